@@ -1,0 +1,25 @@
+"""Deploy machine learning models from a notebook.
+
+Importing this package costs nothing: each part is imported by whoever uses it. `mljupyter.core` is the SDK.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension"]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Make the magics available: what ``%load_ext mljupyter`` calls."""
+    from mljupyter.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics away again: what ``%unload_ext mljupyter`` calls."""
+    from mljupyter.magics import unload
+
+    unload(shell)

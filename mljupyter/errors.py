@@ -1,0 +1,19 @@
+"""The base of every error a user of mljupyter may see."""
+
+from __future__ import annotations
+
+
+class MLJupyterError(Exception):
+    """Base of all errors that mljupyter raises on purpose.
+
+    Its text says what is wrong, the value, the rule and the way out, in one to five lines. A notebook shows the
+    text alone, as a real error: no traceback of ours, yet visible to whatever runs the notebook.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows in place of a traceback."""
+        return [f"{type(self).__name__}: {self.message}"]

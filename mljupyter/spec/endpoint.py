@@ -1,0 +1,75 @@
+"""What an endpoint is: a name, authentication, where it runs, and one to six versions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from mljupyter.spec.document import Document
+from mljupyter.spec.names import ENDPOINT, VERSION
+from mljupyter.spec.version import VersionSpec
+
+MOST_VERSIONS = 6
+
+
+class Authentication(StrEnum):
+    """How a client proves that it may score."""
+
+    NONE = "none"
+    KEY = "key"
+
+
+class EndpointKind(StrEnum):
+    """Which kind of deployment configuration made the endpoint. Values as `Webservice.compute_type` shows them."""
+
+    LOCAL = "LOCAL"
+    ACI = "ACI"
+    AKS = "AKS"
+    AKS_ENDPOINT = "AKSENDPOINT"
+
+
+class EndpointSpec(Document):
+    """An endpoint as wanted: one scoring URI, its authentication and its versions.
+
+    Example:
+        >>> from mljupyter.spec import CodeReference, EndpointSpec, VersionSpec
+        >>> code = CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py")
+        >>> spec = EndpointSpec(
+        ...     name="diabetes", versions={"diabetes": VersionSpec(code=code)}, default_version="diabetes"
+        ... )
+        >>> spec.document()["authentication"]
+        'none'
+
+    """
+
+    name: str
+    kind: EndpointKind = EndpointKind.AKS
+    compute_target: str = "local"
+    authentication: Authentication = Authentication.NONE
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    default_version: str
+    versions: Annotated[dict[str, VersionSpec], Field(min_length=1, max_length=MOST_VERSIONS)]
+    description: str | None = None
+    tags: dict[str, str] = {}
+    properties: dict[str, str] = {}
+    created_by: str | None = None
+
+    @model_validator(mode="after")
+    def _rules_between_fields(self) -> Self:
+        # SpecError is no ValueError: pydantic lets it through with its own text.
+        ENDPOINT.check(self.name)
+        for name in self.versions:
+            VERSION.check(name)
+        if self.default_version not in self.versions:
+            raise ValueError(
+                f"defaultVersion is {self.default_version!r}, which is no version of {self.name!r}: "
+                f"it has {', '.join(sorted(self.versions))}"
+            )
+        total = sum(version.traffic_percentile for version in self.versions.values())
+        if total > 100:
+            raise ValueError(f"the traffic percentiles add up to {total}: at most 100")
+        if self.kind is EndpointKind.LOCAL and self.authentication is not Authentication.NONE:
+            raise ValueError("a local web service has no authentication: it listens on this machine alone")
+        return self

@@ -1,0 +1,96 @@
+"""What is observed of an endpoint: states, replicas, and what went wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from mljupyter.spec.document import Document
+from mljupyter.spec.endpoint import EndpointSpec
+
+
+class EndpointState(StrEnum):
+    """State of an endpoint or version (Azure ML v1: Webservice states)."""
+
+    TRANSITIONING = "Transitioning"
+    HEALTHY = "Healthy"
+    UNHEALTHY = "Unhealthy"
+    UNSCHEDULABLE = "Unschedulable"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+
+
+class ReplicaPhase(StrEnum):
+    """Where a replica is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    EXITED = "exited"
+
+
+class Problem(Document):
+    """What went wrong: a code to search for, a sentence, and the last lines of the log."""
+
+    code: str
+    message: str
+    last_lines: list[str] = []
+
+    def text(self) -> str:
+        """Return the problem as text: the sentence, then the last lines of the log."""
+        if not self.last_lines:
+            return f"{self.code}: {self.message}"
+        return "\n".join([f"{self.code}: {self.message} Last lines:", *(f"  {line}" for line in self.last_lines)])
+
+
+class ReplicaStatus(Document):
+    """One running copy of a version."""
+
+    id: str
+    phase: ReplicaPhase
+    revision: str
+    pid: int | None = None
+    started_time: datetime | None = None
+
+
+class VersionStatus(Document):
+    """One version as observed.
+
+    `ready_revision` is the newest revision whose replicas were all ready; `failed_revision` one whose start failed.
+    """
+
+    state: EndpointState = EndpointState.TRANSITIONING
+    revision: str = ""
+    replicas_wanted: int = 0
+    replicas_ready: int = 0
+    replicas: list[ReplicaStatus] = []
+    restarts: int = 0
+    ready_revision: str | None = None
+    failed_revision: str | None = None
+    problem: Problem | None = None
+
+
+class EndpointStatus(Document):
+    """An endpoint as observed."""
+
+    state: EndpointState = EndpointState.TRANSITIONING
+    observed_generation: int = 0
+    scoring_uri: str | None = None
+    swagger_uri: str | None = None
+    versions: dict[str, VersionStatus] = {}
+    problem: Problem | None = None
+
+
+class EndpointRecord(Document):
+    """An endpoint as the controller keeps it: what is wanted and what is observed.
+
+    `generation` counts changes of the spec, `resource_version` changes of the whole record.
+    """
+
+    spec: EndpointSpec
+    status: EndpointStatus
+    generation: int
+    resource_version: int
+    created_time: datetime
+    updated_time: datetime
+    deleting: bool = False

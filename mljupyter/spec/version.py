@@ -1,0 +1,130 @@
+"""What one version behind an endpoint is: models, scoring script, size, scaling, share of the traffic."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from mljupyter.spec.document import Document
+
+MOST_MODELS = 1000
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class ModelReference(Document):
+    """A registered model, and where its content lies in the artifact store."""
+
+    name: str
+    version: Annotated[int, Field(ge=0)]
+    digest: Digest
+    entry: Annotated[str, Field(min_length=1, description="file or directory name under <name>/<version>/")]
+
+    @property
+    def id(self) -> str:
+        """The model's id, ``name:version``."""
+        return f"{self.name}:{self.version}"
+
+
+class CodeReference(Document):
+    """The scoring script and its source directory, as a snapshot in the artifact store.
+
+    `entry_script` is relative to the app root: ``score.py``, or ``<source directory's name>/score.py``.
+    """
+
+    digest: Digest
+    entry_script: Annotated[str, Field(pattern=r"\.py$")]
+    source_directory: str | None = None
+
+
+class Resources(Document):
+    """What one replica may use. CPU in cores, memory in GB."""
+
+    cpu: Annotated[float, Field(gt=0)] = 0.1
+    memory_in_gb: Annotated[float, Field(gt=0)] = 0.5
+    cpu_limit: Annotated[float, Field(gt=0)] | None = None
+    memory_in_gb_limit: Annotated[float, Field(gt=0)] | None = None
+    gpu: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _limits_cover_requests(self) -> Self:
+        if self.cpu_limit is not None and self.cpu_limit < self.cpu:
+            raise ValueError(f"cpuLimit is {self.cpu_limit}, below cpu {self.cpu}: a limit covers the request")
+        if self.memory_in_gb_limit is not None and self.memory_in_gb_limit < self.memory_in_gb:
+            raise ValueError(
+                f"memoryInGBLimit is {self.memory_in_gb_limit}, below memoryInGB {self.memory_in_gb}: "
+                "a limit covers the request"
+            )
+        return self
+
+
+class AutoscalePolicy(Document):
+    """How the number of replicas follows the load (Azure ML v1: AksWebservice, autoscaling)."""
+
+    min_replicas: Annotated[int, Field(ge=1)] = 1
+    max_replicas: Annotated[int, Field(ge=1)] = 10
+    target_utilization: Annotated[int, Field(ge=1)] = 70
+    refresh_seconds: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _min_within_max(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(
+                f"minReplicas is {self.min_replicas}, maxReplicas {self.max_replicas}: min must not exceed max"
+            )
+        return self
+
+
+class Scaling(Document):
+    """Either a fixed number of replicas or an autoscale policy."""
+
+    replicas: Annotated[int, Field(ge=1)] | None = None
+    autoscale: AutoscalePolicy | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.replicas is not None and self.autoscale is not None:
+            raise ValueError("replicas and autoscale exclude each other: give one")
+        return self
+
+    @property
+    def initial_replicas(self) -> int:
+        """The number of replicas to begin with."""
+        return self.autoscale.min_replicas if self.autoscale else (self.replicas or 1)
+
+
+class RequestLimits(Document):
+    """Limits of requests: concurrent runs in a replica, waiting, run time, body size."""
+
+    max_concurrent_requests: Annotated[int, Field(ge=1, le=1000)] = 1
+    max_queue_wait_ms: Annotated[int, Field(ge=1)] = 500
+    max_queue_length: Annotated[int, Field(ge=1, le=10_000)] = 100
+    scoring_timeout_ms: Annotated[int, Field(ge=1)] = 60_000
+    max_body_bytes: Annotated[int, Field(ge=1, le=1 << 31)] = 100 * 1024 * 1024
+
+
+class LivenessProbe(Document):
+    """When a replica counts as dead. `initial_delay_seconds` is also the longest time ``init()`` may take."""
+
+    period_seconds: Annotated[int, Field(ge=1)] = 10
+    initial_delay_seconds: Annotated[int, Field(ge=1)] = 310
+    timeout_seconds: Annotated[int, Field(ge=1)] = 2
+    success_threshold: Annotated[int, Field(ge=1)] = 1
+    failure_threshold: Annotated[int, Field(ge=1)] = 3
+
+
+class VersionSpec(Document):
+    """One version behind an endpoint, as wanted."""
+
+    code: CodeReference
+    models: Annotated[list[ModelReference], Field(max_length=MOST_MODELS)] = []
+    interpreter: str | None = None
+    environment_variables: dict[str, str] = {}
+    resources: Resources = Resources()
+    scaling: Scaling = Scaling()
+    limits: RequestLimits = RequestLimits()
+    probe: LivenessProbe = LivenessProbe()
+    traffic_percentile: Annotated[int, Field(ge=0, le=100)] = 0
+    reload: Annotated[int, Field(ge=0, description="raised by one to replace all replicas")] = 0
+    description: str | None = None
+    tags: dict[str, str] = {}
