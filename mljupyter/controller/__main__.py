@@ -1,0 +1,40 @@
+"""The controller's process: ``python -m mljupyter.controller WORKSPACE_DIRECTORY``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from mljupyter.controller.layout import Layout
+from mljupyter.controller.lock import AlreadyRunningError, ControllerLock
+from mljupyter.errors import MLJupyterError
+
+IDLE_SECONDS = 300.0
+
+
+def main() -> int:
+    """Run the controller of a workspace until it is idle or told to stop; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m mljupyter.controller", description=__doc__)
+    parser.add_argument("workspace", type=Path, help="directory of the workspace")
+    parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS, help="stop after so long without endpoints")
+    arguments = parser.parse_args()
+    layout = Layout.of(arguments.workspace)
+    try:
+        layout.prepare()
+        with ControllerLock(layout.lock):
+            from mljupyter.controller.process import run
+
+            asyncio.run(run(layout, arguments.idle_seconds))
+    except AlreadyRunningError as error:
+        print(error.message, file=sys.stderr)
+        return 3
+    except MLJupyterError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""The controller's HTTP interface, on its Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mljupyter.controller.errors import ControllerError, InvalidSpecError
+from mljupyter.controller.service import Service
+from mljupyter.spec import EndpointRecord, EndpointSpec, SpecError
+
+_LONGEST_POLL = 60.0
+_LARGEST_DOCUMENT = 8 * 1024 * 1024
+
+log = logging.getLogger(__name__)
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Api:
+    """Answers clients. `last_request` is when the last one came, on the monotonic clock."""
+
+    def __init__(self, service: Service, stop: Callable[[bool], None]) -> None:
+        self._service = service
+        self._stop = stop
+        self.last_request = time.monotonic()
+        self.application = Starlette(
+            routes=[
+                self._route("/v1/status", self._status, "GET"),
+                self._route("/v1/stop", self._stop_process, "POST"),
+                self._route("/v1/endpoints", self._list, "GET"),
+                self._route("/v1/endpoints", self._create, "POST"),
+                self._route("/v1/endpoints/{name}", self._get, "GET"),
+                self._route("/v1/endpoints/{name}", self._replace, "PUT"),
+                self._route("/v1/endpoints/{name}", self._delete, "DELETE"),
+                self._route("/v1/endpoints/{name}/keys", self._keys, "GET"),
+                self._route("/v1/endpoints/{name}/keys/{which:str}", self._regenerate, "POST"),
+                self._route("/v1/endpoints/{name}/logs", self._logs, "GET"),
+            ]
+        )
+
+    def _route(self, path: str, handler: Handler, method: str) -> Route:
+        async def answer(request: Request) -> Response:
+            self.last_request = time.monotonic()
+            try:
+                return await handler(request)
+            except ControllerError as error:
+                return _refusal(error)
+            except SpecError as error:
+                return _refusal(InvalidSpecError(error.message))
+            except Exception:
+                log.exception("%s %s failed", method, request.url.path)
+                return _refusal(ControllerError("the controller failed; its log says how: mljupyter controller logs"))
+            finally:
+                self.last_request = time.monotonic()
+
+        return Route(path, answer, methods=[method])
+
+    async def _status(self, _: Request) -> Response:
+        return JSONResponse(self._service.status())
+
+    async def _stop_process(self, request: Request) -> Response:
+        self._stop(request.query_params.get("force") == "true")
+        return JSONResponse({}, status_code=202)
+
+    async def _list(self, _: Request) -> Response:
+        return JSONResponse([record.document() for record in self._service.endpoints()])
+
+    async def _create(self, request: Request) -> Response:
+        body = await _document(request)
+        record = self._service.create(
+            EndpointSpec.parse(body.get("spec", {})),
+            overwrite=bool(body.get("overwrite")),
+            primary_key=body.get("primaryKey"),
+            secondary_key=body.get("secondaryKey"),
+        )
+        return _record(record, 202)
+
+    async def _get(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        after = int(_number(request, "after", -1))
+        timeout = min(_number(request, "timeout", 0), _LONGEST_POLL)
+        return _record(await self._service.watch(name, after, timeout))
+
+    async def _replace(self, request: Request) -> Response:
+        body = await _document(request)
+        return _record(self._service.replace(EndpointSpec.parse(body.get("spec", {}))), 202)
+
+    async def _delete(self, request: Request) -> Response:
+        gone = await self._service.delete(request.path_params["name"], patience=_LONGEST_POLL)
+        return Response(status_code=204 if gone else 202)
+
+    async def _keys(self, request: Request) -> Response:
+        keys = self._service.keys(request.path_params["name"])
+        return JSONResponse({"primary": keys.primary, "secondary": keys.secondary})
+
+    async def _regenerate(self, request: Request) -> Response:
+        which = request.path_params["which"]
+        if which not in ("primary", "secondary"):
+            raise InvalidSpecError(f"{which!r} is no key: there are 'primary' and 'secondary'.")
+        body = await _document(request)
+        await self._service.regenerate_key(request.path_params["name"], which, body.get("key"))
+        return Response(status_code=204)
+
+    async def _logs(self, request: Request) -> Response:
+        query = request.query_params
+        text = await asyncio.to_thread(
+            self._service.logs,
+            request.path_params["name"],
+            lines=int(_number(request, "lines", 5000)),
+            version=query.get("version"),
+            startup=query.get("startup") == "true",
+        )
+        return Response(text, media_type="text/plain; charset=utf-8")
+
+
+def _number(request: Request, name: str, default: float) -> float:
+    text = request.query_params.get(name)
+    try:
+        return default if text is None else float(text)
+    except ValueError:
+        raise InvalidSpecError(f"{name} is {text!r}: it must be a number.") from None
+
+
+async def _document(request: Request) -> dict[str, Any]:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LARGEST_DOCUMENT:
+            raise InvalidSpecError(f"the document is larger than {_LARGEST_DOCUMENT} bytes.")
+    try:
+        document = json.loads(body or b"{}")
+    except ValueError as error:
+        raise InvalidSpecError(f"the document is not JSON: {error}.") from None
+    if not isinstance(document, dict):
+        raise InvalidSpecError(f"the document is a {type(document).__name__}: it must be an object.")
+    return document
+
+
+def _record(record: EndpointRecord, status_code: int = 200) -> Response:
+    return Response(record.json_text(), status_code=status_code, media_type="application/json")
+
+
+def _refusal(error: ControllerError) -> Response:
+    return JSONResponse({"code": error.code, "message": error.message}, status_code=error.status_code)

@@ -1,0 +1,37 @@
+"""Lets many wait until something has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Changes:
+    """A bell: whoever waits looks again each time it rings."""
+
+    def __init__(self) -> None:
+        self._bell = asyncio.Event()
+
+    def notify(self) -> None:
+        """Wake all that wait."""
+        self._bell.set()
+        self._bell = asyncio.Event()
+
+    async def wait_until(self, look: Callable[[], T], patience: float) -> T:
+        """Return the first truthy answer of `look`, or its last one when `patience` seconds are over."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        while True:
+            bell = self._bell
+            answer = look()
+            remaining = deadline - loop.time()
+            if answer or remaining <= 0:
+                return answer
+            try:
+                async with asyncio.timeout(remaining):
+                    await bell.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,215 @@
+"""Talks to the controller of one workspace. All clients are equal: notebooks, the command line, JupyterLab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from mljupyter.controller import launch
+from mljupyter.controller.errors import ControllerStartError, error_for
+from mljupyter.controller.layout import Layout
+from mljupyter.spec import EndpointRecord, EndpointSpec
+
+if TYPE_CHECKING:
+    import httpx
+
+_ANSWER_WITHIN = 30.0
+_POLL_SPARE = 10.0
+_NO_CONTENT, _FIRST_ERROR = 204, 400
+
+
+class ControllerClient:
+    """A client of a workspace's controller, over its Unix socket.
+
+    The controller is started by the first call that needs it. Making a client does nothing yet.
+
+    Parameters:
+        directory: the workspace's directory.
+
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._layout = Layout.of(directory)
+        self._http: httpx.Client | None = None
+
+    def __repr__(self) -> str:
+        return f"ControllerClient({str(self._layout.directory)!r})"
+
+    def running(self) -> dict[str, Any] | None:
+        """Return the controller's status document, or None when none runs. Starts nothing."""
+        if not launch.reachable(self._layout):
+            return None
+        status: dict[str, Any] = self._call("GET", "/v1/status", start=False).json()
+        return status
+
+    def ensure(self) -> dict[str, Any]:
+        """Start the controller if needed; return its status document."""
+        status: dict[str, Any] = self._call("GET", "/v1/status").json()
+        return status
+
+    def endpoints(self) -> list[EndpointRecord]:
+        """Return all endpoints of the workspace."""
+        return [EndpointRecord.parse(item) for item in self._call("GET", "/v1/endpoints").json()]
+
+    def endpoint(self, name: str) -> EndpointRecord:
+        """Return an endpoint, or raise `EndpointNotFoundError`."""
+        return EndpointRecord.parse(self._call("GET", _path(name)).content)
+
+    def create(
+        self,
+        spec: EndpointSpec,
+        *,
+        overwrite: bool = False,
+        primary_key: str | None = None,
+        secondary_key: str | None = None,
+    ) -> EndpointRecord:
+        """Ask for a new endpoint; return it as accepted, while it is still being made.
+
+        Parameters:
+            spec: the endpoint.
+            overwrite: whether it may take the place of one with the same name, which serves until then.
+            primary_key: first key, random if not given.
+            secondary_key: second key, random if not given.
+
+        Raises:
+            EndpointExistsError: when the name is taken and `overwrite` is not set.
+            PortInUseError: when the port asked for is taken.
+
+        """
+        body = {
+            "spec": spec.document(),
+            "overwrite": overwrite,
+            "primaryKey": primary_key,
+            "secondaryKey": secondary_key,
+        }
+        return EndpointRecord.parse(self._call("POST", "/v1/endpoints", body=body).content)
+
+    def replace(self, spec: EndpointSpec) -> EndpointRecord:
+        """Ask for a change of an endpoint that exists; return it as accepted."""
+        return EndpointRecord.parse(self._call("PUT", _path(spec.name), body={"spec": spec.document()}).content)
+
+    def delete(self, name: str) -> None:
+        """Delete an endpoint; return when its replicas and routes are gone."""
+        while self._call("DELETE", _path(name), within=None).status_code != _NO_CONTENT:
+            continue
+
+    def watch(self, name: str, after: int, timeout: float) -> EndpointRecord:
+        """Return an endpoint as soon as its resource version is above `after`, or when `timeout` seconds are over."""
+        query = {"after": after, "timeout": timeout}
+        return EndpointRecord.parse(self._call("GET", _path(name), query=query, within=timeout + _POLL_SPARE).content)
+
+    def keys(self, name: str) -> tuple[str, str]:
+        """Return the primary and the secondary key of an endpoint."""
+        keys = self._call("GET", f"{_path(name)}/keys").json()
+        return keys["primary"], keys["secondary"]
+
+    def regenerate_key(self, name: str, which: Literal["primary", "secondary"], key: str | None = None) -> None:
+        """Replace a key, by a random one or a given one; return when the router refuses the old one."""
+        self._call("POST", f"{_path(name)}/keys/{which}", body={"key": key})
+
+    def logs(self, name: str, *, lines: int = 5000, version: str | None = None, startup: bool = False) -> str:
+        """Return the last lines of an endpoint's log, all replicas in the order of time.
+
+        Parameters:
+            name: the endpoint.
+            lines: how many lines at most.
+            version: only this version.
+            startup: instead, the first lines of the newest replica: what import and ``init()`` printed.
+
+        """
+        query: dict[str, Any] = {"lines": lines, "startup": "true" if startup else "false"}
+        if version is not None:
+            query["version"] = version
+        return self._call("GET", f"{_path(name)}/logs", query=query).text
+
+    def stop(self, *, force: bool = False) -> bool:
+        """Stop the controller; return whether one ran.
+
+        Endpoints keep serving. With `force` their replicas and the router end too; the next controller starts them.
+        """
+        import time
+
+        if not launch.reachable(self._layout):
+            return False
+        pid = self._call("GET", "/v1/status", start=False).json()["pid"]
+        self._call("POST", "/v1/stop", query={"force": "true" if force else "false"}, start=False)
+        self.close()
+        from mljupyter.runtimes.processes import Identity
+
+        identity = Identity.of(pid)
+        while identity is not None and identity.alive():
+            time.sleep(0.02)
+        return True
+
+    def controller_log(self, lines: int = 200) -> str:
+        """Return the last lines of the controller's own log. Needs no controller."""
+        try:
+            text = self._layout.log.read_text(errors="replace")
+        except OSError:
+            return ""
+        return "".join(text.splitlines(keepends=True)[-lines:])
+
+    def close(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        within: float | None = _ANSWER_WITHIN,
+        start: bool = True,
+    ) -> httpx.Response:
+        import httpx
+
+        for attempt in (1, 2):
+            try:
+                answer = self._connection().request(method, path, json=body, params=query, timeout=within)
+                break
+            except httpx.ConnectError:  # nobody listens: the request has not been sent
+                self.close()
+                if not start or attempt == 2:
+                    raise ControllerStartError(
+                        "the controller does not run. Start it: mljupyter controller start"
+                    ) from None
+                launch.start(self._layout)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                # It went away in the middle. Reading again is safe; a change may have been accepted.
+                self.close()
+                if method != "GET" or attempt == 2:
+                    raise ControllerStartError(
+                        "the controller ended while it was asked. Look at the endpoint before trying again."
+                    ) from None
+            except httpx.TimeoutException:
+                raise ControllerStartError(f"the controller has not answered within {within:.0f} s.") from None
+        if answer.status_code >= _FIRST_ERROR:
+            raise _error(answer)
+        return answer
+
+    def _connection(self) -> httpx.Client:
+        import httpx
+
+        if self._http is None:
+            self._http = httpx.Client(
+                transport=httpx.HTTPTransport(uds=str(self._layout.socket())), base_url="http://controller"
+            )
+        return self._http
+
+
+def _path(name: str) -> str:
+    return f"/v1/endpoints/{quote(name, safe='')}"
+
+
+def _error(answer: httpx.Response) -> Exception:
+    try:
+        document = answer.json()
+        return error_for(document["code"], document["message"])
+    except (ValueError, KeyError, TypeError):
+        return error_for("", f"the controller answered {answer.status_code} {answer.reason_phrase}.")

@@ -1,0 +1,95 @@
+"""Errors of the controller, as its clients see them. The code crosses the socket, the class is made anew."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from mljupyter.errors import MLJupyterError
+
+
+class ControllerError(MLJupyterError):
+    """The controller refuses or fails. `code` is a word to search for, `status_code` its HTTP status."""
+
+    code: ClassVar[str] = "ControllerError"
+    status_code: ClassVar[int] = 500
+
+
+class ControllerStartError(ControllerError):
+    """The controller cannot be started or reached."""
+
+    code = "ControllerStartFailed"
+    status_code = 503
+
+
+class InvalidSpecError(ControllerError):
+    """A document sent to the controller breaks a rule."""
+
+    code = "InvalidSpec"
+    status_code = 400
+
+
+class EndpointNotFoundError(ControllerError):
+    """No endpoint has this name."""
+
+    code = "WebserviceNotFound"
+    status_code = 404
+
+
+class EndpointExistsError(ControllerError):
+    """An endpoint with this name exists, and overwriting was not asked for."""
+
+    code = "WebserviceExists"
+    status_code = 409
+
+
+class EndpointBusyError(ControllerError):
+    """Another operation on the endpoint is under way."""
+
+    code = "OperationInProgress"
+    status_code = 409
+
+
+class KeysNotAvailableError(ControllerError):
+    """The endpoint has no key authentication."""
+
+    code = "KeysNotAvailable"
+    status_code = 400
+
+
+class PortInUseError(ControllerError):
+    """The port asked for is taken."""
+
+    code = "PortInUse"
+    status_code = 409
+
+
+class StorageError(ControllerError):
+    """The controller cannot write its state."""
+
+    code = "StorageFailed"
+    status_code = 507
+
+
+class SocketPathError(ControllerStartError):
+    """A Unix socket's path is longer than the system allows, or its directory is not ours alone."""
+
+    code = "SocketPathInvalid"
+
+
+_CLASSES: dict[str, type[ControllerError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidSpecError,
+        EndpointNotFoundError,
+        EndpointExistsError,
+        EndpointBusyError,
+        KeysNotAvailableError,
+        PortInUseError,
+        StorageError,
+    )
+}
+
+
+def error_for(code: str, message: str) -> ControllerError:
+    """Return the error that a code from the socket stands for."""
+    return _CLASSES.get(code, ControllerError)(message)

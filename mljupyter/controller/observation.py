@@ -1,0 +1,109 @@
+"""From plans and replicas to the status that users see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from mljupyter.controller.supervisor import Watched
+from mljupyter.engine.health import endpoint_state, version_state
+from mljupyter.engine.revision import revision
+from mljupyter.engine.rollout import Crashes, Plan
+from mljupyter.engine.routing import SERVICE_PREFIX
+from mljupyter.spec import EndpointRecord, EndpointStatus, Problem, ReplicaPhase, ReplicaStatus, VersionStatus
+
+
+@dataclass
+class Memory:
+    """What the controller remembers of a version's crashes, for as long as it lives."""
+
+    crashes: Crashes = field(default_factory=Crashes)
+
+    def crashed(self, now: float, *, lived_well: bool) -> None:
+        """Count a crash; one after a good while starts the count anew."""
+        count = 1 if lived_well else self.crashes.in_a_row + 1
+        self.crashes = Crashes(in_a_row=count, last=now)
+
+
+def problem_of(watched: Watched, *, never_ready: bool) -> Problem:
+    """Return what a replica's end tells the user."""
+    return Problem(
+        code="ReplicaStartFailed" if never_ready else "ReplicaCrashed",
+        message=f"replica {watched.replica.id} {watched.ending()}.",
+        last_lines=watched.last_lines,
+    )
+
+
+def endpoint_status(
+    record: EndpointRecord, plans: Mapping[str, Plan], watched: Sequence[Watched], *, port: int
+) -> EndpointStatus:
+    """Return the status of an endpoint whose plans are in force.
+
+    Parameters:
+        record: the endpoint, with what was learned of replicas that ended.
+        plans: the plan of every version wanted.
+        watched: the endpoint's replicas.
+        port: the router's port.
+
+    """
+    versions = {}
+    for name, plan in plans.items():
+        mine = [item for item in watched if item.replica.version == name]
+        versions[name] = _version_status(record, name, plan, mine)
+    state = endpoint_state((version.state for version in versions.values()), deleting=record.deleting)
+    base = scoring_base(record, port)
+    problems = [version.problem for version in versions.values() if version.problem is not None]
+    return EndpointStatus(
+        state=state,
+        observed_generation=record.generation,
+        scoring_uri=f"{base}/score",
+        swagger_uri=f"{base}/swagger.json",
+        versions=versions,
+        problem=problems[0] if problems else None,
+    )
+
+
+def scoring_base(record: EndpointRecord, port: int) -> str:
+    """Return the URI that ``/score`` and ``/swagger.json`` stand under."""
+    if record.spec.port is not None:
+        return f"http://localhost:{record.spec.port}"
+    return f"http://localhost:{port}{SERVICE_PREFIX}/{record.spec.name}"
+
+
+def _version_status(record: EndpointRecord, name: str, plan: Plan, watched: Sequence[Watched]) -> VersionStatus:
+    spec = record.spec.versions[name]
+    before = record.status.versions.get(name, VersionStatus())
+    wanted = revision(spec)
+    reached = plan.complete and plan.revision == wanted
+    ready = [item for item in watched if item.phase is ReplicaPhase.READY and item.replica.revision == plan.revision]
+    ready_revision = wanted if reached else before.ready_revision
+    return VersionStatus(
+        state=version_state(
+            revision=wanted,
+            wanted=spec.scaling.initial_replicas,
+            ready=len(ready) if plan.revision == wanted else 0,
+            routed=bool(plan.routed),
+            ready_revision=ready_revision,
+            failed_revision=before.failed_revision,
+        ),
+        revision=wanted,
+        replicas_wanted=spec.scaling.initial_replicas,
+        replicas_ready=len(ready),
+        replicas=[_replica_status(item) for item in sorted(watched, key=lambda item: item.replica.id)],
+        restarts=before.restarts,
+        ready_revision=ready_revision,
+        failed_revision=before.failed_revision,
+        problem=None if reached else before.problem,
+    )
+
+
+def _replica_status(watched: Watched) -> ReplicaStatus:
+    replica = watched.replica
+    return ReplicaStatus(
+        id=replica.id,
+        phase=watched.phase,
+        revision=replica.revision,
+        pid=replica.pid,
+        started_time=datetime.fromtimestamp(replica.started_time, UTC),
+    )

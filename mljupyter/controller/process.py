@@ -1,0 +1,173 @@
+"""Puts the controller together and runs it: reconcile loop, router, HTTP interface, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import logging.handlers
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+import uvicorn
+
+from mljupyter.controller.api import Api
+from mljupyter.controller.changes import Changes
+from mljupyter.controller.layout import Layout
+from mljupyter.controller.reconciler import Reconciler
+from mljupyter.controller.router import Router, free_port
+from mljupyter.controller.service import Service
+from mljupyter.controller.store import Store
+from mljupyter.controller.supervisor import Supervisor
+from mljupyter.controller.workqueue import WorkQueue
+from mljupyter.engine.routing import RouterSettings
+from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.runtimes.process import ProcessRuntime
+
+ROUTER_PORTS = range(8600, 8700)
+LOOK_AGAIN_EVERY = 10.0
+_LOG_BYTES, _LOG_BACKUPS = 5_000_000, 2
+
+log = logging.getLogger("mljupyter.controller")
+
+
+async def run(layout: Layout, idle_seconds: float) -> None:
+    """Run the controller until it has been idle for `idle_seconds` or is told to stop."""
+    _log_to(layout)
+    log.info("controller starts (pid %d) for %s", os.getpid(), layout.directory)
+    store = Store(layout.database)
+    queue, changes = WorkQueue(), Changes()
+    runtime = ProcessRuntime(
+        replicas=layout.replicas,
+        revisions=layout.revisions,
+        sockets=layout.runtime(),
+        store=ArtifactStore(layout.artifacts),
+    )
+    supervisor = Supervisor(runtime, queue.add)
+
+    def add_all() -> None:
+        for name in {*store.names(), *supervisor.endpoints()}:
+            queue.add(name)
+
+    router = Router(_router_settings(layout, store), changed=add_all)
+    reconciler = Reconciler(
+        workspace=layout.directory.name,
+        store=store,
+        runtime=runtime,
+        supervisor=supervisor,
+        router=router,
+        queue=queue,
+        notify=changes.notify,
+    )
+    service = Service(
+        layout=layout, store=store, reconciler=reconciler, router=router, runtime=runtime, changes=changes
+    )
+    end = _End()
+    api = Api(service, end.request)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end.request)
+
+    listener = _listen(layout)
+    await router.start()
+    await reconciler.begin()
+    server = _Server(uvicorn.Config(api.application, log_config=None, access_log=False, lifespan="off", ws="none"))
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
+    working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
+    idle = _Idle(store, api, idle_seconds)
+    while not end.asked and not idle.over():
+        add_all()  # level-triggered: what was missed is seen now
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(LOOK_AGAIN_EVERY, max(idle_seconds / 4, 0.05))):
+                await end.wait()
+
+    log.info("controller ends: %s", "told to" if end.asked else "idle")
+    server.should_exit = True
+    await serving
+    layout.socket().unlink(missing_ok=True)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    if end.everything:
+        await supervisor.stop_all()
+    if end.everything or not store.names():
+        await router.stop()
+    else:
+        await router.leave()
+    await supervisor.leave()
+    store.close()
+
+
+class _End:
+    """Whether, and how thoroughly, the process is to end."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.everything = False
+
+    @property
+    def asked(self) -> bool:
+        return self._event.is_set()
+
+    def request(self, everything: bool = False) -> None:
+        self.everything = everything
+        self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+class _Idle:
+    """Whether nobody has needed the controller for a while: no endpoint, no request."""
+
+    def __init__(self, store: Store, api: Api, seconds: float) -> None:
+        self._store = store
+        self._api = api
+        self._seconds = seconds
+        self._busy_at = time.monotonic()
+
+    def over(self) -> bool:
+        if self._store.names():
+            self._busy_at = time.monotonic()
+        return time.monotonic() - max(self._busy_at, self._api.last_request) > self._seconds
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the controller."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(layout: Layout) -> socket.socket:
+    path = layout.socket()
+    path.unlink(missing_ok=True)  # whoever holds the lock owns it
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    previous = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(previous)
+    listener.listen(128)
+    return listener
+
+
+def _router_settings(layout: Layout, store: Store) -> RouterSettings:
+    chosen = store.setting("routerPort")
+    if chosen is None:
+        chosen = str(free_port(ROUTER_PORTS))
+        store.put_setting("routerPort", chosen)
+    return RouterSettings(directory=layout.router, admin_socket=layout.router_admin_socket(), port=int(chosen))
+
+
+def _log_to(layout: Layout) -> None:
+    handler = logging.handlers.RotatingFileHandler(layout.log, maxBytes=_LOG_BYTES, backupCount=_LOG_BACKUPS)
+    layout.log.chmod(0o600)
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname).1s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.raiseExceptions = False  # a full disk must not stop the controller
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("mljupyter").setLevel(logging.INFO)

@@ -1,0 +1,270 @@
+"""Makes what runs equal to what is wanted, one endpoint at a time, again and again."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mljupyter.controller.errors import ControllerError
+from mljupyter.controller.observation import Memory, endpoint_status, problem_of
+from mljupyter.controller.router import Router
+from mljupyter.controller.store import Store
+from mljupyter.controller.supervisor import Supervisor, Watched
+from mljupyter.controller.workqueue import WorkQueue
+from mljupyter.engine.revision import revision
+from mljupyter.engine.rollout import Plan, VersionGoal, plan
+from mljupyter.engine.routing import EndpointRoute, VersionRoute
+from mljupyter.engine.traffic import weights
+from mljupyter.errors import MLJupyterError
+from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, Runtime
+from mljupyter.spec import EndpointRecord, EndpointStatus, Problem, ReplicaPhase, VersionSpec, VersionStatus
+
+GOOD_FOR = 30.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The plan of one version, and the specs it is made of."""
+
+    name: str
+    spec: VersionSpec | None
+    goal: VersionGoal
+    plan: Plan
+
+
+class Reconciler:
+    """Compares endpoints wanted with replicas and routes that exist, and acts on the difference.
+
+    It keeps nothing that cannot be seen again after a restart, but the count of crashes in a row.
+    """
+
+    def __init__(
+        self,
+        *,
+        workspace: str,
+        store: Store,
+        runtime: Runtime,
+        supervisor: Supervisor,
+        router: Router,
+        queue: WorkQueue,
+        notify: Callable[[], None],
+    ) -> None:
+        self._workspace = workspace
+        self._store = store
+        self._runtime = runtime
+        self._supervisor = supervisor
+        self._router = router
+        self._queue = queue
+        self._notify = notify
+        self._routes: dict[str, EndpointRoute] = {}
+        self._memory: dict[tuple[str, str], Memory] = {}
+
+    async def begin(self) -> None:
+        """Take over what runs, and only then let the router follow: no route is lost by a restart."""
+        await self._supervisor.adopt(self._spec_of)
+        for name in self._store.names():
+            record = self._store.get(name)
+            if not record.deleting:
+                self._routes[name] = self._route(record, self._steps(record))
+            self._queue.add(name)
+        try:
+            await self._router.apply(self._routes.values())
+        except ControllerError as error:  # each endpoint tries again, and says so
+            log.error("%s", error.message)
+
+    def retry(self, name: str) -> None:
+        """Forget an endpoint's failures: its spec has changed, or is to be tried again."""
+        for key in [key for key in self._memory if key[0] == name]:
+            del self._memory[key]
+        self._queue.add(name)
+
+    async def reconcile(self, name: str) -> None:
+        """Take the next step for one endpoint."""
+        record = self._store.find(name)
+        if record is None or record.deleting:
+            await self._remove(name, exists=record is not None)
+            return
+        status = self._learn(record)
+        record = record.model_copy(update={"status": status})
+        steps = self._steps(record)
+        for step in steps:
+            await self._start(record, step)
+        self._routes[name] = self._route(record, steps)
+        await self._router.apply(self._routes.values())
+        for step in steps:
+            for replica_id in step.plan.drain:
+                self._supervisor.drain(replica_id)
+            if step.plan.look_again_at is not None:
+                self._queue.add_after(name, step.plan.look_again_at - time.monotonic())
+        self._observe(record, steps)
+
+    async def reroute(self, name: str) -> None:
+        """Make the router follow what has changed of an endpoint's keys; return when it does."""
+        if name in self._routes:
+            self._routes[name] = replace(self._routes[name], keys=self._keys(name))
+            await self._router.apply(self._routes.values())
+
+    def failed(self, name: str, error: Exception) -> None:
+        """Note that a step could not be taken, where users see it; the queue tries again."""
+        if isinstance(error, MLJupyterError):
+            log.error("endpoint %s: %s", name, error.message)
+            problem = Problem(code=getattr(error, "code", type(error).__name__), message=error.message)
+        else:
+            log.error("endpoint %s", name, exc_info=error)
+            problem = Problem(code="ControllerError", message=f"{type(error).__name__}: {error}")
+        try:
+            record = self._store.find(name)
+            if record is not None and record.status.problem != problem:
+                self._store.put_status(name, record.status.model_copy(update={"problem": problem}))
+        except ControllerError as storage:
+            log.error("endpoint %s: %s", name, storage.message)
+        self._notify()
+
+    async def _remove(self, name: str, *, exists: bool) -> None:
+        """Take the routes away first, then the replicas, then the record."""
+        if self._routes.pop(name, None) is not None:
+            await self._router.apply(self._routes.values())
+        for watched in self._supervisor.of(name):
+            if watched.phase is ReplicaPhase.EXITED:
+                self._supervisor.remove(watched.replica.id)
+            else:
+                self._supervisor.drain(watched.replica.id)
+        if self._supervisor.of(name):
+            return  # each one's end brings us back here
+        self._runtime.forget(name)
+        if exists:
+            self._store.remove(name)
+            log.info("endpoint %s is deleted", name)
+        self._notify()
+
+    def _learn(self, record: EndpointRecord) -> EndpointStatus:
+        """Take notice of replicas that have ended, and return the status with what follows from it."""
+        versions = dict(record.status.versions)
+        for watched in self._supervisor.of(record.spec.name):
+            if watched.phase is not ReplicaPhase.EXITED:
+                continue
+            self._supervisor.remove(watched.replica.id)
+            self._runtime.forget(record.spec.name, watched.replica.version)
+            version = versions.get(watched.replica.version, VersionStatus())
+            versions[watched.replica.version] = self._after_end(record, watched, version)
+        status = record.status.model_copy(update={"versions": versions})
+        if status != record.status:
+            self._store.put_status(record.spec.name, status)
+        return status
+
+    def _after_end(self, record: EndpointRecord, watched: Watched, status: VersionStatus) -> VersionStatus:
+        if watched.asked_to_end:
+            return status
+        replica = watched.replica
+        memory = self._memory.setdefault((replica.endpoint, replica.version), Memory())
+        lived = time.monotonic() - watched.ready_since if watched.ready_since is not None else 0.0
+        memory.crashed(time.monotonic(), lived_well=lived > GOOD_FOR)
+        spec = record.spec.versions.get(replica.version)
+        wanted = revision(spec) if spec else None
+        never_ready = watched.ready_since is None and status.ready_revision != replica.revision
+        failed = replica.revision if never_ready and replica.revision == wanted else status.failed_revision
+        return status.model_copy(
+            update={
+                "failed_revision": failed,
+                "restarts": status.restarts + (0 if never_ready else 1),
+                "problem": problem_of(watched, never_ready=never_ready),
+            }
+        )
+
+    def _steps(self, record: EndpointRecord) -> list[_Step]:
+        """Return the plan of every version: those wanted, and those that still have replicas."""
+        watched = self._supervisor.of(record.spec.name)
+        names = [*record.spec.versions, *({item.replica.version for item in watched} - set(record.spec.versions))]
+        steps = []
+        for name in names:
+            spec = record.spec.versions.get(name)
+            status = record.status.versions.get(name, VersionStatus())
+            goal = VersionGoal(
+                revision=revision(spec) if spec else "",
+                replicas=spec.scaling.initial_replicas if spec else 0,
+                ready_revision=status.ready_revision if spec else None,
+                failed_revision=status.failed_revision,
+                crashes=self._memory.get((record.spec.name, name), Memory()).crashes,
+            )
+            replicas = [item.observed() for item in watched if item.replica.version == name]
+            steps.append(_Step(name, spec, goal, plan(goal, replicas, time.monotonic())))
+        return steps
+
+    async def _start(self, record: EndpointRecord, step: _Step) -> None:
+        if not step.plan.start or step.plan.revision is None:
+            return
+        endpoint = record.spec.name
+        spec = step.spec if step.plan.revision == step.goal.revision else None
+        spec = spec or self._store.revision(endpoint, step.name, step.plan.revision)
+        if spec is None:
+            raise ControllerError(f"revision {step.plan.revision} of {endpoint}.{step.name} is not known any more.")
+        for _ in range(step.plan.start):
+            middle = f"{endpoint}-{step.name}" if step.name != endpoint else endpoint
+            order = ReplicaOrder(
+                id=f"{middle}-{secrets.token_hex(4)}",
+                endpoint=endpoint,
+                version=step.name,
+                revision=step.plan.revision,
+                workspace=self._workspace,
+                spec=spec,
+            )
+            await self._supervisor.start(order)
+
+    def _route(self, record: EndpointRecord, steps: list[_Step]) -> EndpointRoute:
+        spec = record.spec
+        sockets = {item.replica.id: str(item.replica.socket) for item in self._supervisor.of(spec.name)}
+        shares = weights({name: item.traffic_percentile for name, item in spec.versions.items()}, spec.default_version)
+        return EndpointRoute(
+            name=spec.name,
+            versions=tuple(
+                VersionRoute(
+                    name=step.name,
+                    weight=shares.get(step.name, 0),
+                    sockets=tuple(sockets[replica_id] for replica_id in step.plan.routed),
+                    limits=step.spec.limits,
+                )
+                for step in steps
+                if step.spec is not None
+            ),
+            default_version=spec.default_version,
+            keys=self._keys(spec.name),
+            port=spec.port,
+        )
+
+    def _keys(self, name: str) -> tuple[str, ...] | None:
+        keys = self._store.keys(name)
+        return (keys.primary, keys.secondary) if keys else None
+
+    def _observe(self, record: EndpointRecord, steps: list[_Step]) -> None:
+        """Write what is observed, if it differs from what was written last."""
+        name = record.spec.name
+        for step in steps:
+            reached = step.plan.complete and step.plan.revision == step.goal.revision
+            if step.spec and reached and step.goal.ready_revision != step.goal.revision:
+                self._store.keep_revision(name, step.name, step.goal.revision, step.spec)
+        status = endpoint_status(
+            record,
+            {step.name: step.plan for step in steps if step.spec is not None},
+            self._supervisor.of(name),
+            port=self._router.port,
+        )
+        written = self._store.find(name)
+        if written is None or written.generation != record.generation:
+            self._queue.add(name)  # the spec has changed meanwhile: what was observed belongs to the earlier one
+        elif written.status != status:
+            self._store.put_status(name, status)
+        self._notify()
+
+    def _spec_of(self, replica: RunningReplica) -> VersionSpec | None:
+        record = self._store.find(replica.endpoint)
+        if record is None:
+            return None
+        spec = record.spec.versions.get(replica.version)
+        if spec is not None and revision(spec) == replica.revision:
+            return spec
+        return self._store.revision(replica.endpoint, replica.version, replica.revision)

@@ -1,0 +1,147 @@
+"""Put configuration in force: files renamed into place in an order in which no route leads nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mljupyter.controller.errors import ControllerError
+from mljupyter.engine.routing import CLUSTERS, LISTENERS, RouterFiles
+
+_IN_FORCE_WITHIN = 5.0
+_LOOK_EVERY = 0.003
+
+
+class FileWriter:
+    """Writes the router's files and learns from its statistics when they are in force.
+
+    Order: replicas and clusters before the routes to them, listeners last; what is no longer wanted goes afterwards.
+    """
+
+    def __init__(self, directory: Path, admin: httpx.AsyncClient) -> None:
+        self._directory = directory
+        self._admin = admin
+        self._current = _load(directory)
+        self._refusals_before = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether no configuration has ever been written."""
+        return not self._current.documents
+
+    def write_all(self, files: RouterFiles) -> None:
+        """Write all files at once: for a router that does not run yet, and reads them when it starts."""
+        changed = self._changed(files)
+        for name in sorted(changed, key=_rank):
+            self.put(name, files.documents[name])
+        self._finish(files)
+
+    async def apply(self, files: RouterFiles) -> None:
+        """Write what changed, step by step; return when all of it is in force.
+
+        Raises:
+            ControllerError: when the router refuses a file. The configuration before stays in force.
+
+        """
+        changed = self._changed(files)
+        if not changed:
+            self._finish(files)
+            return
+        self._refusals_before = await self._refusals()
+        replicas = {name for name in changed if name.startswith("eds-")}
+        routes = {name for name in changed if name.startswith("rds-")}
+        for name in replicas:
+            self.put(name, files.documents[name])
+        if CLUSTERS in changed:
+            merged = files.merged_clusters(self._current)
+            self.put(CLUSTERS, merged)
+            await self._in_force({CLUSTERS: merged["version_info"]})
+        await self._in_force({name: files.version(name) for name in replicas})
+        for name in routes:
+            self.put(name, files.documents[name])
+        listening = {name for name in routes if name in self._current.documents}
+        await self._in_force({name: files.version(name) for name in listening})
+        if LISTENERS in changed:
+            self.put(LISTENERS, files.documents[LISTENERS])
+            await self._in_force({name: files.version(name) for name in (LISTENERS, *routes)})
+        if CLUSTERS in changed:
+            self.put(CLUSTERS, files.documents[CLUSTERS])
+            await self._in_force({CLUSTERS: files.version(CLUSTERS)})
+        self._finish(files)
+
+    def put(self, name: str, document: dict[str, Any]) -> None:
+        """Write one file by renaming it into place: the router notices renames only, and never sees half a file."""
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self._directory)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(document, file)
+            Path(temporary).replace(self._directory / name)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def _changed(self, files: RouterFiles) -> set[str]:
+        known = self._current.documents
+        return {
+            name for name in files.documents if name not in known or self._current.version(name) != files.version(name)
+        }
+
+    def _finish(self, files: RouterFiles) -> None:
+        for name in set(self._current.documents) - set(files.documents):
+            (self._directory / name).unlink(missing_ok=True)
+        self._current = files
+
+    async def _in_force(self, versions: dict[str, str]) -> None:
+        """Wait until the router reports these versions of these files."""
+        wanted = {_statistic(name): version for name, version in versions.items()}
+        if not wanted:
+            return
+        deadline = asyncio.get_running_loop().time() + _IN_FORCE_WITHIN
+        while True:
+            found = await self._statistics("version_text$", "TextReadouts")
+            missing = [name for name, version in wanted.items() if found.get(name) != version]
+            if not missing:
+                return
+            refused = await self._refusals() - self._refusals_before
+            if refused or asyncio.get_running_loop().time() > deadline:
+                what = "refused" if refused else "did not follow"
+                raise ControllerError(f"the router {what} a change of {', '.join(sorted(missing))}.")
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def _refusals(self) -> int:
+        found = await self._statistics("update_(rejected|failure)$", "Counters")
+        return sum(int(value) for value in found.values())
+
+    async def _statistics(self, pattern: str, kind: str) -> dict[str, Any]:
+        try:
+            answer = await self._admin.get("/stats", params={"format": "json", "filter": pattern, "type": kind})
+        except httpx.HTTPError as error:
+            raise ControllerError(f"the router does not answer: {type(error).__name__}.") from None
+        return {item["name"]: item["value"] for item in answer.json()["stats"] if "name" in item}
+
+
+def _load(directory: Path) -> RouterFiles:
+    names: Iterable[Path] = directory.glob("[lcre]ds*.json")
+    return RouterFiles({path.name: json.loads(path.read_bytes()) for path in names})
+
+
+def _rank(name: str) -> int:
+    return ("eds", "cds", "rds", "lds").index(name[:3])
+
+
+def _statistic(file: str) -> str:
+    """Return the name of the router's statistic that tells which version of a file is in force."""
+    stem = file.removesuffix(".json")
+    if file == LISTENERS:
+        return "listener_manager.lds.version_text"
+    if file == CLUSTERS:
+        return "cluster_manager.cds.version_text"
+    kind, _, name = stem.partition("-")
+    return f"cluster.{name}.version_text" if kind == "eds" else f"http.{name}.rds.{name}.version_text"

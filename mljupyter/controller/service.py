@@ -1,0 +1,188 @@
+"""What the controller does for its clients: accept, change, delete, tell."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from mljupyter import __version__
+from mljupyter.controller import logs
+from mljupyter.controller.changes import Changes
+from mljupyter.controller.errors import (
+    EndpointBusyError,
+    EndpointExistsError,
+    EndpointNotFoundError,
+    KeysNotAvailableError,
+    PortInUseError,
+)
+from mljupyter.controller.keys import Keys, Which
+from mljupyter.controller.layout import Layout
+from mljupyter.controller.reconciler import Reconciler
+from mljupyter.controller.router import Router, check_port, free_port
+from mljupyter.controller.store import Store
+from mljupyter.runtimes.base import Runtime
+from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus
+
+MOST_LOG_LINES = 100_000
+LOCAL_PORTS = range(8890, 8990)
+
+
+class Service:
+    """The operations on endpoints. Each checks, writes what is wanted, and wakes the reconciler."""
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        store: Store,
+        reconciler: Reconciler,
+        router: Router,
+        runtime: Runtime,
+        changes: Changes,
+    ) -> None:
+        self._layout = layout
+        self._store = store
+        self._reconciler = reconciler
+        self._router = router
+        self._runtime = runtime
+        self._changes = changes
+        self._started_time = datetime.now(UTC)
+
+    def status(self) -> dict[str, Any]:
+        """Return what the controller is and does."""
+        return {
+            "pid": os.getpid(),
+            "release": __version__,
+            "workspace": str(self._layout.directory),
+            "startedTime": self._started_time.isoformat(),
+            "endpoints": len(self._store.names()),
+            "router": {
+                "pid": self._router.pid,
+                "port": self._router.port,
+                "state": "running" if self._router.up else "starting",
+            },
+        }
+
+    def endpoints(self) -> list[EndpointRecord]:
+        """Return all endpoints."""
+        return [self._store.get(name) for name in self._store.names()]
+
+    def create(
+        self, spec: EndpointSpec, *, overwrite: bool, primary_key: str | None, secondary_key: str | None
+    ) -> EndpointRecord:
+        """Accept a new endpoint, or with `overwrite` put it in the place of one that exists.
+
+        An endpoint that is overwritten keeps its keys unless new ones are given, and serves until the new one does.
+        """
+        before = self._store.find(spec.name)
+        if before is not None:
+            self._refuse_while_deleting(before)
+            if not overwrite:
+                raise EndpointExistsError(
+                    f"an endpoint {spec.name!r} exists ({before.status.state}). Deploy with overwrite=True to put "
+                    "the new one in its place, update it, or choose another name."
+                )
+        spec = self._with_port(spec, before)
+        keys = None
+        if spec.authentication is Authentication.KEY:
+            existing = self._store.keys(spec.name)
+            keys = Keys.make(
+                primary_key or (existing.primary if existing else None),
+                secondary_key or (existing.secondary if existing else None),
+            )
+        return self._accept(spec, before, keys)
+
+    def replace(self, spec: EndpointSpec) -> EndpointRecord:
+        """Accept a change of an endpoint that exists. Keys are kept where it still has any."""
+        before = self._find(spec.name)
+        self._refuse_while_deleting(before)
+        keys = None
+        if spec.authentication is Authentication.KEY:
+            keys = self._store.keys(spec.name) or Keys.make()
+        return self._accept(self._with_port(spec, before), before, keys)
+
+    async def watch(self, name: str, after: int, patience: float) -> EndpointRecord:
+        """Return an endpoint as soon as its resource version is above `after`, or when `patience` seconds are over."""
+        self._find(name)
+        await self._changes.wait_until(
+            lambda: (record := self._store.find(name)) is None or record.resource_version > after, patience
+        )
+        return self._find(name)
+
+    async def delete(self, name: str, patience: float) -> bool:
+        """Delete an endpoint; return whether it is gone within `patience` seconds."""
+        self._find(name)
+        self._store.mark_deleting(name)
+        self._reconciler.retry(name)
+        self._changes.notify()
+        return await self._changes.wait_until(lambda: self._store.find(name) is None, patience)
+
+    def keys(self, name: str) -> Keys:
+        """Return an endpoint's keys."""
+        self._find(name)
+        keys = self._store.keys(name)
+        if keys is None:
+            raise KeysNotAvailableError(f"endpoint {name!r} has no keys: key authentication is off.")
+        return keys
+
+    async def regenerate_key(self, name: str, which: Which, key: str | None) -> None:
+        """Replace one key; return when the router knows."""
+        self._store.put_keys(name, self.keys(name).with_key(which, key))
+        await self._reconciler.reroute(name)
+        self._changes.notify()
+
+    def logs(self, name: str, *, lines: int, version: str | None, startup: bool) -> str:
+        """Return the log of all replicas in the order of time, ended ones included."""
+        self._find(name)
+        files = self._runtime.log_files(name, version)
+        count = max(1, min(lines, MOST_LOG_LINES))
+        return logs.beginning(files, count) if startup else logs.merged(files, count)
+
+    def _accept(self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None) -> EndpointRecord:
+        status = before.status if before else EndpointStatus()
+        record = self._store.put(spec, _tried_again(status), keys)
+        self._reconciler.retry(spec.name)
+        self._changes.notify()
+        return record
+
+    def _find(self, name: str) -> EndpointRecord:
+        record = self._store.find(name)
+        if record is None:
+            near = difflib.get_close_matches(name, self._store.names(), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise EndpointNotFoundError(f"WebserviceNotFound: no endpoint {name!r} in this workspace.{hint}")
+        return record
+
+    def _refuse_while_deleting(self, record: EndpointRecord) -> None:
+        if record.deleting:
+            raise EndpointBusyError(f"endpoint {record.spec.name!r} is being deleted: try again when it is gone.")
+
+    def _with_port(self, spec: EndpointSpec, before: EndpointRecord | None) -> EndpointSpec:
+        """Return the spec with a port of its own for a local web service: the one it has, one asked for, a free one."""
+        if spec.kind is not EndpointKind.LOCAL and spec.port is None:
+            return spec
+        mine = before.spec.port if before else None
+        if spec.port is None:
+            taken = {record.spec.port for record in self.endpoints()}
+            port = mine or free_port([candidate for candidate in LOCAL_PORTS if candidate not in taken])
+            return spec.model_copy(update={"port": port})
+        if spec.port != mine:
+            for record in self.endpoints():
+                if record.spec.port == spec.port and record.spec.name != spec.name:
+                    raise PortInUseError(
+                        f"port {spec.port} is in use by endpoint {record.spec.name!r}. Give another port, or none: "
+                        "then a free one is chosen."
+                    )
+            check_port(spec.port)
+        return spec
+
+
+def _tried_again(status: EndpointStatus) -> EndpointStatus:
+    """Return the status of an endpoint whose spec is accepted anew: what failed before may be tried again."""
+    versions = {
+        name: version.model_copy(update={"failed_revision": None, "problem": None})
+        for name, version in status.versions.items()
+    }
+    return status.model_copy(update={"state": EndpointStatus().state, "versions": versions, "problem": None})

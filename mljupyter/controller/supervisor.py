@@ -1,0 +1,220 @@
+"""Watches replicas: when each becomes ready, stops answering, or ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+
+from mljupyter.engine import rollout
+from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, Runtime
+from mljupyter.spec import LivenessProbe, ReplicaPhase, VersionSpec
+
+_FIRST_LOOK, _LATER_LOOK, _SOON = 0.01, 0.1, 2.0
+_LAST_LINES = 20
+# What the exit statuses of a replica mean; the texts complete "the replica ...".
+_ENDINGS = {
+    3: "could not start: the scoring script failed",
+    4: "did not start in time: init() has not returned",
+    5: "keeps crashing",
+}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Watched:
+    """A replica and what is known of it. Times are of the monotonic clock, in seconds."""
+
+    replica: RunningReplica
+    probe: LivenessProbe
+    grace: float
+    since: float
+    phase: ReplicaPhase = ReplicaPhase.STARTING
+    ready_since: float | None = None
+    exit_status: int | None = None
+    asked_to_end: bool = False
+    last_lines: list[str] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+    def observed(self) -> rollout.Replica:
+        """Return what the rollout needs to know."""
+        return rollout.Replica(self.replica.id, self.replica.revision, self.phase, self.since)
+
+    def ending(self) -> str:
+        """Return in words how the replica ended."""
+        status = self.exit_status
+        if status in _ENDINGS:
+            return _ENDINGS[status]
+        if status is None:
+            return "ended unexpectedly"
+        return f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+
+
+class Supervisor:
+    """Starts, watches and stops the replicas of all endpoints on one runtime.
+
+    Parameters:
+        runtime: how replicas run.
+        changed: called with the endpoint's name whenever one of its replicas changes its phase.
+
+    """
+
+    def __init__(self, runtime: Runtime, changed: Callable[[str], None]) -> None:
+        self._runtime = runtime
+        self._changed = changed
+        self._watched: dict[str, Watched] = {}
+
+    def of(self, endpoint: str) -> list[Watched]:
+        """Return the replicas of an endpoint."""
+        return [item for item in self._watched.values() if item.replica.endpoint == endpoint]
+
+    def endpoints(self) -> set[str]:
+        """Return the names of all endpoints that have replicas."""
+        return {item.replica.endpoint for item in self._watched.values()}
+
+    async def adopt(self, spec_of: Callable[[RunningReplica], VersionSpec | None]) -> None:
+        """Take over the replicas that run. Those whose spec nobody knows are ended.
+
+        Returns when it is known of each whether it is ready.
+        """
+        taken = []
+        for replica in self._runtime.adopt():
+            spec = spec_of(replica)
+            if spec is None:
+                log.info("ending replica %s: nothing wants it", replica.id)
+                self._runtime.kill(replica)
+                continue
+            watched = self._watch(replica, spec)
+            taken.append(self._look(watched))
+        await asyncio.gather(*taken)
+
+    async def start(self, order: ReplicaOrder) -> None:
+        """Start a replica and watch it."""
+        replica = await self._runtime.start(order)
+        log.info("started replica %s (pid %d, revision %s)", replica.id, replica.pid, replica.revision)
+        self._watch(replica, order.spec)
+
+    def drain(self, replica_id: str) -> None:
+        """Ask a replica to finish its requests and end; end it when its grace time is over."""
+        watched = self._watched.get(replica_id)
+        if watched is None or not watched.observed().serving:
+            return
+        starting = watched.phase is ReplicaPhase.STARTING
+        watched.phase = ReplicaPhase.DRAINING
+        watched.asked_to_end = True
+        if starting:
+            self._runtime.kill(watched.replica)  # nothing to finish: it has had no request
+            return
+        self._runtime.stop(watched.replica)
+        asyncio.get_running_loop().call_later(watched.grace, self._end_of_grace, replica_id)
+
+    def kill(self, replica_id: str) -> None:
+        """End a replica at once."""
+        if (watched := self._watched.get(replica_id)) is not None:
+            self._runtime.kill(watched.replica)
+
+    def remove(self, replica_id: str) -> Watched | None:
+        """Forget a replica that has ended; return what was known of it."""
+        return self._watched.pop(replica_id, None)
+
+    async def leave(self) -> None:
+        """Stop watching. The replicas serve on."""
+        tasks = [item.task for item in self._watched.values() if item.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stop_all(self) -> None:
+        """End all replicas, and return when they are gone."""
+        watched = list(self._watched.values())
+        for item in watched:
+            self._runtime.kill(item.replica)
+        await asyncio.gather(*(item.task for item in watched if item.task is not None), return_exceptions=True)
+
+    def _watch(self, replica: RunningReplica, spec: VersionSpec) -> Watched:
+        grace = spec.limits.scoring_timeout_ms / 1000 + 10
+        watched = Watched(replica, spec.probe, grace, since=time.monotonic())
+        self._watched[replica.id] = watched
+        watched.task = asyncio.create_task(self._follow(watched), name=f"replica {replica.id}")
+        return watched
+
+    def _end_of_grace(self, replica_id: str) -> None:
+        watched = self._watched.get(replica_id)
+        if watched is not None and watched.phase is ReplicaPhase.DRAINING:
+            log.warning("replica %s did not end within its grace time", replica_id)
+            self._runtime.kill(watched.replica)
+
+    async def _follow(self, watched: Watched) -> None:
+        """Follow a replica to its end."""
+        health = asyncio.create_task(self._check_health(watched))
+        try:
+            watched.exit_status = await self._runtime.ended(watched.replica)
+        finally:
+            health.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await health
+        was = watched.phase
+        watched.phase = ReplicaPhase.EXITED
+        if not watched.asked_to_end:
+            watched.last_lines = self._runtime.last_lines(watched.replica, _LAST_LINES)
+            log.warning("replica %s, %s, %s", watched.replica.id, was, watched.ending())
+        self._changed(watched.replica.endpoint)
+
+    async def _check_health(self, watched: Watched) -> None:
+        async with _client(watched) as client:
+            while watched.phase is ReplicaPhase.STARTING:
+                if await _healthy(client):
+                    self._ready(watched)
+                    break
+                soon = time.monotonic() - watched.since < _SOON
+                await asyncio.sleep(_FIRST_LOOK if soon else _LATER_LOOK)
+            failures = 0
+            while watched.phase is ReplicaPhase.READY:
+                await asyncio.sleep(watched.probe.period_seconds)
+                answered = await _answers(client)
+                failures = 0 if answered else failures + 1
+                if failures >= watched.probe.failure_threshold and watched.phase is ReplicaPhase.READY:
+                    log.warning("replica %s has not answered %d times: ending it", watched.replica.id, failures)
+                    self._runtime.kill(watched.replica)
+                    return
+
+    async def _look(self, watched: Watched) -> None:
+        async with _client(watched) as client:
+            if await _healthy(client):
+                self._ready(watched)
+
+    def _ready(self, watched: Watched) -> None:
+        if watched.phase is ReplicaPhase.STARTING:
+            watched.phase = ReplicaPhase.READY
+            watched.ready_since = time.monotonic()
+            self._changed(watched.replica.endpoint)
+
+
+def _client(watched: Watched) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(uds=str(watched.replica.socket)),
+        base_url="http://replica",
+        timeout=watched.probe.timeout_seconds,
+    )
+
+
+async def _healthy(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/")).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+async def _answers(client: httpx.AsyncClient) -> bool:
+    """Return whether a replica answers at all: one that restarts its worker says so, and is not dead."""
+    try:
+        await client.get("/")
+    except httpx.HTTPError:
+        return False
+    return True

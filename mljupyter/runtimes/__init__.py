@@ -1,0 +1,1 @@
+"""Start, stop and observe replicas: one module for each way of running them."""

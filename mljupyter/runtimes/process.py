@@ -1,0 +1,250 @@
+"""Replicas as processes on this machine, found again by their command lines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from mljupyter.runtimes import app_root, processes
+from mljupyter.runtimes.base import ReplicaOrder, RunningReplica
+from mljupyter.spec import VersionSpec
+
+MODULE = "mljupyter.scoring"
+KEPT_AFTER_END = 3
+_RECORD = "replica.json"
+_LOG = "replica.log"
+_OUTPUT = "output.log"
+
+# What a replica sees of the environment its controller was started in; everything else comes from the spec.
+_INHERITED = {
+    "CONDA_PREFIX", "CURL_CA_BUNDLE", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LANGUAGE", "LOGNAME", "NO_PROXY",
+    "PATH", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER",
+    "VIRTUAL_ENV",
+}  # fmt: skip
+_INHERITED_PREFIXES = ("CUDA_", "DYLD_", "LC_", "LD_", "MKL_", "NVIDIA_", "OMP_", "OPENBLAS_", "XDG_")
+
+
+class _Record(BaseModel):
+    """What a replica's directory says about it."""
+
+    id: str
+    endpoint: str
+    version: str
+    revision: str
+
+
+class ProcessRuntime:
+    """Runs each replica as a process of its own on a Unix socket.
+
+    A replica's command line names its id and its socket, which is how a later controller finds it.
+
+    Parameters:
+        replicas: directory for the replicas' records and logs.
+        revisions: directory for app roots.
+        sockets: directory for sockets.
+        store: the artifact store that code and models come from.
+
+    """
+
+    def __init__(self, *, replicas: Path, revisions: Path, sockets: Path, store: app_root.Store) -> None:
+        self._replicas = replicas
+        self._revisions = revisions
+        self._sockets = sockets
+        self._store = store
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def adopt(self) -> list[RunningReplica]:
+        """Return the replicas that run; end those whose record is gone, since nobody can tell what they are."""
+        found = []
+        for identity, command in processes.find(self._is_ours):
+            replica_id = _argument(command, "--replica") or ""
+            record = self._record(replica_id)
+            if record is None:
+                identity.signal(signal.SIGKILL)
+                continue
+            found.append(
+                RunningReplica(
+                    id=record.id,
+                    endpoint=record.endpoint,
+                    version=record.version,
+                    revision=record.revision,
+                    socket=self._socket(record.id),
+                    pid=identity.pid,
+                    started_time=identity.started_time,
+                )
+            )
+        return found
+
+    async def start(self, order: ReplicaOrder) -> RunningReplica:
+        """Lay out the app root, if this is the revision's first replica, and start the process."""
+        root = await asyncio.to_thread(
+            app_root.prepare,
+            self._store,
+            order.spec,
+            self._revisions / f"{order.endpoint}.{order.version}.{order.revision}",
+        )
+        directory = self._replicas / order.id
+        directory.mkdir(mode=0o700)
+        record = _Record(id=order.id, endpoint=order.endpoint, version=order.version, revision=order.revision)
+        (directory / _RECORD).write_text(record.model_dump_json())
+        child = self._spawn(order, directory, root)
+        self._children[order.id] = child
+        identity = processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0)
+        return RunningReplica(
+            id=order.id,
+            endpoint=order.endpoint,
+            version=order.version,
+            revision=order.revision,
+            socket=self._socket(order.id),
+            pid=child.pid,
+            started_time=identity.started_time,
+        )
+
+    async def ended(self, replica: RunningReplica) -> int | None:
+        """Wait for a replica's end; return its exit status when it is a child of this process."""
+        status = await processes.ended(_identity(replica), self._children.get(replica.id))
+        self._children.pop(replica.id, None)
+        self._socket(replica.id).unlink(missing_ok=True)
+        return status
+
+    def stop(self, replica: RunningReplica) -> None:
+        """Ask the replica to finish its requests and end (SIGTERM)."""
+        _identity(replica).signal(signal.SIGTERM)
+
+    def kill(self, replica: RunningReplica) -> None:
+        """End the replica at once (SIGKILL)."""
+        _identity(replica).signal(signal.SIGKILL)
+
+    def forget(self, endpoint: str, version: str | None = None) -> None:
+        """Remove records, logs and app roots of an endpoint's ended replicas.
+
+        With a version given, the newest few ended replicas keep their logs, and what is left keeps its app roots.
+        """
+        ended = [
+            directory
+            for directory, record in self._records()
+            if record.endpoint == endpoint
+            and version in (None, record.version)
+            and directory.name not in self._children
+            and not self._socket(directory.name).exists()
+        ]
+        newest_first = sorted(ended, key=lambda directory: directory.stat().st_mtime, reverse=True)
+        for directory in newest_first[KEPT_AFTER_END if version is not None else 0 :]:
+            shutil.rmtree(directory, ignore_errors=True)
+        kept = {record.revision for _, record in self._records() if record.endpoint == endpoint}
+        pattern = f"{endpoint}.*" if version is None else f"{endpoint}.{version}.*"
+        for root in self._revisions.glob(pattern):
+            if version is None or root.name.rpartition(".")[2] not in kept:
+                shutil.rmtree(root, ignore_errors=True)
+
+    def log_files(self, endpoint: str, version: str | None = None) -> list[Path]:
+        """Return the logs of an endpoint's replicas, rotated ones and those of ended replicas included."""
+        return [
+            file
+            for directory, record in self._records()
+            if record.endpoint == endpoint and version in (None, record.version)
+            for file in sorted(directory.glob(f"{_LOG}*"))
+        ]
+
+    def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
+        """Return the last lines of a replica's log, or of its raw output where it died before it had a log."""
+        directory = self._replicas / replica.id
+        for name in (_LOG, _OUTPUT):
+            with contextlib.suppress(OSError), (directory / name).open(errors="replace") as lines:
+                if last := deque((line.rstrip("\n") for line in lines), maxlen=count):
+                    return list(last)
+        return []
+
+    def _spawn(self, order: ReplicaOrder, directory: Path, root: Path) -> subprocess.Popen[bytes]:
+        with open_private(directory / _OUTPUT) as output:
+            return subprocess.Popen(
+                self._command(order, directory),
+                cwd=root,
+                env=_environment(order, root),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _command(self, order: ReplicaOrder, directory: Path) -> list[str]:
+        spec = order.spec
+        options: dict[str, object] = {
+            "--replica": order.id,
+            "--unix-socket": self._socket(order.id),
+            "--log-file": directory / _LOG,
+            "--entry-script": spec.code.entry_script,
+            "--concurrency": spec.limits.max_concurrent_requests,
+            "--max-queue-wait-ms": spec.limits.max_queue_wait_ms,
+            "--scoring-timeout-ms": spec.limits.scoring_timeout_ms,
+            "--startup-timeout": spec.probe.initial_delay_seconds,
+            "--max-body-bytes": spec.limits.max_body_bytes,
+            "--grace-seconds": grace_seconds(spec),
+        }
+        pairs = [str(part) for option in options.items() for part in option]
+        return [spec.interpreter or sys.executable, "-m", MODULE, *pairs]
+
+    def _socket(self, replica_id: str) -> Path:
+        return self._sockets / f"{replica_id.rpartition('-')[2]}.sock"
+
+    def _is_ours(self, command: list[str]) -> bool:
+        socket = _argument(command, "--unix-socket")
+        return MODULE in command and socket is not None and Path(socket).parent == self._sockets
+
+    def _record(self, replica_id: str) -> _Record | None:
+        try:
+            return _Record.model_validate_json((self._replicas / replica_id / _RECORD).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def _records(self) -> list[tuple[Path, _Record]]:
+        found = [(directory, self._record(directory.name)) for directory in self._replicas.iterdir()]
+        return [(directory, record) for directory, record in found if record is not None]
+
+
+def grace_seconds(spec: VersionSpec) -> float:
+    """Return how long a replica may take to finish: its longest request, and a little more."""
+    return spec.limits.scoring_timeout_ms / 1000 + 5
+
+
+@contextlib.contextmanager
+def open_private(path: Path) -> Iterator[int]:
+    """Open a file of the owner's alone for appending; yield its descriptor."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _environment(order: ReplicaOrder, root: Path) -> dict[str, str]:
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in _INHERITED or name.startswith(_INHERITED_PREFIXES)
+    }
+    contract = app_root.contract_variables(
+        order.spec, root, service=order.endpoint, version=order.version, workspace=order.workspace
+    )
+    return {**inherited, **order.spec.environment_variables, **contract, "PYTHONUNBUFFERED": "1"}
+
+
+def _identity(replica: RunningReplica) -> processes.Identity:
+    return processes.Identity(replica.pid, replica.started_time)
+
+
+def _argument(command: list[str], option: str) -> str | None:
+    try:
+        return command[command.index(option) + 1]
+    except (ValueError, IndexError):
+        return None
