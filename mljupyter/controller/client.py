@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
 
 from mljupyter.controller import launch
-from mljupyter.controller.errors import ControllerStartError, error_for
+from mljupyter.controller.errors import ControllerError, ControllerStartError, error_for
 from mljupyter.controller.layout import Layout
+from mljupyter.controller.socket_http import Answer, ConnectionLostError, ConnectionNotMadeError, ask
 from mljupyter.spec import EndpointRecord, EndpointSpec
-
-if TYPE_CHECKING:
-    import httpx
 
 _ANSWER_WITHIN = 30.0
 _POLL_SPARE = 10.0
@@ -32,7 +31,6 @@ class ControllerClient:
 
     def __init__(self, directory: Path) -> None:
         self._layout = Layout.of(directory)
-        self._http: httpx.Client | None = None
 
     def __repr__(self) -> str:
         return f"ControllerClient({str(self._layout.directory)!r})"
@@ -49,13 +47,21 @@ class ControllerClient:
         status: dict[str, Any] = self._call("GET", "/v1/status").json()
         return status
 
+    def warm_up(self) -> None:
+        """Start the controller if needed, without waiting for it: for when a deployment is likely to follow.
+
+        What may be wrong is said by the call that needs it.
+        """
+        with suppress(ControllerError, OSError):
+            launch.begin(self._layout)
+
     def endpoints(self) -> list[EndpointRecord]:
         """Return all endpoints of the workspace."""
         return [EndpointRecord.parse(item) for item in self._call("GET", "/v1/endpoints").json()]
 
     def endpoint(self, name: str) -> EndpointRecord:
         """Return an endpoint, or raise `EndpointNotFoundError`."""
-        return EndpointRecord.parse(self._call("GET", _path(name)).content)
+        return EndpointRecord.parse(self._call("GET", _path(name)).body)
 
     def create(
         self,
@@ -84,21 +90,21 @@ class ControllerClient:
             "primaryKey": primary_key,
             "secondaryKey": secondary_key,
         }
-        return EndpointRecord.parse(self._call("POST", "/v1/endpoints", body=body).content)
+        return EndpointRecord.parse(self._call("POST", "/v1/endpoints", body=body).body)
 
     def replace(self, spec: EndpointSpec) -> EndpointRecord:
         """Ask for a change of an endpoint that exists; return it as accepted."""
-        return EndpointRecord.parse(self._call("PUT", _path(spec.name), body={"spec": spec.document()}).content)
+        return EndpointRecord.parse(self._call("PUT", _path(spec.name), body={"spec": spec.document()}).body)
 
     def delete(self, name: str) -> None:
         """Delete an endpoint; return when its replicas and routes are gone."""
-        while self._call("DELETE", _path(name), within=None).status_code != _NO_CONTENT:
+        while self._call("DELETE", _path(name), within=None).status != _NO_CONTENT:
             continue
 
     def watch(self, name: str, after: int, timeout: float) -> EndpointRecord:
         """Return an endpoint as soon as its resource version is above `after`, or when `timeout` seconds are over."""
         query = {"after": after, "timeout": timeout}
-        return EndpointRecord.parse(self._call("GET", _path(name), query=query, within=timeout + _POLL_SPARE).content)
+        return EndpointRecord.parse(self._call("GET", _path(name), query=query, within=timeout + _POLL_SPARE).body)
 
     def keys(self, name: str) -> tuple[str, str]:
         """Return the primary and the secondary key of an endpoint."""
@@ -122,7 +128,7 @@ class ControllerClient:
         query: dict[str, Any] = {"lines": lines, "startup": "true" if startup else "false"}
         if version is not None:
             query["version"] = version
-        return self._call("GET", f"{_path(name)}/logs", query=query).text
+        return self._call("GET", f"{_path(name)}/logs", query=query).body.decode()
 
     def stop(self, *, force: bool = False) -> bool:
         """Stop the controller; return whether one ran.
@@ -135,7 +141,6 @@ class ControllerClient:
             return False
         pid = self._call("GET", "/v1/status", start=False).json()["pid"]
         self._call("POST", "/v1/stop", query={"force": "true" if force else "false"}, start=False)
-        self.close()
         from mljupyter.runtimes.processes import Identity
 
         identity = Identity.of(pid)
@@ -151,12 +156,6 @@ class ControllerClient:
             return ""
         return "".join(text.splitlines(keepends=True)[-lines:])
 
-    def close(self) -> None:
-        """Close the connection; the next call opens a new one."""
-        if self._http is not None:
-            self._http.close()
-            self._http = None
-
     def _call(
         self,
         method: str,
@@ -166,50 +165,39 @@ class ControllerClient:
         query: Mapping[str, Any] | None = None,
         within: float | None = _ANSWER_WITHIN,
         start: bool = True,
-    ) -> httpx.Response:
-        import httpx
-
-        for attempt in (1, 2):
-            try:
-                answer = self._connection().request(method, path, json=body, params=query, timeout=within)
-                break
-            except httpx.ConnectError:  # nobody listens: the request has not been sent
-                self.close()
-                if not start or attempt == 2:
-                    raise ControllerStartError(
-                        "the controller does not run. Start it: mljupyter controller start"
-                    ) from None
-                launch.start(self._layout)
-            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                # It went away in the middle. Reading again is safe; a change may have been accepted.
-                self.close()
-                if method != "GET" or attempt == 2:
-                    raise ControllerStartError(
-                        "the controller ended while it was asked. Look at the endpoint before trying again."
-                    ) from None
-            except httpx.TimeoutException:
-                raise ControllerStartError(f"the controller has not answered within {within:.0f} s.") from None
-        if answer.status_code >= _FIRST_ERROR:
+    ) -> Answer:
+        target = f"{path}?{urlencode(query)}" if query else path
+        try:
+            answer = self._ask(method, target, body, within)
+        except ConnectionNotMadeError:  # nobody listens: the request has not been sent
+            if not start:
+                raise ControllerStartError(
+                    "the controller does not run. Start it: mljupyter controller start"
+                ) from None
+            launch.start(self._layout)
+            answer = self._ask(method, target, body, within)
+        if answer.status >= _FIRST_ERROR:
             raise _error(answer)
         return answer
 
-    def _connection(self) -> httpx.Client:
-        import httpx
-
-        if self._http is None:
-            self._http = httpx.Client(
-                transport=httpx.HTTPTransport(uds=str(self._layout.socket())), base_url="http://controller"
-            )
-        return self._http
+    def _ask(self, method: str, target: str, body: Mapping[str, Any] | None, within: float | None) -> Answer:
+        try:
+            return ask(self._layout.socket(), method, target, body, within)
+        except TimeoutError:
+            raise ControllerStartError(f"the controller has not answered within {within} s.") from None
+        except ConnectionLostError:
+            raise ControllerStartError(
+                "the controller ended while it was asked. Look at the endpoint before trying again."
+            ) from None
 
 
 def _path(name: str) -> str:
     return f"/v1/endpoints/{quote(name, safe='')}"
 
 
-def _error(answer: httpx.Response) -> Exception:
+def _error(answer: Answer) -> ControllerError:
     try:
         document = answer.json()
         return error_for(document["code"], document["message"])
     except (ValueError, KeyError, TypeError):
-        return error_for("", f"the controller answered {answer.status_code} {answer.reason_phrase}.")
+        return error_for("", f"the controller answered with status {answer.status}.")

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from mljupyter.controller.errors import ControllerStartError
 from mljupyter.controller.layout import Layout
@@ -29,6 +28,16 @@ def reachable(layout: Layout) -> bool:
         return True
 
 
+def begin(layout: Layout) -> subprocess.Popen[bytes] | None:
+    """Start the controller, unless one can be reached, and do not wait for it."""
+    if reachable(layout):
+        return None
+    if not layout.directory.is_dir():
+        raise ControllerStartError(f"{str(layout.directory)!r} is not a directory: there is no workspace here.")
+    layout.prepare()
+    return _spawn(layout)
+
+
 def start(layout: Layout) -> None:
     """Start the controller, unless one runs; return when it can be reached.
 
@@ -38,28 +47,24 @@ def start(layout: Layout) -> None:
         ControllerStartError: when none can be reached in time; with what the process last said.
 
     """
-    if not layout.directory.is_dir():
-        raise ControllerStartError(f"{str(layout.directory)!r} is not a directory: there is no workspace here.")
-    layout.prepare()
-    output = layout.control / _OUTPUT
-    child = _spawn(layout, output)
+    child = begin(layout)
     deadline = time.monotonic() + START_WITHIN
     while not reachable(layout):
-        status = child.poll()
+        status = child.poll() if child is not None else None
         if status is not None and status != _LOST_THE_RACE:
             raise ControllerStartError(
-                f"the controller did not start (exit status {status}). It says:\n{_last(output)}"
+                f"the controller did not start (exit status {status}). It says:\n{_last(layout)}"
             )
         if time.monotonic() > deadline:
             raise ControllerStartError(
-                f"the controller cannot be reached after {START_WITHIN:.0f} s. It says:\n{_last(output)}\n"
+                f"the controller cannot be reached after {START_WITHIN:.0f} s. It says:\n{_last(layout)}\n"
                 "Its log: mljupyter controller logs"
             )
         time.sleep(_LOOK_EVERY)
 
 
-def _spawn(layout: Layout, output: Path) -> subprocess.Popen[bytes]:
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _spawn(layout: Layout) -> subprocess.Popen[bytes]:
+    descriptor = os.open(layout.control / _OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         command = [sys.executable, "-m", "mljupyter.controller", str(layout.directory)]
         if idle := os.environ.get("MLJUPYTER_CONTROLLER_IDLE_SECONDS"):
@@ -76,6 +81,7 @@ def _spawn(layout: Layout, output: Path) -> subprocess.Popen[bytes]:
         os.close(descriptor)
 
 
-def _last(output: Path) -> str:
+def _last(layout: Layout) -> str:
+    output = layout.control / _OUTPUT
     lines = output.read_text(errors="replace").splitlines()[-5:] if output.exists() else []
     return "\n".join(f"  {line}" for line in lines) or "  (nothing)"

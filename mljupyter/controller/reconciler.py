@@ -91,9 +91,14 @@ class Reconciler:
             return
         status = self._learn(record)
         record = record.model_copy(update={"status": status})
-        steps = self._steps(record)
-        for step in steps:
-            await self._start(record, step)
+        for step in self._steps(record):
+            try:
+                await self._start(record, step)
+            except (MLJupyterError, OSError) as error:
+                self._not_started(record, step, error)
+                self._queue.add(name)
+                return
+        steps = self._steps(record)  # again: requests may already be sent to those just started
         self._routes[name] = self._route(record, steps)
         await self._router.apply(self._routes.values())
         for step in steps:
@@ -214,6 +219,22 @@ class Reconciler:
                 spec=spec,
             )
             await self._supervisor.start(order)
+
+    def _not_started(self, record: EndpointRecord, step: _Step, error: MLJupyterError | OSError) -> None:
+        """Note that a replica could not even be started: its code or a model cannot be had, or there is no room."""
+        name = record.spec.name
+        log.error("endpoint %s, version %s: %s", name, step.name, error)
+        self._memory.setdefault((name, step.name), Memory()).crashed(time.monotonic(), lived_well=False)
+        before = record.status.versions.get(step.name, VersionStatus())
+        served_before = before.ready_revision is not None and before.ready_revision == step.plan.revision
+        version = before.model_copy(
+            update={
+                "failed_revision": before.failed_revision if served_before else step.plan.revision,
+                "problem": Problem(code="ReplicaStartFailed", message=str(error)),
+            }
+        )
+        versions = {**record.status.versions, step.name: version}
+        self._store.put_status(name, record.status.model_copy(update={"versions": versions}))
 
     def _route(self, record: EndpointRecord, steps: list[_Step]) -> EndpointRoute:
         spec = record.spec

@@ -11,9 +11,8 @@ import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import httpx
-
 from mljupyter.controller.errors import ControllerError, PortInUseError
+from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_files import FileWriter
 from mljupyter.engine.routing import EndpointRoute, RouterSettings, bootstrap, router_files
 from mljupyter.runtimes import processes
@@ -44,9 +43,7 @@ class Router:
         self._child: subprocess.Popen[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
-        self._admin = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(self._admin_socket)), base_url="http://router", timeout=5
-        )
+        self._admin = LocalHttp(self._admin_socket, timeout=5)
         self._writer = FileWriter(self._directory, self._admin)
         self._lock = asyncio.Lock()
 
@@ -103,7 +100,7 @@ class Router:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        await self._admin.aclose()
+        await self._admin.close()
 
     async def _wait_until_up(self) -> None:
         try:
@@ -137,10 +134,11 @@ class Router:
     async def _answers(self, gone: asyncio.Task[int | None]) -> bool:
         while not gone.done():
             try:
-                if (await self._admin.get("/ready")).text.strip() == "LIVE":
-                    return True
-            except httpx.HTTPError:
-                pass
+                _, body = await self._admin.get("/ready")
+            except UNREACHABLE:
+                body = b""
+            if body.strip() == b"LIVE":
+                return True
             await asyncio.wait([gone], timeout=0.01)
         return False
 

@@ -6,13 +6,12 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from mljupyter.controller.errors import ControllerError
+from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.engine.routing import CLUSTERS, LISTENERS, RouterFiles
 
 _IN_FORCE_WITHIN = 5.0
@@ -20,53 +19,57 @@ _LOOK_EVERY = 0.003
 
 
 class FileWriter:
-    """Writes the router's files and learns from its statistics when they are in force.
+    """Writes the router's files and learns from its statistics which are in force.
 
-    Order: replicas and clusters before the routes to them, listeners last; what is no longer wanted goes afterwards.
+    What has to be written is decided by what the router reports, not by what was written before: a file that it
+    refused is written again. Order: replicas and clusters before the routes to them, listeners last; what is no
+    longer wanted goes afterwards.
     """
 
-    def __init__(self, directory: Path, admin: httpx.AsyncClient) -> None:
+    def __init__(self, directory: Path, admin: LocalHttp) -> None:
         self._directory = directory
         self._admin = admin
-        self._current = _load(directory)
+        self._written = _load(directory)
         self._refusals_before = 0
 
     @property
     def empty(self) -> bool:
         """Whether no configuration has ever been written."""
-        return not self._current.documents
+        return not self._written.documents
 
     def write_all(self, files: RouterFiles) -> None:
         """Write all files at once: for a router that does not run yet, and reads them when it starts."""
-        changed = self._changed(files)
-        for name in sorted(changed, key=_rank):
+        for name in sorted(files.documents, key=_rank):
             self.put(name, files.documents[name])
         self._finish(files)
 
     async def apply(self, files: RouterFiles) -> None:
-        """Write what changed, step by step; return when all of it is in force.
+        """Write what the router does not have yet, step by step; return when all of it is in force.
 
         Raises:
             ControllerError: when the router refuses a file. The configuration before stays in force.
 
         """
-        changed = self._changed(files)
-        if not changed:
-            self._finish(files)
-            return
-        self._refusals_before = await self._refusals()
+        reported = await self._versions()
+        changed = {name for name in files.documents if reported.get(_statistic(name)) != files.version(name)}
+        if changed:
+            self._refusals_before = await self._refusals()
+            await self._write(files, changed, reported)
+        self._finish(files)
+
+    async def _write(self, files: RouterFiles, changed: set[str], reported: Mapping[str, str]) -> None:
         replicas = {name for name in changed if name.startswith("eds-")}
         routes = {name for name in changed if name.startswith("rds-")}
         for name in replicas:
             self.put(name, files.documents[name])
         if CLUSTERS in changed:
-            merged = files.merged_clusters(self._current)
+            merged = files.merged_clusters(self._written)
             self.put(CLUSTERS, merged)
             await self._in_force({CLUSTERS: merged["version_info"]})
         await self._in_force({name: files.version(name) for name in replicas})
         for name in routes:
             self.put(name, files.documents[name])
-        listening = {name for name in routes if name in self._current.documents}
+        listening = {name for name in routes if _statistic(name) in reported}
         await self._in_force({name: files.version(name) for name in listening})
         if LISTENERS in changed:
             self.put(LISTENERS, files.documents[LISTENERS])
@@ -74,7 +77,6 @@ class FileWriter:
         if CLUSTERS in changed:
             self.put(CLUSTERS, files.documents[CLUSTERS])
             await self._in_force({CLUSTERS: files.version(CLUSTERS)})
-        self._finish(files)
 
     def put(self, name: str, document: dict[str, Any]) -> None:
         """Write one file by renaming it into place: the router notices renames only, and never sees half a file."""
@@ -87,16 +89,10 @@ class FileWriter:
             Path(temporary).unlink(missing_ok=True)
             raise
 
-    def _changed(self, files: RouterFiles) -> set[str]:
-        known = self._current.documents
-        return {
-            name for name in files.documents if name not in known or self._current.version(name) != files.version(name)
-        }
-
     def _finish(self, files: RouterFiles) -> None:
-        for name in set(self._current.documents) - set(files.documents):
+        for name in set(self._written.documents) - set(files.documents):
             (self._directory / name).unlink(missing_ok=True)
-        self._current = files
+        self._written = files
 
     async def _in_force(self, versions: dict[str, str]) -> None:
         """Wait until the router reports these versions of these files."""
@@ -105,7 +101,7 @@ class FileWriter:
             return
         deadline = asyncio.get_running_loop().time() + _IN_FORCE_WITHIN
         while True:
-            found = await self._statistics("version_text$", "TextReadouts")
+            found = await self._versions()
             missing = [name for name, version in wanted.items() if found.get(name) != version]
             if not missing:
                 return
@@ -115,16 +111,19 @@ class FileWriter:
                 raise ControllerError(f"the router {what} a change of {', '.join(sorted(missing))}.")
             await asyncio.sleep(_LOOK_EVERY)
 
+    async def _versions(self) -> dict[str, str]:
+        return await self._statistics("version_text$", "TextReadouts")
+
     async def _refusals(self) -> int:
         found = await self._statistics("update_(rejected|failure)$", "Counters")
         return sum(int(value) for value in found.values())
 
     async def _statistics(self, pattern: str, kind: str) -> dict[str, Any]:
         try:
-            answer = await self._admin.get("/stats", params={"format": "json", "filter": pattern, "type": kind})
-        except httpx.HTTPError as error:
+            _, body = await self._admin.get("/stats", format="json", filter=pattern, type=kind)
+        except UNREACHABLE as error:
             raise ControllerError(f"the router does not answer: {type(error).__name__}.") from None
-        return {item["name"]: item["value"] for item in answer.json()["stats"] if "name" in item}
+        return {item["name"]: item["value"] for item in json.loads(body)["stats"] if "name" in item}
 
 
 def _load(directory: Path) -> RouterFiles:

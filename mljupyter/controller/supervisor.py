@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import httpx
-
+from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.engine import rollout
 from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, Runtime
 from mljupyter.spec import LivenessProbe, ReplicaPhase, VersionSpec
 
 _FIRST_LOOK, _LATER_LOOK, _SOON = 0.01, 0.1, 2.0
 _LAST_LINES = 20
+_OK = 200
 # What the exit statuses of a replica mean; the texts complete "the replica ...".
 _ENDINGS = {
     3: "could not start: the scoring script failed",
@@ -167,27 +167,37 @@ class Supervisor:
         self._changed(watched.replica.endpoint)
 
     async def _check_health(self, watched: Watched) -> None:
-        async with _client(watched) as client:
-            while watched.phase is ReplicaPhase.STARTING:
-                if await _healthy(client):
-                    self._ready(watched)
-                    break
-                soon = time.monotonic() - watched.since < _SOON
-                await asyncio.sleep(_FIRST_LOOK if soon else _LATER_LOOK)
-            failures = 0
-            while watched.phase is ReplicaPhase.READY:
-                await asyncio.sleep(watched.probe.period_seconds)
-                answered = await _answers(client)
-                failures = 0 if answered else failures + 1
-                if failures >= watched.probe.failure_threshold and watched.phase is ReplicaPhase.READY:
-                    log.warning("replica %s has not answered %d times: ending it", watched.replica.id, failures)
-                    self._runtime.kill(watched.replica)
-                    return
+        http = LocalHttp(watched.replica.socket, watched.probe.timeout_seconds)
+        try:
+            await self._until_ready(watched, http)
+            await self._while_ready(watched, http)
+        finally:
+            await http.close()
+
+    async def _until_ready(self, watched: Watched, http: LocalHttp) -> None:
+        while watched.phase is ReplicaPhase.STARTING:
+            if await _status(http) == _OK:
+                self._ready(watched)
+                return
+            soon = time.monotonic() - watched.since < _SOON
+            await asyncio.sleep(_FIRST_LOOK if soon else _LATER_LOOK)
+
+    async def _while_ready(self, watched: Watched, http: LocalHttp) -> None:
+        """End a replica that does not answer at all; one that restarts its worker says so, and is not dead."""
+        failures = 0
+        while watched.phase is ReplicaPhase.READY:
+            await asyncio.sleep(watched.probe.period_seconds)
+            failures = 0 if await _status(http) is not None else failures + 1
+            if failures >= watched.probe.failure_threshold and watched.phase is ReplicaPhase.READY:
+                log.warning("replica %s has not answered %d times: ending it", watched.replica.id, failures)
+                self._runtime.kill(watched.replica)
+                return
 
     async def _look(self, watched: Watched) -> None:
-        async with _client(watched) as client:
-            if await _healthy(client):
-                self._ready(watched)
+        http = LocalHttp(watched.replica.socket, watched.probe.timeout_seconds)
+        if await _status(http) == _OK:
+            self._ready(watched)
+        await http.close()
 
     def _ready(self, watched: Watched) -> None:
         if watched.phase is ReplicaPhase.STARTING:
@@ -196,25 +206,10 @@ class Supervisor:
             self._changed(watched.replica.endpoint)
 
 
-def _client(watched: Watched) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(uds=str(watched.replica.socket)),
-        base_url="http://replica",
-        timeout=watched.probe.timeout_seconds,
-    )
-
-
-async def _healthy(client: httpx.AsyncClient) -> bool:
+async def _status(http: LocalHttp) -> int | None:
+    """Return what a replica's health answers, or None where nothing does."""
     try:
-        return (await client.get("/")).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
-
-
-async def _answers(client: httpx.AsyncClient) -> bool:
-    """Return whether a replica answers at all: one that restarts its worker says so, and is not dead."""
-    try:
-        await client.get("/")
-    except httpx.HTTPError:
-        return False
-    return True
+        status, _ = await http.get("/")
+    except UNREACHABLE:
+        return None
+    return status

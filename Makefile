@@ -1,0 +1,53 @@
+# Two commands for a start: `make demo` and `make test`. Everything lives in .venv; `make clean` removes it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lab check unit notebooks benchmark clean help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# A stamp for each set of packages, made anew when pyproject.toml changes. uv installs in seconds; pip does without it.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or later is needed, this is {sys.version.split()[0]}: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
+	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[$(1)]'; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(1)]'; fi
+	@touch $@
+endef
+
+$(VENV)/.demo: pyproject.toml
+	$(call install,demo)
+
+$(VENV)/.dev: pyproject.toml
+	$(call install,dev)
+	@touch $(VENV)/.demo
+
+demo: $(VENV)/.demo ## train, register, deploy, score, remove: the main job on real data
+	@$(BIN)/mljupyter demo
+
+lab: $(VENV)/.dev ## open the quickstart in JupyterLab
+	@$(BIN)/jupyter lab notebooks/01-quickstart.ipynb
+
+test: check unit notebooks ## all checks and tests
+
+check: $(VENV)/.dev ## style, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+unit: $(VENV)/.dev ## all tests
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+notebooks: $(VENV)/.dev ## the tutorials, executed and compared with their saved outputs
+	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+
+benchmark: $(VENV)/.dev ## measure start-up, deployment and the data path
+	@$(BIN)/python -m benchmarks.spine
+
+clean: ## remove the virtual environment and all caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

@@ -1,0 +1,102 @@
+"""The controller's SQLite file: opened in milliseconds, its schema brought to the newest step by step.
+
+The workspace's database is SQLAlchemy's; importing that would double the time a first deployment waits for the
+controller, and this file belongs to one process of one machine.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mljupyter.controller.errors import StorageError
+
+# One entry for each schema there has been; a file's user_version counts those it has.
+STEPS = (
+    """
+    CREATE TABLE endpoints (
+        name TEXT PRIMARY KEY,
+        spec TEXT NOT NULL,
+        status TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        resource_version INTEGER NOT NULL,
+        created_time TEXT NOT NULL,
+        updated_time TEXT NOT NULL,
+        deleting INTEGER NOT NULL DEFAULT 0,
+        primary_key TEXT,
+        secondary_key TEXT
+    );
+    CREATE TABLE revisions (
+        endpoint TEXT NOT NULL,
+        version TEXT NOT NULL,
+        revision TEXT NOT NULL,
+        spec TEXT NOT NULL,
+        PRIMARY KEY (endpoint, version)
+    );
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+    """,
+)
+
+
+class Database:
+    """A SQLite file for one process.
+
+    Raises:
+        StorageError: on opening, when the file is damaged or written by a newer release; on use, when it cannot be
+            read or written.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with self._translated():
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._bring_up_to_date()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Return what a query finds."""
+        with self._translated():
+            return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection in a transaction that is kept whole or not at all."""
+        with self._translated():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _bring_up_to_date(self) -> None:
+        known = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        if known > len(STEPS):
+            raise StorageError(
+                f"{str(self._path)!r} was written by a newer release of mljupyter (schema {known}, this one knows "
+                f"{len(STEPS)}). Install that release; endpoints keep serving."
+            )
+        for number, step in enumerate(STEPS[known:], known + 1):
+            self._connection.executescript(f"BEGIN; {step}; PRAGMA user_version = {number}; COMMIT;")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"the controller's database {str(self._path)!r} fails: {error}. Endpoints keep serving; "
+                "make room on the disk, or put a backup of the file in its place."
+            ) from None

@@ -1,0 +1,76 @@
+"""One HTTP request over a Unix socket, with the standard library alone: it is imported into every notebook."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+
+class ConnectionNotMadeError(Exception):
+    """Nobody listens on the socket: the request has not been sent."""
+
+
+class ConnectionLostError(Exception):
+    """The other side went away in the middle: the request may have been carried out."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and body of an answer."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON."""
+        return json.loads(self.body)
+
+
+class _UnixConnection(HTTPConnection):
+    def __init__(self, path: Path, timeout: float | None) -> None:
+        super().__init__("controller", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        try:
+            self.sock.connect(str(self._path))
+        except OSError as error:
+            self.sock.close()
+            raise ConnectionNotMadeError(str(error)) from error
+
+
+def ask(path: Path, method: str, target: str, body: Mapping[str, Any] | None, within: float | None) -> Answer:
+    """Send a request and return the answer.
+
+    Parameters:
+        path: the socket.
+        method: the HTTP method.
+        target: path and query.
+        body: a JSON document.
+        within: seconds to wait, or None for ever.
+
+    Raises:
+        ConnectionNotMadeError: when nobody listens.
+        ConnectionLostError: when the other side ends the connection before it has answered.
+        TimeoutError: when there is no answer in time.
+
+    """
+    connection = _UnixConnection(path, within)
+    try:
+        content = None if body is None else json.dumps(body).encode()
+        connection.request(method, target, content, {"content-type": "application/json"} if content else {})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read())
+    except TimeoutError:
+        raise
+    except (HTTPException, OSError) as error:
+        raise ConnectionLostError(str(error)) from error
+    finally:
+        connection.close()

@@ -1,0 +1,72 @@
+"""A bounded load of requests from threads with keep-alive connections, and what became of each request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+
+@dataclass
+class Load:
+    """Sends requests until it is left, at most `limit` for each client.
+
+    `results` counts status codes, and names of exceptions; `failures` are the times of all but 200, in seconds since
+    the start.
+    """
+
+    url: str
+    key: str | None = None
+    clients: int = 4
+    limit: int = 20_000
+    body: bytes = b"[1, 2]"
+    results: Counter[str] = field(default_factory=Counter)
+    failures: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(self.clients)]
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+
+    @property
+    def sent(self) -> int:
+        """How many requests have been answered or have failed."""
+        return sum(self.results.values())
+
+    @property
+    def failed(self) -> int:
+        """How many requests were not answered with 200."""
+        return self.sent - self.results["200"]
+
+    def _send(self) -> None:
+        headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
+        with httpx.Client(headers=headers, timeout=30) as client:
+            for _ in range(self.limit):
+                if self._stop.is_set():
+                    return
+                try:
+                    outcome = str(client.post(self.url, content=self.body).status_code)
+                except httpx.HTTPError as error:
+                    outcome = type(error).__name__
+                with self._lock:
+                    self.results[outcome] += 1
+                    if outcome != "200":
+                        self.failures.append(time.monotonic() - self._began)

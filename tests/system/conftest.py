@@ -1,0 +1,122 @@
+"""A workspace with a real controller, router and replicas; nothing of it is left when a test ends."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mljupyter.controller.client import ControllerClient
+from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.runtimes import processes
+from mljupyter.spec import (
+    Authentication,
+    CodeReference,
+    EndpointKind,
+    EndpointRecord,
+    EndpointSpec,
+    EndpointState,
+    VersionSpec,
+)
+from tests.waiting import wait_until
+
+ECHO = """
+    import os
+
+    def init():
+        pass
+
+    def run(data):
+        return {"pid": os.getpid(), "data": data}
+    """
+SETTLED = (EndpointState.HEALTHY, EndpointState.FAILED)
+
+
+@dataclass
+class Machine:
+    """A workspace directory, a client of its controller, and short ways to say what tests need."""
+
+    directory: Path
+    client: ControllerClient
+    store: ArtifactStore
+    scripts: int = field(default=0)
+
+    def code(self, script: str) -> CodeReference:
+        """Store a scoring script."""
+        self.scripts += 1
+        path = self.directory / "scripts" / str(self.scripts) / "score.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(textwrap.dedent(script))
+        return CodeReference(digest=self.store.put(path).digest, entry_script="score.py")
+
+    def spec(
+        self,
+        name: str = "echo",
+        script: str = ECHO,
+        *,
+        authentication: Authentication = Authentication.NONE,
+        kind: EndpointKind = EndpointKind.AKS,
+        port: int | None = None,
+        **version: object,
+    ) -> EndpointSpec:
+        """Describe an endpoint with one version."""
+        wanted = VersionSpec.parse({"code": self.code(script).document(), "interpreter": sys.executable, **version})
+        return EndpointSpec(
+            name=name,
+            kind=kind,
+            port=port,
+            authentication=authentication,
+            default_version=name,
+            versions={name: wanted},
+        )
+
+    def settle(self, record: EndpointRecord, within: float = 30.0) -> EndpointRecord:
+        """Wait until an endpoint is healthy or has failed, with its newest spec."""
+
+        def look() -> EndpointRecord | None:
+            found = self.client.endpoint(record.spec.name)
+            settled = found.status.state in SETTLED and found.status.observed_generation >= record.generation
+            return found if settled else None
+
+        return wait_until(look, within, f"{record.spec.name} settles")
+
+    def healthy(self, spec: EndpointSpec) -> EndpointRecord:
+        """Create an endpoint and wait until it is healthy."""
+        record = self.settle(self.client.create(spec))
+        assert record.status.state is EndpointState.HEALTHY, record.status.problem
+        return record
+
+    def replicas(self) -> dict[int, list[str]]:
+        """Return the replicas that run on this machine for this workspace: pid to command line."""
+        return self._processes("mljupyter.scoring")
+
+    def controllers(self) -> dict[int, list[str]]:
+        """Return the controllers that run for this workspace."""
+        return self._processes("mljupyter.controller")
+
+    def routers(self) -> dict[int, list[str]]:
+        """Return the routers that run for this workspace."""
+        return self._processes("--config-path")
+
+    def _processes(self, word: str) -> dict[int, list[str]]:
+        directory = str(self.directory)
+        found = processes.find(lambda command: word in command and any(directory in part for part in command))
+        return {identity.pid: command for identity, command in found}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    directory = (tmp_path / "workspace").resolve()
+    directory.mkdir(mode=0o700)
+    machine = Machine(directory, ControllerClient(directory), ArtifactStore(directory / "artifacts"))
+    yield machine
+    for record in machine.client.endpoints() if (directory / "control" / "controller.db").exists() else []:
+        machine.client.delete(record.spec.name)
+    machine.client.stop(force=True)
+    wait_until(
+        lambda: not (machine.replicas() or machine.routers() or machine.controllers()), 10, "all processes are gone"
+    )
