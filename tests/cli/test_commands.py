@@ -1,0 +1,103 @@
+"""Exit status, messages and speed of the command line; nothing is deployed here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Commands
+
+
+def test_help_comes_quickly_and_names_every_command(commands: Commands) -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        text = commands.run("--help").stdout
+        assert all(name in text for name in ("doctor", "endpoint", "controller", "demo"))
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) < 0.5
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from mljupyter.cli import app\n"
+        "print(sorted({'mljupyter.core', 'pydantic', 'sqlalchemy', 'httpx', 'rich', 'IPython'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nothing",),
+        ("endpoint", "show"),
+        ("endpoint", "logs", "adder", "-n", "0"),
+        ("endpoint", "list", "--jsn"),
+        ("demo", "--requests", "none"),
+        ("endpoint", "invoke", "adder", "@/nowhere"),
+    ],
+)
+def test_wrong_use_ends_with_2(commands: Commands, arguments: tuple[str, ...]) -> None:
+    assert commands.failed(*arguments, status=2)
+
+
+def test_an_unknown_workspace_ends_with_1_and_one_message(commands: Commands, tmp_path: Path) -> None:
+    said = commands.failed("endpoint", "list", "--workspace", "churn-team")
+    assert said.startswith("mljupyter: WorkspaceNotFound: there is no workspace 'churn-team'")
+    assert "is no workspace" in commands.failed("endpoint", "list", "--workspace", str(tmp_path / "nowhere"))
+
+
+def test_a_workspace_without_endpoints_lists_none_and_starts_nothing(commands: Commands, tmp_path: Path) -> None:
+    assert commands.run("endpoint", "list").stdout == "No endpoints.\n"
+    assert commands.json("endpoint", "list") == []
+    assert commands.json("controller", "status") == {
+        "running": False,
+        "workspace": str(tmp_path / "home/workspaces/default"),
+    }
+    assert commands.run("controller", "stop").stdout == "not running\n"
+    assert not (tmp_path / "home/workspaces/default/control").exists()
+
+
+def test_doctor_ends_with_0_when_all_is_well_and_tells_each_check(commands: Commands) -> None:
+    checks = {check["name"]: check for check in commands.json("doctor")}
+    assert {"python", "router", "workspace", "controller", "sockets", "ports"} <= checks.keys()
+    assert checks["router"]["text"].startswith("Envoy 1.")
+    assert commands.run("doctor").stdout.startswith("✓ python: 3.")
+
+
+def test_doctor_ends_with_1_when_the_workspace_is_open_to_others(commands: Commands, tmp_path: Path) -> None:
+    commands.run("endpoint", "list")
+    directory = tmp_path / "home/workspaces/default"
+    directory.chmod(0o755)
+    checks = {check["name"]: check for check in commands.json("doctor", expected=1)}
+    assert checks["workspace"]["status"] == "failed"
+    assert checks["workspace"]["fix"] == f"chmod 700 {directory}"
+
+
+def test_doctor_ends_with_1_when_sockets_would_have_too_long_a_path(commands: Commands, tmp_path: Path) -> None:
+    commands.environment["MLJUPYTER_RUNTIME_DIR"] = str(tmp_path / ("x" * 120))
+    checks = {check["name"]: check for check in commands.json("doctor", expected=1)}
+    assert checks["sockets"]["status"] == "failed"
+    assert "MLJUPYTER_RUNTIME_DIR" in checks["sockets"]["fix"]
+
+
+def test_doctor_tells_which_extra_is_missing_and_how_to_install_it(commands: Commands) -> None:
+    # A package that cannot be found stands in for one that is not installed.
+    code = (
+        "import importlib.util, sys\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'jupyterlab' else find(name, *rest)\n"
+        "sys.argv = ['mljupyter', 'doctor']\n"
+        "from mljupyter.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **commands.environment}
+    )
+    assert done.returncode == 0
+    assert "· extra lab: not installed: jupyterlab\n" in done.stdout
+    assert "-m pip install 'mljupyter[lab]'" in done.stdout

@@ -1,0 +1,110 @@
+"""The command line with a real endpoint, and the demo."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Commands
+
+pytestmark = pytest.mark.system
+
+
+def test_endpoints_are_listed_and_shown(served: Commands) -> None:
+    heading, row = served.run("endpoint", "list").stdout.splitlines()
+    assert heading.split()[:5] == ["NAME", "STATE", "KIND", "MODELS", "REPLICAS"]
+    assert row.split()[:5] == ["adder", "Healthy", "aks", "none", "1/1"]
+    assert row.split()[5].endswith("/api/v1/service/adder/score")
+    (document,) = served.json("endpoint", "list")
+    assert document == served.json("endpoint", "show", "adder")
+    shown = served.run("endpoint", "show", "adder").stdout
+    assert "State:           Healthy" in shown
+    assert "Authentication:  key" in shown
+
+
+def test_no_key_is_ever_shown(served: Commands) -> None:
+    from mljupyter.core import Workspace
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLJUPYTER_HOME", served.environment["MLJUPYTER_HOME"])
+        keys = Workspace.get("cli-team").controller.keys("adder")
+    everything = "".join(
+        served.run(*command).stdout
+        for command in (
+            ("endpoint", "show", "adder", "--json"),
+            ("endpoint", "logs", "adder"),
+            ("controller", "logs"),
+            ("controller", "status"),
+        )
+    )
+    assert not any(key in everything for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("data", "standard_input"), [('{"data": [[1, 2]]}', ""), ("@rows.json", ""), ("-", '{"data": [[1, 2]]}')]
+)
+def test_data_is_text_a_file_or_standard_input(served: Commands, data: str, standard_input: str) -> None:
+    (served.directory / "rows.json").write_text('{"data": [[1, 2]]}')
+    answer = served.run("endpoint", "invoke", "adder", data, standard_input=standard_input).stdout
+    assert json.loads(answer) == [3]
+
+
+def test_a_request_that_fails_ends_with_1(served: Commands) -> None:
+    assert "status 500" in served.failed("endpoint", "invoke", "adder", "5")
+
+
+def test_logs_are_what_the_script_printed(served: Commands) -> None:
+    assert "ready to add" in served.run("endpoint", "logs", "adder", "--startup").stdout
+    assert any("ready to add" in line for line in served.json("endpoint", "logs", "adder")["lines"])
+
+
+def test_an_unknown_endpoint_ends_with_1_and_the_nearest_name(served: Commands) -> None:
+    for command in ("show", "logs", "delete"):
+        assert "Did you mean 'adder'?" in served.failed("endpoint", command, "addr")
+
+
+def test_the_endpoint_serves_on_while_the_controller_is_stopped_and_started(served: Commands) -> None:
+    import httpx
+
+    from mljupyter.core import Workspace
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLJUPYTER_HOME", served.environment["MLJUPYTER_HOME"])
+        key = Workspace.get("cli-team").controller.keys("adder")[0]
+    uri = served.json("endpoint", "show", "adder")["status"]["scoringUri"]
+    assert served.json("controller", "stop") == {"stopped": True}
+    assert served.json("controller", "status")["running"] is False
+    answer = httpx.post(uri, content='{"data": [[2]]}', headers={"Authorization": f"Bearer {key}"})
+    assert answer.json() == [2]
+    assert served.json("controller", "start")["endpoints"] == 1
+    assert "Running:" in served.run("controller", "status").stdout
+    assert served.json("controller", "logs", "-n", "5")["lines"]
+
+
+def test_an_endpoint_is_deleted(served: Commands) -> None:
+    assert served.run("endpoint", "delete", "adder").stdout == "adder: deleted\n"
+    assert served.json("endpoint", "list") == []
+
+
+def test_the_demo_works_and_leaves_nothing(commands: Commands) -> None:
+    # The directory of pytest is too deep for the paths of Unix sockets.
+    temporary = Path(tempfile.mkdtemp(prefix="mlj-test-", dir="/tmp"))
+    commands.environment["TMPDIR"] = str(temporary)
+    found = commands.json("demo", "--requests", "50")
+    assert found["worked"] is True
+    assert found["requests"] == 50
+    assert 0 < found["latencyMs"]["p50"] <= found["latencyMs"]["p99"]
+    assert len(found["predictions"]) == 2
+    temporary.rmdir()  # only an empty one can be removed
+
+
+def test_the_demo_ends_with_1_when_a_step_does_not_work(commands: Commands, tmp_path: Path) -> None:
+    # A package that cannot be imported: what a user without scikit-learn has.
+    (tmp_path / "sklearn.py").write_text("raise ImportError('not here')")
+    commands.environment["PYTHONPATH"] = str(tmp_path)
+    done = commands.run("demo", expected=1)
+    assert "-m pip install 'mljupyter[demo]'" in done.stdout
+    assert "Not all of it worked" in done.stdout

@@ -1,0 +1,98 @@
+"""The controller's memory: what is written is there again, and a damaged file is told, never replaced."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from mljupyter.controller.errors import EndpointNotFoundError, StorageError
+from mljupyter.controller.keys import Keys
+from mljupyter.controller.store import Store
+from mljupyter.spec import EndpointSpec, EndpointState, EndpointStatus
+
+SPEC = EndpointSpec.parse(
+    {
+        "name": "iris",
+        "defaultVersion": "iris",
+        "versions": {"iris": {"code": {"digest": "sha256:" + "a" * 64, "entryScript": "score.py"}}},
+    }
+)
+
+
+def test_what_is_written_is_there_after_reopening(tmp_path: Path) -> None:
+    store = Store(tmp_path / "controller.db")
+    store.put(SPEC, EndpointStatus(), Keys("first-key", "second-key"))
+    store.put_status("iris", EndpointStatus(state=EndpointState.HEALTHY))
+    store.put_setting("routerPort", "8600")
+    before = store.get("iris")
+    store.close()
+    again = Store(tmp_path / "controller.db")
+    assert again.get("iris") == before
+    assert again.keys("iris") == Keys("first-key", "second-key")
+    assert again.setting("routerPort") == "8600"
+
+
+def test_each_change_raises_the_resource_version_and_a_new_spec_the_generation(tmp_path: Path) -> None:
+    store = Store(tmp_path / "controller.db")
+    first = store.put(SPEC, EndpointStatus(), None)
+    store.put_status("iris", EndpointStatus(state=EndpointState.HEALTHY))
+    second = store.get("iris")
+    third = store.put(SPEC, second.status, None)
+    assert (first.generation, second.generation, third.generation) == (1, 1, 2)
+    assert first.resource_version < second.resource_version < third.resource_version
+    assert third.created_time == first.created_time
+
+
+def test_a_removed_endpoint_is_gone_with_its_revisions(tmp_path: Path) -> None:
+    store = Store(tmp_path / "controller.db")
+    store.put(SPEC, EndpointStatus(), None)
+    store.keep_revision("iris", "iris", "r1", SPEC.versions["iris"])
+    assert store.revision("iris", "iris", "r1") == SPEC.versions["iris"]
+    store.remove("iris")
+    assert store.find("iris") is None
+    assert store.revision("iris", "iris", "r1") is None
+    with pytest.raises(EndpointNotFoundError, match="WebserviceNotFound"):
+        store.get("iris")
+
+
+def test_of_a_version_the_newest_serving_revision_is_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path / "controller.db")
+    store.keep_revision("iris", "iris", "r1", SPEC.versions["iris"])
+    store.keep_revision("iris", "iris", "r2", SPEC.versions["iris"])
+    assert store.revision("iris", "iris", "r1") is None
+    assert store.revision("iris", "iris", "r2") is not None
+
+
+def test_the_file_is_the_owners_alone(tmp_path: Path) -> None:
+    Store(tmp_path / "controller.db").put(SPEC, EndpointStatus(), Keys.make())
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
+
+
+def test_a_damaged_file_is_told_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "controller.db"
+    path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(StorageError, match="controller.db"):
+        Store(path)
+    assert path.read_bytes().startswith(b"this is no database")
+
+
+def test_a_file_of_a_newer_release_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "controller.db"
+    Store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match="newer release"):
+        Store(path)
+
+
+def test_a_full_database_is_told_and_keeps_what_it_has(tmp_path: Path) -> None:
+    store = Store(tmp_path / "controller.db")
+    store.put(SPEC, EndpointStatus(), None)
+    pages = store._database.rows("PRAGMA page_count")[0][0]
+    store._database.rows(f"PRAGMA max_page_count = {pages}")
+    big = SPEC.model_copy(update={"description": "x" * 200_000})
+    with pytest.raises(StorageError, match=r"full.*Endpoints keep serving"):
+        store.put(big, EndpointStatus(), None)
+    assert store.get("iris").spec == SPEC

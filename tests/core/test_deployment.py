@@ -1,0 +1,118 @@
+"""What is refused before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mljupyter.core import deployment
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.inference import InferenceConfig
+from mljupyter.core.model import Model
+from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
+from mljupyter.core.workspace import Workspace
+from mljupyter.spec import EndpointKind
+
+
+@pytest.fixture
+def inference(script: Path) -> InferenceConfig:
+    return InferenceConfig("score.py")
+
+
+@pytest.fixture
+def nothing_started(workspace: Workspace) -> Iterator[None]:
+    yield
+    assert workspace.controller.running() is None
+
+
+@pytest.mark.usefixtures("nothing_started")
+class TestRefused:
+    def test_a_name_against_the_rule(self, workspace: Workspace, inference: InferenceConfig) -> None:
+        with pytest.raises(WebserviceException, match="'My_Service' cannot name a web service"):
+            Model.deploy(workspace, "My_Service", [], inference)
+
+    def test_no_scoring_script(self, workspace: Workspace) -> None:
+        with pytest.raises(WebserviceException, match="without a scoring script is not available"):
+            Model.deploy(workspace, "diabetes", ["ridge:1"])
+
+    @pytest.mark.parametrize("target", ["myaks", object()])
+    def test_another_target(self, workspace: Workspace, inference: InferenceConfig, target: object) -> None:
+        with pytest.raises(WebserviceException, match=r"myaks.*ComputeTargetNotFound|must be a compute target"):
+            Model.deploy(workspace, "diabetes", [], inference, None, target)  # type: ignore[arg-type]
+
+    def test_a_configuration_of_another_kind(self, workspace: Workspace, inference: InferenceConfig) -> None:
+        with pytest.raises(WebserviceException, match="must come from deploy_configuration"):
+            Model.deploy(workspace, "diabetes", [], inference, {"cpu_cores": 1})  # type: ignore[arg-type]
+
+    def test_a_configuration_changed_against_the_rules(self, workspace: Workspace, inference: InferenceConfig) -> None:
+        configuration = AciWebservice.deploy_configuration()
+        configuration.cpu_cores = -1
+        with pytest.raises(WebserviceException, match="cpu_cores is -1"):
+            Model.deploy(workspace, "diabetes", [], inference, configuration)
+
+    def test_tokens(self, workspace: Workspace, inference: InferenceConfig) -> None:
+        configuration = AksWebservice.deploy_configuration(token_auth_enabled=True)
+        with pytest.raises(WebserviceException, match="token authentication is not available"):
+            Model.deploy(workspace, "diabetes", [], inference, configuration)
+
+    def test_a_model_that_is_not_registered(self, workspace: Workspace, inference: InferenceConfig) -> None:
+        with pytest.raises(WebserviceException, match="ModelNotFound"):
+            Model.deploy(workspace, "diabetes", ["ridge:1"], inference)
+
+    def test_a_script_that_was_broken_meanwhile(
+        self, workspace: Workspace, inference: InferenceConfig, script: Path
+    ) -> None:
+        script.write_text("def run(")
+        with pytest.raises(WebserviceException, match=r"score\.py, line 1"):
+            Model.deploy(workspace, "diabetes", [], inference)
+
+    def test_a_path_as_model_of_a_service_that_is_not_local(
+        self, workspace: Workspace, inference: InferenceConfig, project: Path
+    ) -> None:
+        (project / "model.pkl").touch()
+        with pytest.raises(WebserviceException, match=r"Model\.register"):
+            Model.deploy(workspace, "diabetes", ["model.pkl"], inference)
+
+
+def test_models_are_given_in_any_way(workspace: Workspace, project: Path) -> None:
+    (project / "model.pkl").touch()
+    (project / "a-file-with-a-name-of-more-than-thirty-letters.bin").touch()
+    first = Model.register(workspace, "model.pkl", "ridge")
+    Model.register(workspace, "model.pkl", "ridge")
+    references = deployment.model_references(
+        workspace,
+        [first, "ridge:2", "model.pkl", "a-file-with-a-name-of-more-than-thirty-letters.bin"],
+        paths=True,
+    )
+    assert [reference.id for reference in references] == [
+        "ridge:1",
+        "ridge:2",
+        "model.pkl:0",
+        "a-file-with-a-name-of-more-tha:0",
+    ]
+    assert references[2].entry == "model.pkl"
+    assert deployment.model_references(workspace, ["ridge"], paths=True)[0].id == "ridge:2"
+    with pytest.raises(WebserviceException, match="ridge:1 is given twice"):
+        deployment.model_references(workspace, [first, "ridge:1"], paths=True)
+
+
+def test_a_source_directory_keeps_its_name_and_its_tree(workspace: Workspace, project: Path, script: Path) -> None:
+    source = project / "my source"
+    (source / "inner").mkdir(parents=True)
+    script.rename(source / "inner" / "score.py")
+    config = InferenceConfig("inner/score.py", source_directory="my source")
+    served = deployment.what_is_served(workspace, [], config, kind=EndpointKind.AKS)
+    assert served.code.entry_script == "my source/inner/score.py"
+    assert served.code.source_directory == "my source"
+    assert served.source == str(source)
+    fetched = workspace.artifacts.fetch(served.code.digest, project / "fetched")
+    assert (fetched / "inner" / "score.py").is_file()
+
+
+def test_arguments_without_effect_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    deployment.print_without_effect(AciWebservice.deploy_configuration(location="x", dns_name_label="y"))
+    assert capsys.readouterr().out == "Without effect on target 'local': location, dns_name_label\n"
+    deployment.print_without_effect(LocalWebservice.deploy_configuration(6789))
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from mljupyter.core.environment import Environment, interpreter_of
+from mljupyter.core.exceptions import UserErrorException, WebserviceException
+from mljupyter.core.inference import InferenceConfig
+
+
+@pytest.mark.parametrize("name", ["score.txt", "score", "my-score.py", "1score.py", "class.py", ".py"])
+def test_a_script_is_named_like_a_module(project: Path, name: str) -> None:
+    (project / name).write_text("def init(): ...\ndef run(data): ...")
+    with pytest.raises(WebserviceException, match="entry_script is"):
+        InferenceConfig(name)
+
+
+def test_a_missing_script_is_named(project: Path) -> None:
+    with pytest.raises(WebserviceException, match=r"project/score\.py does not exist"):
+        InferenceConfig("score.py")
+
+
+def test_a_syntax_error_comes_with_file_line_and_text(script: Path) -> None:
+    script.write_text("def init():\n    pass\n\ndef run(data:\n    return data\n")
+    with pytest.raises(WebserviceException, match=r"score\.py, line 4: .*\n    def run\(data:"):
+        InferenceConfig("score.py")
+
+
+@pytest.mark.parametrize(
+    ("source", "missing"),
+    [
+        ("def init(): ...", r"run\(\)"),
+        ("def run(data): ...", r"init\(\)"),
+        ("", r"init\(\) and run\(\)"),
+        ("class Model:\n    def init(self): ...\n    def run(self, data): ...", r"init\(\) and run\(\)"),
+        ("def outer():\n    def run(data): ...\n    def init(): ...", r"init\(\) and run\(\)"),
+    ],
+)
+def test_init_and_run_must_be_at_the_top(script: Path, source: str, missing: str) -> None:
+    script.write_text(source)
+    with pytest.raises(WebserviceException, match=f"does not define {missing}"):
+        InferenceConfig("score.py")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def init(): ...\ndef run(data): ...",
+        "def init(): ...\nasync def run(data): ...",
+        "from helpers import *",
+        "from helpers import init, predict as run",
+        "import helpers\ninit = helpers.init\nrun = helpers.run",
+        "init, run = (lambda: None), (lambda data: data)",
+        "try:\n    from fast import init, run\nexcept ImportError:\n    def init(): ...\n    def run(data): ...",
+        "if True:\n    def init(): ...\n    run: object = print",
+        "def setup():\n    global run\n    run = print\ndef init(): ...",
+        "globals().update(init=print, run=print)",
+        "# -*- coding: latin-1 -*-\ndef init(): ...\ndef run(data): return '\xe9'",
+    ],
+)
+def test_init_and_run_may_come_in_any_way(script: Path, source: str) -> None:
+    script.write_bytes(source.encode("latin-1"))
+    InferenceConfig("score.py")
+
+
+def test_a_script_that_is_no_text_is_refused(script: Path) -> None:
+    script.write_bytes(b"\x00\x01")
+    with pytest.raises(WebserviceException, match=r"score\.py"):
+        InferenceConfig("score.py")
+
+
+def test_without_source_directory_the_script_alone_is_served(project: Path, script: Path) -> None:
+    (project / "sub").mkdir()
+    script.rename(project / "sub" / "score.py")
+    config = InferenceConfig("sub/score.py")
+    assert config.source_path == project / "sub" / "score.py"
+    assert config.script_in_source == "score.py"
+
+
+def test_a_source_directory_is_served_under_its_own_name(project: Path, script: Path) -> None:
+    config = InferenceConfig("score.py", source_directory=".")
+    assert config.source_path == project
+    assert config.source_path.name == "project"
+    assert config.script_in_source == "score.py"
+
+
+def test_a_script_outside_of_its_source_directory_is_refused(project: Path, script: Path) -> None:
+    (project / "source").mkdir()
+    with pytest.raises(WebserviceException, match="outside of source_directory"):
+        InferenceConfig("../score.py", source_directory="source")
+
+
+def test_a_missing_source_directory_is_named(script: Path) -> None:
+    with pytest.raises(WebserviceException, match="source_directory 'source' is no directory"):
+        InferenceConfig("score.py", source_directory="source")
+
+
+def test_the_two_forms_exclude_each_other(script: Path) -> None:
+    with pytest.raises(WebserviceException, match="environment and runtime exclude each other"):
+        InferenceConfig("score.py", runtime="python", environment=Environment("serving"))
+
+
+def test_the_older_form_takes_known_runtimes_and_cuda_versions(script: Path) -> None:
+    with pytest.raises(WebserviceException, match="runtime is 'r'"):
+        InferenceConfig("score.py", runtime="r")
+    with pytest.raises(WebserviceException, match=r"cuda_version is '11\.0'"):
+        InferenceConfig("score.py", runtime="python", cuda_version="11.0")
+
+
+def test_a_missing_conda_file_is_named(script: Path) -> None:
+    with pytest.raises(WebserviceException, match=r"conda_file 'env\.yml' does not exist"):
+        InferenceConfig("score.py", "python", "env.yml")
+
+
+def test_the_interpreter_that_deploys_serves_by_default(script: Path) -> None:
+    assert InferenceConfig("score.py").interpreter == sys.executable
+    assert InferenceConfig("score.py", runtime="python", enable_gpu=False).interpreter == sys.executable
+
+
+@pytest.mark.parametrize("given", [{"conda_file": "env.yml"}, {"runtime": "spark-py"}, {"base_image": "x"}])
+def test_what_needs_building_is_accepted_but_not_served(project: Path, script: Path, given: dict[str, str]) -> None:
+    (project / "env.yml").touch()
+    config = InferenceConfig("score.py", **{"runtime": "python", **given})  # type: ignore[arg-type]
+    with pytest.raises(WebserviceException, match=r"has to be built first(.|\n)*user_managed_dependencies"):
+        config.interpreter  # noqa: B018
+
+
+def test_an_environment_that_needs_building_says_what_is_possible() -> None:
+    with pytest.raises(WebserviceException, match=r"'serving' has to be built(.|\n)*user_managed_dependencies = True"):
+        interpreter_of(Environment("serving"))
+
+
+def test_a_user_managed_environment_serves_with_its_interpreter(project: Path) -> None:
+    environment = Environment("serving")
+    environment.python.user_managed_dependencies = True
+    assert interpreter_of(environment) == sys.executable
+    (project / "bin").mkdir()
+    (project / "bin/python").symlink_to(sys.executable)
+    environment.python.interpreter_path = "bin/python"
+    assert interpreter_of(environment) == str(project / "bin/python"), "a link is not followed: it names another one"
+    environment.python.interpreter_path = "no-such-python"
+    with pytest.raises(WebserviceException, match="'no-such-python'"):
+        interpreter_of(environment)
+
+
+def test_environment_variables_are_texts_and_never_shown() -> None:
+    environment = Environment("serving")
+    environment.environment_variables = {"TOKEN": "secret-value"}
+    assert "secret-value" not in repr(environment)
+    with pytest.raises(UserErrorException) as caught:
+        environment.environment_variables = {"TOKEN": b"secret-value"}  # type: ignore[dict-item]
+    assert "secret-value" not in str(caught.value)
+
+
+def test_a_misspelt_setting_is_an_error() -> None:
+    with pytest.raises(AttributeError):
+        Environment("serving").python.user_managed = True  # type: ignore[attr-defined]
+
+
+def test_a_clone_does_not_share_settings() -> None:
+    environment = Environment("serving")
+    copy = environment.clone("other")
+    copy.environment_variables["A"] = "1"
+    copy.python.user_managed_dependencies = True
+    assert environment.environment_variables == {}
+    assert not environment.python.user_managed_dependencies
+
+
+def test_a_config_stays_true_when_the_current_directory_changes_back(project: Path, script: Path) -> None:
+    config = InferenceConfig("score.py")
+    os.chdir(project.parent)
+    with pytest.raises(WebserviceException, match="does not exist"):
+        config.validate_configuration()

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
+from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
+from mljupyter.core.webservice.translate import Served, changed_endpoint, new_endpoint, without_effect
+from mljupyter.spec import CodeReference, EndpointSpec, ModelReference, SpecError, VersionSpec
+
+AKS, ACI = AksWebservice.deploy_configuration, AciWebservice.deploy_configuration
+LOCAL = LocalWebservice.deploy_configuration
+CODE = CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py")
+OTHER_CODE = CodeReference(digest="sha256:" + "1" * 64, entry_script="score.py")
+MODEL = ModelReference(name="ridge", version=3, digest="sha256:" + "2" * 64, entry="model.pkl")
+SERVED = Served(code=CODE, models=[MODEL], interpreter="/usr/bin/python3", source="/project/score.py")
+
+
+def endpoint(configuration: WebserviceDeploymentConfiguration) -> EndpointSpec:
+    return new_endpoint("diabetes", configuration, SERVED)
+
+
+def version(spec: EndpointSpec) -> VersionSpec:
+    return spec.versions[spec.default_version]
+
+
+def part(document: Any, path: str) -> Any:
+    for key in path.split("."):
+        document = document.get(key) if isinstance(document, dict) else getattr(document, key)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("configuration", "path", "value"),
+    [
+        (AKS(), "kind", "AKS"),
+        (AKS(), "compute_target", "local"),
+        (AKS(), "authentication", "key"),
+        (AKS(auth_enabled=False), "authentication", "none"),
+        (AKS(token_auth_enabled=False), "authentication", "key"),
+        (AKS(), "port", None),
+        (AKS(description="d"), "description", "d"),
+        (AKS(tags={"a": "b"}), "tags", {"a": "b"}),
+        (AKS(properties={"a": "b"}), "properties", {"a": "b", "mljupyter.source": "/project/score.py"}),
+        (ACI(), "kind", "ACI"),
+        (ACI(), "authentication", "none"),
+        (ACI(auth_enabled=True), "authentication", "key"),
+        (LOCAL(), "kind", "LOCAL"),
+        (LOCAL(), "authentication", "none"),
+        (LOCAL(port=6789), "port", 6789),
+        (LOCAL(), "default_version", "diabetes"),
+    ],
+)
+def test_what_a_configuration_means_for_the_endpoint(configuration: Any, path: str, value: Any) -> None:
+    assert part(endpoint(configuration), path) == value
+
+
+@pytest.mark.parametrize(
+    ("configuration", "path", "value"),
+    [
+        (AKS(), "resources.cpu", 0.1),
+        (AKS(), "resources.memory_in_gb", 0.5),
+        (AKS(), "resources.cpu_limit", None),
+        (AKS(), "resources.gpu", 0),
+        (AKS(cpu_cores=2, memory_gb=4), "resources.cpu", 2.0),
+        (AKS(cpu_cores=2, memory_gb=4), "resources.memory_in_gb", 4.0),
+        (AKS(cpu_cores_limit=3), "resources.cpu_limit", 3.0),
+        (AKS(memory_gb_limit=3), "resources.memory_in_gb_limit", 3.0),
+        (AKS(gpu_cores=2), "resources.gpu", 2),
+        (AKS(), "scaling.replicas", None),
+        (AKS(), "scaling.autoscale.min_replicas", 1),
+        (AKS(), "scaling.autoscale.max_replicas", 10),
+        (AKS(), "scaling.autoscale.refresh_seconds", 1),
+        (AKS(), "scaling.autoscale.target_utilization", 70),
+        (AKS(autoscale_enabled=True, autoscale_target_utilization=30), "scaling.autoscale.target_utilization", 30),
+        (AKS(autoscale_enabled=True, autoscale_min_replicas=2), "scaling.autoscale.min_replicas", 2),
+        (AKS(autoscale_enabled=True, autoscale_max_replicas=4), "scaling.autoscale.max_replicas", 4),
+        (AKS(autoscale_enabled=True, autoscale_refresh_seconds=5), "scaling.autoscale.refresh_seconds", 5),
+        (AKS(num_replicas=3), "scaling.replicas", 3),
+        (AKS(num_replicas=3), "scaling.autoscale", None),
+        (AKS(autoscale_enabled=False, num_replicas=3), "scaling.replicas", 3),
+        (AKS(), "limits.scoring_timeout_ms", 60_000),
+        (AKS(), "limits.max_concurrent_requests", 1),
+        (AKS(), "limits.max_queue_wait_ms", 500),
+        (AKS(scoring_timeout_ms=1), "limits.scoring_timeout_ms", 1),
+        (AKS(replica_max_concurrent_requests=4), "limits.max_concurrent_requests", 4),
+        (AKS(max_request_wait_time=9), "limits.max_queue_wait_ms", 9),
+        (AKS(), "probe.period_seconds", 10),
+        (AKS(), "probe.initial_delay_seconds", 310),
+        (AKS(), "probe.timeout_seconds", 2),
+        (AKS(), "probe.success_threshold", 1),
+        (AKS(), "probe.failure_threshold", 3),
+        (AKS(period_seconds=1, failure_threshold=7), "probe.failure_threshold", 7),
+        (ACI(), "scaling.replicas", 1),
+        (ACI(cpu_cores=1, memory_gb=1), "resources.memory_in_gb", 1.0),
+        (ACI(), "limits.max_queue_wait_ms", 60_000),
+        (LOCAL(), "scaling.replicas", 1),
+        (LOCAL(), "code", CODE),
+        (LOCAL(), "models", [MODEL]),
+        (LOCAL(), "interpreter", "/usr/bin/python3"),
+    ],
+)
+def test_what_a_configuration_means_for_the_version(configuration: Any, path: str, value: Any) -> None:
+    assert part(version(endpoint(configuration)), path) == value
+
+
+@pytest.mark.parametrize("name", ["My-Service", "ab", "a" * 33, "1st", "a_b", "ends-"])
+def test_a_service_name_against_the_rule_is_refused(name: str) -> None:
+    with pytest.raises(SpecError, match="cannot name a web service"):
+        new_endpoint(name, AKS(), SERVED)
+
+
+def test_tokens_are_refused_with_what_there_is() -> None:
+    with pytest.raises(WebserviceException, match=r"not available on target 'local'(.|\n)*auth_enabled=True"):
+        endpoint(AKS(token_auth_enabled=True))
+
+
+def test_tls_is_refused_rather_than_left_out(tmp_path: Any) -> None:
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).touch()
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    with pytest.raises(WebserviceException, match="TLS is not available"):
+        endpoint(ACI(ssl_enabled=True, ssl_cname="example.org", ssl_cert_pem_file=cert, ssl_key_pem_file=key))
+    with pytest.raises(WebserviceException, match="TLS is not available"):
+        endpoint(ACI(ssl_cname="example.org"))
+
+
+def test_another_compute_target_is_refused() -> None:
+    with pytest.raises(WebserviceException, match=r"'myaks' is not available: ComputeTargetNotFound"):
+        endpoint(AKS(compute_target_name="myaks"))
+    assert endpoint(AKS(compute_target_name="local")).compute_target == "local"
+
+
+def test_a_minimum_above_the_default_maximum_is_refused() -> None:
+    with pytest.raises(SpecError, match="minReplicas is 12, maxReplicas 10"):
+        endpoint(AKS(autoscale_enabled=True, autoscale_min_replicas=12))
+
+
+def test_what_means_nothing_on_one_machine_is_listed() -> None:
+    configuration = ACI(location="westeurope", dns_name_label="x", vnet_name="v", subnet_name="s", cpu_cores=1)
+    assert without_effect(configuration) == ["location", "dns_name_label", "vnet_name", "subnet_name"]
+    assert without_effect(AKS(namespace="team", enable_app_insights=True, collect_model_data=False)) == [
+        "namespace",
+        "enable_app_insights",
+    ]
+
+
+def test_a_change_keeps_what_is_not_given() -> None:
+    before = endpoint(AKS(cpu_cores=2, num_replicas=3, tags={"a": "b"}, description="d", scoring_timeout_ms=5))
+    after = changed_endpoint(before, AKS(memory_gb=4))
+    assert version(after).resources.memory_in_gb == 4
+    assert version(after).resources.cpu == 2
+    assert version(after).scaling.replicas == 3
+    assert version(after).limits.scoring_timeout_ms == 5
+    assert (after.tags, after.description, after.authentication) == ({"a": "b"}, "d", "key")
+
+
+def test_a_change_of_nothing_is_no_change() -> None:
+    before = endpoint(AKS(num_replicas=3))
+    assert changed_endpoint(before, AKS(collect_model_data=False)) == before
+
+
+def test_autoscaling_is_changed_in_part_or_turned_on_and_off() -> None:
+    before = endpoint(AKS(autoscale_enabled=True, autoscale_max_replicas=4))
+    more = changed_endpoint(before, AKS(autoscale_enabled=True, autoscale_min_replicas=2))
+    policy = version(more).scaling.autoscale
+    assert policy is not None and (policy.min_replicas, policy.max_replicas) == (2, 4)
+    fixed = changed_endpoint(before, AKS(autoscale_enabled=False, num_replicas=2))
+    assert (version(fixed).scaling.replicas, version(fixed).scaling.autoscale) == (2, None)
+    assert version(changed_endpoint(fixed, AKS(autoscale_enabled=True))).scaling.autoscale is not None
+
+
+def test_tags_are_replaced_and_properties_only_added() -> None:
+    before = endpoint(ACI(tags={"a": "1"}, properties={"p": "1"}))
+    after = changed_endpoint(before, ACI(tags={"b": "2"}, properties={"q": "2"}))
+    assert after.tags == {"b": "2"}
+    assert after.properties == {"p": "1", "q": "2", "mljupyter.source": "/project/score.py"}
+    with pytest.raises(WebserviceException, match="p exist"):
+        changed_endpoint(before, ACI(properties={"p": "1"}))
+
+
+def test_new_code_and_models_replace_the_old_ones() -> None:
+    before = endpoint(AKS())
+    after = changed_endpoint(before, AKS(), Served(code=OTHER_CODE, models=[], interpreter="/usr/bin/python3"))
+    assert (version(after).code, version(after).models) == (OTHER_CODE, [])
+
+
+def test_authentication_is_turned_on_and_off() -> None:
+    open_to_all = changed_endpoint(endpoint(AKS()), AKS(auth_enabled=False))
+    assert open_to_all.authentication == "none"
+    assert changed_endpoint(open_to_all, AKS(auth_enabled=True)).authentication == "key"

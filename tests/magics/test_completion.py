@@ -1,0 +1,68 @@
+"""Options, choices and names are completed on the lines of our magics, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+
+from mljupyter.magics.completion import completions
+from mljupyter.magics.registration import SHORT, UMBRELLA
+
+MAGICS = {magic.name: magic for magic in (UMBRELLA, *SHORT)}
+NAMES = {
+    "endpoint": ("diabetes", "iris"),
+    "model": ("diabetes-ridge", "diabetes-ridge:1", "diabetes-ridge:2"),
+    "score": ("ridge-score",),
+    "target": ("local",),
+    "variable": ("X_test", "model"),
+    "workspace": ("team",),
+}
+
+
+def complete(line: str) -> list[str]:
+    answer = completions(MAGICS, line, lambda kind: NAMES[kind])
+    assert answer is not None
+    return answer[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("%deploy dia", ["diabetes"]),
+        ("%deploy ", ["diabetes", "iris"]),
+        ("ep = %deploy dia", ["diabetes"]),
+        ("%mlj dep", ["deploy"]),
+        ("%mlj deploy dia", ["diabetes"]),
+        ("%deploy diabetes --rep", ["--replicas"]),
+        ("%deploy diabetes --no", ["--no-wait"]),
+        ("%deploy diabetes --wa", ["--wait"]),
+        ("%deploy diabetes --kind ", ["aks", "aci", "local"]),
+        ("%deploy diabetes --kind a", ["aks", "aci"]),
+        ("%deploy diabetes --kind=ak", ["aks"]),
+        ("%deploy diabetes --model dia", ["diabetes-ridge"]),
+        ("%deploy diabetes --model diabetes-ridge:", ["diabetes-ridge:1", "diabetes-ridge:2"]),
+        ("%deploy diabetes --score r", ["ridge-score"]),
+        ("%%score rid", ["ridge-score"]),
+        ("%%score ridge-score --sam", ["--sample"]),
+        ("%%mlj score ridge-score --sample X", ["X_test"]),
+        ("%invoke diabetes X", ["X_test"]),
+        ("%undeploy ir", ["iris"]),
+        ("%logs diabetes -n ", []),
+        ("%deploy diabetes --replicas 2 --repl", []),
+    ],
+)
+def test_what_may_stand_at_the_cursor_is_offered(line: str, found: list[str]) -> None:
+    assert complete(line) == found
+
+
+def test_an_option_that_may_be_repeated_is_offered_again() -> None:
+    assert complete("%deploy diabetes --model a --mod") == ["--model"]
+
+
+def test_after_all_positional_values_options_are_offered() -> None:
+    assert "--model" in complete("%deploy diabetes ")
+    assert "--output" in complete("%invoke diabetes X_test ")
+
+
+@pytest.mark.parametrize("line", ["deploy dia", "%time dia", "print('%deploy dia", "x = 5", "%deploy"])
+def test_other_lines_are_left_alone(line: str) -> None:
+    assert completions(MAGICS, line, lambda kind: NAMES[kind]) is None

@@ -1,0 +1,153 @@
+"""The magics with real endpoints: deploy, again, change, invoke, look, undeploy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mljupyter.core import Workspace
+from mljupyter.magics.session import session_of
+from tests.magics.conftest import SCRIPT, Shell
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A shell whose workspace has the endpoint 'adder'."""
+    directory = tmp_path_factory.mktemp("live")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        patch.setenv("MLJUPYTER_HOME", str(directory / "home"))
+        patch.setenv("MLJUPYTER_WORKSPACE", "default")
+        shell = Shell()
+        shell.run("%mlj workspace live-team --create")
+        shell.run(f"%%score sums\n{SCRIPT}")
+        shell.run("adder = %deploy adder --score sums --kind aci")
+        yield shell
+        shell.close()
+        Workspace.get("live-team").delete(delete_dependent_resources=True)
+
+
+def test_stages_are_told_without_anything_that_changes_between_runs(
+    live: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    service = live.run("%deploy staged --score sums --replicas 1")
+    assert capsys.readouterr().out.startswith("staged → local: create\n  script  sums ✓\n  start   Healthy ✓\n")
+    assert service.state == "Healthy"
+    live.run("%undeploy staged")
+
+
+def test_deploying_again_changes_nothing(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    before = live.run("%endpoints").data
+    capsys.readouterr()
+    service = live.run("%deploy adder --score sums --kind aci")
+    assert capsys.readouterr().out.startswith("adder → local: unchanged\n")
+    assert service.name == "adder"
+    assert live.run("%endpoints").data == before
+
+
+def test_a_change_is_an_update_that_keeps_tags(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    live.variables["adder"].add_tags({"team": "blue"})
+    plan = live.run("%deploy adder --score sums --kind aci --cpu 0.2 --dry-run").text()
+    assert plan == ("adder → local: update (dry run, nothing done)\n  versions.adder.resources.cpu: 0.1 → 0.2")
+    capsys.readouterr()
+    service = live.run("%deploy adder --score sums --kind aci --cpu 0.2")
+    assert capsys.readouterr().out.startswith("adder → local: update\n")
+    assert service.tags == {"team": "blue"}
+    live.run("%deploy adder --score sums --kind aci --quiet")
+
+
+def test_the_port_that_was_chosen_for_a_local_web_service_is_no_change(
+    live: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live.run("%deploy near --score sums --kind local")
+    capsys.readouterr()
+    live.run("%deploy near --score sums --kind local")
+    assert capsys.readouterr().out.startswith("near → local: unchanged\n")
+    live.run("%undeploy near")
+
+
+def test_data_of_every_kind_is_answered(live: Shell) -> None:
+    live.variables["frame"] = pd.DataFrame({"a": [1, 2], "b": [3, 4]})
+    live.variables["array"] = np.array([[1, 2]])
+    assert live.run('%invoke adder {"data": [[1, 2]]}') == [6]
+    assert live.run("%invoke adder frame") == [8, 12]
+    assert live.run("%invoke adder frame[:1]") == [8]
+    assert live.run("%invoke adder array") == [6]
+    Path("rows.json").write_text('{"data": [[5]]}')
+    assert live.run("%invoke adder @rows.json") == [10]
+
+
+def test_the_answer_can_be_kept_or_printed_as_json(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert live.run('%invoke adder {"data": [[1]]} -o answer') is None
+    assert capsys.readouterr().out == ""
+    assert live.variables["answer"] == [2]
+    live.run('%invoke adder {"data": [[1]]} --json')
+    assert json.loads(capsys.readouterr().out) == [2]
+
+
+def test_a_request_that_fails_leads_to_the_log(live: Shell) -> None:
+    said = live.error("%invoke adder 5")
+    assert "status 500" in said
+    assert "%logs adder" in said
+    assert "TypeError" in live.run("%logs adder -n 30").text()
+
+
+def test_endpoints_are_listed_with_the_same_text_every_time(live: Shell) -> None:
+    shown = live.run("%endpoints")
+    assert shown.text() == (
+        "Name   State    Kind  Target  Models  Replicas  Authentication\n"
+        "adder  Healthy  aci   local   none    1/1       none"
+    )
+    assert live.run("%endpoints")._repr_html_() == shown._repr_html_()
+    assert shown[0]["status"]["scoringUri"] in live.run("%endpoints --uris").text()
+
+
+def test_names_of_endpoints_are_completed_and_near_ones_named(live: Shell) -> None:
+    session_of(live.ip).cache.refresh()
+    assert live.complete("%undeploy ad") == ["adder"]
+    assert live.error("%undeploy addr").startswith(
+        "There is no endpoint 'addr' in this workspace. Did you mean 'adder'?"
+    )
+
+
+def test_a_new_kernel_finds_the_endpoint_and_its_script(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    another = Shell()
+    try:
+        another.run("%mlj workspace live-team")
+        capsys.readouterr()
+        another.run("%deploy adder --score sums --kind aci")
+        assert capsys.readouterr().out.startswith("adder → local: unchanged\n")
+        assert another.run('%invoke adder {"data": [[1]]}') == [2]
+    finally:
+        another.close()
+
+
+def test_an_init_that_fails_is_told_with_its_last_lines_and_can_be_mended(
+    live: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live.run(f"%%score broken\n{SCRIPT.replace('factor = 2', 'raise OSError(28)')}")
+    said = live.error("%deploy fragile --score broken")
+    assert "OSError: 28" in said
+    capsys.readouterr()
+    live.error("%deploy fragile --score broken")
+    assert capsys.readouterr().out.startswith("fragile → local: was Failed, trying again\n")
+    live.run(f"%%score broken\n{SCRIPT}")
+    assert live.run("%deploy fragile --score broken").state == "Healthy"
+    live.run("%undeploy fragile")
+
+
+def test_not_waiting_returns_at_once_and_waiting_can_follow(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    live.run("%deploy later --score sums --no-wait -o later")
+    assert "under way; follow it with %endpoints and %logs later" in capsys.readouterr().out
+    assert live.run("%deploy later --score sums").state == "Healthy"
+    live.run("%undeploy later --quiet")

@@ -1,0 +1,87 @@
+"""What DATA stands for: JSON, variables, expressions, files."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mljupyter.magics.parsing import MagicUsageError
+from mljupyter.magics.values import body_of
+
+FRAME = pd.DataFrame({"age": [1.0, 2.0], "sex": [0.5, 0.25]})
+
+
+@pytest.mark.parametrize(
+    ("value", "body"),
+    [
+        ({"data": [[1, 2]]}, {"data": [[1, 2]]}),
+        ([1, 2], [1, 2]),
+        (np.array([[1, 2], [3, 4]]), {"data": [[1, 2], [3, 4]]}),
+        (np.float32(0.5), 0.5),
+        ({"data": np.array([1, 2])}, {"data": [1, 2]}),
+        (FRAME, {"data": [[1.0, 0.5], [2.0, 0.25]]}),
+        (FRAME.iloc[0], {"data": [[1.0, 0.5]]}),
+        ({"day": datetime.date(2026, 1, 2)}, {"day": "2026-01-02"}),
+        (b'{"a": 1}', {"a": 1}),
+        ('{"a": 1}', {"a": 1}),
+    ],
+)
+def test_a_variable_becomes_the_json_a_scoring_script_expects(value: Any, body: Any) -> None:
+    assert json.loads(body_of("rows", {"rows": value})) == body
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        ('{"data": [1]}', {"data": [1]}),
+        ("5", 5),
+        ("frame[:1]", {"data": [[1.0, 0.5]]}),
+        ("frame.head(1)", {"data": [[1.0, 0.5]]}),
+        ("rows['x']", [1]),
+    ],
+)
+def test_json_and_expressions_are_understood(text: str, body: Any) -> None:
+    assert json.loads(body_of(text, {"frame": FRAME, "rows": {"x": [1]}})) == body
+
+
+def test_a_variable_is_taken_before_what_its_name_would_mean_as_json() -> None:
+    assert body_of("text", {"text": "as it is"}) == "as it is"
+
+
+def test_a_file_is_sent_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('{"data": [3]}')
+    assert body_of(f"@{path}", {}) == '{"data": [3]}'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("X_tset", "There is no variable 'X_tset'. Did you mean 'X_test'?"),
+        ("zzz", "There is no variable 'zzz'."),
+        ("X_test[", "'X_test[' is neither JSON nor a variable. A file is written @path."),
+        ("X_test[9]", "X_test[9] cannot be evaluated: IndexError: list index out of range"),
+        ("@/nowhere/rows.json", "@/nowhere/rows.json cannot be read: No such file or directory."),
+        ("holes", "holes holds NaN or infinity, which JSON does not have: replace them first."),
+        ("nested", "nested holds NaN or infinity, which JSON does not have: replace them first."),
+        ("model", "model is a object, which cannot be JSON: it holds a object."),
+        ("raw", "raw holds bytes that are not UTF-8 text: send text or JSON."),
+    ],
+)
+def test_data_that_cannot_be_sent_says_why(text: str, said: str) -> None:
+    namespace = {
+        "X_test": [1],
+        "holes": np.array([np.nan]),
+        "nested": {"a": [float("inf")]},
+        "model": object(),
+        "raw": b"\xff",
+    }
+    with pytest.raises(MagicUsageError) as caught:
+        body_of(text, namespace)
+    assert caught.value.message == said

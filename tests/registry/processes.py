@@ -1,0 +1,58 @@
+"""Run code in real processes of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def start_python(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """Start a Python process with `code` and `arguments`; `prefix` is a command that starts it."""
+    command = [*prefix, sys.executable, "-c", textwrap.dedent(code), *(str(argument) for argument in arguments)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    # A pipe for its input, which stays open: reading it lets the process wait until it is told or killed.
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
+
+
+def run_python(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> str:
+    """Run a Python process to its end and return its output; fail when it fails."""
+    process = start_python(code, *arguments, prefix=prefix)
+    return finish(process)
+
+
+def finish(process: subprocess.Popen[Any]) -> str:
+    """Return the output of a process that ends well; fail with it otherwise."""
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    return str(output)
+
+
+def on_small_disk(directory: Path, size: str) -> tuple[str, ...]:
+    """Return a command prefix that mounts a disk of `size` on `directory`, for one process and its children alone."""
+    mount = f'mount -t tmpfs -o size={size},mode=700 none "$0" && exec "$@"'
+    prefix = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, str(directory))
+    try:
+        probe = subprocess.run([*prefix, "true"], capture_output=True, text=True, check=False)
+        reason = probe.stderr.strip()
+    except FileNotFoundError:
+        probe, reason = None, "there is no unshare"
+    if probe is None or probe.returncode:
+        pytest.skip(
+            f"needs a small disk in a user namespace ({reason}): sudo sysctl kernel.unprivileged_userns_clone=1"
+        )
+    return prefix

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from mljupyter.registry.database import open_database, reading, writing
+from mljupyter.registry.errors import DatabaseError, StorageFullError
+from mljupyter.registry.registry import MIGRATIONS
+
+from .processes import finish, run_python, start_python
+
+OPEN = """
+    import sys
+    from pathlib import Path
+    from mljupyter.registry.database import open_database
+    from mljupyter.registry.registry import MIGRATIONS
+    engine = open_database("sqlite:///" + sys.argv[1], MIGRATIONS)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "workspace.db"
+
+
+@pytest.fixture
+def engine(path: Path) -> Iterator[Engine]:
+    engine = open_path(path)
+    yield engine
+    engine.dispose()
+
+
+def open_path(path: Path, migrations: Path = MIGRATIONS) -> Engine:
+    return open_database(f"sqlite:///{path}", migrations)
+
+
+def tables(engine: Engine) -> set[str]:
+    with reading(engine) as connection:
+        return set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
+
+
+def test_a_new_database_has_the_tables_and_the_settings(engine: Engine) -> None:
+    assert {"models", "model_counters", "model_references"} <= tables(engine)
+    with reading(engine) as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "busy_timeout", "foreign_keys", "synchronous")
+        }
+    assert pragmas == {"journal_mode": "wal", "busy_timeout": 30000, "foreign_keys": 1, "synchronous": 1}
+
+
+def test_the_tables_in_code_are_those_the_migrations_make(engine: Engine) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    from mljupyter.registry.tables import METADATA
+
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o777])
+def test_files_are_private_whatever_the_umask(path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        engine = open_path(path)
+        with writing(engine) as connection:
+            connection.execute(text("INSERT INTO model_counters VALUES ('a', 1)"))
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+        engine.dispose()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("workspace.db", "workspace.db-wal", "workspace.db-shm"), 384)
+
+
+def test_access_of_others_to_an_existing_file_is_taken_away(engine: Engine, path: Path) -> None:
+    path.chmod(0o664)
+    open_path(path).dispose()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_opening_again_keeps_the_rows_and_does_not_import_alembic(path: Path) -> None:
+    open_path(path).dispose()
+    output = run_python(OPEN + "\n    print('alembic' in sys.modules, 'sqlalchemy.orm' in sys.modules)", path)
+    assert output.split() == ["False", "False"]
+
+
+def test_several_processes_may_create_it_at_once(path: Path) -> None:
+    processes = [start_python(OPEN, path) for _ in range(4)]
+    for process in processes:
+        finish(process)
+    assert [file.name for file in path.parent.iterdir()] == ["workspace.db"]
+    assert "models" in tables(open_path(path))
+
+
+def test_an_older_database_is_upgraded_and_keeps_its_rows(path: Path, tmp_path: Path) -> None:
+    engine = open_path(path)
+    with writing(engine) as connection:
+        connection.execute(text("INSERT INTO model_counters VALUES ('ridge', 7)"))
+    engine.dispose()
+    engine = open_path(path, with_later_revision(tmp_path, "op.create_table('later', sa.Column('id', sa.Integer))"))
+    assert "later" in tables(engine)
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT last_version FROM model_counters")).scalar() == 7
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0002"]
+    engine.dispose()
+
+
+def test_an_upgrade_that_fails_changes_nothing(path: Path, tmp_path: Path) -> None:
+    open_path(path).dispose()
+    body = "op.create_table('later', sa.Column('id', sa.Integer)); raise RuntimeError('boom')"
+    with pytest.raises(RuntimeError, match="boom"):
+        open_path(path, with_later_revision(tmp_path, body))
+    assert "later" not in tables(open_path(path))
+
+
+def test_packages_can_share_a_database_with_a_version_table_each(engine: Engine, path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write_revision(other, "0001", None, "op.create_table('jobs', sa.Column('id', sa.Integer))")
+    open_database(f"sqlite:///{path}", other, version_table="other_version").dispose()
+    assert {"models", "jobs", "alembic_version", "other_version"} <= tables(engine)
+
+
+def test_a_database_of_a_newer_release_is_refused(engine: Engine, path: Path) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+    with pytest.raises(DatabaseError, match=r"0999.*\n.*newer release.*pip install --upgrade mljupyter") as caught:
+        open_path(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"this is no database " * 1000,
+        lambda content: content[: len(content) // 2],
+        lambda content: b"\0" * len(content),
+        lambda content: content[:100] + os.urandom(8192) + content[8292:],
+    ],
+    ids=["empty", "other text", "cut in half", "zeros", "overwritten pages"],
+)
+def test_a_damaged_file_is_named_and_left_as_it_is(path: Path, damage) -> None:
+    open_path(path).dispose()
+    path.write_bytes(damage(path.read_bytes()))
+    before = path.read_bytes()
+    with pytest.raises(DatabaseError, match="damaged") as caught:
+        open_path(path)
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_a_lost_file_whose_log_is_there_is_not_started_anew(path: Path) -> None:
+    path.with_name("workspace.db-wal").write_bytes(b"x" * 100)
+    with pytest.raises(DatabaseError, match="write-ahead log"):
+        open_path(path)
+    assert not path.exists()
+
+
+def test_what_a_killed_creation_left_is_replaced(path: Path) -> None:
+    path.with_name(".workspace.db.new").write_bytes(b"half a database")
+    path.with_name(".workspace.db.new-wal").write_bytes(b"half a log")
+    open_path(path).dispose()
+    assert [file.name for file in path.parent.iterdir()] == ["workspace.db"]
+
+
+def test_a_read_only_file_is_refused(path: Path) -> None:
+    open_path(path).dispose()
+    path.chmod(0o400)
+    if os.geteuid():
+        with pytest.raises(DatabaseError, match="read-only"):
+            open_path(path)
+        return
+    # Root may write everything: only a process of another user meets the limit.
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            for directory in [path.parent, *path.parent.parents]:
+                if str(directory).startswith("/tmp/"):
+                    directory.chmod(0o755)
+            path.chmod(0o444)
+            os.setuid(65534)
+            open_path(path)
+        except DatabaseError as error:
+            status = 0 if "read-only" in str(error) and str(path) in str(error) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_writing_to_what_became_read_only_says_so(engine: Engine, path: Path) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        with pytest.raises(DatabaseError, match="read-only"):
+            connection.execute(text("INSERT INTO model_counters VALUES ('a', 1)"))
+
+
+def test_a_full_database_is_a_storage_full_error_and_rolls_back(engine: Engine, path: Path) -> None:
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StorageFullError, match="full") as caught:
+            connection.execute(text("INSERT INTO model_counters VALUES (:name, 1)"), {"name": "x" * 200_000})
+        connection.rollback()
+        assert connection.execute(text("SELECT count(*) FROM model_counters")).scalar() == 0
+    assert str(path) in str(caught.value)
+
+
+def test_a_reader_does_not_block_a_writer_and_sees_one_state(engine: Engine) -> None:
+    with reading(engine) as reader:
+        assert reader.execute(text("SELECT count(*) FROM model_counters")).scalar() == 0
+        with writing(engine) as writer:
+            writer.execute(text("INSERT INTO model_counters VALUES ('a', 1)"))
+        assert reader.execute(text("SELECT count(*) FROM model_counters")).scalar() == 0
+
+
+def test_reading_before_writing_never_fails_because_others_write(path: Path) -> None:
+    open_path(path).dispose()
+    code = (
+        OPEN
+        + """
+    from sqlalchemy import text
+    from mljupyter.registry.database import writing
+    for _ in range(50):
+        with writing(engine) as connection:
+            count = connection.execute(text("SELECT count(*) FROM model_counters")).scalar()
+            connection.execute(text("INSERT INTO model_counters VALUES (:name, 1)"), {"name": str(count)})
+    """
+    )
+    for process in [start_python(code, path) for _ in range(3)]:
+        finish(process)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM model_counters").fetchone() == (150,)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://user:secret@host/name", "not supported"),
+        ("not a url: secret", "no such form"),
+        ("sqlite://", "in memory"),
+        ("sqlite:////proc/none/workspace.db", "failed"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_explained_without_its_secrets(url: str, says: str) -> None:
+    with pytest.raises(DatabaseError, match=says) as caught:
+        open_database(url, MIGRATIONS)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_directory_in_place_of_the_file_is_refused(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(DatabaseError, match="not a file"):
+        open_path(path)
+
+
+def with_later_revision(tmp_path: Path, body: str) -> Path:
+    migrations = tmp_path / "later"
+    write_revision(migrations, "0002", "0001", body)
+    first = MIGRATIONS / "versions" / "0001_models.py"
+    (migrations / "versions" / first.name).write_text(first.read_text())
+    return migrations
+
+
+def write_revision(migrations: Path, number: str, before: str | None, body: str) -> None:
+    (migrations / "versions").mkdir(parents=True, exist_ok=True)
+    (migrations / "versions" / f"{number}_words.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\n"
+        f"revision = {number!r}\ndown_revision = {before!r}\n\n\ndef upgrade():\n    {body}\n"
+    )

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mljupyter.registry import Registry
+from mljupyter.registry.errors import DatabaseError, ModelInUseError, ModelNotFoundError
+
+from .processes import finish, start_python
+
+VARIABLE = "MLJUPYTER_TEST_POSTGRESQL"
+needs_server = pytest.mark.skipif(
+    VARIABLE not in os.environ,
+    reason="needs an empty database: docker run -d -p 5432:5432 -e POSTGRES_PASSWORD=test postgres; "
+    f"pip install 'psycopg[binary]'; export {VARIABLE}=postgresql://postgres:test@localhost/postgres",
+)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(os.environ[VARIABLE])
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    yield os.environ[VARIABLE]
+    engine.dispose()
+
+
+@needs_server
+def test_processes_open_and_register_at_once(url: str, tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_text("weights")
+    code = """
+        import sys
+        from pathlib import Path
+        from mljupyter.registry import Registry
+        directory = Path(sys.argv[2])
+        with Registry.open(directory / "workspace", database_url=sys.argv[1]) as registry:
+            for _ in range(3):
+                print(registry.models.register("ridge", directory / "model.pkl").version)
+    """
+    processes = [start_python(code, url, tmp_path) for _ in range(8)]
+    versions = sorted(int(line) for process in processes for line in finish(process).split())
+    assert versions == list(range(1, 25))
+
+
+@needs_server
+def test_models_behave_as_on_sqlite(url: str, tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_text("weights")
+    with Registry.open(tmp_path / "workspace", database_url=url) as registry:
+        models = registry.models
+        first = models.register(
+            "ridge", tmp_path / "model.pkl", tags={"area": "demo"}, resource_configuration={"cpu": 1}
+        )
+        assert models.get("ridge") == first
+        assert models.update("ridge:1", add_tags={"stage": 2}).tags == {"area": "demo", "stage": "2"}
+        assert [record.id for record in models.list(tags=[["area", "demo"]], latest=True)] == ["ridge:1"]
+        models.add_reference("endpoint a", ["ridge:1"])
+        with pytest.raises(ModelInUseError, match="endpoint a"):
+            models.delete("ridge:1")
+        models.release("endpoint a")
+        models.delete("ridge:1")
+        with pytest.raises(ModelNotFoundError):
+            models.get("ridge")
+        assert models.register("ridge", tmp_path / "model.pkl").version == 2
+
+
+def test_an_unreachable_server_is_explained_without_the_password(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match=r"connection|driver") as caught:
+        Registry.open(tmp_path, database_url="postgresql://user:secret@127.0.0.1:1/name")
+    assert "secret" not in str(caught.value)

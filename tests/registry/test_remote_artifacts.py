@@ -1,0 +1,98 @@
+"""What holds for an artifact store at a URL: dead writers, damage, the grace of what is new."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.registry.errors import ArtifactError
+
+from .processes import run_python
+
+
+@pytest.fixture
+def url() -> str:
+    return f"memory://{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(b"weights")
+    return path
+
+
+def paths(url: str) -> list[str]:
+    fs, root = fsspec.url_to_fs(url)
+    fs.invalidate_cache()
+    return sorted(path.removeprefix(root) for path in fs.find(root))
+
+
+def write(url: str, content: bytes) -> None:
+    with fsspec.open(url, "wb") as file:
+        file.write(content)
+
+
+def test_a_put_leaves_its_blob_and_nothing_else(url: str, model: Path) -> None:
+    digest = ArtifactStore(url).put(model).digest.removeprefix("sha256:")
+    assert paths(url) == [f"/blobs/{digest[:2]}/{digest}"]
+
+
+def test_damage_is_found_by_the_download(url: str, model: Path, tmp_path: Path) -> None:
+    store = ArtifactStore(url)
+    artifact = store.put(model)
+    write(url + paths(url)[0], b"WEIGHTS")
+    with pytest.raises(ArtifactError, match="damaged"):
+        store.fetch(artifact.digest, tmp_path / "deep" / "t")
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_a_put_that_fails_leaves_nothing(url: str, model: Path, tmp_path: Path) -> None:
+    def fail(done: int, total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ArtifactStore(url).put(model, on_progress=fail)
+    assert paths(url) == []
+
+
+def test_leftovers_of_dead_writers_go_with_the_next_put_and_those_of_live_ones_stay(url: str, model: Path) -> None:
+    dead = int(run_python("import os; print(os.getpid())"))
+    now, host, unique = int(time.time()), socket.gethostname(), uuid.uuid4().hex
+    old = now - 25 * 3600
+    gone = [f"{now}_{host}_{dead}_{unique}", f"{old}_{host}_{os.getpid()}_{unique}", f"{old}_elsewhere_7_{unique}"]
+    live = [f"{now}_{host}_{os.getpid()}_{unique}", f"{now}_elsewhere_{dead}_{unique}"]
+    for name in gone + live:
+        write(f"{url}/staging/{name}/blobs-0", b"half")
+    ArtifactStore(url).put(model)
+    assert [path for path in paths(url) if path.startswith("/staging")] == sorted(
+        f"/staging/{name}/blobs-0" for name in live
+    )
+
+
+def test_what_is_new_is_not_collected(url: str, model: Path) -> None:
+    store = ArtifactStore(url, remote_grace=3600)
+    digest = store.put(model).digest
+    assert store.collect_garbage(set()) == 0
+    assert store.exists(digest)
+    assert ArtifactStore(url, remote_grace=0).collect_garbage(set()) == 1
+    assert not store.exists(digest)
+
+
+def test_content_that_is_there_is_uploaded_again_only_when_it_might_be_collected(url: str, model: Path) -> None:
+    ArtifactStore(url).put(model)
+    fs, _ = fsspec.url_to_fs(url)
+    blob = url.removeprefix("memory:/") + paths(url)[0]
+    first = fs.modified(blob)
+    ArtifactStore(url).put(model)
+    assert fs.modified(blob) == first
+    ArtifactStore(url, remote_grace=0).put(model)
+    assert fs.modified(blob) > first

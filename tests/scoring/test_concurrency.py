@@ -1,0 +1,150 @@
+"""Exact concurrency, the short queue, the busy answer, and health while user code holds the interpreter."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.scoring.conftest import Replica, now_ms
+from tests.waiting import wait_until
+
+Serve = Callable[..., Replica]
+
+COUNTING = """
+import threading, time
+lock = threading.Lock()
+now = most = 0
+def init(): pass
+def run(data):
+    global now, most
+    if data == "most":
+        return most
+    with lock:
+        now += 1
+        most = max(most, now)
+    time.sleep(float(data))
+    with lock:
+        now -= 1
+    return threading.current_thread().name
+"""
+
+
+def in_background(replica: Replica, body: str, **headers: str) -> tuple[threading.Thread, list[httpx.Response]]:
+    answers: list[httpx.Response] = []
+    running = replica.state()["running"]
+    thread = threading.Thread(target=lambda: answers.append(replica.score(body, **headers)))
+    thread.start()
+    wait_until(lambda: replica.state()["running"] > running, what="the start of run()")
+    return thread, answers
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_never_more_calls_at_once_than_allowed_and_no_fewer_than_possible(serve: Serve, concurrency: int) -> None:
+    replica = serve(COUNTING, "--concurrency", str(concurrency), "--max-queue-wait-ms", "20000")
+    with ThreadPoolExecutor(20) as clients:
+        sent = [clients.submit(replica.score, "0.02") for _ in range(60)]
+        while not all(future.done() for future in sent):
+            assert replica.state()["running"] <= concurrency
+    assert {future.result().status_code for future in sent} == {200}
+    assert replica.score("most").json() == concurrency
+    state = replica.state()
+    assert (state["completed"], state["failed"], state["running"], state["waiting"]) == (61, 0, 0, 0)
+    assert state["run_seconds_sum"] >= 60 * 0.02
+
+
+def test_a_routed_request_gets_busy_at_once_when_all_are_busy(serve: Serve) -> None:
+    replica = serve(COUNTING)
+    thread, answers = in_background(replica, "0.5", x_mlj_start=now_ms())
+    start = time.monotonic()
+    refused = replica.score("0", x_mlj_start=now_ms())
+    assert time.monotonic() - start < 0.3
+    assert refused.status_code == 503
+    assert refused.headers["x-mlj-busy"] == "1"
+    assert refused.headers["retry-after"] == "1"
+    assert refused.headers["x-request-id"]
+    thread.join()
+    assert answers[0].status_code == 200
+
+
+def test_a_routed_request_over_its_time_gets_a_final_503_but_only_if_it_has_to_wait(serve: Serve) -> None:
+    replica = serve(COUNTING, "--max-queue-wait-ms", "500")
+    assert replica.score("0", x_mlj_start=now_ms(age_ms=60_000)).status_code == 200
+    thread, _ = in_background(replica, "0.7")
+    refused = replica.score("0", x_mlj_start=now_ms(age_ms=600))
+    assert refused.status_code == 503
+    assert "x-mlj-busy" not in refused.headers
+    assert refused.headers["retry-after"] == "1"
+    thread.join()
+
+
+def test_routed_requests_for_a_quick_run_wait_in_the_short_queue(serve: Serve) -> None:
+    replica = serve("def init(): pass\ndef run(data): return data\n")
+    for _ in range(20):
+        replica.score("warm")
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(lambda n: replica.score(str(n), x_mlj_start=now_ms()), range(400)))
+    assert sum(answer.status_code == 200 for answer in answers) > 300
+    assert {answer.status_code for answer in answers} <= {200, 503}
+
+
+def test_a_queued_routed_request_is_sent_on_when_the_call_before_it_turns_out_slow(serve: Serve) -> None:
+    replica = serve(COUNTING)
+    for _ in range(50):
+        replica.score("0")
+    with socket.socket(socket.AF_UNIX) as slow, socket.socket(socket.AF_UNIX) as after:
+        for raw in (slow, after):
+            raw.connect(str(replica.socket))
+        head = f"POST /score HTTP/1.1\r\nhost: x\r\nx-mlj-start: {now_ms()}\r\ncontent-length: 3\r\n\r\n"
+        # At one stroke: when the second arrives, nothing shows yet that the first will take long.
+        slow.sendall(f"{head}0.4".encode())
+        after.sendall(f"{head}0.0".encode())
+        start = time.monotonic()
+        refusal = after.recv(65536)
+        assert 0.01 < time.monotonic() - start < 0.5
+        assert refusal.startswith(b"HTTP/1.1 503") and b"x-mlj-busy: 1" in refusal
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_without_a_router_requests_queue_up_to_the_limit_and_no_longer(serve: Serve) -> None:
+    replica = serve(COUNTING, "--max-queue-wait-ms", "300")
+    thread, _ = in_background(replica, "0.15")
+    assert replica.score("0").status_code == 200
+    thread.join()
+    thread, _ = in_background(replica, "0.8")
+    start = time.monotonic()
+    refused = replica.score("0")
+    assert 0.28 < time.monotonic() - start < 0.9
+    assert refused.status_code == 503
+    assert "x-mlj-busy" not in refused.headers
+    assert refused.headers["retry-after"] == "1"
+    thread.join()
+
+
+HOLD_INTERPRETER = """
+import ctypes
+def init(): pass
+def run(data):
+    ctypes.PyDLL(None).usleep(3_000_000)  # PyDLL keeps the interpreter lock
+    return "done"
+"""
+
+
+def test_health_answers_while_user_code_holds_the_interpreter(serve: Serve) -> None:
+    replica = serve(HOLD_INTERPRETER)
+    thread, answers = in_background(replica, "")
+    slowest, asked = 0.0, 0
+    while replica.state()["running"]:
+        start = time.monotonic()
+        assert replica.health() == 200
+        slowest, asked = max(slowest, time.monotonic() - start), asked + 1
+        time.sleep(0.005)
+    thread.join()
+    assert answers[0].json() == "done"
+    assert asked > 50
+    assert slowest < 0.25

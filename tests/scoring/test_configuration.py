@@ -1,0 +1,63 @@
+"""Where settings come from, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mljupyter.scoring.configuration import ConfigurationError, parse
+from tests.scoring.conftest import Replica
+
+
+def test_a_flag_beats_a_variable_and_a_variable_the_default(directory: Path) -> None:
+    environment = {
+        "AML_APP_ROOT": "/",
+        "AZUREML_ENTRY_SCRIPT": "variable.py",
+        "SCORING_TIMEOUT_MS": "7000",
+        "AZUREML_LOG_LEVEL": "debug",
+    }
+    settings = parse(["--app-root", str(directory), "--entry-script", "flag.py"], environment)
+    assert (settings.app_root, settings.entry_script) == (str(directory), "flag.py")
+    assert settings.scoring_timeout_ms == 7000
+    assert settings.log_level == 10
+    assert parse([], environment).entry_script == "variable.py"
+    assert parse(["--scoring-timeout-ms", "5"], environment).scoring_timeout_ms == 5
+    plain = parse([], {})
+    assert (plain.entry_script, plain.app_root, plain.port, plain.concurrency) == ("main.py", str(Path.cwd()), 5001, 1)
+    assert (plain.scoring_timeout_ms, plain.max_queue_wait_ms, plain.startup_timeout) == (60000, 500, 310)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "told"),
+    [
+        (["--port", "0"], {}, "--port is 0; it must be between 1 and 65535"),
+        (["--port", "http"], {}, "'http', which is not a number"),
+        (["--concurrency", "0"], {}, "--concurrency"),
+        (["--scoring-timeout-ms", "nan"], {}, "scoring-timeout"),
+        ([], {"SCORING_TIMEOUT_MS": "soon"}, "SCORING_TIMEOUT_MS"),
+        ([], {"AZUREML_LOG_LEVEL": "LOUD"}, "LOUD"),
+        (["--app-root", "/no/such/place"], {}, "/no/such/place"),
+        (["--model-dir", "/no/such/models"], {}, "/no/such/models"),
+        (["--unix-socket", "/tmp/" + "x" * 103], {}, "longer than 107 bytes"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_rule(arguments: list[str], environment: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        parse(arguments, environment)
+
+
+def test_a_replica_with_a_wrong_option_ends_with_status_2(launch: Callable[..., Replica]) -> None:
+    replica = launch(None, "--concurrency", "many")
+    assert replica.wait_exit() == 2
+    assert replica.process.stdout is not None
+    assert b"--concurrency is 'many'" in replica.process.stdout.read()
+
+
+def test_a_log_file_that_cannot_be_opened_is_said(launch: Callable[..., Replica]) -> None:
+    replica = launch(None, "--log-file", "/no/such/place/log")
+    assert replica.wait_exit() == 2
+    assert replica.process.stdout is not None
+    assert b"/no/such/place/log" in replica.process.stdout.read()

@@ -1,0 +1,248 @@
+"""What dies, what is told to whom, and what comes back."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.scoring.conftest import Replica, is_alive, now_ms
+from tests.scoring.test_concurrency import in_background
+from tests.waiting import wait_until
+
+Serve = Callable[..., Replica]
+
+DEADLY = """
+import ctypes, os, signal, time
+def init(): pass
+def run(data):
+    if data == "exit":
+        os._exit(7)
+    if data == "segfault":
+        ctypes.string_at(0)
+    if data == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if data.startswith("sleep"):
+        time.sleep(float(data.split()[1]))
+    return data
+"""
+
+
+@pytest.mark.parametrize(("data", "ending"), [("exit", "exit status 7"), ("segfault", "SIGSEGV"), ("kill", "SIGKILL")])
+def test_a_crash_costs_its_own_request_and_a_new_worker_serves(serve: Serve, data: str, ending: str) -> None:
+    replica = serve(DEADLY)
+    first = replica.worker_pid()
+    answer = replica.score(data)
+    assert answer.status_code == 502
+    assert ending in answer.json()["message"]
+    assert answer.headers["x-request-id"]
+    assert answer.headers["x-ms-run-function-failed"] == "True"
+    replica.wait_ready()
+    assert replica.score("next").json() == "next"
+    state = replica.state()
+    assert state["worker_pid"] != first
+    assert (state["worker_restarts"], state["failed"], state["completed"]) == (1, 1, 1)
+
+
+def test_a_segfault_leaves_its_stack_in_the_log(serve: Serve) -> None:
+    replica = serve(DEADLY)
+    replica.score("segfault")
+    assert "Fatal Python error: Segmentation fault" in replica.wait_log(" in run")
+
+
+def test_kill_9_of_the_worker_fails_what_runs_and_keeps_what_waits(serve: Serve) -> None:
+    replica = serve(DEADLY, "--max-queue-wait-ms", "10000")
+    thread, answers = in_background(replica, "sleep 30")
+    with ThreadPoolExecutor(5) as clients:
+        waiting = [clients.submit(replica.score, f"w{number}") for number in range(5)]
+        wait_until(lambda: replica.state()["waiting"] == 5, what="five waiting requests")
+        os.kill(replica.worker_pid(), signal.SIGKILL)
+        assert [future.result().json() for future in waiting] == [f"w{number}" for number in range(5)]
+    thread.join()
+    assert answers[0].status_code == 502
+    assert "SIGKILL" in answers[0].json()["message"]
+
+
+def test_all_calls_of_a_dead_worker_with_threads_are_502(serve: Serve) -> None:
+    replica = serve(DEADLY, "--concurrency", "3")
+    with ThreadPoolExecutor(3) as clients:
+        running = [clients.submit(replica.score, "sleep 30") for _ in range(3)]
+        wait_until(lambda: replica.state()["running"] == 3, what="three running calls")
+        os.kill(replica.worker_pid(), signal.SIGKILL)
+        assert [future.result().status_code for future in running] == [502, 502, 502]
+
+
+def test_kill_9_of_an_idle_worker_costs_no_request(serve: Serve) -> None:
+    replica = serve(DEADLY, "--max-queue-wait-ms", "10000")
+    for _ in range(3):
+        assert replica.score("x").status_code == 200
+        pid = replica.worker_pid()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda pid=pid: not is_alive(pid), what="the worker's death")
+        assert replica.score("x").status_code == 200
+
+
+def test_routed_requests_get_busy_while_the_worker_is_replaced(serve: Serve, directory: Path) -> None:
+    script = """
+        import os, time
+        def init():
+            if os.path.exists('started-before'):
+                time.sleep(0.6)
+            open('started-before', 'w')
+        def run(data):
+            os._exit(1)
+    """
+    replica = serve(script)
+    assert replica.score("x").status_code == 502
+    refused = replica.score("x", x_mlj_start=now_ms())
+    assert refused.status_code == 503
+    assert refused.headers["x-mlj-busy"] == "1"
+    assert "Starting" in refused.json()["message"]
+    assert replica.client.get("/").text == "Starting"
+    replica.wait_ready()
+
+
+def test_six_deaths_in_a_row_end_the_replica_with_status_5_and_a_growing_pause(serve: Serve) -> None:
+    replica = serve(DEADLY, "--max-queue-wait-ms", "20000")
+    times = []
+    for _ in range(6):
+        assert replica.score("exit").status_code == 502
+        times.append(time.monotonic())
+    assert replica.wait_exit() == 5
+    pauses = [after - before for before, after in itertools.pairwise(times)]
+    assert pauses[-1] > pauses[0] + 0.3
+    assert "died 6 times in a row" in replica.log()
+
+
+def test_a_success_in_between_starts_the_count_anew(serve: Serve) -> None:
+    replica = serve(DEADLY, "--max-queue-wait-ms", "20000")
+    for _ in range(7):
+        assert replica.score("exit").status_code == 502
+        assert replica.score("fine").status_code == 200
+    assert replica.state()["worker_restarts"] == 7
+
+
+def test_a_restarted_script_that_fails_is_tried_again(serve: Serve) -> None:
+    script = """
+        import os
+        def init():
+            starts = len(open('count').read()) if os.path.exists('count') else 0
+            open('count', 'a').write('x')
+            if starts in (1, 2):
+                raise RuntimeError('not yet')
+        def run(data):
+            if data == 'exit':
+                os._exit(1)
+            return data
+    """
+    replica = serve(script, "--max-queue-wait-ms", "20000")
+    assert replica.score("exit").status_code == 502
+    assert replica.score("back").json() == "back"
+    assert "RuntimeError: not yet" in replica.log()
+
+
+def test_kill_9_of_the_front_leaves_no_worker_even_in_long_user_code(serve: Serve) -> None:
+    replica = serve("import ctypes\ndef init(): pass\ndef run(data):\n    ctypes.PyDLL(None).usleep(20_000_000)\n")
+    worker = replica.worker_pid()
+    outcomes: list[type[BaseException]] = []
+
+    def ask() -> None:
+        try:
+            replica.score("x")
+        except httpx.TransportError as error:
+            outcomes.append(type(error))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    wait_until(lambda: replica.state()["running"] == 1, what="the start of run()")
+    os.kill(replica.process.pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(worker), 2, "the worker's death")
+    thread.join()
+    assert len(outcomes) == 1
+
+
+def test_a_worker_whose_child_keeps_the_socket_is_noticed_and_the_child_ended(serve: Serve) -> None:
+    script = """
+        import os, time
+        def init():
+            global child
+            child = os.fork()
+            if child == 0:
+                time.sleep(60)
+                os._exit(0)
+        def run(data):
+            if data == 'exit':
+                os._exit(1)
+            return child
+    """
+    replica = serve(script)
+    child = replica.score("").json()
+    assert replica.score("exit").status_code == 502
+    wait_until(lambda: not is_alive(child), what="the end of the worker's child")
+
+
+SLOW = """
+import time
+def init(): pass
+def run(data):
+    time.sleep(float(data))
+    return data
+"""
+
+
+def test_a_run_over_the_time_limit_is_504_at_once_and_its_worker_replaced(serve: Serve) -> None:
+    replica = serve(SLOW, "--scoring-timeout-ms", "300", "--max-queue-wait-ms", "10000")
+    first = replica.worker_pid()
+    start = time.monotonic()
+    answer = replica.score("30")
+    assert 0.28 < time.monotonic() - start < 0.8
+    assert answer.status_code == 504
+    assert "300 ms" in answer.json()["message"]
+    assert replica.score("0").json() == "0"
+    assert replica.worker_pid() != first
+    assert not is_alive(first)
+    log = replica.log()
+    assert "killed and started anew" in log and "in run" in log
+
+
+def test_a_worker_that_is_to_be_killed_gets_no_more_requests(serve: Serve) -> None:
+    replica = serve(SLOW, "--scoring-timeout-ms", "300", "--max-queue-wait-ms", "10000")
+    thread, answers = in_background(replica, "0.33")  # ends between the 504 and the worker's death
+    assert replica.score("0.2").status_code == 200
+    thread.join()
+    assert answers[0].status_code == 504
+
+
+def test_many_timeouts_in_a_row_do_not_end_the_replica(serve: Serve) -> None:
+    replica = serve(SLOW, "--scoring-timeout-ms", "50", "--max-queue-wait-ms", "10000")
+    assert [replica.score("30").status_code for _ in range(6)] == [504] * 6
+    assert replica.score("0").status_code == 200
+
+
+def test_with_threads_one_timeout_leaves_the_others_running(serve: Serve) -> None:
+    replica = serve(SLOW, "--scoring-timeout-ms", "400", "--concurrency", "2")
+    worker = replica.worker_pid()
+    thread, answers = in_background(replica, "1.5")
+    assert replica.score("0.1").status_code == 200
+    thread.join()
+    assert answers[0].status_code == 504
+    assert replica.state()["running"] == 1  # the thread cannot be interrupted, so its place stays taken
+    assert replica.score("0.1").status_code == 200
+    wait_until(lambda: replica.state()["running"] == 0, what="the end of the overlong run()")
+    assert replica.worker_pid() == worker
+
+
+def test_a_client_that_leaves_does_not_cancel_run(serve: Serve) -> None:
+    replica = serve(SLOW)
+    with pytest.raises(httpx.ReadTimeout):
+        replica.client.post("/score", content="0.5", timeout=0.1)
+    assert replica.state()["running"] == 1
+    wait_until(lambda: replica.state()["completed"] == 1, what="the end of run()")
