@@ -1,0 +1,65 @@
+"""The SDK, with the names and rules of ``azureml.core``: Workspace, Model, Webservice and what belongs to them.
+
+Each name is imported when it is asked for first, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mljupyter import __version__
+
+if TYPE_CHECKING:
+    from mljupyter.core.compute import ComputeTarget
+    from mljupyter.core.environment import Environment
+    from mljupyter.core.inference import InferenceConfig
+    from mljupyter.core.model import Model
+    from mljupyter.core.resource_configuration import ResourceConfiguration
+    from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice, Webservice
+    from mljupyter.core.workspace import Workspace
+
+#: The level of Azure ML's SDK v1 whose names and rules these are. Notebooks compare it; `__version__` is our own.
+VERSION = "1.61.0"
+
+_HOME_OF = {
+    "AciWebservice": "webservice",
+    "AksWebservice": "webservice",
+    "ComputeTarget": "compute",
+    "Environment": "environment",
+    "InferenceConfig": "inference",
+    "LocalWebservice": "webservice",
+    "Model": "model",
+    "ResourceConfiguration": "resource_configuration",
+    "Webservice": "webservice",
+    "Workspace": "workspace",
+}
+
+__all__ = [
+    "VERSION",
+    "AciWebservice",
+    "AksWebservice",
+    "ComputeTarget",
+    "Environment",
+    "InferenceConfig",
+    "LocalWebservice",
+    "Model",
+    "ResourceConfiguration",
+    "Webservice",
+    "Workspace",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that a name lives in."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return what there is, imported or not yet."""
+    return sorted({*globals(), *__all__})

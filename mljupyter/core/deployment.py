@@ -1,0 +1,242 @@
+"""How a model becomes a web service: check everything, store the code, hand the spec to the controller."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mljupyter.build.snapshot import single_file, snapshot
+from mljupyter.core.compute import LOCAL, LocalTarget
+from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.core.inference import InferenceConfig
+from mljupyter.core.model import Model
+from mljupyter.core.usage import models_in_use, registered
+from mljupyter.core.webservice.aci import AciWebservice
+from mljupyter.core.webservice.base import Webservice
+from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
+from mljupyter.core.webservice.translate import (
+    Served,
+    check_target_name,
+    new_endpoint,
+    refuse_unavailable,
+    without_effect,
+)
+from mljupyter.spec import Authentication, CodeReference, EndpointKind, ModelReference
+from mljupyter.spec.names import MODEL, SERVICE
+
+if TYPE_CHECKING:
+    from mljupyter.core.compute import ComputeTarget
+    from mljupyter.core.workspace import Workspace
+
+_LOCAL_MODEL_VERSION = 0
+_LONGEST_LOCAL_MODEL_NAME = 30
+
+
+def deploy(
+    workspace: Workspace,
+    name: str,
+    models: Sequence[Model | str],
+    inference_config: InferenceConfig | None,
+    deployment_config: WebserviceDeploymentConfiguration | None,
+    deployment_target: ComputeTarget | str | None,
+    overwrite: bool,
+    show_output: bool,
+) -> Webservice:
+    """Do what `Model.deploy` promises."""
+    if inference_config is None:
+        raise WebserviceException(
+            "inference_config is None: deploying a model without a scoring script is not available in this release.\n"
+            "Give one: InferenceConfig('score.py'), where score.py defines init() and run(data)."
+        )
+    if show_output:
+        print_configuration(models, inference_config, deployment_config, deployment_target)
+    return deploy_served(
+        workspace,
+        name,
+        lambda kind: what_is_served(workspace, models, inference_config, kind=kind),
+        deployment_config,
+        deployment_target,
+        overwrite=overwrite,
+    )
+
+
+def deploy_served(
+    workspace: Workspace,
+    name: str,
+    served_for: Callable[[EndpointKind], Served],
+    deployment_config: WebserviceDeploymentConfiguration | None,
+    deployment_target: ComputeTarget | str | None,
+    *,
+    overwrite: bool = False,
+) -> Webservice:
+    """Deploy what `served_for` returns for the kind of web service that the configuration calls for."""
+    configuration = AciWebservice.deploy_configuration() if deployment_config is None else deployment_config
+    if not isinstance(configuration, WebserviceDeploymentConfiguration):
+        raise WebserviceException(
+            f"deployment_config is a {type(configuration).__name__}: it must come from deploy_configuration() of "
+            "LocalWebservice, AciWebservice or AksWebservice."
+        )
+    _check_target(deployment_target)
+    with as_webservice_exception():
+        SERVICE.check(name)
+        configuration.validate_configuration()
+        refuse_unavailable(configuration)
+        print_without_effect(configuration)
+        # What is stored counts as unused until the controller has taken the spec: it must not be collected before.
+        with workspace.artifacts.hold():
+            spec = new_endpoint(name, configuration, served_for(configuration.kind), created_by=_user())
+            keys = spec.authentication is Authentication.KEY
+            with models_in_use(workspace, name, registered(spec)):
+                record = workspace.controller.create(
+                    spec,
+                    overwrite=overwrite,
+                    primary_key=configuration.primary_key if keys else None,
+                    secondary_key=configuration.secondary_key if keys else None,
+                )
+    return Webservice._of(workspace, record)
+
+
+def what_is_served(
+    workspace: Workspace,
+    models: Sequence[Model | ModelReference | str] | None,
+    inference_config: InferenceConfig,
+    *,
+    kind: EndpointKind,
+) -> Served:
+    """Check models and inference config, store the code, and return what a version of them serves.
+
+    Parameters:
+        workspace: the workspace.
+        models: models, ids ``name:version``, names for the newest version, or, for a local web service, paths.
+        inference_config: scoring script and environment.
+        kind: the kind of web service.
+
+    """
+    if not isinstance(inference_config, InferenceConfig):
+        raise WebserviceException(
+            f"inference_config is a {type(inference_config).__name__}: it must be an InferenceConfig."
+        )
+    inference_config.validate_configuration()
+    interpreter = inference_config.interpreter
+    script = None if inference_config.source_directory is None else inference_config.script_in_source
+    return Served(
+        models=model_references(workspace, models, paths=kind is EndpointKind.LOCAL),
+        code=code_reference(workspace, inference_config.source_path, script),
+        interpreter=interpreter,
+        environment_variables=inference_config.environment_variables,
+        source=str(inference_config.source_path),
+        description=inference_config.description,
+    )
+
+
+def code_reference(workspace: Workspace, source: Path, script: str | None) -> CodeReference:
+    """Store a source directory, or a script alone, and return the reference to it.
+
+    Parameters:
+        workspace: the workspace.
+        source: absolute path of the directory, or of the script.
+        script: the script's path in the directory; None when `source` is the script.
+
+    """
+    from mljupyter.core.script import check_script
+
+    if script is None:
+        check_script(source)
+        return CodeReference(digest=single_file(source, workspace.artifacts).digest, entry_script=source.name)
+    if not source.name:
+        raise WebserviceException(f"source_directory is {str(source)!r}: give a directory below it.")
+    check_script(source / script)
+    artifact = snapshot(source, workspace.artifacts)
+    return CodeReference(digest=artifact.digest, entry_script=f"{source.name}/{script}", source_directory=source.name)
+
+
+def model_references(
+    workspace: Workspace, models: Sequence[Model | ModelReference | str] | None, *, paths: bool
+) -> list[ModelReference]:
+    """Return references to models given in any of the ways that `Model.deploy` takes.
+
+    Parameters:
+        workspace: the workspace.
+        models: see `what_is_served`.
+        paths: whether a path to a file or directory will do, too.
+
+    Raises:
+        WebserviceException: `ModelNotFound` for what is not registered; when two would lie in the same place.
+
+    """
+    if isinstance(models, (Model, str)):
+        models = [models]
+    references = [_reference(workspace, model, paths=paths) for model in models or ()]
+    seen: set[str] = set()
+    for reference in references:
+        if reference.id in seen:
+            raise WebserviceException(f"Model {reference.id} is given twice: each model once.")
+        seen.add(reference.id)
+    return references
+
+
+def print_without_effect(configuration: WebserviceDeploymentConfiguration) -> None:
+    """Print one line about arguments that mean nothing on this machine, if there are any."""
+    if names := without_effect(configuration):
+        print(f"Without effect on target {LOCAL!r}: {', '.join(names)}")
+
+
+def print_configuration(
+    models: Sequence[Model | str] | None,
+    inference_config: InferenceConfig | None,
+    deployment_config: WebserviceDeploymentConfiguration | None,
+    deployment_target: ComputeTarget | str | None,
+) -> None:
+    """Print what is to be deployed, one line each, keys left out."""
+    given = [models] if isinstance(models, (Model, str)) else list(models or ())
+    ids = [model.id if isinstance(model, Model) else str(model) for model in given]
+    target = getattr(deployment_target, "name", deployment_target) or LOCAL
+    print(f"Models: {', '.join(ids) or 'none'}")
+    print(f"Inference config: {inference_config!r}")
+    print(f"Deployment config: {deployment_config!r}")
+    print(f"Deployment target: {target}")
+
+
+def _reference(workspace: Workspace, model: Model | ModelReference | str, *, paths: bool) -> ModelReference:
+    if isinstance(model, ModelReference):
+        return model
+    if isinstance(model, Model):
+        return model.reference
+    if not isinstance(model, (str, Path)):
+        raise WebserviceException(f"models: {model!r} is neither a Model nor an id such as 'diabetes-ridge:1'.")
+    path = Path(model).expanduser()
+    is_id = isinstance(model, str) and model.rpartition(":")[2].isdigit()
+    if not is_id and path.exists():
+        if not paths:
+            raise WebserviceException(
+                f"models: {str(model)!r} is a path, which only a local web service takes.\n"
+                "Register it first: Model.register(ws, model_path=..., model_name=...)"
+            )
+        return _from_path(workspace, path.absolute())
+    return Model(workspace, id=model).reference if is_id else Model(workspace, name=str(model)).reference
+
+
+def _from_path(workspace: Workspace, path: Path) -> ModelReference:
+    name = path.name[:_LONGEST_LOCAL_MODEL_NAME]
+    MODEL.check(name)
+    artifact = workspace.artifacts.put(path)
+    return ModelReference(name=name, version=_LOCAL_MODEL_VERSION, digest=artifact.digest, entry=artifact.name)
+
+
+def _check_target(target: ComputeTarget | str | None) -> None:
+    if isinstance(target, str):
+        check_target_name(target)
+    elif target is not None and not isinstance(target, LocalTarget):
+        raise WebserviceException(
+            f"deployment_target is a {type(target).__name__}: it must be a compute target, such as "
+            f"ws.compute_targets[{LOCAL!r}], or None."
+        )
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return None

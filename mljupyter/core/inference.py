@@ -1,0 +1,171 @@
+"""What serves a model: scoring script, source directory, environment (Azure ML v1: InferenceConfig)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mljupyter.core.environment import WHAT_IS_POSSIBLE, Environment, interpreter_of
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.script import check_script, check_script_name
+
+_RUNTIMES = ("python", "spark-py", "python-slim")
+_CUDA_VERSIONS = ("9.0", "9.1", "10.0")
+
+
+class InferenceConfig:
+    """How to serve: a scoring script with ``init()`` and ``run(data)``, its files and its environment.
+
+    There are two forms, which exclude each other: `environment`, or the older `runtime` with `conda_file` and the
+    like. With neither, the interpreter that deploys serves.
+
+    Parameters:
+        entry_script: the scoring script, ``*.py``; relative to `source_directory` when that is given.
+        source_directory: a directory served under its own name beside the script: a script opens
+            ``./<its name>/data.json``. Without it only the script itself is served.
+        environment: the newer form.
+        runtime: the older form: ``python``, or ``spark-py``.
+        conda_file, extra_docker_file_steps, enable_gpu, cuda_version, base_image, base_image_registry: the older
+            form; what has to be built is refused when deployed.
+        description: free text.
+
+    Raises:
+        WebserviceException: when an argument breaks a rule; a syntax error in the script comes with file, line, text.
+
+    Example:
+        >>> InferenceConfig("score.py", source_directory="source")     # doctest: +SKIP
+
+    """
+
+    def __init__(
+        self,
+        entry_script: str,
+        runtime: str | None = None,
+        conda_file: str | None = None,
+        extra_docker_file_steps: str | None = None,
+        source_directory: str | None = None,
+        enable_gpu: bool | None = None,
+        description: str | None = None,
+        base_image: str | None = None,
+        base_image_registry: Any = None,
+        cuda_version: str | None = None,
+        environment: Environment | None = None,
+    ) -> None:
+        self.entry_script = str(entry_script)
+        self.runtime = runtime
+        self.conda_file = conda_file
+        self.extra_docker_file_steps = extra_docker_file_steps
+        self.source_directory = None if source_directory is None else str(source_directory)
+        self.enable_gpu = enable_gpu
+        self.description = description
+        self.base_image = base_image
+        self.base_image_registry = base_image_registry
+        self.cuda_version = cuda_version
+        self.environment = environment
+        self.validate_configuration()
+
+    @property
+    def source_path(self) -> Path:
+        """The absolute path of what is served: the source directory, or the script alone."""
+        return self.script_file if self.source_directory is None else _absolute(self.source_directory)
+
+    @property
+    def script_file(self) -> Path:
+        """The scoring script's absolute path."""
+        return _absolute(Path(self.source_directory or "").expanduser() / Path(self.entry_script).expanduser())
+
+    @property
+    def script_in_source(self) -> str:
+        """The script's path relative to the source directory, or its file name when there is none."""
+        if self.source_directory is None:
+            return self.script_file.name
+        return self.script_file.relative_to(self.source_path).as_posix()
+
+    @property
+    def interpreter(self) -> str:
+        """The absolute path of the interpreter that serves.
+
+        Raises:
+            WebserviceException: when the environment has to be built first.
+
+        """
+        needs_building = self._given("conda_file", "extra_docker_file_steps", "base_image", "base_image_registry")
+        if self.enable_gpu:
+            needs_building.append("enable_gpu")
+        if self.cuda_version is not None:
+            needs_building.append("cuda_version")
+        if self.runtime == "spark-py":
+            needs_building.append("runtime='spark-py'")
+        if needs_building:
+            raise WebserviceException(
+                f"The inference config has to be built first, because of {', '.join(needs_building)}.\n"
+                f"{WHAT_IS_POSSIBLE}"
+            )
+        return interpreter_of(self.environment)
+
+    @property
+    def environment_variables(self) -> dict[str, str]:
+        """The environment variables that the environment sets."""
+        return dict(self.environment.environment_variables) if self.environment is not None else {}
+
+    def validate_configuration(self) -> None:
+        """Check all rules against the files as they are now.
+
+        Raises:
+            WebserviceException: when a rule is broken.
+
+        """
+        self._check_forms()
+        self._check_files()
+
+    def _check_forms(self) -> None:
+        if self.environment is not None:
+            if not isinstance(self.environment, Environment):
+                raise WebserviceException(
+                    f"environment is a {type(self.environment).__name__}: it must be an Environment."
+                )
+            older = self._given("runtime", "conda_file", "extra_docker_file_steps", "base_image", "cuda_version")
+            older += self._given("base_image_registry", "enable_gpu")
+            if older:
+                raise WebserviceException(
+                    f"environment and {', '.join(older)} exclude each other: the environment holds all of that."
+                )
+        if self.runtime is not None and self.runtime not in _RUNTIMES:
+            raise WebserviceException(f"runtime is {self.runtime!r}: it must be 'python' or 'spark-py'.")
+        if self.cuda_version is not None and self.cuda_version not in _CUDA_VERSIONS:
+            raise WebserviceException(
+                f"cuda_version is {self.cuda_version!r}: it must be one of {', '.join(_CUDA_VERSIONS)}."
+            )
+
+    def _check_files(self) -> None:
+        check_script_name(self.entry_script)
+        base = Path(self.source_directory).expanduser() if self.source_directory is not None else Path()
+        if self.source_directory is not None:
+            if not base.is_dir():
+                raise WebserviceException(f"source_directory {self.source_directory!r} is no directory.")
+            if not self.script_file.is_relative_to(self.source_path):
+                raise WebserviceException(
+                    f"entry_script {self.entry_script!r} is outside of source_directory {self.source_directory!r}: "
+                    "it must lie in it, and is given relative to it."
+                )
+        if not self.script_file.is_file():
+            raise WebserviceException(f"The scoring script {self.script_file} does not exist.")
+        for name in ("conda_file", "extra_docker_file_steps"):
+            value = getattr(self, name)
+            if value is not None and not (base / value).is_file():
+                raise WebserviceException(f"{name} {str(base / value)!r} does not exist.")
+        check_script(self.script_file)
+
+    def _given(self, *names: str) -> list[str]:
+        return [name for name in names if getattr(self, name) is not None]
+
+    def __repr__(self) -> str:
+        source = f", source_directory={self.source_directory}" if self.source_directory is not None else ""
+        environment = f", environment={self.environment.name}" if self.environment is not None else ""
+        return f"InferenceConfig(entry_script={self.entry_script}{source}{environment})"
+
+
+def _absolute(path: str | Path) -> Path:
+    # Links are kept: what a file is called here is what it is called where it serves.
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - Path.absolute() keeps '..'

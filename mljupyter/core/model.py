@@ -1,0 +1,386 @@
+"""Registered models (Azure ML v1: Model)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.core.described_model import DescribedModel
+from mljupyter.core.download import download
+from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.core.filters import Filters, items
+from mljupyter.core.inference import InferenceConfig
+from mljupyter.core.model_lookup import dataset_id as id_of_dataset
+from mljupyter.core.model_lookup import dataset_ids, find, unregistered
+from mljupyter.core.model_path import find_model_path
+from mljupyter.core.resource_configuration import ResourceConfiguration
+from mljupyter.core.usage import release_models_of_the_gone
+from mljupyter.spec import ModelReference
+
+if TYPE_CHECKING:
+    from mljupyter.core.compute import ComputeTarget
+    from mljupyter.core.webservice import Webservice
+    from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
+    from mljupyter.core.workspace import Workspace
+    from mljupyter.registry.model_record import ModelRecord
+
+__all__ = ["InferenceConfig", "Model"]
+
+
+class Model(DescribedModel):
+    """A registered model: a file or a directory with a name and a version.
+
+    Parameters:
+        workspace: the workspace.
+        name: the name; with `version` that version, else the newest that passes the other filters.
+        id: ``name:version``, in place of both.
+        tags, properties: a list of keys and of pairs of key and value.
+        run_id, model_framework: what it was registered with.
+        expand: as in Azure ML; a model is always shown in full.
+
+    Raises:
+        WebserviceException: `ModelNotFound` when there is none.
+
+    """
+
+    class Framework:
+        """Names of frameworks."""
+
+        CUSTOM = "Custom"
+        TENSORFLOW = "TensorFlow"
+        SCIKITLEARN = "ScikitLearn"
+        ONNX = "Onnx"
+        TFKERAS = "TfKeras"
+        PYTORCH = "PyTorch"
+        MULTI = "Multi"
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        name: str | None = None,
+        id: str | None = None,  # noqa: A002 - the name of the original
+        tags: Filters = None,
+        properties: Filters = None,
+        version: int | None = None,
+        run_id: str | None = None,
+        model_framework: str | None = None,
+        expand: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise TypeError(f"Model() got unexpected arguments: {', '.join(sorted(kwargs))}")
+        self.workspace = workspace
+        filters = {"tags": items(tags), "properties": items(properties), "run_id": run_id, "framework": model_framework}
+        with as_webservice_exception():
+            self._record = find(workspace, name, id, version, filters)
+
+    @classmethod
+    def _of(cls, workspace: Workspace, record: ModelRecord) -> Model:
+        """Return the object for a record that was just read."""
+        model = object.__new__(cls)
+        model.workspace = workspace
+        model._record = record
+        return model
+
+    @classmethod
+    def _referenced(cls, workspace: Workspace, reference: ModelReference) -> Model:
+        """Return the model that an endpoint refers to; one from a local path is not registered and has version 0."""
+        from mljupyter.registry.errors import ModelNotFoundError
+
+        try:
+            return cls._of(workspace, workspace.registry.models.get_by_id(reference.id))
+        except ModelNotFoundError:
+            return cls._of(workspace, unregistered(workspace, reference))
+
+    @staticmethod
+    def register(
+        workspace: Workspace,
+        model_path: str | os.PathLike[str],
+        model_name: str,
+        tags: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        description: str | None = None,
+        datasets: Sequence[tuple[str, Any]] | None = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        child_paths: Sequence[str | os.PathLike[str]] | None = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: ResourceConfiguration | None = None,
+    ) -> Model:
+        """Register a file or a directory as the next version of a model, and return it.
+
+        Parameters:
+            workspace: the workspace.
+            model_path: the file or directory; a scoring script finds it under its own name.
+            model_name: 1 to 255 letters, digits, '-', '.' and '_'.
+            tags, properties: text to text; tags can be changed later, properties only added.
+            description: free text.
+            datasets: pairs of scenario and dataset id.
+            model_framework, model_framework_version: one of `Model.Framework`, and its version.
+            child_paths: of a directory, only these files.
+            sample_input_dataset, sample_output_dataset: dataset ids.
+            resource_configuration: the size that a replica of it wants.
+
+        Raises:
+            FileNotFoundError: when `model_path` does not exist.
+            WebserviceException: when a value breaks a rule, a child path does not exist, or there is no room.
+
+        Example:
+            >>> Model.register(ws, "model.pkl", "diabetes-ridge", tags={"area": "demo"})     # doctest: +SKIP
+
+        """
+        path = Path(model_path).expanduser()
+        print(f"Registering model {model_name}")
+        with as_webservice_exception():
+            try:
+                record = workspace.registry.models.register(
+                    model_name,
+                    path,
+                    child_paths=[Path(child) for child in child_paths] if child_paths is not None else None,
+                    description=description,
+                    tags=tags,
+                    properties=properties,
+                    framework=model_framework,
+                    framework_version=model_framework_version,
+                    sample_input_dataset=id_of_dataset(sample_input_dataset),
+                    sample_output_dataset=id_of_dataset(sample_output_dataset),
+                    resource_configuration=resource_configuration.serialize() if resource_configuration else None,
+                    datasets=dataset_ids(datasets),
+                )
+            except FileNotFoundError as error:
+                if child_paths is None or not path.exists():
+                    raise
+                raise WebserviceException(str(error)) from error
+        return Model._of(workspace, record)
+
+    @staticmethod
+    def list(
+        workspace: Workspace,
+        name: str | None = None,
+        tags: Filters = None,
+        properties: Filters = None,
+        run_id: str | None = None,
+        latest: bool = False,
+        dataset_id: str | None = None,
+        expand: bool = True,
+        page_count: int = 255,
+        model_framework: str | None = None,
+    ) -> Sequence[Model]:
+        """Return the registered models that pass all filters, by name, newest version first.
+
+        Parameters:
+            workspace: the workspace.
+            name, run_id, model_framework: what they were registered with.
+            tags, properties: a list of keys and of pairs of key and value.
+            latest: only the newest version of each name.
+            dataset_id: a dataset that they refer to.
+            expand: as in Azure ML; models are always shown in full.
+            page_count: 20 to 255, as in Azure ML; all are returned in any case.
+
+        Raises:
+            WebserviceException: when `page_count` is out of range.
+
+        """
+        if not 20 <= page_count <= 255:
+            raise WebserviceException(f"page_count is {page_count!r}: it must be from 20 to 255.")
+        with as_webservice_exception():
+            records = workspace.registry.models.list(
+                name,
+                tags=items(tags),
+                properties=items(properties),
+                run_id=run_id,
+                framework=model_framework,
+                latest=latest,
+            )
+        return [
+            Model._of(workspace, record)
+            for record in records
+            if dataset_id is None or any(dataset == dataset_id for _, dataset in record.datasets)
+        ]
+
+    @staticmethod
+    def get_model_path(model_name: str, version: int | None = None, _workspace: Workspace | None = None) -> str:
+        """Return the path of a model's file or directory: what a scoring script loads.
+
+        In a replica it is the only entry of ``$AML_APP_ROOT/azureml-models/<name>/<version>/``, by default of the
+        highest version; elsewhere a file or directory of that name in the current directory.
+
+        Parameters:
+            model_name: the model's name.
+            version: its version; None for the newest.
+            _workspace: download the model from here instead.
+
+        Raises:
+            ModelNotFoundException: when it is in neither place.
+
+        """
+        if _workspace is not None:
+            model = Model(_workspace, model_name, version=version)
+            return model.download(Path("azureml-models", model.name, str(model.version)), exist_ok=True)
+        return find_model_path(model_name, version)
+
+    @staticmethod
+    def deploy(
+        workspace: Workspace,
+        name: str,
+        models: Sequence[Model | str],
+        inference_config: InferenceConfig | None = None,
+        deployment_config: WebserviceDeploymentConfiguration | None = None,
+        deployment_target: ComputeTarget | str | None = None,
+        overwrite: bool = False,
+        show_output: bool = False,
+    ) -> Webservice:
+        """Deploy models as a web service; returns at once, `wait_for_deployment` waits.
+
+        Parameters:
+            workspace: the workspace.
+            name: the web service's name: 3 to 32 lower-case letters, digits and '-'; a letter first, no '-' last.
+            models: models, or ids ``name:version``; for a local web service also paths. May be empty.
+            inference_config: scoring script and environment.
+            deployment_config: kind and settings; None for an ACI web service with its defaults.
+            deployment_target: where to; None for this machine.
+            overwrite: take the place of a web service of that name, which serves until the new one does.
+            show_output: print what is deployed.
+
+        Raises:
+            WebserviceException: when the name is taken or a rule is broken; what happens later is told by
+                `wait_for_deployment`.
+
+        Example:
+            >>> config = AksWebservice.deploy_configuration(num_replicas=2)                     # doctest: +SKIP
+            >>> service = Model.deploy(ws, "diabetes", [model], inference_config, config)       # doctest: +SKIP
+            >>> service.wait_for_deployment(show_output=True)                                   # doctest: +SKIP
+
+        """
+        from mljupyter.core import deployment
+
+        return deployment.deploy(
+            workspace,
+            name,
+            models,
+            inference_config,
+            deployment_config,
+            deployment_target,
+            overwrite=overwrite,
+            show_output=show_output,
+        )
+
+    @staticmethod
+    def print_configuration(
+        models: Sequence[Model | str],
+        inference_config: InferenceConfig | None,
+        deployment_config: WebserviceDeploymentConfiguration | None,
+        deployment_target: ComputeTarget | str | None,
+    ) -> None:
+        """Print what would be deployed, keys left out."""
+        from mljupyter.core import deployment
+
+        deployment.print_configuration(models, inference_config, deployment_config, deployment_target)
+
+    def download(
+        self, target_dir: str | os.PathLike[str] = ".", exist_ok: bool = False, exists_ok: bool | None = None
+    ) -> str:
+        """Copy the model's file or directory into a directory and return the path of the copy.
+
+        Parameters:
+            target_dir: the directory; it is made if need be.
+            exist_ok: replace what is there under that name.
+            exists_ok: the older name of `exist_ok`.
+
+        Raises:
+            WebserviceException: when there is something of that name, unless it may be replaced.
+
+        """
+        target = Path(target_dir).expanduser() / self._record.entry
+        replace = exist_ok if exists_ok is None else exists_ok
+        if os.path.lexists(target) and not replace:
+            raise WebserviceException(f"{target} exists already: pass exist_ok=True to replace it.")
+        with as_webservice_exception():
+            download(self.workspace.artifacts, self._record.artifact.digest, target)
+        return str(target)
+
+    def update(
+        self,
+        tags: Mapping[str, str] | None = None,
+        description: str | None = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: ResourceConfiguration | None = None,
+    ) -> None:
+        """Change what is given.
+
+        Parameters:
+            tags: in place of all tags.
+            description, sample_input_dataset, sample_output_dataset, resource_configuration: as in `register`.
+
+        Raises:
+            WebserviceException: when a value breaks a rule.
+
+        """
+        self._change(
+            tags=tags,
+            description=description,
+            sample_input_dataset=id_of_dataset(sample_input_dataset),
+            sample_output_dataset=id_of_dataset(sample_output_dataset),
+            resource_configuration=resource_configuration.serialize() if resource_configuration else None,
+        )
+
+    def update_tags_properties(
+        self,
+        add_tags: Mapping[str, str] | None = None,
+        remove_tags: Sequence[str] | None = None,
+        add_properties: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add and remove tags, add properties.
+
+        Raises:
+            WebserviceException: when a property exists already: properties do not change.
+
+        """
+        removed = [remove_tags] if isinstance(remove_tags, str) else remove_tags
+        self._change(add_tags=add_tags, remove_tags=removed, add_properties=add_properties)
+
+    def add_tags(self, tags: Mapping[str, str]) -> None:
+        """Add tags, or change the values of those that exist."""
+        self.update_tags_properties(add_tags=tags)
+
+    def remove_tags(self, tags: Sequence[str]) -> None:
+        """Remove tags by their keys; those that do not exist are passed over."""
+        self.update_tags_properties(remove_tags=tags)
+
+    def add_properties(self, properties: Mapping[str, str]) -> None:
+        """Add properties.
+
+        Raises:
+            WebserviceException: when one exists already: properties do not change.
+
+        """
+        self.update_tags_properties(add_properties=properties)
+
+    def add_dataset_references(self, datasets: Sequence[tuple[str, Any]]) -> None:
+        """Add pairs of scenario and dataset id."""
+        self._change(add_datasets=dataset_ids(datasets))
+
+    def delete(self) -> None:
+        """Delete the model.
+
+        Raises:
+            WebserviceException: while a web service uses it; `ModelNotFound` when it is gone already.
+
+        """
+        from mljupyter.registry.errors import ModelInUseError
+
+        models = self.workspace.registry.models
+        with as_webservice_exception():
+            try:
+                models.delete(self.id)
+            except ModelInUseError as error:
+                release_models_of_the_gone(self.workspace, error.holders)
+                models.delete(self.id)
+
+    def _change(self, **changes: Any) -> None:
+        with as_webservice_exception():
+            self._record = self.workspace.registry.models.update(self.id, **changes)

@@ -1,0 +1,11 @@
+"""Web services: deployed models by the kind of deployment configuration that made them."""
+
+from __future__ import annotations
+
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.webservice.aci import AciWebservice
+from mljupyter.core.webservice.aks import AksWebservice
+from mljupyter.core.webservice.base import Webservice
+from mljupyter.core.webservice.local import LocalWebservice
+
+__all__ = ["AciWebservice", "AksWebservice", "LocalWebservice", "Webservice", "WebserviceException"]

@@ -1,0 +1,124 @@
+"""ACI web services: one replica, open unless keys are asked for (Azure ML v1: AciWebservice)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.core.webservice.base import Webservice
+from mljupyter.core.webservice.configuration import AciServiceDeploymentConfiguration
+from mljupyter.core.webservice.parts import ContainerResourceRequirements
+from mljupyter.spec import EndpointKind
+
+if TYPE_CHECKING:
+    from mljupyter.core.inference import InferenceConfig
+    from mljupyter.core.model import Model
+
+
+class AciWebservice(Webservice):
+    """A web service deployed with `AciWebservice.deploy_configuration`."""
+
+    kind = EndpointKind.ACI
+
+    @staticmethod
+    def deploy_configuration(
+        cpu_cores: float | None = None,
+        memory_gb: float | None = None,
+        tags: dict[str, str] | None = None,
+        properties: dict[str, str] | None = None,
+        description: str | None = None,
+        location: str | None = None,
+        auth_enabled: bool | None = None,
+        ssl_enabled: bool | None = None,
+        enable_app_insights: bool | None = None,
+        ssl_cert_pem_file: str | None = None,
+        ssl_key_pem_file: str | None = None,
+        ssl_cname: str | None = None,
+        dns_name_label: str | None = None,
+        primary_key: str | None = None,
+        secondary_key: str | None = None,
+        collect_model_data: bool | None = None,
+        cmk_vault_base_url: str | None = None,
+        cmk_key_name: str | None = None,
+        cmk_key_version: str | None = None,
+        vnet_name: str | None = None,
+        subnet_name: str | None = None,
+    ) -> AciServiceDeploymentConfiguration:
+        """Return a deployment configuration for `Model.deploy`.
+
+        Parameters:
+            cpu_cores, memory_gb: size, above 0; by default 0.1 cores and 0.5 GB.
+            tags, properties, description: what is said of the service.
+            auth_enabled: whether a key is needed to score; by default not.
+            primary_key, secondary_key: own keys; by default random ones.
+            ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: TLS, all of them or none; refused when
+                deployed to this machine.
+            enable_app_insights, collect_model_data, location, dns_name_label, cmk_vault_base_url, cmk_key_name,
+                cmk_key_version, vnet_name, subnet_name: without effect on this machine.
+
+        Raises:
+            WebserviceException: with all rules that are broken.
+
+        """
+        return AciServiceDeploymentConfiguration(**locals())
+
+    @property
+    def container_resource_requirements(self) -> ContainerResourceRequirements:
+        """The size of a replica."""
+        return ContainerResourceRequirements.of(self._version.resources)
+
+    def update(
+        self,
+        image: Any = None,
+        tags: dict[str, str] | None = None,
+        properties: dict[str, str] | None = None,
+        description: str | None = None,
+        auth_enabled: bool | None = None,
+        ssl_enabled: bool | None = None,
+        ssl_cert_pem_file: str | None = None,
+        ssl_key_pem_file: str | None = None,
+        ssl_cname: str | None = None,
+        enable_app_insights: bool | None = None,
+        models: Sequence[Model | str] | None = None,
+        inference_config: InferenceConfig | None = None,
+    ) -> None:
+        """Change what is given; returns at once, `wait_for_deployment` waits.
+
+        Parameters:
+            tags: in place of all tags.
+            properties: added to the properties.
+            description, auth_enabled: as in `deploy_configuration`.
+            models, inference_config: serve these; without `models` the present ones.
+            ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname, image: refused on this machine.
+            enable_app_insights: without effect on this machine.
+
+        Raises:
+            WebserviceException: when nothing is given or a rule is broken.
+
+        """
+        configuration = AciServiceDeploymentConfiguration(
+            tags=tags,
+            properties=properties,
+            description=description,
+            auth_enabled=auth_enabled,
+            ssl_enabled=ssl_enabled,
+            ssl_cert_pem_file=ssl_cert_pem_file,
+            ssl_key_pem_file=ssl_key_pem_file,
+            ssl_cname=ssl_cname,
+            enable_app_insights=enable_app_insights,
+        )
+        self._update(configuration, image=image, models=models, inference_config=inference_config)
+
+    def get_token(self) -> Any:
+        """Raise: ACI web services have keys only (Azure ML v1: AciWebservice).
+
+        Raises:
+            NotImplementedError: always.
+
+        """
+        raise NotImplementedError("ACI web services have key authentication only: service.get_keys()")
+
+    def serialize(self) -> dict[str, Any]:
+        """Return all that is known as JSON types, without keys."""
+        size = self.container_resource_requirements.serialize()
+        return super().serialize() | {"containerResourceRequirements": size}

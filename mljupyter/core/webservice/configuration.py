@@ -1,0 +1,222 @@
+"""Deployment configurations of local and ACI web services, and the rules that all kinds share.
+
+A configuration holds None for what was not given (Azure ML v1: defaults are the server's): `translate` applies them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.spec import EndpointKind
+
+OWN_PROPERTY_PREFIX = "mljupyter."
+_NEVER_SHOWN = ("primary_key", "secondary_key", "port")
+_TLS_FILES = ("ssl_cert_pem_file", "ssl_key_pem_file")
+
+
+class WebserviceDeploymentConfiguration(ABC):
+    """Base of the deployment configurations.
+
+    Parameters:
+        type: the kind of web service: LOCAL, ACI or AKS.
+        description, tags, properties: what is said of the service; tags and properties map text to text.
+        primary_key, secondary_key: own keys in place of generated ones.
+        location: accepted for code written for the cloud; a machine is where it is.
+
+    """
+
+    kind: ClassVar[EndpointKind]
+
+    def __init__(
+        self,
+        type: str,  # noqa: A002 - the name of the original
+        description: str | None = None,
+        tags: dict[str, str] | None = None,
+        properties: dict[str, str] | None = None,
+        primary_key: str | None = None,
+        secondary_key: str | None = None,
+        location: str | None = None,
+    ) -> None:
+        self.type = type
+        self.description = description
+        self.tags = tags
+        self.properties = properties
+        self.primary_key = primary_key
+        self.secondary_key = secondary_key
+        self.location = location
+
+    @abstractmethod
+    def validate_configuration(self) -> None:
+        """Check every rule; raise one `WebserviceException` with all messages when any is broken."""
+
+    def print_deploy_configuration(self) -> None:
+        """Print what was given, keys left out."""
+        print(repr(self))
+
+    def given(self) -> dict[str, Any]:
+        """Return the arguments that were given, by name."""
+        return {key: value for key, value in vars(self).items() if key != "type" and value is not None}
+
+    def __repr__(self) -> str:
+        shown = [f"{key}={value!r}" for key, value in self.given().items() if key not in _NEVER_SHOWN]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class LocalWebserviceDeploymentConfiguration(WebserviceDeploymentConfiguration):
+    """Configuration of a local web service: the port it listens on, 1 to 65535; None picks a free one."""
+
+    kind = EndpointKind.LOCAL
+
+    def __init__(self, port: int | None = None) -> None:
+        super().__init__("LOCAL")
+        self.port = port
+        self.validate_configuration()
+
+    def validate_configuration(self) -> None:
+        """Check the port.
+
+        Raises:
+            WebserviceException: when it is no port number.
+
+        """
+        port = self.port
+        if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535):
+            raise WebserviceException(f"port is {port!r}: it must be a whole number from 1 to 65535, or None.")
+
+
+class AciServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
+    """Configuration of an ACI web service: one replica; key authentication off unless asked for."""
+
+    kind = EndpointKind.ACI
+
+    def __init__(
+        self,
+        cpu_cores: float | None = None,
+        memory_gb: float | None = None,
+        tags: dict[str, str] | None = None,
+        properties: dict[str, str] | None = None,
+        description: str | None = None,
+        location: str | None = None,
+        auth_enabled: bool | None = None,
+        ssl_enabled: bool | None = None,
+        enable_app_insights: bool | None = None,
+        ssl_cert_pem_file: str | None = None,
+        ssl_key_pem_file: str | None = None,
+        ssl_cname: str | None = None,
+        dns_name_label: str | None = None,
+        primary_key: str | None = None,
+        secondary_key: str | None = None,
+        collect_model_data: bool | None = None,
+        cmk_vault_base_url: str | None = None,
+        cmk_key_name: str | None = None,
+        cmk_key_version: str | None = None,
+        vnet_name: str | None = None,
+        subnet_name: str | None = None,
+    ) -> None:
+        super().__init__("ACI", description, tags, properties, primary_key, secondary_key, location)
+        self.cpu_cores = cpu_cores
+        self.memory_gb = memory_gb
+        self.auth_enabled = auth_enabled
+        self.ssl_enabled = ssl_enabled
+        self.enable_app_insights = enable_app_insights
+        self.ssl_cert_pem_file = ssl_cert_pem_file
+        self.ssl_key_pem_file = ssl_key_pem_file
+        self.ssl_cname = ssl_cname
+        self.dns_name_label = dns_name_label
+        self.collect_model_data = collect_model_data
+        self.cmk_vault_base_url = cmk_vault_base_url
+        self.cmk_key_name = cmk_key_name
+        self.cmk_key_version = cmk_key_version
+        self.vnet_name = vnet_name
+        self.subnet_name = subnet_name
+        self.validate_configuration()
+
+    def validate_configuration(self) -> None:
+        """Check every rule of ACI web services (Azure ML v1: AciWebservice).
+
+        Raises:
+            WebserviceException: with all messages.
+
+        """
+        given = self.given()
+        raise_all(
+            [
+                *above_zero(given, ("cpu_cores", "memory_gb")),
+                *flags(given, ("auth_enabled", "ssl_enabled", "enable_app_insights", "collect_model_data")),
+                *texts(given),
+                *own_keys(given, key_authentication=bool(self.auth_enabled)),
+                *tls_files(given),
+                *all_or_none(given, ("cmk_vault_base_url", "cmk_key_name", "cmk_key_version")),
+                *all_or_none(given, ("vnet_name", "subnet_name")),
+            ]
+        )
+
+
+def raise_all(messages: Iterable[str]) -> None:
+    """Raise one `WebserviceException` with all messages, one a line; do nothing when there are none."""
+    text = "\n".join(messages)
+    if text:
+        raise WebserviceException(text)
+
+
+def above_zero(given: dict[str, Any], names: Iterable[str], *, whole: bool = False) -> Iterable[str]:
+    """Yield a message for each value that is no number above 0, or no whole one where `whole` numbers count."""
+    for name in names:
+        value = given.get(name)
+        if value is None:
+            continue
+        if not _is_number(value, whole=whole) or not value > 0:
+            yield f"{name} is {value!r}: it must be a {'whole ' if whole else ''}number above 0."
+
+
+def flags(given: dict[str, Any], names: Iterable[str]) -> Iterable[str]:
+    """Yield a message for each value that is neither True nor False."""
+    for name in names:
+        if name in given and not isinstance(given[name], bool):
+            yield f"{name} is {given[name]!r}: it must be True or False."
+
+
+def texts(given: dict[str, Any]) -> Iterable[str]:
+    """Yield a message for tags and properties that are no mapping from text to text, and for reserved properties."""
+    for name in ("tags", "properties"):
+        value = given.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, dict) or not all(isinstance(item, str) for pair in value.items() for item in pair):
+            yield f"{name} is {value!r}: it must be a dict from text to text."
+        elif name == "properties" and any(key.startswith(OWN_PROPERTY_PREFIX) for key in value):
+            yield f"properties: keys that start with {OWN_PROPERTY_PREFIX!r} are reserved."
+
+
+def own_keys(given: dict[str, Any], *, key_authentication: bool) -> Iterable[str]:
+    """Yield a message for own keys of a service that would be open to everybody in spite of them."""
+    names = [name for name in ("primary_key", "secondary_key") if name in given]
+    if names and not key_authentication:
+        yield f"{' and '.join(names)} given, but key authentication is off: pass auth_enabled=True with own keys."
+
+
+def tls_files(given: dict[str, Any]) -> Iterable[str]:
+    """Yield a message for TLS arguments that are not complete, or whose files do not exist."""
+    if given.get("ssl_enabled"):
+        missing = [name for name in (*_TLS_FILES, "ssl_cname") if not given.get(name)]
+        if missing:
+            yield f"ssl_enabled is True: {', '.join(missing)} must be given, too."
+    for name in _TLS_FILES:
+        if name in given and not Path(given[name]).expanduser().is_file():
+            yield f"{name} is {str(given[name])!r}: this file does not exist."
+
+
+def all_or_none(given: dict[str, Any], names: Iterable[str]) -> Iterable[str]:
+    """Yield a message when only some of several arguments that belong together are given."""
+    names = tuple(names)
+    missing = [name for name in names if name not in given]
+    if missing and len(missing) < len(names):
+        yield f"{', '.join(names)} belong together: {', '.join(missing)} must be given, too."
+
+
+def _is_number(value: Any, *, whole: bool) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int if whole else (int, float))

@@ -1,0 +1,139 @@
+"""What a web service shows of itself: its attributes, as of its last operation (Azure ML v1: Webservice)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.webservice import observing
+from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointState, VersionSpec
+
+if TYPE_CHECKING:
+    from mljupyter.core.model import Model
+    from mljupyter.core.workspace import Workspace
+
+
+class DescribedWebservice:
+    """The attributes of a web service."""
+
+    kind: ClassVar[EndpointKind]
+    workspace: Workspace
+    name: str
+    _record: EndpointRecord | None
+    _deleted: bool
+
+    #: No image is built for what runs as processes on this machine.
+    image = None
+    image_id = None
+    image_digest = None
+    environment = None
+    token_auth_enabled = False
+
+    @property
+    def state(self) -> str | None:
+        """Transitioning, Healthy, Unhealthy, Unschedulable, Failed or Deleting; as of the last operation."""
+        if self._deleted:
+            return EndpointState.DELETING.value
+        return self._record.status.state.value if self._record else None
+
+    @property
+    def error(self) -> str | None:
+        """What is wrong, with the last lines of the log; None when nothing is."""
+        return observing.problem_text(self._record) if self._record else None
+
+    @property
+    def description(self) -> str | None:
+        """The description."""
+        return self._spec.description
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags, a copy."""
+        return dict(self._spec.tags)
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Properties, a copy."""
+        return dict(self._spec.properties)
+
+    @property
+    def created_time(self) -> datetime:
+        """When it was deployed first."""
+        return self._known.created_time
+
+    @property
+    def updated_time(self) -> datetime:
+        """When it was changed last."""
+        return self._known.updated_time
+
+    @property
+    def created_by(self) -> str | None:
+        """The user who deployed it."""
+        return self._spec.created_by
+
+    @property
+    def compute_type(self) -> str:
+        """LOCAL, ACI or AKS."""
+        return self.kind.value
+
+    @property
+    def auth_enabled(self) -> bool:
+        """Whether a key is needed to score."""
+        return self._spec.authentication is Authentication.KEY
+
+    @property
+    def scoring_uri(self) -> str | None:
+        """Where to POST data; None until it is known."""
+        return self._known.status.scoring_uri
+
+    @property
+    def swagger_uri(self) -> str | None:
+        """Where the description of the API is; None until it is known."""
+        return self._known.status.swagger_uri
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """The models it serves."""
+        from mljupyter.core.model import Model
+
+        return [Model._referenced(self.workspace, reference) for reference in self._version.models]
+
+    def serialize(self) -> dict[str, Any]:
+        """Return all that is known as JSON types, without keys."""
+        return {
+            "name": self.name,
+            "computeType": self.compute_type,
+            "state": self.state,
+            "error": self.error,
+            "description": self.description,
+            "tags": self.tags,
+            "properties": self.properties,
+            "createdTime": self.created_time.isoformat(),
+            "updatedTime": self.updated_time.isoformat(),
+            "createdBy": self.created_by,
+            "authEnabled": self.auth_enabled,
+            "tokenAuthEnabled": self.token_auth_enabled,
+            "scoringUri": self.scoring_uri,
+            "swaggerUri": self.swagger_uri,
+            "modelIds": [reference.id for reference in self._version.models],
+            "imageId": self.image_id,
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self.name}, compute_type={self.compute_type}, state={self.state})"
+
+    @property
+    def _known(self) -> EndpointRecord:
+        if self._record is None:
+            raise WebserviceException(f"WebserviceNotFound: there is no web service {self.name!r} in this workspace.")
+        return self._record
+
+    @property
+    def _spec(self) -> EndpointSpec:
+        return self._known.spec
+
+    @property
+    def _version(self) -> VersionSpec:
+        return self._spec.versions[self._spec.default_version]

@@ -1,0 +1,268 @@
+"""Local web services: a port of their own on this machine, for debugging (Azure ML v1: LocalWebservice)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.core.webservice.base import Webservice
+from mljupyter.core.webservice.configuration import (
+    LocalWebserviceDeploymentConfiguration,
+    WebserviceDeploymentConfiguration,
+)
+from mljupyter.core.webservice.translate import SOURCE_PROPERTY, Served, merged
+from mljupyter.spec import EndpointKind, EndpointState
+
+if TYPE_CHECKING:
+    from mljupyter.core.compute import ComputeTarget
+    from mljupyter.core.inference import InferenceConfig
+    from mljupyter.core.model import Model
+    from mljupyter.core.workspace import Workspace
+
+_STATES = {
+    EndpointState.TRANSITIONING: "deploying",
+    EndpointState.UNSCHEDULABLE: "deploying",
+    EndpointState.HEALTHY: "running",
+    EndpointState.UNHEALTHY: "failed",
+    EndpointState.FAILED: "failed",
+    EndpointState.DELETING: "deleted",
+}
+_NO_AUTHENTICATION = "Local web services have no authentication: they listen on this machine alone."
+
+
+class LocalWebservice(Webservice):
+    """A web service deployed with `LocalWebservice.deploy_configuration`.
+
+    Parameters:
+        workspace: the workspace.
+        name: the web service's name.
+        must_exist: False gives an object for a service that is not there, too; its state is ``unknown``.
+
+    Raises:
+        WebserviceException: `WebserviceNotFound` when it must exist and does not.
+
+    """
+
+    kind = EndpointKind.LOCAL
+
+    STATE_DEPLOYING = "deploying"
+    STATE_RUNNING = "running"
+    STATE_FAILED = "failed"
+    STATE_DELETED = "deleted"
+    STATE_UNKNOWN = "unknown"
+
+    def __init__(self, workspace: Workspace, name: str, must_exist: bool = True) -> None:
+        self._attach(workspace, name)
+        if self._record is None:
+            self.update_deployment_state(must_exist)
+
+    @staticmethod
+    def deploy_configuration(port: int | None = None) -> LocalWebserviceDeploymentConfiguration:
+        """Return a deployment configuration for `Model.deploy`.
+
+        Parameters:
+            port: where it listens, 1 to 65535; None picks a free port.
+
+        Raises:
+            WebserviceException: when it is no port.
+
+        """
+        return LocalWebserviceDeploymentConfiguration(port)
+
+    @staticmethod
+    def list(  # type: ignore[override]
+        workspace: Workspace,
+        model_name: str | None = None,
+        model_id: str | None = None,
+        all: bool | None = None,  # noqa: A002 - the name of the original
+    ) -> Sequence[Webservice]:
+        """Return the local web services that are running, sorted by name; `all` gives the others, too.
+
+        Parameters:
+            workspace: the workspace.
+            model_name, model_id: name, or ``name:version``, of a model it serves.
+            all: whatever their state.
+
+        """
+        found = Webservice.list(workspace, "LOCAL", model_name=model_name, model_id=model_id)
+        return [service for service in found if all or service.state == LocalWebservice.STATE_RUNNING]
+
+    @property
+    def state(self) -> str:
+        """deploying, running, failed, deleted or unknown; as of the last operation."""
+        if self._deleted:
+            return self.STATE_DELETED
+        return _STATES[self._record.status.state] if self._record else self.STATE_UNKNOWN
+
+    @property
+    def port(self) -> int | None:
+        """The port it listens on."""
+        return self._spec.port
+
+    def update_deployment_state(self, must_exist: bool = False) -> None:
+        """Bring what this object shows up to date.
+
+        Parameters:
+            must_exist: raise when the web service is gone; else its state becomes ``deleted`` or ``unknown``.
+
+        Raises:
+            WebserviceException: `WebserviceNotFound` when it must exist and does not.
+
+        """
+        try:
+            super().update_deployment_state()
+        except WebserviceException as error:
+            if must_exist or error.status_code != 404:
+                raise
+            self._deleted = self._record is not None
+
+    def wait_for_deployment(self, show_output: bool = False, timeout_sec: float | None = None) -> None:
+        """Wait until the web service is running; see `Webservice.wait_for_deployment`."""
+        super().wait_for_deployment(show_output, timeout_sec)
+
+    def get_logs(self, num_lines: int = 5000, raw: bool = False) -> str:
+        """Return the last lines of the log.
+
+        Parameters:
+            num_lines: how many lines at most.
+            raw: as in Azure ML; the log is always shown as it was written.
+
+        """
+        return super().get_logs(num_lines)
+
+    def reload(self, wait: bool = False) -> None:
+        """Read the scoring script and its source directory again and start with them.
+
+        Parameters:
+            wait: return when the web service runs again.
+
+        Raises:
+            WebserviceException: when the source is gone or the script has a syntax error; the service goes on as
+                it was.
+
+        """
+        from mljupyter.core.deployment import code_reference
+
+        self._check_not_deleted()
+        self.update_deployment_state(must_exist=True)
+        source = self._spec.properties.get(SOURCE_PROPERTY)
+        if source is None:
+            raise WebserviceException(f"{self.name!r} does not know where it came from: use update() instead.")
+        present = self._version.code
+        with as_webservice_exception(), self.workspace.artifacts.hold():
+            script = present.entry_script.removeprefix(f"{present.source_directory}/")
+            code = code_reference(self.workspace, Path(source), None if present.source_directory is None else script)
+            version = merged(self._version, code=code, reload=self._version.reload + 1)
+            self._replace(lambda spec: merged(spec, versions={**spec.versions, spec.default_version: version}))
+        if wait:
+            self.wait_for_deployment()
+
+    def update(
+        self,
+        models: Sequence[Model | str] | None = None,
+        image_config: Any = None,
+        deployment_config: LocalWebserviceDeploymentConfiguration | None = None,
+        wait: bool = False,
+        inference_config: InferenceConfig | None = None,
+    ) -> None:
+        """Change what is given.
+
+        Parameters:
+            models, inference_config: serve these; without `models` the present ones. A model may be a local path.
+            deployment_config: another port.
+            wait: return when the web service runs again.
+            image_config: refused; images are not available.
+
+        Raises:
+            WebserviceException: when nothing is given or a rule is broken.
+
+        """
+        self._update(
+            deployment_config or LocalWebserviceDeploymentConfiguration(),
+            image=image_config,
+            models=models,
+            inference_config=inference_config,
+        )
+        if wait:
+            self.wait_for_deployment()
+
+    def deploy_to_cloud(
+        self,
+        name: str | None = None,
+        deployment_config: WebserviceDeploymentConfiguration | None = None,
+        deployment_target: ComputeTarget | None = None,
+    ) -> Webservice:
+        """Deploy what this web service serves as a web service of another kind; returns at once.
+
+        Parameters:
+            name: its name; by default this one's.
+            deployment_config: the kind and its settings; by default an ACI web service.
+            deployment_target: where to; by default this machine.
+
+        Raises:
+            WebserviceException: when the name is taken or a rule is broken.
+
+        """
+        from mljupyter.core import deployment
+
+        self.update_deployment_state(must_exist=True)
+        version = self._version
+        served = Served(
+            code=version.code,
+            models=version.models,
+            interpreter=version.interpreter,
+            environment_variables=version.environment_variables,
+            source=self._spec.properties.get(SOURCE_PROPERTY),
+            description=version.description,
+        )
+        return deployment.deploy_served(
+            self.workspace, name or self.name, lambda _: served, deployment_config, deployment_target
+        )
+
+    def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
+        """Delete the web service; its port and its models are free again when this returns.
+
+        Parameters:
+            delete_cache, delete_image, delete_volume: as in Azure ML; nothing is left behind in any case.
+
+        """
+        super().delete()
+
+    def get_keys(self) -> tuple[str, str]:
+        """Raise: there are no keys (Azure ML v1: LocalWebservice).
+
+        Raises:
+            NotImplementedError: always.
+
+        """
+        raise NotImplementedError(_NO_AUTHENTICATION)
+
+    def regen_key(self, key: str, set_key: str | None = None) -> None:
+        """Raise: there are no keys (Azure ML v1: LocalWebservice).
+
+        Raises:
+            NotImplementedError: always.
+
+        """
+        raise NotImplementedError(_NO_AUTHENTICATION)
+
+    def get_token(self) -> Any:
+        """Raise: there are no tokens (Azure ML v1: LocalWebservice).
+
+        Raises:
+            NotImplementedError: always.
+
+        """
+        raise NotImplementedError(_NO_AUTHENTICATION)
+
+    @staticmethod
+    def deserialize(workspace: Workspace, webservice_payload: Any) -> LocalWebservice:
+        """Raise: a local web service is not made from JSON (Azure ML v1: LocalWebservice).
+
+        Raises:
+            NotImplementedError: always.
+
+        """
+        raise NotImplementedError("Use LocalWebservice(workspace, name).")

@@ -1,0 +1,87 @@
+"""Follow a deployment to its end, and say what went wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState
+
+if TYPE_CHECKING:
+    from mljupyter.controller.client import ControllerClient
+
+_DONE = (EndpointState.HEALTHY, EndpointState.FAILED)
+_TICK_SECONDS = 1.0
+
+
+def follow(
+    controller: ControllerClient, name: str, *, timeout: float | None, tick: Callable[[], None]
+) -> EndpointRecord:
+    """Return an endpoint's record once its newest spec is Healthy or Failed.
+
+    Parameters:
+        controller: the client of the endpoint's controller.
+        name: the endpoint's name.
+        timeout: seconds to wait at most; None for as long as it takes.
+        tick: called once a second meanwhile.
+
+    Raises:
+        WebserviceException: when the time is up, or the endpoint is deleted meanwhile.
+
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    next_tick = time.monotonic() + _TICK_SECONDS
+    with as_webservice_exception():
+        record = _asked_again(partial(controller.endpoint, name))
+        while not done(record):
+            now = time.monotonic()
+            if deadline is not None and now >= deadline:
+                raise WebserviceException(
+                    f"{name!r} is still {record.status.state} after {timeout:g} s; its deployment goes on.\n"
+                    "Wait longer with service.wait_for_deployment(), or look into service.get_logs()"
+                )
+            if now >= next_tick:
+                tick()
+                next_tick += _TICK_SECONDS
+            until = next_tick if deadline is None else min(next_tick, deadline)
+            after, wait = record.resource_version, max(until - now, 0.01)
+            record = _asked_again(partial(controller.watch, name, after, wait))
+    return record
+
+
+def _asked_again(ask: Callable[[], EndpointRecord]) -> EndpointRecord:
+    """Ask a second time when the controller ends in the middle: asking starts it anew, and nothing is lost."""
+    from mljupyter.controller.errors import ControllerStartError
+
+    try:
+        return ask()
+    except ControllerStartError:
+        return ask()
+
+
+def done(record: EndpointRecord) -> bool:
+    """Whether the newest spec of an endpoint was brought to an end, good or bad."""
+    return record.status.observed_generation >= record.generation and record.status.state in _DONE
+
+
+def problem_text(record: EndpointRecord) -> str | None:
+    """Return what is wrong with an endpoint, or None."""
+    problems = [record.status.problem, *(version.problem for version in record.status.versions.values())]
+    return next((problem.text() for problem in problems if problem is not None), None)
+
+
+def failure(record: EndpointRecord, state: str) -> WebserviceException:
+    """Return the error for an endpoint whose deployment failed."""
+    text = problem_text(record) or "No reason was reported."
+    return WebserviceException(f"{record.spec.kind} service {record.spec.name!r} is {state}.\n{text}")
+
+
+def serves(spec: EndpointSpec, model_name: str | None, model_id: str | None) -> bool:
+    """Whether one of an endpoint's versions serves a model, given by name or by id; None passes everything."""
+    models = [model for version in spec.versions.values() for model in version.models]
+    return (model_name is None or any(model.name == model_name for model in models)) and (
+        model_id is None or any(model.id == model_id for model in models)
+    )

@@ -1,0 +1,88 @@
+"""Requests to a scoring URI over a connection that is kept open."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from mljupyter.core.exceptions import WebserviceException
+
+_LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a web service answered."""
+
+    status: int
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", errors="replace")
+
+
+class Scorer:
+    """Posts to web services; each thread keeps one connection open."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def post(self, uri: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
+        """Post a body and return the answer, whatever its status.
+
+        Parameters:
+            uri: the scoring URI.
+            body: what to send.
+            headers: request headers.
+            timeout: seconds without a byte after which to give up.
+
+        Raises:
+            WebserviceException: when there is no answer.
+
+        """
+        parts = urlsplit(uri)
+        address = (parts.scheme, parts.netloc)
+        try:
+            if getattr(self._local, "address", None) == address:
+                try:
+                    return self._exchange(parts.path, body, headers, timeout)
+                except _LOST:
+                    pass  # the server closed a connection that was idle; nothing was answered on it
+            self._connect(parts.scheme, parts.netloc, timeout)
+            self._local.address = address
+            return self._exchange(parts.path, body, headers, timeout)
+        except TimeoutError:
+            self.close()
+            raise WebserviceException(f"{uri} did not answer within {timeout:g} s.", status_code=504) from None
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            reason = str(error) or type(error).__name__
+            raise WebserviceException(f"{uri} cannot be reached: {reason}", status_code=503) from None
+        except BaseException:
+            self.close()  # interrupted between request and answer: the connection is of no more use
+            raise
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = self._local.__dict__.pop("connection", None)
+        self._local.__dict__.pop("address", None)
+        if connection is not None:
+            connection.close()
+
+    def _connect(self, scheme: str, netloc: str, timeout: float) -> None:
+        self.close()
+        kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
+        self._local.connection = kind(netloc, timeout=timeout)
+
+    def _exchange(self, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
+        connection: http.client.HTTPConnection = self._local.connection
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        connection.request("POST", path, body=body, headers=dict(headers))
+        response = connection.getresponse()
+        return Answer(response.status, response.read())

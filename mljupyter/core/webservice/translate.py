@@ -1,0 +1,261 @@
+"""From a deployment configuration to the documents of `mljupyter.spec`, for new and for existing endpoints.
+
+Pure functions. What a configuration leaves open gets here the default that its kind of web service has in Azure ML v1,
+or keeps the value it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
+from mljupyter.spec import (
+    Authentication,
+    AutoscalePolicy,
+    CodeReference,
+    Document,
+    EndpointKind,
+    EndpointSpec,
+    LivenessProbe,
+    ModelReference,
+    RequestLimits,
+    Resources,
+    Scaling,
+    VersionSpec,
+)
+from mljupyter.spec.names import SERVICE
+
+SOURCE_PROPERTY = "mljupyter.source"
+LOCAL_TARGET = "local"
+
+# A container by itself lets requests wait; only the AKS front end answers 503 after half a second.
+_CONTAINER_QUEUE_WAIT_MS = 60_000
+
+_TLS = ("ssl_enabled", "ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname")
+_WITHOUT_EFFECT = (
+    "location",
+    "dns_name_label",
+    "cmk_vault_base_url",
+    "cmk_key_name",
+    "cmk_key_version",
+    "vnet_name",
+    "subnet_name",
+    "namespace",
+    "blobfuse_enabled",
+    "enable_app_insights",
+    "collect_model_data",
+)
+
+AnyDocument = TypeVar("AnyDocument", bound=Document)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a version serves: code and models by digest, and how the script is started.
+
+    `source` is the absolute path that the code was taken from: where a reload reads it again.
+    """
+
+    code: CodeReference
+    models: Sequence[ModelReference] = ()
+    interpreter: str | None = None
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    source: str | None = None
+    description: str | None = None
+
+
+def new_endpoint(
+    name: str, configuration: WebserviceDeploymentConfiguration, served: Served, *, created_by: str | None = None
+) -> EndpointSpec:
+    """Return the endpoint that a deployment configuration asks for: a web service with one version of its own name.
+
+    Raises:
+        WebserviceException: when something is asked for that is not available on this target.
+        SpecError: when the name or a value breaks a rule of the documents.
+
+    """
+    SERVICE.check(name)
+    refuse_unavailable(configuration)
+    kind = configuration.kind
+    version = VersionSpec(
+        code=served.code,
+        scaling=Scaling(autoscale=AutoscalePolicy()) if kind is EndpointKind.AKS else Scaling(replicas=1),
+        limits=RequestLimits()
+        if kind is EndpointKind.AKS
+        else RequestLimits(max_queue_wait_ms=_CONTAINER_QUEUE_WAIT_MS),
+    )
+    properties = dict(configuration.properties or {})
+    if served.source is not None:
+        properties[SOURCE_PROPERTY] = served.source
+    return EndpointSpec.parse(
+        {
+            "name": name,
+            "kind": kind,
+            "compute_target": LOCAL_TARGET,
+            "authentication": _authentication(
+                configuration, Authentication.KEY if kind is EndpointKind.AKS else Authentication.NONE
+            ),
+            "port": getattr(configuration, "port", None),
+            "default_version": name,
+            "versions": {name: _sized(_serving(version, served), configuration)},
+            "description": configuration.description,
+            "tags": configuration.tags or {},
+            "properties": properties,
+            "created_by": created_by,
+        }
+    )
+
+
+def changed_endpoint(
+    spec: EndpointSpec, configuration: WebserviceDeploymentConfiguration, served: Served | None = None
+) -> EndpointSpec:
+    """Return an endpoint changed by what a configuration gives; everything else stays.
+
+    Tags are replaced, properties are added (Azure ML v1: `AksWebservice.update`).
+
+    Raises:
+        WebserviceException: when something is not available on this target, or a property exists already.
+        SpecError: when a value breaks a rule of the documents.
+
+    """
+    refuse_unavailable(configuration)
+    version = spec.versions[spec.default_version]
+    properties = added_properties(spec.properties, configuration.properties)
+    if served is not None:
+        version = _serving(version, served)
+        if served.source is not None:
+            properties[SOURCE_PROPERTY] = served.source
+    port = getattr(configuration, "port", None)
+    return merged(
+        spec,
+        authentication=_authentication(configuration, spec.authentication),
+        port=port if port is not None else spec.port,
+        versions={**spec.versions, spec.default_version: _sized(version, configuration)},
+        description=configuration.description,
+        tags=configuration.tags,
+        properties=properties,
+    )
+
+
+def added_properties(present: Mapping[str, str], added: Mapping[str, str] | None) -> dict[str, str]:
+    """Return properties with others added; one that exists already is an error: properties do not change."""
+    again = sorted(set(added or {}) & set(present))
+    if again:
+        raise WebserviceException(f"Properties can only be added; {', '.join(again)} exist already.")
+    return {**present, **(added or {})}
+
+
+def merged(document: AnyDocument, **given: Any) -> AnyDocument:
+    """Return a document with the values that are given (not None) in place of its own, validated."""
+    values = {name: getattr(document, name) for name in type(document).model_fields}
+    return type(document).parse(values | {name: value for name, value in given.items() if value is not None})
+
+
+def without_effect(configuration: WebserviceDeploymentConfiguration) -> list[str]:
+    """Return the arguments that were given but mean nothing on one machine, or nothing yet."""
+    given = configuration.given()
+    return [name for name in _WITHOUT_EFFECT if given.get(name)]
+
+
+def refuse_unavailable(configuration: WebserviceDeploymentConfiguration) -> None:
+    """Raise `WebserviceException` for what must not be left out in silence: tokens, TLS, another compute target."""
+    given = configuration.given()
+    if given.get("token_auth_enabled"):
+        raise WebserviceException(
+            "token_auth_enabled is True: token authentication is not available on target 'local' in this release.\n"
+            "Available: key authentication (auth_enabled=True), or none (auth_enabled=False)."
+        )
+    tls = [name for name in _TLS if given.get(name)]
+    if tls:
+        raise WebserviceException(
+            f"{', '.join(tls)} given: TLS is not available on target 'local' in this release.\n"
+            "Endpoints listen on this machine alone, with plain HTTP. Leave the ssl_ arguments out."
+        )
+    check_target_name(given.get("compute_target_name"))
+
+
+def check_target_name(name: str | None) -> None:
+    """Raise `WebserviceException` when a compute target's name is not that of this machine."""
+    if name is not None and name != LOCAL_TARGET:
+        raise WebserviceException(
+            f"Compute target {name!r} is not available: ComputeTargetNotFound. "
+            f"Available: {LOCAL_TARGET!r}, this machine: ws.compute_targets[{LOCAL_TARGET!r}]"
+        )
+
+
+def _serving(version: VersionSpec, served: Served) -> VersionSpec:
+    return merged(
+        version,
+        code=served.code,
+        models=list(served.models),
+        interpreter=served.interpreter,
+        environment_variables=dict(served.environment_variables),
+        description=served.description,
+    )
+
+
+def _sized(version: VersionSpec, configuration: WebserviceDeploymentConfiguration) -> VersionSpec:
+    given = configuration.given()
+    return merged(
+        version,
+        resources=_resources(version.resources, given),
+        scaling=_scaling(version.scaling, given),
+        limits=_limits(version.limits, given),
+        probe=_probe(version.probe, given),
+    )
+
+
+def _authentication(configuration: WebserviceDeploymentConfiguration, otherwise: Authentication) -> Authentication:
+    enabled = configuration.given().get("auth_enabled")
+    if enabled is None:
+        return otherwise
+    return Authentication.KEY if enabled else Authentication.NONE
+
+
+def _resources(present: Resources, given: Mapping[str, Any]) -> Resources:
+    return merged(
+        present,
+        cpu=given.get("cpu_cores"),
+        memory_in_gb=given.get("memory_gb"),
+        cpu_limit=given.get("cpu_cores_limit"),
+        memory_in_gb_limit=given.get("memory_gb_limit"),
+        gpu=given.get("gpu_cores"),
+    )
+
+
+def _scaling(present: Scaling, given: Mapping[str, Any]) -> Scaling:
+    if given.get("num_replicas") is not None:
+        return Scaling.parse({"replicas": given["num_replicas"]})
+    if given.get("autoscale_enabled"):
+        policy = merged(
+            present.autoscale or AutoscalePolicy(),
+            min_replicas=given.get("autoscale_min_replicas"),
+            max_replicas=given.get("autoscale_max_replicas"),
+            target_utilization=given.get("autoscale_target_utilization"),
+            refresh_seconds=given.get("autoscale_refresh_seconds"),
+        )
+        return Scaling(autoscale=policy)
+    return present
+
+
+def _limits(present: RequestLimits, given: Mapping[str, Any]) -> RequestLimits:
+    return merged(
+        present,
+        max_concurrent_requests=given.get("replica_max_concurrent_requests"),
+        max_queue_wait_ms=given.get("max_request_wait_time"),
+        scoring_timeout_ms=given.get("scoring_timeout_ms"),
+    )
+
+
+def _probe(present: LivenessProbe, given: Mapping[str, Any]) -> LivenessProbe:
+    return merged(
+        present,
+        period_seconds=given.get("period_seconds"),
+        initial_delay_seconds=given.get("initial_delay_seconds"),
+        timeout_seconds=given.get("timeout_seconds"),
+        success_threshold=given.get("success_threshold"),
+        failure_threshold=given.get("failure_threshold"),
+    )

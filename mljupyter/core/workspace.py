@@ -1,0 +1,397 @@
+"""The workspace: the home of everything that is registered and deployed (Azure ML v1: Workspace)."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.core import config_file, home
+from mljupyter.core.exceptions import UserErrorException, WorkspaceException, as_webservice_exception
+from mljupyter.spec import EndpointRecord
+
+if TYPE_CHECKING:
+    from mljupyter.controller.client import ControllerClient
+    from mljupyter.core.compute import ComputeTarget
+    from mljupyter.core.model import Model
+    from mljupyter.core.webservice import Webservice
+    from mljupyter.registry import Registry
+    from mljupyter.registry.artifacts import ArtifactStore
+
+WORKSPACE_VARIABLE = "MLJUPYTER_WORKSPACE"
+DEFAULT_NAME = "default"
+_NO_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+_THIS_MACHINE = "local"
+
+
+class Workspace:
+    """A workspace on this machine: a directory with models, snapshots and endpoints.
+
+    Workspaces are found by name. `subscription_id`, `resource_group` and `auth` come from Azure ML: they are kept or
+    ignored, and select nothing.
+
+    Parameters:
+        subscription_id, resource_group: kept as information.
+        workspace_name: the name of an existing workspace.
+
+    Raises:
+        WorkspaceException: when there is none of that name.
+
+    """
+
+    def __init__(
+        self,
+        subscription_id: str | None,
+        resource_group: str | None,
+        workspace_name: str,
+        auth: Any = None,
+        _location: str | None = None,
+        _disable_service_check: bool = False,
+        _workspace_id: str | None = None,
+        sku: str = "basic",
+        tags: dict[str, str] | None = None,
+        _cloud: str = "AzureCloud",
+    ) -> None:
+        self._open(home.existing(workspace_name))
+
+    @classmethod
+    def _at(cls, directory: Path) -> Workspace:
+        """Return the workspace in a directory, whether or not the index knows it."""
+        workspace = object.__new__(cls)
+        workspace._open(directory)
+        return workspace
+
+    def _open(self, directory: Path) -> None:
+        self.directory = directory.absolute()
+        self._document = home.read(self.directory)
+
+    @staticmethod
+    def create(
+        name: str,
+        auth: Any = None,
+        subscription_id: str | None = None,
+        resource_group: str | None = None,
+        location: str | None = None,
+        create_resource_group: bool = True,
+        sku: str = "basic",
+        tags: dict[str, str] | None = None,
+        friendly_name: str | None = None,
+        storage_account: Any = None,
+        key_vault: Any = None,
+        app_insights: Any = None,
+        container_registry: Any = None,
+        adb_workspace: Any = None,
+        primary_user_assigned_identity: Any = None,
+        cmk_keyvault: Any = None,
+        resource_cmk_uri: Any = None,
+        hbi_workspace: bool = False,
+        default_cpu_compute_target: Any = None,
+        default_gpu_compute_target: Any = None,
+        private_endpoint_config: Any = None,
+        private_endpoint_auto_approval: bool = True,
+        exist_ok: bool = False,
+        show_output: bool = True,
+        user_assigned_identity_for_cmk_encryption: Any = None,
+        system_datastores_auth_mode: str = "accessKey",
+        v1_legacy_mode: bool | None = None,
+        path: str | os.PathLike[str] | None = None,
+    ) -> Workspace:
+        """Create a workspace and return it.
+
+        Arguments that name parts of a cloud are accepted and have no effect.
+
+        Parameters:
+            name: 3 to 33 letters, digits, '-' and '_'.
+            subscription_id, resource_group, location, tags, friendly_name: kept as information.
+            exist_ok: return the workspace of that name when it exists already.
+            path: a directory for it, new or empty; by default one in ``~/.mljupyter``, or ``$MLJUPYTER_HOME``.
+
+        Raises:
+            UserErrorException: when the name breaks the rule.
+            WorkspaceException: when the name is taken or the place cannot be used.
+
+        Example:
+            >>> Workspace.create("churn-team", path="team", exist_ok=True)     # doctest: +SKIP
+
+        """
+        home.check_name(name)
+        place = Path(path).expanduser() if path is not None else None
+        if exist_ok and (found := home.found(name, place)) is not None:
+            return Workspace._at(found)
+        document = home.WorkspaceDocument(
+            name=name,
+            id=str(uuid.uuid4()),
+            created_time=datetime.now(UTC),
+            subscription_id=subscription_id or _NO_SUBSCRIPTION,
+            resource_group=resource_group or _THIS_MACHINE,
+            location=location or _THIS_MACHINE,
+            tags=tags or {},
+            friendly_name=friendly_name,
+        )
+        try:
+            return Workspace._at(home.create(document, place))
+        except home.NameTakenError:
+            if exist_ok and (found := home.found(name, place)) is not None:
+                return Workspace._at(found)  # another process was faster
+            raise
+
+    @staticmethod
+    def get(
+        name: str,
+        auth: Any = None,
+        subscription_id: str | None = None,
+        resource_group: str | None = None,
+        location: str | None = None,
+        cloud: str = "AzureCloud",
+        id: str | None = None,  # noqa: A002 - the name of the original
+    ) -> Workspace:
+        """Return an existing workspace.
+
+        Raises:
+            WorkspaceException: when there is none of that name, or its directory is gone.
+
+        """
+        return Workspace._at(home.existing(name))
+
+    @staticmethod
+    def from_config(
+        path: str | os.PathLike[str] | None = None,
+        auth: Any = None,
+        _logger: Any = None,
+        _file_name: str | None = None,
+    ) -> Workspace:
+        """Return the workspace that a config file names; create it when this machine has none of that name.
+
+        Parameters:
+            path: the file, or the directory to begin the search in; by default the current directory. The search
+                goes on in the directories above; in each: ``.azureml``, ``aml_config``, the directory itself.
+
+        Raises:
+            UserErrorException: when no config is found, or it cannot be read.
+            WorkspaceException: when its directory is gone.
+
+        """
+        start = Path(path).expanduser() if path is not None else Path.cwd()
+        if start.is_file():
+            return _of_config(config_file.read(start))
+        config = config_file.find(start, _file_name)
+        if config is None:
+            raise UserErrorException(
+                f"No workspace config was found in {start.absolute()} or above it "
+                f"({config_file.FOLDER}/{config_file.FILE_NAME}).\n"
+                "Make one with Workspace.create('NAME').write_config(), or use Workspace.get('NAME')."
+            )
+        return _of_config(config)
+
+    @staticmethod
+    def list(
+        subscription_id: str | None = None, auth: Any = None, resource_group: str | None = None
+    ) -> dict[str, Sequence[Workspace]]:
+        """Return the workspaces of this machine: name to a list with the one workspace.
+
+        Parameters:
+            subscription_id, resource_group: only those that were created with these.
+
+        """
+        found: dict[str, Sequence[Workspace]] = {}
+        for name in home.known():
+            try:
+                workspace = Workspace.get(name)
+            except WorkspaceException:
+                continue  # its directory is gone; Workspace.get(name) says so
+            if subscription_id in (None, workspace.subscription_id) and resource_group in (
+                None,
+                workspace.resource_group,
+            ):
+                found[name] = [workspace]
+        return found
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self._document.name
+
+    @property
+    def subscription_id(self) -> str:
+        """What it was created with."""
+        return self._document.subscription_id
+
+    @property
+    def resource_group(self) -> str:
+        """What it was created with."""
+        return self._document.resource_group
+
+    @property
+    def location(self) -> str:
+        """What it was created with."""
+        return self._document.location
+
+    @property
+    def sku(self) -> str:
+        """The edition; there is one."""
+        return "basic"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags, a copy."""
+        return dict(self._document.tags)
+
+    @property
+    def compute_targets(self) -> dict[str, ComputeTarget]:
+        """Where to deploy to, by name."""
+        from mljupyter.core.compute import ComputeTarget
+
+        return {target.name: target for target in ComputeTarget.list(self)}
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The newest version of each model, by name."""
+        from mljupyter.core.model import Model
+
+        return {model.name: model for model in Model.list(self, latest=True)}
+
+    @property
+    def webservices(self) -> dict[str, Webservice]:
+        """The web services, by name."""
+        from mljupyter.core.webservice import Webservice
+
+        return {service.name: service for service in Webservice.list(self)}
+
+    def get_details(self) -> dict[str, Any]:
+        """Return what is known of the workspace, with camelCase keys."""
+        document = self._document
+        return {
+            "id": f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}",
+            "name": self.name,
+            "location": self.location,
+            "type": "Microsoft.MachineLearningServices/workspaces",
+            "sku": self.sku,
+            "workspaceid": document.id,
+            "friendlyName": document.friendly_name or self.name,
+            "creationTime": document.created_time.isoformat(),
+            "tags": self.tags,
+            "directory": str(self.directory),
+        }
+
+    def write_config(self, path: str | os.PathLike[str] | None = None, file_name: str | None = None) -> None:
+        """Write the file that `from_config` reads.
+
+        Parameters:
+            path: the directory whose ``.azureml`` folder gets it; by default the current directory.
+            file_name: its name, ``config.json`` by default.
+
+        """
+        data = {
+            "subscription_id": self.subscription_id,
+            "resource_group": self.resource_group,
+            "workspace_name": self.name,
+        }
+        if self.directory.parent != home.index():
+            data["path"] = str(self.directory)
+        config_file.write(Path(path).expanduser() if path is not None else Path.cwd(), file_name, data)
+
+    def delete(self, delete_dependent_resources: bool = False, no_wait: bool = False) -> None:
+        """Delete the workspace with everything in it.
+
+        Parameters:
+            delete_dependent_resources: delete its web services first.
+            no_wait: as in Azure ML; deleting is over when this returns.
+
+        Raises:
+            WorkspaceException: while it has web services, unless they are to be deleted, too.
+
+        """
+        names = sorted(record.spec.name for record in self.endpoint_records())
+        if names and not delete_dependent_resources:
+            raise WorkspaceException(
+                f"Workspace {self.name!r} has the web services {', '.join(names)}: delete them first, "
+                "or pass delete_dependent_resources=True."
+            )
+        with as_webservice_exception():
+            for name in names:
+                self.controller.delete(name)
+            self.controller.stop(force=True)
+        if "registry" in self.__dict__:
+            self.registry.close()
+        home.remove(self.name, self.directory)
+
+    @cached_property
+    def controller(self) -> ControllerClient:
+        """The client of this workspace's controller."""
+        from mljupyter.controller.client import ControllerClient
+
+        return ControllerClient(self.directory)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """What is registered in this workspace."""
+        from mljupyter.registry import Registry
+
+        return Registry.open(self.directory)
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The content of models and snapshots."""
+        return self.registry.artifacts
+
+    def endpoint_records(self) -> Sequence[EndpointRecord]:
+        """Return all endpoints; a controller is started for that only where there ever was one."""
+        from mljupyter.controller.layout import Layout
+
+        if not Layout.of(self.directory).database.exists():
+            return []
+        with as_webservice_exception():
+            return self.controller.endpoints()
+
+    def __repr__(self) -> str:
+        return (
+            f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, "
+            f"resource_group={self.resource_group!r})"
+        )
+
+
+def default_workspace() -> Workspace:
+    """Return the workspace to use when none was named.
+
+    It is the one of the config file in the current directory or above it, else that of the environment variable
+    MLJUPYTER_WORKSPACE, a directory or a name, else the one called ``default``; what does not exist is created.
+
+    Raises:
+        UserErrorException: when the config cannot be read, or the name breaks the rule.
+        WorkspaceException: when the workspace cannot be used.
+
+    """
+    config = config_file.find(Path.cwd())
+    if config is not None:
+        return _of_config(config)
+    wanted = os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_NAME
+    if not wanted.startswith("~") and os.sep not in wanted and not wanted.startswith("."):
+        return Workspace.create(wanted, exist_ok=True)
+    directory = Path(os.path.abspath(Path(wanted).expanduser()))  # noqa: PTH100 - Path.absolute() keeps '..'
+    if (directory / home.DOCUMENT_NAME).exists():
+        return Workspace._at(directory)
+    return Workspace.create(directory.name, path=directory, exist_ok=True)
+
+
+def _of_config(config: config_file.WorkspaceConfig) -> Workspace:
+    if config.path is not None and home.holds(config.path):
+        return Workspace._at(config.path)
+    home.check_name(config.workspace_name)
+    directory = home.find(config.workspace_name)
+    if directory is not None:
+        return Workspace._at(directory)
+    workspace = Workspace.create(
+        config.workspace_name,
+        subscription_id=config.subscription_id,
+        resource_group=config.resource_group,
+        # A path from another machine leads nowhere here.
+        path=config.path if config.path is not None and config.path.parent.is_dir() else None,
+        exist_ok=True,
+    )
+    print(f"Workspace {workspace.name!r} of {config.file} is new on this machine: created in {workspace.directory}")
+    return workspace
