@@ -1,0 +1,1 @@
+"""What turns a source directory into something that serves: snapshots and ignore rules."""

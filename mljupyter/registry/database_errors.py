@@ -1,0 +1,84 @@
+"""Say in our words what a database driver reports: which database, what is wrong, the way out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.registry.errors import FULL_DISK_ERRNOS, DatabaseError, storage_full
+
+# PostgreSQL: disk_full.
+_DISK_FULL_STATE = "53100"
+_LITTLE_SPACE = 1 << 16
+
+
+def place_of(url: URL) -> str:
+    """Return how a database is called in messages: its file, or its URL without the password."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.render_as_string(hide_password=True)
+
+
+def explain(error: BaseException, url: URL, *, connecting: bool) -> MLJupyterError | None:
+    """Return the error to raise in place of a driver's, None where the driver's own is right."""
+    if url.get_backend_name() == "sqlite":
+        return _explain_sqlite(error, url)
+    if getattr(error, "sqlstate", None) == _DISK_FULL_STATE:
+        return storage_full(place_of(url), None, "a database change", "the database server's disk is full")
+    if connecting:
+        first_line = str(error).strip().partition("\n")[0]
+        return DatabaseError(
+            f"No connection to the database {place_of(url)}: {first_line}\n"
+            "Check that the server runs, that the URL is right and that the user may connect."
+        )
+    return None
+
+
+def from_os_error(error: OSError, place: str, doing: str) -> MLJupyterError:
+    """Return the error for a file system that refuses what a database file needs."""
+    reason = error.strerror or str(error)
+    if error.errno in FULL_DISK_ERRNOS:
+        return storage_full(place, None, "the database", reason)
+    return DatabaseError(f"{doing} the database {place} failed: {reason}.\nCheck the path and its permissions.")
+
+
+def damaged_file(place: str, how: str) -> DatabaseError:
+    """Return the error for a database file that is not what a database wrote."""
+    return DatabaseError(
+        f"{place} is damaged: {how}. Nothing was changed.\n"
+        "Restore the file from a backup, or move it away to start with an empty workspace."
+    )
+
+
+def read_only_file(place: str) -> DatabaseError:
+    """Return the error for a database file that must not be written."""
+    return DatabaseError(
+        f"{place} is read-only for this user, and a workspace must be written.\n"
+        f"Give yourself write access to the file and to {Path(place).parent}, or use another workspace directory."
+    )
+
+
+def _explain_sqlite(error: BaseException, url: URL) -> MLJupyterError | None:
+    place = place_of(url)
+    code = getattr(error, "sqlite_errorname", "")
+    if code == "SQLITE_FULL" or (code.startswith("SQLITE_IOERR") and _is_full(place)):
+        return storage_full(place, None, "a database change", "database or disk is full")
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return damaged_file(place, str(error))
+    if code.startswith("SQLITE_READONLY"):
+        return read_only_file(place)
+    if code.startswith("SQLITE_BUSY"):
+        return DatabaseError(f"{place} stayed locked by another process for 30 s. Try again when that one is done.")
+    if code.startswith(("SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_IOERR")):
+        return DatabaseError(f"{place} cannot be read or written: {error}.\nCheck the path, its permissions and disk.")
+    return None
+
+
+def _is_full(place: str) -> bool:
+    try:
+        return shutil.disk_usage(Path(place).parent).free < _LITTLE_SPACE
+    except OSError:
+        return False

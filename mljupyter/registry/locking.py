@@ -1,0 +1,47 @@
+"""Advisory locks on directories: they need no extra file and end with the process that holds them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+POLL_SECONDS = 0.02
+
+
+@contextmanager
+def locked_directory(directory: Path, *, exclusive: bool, timeout: float | None = None) -> Iterator[None]:
+    """Hold a lock on an existing directory; wait for it at most `timeout` seconds (None: for ever).
+
+    Raises `TimeoutError` when somebody else holds it that long.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        wait_for_lock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, timeout)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def wait_for_lock(descriptor: int, kind: int, timeout: float | None) -> None:
+    """Lock an open file or directory, as `locked_directory` does."""
+    if timeout is None:
+        fcntl.flock(descriptor, kind)
+        return
+    deadline = time.monotonic() + timeout
+    while not try_lock(descriptor, kind):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"lock not free after {timeout:g} s")
+        time.sleep(POLL_SECONDS)
+
+
+def try_lock(descriptor: int, kind: int) -> bool:
+    """Lock without waiting; False when somebody else holds the lock."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

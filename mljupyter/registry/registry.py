@@ -1,0 +1,67 @@
+"""What a workspace knows, opened together: its database, its artifact store and the models in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL
+
+from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.registry.database import open_database
+from mljupyter.registry.models import ModelRegistry
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+class Registry:
+    """The registry of a workspace; use it in a ``with`` statement or close it.
+
+    >>> with Registry.open(Path("workspace")) as registry:
+    ...     registry.models.register("diabetes-ridge", "model.pkl")
+    """
+
+    def __init__(self, engine: Engine, artifacts: ArtifactStore) -> None:
+        self._engine = engine
+        self.artifacts = artifacts
+        self.models = ModelRegistry(engine, artifacts)
+
+    @classmethod
+    def open(cls, directory: Path, *, database_url: str | None = None, artifacts_url: str | None = None) -> Registry:
+        """Open the registry of the workspace in `directory`, and create what is absent (0700).
+
+        By default the database is ``workspace.db`` and the artifact store ``artifacts/`` in the directory; a team
+        gives the URL of a PostgreSQL database and of an object store. Raises as `open_database` and `ArtifactStore` do.
+        """
+        directory = directory.absolute()
+        url = database_url or URL.create("sqlite", database=str(directory / "workspace.db"))
+        # The database first: it makes the directory, and a damaged one is left untouched.
+        engine = open_database(url, MIGRATIONS)
+        try:
+            return cls(engine, ArtifactStore(artifacts_url or directory / "artifacts"))
+        except BaseException:
+            engine.dispose()
+            raise
+
+    def collect_garbage(self, referenced: Callable[[], Iterable[str]] = tuple) -> int:
+        """Remove stored content that no model needs, and that `referenced` does not name; return the number of blobs.
+
+        `referenced` must give the digests of everything else in use, such as the snapshots of endpoints' source
+        directories. It is called while nobody stores anything.
+        """
+        return self.artifacts.collect_garbage(lambda: self.models.digests() | set(referenced()))
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,55 @@
+"""Directories for unfinished work, locked by whoever works in them.
+
+The lock ends with its process, however that dies: an unlocked staging directory is known to be abandoned.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mljupyter.registry.locking import try_lock, wait_for_lock
+
+SUFFIX = ".part"
+
+
+@contextmanager
+def staging_directory(parent: Path, prefix: str = "") -> Iterator[Path]:
+    """Make a directory (0700) under `parent` for the block's use, and remove it with all its content afterwards."""
+    while True:
+        directory = parent / f"{prefix}{uuid.uuid4().hex}{SUFFIX}"
+        directory.mkdir(mode=0o700)
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        try:
+            wait_for_lock(descriptor, fcntl.LOCK_EX, None)
+            # Between mkdir and lock, somebody's `remove_abandoned` may have taken it for abandoned.
+            if os.fstat(descriptor).st_nlink and directory.exists():
+                yield directory
+                return
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+            os.close(descriptor)
+
+
+def remove_abandoned(parent: Path, prefix: str = "") -> None:
+    """Remove the staging directories under `parent` whose makers are dead; those of live ones stay."""
+    for entry in os.scandir(parent):
+        if not (entry.name.startswith(prefix) and entry.name.endswith(SUFFIX)):
+            continue
+        try:
+            descriptor = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            if try_lock(descriptor, fcntl.LOCK_EX):
+                shutil.rmtree(entry.path, ignore_errors=True)
+        finally:
+            os.close(descriptor)
