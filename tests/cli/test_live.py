@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from mljupyter.cli import demo
 from tests.cli.conftest import Commands
 
 pytestmark = pytest.mark.system
@@ -108,3 +111,11 @@ def test_the_demo_ends_with_1_when_a_step_does_not_work(commands: Commands, tmp_
     done = commands.run("demo", expected=1)
     assert "-m pip install 'mljupyter[demo]'" in done.stdout
     assert "Not all of it worked" in done.stdout
+
+
+def test_a_process_that_stays_behind_fails_the_demo_and_is_killed(tmp_path: Path) -> None:
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)", str(tmp_path / "workspace")])
+    with pytest.raises(demo.DemoError) as caught:
+        demo.wait_until_gone(tmp_path, within=0.2)
+    assert f"pid {left.pid}" in caught.value.message
+    assert left.wait(timeout=10) != 0

@@ -198,3 +198,18 @@ def test_completion_answers_within_50_ms_and_starts_nothing(prepared: Shell, hom
     assert min(seconds() for _ in range(5)) < 0.05
     session_of(prepared.ip).cache.refresh()
     assert not (home / "workspaces/default/control").exists()
+
+
+def test_completion_makes_no_workspace(shell: Shell, home: Path) -> None:
+    session_of(shell.ip).cache.refresh()
+    shell.complete("%undeploy adder")
+    assert not home.exists()
+
+
+def test_after_a_restart_names_are_completed_before_anything_else_was_run(prepared: Shell) -> None:
+    another = Shell()
+    try:
+        session_of(another.ip).cache.refresh()
+        assert another.complete("%deploy adder --score s") == ["sums"]
+    finally:
+        another.close()

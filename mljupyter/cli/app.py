@@ -1,0 +1,21 @@
+"""All commands, put together."""
+
+from __future__ import annotations
+
+import click
+
+from mljupyter import __version__
+from mljupyter.cli.controller import controller
+from mljupyter.cli.demo_command import demo
+from mljupyter.cli.doctor import doctor
+from mljupyter.cli.endpoint import endpoint
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="mljupyter")
+def app() -> None:
+    """Deploy machine learning models on this machine: endpoints, controller, checks."""
+
+
+for command in (doctor, endpoint, controller, demo):
+    app.add_command(command)

@@ -1,0 +1,80 @@
+"""``mljupyter controller``: look after the process that keeps endpoints as they are wanted."""
+
+from __future__ import annotations
+
+import click
+
+from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli.output import print_fields, print_json
+
+
+@click.group()
+def controller() -> None:
+    """Look after the controller, the process that keeps endpoints as they are wanted."""
+
+
+@controller.command()
+@workspace_option
+@json_option
+def status(workspace: str | None, as_json: bool) -> None:
+    """Show whether the controller runs."""
+    found = open_workspace(workspace)
+    document = found.controller.running()
+    if as_json:
+        print_json({"running": document is not None} | (document or {"workspace": str(found.directory)}))
+    elif document is None:
+        click.echo("not running; it starts when it is needed")
+    else:
+        _print(document)
+
+
+@controller.command()
+@workspace_option
+@json_option
+def start(workspace: str | None, as_json: bool) -> None:
+    """Start the controller, unless it runs already."""
+    document = open_workspace(workspace).controller.ensure()
+    if as_json:
+        print_json({"running": True} | document)
+    else:
+        _print(document)
+
+
+@controller.command()
+@click.option("--force", is_flag=True, help="End the replicas of all endpoints and the router as well.")
+@workspace_option
+@json_option
+def stop(force: bool, workspace: str | None, as_json: bool) -> None:
+    """Stop the controller. Endpoints keep serving, unless --force is given."""
+    stopped = open_workspace(workspace).controller.stop(force=force)
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        click.echo("stopped" if stopped else "not running")
+
+
+@controller.command()
+@click.option("-n", "--lines", default=200, show_default=True, type=click.IntRange(min=1), help="How many lines.")
+@workspace_option
+@json_option
+def logs(lines: int, workspace: str | None, as_json: bool) -> None:
+    """Print the last lines of the controller's own log."""
+    text = open_workspace(workspace).controller.controller_log(lines)
+    if as_json:
+        print_json({"lines": text.splitlines()})
+    else:
+        click.echo(text, nl=not text.endswith("\n"))
+
+
+def _print(document: dict[str, object]) -> None:
+    router = document.get("router")
+    state = f"{router['state']}, port {router['port']}" if isinstance(router, dict) else "stopped"
+    print_fields(
+        [
+            ("Running", f"pid {document['pid']}, release {document['release']}"),
+            ("Workspace", str(document["workspace"])),
+            ("Since", str(document["startedTime"])),
+            ("Endpoints", str(document["endpoints"])),
+            ("Router", state),
+        ]
+    )

@@ -1,0 +1,22 @@
+"""``mljupyter demo``: the whole way from data to a live endpoint, in one go."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from mljupyter.cli.options import json_option
+
+
+@click.command()
+@click.option("--requests", default=500, show_default=True, type=click.IntRange(min=1), help="Requests to send.")
+@json_option
+def demo(requests: int, as_json: bool) -> None:
+    """Train, register, deploy, score and clean up, in a temporary workspace.
+
+    Exit status 1 when any step did not work.
+    """
+    from mljupyter.cli.demo import run_demo
+
+    sys.exit(0 if run_demo(requests, as_json=as_json) else 1)

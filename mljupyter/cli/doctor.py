@@ -1,0 +1,35 @@
+"""``mljupyter doctor``: check whether this machine can serve."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli.output import print_json
+
+_MARKS = {"ok": "✓", "note": "·", "failed": "✗"}
+
+
+@click.command()
+@workspace_option
+@json_option
+def doctor(workspace: str | None, as_json: bool) -> None:
+    """Check Python, router, workspace, controller, sockets, ports and optional parts.
+
+    Exit status 1 when something keeps endpoints from serving.
+    """
+    from mljupyter.core.doctor import examine
+
+    checks = examine(lambda: Path(open_workspace(workspace).directory))
+    if as_json:
+        print_json([check.document() for check in checks])
+    else:
+        for check in checks:
+            click.echo(f"{_MARKS[check.status]} {check.name}: {check.text}")
+            if check.fix:
+                click.echo(f"    {check.fix}")
+    if any(check.status == "failed" for check in checks):
+        sys.exit(1)

@@ -1,0 +1,134 @@
+"""``mljupyter endpoint``: list, show, call and delete endpoints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli.output import print_fields, print_json, print_table
+
+if TYPE_CHECKING:
+    from mljupyter.core import Webservice
+    from mljupyter.spec import EndpointRecord
+
+_COLUMNS = ("NAME", "STATE", "KIND", "MODELS", "REPLICAS", "SCORING URI")
+
+
+@click.group()
+def endpoint() -> None:
+    """List, show, call and delete endpoints."""
+
+
+@endpoint.command("list")
+@workspace_option
+@json_option
+def list_endpoints(workspace: str | None, as_json: bool) -> None:
+    """List the endpoints of the workspace."""
+    records = sorted(open_workspace(workspace).endpoint_records(), key=lambda record: record.spec.name)
+    if as_json:
+        print_json([record.document() for record in records])
+    elif not records:
+        click.echo("No endpoints.")
+    else:
+        print_table(_COLUMNS, [_row(record) for record in records])
+
+
+@endpoint.command()
+@click.argument("name")
+@workspace_option
+@json_option
+def show(name: str, workspace: str | None, as_json: bool) -> None:
+    """Show one endpoint with its versions, and what is wrong with it."""
+    record = open_workspace(workspace).controller.endpoint(name)
+    if as_json:
+        print_json(record.document())
+        return
+    spec, status = record.spec, record.status
+    fields = list(zip((column.capitalize() for column in _COLUMNS[:-1]), _row(record), strict=False))
+    fields += [("Scoring URI", status.scoring_uri or "none yet"), ("Authentication", str(spec.authentication))]
+    fields += [("Default version", spec.default_version), ("Updated", f"{record.updated_time:%Y-%m-%d %H:%M:%S %Z}")]
+    problems = [status.problem, *(version.problem for version in status.versions.values())]
+    problem = next((problem for problem in problems if problem is not None), None)
+    print_fields(fields)
+    if problem is not None:
+        click.echo(problem.text())
+
+
+@endpoint.command()
+@click.argument("name")
+@click.option("-n", "--lines", default=100, show_default=True, type=click.IntRange(min=1), help="How many lines.")
+@click.option("--startup", is_flag=True, help="The first lines instead: what the script printed while it started.")
+@workspace_option
+@json_option
+def logs(name: str, lines: int, startup: bool, workspace: str | None, as_json: bool) -> None:
+    """Print the last lines that an endpoint's replicas wrote."""
+    text = open_workspace(workspace).controller.logs(name, lines=lines, startup=startup)
+    if as_json:
+        print_json({"name": name, "lines": text.splitlines()})
+    else:
+        click.echo(text, nl=not text.endswith("\n"))
+
+
+@endpoint.command()
+@click.argument("name")
+@workspace_option
+@json_option
+def delete(name: str, workspace: str | None, as_json: bool) -> None:
+    """Delete an endpoint; return when its replicas are gone. Registered models stay."""
+    _service(workspace, name).delete()
+    if as_json:
+        print_json({"name": name, "deleted": True})
+    else:
+        click.echo(f"{name}: deleted")
+
+
+@endpoint.command()
+@click.argument("name")
+@click.argument("data")
+@workspace_option
+@json_option
+def invoke(name: str, data: str, workspace: str | None, as_json: bool) -> None:
+    """Send DATA to an endpoint and print its answer: JSON text, @FILE, or - for standard input."""
+    body = _body(data)
+    answer = _service(workspace, name).run(body)
+    if isinstance(answer, str) and not as_json:
+        click.echo(answer)
+    else:
+        print_json(answer)
+
+
+def _service(workspace: str | None, name: str) -> Webservice:
+    found = open_workspace(workspace)
+    found.controller.endpoint(name)  # its error has the nearest name
+    return found.webservices[name]
+
+
+def _body(data: str) -> str | bytes:
+    if data == "-":
+        return sys.stdin.buffer.read()
+    if not data.startswith("@"):
+        return data
+    try:
+        return Path(data[1:]).expanduser().read_bytes()
+    except OSError as error:
+        raise click.BadParameter(f"{data[1:]}: {error.strerror}", param_hint="DATA") from None
+
+
+def _row(record: EndpointRecord) -> list[str]:
+    spec, status = record.spec, record.status
+    versions = status.versions.values()
+    models = sorted({model.id for version in spec.versions.values() for model in version.models})
+    ready = sum(version.replicas_ready for version in versions)
+    wanted = sum(version.replicas_wanted for version in versions)
+    return [
+        spec.name,
+        str(status.state),
+        str(spec.kind).lower(),
+        ", ".join(models) or "none",
+        f"{ready}/{wanted}",
+        status.scoring_uri or "",
+    ]

@@ -1,0 +1,43 @@
+"""Options that every command has, and the workspace they lead to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def workspace_option(command: Command) -> Command:
+    """Add ``--workspace``; the command gets the text as `workspace`."""
+    return click.option(
+        "--workspace",
+        metavar="NAME|DIR",
+        help="Workspace: a name, or a directory. Else that of .azureml/config.json here or above, "
+        "else $MLJUPYTER_WORKSPACE, else 'default'.",
+    )(command)
+
+
+def open_workspace(text: str | None) -> Workspace:
+    """Return the workspace that ``--workspace`` names, or the one in use here.
+
+    Raises:
+        WorkspaceException: there is none of that name, or in that directory.
+
+    """
+    from mljupyter.core.workspace import Workspace, default_workspace
+
+    if text is None:
+        return default_workspace()
+    if os.sep in text or text.startswith(("~", ".")):
+        return Workspace._at(Path(text).expanduser())
+    return Workspace.get(text)

@@ -1,0 +1,147 @@
+"""``%deploy``: put registered models and a scoring script behind an endpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Magic, Option
+from mljupyter.magics.views import Text
+
+if TYPE_CHECKING:
+    from mljupyter.core import Webservice
+    from mljupyter.magics.deploy_plan import Deployment, Plan
+
+
+class WaitInterruptedError(MLJupyterError):
+    """Waiting was interrupted; the deployment goes on."""
+
+
+def run(call: Call) -> Any:
+    """Create the endpoint, or bring an existing one to what the line says; nothing happens when it is that already."""
+    deployment = _deployment(call)
+    if call["code"]:
+        return call.deliver(Text(deployment.code(f"--score {call['score']}")))
+    plan = deployment.plan()
+    if call["dry_run"]:
+        if call["json"]:
+            print(json_line(plan.wanted.document()))
+            return None
+        return call.deliver(plan)
+    service = _apply(call, deployment, plan)
+    call.session.cache.refresh_soon()
+    if call["json"]:
+        print(json_line(service.serialize()))
+        return call.deliver(service) if call["output"] else None
+    return call.deliver(service)
+
+
+def _deployment(call: Call) -> Deployment:
+    from mljupyter.magics.deploy_plan import Deployment, settings_of
+    from mljupyter.magics.inference import registered_models, scoring_config
+
+    settings = settings_of(call.values)
+    workspace = call.session.workspace()
+    models = registered_models(workspace, call["model"], call.namespace)
+    config = scoring_config(call.session, call["score"], call.namespace)
+    return Deployment(workspace, call["name"], models, config, call["kind"], settings, call["to"])
+
+
+def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
+    """Do what the plan says, and tell each stage once it is done: no times, ports or ids, which differ between runs."""
+    where = f"{deployment.name} → {deployment.target}"
+    if plan.action == "unchanged":
+        if plan.settled_as == "Healthy":
+            _say(call, f"{where}: unchanged")
+            return deployment.service()
+        if plan.settled_as is None:
+            _say(call, f"{where}: unchanged, not Healthy yet")
+            return _waited(call, deployment.service())
+        _say(call, f"{where}: was {plan.settled_as}, trying again")
+    else:
+        _say(call, f"{where}: {plan.action}")
+    if deployment.models:
+        _say(call, f"  models  {', '.join(model.id for model in deployment.models)} ✓")
+    _say(call, f"  script  {call['score']} ✓")
+    try:
+        service = deployment.deploy(plan)
+    except KeyboardInterrupt:
+        raise WaitInterruptedError(
+            f"Interrupted while {deployment.name!r} was handed over. %endpoints shows whether it is being deployed."
+        ) from None
+    return _waited(call, service)
+
+
+def _waited(call: Call, service: Webservice) -> Webservice:
+    if not call["wait"]:
+        _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
+        return service
+    try:
+        service.wait_for_deployment(timeout_sec=call["timeout"])
+    except KeyboardInterrupt:
+        raise WaitInterruptedError(
+            f"Stopped waiting for {service.name!r}; its deployment goes on.\n"
+            f"Follow it with %endpoints and %logs {service.name}; take it away with %undeploy {service.name}."
+        ) from None
+    _say(call, f"  start   {service.state} ✓")
+    return service
+
+
+def _say(call: Call, text: str) -> None:
+    if not call["json"]:
+        call.say(text)
+
+
+MAGIC = Magic(
+    name="deploy",
+    summary="Deploy registered models with a scoring script as an endpoint; again, it changes only what differs.",
+    options=(
+        ENDPOINT_NAME,
+        Option(
+            "model",
+            "registered model, the newest version unless one is named",
+            metavar="MODEL[:VERSION]",
+            completes="model",
+            repeatable=True,
+        ),
+        Option(
+            "score",
+            "scoring script kept by %%score, a .py file, or a variable with an InferenceConfig",
+            metavar="SCRIPT",
+            completes="score",
+            required=True,
+        ),
+        Option("to", "compute target", metavar="TARGET", default="local", completes="target"),
+        Option(
+            "kind",
+            "which kind of Azure ML web service it behaves as",
+            choices=("aks", "aci", "local"),
+            default="aks",
+        ),
+        Option(
+            "auth",
+            "who may score; key is the default for aks, none for others",
+            metavar="AUTH",
+            choices=("key", "none"),
+        ),
+        Option("replicas", "fixed number of replicas", kind="integer", metavar="N", minimum=1),
+        Option("cpu", "cores for a replica, such as 0.5 or 500m", kind="cores", metavar="CORES"),
+        Option("memory", "memory for a replica in GB, such as 1.5 or 512Mi", kind="gigabytes", metavar="GB"),
+        Option("port", "port to listen on, with --kind local", kind="integer", metavar="PORT", minimum=1),
+        Option("max-concurrent-requests", "requests a replica runs at a time", kind="integer", metavar="N", minimum=1),
+        Option(
+            "max-queue-wait-ms", "longest wait for a free replica before 503", kind="integer", metavar="MS", minimum=1
+        ),
+        Option("wait", "wait until it is Healthy, or return at once", kind="switch", default=True),
+        Option("timeout", "longest time to wait", kind="duration", metavar="TIME", default="5m"),
+        Option("dry-run", "show what would change and do nothing", kind="flag"),
+        Option("code", "show the Python that does the same and do nothing", kind="flag"),
+        OUTPUT,
+        JSON,
+        QUIET,
+    ),
+    example="%deploy diabetes --model diabetes-ridge --score ridge-score\n"
+    "%deploy diabetes --model diabetes-ridge:2 --score ridge-score --replicas 2 --dry-run",
+    run=run,
+)

@@ -1,0 +1,201 @@
+"""What ``%deploy`` is going to do, worked out before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.magics.parsing import MagicUsageError
+from mljupyter.magics.views import View
+
+if TYPE_CHECKING:
+    from mljupyter.core import InferenceConfig, Model, Webservice, Workspace
+    from mljupyter.spec import EndpointRecord, EndpointSpec
+
+# Option, the argument of deploy_configuration it becomes, and the kinds that have it.
+_ARGUMENTS = (
+    ("replicas", "num_replicas", ("aks",)),
+    ("cpu", "cpu_cores", ("aci", "aks")),
+    ("memory", "memory_gb", ("aci", "aks")),
+    ("max_concurrent_requests", "replica_max_concurrent_requests", ("aks",)),
+    ("max_queue_wait_ms", "max_request_wait_time", ("aks",)),
+    ("port", "port", ("local",)),
+)
+CLASSES = {"local": "LocalWebservice", "aci": "AciWebservice", "aks": "AksWebservice"}
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment in the terms of the SDK: all arguments of `Model.deploy`."""
+
+    workspace: Workspace
+    name: str
+    models: list[Model]
+    inference_config: InferenceConfig
+    kind: str
+    settings: dict[str, Any]
+    target: str
+
+    def configuration(self) -> Any:
+        """Return the deployment configuration of the SDK."""
+        from mljupyter.core import webservice
+
+        return getattr(webservice, CLASSES[self.kind]).deploy_configuration(**self.settings)
+
+    def plan(self) -> Plan:
+        """Return what deploying would change. The scoring script's files are stored; nothing else is done.
+
+        Raises:
+            WebserviceException: something asked for breaks a rule.
+
+        """
+        from mljupyter.core.deployment import what_is_served
+        from mljupyter.core.exceptions import as_webservice_exception
+        from mljupyter.core.webservice.translate import check_target_name, new_endpoint
+
+        check_target_name(self.target)
+        configuration = self.configuration()
+        with as_webservice_exception(), self.workspace.artifacts.hold():
+            served = what_is_served(self.workspace, self.models, self.inference_config, kind=configuration.kind)
+            wanted = new_endpoint(self.name, configuration, served)
+        records = self.workspace.endpoint_records()
+        present = next((record for record in records if record.spec.name == self.name), None)
+        return Plan(wanted, present)
+
+    def deploy(self, plan: Plan) -> Webservice:
+        """Create the endpoint or bring it to what is wanted; the old state serves until the new one does.
+
+        What a line of ``%deploy`` cannot say, tags and description, stays as it is.
+        """
+        from mljupyter.core import Model
+
+        configuration = self.configuration()
+        if plan.present is not None:
+            configuration.tags = dict(plan.present.spec.tags)
+            configuration.description = plan.present.spec.description
+        target = self.workspace.compute_targets[self.target]
+        return Model.deploy(
+            self.workspace,
+            self.name,
+            self.models,
+            self.inference_config,
+            configuration,
+            deployment_target=target,
+            overwrite=True,
+        )
+
+    def service(self) -> Webservice:
+        """Return the web service that exists."""
+        return self.workspace.webservices[self.name]
+
+    def code(self, script: str) -> str:
+        """Return the Python that does the same; `script` is how the line names the scoring script."""
+        config = self.inference_config
+        arguments = [f"entry_script={config.entry_script!r}"]
+        if config.source_directory:
+            arguments.append(f"source_directory={config.source_directory!r}")
+        models = ", ".join(f"Model(ws, {model.name!r}, version={model.version})" for model in self.models)
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return "\n".join(
+            [
+                "from mljupyter.core import InferenceConfig, Model, Workspace",
+                f"from mljupyter.core.webservice import {CLASSES[self.kind]}",
+                "",
+                f"ws = Workspace.get({self.workspace.name!r})",
+                f"inference_config = InferenceConfig({', '.join(arguments)})  # {script}",
+                f"deployment_config = {CLASSES[self.kind]}.deploy_configuration({settings})",
+                "service = Model.deploy(",
+                f"    ws, {self.name!r}, [{models}], inference_config, deployment_config,",
+                f"    deployment_target=ws.compute_targets[{self.target!r}], overwrite=True,",
+                ")",
+                "service.wait_for_deployment(show_output=True)",
+            ]
+        )
+
+
+def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of ``deploy_configuration`` that the options ask for.
+
+    Raises:
+        MagicUsageError: an option does not exist for this kind of web service.
+
+    """
+    kind = values["kind"]
+    settings: dict[str, Any] = {}
+    for option, argument, kinds in _ARGUMENTS:
+        value = values[option]
+        if value is None:
+            continue
+        if kind not in kinds:
+            raise MagicUsageError(
+                f"--{option.replace('_', '-')} is not available with --kind {kind}: only with {' and '.join(kinds)}."
+            )
+        settings[argument] = value
+    if values["auth"] is not None:
+        if kind != "local":
+            settings["auth_enabled"] = values["auth"] == "key"
+        elif values["auth"] == "key":
+            raise MagicUsageError("--auth key is not available with --kind local: it listens on this machine alone.")
+    return settings
+
+
+class Plan(View):
+    """What would change: the result of ``%deploy --dry-run``."""
+
+    def __init__(self, wanted: EndpointSpec, present: EndpointRecord | None) -> None:
+        self.wanted = wanted
+        self.present = present
+        self.changes = changes(present.spec, wanted) if present is not None else []
+        self.action = "create" if present is None else "update" if self.changes else "unchanged"
+
+    @property
+    def settled_as(self) -> str | None:
+        """The state of what is there, or None while it is on its way to another one."""
+        from mljupyter.core.webservice.observing import done
+
+        return str(self.present.status.state) if self.present is not None and done(self.present) else None
+
+    def text(self) -> str:
+        """Return the plan: one line, then one line for each field that changes."""
+        lines = [f"{self.wanted.name} → {self.wanted.compute_target}: {self.action} (dry run, nothing done)"]
+        if self.action == "create":
+            lines += [f"  {path} = {_short(value)}" for path, value in _leaves(_comparable(self.wanted))]
+        lines += [f"  {path}: {_short(before)} → {_short(after)}" for path, before, after in self.changes]
+        return "\n".join(lines)
+
+
+def changes(present: EndpointSpec, wanted: EndpointSpec) -> list[tuple[str, Any, Any]]:
+    """Return each field that differs: its path, the value it has, the value it will have."""
+    before, after = dict(_leaves(_comparable(present))), dict(_leaves(_comparable(wanted)))
+    if wanted.port is None and wanted.kind is present.kind:
+        before.pop("port", None)  # chosen by the controller, and kept by it
+    paths = sorted(before.keys() | after.keys())
+    return [
+        (path, before.get(path, "none"), after.get(path, "none"))
+        for path in paths
+        if before.get(path) != after.get(path)
+    ]
+
+
+def _comparable(spec: EndpointSpec) -> dict[str, Any]:
+    """Leave out what a line of ``%deploy`` does not decide."""
+    document = spec.document()
+    for key in ("createdBy", "description", "properties", "tags"):
+        document.pop(key, None)
+    for version in document["versions"].values():
+        version.pop("reload", None)
+    return document
+
+
+def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        return [leaf for key in sorted(value) for leaf in _leaves(value[key], f"{path}.{key}" if path else key)]
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [leaf for number, item in enumerate(value) for leaf in _leaves(item, f"{path}[{number}]")]
+    return [] if value in ({}, []) else [(path, value)]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[: len("sha256:") + 12] if text.startswith("sha256:") else text

@@ -1,0 +1,49 @@
+"""``%mlj doctor``: check whether this machine can serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.options import JSON, OUTPUT, Magic
+from mljupyter.magics.views import MARKS, Table
+
+if TYPE_CHECKING:
+    from mljupyter.core.doctor import Check
+
+
+class DoctorError(MLJupyterError):
+    """Something keeps endpoints from serving."""
+
+
+def run(call: Call) -> Any:
+    """Return the findings as a table; raise when one of them keeps endpoints from serving."""
+    from mljupyter.core.doctor import examine
+
+    checks = examine(lambda: Path(call.session.workspace().directory))
+    if call["json"]:
+        print(json_line([check.document() for check in checks]))
+    else:
+        from IPython.display import display
+
+        display(_table(checks))  # type: ignore[no-untyped-call]
+    failed = [check for check in checks if check.status == "failed"]
+    if failed:
+        raise DoctorError("; ".join(f"{check.name}: {check.fix or check.text}" for check in failed))
+    return call.deliver([check.document() for check in checks]) if call["output"] else None
+
+
+def _table(checks: list[Check]) -> Table:
+    rows = [(MARKS[check.status], check.name, f"{check.text}. {check.fix}".rstrip(". ")) for check in checks]
+    return Table(("", "Check", "Found"), rows, checks, "")
+
+
+MAGIC = Magic(
+    name="doctor",
+    summary="Check Python, router, workspace, controller, sockets, ports and optional parts.",
+    options=(JSON, OUTPUT),
+    example="%mlj doctor",
+    run=run,
+)

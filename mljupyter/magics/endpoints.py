@@ -1,0 +1,76 @@
+"""``%endpoints``: what is deployed in the workspace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.options import JSON, OUTPUT, Magic, Option
+from mljupyter.magics.parsing import near
+from mljupyter.magics.views import Table
+
+if TYPE_CHECKING:
+    from mljupyter.core import Webservice, Workspace
+    from mljupyter.spec import EndpointRecord
+
+COLUMNS = ("Name", "State", "Kind", "Target", "Models", "Replicas", "Authentication")
+EMPTY = "No endpoints yet. Deploy one with %deploy NAME --model MODEL --score SCRIPT"
+
+
+class EndpointMissingError(MLJupyterError):
+    """No endpoint has this name."""
+
+
+def webservice(workspace: Workspace, name: str) -> Webservice:
+    """Return a deployed web service.
+
+    Raises:
+        EndpointMissingError: there is none of this name; the text has the nearest one.
+
+    """
+    services = workspace.webservices
+    if name not in services:
+        hint = near(name, services) or " %deploy makes one."
+        raise EndpointMissingError(f"There is no endpoint {name!r} in this workspace.{hint}")
+    return services[name]
+
+
+def row(record: EndpointRecord) -> list[str]:
+    """Return what the table shows of an endpoint. Addresses change from run to run, so they are not part of it."""
+    spec, status = record.spec, record.status
+    versions = status.versions.values()
+    models = sorted({model.id for version in spec.versions.values() for model in version.models})
+    return [
+        spec.name,
+        str(status.state),
+        str(spec.kind).lower(),
+        spec.compute_target,
+        ", ".join(models) or "none",
+        f"{sum(version.replicas_ready for version in versions)}/{sum(version.replicas_wanted for version in versions)}",
+        str(spec.authentication),
+    ]
+
+
+def run(call: Call) -> Any:
+    """Return the endpoints as a table; its items are the full data, one dict for each endpoint."""
+    found = sorted(call.session.workspace().endpoint_records(), key=lambda record: record.spec.name)
+    documents = [record.document() for record in found]
+    call.session.cache.refresh_soon()
+    if call["json"]:
+        print(json_line(documents))
+        return call.deliver(documents) if call["output"] else None
+    columns, rows = list(COLUMNS), [row(record) for record in found]
+    if call["uris"]:
+        columns.append("Scoring URI")
+        rows = [[*cells, record.status.scoring_uri or ""] for cells, record in zip(rows, found, strict=True)]
+    return call.deliver(Table(columns, rows, documents, EMPTY))
+
+
+MAGIC = Magic(
+    name="endpoints",
+    summary="List the endpoints of the workspace with their state.",
+    options=(Option("uris", "show scoring URIs as well", kind="flag"), JSON, OUTPUT),
+    example="%endpoints\n%endpoints --json",
+    run=run,
+)

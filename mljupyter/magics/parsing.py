@@ -1,0 +1,245 @@
+"""From a magic's line to typed values: splitting, checking, help. Errors are one to five lines and name the way out."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import io
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.magics.options import Magic, Option
+
+_MOST_LINE_CHARACTERS = 1_000_000
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_GIGABYTES = {"": 1.0, "G": 1.0, "GB": 1.0, "GI": 1.0, "M": 1e-3, "MB": 1e-3, "MI": 1 / 1024}
+
+
+class MagicUsageError(MLJupyterError):
+    """A magic was written in a way it does not understand."""
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return a sentence with the nearest known name, or with the known names, or nothing.
+
+    Example:
+        >>> near("diabets", ["diabetes", "iris"])
+        " Did you mean 'diabetes'?"
+
+    """
+    names = sorted(set(known))
+    matches = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if matches:
+        return f" Did you mean {matches[0]!r}?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:8])
+    return f" Known: {shown}{', ...' if len(names) > 8 else ''}."
+
+
+def split(line: str) -> list[str]:
+    """Split a line as a shell does, except that JSON objects and lists stand for themselves, quotes and all.
+
+    Raises:
+        MagicUsageError: a quotation is not closed, or what starts like JSON is none.
+
+    Example:
+        >>> split('diabetes {"data": [[1, 2]]} -o result')
+        ['diabetes', '{"data": [[1, 2]]}', '-o', 'result']
+
+    """
+    if len(line) > _MOST_LINE_CHARACTERS:
+        raise MagicUsageError(f"The line has {len(line)} characters, at most {_MOST_LINE_CHARACTERS}: use a variable.")
+    words: list[str] = []
+    rest = line.strip()
+    while rest:
+        if rest[0] in "{[":
+            word, rest = _json_word(rest)
+            words.append(word)
+        else:
+            found, rest = _shell_word(rest)
+            words += found
+    return words
+
+
+def _json_word(text: str) -> tuple[str, str]:
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except json.JSONDecodeError as error:
+        raise MagicUsageError(
+            f"{_shortened(text)} is not JSON: {error.msg.lower()} at character {error.pos + 1}.\n"
+            "JSON wants double quotes, and true, false, null. A Python value goes into a variable: give its name."
+        ) from None
+    if end < len(text) and not text[end].isspace():
+        raise MagicUsageError(f"{_shortened(text)}: a space must follow the JSON that ends at character {end}.")
+    return text[:end], text[end:].lstrip()
+
+
+def _shell_word(text: str) -> tuple[list[str], str]:
+    stream = io.StringIO(text)
+    lexer = shlex.shlex(stream, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        word = lexer.get_token()
+    except ValueError as error:
+        raise MagicUsageError(f"{_shortened(text)}: {str(error).lower()}. Close the quotation.") from None
+    return ([] if word is None else [word]), stream.read().lstrip()
+
+
+def parse(magic: Magic, words: list[str]) -> dict[str, Any] | None:
+    """Return the values by name, or None when help was asked for.
+
+    Raises:
+        MagicUsageError: a value breaks its rule, or an option is unknown or missing.
+
+    """
+    if any(word in ("--help", "-h") for word in words):
+        return None
+    parser = _Parser(magic)
+    values, unknown = parser.parse_known_intermixed_args(words)
+    if unknown:
+        _refuse(magic, unknown[0])
+    return vars(values)
+
+
+def help_text(magic: Magic) -> str:
+    """Return what ``--help`` and ``?`` show."""
+    return _Parser(magic).format_help()
+
+
+class _Parser(argparse.ArgumentParser):
+    """Built from a magic's declaration; raises instead of leaving the process."""
+
+    def __init__(self, magic: Magic) -> None:
+        self.magic = magic
+        epilog = "Example:\n" + "\n".join("  " + line for line in magic.example.splitlines())
+        super().__init__(
+            prog=f"{magic.sigil}{magic.name}",
+            usage=_usage(magic),
+            description=magic.summary + (f"\nThe cell holds {magic.body}." if magic.body else ""),
+            epilog=epilog,
+            formatter_class=_HelpFormatter,
+            add_help=False,
+            allow_abbrev=False,
+        )
+        for option in magic.options:
+            self._declare(option)
+
+    def _declare(self, option: Option) -> None:
+        details: dict[str, Any] = {"help": _help_of(option)}
+        if option.kind == "flag":
+            details["action"] = "store_true"
+        elif option.kind == "switch":
+            details.update(action=argparse.BooleanOptionalAction, default=option.default)
+        else:
+            details.update(type=_reader(option), default=option.default, metavar=_metavar(option))
+        if option.positional:
+            if not option.required:
+                details["nargs"] = "*" if option.repeatable else "?"
+            self.add_argument(option.key, **details)
+            return
+        if option.repeatable:
+            details.update(action="append", default=[])
+        if option.required:
+            details["required"] = True
+        flags = [spelling for spelling in option.spellings if not spelling.startswith("--no-")]
+        self.add_argument(*flags, dest=option.key, **details)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong, with where to read on."""
+        message = re.sub(r"^argument (?:-\w/)?", "", message)
+        message = message.replace("the following arguments are required", "missing")
+        raise MagicUsageError(f"{message[:1].upper()}{message[1:].rstrip('.')}. {_where(self.magic)}")
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str, **details: Any) -> None:
+        details["width"] = 110  # never the terminal's: help is part of saved notebooks
+        super().__init__(prog, max_help_position=32, **details)
+
+
+def _metavar(option: Option) -> str:
+    return option.metavar or "|".join(option.choices) or option.name.upper()
+
+
+def _usage(magic: Magic) -> str:
+    positionals = [_metavar(option) if option.required else f"[{_metavar(option)}]" for option in magic.positionals]
+    required = [
+        f"--{option.name} {_metavar(option)}" for option in magic.options if option.required and not option.positional
+    ]
+    return " ".join([f"{magic.sigil}{magic.name}", *positionals, *required, "[options]"]).replace("%", "%%")
+
+
+def _help_of(option: Option) -> str:
+    text = option.help.replace("%", "%%")
+    if option.repeatable and not option.positional:
+        text += " (may be repeated)"
+    if option.default is not None and option.takes_value:
+        text += (
+            f" (default {option.default:g})" if isinstance(option.default, float) else f" (default {option.default})"
+        )
+    return text
+
+
+def _reader(option: Option) -> Callable[[str], Any]:
+    read = _READERS.get(option.kind, str)
+
+    def value_of(text: str) -> Any:
+        if option.choices and text not in option.choices:
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(option.choices)}")
+        try:
+            value = read(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {_RULES[option.kind]}") from None
+        if option.minimum is not None and value < option.minimum:
+            raise argparse.ArgumentTypeError(f"{text} is below {option.minimum:g}, the least allowed")
+        return value
+
+    return value_of
+
+
+def _scaled(text: str, factors: dict[str, float], fold: Callable[[str], str]) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", text)
+    if match is None or fold(match[2]) not in factors:
+        raise ValueError(text)
+    return round(float(match[1]) * factors[fold(match[2])], 6)
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": float,
+    "cores": lambda text: _scaled(text, {"": 1.0, "m": 1e-3}, str),
+    "gigabytes": lambda text: _scaled(text, _GIGABYTES, str.upper),
+    "duration": lambda text: _scaled(text, _SECONDS, str),
+}
+_RULES = {
+    "text": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "cores": "a number of cores, such as 0.5 or 500m",
+    "gigabytes": "a size in gigabytes, such as 1.5 or 512Mi",
+    "duration": "a duration, such as 30s, 5m or 1h",
+}
+
+
+def _refuse(magic: Magic, word: str) -> NoReturn:
+    if not word.startswith("-"):
+        taken = " ".join(option.metavar or option.name.upper() for option in magic.positionals)
+        expected = f"only {taken} is expected" if taken else "no value is expected"
+        raise MagicUsageError(f"{word!r} is one value too many: {expected}. {_where(magic)}")
+    spelling = word.partition("=")[0]
+    known = [spelling for option in magic.options for spelling in option.spellings]
+    raise MagicUsageError(f"{spelling} is not an option of {magic.sigil}{magic.name}.{near(spelling, known)}")
+
+
+def _where(magic: Magic) -> str:
+    return f"See {magic.sigil}{magic.name} --help."
+
+
+def _shortened(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

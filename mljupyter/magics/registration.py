@@ -1,0 +1,109 @@
+"""Put the magics into a shell and take them out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mljupyter.magics import deploy, doctor, endpoints, invoke, logs, score, undeploy, workspace
+from mljupyter.magics.call import Call
+from mljupyter.magics.options import Magic
+from mljupyter.magics.parsing import MagicUsageError, help_text, near, parse, split
+from mljupyter.magics.session import session_of
+from mljupyter.magics.views import Text
+
+SHORT = (score.MAGIC, deploy.MAGIC, invoke.MAGIC, logs.MAGIC, endpoints.MAGIC, undeploy.MAGIC)
+UMBRELLA = Magic(
+    name="mlj",
+    summary="All of mljupyter's magics under one name: %mlj deploy is %deploy, and so on.",
+    options=(),
+    example="%mlj doctor\n%mlj workspace\n%mlj deploy diabetes --model diabetes-ridge --score ridge-score",
+    run=lambda call: None,
+    subcommands=(*SHORT, doctor.MAGIC, workspace.MAGIC),
+)
+_OWNER_MARK = "mljupyter_magic"
+
+
+def register(shell: Any) -> tuple[list[str], dict[str, Magic]]:
+    """Register ``%mlj`` and the short names that are free.
+
+    Returns the names that others hold, and our magics by the name they are registered under.
+    """
+    taken: list[str] = []
+    ours: dict[str, Magic] = {}
+    for magic in (UMBRELLA, *SHORT):
+        kinds = ("line", "cell") if magic.body or magic.subcommands else ("line",)
+        others = [kind for kind in kinds if _held_by_another(shell, kind, magic.name)]
+        if others and magic is not UMBRELLA:
+            taken.append(magic.name)
+            continue
+        for kind in kinds:
+            shell.register_magic_function(_function(shell, magic), kind, magic.name)
+        ours[magic.name] = magic
+    return taken, ours
+
+
+def unregister(shell: Any) -> None:
+    """Remove our magics from a shell, and no others."""
+    for table in shell.magics_manager.magics.values():
+        for name in [name for name, function in table.items() if hasattr(function, _OWNER_MARK)]:
+            del table[name]
+
+
+def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
+    """Do what one use of a magic asks for, and return the cell's value.
+
+    Raises:
+        MLJupyterError: with one to five lines that say what is wrong and what to do.
+
+    """
+    words = split(line.rstrip().removesuffix(";"))  # IPython's way to say: show nothing
+    if magic.subcommands:
+        if not words or words[0] in ("-h", "--help"):
+            return Text(_overview(magic))
+        magic, words = _subcommand(magic, words[0]), words[1:]
+    values = None if _asks_for_help(magic, words, body) else parse(magic, words)
+    if values is None:
+        return Text(help_text(magic).rstrip())
+    if body is not None and not magic.body:
+        raise MagicUsageError(f"%{magic.name} takes no cell below it: write it with a single % on a line of its own.")
+    session = session_of(shell)
+    call = Call(magic, values, body, shell, session)
+    call.check_output_variable()
+    return magic.run(call)
+
+
+def _asks_for_help(magic: Magic, words: list[str], body: str | None) -> bool:
+    return not words and body is None and any(option.required for option in magic.options)
+
+
+def _subcommand(umbrella: Magic, name: str) -> Magic:
+    for magic in umbrella.subcommands:
+        if magic.name == name:
+            return magic
+    known = [magic.name for magic in umbrella.subcommands]
+    raise MagicUsageError(f"%{umbrella.name} has no subcommand {name!r}.{near(name, known)}")
+
+
+def _overview(umbrella: Magic) -> str:
+    width = max(len(magic.name) for magic in umbrella.subcommands)
+    lines = [f"  {magic.name:{width}}  {magic.summary}" for magic in umbrella.subcommands]
+    return "\n".join([umbrella.summary, "", *lines, "", f"More: %{umbrella.name} NAME --help"])
+
+
+def _function(shell: Any, magic: Magic) -> Callable[..., Any]:
+    def function(line: str, cell: str | None = None) -> Any:
+        return execute(shell, magic, line, cell)
+
+    function.__name__ = function.__qualname__ = magic.name
+    function.__doc__ = _overview(magic) if magic.subcommands else help_text(magic)
+    # IPython expands {x} and $x all or nothing, and silently: names are looked up one by one instead.
+    function._ipython_magic_no_var_expand = True  # type: ignore[attr-defined]
+    function._ipython_magic_output_can_be_silenced = True  # type: ignore[attr-defined]
+    setattr(function, _OWNER_MARK, magic)
+    return function
+
+
+def _held_by_another(shell: Any, kind: str, name: str) -> bool:
+    function = shell.magics_manager.magics[kind].get(name)
+    return function is not None and not hasattr(function, _OWNER_MARK)

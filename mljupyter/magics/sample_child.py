@@ -1,0 +1,38 @@
+"""Runs in a child process: load a scoring script, call init(), call run(sample) once, write down what came of it.
+
+It uses the very code a replica uses, so that what passes here starts there. Arguments: the directory that holds
+the mljupyter package, the file with the sample's text (empty when only loading is wanted), the file for the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+
+def main(root: str, sample_path: str, answer_path: str) -> None:
+    """Write ``{"stage": ..., "message": ..., "result": ...}`` to the answer file; tracebacks go to standard error."""
+    sys.path.append(root)
+    from mljupyter.scoring.diagnostics import user_traceback, write_record
+    from mljupyter.scoring.script import ScriptError, load_script
+
+    answer: dict[str, object] = {}
+    try:
+        stage = "the script"
+        script = load_script()
+        stage = "init()"
+        script.initialise()
+    except ScriptError as error:
+        answer = {"stage": stage, "message": str(error)}
+        if error.__cause__ is not None:
+            write_record("E", "azmlinfsrv.user_script", user_traceback(error.__cause__))
+    else:
+        with open(sample_path, "rb") as file:  # noqa: PTH123 - pathlib would be loaded for this alone
+            status, _, _, body = script.answer(b"", file.read())
+        answer = {"result": json.loads(body)} if status == 200 else {"stage": "run(sample)"} | json.loads(body)
+    with open(answer_path, "w", encoding="utf-8") as file:  # noqa: PTH123
+        json.dump(answer, file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

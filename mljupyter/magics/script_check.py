@@ -1,0 +1,29 @@
+"""Check a cell's scoring script without running it, and put what is wrong into terms of the cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mljupyter.errors import MLJupyterError
+
+
+class ScoringScriptError(MLJupyterError):
+    """A scoring script cannot serve; the text shows the line of the cell."""
+
+
+def check(script: Path) -> None:
+    """Raise `ScoringScriptError` when a script has a syntax error or lacks ``init()`` or ``run(data)``.
+
+    The rules are those of `InferenceConfig`; only the text differs, since the user sees a cell and no file.
+    """
+    from mljupyter.core.exceptions import WebserviceException
+    from mljupyter.core.script import check_script
+
+    try:
+        check_script(script)
+    except WebserviceException as error:
+        text = error.message.replace(f"{script}, line ", "Line ").replace(str(script), "The cell")
+        code = text.rpartition("\n")[2].strip()
+        if code[:1] in ("%", "!"):
+            text += "\nMagics and shell commands are no part of a scoring script."
+        raise ScoringScriptError(text) from None

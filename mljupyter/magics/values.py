@@ -1,0 +1,119 @@
+"""From what stands on a magic's line to data: JSON text, a variable or expression, or a file."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mljupyter.magics.parsing import MagicUsageError, near
+
+MOST_BYTES = 100 * 1024 * 1024  # what a service accepts as a request body
+
+
+def body_of(text: str, namespace: Mapping[str, Any]) -> str:
+    """Return the request body that a word on the line stands for, as JSON text.
+
+    JSON text stands for itself, ``@path`` for a file's content, anything else is a variable or an expression of
+    variables (``X_test[:2]``). A NumPy array, a DataFrame or a Series becomes ``{"data": rows}``; a string is
+    sent as it is.
+
+    Raises:
+        MagicUsageError: the name is unknown (with the nearest one), or the value cannot be JSON.
+
+    Example:
+        >>> body_of("rows", {"rows": {"data": [[1, 2]]}})
+        '{"data": [[1, 2]]}'
+
+    """
+    if text.startswith("@"):
+        return _file_body(Path(text[1:]).expanduser())
+    if _is_json(text):
+        return text
+    return json_body(value_of(text, namespace), text)
+
+
+def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
+    """Return the value of a variable, or of an expression of variables without spaces.
+
+    Raises:
+        MagicUsageError: it is no expression, or a name in it is unknown.
+
+    """
+    try:
+        tree = ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError):
+        raise MagicUsageError(f"{text!r} is neither JSON nor a variable. A file is written @path.") from None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id not in namespace and not hasattr(builtins, node.id):
+            known = [name for name in namespace if not name.startswith("_")]
+            hint = near(node.id, known)
+            raise MagicUsageError(f"There is no variable {node.id!r}.{hint if 'mean' in hint else ''}")
+    try:
+        return eval(compile(tree, "<magic>", "eval"), dict(namespace))  # noqa: S307 - the user's own expression, in the user's own kernel
+    except Exception as error:
+        raise MagicUsageError(f"{text} cannot be evaluated: {type(error).__name__}: {error}") from error
+
+
+def json_body(value: Any, name: str) -> str:
+    """Return a Python value as the JSON text of a request body; `name` is what errors call it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bytes, bytearray)):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            raise MagicUsageError(f"{name} holds bytes that are not UTF-8 text: send text or JSON.") from None
+    try:
+        return json.dumps(_rows_of(value), allow_nan=False, default=_plain)
+    except TypeError as error:
+        raise MagicUsageError(f"{name} is a {type(value).__name__}, which cannot be JSON: {error}.") from None
+    except ValueError as error:
+        if "not JSON compliant" not in str(error) and "circular" not in str(error).lower():
+            raise
+        raise MagicUsageError(f"{name} holds NaN or infinity, which JSON does not have: replace them first.") from None
+
+
+def _rows_of(value: Any) -> Any:
+    """Wrap tables the way scoring scripts for Azure ML v1 expect them: ``{"data": [[...], ...]}``."""
+    kind = type(value).__module__.partition(".")[0]
+    if kind == "pandas" and hasattr(value, "columns"):
+        return {"data": value.to_numpy().tolist()}
+    if kind == "pandas" and hasattr(value, "to_numpy"):
+        return {"data": [value.to_numpy().tolist()]}
+    if kind == "numpy" and getattr(value, "ndim", None):
+        return {"data": value.tolist()}
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold for NumPy values inside lists and dicts, and for dates."""
+    for method in ("tolist", "isoformat"):
+        convert = getattr(value, method, None)
+        if callable(convert):
+            return convert()
+    raise TypeError(f"it holds a {type(value).__name__}")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    return not (isinstance(value, float) and not math.isfinite(value))
+
+
+def _file_body(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise MagicUsageError(f"@{path} has {size} bytes; a request has at most {MOST_BYTES}.")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise MagicUsageError(f"@{path} is not UTF-8 text: send text or JSON.") from None
+    except OSError as error:
+        raise MagicUsageError(f"@{path} cannot be read: {error.strerror}.") from None

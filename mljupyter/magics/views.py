@@ -1,0 +1,124 @@
+"""What magics show: text and HTML that are the same on every run, so that saved notebooks can be compared."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+_MUTED = "color: var(--jp-ui-font-color2, var(--vscode-descriptionForeground, inherit))"
+_CODE = (
+    "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px); "
+    "white-space: pre-wrap; margin: 0"
+)
+MARKS = {"ok": "✓", "note": "·", "failed": "✗"}
+_COLOURS = {
+    "ok": "var(--jp-success-color1, #2e7d32)",
+    "note": "var(--jp-ui-font-color2, inherit)",
+    "failed": "var(--jp-error-color1, #d32f2f)",
+}
+
+
+class View(ABC):
+    """Base of what is shown: text for terminals, HTML for notebooks."""
+
+    @abstractmethod
+    def text(self) -> str:
+        """Return the plain form."""
+
+    def html(self) -> str:
+        """Return the form for notebooks."""
+        return f'<pre style="{_CODE}">{html.escape(self.text())}</pre>'
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+
+class Text(View):
+    """A piece of text, shown as it is."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def text(self) -> str:
+        """Return the text."""
+        return self._text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class Outcome(View):
+    """One line that says how something went: a mark, a subject, a remark."""
+
+    def __init__(self, status: str, subject: str, remark: str) -> None:
+        self.status = status
+        self.subject = subject
+        self.remark = remark
+
+    def text(self) -> str:
+        """Return the line."""
+        return f"{MARKS[self.status]} {self.subject}: {self.remark}"
+
+    def html(self) -> str:
+        """Return the line with a coloured mark; the mark's shape says the same as its colour."""
+        return (
+            f'<div><span style="color: {_COLOURS[self.status]}">{MARKS[self.status]}</span> '
+            f"<b>{html.escape(self.subject)}</b>: <code>{html.escape(self.remark)}</code></div>"
+        )
+
+
+class Table(View):
+    """Rows under a heading; iterating gives each row as a dict of the full data behind it."""
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], data: Sequence[Any], empty: str) -> None:
+        self.columns = list(columns)
+        self.rows = [[str(cell) for cell in row] for row in rows]
+        self.data = list(data)
+        self.empty = empty
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.data[index]
+
+    def text(self) -> str:
+        """Return the table with aligned columns, or the sentence for no rows."""
+        if not self.rows:
+            return self.empty
+        lines = [self.columns, *self.rows]
+        widths = [max(_width(line[column]) for line in lines) for column in range(len(self.columns))]
+        return "\n".join(
+            "  ".join(_padded(*pair) for pair in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+    def html(self) -> str:
+        """Return the table for notebooks."""
+        if not self.rows:
+            return f'<p style="{_MUTED}">{html.escape(self.empty)}</p>'
+        left = ' style="text-align: left"'  # all else is the frontend's own style for tables, dark or light
+        head = "".join(f'<th scope="col"{left}>{html.escape(name)}</th>' for name in self.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td{left}>{html.escape(text)}</td>" for text in row) + "</tr>" for row in self.rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def shortened(text: str, most: int = 100) -> str:
+    """Return the text on one line, its end cut when it is longer than `most` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -1,0 +1,72 @@
+"""``%mlj workspace``: show or choose the workspace that the magics use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.magics.call import Call
+from mljupyter.magics.options import Magic, Option
+from mljupyter.magics.parsing import near
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+
+
+class WorkspaceMissingError(MLJupyterError):
+    """There is no workspace of this name, or in this directory."""
+
+
+def run(call: Call) -> Any:
+    """Print which workspace is in use, after choosing one by name or directory when one is given."""
+    if call["name"] is not None:
+        workspace = _chosen(call["name"], create=call["create"])
+        call.session.use(workspace)
+        # Commands in cells (!mljupyter ...) and processes that cells start use the same one.
+        os.environ["MLJUPYTER_WORKSPACE"] = str(workspace.directory)
+    workspace = call.session.workspace()
+    call.say(f"Workspace {workspace.name!r}")
+    return call.deliver(workspace) if call["output"] else None
+
+
+def _chosen(text: str, *, create: bool) -> Workspace:
+    from mljupyter.core import Workspace
+    from mljupyter.core.exceptions import WorkspaceException
+
+    is_directory = os.sep in text or text.startswith(("~", "."))
+    directory = Path(text).expanduser()
+    try:
+        if is_directory:
+            return Workspace._at(directory.resolve())
+        return Workspace.get(text)
+    except WorkspaceException as error:
+        exists = directory.joinpath("workspace.json").exists() if is_directory else text in Workspace.list()
+        if exists:
+            raise
+        if create and is_directory:
+            return Workspace.create(directory.resolve().name, path=directory.resolve())
+        if create:
+            return Workspace.create(text)
+        hint = "" if is_directory else near(text, Workspace.list())
+        place = "in the directory" if is_directory else "called"
+        raise WorkspaceMissingError(
+            f"There is no workspace {place} {text!r}.{hint} Make it with %mlj workspace {text} --create"
+        ) from error
+
+
+MAGIC = Magic(
+    name="workspace",
+    summary="Show or choose the workspace that the magics use.",
+    options=(
+        Option(
+            "name", "name of a workspace, or its directory", metavar="NAME|DIR", positional=True, completes="workspace"
+        ),
+        Option("create", "create it when it does not exist", kind="flag"),
+        Option("output", "keep the Workspace in this variable", short="-o", metavar="VAR"),
+        Option("quiet", "print nothing but errors", kind="flag"),
+    ),
+    example="%mlj workspace\n%mlj workspace churn-team --create",
+    run=run,
+)
