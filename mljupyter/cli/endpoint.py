@@ -120,15 +120,5 @@ def _body(data: str) -> str | bytes:
 
 def _row(record: EndpointRecord) -> list[str]:
     spec, status = record.spec, record.status
-    versions = status.versions.values()
-    models = sorted({model.id for version in spec.versions.values() for model in version.models})
-    ready = sum(version.replicas_ready for version in versions)
-    wanted = sum(version.replicas_wanted for version in versions)
-    return [
-        spec.name,
-        str(status.state),
-        str(spec.kind).lower(),
-        ", ".join(models) or "none",
-        f"{ready}/{wanted}",
-        status.scoring_uri or "",
-    ]
+    models = ", ".join(spec.model_ids) or "none"
+    return [spec.name, str(status.state), str(spec.kind).lower(), models, status.replicas, status.scoring_uri or ""]

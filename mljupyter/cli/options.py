@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -22,8 +20,8 @@ def workspace_option(command: Command) -> Command:
     return click.option(
         "--workspace",
         metavar="NAME|DIR",
-        help="Workspace: a name, or a directory. Else that of .azureml/config.json here or above, "
-        "else $MLJUPYTER_WORKSPACE, else 'default'.",
+        help="Workspace: a name, or a directory. Else $MLJUPYTER_WORKSPACE, "
+        "else that of .azureml/config.json here or above, else 'default'.",
     )(command)
 
 
@@ -34,10 +32,6 @@ def open_workspace(text: str | None) -> Workspace:
         WorkspaceException: there is none of that name, or in that directory.
 
     """
-    from mljupyter.core.workspace import Workspace, default_workspace
+    from mljupyter.core import selection
 
-    if text is None:
-        return default_workspace()
-    if os.sep in text or text.startswith(("~", ".")):
-        return Workspace._at(Path(text).expanduser())
-    return Workspace.get(text)
+    return selection.default_workspace() if text is None else selection.open_workspace(text)

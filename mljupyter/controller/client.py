@@ -131,14 +131,16 @@ class ControllerClient:
         return self._call("GET", f"{_path(name)}/logs", query=query).body.decode()
 
     def stop(self, *, force: bool = False) -> bool:
-        """Stop the controller; return whether one ran.
+        """Stop the controller; return whether there was anything to stop.
 
         Endpoints keep serving. With `force` their replicas and the router end too; the next controller starts them.
         """
         import time
 
         if not launch.reachable(self._layout):
-            return False
+            if not (force and self._layout.database.exists()):
+                return False
+            self.ensure()  # replicas and router may have outlived their controller: only another one finds them
         pid = self._call("GET", "/v1/status", start=False).json()["pid"]
         self._call("POST", "/v1/stop", query={"force": "true" if force else "false"}, start=False)
         from mljupyter.runtimes.processes import Identity

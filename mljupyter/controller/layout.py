@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,15 @@ class Layout:
             temporary.unlink(missing_ok=True)
             temporary.symlink_to(runtime)
             temporary.replace(self.runtime_link)
+
+    def leave(self) -> None:
+        """Remove the directory of the sockets, unless something is still in it."""
+        runtime = self.runtime()
+        with suppress(OSError):
+            for path in (self.socket(), self.router_admin_socket()):
+                path.unlink(missing_ok=True)
+            runtime.rmdir()
+            self.runtime_link.unlink()
 
 
 def runtime_directory(workspace: Path) -> Path:

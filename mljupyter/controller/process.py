@@ -93,6 +93,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
         await supervisor.stop_all()
     if end.everything or not store.names():
         await router.stop()
+        layout.leave()
     else:
         await router.leave()
     await supervisor.leave()

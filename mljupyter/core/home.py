@@ -7,6 +7,7 @@ index: making a directory or a link is atomic, links are absolute and so survive
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import shutil
 import uuid
@@ -68,9 +69,10 @@ def existing(name: str) -> Path:
     check_name(name)
     directory = find(name)
     if directory is None:
-        names = ", ".join(known()) or "none yet"
+        near = difflib.get_close_matches(name, known(), n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There: {', '.join(known()) or 'none yet'}."
         raise WorkspaceException(
-            f"WorkspaceNotFound: there is no workspace {name!r} in {index()}. There: {names}.\n"
+            f"WorkspaceNotFound: there is no workspace {name!r} in {index()}. {hint}\n"
             f"To make it: Workspace.create({name!r})"
         )
     return directory

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from mljupyter.registry import Registry
     from mljupyter.registry.artifacts import ArtifactStore
 
-WORKSPACE_VARIABLE = "MLJUPYTER_WORKSPACE"
-DEFAULT_NAME = "default"
 _NO_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 _THIS_MACHINE = "local"
 
@@ -353,29 +351,6 @@ class Workspace:
             f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, "
             f"resource_group={self.resource_group!r})"
         )
-
-
-def default_workspace() -> Workspace:
-    """Return the workspace to use when none was named.
-
-    It is the one of the config file in the current directory or above it, else that of the environment variable
-    MLJUPYTER_WORKSPACE, a directory or a name, else the one called ``default``; what does not exist is created.
-
-    Raises:
-        UserErrorException: when the config cannot be read, or the name breaks the rule.
-        WorkspaceException: when the workspace cannot be used.
-
-    """
-    config = config_file.find(Path.cwd())
-    if config is not None:
-        return _of_config(config)
-    wanted = os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_NAME
-    if not wanted.startswith("~") and os.sep not in wanted and not wanted.startswith("."):
-        return Workspace.create(wanted, exist_ok=True)
-    directory = Path(os.path.abspath(Path(wanted).expanduser()))  # noqa: PTH100 - Path.absolute() keeps '..'
-    if (directory / home.DOCUMENT_NAME).exists():
-        return Workspace._at(directory)
-    return Workspace.create(directory.name, path=directory, exist_ok=True)
 
 
 def _of_config(config: config_file.WorkspaceConfig) -> Workspace:

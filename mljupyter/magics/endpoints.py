@@ -39,15 +39,13 @@ def webservice(workspace: Workspace, name: str) -> Webservice:
 def row(record: EndpointRecord) -> list[str]:
     """Return what the table shows of an endpoint. Addresses change from run to run, so they are not part of it."""
     spec, status = record.spec, record.status
-    versions = status.versions.values()
-    models = sorted({model.id for version in spec.versions.values() for model in version.models})
     return [
         spec.name,
         str(status.state),
         str(spec.kind).lower(),
         spec.compute_target,
-        ", ".join(models) or "none",
-        f"{sum(version.replicas_ready for version in versions)}/{sum(version.replicas_wanted for version in versions)}",
+        ", ".join(spec.model_ids) or "none",
+        status.replicas,
         str(spec.authentication),
     ]
 

@@ -84,7 +84,7 @@ class Session:
                     f"The workspace {self._chosen.name!r} was deleted. Choose another one: %mlj workspace NAME"
                 )
             return self._chosen
-        from mljupyter.core.workspace import default_workspace
+        from mljupyter.core.selection import default_workspace
 
         found = default_workspace()
         # The same object as long as it is the same directory: it keeps its connections.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.call import Call
 from mljupyter.magics.options import Magic, Option
-from mljupyter.magics.parsing import near
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -32,28 +30,16 @@ def run(call: Call) -> Any:
 
 
 def _chosen(text: str, *, create: bool) -> Workspace:
-    from mljupyter.core import Workspace
     from mljupyter.core.exceptions import WorkspaceException
+    from mljupyter.core.selection import open_workspace
 
-    is_directory = os.sep in text or text.startswith(("~", "."))
-    directory = Path(text).expanduser()
     try:
-        if is_directory:
-            return Workspace._at(directory.resolve())
-        return Workspace.get(text)
+        return open_workspace(text, create=create)
     except WorkspaceException as error:
-        exists = directory.joinpath("workspace.json").exists() if is_directory else text in Workspace.list()
-        if exists:
-            raise
-        if create and is_directory:
-            return Workspace.create(directory.resolve().name, path=directory.resolve())
         if create:
-            return Workspace.create(text)
-        hint = "" if is_directory else near(text, Workspace.list())
-        place = "in the directory" if is_directory else "called"
-        raise WorkspaceMissingError(
-            f"There is no workspace {place} {text!r}.{hint} Make it with %mlj workspace {text} --create"
-        ) from error
+            raise
+        what = error.message.partition("\n")[0]
+        raise WorkspaceMissingError(f"{what}\nTo make it: %mlj workspace {text} --create") from error
 
 
 MAGIC = Magic(

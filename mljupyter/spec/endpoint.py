@@ -56,6 +56,11 @@ class EndpointSpec(Document):
     properties: dict[str, str] = {}
     created_by: str | None = None
 
+    @property
+    def model_ids(self) -> list[str]:
+        """The ids of all models that any version serves."""
+        return sorted({model.id for version in self.versions.values() for model in version.models})
+
     @model_validator(mode="after")
     def _rules_between_fields(self) -> Self:
         # SpecError is no ValueError: pydantic lets it through with its own text.

@@ -80,6 +80,12 @@ class EndpointStatus(Document):
     versions: dict[str, VersionStatus] = {}
     problem: Problem | None = None
 
+    @property
+    def replicas(self) -> str:
+        """Replicas ready and wanted, of all versions: ``2/3``."""
+        ready = sum(version.replicas_ready for version in self.versions.values())
+        return f"{ready}/{sum(version.replicas_wanted for version in self.versions.values())}"
+
 
 class EndpointRecord(Document):
     """An endpoint as the controller keeps it: what is wanted and what is observed.

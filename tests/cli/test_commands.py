@@ -49,7 +49,7 @@ def test_wrong_use_ends_with_2(commands: Commands, arguments: tuple[str, ...]) -
 def test_an_unknown_workspace_ends_with_1_and_one_message(commands: Commands, tmp_path: Path) -> None:
     said = commands.failed("endpoint", "list", "--workspace", "churn-team")
     assert said.startswith("mljupyter: WorkspaceNotFound: there is no workspace 'churn-team'")
-    assert "is no workspace" in commands.failed("endpoint", "list", "--workspace", str(tmp_path / "nowhere"))
+    assert "there is no workspace in" in commands.failed("endpoint", "list", "--workspace", str(tmp_path / "nowhere"))
 
 
 def test_a_workspace_without_endpoints_lists_none_and_starts_nothing(commands: Commands, tmp_path: Path) -> None:

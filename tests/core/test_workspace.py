@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mljupyter.core import home
-from mljupyter.core.compute import ComputeTarget
-from mljupyter.core.exceptions import ComputeTargetException, UserErrorException, WorkspaceException
-from mljupyter.core.workspace import Workspace, default_workspace
+from mljupyter.core.exceptions import UserErrorException, WorkspaceException
+from mljupyter.core.selection import default_workspace, open_workspace
+from mljupyter.core.workspace import Workspace
 
 
 def mode(path: Path) -> int:
@@ -184,47 +184,24 @@ def test_a_config_from_another_machine_with_a_path_there_makes_one_in_the_home(p
     assert Workspace.from_config().directory == project / "near"
 
 
-def test_the_default_workspace_is_that_of_the_config_then_of_the_variable_then_default(
+def test_the_default_workspace_is_that_of_the_variable_then_of_the_config_then_default(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert default_workspace().name == "default"
+    Workspace.create("configured").write_config()
+    assert default_workspace().name == "configured"
     monkeypatch.setenv("MLJUPYTER_WORKSPACE", "by-name")
     assert default_workspace().directory == home.index() / "by-name"
     monkeypatch.setenv("MLJUPYTER_WORKSPACE", str(project / "by-path"))
     assert default_workspace().directory == project / "by-path"
     assert default_workspace().name == "by-path"
-    Workspace.create("configured").write_config()
-    assert default_workspace().name == "configured"
 
 
-def test_delete_removes_name_and_content(project: Path) -> None:
-    Workspace.create("in-home").delete()
-    linked = Workspace.create("linked", path="place")
-    linked.delete()
-    assert Workspace.list() == {}
-    assert list(home.index().iterdir()) == []
-    assert not (project / "place").exists()
-
-
-def test_the_compute_targets_are_this_machine(workspace: Workspace) -> None:
-    target = workspace.compute_targets["local"]
-    assert (target.name, target.type, target.provisioning_state) == ("local", "Local", "Succeeded")
-    assert target.get_status() == "Succeeded"
-    assert ComputeTarget(workspace, "local").serialize() == target.serialize()
-    assert [found.name for found in ComputeTarget.list(workspace)] == ["local"]
-
-
-def test_an_absent_compute_target_raises_what_find_or_create_catches(workspace: Workspace) -> None:
-    with pytest.raises(ComputeTargetException, match=r"ComputeTargetNotFound.*'myaks'"):
-        ComputeTarget(workspace, "myaks")
-    assert "myaks" not in workspace.compute_targets
-
-
-def test_a_workspace_without_endpoints_starts_no_controller(workspace: Workspace) -> None:
-    assert workspace.webservices == {}
-    assert workspace.controller.running() is None
-
-
-def test_repr_is_one_line_without_paths(workspace: Workspace) -> None:
-    assert repr(workspace).startswith("Workspace.create(name='churn-team', subscription_id=")
-    assert "\n" not in repr(workspace) and "/" not in repr(workspace)
+def test_a_workspace_is_opened_by_name_or_directory_and_the_nearest_name_is_told(project: Path) -> None:
+    made = open_workspace("churn-team", create=True)
+    assert open_workspace("churn-team").directory == made.directory
+    assert open_workspace(str(made.directory)).name == "churn-team"
+    with pytest.raises(WorkspaceException, match="no workspace 'churn-tem' .*Did you mean 'churn-team'"):
+        open_workspace("churn-tem")
+    with pytest.raises(WorkspaceException, match="no workspace in the directory './nothing'"):
+        open_workspace("./nothing")

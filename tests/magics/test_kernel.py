@@ -73,7 +73,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         ("%deploy adder --score nothing", "ScoringScriptNotFoundError", "There is no scoring script 'nothing'"),
         ("%%score bad\ndef init(: pass", "ScoringScriptError", "Line 2: "),
         ("%mlj nothing", "MagicUsageError", "no subcommand 'nothing'"),
-        ("%mlj workspace nothing", "WorkspaceMissingError", "There is no workspace called 'nothing'"),
+        ("%mlj workspace nothing", "WorkspaceMissingError", "there is no workspace 'nothing'"),
     ],
 )
 def test_a_failed_magic_publishes_a_real_error_of_a_few_lines(kernel: Kernel, cell: str, name: str, said: str) -> None:

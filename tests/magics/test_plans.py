@@ -145,10 +145,10 @@ def test_the_workspace_can_be_chosen_by_name_and_by_directory(
 
 def test_an_unknown_workspace_is_an_error_with_the_nearest_name(shell: Shell, tmp_path: Path) -> None:
     shell.run("%mlj workspace churn-team --create")
-    assert "Did you mean 'churn-team'? Make it with %mlj workspace churn --create" in shell.error(
+    assert "Did you mean 'churn-team'?\nTo make it: %mlj workspace churn --create" in shell.error(
         "%mlj workspace churn"
     )
-    assert "There is no workspace in the directory" in shell.error(f"%mlj workspace {tmp_path / 'nowhere'}")
+    assert "there is no workspace in the directory" in shell.error(f"%mlj workspace {tmp_path / 'nowhere'}")
 
 
 def test_a_workspace_that_was_deleted_is_not_silently_replaced(shell: Shell) -> None:
