@@ -1,0 +1,51 @@
+"""The command ``python -m mljupyter.scoring``: start the worker, then the front that answers for it."""
+
+# ruff: noqa: PTH120
+# pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+import mljupyter
+
+
+def main() -> int:
+    """Serve a scoring script until told to stop, and return the exit status (see `mljupyter.scoring.front`)."""
+    package_root = os.path.dirname(mljupyter.__path__[0])
+    if not sys.flags.safe_path and sys.path[0] != package_root:
+        del sys.path[0]  # the current directory often holds the script; its modules must not replace ours
+
+    # Imported late and in this order: the worker's start and the import of the HTTP server overlap.
+    from mljupyter.scoring import configuration, exit_codes, log_capture, sockets, worker_process
+
+    try:
+        settings = configuration.parse(sys.argv[1:], os.environ)
+        log = log_capture.LogCapture(log_capture.open_sink(settings), settings.log_level)
+        listener = sockets.listen(settings)
+    except (configuration.ConfigurationError, OSError) as error:
+        print(f"mljupyter.scoring: {error}", file=sys.stderr)
+        return exit_codes.BAD_CONFIGURATION
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)  # until the front takes over
+    log.start()
+    try:
+        worker = worker_process.WorkerProcess(settings, log)
+        from mljupyter.scoring.front import serve
+
+        return serve(settings, listener, log, worker)
+    finally:
+        sockets.close(listener, settings)
+        log.close()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    from mljupyter.scoring.exit_codes import STOPPED
+
+    sys.exit(STOPPED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""The HTTP side of a replica: routes, limits, headers (Azure ML v1: scoring-container contract)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from mljupyter.scoring.calls import Answer, refusal
+from mljupyter.scoring.configuration import Configuration
+from mljupyter.scoring.identifiers import IdentifierError, RequestHeaders, answer_ids
+from mljupyter.scoring.log_capture import LogCapture
+from mljupyter.scoring.results import encode_message
+from mljupyter.scoring.supervisor import Supervisor
+from mljupyter.scoring.swagger import swagger
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_CLOSE = (b"connection", b"close")
+_BUSY = (b"x-mlj-busy", b"1")
+_RETRY = (b"retry-after", b"1")
+_RUN_FAILED = {flag: (b"x-ms-run-function-failed", str(flag).encode()) for flag in (False, True)}
+_PRIVATE_PREFIX = b"x-mlj-"
+_METHODS = {
+    "/": ("GET", "HEAD"),
+    "/score": ("GET", "POST", "OPTIONS"),
+    "/swagger.json": ("GET", "HEAD"),
+    "/-/state": ("GET", "HEAD"),
+}
+_BODIES_HELD = 4  # how many bodies of the largest size may be in memory at once
+
+
+class RequestError(Exception):
+    """A request that is refused before it reaches the script."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ClientGoneError(Exception):
+    """The client went away before its request was complete."""
+
+
+class Application:
+    """The ASGI application. `draining` makes it refuse new work and close connections."""
+
+    def __init__(self, configuration: Configuration, supervisor: Supervisor, log: LogCapture) -> None:
+        self._configuration = configuration
+        self._supervisor = supervisor
+        self._dispatcher = supervisor.dispatcher
+        self._log = log
+        self._max_body = configuration.max_body_bytes
+        self._held = 0
+        self.draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; an error of ours is logged and answered 500 without its traceback."""
+        if scope["type"] != "http":
+            return
+        try:
+            status, headers, body = await self._respond(scope, receive)
+        except ClientGoneError:
+            return
+        except Exception as error:  # noqa: BLE001 (nothing of ours may reach the client as a traceback)
+            import traceback
+
+            self._log.record("E", "".join(traceback.format_exception(error)))
+            status, headers, body = 500, [_JSON], encode_message("internal error of the scoring server; see its log")
+        headers.append((b"content-length", b"%d" % len(body)))
+        if self.draining:
+            headers.append(_CLOSE)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, RequestHeaders, bytes]:
+        path, method = scope["path"], scope["method"]
+        methods = _METHODS.get(path)
+        if methods is None:
+            return 404, [_JSON], encode_message(f"there is no {path[:200]}; the routes are /score, / and /swagger.json")
+        if method not in methods:
+            allowed = ", ".join(methods)
+            return 405, [_JSON, (b"allow", allowed.encode())], encode_message(f"{path} takes {allowed}, not {method}")
+        request_id = legacy_id = client_id = trace_id = started = length = b""
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                length = value
+            elif name == b"x-mlj-start":
+                started = value
+            elif name == b"x-request-id":
+                request_id = value
+            elif name == b"x-ms-request-id":
+                legacy_id = value
+            elif name == b"x-ms-client-request-id":
+                client_id = value
+            elif name == b"traceid":
+                trace_id = value
+        try:
+            headers = answer_ids(request_id, legacy_id, client_id, trace_id)
+        except IdentifierError as error:
+            return 431, [_JSON, _RUN_FAILED[False]], encode_message(str(error))
+        if path != "/score":
+            status, kind, body = self._inform(path, scope)
+            return status, [kind, *headers], body
+        if method == "OPTIONS":
+            return 200, [_JSON, *headers, (b"allow", b"GET, POST, OPTIONS")], b""
+        try:
+            answer = await self._score(scope, receive, length, started)
+        except RequestError as error:
+            return error.status, [_JSON, _RUN_FAILED[False], *headers], encode_message(str(error))
+        return answer.status, self._answer_headers(answer, headers), answer.body
+
+    async def _score(self, scope: Scope, receive: Receive, length: bytes, started: bytes) -> Answer:
+        if self.draining:
+            return refusal("the replica is stopping", busy=True)
+        if length and int(length) > self._max_body:
+            raise RequestError(413, f"the request body has {int(length)} bytes; at most {self._max_body} are allowed")
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        body: bytes = message["body"]
+        if message["more_body"]:
+            return await self._score_large(scope, receive, body, started)
+        if len(body) > self._max_body:
+            raise RequestError(413, f"the request body has more than {self._max_body} bytes")
+        return await self._submit(scope, (body,), len(body), started)
+
+    async def _score_large(self, scope: Scope, receive: Receive, first: bytes, started: bytes) -> Answer:
+        """Collect a body that comes in pieces; all such bodies together stay within a bound."""
+        pieces, size = [first], len(first)
+        self._held += size
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError
+                piece = message["body"]
+                pieces.append(piece)
+                size += len(piece)
+                self._held += len(piece)
+                if size > self._max_body:
+                    raise RequestError(413, f"the request body has more than {self._max_body} bytes")
+                if self._held > self._max_body * _BODIES_HELD:
+                    return refusal("too many large request bodies at once", busy=bool(started))
+                if not message["more_body"]:
+                    if self.draining:
+                        return refusal("the replica is stopping", busy=True)
+                    return await self._submit(scope, tuple(pieces), size, started)
+        finally:
+            self._held -= size
+
+    async def _submit(self, scope: Scope, body: tuple[bytes, ...], size: int, started: bytes) -> Answer:
+        head = b""
+        if scope["method"] == "GET" or self._supervisor.takes_headers:
+            head = _call_head(scope)
+        submitted = self._dispatcher.submit(head, body, size, _milliseconds(started))
+        return submitted if isinstance(submitted, Answer) else await submitted
+
+    def _answer_headers(self, answer: Answer, ids: RequestHeaders) -> RequestHeaders:
+        headers = [_JSON, _RUN_FAILED[answer.run_failed], *ids]
+        if answer.seconds is not None:
+            headers.append((b"x-ms-run-fn-exec-ms", b"%.3f" % (answer.seconds * 1000)))
+        if answer.busy:
+            headers.append(_BUSY)
+        if answer.retry:
+            headers.append(_RETRY)
+        if answer.run_failed:
+            self._log.record("E", f"request {ids[0][1].decode('latin-1')} was answered {answer.status}")
+        return headers
+
+    def _inform(self, path: str, scope: Scope) -> tuple[int, tuple[bytes, bytes], bytes]:
+        if path == "/":
+            if self.draining:
+                return 503, _TEXT, b"Stopping"
+            return (200, _TEXT, b"Healthy") if self._dispatcher.ready else (503, _TEXT, b"Starting")
+        if path == "/-/state":
+            return 200, _JSON, json.dumps(self._state()).encode()
+        version = parse_qs(scope["query_string"].decode("latin-1")).get("version", [""])[0]
+        settings = self._configuration
+        document = swagger(version, settings.service_name, settings.service_version, settings.service_path_prefix)
+        if document is None:
+            return 404, _JSON, encode_message(f"there is no swagger version {version}; use 2, 3 or 3.1")
+        return 200, _JSON, json.dumps(document).encode()
+
+    def _state(self) -> dict[str, Any]:
+        calls = self._dispatcher
+        return {
+            "state": "draining" if self.draining else "ready" if calls.ready else "starting",
+            "running": calls.running,
+            "waiting": calls.waiting,
+            "completed": calls.completed,
+            "failed": calls.failed,
+            "worker_restarts": self._supervisor.restarts,
+            "run_seconds_sum": calls.run_seconds_sum,
+            "replica": self._configuration.replica,
+            "worker_pid": self._supervisor.worker_pid,
+        }
+
+
+def _call_head(scope: Scope) -> bytes:
+    """Return what the worker needs to know of a request beside its body, with header names as WSGI writes them."""
+    head: dict[str, Any] = {}
+    if scope["method"] == "GET":
+        head["query"] = scope["query_string"].decode("latin-1")
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        if not raw_name.startswith(_PRIVATE_PREFIX):
+            name, value = raw_name.decode("latin-1").title(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    head["headers"] = headers
+    return json.dumps(head).encode()
+
+
+def _milliseconds(value: bytes) -> float | None:
+    try:
+        return float(value) if value else None
+    except ValueError:
+        return None

@@ -1,0 +1,63 @@
+"""A call of `run()` on its way through the front, and the answer it ends with."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from mljupyter.scoring.results import encode_message
+
+
+class Answer(NamedTuple):
+    """What to send to the client.
+
+    `seconds` is how long `run()` took, None when it did not run to its end. `busy` asks the router to try another
+    replica; `retry` tells the client that a later attempt may succeed.
+    """
+
+    status: int
+    body: bytes
+    run_failed: bool = False
+    seconds: float | None = None
+    busy: bool = False
+    retry: bool = False
+
+
+def refusal(message: str, busy: bool) -> Answer:
+    """Return a 503 that the router (`busy`) or else the client may try again."""
+    return Answer(503, encode_message(message), busy=busy, retry=True)
+
+
+def failure(status: int, message: str) -> Answer:
+    """Return the answer to a call that the worker did not bring to its end."""
+    return Answer(status, encode_message(message), run_failed=True)
+
+
+class Call:
+    """One request for `run()`: what to send to the worker, and the future of its answer."""
+
+    __slots__ = ("body", "future", "head", "number", "patience", "sent_at", "size")
+
+    def __init__(
+        self, number: int, head: bytes, body: tuple[bytes, ...], size: int, future: asyncio.Future[Answer]
+    ) -> None:
+        self.number = number
+        self.head = head
+        self.body = body
+        self.size = size
+        self.future = future
+        self.sent_at = 0.0
+        self.patience: asyncio.TimerHandle | None = None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the client has been answered although the worker still runs the call."""
+        return self.future.done()
+
+    def settle(self, answer: Answer) -> None:
+        """Answer the client, once."""
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
+        if not self.future.done():
+            self.future.set_result(answer)

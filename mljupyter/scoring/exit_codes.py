@@ -1,0 +1,16 @@
+"""The exit statuses of a replica, which the controller tells apart."""
+
+from __future__ import annotations
+
+STOPPED = 0
+"""Stopped by a signal after all that was running had been answered."""
+CUT_SHORT = 1
+"""Stopped by a second signal or by the end of the grace time while requests were running."""
+BAD_CONFIGURATION = 2
+"""An option or variable is wrong, or the socket or port cannot be had."""
+SCRIPT_FAILED = 3
+"""The scoring script failed its checks or its `init()`, or ended the process (Azure ML v1: script checks)."""
+INIT_TIMED_OUT = 4
+"""`init()` did not come back within the start-up timeout."""
+WORKER_KEEPS_DYING = 5
+"""The worker died too often in a row without answering one request in between."""
