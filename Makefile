@@ -44,7 +44,8 @@ unit: $(VENV)/.dev ## all tests
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 notebooks: $(VENV)/.dev ## the tutorials, executed and compared with their saved outputs
-	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MLJUPYTER_HOME="$$home" \
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
 
 benchmark: $(VENV)/.dev ## measure start-up, deployment and the data path
 	@$(BIN)/python -m benchmarks.spine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
@@ -46,14 +45,6 @@ class ControllerClient:
         """Start the controller if needed; return its status document."""
         status: dict[str, Any] = self._call("GET", "/v1/status").json()
         return status
-
-    def warm_up(self) -> None:
-        """Start the controller if needed, without waiting for it: for when a deployment is likely to follow.
-
-        What may be wrong is said by the call that needs it.
-        """
-        with suppress(ControllerError, OSError):
-            launch.begin(self._layout)
 
     def endpoints(self) -> list[EndpointRecord]:
         """Return all endpoints of the workspace."""

@@ -28,16 +28,6 @@ def reachable(layout: Layout) -> bool:
         return True
 
 
-def begin(layout: Layout) -> subprocess.Popen[bytes] | None:
-    """Start the controller, unless one can be reached, and do not wait for it."""
-    if reachable(layout):
-        return None
-    if not layout.directory.is_dir():
-        raise ControllerStartError(f"{str(layout.directory)!r} is not a directory: there is no workspace here.")
-    layout.prepare()
-    return _spawn(layout)
-
-
 def start(layout: Layout) -> None:
     """Start the controller, unless one runs; return when it can be reached.
 
@@ -47,10 +37,13 @@ def start(layout: Layout) -> None:
         ControllerStartError: when none can be reached in time; with what the process last said.
 
     """
-    child = begin(layout)
+    if not layout.directory.is_dir():
+        raise ControllerStartError(f"{str(layout.directory)!r} is not a directory: there is no workspace here.")
+    layout.prepare()
+    child = _spawn(layout)
     deadline = time.monotonic() + START_WITHIN
     while not reachable(layout):
-        status = child.poll() if child is not None else None
+        status = child.poll()
         if status is not None and status != _LOST_THE_RACE:
             raise ControllerStartError(
                 f"the controller did not start (exit status {status}). It says:\n{_last(layout)}"

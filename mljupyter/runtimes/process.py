@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -31,6 +32,8 @@ _INHERITED = {
     "PATH", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER",
     "VIRTUAL_ENV",
 }  # fmt: skip
+# Numeric libraries otherwise take all cores for each replica, and replicas stand in each other's way.
+_THREADS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _INHERITED_PREFIXES = ("CUDA_", "DYLD_", "LC_", "LD_", "MKL_", "NVIDIA_", "OMP_", "OPENBLAS_", "XDG_")
 
 
@@ -169,7 +172,7 @@ class ProcessRuntime:
         with open_private(directory / _OUTPUT) as output:
             return subprocess.Popen(
                 self._command(order, directory),
-                cwd=root,
+                cwd=directory,  # not the app root: a file json.py there must not replace the server's own json
                 env=_environment(order, root),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -236,7 +239,13 @@ def _environment(order: ReplicaOrder, root: Path) -> dict[str, str]:
     contract = app_root.contract_variables(
         order.spec, root, service=order.endpoint, version=order.version, workspace=order.workspace
     )
-    return {**inherited, **order.spec.environment_variables, **contract, "PYTHONUNBUFFERED": "1"}
+    threads = dict.fromkeys(_THREADS, str(_cores(order.spec)))
+    return {**threads, **inherited, **order.spec.environment_variables, **contract, "PYTHONUNBUFFERED": "1"}
+
+
+def _cores(spec: VersionSpec) -> int:
+    """Return how many threads a numeric library may use: the cores that the replica was given."""
+    return max(1, math.ceil(spec.resources.cpu_limit or spec.resources.cpu))
 
 
 def _identity(replica: RunningReplica) -> processes.Identity:

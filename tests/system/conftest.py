@@ -64,7 +64,13 @@ class Machine:
         **version: object,
     ) -> EndpointSpec:
         """Describe an endpoint with one version."""
-        wanted = VersionSpec.parse({"code": self.code(script).document(), "interpreter": sys.executable, **version})
+        wanted = VersionSpec.parse(
+            {
+                "code": version.pop("code", None) or self.code(script).document(),
+                "interpreter": sys.executable,
+                **version,
+            }
+        )
         return EndpointSpec(
             name=name,
             kind=kind,

@@ -220,3 +220,31 @@ def test_deleting_while_it_is_being_deployed_leaves_nothing(machine: Machine) ->
     assert machine.client.endpoints() == []
     assert not list(machine.directory.joinpath("control", "replicas").iterdir())
     assert not list(machine.directory.joinpath("control", "revisions").iterdir())
+
+
+def test_a_module_of_the_user_does_not_replace_one_that_the_server_needs(machine: Machine) -> None:
+    source = machine.directory / "service"
+    source.mkdir()
+    (source / "json.py").write_text("raise ImportError('the wrong json')")
+    (source / "score.py").write_text("def init(): pass\ndef run(data): return 'fine'")
+    code = {"digest": machine.store.put(source).digest, "entryScript": "service/score.py", "sourceDirectory": "service"}
+    record = machine.healthy(machine.spec(code=code))
+    assert score(record.status.scoring_uri).json() == "fine"
+
+
+def test_a_replica_sees_the_contract_its_own_variables_and_a_short_list_of_others(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_NOTEBOOK", "hidden")
+    script = """
+        import os
+        def init(): pass
+        def run(data): return {"cwd": os.getcwd(), **os.environ}
+        """
+    record = machine.healthy(machine.spec(script=script, environmentVariables={"MINE": "1"}, resources={"cpu": 2}))
+    seen = score(record.status.scoring_uri).json()
+    assert seen["cwd"] == seen["AML_APP_ROOT"]
+    assert (seen["SERVICE_NAME"], seen["AZUREML_ENTRY_SCRIPT"], seen["MINE"]) == ("echo", "score.py", "1")
+    assert seen["AZUREML_MODEL_DIR"] == f"{seen['AML_APP_ROOT']}/azureml-models"
+    assert seen["OMP_NUM_THREADS"] == "2"
+    assert "SECRET_OF_THE_NOTEBOOK" not in seen

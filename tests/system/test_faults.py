@@ -218,6 +218,7 @@ def test_a_replica_that_no_record_knows_is_ended(machine: Machine) -> None:
     machine.client.ensure()
     machine.client.stop()
     layout = Layout.of(machine.directory)
+    layout.prepare()
     (machine.directory / "score.py").write_text("def init(): pass\ndef run(data): return 1")
     command = [sys.executable, "-m", "mljupyter.scoring", "--replica", "nobody-00000000", "--entry-script", "score.py"]
     orphan = subprocess.Popen(
