@@ -33,6 +33,7 @@ STEPS = (
         endpoint TEXT NOT NULL,
         version TEXT NOT NULL,
         revision TEXT NOT NULL,
+        target TEXT NOT NULL,
         spec TEXT NOT NULL,
         PRIMARY KEY (endpoint, version)
     );

@@ -1,4 +1,4 @@
-"""Replicas' logs in one: all files of an endpoint, line by line in the order of time."""
+"""Replicas' logs in one: all of an endpoint, line by line in the order of time."""
 
 from __future__ import annotations
 
@@ -6,49 +6,27 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 
-_LONGEST_LINE = 64 * 1024
+from mljupyter.runtimes.base import ReplicaLog
 
 
-def merged(files: Iterable[Path], lines: int) -> str:
+def merged(logs: Iterable[ReplicaLog], lines: int) -> str:
     """Return the last lines of several logs, merged by the time each line begins with.
 
     Parameters:
-        files: the logs; a rotated part (``replica.log.2``) belongs to the log it was cut from.
+        logs: the logs.
         lines: how many lines to return at most.
 
     """
-    by_log: dict[Path, list[Path]] = {}
-    for file in files:
-        by_log.setdefault(file.parent, []).append(file)
-    streams = [_timed(_lines(sorted(parts, key=_age, reverse=True)), lines) for parts in by_log.values()]
+    streams = [_timed(log.lines(), lines) for log in logs]
     newest = deque(heapq.merge(*streams, key=lambda item: item[0]), maxlen=lines)
     return "".join(line for _, line in newest)
 
 
-def beginning(files: Iterable[Path], lines: int) -> str:
+def beginning(logs: Iterable[ReplicaLog], lines: int) -> str:
     """Return the first lines of the newest log: what import and ``init()`` printed."""
-    newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
-    if newest is None:
-        return ""
-    parts = sorted(newest.parent.glob(f"{newest.name.split('.log')[0]}.log*"), key=_age, reverse=True)
-    return "".join(islice(_lines(parts), lines))
-
-
-def _age(file: Path) -> int:
-    """Return how often a log has been rotated since this part was written."""
-    return int(file.suffix[1:]) if file.suffix[1:].isdigit() else 0
-
-
-def _lines(parts: Iterable[Path]) -> Iterator[str]:
-    for part in parts:
-        try:
-            with part.open(errors="replace") as stream:
-                while line := stream.readline(_LONGEST_LINE):
-                    yield line if line.endswith("\n") else line + "\n"
-        except OSError:  # rotated away in this moment
-            continue
+    newest = max(logs, key=lambda log: log.started_time, default=None)
+    return "".join(map(_ended, islice(newest.lines(), lines))) if newest is not None else ""
 
 
 def _timed(lines: Iterable[str], count: int) -> Iterator[tuple[str, str]]:
@@ -57,4 +35,8 @@ def _timed(lines: Iterable[str], count: int) -> Iterator[tuple[str, str]]:
     for line in deque(lines, maxlen=count):
         first = line.partition(" ")[0]
         time = first if first[:1].isdigit() and "T" in first else time
-        yield time, line
+        yield time, _ended(line)
+
+
+def _ended(line: str) -> str:
+    return line if line.endswith("\n") else line + "\n"

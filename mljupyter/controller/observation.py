@@ -74,7 +74,7 @@ def scoring_base(record: EndpointRecord, port: int) -> str:
 def _version_status(record: EndpointRecord, name: str, plan: Plan, watched: Sequence[Watched]) -> VersionStatus:
     spec = record.spec.versions[name]
     before = record.status.versions.get(name, VersionStatus())
-    wanted = revision(spec)
+    wanted = revision(spec, record.spec.compute_target)
     reached = plan.complete and plan.revision == wanted
     ready = [item for item in watched if item.phase is ReplicaPhase.READY and item.replica.revision == plan.revision]
     ready_revision = wanted if reached else before.ready_revision

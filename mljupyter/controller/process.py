@@ -25,6 +25,7 @@ from mljupyter.controller.supervisor import Supervisor
 from mljupyter.controller.workqueue import WorkQueue
 from mljupyter.engine.routing import RouterSettings
 from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.runtimes.base import Runtime, Runtimes
 from mljupyter.runtimes.process import ProcessRuntime
 
 ROUTER_PORTS = range(8600, 8700)
@@ -40,13 +41,8 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     log.info("controller starts (pid %d) for %s", os.getpid(), layout.directory)
     store = Store(layout.database)
     queue, changes = WorkQueue(), Changes()
-    runtime = ProcessRuntime(
-        replicas=layout.replicas,
-        revisions=layout.revisions,
-        sockets=layout.runtime(),
-        store=ArtifactStore(layout.artifacts),
-    )
-    supervisor = Supervisor(runtime, queue.add)
+    runtimes = _runtimes(layout)
+    supervisor = Supervisor(runtimes, queue.add)
 
     def add_all() -> None:
         for name in {*store.names(), *supervisor.endpoints()}:
@@ -56,14 +52,14 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     reconciler = Reconciler(
         workspace=layout.directory.name,
         store=store,
-        runtime=runtime,
+        runtimes=runtimes,
         supervisor=supervisor,
         router=router,
         queue=queue,
         notify=changes.notify,
     )
     service = Service(
-        layout=layout, store=store, reconciler=reconciler, router=router, runtime=runtime, changes=changes
+        layout=layout, store=store, reconciler=reconciler, router=router, runtimes=runtimes, changes=changes
     )
     end = _End()
     api = Api(service, end.request)
@@ -97,7 +93,26 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     else:
         await router.leave()
     await supervisor.leave()
+    for runtime in runtimes.made():
+        await runtime.leave()
     store.close()
+
+
+def _runtimes(layout: Layout) -> Runtimes:
+    def docker() -> Runtime:
+        from mljupyter.runtimes.docker import DockerRuntime
+
+        return DockerRuntime(workspace=str(layout.directory))
+
+    def local() -> Runtime:
+        return ProcessRuntime(
+            replicas=layout.replicas,
+            revisions=layout.revisions,
+            sockets=layout.runtime(),
+            store=ArtifactStore(layout.artifacts),
+        )
+
+    return Runtimes({"docker": docker, "local": local})
 
 
 class _End:

@@ -19,10 +19,11 @@ from mljupyter.engine.rollout import Plan, VersionGoal, plan
 from mljupyter.engine.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.traffic import weights
 from mljupyter.errors import MLJupyterError
-from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, Runtime
+from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, Runtimes, RuntimeUnavailableError
 from mljupyter.spec import EndpointRecord, EndpointStatus, Problem, ReplicaPhase, VersionSpec, VersionStatus
 
 GOOD_FOR = 30.0
+_HERE = "local"
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Reconciler:
         *,
         workspace: str,
         store: Store,
-        runtime: Runtime,
+        runtimes: Runtimes,
         supervisor: Supervisor,
         router: Router,
         queue: WorkQueue,
@@ -56,7 +57,7 @@ class Reconciler:
     ) -> None:
         self._workspace = workspace
         self._store = store
-        self._runtime = runtime
+        self._runtimes = runtimes
         self._supervisor = supervisor
         self._router = router
         self._queue = queue
@@ -66,9 +67,14 @@ class Reconciler:
 
     async def begin(self) -> None:
         """Take over what runs, and only then let the router follow: no route is lost by a restart."""
-        await self._supervisor.adopt(self._spec_of)
-        for name in self._store.names():
-            record = self._store.get(name)
+        records = [self._store.get(name) for name in self._store.names()]
+        for target in {_HERE, *(record.spec.compute_target for record in records)}:
+            try:
+                await self._supervisor.adopt(target, self._spec_of)
+            except RuntimeUnavailableError as error:  # each endpoint tries again, and says so
+                log.error("%s", error.message)
+        for record in records:
+            name = record.spec.name
             if not record.deleting:
                 self._routes[name] = self._route(record, self._steps(record))
             self._queue.add(name)
@@ -87,9 +93,9 @@ class Reconciler:
         """Take the next step for one endpoint."""
         record = self._store.find(name)
         if record is None or record.deleting:
-            await self._remove(name, exists=record is not None)
+            await self._remove(name, record)
             return
-        status = self._learn(record)
+        status = await self._learn(record)
         record = record.model_copy(update={"status": status})
         for step in self._steps(record):
             try:
@@ -130,7 +136,7 @@ class Reconciler:
             log.error("endpoint %s: %s", name, storage.message)
         self._notify()
 
-    async def _remove(self, name: str, *, exists: bool) -> None:
+    async def _remove(self, name: str, record: EndpointRecord | None) -> None:
         """Take the routes away first, then the replicas, then the record."""
         if self._routes.pop(name, None) is not None:
             await self._router.apply(self._routes.values())
@@ -141,20 +147,21 @@ class Reconciler:
                 self._supervisor.drain(watched.replica.id)
         if self._supervisor.of(name):
             return  # each one's end brings us back here
-        self._runtime.forget(name)
-        if exists:
+        for runtime in self._runtimes.made():
+            await runtime.forget(name)
+        if record is not None:
             self._store.remove(name)
             log.info("endpoint %s is deleted", name)
         self._notify()
 
-    def _learn(self, record: EndpointRecord) -> EndpointStatus:
+    async def _learn(self, record: EndpointRecord) -> EndpointStatus:
         """Take notice of replicas that have ended, and return the status with what follows from it."""
         versions = dict(record.status.versions)
         for watched in self._supervisor.of(record.spec.name):
             if watched.phase is not ReplicaPhase.EXITED:
                 continue
             self._supervisor.remove(watched.replica.id)
-            self._runtime.forget(record.spec.name, watched.replica.version)
+            await self._runtimes.of(watched.replica.target).forget(record.spec.name, watched.replica.version)
             version = versions.get(watched.replica.version, VersionStatus())
             versions[watched.replica.version] = self._after_end(record, watched, version)
         status = record.status.model_copy(update={"versions": versions})
@@ -170,7 +177,7 @@ class Reconciler:
         lived = time.monotonic() - watched.ready_since if watched.ready_since is not None else 0.0
         memory.crashed(time.monotonic(), lived_well=lived > GOOD_FOR)
         spec = record.spec.versions.get(replica.version)
-        wanted = revision(spec) if spec else None
+        wanted = revision(spec, record.spec.compute_target) if spec else None
         never_ready = watched.ready_since is None and status.ready_revision != replica.revision
         failed = replica.revision if never_ready and replica.revision == wanted else status.failed_revision
         return status.model_copy(
@@ -190,7 +197,7 @@ class Reconciler:
             spec = record.spec.versions.get(name)
             status = record.status.versions.get(name, VersionStatus())
             goal = VersionGoal(
-                revision=revision(spec) if spec else "",
+                revision=revision(spec, record.spec.compute_target) if spec else "",
                 replicas=spec.scaling.initial_replicas if spec else 0,
                 ready_revision=status.ready_revision if spec else None,
                 failed_revision=status.failed_revision,
@@ -204,10 +211,14 @@ class Reconciler:
         if not step.plan.start or step.plan.revision is None:
             return
         endpoint = record.spec.name
-        spec = step.spec if step.plan.revision == step.goal.revision else None
-        spec = spec or self._store.revision(endpoint, step.name, step.plan.revision)
-        if spec is None:
+        found: tuple[str, VersionSpec] | None
+        if step.spec is not None and step.plan.revision == step.goal.revision:
+            found = (record.spec.compute_target, step.spec)
+        else:
+            found = self._store.revision(endpoint, step.name, step.plan.revision)
+        if found is None:
             raise ControllerError(f"revision {step.plan.revision} of {endpoint}.{step.name} is not known any more.")
+        target, spec = found
         for _ in range(step.plan.start):
             middle = f"{endpoint}-{step.name}" if step.name != endpoint else endpoint
             order = ReplicaOrder(
@@ -215,6 +226,7 @@ class Reconciler:
                 endpoint=endpoint,
                 version=step.name,
                 revision=step.plan.revision,
+                target=target,
                 workspace=self._workspace,
                 spec=spec,
             )
@@ -238,7 +250,7 @@ class Reconciler:
 
     def _route(self, record: EndpointRecord, steps: list[_Step]) -> EndpointRoute:
         spec = record.spec
-        sockets = {item.replica.id: str(item.replica.socket) for item in self._supervisor.of(spec.name)}
+        addresses = {item.replica.id: item.replica.address for item in self._supervisor.of(spec.name)}
         shares = weights({name: item.traffic_percentile for name, item in spec.versions.items()}, spec.default_version)
         return EndpointRoute(
             name=spec.name,
@@ -246,7 +258,7 @@ class Reconciler:
                 VersionRoute(
                     name=step.name,
                     weight=shares.get(step.name, 0),
-                    sockets=tuple(sockets[replica_id] for replica_id in step.plan.routed),
+                    addresses=tuple(addresses[replica_id] for replica_id in step.plan.routed),
                     limits=step.spec.limits,
                 )
                 for step in steps
@@ -267,7 +279,8 @@ class Reconciler:
         for step in steps:
             reached = step.plan.complete and step.plan.revision == step.goal.revision
             if step.spec and reached and step.goal.ready_revision != step.goal.revision:
-                self._store.keep_revision(name, step.name, step.goal.revision, step.spec)
+                target = record.spec.compute_target
+                self._store.keep_revision(name, step.name, step.goal.revision, target, step.spec)
         status = endpoint_status(
             record,
             {step.name: step.plan for step in steps if step.spec is not None},
@@ -286,6 +299,7 @@ class Reconciler:
         if record is None:
             return None
         spec = record.spec.versions.get(replica.version)
-        if spec is not None and revision(spec) == replica.revision:
+        if spec is not None and revision(spec, record.spec.compute_target) == replica.revision:
             return spec
-        return self._store.revision(replica.endpoint, replica.version, replica.revision)
+        kept = self._store.revision(replica.endpoint, replica.version, replica.revision)
+        return kept[1] if kept is not None else None

@@ -43,7 +43,7 @@ class Router:
         self._child: subprocess.Popen[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
-        self._admin = LocalHttp(self._admin_socket, timeout=5)
+        self._admin = LocalHttp(f"unix:{self._admin_socket}", timeout=5)
         self._writer = FileWriter(self._directory, self._admin)
         self._lock = asyncio.Lock()
 

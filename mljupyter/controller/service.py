@@ -22,7 +22,7 @@ from mljupyter.controller.layout import Layout
 from mljupyter.controller.reconciler import Reconciler
 from mljupyter.controller.router import Router, check_port, free_port
 from mljupyter.controller.store import Store
-from mljupyter.runtimes.base import Runtime
+from mljupyter.runtimes.base import Runtimes
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus
 
 MOST_LOG_LINES = 100_000
@@ -39,14 +39,14 @@ class Service:
         store: Store,
         reconciler: Reconciler,
         router: Router,
-        runtime: Runtime,
+        runtimes: Runtimes,
         changes: Changes,
     ) -> None:
         self._layout = layout
         self._store = store
         self._reconciler = reconciler
         self._router = router
-        self._runtime = runtime
+        self._runtimes = runtimes
         self._changes = changes
         self._started_time = datetime.now(UTC)
 
@@ -135,10 +135,10 @@ class Service:
 
     def logs(self, name: str, *, lines: int, version: str | None, startup: bool) -> str:
         """Return the log of all replicas in the order of time, ended ones included."""
-        self._find(name)
-        files = self._runtime.log_files(name, version)
+        runtime = self._runtimes.of(self._find(name).spec.compute_target)
+        found = runtime.logs(name, version)
         count = max(1, min(lines, MOST_LOG_LINES))
-        return logs.beginning(files, count) if startup else logs.merged(files, count)
+        return logs.beginning(found, count) if startup else logs.merged(found, count)
 
     def _accept(self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None) -> EndpointRecord:
         status = before.status if before else EndpointStatus()

@@ -92,18 +92,18 @@ class Store:
             connection.execute("DELETE FROM endpoints WHERE name = ?", (name,))
             connection.execute("DELETE FROM revisions WHERE endpoint = ?", (name,))
 
-    def revision(self, endpoint: str, version: str, revision: str) -> VersionSpec | None:
-        """Return the spec of the revision that is kept of a version, if it is this one."""
-        query = "SELECT spec FROM revisions WHERE endpoint = ? AND version = ? AND revision = ?"
+    def revision(self, endpoint: str, version: str, revision: str) -> tuple[str, VersionSpec] | None:
+        """Return compute target and spec of the revision that is kept of a version, if it is this one."""
+        query = "SELECT target, spec FROM revisions WHERE endpoint = ? AND version = ? AND revision = ?"
         rows = self._database.rows(query, endpoint, version, revision)
-        return VersionSpec.parse(rows[0]["spec"]) if rows else None
+        return (rows[0]["target"], VersionSpec.parse(rows[0]["spec"])) if rows else None
 
-    def keep_revision(self, endpoint: str, version: str, revision: str, spec: VersionSpec) -> None:
-        """Keep the spec of the revision that serves, in place of the one kept before."""
+    def keep_revision(self, endpoint: str, version: str, revision: str, target: str, spec: VersionSpec) -> None:
+        """Keep compute target and spec of the revision that serves, in place of the one kept before."""
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO revisions (endpoint, version, revision, spec) VALUES (?, ?, ?, ?)",
-                (endpoint, version, revision, spec.json_text()),
+                "INSERT OR REPLACE INTO revisions (endpoint, version, revision, target, spec) VALUES (?, ?, ?, ?, ?)",
+                (endpoint, version, revision, target, spec.json_text()),
             )
 
     def setting(self, name: str) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.engine import rollout
-from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, Runtime
+from mljupyter.runtimes.base import Ending, ReplicaOrder, RunningReplica, Runtime, Runtimes
 from mljupyter.spec import LivenessProbe, ReplicaPhase, VersionSpec
 
 _FIRST_LOOK, _LATER_LOOK, _SOON = 0.01, 0.1, 2.0
@@ -37,7 +37,7 @@ class Watched:
     since: float
     phase: ReplicaPhase = ReplicaPhase.STARTING
     ready_since: float | None = None
-    exit_status: int | None = None
+    end: Ending = field(default_factory=Ending)
     asked_to_end: bool = False
     last_lines: list[str] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
@@ -48,7 +48,9 @@ class Watched:
 
     def ending(self) -> str:
         """Return in words how the replica ended."""
-        status = self.exit_status
+        if self.end.reason is not None:
+            return self.end.reason
+        status = self.end.exit_status
         if status in _ENDINGS:
             return _ENDINGS[status]
         if status is None:
@@ -57,16 +59,16 @@ class Watched:
 
 
 class Supervisor:
-    """Starts, watches and stops the replicas of all endpoints on one runtime.
+    """Starts, watches and stops the replicas of all endpoints.
 
     Parameters:
-        runtime: how replicas run.
+        runtimes: how replicas run, by compute target.
         changed: called with the endpoint's name whenever one of its replicas changes its phase.
 
     """
 
-    def __init__(self, runtime: Runtime, changed: Callable[[str], None]) -> None:
-        self._runtime = runtime
+    def __init__(self, runtimes: Runtimes, changed: Callable[[str], None]) -> None:
+        self._runtimes = runtimes
         self._changed = changed
         self._watched: dict[str, Watched] = {}
 
@@ -78,17 +80,17 @@ class Supervisor:
         """Return the names of all endpoints that have replicas."""
         return {item.replica.endpoint for item in self._watched.values()}
 
-    async def adopt(self, spec_of: Callable[[RunningReplica], VersionSpec | None]) -> None:
-        """Take over the replicas that run. Those whose spec nobody knows are ended.
+    async def adopt(self, target: str, spec_of: Callable[[RunningReplica], VersionSpec | None]) -> None:
+        """Take over the replicas that run on a compute target. Those whose spec nobody knows are ended.
 
         Returns when it is known of each whether it is ready.
         """
         taken = []
-        for replica in self._runtime.adopt():
+        for replica in await self._runtimes.of(target).adopt():
             spec = spec_of(replica)
             if spec is None:
                 log.info("ending replica %s: nothing wants it", replica.id)
-                self._runtime.kill(replica)
+                self._of(replica).kill(replica)
                 continue
             watched = self._watch(replica, spec)
             taken.append(self._look(watched))
@@ -96,8 +98,8 @@ class Supervisor:
 
     async def start(self, order: ReplicaOrder) -> None:
         """Start a replica and watch it."""
-        replica = await self._runtime.start(order)
-        log.info("started replica %s (pid %d, revision %s)", replica.id, replica.pid, replica.revision)
+        replica = await self._runtimes.of(order.target).start(order)
+        log.info("started replica %s (%s, revision %s)", replica.id, replica.address, replica.revision)
         self._watch(replica, order.spec)
 
     def drain(self, replica_id: str) -> None:
@@ -109,15 +111,15 @@ class Supervisor:
         watched.phase = ReplicaPhase.DRAINING
         watched.asked_to_end = True
         if starting:
-            self._runtime.kill(watched.replica)  # nothing to finish: it has had no request
+            self._of(watched.replica).kill(watched.replica)  # nothing to finish: it has had no request
             return
-        self._runtime.stop(watched.replica)
+        self._of(watched.replica).stop(watched.replica)
         asyncio.get_running_loop().call_later(watched.grace, self._end_of_grace, replica_id)
 
     def kill(self, replica_id: str) -> None:
         """End a replica at once."""
         if (watched := self._watched.get(replica_id)) is not None:
-            self._runtime.kill(watched.replica)
+            self._of(watched.replica).kill(watched.replica)
 
     def remove(self, replica_id: str) -> Watched | None:
         """Forget a replica that has ended; return what was known of it."""
@@ -134,8 +136,11 @@ class Supervisor:
         """End all replicas, and return when they are gone."""
         watched = list(self._watched.values())
         for item in watched:
-            self._runtime.kill(item.replica)
+            self._of(item.replica).kill(item.replica)
         await asyncio.gather(*(item.task for item in watched if item.task is not None), return_exceptions=True)
+
+    def _of(self, replica: RunningReplica) -> Runtime:
+        return self._runtimes.of(replica.target)
 
     def _watch(self, replica: RunningReplica, spec: VersionSpec) -> Watched:
         grace = spec.limits.scoring_timeout_ms / 1000 + 10
@@ -148,13 +153,13 @@ class Supervisor:
         watched = self._watched.get(replica_id)
         if watched is not None and watched.phase is ReplicaPhase.DRAINING:
             log.warning("replica %s did not end within its grace time", replica_id)
-            self._runtime.kill(watched.replica)
+            self._of(watched.replica).kill(watched.replica)
 
     async def _follow(self, watched: Watched) -> None:
         """Follow a replica to its end."""
         health = asyncio.create_task(self._check_health(watched))
         try:
-            watched.exit_status = await self._runtime.ended(watched.replica)
+            watched.end = await self._of(watched.replica).ended(watched.replica)
         finally:
             health.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -162,12 +167,12 @@ class Supervisor:
         was = watched.phase
         watched.phase = ReplicaPhase.EXITED
         if not watched.asked_to_end:
-            watched.last_lines = self._runtime.last_lines(watched.replica, _LAST_LINES)
+            watched.last_lines = await self._of(watched.replica).last_lines(watched.replica, _LAST_LINES)
             log.warning("replica %s, %s, %s", watched.replica.id, was, watched.ending())
         self._changed(watched.replica.endpoint)
 
     async def _check_health(self, watched: Watched) -> None:
-        http = LocalHttp(watched.replica.socket, watched.probe.timeout_seconds)
+        http = LocalHttp(watched.replica.address, watched.probe.timeout_seconds)
         try:
             await self._until_ready(watched, http)
             await self._while_ready(watched, http)
@@ -190,11 +195,11 @@ class Supervisor:
             failures = 0 if await _status(http) is not None else failures + 1
             if failures >= watched.probe.failure_threshold and watched.phase is ReplicaPhase.READY:
                 log.warning("replica %s has not answered %d times: ending it", watched.replica.id, failures)
-                self._runtime.kill(watched.replica)
+                self._of(watched.replica).kill(watched.replica)
                 return
 
     async def _look(self, watched: Watched) -> None:
-        http = LocalHttp(watched.replica.socket, watched.probe.timeout_seconds)
+        http = LocalHttp(watched.replica.address, watched.probe.timeout_seconds)
         if await _status(http) == _OK:
             self._ready(watched)
         await http.close()

@@ -186,14 +186,21 @@ def cluster(name: str, replicas_file: str, limits: RequestLimits) -> Resource:
     }
 
 
-def replicas(cluster_name: str, sockets: Iterable[str]) -> Resource:
-    """Return the replicas of a cluster by the paths of their Unix sockets."""
-    hosts = [{"endpoint": {"address": {"pipe": {"path": path}}}} for path in sorted(sockets)]
+def replicas(cluster_name: str, addresses: Iterable[str]) -> Resource:
+    """Return the replicas of a cluster by their addresses, ``unix:PATH`` or ``HOST:PORT``."""
+    hosts = [{"endpoint": {"address": _address(address)}} for address in sorted(addresses)]
     return {
         "@type": f"{_TYPE}config.endpoint.v3.ClusterLoadAssignment",
         "cluster_name": cluster_name,
         "endpoints": [{"lb_endpoints": hosts}] if hosts else [],
     }
+
+
+def _address(text: str) -> Resource:
+    if text.startswith("unix:"):
+        return {"pipe": {"path": text.removeprefix("unix:")}}
+    host, _, port = text.rpartition(":")
+    return {"socket_address": {"address": host, "port_value": int(port)}}
 
 
 def _try_again(longest_wait_ms: int) -> Resource:

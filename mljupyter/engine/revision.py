@@ -10,8 +10,8 @@ from mljupyter.spec import VersionSpec
 _KEEPS_REPLICAS = {"scaling", "trafficPercentile", "description", "tags"}
 
 
-def revision(spec: VersionSpec) -> str:
-    """Return a short fingerprint of everything a replica is started from.
+def revision(spec: VersionSpec, target: str = "local") -> str:
+    """Return a short fingerprint of everything a replica is started from, and of where it runs.
 
     Two specs with the same revision can share their replicas: they differ in scaling, traffic and descriptions only.
 
@@ -25,5 +25,5 @@ def revision(spec: VersionSpec) -> str:
 
     """
     parts = {key: value for key, value in spec.document().items() if key not in _KEEPS_REPLICAS}
-    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps([target, parts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

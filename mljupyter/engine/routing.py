@@ -25,11 +25,11 @@ LISTENERS, CLUSTERS = "lds.json", "cds.json"
 
 @dataclass(frozen=True)
 class VersionRoute:
-    """One version as the router sees it: the sockets of its replicas, its weight and its limits."""
+    """One version as the router sees it: the addresses of its replicas, its weight and its limits."""
 
     name: str
     weight: int
-    sockets: tuple[str, ...]
+    addresses: tuple[str, ...]
     limits: RequestLimits
 
 
@@ -114,7 +114,7 @@ def router_files(settings: RouterSettings, endpoints: Iterable[EndpointRoute]) -
         for version in endpoint.versions:
             name = cluster_name(endpoint.name, version.name)
             clusters.append(envoy.cluster(name, settings.path(_replicas_file(name)), version.limits))
-            files[_replicas_file(name)] = _discovery([envoy.replicas(name, version.sockets)])
+            files[_replicas_file(name)] = _discovery([envoy.replicas(name, version.addresses)])
     files[_routes_file(SHARED)] = _discovery([envoy.route_table(SHARED, shared)])
     files[CLUSTERS] = _discovery(clusters)
     files[LISTENERS] = _discovery(listeners)

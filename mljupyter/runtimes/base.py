@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
+from mljupyter.errors import MLJupyterError
 from mljupyter.spec import VersionSpec
+
+
+class RuntimeUnavailableError(MLJupyterError):
+    """A compute target cannot run replicas now: it is unknown, not installed, or does not answer."""
 
 
 @dataclass(frozen=True)
@@ -17,27 +22,50 @@ class ReplicaOrder:
     endpoint: str
     version: str
     revision: str
+    target: str
     workspace: str
     spec: VersionSpec
 
 
 @dataclass(frozen=True)
 class RunningReplica:
-    """A replica that exists. `started_time` is seconds since the epoch."""
+    """A replica that exists.
+
+    `address` is ``unix:PATH`` or ``HOST:PORT``, `started_time` seconds since the epoch. `pid` is None where the
+    replica is not a process of this machine.
+    """
 
     id: str
     endpoint: str
     version: str
     revision: str
-    socket: Path
-    pid: int
+    target: str
+    address: str
+    pid: int | None
     started_time: float
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a replica ended: its exit status where that is known, and the reason where there is more to say."""
+
+    exit_status: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class ReplicaLog:
+    """The log of one replica, running or ended. `lines` opens it and yields its lines with their line ends."""
+
+    replica_id: str
+    started_time: float
+    lines: Callable[[], Iterator[str]]
 
 
 class Runtime(Protocol):
     """Starts, stops and observes replicas. Replicas outlive the process that started them."""
 
-    def adopt(self) -> list[RunningReplica]:
+    async def adopt(self) -> list[RunningReplica]:
         """Return all replicas that run, whoever started them, and end what can be no one's."""
         ...
 
@@ -45,26 +73,56 @@ class Runtime(Protocol):
         """Start a replica; it may not be ready yet."""
         ...
 
-    async def ended(self, replica: RunningReplica) -> int | None:
-        """Return when the replica has ended: its exit status, or None where nobody can tell."""
+    async def ended(self, replica: RunningReplica) -> Ending:
+        """Return when the replica has ended, and how."""
         ...
 
     def stop(self, replica: RunningReplica) -> None:
-        """Ask the replica to finish what it is doing and end."""
+        """Ask the replica to finish what it is doing and end; return at once."""
         ...
 
     def kill(self, replica: RunningReplica) -> None:
-        """End the replica at once."""
+        """End the replica; return at once."""
         ...
 
-    def forget(self, endpoint: str, version: str | None = None) -> None:
+    async def forget(self, endpoint: str, version: str | None = None) -> None:
         """Remove what ended replicas of an endpoint, or of one version, left behind."""
         ...
 
-    def log_files(self, endpoint: str, version: str | None = None) -> list[Path]:
-        """Return the log files of an endpoint's replicas, ended ones included."""
-        ...
-
-    def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
+    async def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
         """Return the last lines of a replica's log."""
         ...
+
+    def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
+        """Return the logs of an endpoint's replicas, ended ones included. May block."""
+        ...
+
+    async def leave(self) -> None:
+        """Stop looking at replicas; they go on."""
+        ...
+
+
+class Runtimes:
+    """The runtimes of a controller by compute target; each is made when it is first needed."""
+
+    def __init__(self, factories: Mapping[str, Callable[[], Runtime]]) -> None:
+        self._factories = factories
+        self._made: dict[str, Runtime] = {}
+
+    def of(self, target: str) -> Runtime:
+        """Return the runtime of a compute target.
+
+        Raises:
+            RuntimeUnavailableError: when there is none, or it cannot be made here.
+
+        """
+        if target not in self._made:
+            if target not in self._factories:
+                known = ", ".join(sorted(self._factories))
+                raise RuntimeUnavailableError(f"there is no compute target {target!r} on this machine: it has {known}.")
+            self._made[target] = self._factories[target]()
+        return self._made[target]
+
+    def made(self) -> list[Runtime]:
+        """Return those made so far."""
+        return list(self._made.values())

@@ -12,19 +12,22 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from mljupyter.runtimes import app_root, processes
-from mljupyter.runtimes.base import ReplicaOrder, RunningReplica
+from mljupyter.runtimes.base import Ending, ReplicaLog, ReplicaOrder, RunningReplica
 from mljupyter.spec import VersionSpec
 
+TARGET = "local"
 MODULE = "mljupyter.scoring"
 KEPT_AFTER_END = 3
 _RECORD = "replica.json"
 _LOG = "replica.log"
 _OUTPUT = "output.log"
+_LONGEST_LINE = 64 * 1024
 
 # What a replica sees of the environment its controller was started in; everything else comes from the spec.
 _INHERITED = {
@@ -66,7 +69,7 @@ class ProcessRuntime:
         self._store = store
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
-    def adopt(self) -> list[RunningReplica]:
+    async def adopt(self) -> list[RunningReplica]:
         """Return the replicas that run; end those whose record is gone, since nobody can tell what they are."""
         found = []
         for identity, command in processes.find(self._is_ours):
@@ -75,17 +78,7 @@ class ProcessRuntime:
             if record is None:
                 identity.signal(signal.SIGKILL)
                 continue
-            found.append(
-                RunningReplica(
-                    id=record.id,
-                    endpoint=record.endpoint,
-                    version=record.version,
-                    revision=record.revision,
-                    socket=self._socket(record.id),
-                    pid=identity.pid,
-                    started_time=identity.started_time,
-                )
-            )
+            found.append(self._running(record, identity))
         return found
 
     async def start(self, order: ReplicaOrder) -> RunningReplica:
@@ -102,23 +95,14 @@ class ProcessRuntime:
         (directory / _RECORD).write_text(record.model_dump_json())
         child = self._spawn(order, directory, root)
         self._children[order.id] = child
-        identity = processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0)
-        return RunningReplica(
-            id=order.id,
-            endpoint=order.endpoint,
-            version=order.version,
-            revision=order.revision,
-            socket=self._socket(order.id),
-            pid=child.pid,
-            started_time=identity.started_time,
-        )
+        return self._running(record, processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0))
 
-    async def ended(self, replica: RunningReplica) -> int | None:
-        """Wait for a replica's end; return its exit status when it is a child of this process."""
+    async def ended(self, replica: RunningReplica) -> Ending:
+        """Wait for a replica's end; its exit status is known when it is a child of this process."""
         status = await processes.ended(_identity(replica), self._children.get(replica.id))
         self._children.pop(replica.id, None)
         self._socket(replica.id).unlink(missing_ok=True)
-        return status
+        return Ending(status)
 
     def stop(self, replica: RunningReplica) -> None:
         """Ask the replica to finish its requests and end (SIGTERM)."""
@@ -128,7 +112,7 @@ class ProcessRuntime:
         """End the replica at once (SIGKILL)."""
         _identity(replica).signal(signal.SIGKILL)
 
-    def forget(self, endpoint: str, version: str | None = None) -> None:
+    async def forget(self, endpoint: str, version: str | None = None) -> None:
         """Remove records, logs and app roots of an endpoint's ended replicas.
 
         With a version given, the newest few ended replicas keep their logs, and what is left keeps its app roots.
@@ -150,16 +134,18 @@ class ProcessRuntime:
             if version is None or root.name.rpartition(".")[2] not in kept:
                 shutil.rmtree(root, ignore_errors=True)
 
-    def log_files(self, endpoint: str, version: str | None = None) -> list[Path]:
-        """Return the logs of an endpoint's replicas, rotated ones and those of ended replicas included."""
+    def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
+        """Return the logs of an endpoint's replicas, rotated parts and those of ended replicas included."""
         return [
-            file
+            ReplicaLog(directory.name, directory.stat().st_mtime, partial(_lines, directory))
             for directory, record in self._records()
             if record.endpoint == endpoint and version in (None, record.version)
-            for file in sorted(directory.glob(f"{_LOG}*"))
         ]
 
-    def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
+    async def leave(self) -> None:
+        """Do nothing: processes need nobody to look at them."""
+
+    async def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
         """Return the last lines of a replica's log, or of its raw output where it died before it had a log."""
         directory = self._replicas / replica.id
         for name in (_LOG, _OUTPUT):
@@ -196,6 +182,18 @@ class ProcessRuntime:
         }
         pairs = [str(part) for option in options.items() for part in option]
         return [spec.interpreter or sys.executable, "-m", MODULE, *pairs]
+
+    def _running(self, record: _Record, identity: processes.Identity) -> RunningReplica:
+        return RunningReplica(
+            id=record.id,
+            endpoint=record.endpoint,
+            version=record.version,
+            revision=record.revision,
+            target=TARGET,
+            address=f"unix:{self._socket(record.id)}",
+            pid=identity.pid,
+            started_time=identity.started_time,
+        )
 
     def _socket(self, replica_id: str) -> Path:
         return self._sockets / f"{replica_id.rpartition('-')[2]}.sock"
@@ -249,7 +247,20 @@ def _cores(spec: VersionSpec) -> int:
 
 
 def _identity(replica: RunningReplica) -> processes.Identity:
-    return processes.Identity(replica.pid, replica.started_time)
+    return processes.Identity(replica.pid or 0, replica.started_time)
+
+
+def _lines(directory: Path) -> Iterator[str]:
+    """Yield the lines of a log, the oldest rotated part first."""
+    for part in sorted(directory.glob(f"{_LOG}*"), key=_age, reverse=True):
+        with contextlib.suppress(OSError), part.open(errors="replace") as stream:  # it may be rotated away now
+            while line := stream.readline(_LONGEST_LINE):
+                yield line
+
+
+def _age(part: Path) -> int:
+    """Return how often a log has been rotated since this part was written."""
+    return int(part.suffix[1:]) if part.suffix[1:].isdigit() else 0
 
 
 def _argument(command: list[str], option: str) -> str | None:

@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from mljupyter.controller.logs import beginning, merged
+from mljupyter.runtimes.base import ReplicaLog
 
 
-def write(path: Path, *lines: str) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(line + "\n" for line in lines))
-    return path
+def log(*lines: str, started: float = 0.0) -> ReplicaLog:
+    return ReplicaLog("replica", started, lambda: iter(line + "\n" for line in lines))
 
 
-def test_lines_come_in_the_order_of_time_and_rotated_parts_first(tmp_path: Path) -> None:
-    files = [
-        write(tmp_path / "a" / "replica.log", "2026-01-01T00:00:05Z a-new"),
-        write(tmp_path / "a" / "replica.log.1", "2026-01-01T00:00:03Z a-older"),
-        write(tmp_path / "a" / "replica.log.2", "2026-01-01T00:00:01Z a-oldest"),
-        write(tmp_path / "b" / "replica.log", "2026-01-01T00:00:02Z b", "2026-01-01T00:00:04Z b"),
+def test_lines_come_in_the_order_of_time() -> None:
+    logs = [
+        log("2026-01-01T00:00:01Z a-first", "2026-01-01T00:00:03Z a-second", "2026-01-01T00:00:05Z a-third"),
+        log("2026-01-01T00:00:02Z b-first", "2026-01-01T00:00:04Z b-second"),
     ]
-    words = [line.split()[1] for line in merged(files, 100).splitlines()]
-    assert words == ["a-oldest", "b", "a-older", "b", "a-new"]
+    words = [line.split()[1] for line in merged(logs, 100).splitlines()]
+    assert words == ["a-first", "b-first", "a-second", "b-second", "a-third"]
 
 
-def test_a_line_without_a_time_stays_behind_the_one_before(tmp_path: Path) -> None:
-    files = [
-        write(tmp_path / "a" / "replica.log", "2026-01-01T00:00:01Z Traceback", "  its second line"),
-        write(tmp_path / "b" / "replica.log", "2026-01-01T00:00:02Z later"),
-    ]
-    assert merged(files, 100).splitlines()[1] == "  its second line"
+def test_a_line_without_a_time_stays_behind_the_one_before() -> None:
+    logs = [log("2026-01-01T00:00:01Z Traceback", "  its second line"), log("2026-01-01T00:00:02Z later")]
+    assert merged(logs, 100).splitlines()[1] == "  its second line"
 
 
-def test_only_the_last_lines_are_returned(tmp_path: Path) -> None:
-    file = write(tmp_path / "a" / "replica.log", *(f"2026-01-01T00:00:{second:02}Z {second}" for second in range(50)))
-    assert [line.split()[1] for line in merged([file], 2).splitlines()] == ["48", "49"]
+def test_only_the_last_lines_are_returned() -> None:
+    lines = [f"2026-01-01T00:00:{second:02}Z {second}" for second in range(50)]
+    assert [line.split()[1] for line in merged([log(*lines)], 2).splitlines()] == ["48", "49"]
 
 
-def test_the_beginning_is_of_the_newest_log(tmp_path: Path) -> None:
-    old = write(tmp_path / "a" / "replica.log", "old")
-    new = write(tmp_path / "b" / "replica.log", "first", "second", "third")
-    os.utime(old, (1, 1))
-    assert beginning([old, new], 2) == "first\nsecond\n"
+def test_a_last_line_without_an_end_gets_one() -> None:
+    unfinished = ReplicaLog("replica", 0.0, lambda: iter(["2026-01-01T00:00:01Z unfinished"]))
+    assert merged([unfinished], 10) == "2026-01-01T00:00:01Z unfinished\n"
+
+
+def test_the_beginning_is_of_the_newest_log() -> None:
+    logs = [log("old", started=1.0), log("first", "second", "third", started=2.0)]
+    assert beginning(logs, 2) == "first\nsecond\n"
     assert beginning([], 2) == ""
-
-
-def test_bytes_that_are_no_text_do_not_hurt(tmp_path: Path) -> None:
-    path = write(tmp_path / "a" / "replica.log")
-    path.write_bytes(b"\xff\xfe broken")
-    assert "broken" in merged([path], 10)

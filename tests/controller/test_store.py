@@ -48,8 +48,8 @@ def test_each_change_raises_the_resource_version_and_a_new_spec_the_generation(t
 def test_a_removed_endpoint_is_gone_with_its_revisions(tmp_path: Path) -> None:
     store = Store(tmp_path / "controller.db")
     store.put(SPEC, EndpointStatus(), None)
-    store.keep_revision("iris", "iris", "r1", SPEC.versions["iris"])
-    assert store.revision("iris", "iris", "r1") == SPEC.versions["iris"]
+    store.keep_revision("iris", "iris", "r1", "local", SPEC.versions["iris"])
+    assert store.revision("iris", "iris", "r1") == ("local", SPEC.versions["iris"])
     store.remove("iris")
     assert store.find("iris") is None
     assert store.revision("iris", "iris", "r1") is None
@@ -59,10 +59,10 @@ def test_a_removed_endpoint_is_gone_with_its_revisions(tmp_path: Path) -> None:
 
 def test_of_a_version_the_newest_serving_revision_is_kept(tmp_path: Path) -> None:
     store = Store(tmp_path / "controller.db")
-    store.keep_revision("iris", "iris", "r1", SPEC.versions["iris"])
-    store.keep_revision("iris", "iris", "r2", SPEC.versions["iris"])
+    store.keep_revision("iris", "iris", "r1", "local", SPEC.versions["iris"])
+    store.keep_revision("iris", "iris", "r2", "docker", SPEC.versions["iris"])
     assert store.revision("iris", "iris", "r1") is None
-    assert store.revision("iris", "iris", "r2") is not None
+    assert store.revision("iris", "iris", "r2") == ("docker", SPEC.versions["iris"])
 
 
 def test_the_file_is_the_owners_alone(tmp_path: Path) -> None:

@@ -40,6 +40,10 @@ def test_what_a_replica_is_started_from_needs_new_ones(change: dict[str, object]
     assert revision(VersionSpec.parse({**BASE, **change})) != revision(VersionSpec.parse(BASE))
 
 
+def test_another_compute_target_needs_new_replicas() -> None:
+    assert revision(VersionSpec.parse(BASE), "docker") != revision(VersionSpec.parse(BASE), "local")
+
+
 @pytest.mark.parametrize(
     ("ready", "routed", "ready_revision", "failed_revision", "expected"),
     [

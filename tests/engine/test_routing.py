@@ -28,8 +28,8 @@ SETTINGS = RouterSettings(directory=Path("/config"), admin_socket=Path("/run/rou
 names = st.from_regex(r"[a-z][a-z0-9-]{1,8}[a-z0-9]", fullmatch=True)
 
 
-def version(name: str, weight: int = 100, *sockets: str, **limits: int) -> VersionRoute:
-    return VersionRoute(name, weight, sockets, RequestLimits(**limits))
+def version(name: str, weight: int = 100, *addresses: str, **limits: int) -> VersionRoute:
+    return VersionRoute(name, weight, addresses, RequestLimits(**limits))
 
 
 @st.composite
@@ -40,7 +40,7 @@ def endpoints(draw: st.DrawFn) -> list[EndpointRoute]:
         drawn.append(
             EndpointRoute(
                 name=name,
-                versions=tuple(version(item, draw(st.integers(0, 100)), f"/run/{item}.sock") for item in versions),
+                versions=tuple(version(item, draw(st.integers(0, 100)), f"unix:/run/{item}.sock") for item in versions),
                 default_version=draw(st.sampled_from(versions)),
                 keys=draw(st.sampled_from([None, ("first", "second")])),
                 port=draw(st.sampled_from([None, 9000 + len(drawn)])),
@@ -128,8 +128,8 @@ def test_the_order_of_endpoints_does_not_matter() -> None:
 
 
 def test_a_file_keeps_its_version_unless_its_content_changes() -> None:
-    before = router_files(SETTINGS, [EndpointRoute("iris", (version("a", 100, "/1.sock"),), "a")])
-    after = router_files(SETTINGS, [EndpointRoute("iris", (version("a", 100, "/2.sock"),), "a")])
+    before = router_files(SETTINGS, [EndpointRoute("iris", (version("a", 100, "unix:/1.sock"),), "a")])
+    after = router_files(SETTINGS, [EndpointRoute("iris", (version("a", 100, "127.0.0.1:32768"),), "a")])
     changed = {name for name in before.documents if before.version(name) != after.version(name)}
     assert changed == {"eds-iris.a.json"}
 
