@@ -144,7 +144,7 @@ class _direct_replica:  # noqa: N801 - used as a context manager only
         self._environment = psutil.Process(pid).environ()
         socket = command.index("--unix-socket")
         log = command.index("--log-file")
-        from mljupyter.controller.router import free_port
+        from mljupyter.runtimes.ports import free_port
 
         self._port = free_port()
         command[socket : socket + 2] = ["--port", str(self._port)]

@@ -18,7 +18,7 @@ from mljupyter.controller.api import Api
 from mljupyter.controller.changes import Changes
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.reconciler import Reconciler
-from mljupyter.controller.router import Router, free_port
+from mljupyter.controller.router import Router
 from mljupyter.controller.service import Service
 from mljupyter.controller.store import Store
 from mljupyter.controller.supervisor import Supervisor
@@ -26,6 +26,7 @@ from mljupyter.controller.workqueue import WorkQueue
 from mljupyter.engine.routing import RouterSettings
 from mljupyter.registry.artifacts import ArtifactStore
 from mljupyter.runtimes.base import Runtime, Runtimes
+from mljupyter.runtimes.ports import free_port
 from mljupyter.runtimes.process import ProcessRuntime
 
 ROUTER_PORTS = range(8600, 8700)

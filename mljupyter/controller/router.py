@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,6 +15,7 @@ from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_files import FileWriter
 from mljupyter.engine.routing import EndpointRoute, RouterSettings, bootstrap, router_files
 from mljupyter.runtimes import processes
+from mljupyter.runtimes.ports import listening
 from mljupyter.runtimes.process import open_private
 
 _BOOTSTRAP = "bootstrap.json"
@@ -170,32 +170,12 @@ class Router:
         self._identity = processes.Identity.of(self._child.pid) or processes.Identity(self._child.pid, 0.0)
 
 
-def free_port(preferred: Iterable[int] = (), address: str = "127.0.0.1") -> int:
-    """Return a port nobody listens on: the first free one of those preferred, or any."""
-    for port in (*preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, port))
-                probe.listen(1)
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise PortInUseError(f"no port is free on {address}.")
-
-
-def check_port(port: int, address: str = "127.0.0.1") -> None:
-    """Raise `PortInUseError` when somebody listens on a port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-            probe.listen(1)
-        except OSError as error:
-            reason = "needs more rights" if isinstance(error, PermissionError) else "is in use by another program"
-            raise PortInUseError(
-                f"port {port} {reason}. Give another port, or none: then a free one is chosen."
-            ) from None
+def check_port(port: int) -> None:
+    """Raise `PortInUseError` when a port cannot be listened on."""
+    if (error := listening(port)) is None:
+        return
+    reason = "needs more rights" if isinstance(error, PermissionError) else "is in use by another program"
+    raise PortInUseError(f"port {port} {reason}. Give another port, or none: then a free one is chosen.")
 
 
 def _last_lines(path: Path, count: int) -> str:

@@ -20,9 +20,10 @@ from mljupyter.controller.errors import (
 from mljupyter.controller.keys import Keys, Which
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.reconciler import Reconciler
-from mljupyter.controller.router import Router, check_port, free_port
+from mljupyter.controller.router import Router, check_port
 from mljupyter.controller.store import Store
 from mljupyter.runtimes.base import Runtimes
+from mljupyter.runtimes.ports import free_port
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus
 
 MOST_LOG_LINES = 100_000

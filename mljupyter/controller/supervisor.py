@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.engine import rollout
+from mljupyter.runtimes.app_root import grace_seconds
 from mljupyter.runtimes.base import Ending, ReplicaOrder, RunningReplica, Runtime, Runtimes
 from mljupyter.spec import LivenessProbe, ReplicaPhase, VersionSpec
 
 _FIRST_LOOK, _LATER_LOOK, _SOON = 0.01, 0.1, 2.0
 _LAST_LINES = 20
+_GRACE_SPARE = 5.0  # the replica itself ends first, and says so in its log
 _OK = 200
 # What the exit statuses of a replica mean; the texts complete "the replica ...".
 _ENDINGS = {
@@ -143,7 +145,7 @@ class Supervisor:
         return self._runtimes.of(replica.target)
 
     def _watch(self, replica: RunningReplica, spec: VersionSpec) -> Watched:
-        grace = spec.limits.scoring_timeout_ms / 1000 + 10
+        grace = grace_seconds(spec) + _GRACE_SPARE
         watched = Watched(replica, spec.probe, grace, since=time.monotonic())
         self._watched[replica.id] = watched
         watched.task = asyncio.create_task(self._follow(watched), name=f"replica {replica.id}")

@@ -6,9 +6,10 @@ inference configuration; scoring container).
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from mljupyter.spec import VersionSpec
@@ -37,8 +38,8 @@ def prepare(store: Store, spec: VersionSpec, target: Path) -> Path:
         return target
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
     try:
-        code = spec.code
-        store.fetch(code.digest, building / (code.source_directory or code.entry_script))
+        if spec.code is not None:
+            store.fetch(spec.code.digest, building / (spec.code.source_directory or spec.code.entry_script))
         (building / MODELS).mkdir()
         for model in spec.models:
             place = building / MODELS / model.name / str(model.version)
@@ -53,22 +54,59 @@ def prepare(store: Store, spec: VersionSpec, target: Path) -> Path:
     return target
 
 
-def contract_variables(
-    spec: VersionSpec, app_root: Path, *, service: str, version: str, workspace: str
-) -> dict[str, str]:
-    """Return the environment variables a scoring script may read (Azure ML v1: scoring container)."""
-    models = app_root / MODELS
-    if len(spec.models) == 1:
-        models = models / spec.models[0].name / str(spec.models[0].version)
-    variables = {
-        "AML_APP_ROOT": str(app_root),
-        "AZUREML_ENTRY_SCRIPT": spec.code.entry_script,
-        "AZUREML_MODEL_DIR": str(models),
+def model_directory(spec: VersionSpec, models: PurePath) -> PurePath:
+    """Return what AZUREML_MODEL_DIR names: the directory of the only model, or that of all of them."""
+    if len(spec.models) != 1:
+        return models
+    return models / spec.models[0].name / str(spec.models[0].version)
+
+
+def service_variables(spec: VersionSpec, *, service: str, version: str, workspace: str) -> dict[str, str]:
+    """Return the environment variables that say which service a replica belongs to."""
+    return {
         "SERVICE_NAME": service,
         "SERVICE_VERSION": version,
         "WORKSPACE_NAME": workspace,
         "SCORING_TIMEOUT_MS": str(spec.limits.scoring_timeout_ms),
     }
-    if spec.code.source_directory:
-        variables["AZUREML_SOURCE_DIRECTORY"] = spec.code.source_directory
+
+
+def contract_variables(spec: VersionSpec, root: Path, *, service: str, version: str, workspace: str) -> dict[str, str]:
+    """Return the environment variables a scoring script may read (Azure ML v1: scoring container)."""
+    variables = service_variables(spec, service=service, version=version, workspace=workspace) | {
+        "AML_APP_ROOT": str(root),
+        "AZUREML_MODEL_DIR": str(model_directory(spec, root / MODELS)),
+    }
+    if spec.code is not None:
+        variables["AZUREML_ENTRY_SCRIPT"] = spec.code.entry_script
+        if spec.code.source_directory:
+            variables["AZUREML_SOURCE_DIRECTORY"] = spec.code.source_directory
     return variables
+
+
+def thread_variables(spec: VersionSpec) -> dict[str, str]:
+    """Return how many threads numeric libraries may use: as many as the replica was given cores.
+
+    They would otherwise take all cores for each replica, and replicas would stand in each other's way.
+    """
+    cores = max(1, math.ceil(spec.resources.cpu_limit or spec.resources.cpu))
+    return dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(cores))
+
+
+def server_options(spec: VersionSpec, replica_id: str) -> list[str]:
+    """Return the scoring server's options that are the same wherever it runs."""
+    options: dict[str, object] = {
+        "--replica": replica_id,
+        "--concurrency": spec.limits.max_concurrent_requests,
+        "--max-queue-wait-ms": spec.limits.max_queue_wait_ms,
+        "--scoring-timeout-ms": spec.limits.scoring_timeout_ms,
+        "--startup-timeout": spec.probe.initial_delay_seconds,
+        "--max-body-bytes": spec.limits.max_body_bytes,
+        "--grace-seconds": grace_seconds(spec),
+    }
+    return [str(part) for option in options.items() for part in option]
+
+
+def grace_seconds(spec: VersionSpec) -> float:
+    """Return how long a replica may take to finish: its longest request, and a little more."""
+    return spec.limits.scoring_timeout_ms / 1000 + 5

@@ -1,1 +1,329 @@
-"""Replicas as containers of a Docker engine, found again by their labels."""
+"""Replicas as containers of a Docker engine, found again by their labels.
+
+The engine is the one the environment names: ``DOCKER_HOST``, ``DOCKER_TLS_VERIFY``, ``DOCKER_CERT_PATH``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mljupyter.runtimes import app_root
+from mljupyter.runtimes.base import (
+    Ending,
+    ReplicaLog,
+    ReplicaOrder,
+    RunningReplica,
+    RuntimeUnavailableError,
+)
+from mljupyter.runtimes.ports import LOOPBACK, free_port
+from mljupyter.spec import VersionSpec
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+TARGET = "docker"
+PORT = 5001
+KEPT_AFTER_END = 3
+LABEL = "mljupyter"
+SERVER_LABEL = "mljupyter.scoring"
+_LOG_SIZE, _LOG_FILES = "10m", "3"
+_MOST_PROCESSES = 512
+_ANSWER_WITHIN = 30.0
+_RECONNECT_AFTER = 0.5
+_LOOK_EVERY = 2.0
+_GIB = 1 << 30
+_NANO = 1_000_000_000
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class DockerRuntime:
+    """Runs each replica as a container that publishes its port on this machine's loopback alone.
+
+    The engine's own restart policy stays off: the controller starts replicas again, with its back-off, and must see a
+    script that cannot start.
+
+    Parameters:
+        workspace: directory of the workspace; containers are labelled with its fingerprint.
+
+    Raises:
+        RuntimeUnavailableError: when the Docker SDK is not installed, or no engine answers.
+
+    """
+
+    def __init__(self, workspace: str) -> None:
+        self._workspace = hashlib.sha256(workspace.encode()).hexdigest()[:16]
+        self._client = connect()
+        self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
+        self._bells: dict[str, asyncio.Event] = {}
+        self._loop = asyncio.get_running_loop()
+        self._stream: Any = None
+        self._leaving = False
+        threading.Thread(target=self._listen, name="docker-events", daemon=True).start()
+
+    async def adopt(self) -> list[RunningReplica]:
+        """Return the containers that run; remove those that were made and never started."""
+        found = []
+        for container in await self._in_thread(self._containers):
+            if container.status == "running":
+                found.append(_running(container))
+            elif container.status == "created":
+                await self._in_thread(partial(container.remove, force=True))
+        return found
+
+    async def start(self, order: ReplicaOrder) -> RunningReplica:
+        """Start a container of the version's image.
+
+        Raises:
+            RuntimeUnavailableError: when the image is missing or the engine refuses; with its reason.
+
+        """
+        return await self._in_thread(partial(self._start, order))
+
+    async def ended(self, replica: RunningReplica) -> Ending:
+        """Wait until a container has ended; an engine that does not answer ends nothing."""
+        bell = self._bells.setdefault(replica.id, asyncio.Event())
+        try:
+            while True:
+                bell.clear()
+                with contextlib.suppress(RuntimeUnavailableError):
+                    ending = await self._in_thread(partial(self._ending, replica))
+                    if ending is not None:
+                        return ending
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_EVERY):
+                        await bell.wait()
+        finally:
+            self._bells.pop(replica.id, None)
+
+    def stop(self, replica: RunningReplica) -> None:
+        """Ask the replica to finish its requests and end (SIGTERM)."""
+        self._threads.submit(self._signal, replica, "SIGTERM")
+
+    def kill(self, replica: RunningReplica) -> None:
+        """End the replica at once (SIGKILL)."""
+        self._threads.submit(self._signal, replica, "SIGKILL")
+
+    async def forget(self, endpoint: str, version: str | None = None) -> None:
+        """Remove containers that have ended; of one version the newest few stay, for their logs."""
+        await self._in_thread(partial(self._forget, endpoint, version))
+
+    async def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
+        """Return the last lines of a container's log."""
+        try:
+            return await self._in_thread(partial(self._last_lines, replica, count))
+        except RuntimeUnavailableError:
+            return []
+
+    def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
+        """Return the logs of an endpoint's containers, ended ones included."""
+        with _translated():
+            found = self._containers(endpoint, version)
+        return [ReplicaLog(item.labels[f"{LABEL}.replica"], _started(item), partial(_lines, item)) for item in found]
+
+    async def leave(self) -> None:
+        """Stop listening to the engine; containers go on."""
+        self._leaving = True
+        if self._stream is not None:
+            with contextlib.suppress(Exception):
+                self._stream.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, order: ReplicaOrder) -> RunningReplica:
+        spec = order.spec
+        if spec.image is None:
+            raise RuntimeUnavailableError(f"version {order.version!r} has no image: a container needs one.")
+        with _translated(f"starting a container of {spec.image}"):
+            image = self._client.images.get(spec.image)
+            container = self._client.containers.create(
+                spec.image,
+                _arguments(order) if SERVER_LABEL in image.labels else None,
+                name=f"mljupyter-{order.id}",
+                labels={
+                    f"{LABEL}.workspace": self._workspace,
+                    f"{LABEL}.replica": order.id,
+                    f"{LABEL}.endpoint": order.endpoint,
+                    f"{LABEL}.version": order.version,
+                    f"{LABEL}.revision": order.revision,
+                },
+                environment=_environment(order),
+                ports={f"{PORT}/tcp": (LOOPBACK, free_port())},
+                init=True,
+                read_only=True,
+                tmpfs={"/tmp": "size=256m,mode=1777"},  # noqa: S108 - in the container
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges:true"],
+                pids_limit=_MOST_PROCESSES,
+                log_config={"type": "json-file", "config": {"max-size": _LOG_SIZE, "max-file": _LOG_FILES}},
+                **_limits(spec),
+            )
+            try:
+                container.start()
+            except BaseException:
+                container.remove(force=True)
+                raise
+            container.reload()
+            return _running(container)
+
+    def _ending(self, replica: RunningReplica) -> Ending | None:
+        from docker.errors import NotFound
+
+        with _translated():
+            try:
+                state = self._client.api.inspect_container(_name(replica))["State"]
+            except NotFound:
+                return Ending(reason="was removed from the Docker engine")
+        if state["Running"]:
+            return None
+        if state.get("OOMKilled"):
+            return Ending(state["ExitCode"], "was killed by the system: it used more memory than its limit")
+        return Ending(state["ExitCode"], state.get("Error") or None)
+
+    def _signal(self, replica: RunningReplica, name: str) -> None:
+        try:
+            with _translated():
+                self._client.api.kill(_name(replica), signal=name)
+        except RuntimeUnavailableError as error:  # it has ended, or the engine is away: both are noticed elsewhere
+            log.info("replica %s: %s", replica.id, error.message)
+
+    def _forget(self, endpoint: str, version: str | None) -> None:
+        with _translated():
+            ended = [item for item in self._containers(endpoint, version) if item.status in ("exited", "dead")]
+            ended.sort(key=_started, reverse=True)
+            for container in ended[KEPT_AFTER_END if version is not None else 0 :]:
+                container.remove(v=True, force=True)
+
+    def _last_lines(self, replica: RunningReplica, count: int) -> list[str]:
+        with _translated():
+            text: bytes = self._client.api.logs(_name(replica), tail=count)
+        return list(deque(text.decode(errors="replace").splitlines(), maxlen=count))
+
+    def _containers(self, endpoint: str | None = None, version: str | None = None) -> list[Container]:
+        labels = [f"{LABEL}.workspace={self._workspace}"]
+        labels += [f"{LABEL}.endpoint={endpoint}"] if endpoint is not None else []
+        labels += [f"{LABEL}.version={version}"] if version is not None else []
+        with _translated():
+            found: list[Container] = self._client.containers.list(all=True, filters={"label": labels})
+        return found
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await self._loop.run_in_executor(self._threads, work)
+
+    def _listen(self) -> None:
+        """Ring the bell of each container that ends, and all bells after the engine was away."""
+        filters = {"label": f"{LABEL}.workspace={self._workspace}", "event": ["die", "destroy", "oom"]}
+        while not self._leaving:
+            with contextlib.suppress(Exception):  # whatever broke the connection, another one is made
+                self._client.ping()
+                self._stream = self._client.events(decode=True, filters=filters)
+                self._ring(None)
+                for event in self._stream:
+                    self._ring(event["Actor"]["Attributes"].get(f"{LABEL}.replica"))
+            time.sleep(_RECONNECT_AFTER)
+
+    def _ring(self, replica_id: str | None) -> None:
+        def ring() -> None:
+            for name, bell in self._bells.items():
+                if replica_id in (None, name):
+                    bell.set()
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the controller is leaving
+            self._loop.call_soon_threadsafe(ring)
+
+
+def connect() -> DockerClient:
+    """Return a client of the Docker engine that the environment names.
+
+    Raises:
+        RuntimeUnavailableError: when the Docker SDK is not installed, or no engine answers.
+
+    """
+    try:
+        import docker
+    except ModuleNotFoundError:
+        raise RuntimeUnavailableError(
+            "compute target 'docker' needs the Docker SDK. Install it: pip install 'mljupyter[docker]'"
+        ) from None
+    with _translated("connecting to the Docker engine"):
+        client = docker.from_env(timeout=_ANSWER_WITHIN)
+        client.ping()
+    return client
+
+
+@contextlib.contextmanager
+def _translated(doing: str = "asking the Docker engine") -> Iterator[None]:
+    import requests
+    from docker.errors import DockerException, ImageNotFound
+
+    try:
+        yield
+    except ImageNotFound as error:
+        reason = str(error.explanation or error)
+        raise RuntimeUnavailableError(f"{doing} failed: {reason}. Build the image again: deploy anew.") from None
+    except (DockerException, requests.RequestException) as error:
+        reason = getattr(error, "explanation", None) or str(error)
+        raise RuntimeUnavailableError(f"{doing} failed: {reason}") from None
+
+
+def _running(container: Container) -> RunningReplica:
+    labels = container.labels
+    bindings = container.attrs["HostConfig"]["PortBindings"][f"{PORT}/tcp"]
+    return RunningReplica(
+        id=labels[f"{LABEL}.replica"],
+        endpoint=labels[f"{LABEL}.endpoint"],
+        version=labels[f"{LABEL}.version"],
+        revision=labels[f"{LABEL}.revision"],
+        target=TARGET,
+        address=f"{LOOPBACK}:{bindings[0]['HostPort']}",
+        pid=None,
+        started_time=_started(container),
+    )
+
+
+def _started(container: Container) -> float:
+    text = container.attrs["State"]["StartedAt"][:19]
+    return datetime.fromisoformat(f"{text}+00:00").timestamp() if not text.startswith("0001") else 0.0
+
+
+def _lines(container: Container) -> Iterator[str]:
+    with _translated():
+        for line in container.logs(stream=True, follow=False):
+            yield line.decode(errors="replace")
+
+
+def _name(replica: RunningReplica) -> str:
+    return f"mljupyter-{replica.id}"
+
+
+def _arguments(order: ReplicaOrder) -> list[str]:
+    return app_root.server_options(order.spec, order.id)
+
+
+def _environment(order: ReplicaOrder) -> dict[str, str]:
+    contract = app_root.service_variables(
+        order.spec, service=order.endpoint, version=order.version, workspace=order.workspace
+    )
+    return {**app_root.thread_variables(order.spec), **order.spec.environment_variables, **contract}
+
+
+def _limits(spec: VersionSpec) -> dict[str, Any]:
+    resources = spec.resources
+    limits: dict[str, Any] = {}
+    if resources.cpu_limit is not None:
+        limits["nano_cpus"] = int(resources.cpu_limit * _NANO)
+    if resources.memory_in_gb_limit is not None:
+        limits["mem_limit"] = limits["memswap_limit"] = int(resources.memory_in_gb_limit * _GIB)
+    return limits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import shutil
 import signal
@@ -19,7 +18,6 @@ from pydantic import BaseModel
 
 from mljupyter.runtimes import app_root, processes
 from mljupyter.runtimes.base import Ending, ReplicaLog, ReplicaOrder, RunningReplica
-from mljupyter.spec import VersionSpec
 
 TARGET = "local"
 MODULE = "mljupyter.scoring"
@@ -35,8 +33,6 @@ _INHERITED = {
     "PATH", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER",
     "VIRTUAL_ENV",
 }  # fmt: skip
-# Numeric libraries otherwise take all cores for each replica, and replicas stand in each other's way.
-_THREADS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _INHERITED_PREFIXES = ("CUDA_", "DYLD_", "LC_", "LD_", "MKL_", "NVIDIA_", "OMP_", "OPENBLAS_", "XDG_")
 
 
@@ -168,20 +164,8 @@ class ProcessRuntime:
 
     def _command(self, order: ReplicaOrder, directory: Path) -> list[str]:
         spec = order.spec
-        options: dict[str, object] = {
-            "--replica": order.id,
-            "--unix-socket": self._socket(order.id),
-            "--log-file": directory / _LOG,
-            "--entry-script": spec.code.entry_script,
-            "--concurrency": spec.limits.max_concurrent_requests,
-            "--max-queue-wait-ms": spec.limits.max_queue_wait_ms,
-            "--scoring-timeout-ms": spec.limits.scoring_timeout_ms,
-            "--startup-timeout": spec.probe.initial_delay_seconds,
-            "--max-body-bytes": spec.limits.max_body_bytes,
-            "--grace-seconds": grace_seconds(spec),
-        }
-        pairs = [str(part) for option in options.items() for part in option]
-        return [spec.interpreter or sys.executable, "-m", MODULE, *pairs]
+        places = ["--unix-socket", str(self._socket(order.id)), "--log-file", str(directory / _LOG)]
+        return [spec.interpreter or sys.executable, "-m", MODULE, *places, *app_root.server_options(spec, order.id)]
 
     def _running(self, record: _Record, identity: processes.Identity) -> RunningReplica:
         return RunningReplica(
@@ -213,11 +197,6 @@ class ProcessRuntime:
         return [(directory, record) for directory, record in found if record is not None]
 
 
-def grace_seconds(spec: VersionSpec) -> float:
-    """Return how long a replica may take to finish: its longest request, and a little more."""
-    return spec.limits.scoring_timeout_ms / 1000 + 5
-
-
 @contextlib.contextmanager
 def open_private(path: Path) -> Iterator[int]:
     """Open a file of the owner's alone for appending; yield its descriptor."""
@@ -237,13 +216,8 @@ def _environment(order: ReplicaOrder, root: Path) -> dict[str, str]:
     contract = app_root.contract_variables(
         order.spec, root, service=order.endpoint, version=order.version, workspace=order.workspace
     )
-    threads = dict.fromkeys(_THREADS, str(_cores(order.spec)))
+    threads = app_root.thread_variables(order.spec)
     return {**threads, **inherited, **order.spec.environment_variables, **contract, "PYTHONUNBUFFERED": "1"}
-
-
-def _cores(spec: VersionSpec) -> int:
-    """Return how many threads a numeric library may use: the cores that the replica was given."""
-    return max(1, math.ceil(spec.resources.cpu_limit or spec.resources.cpu))
 
 
 def _identity(replica: RunningReplica) -> processes.Identity:

@@ -114,9 +114,13 @@ class LivenessProbe(Document):
 
 
 class VersionSpec(Document):
-    """One version behind an endpoint, as wanted."""
+    """One version behind an endpoint, as wanted.
 
-    code: CodeReference
+    A container's `image` holds code and models already; `code` and `models` then say what is in it.
+    """
+
+    code: CodeReference | None = None
+    image: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     models: Annotated[list[ModelReference], Field(max_length=MOST_MODELS)] = []
     interpreter: str | None = None
     environment_variables: dict[str, str] = {}
@@ -128,3 +132,9 @@ class VersionSpec(Document):
     reload: Annotated[int, Field(ge=0, description="raised by one to replace all replicas")] = 0
     description: str | None = None
     tags: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _something_to_run(self) -> Self:
+        if self.code is None and self.image is None:
+            raise ValueError("code is missing: a version needs code, or an image that has it")
+        return self

@@ -148,9 +148,9 @@ class LocalWebservice(Webservice):
         self._check_not_deleted()
         self.update_deployment_state(must_exist=True)
         source = self._spec.properties.get(SOURCE_PROPERTY)
-        if source is None:
-            raise WebserviceException(f"{self.name!r} does not know where it came from: use update() instead.")
         present = self._version.code
+        if source is None or present is None:
+            raise WebserviceException(f"{self.name!r} does not know where it came from: use update() instead.")
         with as_webservice_exception(), self.workspace.artifacts.hold():
             script = present.entry_script.removeprefix(f"{present.source_directory}/")
             code = code_reference(self.workspace, Path(source), None if present.source_directory is None else script)
@@ -209,6 +209,8 @@ class LocalWebservice(Webservice):
 
         self.update_deployment_state(must_exist=True)
         version = self._version
+        if version.code is None:
+            raise WebserviceException(f"{self.name!r} was made from an image: deploy the image instead.")
         served = Served(
             code=version.code,
             models=version.models,

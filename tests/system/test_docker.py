@@ -1,0 +1,210 @@
+"""Endpoints on the compute target docker: real containers on a real engine."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+import mljupyter
+from mljupyter.controller.client import ControllerClient
+from mljupyter.spec import Authentication, EndpointSpec, EndpointState, VersionSpec
+from tests.load import Load
+from tests.system.conftest import Machine
+from tests.waiting import wait_until
+
+docker = pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
+BASE = os.environ.get("TESTBED_BASE_IMAGE")
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        not BASE, reason="needs a Docker engine: start one and set TESTBED_BASE_IMAGE to a Python 3.11 image of it"
+    ),
+]
+
+ECHO = "import os\ndef init(): print('init')\ndef run(data): return {'data': data, 'cwd': os.getcwd()}\n"
+DOCKERFILE = """
+FROM {base}
+RUN pip install --quiet uvicorn httptools uvloop
+COPY mljupyter /opt/scoring/mljupyter
+COPY score.py /var/azureml-app/score.py
+ENV PYTHONPATH=/opt/scoring AML_APP_ROOT=/var/azureml-app AZUREML_ENTRY_SCRIPT=score.py
+LABEL mljupyter.scoring=1
+USER 1000
+ENTRYPOINT ["python3", "-m", "mljupyter.scoring", "--host", "0.0.0.0", "--port", "5001"]
+"""
+
+
+def build(script: str) -> str:
+    """Build an image that serves a script, as small as it can be; the engine caches all but the script."""
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        package = Path(mljupyter.__file__).parent
+        for path in [package / "__init__.py", *sorted(package.glob("scoring/**/*.py"))]:
+            entry = archive.gettarinfo(str(path), f"mljupyter/{path.relative_to(package)}")
+            entry.mtime = 0
+            archive.addfile(entry, io.BytesIO(path.read_bytes()))
+        for name, text in (("Dockerfile", DOCKERFILE.format(base=BASE)), ("score.py", script)):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    context.seek(0)
+    image, _ = docker.from_env().images.build(fileobj=context, custom_context=True, rm=True)
+    return str(image.id)
+
+
+@pytest.fixture(scope="module")
+def echo_image() -> str:
+    return build(ECHO)
+
+
+@pytest.fixture
+def engine(machine: Machine) -> Iterator[docker.DockerClient]:
+    client = docker.from_env()
+    yield client
+    for container in containers(client, machine):
+        container.remove(force=True)
+
+
+def containers(client: docker.DockerClient, machine: Machine, *, all: bool = True) -> list:
+    import hashlib
+
+    fingerprint = hashlib.sha256(str(machine.directory).encode()).hexdigest()[:16]
+    return client.containers.list(all=all, filters={"label": f"mljupyter.workspace={fingerprint}"})
+
+
+def spec(image: str, name: str = "echo", **version: object) -> EndpointSpec:
+    return EndpointSpec(
+        name=name,
+        compute_target="docker",
+        authentication=Authentication.KEY,
+        default_version=name,
+        versions={name: VersionSpec.parse({"image": image, **version})},
+    )
+
+
+def score(machine: Machine, uri: str, name: str = "echo") -> httpx.Response:
+    return httpx.post(uri, content=b"x", headers={"authorization": f"Bearer {machine.client.keys(name)[0]}"})
+
+
+def test_a_container_answers_through_the_router_with_a_key(machine, engine, echo_image) -> None:
+    record = machine.settle(machine.client.create(spec(echo_image)))
+    assert record.status.state is EndpointState.HEALTHY, record.status.problem
+    assert score(machine, record.status.scoring_uri).json() == {"data": "x", "cwd": "/var/azureml-app"}
+    assert httpx.post(record.status.scoring_uri).status_code == 401
+    assert "init" in machine.client.logs("echo")
+
+
+def test_a_container_has_the_least_rights_and_its_limits(machine, engine, echo_image) -> None:
+    limits = {"cpu": 0.5, "cpuLimit": 0.5, "memoryInGB": 0.25, "memoryInGBLimit": 0.25}
+    machine.settle(machine.client.create(spec(echo_image, resources=limits)))
+    (container,) = containers(engine, machine)
+    host = container.attrs["HostConfig"]
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert (host["NanoCpus"], host["Memory"]) == (500_000_000, 1 << 28)
+    assert {binding["HostIp"] for port in host["PortBindings"].values() for binding in port} == {"127.0.0.1"}
+    assert "PATH" in dict(item.split("=", 1) for item in container.attrs["Config"]["Env"])
+
+
+def test_a_killed_controller_adopts_containers(machine, engine, echo_image) -> None:
+    record = machine.settle(machine.client.create(spec(echo_image)))
+    before = [container.id for container in containers(engine, machine)]
+    os.kill(next(iter(machine.controllers())), signal.SIGKILL)
+    assert score_without_controller(record.status.scoring_uri) == 401
+    again = machine.settle(machine.client.endpoint("echo"))
+    assert again.status.state is EndpointState.HEALTHY
+    assert [container.id for container in containers(engine, machine)] == before
+
+
+def score_without_controller(uri: str) -> int:
+    return httpx.post(uri).status_code
+
+
+def test_a_killed_container_is_missed_by_no_request_and_replaced(machine, engine, echo_image) -> None:
+    record = machine.settle(
+        machine.client.create(spec(echo_image, scaling={"replicas": 2}, limits={"maxQueueWaitMs": 20_000}))
+    )
+    key = machine.client.keys("echo")[0]
+    with Load(record.status.scoring_uri, key=key) as load:
+        wait_until(lambda: load.sent > 50, 20, "the load runs")
+        victim = containers(engine, machine, all=False)[0]
+        victim.kill()
+        wait_until(
+            lambda: (
+                victim.id not in (ids := {item.id for item in containers(engine, machine, all=False)}) and len(ids) == 2
+            ),
+            20,
+            "the container is replaced",
+        )
+        machine.settle(record)
+        sent = load.sent
+        wait_until(lambda: load.sent > sent + 100, 20, "the load goes on")
+    assert load.failed == 0, load.results
+
+
+def test_a_container_that_uses_too_much_memory_says_so(machine, engine) -> None:
+    image = build("def init(): pass\ndef run(data): return len(bytearray(int(data)))\n")
+    limits = {"memoryInGB": 0.125, "memoryInGBLimit": 0.125}
+    record = machine.settle(machine.client.create(spec(image, resources=limits)))
+    key = {"authorization": f"Bearer {machine.client.keys('echo')[0]}"}
+    assert httpx.post(record.status.scoring_uri, content=b"1000", headers=key).json() == 1000
+    big = httpx.post(record.status.scoring_uri, content=b"400000000", headers=key, timeout=60)
+    assert big.status_code >= 500
+    wait_until(
+        lambda: httpx.post(record.status.scoring_uri, content=b"1000", headers=key).status_code == 200,
+        20,
+        "it serves again",
+    )
+
+
+def test_a_script_that_cannot_start_fails_with_its_last_lines(machine, engine) -> None:
+    image = build("def init(): raise OSError('no such weights')\ndef run(data): return 1\n")
+    record = machine.settle(machine.client.create(spec(image)))
+    assert record.status.state is EndpointState.FAILED
+    assert "no such weights" in record.status.problem.text()
+
+
+def test_an_image_that_is_missing_is_named(machine, engine) -> None:
+    record = machine.settle(machine.client.create(spec("no-such-image:1")))
+    assert record.status.state is EndpointState.FAILED
+    assert "no-such-image" in record.status.problem.message
+
+
+def test_moving_from_a_process_to_a_container_loses_no_request(machine, engine, echo_image) -> None:
+    script = "import os\ndef init(): pass\ndef run(data): return 1"
+    record = machine.healthy(machine.spec(script=script))
+    with Load(record.status.scoring_uri) as load:
+        wait_until(lambda: load.sent > 50, 20, "the load runs")
+        moved = spec(echo_image).model_copy(update={"authentication": Authentication.NONE})
+        machine.settle(machine.client.create(moved, overwrite=True))
+        wait_until(lambda: not machine.replicas(), 20, "the process has ended")
+        sent = load.sent
+        wait_until(lambda: load.sent > sent + 50, 20, "the load goes on")
+    assert load.failed == 0, load.results
+    assert len(containers(engine, machine, all=False)) == 1
+
+
+def test_deleting_removes_all_containers(machine, engine, echo_image) -> None:
+    machine.settle(machine.client.create(spec(echo_image)))
+    machine.client.delete("echo")
+    assert containers(engine, machine) == []
+
+
+def test_without_an_engine_the_deployment_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    directory = tmp_path / "workspace"
+    directory.mkdir()
+    client = ControllerClient(directory)
+    client.create(spec("some-image"))
+    record = wait_until(lambda: (found := client.endpoint("echo")).status.problem and found, 20, "the problem is told")
+    assert "Docker engine" in record.status.problem.message
+    client.delete("echo")
+    client.stop(force=True)
