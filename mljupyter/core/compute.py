@@ -1,4 +1,4 @@
-"""Compute targets: where web services run (Azure ML v1: ComputeTarget). This release has one: this machine."""
+"""Compute targets: where web services run (Azure ML v1: ComputeTarget)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
 
 LOCAL = "local"
+DOCKER = "docker"
 
 
 class ComputeTarget:
@@ -22,16 +23,11 @@ class ComputeTarget:
     """
 
     type: str
-    provisioning_state: str
 
     def __new__(cls, workspace: Workspace, name: str) -> Self:
         """Make an object of the class that the target's name calls for."""
-        if name != LOCAL:
-            raise ComputeTargetException(
-                f"ComputeTargetNotFound: there is no compute target {name!r}. "
-                f"Available: {LOCAL!r}, this machine: ws.compute_targets[{LOCAL!r}]"
-            )
-        return cast(Self, object.__new__(LocalTarget))
+        check_target_name(name)
+        return cast(Self, object.__new__(_CLASSES[name]))
 
     def __init__(self, workspace: Workspace, name: str) -> None:
         self.workspace = workspace
@@ -40,17 +36,27 @@ class ComputeTarget:
     @staticmethod
     def list(workspace: Workspace) -> Sequence[ComputeTarget]:
         """Return the compute targets of a workspace."""
-        return [LocalTarget(workspace, LOCAL)]
+        return [ComputeTarget(workspace, name) for name in _CLASSES]
+
+    @property
+    def provisioning_state(self) -> str:
+        """Succeeded when the target can be deployed to now, else Failed."""
+        return "Succeeded" if self.provisioning_errors is None else "Failed"
+
+    @property
+    def provisioning_errors(self) -> str | None:
+        """Why the target cannot be deployed to now, and what to do; None when it can."""
+        return None
 
     def get_status(self) -> str:
         """Return the provisioning state."""
         return self.provisioning_state
 
     def refresh_state(self) -> None:
-        """Bring the state up to date: that of this machine does not change."""
+        """Do nothing: the state is looked up whenever it is read."""
 
     def wait_for_completion(self, show_output: bool = False, is_delete_operation: bool = False) -> None:
-        """Return at once: this machine is there.
+        """Return at once: targets of this machine are not provisioned.
 
         Parameters:
             show_output: print the state.
@@ -65,13 +71,43 @@ class ComputeTarget:
         return {"name": self.name, "computeType": self.type, "provisioningState": self.provisioning_state}
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(name={self.name}, type={self.type}, provisioning_state={self.provisioning_state})"
-        )
+        return f"{type(self).__name__}(name={self.name}, type={self.type})"
 
 
 class LocalTarget(ComputeTarget):
     """This machine: replicas are processes of the user who deploys."""
 
     type = "Local"
-    provisioning_state = "Succeeded"
+
+
+class DockerTarget(ComputeTarget):
+    """A Docker engine, that of this machine or the one that ``DOCKER_HOST`` names: replicas are containers."""
+
+    type = "Docker"
+
+    @property
+    def provisioning_errors(self) -> str | None:
+        """Why the engine cannot be used now, and what to do; None when it answers."""
+        from mljupyter.runtimes.base import RuntimeUnavailableError
+        from mljupyter.runtimes.docker import connect
+
+        try:
+            connect().close()
+        except RuntimeUnavailableError as error:
+            return error.message
+        return None
+
+
+_CLASSES: dict[str, type[ComputeTarget]] = {LOCAL: LocalTarget, DOCKER: DockerTarget}
+
+
+def check_target_name(name: object) -> None:
+    """Raise `ComputeTargetException` when there is no compute target of a name.
+
+    Raises:
+        ComputeTargetException: `ComputeTargetNotFound`, with those there are.
+
+    """
+    if name not in _CLASSES:
+        there = ", ".join(f"ws.compute_targets[{known!r}]" for known in _CLASSES)
+        raise ComputeTargetException(f"ComputeTargetNotFound: there is no compute target {name!r}. There are: {there}.")

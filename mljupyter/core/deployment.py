@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mljupyter.build.snapshot import single_file, snapshot
-from mljupyter.core.compute import LOCAL, LocalTarget
+from mljupyter.core.compute import LOCAL, ComputeTarget, check_target_name
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model import Model
@@ -18,7 +18,6 @@ from mljupyter.core.webservice.base import Webservice
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.core.webservice.translate import (
     Served,
-    check_target_name,
     new_endpoint,
     refuse_unavailable,
     without_effect,
@@ -27,7 +26,6 @@ from mljupyter.spec import Authentication, CodeReference, EndpointKind, ModelRef
 from mljupyter.spec.names import MODEL, SERVICE
 
 if TYPE_CHECKING:
-    from mljupyter.core.compute import ComputeTarget
     from mljupyter.core.workspace import Workspace
 
 _LOCAL_MODEL_VERSION = 0
@@ -78,7 +76,7 @@ def deploy_served(
             f"deployment_config is a {type(configuration).__name__}: it must come from deploy_configuration() of "
             "LocalWebservice, AciWebservice or AksWebservice."
         )
-    _check_target(deployment_target)
+    target = _target_name(deployment_target, configuration.given().get("compute_target_name"))
     with as_webservice_exception():
         SERVICE.check(name)
         configuration.validate_configuration()
@@ -86,7 +84,7 @@ def deploy_served(
         print_without_effect(configuration)
         # What is stored counts as unused until the controller has taken the spec: it must not be collected before.
         with workspace.artifacts.hold():
-            spec = new_endpoint(name, configuration, served_for(configuration.kind), created_by=_user())
+            spec = new_endpoint(name, configuration, served_for(configuration.kind), target=target, created_by=_user())
             keys = spec.authentication is Authentication.KEY
             with models_in_use(workspace, name, registered(spec)):
                 record = workspace.controller.create(
@@ -225,14 +223,20 @@ def _from_path(workspace: Workspace, path: Path) -> ModelReference:
     return ModelReference(name=name, version=_LOCAL_MODEL_VERSION, digest=artifact.digest, entry=artifact.name)
 
 
-def _check_target(target: ComputeTarget | str | None) -> None:
+def _target_name(target: ComputeTarget | str | None, configured: str | None) -> str:
+    """Return the name of the compute target: the one given, the configuration's, or this machine."""
+    if target is None:
+        target = configured or LOCAL
     if isinstance(target, str):
-        check_target_name(target)
-    elif target is not None and not isinstance(target, LocalTarget):
+        with as_webservice_exception():
+            check_target_name(target)
+        return target
+    if not isinstance(target, ComputeTarget):
         raise WebserviceException(
             f"deployment_target is a {type(target).__name__}: it must be a compute target, such as "
             f"ws.compute_targets[{LOCAL!r}], or None."
         )
+    return target.name
 
 
 def _user() -> str | None:

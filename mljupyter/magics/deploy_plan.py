@@ -50,15 +50,16 @@ class Deployment:
             WebserviceException: something asked for breaks a rule.
 
         """
+        from mljupyter.core.compute import check_target_name
         from mljupyter.core.deployment import what_is_served
         from mljupyter.core.exceptions import as_webservice_exception
-        from mljupyter.core.webservice.translate import check_target_name, new_endpoint
+        from mljupyter.core.webservice.translate import new_endpoint
 
         check_target_name(self.target)
         configuration = self.configuration()
         with as_webservice_exception(), self.workspace.artifacts.hold():
             served = what_is_served(self.workspace, self.models, self.inference_config, kind=configuration.kind)
-            wanted = new_endpoint(self.name, configuration, served)
+            wanted = new_endpoint(self.name, configuration, served, target=self.target)
         records = self.workspace.endpoint_records()
         present = next((record for record in records if record.spec.name == self.name), None)
         return Plan(wanted, present)

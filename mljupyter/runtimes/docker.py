@@ -37,10 +37,10 @@ TARGET = "docker"
 PORT = 5001
 KEPT_AFTER_END = 3
 LABEL = "mljupyter"
-SERVER_LABEL = "mljupyter.scoring"
+SERVER_LABEL = f"{LABEL}/plan"  # on images whose entry point is our scoring server
 _LOG_SIZE, _LOG_FILES = "10m", "3"
 _MOST_PROCESSES = 512
-_ANSWER_WITHIN = 30.0
+_ANSWER_WITHIN = 30
 _RECONNECT_AFTER = 0.5
 _LOOK_EVERY = 2.0
 _GIB = 1 << 30
@@ -132,7 +132,7 @@ class DockerRuntime:
         """Return the logs of an endpoint's containers, ended ones included."""
         with _translated():
             found = self._containers(endpoint, version)
-        return [ReplicaLog(item.labels[f"{LABEL}.replica"], _started(item), partial(_lines, item)) for item in found]
+        return [ReplicaLog(item.labels[f"{LABEL}/replica"], _started(item), partial(_lines, item)) for item in found]
 
     async def leave(self) -> None:
         """Stop listening to the engine; containers go on."""
@@ -143,6 +143,8 @@ class DockerRuntime:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, order: ReplicaOrder) -> RunningReplica:
+        from docker.types import LogConfig
+
         spec = order.spec
         if spec.image is None:
             raise RuntimeUnavailableError(f"version {order.version!r} has no image: a container needs one.")
@@ -153,11 +155,11 @@ class DockerRuntime:
                 _arguments(order) if SERVER_LABEL in image.labels else None,
                 name=f"mljupyter-{order.id}",
                 labels={
-                    f"{LABEL}.workspace": self._workspace,
-                    f"{LABEL}.replica": order.id,
-                    f"{LABEL}.endpoint": order.endpoint,
-                    f"{LABEL}.version": order.version,
-                    f"{LABEL}.revision": order.revision,
+                    f"{LABEL}/workspace": self._workspace,
+                    f"{LABEL}/replica": order.id,
+                    f"{LABEL}/endpoint": order.endpoint,
+                    f"{LABEL}/version": order.version,
+                    f"{LABEL}/revision": order.revision,
                 },
                 environment=_environment(order),
                 ports={f"{PORT}/tcp": (LOOPBACK, free_port())},
@@ -167,7 +169,7 @@ class DockerRuntime:
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges:true"],
                 pids_limit=_MOST_PROCESSES,
-                log_config={"type": "json-file", "config": {"max-size": _LOG_SIZE, "max-file": _LOG_FILES}},
+                log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
                 **_limits(spec),
             )
             try:
@@ -212,9 +214,9 @@ class DockerRuntime:
         return list(deque(text.decode(errors="replace").splitlines(), maxlen=count))
 
     def _containers(self, endpoint: str | None = None, version: str | None = None) -> list[Container]:
-        labels = [f"{LABEL}.workspace={self._workspace}"]
-        labels += [f"{LABEL}.endpoint={endpoint}"] if endpoint is not None else []
-        labels += [f"{LABEL}.version={version}"] if version is not None else []
+        labels = [f"{LABEL}/workspace={self._workspace}"]
+        labels += [f"{LABEL}/endpoint={endpoint}"] if endpoint is not None else []
+        labels += [f"{LABEL}/version={version}"] if version is not None else []
         with _translated():
             found: list[Container] = self._client.containers.list(all=True, filters={"label": labels})
         return found
@@ -224,14 +226,14 @@ class DockerRuntime:
 
     def _listen(self) -> None:
         """Ring the bell of each container that ends, and all bells after the engine was away."""
-        filters = {"label": f"{LABEL}.workspace={self._workspace}", "event": ["die", "destroy", "oom"]}
+        filters = {"label": f"{LABEL}/workspace={self._workspace}", "event": ["die", "destroy", "oom"]}
         while not self._leaving:
             with contextlib.suppress(Exception):  # whatever broke the connection, another one is made
                 self._client.ping()
                 self._stream = self._client.events(decode=True, filters=filters)
                 self._ring(None)
                 for event in self._stream:
-                    self._ring(event["Actor"]["Attributes"].get(f"{LABEL}.replica"))
+                    self._ring(event["Actor"]["Attributes"].get(f"{LABEL}/replica"))
             time.sleep(_RECONNECT_AFTER)
 
     def _ring(self, replica_id: str | None) -> None:
@@ -282,10 +284,10 @@ def _running(container: Container) -> RunningReplica:
     labels = container.labels
     bindings = container.attrs["HostConfig"]["PortBindings"][f"{PORT}/tcp"]
     return RunningReplica(
-        id=labels[f"{LABEL}.replica"],
-        endpoint=labels[f"{LABEL}.endpoint"],
-        version=labels[f"{LABEL}.version"],
-        revision=labels[f"{LABEL}.revision"],
+        id=labels[f"{LABEL}/replica"],
+        endpoint=labels[f"{LABEL}/endpoint"],
+        version=labels[f"{LABEL}/version"],
+        revision=labels[f"{LABEL}/revision"],
         target=TARGET,
         address=f"{LOOPBACK}:{bindings[0]['HostPort']}",
         pid=None,

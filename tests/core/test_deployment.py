@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.core import deployment
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.exceptions import AzureMLException, WebserviceException
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model import Model
 from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
@@ -39,7 +39,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("target", ["myaks", object()])
     def test_another_target(self, workspace: Workspace, inference: InferenceConfig, target: object) -> None:
-        with pytest.raises(WebserviceException, match=r"myaks.*ComputeTargetNotFound|must be a compute target"):
+        with pytest.raises(AzureMLException, match=r"ComputeTargetNotFound.*'myaks'|must be a compute target"):
             Model.deploy(workspace, "diabetes", [], inference, None, target)  # type: ignore[arg-type]
 
     def test_a_configuration_of_another_kind(self, workspace: Workspace, inference: InferenceConfig) -> None:

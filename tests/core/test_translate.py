@@ -113,7 +113,7 @@ def test_a_service_name_against_the_rule_is_refused(name: str) -> None:
 
 
 def test_tokens_are_refused_with_what_there_is() -> None:
-    with pytest.raises(WebserviceException, match=r"not available on target 'local'(.|\n)*auth_enabled=True"):
+    with pytest.raises(WebserviceException, match=r"not available in this release(.|\n)*auth_enabled=True"):
         endpoint(AKS(token_auth_enabled=True))
 
 
@@ -127,10 +127,11 @@ def test_tls_is_refused_rather_than_left_out(tmp_path: Any) -> None:
         endpoint(ACI(ssl_cname="example.org"))
 
 
-def test_another_compute_target_is_refused() -> None:
-    with pytest.raises(WebserviceException, match=r"'myaks' is not available: ComputeTargetNotFound"):
-        endpoint(AKS(compute_target_name="myaks"))
-    assert endpoint(AKS(compute_target_name="local")).compute_target == "local"
+def test_the_size_of_a_container_instance_is_also_its_limit() -> None:
+    sized = endpoint(ACI(cpu_cores=0.5, memory_gb=1)).versions["diabetes"].resources
+    assert (sized.cpu, sized.cpu_limit, sized.memory_in_gb_limit) == (0.5, 0.5, 1)
+    assert endpoint(ACI()).versions["diabetes"].resources.cpu_limit is None
+    assert endpoint(AKS(cpu_cores=0.5)).versions["diabetes"].resources.cpu_limit is None
 
 
 def test_a_minimum_above_the_default_maximum_is_refused() -> None:

@@ -56,7 +56,11 @@ def test_deploying_again_changes_nothing(live: Shell, capsys: pytest.CaptureFixt
 def test_a_change_is_an_update_that_keeps_tags(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     live.variables["adder"].add_tags({"team": "blue"})
     plan = live.run("%deploy adder --score sums --kind aci --cpu 0.2 --dry-run").text()
-    assert plan == ("adder → local: update (dry run, nothing done)\n  versions.adder.resources.cpu: 0.1 → 0.2")
+    assert plan == (
+        "adder → local: update (dry run, nothing done)\n"
+        "  versions.adder.resources.cpu: 0.1 → 0.2\n"
+        "  versions.adder.resources.cpuLimit: none → 0.2"
+    )
     capsys.readouterr()
     service = live.run("%deploy adder --score sums --kind aci --cpu 0.2")
     assert capsys.readouterr().out.startswith("adder → local: update\n")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
+import socket
 import tarfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +39,7 @@ RUN pip install --quiet uvicorn httptools uvloop
 COPY mljupyter /opt/scoring/mljupyter
 COPY score.py /var/azureml-app/score.py
 ENV PYTHONPATH=/opt/scoring AML_APP_ROOT=/var/azureml-app AZUREML_ENTRY_SCRIPT=score.py
-LABEL mljupyter.scoring=1
+LABEL mljupyter/plan=test
 USER 1000
 ENTRYPOINT ["python3", "-m", "mljupyter.scoring", "--host", "0.0.0.0", "--port", "5001"]
 """
@@ -76,7 +80,7 @@ def containers(client: docker.DockerClient, machine: Machine, *, all: bool = Tru
     import hashlib
 
     fingerprint = hashlib.sha256(str(machine.directory).encode()).hexdigest()[:16]
-    return client.containers.list(all=all, filters={"label": f"mljupyter.workspace={fingerprint}"})
+    return client.containers.list(all=all, filters={"label": f"mljupyter/workspace={fingerprint}"})
 
 
 def spec(image: str, name: str = "echo", **version: object) -> EndpointSpec:
@@ -208,3 +212,69 @@ def test_without_an_engine_the_deployment_says_so(tmp_path: Path, monkeypatch: p
     assert "Docker engine" in record.status.problem.message
     client.delete("echo")
     client.stop(force=True)
+
+
+class Engine:
+    """A way to the Docker engine that can be cut: what a controller sees when the engine restarts."""
+
+    def __init__(self, path: Path) -> None:
+        self.address = f"unix://{path}"
+        self._path = path
+        self._stop = threading.Event()
+        self._open: list[socket.socket] = []
+        self._listener: socket.socket | None = None
+
+    def connect(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(self._path))
+        self._listener.listen(64)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def cut(self) -> None:
+        assert self._listener is not None
+        self._path.unlink()
+        for connection in (self._listener, *self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        self._open.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                far.connect("/var/run/docker.sock")
+                self._open += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _copy(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+def test_what_happened_while_the_engine_was_away_is_noticed_and_healed(
+    machine, engine, echo_image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Engine(tmp_path / "docker.sock")
+    way.connect()
+    monkeypatch.setenv("DOCKER_HOST", way.address)
+    record = machine.settle(machine.client.create(spec(echo_image)))
+    monkeypatch.delenv("DOCKER_HOST")
+    assert record.status.state is EndpointState.HEALTHY, record.status.problem
+    way.cut()
+    assert score(machine, record.status.scoring_uri).status_code == 200, "containers serve without the engine's socket"
+    (victim,) = containers(engine, machine, all=False)
+    victim.kill()
+    assert httpx.post(record.status.scoring_uri).status_code == 401
+    way.connect()
+    began = time.monotonic()
+    wait_until(lambda: score(machine, record.status.scoring_uri).status_code == 200, 20, "it serves again")
+    assert time.monotonic() - began < 10
+    (successor,) = containers(engine, machine, all=False)
+    assert successor.id != victim.id

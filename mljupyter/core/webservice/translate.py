@@ -29,7 +29,6 @@ from mljupyter.spec import (
 from mljupyter.spec.names import SERVICE
 
 SOURCE_PROPERTY = "mljupyter.source"
-LOCAL_TARGET = "local"
 
 # A container by itself lets requests wait; only the AKS front end answers 503 after half a second.
 _CONTAINER_QUEUE_WAIT_MS = 60_000
@@ -56,11 +55,13 @@ AnyDocument = TypeVar("AnyDocument", bound=Document)
 class Served:
     """What a version serves: code and models by digest, and how the script is started.
 
-    `source` is the absolute path that the code was taken from: where a reload reads it again.
+    `image` has both in it, for a target that runs containers. `source` is the absolute path that the code was taken
+    from: where a reload reads it again.
     """
 
-    code: CodeReference
+    code: CodeReference | None
     models: Sequence[ModelReference] = ()
+    image: str | None = None
     interpreter: str | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
@@ -68,7 +69,12 @@ class Served:
 
 
 def new_endpoint(
-    name: str, configuration: WebserviceDeploymentConfiguration, served: Served, *, created_by: str | None = None
+    name: str,
+    configuration: WebserviceDeploymentConfiguration,
+    served: Served,
+    *,
+    target: str = "local",
+    created_by: str | None = None,
 ) -> EndpointSpec:
     """Return the endpoint that a deployment configuration asks for: a web service with one version of its own name.
 
@@ -82,6 +88,7 @@ def new_endpoint(
     kind = configuration.kind
     version = VersionSpec(
         code=served.code,
+        image=served.image,
         scaling=Scaling(autoscale=AutoscalePolicy()) if kind is EndpointKind.AKS else Scaling(replicas=1),
         limits=RequestLimits()
         if kind is EndpointKind.AKS
@@ -94,7 +101,7 @@ def new_endpoint(
         {
             "name": name,
             "kind": kind,
-            "compute_target": LOCAL_TARGET,
+            "compute_target": target,
             "authentication": _authentication(
                 configuration, Authentication.KEY if kind is EndpointKind.AKS else Authentication.NONE
             ),
@@ -165,24 +172,14 @@ def refuse_unavailable(configuration: WebserviceDeploymentConfiguration) -> None
     given = configuration.given()
     if given.get("token_auth_enabled"):
         raise WebserviceException(
-            "token_auth_enabled is True: token authentication is not available on target 'local' in this release.\n"
+            "token_auth_enabled is True: token authentication is not available in this release.\n"
             "Available: key authentication (auth_enabled=True), or none (auth_enabled=False)."
         )
     tls = [name for name in _TLS if given.get(name)]
     if tls:
         raise WebserviceException(
-            f"{', '.join(tls)} given: TLS is not available on target 'local' in this release.\n"
+            f"{', '.join(tls)} given: TLS is not available in this release.\n"
             "Endpoints listen on this machine alone, with plain HTTP. Leave the ssl_ arguments out."
-        )
-    check_target_name(given.get("compute_target_name"))
-
-
-def check_target_name(name: str | None) -> None:
-    """Raise `WebserviceException` when a compute target's name is not that of this machine."""
-    if name is not None and name != LOCAL_TARGET:
-        raise WebserviceException(
-            f"Compute target {name!r} is not available: ComputeTargetNotFound. "
-            f"Available: {LOCAL_TARGET!r}, this machine: ws.compute_targets[{LOCAL_TARGET!r}]"
         )
 
 
@@ -190,6 +187,7 @@ def _serving(version: VersionSpec, served: Served) -> VersionSpec:
     return merged(
         version,
         code=served.code,
+        image=served.image,
         models=list(served.models),
         interpreter=served.interpreter,
         environment_variables=dict(served.environment_variables),
@@ -201,7 +199,7 @@ def _sized(version: VersionSpec, configuration: WebserviceDeploymentConfiguratio
     given = configuration.given()
     return merged(
         version,
-        resources=_resources(version.resources, given),
+        resources=_resources(version.resources, given, limits=configuration.kind is EndpointKind.ACI),
         scaling=_scaling(version.scaling, given),
         limits=_limits(version.limits, given),
         probe=_probe(version.probe, given),
@@ -215,7 +213,13 @@ def _authentication(configuration: WebserviceDeploymentConfiguration, otherwise:
     return Authentication.KEY if enabled else Authentication.NONE
 
 
-def _resources(present: Resources, given: Mapping[str, Any]) -> Resources:
+def _resources(present: Resources, given: Mapping[str, Any], *, limits: bool) -> Resources:
+    """Return resources changed by what is given; with `limits`, what is asked for is also the most there is.
+
+    A container instance gets exactly its size, a pod of a cluster at least its own (Azure ML v1: AciWebservice).
+    """
+    if limits:
+        given = {"cpu_cores_limit": given.get("cpu_cores"), "memory_gb_limit": given.get("memory_gb")} | dict(given)
     return merged(
         present,
         cpu=given.get("cpu_cores"),
