@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 
 from mljupyter.controller.supervisor import Watched
 from mljupyter.engine.health import endpoint_state, version_state
-from mljupyter.engine.revision import revision
-from mljupyter.engine.rollout import Crashes, Plan
+from mljupyter.engine.rollout import Crashes, Plan, VersionGoal
 from mljupyter.engine.routing import SERVICE_PREFIX
 from mljupyter.spec import EndpointRecord, EndpointStatus, Problem, ReplicaPhase, ReplicaStatus, VersionStatus
 
@@ -36,21 +35,21 @@ def problem_of(watched: Watched, *, never_ready: bool) -> Problem:
 
 
 def endpoint_status(
-    record: EndpointRecord, plans: Mapping[str, Plan], watched: Sequence[Watched], *, port: int
+    record: EndpointRecord, plans: Mapping[str, tuple[VersionGoal, Plan]], watched: Sequence[Watched], *, port: int
 ) -> EndpointStatus:
     """Return the status of an endpoint whose plans are in force.
 
     Parameters:
         record: the endpoint, with what was learned of replicas that ended.
-        plans: the plan of every version wanted.
+        plans: goal and plan of every version wanted.
         watched: the endpoint's replicas.
         port: the router's port.
 
     """
     versions = {}
-    for name, plan in plans.items():
+    for name, (goal, plan) in plans.items():
         mine = [item for item in watched if item.replica.version == name]
-        versions[name] = _version_status(record, name, plan, mine)
+        versions[name] = _version_status(record, name, goal, plan, mine)
     state = endpoint_state((version.state for version in versions.values()), deleting=record.deleting)
     base = scoring_base(record, port)
     problems = [version.problem for version in versions.values() if version.problem is not None]
@@ -71,24 +70,25 @@ def scoring_base(record: EndpointRecord, port: int) -> str:
     return f"http://localhost:{port}{SERVICE_PREFIX}/{record.spec.name}"
 
 
-def _version_status(record: EndpointRecord, name: str, plan: Plan, watched: Sequence[Watched]) -> VersionStatus:
-    spec = record.spec.versions[name]
+def _version_status(
+    record: EndpointRecord, name: str, goal: VersionGoal, plan: Plan, watched: Sequence[Watched]
+) -> VersionStatus:
     before = record.status.versions.get(name, VersionStatus())
-    wanted = revision(spec, record.spec.compute_target)
+    wanted = goal.revision
     reached = plan.complete and plan.revision == wanted
     ready = [item for item in watched if item.phase is ReplicaPhase.READY and item.replica.revision == plan.revision]
     ready_revision = wanted if reached else before.ready_revision
     return VersionStatus(
         state=version_state(
             revision=wanted,
-            wanted=spec.scaling.initial_replicas,
+            wanted=goal.replicas,
             ready=len(ready) if plan.revision == wanted else 0,
             routed=bool(plan.routed),
             ready_revision=ready_revision,
             failed_revision=before.failed_revision,
         ),
         revision=wanted,
-        replicas_wanted=spec.scaling.initial_replicas,
+        replicas_wanted=goal.replicas,
         replicas_ready=len(ready),
         replicas=[_replica_status(item) for item in sorted(watched, key=lambda item: item.replica.id)],
         restarts=before.restarts,

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from mljupyter.controller.api import Api
+from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.changes import Changes
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.reconciler import Reconciler
@@ -50,12 +51,14 @@ async def run(layout: Layout, idle_seconds: float) -> None:
             queue.add(name)
 
     router = Router(_router_settings(layout, store), changed=add_all)
+    autoscaler = Autoscaler(store, router, changed=queue.add)
     reconciler = Reconciler(
         workspace=layout.directory.name,
         store=store,
         runtimes=runtimes,
         supervisor=supervisor,
         router=router,
+        autoscaler=autoscaler,
         queue=queue,
         notify=changes.notify,
     )
@@ -73,6 +76,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     server = _Server(uvicorn.Config(api.application, log_config=None, access_log=False, lifespan="off", ws="none"))
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
     working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
+    scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
     idle = _Idle(store, api, idle_seconds)
     while not end.asked and not idle.over():
         add_all()  # level-triggered: what was missed is seen now
@@ -84,8 +88,9 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     server.should_exit = True
     await serving
     layout.socket().unlink(missing_ok=True)
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
+    for task in (working, scaling):
+        task.cancel()
+    await asyncio.gather(working, scaling, return_exceptions=True)
     if end.everything:
         await supervisor.stop_all()
     if end.everything or not store.names():

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.observation import Memory, endpoint_status, problem_of
 from mljupyter.controller.router import Router
@@ -52,6 +53,7 @@ class Reconciler:
         runtimes: Runtimes,
         supervisor: Supervisor,
         router: Router,
+        autoscaler: Autoscaler,
         queue: WorkQueue,
         notify: Callable[[], None],
     ) -> None:
@@ -60,6 +62,7 @@ class Reconciler:
         self._runtimes = runtimes
         self._supervisor = supervisor
         self._router = router
+        self._autoscaler = autoscaler
         self._queue = queue
         self._notify = notify
         self._routes: dict[str, EndpointRoute] = {}
@@ -196,14 +199,15 @@ class Reconciler:
         for name in names:
             spec = record.spec.versions.get(name)
             status = record.status.versions.get(name, VersionStatus())
+            replicas = [item.observed() for item in watched if item.replica.version == name]
+            running = sum(replica.serving for replica in replicas)
             goal = VersionGoal(
                 revision=revision(spec, record.spec.compute_target) if spec else "",
-                replicas=spec.scaling.initial_replicas if spec else 0,
+                replicas=self._autoscaler.wanted(record.spec.name, name, spec, running=running) if spec else 0,
                 ready_revision=status.ready_revision if spec else None,
                 failed_revision=status.failed_revision,
                 crashes=self._memory.get((record.spec.name, name), Memory()).crashes,
             )
-            replicas = [item.observed() for item in watched if item.replica.version == name]
             steps.append(_Step(name, spec, goal, plan(goal, replicas, time.monotonic())))
         return steps
 
@@ -283,7 +287,7 @@ class Reconciler:
                 self._store.keep_revision(name, step.name, step.goal.revision, target, step.spec)
         status = endpoint_status(
             record,
-            {step.name: step.plan for step in steps if step.spec is not None},
+            {step.name: (step.goal, step.plan) for step in steps if step.spec is not None},
             self._supervisor.of(name),
             port=self._router.port,
         )

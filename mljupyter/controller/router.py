@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from mljupyter.controller import demand
 from mljupyter.controller.errors import ControllerError, PortInUseError
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_files import FileWriter
@@ -87,6 +88,10 @@ class Router:
                 self._writer.write_all(files)
                 await self._wait_until_up()
             await self._writer.apply(files)
+
+    async def demand(self) -> dict[str, demand.Demand]:
+        """Return the demand for every version, by cluster."""
+        return await demand.read(self._admin)
 
     async def stop(self) -> None:
         """End the router. Only for when no endpoint is left, or the user wants everything stopped."""

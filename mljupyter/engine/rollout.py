@@ -102,7 +102,7 @@ def plan(goal: VersionGoal, replicas: Sequence[Replica], now: float) -> Plan:
     """
     revision = goal.attainable
     wanted = goal.replicas if revision is not None else 0
-    split = _Split.of(revision, replicas)
+    split = _Split.of(revision, goal.failed_revision, replicas)
     complete = len(split.ready) >= wanted
     drain = _surplus(split.current, wanted) + [
         replica for replica in split.old if complete or replica.revision == goal.failed_revision
@@ -126,7 +126,7 @@ class _Split:
     old_ready: list[Replica] = field(default_factory=list)
 
     @classmethod
-    def of(cls, revision: str | None, replicas: Sequence[Replica]) -> _Split:
+    def of(cls, revision: str | None, failed: str | None, replicas: Sequence[Replica]) -> _Split:
         serving = [replica for replica in replicas if replica.serving]
         current = [replica for replica in serving if replica.revision == revision]
         old = [replica for replica in serving if replica.revision != revision]
@@ -134,7 +134,7 @@ class _Split:
             current=current,
             ready=[replica for replica in current if replica.phase is ReplicaPhase.READY],
             old=old,
-            old_ready=[replica for replica in old if replica.phase is ReplicaPhase.READY],
+            old_ready=[item for item in old if item.phase is ReplicaPhase.READY and item.revision != failed],
         )
 
 

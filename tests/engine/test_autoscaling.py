@@ -1,0 +1,104 @@
+"""The autoscaling policy: a table of situations, properties, and whole loads played through it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mljupyter.engine.autoscaling import Sample, decide, replicas_needed
+from mljupyter.spec import AutoscalePolicy
+
+POLICY = AutoscalePolicy(min_replicas=1, max_replicas=10)
+
+
+def steady(demand: float, until: float, since: float = 0.0) -> list[Sample]:
+    return [Sample(second, demand) for second in range(int(since), int(until) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("rps", "seconds", "concurrent", "utilization", "expected"),
+    [(20, 10, 1, 0.7, 286), (0, 1, 1, 0.7, 1), (7, 0.1, 1, 0.7, 1), (7, 1, 1, 0.7, 10), (100, 0.1, 10, 1.0, 1)],
+)
+def test_the_documented_formula(rps, seconds, concurrent, utilization, expected) -> None:
+    assert replicas_needed(rps, seconds, concurrent, utilization) == expected
+
+
+@pytest.mark.parametrize("values", [(-1, 1), (1, -1), (1, 1, 0), (1, 1, 1, 0), (1, 1, 1, 1.1)])
+def test_the_formula_refuses_what_makes_no_sense(values) -> None:
+    with pytest.raises(ValueError, match="target_rps"):
+        replicas_needed(*values)
+
+
+@pytest.mark.parametrize(
+    ("samples", "current", "expected"),
+    [
+        ([Sample(100, 5)], 1, 8),
+        ([Sample(100, 100)], 1, 10),
+        ([Sample(99, 5), Sample(100, 0)], 1, 8),
+        ([Sample(90, 50), Sample(100, 0)], 2, 2),
+        (steady(0, 100), 8, 4),
+        (steady(0, 100), 1, 1),
+        (steady(2, 100), 8, 4),
+        (steady(2, 100), 4, 3),
+        ([Sample(50, 5), *steady(0, 100, 60)], 8, 8),
+        ([], 3, 3),
+    ],
+)
+def test_up_at_once_down_after_a_minute_and_by_halves(samples, current, expected) -> None:
+    assert decide(samples, current, POLICY, 1, now=100).replicas == expected
+
+
+def test_a_replica_with_more_concurrency_needs_fewer_replicas() -> None:
+    assert decide([Sample(100, 10)], 1, POLICY, 5, now=100).replicas == 3
+
+
+def test_changed_bounds_are_kept_at_once() -> None:
+    assert decide([], 1, AutoscalePolicy(min_replicas=3), 1, now=0).replicas == 3
+    assert decide([], 9, AutoscalePolicy(max_replicas=4), 1, now=0).replicas == 4
+
+
+histories = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 200)), max_size=50).map(
+    lambda pairs: [Sample(*pair) for pair in sorted(pairs)]
+)
+
+
+@given(histories, st.integers(1, 30), st.integers(1, 5), st.integers(5, 30), st.integers(1, 8))
+def test_the_answer_stays_within_the_bounds(samples, current, least, most, concurrent) -> None:
+    policy = AutoscalePolicy(min_replicas=least, max_replicas=most)
+    assert least <= decide(samples, current, policy, concurrent, now=100).replicas <= most
+
+
+@given(histories, st.integers(1, 10), st.floats(1, 5))
+def test_more_load_never_gives_fewer_replicas(samples, current, factor) -> None:
+    more = [Sample(sample.time, sample.demand * factor) for sample in samples]
+    assert decide(more, current, POLICY, 1, 100).replicas >= decide(samples, current, POLICY, 1, 100).replicas
+
+
+def play(demand_at, seconds: int, policy: AutoscalePolicy = POLICY) -> list[int]:
+    """Return the number of replicas after each second of a load."""
+    samples: list[Sample] = []
+    replicas, course = policy.min_replicas, []
+    for second in range(seconds):
+        samples = [*samples, Sample(second, demand_at(second))][-63:]
+        replicas = decide(samples, replicas, policy, 1, second).replicas
+        course.append(replicas)
+    return course
+
+
+def test_a_burst_goes_up_once_and_down_once() -> None:
+    course = play(lambda second: 6.5 if 100 <= second < 160 and second % 7 else 0.2, 400)
+    changes = [later - sooner for sooner, later in zip(course, course[1:], strict=False) if later != sooner]
+    directions = [math.copysign(1, change) for change in changes]
+    assert directions == sorted(directions, reverse=True), course
+    assert course[101] == 10
+    assert course[215] == 10
+    assert course[-1] == 1
+
+
+def test_it_is_back_at_the_minimum_about_a_minute_after_the_load() -> None:
+    course = play(lambda second: 3.0 if second < 100 else 0.0, 300)
+    back = next(second for second in range(100, 300) if course[second] == 1)
+    assert 60 <= back - 100 <= 75
