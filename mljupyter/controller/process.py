@@ -46,11 +46,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     runtimes = _runtimes(layout)
     supervisor = Supervisor(runtimes, queue.add)
 
-    def add_all() -> None:
-        for name in {*store.names(), *supervisor.endpoints()}:
-            queue.add(name)
-
-    router = Router(_router_settings(layout, store), changed=add_all)
+    router = Router(_router_settings(layout, store), changed=lambda: reconciler.look_again())
     autoscaler = Autoscaler(store, router, changed=queue.add)
     reconciler = Reconciler(
         workspace=layout.directory.name,
@@ -79,7 +75,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
     idle = _Idle(store, api, idle_seconds)
     while not end.asked and not idle.over():
-        add_all()  # level-triggered: what was missed is seen now
+        reconciler.look_again()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(LOOK_AGAIN_EVERY, max(idle_seconds / 4, 0.05))):
                 await end.wait()

@@ -66,6 +66,8 @@ class Reconciler:
         self._queue = queue
         self._notify = notify
         self._routes: dict[str, EndpointRoute] = {}
+        self._wanted_routes = 1  # counts their changes
+        self._routes_in_force = 0  # the count that the router is known to follow
         self._memory: dict[tuple[str, str], Memory] = {}
 
     async def begin(self) -> None:
@@ -79,12 +81,18 @@ class Reconciler:
         for record in records:
             name = record.spec.name
             if not record.deleting:
-                self._routes[name] = self._route(record, self._steps(record))
+                self._put_route(self._route(record, self._steps(record)))
             self._queue.add(name)
         try:
-            await self._router.apply(self._routes.values())
+            await self._follow()
         except ControllerError as error:  # each endpoint tries again, and says so
             log.error("%s", error.message)
+
+    def look_again(self) -> None:
+        """Work on everything, whether or not anything is known to have changed: what was missed is seen now."""
+        self._wanted_routes += 1
+        for name in {*self._store.names(), *self._supervisor.endpoints()}:
+            self._queue.add(name)
 
     def retry(self, name: str) -> None:
         """Forget an endpoint's failures: its spec has changed, or is to be tried again."""
@@ -108,8 +116,8 @@ class Reconciler:
                 self._queue.add(name)
                 return
         steps = self._steps(record)  # again: requests may already be sent to those just started
-        self._routes[name] = self._route(record, steps)
-        await self._router.apply(self._routes.values())
+        self._put_route(self._route(record, steps))
+        await self._follow()
         for step in steps:
             for replica_id in step.plan.drain:
                 self._supervisor.drain(replica_id)
@@ -120,8 +128,8 @@ class Reconciler:
     async def reroute(self, name: str) -> None:
         """Make the router follow what has changed of an endpoint's keys; return when it does."""
         if name in self._routes:
-            self._routes[name] = replace(self._routes[name], keys=self._keys(name))
-            await self._router.apply(self._routes.values())
+            self._put_route(replace(self._routes[name], keys=self._keys(name)))
+            await self._follow()
 
     def failed(self, name: str, error: Exception) -> None:
         """Note that a step could not be taken, where users see it; the queue tries again."""
@@ -142,7 +150,8 @@ class Reconciler:
     async def _remove(self, name: str, record: EndpointRecord | None) -> None:
         """Take the routes away first, then the replicas, then the record."""
         if self._routes.pop(name, None) is not None:
-            await self._router.apply(self._routes.values())
+            self._wanted_routes += 1
+        await self._follow()
         for watched in self._supervisor.of(name):
             if watched.phase is ReplicaPhase.EXITED:
                 self._supervisor.remove(watched.replica.id)
@@ -251,6 +260,18 @@ class Reconciler:
         )
         versions = {**record.status.versions, step.name: version}
         self._store.put_status(name, record.status.model_copy(update={"versions": versions}))
+
+    def _put_route(self, route: EndpointRoute) -> None:
+        if self._routes.get(route.name) != route:
+            self._routes[route.name] = route
+            self._wanted_routes += 1
+
+    async def _follow(self) -> None:
+        """Let the router follow the routes wanted, unless it is known to."""
+        count = self._wanted_routes
+        if self._routes_in_force < count:
+            await self._router.apply(list(self._routes.values()))
+            self._routes_in_force = max(self._routes_in_force, count)
 
     def _route(self, record: EndpointRecord, steps: list[_Step]) -> EndpointRoute:
         spec = record.spec

@@ -12,12 +12,17 @@ from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, Version
 
 
 class Store:
-    """The controller's memory. Every write is one transaction; a failed one raises `StorageError`."""
+    """The controller's memory. Every write is one transaction; a failed one raises `StorageError`.
+
+    What is in the database is kept in memory too: the controller is the only one who writes it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
         newest = self._database.rows("SELECT max(resource_version) AS newest FROM endpoints")[0]["newest"]
         self._resource_version = int(newest or 0)
+        names = [row["name"] for row in self._database.rows("SELECT name FROM endpoints")]
+        self._records = {name: self._read(name) for name in names}
 
     def close(self) -> None:
         """Close the database."""
@@ -25,23 +30,11 @@ class Store:
 
     def names(self) -> list[str]:
         """Return the names of all endpoints."""
-        return [row["name"] for row in self._database.rows("SELECT name FROM endpoints ORDER BY name")]
+        return sorted(self._records)
 
     def find(self, name: str) -> EndpointRecord | None:
         """Return an endpoint, or None when there is none of this name."""
-        rows = self._database.rows("SELECT * FROM endpoints WHERE name = ?", name)
-        if not rows:
-            return None
-        row = rows[0]
-        return EndpointRecord(
-            spec=EndpointSpec.parse(row["spec"]),
-            status=EndpointStatus.parse(row["status"]),
-            generation=row["generation"],
-            resource_version=row["resource_version"],
-            created_time=datetime.fromisoformat(row["created_time"]),
-            updated_time=datetime.fromisoformat(row["updated_time"]),
-            deleting=bool(row["deleting"]),
-        )
+        return self._records.get(name)
 
     def get(self, name: str) -> EndpointRecord:
         """Return an endpoint, or raise `EndpointNotFoundError`."""
@@ -65,7 +58,8 @@ class Store:
                 """,
                 (spec.name, spec.json_text(), status.json_text(), self._next(), now, *pair),
             )
-        return self.get(spec.name)
+        self._records[spec.name] = self._read(spec.name)
+        return self._records[spec.name]
 
     def put_status(self, name: str, status: EndpointStatus) -> None:
         """Write what is observed of an endpoint."""
@@ -91,6 +85,7 @@ class Store:
         with self._database.writing() as connection:
             connection.execute("DELETE FROM endpoints WHERE name = ?", (name,))
             connection.execute("DELETE FROM revisions WHERE endpoint = ?", (name,))
+        self._records.pop(name, None)
 
     def revision(self, endpoint: str, version: str, revision: str) -> tuple[str, VersionSpec] | None:
         """Return compute target and spec of the revision that is kept of a version, if it is this one."""
@@ -117,11 +112,26 @@ class Store:
             connection.execute("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", (name, value))
 
     def _update(self, name: str, assignments: str, *values: object) -> None:
+        if name not in self._records:
+            return
         with self._database.writing() as connection:
             connection.execute(
                 f"UPDATE endpoints SET {assignments}, resource_version = ? WHERE name = ?",  # noqa: S608 - ours
                 (*values, self._next(), name),
             )
+        self._records[name] = self._read(name)
+
+    def _read(self, name: str) -> EndpointRecord:
+        row = self._database.rows("SELECT * FROM endpoints WHERE name = ?", name)[0]
+        return EndpointRecord(
+            spec=EndpointSpec.parse(row["spec"]),
+            status=EndpointStatus.parse(row["status"]),
+            generation=row["generation"],
+            resource_version=row["resource_version"],
+            created_time=datetime.fromisoformat(row["created_time"]),
+            updated_time=datetime.fromisoformat(row["updated_time"]),
+            deleting=bool(row["deleting"]),
+        )
 
     def _next(self) -> int:
         self._resource_version += 1
