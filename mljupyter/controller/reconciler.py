@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -67,6 +68,7 @@ class Reconciler:
         self._notify = notify
         self._routes: dict[str, EndpointRoute] = {}
         self._wanted_routes = 1  # counts their changes
+        self._following = asyncio.Lock()
         self._routes_in_force = 0  # the count that the router is known to follow
         self._memory: dict[tuple[str, str], Memory] = {}
 
@@ -268,10 +270,12 @@ class Reconciler:
 
     async def _follow(self) -> None:
         """Let the router follow the routes wanted, unless it is known to."""
-        count = self._wanted_routes
-        if self._routes_in_force < count:
-            await self._router.apply(list(self._routes.values()))
-            self._routes_in_force = max(self._routes_in_force, count)
+        wanted = self._wanted_routes
+        async with self._following:
+            if self._routes_in_force < wanted:  # else another endpoint's step has done it
+                wanted = self._wanted_routes
+                await self._router.apply(list(self._routes.values()))
+                self._routes_in_force = wanted
 
     def _route(self, record: EndpointRecord, steps: list[_Step]) -> EndpointRoute:
         spec = record.spec
