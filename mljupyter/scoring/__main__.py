@@ -32,7 +32,7 @@ def main() -> int:
         signal.signal(number, _stop)  # until the front takes over
     log.start()
     try:
-        worker = worker_process.WorkerProcess(settings, log)
+        worker = worker_process.WorkerProcess(settings, log, settings.preload)
         from mljupyter.scoring.front import serve
 
         return serve(settings, listener, log, worker)

@@ -2,6 +2,9 @@
 
 Behind the router a request that would wait long is better off at another replica, so the answer is *busy* at once
 and the router tries elsewhere. Without a router there is nowhere else, so it waits here, within limits.
+
+With batching, those that wait while `run()` is busy are run together after it, so as many as make a batch may wait
+for one run, however long it usually takes: at another replica they would only make that one's batches smaller.
 """
 
 from __future__ import annotations
@@ -38,8 +41,8 @@ class Decision(NamedTuple):
 class Load(NamedTuple):
     """What a replica has to do at the moment; times in seconds.
 
-    `usual_run` is what a call takes lately (None before the first), `shortest_elapsed` how long the call that was
-    started last has been running.
+    `usual_run` is what a run takes lately (None before the first), `shortest_elapsed` how long the one that was
+    started last has been running, `batch` how many requests one run takes at most.
     """
 
     ready: bool
@@ -48,6 +51,7 @@ class Load(NamedTuple):
     concurrency: int
     usual_run: float | None
     shortest_elapsed: float
+    batch: int = 1
 
 
 _RUN = Decision(Action.RUN)
@@ -61,7 +65,7 @@ def admit(load: Load, routed_age: float | None, max_wait: float) -> Decision:
     `routed_age` is how many seconds ago the router took the request, None without a router; `max_wait` is the
     longest that any request may wait, in seconds.
     """
-    if load.ready and load.running < load.concurrency and not load.waiting:
+    if load.ready and load.running < load.concurrency and load.waiting < load.batch:
         return _RUN
     if routed_age is None:
         if load.waiting >= MAX_WAITING or max_wait <= 0:
@@ -69,12 +73,13 @@ def admit(load: Load, routed_age: float | None, max_wait: float) -> Decision:
         return Decision(Action.WAIT, max_wait)
     if routed_age >= max_wait:
         return _OVERDUE
-    if not load.ready or load.waiting >= MAX_WAITING or expected_wait(load) >= SHORT_WAIT_SECONDS:
+    patience = _patience(load) if load.ready and load.waiting < MAX_WAITING else 0.0
+    if not patience:
         return _BUSY
     remaining = max_wait - routed_age
-    if remaining <= LOST_PATIENCE_SECONDS:
+    if remaining <= patience:
         return Decision(Action.WAIT, remaining, Action.OVERDUE)
-    return Decision(Action.WAIT, LOST_PATIENCE_SECONDS, Action.BUSY)
+    return Decision(Action.WAIT, patience, Action.BUSY)
 
 
 def expected_wait(load: Load) -> float:
@@ -84,4 +89,13 @@ def expected_wait(load: Load) -> float:
     """
     if load.usual_run is None:
         return float("inf")
-    return max(load.usual_run, load.shortest_elapsed) + load.usual_run * load.waiting / load.concurrency
+    runs_before = load.waiting // load.batch
+    return max(load.usual_run, load.shortest_elapsed) + load.usual_run * runs_before / load.concurrency
+
+
+def _patience(load: Load) -> float:
+    """Return for how many seconds a routed request should wait here at most; 0 if it should not wait at all."""
+    if load.batch > 1 and load.waiting < load.batch:
+        patience = LOST_PATIENCE_SECONDS + 2 * (load.usual_run or 0.0)
+        return max(0.0, patience - load.shortest_elapsed)
+    return LOST_PATIENCE_SECONDS if expected_wait(load) < SHORT_WAIT_SECONDS else 0.0

@@ -7,13 +7,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+from mljupyter.scoring.call_head import call_head
 from mljupyter.scoring.calls import Answer, refusal
 from mljupyter.scoring.configuration import Configuration
+from mljupyter.scoring.cross_origin import CrossOrigin
 from mljupyter.scoring.identifiers import IdentifierError, RequestHeaders, answer_ids
+from mljupyter.scoring.interface import PARAMETERS
 from mljupyter.scoring.log_capture import LogCapture
+from mljupyter.scoring.media_types import is_json
+from mljupyter.scoring.protocol import unpack_headers
 from mljupyter.scoring.results import encode_message
 from mljupyter.scoring.supervisor import Supervisor
-from mljupyter.scoring.swagger import swagger
+from mljupyter.scoring.swagger import SwaggerError, swagger
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -21,17 +26,18 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_HTML = (b"content-type", b"text/html; charset=utf-8")
 _CLOSE = (b"connection", b"close")
 _BUSY = (b"x-mlj-busy", b"1")
 _RETRY = (b"retry-after", b"1")
 _RUN_FAILED = {flag: (b"x-ms-run-function-failed", str(flag).encode()) for flag in (False, True)}
-_PRIVATE_PREFIX = b"x-mlj-"
 _METHODS = {
-    "/": ("GET", "HEAD"),
+    "/": ("GET", "HEAD", "OPTIONS"),
     "/score": ("GET", "POST", "OPTIONS"),
-    "/swagger.json": ("GET", "HEAD"),
+    "/swagger.json": ("GET", "HEAD", "OPTIONS"),
     "/-/state": ("GET", "HEAD"),
 }
+_NO_LENGTH = (204, 304)
 _BODIES_HELD = 4  # how many bodies of the largest size may be in memory at once
 
 
@@ -55,6 +61,7 @@ class Application:
         self._supervisor = supervisor
         self._dispatcher = supervisor.dispatcher
         self._log = log
+        self._cross_origin = CrossOrigin(configuration.cors_origins)
         self._max_body = configuration.max_body_bytes
         self._held = 0
         self.draining = False
@@ -72,7 +79,10 @@ class Application:
 
             self._log.record("E", "".join(traceback.format_exception(error)))
             status, headers, body = 500, [_JSON], encode_message("internal error of the scoring server; see its log")
-        headers.append((b"content-length", b"%d" % len(body)))
+        if self._cross_origin.enabled and scope["path"] in _METHODS:
+            headers += self._cross_origin.headers(scope["method"], scope["headers"])
+        if status not in _NO_LENGTH:
+            headers.append((b"content-length", b"%d" % len(body)))
         if self.draining:
             headers.append(_CLOSE)
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -82,14 +92,18 @@ class Application:
         path, method = scope["path"], scope["method"]
         methods = _METHODS.get(path)
         if methods is None:
-            return 404, [_JSON], encode_message(f"there is no {path[:200]}; the routes are /score, / and /swagger.json")
+            headers = [_JSON, _RUN_FAILED[False]]
+            return 404, headers, encode_message(f"there is no {path[:200]}; the routes are /score, / and /swagger.json")
         if method not in methods:
             allowed = ", ".join(methods)
-            return 405, [_JSON, (b"allow", allowed.encode())], encode_message(f"{path} takes {allowed}, not {method}")
-        request_id = legacy_id = client_id = trace_id = started = length = b""
+            headers = [_JSON, _RUN_FAILED[False], (b"allow", allowed.encode())]
+            return 405, headers, encode_message(f"{path} takes {allowed}, not {method}")
+        request_id = legacy_id = client_id = trace_id = started = length = kind = b""
         for name, value in scope["headers"]:
             if name == b"content-length":
                 length = value
+            elif name == b"content-type":
+                kind = value
             elif name == b"x-mlj-start":
                 started = value
             elif name == b"x-request-id":
@@ -103,19 +117,28 @@ class Application:
         try:
             headers = answer_ids(request_id, legacy_id, client_id, trace_id)
         except IdentifierError as error:
-            return 431, [_JSON, _RUN_FAILED[False]], encode_message(str(error))
-        if path != "/score":
-            status, kind, body = self._inform(path, scope)
-            return status, [kind, *headers], body
+            return 431, [_JSON, _RUN_FAILED[False], *error.headers], encode_message(str(error))
         if method == "OPTIONS":
-            return 200, [_JSON, *headers, (b"allow", b"GET, POST, OPTIONS")], b""
+            return 200, [_HTML, _RUN_FAILED[False], *headers, (b"allow", ", ".join(methods).encode())], b""
+        if path != "/score":
+            status, media, body = self._inform(path, scope)
+            return status, [media, *headers] if media is _TEXT else [media, _RUN_FAILED[False], *headers], body
         try:
-            answer = await self._score(scope, receive, length, started)
+            self._check_type(method, kind)
+            answer = await self._score(scope, receive, length, started, headers[0][1])
         except RequestError as error:
             return error.status, [_JSON, _RUN_FAILED[False], *headers], encode_message(str(error))
         return answer.status, self._answer_headers(answer, headers), answer.body
 
-    async def _score(self, scope: Scope, receive: Receive, length: bytes, started: bytes) -> Answer:
+    def _check_type(self, method: str, content_type: bytes) -> None:
+        """Refuse a body that `run()` cannot take before it waits for its turn; the worker checks those it asks for."""
+        interface = self._supervisor.interface
+        if interface is None or interface.mode != PARAMETERS or method != "POST":
+            return
+        if not is_json(content_type.decode("latin-1")):
+            raise RequestError(415, "run() takes named parameters: send JSON with Content-Type: application/json")
+
+    async def _score(self, scope: Scope, receive: Receive, length: bytes, started: bytes, request_id: bytes) -> Answer:
         if self.draining:
             return refusal("the replica is stopping", busy=True)
         if length and int(length) > self._max_body:
@@ -125,12 +148,14 @@ class Application:
             raise ClientGoneError
         body: bytes = message["body"]
         if message["more_body"]:
-            return await self._score_large(scope, receive, body, started)
+            return await self._score_large(scope, receive, body, started, request_id)
         if len(body) > self._max_body:
             raise RequestError(413, f"the request body has more than {self._max_body} bytes")
-        return await self._submit(scope, (body,), len(body), started)
+        return await self._submit(scope, (body,), len(body), started, request_id)
 
-    async def _score_large(self, scope: Scope, receive: Receive, first: bytes, started: bytes) -> Answer:
+    async def _score_large(
+        self, scope: Scope, receive: Receive, first: bytes, started: bytes, request_id: bytes
+    ) -> Answer:
         """Collect a body that comes in pieces; all such bodies together stay within a bound."""
         pieces, size = [first], len(first)
         self._held += size
@@ -150,19 +175,23 @@ class Application:
                 if not message["more_body"]:
                     if self.draining:
                         return refusal("the replica is stopping", busy=True)
-                    return await self._submit(scope, tuple(pieces), size, started)
+                    return await self._submit(scope, tuple(pieces), size, started, request_id)
         finally:
             self._held -= size
 
-    async def _submit(self, scope: Scope, body: tuple[bytes, ...], size: int, started: bytes) -> Answer:
+    async def _submit(
+        self, scope: Scope, body: tuple[bytes, ...], size: int, started: bytes, request_id: bytes
+    ) -> Answer:
+        interface = self._supervisor.interface
         head = b""
-        if scope["method"] == "GET" or self._supervisor.takes_headers:
-            head = _call_head(scope)
+        if interface is None or interface.needs_head or scope["method"] == "GET":
+            head = call_head(scope, request_id)
         submitted = self._dispatcher.submit(head, body, size, _milliseconds(started))
         return submitted if isinstance(submitted, Answer) else await submitted
 
     def _answer_headers(self, answer: Answer, ids: RequestHeaders) -> RequestHeaders:
-        headers = [_JSON, _RUN_FAILED[answer.run_failed], *ids]
+        own = unpack_headers(answer.headers) if answer.headers else [_JSON]
+        headers = [*own, _RUN_FAILED[answer.run_failed], *ids]
         if answer.seconds is not None:
             headers.append((b"x-ms-run-fn-exec-ms", b"%.3f" % (answer.seconds * 1000)))
         if answer.busy:
@@ -180,12 +209,14 @@ class Application:
             return (200, _TEXT, b"Healthy") if self._dispatcher.ready else (503, _TEXT, b"Starting")
         if path == "/-/state":
             return 200, _JSON, json.dumps(self._state()).encode()
-        version = parse_qs(scope["query_string"].decode("latin-1")).get("version", [""])[0]
-        settings = self._configuration
-        document = swagger(version, settings.service_name, settings.service_version, settings.service_path_prefix)
-        if document is None:
-            return 404, _JSON, encode_message(f"there is no swagger version {version}; use 2, 3 or 3.1")
-        return 200, _JSON, json.dumps(document).encode()
+        version = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("version", ["2"])[0]
+        interface = self._supervisor.interface
+        if interface is None:
+            return 503, _JSON, encode_message("Starting: the schema of the scoring script is not known yet")
+        try:
+            return 200, _JSON, swagger(version, self._configuration, interface)
+        except SwaggerError as error:
+            return 404, _JSON, encode_message(str(error))
 
     def _state(self) -> dict[str, Any]:
         calls = self._dispatcher
@@ -195,25 +226,13 @@ class Application:
             "waiting": calls.waiting,
             "completed": calls.completed,
             "failed": calls.failed,
+            "quarantined": calls.quarantined,
+            "runs": calls.run_count,
             "worker_restarts": self._supervisor.restarts,
             "run_seconds_sum": calls.run_seconds_sum,
             "replica": self._configuration.replica,
             "worker_pid": self._supervisor.worker_pid,
         }
-
-
-def _call_head(scope: Scope) -> bytes:
-    """Return what the worker needs to know of a request beside its body, with header names as WSGI writes them."""
-    head: dict[str, Any] = {}
-    if scope["method"] == "GET":
-        head["query"] = scope["query_string"].decode("latin-1")
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        if not raw_name.startswith(_PRIVATE_PREFIX):
-            name, value = raw_name.decode("latin-1").title(), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
-    head["headers"] = headers
-    return json.dumps(head).encode()
 
 
 def _milliseconds(value: bytes) -> float | None:

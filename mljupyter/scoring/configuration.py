@@ -9,8 +9,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mljupyter.scoring import config_file
+
+NO_CODE = ("auto", "sklearn", "onnx", "tensorflow", "mlflow")
 LOG_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "WARN": 30, "ERROR": 40, "CRITICAL": 50, "FATAL": 50}
 MAX_SOCKET_PATH_BYTES = 107
+_SWITCHES = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 class ConfigurationError(ValueError):
@@ -25,6 +29,7 @@ class Configuration(NamedTuple):
     source_directory: str | None
     model_dir: str | None
     unix_socket: str | None
+    worker_python: str | None
     host: str
     port: int
     concurrency: int
@@ -33,6 +38,14 @@ class Configuration(NamedTuple):
     startup_timeout: float
     max_body_bytes: int
     grace_seconds: float
+    batching: bool | None
+    max_batch_size: int
+    preload: bool
+    quarantine_after: int
+    request_timeout: float
+    idle_timeout: int
+    max_connections: int
+    max_header_bytes: int
     log_file: str | None
     log_max_bytes: int
     log_backups: int
@@ -42,10 +55,14 @@ class Configuration(NamedTuple):
     service_version: str
     service_path_prefix: str
     show_server_version: bool
+    cors_origins: str
+    no_code: str | None
+    file_variables: Mapping[str, str]
 
     def script_environment(self) -> dict[str, str]:
         """Return the variables that tell the worker and the scoring script where they are."""
-        variables = {"AML_APP_ROOT": self.app_root, "AZUREML_ENTRY_SCRIPT": self.entry_script}
+        named = {"AML_APP_ROOT": self.app_root, "AZUREML_ENTRY_SCRIPT": self.entry_script}
+        variables = {**self.file_variables, **named, "MLJUPYTER_NO_CODE": self.no_code or ""}
         if self.source_directory:
             variables["AZUREML_SOURCE_DIRECTORY"] = self.source_directory
         if self.model_dir:
@@ -62,8 +79,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
     flags = _parser().parse_args(arguments)
 
     def text(flag: str | None, variable: str, default: str = "") -> str:
-        return flag if flag is not None else environment.get(variable) or default
+        return flag if flag is not None else environment.get(variable) or from_file.get(variable) or default
 
+    from_file: dict[str, str] = {}
+    app_root = os.path.abspath(text(flags.app_root, "AML_APP_ROOT", "."))
+    try:
+        from_file = config_file.read(environment, app_root, text(flags.entry_script, "AZUREML_ENTRY_SCRIPT"))
+    except config_file.ConfigFileError as error:
+        raise ConfigurationError(str(error)) from None
     app_root = os.path.abspath(text(flags.app_root, "AML_APP_ROOT", "."))
     if not os.path.isdir(app_root):
         raise ConfigurationError(f"the app root {app_root!r} is not a directory (--app-root or AML_APP_ROOT)")
@@ -78,12 +101,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
     if level not in LOG_LEVELS:
         raise ConfigurationError(f"AZUREML_LOG_LEVEL is {level!r}; use one of {', '.join(LOG_LEVELS)}")
     timeout = text(flags.scoring_timeout_ms, "SCORING_TIMEOUT_MS", "60000")
+    batch_size = text(flags.max_batch_size, "MLJUPYTER_MAX_BATCH_SIZE", "64")
     return Configuration(
         entry_script=text(flags.entry_script, "AZUREML_ENTRY_SCRIPT", "main.py"),
         app_root=app_root,
-        source_directory=environment.get("AZUREML_SOURCE_DIRECTORY") or None,
+        source_directory=text(None, "AZUREML_SOURCE_DIRECTORY") or None,
         model_dir=os.path.abspath(model_dir) if model_dir else None,
         unix_socket=flags.unix_socket or None,
+        worker_python=flags.worker_python or None,
         host=flags.host,
         port=_within("--port", flags.port, 1, 65535, int),
         concurrency=_within("--concurrency", flags.concurrency, 1, 1000, int),
@@ -92,6 +117,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
         startup_timeout=_within("--startup-timeout", flags.startup_timeout, 0.001, 86_400),
         max_body_bytes=_within("--max-body-bytes", flags.max_body_bytes, 1, 2**40, int),
         grace_seconds=_within("--grace-seconds", flags.grace_seconds, 0, 86_400),
+        batching=_switch("MLJUPYTER_BATCHING", flags.batching, text(None, "MLJUPYTER_BATCHING")),
+        max_batch_size=_within("--max-batch-size or MLJUPYTER_MAX_BATCH_SIZE", batch_size, 1, 10_000, int),
+        preload=bool(_switch("MLJUPYTER_PRELOAD", flags.preload, text(None, "MLJUPYTER_PRELOAD"))),
+        quarantine_after=_within("--quarantine-after", flags.quarantine_after, 0, 1000, int),
+        request_timeout=_within("--request-timeout", flags.request_timeout, 0.1, 86_400),
+        idle_timeout=_within("--idle-timeout", flags.idle_timeout, 1, 86_400, int),
+        max_connections=_within("--max-connections", flags.max_connections, 1, 1_000_000, int),
+        max_header_bytes=_within("--max-header-bytes", flags.max_header_bytes, 1000, 2**30, int),
         log_file=flags.log_file or None,
         log_max_bytes=_within("--log-max-bytes", flags.log_max_bytes, 1000, 2**40, int),
         log_backups=_within("--log-backups", flags.log_backups, 0, 1000, int),
@@ -101,7 +134,20 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
         service_version=text(None, "SERVICE_VERSION", "1.0"),
         service_path_prefix=text(None, "SERVICE_PATH_PREFIX"),
         show_server_version=text(None, "SERVER_VERSION_LOG_RESPONSE_ENABLED", "true").lower() != "false",
+        cors_origins=text(flags.cors_origins, "AML_CORS_ORIGINS"),
+        no_code=_no_code(flags.no_code, flags.entry_script, model_dir),
+        file_variables={name: value for name, value in from_file.items() if not environment.get(name)},
     )
+
+
+def _no_code(flavour: str | None, entry_script: str | None, model_dir: str) -> str | None:
+    if flavour is None:
+        return None
+    if entry_script is not None:
+        raise ConfigurationError("--no-code serves a model without a script; leave --entry-script out")
+    if not model_dir:
+        raise ConfigurationError("--no-code needs the model's directory: --model-dir or AZUREML_MODEL_DIR")
+    return flavour
 
 
 def _within(name: str, value: str, low: float, high: float, kind: type[Any] = float) -> Any:
@@ -114,6 +160,15 @@ def _within(name: str, value: str, low: float, high: float, kind: type[Any] = fl
     return number
 
 
+def _switch(variable: str, flag: bool | None, value: str) -> bool | None:
+    """Return what a flag says, else the value of its variable, None if neither says anything."""
+    if flag is not None or not value.strip():
+        return flag
+    if value.strip().lower() not in _SWITCHES:
+        raise ConfigurationError(f"{variable} is {value!r}; use true or false")
+    return _SWITCHES[value.strip().lower()]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mljupyter.scoring",
@@ -122,8 +177,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--entry-script", help="the scoring script, relative to the app root (AZUREML_ENTRY_SCRIPT; main.py)")
+    add("--no-code", choices=NO_CODE, help="serve the model in the model directory without a script")
     add("--app-root", help="working directory of the script (AML_APP_ROOT; the current directory)")
     add("--model-dir", help="where the models are (AZUREML_MODEL_DIR)")
+    add("--cors-origins", help="comma-separated origins that browsers may call from (AML_CORS_ORIGINS)")
+    add("--worker-python", help="the interpreter that runs the script (this one)")
     add("--unix-socket", help="listen on this socket, with mode 0600, instead of a port")
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     add("--port", default="5001", help="port to listen on (5001)")
@@ -133,6 +191,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--startup-timeout", default="310", help="seconds that import and init() may take (310)")
     add("--max-body-bytes", default="104857600", help="largest request body, else 413 (100 MB)")
     add("--grace-seconds", default="65", help="seconds to finish running requests after SIGTERM (65)")
+    add(
+        "--batching",
+        action=argparse.BooleanOptionalAction,
+        help="one run() for requests that wait together (MLJUPYTER_BATCHING; as the script says)",
+    )
+    add("--max-batch-size", help="most requests for one run() (MLJUPYTER_MAX_BATCH_SIZE; 64)")
+    add(
+        "--preload",
+        action=argparse.BooleanOptionalAction,
+        help="fork new workers from a process that has run init() (MLJUPYTER_PRELOAD; off)",
+    )
+    add("--quarantine-after", default="3", help="refuse a request that has killed so many workers; 0 never (3)")
+    add("--request-timeout", default="60", help="seconds a client may take to send a request or read an answer (60)")
+    # Longer than the router keeps an idle connection: it must be the one to close, or a request may meet the end.
+    add("--idle-timeout", default="3900", help="seconds a connection without requests is kept (3900)")
+    add("--max-connections", default="1000", help="most connections at once, else 503 (1000)")
+    add("--max-header-bytes", default="65536", help="largest head of a request, else 431 (65536)")
     add("--log-file", help="write the log here, with mode 0600 (standard output)")
     add("--log-max-bytes", default="10000000", help="rotate the log file at this size (10000000)")
     add("--log-backups", default="3", help="how many rotated log files to keep (3)")

@@ -1,17 +1,30 @@
-"""Give requests to the worker, never more at once than allowed; keep the short queue, the time limit, the counts."""
+"""Give requests to the worker, never more at once than allowed; keep the short queue, the time limit, the counts.
+
+A worker runs at most `concurrency` calls of `run()` at once. With batching each of these is for several requests.
+
+When a worker dies with one call, that call is to blame: 502. With several, threads' or a batch's, nobody can know
+which one it was; each of them is then run again by itself on the next worker, and nothing else at the same time. So
+a crash costs the request that causes it and no other. The price: `run()` may be started twice for the others, as it
+may when the router repeats a request after a replica's end.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from mljupyter.scoring.admission import Action, Load, admit
-from mljupyter.scoring.calls import Answer, Call, failure, refusal
+from mljupyter.scoring.admission import LOST_PATIENCE_SECONDS, Action, Load, admit
+from mljupyter.scoring.batching import first_batch, seconds_to_wait
+from mljupyter.scoring.calls import Answer, Call, Run, failure, refusal
 from mljupyter.scoring.configuration import Configuration
-from mljupyter.scoring.protocol import ANSWER_HEAD, CALL, MAX_CALL, PREFIX, RAN, RUN_FAILED
+from mljupyter.scoring.protocol import ANSWER_HEAD, BATCH, CALL, MAX_CALL, PREFIX, RAN, RUN_FAILED, SHARED
+from mljupyter.scoring.quarantine import SECONDS as QUARANTINE_SECONDS
+from mljupyter.scoring.quarantine import Quarantine
+from mljupyter.scoring.results import encode_message
 
 _SMOOTHING = 0.2
 _COALESCE_BYTES = 65536
@@ -22,6 +35,11 @@ _REFUSALS = {
     (False, Action.BUSY): "Starting: the replica is not ready yet",
     (False, Action.OVERDUE): "Starting: the replica did not become ready within the time a request may wait",
 }
+_QUARANTINED = (
+    "this request has killed the worker process too often and is refused, until "
+    f"{QUARANTINE_SECONDS / 60:g} minutes after the last time; the service's log has the crashes"
+)
+_NOT_REPEATED = "the worker process died while it ran this request, and no new one was ready in time to run it again"
 
 
 class Writer(Protocol):
@@ -35,24 +53,38 @@ class Writer(Protocol):
 
 
 class Dispatcher:
-    """The calls of one replica. Everything happens on the event loop; nothing here waits."""
+    """The calls of one replica. Everything happens on the event loop; nothing here waits.
+
+    `on_stuck` is called with the reason when the worker must be replaced to go on.
+    """
 
     def __init__(self, configuration: Configuration, on_stuck: Callable[[str], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._concurrency = configuration.concurrency
+        self._most = configuration.max_batch_size
         self._max_wait = configuration.max_queue_wait_ms / 1000
         self._timeout = configuration.scoring_timeout_ms / 1000
         self._on_stuck = on_stuck
+        self._quarantine = Quarantine(configuration.quarantine_after)
         self._worker: Writer | None = None
+        self._batch = 1  # how many requests the worker takes for one run
         self._running: dict[int, Call] = {}  # in the order of starting
+        self._runs = 0
         self._waiting: deque[Call] = deque()
+        self._suspects: deque[Call] = deque()  # to be run again, each by itself
+        self._isolating = False  # suspects wait or run
         self._usual_run: float | None = None
+        self._expected = 0
+        self._free_since = 0.0
         self._next_number = 0
+        self._starter: asyncio.Handle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._when_idle: Callable[[], None] | None = None
         self.answered = 0
         self.completed = 0
         self.failed = 0
+        self.quarantined = 0
+        self.run_count = 0
         self.run_seconds_sum = 0.0
 
     @property
@@ -62,30 +94,39 @@ class Dispatcher:
 
     @property
     def running(self) -> int:
-        """How many calls the worker has."""
+        """How many requests the worker has."""
         return len(self._running)
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for the worker."""
-        return len(self._waiting)
+        """How many requests wait for the worker."""
+        return len(self._waiting) + len(self._suspects)
 
     @property
     def idle(self) -> bool:
         """Whether nobody waits for an answer."""
-        return not self._waiting and all(call.abandoned for call in self._running.values())
+        return not self.waiting and all(call.abandoned for call in self._running.values())
 
     def submit(
         self, head: bytes, body: tuple[bytes, ...], size: int, start_ms: float | None
     ) -> asyncio.Future[Answer] | Answer:
         """Run, queue or refuse a request; `start_ms` is when the router took it, in milliseconds of the epoch."""
-        running = len(self._running)
-        if running < self._concurrency and not self._waiting and self._worker is not None:
+        if self._quarantine.refuses(head, body, size):
+            self.quarantined += 1
+            return Answer(502, encode_message(_QUARANTINED))
+        free = self._runs < self._concurrency and self._worker is not None and not self._isolating
+        if free and self._batch == 1 and not self._waiting:
             call = self._new_call(head, body, size)
-            if self._send(call):
+            if self._send([call]):
                 return call.future
+        elif free and self._batch > 1 and len(self._waiting) < self._batch:
+            call = self._new_call(head, body, size)
+            call.routed = start_ms is not None
+            self._waiting.append(call)
+            self._start_soon()
+            return call.future
         age = None if start_ms is None else max(0.0, time.time() - start_ms / 1000)
-        action, patience, then = admit(self._load(running), age, self._max_wait)
+        action, patience, then = admit(self._load(), age, self._max_wait)
         if action is not Action.WAIT:
             return self._refusal(action)
         call = self._new_call(head, body, size)
@@ -93,51 +134,83 @@ class Dispatcher:
         self._waiting.append(call)
         return call.future
 
-    def attach(self, worker: Writer) -> None:
-        """Send calls to this worker from now on."""
+    def attach(self, worker: Writer, batching: bool) -> None:
+        """Send calls to this worker from now on, several for one run if it takes batches."""
         self._worker = worker
+        self._batch = self._most if batching else 1
+        self._expected = 0
         self._pump()
 
     def suspend(self) -> None:
         """Give the worker nothing more; what it runs it may still answer."""
         self._worker = None
+        for call in self._waiting:
+            if call.patience is None:  # it was about to be sent
+                patience, then = (
+                    (LOST_PATIENCE_SECONDS, Action.BUSY) if call.routed else (self._max_wait, Action.OVERDUE)
+                )
+                call.patience = self._loop.call_later(patience, self._give_up, call, then)
 
-    def detach(self, status: int, message: str) -> None:
-        """Forget the worker and answer what it ran with `status` and `message`; the queue waits on."""
-        self._worker = None
-        calls, self._running = list(self._running.values()), {}
+    def lose(self, ending: str, deliberate: bool) -> None:
+        """Decide what becomes of the calls of a worker that has ended; the queue waits on.
+
+        Parameters:
+            ending: how it ended, for the clients.
+            deliberate: whether it was killed for a reason that says nothing about the calls it ran.
+
+        """
+        calls = self._forget_worker()
+        if len(calls) == 1 and not deliberate:
+            call = calls[0]
+            if self._quarantine.charge(call.head, call.body, call.size):
+                ending += "; it has done so too often, and this request is refused for a while"
+        self._isolating = bool(self._suspects)
         for call in calls:
+            if call.abandoned:
+                continue
+            if len(calls) == 1 or deliberate:
+                self.failed += 1
+                call.settle(failure(502, f"{ending} while it ran this request"))
+            else:
+                self._isolating = call.alone = True
+                call.patience = self._loop.call_later(self._timeout, self._give_up_suspect, call)
+                self._suspects.append(call)
+        self._check_idle()
+
+    def abandon(self, message: str) -> None:
+        """Answer everybody now with a 503, whatever still runs."""
+        self.refuse_waiting(message)
+        for call in self._forget_worker():
             if not call.abandoned:
                 self.failed += 1
-                call.settle(failure(status, message))
+                call.settle(failure(503, message))
         self._check_idle()
 
     def answer(self, number: int, head: bytes, body: bytes) -> None:
-        """Pass on what the worker answered, and give it the next call."""
+        """Pass on what the worker answered, and give it the next calls."""
         call = self._running.pop(number, None)
-        if call is None:
+        if call is None or call.run is None:
             return
         status, flags, seconds = ANSWER_HEAD.unpack_from(head)
         self.answered += 1
-        held = self._loop.time() - call.sent_at
-        usual = self._usual_run
-        self._usual_run = held if usual is None else usual + _SMOOTHING * (held - usual)
-        if self._waiting:
-            self._pump()
+        call.run.left -= 1
+        if not call.run.left:
+            self._run_ended(call)
         ran, run_failed = bool(flags & RAN), bool(flags & RUN_FAILED)
         if ran:
-            self.run_seconds_sum += seconds
+            self.run_seconds_sum += 0.0 if flags & SHARED else seconds
             if not call.abandoned:
                 self.failed += run_failed
                 self.completed += not run_failed
-        call.settle(Answer(status, body, run_failed, seconds if ran else None))
+        call.settle(Answer(status, body, run_failed, seconds if ran else None, headers=head[ANSWER_HEAD.size :]))
         if self._when_idle is not None:
             self._check_idle()
 
     def refuse_waiting(self, message: str) -> None:
         """Send away everything that waits: there will be no worker for it."""
-        while self._waiting:
-            self._waiting.popleft().settle(refusal(message, busy=True))
+        for queue in (self._waiting, self._suspects):
+            while queue:
+                queue.popleft().settle(refusal(message, busy=True))
 
     def call_when_idle(self, callback: Callable[[], None]) -> None:
         """Call back once, as soon as nobody waits for an answer."""
@@ -148,9 +221,10 @@ class Dispatcher:
         self._next_number = (self._next_number + 1) % MAX_CALL
         return Call(self._next_number, head, body, size, self._loop.create_future())
 
-    def _load(self, running: int) -> Load:
-        elapsed = self._loop.time() - next(reversed(self._running.values())).sent_at if running else 0.0
-        return Load(self.ready, running, len(self._waiting), self._concurrency, self._usual_run, elapsed)
+    def _load(self) -> Load:
+        elapsed = self._loop.time() - next(reversed(self._running.values())).sent_at if self._running else 0.0
+        runs = self._concurrency if self._isolating else self._runs
+        return Load(self.ready, runs, self.waiting, self._concurrency, self._usual_run, elapsed, self._batch)
 
     def _refusal(self, action: Action) -> Answer:
         return refusal(_REFUSALS[self.ready, action], busy=action is Action.BUSY)
@@ -160,29 +234,91 @@ class Dispatcher:
         call.settle(self._refusal(action))
         self._check_idle()
 
-    def _pump(self) -> None:
-        while self._waiting and len(self._running) < self._concurrency and self._worker is not None:
-            if not self._send(self._waiting[0]):
-                break
-            call = self._waiting.popleft()
-            if call.patience is not None:
-                call.patience.cancel()
-                call.patience = None
+    def _give_up_suspect(self, call: Call) -> None:
+        self._suspects.remove(call)
+        self._isolating = bool(self._suspects) or any(running.alone for running in self._running.values())
+        self.failed += 1
+        call.settle(failure(502, _NOT_REPEATED))
+        self._pump()
+        self._check_idle()
 
-    def _send(self, call: Call) -> bool:
-        assert self._worker is not None  # noqa: S101 (for the type checker: both callers have looked)
-        start = PREFIX.pack(CALL, call.number, len(call.head), call.size) + call.head
-        if call.size > _COALESCE_BYTES:
-            self._worker.writelines((start, *call.body))
-        elif not self._worker.write(b"".join((start, *call.body))):
+    def _run_ended(self, call: Call) -> None:
+        assert call.run is not None  # noqa: S101 (for the type checker)
+        self._runs -= 1
+        now = self._loop.time()
+        held = now - call.sent_at
+        usual = self._usual_run
+        self._usual_run = held if usual is None else usual + _SMOOTHING * (held - usual)
+        if self._isolating:
+            self._isolating = bool(self._suspects)
+        self._expected = call.run.size + len(self._waiting)
+        self._free_since = now
+        if self._batch > 1 and not self._isolating:
+            if self._waiting:
+                self._start_soon()
+        elif self.waiting:
+            self._pump()
+
+    def _start_soon(self) -> None:
+        """Start a batch at the end of the loop's turn, so that it takes along what has arrived in the same turn.
+
+        It waits for more only where `seconds_to_wait` says so.
+        """
+        free_for = self._loop.time() - self._free_since
+        seconds = seconds_to_wait(len(self._waiting), self._expected, self._batch, self._usual_run, free_for)
+        if self._starter is not None:
+            if seconds or not isinstance(self._starter, asyncio.TimerHandle):
+                return
+            self._starter.cancel()
+        self._starter = self._loop.call_later(seconds, self._pump) if seconds else self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        if self._starter is not None:
+            self._starter.cancel()
+            self._starter = None
+        while self._worker is not None and self._runs < self._concurrency:
+            if self._isolating:
+                if self._running or not self._suspects:
+                    return
+                queue, count = self._suspects, 1
+            elif self._waiting:
+                queue, count = self._waiting, 1
+                if self._batch > 1:
+                    count = first_batch((call.size for call in self._waiting), self._batch)
+            else:
+                return
+            if not self._send(list(itertools.islice(queue, count))):
+                return
+            for _ in range(count):
+                queue.popleft().stop_waiting()
+
+    def _send(self, calls: list[Call]) -> bool:
+        assert self._worker is not None  # noqa: S101 (for the type checker: all callers have looked)
+        parts = [PREFIX.pack(BATCH, len(calls), 0, 0)] if self._batch > 1 else []
+        size = 0
+        for call in calls:
+            parts += (PREFIX.pack(CALL, call.number, len(call.head), call.size), call.head, *call.body)
+            size += call.size
+        if size > _COALESCE_BYTES:
+            self._worker.writelines(parts)
+        elif not self._worker.write(b"".join(parts)):
             self.suspend()
             return False
-        call.body = ()
-        call.sent_at = self._loop.time()
-        self._running[call.number] = call
+        now = self._loop.time()
+        run = Run(len(calls))
+        for call in calls:
+            call.run, call.sent_at = run, now
+            self._running[call.number] = call
+        self._runs += 1
+        self.run_count += 1
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(self._timeout, self._check_timeouts)
         return True
+
+    def _forget_worker(self) -> list[Call]:
+        self.suspend()
+        calls, self._running, self._runs = list(self._running.values()), {}, 0
+        return calls
 
     def _check_timeouts(self) -> None:
         """Answer calls over the limit with 504; armed for the oldest call, so one timer serves all."""
@@ -197,8 +333,8 @@ class Dispatcher:
                 break
             self.failed += 1
             call.settle(failure(504, f"run() did not return within {self._timeout * 1000:g} ms"))
-        stuck = sum(call.abandoned for call in self._running.values())
-        if stuck >= self._concurrency:
+        overdue = [call for call in self._running.values() if call.abandoned]
+        if len({call.run for call in overdue}) >= self._concurrency or any(call.alone for call in overdue):
             self._on_stuck(f"run() takes longer than {self._timeout * 1000:g} ms and cannot be interrupted")
         self._check_idle()
 

@@ -17,13 +17,11 @@ from mljupyter import __version__
 from mljupyter.scoring import exit_codes
 from mljupyter.scoring.application import Application
 from mljupyter.scoring.configuration import Configuration
+from mljupyter.scoring.http_limits import Limits, limited_protocol, watch
 from mljupyter.scoring.log_capture import LogCapture
 from mljupyter.scoring.supervisor import Supervisor
 from mljupyter.scoring.worker_process import WorkerProcess
 
-_KEEP_ALIVE_SECONDS = (
-    3900  # longer than the hour after which Envoy drops an idle connection: it must be the one to close
-)
 _SWITCH_SECONDS = 0.0005  # the log thread must not hold up the HTTP loop
 _FLUSH_SECONDS = 2
 
@@ -53,14 +51,18 @@ class _Front:
         """Serve until the end, and return the exit status."""
         self._supervisor = Supervisor(self._configuration, self._log, self._stop)
         self._application = Application(self._configuration, self._supervisor, self._log)
-        self._server = _Server(_server_settings(self._configuration, self._application))
+        settings = self._configuration
+        limits = Limits(settings.request_timeout, settings.max_connections, settings.max_header_bytes)
+        self._server = _Server(_server_settings(settings, self._application, limits))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         await self._supervisor.adopt(worker)
+        watching = loop.create_task(watch(self._server.server_state.connections, limits))
         try:
             await self._server.serve(sockets=[listener])
         finally:
+            watching.cancel()
             await self._supervisor.close()
         return self._status
 
@@ -88,11 +90,11 @@ class _Front:
             self._server.should_exit = True
 
 
-def _server_settings(configuration: Configuration, application: Application) -> uvicorn.Config:
+def _server_settings(configuration: Configuration, application: Application, limits: Limits) -> uvicorn.Config:
     version = [("x-ms-server-version", f"mljupyter/{__version__}")] if configuration.show_server_version else []
     return uvicorn.Config(
         application,
-        http="httptools",
+        http=limited_protocol(limits),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -102,7 +104,7 @@ def _server_settings(configuration: Configuration, application: Application) -> 
         proxy_headers=False,
         server_header=False,
         headers=version,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=configuration.idle_timeout,
         timeout_graceful_shutdown=_FLUSH_SECONDS,
     )
 

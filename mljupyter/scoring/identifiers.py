@@ -12,7 +12,11 @@ RequestHeaders = list[tuple[bytes, bytes]]
 
 
 class IdentifierError(ValueError):
-    """An id header is too long or not printable."""
+    """An id header is too long or not printable; `headers` are those ids that may be answered all the same."""
+
+    def __init__(self, message: str, headers: RequestHeaders) -> None:
+        super().__init__(message)
+        self.headers = headers
 
 
 def answer_ids(request_id: bytes, legacy_id: bytes, client_id: bytes, trace_id: bytes) -> RequestHeaders:
@@ -31,9 +35,13 @@ def answer_ids(request_id: bytes, legacy_id: bytes, client_id: bytes, trace_id: 
         ("x-ms-client-request-id", client_id),
     ):
         if len(value) > MAX_ID_CHARACTERS:
-            raise IdentifierError(f"{name} has {len(value)} characters; at most {MAX_ID_CHARACTERS} are allowed")
-        if _UNSAFE.search(value):
-            raise IdentifierError(f"{name} holds characters that cannot be printed")
+            fault = f"{name} has {len(value)} characters; at most {MAX_ID_CHARACTERS} are allowed"
+        elif _UNSAFE.search(value):
+            fault = f"{name} holds characters that cannot be printed"
+        else:
+            continue
+        answered = [] if name == "x-request-id" else [(b"x-request-id", request_id or str(uuid4()).encode())]
+        raise IdentifierError(fault, answered)
     request_id = request_id or str(uuid4()).encode()
     headers = [(b"x-request-id", request_id), (b"x-ms-request-id", legacy_id or client_id or request_id)]
     if client_id or legacy_id:

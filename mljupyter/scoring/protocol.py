@@ -10,20 +10,48 @@ import struct
 from typing import Final, NamedTuple
 
 READY: Final = 1
-"""Worker to front, once: `init()` is done. Head: JSON object, see `worker.py`."""
+"""Worker to front, once: `init()` is done. Call: its process. Head: see `interface.py`. Body: not empty for batches."""
 FAILED: Final = 2
 """Worker to front, once: the script cannot serve. Body: the reason in one line of UTF-8."""
 CALL: Final = 3
-"""Front to worker. Head: empty for a plain POST, else a JSON object with `query` and `headers`. Body: as received."""
+"""Front to worker. Head: empty for a plain POST, else a JSON object, see `call_head.py`. Body: as received."""
 ANSWER: Final = 4
-"""Worker to front, for each call. Head: see `ANSWER_HEAD`. Body: JSON to send to the client."""
+"""Worker to front, for each call. Head: `ANSWER_HEAD`, then headers (`pack_headers`). Body: to send as it is."""
+
+BATCH: Final = 5
+"""Front to worker: the next frames are calls for one `run()`. The call number says how many."""
+TEMPLATE: Final = 6
+"""Worker to front, once, in place of READY: `init()` is done, and this process forks workers from now on."""
+FORKED: Final = 7
+"""Template to front: the process of the worker asked for is the call number; 0 if it failed, the body says why."""
+ENDED: Final = 8
+"""Template to front: the process of the call number has ended. Body: its status as a decimal, negative for a signal."""
 
 PREFIX: Final = struct.Struct("<BIIQ")
 ANSWER_HEAD: Final = struct.Struct("<HBd")
-"""HTTP status, outcome flags (`RAN`, `RUN_FAILED`), seconds that `run()` took."""
+"""HTTP status, outcome flags (`RAN`, `RUN_FAILED`, `SHARED`), seconds that `run()` took."""
 RAN: Final = 1
 RUN_FAILED: Final = 2
+SHARED: Final = 4
+"""The run was for the answer before this one too."""
 MAX_CALL: Final = 2**32
+
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def pack_headers(headers: Headers) -> bytes:
+    """Return headers as what follows `ANSWER_HEAD`; nothing at all stands for a plain JSON answer.
+
+    The names and values must be free of NUL, which separates them.
+    """
+    return b"\0".join(part for pair in headers for part in pair)
+
+
+def unpack_headers(packed: bytes) -> Headers:
+    """Return the headers that `pack_headers` has packed."""
+    parts = packed.split(b"\0")
+    return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 class Frame(NamedTuple):

@@ -1,21 +1,57 @@
-"""From what `run()` returned to the bytes of the answer."""
+"""From what `run()` returned to the answer: status, headers, bytes."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, NamedTuple
+
+from mljupyter.scoring.protocol import Headers, pack_headers
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNSAFE_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_BODY = (204, 205, 304)
+_FAILED_HEADER = "x-ms-run-function-failed"
+_OURS = frozenset(
+    (
+        *("connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade"),
+        *("x-request-id", "x-ms-request-id", "x-ms-client-request-id", "x-ms-server-version"),
+        *(_FAILED_HEADER, "x-ms-run-fn-exec-ms"),
+    )
+)
+"""Headers that the front sets itself: a script's are dropped."""
 
 
 class ResultError(Exception):
     """The result of `run()` cannot be sent; the text names the type that is in the way."""
 
 
+class Result(NamedTuple):
+    """An encoded result; `headers` as in `protocol.pack_headers`, empty for plain JSON."""
+
+    status: int
+    body: bytes
+    headers: bytes
+    run_failed: bool
+
+
+def encode(result: Any) -> Result:
+    """Return what to send for the result of `run()`.
+
+    A response object (`AMLResponse`, or any with `status_code`, `headers` and `get_data()`, as Flask's) decides all
+    by itself; everything else becomes JSON. Raises ResultError when that is impossible.
+    """
+    if hasattr(result, "get_data") and hasattr(result, "status_code") and hasattr(result, "headers"):
+        return _encode_response(result)
+    return Result(200, encode_result(result), b"", False)
+
+
 def encode_result(result: Any) -> bytes:
     """Return the JSON of a result; None becomes `{}` (Azure ML v1: scoring-container contract).
 
-    Types that JSON does not know, NumPy arrays among them, are not converted silently: ResultError names them.
+    NaN and infinities become the tokens `NaN`, `Infinity` and `-Infinity`. Types that JSON does not know, NumPy
+    arrays among them, are not converted silently: ResultError names them.
     """
     if result is None:
         return b"{}"
@@ -31,3 +67,28 @@ def encode_result(result: Any) -> bytes:
 def encode_message(message: str) -> bytes:
     """Return the JSON body that every error answer has."""
     return _encode({"message": message}).encode("ascii")
+
+
+def _encode_response(response: Any) -> Result:
+    status = response.status_code
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise ResultError(f"run() returned a response with the status {status!r}; use one from 200 to 599")
+    headers: Headers = []
+    failed = status >= 500
+    for name, value in response.headers.items():
+        lower = str(name).lower()
+        if lower == _FAILED_HEADER:
+            failed = failed or str(value).lower() == "true"
+        elif lower not in _OURS and not lower.startswith("x-mlj-"):
+            headers.append(_header(lower, str(value)))
+    body = b"" if status in _NO_BODY else bytes(response.get_data())
+    return Result(status, body, pack_headers(headers or [(b"content-type", b"text/html; charset=utf-8")]), failed)
+
+
+def _header(name: str, value: str) -> tuple[bytes, bytes]:
+    if not _TOKEN.fullmatch(name) or _UNSAFE_VALUE.search(value):
+        raise ResultError(f"run() returned a response with the header {name!r}: {value[:100]!r}, which HTTP forbids")
+    try:
+        return name.encode("ascii"), value.strip().encode("latin-1")
+    except UnicodeEncodeError:
+        raise ResultError(f"the header {name!r} holds characters beyond Latin-1: {value[:100]!r}") from None

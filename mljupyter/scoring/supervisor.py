@@ -4,76 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-from collections.abc import Callable, Coroutine, Sequence
-from typing import cast
+from collections.abc import Callable, Coroutine
 
 from mljupyter.scoring import exit_codes, protocol
 from mljupyter.scoring.configuration import Configuration
+from mljupyter.scoring.connection import Connection
 from mljupyter.scoring.dispatcher import Dispatcher
+from mljupyter.scoring.interface import Interface
 from mljupyter.scoring.log_capture import LogCapture
+from mljupyter.scoring.preloading import ForkedWorker, Template
 from mljupyter.scoring.worker_process import WorkerProcess
 
 MAX_DEATHS = 5
 """The worker may die this often in a row, without one answered call in between."""
+MAX_FORKED_ENDS = 4
+"""After so many forked workers in a row that ended without one answered call, workers are started without a fork."""
 _FIRST_DELAY_SECONDS = 0.1
 _STACK_DUMP_SECONDS = 0.15  # what a worker gets to write its stacks before it is killed
 _FAREWELL_SECONDS = 2.0  # what a worker gets for its exit handlers
 _LAST_WORDS_SECONDS = 0.1
 
-
-class Connection(asyncio.Protocol):
-    """The front's end of the socket pair to one worker."""
-
-    def __init__(self, on_frame: Callable[[Connection, protocol.Frame], None], on_close: Callable[[], None]) -> None:
-        self._decoder = protocol.FrameDecoder()
-        self._on_frame = on_frame
-        self._on_close = on_close
-        self.transport: asyncio.Transport
-        self._descriptor: int
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back to the worker."""
-        self.transport = cast(asyncio.Transport, transport)
-        self._descriptor = transport.get_extra_info("socket").fileno()
-
-    def write(self, data: bytes) -> bool:
-        """Send at once, without waiting for the end of the loop's turn: the worker is idle until it arrives.
-
-        Returns False when the worker is gone and has certainly not received it.
-        """
-        if not self.transport.get_write_buffer_size():
-            try:
-                sent = os.write(self._descriptor, data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return False
-            if sent == len(data):
-                return True
-            data = data[sent:]
-        self.transport.write(data)
-        return True
-
-    def writelines(self, parts: Sequence[bytes]) -> None:
-        """Send pieces one after another."""
-        self.transport.writelines(parts)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand on the frames that have become complete."""
-        for frame in self._decoder.feed(data):
-            self._on_frame(self, frame)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell that the worker has closed its end, by dying or otherwise."""
-        self._on_close()
+Worker = WorkerProcess | ForkedWorker
 
 
 class Supervisor:
     """Keeps one worker alive for the dispatcher; calls `on_give_up` with an exit status when that is hopeless.
 
-    `takes_headers` says whether the script's `run()` wants the request headers, `restarts` counts replacements.
+    `interface` is what `run()` takes and gives, None before it is known; `restarts` counts replacements.
     """
 
     def __init__(self, configuration: Configuration, log: LogCapture, on_give_up: Callable[[int], None]) -> None:
@@ -81,7 +38,11 @@ class Supervisor:
         self._configuration = configuration
         self._log = log
         self._on_give_up = on_give_up
-        self._worker: WorkerProcess | None = None
+        self._worker: Worker | None = None
+        self._template: Template | None = None
+        self._preload = configuration.preload
+        self._forked_ends = 0
+        self._answered_at_end = 0
         self._connection: Connection | None = None
         self._startup: asyncio.TimerHandle | None = None
         self._closing = False
@@ -92,16 +53,16 @@ class Supervisor:
         self._answered_at_death = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
-        self.takes_headers = False
+        self.interface: Interface | None = None
         self.restarts = 0
         self.dispatcher = Dispatcher(configuration, self._replace)
 
     @property
     def worker_pid(self) -> int | None:
         """The worker's process number, None between two workers."""
-        return self._worker.pid if self._worker else None
+        return (self._worker.pid or None) if self._worker else None
 
-    async def adopt(self, worker: WorkerProcess) -> None:
+    async def adopt(self, worker: Worker) -> None:
         """Take care of a worker that has just been started."""
         self._worker = worker
         self._failure = None
@@ -111,7 +72,8 @@ class Supervisor:
 
         def on_close() -> None:
             closed.set()
-            self.dispatcher.suspend()
+            if worker is self._worker:  # a template that is no longer needed ends beside the worker that serves
+                self.dispatcher.suspend()
             worker.kill()
 
         def on_exit() -> None:
@@ -126,37 +88,63 @@ class Supervisor:
     async def close(self) -> None:
         """End the worker: with its exit handlers if it is idle and quick about it, by force otherwise."""
         self._closing = True
-        if self._worker is None:
-            return
+        if self._worker is not None:
+            await self._end(self._worker)
+        if self._template is not None:
+            self._template.process.kill()
+
+    async def _end(self, worker: Worker) -> None:
         if not self.dispatcher.ready or self.dispatcher.running:
-            self._worker.kill()
+            worker.kill()
         elif self._connection is not None:
             self._connection.transport.write_eof()
         try:
             await asyncio.wait_for(self._ended.wait(), _FAREWELL_SECONDS)
         except TimeoutError:
             self._log.record("W", "the worker did not end by itself and is killed")
-            self._worker.kill()
+            worker.kill()
             await self._ended.wait()
 
     def abandon(self, message: str) -> None:
         """Answer every client now, whatever still runs."""
-        self.dispatcher.refuse_waiting(message)
-        self.dispatcher.detach(503, message)
+        self.dispatcher.abandon(message)
 
     def _on_frame(self, connection: Connection, frame: protocol.Frame) -> None:
         if frame.kind == protocol.ANSWER:
             self.dispatcher.answer(frame.call, frame.head, frame.body)
         elif frame.kind == protocol.READY:
             self._cancel_startup()
-            self.takes_headers = json.loads(frame.head)["requestHeaders"]
+            self.interface = Interface.from_json(frame.head)
             self._was_ready = True
-            self._log.record("I", f"the scoring script is ready (worker {self.worker_pid})")
-            self.dispatcher.attach(connection)
+            self._log.record("I", f"the scoring script is ready (worker {frame.call})")
+            self.dispatcher.attach(connection, batching=bool(frame.body))
         elif frame.kind == protocol.FAILED:
             self._failure = frame.body.decode("utf-8", "replace")
             if self._worker is not None:  # it ends by itself, unless a thread of the script keeps it
                 self._loop.call_later(_FAREWELL_SECONDS, self._worker.kill)
+        elif frame.kind == protocol.TEMPLATE:
+            self._begin_preloading(connection)
+        elif self._template is not None:
+            self._template.receive(frame)
+
+    def _begin_preloading(self, connection: Connection) -> None:
+        """Make a template of the process that has run `init()`, and let it fork the first worker."""
+        process = self._worker
+        if not isinstance(process, WorkerProcess) or self._closing:
+            return
+        self._cancel_startup()
+        self._log.record("I", f"init() is done; workers are forked from process {process.pid}")
+        self._template = Template(process, connection.descriptor, self._log)
+        self._worker = self._connection = None
+        self._start()
+
+    def _end_preloading(self, reason: str) -> None:
+        """Start workers without a fork from now on."""
+        self._log.record("W", f"preloading is off, each new worker runs init() itself: {reason}")
+        self._preload = False
+        if self._template is not None:
+            self._template.process.kill()
+            self._template = None
 
     def _replace(self, reason: str) -> None:
         """Kill a worker whose calls do not end; its successor is started as soon as it is gone."""
@@ -168,7 +156,10 @@ class Supervisor:
         self._worker.dump_stacks()
         self._loop.call_later(_STACK_DUMP_SECONDS, self._worker.kill)
 
-    async def _on_exit(self, worker: WorkerProcess, closed: asyncio.Event) -> None:
+    async def _on_exit(self, worker: Worker, closed: asyncio.Event) -> None:
+        if worker is not self._worker:
+            self._on_template_exit(worker)
+            return
         # Its last answers may still be on the way. A process it has forked may hold the socket open: do not wait long.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(closed.wait(), _LAST_WORDS_SECONDS)
@@ -181,13 +172,15 @@ class Supervisor:
         if self._closing:
             return
         ending = f"the worker process {worker.ending()}"
-        self.dispatcher.detach(502, f"{ending} while it ran this request")
         deliberate, self._replacing = self._replacing, False
-        if not self._was_ready:
+        self.dispatcher.lose(ending, deliberate)
+        if isinstance(worker, ForkedWorker):
+            self._count_forked_end()
+        elif not self._was_ready:
             reason = self._failure or f"{ending} before init() of the scoring script had returned"
             self._give_up(exit_codes.SCRIPT_FAILED, reason)
             return
-        self.restarts += 1
+        self.restarts += self._was_ready
         if deliberate:
             self._start()
             return
@@ -200,6 +193,23 @@ class Supervisor:
             delay = _FIRST_DELAY_SECONDS * (2 ** (self._deaths - 2)) if self._deaths > 1 else 0.0
             self._loop.call_later(delay, self._start)
 
+    def _on_template_exit(self, process: Worker) -> None:
+        template = self._template
+        if template is None or template.process is not process:
+            return
+        self._template = None
+        if not self._closing:
+            self._log.record("E", f"the process that workers are forked from {process.ending()}")
+        template.lost()
+
+    def _count_forked_end(self) -> None:
+        if self.dispatcher.answered != self._answered_at_end:
+            self._forked_ends = 0
+        self._answered_at_end = self.dispatcher.answered
+        self._forked_ends += 1
+        if self._preload and (self._forked_ends >= MAX_FORKED_ENDS or not self._was_ready):
+            self._end_preloading(f"{self._forked_ends} forked workers in a row ended without one answered request")
+
     def _count_death(self) -> None:
         if self.dispatcher.answered != self._answered_at_death:
             self._deaths = 0
@@ -210,11 +220,19 @@ class Supervisor:
         if self._closing:
             return
         try:
-            worker = WorkerProcess(self._configuration, self._log)
+            worker = self._new_worker()
         except OSError as error:
             self._give_up(exit_codes.WORKER_KEEPS_DYING, f"a new worker cannot be started: {error}")
             return
         self._spawn(self.adopt(worker))
+
+    def _new_worker(self) -> Worker:
+        if self._template is not None:
+            try:
+                return self._template.fork()
+            except OSError as error:
+                self._end_preloading(f"the template cannot be reached: {error}")
+        return WorkerProcess(self._configuration, self._log, self._preload)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

@@ -8,19 +8,25 @@ threads takes the next call from the socket itself, which keeps the limit exact 
 from __future__ import annotations
 
 import faulthandler
-import json
 import os
 import signal
 import sys
 from collections import deque
+from collections.abc import Callable, Sequence
 from threading import Lock, Thread
 
 from mljupyter.scoring import protocol
 from mljupyter.scoring.diagnostics import directory_listing, user_traceback, write_record
 from mljupyter.scoring.exit_codes import SCRIPT_FAILED
-from mljupyter.scoring.script import Script, ScriptError, load_script
+from mljupyter.scoring.lifeline import die_with
+from mljupyter.scoring.loading import load_script
+from mljupyter.scoring.script import Outcome, Script, ScriptError
+from mljupyter.scoring.template import fork_workers
+from mljupyter.scoring.worker_batches import OFF, Answers, batches_of
 
 _READ_BYTES = 65536
+
+Batches = Callable[[Sequence[protocol.Frame]], Answers]
 
 
 class Channel:
@@ -36,12 +42,22 @@ class Channel:
     def receive(self) -> protocol.Frame | None:
         """Return the next frame, or None when the front has closed its end."""
         with self._reading:
-            while not self._frames:
-                data = os.read(self._descriptor, _READ_BYTES)
-                if not data:
-                    return None
-                self._frames.extend(self._decoder.feed(data))
-            return self._frames.popleft()
+            return self._next()
+
+    def receive_calls(self) -> list[protocol.Frame]:
+        """Return the calls for the next run, of which there are several in a batch; none when the front is gone."""
+        with self._reading:
+            calls: list[protocol.Frame] = []
+            wanted = 1
+            while len(calls) < wanted:
+                frame = self._next()
+                if frame is None:
+                    return []
+                if frame.kind == protocol.BATCH:
+                    wanted = frame.call
+                else:
+                    calls.append(frame)
+            return calls
 
     def send(self, kind: int, call: int = 0, head: bytes = b"", body: bytes = b"") -> None:
         """Send one frame, whole."""
@@ -54,18 +70,48 @@ class Channel:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
 
+    def send_answers(self, answers: Sequence[tuple[int, Outcome]]) -> None:
+        """Send the answers of several calls at one stroke."""
+        parts = []
+        for call, (status, flags, seconds, body, headers) in answers:
+            head = protocol.ANSWER_HEAD.pack(status, flags, seconds) + headers
+            parts += [protocol.PREFIX.pack(protocol.ANSWER, call, len(head), len(body)), head, body]
+        self._write_all(b"".join(parts))
 
-def serve(channel: Channel, script: Script) -> None:
-    """Answer calls one after another until the front closes the channel."""
+    def _next(self) -> protocol.Frame | None:
+        while not self._frames:
+            data = os.read(self._descriptor, _READ_BYTES)
+            if not data:
+                return None
+            self._frames.extend(self._decoder.feed(data))
+        return self._frames.popleft()
+
+    def _write_all(self, data: bytes) -> None:
+        with self._writing:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+
+def serve(channel: Channel, script: Script, batches: Batches | None) -> None:
+    """Answer calls, one after another or in batches, until the front closes the channel."""
+    if batches is not None:
+        while calls := channel.receive_calls():
+            for answers in batches(calls):
+                channel.send_answers(answers)
+        return
     while (frame := channel.receive()) is not None:
-        status, flags, seconds, body = script.answer(frame.head, frame.body)
-        channel.send(protocol.ANSWER, frame.call, protocol.ANSWER_HEAD.pack(status, flags, seconds), body)
+        status, flags, seconds, body, headers = script.answer(frame.head, frame.body)
+        channel.send(protocol.ANSWER, frame.call, protocol.ANSWER_HEAD.pack(status, flags, seconds) + headers, body)
 
 
 def main(arguments: list[str]) -> int:
-    """Load the script, say so, and serve. Arguments: socket descriptor, the front's pid, concurrency."""
-    descriptor, front, concurrency = (int(argument) for argument in arguments)
-    _die_with(front)
+    """Load the script, say so, and serve.
+
+    Arguments: socket descriptor, the front's pid, concurrency, an option of `worker_batches`, whether to preload.
+    """
+    descriptor, front, concurrency, batching, preload = (int(argument) for argument in arguments)
+    die_with(front)
     os.set_inheritable(descriptor, False)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
@@ -76,14 +122,20 @@ def main(arguments: list[str]) -> int:
     try:
         script = load_script()
         script.initialise()
+        batches = batches_of(script, batching)
     except ScriptError as error:
         _report(error)
         channel.send(protocol.FAILED, body=str(error).encode("utf-8", "replace"))
         return SCRIPT_FAILED
-    channel.send(protocol.READY, head=json.dumps({"requestHeaders": script.takes_headers}).encode())
+    if preload:
+        forked = fork_workers(descriptor)
+        if forked is not None:
+            channel = Channel(forked)
+    takes_batches = b"batches" if batches is not None and batching != OFF else b""
+    channel.send(protocol.READY, os.getpid(), script.interface.to_json(), takes_batches)
     for number in range(1, concurrency):
-        Thread(target=serve, args=(channel, script), name=f"run-{number}", daemon=True).start()
-    serve(channel, script)
+        Thread(target=serve, args=(channel, script, batches), name=f"run-{number}", daemon=True).start()
+    serve(channel, script, batches)
     return 0
 
 
@@ -92,17 +144,6 @@ def _report(error: ScriptError) -> None:
     if error.__cause__ is not None:
         write_record("E", "azmlinfsrv.user_script", user_traceback(error.__cause__))
     write_record("I", "azmlinfsrv", directory_listing(os.environ.get("AZUREML_MODEL_DIR")))
-
-
-def _die_with(front: int) -> None:
-    """Let the kernel kill this process when the front dies, however long user code holds the interpreter."""
-    if sys.platform == "linux":
-        import ctypes
-
-        parent_death_signal = 1
-        ctypes.CDLL(None).prctl(parent_death_signal, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != front:
-        os._exit(0)
 
 
 if __name__ == "__main__":

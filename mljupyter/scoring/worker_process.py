@@ -1,6 +1,6 @@
 """The front's handle on one worker process: start it, watch it, kill it."""
 
-# ruff: noqa: PTH120
+# ruff: noqa: PTH118, PTH120
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
 from __future__ import annotations
 
@@ -17,34 +17,38 @@ import mljupyter
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.log_capture import PRINT, STDERR, LogCapture
 
+WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
+"""What another interpreter gets as PYTHONPATH; the front's own would bring modules made for the front's Python."""
+_OF_OUR_PYTHON = ("CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")
+_BATCHING = {None: "0", True: "1", False: "2"}  # as in `worker_batches`
+
 
 class WorkerProcess:
     """A started worker. `socket` is the front's end of the pair, `pid` the process.
 
     The worker leads a process group of its own: a Ctrl-C in the terminal reaches only the front, and what the
-    script has started ends with the worker.
+    script has started ends with the worker. With `preload` it becomes a template instead, if it can.
     """
 
-    def __init__(self, configuration: Configuration, log: LogCapture) -> None:
+    def __init__(self, configuration: Configuration, log: LogCapture, preload: bool) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         out_reader, out_writer = os.pipe()
         error_reader, error_writer = os.pipe()
-        root = os.path.dirname(mljupyter.__path__[0])
-        # The path is safe from modules in the current directory, unless that is where this package came from.
-        from_here = not sys.flags.safe_path and sys.path[0] == root
+        command, environment, directory = _how_to_start(configuration)
         try:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-u", *([] if from_here else ["-P"]), "-m", "mljupyter.scoring.worker"),
+                    *command,
                     *(str(theirs.fileno()), str(os.getpid()), str(configuration.concurrency)),
+                    *(_BATCHING[configuration.batching], str(int(preload))),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=out_writer,
                 stderr=error_writer,
                 pass_fds=(theirs.fileno(),),
-                env={**os.environ, **configuration.script_environment()},
-                cwd=root if from_here else None,
+                env={**environment, **configuration.script_environment()},
+                cwd=directory,
                 process_group=0,
             )
         except BaseException:
@@ -79,15 +83,7 @@ class WorkerProcess:
 
     def ending(self) -> str:
         """Return how the process ended, for messages: `was killed by SIGSEGV`, `ended with exit status 1`."""
-        status = self._process.returncode
-        if status is None:
-            return "is still running"
-        if status >= 0:
-            return f"ended with exit status {status}"
-        try:
-            return f"was killed by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"was killed by signal {-status}"
+        return describe_status(self._process.returncode)
 
     def _wait(self, on_exit: Callable[[], None]) -> None:
         if hasattr(os, "waitid"):
@@ -101,3 +97,33 @@ class WorkerProcess:
     def _signal_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+
+
+def _how_to_start(configuration: Configuration) -> tuple[list[str], dict[str, str], str | None]:
+    """Return the worker's command without arguments, its environment, and its directory, None for the front's."""
+    other = configuration.worker_python
+    if other is None:
+        root = os.path.dirname(mljupyter.__path__[0])
+        # The path is safe from modules in the current directory, unless that is where this package came from.
+        from_here = not sys.flags.safe_path and sys.path[0] == root
+        module = ("-m", "mljupyter.scoring.worker")
+        command = [sys.executable, "-u", *([] if from_here else ["-P"]), *module]
+        return command, dict(os.environ), root if from_here else None
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_OUR_PYTHON}
+    # As activating the environment would have it: the script finds the programs beside its own interpreter first.
+    environment["PATH"] = os.pathsep.join((os.path.dirname(other), os.environ.get("PATH", os.defpath)))
+    if own := environment.pop(WORKER_PYTHONPATH, ""):
+        environment["PYTHONPATH"] = own
+    return [other, "-u", os.path.join(os.path.dirname(__file__), "other_python.py")], environment, None
+
+
+def describe_status(status: int | None) -> str:
+    """Return how a process ended: `was killed by SIGSEGV`, `ended with exit status 1`."""
+    if status is None:
+        return "is still running"
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"

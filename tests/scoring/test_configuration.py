@@ -31,6 +31,22 @@ def test_a_flag_beats_a_variable_and_a_variable_the_default(directory: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("arguments", "variable", "batching"),
+    [
+        ([], "", None),
+        ([], "true", True),
+        ([], "0", False),
+        (["--batching"], "false", True),
+        (["--no-batching"], "1", False),
+    ],
+)
+def test_a_switch_has_a_flag_for_on_and_for_off(arguments: list[str], variable: str, batching: bool | None) -> None:
+    settings = parse(arguments, {"MLJUPYTER_BATCHING": variable, "MLJUPYTER_PRELOAD": variable})
+    assert settings.batching is batching
+    assert settings.preload is (variable in ("true", "1"))
+
+
+@pytest.mark.parametrize(
     ("arguments", "environment", "told"),
     [
         (["--port", "0"], {}, "--port is 0; it must be between 1 and 65535"),
@@ -41,6 +57,12 @@ def test_a_flag_beats_a_variable_and_a_variable_the_default(directory: Path) -> 
         ([], {"AZUREML_LOG_LEVEL": "LOUD"}, "LOUD"),
         (["--app-root", "/no/such/place"], {}, "/no/such/place"),
         (["--model-dir", "/no/such/models"], {}, "/no/such/models"),
+        (["--max-batch-size", "0"], {}, "--max-batch-size"),
+        ([], {"MLJUPYTER_MAX_BATCH_SIZE": "many"}, "MLJUPYTER_MAX_BATCH_SIZE"),
+        ([], {"MLJUPYTER_BATCHING": "perhaps"}, "MLJUPYTER_BATCHING is 'perhaps'; use true or false"),
+        ([], {"MLJUPYTER_PRELOAD": "2"}, "MLJUPYTER_PRELOAD"),
+        (["--request-timeout", "0"], {}, "--request-timeout"),
+        (["--max-connections", "0"], {}, "--max-connections"),
         (["--unix-socket", "/tmp/" + "x" * 103], {}, "longer than 107 bytes"),
     ],
 )

@@ -37,6 +37,12 @@ def test_query_parameters_reach_run_as_a_json_string(echo: Replica) -> None:
     assert json.loads(answer.json()) == {"a": [1, "x"], "b": [2, 3], "c": "plain", "d": ""}
 
 
+@pytest.mark.parametrize("path", ["/", "/swagger.json"])
+def test_options_is_answered_on_every_route(echo: Replica, path: str) -> None:
+    answer = echo.client.options(path)
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (200, "GET, HEAD, OPTIONS", b"")
+
+
 def test_options_is_answered_without_run(echo: Replica) -> None:
     before = echo.state()["completed"]
     answer = echo.client.options("/score")
@@ -58,6 +64,7 @@ def test_an_unknown_path_is_a_json_404_without_ids(echo: Replica, path: str) -> 
     answer = echo.client.get(path)
     assert answer.status_code == 404
     assert answer.json()["message"]
+    assert answer.headers["x-ms-run-function-failed"] == "False"
     assert "x-request-id" not in answer.headers
 
 
@@ -158,6 +165,7 @@ def test_swagger_describes_the_scoring_route(echo: Replica, query: str, key: str
 
 def test_an_unknown_swagger_version_is_404(echo: Replica) -> None:
     assert "4" in echo.client.get("/swagger.json?version=4").json()["message"]
+    assert echo.client.get("/swagger.json?version=").status_code == 404
     assert echo.client.get("/swagger.json?version=4").status_code == 404
 
 
@@ -198,6 +206,8 @@ def results() -> object:
         ("True", True),
         ("numpy.float64(1.5)", 1.5),
         ("'\\ud800'", "\ud800"),
+        ("[float('inf'), -float('inf')]", [float("inf"), -float("inf")]),
+        ("{1: 2, None: 3, True: 4}", {"1": 4, "null": 3}),
     ],
 )
 def test_results_become_json(results: Replica, expression: str, expected: object) -> None:
@@ -206,9 +216,18 @@ def test_results_become_json(results: Replica, expression: str, expected: object
     assert json.loads(answer.content) == expected
 
 
+def test_nan_and_infinities_are_written_as_the_reference_server_writes_them(results: Replica) -> None:
+    assert results.score("[float('nan'), numpy.float64('inf'), -numpy.inf]").text == "[NaN,Infinity,-Infinity]"
+
+
 @pytest.mark.parametrize(
     ("expression", "type_name"),
     [
+        ("__import__('pandas').DataFrame({'a': [1]})", "DataFrame"),
+        ("__import__('pandas').Series([1])", "Series"),
+        ("numpy.bool_(True)", "bool"),
+        ("numpy.int64(1)", "int64"),
+        ("b'bytes'", "bytes"),
         ("numpy.array([1])", "ndarray"),
         ("{'a': numpy.float32(1)}", "float32"),
         ("[Odd()]", "Odd"),

@@ -41,7 +41,6 @@ BAD_SCRIPTS = {
     "star args": ("def init(): pass\ndef run(*data): pass", "*args and **kwargs are not allowed"),
     "star kwargs": ("def init(): pass\ndef run(data, **more): pass", "*args and **kwargs are not allowed"),
     "positional only": ("def init(): pass\ndef run(data, /): pass", "positional-only"),
-    "two data parameters": ("def init(): pass\ndef run(data, other): pass", "other"),
 }
 
 HANGING = """

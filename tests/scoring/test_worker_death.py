@@ -24,8 +24,10 @@ DEADLY = """
 import ctypes, os, signal, time
 def init(): pass
 def run(data):
-    if data == "exit":
+    if data.startswith("exit"):
         os._exit(7)
+    if data == "memory":
+        return bytearray(2 ** 62)
     if data == "segfault":
         ctypes.string_at(0)
     if data == "kill":
@@ -71,13 +73,63 @@ def test_kill_9_of_the_worker_fails_what_runs_and_keeps_what_waits(serve: Serve)
     assert "SIGKILL" in answers[0].json()["message"]
 
 
-def test_all_calls_of_a_dead_worker_with_threads_are_502(serve: Serve) -> None:
-    replica = serve(DEADLY, "--concurrency", "3")
+def test_running_out_of_memory_costs_its_own_request_and_no_worker(serve: Serve) -> None:
+    replica = serve(DEADLY)
+    worker = replica.worker_pid()
+    answer = replica.score("memory")
+    assert answer.status_code == 500
+    assert "MemoryError" in answer.json()["message"]
+    assert replica.score("next").json() == "next"
+    assert replica.worker_pid() == worker
+
+
+def test_a_crash_costs_none_of_the_calls_that_ran_beside_it(serve: Serve) -> None:
+    replica = serve(DEADLY, "--concurrency", "4", "--max-queue-wait-ms", "20000")
+    with ThreadPoolExecutor(8) as clients:
+        neighbours = [clients.submit(replica.score, f"sleep 0.{number}") for number in (2, 3, 4)]
+        wait_until(lambda: replica.state()["running"] == 3, what="three running calls")
+        killer = clients.submit(replica.score, "exit")
+        wait_until(lambda: replica.state()["worker_restarts"] > 0, what="the crash")
+        later = clients.submit(replica.score, "later")
+        assert killer.result().status_code == 502
+        assert [future.result().json() for future in neighbours] == ["sleep 0.2", "sleep 0.3", "sleep 0.4"]
+        assert later.result().json() == "later"
+    state = replica.state()
+    assert (state["worker_restarts"], state["failed"], state["completed"]) == (2, 1, 4)
+
+
+def test_calls_are_run_again_one_at_a_time_after_a_crash(serve: Serve) -> None:
+    script = """
+        import time
+        def init(): pass
+        def run(data):
+            time.sleep(0.2)
+            return data
+    """
+    replica = serve(script, "--concurrency", "3", "--max-queue-wait-ms", "20000")
     with ThreadPoolExecutor(3) as clients:
-        running = [clients.submit(replica.score, "sleep 30") for _ in range(3)]
+        running = [clients.submit(replica.score, str(number)) for number in range(3)]
         wait_until(lambda: replica.state()["running"] == 3, what="three running calls")
         os.kill(replica.worker_pid(), signal.SIGKILL)
-        assert [future.result().status_code for future in running] == [502, 502, 502]
+        start = time.monotonic()
+        assert [future.result().json() for future in running] == ["0", "1", "2"]
+        assert time.monotonic() - start > 0.6
+    with ThreadPoolExecutor(3) as clients:  # and then at once as before
+        start = time.monotonic()
+        assert {future.status_code for future in clients.map(replica.score, "abc")} == {200}
+        assert time.monotonic() - start < 0.5
+
+
+def test_a_repeated_call_over_the_time_limit_does_not_hold_up_the_others(serve: Serve) -> None:
+    flags = ("--concurrency", "2", "--max-queue-wait-ms", "20000", "--scoring-timeout-ms", "1500")
+    replica = serve(DEADLY, *flags)
+    with ThreadPoolExecutor(3) as clients:
+        running = [clients.submit(replica.score, body) for body in ("sleep 30", "sleep 1")]
+        wait_until(lambda: replica.state()["running"] == 2, what="two running calls")
+        os.kill(replica.worker_pid(), signal.SIGKILL)
+        assert running[0].result().status_code == 504
+        assert replica.score("later").json() == "later"
+        assert running[1].result().status_code in (200, 502)
 
 
 def test_kill_9_of_an_idle_worker_costs_no_request(serve: Serve) -> None:
@@ -113,8 +165,8 @@ def test_routed_requests_get_busy_while_the_worker_is_replaced(serve: Serve, dir
 def test_six_deaths_in_a_row_end_the_replica_with_status_5_and_a_growing_pause(serve: Serve) -> None:
     replica = serve(DEADLY, "--max-queue-wait-ms", "20000")
     times = []
-    for _ in range(6):
-        assert replica.score("exit").status_code == 502
+    for number in range(6):
+        assert replica.score(f"exit {number}").status_code == 502
         times.append(time.monotonic())
     assert replica.wait_exit() == 5
     pauses = [after - before for before, after in itertools.pairwise(times)]
@@ -124,8 +176,8 @@ def test_six_deaths_in_a_row_end_the_replica_with_status_5_and_a_growing_pause(s
 
 def test_a_success_in_between_starts_the_count_anew(serve: Serve) -> None:
     replica = serve(DEADLY, "--max-queue-wait-ms", "20000")
-    for _ in range(7):
-        assert replica.score("exit").status_code == 502
+    for number in range(7):
+        assert replica.score(f"exit {number}").status_code == 502
         assert replica.score("fine").status_code == 200
     assert replica.state()["worker_restarts"] == 7
 

@@ -1,0 +1,40 @@
+"""Serve whichever model is in the model directory: MLflow, SavedModel, ONNX or scikit-learn."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+from mljupyter.scoring.nocode.model_files import NoCodeError, model_root
+
+_MARKS = (("mlflow", "MLmodel"), ("tensorflow", "saved_model.pb"), ("tensorflow", "saved_model.pbtxt"))
+_SUFFIXES = (("onnx", (".onnx",)), ("sklearn", (".pkl", ".pickle", ".joblib")))
+_chosen: ModuleType
+
+
+def init() -> None:
+    """Choose by the files that are there, and load."""
+    global _chosen
+    _chosen = importlib.import_module(f"mljupyter.scoring.nocode.{_kind()}")
+    _chosen.init()
+
+
+def run(data: str) -> Any:
+    """Answer as the built-in script for the kind of model does."""
+    return _chosen.run(data)
+
+
+def _kind() -> str:
+    root = model_root()
+    files = [root] if root.is_file() else [path for path in root.rglob("*") if path.is_file()]
+    for kind, name in _MARKS:
+        if any(path.name == name for path in files):
+            return kind
+    for kind, suffixes in _SUFFIXES:
+        if any(path.suffix.lower() in suffixes for path in files):
+            return kind
+    raise NoCodeError(
+        f"{root} holds no model that can be served without a script: no MLmodel, saved_model.pb, *.onnx, *.pkl, "
+        "*.pickle or *.joblib"
+    )

@@ -1,0 +1,43 @@
+"""Requests and answers that all built-in scripts have in common."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mljupyter.scoring.shims.aml_response import AMLResponse
+
+
+class BodyError(ValueError):
+    """A request body that does not fit the model."""
+
+
+def object_of(data: str) -> dict[str, Any]:
+    """Return the JSON object of a body; raise BodyError for anything else."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BodyError(f"the request body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BodyError(f"the request body must be a JSON object, not {type(value).__name__}")
+    return value
+
+
+def refusal(error: Exception) -> AMLResponse:
+    """Return the answer 400 for a body that does not fit."""
+    return AMLResponse({"message": str(error)}, 400, json_str=True)
+
+
+def plain(value: Any) -> Any:
+    """Return a result as what JSON knows: arrays, frames and their scalars become lists and numbers."""
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        return plain(value.to_dict(orient="records"))
+    if hasattr(value, "tolist"):
+        return plain(value.tolist()) if getattr(getattr(value, "dtype", None), "hasobject", False) else value.tolist()
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value

@@ -1,0 +1,92 @@
+"""Serve an MLflow model directory.
+
+With the package mlflow installed its `python_function` flavour is used; without it the scikit-learn flavour is read
+directly. Rows come as ``{"input_data": {"columns": [...], "data": [[...]]}}``, ``{"input_data": [[...]]}``, or with
+one of MLflow's own keys `dataframe_split`, `dataframe_records`, `instances`, `inputs`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+from pathlib import Path
+from typing import Any
+
+from mljupyter.scoring.nocode.bodies import BodyError, object_of, plain, refusal
+from mljupyter.scoring.nocode.model_files import NoCodeError, only_directory_with
+
+_KEYS = ("input_data", "dataframe_split", "dataframe_records", "instances", "inputs")
+_model: Any = None
+
+
+def init() -> None:
+    """Load the only MLflow model."""
+    global _model
+    directory = only_directory_with("MLmodel")
+    if importlib.util.find_spec("mlflow") is not None:
+        import mlflow.pyfunc  # type: ignore[import-not-found, unused-ignore]
+
+        _model = mlflow.pyfunc.load_model(str(directory))
+        return
+    _model = _load_sklearn(directory)
+
+
+def run(data: str) -> Any:
+    """Return the model's prediction for rows."""
+    try:
+        rows = _rows(object_of(data))
+        try:
+            result = _model.predict(rows)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BodyError(f"the model cannot take these rows: {error}") from error
+    except BodyError as error:
+        return refusal(error)
+    return plain(result)
+
+
+def _rows(body: dict[str, Any]) -> Any:
+    import numpy
+    import pandas
+
+    key = next((key for key in _KEYS if key in body), None)
+    if key is None:
+        raise BodyError(f"the request body needs one of {', '.join(_KEYS)}")
+    value = body[key]
+    try:
+        if isinstance(value, dict) and "data" in value:
+            return pandas.DataFrame(value["data"], columns=value.get("columns"), index=value.get("index"))
+        if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
+            return pandas.DataFrame(value)
+        return numpy.array(value)
+    except (ValueError, TypeError) as error:
+        raise BodyError(f"{key} does not hold rows: {error}") from error
+
+
+def _load_sklearn(directory: Path) -> Any:
+    name = _pickled_model((directory / "MLmodel").read_text())
+    if name is None:
+        raise NoCodeError(
+            f"{directory} has no scikit-learn flavour, and other flavours need the package mlflow in the environment "
+            "of the service: pip install mlflow"
+        )
+    path = (directory / name).resolve()
+    if not path.is_relative_to(directory.resolve()):
+        raise NoCodeError(f"{directory}/MLmodel names a file outside of the model: {name}")
+    with path.open("rb") as file:
+        return pickle.load(file)  # noqa: S301 (a model of the user's own)
+
+
+def _pickled_model(text: str) -> str | None:
+    """Return ``flavors: sklearn: pickled_model:`` of an MLmodel file, whose YAML is indented and simple there."""
+    path: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        key, separator, value = line.partition(":")
+        if not separator or key.lstrip().startswith(("#", "-")):
+            continue
+        indent = len(key) - len(key.lstrip())
+        while path and path[-1][0] >= indent:
+            path.pop()
+        path.append((indent, key.strip()))
+        if [name for _, name in path] == ["flavors", "sklearn", "pickled_model"]:
+            return value.strip().strip("'\"")
+    return None

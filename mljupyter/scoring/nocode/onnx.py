@@ -1,0 +1,121 @@
+"""Serve an ONNX model with the JSON bodies of ONNX Runtime's server.
+
+``{"inputs": {NAME: {"dims": ["1", "4"], "dataType": 1, "rawData": BASE64}}, "outputFilter": [...]}`` is answered
+``{"outputs": {NAME: {"dims": [...], "dataType": 1, "rawData": BASE64}}}``. In place of `rawData` the numbers may
+stand in `floatData`, `int32Data`, `int64Data`, `doubleData`, `uint64Data` or `stringData`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from mljupyter.scoring.nocode.bodies import BodyError, object_of, plain, refusal
+from mljupyter.scoring.nocode.model_files import NoCodeError, only_file
+
+_TYPES = {
+    1: "<f4",
+    2: "u1",
+    3: "i1",
+    4: "<u2",
+    5: "<i2",
+    6: "<i4",
+    7: "<i8",
+    9: "?",
+    10: "<f2",
+    11: "<f8",
+    12: "<u4",
+    13: "<u8",
+}
+"""NumPy's names of the element types of ONNX."""
+_STRING = 8
+_LISTS = ("floatData", "int32Data", "int64Data", "doubleData", "uint64Data")
+_session: Any = None
+
+
+def init() -> None:
+    """Load the only `.onnx` file."""
+    global _session
+    path = only_file((".onnx",))
+    try:
+        import onnxruntime  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    except ModuleNotFoundError:
+        raise NoCodeError(
+            "an ONNX model needs the package onnxruntime in the environment of the service: pip install onnxruntime"
+        ) from None
+    _session = onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
+
+
+def run(data: str) -> Any:
+    """Run the model on named tensors, and return the outputs asked for, or all."""
+    try:
+        body = object_of(data)
+        names = _output_names(body.get("outputFilter"))
+        values = _session.run(names, _inputs(body.get("inputs")))
+        return {"outputs": {name: _encoded(value) for name, value in zip(names, values)}}  # noqa: B905 (Python 3.9 has no strict)
+    except BodyError as error:
+        return refusal(error)
+    except Exception as error:
+        if type(error).__name__ in ("InvalidArgument", "Fail") or isinstance(error, ValueError):
+            return refusal(error)
+        raise
+
+
+def _output_names(wanted: Any) -> list[str]:
+    present = [output.name for output in _session.get_outputs()]
+    for name in wanted or ():
+        if name not in present:
+            raise BodyError(f"the model has no output {name!r}; its outputs: {', '.join(present)}")
+    return list(wanted or present)
+
+
+def _inputs(tensors: Any) -> dict[str, Any]:
+    present = [one.name for one in _session.get_inputs()]
+    if not isinstance(tensors, dict):
+        raise BodyError(f'the request body has no object "inputs"; the inputs of the model: {", ".join(present)}')
+    unknown = [name for name in tensors if name not in present]
+    if unknown:
+        raise BodyError(f"the model has no input {unknown[0]!r}; its inputs: {', '.join(present)}")
+    return {name: _decoded(name, tensor) for name, tensor in tensors.items()}
+
+
+def _decoded(name: str, tensor: Any) -> Any:
+    import numpy
+
+    try:
+        shape = [int(size) for size in tensor["dims"]]
+        kind = int(tensor["dataType"])
+        if kind == _STRING:
+            return numpy.array([_text(item) for item in tensor["stringData"]], dtype=object).reshape(shape)
+        if "rawData" in tensor:
+            raw = base64.b64decode(tensor["rawData"], validate=True)
+            return numpy.frombuffer(raw, dtype=_TYPES[kind]).reshape(shape)
+        numbers = next(tensor[field] for field in _LISTS if field in tensor)
+        return (
+            numpy.array([float(item) if kind in (1, 10, 11) else int(item) for item in numbers])
+            .astype(_TYPES[kind])
+            .reshape(shape)
+        )
+    except (KeyError, TypeError, ValueError, StopIteration, binascii.Error) as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise BodyError(f"the tensor {name!r} needs dims, dataType and matching rawData ({reason})") from None
+
+
+def _text(item: str) -> str:
+    return base64.b64decode(item, validate=True).decode()
+
+
+def _encoded(value: Any) -> Any:
+    """Return a tensor as in requests; sequences and maps, which have no tensor, become lists and objects."""
+    import numpy
+
+    if not isinstance(value, numpy.ndarray):
+        return plain(value)
+    dims = [str(size) for size in value.shape]
+    if value.dtype.kind in "OUS":
+        texts = [base64.b64encode(str(item).encode()).decode() for item in value.ravel()]
+        return {"dims": dims, "dataType": _STRING, "stringData": texts}
+    kind = next(number for number, code in _TYPES.items() if numpy.dtype(code) == value.dtype)
+    raw = numpy.ascontiguousarray(value).astype(_TYPES[kind], copy=False).tobytes()
+    return {"dims": dims, "dataType": kind, "rawData": base64.b64encode(raw).decode()}

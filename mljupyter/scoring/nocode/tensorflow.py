@@ -1,0 +1,91 @@
+"""Serve a TensorFlow SavedModel with the JSON bodies of TensorFlow Serving's REST interface.
+
+``{"instances": [...]}`` is answered ``{"predictions": [...]}``, ``{"inputs": ...}`` is answered ``{"outputs": ...}``;
+`signature_name` picks a signature other than `serving_default`.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from mljupyter.scoring.nocode.bodies import BodyError, object_of, plain, refusal
+from mljupyter.scoring.nocode.model_files import NoCodeError, only_directory_with
+
+_model: Any = None
+
+
+def init() -> None:
+    """Load the only SavedModel."""
+    global _model
+    directory = only_directory_with("saved_model.pb", "saved_model.pbtxt")
+    try:
+        import tensorflow  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    except ModuleNotFoundError:
+        raise NoCodeError(
+            "a SavedModel needs the package tensorflow in the environment of the service: pip install tensorflow"
+        ) from None
+    _model = tensorflow.saved_model.load(str(directory))
+
+
+def run(data: str) -> Any:
+    """Call a signature of the model on instances (a list of rows) or inputs (columns)."""
+    try:
+        body = object_of(data)
+        signature = _signature(body.get("signature_name", "serving_default"))
+        expected = signature.structured_input_signature[1]
+        if ("instances" in body) == ("inputs" in body):
+            raise BodyError('the request body needs either "instances" (rows) or "inputs" (columns)')
+        columns = _columns(body["instances"], expected) if "instances" in body else _named(body["inputs"], expected)
+        outputs = {name: plain(value.numpy()) for name, value in _call(signature, columns, expected).items()}
+    except BodyError as error:
+        return refusal(error)
+    if "inputs" in body:
+        return {"outputs": next(iter(outputs.values())) if len(outputs) == 1 else outputs}
+    if len(outputs) == 1:
+        return {"predictions": next(iter(outputs.values()))}
+    return {"predictions": [dict(zip(outputs, row)) for row in zip(*outputs.values())]}  # noqa: B905 (Python 3.9 has no strict)
+
+
+def _signature(name: str) -> Any:
+    if name not in _model.signatures:
+        raise BodyError(f"the model has no signature {name!r}; its signatures: {', '.join(_model.signatures)}")
+    return _model.signatures[name]
+
+
+def _columns(rows: Any, expected: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(rows, list):
+        raise BodyError('"instances" must be a list of rows')
+    if rows and all(isinstance(row, dict) and "b64" not in row for row in rows):
+        return {name: [row.get(name) for row in rows] for name in rows[0]}
+    return _named(rows, expected)
+
+
+def _named(value: Any, expected: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(value, dict) and "b64" not in value:
+        return value
+    if len(expected) != 1:
+        raise BodyError(f"the model has several inputs; name them: {', '.join(expected)}")
+    return {next(iter(expected)): value}
+
+
+def _call(signature: Any, columns: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
+    import tensorflow
+
+    if columns.keys() != expected.keys():
+        raise BodyError(f"the inputs must be {', '.join(expected)}, not {', '.join(columns)}")
+    try:
+        tensors = {
+            name: tensorflow.constant(_bytes_in(value), dtype=expected[name].dtype) for name, value in columns.items()
+        }
+    except (TypeError, ValueError) as error:
+        raise BodyError(f"the values do not fit the inputs of the model: {error}") from error
+    result: dict[str, Any] = signature(**tensors)
+    return result
+
+
+def _bytes_in(value: Any) -> Any:
+    """Return the value with ``{"b64": ...}`` decoded, which is how bytes are written in JSON."""
+    if isinstance(value, dict) and value.keys() == {"b64"}:
+        return base64.b64decode(value["b64"])
+    return [_bytes_in(item) for item in value] if isinstance(value, list) else value

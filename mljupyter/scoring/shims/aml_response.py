@@ -1,0 +1,91 @@
+"""`AMLResponse`: an answer of which the script decides everything (Azure ML v1: scoring-container contract)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mljupyter.scoring.shims.headers import Headers
+
+__all__ = ["AMLResponse"]
+
+_JSON = "application/json"
+_HTML = "text/html; charset=utf-8"
+
+
+class AMLResponse:
+    """A response with a status, headers and a body of bytes.
+
+    Parameters:
+        message: the body: str, bytes, or pieces of them; None is an empty JSON object.
+        status_code: the HTTP status, a number or text such as ``202 Accepted``.
+        response_headers: further headers; a value with commas becomes one header for each part.
+        json_str: send `message` as JSON, whatever it is.
+        run_function_failed: tell the client that `run()` failed; a status of 500 or more tells it by itself.
+
+    Raises TypeError when the message cannot be sent.
+
+    """
+
+    def __init__(
+        self,
+        message: Any,
+        status_code: int | str,
+        response_headers: Mapping[str, str] = {},
+        json_str: bool = False,
+        run_function_failed: bool = False,
+    ) -> None:
+        as_json = json_str or message is None
+        self.status_code = _number_of(status_code)
+        self.headers = Headers()
+        self.headers["Content-Type"] = _JSON if as_json else _HTML
+        self.headers["x-ms-run-function-failed"] = run_function_failed
+        self._body = json.dumps({} if message is None else message).encode() if as_json else _bytes_of(message)
+        if not as_json and "Content-Type" in response_headers:
+            self.headers.remove("Content-Type")
+        for name, value in response_headers.items():
+            if name.lower() == "content-type":
+                self.headers.remove(name)
+            for part in str(value).split(","):
+                self.headers.add(name, part.strip())
+
+    def get_data(self, as_text: bool = False) -> Any:
+        """Return the body."""
+        return self._body.decode() if as_text else self._body
+
+    def set_data(self, value: str | bytes) -> None:
+        """Replace the body."""
+        self._body = _bytes_of(value)
+
+    data = property(get_data, set_data, doc="The body as bytes.")
+
+    @property
+    def content_type(self) -> str | None:
+        """The value of the header `Content-Type`."""
+        value: str | None = self.headers.get("Content-Type")
+        return value
+
+    @content_type.setter
+    def content_type(self, value: str) -> None:
+        self.headers["Content-Type"] = value
+
+    mimetype = content_type
+
+
+def _number_of(status: int | str) -> int:
+    return int(status.split(None, 1)[0]) if isinstance(status, str) else status
+
+
+def _bytes_of(message: Any) -> bytes:
+    if isinstance(message, str):
+        return message.encode()
+    if isinstance(message, bytes | bytearray | memoryview):
+        return bytes(message)
+    if isinstance(message, Iterable) and not isinstance(message, Mapping):
+        pieces = list(message)
+        if all(isinstance(piece, str | bytes | bytearray | memoryview) for piece in pieces):
+            return b"".join(_bytes_of(piece) for piece in pieces)
+    raise TypeError(
+        f"AMLResponse cannot send a {type(message).__name__}; give it str or bytes, or json_str=True to send JSON"
+    )

@@ -1,0 +1,27 @@
+"""The exceptions of the SDK that scripts catch."""
+
+from __future__ import annotations
+
+
+class AzureMLException(Exception):  # noqa: N818 (the name that scripts catch)
+    """The base of the SDK's errors; `message` is its text."""
+
+    def __init__(self, exception_message: str = "", **_: object) -> None:
+        super().__init__(exception_message)
+        self.message = exception_message
+
+
+class UserErrorException(AzureMLException):
+    """Something the user asked for is not possible."""
+
+
+class ModelNotFoundException(AzureMLException):
+    """No model of that name is in the replica."""
+
+
+class WebserviceException(AzureMLException):
+    """An operation on a web service or model failed."""
+
+
+class RunEnvironmentException(AzureMLException):
+    """There is no training run here."""

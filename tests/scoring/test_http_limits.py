@@ -1,0 +1,164 @@
+"""What slow, greedy and numerous clients get, and that others do not notice them."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from tests.scoring.conftest import ECHO, Replica
+from tests.waiting import wait_until
+
+Serve = Callable[..., Replica]
+
+
+def connect(replica: Replica) -> socket.socket:
+    raw = socket.socket(socket.AF_UNIX)
+    raw.settimeout(10)
+    raw.connect(str(replica.socket))
+    return raw
+
+
+def read_all(raw: socket.socket) -> bytes:
+    received = b""
+    while piece := raw.recv(65536):
+        received += piece
+    return received
+
+
+def test_a_body_is_complete_before_the_worker_sees_the_request(serve: Serve) -> None:
+    replica = serve()
+    with connect(replica) as slow:
+        slow.sendall(b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nab")
+        for _ in range(20):
+            assert replica.score("other").json() == "other"
+            assert replica.state()["running"] == 0
+        slow.sendall(b"cd")
+        assert slow.recv(65536).endswith(b'"abcd"')
+
+
+def test_a_large_slow_body_holds_no_worker_either(serve: Serve) -> None:
+    replica = serve()
+    with connect(replica) as slow:
+        slow.sendall(b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 300000\r\n\r\n" + b"x" * 200_000)
+        assert replica.score("other").json() == "other"
+        assert replica.state()["running"] == 0
+        slow.sendall(b"x" * 100_000)
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_request_that_does_not_become_complete_in_time_is_408(serve: Serve) -> None:
+    replica = serve(ECHO, "--request-timeout", "0.5")
+    starts = {
+        "head": b"POST /score HTTP/1.1\r\nhost: x\r\n",
+        "body": b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nab",
+        "nothing": b"",
+    }
+    connections = {name: connect(replica) for name in starts}
+    start = time.monotonic()
+    for name, raw in connections.items():
+        raw.sendall(starts[name])
+    for name, raw in connections.items():
+        answer = read_all(raw)
+        assert answer.startswith(b"HTTP/1.1 408 "), name
+        assert b"not complete within 0.5 s" in answer
+        raw.close()
+    assert 0.4 < time.monotonic() - start < 3
+    assert replica.score("still there").status_code == 200
+
+
+def test_a_client_that_sends_byte_by_byte_gains_no_time(serve: Serve) -> None:
+    replica = serve(ECHO, "--request-timeout", "0.5")
+    with connect(replica) as raw:
+        raw.setblocking(False)
+        raw.sendall(b"POST /score HTTP/1.1\r\nx-slow: ")
+
+        def closed() -> bool:
+            try:
+                raw.send(b"a")
+                return False
+            except OSError:
+                return True
+
+        wait_until(closed, 3, "the end of the connection")
+
+
+def test_a_long_run_is_not_a_slow_request(serve: Serve) -> None:
+    script = "import time\ndef init(): pass\ndef run(data):\n    time.sleep(float(data))\n    return data\n"
+    replica = serve(script, "--request-timeout", "0.3")
+    with connect(replica) as raw:
+        request = b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n"
+        raw.sendall(request + b"1.2" + request)  # the second request is not complete while the first runs
+        assert b"200 OK" in raw.recv(65536)
+        raw.sendall(b"0.0")
+        assert b"200 OK" in raw.recv(65536)
+
+
+def test_an_idle_connection_is_closed_after_its_time(serve: Serve) -> None:
+    replica = serve(ECHO, "--idle-timeout", "1", "--request-timeout", "0.2")
+    with connect(replica) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        start = time.monotonic()
+        assert read_all(raw).endswith(b"Healthy")
+        assert 0.8 < time.monotonic() - start < 3
+
+
+def test_a_client_that_does_not_take_its_answer_loses_its_connection(serve: Serve) -> None:
+    replica = serve("def init(): pass\ndef run(data): return 'x' * 20_000_000\n", "--request-timeout", "0.5")
+    with connect(replica) as raw:
+        raw.sendall(b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx")
+        wait_until(lambda: replica.state()["completed"] == 1, what="the answer")
+        time.sleep(1.5)
+        assert len(read_all(raw)) < 20_000_000
+
+
+def test_a_head_that_is_too_long_is_431(serve: Serve) -> None:
+    replica = serve(ECHO, "--max-header-bytes", "2000")
+    assert replica.score("x", x_padding="a" * 1500).status_code == 200
+    refused = replica.score("x", x_padding="a" * 3000)
+    assert refused.status_code == 431
+    assert "2000 bytes" in refused.json()["message"]
+    with connect(replica) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nx-endless: ")
+        answer = b""
+        raw.settimeout(0.05)
+        for _ in range(100):
+            try:
+                raw.sendall(b"a" * 100)
+                answer += raw.recv(65536)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+            if answer:
+                break
+        assert answer.startswith(b"HTTP/1.1 431 ")
+    assert replica.score("x", x_padding="a" * 1500).status_code == 200
+
+
+def test_a_long_body_is_no_long_head(serve: Serve) -> None:
+    replica = serve(ECHO, "--max-header-bytes", "2000")
+    body = "b" * 50_000
+    assert replica.score(body).json() == body
+
+
+def test_more_connections_than_allowed_are_sent_elsewhere(serve: Serve) -> None:
+    replica = serve(ECHO, "--max-connections", "3")
+    opened = [connect(replica) for _ in range(2)]  # the client of the test has the third
+    for raw in opened:
+        raw.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200")
+    with connect(replica) as refused:
+        answer = read_all(refused)
+    assert answer.startswith(b"HTTP/1.1 503 ") and b"x-mlj-busy: 1" in answer
+    assert replica.score("mine").json() == "mine"
+    opened.pop().close()
+
+    def served() -> bool:
+        with connect(replica) as raw:
+            raw.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            return raw.recv(65536).startswith(b"HTTP/1.1 200")
+
+    wait_until(served, 3, "room for a connection")
+    for raw in opened:
+        raw.close()
