@@ -12,6 +12,8 @@ from mljupyter import __version__
 
 if TYPE_CHECKING:
     from mljupyter.core.compute import ComputeTarget
+    from mljupyter.core.conda_dependencies import CondaDependencies
+    from mljupyter.core.container_registry import ContainerRegistry
     from mljupyter.core.environment import Environment
     from mljupyter.core.inference import InferenceConfig
     from mljupyter.core.model import Model
@@ -26,6 +28,8 @@ _HOME_OF = {
     "AciWebservice": "webservice",
     "AksWebservice": "webservice",
     "ComputeTarget": "compute",
+    "CondaDependencies": "conda_dependencies",
+    "ContainerRegistry": "container_registry",
     "Environment": "environment",
     "InferenceConfig": "inference",
     "LocalWebservice": "webservice",
@@ -40,6 +44,8 @@ __all__ = [
     "AciWebservice",
     "AksWebservice",
     "ComputeTarget",
+    "CondaDependencies",
+    "ContainerRegistry",
     "Environment",
     "InferenceConfig",
     "LocalWebservice",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from mljupyter.build.snapshot import single_file, snapshot
 from mljupyter.core.compute import LOCAL, ComputeTarget, check_target_name
+from mljupyter.core.environment import Environment
+from mljupyter.core.environment_build import interpreter_of
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model import Model
@@ -50,10 +52,19 @@ def deploy(
         )
     if show_output:
         print_configuration(models, inference_config, deployment_config, deployment_target)
+    configured = None if deployment_config is None else getattr(deployment_config, "compute_target_name", None)
     return deploy_served(
         workspace,
         name,
-        lambda kind: what_is_served(workspace, models, inference_config, kind=kind),
+        lambda kind: what_is_served(
+            workspace,
+            models,
+            inference_config,
+            kind=kind,
+            service=name,
+            target=_target_name(deployment_target, configured),
+            show_output=show_output,
+        ),
         deployment_config,
         deployment_target,
         overwrite=overwrite,
@@ -102,14 +113,24 @@ def what_is_served(
     inference_config: InferenceConfig,
     *,
     kind: EndpointKind,
+    service: str = "service",
+    target: str = LOCAL,
+    build: bool = True,
+    show_output: bool = False,
 ) -> Served:
-    """Check models and inference config, store the code, and return what a version of them serves.
+    """Check models and inference config, build the environment where needed, store the code.
+
+    Returns what a version of them serves.
 
     Parameters:
         workspace: the workspace.
         models: models, ids ``name:version``, names for the newest version, or, for a local web service, paths.
         inference_config: scoring script and environment.
         kind: the kind of web service.
+        service: its name.
+        target: the compute target; environments are built here for processes of this machine alone.
+        build: False to say what would be served, without building an environment.
+        show_output: print the log of the build.
 
     """
     if not isinstance(inference_config, InferenceConfig):
@@ -117,13 +138,18 @@ def what_is_served(
             f"inference_config is a {type(inference_config).__name__}: it must be an InferenceConfig."
         )
     inference_config.validate_configuration()
-    interpreter = inference_config.interpreter
+    environment = inference_config.environment_for(service)
+    references = model_references(workspace, models, paths=kind is EndpointKind.LOCAL)
+    interpreter = None
+    if target == LOCAL:
+        _print_image_without_effect(environment)
+        interpreter = interpreter_of(environment, build=build, show_output=show_output)
     script = None if inference_config.source_directory is None else inference_config.script_in_source
     return Served(
-        models=model_references(workspace, models, paths=kind is EndpointKind.LOCAL),
+        models=references,
         code=code_reference(workspace, inference_config.source_path, script),
         interpreter=interpreter,
-        environment_variables=inference_config.environment_variables,
+        environment_variables={} if environment is None else environment.environment_variables,
         source=str(inference_config.source_path),
         description=inference_config.description,
     )
@@ -195,6 +221,11 @@ def print_configuration(
     print(f"Inference config: {inference_config!r}")
     print(f"Deployment config: {deployment_config!r}")
     print(f"Deployment target: {target}")
+
+
+def _print_image_without_effect(environment: Environment | None) -> None:
+    if environment is not None and not (environment.python.user_managed_dependencies or environment.docker.is_default):
+        print(f"Without effect on target {LOCAL!r}: the image of environment {environment.name!r}")
 
 
 def _reference(workspace: Workspace, model: Model | ModelReference | str, *, paths: bool) -> ModelReference:

@@ -20,6 +20,7 @@ __all__ = [
     "UserErrorException",
     "WebserviceException",
     "WorkspaceException",
+    "as_user_error",
     "as_webservice_exception",
 ]
 
@@ -73,3 +74,14 @@ def as_webservice_exception() -> Iterator[None]:
         raise
     except MLJupyterError as error:
         raise WebserviceException(error.message, status_code=getattr(error, "status_code", None)) from error
+
+
+@contextmanager
+def as_user_error() -> Iterator[None]:
+    """Raise the errors of documents, registry and builds as `UserErrorException`, text unchanged."""
+    try:
+        yield
+    except AzureMLException:
+        raise
+    except MLJupyterError as error:
+        raise UserErrorException(error.message) from error

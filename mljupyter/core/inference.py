@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mljupyter.core.environment import WHAT_IS_POSSIBLE, Environment, interpreter_of
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.docker_section import dockerfile_text
+from mljupyter.core.environment import DEFAULT_GPU_IMAGE, ContainerRegistry, Environment
+from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.script import check_script, check_script_name
 
 _RUNTIMES = ("python", "spark-py", "python-slim")
@@ -27,7 +28,7 @@ class InferenceConfig:
         environment: the newer form.
         runtime: the older form: ``python``, or ``spark-py``.
         conda_file, extra_docker_file_steps, enable_gpu, cuda_version, base_image, base_image_registry: the older
-            form; what has to be built is refused when deployed.
+            form; it becomes an environment named after the web service.
         description: free text.
 
     Raises:
@@ -82,32 +83,34 @@ class InferenceConfig:
             return self.script_file.name
         return self.script_file.relative_to(self.source_path).as_posix()
 
-    @property
-    def interpreter(self) -> str:
-        """The absolute path of the interpreter that serves.
+    def environment_for(self, service: str) -> Environment | None:
+        """Return the environment that a web service of this name gets, None for the interpreter that deploys.
+
+        The older form becomes an environment named ``<service>-env`` (Azure ML v1: InferenceConfig).
 
         Raises:
-            WebserviceException: when the environment has to be built first.
+            WebserviceException: for the runtime ``spark-py``; when the conda file is none.
 
         """
-        needs_building = self._given("conda_file", "extra_docker_file_steps", "base_image", "base_image_registry")
-        if self.enable_gpu:
-            needs_building.append("enable_gpu")
-        if self.cuda_version is not None:
-            needs_building.append("cuda_version")
+        given = self._given("conda_file", "extra_docker_file_steps", "base_image", "base_image_registry")
         if self.runtime == "spark-py":
-            needs_building.append("runtime='spark-py'")
-        if needs_building:
-            raise WebserviceException(
-                f"The inference config has to be built first, because of {', '.join(needs_building)}.\n"
-                f"{WHAT_IS_POSSIBLE}"
-            )
-        return interpreter_of(self.environment)
-
-    @property
-    def environment_variables(self) -> dict[str, str]:
-        """The environment variables that the environment sets."""
-        return dict(self.environment.environment_variables) if self.environment is not None else {}
+            raise WebserviceException("runtime is 'spark-py': Spark is not available. Available: 'python'.")
+        if self.environment is not None or not (given or self.enable_gpu):
+            return self.environment
+        environment = Environment(f"{service}-env")
+        base = Path(self.source_directory or "").expanduser()
+        with as_webservice_exception():
+            if self.conda_file is not None:
+                environment = Environment.from_conda_specification(environment.name, base / self.conda_file)
+            if self.enable_gpu:
+                environment.docker.base_image = DEFAULT_GPU_IMAGE
+            if self.base_image is not None:
+                environment.docker.base_image = self.base_image
+            if self.base_image_registry is not None:
+                environment.docker.base_image_registry = self.base_image_registry
+            if self.extra_docker_file_steps is not None:
+                environment.docker.extra_dockerfile_steps = dockerfile_text(str(base / self.extra_docker_file_steps))
+        return environment
 
     def validate_configuration(self) -> None:
         """Check all rules against the files as they are now.
@@ -131,6 +134,11 @@ class InferenceConfig:
                 raise WebserviceException(
                     f"environment and {', '.join(older)} exclude each other: the environment holds all of that."
                 )
+        registry = self.base_image_registry
+        if registry is not None and not isinstance(registry, ContainerRegistry):
+            raise WebserviceException(
+                f"base_image_registry is a {type(registry).__name__}: it must be a ContainerRegistry."
+            )
         if self.runtime is not None and self.runtime not in _RUNTIMES:
             raise WebserviceException(f"runtime is {self.runtime!r}: it must be 'python' or 'spark-py'.")
         if self.cuda_version is not None and self.cuda_version not in _CUDA_VERSIONS:

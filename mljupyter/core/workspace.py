@@ -17,6 +17,7 @@ from mljupyter.spec import EndpointRecord
 if TYPE_CHECKING:
     from mljupyter.controller.client import ControllerClient
     from mljupyter.core.compute import ComputeTarget
+    from mljupyter.core.environment import Environment
     from mljupyter.core.model import Model
     from mljupyter.core.webservice import Webservice
     from mljupyter.registry import Registry
@@ -251,6 +252,13 @@ class Workspace:
         from mljupyter.core.model import Model
 
         return {model.name: model for model in Model.list(self, latest=True)}
+
+    @property
+    def environments(self) -> dict[str, Environment]:
+        """The newest version of each environment, by name."""
+        from mljupyter.core.environment import Environment
+
+        return Environment.list(self)
 
     @property
     def webservices(self) -> dict[str, Webservice]:

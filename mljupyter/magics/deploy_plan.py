@@ -58,7 +58,15 @@ class Deployment:
         check_target_name(self.target)
         configuration = self.configuration()
         with as_webservice_exception(), self.workspace.artifacts.hold():
-            served = what_is_served(self.workspace, self.models, self.inference_config, kind=configuration.kind)
+            served = what_is_served(
+                self.workspace,
+                self.models,
+                self.inference_config,
+                kind=configuration.kind,
+                service=self.name,
+                target=self.target,
+                build=False,
+            )
             wanted = new_endpoint(self.name, configuration, served, target=self.target)
         records = self.workspace.endpoint_records()
         present = next((record for record in records if record.spec.name == self.name), None)

@@ -12,6 +12,8 @@ from sqlalchemy.engine import URL
 
 from mljupyter.registry.artifacts import ArtifactStore
 from mljupyter.registry.database import open_database
+from mljupyter.registry.environments import EnvironmentRegistry
+from mljupyter.registry.images import ImageRegistry
 from mljupyter.registry.models import ModelRegistry
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -28,6 +30,8 @@ class Registry:
         self._engine = engine
         self.artifacts = artifacts
         self.models = ModelRegistry(engine, artifacts)
+        self.environments = EnvironmentRegistry(engine)
+        self.images = ImageRegistry(engine)
 
     @classmethod
     def open(cls, directory: Path, *, database_url: str | None = None, artifacts_url: str | None = None) -> Registry:
@@ -47,12 +51,14 @@ class Registry:
             raise
 
     def collect_garbage(self, referenced: Callable[[], Iterable[str]] = tuple) -> int:
-        """Remove stored content that no model needs, and that `referenced` does not name; return the number of blobs.
+        """Remove content that nothing registered needs and `referenced` does not name; return the number of blobs.
 
         `referenced` must give the digests of everything else in use, such as the snapshots of endpoints' source
         directories. It is called while nobody stores anything.
         """
-        return self.artifacts.collect_garbage(lambda: self.models.digests() | set(referenced()))
+        return self.artifacts.collect_garbage(
+            lambda: self.models.digests() | self.environments.digests() | self.images.digests() | set(referenced())
+        )
 
     def close(self) -> None:
         """Close the connections to the database."""

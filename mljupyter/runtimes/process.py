@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from mljupyter.runtimes import app_root, processes
 from mljupyter.runtimes.base import Ending, ReplicaLog, ReplicaOrder, RunningReplica
+from mljupyter.spec import VersionSpec
 
 TARGET = "local"
 MODULE = "mljupyter.scoring"
@@ -25,6 +26,7 @@ KEPT_AFTER_END = 3
 _RECORD = "replica.json"
 _LOG = "replica.log"
 _OUTPUT = "output.log"
+_WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
 _LONGEST_LINE = 64 * 1024
 
 # What a replica sees of the environment its controller was started in; everything else comes from the spec.
@@ -165,7 +167,10 @@ class ProcessRuntime:
     def _command(self, order: ReplicaOrder, directory: Path) -> list[str]:
         spec = order.spec
         places = ["--unix-socket", str(self._socket(order.id)), "--log-file", str(directory / _LOG)]
-        return [spec.interpreter or sys.executable, "-m", MODULE, *places, *app_root.server_options(spec, order.id)]
+        # The front runs here in any case, where the server is installed; only the script needs its environment.
+        other = _other_python(spec)
+        worker = ["--worker-python", other] if other is not None else []
+        return [sys.executable, "-m", MODULE, *places, *worker, *app_root.server_options(spec, order.id)]
 
     def _running(self, record: _Record, identity: processes.Identity) -> RunningReplica:
         return RunningReplica(
@@ -217,7 +222,15 @@ def _environment(order: ReplicaOrder, root: Path) -> dict[str, str]:
         order.spec, root, service=order.endpoint, version=order.version, workspace=order.workspace
     )
     threads = app_root.thread_variables(order.spec)
-    return {**threads, **inherited, **order.spec.environment_variables, **contract, "PYTHONUNBUFFERED": "1"}
+    given = dict(order.spec.environment_variables)
+    if _other_python(order.spec) is not None and "PYTHONPATH" in given:
+        given[_WORKER_PYTHONPATH] = given.pop("PYTHONPATH")  # modules for the script's Python, not for the front's
+    return {**threads, **inherited, **given, **contract, "PYTHONUNBUFFERED": "1"}
+
+
+def _other_python(spec: VersionSpec) -> str | None:
+    """Return the interpreter that runs the script, None when it is the one that runs this."""
+    return spec.interpreter if spec.interpreter not in (None, "", sys.executable) else None
 
 
 def _identity(replica: RunningReplica) -> processes.Identity:

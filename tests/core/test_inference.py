@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.core.environment import Environment, interpreter_of
+from mljupyter.core.container_registry import ContainerRegistry
+from mljupyter.core.environment import Environment
+from mljupyter.core.environment_build import interpreter_of
 from mljupyter.core.exceptions import UserErrorException, WebserviceException
 from mljupyter.core.inference import InferenceConfig
+
+from .conftest import SCRIPT
 
 
 @pytest.mark.parametrize("name", ["score.txt", "score", "my-score.py", "1score.py", "class.py", ".py"])
@@ -115,22 +119,50 @@ def test_a_missing_conda_file_is_named(script: Path) -> None:
         InferenceConfig("score.py", "python", "env.yml")
 
 
-def test_the_interpreter_that_deploys_serves_by_default(script: Path) -> None:
-    assert InferenceConfig("score.py").interpreter == sys.executable
-    assert InferenceConfig("score.py", runtime="python", enable_gpu=False).interpreter == sys.executable
+def test_without_an_environment_there_is_nothing_to_build(script: Path) -> None:
+    assert InferenceConfig("score.py").environment_for("diabetes") is None
+    assert InferenceConfig("score.py", runtime="python", enable_gpu=False).environment_for("diabetes") is None
+    assert interpreter_of(None) == sys.executable
 
 
-@pytest.mark.parametrize("given", [{"conda_file": "env.yml"}, {"runtime": "spark-py"}, {"base_image": "x"}])
-def test_what_needs_building_is_accepted_but_not_served(project: Path, script: Path, given: dict[str, str]) -> None:
-    (project / "env.yml").touch()
-    config = InferenceConfig("score.py", **{"runtime": "python", **given})  # type: ignore[arg-type]
-    with pytest.raises(WebserviceException, match=r"has to be built first(.|\n)*user_managed_dependencies"):
-        config.interpreter  # noqa: B018
+def test_the_older_form_becomes_an_environment_named_after_the_service(project: Path, script: Path) -> None:
+    (project / "env.yml").write_text("dependencies:\n- python=3.11\n- pip:\n  - humanize==4.9.0\n")
+    (project / "steps").write_text("RUN apt-get update\n")
+    registry = ContainerRegistry()
+    registry.address = "registry.example.org"
+    config = InferenceConfig(
+        "score.py",
+        runtime="python",
+        conda_file="env.yml",
+        extra_docker_file_steps="steps",
+        base_image="team/base:1",
+        base_image_registry=registry,
+    )
+    environment = config.environment_for("diabetes")
+    assert environment is not None
+    assert environment.name == "diabetes-env"
+    assert environment.python.conda_dependencies is not None
+    assert environment.python.conda_dependencies.pip_packages == ["humanize==4.9.0"]
+    document = environment.definition().docker
+    assert document.base_image == "team/base:1"
+    assert document.extra_dockerfile_steps == "RUN apt-get update\n"
+    assert document.base_image_registry.address == "registry.example.org"
 
 
-def test_an_environment_that_needs_building_says_what_is_possible() -> None:
-    with pytest.raises(WebserviceException, match=r"'serving' has to be built(.|\n)*user_managed_dependencies = True"):
-        interpreter_of(Environment("serving"))
+def test_the_conda_file_lies_in_the_source_directory(project: Path) -> None:
+    source = project / "source"
+    source.mkdir()
+    (source / "score.py").write_text(SCRIPT)
+    (source / "env.yml").write_text("dependencies:\n- pip:\n  - six\n")
+    config = InferenceConfig("score.py", "python", "env.yml", source_directory="source")
+    environment = config.environment_for("diabetes")
+    assert environment is not None and environment.python.conda_dependencies is not None
+    assert environment.python.conda_dependencies.pip_packages == ["six"]
+
+
+def test_spark_is_refused_where_it_is_used(script: Path) -> None:
+    with pytest.raises(WebserviceException, match="Spark is not available"):
+        InferenceConfig("score.py", runtime="spark-py").environment_for("diabetes")
 
 
 def test_a_user_managed_environment_serves_with_its_interpreter(project: Path) -> None:
@@ -144,6 +176,11 @@ def test_a_user_managed_environment_serves_with_its_interpreter(project: Path) -
     environment.python.interpreter_path = "no-such-python"
     with pytest.raises(WebserviceException, match="'no-such-python'"):
         interpreter_of(environment)
+
+
+def test_the_python_of_an_image_is_not_run_as_a_process() -> None:
+    with pytest.raises(WebserviceException, match="Python of an image(.|\n)*'docker'"):
+        interpreter_of(Environment.from_docker_image("serving", "team/base:1"))
 
 
 def test_environment_variables_are_texts_and_never_shown() -> None:

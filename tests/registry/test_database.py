@@ -14,9 +14,12 @@ from sqlalchemy import Engine, text
 from mljupyter.registry.database import open_database, reading, writing
 from mljupyter.registry.errors import DatabaseError, StorageFullError
 from mljupyter.registry.registry import MIGRATIONS
+from mljupyter.registry.upgrade import newest_revision
 
 from .processes import finish, run_python, start_python
 
+NEWEST = newest_revision(MIGRATIONS)
+LATER = f"{int(NEWEST) + 1:04}"
 OPEN = """
     import sys
     from pathlib import Path
@@ -111,7 +114,7 @@ def test_an_older_database_is_upgraded_and_keeps_its_rows(path: Path, tmp_path: 
     assert "later" in tables(engine)
     with reading(engine) as connection:
         assert connection.execute(text("SELECT last_version FROM model_counters")).scalar() == 7
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0002"]
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [LATER]
     engine.dispose()
 
 
@@ -261,9 +264,9 @@ def test_a_directory_in_place_of_the_file_is_refused(path: Path) -> None:
 
 def with_later_revision(tmp_path: Path, body: str) -> Path:
     migrations = tmp_path / "later"
-    write_revision(migrations, "0002", "0001", body)
-    first = MIGRATIONS / "versions" / "0001_models.py"
-    (migrations / "versions" / first.name).write_text(first.read_text())
+    write_revision(migrations, LATER, NEWEST, body)
+    for revision in (MIGRATIONS / "versions").glob("0*.py"):
+        (migrations / "versions" / revision.name).write_text(revision.read_text())
     return migrations
 
 

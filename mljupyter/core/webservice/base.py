@@ -355,6 +355,8 @@ class Webservice(DescribedWebservice):
                 self._version.models if models is None else models,
                 inference_config,
                 kind=self.kind,
+                service=self.name,
+                target=self._spec.compute_target,
             )
             self._replace(lambda spec: changed_endpoint(spec, configuration, served), again=True)
 

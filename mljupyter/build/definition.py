@@ -1,0 +1,281 @@
+"""What an environment is made of, as a document, and the fingerprint that says when two are the same.
+
+The keys are those of ``azureml_environment.json`` (Azure ML v1: Environment).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from mljupyter.spec import Document
+
+DEFAULT_CPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
+DEFAULT_GPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04"
+
+_FINGERPRINT_FORMAT = 1
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_CHANNEL_TOKEN = re.compile(r"(?<=/t/)[^/\s]+(?=/)")
+_REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class CondaDefinition(Document):
+    """The content of a conda environment file: channels and packages, those of pip as ``{"pip": [...]}``."""
+
+    name: str | None = None
+    channels: list[str] = []
+    dependencies: list[str | dict[str, list[str]]] = []
+    prefix: str | None = None
+    variables: dict[str, str] = {}
+
+    @field_validator("channels", "dependencies", mode="before")
+    @classmethod
+    def _nothing_is_empty(cls, value: Any) -> Any:
+        return [] if value is None else value
+
+    @field_validator("dependencies", mode="before")
+    @classmethod
+    def _pip_without_packages(cls, value: Any) -> Any:
+        # ``- pip:`` with nothing below it is what an editor leaves behind.
+        if not isinstance(value, list):
+            return value
+        return [{"pip": []} if isinstance(item, dict) and item == {"pip": None} else item for item in value]
+
+    @field_validator("dependencies")
+    @classmethod
+    def _only_pip_is_nested(cls, value: list[str | dict[str, list[str]]]) -> list[str | dict[str, list[str]]]:
+        for item in value:
+            if isinstance(item, dict) and set(item) != {"pip"}:
+                raise ValueError(f"{', '.join(item)}: only 'pip' may hold a list of packages of its own")
+        return value
+
+    @property
+    def conda_packages(self) -> list[str]:
+        """The packages that conda would install, Python included."""
+        return [item for item in self.dependencies if isinstance(item, str)]
+
+    @property
+    def pip_lines(self) -> list[str]:
+        """The lines for pip: requirements and options."""
+        return [line for item in self.dependencies if isinstance(item, dict) for line in item.get("pip", [])]
+
+
+class PythonDefinition(Document):
+    """Which Python, and who looks after its packages."""
+
+    interpreter_path: str = "python"
+    user_managed_dependencies: bool = False
+    conda_dependencies: CondaDefinition | None = None
+    conda_dependencies_file: str | None = None
+    base_conda_environment: str | None = None
+    pins: Annotated[
+        Literal["strict", "compatible"] | None, Field(description="what happens to pins that cannot be had; not hashed")
+    ] = None
+
+
+class RegistryDefinition(Document):
+    """A container registry. The password is never part of `document()` or `json_text()`."""
+
+    address: str | None = None
+    username: str | None = None
+    password: Annotated[SecretStr | None, Field(exclude=True)] = None
+    registry_identity: dict[str, Any] | None = None
+
+
+class Platform(Document):
+    """What an image is built for."""
+
+    os: str = "Linux"
+    architecture: str = "amd64"
+
+
+class BuildContextDefinition(Document):
+    """The directory that an image is built from: `location` is a digest in the artifact store, or a git URL."""
+
+    location_type: str | None = None
+    location: str | None = None
+    dockerfile_path: str = "Dockerfile"
+
+
+class DockerDefinition(Document):
+    """What an image begins with and how its containers are run.
+
+    One of `base_image`, `base_dockerfile` (its text) and `build_context` is given, or none: then a builder chooses a
+    base image that has Python.
+    """
+
+    enabled: bool | None = None
+    base_image: str | None = None
+    base_dockerfile: str | None = None
+    build_context: BuildContextDefinition | None = None
+    base_image_registry: RegistryDefinition = RegistryDefinition()
+    extra_dockerfile_steps: str | None = None
+    platform: Platform = Platform()
+    arguments: list[str] = []
+    shm_size: str | None = None
+    shared_volumes: bool | None = None
+    gpu_support: bool | None = None
+
+    @field_validator("base_image_registry", "platform", "arguments", mode="before")
+    @classmethod
+    def _nothing_is_the_default(cls, value: Any, info: Any) -> Any:
+        return cls.model_fields[info.field_name].get_default() if value is None else value
+
+    @model_validator(mode="after")
+    def _one_base(self) -> DockerDefinition:
+        given = [name for name in ("base_image", "base_dockerfile", "build_context") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other: give one")
+        return self
+
+
+class SparkPackage(Document):
+    """A package of a Spark session."""
+
+    group: str | None = None
+    artifact: str | None = None
+    version: str | None = None
+
+
+class SparkDefinition(Document):
+    """What a Spark session needs; kept, and part of the fingerprint."""
+
+    repositories: list[str] = []
+    packages: list[SparkPackage] = []
+    precache_packages: bool = True
+
+
+class EnvironmentDefinition(Document):
+    """An environment: Python, its packages, the image they lie in, environment variables."""
+
+    name: str | None = None
+    version: str | None = None
+    asset_id: str | None = None
+    python: PythonDefinition = PythonDefinition()
+    docker: DockerDefinition = DockerDefinition()
+    spark: SparkDefinition | None = None
+    databricks: dict[str, Any] | None = None
+    r: dict[str, Any] | None = None
+    environment_variables: Annotated[dict[str, str], Field(repr=False)] = {}
+    inferencing_stack_version: str | None = None
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
+
+    @field_validator("python", "docker", "environment_variables", mode="before")
+    @classmethod
+    def _nothing_is_the_default(cls, value: Any, info: Any) -> Any:
+        return cls.model_fields[info.field_name].get_default() if value is None else value
+
+
+def fingerprint(definition: EnvironmentDefinition) -> str:
+    """Return 64 hexadecimal digits that are equal for definitions of the same environment.
+
+    What enters: base image with the address of its registry, base Dockerfile, build context, extra Docker steps,
+    platform, inferencing stack, Spark packages; and of Python the conda and pip packages, or the interpreter's path
+    when the user looks after the packages. The order of channels and of pip's index options enters, since it decides
+    where a package comes from; the order of packages does not. What does not enter: names, version, environment
+    variables, credentials, the arguments that containers are run with, and how a package's name is spelt.
+
+    Example:
+        >>> python = {"condaDependencies": {"dependencies": ["numpy"]}}
+        >>> one = EnvironmentDefinition.parse({"name": "a", "python": python})
+        >>> fingerprint(one) == fingerprint(one.model_copy(update={"name": "b"}))
+        True
+
+    """
+    parts = {
+        "format": _FINGERPRINT_FORMAT,
+        "docker": _docker_parts(definition.docker),
+        "python": _python_parts(definition.python),
+        "spark": _spark_parts(definition.spark),
+        "stack": definition.inferencing_stack_version,
+    }
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def without_credentials(text: str) -> str:
+    """Return a text whose URLs have no user, password or channel token.
+
+    >>> without_credentials("--index-url https://user:secret@example.org/simple")
+    '--index-url https://example.org/simple'
+    """
+    return _CHANNEL_TOKEN.sub("***", _CREDENTIALS.sub("", text))
+
+
+def redacted(text: str) -> str:
+    """Return a text that shows where its URLs had credentials, but not which.
+
+    >>> redacted("https://user:secret@example.org/simple")
+    'https://***@example.org/simple'
+    """
+    return _CHANNEL_TOKEN.sub("***", _CREDENTIALS.sub("***@", text))
+
+
+def _docker_parts(docker: DockerDefinition) -> dict[str, Any]:
+    context = docker.build_context
+    return {
+        "image": docker.base_image.strip() if docker.base_image else None,
+        "registry": (docker.base_image_registry.address or "").strip().rstrip("/") or None,
+        "dockerfile": _text(docker.base_dockerfile),
+        "steps": _text(docker.extra_dockerfile_steps),
+        "context": None
+        if context is None
+        else [context.location_type, without_credentials(context.location or ""), context.dockerfile_path],
+        "platform": [docker.platform.os.lower(), docker.platform.architecture.lower()],
+    }
+
+
+def _python_parts(python: PythonDefinition) -> dict[str, Any]:
+    if python.user_managed_dependencies:
+        return {"interpreter": python.interpreter_path}
+    conda = python.conda_dependencies or CondaDefinition()
+    lines = [without_credentials(line) for line in conda.pip_lines]
+    options = [" ".join(line.replace("=", " ", 1).split()) for line in lines if line.lstrip().startswith("-")]
+    return {
+        "base": python.base_conda_environment,
+        "channels": [without_credentials(channel).rstrip("/") for channel in conda.channels],
+        "conda": _each_once(_spelt(package) for package in conda.conda_packages),
+        "pip": _each_once(_spelt(line) for line in lines if line.strip() and line.lstrip()[0] not in "-#"),
+        "options": list(dict.fromkeys(options)),
+    }
+
+
+def _spark_parts(spark: SparkDefinition | None) -> list[Any]:
+    if spark is None:
+        return []
+    packages = sorted(f"{package.group}:{package.artifact}:{package.version}" for package in spark.packages)
+    return [packages, list(spark.repositories)] if packages or spark.repositories else []
+
+
+def _each_once(items: Iterable[str]) -> list[str]:
+    return sorted(set(items))
+
+
+def _spelt(requirement: str) -> str:
+    """Spell a requirement in the one way of its meaning: comment and spaces gone, name as indexes compare it."""
+    requirement = re.sub(r"(^|\s)#.*$", "", requirement).strip()
+    wanted, semicolon, marker = requirement.partition(";")
+    match = _REQUIREMENT_NAME.match(wanted)
+    if match is None or "/" in wanted or "@" in wanted or "::" in wanted:
+        return requirement  # a path, a URL or a channel: every character may matter
+    name = re.sub(r"[-_.]+", "-", match[0]).lower()
+    # conda separates a version from the name by a space, too: there the space means something.
+    rest = re.sub(r"\s*([,<>=!~\[\]|])\s*", r"\1", wanted[match.end() :].strip())
+    separator = " " if rest[:1].isalnum() or rest[:1] == "*" else ""
+    return f"{name}{separator}{' '.join(rest.split())}" + (f";{' '.join(marker.split())}" if semicolon else "")
+
+
+def _text(value: str | None) -> str | None:
+    """Return a Dockerfile's text without what does not matter in it: line ends, spaces and empty lines at the end."""
+    if value is None or not value.strip():
+        return None
+    return "\n".join(line.rstrip() for line in value.strip().splitlines())

@@ -1,0 +1,97 @@
+"""Errors of builds: the step, the last lines, and what usually helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from mljupyter.errors import MLJupyterError
+
+LAST_LINES = 20
+
+# The first that matches counts: causes before consequences.
+_HINTS = (
+    (
+        r"no space left|os error 28\b|disk quota exceeded|os error 122\b",
+        "No space is left: free some on the disk of the environments and of uv's cache (`uv cache prune`).",
+    ),
+    (
+        r"\b(401|403)\b.*(unauthorized|forbidden)|unauthorized|authentication required",
+        "The package index refused the credentials: check user and password of its URL.",
+    ),
+    (
+        r"error sending request|dns error|connection (refused|reset)|timed? ?out|network unreachable|request failed",
+        "The package index cannot be reached: check the network, the proxy (HTTPS_PROXY) and the index URL.",
+    ),
+    (
+        r"not found in the package registry|not found in the cache|not found in the provided package locations",
+        "The index has no such package: check its spelling; conda's name for a package may differ from that of PyPI.",
+    ),
+    (
+        r"no usable wheels|no wheels with a matching|does not satisfy Python|requires-python|Python>",
+        "A pinned version is not made for this Python: pin another version, or ask for another Python.",
+    ),
+    (
+        r"there (is|are) no versions?|no versions? of",
+        "A pinned version does not exist: pin another one, or leave the version out.",
+    ),
+    (
+        r"requirements are unsatisfiable|conflict",
+        "The requirements exclude each other: loosen one of those that are named.",
+    ),
+    (
+        r"failed to build|build backend|gcc|compiler",
+        "A package has to be compiled and cannot be: pin a version that has wheels for this Python.",
+    ),
+    (r"permission denied|os error 13\b|read-only file system", "A directory cannot be written: check its permissions."),
+)
+
+
+class EnvironmentBuildError(MLJupyterError):
+    """An environment cannot be built.
+
+    `step` says what was being done, `last_lines` are the last lines of its output, at most 20, `hint` says what usually
+    helps, and `log` is the file with everything.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: str | None = None,
+        last_lines: Sequence[str] = (),
+        hint: str | None = None,
+        log: Path | None = None,
+    ) -> None:
+        self.step = step
+        self.last_lines = list(last_lines)[-LAST_LINES:]
+        self.hint = hint
+        self.log = log
+        self._what = message
+        shown = [message, *(f"    {line}" for line in self.last_lines)]
+        super().__init__("\n".join([*shown, *([hint] if hint else []), *([f"The whole log: {log}"] if log else [])]))
+
+    def with_log(self, log: Path) -> EnvironmentBuildError:
+        """Return the same error with the file of the whole log."""
+        return type(self)(self._what, step=self.step, last_lines=self.last_lines, hint=self.hint, log=log)
+
+
+class BuildCancelledError(EnvironmentBuildError):
+    """A build was cancelled; what it had made is gone."""
+
+
+def hint_for(lines: Sequence[str]) -> str | None:
+    """Return what usually helps when a build fails with this output, None when nobody knows.
+
+    >>> hint_for(["error: failed to copy: No space left on device (os error 28)"])[:17]
+    'No space is left:'
+    """
+    text = "\n".join(lines)
+    return next((hint for pattern, hint in _HINTS if re.search(pattern, text, re.IGNORECASE)), None)
+
+
+def cannot_be_satisfied(lines: Sequence[str]) -> bool:
+    """Whether uv says that requirements as such cannot be met, and not that looking for them failed."""
+    text = "\n".join(lines)
+    return re.search(r"no solution found|failed to build|failed to download and build", text, re.IGNORECASE) is not None

@@ -1,0 +1,73 @@
+"""Read and write conda environment files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from mljupyter.build.definition import CondaDefinition
+from mljupyter.core.exceptions import UserErrorException
+from mljupyter.spec import SpecError
+
+LARGEST_BYTES = 1 << 20
+KEYS = ("name", "channels", "dependencies", "prefix", "variables")
+
+
+def read_text(path: str | os.PathLike[str], what: str) -> str:
+    """Return the text of a file that lists packages.
+
+    Raises:
+        UserErrorException: when it is missing, too large or no text.
+
+    """
+    file = Path(path).expanduser()
+    try:
+        if file.stat().st_size > LARGEST_BYTES:
+            raise UserErrorException(f"The {what} {str(file)!r} is larger than {LARGEST_BYTES:,} bytes.")
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserErrorException(f"The {what} {str(file)!r} is no UTF-8 text.") from None
+    except OSError as error:
+        raise UserErrorException(f"The {what} {str(file)!r} cannot be read: {error.strerror}.") from None
+
+
+def parse(text: str, where: str) -> dict[str, Any]:
+    """Return the content of a conda file, checked.
+
+    Raises:
+        UserErrorException: when it is no YAML, has other keys than conda's, or lists something else than packages.
+
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserErrorException(f"{where} is no YAML: {error}") from None
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        raise UserErrorException(f"{where} holds no conda environment: it begins with a {type(content).__name__}.")
+    if unknown := sorted(str(key) for key in content.keys() - set(KEYS)):
+        raise UserErrorException(f"{where} has the keys {', '.join(unknown)}. A conda file has: {', '.join(KEYS)}.")
+    try:
+        # Numbers are versions that lost their quotes; YAML has read 3.10 as 3.1 then, so they are refused.
+        return CondaDefinition.parse(content).document()
+    except SpecError as error:
+        raise UserErrorException(f"{where}: {error.message}") from None
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that appears whole; it may hold index URLs with passwords, so that it is its owner's alone."""
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise UserErrorException(f"{str(path)!r} cannot be written: {error.strerror}.") from None

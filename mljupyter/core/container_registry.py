@@ -1,0 +1,50 @@
+"""Where images are kept (Azure ML v1: ContainerRegistry)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mljupyter.build.definition import RegistryDefinition
+from mljupyter.core.sections import Section
+
+
+class ContainerRegistry(Section):
+    """A container registry. The password is never shown.
+
+    Example:
+        >>> registry = ContainerRegistry()
+        >>> registry.address, registry.username, registry.password = "registry.example.org", "team", "secret"
+        >>> registry
+        ContainerRegistry(address='registry.example.org', username='team', registry_identity=None)
+
+    """
+
+    __slots__ = ("address", "password", "registry_identity", "username")
+    _defaults = {"address": None, "username": None, "password": None, "registry_identity": None}
+    _hidden = frozenset({"password"})
+
+    address: str | None
+    username: str | None
+    password: str | None
+    registry_identity: Any
+
+    def definition(self) -> RegistryDefinition:
+        """Return the registry as a document."""
+        return RegistryDefinition.parse(
+            {
+                "address": self.address,
+                "username": self.username,
+                "password": self.password,
+                "registryIdentity": self.registry_identity,
+            }
+        )
+
+    @classmethod
+    def of(cls, definition: RegistryDefinition) -> ContainerRegistry:
+        """Return the registry that a document describes."""
+        return cls(
+            address=definition.address,
+            username=definition.username,
+            password=definition.password.get_secret_value() if definition.password is not None else None,
+            registry_identity=definition.registry_identity,
+        )

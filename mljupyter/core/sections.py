@@ -1,0 +1,33 @@
+"""The base of an environment's sections: named settings, of which a misspelt one is an error."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from mljupyter.core.exceptions import UserErrorException
+
+
+class Section:
+    """Settings with defaults, given by keyword or set as attributes."""
+
+    __slots__ = ()
+    _defaults: dict[str, Any] = {}
+    _hidden: frozenset[str] = frozenset()
+
+    def __init__(self, **kwargs: Any) -> None:
+        if unknown := sorted(kwargs.keys() - self._defaults.keys()):
+            raise UserErrorException(
+                f"{type(self).__name__} has no {', '.join(unknown)}. It has: {', '.join(self._defaults)}."
+            )
+        for name, default in self._defaults.items():
+            setattr(self, name, kwargs.get(name, default() if callable(default) else default))
+
+    def _copy(self) -> Self:
+        """Return a copy that shares nothing that can be changed."""
+        from copy import deepcopy
+
+        return deepcopy(self)
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in self._defaults if name not in self._hidden)
+        return f"{type(self).__name__}({', '.join(shown)})"
