@@ -161,27 +161,28 @@ class ControllerClient:
     ) -> Answer:
         target = f"{path}?{urlencode(query)}" if query else path
         try:
-            answer = self._ask(method, target, body, within)
-        except ConnectionNotMadeError:  # nobody listens: the request has not been sent
-            if not start:
+            answer = ask(self._layout.socket(), method, target, body, within)
+        except (ConnectionNotMadeError, ConnectionLostError) as error:
+            if isinstance(error, ConnectionLostError) and method != "GET":
                 raise ControllerStartError(
-                    "the controller does not run. Start it: mljupyter controller start"
+                    "the controller ended while it was asked. Look at the endpoint before trying again."
                 ) from None
-            launch.start(self._layout)
-            answer = self._ask(method, target, body, within)
+            if not start:
+                raise ControllerStartError("no controller runs. Start it: mljupyter controller start") from None
+            answer = self._ask_a_new_one(method, target, body, within)
+        except TimeoutError:
+            raise ControllerStartError(f"the controller has not answered within {within} s.") from None
         if answer.status >= _FIRST_ERROR:
             raise _error(answer)
         return answer
 
-    def _ask(self, method: str, target: str, body: Mapping[str, Any] | None, within: float | None) -> Answer:
+    def _ask_a_new_one(self, method: str, target: str, body: Mapping[str, Any] | None, within: float | None) -> Answer:
+        """Start the controller and ask it: the request has not been sent yet, or only reads."""
+        launch.start(self._layout)
         try:
             return ask(self._layout.socket(), method, target, body, within)
-        except TimeoutError:
-            raise ControllerStartError(f"the controller has not answered within {within} s.") from None
-        except ConnectionLostError:
-            raise ControllerStartError(
-                "the controller ended while it was asked. Look at the endpoint before trying again."
-            ) from None
+        except (ConnectionNotMadeError, ConnectionLostError, TimeoutError):
+            raise ControllerStartError("the controller was started, and does not answer. Its log says more.") from None
 
 
 def _path(name: str) -> str:

@@ -9,12 +9,18 @@ from __future__ import annotations
 import json
 import sys
 
+# A request as clients make them: a script with a schema insists on the content type.
+HEAD = json.dumps(
+    {"method": "POST", "query": "", "id": "sample", "headers": {"Content-Type": "application/json"}}
+).encode()
+
 
 def main(root: str, sample_path: str, answer_path: str) -> None:
     """Write ``{"stage": ..., "message": ..., "result": ...}`` to the answer file; tracebacks go to standard error."""
     sys.path.append(root)
     from mljupyter.scoring.diagnostics import user_traceback, write_record
-    from mljupyter.scoring.script import ScriptError, load_script
+    from mljupyter.scoring.loading import load_script
+    from mljupyter.scoring.script import ScriptError
 
     answer: dict[str, object] = {}
     try:
@@ -28,7 +34,7 @@ def main(root: str, sample_path: str, answer_path: str) -> None:
             write_record("E", "azmlinfsrv.user_script", user_traceback(error.__cause__))
     else:
         with open(sample_path, "rb") as file:  # noqa: PTH123 - pathlib would be loaded for this alone
-            status, _, _, body = script.answer(b"", file.read())
+            status, _, _, body, _ = script.answer(HEAD if script.interface.needs_head else b"", file.read())
         answer = {"result": json.loads(body)} if status == 200 else {"stage": "run(sample)"} | json.loads(body)
     with open(answer_path, "w", encoding="utf-8") as file:  # noqa: PTH123
         json.dump(answer, file)

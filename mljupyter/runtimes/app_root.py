@@ -99,6 +99,7 @@ def server_options(spec: VersionSpec, replica_id: str) -> list[str]:
         "--replica": replica_id,
         "--concurrency": spec.limits.max_concurrent_requests,
         "--max-queue-wait-ms": spec.limits.max_queue_wait_ms,
+        "--max-queue-length": spec.limits.max_queue_length,
         "--scoring-timeout-ms": spec.limits.scoring_timeout_ms,
         "--startup-timeout": spec.probe.initial_delay_seconds,
         "--max-body-bytes": spec.limits.max_body_bytes,

@@ -1,7 +1,9 @@
 """The decision what becomes of a request: run it, let it wait, or send it away. Pure; no clock, no I/O.
 
-Behind the router a request that would wait long is better off at another replica, so the answer is *busy* at once
-and the router tries elsewhere. Without a router there is nowhere else, so it waits here, within limits.
+Behind the router a request waits here for a moment, then is sent away as *busy* so that the router tries elsewhere:
+it never stays long beside an idle replica, and is not sent around all the time either, which costs both processes more
+than short runs do. The moment grows with the time it has waited already and with its size, since a large body costs
+more to send again. Without a router there is nowhere else, so it waits here, within limits.
 
 With batching, those that wait while `run()` is busy are run together after it, so as many as make a batch may wait
 for one run, however long it usually takes: at another replica they would only make that one's batches smaller.
@@ -12,10 +14,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-SHORT_WAIT_SECONDS = 0.005
-"""A routed request may wait here if it should take less than this: going elsewhere would take longer."""
-LOST_PATIENCE_SECONDS = 0.02
-"""After this a routed request is sent on after all: the expectation was wrong."""
+SHORTEST_STAY_SECONDS = 0.05
+"""How long a routed request waits here at least before it is sent away."""
+LONGEST_STAY_SECONDS = 0.1
+STAY_SHARE = 1 / 8
+"""Which part of the time it has waited already it may stay here: what is lost beside an idle replica is bounded."""
+SEND_BYTES_PER_SECOND = 20_000_000
+"""How fast a body can be sent again, at least: as long as that takes, it may stay longer."""
 MAX_WAITING = 1000
 
 
@@ -42,7 +47,7 @@ class Load(NamedTuple):
     """What a replica has to do at the moment; times in seconds.
 
     `usual_run` is what a run takes lately (None before the first), `shortest_elapsed` how long the one that was
-    started last has been running, `batch` how many requests one run takes at most.
+    started last has been running, `batch` how many requests one run takes at most, `most_waiting` how many may wait.
     """
 
     ready: bool
@@ -52,6 +57,7 @@ class Load(NamedTuple):
     usual_run: float | None
     shortest_elapsed: float
     batch: int = 1
+    most_waiting: int = MAX_WAITING
 
 
 _RUN = Decision(Action.RUN)
@@ -59,43 +65,31 @@ _BUSY = Decision(Action.BUSY)
 _OVERDUE = Decision(Action.OVERDUE)
 
 
-def admit(load: Load, routed_age: float | None, max_wait: float) -> Decision:
+def admit(load: Load, routed_age: float | None, max_wait: float, size: int = 0) -> Decision:
     """Decide on a request that has just arrived.
 
     `routed_age` is how many seconds ago the router took the request, None without a router; `max_wait` is the
-    longest that any request may wait, in seconds.
+    longest that any request may wait, in seconds; `size` is that of its body in bytes.
     """
     if load.ready and load.running < load.concurrency and load.waiting < load.batch:
         return _RUN
+    full = load.waiting >= load.most_waiting
     if routed_age is None:
-        if load.waiting >= MAX_WAITING or max_wait <= 0:
-            return _OVERDUE
-        return Decision(Action.WAIT, max_wait)
+        return _OVERDUE if full or max_wait <= 0 else Decision(Action.WAIT, max_wait)
     if routed_age >= max_wait:
         return _OVERDUE
-    patience = _patience(load) if load.ready and load.waiting < MAX_WAITING else 0.0
-    if not patience:
+    if full or not load.ready:
         return _BUSY
-    remaining = max_wait - routed_age
-    if remaining <= patience:
+    remaining, stay = max_wait - routed_age, _stay(load, routed_age, size)
+    if remaining <= stay:
         return Decision(Action.WAIT, remaining, Action.OVERDUE)
-    return Decision(Action.WAIT, patience, Action.BUSY)
+    return Decision(Action.WAIT, stay, Action.BUSY)
 
 
-def expected_wait(load: Load) -> float:
-    """Return the seconds until a call that arrives now would start; infinite before the first call has ended.
-
-    A call that already runs longer than usual is expected to need as long again as it has run.
-    """
-    if load.usual_run is None:
-        return float("inf")
-    runs_before = load.waiting // load.batch
-    return max(load.usual_run, load.shortest_elapsed) + load.usual_run * runs_before / load.concurrency
-
-
-def _patience(load: Load) -> float:
-    """Return for how many seconds a routed request should wait here at most; 0 if it should not wait at all."""
+def _stay(load: Load, age: float, size: int) -> float:
+    """Return for how many seconds a routed request should wait here before it is sent elsewhere."""
+    stay = min(max(age * STAY_SHARE, SHORTEST_STAY_SECONDS), LONGEST_STAY_SECONDS) + size / SEND_BYTES_PER_SECOND
     if load.batch > 1 and load.waiting < load.batch:
-        patience = LOST_PATIENCE_SECONDS + 2 * (load.usual_run or 0.0)
-        return max(0.0, patience - load.shortest_elapsed)
-    return LOST_PATIENCE_SECONDS if expected_wait(load) < SHORT_WAIT_SECONDS else 0.0
+        until_next_batch = 2 * (load.usual_run or 0.0) - load.shortest_elapsed
+        return max(stay, SHORTEST_STAY_SECONDS + until_next_batch)
+    return stay

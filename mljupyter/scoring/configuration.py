@@ -34,6 +34,7 @@ class Configuration(NamedTuple):
     port: int
     concurrency: int
     max_queue_wait_ms: float
+    max_queue_length: int
     scoring_timeout_ms: float
     startup_timeout: float
     max_body_bytes: int
@@ -113,6 +114,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
         port=_within("--port", flags.port, 1, 65535, int),
         concurrency=_within("--concurrency", flags.concurrency, 1, 1000, int),
         max_queue_wait_ms=_within("--max-queue-wait-ms", flags.max_queue_wait_ms, 0, 86_400_000),
+        max_queue_length=_within("--max-queue-length", flags.max_queue_length, 0, 100_000, int),
         scoring_timeout_ms=_within("--scoring-timeout-ms or SCORING_TIMEOUT_MS", timeout, 1, 86_400_000),
         startup_timeout=_within("--startup-timeout", flags.startup_timeout, 0.001, 86_400),
         max_body_bytes=_within("--max-body-bytes", flags.max_body_bytes, 1, 2**40, int),
@@ -186,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     add("--port", default="5001", help="port to listen on (5001)")
     add("--concurrency", default="1", help="how many run() calls at once, exactly (1)")
+    add("--max-queue-length", default="1000", help="how many requests may wait for a free run() (1000)")
     add("--max-queue-wait-ms", default="500", help="longest wait for a free run() before 503 (500)")
     add("--scoring-timeout-ms", help="longest run() before 504 (SCORING_TIMEOUT_MS; 60000)")
     add("--startup-timeout", default="310", help="seconds that import and init() may take (310)")

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from mljupyter.scoring.admission import LOST_PATIENCE_SECONDS, Action, Load, admit
+from mljupyter.scoring.admission import SHORTEST_STAY_SECONDS, Action, Load, admit
 from mljupyter.scoring.batching import first_batch, seconds_to_wait
 from mljupyter.scoring.calls import Answer, Call, Run, failure, refusal
 from mljupyter.scoring.configuration import Configuration
@@ -63,6 +63,7 @@ class Dispatcher:
         self._concurrency = configuration.concurrency
         self._most = configuration.max_batch_size
         self._max_wait = configuration.max_queue_wait_ms / 1000
+        self._most_waiting = configuration.max_queue_length
         self._timeout = configuration.scoring_timeout_ms / 1000
         self._on_stuck = on_stuck
         self._quarantine = Quarantine(configuration.quarantine_after)
@@ -126,7 +127,7 @@ class Dispatcher:
             self._start_soon()
             return call.future
         age = None if start_ms is None else max(0.0, time.time() - start_ms / 1000)
-        action, patience, then = admit(self._load(), age, self._max_wait)
+        action, patience, then = admit(self._load(), age, self._max_wait, size)
         if action is not Action.WAIT:
             return self._refusal(action)
         call = self._new_call(head, body, size)
@@ -147,7 +148,7 @@ class Dispatcher:
         for call in self._waiting:
             if call.patience is None:  # it was about to be sent
                 patience, then = (
-                    (LOST_PATIENCE_SECONDS, Action.BUSY) if call.routed else (self._max_wait, Action.OVERDUE)
+                    (SHORTEST_STAY_SECONDS, Action.BUSY) if call.routed else (self._max_wait, Action.OVERDUE)
                 )
                 call.patience = self._loop.call_later(patience, self._give_up, call, then)
 
@@ -224,7 +225,16 @@ class Dispatcher:
     def _load(self) -> Load:
         elapsed = self._loop.time() - next(reversed(self._running.values())).sent_at if self._running else 0.0
         runs = self._concurrency if self._isolating else self._runs
-        return Load(self.ready, runs, self.waiting, self._concurrency, self._usual_run, elapsed, self._batch)
+        return Load(
+            ready=self.ready,
+            running=runs,
+            waiting=self.waiting,
+            concurrency=self._concurrency,
+            usual_run=self._usual_run,
+            shortest_elapsed=elapsed,
+            batch=self._batch,
+            most_waiting=self._most_waiting,
+        )
 
     def _refusal(self, action: Action) -> Answer:
         return refusal(_REFUSALS[self.ready, action], busy=action is Action.BUSY)

@@ -165,3 +165,19 @@ def test_both_forms_of_the_outcome_are_free_of_anything_that_changes(shell: Shel
     shown = [shell.run(cell('sums --sample {"data": [[1]]}')) for _ in range(2)]
     assert shown[0].text() == shown[1].text()
     assert shown[0]._repr_html_() == shown[1]._repr_html_()
+
+
+SCHEMA = """
+import numpy as np
+from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+from inference_schema.schema_decorators import input_schema
+
+def init(): pass
+
+@input_schema("rows", NumpyParameterType(np.array([[1, 2]])))
+def run(rows): return rows.sum(axis=1).tolist()
+"""
+
+
+def test_a_script_with_a_schema_is_tried_with_its_sample(shell: Shell) -> None:
+    assert shell.run(cell('sums --sample {"rows": [[1, 2]]}', SCHEMA)).text() == "✓ sums: sample → [3]"

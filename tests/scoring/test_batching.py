@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.scoring.admission import LOST_PATIENCE_SECONDS, Action, Load, admit
+from mljupyter.scoring.admission import Action, Load, admit
 from mljupyter.scoring.batching import MAX_BATCH_BYTES, WAIT_SHARE, first_batch, seconds_to_wait
 
 
@@ -61,25 +61,23 @@ def busy(**changes: object) -> Load:
 
 
 @pytest.mark.parametrize(
-    ("load", "action"),
+    ("load", "stay"),
     [
-        (busy(), Action.WAIT),  # a run of 50 ms would send it away without batching
-        (busy(waiting=7), Action.WAIT),
-        (busy(waiting=8), Action.BUSY),  # the batch after the next one is another replica's
-        (busy(waiting=8, usual_run=0.001), Action.WAIT),  # unless it is here in no time
-        (busy(usual_run=None), Action.WAIT),
-        (busy(shortest_elapsed=0.3), Action.BUSY),  # the run before it hangs
-        (busy(running=0, waiting=3), Action.RUN),  # these are just about to start
-        (busy(ready=False), Action.BUSY),
-        (busy(batch=1), Action.BUSY),
+        (busy(), 0.15),  # two runs, and the moment that any request stays
+        (busy(waiting=7), 0.15),
+        (busy(waiting=8), 0.05),  # the batch after the next one is another replica's
+        (busy(usual_run=None), 0.05),
+        (busy(shortest_elapsed=0.3), 0.05),  # the run before it hangs
+        (busy(batch=1), 0.05),
     ],
 )
-def test_routed_requests_wait_here_as_long_as_they_fit_into_the_next_batch(load: Load, action: Action) -> None:
-    assert admit(load, 0.0, 10.0).action is action
+def test_routed_requests_stay_as_long_as_they_fit_into_the_next_batch(load: Load, stay: float) -> None:
+    assert admit(load, 0.0, 10.0) == (Action.WAIT, pytest.approx(stay), Action.BUSY)
 
 
-def test_a_routed_request_loses_patience_when_the_run_before_it_takes_too_long() -> None:
-    assert admit(busy(), 0.0, 10.0) == (Action.WAIT, LOST_PATIENCE_SECONDS + 0.1, Action.BUSY)
+def test_requests_about_to_start_are_joined_and_a_replica_without_worker_is_left() -> None:
+    assert admit(busy(running=0, waiting=3), 0.0, 10.0).action is Action.RUN
+    assert admit(busy(ready=False), 0.0, 10.0).action is Action.BUSY
     assert admit(busy(), 9.95, 10.0)[2] is Action.OVERDUE
 
 
