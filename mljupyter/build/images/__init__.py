@@ -1,0 +1,67 @@
+"""Images: from an environment, code and models to something that a container is started from.
+
+>>> plan = plan_image(definition, code=code, models=models)
+>>> builder = builder_for("docker", registry.artifacts, plan=plan)
+>>> record = build_or_reuse(registry, plan, builder, "myimage", on_event=print)
+>>> record.id, record.location
+('myimage:1', 'mljupyter/myimage:1-37b4e05a0f6f')
+
+`plan_image` decides everything and does nothing; `save_context` writes a plan as a directory for ``docker build``.
+`builder_for` gives what makes images in a place: ``docker`` (an engine) or ``registry/<host>`` (with or without an
+engine). `begin_image` notes a version as Running at once and `finish_image`, in a thread of the caller's, reuses or
+builds; `build_or_reuse` is both. Setting the event `cancel` stops a build. `delete_image` refuses while something uses
+the image. `scan` looks for known vulnerabilities. See docs/images.md.
+"""
+
+from __future__ import annotations
+
+from mljupyter.build.images.builder import Builder, BuiltImage, InstalledPackage
+from mljupyter.build.images.context import save_context
+from mljupyter.build.images.create import begin_image, build_or_reuse, delete_image, finish_image, stored_text
+from mljupyter.build.images.credentials import RegistryCredentials
+from mljupyter.build.images.dockerfile import dockerfile
+from mljupyter.build.images.errors import (
+    BuildCancelledError,
+    BuilderUnavailableError,
+    BuildFailedError,
+    ImageError,
+    RegistryCredentialsError,
+    RegistryError,
+    RegistryNotFoundError,
+)
+from mljupyter.build.images.events import BuildEvent
+from mljupyter.build.images.plan import ImagePlan, PlannedFile, plan_image, plan_of
+from mljupyter.build.images.references import Reference, reference_for
+from mljupyter.build.images.scan import Finding, scan
+from mljupyter.build.images.targets import builder_for
+
+__all__ = [
+    "BuildCancelledError",
+    "BuildEvent",
+    "BuildFailedError",
+    "Builder",
+    "BuilderUnavailableError",
+    "BuiltImage",
+    "Finding",
+    "ImageError",
+    "ImagePlan",
+    "InstalledPackage",
+    "PlannedFile",
+    "Reference",
+    "RegistryCredentials",
+    "RegistryCredentialsError",
+    "RegistryError",
+    "RegistryNotFoundError",
+    "begin_image",
+    "build_or_reuse",
+    "builder_for",
+    "delete_image",
+    "dockerfile",
+    "finish_image",
+    "plan_image",
+    "plan_of",
+    "reference_for",
+    "save_context",
+    "scan",
+    "stored_text",
+]

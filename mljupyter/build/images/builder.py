@@ -1,0 +1,108 @@
+"""What all builders have in common: what they are given, and what they give back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mljupyter.build.failures import EnvironmentBuildError
+from mljupyter.build.images.errors import BuildCancelledError, BuildFailedError, ImageError
+from mljupyter.build.images.events import BuildLog, OnEvent
+from mljupyter.build.images.hints import image_hint
+from mljupyter.build.images.plan import ImagePlan
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledPackage:
+    """A package in an image: one line of its bill of materials. `part` is ``environment`` or ``server``."""
+
+    name: str
+    version: str
+    part: str = "environment"
+    license: str | None = None
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image that exists.
+
+    Parameters:
+        reference: where it is, ready for ``docker run`` or a pod.
+        digest: of its manifest, or its id where only an engine has it.
+        layers: digests of its layers, or of their content where only an engine has it.
+        packages: what is installed in it.
+        log: what happened; None when the image existed already.
+
+    """
+
+    reference: str
+    digest: str
+    layers: tuple[str, ...]
+    packages: tuple[InstalledPackage, ...] = ()
+    log: BuildLog | None = field(default=None, repr=False)
+
+
+class Builder(Protocol):
+    """Makes images of plans, in one place: an engine or a registry."""
+
+    @property
+    def place(self) -> str:
+        """Where its images are: ``docker`` or ``registry/<host>``."""
+        ...
+
+    def find(self, plan: ImagePlan) -> BuiltImage | None:
+        """Return an image of this plan that is there already."""
+        ...
+
+    def build(
+        self,
+        plan: ImagePlan,
+        *,
+        tag: str,
+        on_event: OnEvent | None = None,
+        cancel: threading.Event | None = None,
+    ) -> BuiltImage:
+        """Make the image and call it `tag`; events go to `on_event` as they happen, setting `cancel` stops it.
+
+        Raises `BuildFailedError` with step, last lines and hint; `BuildCancelledError`, and then nothing is left.
+        """
+        ...
+
+    def remove(self, reference: str) -> None:
+        """Remove an image of this place; nothing happens when it is gone."""
+        ...
+
+
+def built(log: BuildLog, work: Callable[[BuildLog], BuiltImage]) -> BuiltImage:
+    """Do the work of a build, and turn what goes wrong into the errors of builds; the error carries the log."""
+    try:
+        image = work(log)
+    except BuildCancelledError as error:
+        log.end("cancelled")
+        raise _with_log(BuildCancelledError("The image build was cancelled; nothing of it is left."), log) from error
+    except BuildFailedError as error:
+        log.end("failed")
+        raise _with_log(error, log) from error.__cause__
+    except (ImageError, EnvironmentBuildError) as error:
+        log.line(error.message)
+        log.end("failed")
+        raise _with_log(failed(log, log.redacted(error.message.partition("\n")[0])), log) from error
+    except OSError as error:
+        log.line(f"{type(error).__name__}: {error}")
+        log.end("failed")
+        raise _with_log(failed(log, log.redacted(str(error))), log) from error
+    log.end("succeeded")
+    return image
+
+
+def failed(log: BuildLog, reason: str) -> BuildFailedError:
+    """Return the error for a build that failed in its current stage."""
+    lines = log.last_lines()
+    return BuildFailedError(log.current_stage, reason, lines, image_hint([reason, *lines]))
+
+
+def _with_log(error: Any, log: BuildLog) -> Any:
+    error.build_log = log
+    return error

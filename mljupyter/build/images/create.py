@@ -1,0 +1,191 @@
+"""Create images: reuse what was built of the same plan, else build, and note all of it in the registry of images."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.build.images.builder import Builder, BuiltImage
+from mljupyter.build.images.dockerfile import dockerfile
+from mljupyter.build.images.errors import BuildCancelledError, ImageError
+from mljupyter.build.images.events import BuildLog, OnEvent
+from mljupyter.build.images.plan import ImagePlan
+from mljupyter.build.images.references import reference_for
+from mljupyter.build.images.sbom import bill_of_materials
+from mljupyter.errors import MLJupyterError
+from mljupyter.registry.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.registry import Registry
+
+
+def begin_image(
+    registry: Registry,
+    plan: ImagePlan,
+    name: str,
+    place: str,
+    *,
+    description: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    properties: Mapping[str, Any] | None = None,
+    image_flavor: str = "WebApiContainer",
+) -> ImageRecord:
+    """Note the next version of the image `name` as Running and return at once; `finish_image` makes it.
+
+    Raises as `ImageRegistry.begin` does.
+    """
+    content = [file.digest for file in plan.content()]
+    return registry.images.begin(
+        name,
+        plan_digest=plan.digest,
+        place=place,
+        recipe=plan.recipe,
+        content_digests=content,
+        model_ids=[model.id for model in plan.models if model.version],
+        description=description,
+        tags=tags,
+        properties=properties,
+        image_flavor=image_flavor,
+    )
+
+
+def finish_image(
+    registry: Registry,
+    record: ImageRecord,
+    plan: ImagePlan,
+    builder: Builder,
+    *,
+    on_event: OnEvent | None = None,
+    cancel: threading.Event | None = None,
+    rebuild: bool = False,
+) -> ImageRecord:
+    """Make a Running image: take what was built of the same plan in that place, else build. Return its record.
+
+    The registry of images is asked first, without touching any engine; then the engine, by label.
+
+    Parameters:
+        registry: of the workspace.
+        record: from `begin_image`.
+        plan: the same plan.
+        builder: for the record's place.
+        on_event: gets stages and log lines as they happen.
+        cancel: stops the build when set.
+        rebuild: build even so, for an image that is gone from where it was.
+
+    Raises `BuildFailedError` or `BuildCancelledError`; the record then says so, and keeps the log.
+    """
+    if plan.digest != record.plan_digest:
+        raise ImageError(f"{record.id} was begun for another plan: give the plan that `begin_image` was given.")
+    known = None if rebuild else registry.images.find_built(plan.digest, record.place)
+    if known is not None and known.location and known.digest:
+        return registry.images.succeed(
+            record.id,
+            location=known.location,
+            digest=known.digest,
+            log_digest=known.log_digest,
+            sbom_digest=known.sbom_digest,
+            dockerfile_digest=known.dockerfile_digest,
+            stages=known.stages,
+        )
+    host = record.place.partition("registry/")[2] or None
+    tag = reference_for(record.name, record.version, plan.digest, host)
+    try:
+        image = None if rebuild else builder.find(plan)
+        if image is None:
+            image = builder.build(plan, tag=tag, on_event=on_event, cancel=cancel)
+        return _succeeded(registry, record, plan, image)
+    except BaseException as error:
+        _failed(registry, record, error)
+        raise
+
+
+def build_or_reuse(
+    registry: Registry,
+    plan: ImagePlan,
+    builder: Builder,
+    name: str,
+    *,
+    on_event: OnEvent | None = None,
+    cancel: threading.Event | None = None,
+    rebuild: bool = False,
+    **described: Any,
+) -> ImageRecord:
+    """Create the next version of the image `name` and wait for it; see `begin_image` and `finish_image`."""
+    record = begin_image(registry, plan, name, builder.place, **described)
+    return finish_image(registry, record, plan, builder, on_event=on_event, cancel=cancel, rebuild=rebuild)
+
+
+def delete_image(registry: Registry, image_id: str, builder: Builder | None = None) -> None:
+    """Delete an image from the registry of images, and with a builder from where it is, too.
+
+    Raises `ImageInUseError` while something uses it. An image of the user's own stays where it is, and so does one
+    that another version shares.
+    """
+    record = registry.images.delete(image_id)
+    if record is not None and builder is not None and record.location and not record.recipe.get("ownImage"):
+        builder.remove(record.location)
+
+
+def stored_text(registry: Registry, digest: str | None) -> str:
+    """Return what is stored with an image, such as its log; empty when there is nothing."""
+    if digest is None:
+        return ""
+    with tempfile.TemporaryDirectory(prefix="mljupyter-image-") as temporary:
+        return registry.artifacts.fetch(digest, Path(temporary) / "content").read_text(encoding="utf-8")
+
+
+def _succeeded(registry: Registry, record: ImageRecord, plan: ImagePlan, image: BuiltImage) -> ImageRecord:
+    texts = {"sbom.json": bill_of_materials(plan, image)}
+    if plan.own_image is None:
+        texts["Dockerfile"] = dockerfile(plan).encode()
+    if image.log is not None:
+        texts["build.log"] = image.log.text().encode()
+    with registry.artifacts.hold():
+        stored = _stored(registry, texts)
+        return registry.images.succeed(
+            record.id,
+            location=image.reference,
+            digest=image.digest,
+            log_digest=stored.get("build.log"),
+            sbom_digest=stored.get("sbom.json"),
+            dockerfile_digest=stored.get("Dockerfile"),
+            stages=image.log.stages if image.log is not None else {},
+        )
+
+
+def _failed(registry: Registry, record: ImageRecord, error: BaseException) -> None:
+    """Note a failure; that must not hide the failure itself."""
+    log: BuildLog | None = getattr(error, "build_log", None)
+    cancelled = isinstance(error, BuildCancelledError | KeyboardInterrupt)
+    said = {
+        "step": getattr(error, "step", None) or (log.current_stage if log else "build"),
+        "reason": getattr(error, "reason", None) or str(error).partition("\n")[0] or type(error).__name__,
+        "lastLines": list(getattr(error, "last_lines", ())),
+        "hint": getattr(error, "hint", None),
+    }
+    try:
+        with registry.artifacts.hold():
+            stored = _stored(registry, {"build.log": log.text().encode()}) if log is not None else {}
+            registry.images.fail(
+                record.id,
+                said,
+                cancelled=cancelled,
+                log_digest=stored.get("build.log"),
+                stages=log.stages if log is not None else {},
+            )
+    except (MLJupyterError, ArtifactError, OSError) as second:
+        error.add_note(f"The failure could not be noted in the registry of images: {second}")
+
+
+def _stored(registry: Registry, texts: Mapping[str, bytes]) -> dict[str, str]:
+    stored = {}
+    with tempfile.TemporaryDirectory(prefix="mljupyter-image-") as temporary:
+        for name, content in texts.items():
+            path = Path(temporary) / name
+            path.write_bytes(content)
+            stored[name] = registry.artifacts.put(path).digest
+    return stored

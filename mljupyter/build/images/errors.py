@@ -1,0 +1,52 @@
+"""The errors of planning, building, moving and scanning images."""
+
+from __future__ import annotations
+
+from mljupyter.build.failures import BuildCancelledError
+from mljupyter.errors import MLJupyterError
+
+__all__ = [
+    "BuildCancelledError",
+    "BuildFailedError",
+    "BuilderUnavailableError",
+    "ImageError",
+    "RegistryCredentialsError",
+    "RegistryError",
+    "RegistryNotFoundError",
+]
+
+
+class ImageError(MLJupyterError):
+    """An image cannot be planned, built, moved or scanned; the text names the value, the rule and the way out."""
+
+
+class BuilderUnavailableError(ImageError):
+    """No builder for a target can work here; the text says why for each of them."""
+
+
+class RegistryError(ImageError):
+    """A container registry refused or did not answer."""
+
+
+class RegistryCredentialsError(RegistryError):
+    """A container registry refused the credentials, or wants some."""
+
+
+class RegistryNotFoundError(RegistryError):
+    """A container registry does not have an image or a layer."""
+
+
+class BuildFailedError(ImageError):
+    """A build failed. `step` is what failed, `last_lines` the end of the log, `hint` the way out or None."""
+
+    def __init__(self, step: str, reason: str, last_lines: list[str], hint: str | None) -> None:
+        lines = [f"The image build failed at the step {step!r}: {reason}"]
+        if hint:
+            lines.append(hint)
+        if last_lines:
+            lines += [f"The last {len(last_lines)} lines of the log:", *last_lines]
+        super().__init__("\n".join(lines))
+        self.step = step
+        self.reason = reason
+        self.last_lines = last_lines
+        self.hint = hint

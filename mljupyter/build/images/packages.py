@@ -1,0 +1,85 @@
+"""Which packages an image's environment gets, and by which tool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from mljupyter.build.definition import CondaDefinition, EnvironmentDefinition, without_credentials
+from mljupyter.build.images.errors import ImageError
+from mljupyter.build.requirements import python_versions, wanted
+
+# The scoring server's front runs with the base image's Python, too.
+OLDEST_PYTHON = 11
+NEWEST_PYTHON = 14
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSet:
+    """The packages of an environment.
+
+    `kind` is ``pip``: `requirements` are lines for pip; ``conda``: `conda` is the definition, made by the conda or
+    micromamba of the base image; ``own``: nothing is installed, `interpreter` of the base image has what is needed.
+    `python_version` is such as ``3.11``, None for that of the base image. `changes` says what is done otherwise than
+    the definition has it.
+    """
+
+    kind: Literal["pip", "conda", "own"]
+    python_version: str | None = None
+    requirements: tuple[str, ...] = field(default=(), repr=False)
+    conda: CondaDefinition | None = field(default=None, repr=False)
+    interpreter: str = "python"
+    changes: tuple[str, ...] = field(default=(), compare=False)
+
+    def document(self) -> dict[str, Any]:
+        """Return what enters the digest of a plan."""
+        if self.kind == "own":
+            return {"kind": "own", "interpreter": self.interpreter}
+        if self.kind == "conda":
+            return {"kind": "conda", "definition": without_credentials(self.conda.json_text() if self.conda else "")}
+        lines = [without_credentials(line) for line in self.requirements]
+        return {"kind": "pip", "python": self.python_version, "requirements": lines}
+
+    def requirements_text(self) -> str:
+        """Return the requirements file."""
+        return "".join(f"{line}\n" for line in self.requirements)
+
+
+def package_set(
+    definition: EnvironmentDefinition, packages: Sequence[str] | None = None, python_version: str | None = None
+) -> PackageSet:
+    """Return the packages of an environment; `packages` and `python_version` take the place of the definition's.
+
+    A conda definition of nothing but Python and its packages needs no conda.
+    """
+    if definition.python.user_managed_dependencies and packages is None:
+        return PackageSet("own", interpreter=definition.python.interpreter_path)
+    found = wanted(definition)
+    version, relaxed = _python(python_versions(python_version) if python_version else found.python)
+    changes = tuple(str(change) for change in found.changes) + relaxed
+    if packages is not None:
+        return PackageSet("pip", version, tuple(packages), changes=relaxed)
+    if found.conda_only:
+        return PackageSet("conda", version, conda=definition.python.conda_dependencies)
+    lines = (*found.options, *(package.line for package in found.packages))
+    return PackageSet("pip", version, lines, changes=changes)
+
+
+def _python(versions: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """Return the newest minor version that will do, and what had to change for one."""
+    if not versions:
+        return None, ()
+    try:
+        specifiers = SpecifierSet(versions)
+    except InvalidSpecifier as error:
+        raise ImageError(f"The version of Python is {versions!r}. Rule: numbers, such as 3.11 or >=3.11.") from error
+    for minor in range(NEWEST_PYTHON, OLDEST_PYTHON - 1, -1):
+        # A pin of a patch release means its minor version: an image has one release of each.
+        exact = versions.removeprefix("==").split(".")[:2] == ["3", str(minor)]
+        if exact or specifiers.contains(f"3.{minor}"):
+            return f"3.{minor}", ()
+    oldest = f"3.{OLDEST_PYTHON}"
+    return oldest, (f"python{versions} -> python=={oldest}: images have Python {oldest} or later",)

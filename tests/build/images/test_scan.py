@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mljupyter.build.images import ImageError, scan
+from mljupyter.build.images.scan import Finding
+
+BILL = json.dumps(
+    {"components": [{"name": "roman", "version": "4.2", "purl": "pkg:pypi/roman@4.2"}, {"name": "scale"}]}
+).encode()
+TRIVY = {
+    "Results": [
+        {
+            "Vulnerabilities": [
+                {"PkgName": "libc6", "InstalledVersion": "2.36", "VulnerabilityID": "CVE-1", "Severity": "LOW"},
+                {
+                    "PkgName": "openssl",
+                    "InstalledVersion": "3.0",
+                    "VulnerabilityID": "CVE-2",
+                    "Severity": "CRITICAL",
+                    "FixedVersion": "3.1",
+                },
+            ]
+        },
+        {"Vulnerabilities": None},
+    ]
+}
+GRYPE = {
+    "matches": [
+        {
+            "artifact": {"name": "openssl", "version": "3.0"},
+            "vulnerability": {"id": "CVE-2", "severity": "Critical", "fix": {"versions": ["3.1"]}},
+        },
+        {"artifact": {"name": "zlib", "version": "1"}, "vulnerability": {"id": "CVE-3", "severity": "High"}},
+    ]
+}
+AUDIT = {
+    "dependencies": [
+        {"name": "roman", "version": "4.2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["4.3", "5.0"]}]},
+        {"name": "six", "skip_reason": "not on the index"},
+    ]
+}
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH of scanners that are not installed here, and of nothing else."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+    return directory
+
+
+def install(directory: Path, name: str, report: object, status: int = 1) -> None:
+    (directory / f"{name}.json").write_text(report if isinstance(report, str) else json.dumps(report))
+    script = f'#!/bin/sh\necho "$@" > {directory}/{name}.arguments\n'
+    script += f'for a in "$@"; do case "$a" in *requirements.txt) cp "$a" {directory}/seen.txt;; esac; done\n'
+    script += f"cat {directory}/{name}.json\necho progress >&2\nexit {status}\n"
+    (directory / name).write_text(script)
+    (directory / name).chmod(0o755)
+
+
+def test_every_scanner_that_is_installed_is_run_and_findings_are_merged(programs: Path) -> None:
+    install(programs, "trivy", TRIVY)
+    install(programs, "grype", GRYPE)
+    install(programs, "pip-audit", AUDIT)
+    assert scan("mljupyter/a:1", BILL) == [
+        Finding("trivy", "openssl", "3.0", "CVE-2", "critical", "3.1"),
+        Finding("grype", "zlib", "1", "CVE-3", "high", None),
+        Finding("trivy", "libc6", "2.36", "CVE-1", "low", None),
+        Finding("pip-audit", "roman", "4.2", "PYSEC-1", "unknown", "4.3, 5.0"),
+    ]
+    assert "mljupyter/a:1" in (programs / "trivy.arguments").read_text()
+    assert (programs / "seen.txt").read_text() == "roman==4.2\n"
+
+
+def test_without_a_scanner_the_message_says_what_to_install(programs: Path) -> None:
+    with pytest.raises(ImageError, match="pip install pip-audit"):
+        scan("mljupyter/a:1", BILL, scanners=("trivy", "grype"))
+
+
+def test_a_scanner_that_fails_is_quoted(programs: Path) -> None:
+    install(programs, "trivy", "no json", 2)
+    with pytest.raises(ImageError, match=r"(?s)trivy gave no report.*progress"):
+        scan("mljupyter/a:1", BILL)
