@@ -141,8 +141,8 @@ class _Split:
 def _routed(goal: VersionGoal, split: _Split, complete: bool) -> list[Replica]:
     if complete:
         return split.ready
-    if split.old_ready:
-        return split.old_ready
+    if kept := [replica for replica in split.old_ready if replica.revision != goal.failed_revision]:
+        return kept
     if split.ready:
         return split.ready
     # A version that served before and lost all its replicas: those that start answer "busy", so that the router
