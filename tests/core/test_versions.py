@@ -73,6 +73,11 @@ def test_a_change_keeps_what_is_not_given(two: EndpointSpec) -> None:
     assert changed.versions["versiona"] == two.versions["versiona"]
 
 
+def test_a_change_of_nothing_is_no_change(one: EndpointSpec, two: EndpointSpec) -> None:
+    assert updated(one, "versiona") == one
+    assert with_traffic(two) == two
+
+
 def test_a_version_goes_and_its_control_role_falls_to_the_default(two: EndpointSpec) -> None:
     assert list(without_version(two, "versionb").versions) == ["versiona"]
     controlled = updated(two, "versionb", is_control=True)

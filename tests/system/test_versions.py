@@ -145,14 +145,22 @@ def test_the_same_value_of_the_sticky_header_meets_the_same_version(machine: Mac
     assert moved != first
 
 
-def test_copies_reach_the_mirror_and_only_the_others_answer(machine: Machine) -> None:
+def test_copies_reach_the_mirror_without_the_key_and_only_the_others_answer(machine: Machine) -> None:
     count = machine.directory / "mirrored"
-    counting = WHO.replace("return", f'open({str(count)!r}, "a").write("x"); return')
-    spec = endpoint(machine, {"aaa": 0, "shadow": 0})
+    counting = f"""
+        def init(): pass
+        def run(data, request_headers):
+            names = [name.lower() for name in request_headers]
+            open({str(count)!r}, "a").write("k" if "authorization" in names else data)
+            raise ValueError("nobody sees this")
+        """
+    spec = endpoint(machine, {"aaa": 0, "shadow": 0}, authentication="key")
     spec = changed(spec, "shadow", code=machine.code(counting).document(), mirrorPercentile=50)
     record = machine.healthy(spec)
-    assert set(answers(record.status.scoring_uri, 1000)) == {"aaa"}
+    key = {"authorization": f"Bearer {machine.client.keys('shared')[0]}"}
+    assert set(answers(record.status.scoring_uri, 1000, header=lambda _: key)) == {"aaa"}
     wait_until(lambda: 400 < count.stat().st_size < 600, 10, "half of the requests are copied")
+    assert set(count.read_text()) == {"x"}
     assert record.status.versions["shadow"].weight == 0
 
 

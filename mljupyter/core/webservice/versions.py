@@ -179,8 +179,8 @@ def _with(
         spec,
         versions={**spec.versions, name: version},
         default_version=name if is_default else None,
-        # Named from now on: a role that only followed from being the default must not move with it.
-        control_version=name if is_control else spec.control,
+        # Named when the default moves: a role that only followed from being the default must not move with it.
+        control_version=name if is_control else spec.control if is_default else None,
     )
 
 
