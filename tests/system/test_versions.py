@@ -244,6 +244,7 @@ def test_versions_outlive_the_controller_with_their_shares(machine: Machine) -> 
     with Load(uri) as load:
         (controller,) = machine.controllers()
         os.kill(controller, signal.SIGKILL)
+        wait_until(lambda: not machine.controllers(), 10, "the controller is gone")
         machine.settle(machine.client.endpoint("shared"))
         wait_until(lambda sent=load.sent: load.sent > sent + 100, 20, "the load goes on")
     assert load.failed == 0, load.results
