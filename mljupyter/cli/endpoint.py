@@ -101,6 +101,34 @@ def invoke(name: str, data: str, workspace: str | None, as_json: bool) -> None:
         print_json(answer)
 
 
+@endpoint.command()
+@click.argument("name")
+@click.argument("shares", nargs=-1, metavar="[VERSION=PERCENT]...")
+@click.option(
+    "--mirror", multiple=True, metavar="VERSION=PERCENT", help="Copy this share of the requests to a version."
+)
+@click.option("--sticky-header", metavar="HEADER", help="Same value, same version; 'none' turns that off.")
+@workspace_option
+@json_option
+def traffic(
+    name: str,
+    shares: tuple[str, ...],
+    mirror: tuple[str, ...],
+    sticky_header: str | None,
+    workspace: str | None,
+    as_json: bool,
+) -> None:
+    """Show how requests are divided between versions, or divide them anew: the rest goes to the default version."""
+    from mljupyter.core.traffic import COLUMNS, divide, documents, rows
+
+    found = open_workspace(workspace)
+    record = divide(found, name, shares, mirror, sticky_header)
+    if as_json:
+        print_json(documents(record))
+    else:
+        print_table([column.upper() for column in COLUMNS], rows(record))
+
+
 def _service(workspace: str | None, name: str) -> Webservice:
     found = open_workspace(workspace)
     found.controller.endpoint(name)  # its error has the nearest name

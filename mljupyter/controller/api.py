@@ -92,7 +92,10 @@ class Api:
 
     async def _replace(self, request: Request) -> Response:
         body = await _document(request)
-        return _record(self._service.replace(EndpointSpec.parse(body.get("spec", {}))), 202)
+        generation = body.get("generation")
+        if not isinstance(generation, int | None):
+            raise InvalidSpecError(f"generation is {generation!r}: it must be a whole number.")
+        return _record(self._service.replace(EndpointSpec.parse(body.get("spec", {})), generation), 202)
 
     async def _delete(self, request: Request) -> Response:
         gone = await self._service.delete(request.path_params["name"], patience=_LONGEST_POLL)

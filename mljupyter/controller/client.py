@@ -83,9 +83,20 @@ class ControllerClient:
         }
         return EndpointRecord.parse(self._call("POST", "/v1/endpoints", body=body).body)
 
-    def replace(self, spec: EndpointSpec) -> EndpointRecord:
-        """Ask for a change of an endpoint that exists; return it as accepted."""
-        return EndpointRecord.parse(self._call("PUT", _path(spec.name), body={"spec": spec.document()}).body)
+    def replace(self, spec: EndpointSpec, *, generation: int | None = None) -> EndpointRecord:
+        """Ask for a change of an endpoint that exists; return it as accepted.
+
+        Parameters:
+            spec: the endpoint as it is to be.
+            generation: that of the record the change was made from; None puts the spec in place of any.
+
+        Raises:
+            EndpointChangedError: when the endpoint has another generation by now; nothing is changed.
+            EndpointBusyError: when it is being deleted.
+
+        """
+        body = {"spec": spec.document(), "generation": generation}
+        return EndpointRecord.parse(self._call("PUT", _path(spec.name), body=body).body)
 
     def delete(self, name: str) -> None:
         """Delete an endpoint; return when its replicas and routes are gone."""

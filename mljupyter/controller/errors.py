@@ -49,6 +49,12 @@ class EndpointBusyError(ControllerError):
     status_code = 409
 
 
+class EndpointChangedError(EndpointBusyError):
+    """The endpoint has changed since it was read: the change asked for was made for what it was then."""
+
+    code = "EndpointChanged"
+
+
 class KeysNotAvailableError(ControllerError):
     """The endpoint has no key authentication."""
 
@@ -83,6 +89,7 @@ _CLASSES: dict[str, type[ControllerError]] = {
         EndpointNotFoundError,
         EndpointExistsError,
         EndpointBusyError,
+        EndpointChangedError,
         KeysNotAvailableError,
         PortInUseError,
         StorageError,

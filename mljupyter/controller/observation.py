@@ -10,6 +10,7 @@ from mljupyter.controller.supervisor import Watched
 from mljupyter.engine.health import endpoint_state, version_state
 from mljupyter.engine.rollout import Crashes, Plan, VersionGoal
 from mljupyter.engine.routing import SERVICE_PREFIX
+from mljupyter.engine.traffic import Split
 from mljupyter.spec import EndpointRecord, EndpointStatus, Problem, ReplicaPhase, ReplicaStatus, VersionStatus
 
 
@@ -35,7 +36,12 @@ def problem_of(watched: Watched, *, never_ready: bool) -> Problem:
 
 
 def endpoint_status(
-    record: EndpointRecord, plans: Mapping[str, tuple[VersionGoal, Plan]], watched: Sequence[Watched], *, port: int
+    record: EndpointRecord,
+    plans: Mapping[str, tuple[VersionGoal, Plan]],
+    watched: Sequence[Watched],
+    division: Split,
+    *,
+    port: int,
 ) -> EndpointStatus:
     """Return the status of an endpoint whose plans are in force.
 
@@ -43,13 +49,14 @@ def endpoint_status(
         record: the endpoint, with what was learned of replicas that ended.
         plans: goal and plan of every version wanted.
         watched: the endpoint's replicas.
+        division: how requests are divided.
         port: the router's port.
 
     """
     versions = {}
     for name, (goal, plan) in plans.items():
         mine = [item for item in watched if item.replica.version == name]
-        versions[name] = _version_status(record, name, goal, plan, mine)
+        versions[name] = _version_status(record, name, goal, plan, mine, division.weights.get(name, 0))
     state = endpoint_state((version.state for version in versions.values()), deleting=record.deleting)
     base = scoring_base(record, port)
     problems = [version.problem for version in versions.values() if version.problem is not None]
@@ -58,6 +65,7 @@ def endpoint_status(
         observed_generation=record.generation,
         scoring_uri=f"{base}/score",
         swagger_uri=f"{base}/swagger.json",
+        default_version=division.default,
         versions=versions,
         problem=problems[0] if problems else None,
     )
@@ -71,7 +79,7 @@ def scoring_base(record: EndpointRecord, port: int) -> str:
 
 
 def _version_status(
-    record: EndpointRecord, name: str, goal: VersionGoal, plan: Plan, watched: Sequence[Watched]
+    record: EndpointRecord, name: str, goal: VersionGoal, plan: Plan, watched: Sequence[Watched], weight: int
 ) -> VersionStatus:
     before = record.status.versions.get(name, VersionStatus())
     wanted = goal.revision
@@ -90,6 +98,7 @@ def _version_status(
         revision=wanted,
         replicas_wanted=goal.replicas,
         replicas_ready=len(ready),
+        weight=weight,
         replicas=[_replica_status(item) for item in sorted(watched, key=lambda item: item.replica.id)],
         restarts=before.restarts,
         ready_revision=ready_revision,

@@ -19,7 +19,7 @@ from mljupyter.controller.workqueue import WorkQueue
 from mljupyter.engine.revision import revision
 from mljupyter.engine.rollout import Plan, VersionGoal, plan
 from mljupyter.engine.routing import EndpointRoute, VersionRoute
-from mljupyter.engine.traffic import weights
+from mljupyter.engine.traffic import Split, split
 from mljupyter.errors import MLJupyterError
 from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, Runtimes, RuntimeUnavailableError
 from mljupyter.spec import EndpointRecord, EndpointStatus, Problem, ReplicaPhase, VersionSpec, VersionStatus
@@ -280,22 +280,24 @@ class Reconciler:
     def _route(self, record: EndpointRecord, steps: list[_Step]) -> EndpointRoute:
         spec = record.spec
         addresses = {item.replica.id: item.replica.address for item in self._supervisor.of(spec.name)}
-        shares = weights({name: item.traffic_percentile for name, item in spec.versions.items()}, spec.default_version)
+        division = _divided(record, steps)
         return EndpointRoute(
             name=spec.name,
             versions=tuple(
                 VersionRoute(
                     name=step.name,
-                    weight=shares.get(step.name, 0),
+                    weight=division.weights.get(step.name, 0),
                     addresses=tuple(addresses[replica_id] for replica_id in step.plan.routed),
                     limits=step.spec.limits,
+                    mirror=step.spec.mirror_percentile,
                 )
                 for step in steps
                 if step.spec is not None
             ),
-            default_version=spec.default_version,
+            default_version=division.default,
             keys=self._keys(spec.name),
             port=spec.port,
+            sticky_header=spec.sticky_header,
         )
 
     def _keys(self, name: str) -> tuple[str, ...] | None:
@@ -314,6 +316,7 @@ class Reconciler:
             record,
             {step.name: (step.goal, step.plan) for step in steps if step.spec is not None},
             self._supervisor.of(name),
+            _divided(record, steps),
             port=self._router.port,
         )
         written = self._store.find(name)
@@ -332,3 +335,16 @@ class Reconciler:
             return spec
         kept = self._store.revision(replica.endpoint, replica.version, replica.revision)
         return kept[1] if kept is not None else None
+
+
+def _divided(record: EndpointRecord, steps: list[_Step]) -> Split:
+    """Return how requests are divided: a new version gets its share when all of its replicas are ready."""
+    spec = record.spec
+    serving = [step for step in steps if step.spec and step.plan.routed and not step.spec.mirror_percentile]
+    able = [step.name for step in serving if step.plan.complete or step.goal.ready_revision is not None]
+    return split(
+        {name: version.traffic_percentile for name, version in spec.versions.items()},
+        spec.default_version,
+        able or [step.name for step in serving],
+        record.status.default_version,
+    )

@@ -12,6 +12,7 @@ from mljupyter.controller import logs
 from mljupyter.controller.changes import Changes
 from mljupyter.controller.errors import (
     EndpointBusyError,
+    EndpointChangedError,
     EndpointExistsError,
     EndpointNotFoundError,
     KeysNotAvailableError,
@@ -95,10 +96,20 @@ class Service:
             )
         return self._accept(spec, before, keys)
 
-    def replace(self, spec: EndpointSpec) -> EndpointRecord:
-        """Accept a change of an endpoint that exists. Keys are kept where it still has any."""
+    def replace(self, spec: EndpointSpec, generation: int | None = None) -> EndpointRecord:
+        """Accept a change of an endpoint that exists. Keys are kept where it still has any.
+
+        With `generation`, the change was made for that generation and is refused for any other: so that of two who
+        read the same one and change it, the second does not undo what the first did.
+        """
         before = self._find(spec.name)
         self._refuse_while_deleting(before)
+        if generation is not None and generation != before.generation:
+            raise EndpointChangedError(
+                f"endpoint {spec.name!r} was changed by another operation at {before.updated_time:%H:%M:%S} UTC: "
+                f"it was read at generation {generation} and is at {before.generation}, {before.status.state}.\n"
+                "Nothing was changed now. Read it again and repeat the change."
+            )
         keys = None
         if spec.authentication is Authentication.KEY:
             keys = self._store.keys(spec.name) or Keys.make()
@@ -143,7 +154,7 @@ class Service:
 
     def _accept(self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None) -> EndpointRecord:
         status = before.status if before else EndpointStatus()
-        record = self._store.put(spec, _tried_again(status), keys)
+        record = self._store.put(spec, _tried_again(status, spec), keys)
         self._reconciler.retry(spec.name)
         self._changes.notify()
         return record
@@ -180,10 +191,11 @@ class Service:
         return spec
 
 
-def _tried_again(status: EndpointStatus) -> EndpointStatus:
+def _tried_again(status: EndpointStatus, spec: EndpointSpec) -> EndpointStatus:
     """Return the status of an endpoint whose spec is accepted anew: what failed before may be tried again."""
     versions = {
         name: version.model_copy(update={"failed_revision": None, "problem": None})
         for name, version in status.versions.items()
+        if name in spec.versions
     }
     return status.model_copy(update={"state": EndpointStatus().state, "versions": versions, "problem": None})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mljupyter.core.inference import InferenceConfig
     from mljupyter.core.model import Model
     from mljupyter.core.resource_configuration import ResourceConfiguration
-    from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice, Webservice
+    from mljupyter.core.webservice import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice
     from mljupyter.core.workspace import Workspace
 
 #: The level of Azure ML's SDK v1 whose names and rules these are. Notebooks compare it; `__version__` is our own.
@@ -26,6 +26,7 @@ VERSION = "1.61.0"
 
 _HOME_OF = {
     "AciWebservice": "webservice",
+    "AksEndpoint": "webservice",
     "AksWebservice": "webservice",
     "ComputeTarget": "compute",
     "CondaDependencies": "conda_dependencies",
@@ -42,6 +43,7 @@ _HOME_OF = {
 __all__ = [
     "VERSION",
     "AciWebservice",
+    "AksEndpoint",
     "AksWebservice",
     "ComputeTarget",
     "CondaDependencies",

@@ -85,7 +85,7 @@ def deploy_served(
     if not isinstance(configuration, WebserviceDeploymentConfiguration):
         raise WebserviceException(
             f"deployment_config is a {type(configuration).__name__}: it must come from deploy_configuration() of "
-            "LocalWebservice, AciWebservice or AksWebservice."
+            "LocalWebservice, AciWebservice, AksWebservice or AksEndpoint."
         )
     target = _target_name(deployment_target, configuration.given().get("compute_target_name"))
     with as_webservice_exception():

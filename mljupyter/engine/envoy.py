@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mljupyter.spec import RequestLimits
@@ -17,6 +17,7 @@ Resource = dict[str, Any]
 VERSION_HEADERS = ("azureml-model-deployment", "mljupyter-version")
 START_HEADER = "x-mlj-start"
 BUSY_HEADER = "x-mlj-busy"
+MOST_REQUESTS = 10_000
 _TYPE = "type.googleapis.com/envoy."
 _HEADERS_TIMEOUT = "10s"
 _IDLE_CONNECTION = "3600s"
@@ -29,10 +30,16 @@ _SPARE_MS = 1000  # what the router waits beyond queue and run time, so that the
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a route leads: clusters with weights, and the limits that hold on the way."""
+    """Where a route leads: clusters with weights, and the limits that hold on the way.
+
+    `mirrors` are clusters that a percentage of requests is copied to. With `sticky_header`, requests with the same
+    value of it go to the same cluster.
+    """
 
     clusters: Mapping[str, int]
     limits: RequestLimits
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+    sticky_header: str | None = None
 
 
 def bootstrap(*, admin_socket: str, listeners_file: str, clusters_file: str, most_connections: int) -> Resource:
@@ -125,6 +132,19 @@ def route(
             "clusters": [{"name": name, "weight": weight} for name, weight in sorted(to.clusters.items())]
         },
     }
+    if to.sticky_header and len(to.clusters) > 1:
+        # A request without the header is sent anywhere, by weight.
+        action["hash_policy"] = [{"header": {"header_name": to.sticky_header}}]
+        action["weighted_clusters"]["use_hash_policy"] = True
+    if to.mirrors:
+        action["request_mirror_policies"] = [
+            {
+                "cluster": name,
+                "runtime_fraction": {"default_value": {"numerator": share, "denominator": "HUNDRED"}},
+                "disable_shadow_host_suffix_append": True,
+            }
+            for name, share in sorted(to.mirrors.items())
+        ]
     return {
         "match": match,
         "route": action,
@@ -146,8 +166,16 @@ def route(
     }
 
 
-def cluster(name: str, replicas_file: str, limits: RequestLimits) -> Resource:
-    """Return a cluster: the replicas of one version, the least busy of all of them next."""
+def cluster(name: str, replicas_file: str, limits: RequestLimits, most_requests: int = MOST_REQUESTS) -> Resource:
+    """Return a cluster: the replicas of one version, the least busy of all of them next.
+
+    Parameters:
+        name: the cluster's name.
+        replicas_file: the file that lists its replicas.
+        limits: limits of the version.
+        most_requests: how many requests may be open at a time; more are refused.
+
+    """
     return {
         "@type": f"{_TYPE}config.cluster.v3.Cluster",
         "name": name,
@@ -168,9 +196,9 @@ def cluster(name: str, replicas_file: str, limits: RequestLimits) -> Resource:
         "circuit_breakers": {
             "thresholds": [
                 {
-                    "max_connections": 10_000,
-                    "max_pending_requests": 10_000,
-                    "max_requests": 10_000,
+                    "max_connections": most_requests,
+                    "max_pending_requests": most_requests,
+                    "max_requests": most_requests,
                     "max_retries": limits.max_queue_length,
                     "track_remaining": True,
                 }

@@ -21,16 +21,22 @@ Resource = dict[str, Any]
 SHARED = "router"
 SERVICE_PREFIX = "/api/v1/service"
 LISTENERS, CLUSTERS = "lds.json", "cds.json"
+# Copies that may be under way to one version: what holds them up costs the router this much memory and no more.
+MOST_MIRRORED = 64
 
 
 @dataclass(frozen=True)
 class VersionRoute:
-    """One version as the router sees it: the addresses of its replicas, its weight and its limits."""
+    """One version as the router sees it: the addresses of its replicas, its weight and its limits.
+
+    `mirror` is the percentage of all requests that are copied to it, whose answers are thrown away.
+    """
 
     name: str
     weight: int
     addresses: tuple[str, ...]
     limits: RequestLimits
+    mirror: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class EndpointRoute:
     default_version: str
     keys: tuple[str, ...] | None = field(default=None, repr=False)
     port: int | None = None
+    sticky_header: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,11 @@ def cluster_name(endpoint: str, version: str) -> str:
     return f"{endpoint}.{version}"
 
 
+def mirror_name(endpoint: str, version: str) -> str:
+    """Return the router's name for one version as the receiver of copies: counted and limited on their own."""
+    return f"{cluster_name(endpoint, version)}.mirror"
+
+
 def bootstrap(settings: RouterSettings) -> Resource:
     """Return what the router is started with: where it finds the rest."""
     return envoy.bootstrap(
@@ -112,9 +124,12 @@ def router_files(settings: RouterSettings, endpoints: Iterable[EndpointRoute]) -
             listeners.append(_listener(settings, name, endpoint.port))
             files[_routes_file(name)] = _discovery([envoy.route_table(name, _routes(endpoint, prefix=""))])
         for version in endpoint.versions:
-            name = cluster_name(endpoint.name, version.name)
-            clusters.append(envoy.cluster(name, settings.path(_replicas_file(name)), version.limits))
-            files[_replicas_file(name)] = _discovery([envoy.replicas(name, version.addresses)])
+            kinds = [(cluster_name(endpoint.name, version.name), envoy.MOST_REQUESTS)]
+            if version.mirror:
+                kinds.append((mirror_name(endpoint.name, version.name), MOST_MIRRORED))
+            for name, most in kinds:
+                clusters.append(envoy.cluster(name, settings.path(_replicas_file(name)), version.limits, most))
+                files[_replicas_file(name)] = _discovery([envoy.replicas(name, version.addresses)])
     files[_routes_file(SHARED)] = _discovery([envoy.route_table(SHARED, shared)])
     files[CLUSTERS] = _discovery(clusters)
     files[LISTENERS] = _discovery(listeners)
@@ -131,6 +146,11 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
     limits = {version.name: version.limits for version in endpoint.versions}
     split = {clusters[version.name]: version.weight for version in endpoint.versions if version.weight}
     split = split or {clusters[endpoint.default_version]: 1}
+    mirrors = {
+        mirror_name(endpoint.name, version.name): version.mirror
+        for version in endpoint.versions
+        if version.mirror and version.addresses
+    }
     health = envoy.Destination({clusters[endpoint.default_version]: 1}, limits[endpoint.default_version])
     routes = []
     for path in ("/score", "/swagger.json"):
@@ -141,7 +161,8 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
                 for header in envoy.VERSION_HEADERS
             ]
         widest = _widest(version.limits for version in endpoint.versions)
-        routes.append(envoy.route(prefix + path, path, envoy.Destination(split, widest), endpoint.keys))
+        target = envoy.Destination(split, widest, mirrors if path == "/score" else {}, endpoint.sticky_header)
+        routes.append(envoy.route(prefix + path, path, target, endpoint.keys))
     routes += [envoy.route(path, "/", health, keys=None) for path in {prefix + "/": 0, prefix or "/": 0}]
     return routes
 

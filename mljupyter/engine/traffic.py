@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 WHOLE = 100
+
+
+@dataclass(frozen=True)
+class Split:
+    """How requests are divided now: the weight of each version that gets any, and which one gets the rest."""
+
+    weights: Mapping[str, int]
+    default: str
 
 
 def weights(percentiles: Mapping[str, int], default: str) -> dict[str, int]:
@@ -33,3 +42,38 @@ def weights(percentiles: Mapping[str, int], default: str) -> dict[str, int]:
         raise ValueError(f"the percentiles add up to {WHOLE - unassigned}: at most {WHOLE}")
     shares = {name: share + (unassigned if name == default else 0) for name, share in percentiles.items()}
     return {name: share for name, share in shares.items() if share}
+
+
+def split(percentiles: Mapping[str, int], default: str, able: Collection[str], before: str | None = None) -> Split:
+    """Return how to divide requests while only some versions are able to answer them.
+
+    The share of a version that is not able goes to the default version. While that is not able itself, another one
+    takes its place: the one that was the default before, or else the one with the greatest percentile.
+
+    Parameters:
+        percentiles: version name to percentile, as for `weights`.
+        default: name of the default version.
+        able: names of the versions that can answer; where there are none, nothing is gained by moving shares.
+        before: name of the version that was the default when requests were divided last.
+
+    Raises:
+        ValueError: as `weights`.
+
+    Example:
+        >>> split({"a": 0, "b": 10, "c": 30}, default="a", able={"a", "b"})
+        Split(weights={'a': 90, 'b': 10}, default='a')
+        >>> split({"a": 0, "b": 10, "c": 0}, default="c", able={"a", "b"}, before="a")
+        Split(weights={'a': 90, 'b': 10}, default='a')
+
+    """
+    shares = weights(percentiles, default)
+    able = [name for name in sorted(percentiles) if name in able]
+    if not able:
+        return Split(shares, default)
+    chosen = next((name for name in (default, before) if name in able), None)
+    rest = chosen if chosen is not None else max(able, key=lambda name: percentiles[name])
+    kept = {name: share for name, share in shares.items() if name in able}
+    missing = WHOLE - sum(kept.values())
+    if missing:
+        kept[rest] = kept.get(rest, 0) + missing
+    return Split(kept, rest)

@@ -39,13 +39,21 @@ def run(call: Call) -> Any:
 
 def _deployment(call: Call) -> Deployment:
     from mljupyter.magics.deploy_plan import Deployment, settings_of
+    from mljupyter.magics.deploy_version import VersionDeployment, check_version_options
     from mljupyter.magics.inference import registered_models, scoring_config
 
     settings = settings_of(call.values)
+    check_version_options(call.values)
     workspace = call.session.workspace()
     models = registered_models(workspace, call["model"], call.namespace)
     config = scoring_config(call.session, call["score"], call.namespace)
-    return Deployment(workspace, call["name"], models, config, call["kind"], settings, call["to"])
+    if call["version"] is None:
+        return Deployment(workspace, call["name"], models, config, call["kind"], settings, call["to"])
+    if call["traffic"] is not None:
+        settings["traffic_percentile"] = call["traffic"]
+    return VersionDeployment(
+        workspace, call["name"], models, config, "endpoint", settings, call["to"], version=call["version"]
+    )
 
 
 def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
@@ -125,6 +133,10 @@ MAGIC = Magic(
             metavar="AUTH",
             choices=("key", "none"),
         ),
+        Option("version", "add or change this version of an endpoint that has several", metavar="VERSION"),
+        Option(
+            "traffic", "the version's share of the requests in percent", kind="integer", metavar="PERCENT", minimum=0
+        ),
         Option("replicas", "fixed number of replicas", kind="integer", metavar="N", minimum=1),
         Option("cpu", "cores for a replica, such as 0.5 or 500m", kind="cores", metavar="CORES"),
         Option("memory", "memory for a replica in GB, such as 1.5 or 512Mi", kind="gigabytes", metavar="GB"),
@@ -142,6 +154,7 @@ MAGIC = Magic(
         QUIET,
     ),
     example="%deploy diabetes --model diabetes-ridge --score ridge-score\n"
-    "%deploy diabetes --model diabetes-ridge:2 --score ridge-score --replicas 2 --dry-run",
+    "%deploy diabetes --model diabetes-ridge:2 --score ridge-score --replicas 2 --dry-run\n"
+    "%deploy diabetes --version version-b --traffic 10 --model diabetes-ridge:2 --score ridge-score",
     run=run,
 )

@@ -22,7 +22,12 @@ _ARGUMENTS = (
     ("max_queue_wait_ms", "max_request_wait_time", ("aks",)),
     ("port", "port", ("local",)),
 )
-CLASSES = {"local": "LocalWebservice", "aci": "AciWebservice", "aks": "AksWebservice"}
+CLASSES = {
+    "local": "LocalWebservice",
+    "aci": "AciWebservice",
+    "aks": "AksWebservice",
+    "endpoint": "AksEndpoint",
+}
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,18 @@ class Deployment:
                 build=False,
             )
             wanted = new_endpoint(self.name, configuration, served, target=self.target)
-        records = self.workspace.endpoint_records()
-        present = next((record for record in records if record.spec.name == self.name), None)
+        present = self.present()
+        if present is not None and present.spec.kind == "AKSENDPOINT":
+            raise MagicUsageError(
+                f"{self.name!r} is an endpoint with the versions {', '.join(sorted(present.spec.versions))}: "
+                "say which one with --version, or give a new one's name."
+            )
         return Plan(wanted, present)
+
+    def present(self) -> EndpointRecord | None:
+        """Return the endpoint of this name, if there is one."""
+        records = self.workspace.endpoint_records()
+        return next((record for record in records if record.spec.name == self.name), None)
 
     def deploy(self, plan: Plan) -> Webservice:
         """Create the endpoint or bring it to what is wanted; the old state serves until the new one does.
@@ -104,8 +118,6 @@ class Deployment:
         arguments = [f"entry_script={config.entry_script!r}"]
         if config.source_directory:
             arguments.append(f"source_directory={config.source_directory!r}")
-        models = ", ".join(f"Model(ws, {model.name!r}, version={model.version})" for model in self.models)
-        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return "\n".join(
             [
                 "from mljupyter.core import InferenceConfig, Model, Workspace",
@@ -113,14 +125,28 @@ class Deployment:
                 "",
                 f"ws = Workspace.get({self.workspace.name!r})",
                 f"inference_config = InferenceConfig({', '.join(arguments)})  # {script}",
-                f"deployment_config = {CLASSES[self.kind]}.deploy_configuration({settings})",
-                "service = Model.deploy(",
-                f"    ws, {self.name!r}, [{models}], inference_config, deployment_config,",
-                f"    deployment_target=ws.compute_targets[{self.target!r}], overwrite=True,",
-                ")",
+                *self.steps(),
                 "service.wait_for_deployment(show_output=True)",
             ]
         )
+
+    def steps(self) -> list[str]:
+        """Return the lines of `code` that differ between kinds of deployment."""
+        return [
+            f"deployment_config = {CLASSES[self.kind]}.deploy_configuration({_arguments(self.settings)})",
+            "service = Model.deploy(",
+            f"    ws, {self.name!r}, {self.models_code()}, inference_config, deployment_config,",
+            f"    deployment_target=ws.compute_targets[{self.target!r}], overwrite=True,",
+            ")",
+        ]
+
+    def models_code(self) -> str:
+        """Return the models as Python."""
+        return f"[{', '.join(f'Model(ws, {model.name!r}, version={model.version})' for model in self.models)}]"
+
+
+def _arguments(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in settings.items())
 
 
 def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:

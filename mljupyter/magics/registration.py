@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mljupyter.magics import deploy, doctor, endpoints, invoke, logs, score, undeploy, workspace
+from mljupyter.magics import deploy, doctor, endpoints, invoke, logs, score, traffic, undeploy, workspace
 from mljupyter.magics.call import Call
 from mljupyter.magics.options import Magic
 from mljupyter.magics.parsing import MagicUsageError, help_text, near, parse, split
 from mljupyter.magics.session import session_of
 from mljupyter.magics.views import Text
 
-SHORT = (score.MAGIC, deploy.MAGIC, invoke.MAGIC, logs.MAGIC, endpoints.MAGIC, undeploy.MAGIC)
+SHORT = (score.MAGIC, deploy.MAGIC, invoke.MAGIC, logs.MAGIC, endpoints.MAGIC, traffic.MAGIC, undeploy.MAGIC)
 UMBRELLA = Magic(
     name="mlj",
     summary="All of mljupyter's magics under one name: %mlj deploy is %deploy, and so on.",

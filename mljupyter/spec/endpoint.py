@@ -33,6 +33,9 @@ class EndpointKind(StrEnum):
 class EndpointSpec(Document):
     """An endpoint as wanted: one scoring URI, its authentication and its versions.
 
+    What no version's percentile claims goes to `default_version`. Requests with the same value of `sticky_header`
+    meet the same version for as long as the percentiles stay.
+
     Example:
         >>> from mljupyter.spec import CodeReference, EndpointSpec, VersionSpec
         >>> code = CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py")
@@ -50,11 +53,18 @@ class EndpointSpec(Document):
     authentication: Authentication = Authentication.NONE
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     default_version: str
+    control_version: str | None = None
+    sticky_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,99}$")] | None = None
     versions: Annotated[dict[str, VersionSpec], Field(min_length=1, max_length=MOST_VERSIONS)]
     description: str | None = None
     tags: dict[str, str] = {}
     properties: dict[str, str] = {}
     created_by: str | None = None
+
+    @property
+    def control(self) -> str:
+        """The version that the others are compared with: the control version, or else the default version."""
+        return self.control_version or self.default_version
 
     @property
     def model_ids(self) -> list[str]:
@@ -72,9 +82,17 @@ class EndpointSpec(Document):
                 f"defaultVersion is {self.default_version!r}, which is no version of {self.name!r}: "
                 f"it has {', '.join(sorted(self.versions))}"
             )
+        if self.control not in self.versions:
+            raise ValueError(f"controlVersion is {self.control!r}: it has {', '.join(sorted(self.versions))}")
+        if self.versions[self.default_version].mirror_percentile:
+            raise ValueError(
+                f"version {self.default_version!r} is the default and has a mirrorPercentile: the default version "
+                "answers requests. Set its mirrorPercentile to 0, or make another version the default"
+            )
         total = sum(version.traffic_percentile for version in self.versions.values())
         if total > 100:
-            raise ValueError(f"the traffic percentiles add up to {total}: at most 100")
+            shares = ", ".join(f"{name} {version.traffic_percentile}" for name, version in self.versions.items())
+            raise ValueError(f"the traffic percentiles add up to {total} ({shares}): at most 100")
         if self.kind is EndpointKind.LOCAL and self.authentication is not Authentication.NONE:
             raise ValueError("a local web service has no authentication: it listens on this machine alone")
         return self

@@ -56,13 +56,16 @@ class ReplicaStatus(Document):
 class VersionStatus(Document):
     """One version as observed.
 
-    `ready_revision` is the newest revision whose replicas were all ready; `failed_revision` one whose start failed.
+    `weight` is the percentage of requests it is sent now, which differs from its percentile where that is 0 for want
+    of replicas, or more for what others leave to it. `ready_revision` is the newest revision whose replicas were all
+    ready; `failed_revision` one whose start failed.
     """
 
     state: EndpointState = EndpointState.TRANSITIONING
     revision: str = ""
     replicas_wanted: int = 0
     replicas_ready: int = 0
+    weight: int = 0
     replicas: list[ReplicaStatus] = []
     restarts: int = 0
     ready_revision: str | None = None
@@ -71,12 +74,13 @@ class VersionStatus(Document):
 
 
 class EndpointStatus(Document):
-    """An endpoint as observed."""
+    """An endpoint as observed. `default_version` is the one that is sent what no other version claims."""
 
     state: EndpointState = EndpointState.TRANSITIONING
     observed_generation: int = 0
     scoring_uri: str | None = None
     swagger_uri: str | None = None
+    default_version: str | None = None
     versions: dict[str, VersionStatus] = {}
     problem: Problem | None = None
 

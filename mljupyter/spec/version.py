@@ -129,12 +129,19 @@ class VersionSpec(Document):
     limits: RequestLimits = RequestLimits()
     probe: LivenessProbe = LivenessProbe()
     traffic_percentile: Annotated[int, Field(ge=0, le=100)] = 0
+    mirror_percentile: Annotated[int, Field(ge=0, le=100, description="share copied to it, answers thrown away")] = 0
     reload: Annotated[int, Field(ge=0, description="raised by one to replace all replicas")] = 0
     description: str | None = None
     tags: dict[str, str] = {}
+    properties: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _something_to_run(self) -> Self:
         if self.code is None and self.image is None:
             raise ValueError("code is missing: a version needs code, or an image that has it")
+        if self.mirror_percentile and self.traffic_percentile:
+            raise ValueError(
+                f"mirrorPercentile is {self.mirror_percentile}, trafficPercentile {self.traffic_percentile}: a version "
+                "either answers requests or is sent copies of them. Set one of them to 0"
+            )
         return self

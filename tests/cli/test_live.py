@@ -87,6 +87,27 @@ def test_the_endpoint_serves_on_while_the_controller_is_stopped_and_started(serv
     assert served.json("controller", "logs", "-n", "5")["lines"]
 
 
+def test_traffic_is_shown_and_divided(served: Commands) -> None:
+    from mljupyter.core import AksEndpoint, InferenceConfig, Model, Workspace
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLJUPYTER_HOME", served.environment["MLJUPYTER_HOME"])
+        workspace = Workspace.get("cli-team")
+        config = InferenceConfig(str(served.directory / "score.py"))
+        one = AksEndpoint.deploy_configuration(version_name="one", num_replicas=1)
+        endpoint = Model.deploy(workspace, "shared", [], config, one)
+        endpoint.create_version("two", num_replicas=1, models=[], inference_config=config)
+        endpoint.wait_for_deployment(timeout_sec=60)
+    heading, first, second = served.run("endpoint", "traffic", "shared", "two=30").stdout.splitlines()
+    assert heading.split() == ["VERSION", "ROLE", "PERCENTILE", "MIRRORED", "WEIGHT", "REPLICAS", "STATE"]
+    assert first.split() == ["one", "default,", "control", "0", "0", "70", "1/1", "Healthy"]
+    assert second.split() == ["two", "treatment", "30", "0", "30", "1/1", "Healthy"]
+    assert [item["weight"] for item in served.json("endpoint", "traffic", "shared")] == [70, 30]
+    assert "add up to 110" in served.failed("endpoint", "traffic", "shared", "one=80", "two=30")
+    assert "Did you mean 'shared'" in served.failed("endpoint", "traffic", "shard")
+    served.run("endpoint", "delete", "shared")
+
+
 def test_an_endpoint_is_deleted(served: Commands) -> None:
     assert served.run("endpoint", "delete", "adder").stdout == "adder: deleted\n"
     assert served.json("endpoint", "list") == []

@@ -16,6 +16,8 @@ BASE = {"code": {"digest": "sha256:" + "a" * 64, "entryScript": "score.py"}}
     [
         {"scaling": {"replicas": 3}},
         {"trafficPercentile": 30},
+        {"mirrorPercentile": 30},
+        {"properties": {"a": "b"}},
         {"description": "other"},
         {"tags": {"a": "b"}},
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,20 @@ def endpoints(draw: st.DrawFn) -> list[EndpointRoute]:
         drawn.append(
             EndpointRoute(
                 name=name,
-                versions=tuple(version(item, draw(st.integers(0, 100)), f"unix:/run/{item}.sock") for item in versions),
+                versions=tuple(
+                    VersionRoute(
+                        item,
+                        draw(st.integers(0, 100)),
+                        draw(st.sampled_from([(), (f"unix:/run/{item}.sock",)])),
+                        RequestLimits(),
+                        mirror=draw(st.sampled_from([0, 0, 30])),
+                    )
+                    for item in versions
+                ),
                 default_version=draw(st.sampled_from(versions)),
                 keys=draw(st.sampled_from([None, ("first", "second")])),
                 port=draw(st.sampled_from([None, 9000 + len(drawn)])),
+                sticky_header=draw(st.sampled_from([None, "X-User-Id"])),
             )
         )
     return drawn
@@ -79,6 +90,48 @@ def test_a_header_is_looked_at_before_the_split() -> None:
     endpoint = EndpointRoute("iris", (version("a", 90), version("b", 10)), "a")
     order = [bool(route["match"].get("headers")) for route in routes(router_files(SETTINGS, [endpoint]))]
     assert order == sorted(order[:5], reverse=True) + sorted(order[5:10], reverse=True) + order[10:]
+
+
+def action(endpoint: EndpointRoute, *picked: str, path: str = "/score") -> dict[str, Any]:
+    """Return what the route without version header, or with this one, does."""
+    for route in routes(router_files(SETTINGS, [endpoint])):
+        values = tuple(header["string_match"]["exact"] for header in route["match"].get("headers", []))
+        if route["match"]["path"].endswith(path) and values == picked:
+            return dict(route["route"])
+    raise AssertionError(picked)
+
+
+@pytest.mark.parametrize(("weights", "sticks"), [((90, 10), True), ((100, 0), False)])
+def test_a_sticky_header_decides_where_there_is_a_choice(weights: tuple[int, int], sticks: bool) -> None:
+    versions = tuple(version(name, weight) for name, weight in zip("ab", weights, strict=True))
+    found = action(EndpointRoute("iris", versions, "a", sticky_header="x-user"))
+    assert found.get("hash_policy") == ([{"header": {"header_name": "x-user"}}] if sticks else None)
+    assert found["weighted_clusters"].get("use_hash_policy", False) is sticks
+    assert "hash_policy" not in action(EndpointRoute("iris", versions, "a"))
+
+
+def test_requests_are_copied_to_a_mirror_that_has_replicas_and_only_where_no_version_is_picked() -> None:
+    shadow = VersionRoute("b", 0, ("unix:/b.sock",), RequestLimits(), mirror=30)
+    endpoint = EndpointRoute("iris", (version("a", 100, "unix:/a.sock"), shadow), "a")
+    (policy,) = action(endpoint)["request_mirror_policies"]
+    assert policy["cluster"] == "iris.b.mirror"
+    assert policy["runtime_fraction"]["default_value"] == {"numerator": 30, "denominator": "HUNDRED"}
+    assert "request_mirror_policies" not in action(endpoint, "b")
+    assert "request_mirror_policies" not in action(endpoint, path="/swagger.json")
+    without = replace(endpoint, versions=(endpoint.versions[0], replace(shadow, addresses=())))
+    assert "request_mirror_policies" not in action(without)
+
+
+def test_copies_are_limited_on_their_own_and_a_mirror_has_the_replicas_of_its_version() -> None:
+    shadow = VersionRoute("b", 0, ("unix:/b.sock",), RequestLimits(), mirror=30)
+    files = router_files(SETTINGS, [EndpointRoute("iris", (version("a"), shadow), "a")])
+    most = {
+        item["name"]: item["circuit_breakers"]["thresholds"][0]["max_requests"] for item in resources(files, CLUSTERS)
+    }
+    assert most == {"iris.a": 10_000, "iris.b": 10_000, "iris.b.mirror": 64}
+    assert [resources(files, f"eds-iris.{name}.json")[0]["endpoints"] for name in ("b", "b.mirror")] == [
+        [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": "/b.sock"}}}}]}]
+    ] * 2
 
 
 def test_keys_guard_scoring_and_the_description_but_not_health() -> None:
@@ -147,6 +200,7 @@ def test_every_route_leads_to_a_cluster_with_a_file_of_replicas(drawn: list[Endp
     for route in routes(files):
         assert set(clusters_of(route)) <= clusters
         assert sum(clusters_of(route).values()) > 0
+        assert {policy["cluster"] for policy in route["route"].get("request_mirror_policies", [])} <= clusters
     for name in clusters:
         assert resources(files, f"eds-{name}.json")[0]["cluster_name"] == name
     tables = {

@@ -46,6 +46,11 @@ def test_a_document_survives_the_way_through_json() -> None:
         (version(trafficPercentile=101), r"trafficPercentile is 101: .*less than or equal to 100"),
         (version(limits={"maxConcurrentRequests": 0}), r"maxConcurrentRequests is 0: "),
         ({"name": "iris"}, r"defaultVersion is missing: it is required"),
+        (version(mirrorPercentile=10), r"'iris' is the default and has a mirrorPercentile"),
+        (version(mirrorPercentile=10, trafficPercentile=1), r"mirrorPercentile is 10, trafficPercentile 1: .*to 0"),
+        (spec(controlVersion="other"), r"controlVersion is 'other': it has iris"),
+        (spec(stickyHeader="a b"), r"stickyHeader is 'a b': "),
+        (spec(stickyHeader=":path"), r"stickyHeader is ':path': "),
         (spec(kind="LOCAL", authentication="key"), r"a local web service has no authentication"),
         (spec(port=70000), r"port is 70000"),
     ],
@@ -58,7 +63,7 @@ def test_an_error_names_the_field_the_value_and_the_rule(document: dict[str, obj
 
 def test_traffic_percentiles_add_up_to_at_most_100() -> None:
     versions = {name: {"code": CODE, "trafficPercentile": 60} for name in ("one", "two")}
-    with pytest.raises(SpecError, match="add up to 120: at most 100"):
+    with pytest.raises(SpecError, match=r"add up to 120 \(one 60, two 60\): at most 100"):
         EndpointSpec.parse(spec(versions=versions, defaultVersion="one"))
 
 

@@ -236,6 +236,7 @@ def test_a_replica_sees_the_contract_its_own_variables_and_a_short_list_of_other
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_OF_THE_NOTEBOOK", "hidden")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # what the user sets counts
     script = """
         import os
         def init(): pass

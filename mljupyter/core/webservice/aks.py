@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.webservice.aks_configuration import AksServiceDeploymentConfiguration
+from mljupyter.core.webservice.aks_described import DescribedAksWebservice
 from mljupyter.core.webservice.base import Webservice
-from mljupyter.core.webservice.parts import AutoScaler, ContainerResourceRequirements, LivenessProbeRequirements
 from mljupyter.spec import EndpointKind
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mljupyter.core.model import Model
 
 
-class AksWebservice(Webservice):
+class AksWebservice(DescribedAksWebservice, Webservice):
     """A web service deployed with `AksWebservice.deploy_configuration`."""
 
     kind = EndpointKind.AKS
@@ -83,41 +83,6 @@ class AksWebservice(Webservice):
         """
         return AksServiceDeploymentConfiguration(**locals())
 
-    @property
-    def container_resource_requirements(self) -> ContainerResourceRequirements:
-        """The size of a replica."""
-        return ContainerResourceRequirements.of(self._version.resources)
-
-    @property
-    def liveness_probe_requirements(self) -> LivenessProbeRequirements:
-        """When a replica counts as dead."""
-        return LivenessProbeRequirements.of(self._version.probe)
-
-    @property
-    def autoscaler(self) -> AutoScaler:
-        """How the number of replicas follows the load."""
-        return AutoScaler.of(self._version.scaling)
-
-    @property
-    def num_replicas(self) -> int | None:
-        """The fixed number of replicas; None when it follows the load."""
-        return self._version.scaling.replicas
-
-    @property
-    def scoring_timeout_ms(self) -> int:
-        """How long a request may run."""
-        return self._version.limits.scoring_timeout_ms
-
-    @property
-    def max_concurrent_requests_per_container(self) -> int:
-        """How many requests a replica runs at once."""
-        return self._version.limits.max_concurrent_requests
-
-    @property
-    def max_request_wait_time(self) -> int:
-        """How long a request may wait for a replica, in milliseconds."""
-        return self._version.limits.max_queue_wait_ms
-
     def update(
         self,
         image: Any = None,
@@ -177,15 +142,3 @@ class AksWebservice(Webservice):
     def get_access_token(self) -> Any:
         """Raise: this release has no token authentication; see `get_token`."""
         return self.get_token()
-
-    def serialize(self) -> dict[str, Any]:
-        """Return all that is known as JSON types, without keys."""
-        return super().serialize() | {
-            "containerResourceRequirements": self.container_resource_requirements.serialize(),
-            "livenessProbeRequirements": self.liveness_probe_requirements.serialize(),
-            "autoScaler": self.autoscaler.serialize(),
-            "numReplicas": self.num_replicas,
-            "scoringTimeoutMs": self.scoring_timeout_ms,
-            "maxConcurrentRequestsPerContainer": self.max_concurrent_requests_per_container,
-            "maxQueueWaitMs": self.max_request_wait_time,
-        }

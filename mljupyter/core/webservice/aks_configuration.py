@@ -120,20 +120,19 @@ class AksServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
             WebserviceException: with all messages.
 
         """
+        raise_all(self._broken_rules())
+
+    def _broken_rules(self) -> Iterable[str]:
         given = self.given()
         key_authentication = self.auth_enabled is True or (self.auth_enabled is None and not self.token_auth_enabled)
-        raise_all(
-            [
-                *above_zero(given, ("cpu_cores", "memory_gb", "cpu_cores_limit", "memory_gb_limit")),
-                *above_zero(given, _WHOLE_NUMBERS, whole=True),
-                *flags(given, _FLAGS),
-                *texts(given),
-                *own_keys(given, key_authentication=key_authentication),
-                *_autoscaling(given),
-                *_sizes(given),
-                *_others(given),
-            ]
-        )
+        yield from above_zero(given, ("cpu_cores", "memory_gb", "cpu_cores_limit", "memory_gb_limit"))
+        yield from above_zero(given, _WHOLE_NUMBERS, whole=True)
+        yield from flags(given, _FLAGS)
+        yield from texts(given)
+        yield from own_keys(given, key_authentication=key_authentication)
+        yield from _autoscaling(given)
+        yield from _sizes(given)
+        yield from _others(given)
 
 
 def _autoscaling(given: dict[str, Any]) -> Iterable[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
 
 _ANSWER_MARGIN_SECONDS = 10.0
+_MOST_ATTEMPTS = 50
+_PAUSE_SECONDS = 0.05
 
 
 class Webservice(DescribedWebservice):
     """A deployed model: one scoring URI and what stands behind it.
 
-    `Webservice(workspace, name)` returns a `LocalWebservice`, `AciWebservice` or `AksWebservice`, whichever it is.
+    `Webservice(workspace, name)` returns a `LocalWebservice`, `AciWebservice`, `AksWebservice` or `AksEndpoint`,
+    whichever it is.
     What the object shows is as of its last operation; `update_deployment_state` brings it up to date.
 
     Parameters:
@@ -96,7 +101,7 @@ class Webservice(DescribedWebservice):
 
         Parameters:
             workspace: the workspace.
-            compute_type: LOCAL, ACI or AKS, in any case.
+            compute_type: LOCAL, ACI, AKS or AKSENDPOINT, in any case.
             model_name, model_id: name, or ``name:version``, of a model it serves.
             tags, properties: a list of keys and of pairs of key and value.
             image_name, image_id, image_digest: an image it was made from; none is made from one on this target.
@@ -170,16 +175,19 @@ class Webservice(DescribedWebservice):
             WebserviceException: with status and body of any answer but 200; when there is no answer.
 
         """
+        return self._run(input_data, {})
+
+    def _run(self, input_data: str | bytes, headers: Mapping[str, str]) -> Any:
         if not isinstance(input_data, (str, bytes)):
             raise WebserviceException(
                 f"input_data is a {type(input_data).__name__}: it must be text or bytes. "
                 "For example: service.run(json.dumps({'data': [[1, 2, 3]]}))"
             )
         body = input_data.encode() if isinstance(input_data, str) else input_data
-        answer = self._score(body)
+        answer = self._score(body, headers)
         if answer.status == 401 and self.auth_enabled:
             self._keys = None
-            answer = self._score(body)
+            answer = self._score(body, headers)
         if answer.status != 200:
             raise WebserviceException(
                 f"{self.name!r} answered with status {answer.status}: {answer.text}\n"
@@ -294,7 +302,7 @@ class Webservice(DescribedWebservice):
         if self._deleted:
             raise WebserviceException(f"WebserviceNotFound: the web service {self.name!r} was deleted.")
 
-    def _score(self, body: bytes) -> Answer:
+    def _score(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         self._check_not_deleted()
         if self._known.status.scoring_uri is None:
             self.update_deployment_state()
@@ -303,23 +311,37 @@ class Webservice(DescribedWebservice):
             raise WebserviceException(
                 f"{self.name!r} is {self.state}: it has no scoring URI yet. First: service.wait_for_deployment()"
             )
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **headers}
         if self.auth_enabled:
             self._keys = self._keys or self.get_keys()
             headers["Authorization"] = f"Bearer {self._keys[0]}"
-        limits = self._version.limits
-        milliseconds = limits.scoring_timeout_ms + limits.max_queue_wait_ms
+        limits = [version.limits for version in self._spec.versions.values()]
+        milliseconds = max(item.scoring_timeout_ms + item.max_queue_wait_ms for item in limits)
         return self._scorer.post(uri, body, headers, milliseconds / 1000 + _ANSWER_MARGIN_SECONDS)
 
     def _replace(self, change: Callable[[EndpointSpec], EndpointSpec], *, again: bool = False) -> None:
-        """Change the spec as it is now; `again` hands it over even if nothing changes: what failed is tried again."""
+        """Change the spec as it is now; `again` hands it over even if nothing changes: what failed is tried again.
+
+        Of several that change it at once, one after the other does so: who comes too late reads what there is now, and
+        makes the same change of that.
+        """
+        from mljupyter.controller.errors import EndpointChangedError
+
         self._check_not_deleted()
-        self.update_deployment_state()
-        with as_webservice_exception():
-            spec = change(self._spec)
-            if spec != self._spec or again:
-                with models_in_use(self.workspace, self.name, registered(spec)):
-                    self._show(self.workspace.controller.replace(spec))
+        for attempt in range(_MOST_ATTEMPTS):
+            self.update_deployment_state()
+            with as_webservice_exception():
+                spec = change(self._spec)
+                if spec == self._spec and not again:
+                    return
+                try:
+                    with models_in_use(self.workspace, self.name, registered(spec)):
+                        self._show(self.workspace.controller.replace(spec, generation=self._known.generation))
+                    return
+                except EndpointChangedError:
+                    if attempt == _MOST_ATTEMPTS - 1:
+                        raise
+            time.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311 - so that those who collided part
 
     def _update(
         self,
@@ -328,8 +350,9 @@ class Webservice(DescribedWebservice):
         image: Any = None,
         models: Sequence[Model | str] | None = None,
         inference_config: InferenceConfig | None = None,
+        change: Callable[..., EndpointSpec] = changed_endpoint,
     ) -> None:
-        """Do what the kinds' `update` methods have in common."""
+        """Do what the kinds' `update` methods have in common; `change` makes the new spec, as `changed_endpoint`."""
         from mljupyter.core import deployment
 
         self._check_not_deleted()
@@ -347,7 +370,7 @@ class Webservice(DescribedWebservice):
             raise WebserviceException("update() without arguments: give what is to change.")
         deployment.print_without_effect(configuration)
         if inference_config is None:
-            self._replace(lambda spec: changed_endpoint(spec, configuration))
+            self._replace(lambda spec: change(spec, configuration, None))
             return
         with as_webservice_exception(), self.workspace.artifacts.hold():
             served = deployment.what_is_served(
@@ -358,16 +381,17 @@ class Webservice(DescribedWebservice):
                 service=self.name,
                 target=self._spec.compute_target,
             )
-            self._replace(lambda spec: changed_endpoint(spec, configuration, served), again=True)
+            self._replace(lambda spec: change(spec, configuration, served), again=True)
 
 
 def _class_of(kind: EndpointKind) -> type[Webservice]:
     from mljupyter.core.webservice.aci import AciWebservice
     from mljupyter.core.webservice.aks import AksWebservice
+    from mljupyter.core.webservice.aks_endpoint import AksEndpoint
     from mljupyter.core.webservice.local import LocalWebservice
 
-    classes: tuple[type[Webservice], ...] = (LocalWebservice, AciWebservice, AksWebservice)
-    return next((candidate for candidate in classes if candidate.kind is kind), AksWebservice)
+    classes: tuple[type[Webservice], ...] = (LocalWebservice, AciWebservice, AksWebservice, AksEndpoint)
+    return next(candidate for candidate in classes if candidate.kind is kind)
 
 
 def _say(text: str) -> None:

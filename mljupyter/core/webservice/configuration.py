@@ -22,7 +22,7 @@ class WebserviceDeploymentConfiguration(ABC):
     """Base of the deployment configurations.
 
     Parameters:
-        type: the kind of web service: LOCAL, ACI or AKS.
+        type: the kind of web service: LOCAL, ACI, AKS or AKSENDPOINT.
         description, tags, properties: what is said of the service; tags and properties map text to text.
         primary_key, secondary_key: own keys in place of generated ones.
         location: accepted for code written for the cloud; a machine is where it is.

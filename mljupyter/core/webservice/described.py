@@ -75,7 +75,7 @@ class DescribedWebservice:
 
     @property
     def compute_type(self) -> str:
-        """LOCAL, ACI or AKS."""
+        """LOCAL, ACI, AKS or AKSENDPOINT."""
         return self.kind.value
 
     @property

@@ -13,7 +13,7 @@ from mljupyter.core.webservice.configuration import (
     WebserviceDeploymentConfiguration,
 )
 from mljupyter.core.webservice.translate import SOURCE_PROPERTY, Served, merged
-from mljupyter.spec import EndpointKind, EndpointState
+from mljupyter.spec import CodeReference, EndpointKind, EndpointSpec, EndpointState
 
 if TYPE_CHECKING:
     from mljupyter.core.compute import ComputeTarget
@@ -154,8 +154,7 @@ class LocalWebservice(Webservice):
         with as_webservice_exception(), self.workspace.artifacts.hold():
             script = present.entry_script.removeprefix(f"{present.source_directory}/")
             code = code_reference(self.workspace, Path(source), None if present.source_directory is None else script)
-            version = merged(self._version, code=code, reload=self._version.reload + 1)
-            self._replace(lambda spec: merged(spec, versions={**spec.versions, spec.default_version: version}))
+            self._replace(lambda spec: _reloaded(spec, code))
         if wait:
             self.wait_for_deployment()
 
@@ -268,3 +267,9 @@ class LocalWebservice(Webservice):
 
         """
         raise NotImplementedError("Use LocalWebservice(workspace, name).")
+
+
+def _reloaded(spec: EndpointSpec, code: CodeReference) -> EndpointSpec:
+    version = spec.versions[spec.default_version]
+    version = merged(version, code=code, reload=version.reload + 1)
+    return merged(spec, versions={**spec.versions, spec.default_version: version})

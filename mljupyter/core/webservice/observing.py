@@ -17,8 +17,23 @@ _DONE = (EndpointState.HEALTHY, EndpointState.FAILED)
 _TICK_SECONDS = 1.0
 
 
+def done(record: EndpointRecord) -> bool:
+    """Whether the newest spec of an endpoint was brought to an end, good or bad."""
+    return in_force(record) and record.status.state in _DONE
+
+
+def in_force(record: EndpointRecord) -> bool:
+    """Whether the router follows the newest spec of an endpoint; its replicas may still be starting."""
+    return record.status.observed_generation >= record.generation
+
+
 def follow(
-    controller: ControllerClient, name: str, *, timeout: float | None, tick: Callable[[], None]
+    controller: ControllerClient,
+    name: str,
+    *,
+    timeout: float | None,
+    tick: Callable[[], None],
+    reached: Callable[[EndpointRecord], bool] = done,
 ) -> EndpointRecord:
     """Return an endpoint's record once its newest spec is Healthy or Failed.
 
@@ -27,6 +42,7 @@ def follow(
         name: the endpoint's name.
         timeout: seconds to wait at most; None for as long as it takes.
         tick: called once a second meanwhile.
+        reached: tells from the record whether there is more to wait for.
 
     Raises:
         WebserviceException: when the time is up, or the endpoint is deleted meanwhile.
@@ -36,7 +52,7 @@ def follow(
     next_tick = time.monotonic() + _TICK_SECONDS
     with as_webservice_exception():
         record = _asked_again(partial(controller.endpoint, name))
-        while not done(record):
+        while not reached(record):
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 raise WebserviceException(
@@ -60,11 +76,6 @@ def _asked_again(ask: Callable[[], EndpointRecord]) -> EndpointRecord:
         return ask()
     except ControllerStartError:
         return ask()
-
-
-def done(record: EndpointRecord) -> bool:
-    """Whether the newest spec of an endpoint was brought to an end, good or bad."""
-    return record.status.observed_generation >= record.generation and record.status.state in _DONE
 
 
 def problem_text(record: EndpointRecord) -> str | None:

@@ -33,6 +33,7 @@ SOURCE_PROPERTY = "mljupyter.source"
 # A container by itself lets requests wait; only the AKS front end answers 503 after half a second.
 _CONTAINER_QUEUE_WAIT_MS = 60_000
 
+_LIKE_AKS = (EndpointKind.AKS, EndpointKind.AKS_ENDPOINT)
 _TLS = ("ssl_enabled", "ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname")
 _WITHOUT_EFFECT = (
     "location",
@@ -76,7 +77,9 @@ def new_endpoint(
     target: str = "local",
     created_by: str | None = None,
 ) -> EndpointSpec:
-    """Return the endpoint that a deployment configuration asks for: a web service with one version of its own name.
+    """Return the endpoint that a deployment configuration asks for: a web service with one version.
+
+    The version has the name that the configuration gives, or that of the endpoint.
 
     Raises:
         WebserviceException: when something is asked for that is not available on this target.
@@ -86,14 +89,7 @@ def new_endpoint(
     SERVICE.check(name)
     refuse_unavailable(configuration)
     kind = configuration.kind
-    version = VersionSpec(
-        code=served.code,
-        image=served.image,
-        scaling=Scaling(autoscale=AutoscalePolicy()) if kind is EndpointKind.AKS else Scaling(replicas=1),
-        limits=RequestLimits()
-        if kind is EndpointKind.AKS
-        else RequestLimits(max_queue_wait_ms=_CONTAINER_QUEUE_WAIT_MS),
-    )
+    version_name = configuration.given().get("version_name", name)
     properties = dict(configuration.properties or {})
     if served.source is not None:
         properties[SOURCE_PROPERTY] = served.source
@@ -103,16 +99,48 @@ def new_endpoint(
             "kind": kind,
             "compute_target": target,
             "authentication": _authentication(
-                configuration, Authentication.KEY if kind is EndpointKind.AKS else Authentication.NONE
+                configuration, Authentication.KEY if kind in _LIKE_AKS else Authentication.NONE
             ),
             "port": getattr(configuration, "port", None),
-            "default_version": name,
-            "versions": {name: _sized(_serving(version, served), configuration)},
+            "default_version": version_name,
+            "versions": {version_name: new_version(configuration, served)},
             "description": configuration.description,
             "tags": configuration.tags or {},
             "properties": properties,
             "created_by": created_by,
         }
+    )
+
+
+def new_version(configuration: WebserviceDeploymentConfiguration, served: Served) -> VersionSpec:
+    """Return the version that a deployment configuration asks for."""
+    aks = configuration.kind in _LIKE_AKS
+    version = VersionSpec(
+        code=served.code,
+        image=served.image,
+        scaling=Scaling(autoscale=AutoscalePolicy()) if aks else Scaling(replicas=1),
+        limits=RequestLimits() if aks else RequestLimits(max_queue_wait_ms=_CONTAINER_QUEUE_WAIT_MS),
+    )
+    return changed_version(version, configuration, served)
+
+
+def changed_version(
+    version: VersionSpec, configuration: WebserviceDeploymentConfiguration, served: Served | None = None
+) -> VersionSpec:
+    """Return a version changed in size, scaling, limits, probe and share by what a configuration gives.
+
+    With `served`, it serves something else from now on.
+    """
+    given = configuration.given()
+    if served is not None:
+        version = _serving(version, served)
+    return merged(
+        version,
+        resources=_resources(version.resources, given, limits=configuration.kind is EndpointKind.ACI),
+        scaling=_scaling(version.scaling, given),
+        limits=_limits(version.limits, given),
+        probe=_probe(version.probe, given),
+        traffic_percentile=given.get("traffic_percentile"),
     )
 
 
@@ -131,16 +159,14 @@ def changed_endpoint(
     refuse_unavailable(configuration)
     version = spec.versions[spec.default_version]
     properties = added_properties(spec.properties, configuration.properties)
-    if served is not None:
-        version = _serving(version, served)
-        if served.source is not None:
-            properties[SOURCE_PROPERTY] = served.source
+    if served is not None and served.source is not None:
+        properties[SOURCE_PROPERTY] = served.source
     port = getattr(configuration, "port", None)
     return merged(
         spec,
         authentication=_authentication(configuration, spec.authentication),
         port=port if port is not None else spec.port,
-        versions={**spec.versions, spec.default_version: _sized(version, configuration)},
+        versions={**spec.versions, spec.default_version: changed_version(version, configuration, served)},
         description=configuration.description,
         tags=configuration.tags,
         properties=properties,
@@ -192,17 +218,6 @@ def _serving(version: VersionSpec, served: Served) -> VersionSpec:
         interpreter=served.interpreter,
         environment_variables=dict(served.environment_variables),
         description=served.description,
-    )
-
-
-def _sized(version: VersionSpec, configuration: WebserviceDeploymentConfiguration) -> VersionSpec:
-    given = configuration.given()
-    return merged(
-        version,
-        resources=_resources(version.resources, given, limits=configuration.kind is EndpointKind.ACI),
-        scaling=_scaling(version.scaling, given),
-        limits=_limits(version.limits, given),
-        probe=_probe(version.probe, given),
     )
 
 

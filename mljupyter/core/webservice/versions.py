@@ -1,0 +1,197 @@
+"""What may be done to the versions of an endpoint: pure functions from spec to spec (Azure ML v1: AksEndpoint).
+
+The first version is the default and the control version. There is always exactly one of each, so both roles are taken
+over, never laid down.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.webservice.aks_endpoint_configuration import percentile_rule
+from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration, raise_all
+from mljupyter.core.webservice.translate import (
+    Served,
+    added_properties,
+    changed_version,
+    merged,
+    new_version,
+    refuse_unavailable,
+)
+from mljupyter.spec import EndpointSpec, VersionSpec
+from mljupyter.spec.endpoint import MOST_VERSIONS
+from mljupyter.spec.names import VERSION
+
+
+def with_new_version(
+    spec: EndpointSpec,
+    configuration: WebserviceDeploymentConfiguration,
+    served: Served | None,
+    *,
+    name: str,
+    is_default: bool | None = None,
+    is_control: bool | None = None,
+) -> EndpointSpec:
+    """Return an endpoint with one more version.
+
+    Parameters:
+        spec: the endpoint.
+        configuration: size, scaling and share of the version.
+        served: what it serves.
+        name: the version's name.
+        is_default, is_control: True gives it a role in place of the version that has it now.
+
+    Raises:
+        WebserviceException: when there is nothing to serve, the name is taken, or there are as many as there may be.
+        SpecError: when a value breaks a rule of the documents.
+
+    """
+    refuse_unavailable(configuration)
+    VERSION.check(name)
+    if served is None:
+        raise WebserviceException("inference_config is missing: a new version needs a scoring script.")
+    if name in spec.versions:
+        raise WebserviceException(
+            f"{spec.name!r} has a version {name!r} already: change it with update_version({name!r}, ...), or choose "
+            "another name."
+        )
+    if len(spec.versions) >= MOST_VERSIONS:
+        raise WebserviceException(
+            f"{spec.name!r} has {len(spec.versions)} versions, the most there may be: {_listed(spec)}.\n"
+            "Delete one first: endpoint.delete_version(NAME)"
+        )
+    version = _described(new_version(configuration, served), configuration)
+    return _with(spec, name, version, is_default=is_default, is_control=is_control)
+
+
+def with_changed_version(
+    spec: EndpointSpec,
+    configuration: WebserviceDeploymentConfiguration,
+    served: Served | None,
+    *,
+    name: str,
+    is_default: bool | None = None,
+    is_control: bool | None = None,
+) -> EndpointSpec:
+    """Return an endpoint with one of its versions changed by what is given; parameters as for `with_new_version`.
+
+    Raises:
+        WebserviceException: when there is no such version, or the only holder of a role is to lay it down.
+        SpecError: when a value breaks a rule of the documents.
+
+    """
+    refuse_unavailable(configuration)
+    version = _described(changed_version(known_version(spec, name), configuration, served), configuration)
+    if is_default is False and spec.default_version == name:
+        raise WebserviceException(
+            f"is_default is False, but {name!r} is the default version and there is always one: make another one the "
+            "default, update_version(OTHER, is_default=True)."
+        )
+    if is_control is False and spec.control == name:
+        raise WebserviceException(
+            f"is_control_version_type is False, but {name!r} is the control version and there is always one: make "
+            "another one the control version, update_version(OTHER, is_control_version_type=True)."
+        )
+    return _with(spec, name, version, is_default=is_default, is_control=is_control)
+
+
+def without_version(spec: EndpointSpec, name: str) -> EndpointSpec:
+    """Return an endpoint without one of its versions. Is it the control version, then the default takes that role.
+
+    Raises:
+        WebserviceException: when there is no such version, or it is the default, or the only one.
+
+    """
+    known_version(spec, name)
+    others = [other for other in spec.versions if other != name]
+    if not others:
+        raise WebserviceException(
+            f"{name!r} is the only version of {spec.name!r}: delete the whole endpoint, endpoint.delete()"
+        )
+    if name == spec.default_version:
+        raise WebserviceException(
+            f"{name!r} is the default version of {spec.name!r}, which {', '.join(others)} would be left without.\n"
+            f"Make another one the default first, endpoint.update_version({others[0]!r}, is_default=True), "
+            "or delete the whole endpoint, endpoint.delete()"
+        )
+    return merged(
+        spec,
+        versions={other: spec.versions[other] for other in others},
+        control_version=spec.default_version if name == spec.control else None,
+    )
+
+
+def with_traffic(
+    spec: EndpointSpec,
+    percentiles: Mapping[str, int] | None = None,
+    mirror: Mapping[str, int] | None = None,
+    sticky_header: str | None = None,
+) -> EndpointSpec:
+    """Return an endpoint whose requests are divided in another way.
+
+    Parameters:
+        spec: the endpoint.
+        percentiles: shares by version; a version not named gets none of its own. None leaves all as they are.
+        mirror: shares of the requests that are copied to versions, in the same way.
+        sticky_header: the header that decides who meets which version; the empty text for none.
+
+    Raises:
+        WebserviceException: when there is no such version, or a share is no whole number from 0 to 100.
+        SpecError: when shares add up to more than 100, or a version has both kinds.
+
+    """
+    for name in (*(percentiles or ()), *(mirror or ())):
+        known_version(spec, name)
+    shares = [("percentile", percentiles or {}), ("mirror percentile", mirror or {})]
+    raise_all(
+        message
+        for kind, given in shares
+        for name, share in given.items()
+        for message in percentile_rule(f"the {kind} of {name}", share)
+    )
+    versions = {
+        name: merged(
+            version,
+            traffic_percentile=None if percentiles is None else percentiles.get(name, 0),
+            mirror_percentile=None if mirror is None else mirror.get(name, 0),
+        )
+        for name, version in spec.versions.items()
+    }
+    changed = merged(spec, versions=versions, sticky_header=sticky_header or None)
+    return changed.model_copy(update={"sticky_header": None}) if sticky_header == "" else changed
+
+
+def known_version(spec: EndpointSpec, name: str) -> VersionSpec:
+    """Return a version, or raise `WebserviceException` that names those there are."""
+    if name not in spec.versions:
+        near = difflib.get_close_matches(str(name), spec.versions, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" It has {_listed(spec)}."
+        raise WebserviceException(f"{spec.name!r} has no version {name!r}.{hint}")
+    return spec.versions[name]
+
+
+def _with(
+    spec: EndpointSpec, name: str, version: VersionSpec, *, is_default: bool | None, is_control: bool | None
+) -> EndpointSpec:
+    return merged(
+        spec,
+        versions={**spec.versions, name: version},
+        default_version=name if is_default else None,
+        # Named when the default moves: a role that only followed from being the default must not move with it.
+        control_version=name if is_control else spec.control if is_default else None,
+    )
+
+
+def _described(version: VersionSpec, configuration: WebserviceDeploymentConfiguration) -> VersionSpec:
+    return merged(
+        version,
+        description=configuration.description,
+        tags=configuration.tags,
+        properties=added_properties(version.properties, configuration.properties),
+    )
+
+
+def _listed(spec: EndpointSpec) -> str:
+    return ", ".join(sorted(spec.versions))

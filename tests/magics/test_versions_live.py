@@ -1,0 +1,101 @@
+"""Versions of an endpoint from notebook cells: deploy them, divide requests, look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from mljupyter.core import Workspace
+from tests.magics.conftest import SCRIPT, Shell
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A shell whose workspace has the endpoint 'shared' with version-a and version-b, and the web service 'plain'."""
+    directory = tmp_path_factory.mktemp("versions")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        patch.setenv("MLJUPYTER_HOME", str(directory / "home"))
+        patch.setenv("MLJUPYTER_WORKSPACE", "default")
+        shell = Shell()
+        shell.run("%mlj workspace versions-team --create")
+        shell.run(f"%%score sums\n{SCRIPT}")
+        shell.run(f"%%score triple\n{SCRIPT.replace('factor = 2', 'factor = 3')}")
+        shell.run("%deploy shared --version version-a --score sums --replicas 1 --quiet")
+        shell.run("%deploy shared --version version-b --traffic 10 --score triple --replicas 1 --quiet")
+        shell.run("%deploy plain --score sums --kind aci --quiet")
+        yield shell
+        shell.close()
+        Workspace.get("versions-team").delete(delete_dependent_resources=True)
+
+
+def test_the_table_shows_shares_and_what_is_in_force(live: Shell) -> None:
+    assert live.run("%traffic shared").text() == (
+        "Version    Role              Percentile  Mirrored  Weight  Replicas  State\n"
+        "version-a  default, control  0           0         90      1/1       Healthy\n"
+        "version-b  treatment         10          0         10      1/1       Healthy"
+    )
+
+
+def test_requests_are_divided_anew_and_the_rest_goes_to_the_default(
+    live: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [item["weight"] for item in live.run("%traffic shared version-b=100")] == [0, 100]
+    assert live.run('%invoke shared {"data": [[1]]}') == [3]
+    assert [item["weight"] for item in live.run("%traffic shared version-a=20 version-b=30%")] == [70, 30]
+    shown = live.run("%traffic shared version-a=0 --mirror version-b=50 --sticky-header x-user")
+    assert [(item["weight"], item["mirrorPercentile"]) for item in shown] == [(100, 0), (0, 50)]
+    assert Workspace.get("versions-team").webservices["shared"].serialize()["stickyHeader"] == "x-user"
+    live.run("%traffic shared --mirror version-b=0 --sticky-header none")
+    capsys.readouterr()
+    live.run("%traffic shared version-b=10 --json")
+    assert [item["weight"] for item in json.loads(capsys.readouterr().out)] == [90, 10]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%traffic shard", "Did you mean 'shared'?"),
+        ("%traffic shared version-c=1", "no version 'version-c'. Did you mean"),
+        ("%traffic shared version-a", "'version-a' is no share: write VERSION=PERCENT"),
+        ("%traffic shared version-a=60 version-b=50", "add up to 110 (version-a 60, version-b 50): at most 100"),
+        ("%traffic shared version-a=1 version-a=2", "'version-a' is given twice"),
+        ("%traffic plain plain=10", "'plain' is of kind ACI, which has one version"),
+        ("%deploy shared --score sums", "with the versions version-a, version-b: say which one with --version"),
+        ("%deploy plain --version one --score sums", "'plain' is of kind aci, which has one version"),
+        ("%deploy shared --version version-b --auth none --score sums", "--auth holds for all versions"),
+        ("%deploy shared --version version-b --to docker --score sums", "runs on 'local'"),
+        ("%deploy shared --traffic 10 --score sums", "name it with --version"),
+        ("%deploy shared --version version-b --kind aci --score sums", "only with aks"),
+        ("%deploy shared --version version-b --traffic 101 --score sums", "traffic_percentile is 101"),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_way_out(live: Shell, line: str, message: str) -> None:
+    assert message in live.error(line)
+
+
+def test_deploying_a_version_again_changes_only_what_differs(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "%deploy shared --version version-b --score triple --replicas 1"
+    capsys.readouterr()
+    live.run(line)
+    assert capsys.readouterr().out.startswith("shared → local: unchanged\n")
+    assert live.run(f"{line} --traffic 30 --dry-run").text() == (
+        "shared → local: update (dry run, nothing done)\n  versions.version-b.trafficPercentile: 10 → 30"
+    )
+    live.run(f"{line} --traffic 30 --quiet")
+    assert [item["weight"] for item in live.run("%traffic shared")] == [70, 30]
+    live.run("%traffic shared version-b=10")
+
+
+def test_the_python_it_shows_does_the_same(live: Shell) -> None:
+    change = live.run("%deploy shared --version version-b --traffic 30 --score sums --code").text()
+    compile(change, "code", "exec")
+    assert "service = AksEndpoint(ws, 'shared')\nservice.update_version(\n    'version-b', models=[]" in change
+    assert "traffic_percentile=30" in change
+    assert "create_version(" in live.run("%deploy shared --version version-c --score sums --code").text()
+    first = live.run("%deploy other --version version-a --score sums --code").text()
+    assert "AksEndpoint.deploy_configuration(version_name='version-a')" in first

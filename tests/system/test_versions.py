@@ -1,0 +1,321 @@
+"""Versions behind an endpoint, through real sockets: who gets which share, while versions come, go, change and die."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from mljupyter.controller.errors import EndpointBusyError, EndpointChangedError
+from mljupyter.spec import EndpointSpec, EndpointState
+from tests.load import Load
+from tests.system.conftest import Machine
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.system
+WHO = """
+    import os
+
+    def init():
+        pass
+
+    def run(data):
+        return os.environ["WHO"]
+    """
+SLOW = WHO.replace("return", "import time; time.sleep(0.01); return")
+BROKEN = "def init(): raise ValueError('no such model')\ndef run(data): return 1"
+MANY = {"maxConcurrentRequests": 16, "maxQueueWaitMs": 20_000}
+HEADER = "azureml-model-deployment"
+
+
+def endpoint(machine: Machine, percentiles: Mapping[str, int], **fields: object) -> EndpointSpec:
+    """Describe an endpoint with these versions, the first of which is the default; each answers with its name."""
+    code = machine.code(WHO).document()
+    versions = {name: version(name, code, trafficPercentile=share) for name, share in percentiles.items()}
+    return EndpointSpec.parse(
+        {"name": "shared", "kind": "AKSENDPOINT", "defaultVersion": next(iter(percentiles)), "versions": versions}
+        | fields
+    )
+
+
+def version(name: str, code: object, **fields: object) -> dict[str, object]:
+    return {
+        "code": code,
+        "interpreter": sys.executable,
+        "environmentVariables": {"WHO": name},
+        "limits": MANY,
+        **fields,
+    }
+
+
+def changed(spec: EndpointSpec, name: str, **fields: object) -> EndpointSpec:
+    document = spec.document()
+    document["versions"].setdefault(name, {}).update(fields)
+    return EndpointSpec.parse(document)
+
+
+def without(spec: EndpointSpec, name: str) -> EndpointSpec:
+    document = spec.document()
+    del document["versions"][name]
+    return EndpointSpec.parse(document)
+
+
+def answers(uri: str, count: int, clients: int = 4, header: Callable[[int], dict[str, str]] | None = None) -> list[str]:
+    """Send `count` requests over connections that are kept, and return what each was answered, in any order."""
+    found: list[str] = []
+    parts = urlsplit(uri)
+
+    def send(first: int) -> None:
+        connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+        for number in range(first, count, clients):
+            connection.request("POST", parts.path, b"x", header(number) if header else {})
+            response = connection.getresponse()
+            body = response.read().decode()
+            found.append(body.strip('"') if response.status == 200 else str(response.status))
+        connection.close()
+
+    threads = [threading.Thread(target=send, args=(first,)) for first in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def close(found: list[str], expected: Mapping[str, float], points: float) -> None:
+    counts = {name: 100 * count / len(found) for name, count in Counter(found).items()}
+    assert counts == pytest.approx(dict(expected), abs=points)
+
+
+@pytest.mark.parametrize(
+    ("percentiles", "expected"),
+    [
+        ({"aaa": 0, "bbb": 20, "ccc": 10}, {"aaa": 70, "bbb": 20, "ccc": 10}),
+        (
+            {"aaa": 10, "bbb": 5, "ccc": 10, "ddd": 15, "eee": 20, "fff": 30},
+            {"aaa": 20, "bbb": 5, "ccc": 10, "ddd": 15, "eee": 20, "fff": 30},
+        ),
+    ],
+)
+def test_requests_are_divided_by_percentile_and_the_rest_goes_to_the_default(
+    machine: Machine, percentiles: dict[str, int], expected: dict[str, int]
+) -> None:
+    record = machine.healthy(endpoint(machine, percentiles))
+    assert {name: status.weight for name, status in record.status.versions.items()} == expected
+    close(answers(record.status.scoring_uri, 10_000), expected, points=1.5)
+
+
+def test_a_faster_version_is_not_sent_more(machine: Machine) -> None:
+    spec = changed(endpoint(machine, {"slow": 50, "fast": 50}), "slow", code=machine.code(SLOW).document())
+    record = machine.healthy(spec)
+    close(answers(record.status.scoring_uri, 3000, clients=8), {"slow": 50, "fast": 50}, points=4)
+
+
+def test_a_header_picks_a_version_whatever_its_percentile(machine: Machine) -> None:
+    record = machine.healthy(endpoint(machine, {"aaa": 100, "bbb": 0}))
+    assert set(answers(record.status.scoring_uri, 200)) == {"aaa"}
+    assert set(answers(record.status.scoring_uri, 200, header=lambda _: {HEADER: "bbb"})) == {"bbb"}
+
+
+def test_the_same_value_of_the_sticky_header_meets_the_same_version(machine: Machine) -> None:
+    spec = endpoint(machine, {"aaa": 0, "bbb": 30}, stickyHeader="X-User-Id")
+    uri = machine.healthy(spec).status.scoring_uri
+
+    def met(users: int) -> list[str]:
+        return [answers(uri, 1, 1, lambda _, user=user: {"x-user-id": f"user {user}"})[0] for user in range(users)]
+
+    first = met(300)
+    assert met(300) == first
+    close(first, {"aaa": 70, "bbb": 30}, points=10)
+    close(answers(uri, 2000), {"aaa": 70, "bbb": 30}, points=5)  # without the header: anywhere, by weight
+    machine.settle(machine.client.replace(changed(spec, "bbb", trafficPercentile=60)))
+    moved = met(300)
+    assert all(after == "bbb" for before, after in zip(first, moved, strict=True) if before == "bbb")
+    assert moved != first
+
+
+def test_copies_reach_the_mirror_without_the_key_and_only_the_others_answer(machine: Machine) -> None:
+    count = machine.directory / "mirrored"
+    counting = f"""
+        def init(): pass
+        def run(data, request_headers):
+            names = [name.lower() for name in request_headers]
+            open({str(count)!r}, "a").write("k" if "authorization" in names else data)
+            raise ValueError("nobody sees this")
+        """
+    spec = endpoint(machine, {"aaa": 0, "shadow": 0}, authentication="key")
+    spec = changed(spec, "shadow", code=machine.code(counting).document(), mirrorPercentile=50)
+    record = machine.healthy(spec)
+    key = {"authorization": f"Bearer {machine.client.keys('shared')[0]}"}
+    assert set(answers(record.status.scoring_uri, 1000, header=lambda _: key)) == {"aaa"}
+    wait_until(lambda: 400 < count.stat().st_size < 600, 10, "half of the requests are copied")
+    assert set(count.read_text()) == {"x"}
+    assert record.status.versions["shadow"].weight == 0
+
+
+def test_a_mirror_that_hangs_or_is_gone_slows_nobody(machine: Machine) -> None:
+    spec = endpoint(machine, {"aaa": 0, "shadow": 0})
+    uri = machine.healthy(spec).status.scoring_uri
+    pid = machine.client.endpoint("shared").status.versions["shadow"].replicas[0].pid
+
+    def seconds() -> float:
+        began = time.monotonic()
+        assert set(answers(uri, 1500)) == {"aaa"}
+        return time.monotonic() - began
+
+    alone = min(seconds(), seconds())
+    machine.settle(machine.client.replace(changed(spec, "shadow", mirrorPercentile=100)))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        hanging = seconds()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    assert set(answers(uri, 500)) == {"aaa"}  # from the moment the replica dies until another one is a mirror
+    assert hanging < alone * 1.5
+
+
+def test_versions_come_go_and_change_their_share_under_load_without_a_lost_request(machine: Machine) -> None:
+    spec = endpoint(machine, {"aaa": 0})
+    record = machine.healthy(spec)
+    bbb = version("bbb", machine.code(WHO).document(), trafficPercentile=50)
+    with Load(record.status.scoring_uri) as load:
+        for wanted in (
+            changed(spec, "bbb", **bbb),
+            changed(spec, "bbb", **{**bbb, "trafficPercentile": 100}),
+            changed(spec, "bbb", **{**bbb, "trafficPercentile": 10}),
+            spec,
+            changed(changed(spec, "bbb", **bbb), "ccc", **{**bbb, "mirrorPercentile": 100, "trafficPercentile": 0}),
+            changed(spec, "bbb", **bbb).model_copy(update={"default_version": "bbb"}),
+            EndpointSpec.parse({**spec.document(), "defaultVersion": "bbb", "versions": {"bbb": bbb}}),
+        ):
+            sent = load.sent
+            wait_until(lambda sent=sent: load.sent > sent + 100, 20, "the load goes on")
+            settled = machine.settle(machine.client.replace(wanted))
+            assert settled.status.state is EndpointState.HEALTHY, settled.status.problem
+    assert load.failed == 0, load.results
+    assert set(answers(record.status.scoring_uri, 50)) == {"bbb"}
+    wait_until(lambda: len(machine.replicas()) == 1, 10, "the replicas of the other versions are gone")
+
+
+def test_a_version_that_cannot_start_gets_nothing_and_the_default_keeps_serving(machine: Machine) -> None:
+    spec = endpoint(machine, {"aaa": 0})
+    uri = machine.healthy(spec).status.scoring_uri
+    broken = version("bbb", machine.code(BROKEN).document(), trafficPercentile=50)
+    with Load(uri) as load:
+        failed = machine.settle(machine.client.replace(changed(spec, "bbb", **broken)))
+        assert failed.status.state is EndpointState.FAILED
+        assert "no such model" in "\n".join(failed.status.versions["bbb"].problem.last_lines)
+        also_default = changed(spec, "bbb", **broken).model_copy(update={"default_version": "bbb"})
+        failed = machine.settle(machine.client.replace(also_default))
+        wait_until(lambda sent=load.sent: load.sent > sent + 100, 20, "the load goes on")
+    assert load.failed == 0, load.results
+    assert {name: item.weight for name, item in failed.status.versions.items()} == {"aaa": 100, "bbb": 0}
+    assert failed.status.default_version == "aaa"
+    healed = machine.settle(machine.client.replace(spec))
+    assert healed.status.state is EndpointState.HEALTHY
+
+
+def test_a_version_that_is_not_ready_yet_leaves_its_share_to_the_default(machine: Machine) -> None:
+    spec = endpoint(machine, {"aaa": 0})
+    uri = machine.healthy(spec).status.scoring_uri
+    slow = "import os, time\ndef init(): time.sleep(1.5)\ndef run(data): return os.environ['WHO']"
+    slow_version = version("bbb", machine.code(slow).document(), trafficPercentile=100)
+    record = machine.client.replace(changed(spec, "bbb", **slow_version))
+    assert set(answers(uri, 100)) == {"aaa"}
+    machine.settle(record)
+    assert set(answers(uri, 100)) == {"bbb"}
+
+
+def test_versions_outlive_the_controller_with_their_shares(machine: Machine) -> None:
+    spec = endpoint(machine, {"aaa": 0, "bbb": 50})
+    uri = machine.healthy(spec).status.scoring_uri
+    replicas = set(machine.replicas())
+    with Load(uri) as load:
+        (controller,) = machine.controllers()
+        os.kill(controller, signal.SIGKILL)
+        wait_until(lambda: not machine.controllers(), 10, "the controller is gone")
+        machine.settle(machine.client.endpoint("shared"))
+        wait_until(lambda sent=load.sent: load.sent > sent + 100, 20, "the load goes on")
+    assert load.failed == 0, load.results
+    assert set(machine.replicas()) == replicas
+    close(answers(uri, 1000), {"aaa": 50, "bbb": 50}, points=8)
+
+
+def test_more_than_six_versions_are_refused(machine: Machine) -> None:
+    spec = machine.healthy(endpoint(machine, {"aaa": 0})).spec
+    versions = {f"v-{number}": spec.versions["aaa"].document() for number in range(7)}
+    document = {**spec.document(), "versions": versions, "defaultVersion": "v-0"}
+    response = httpx.Client(
+        transport=httpx.HTTPTransport(uds=str(machine.directory / "control" / "run" / "controller.sock"))
+    ).put("http://controller/v1/endpoints/shared", json={"spec": document})
+    assert response.status_code == 400
+    assert "at most 6" in response.json()["message"]
+
+
+def test_a_change_made_for_an_older_generation_is_refused(machine: Machine) -> None:
+    record = machine.healthy(endpoint(machine, {"aaa": 0, "bbb": 10}))
+    more, less = (changed(record.spec, "bbb", trafficPercentile=share) for share in (20, 5))
+    accepted = machine.client.replace(more, generation=record.generation)
+    with pytest.raises(
+        EndpointChangedError, match=r"read at generation 1 and is at 2(.|\n)*repeat the change"
+    ) as caught:
+        machine.client.replace(less, generation=record.generation)
+    assert isinstance(caught.value, EndpointBusyError)
+    assert caught.value.status_code == 409
+    assert machine.client.endpoint("shared").spec == accepted.spec == more
+    assert machine.client.replace(less, generation=accepted.generation).spec == less
+
+
+CHANGES = """
+import sys
+from mljupyter.core import Webservice, Workspace
+from mljupyter.core.exceptions import WebserviceException
+
+number = int(sys.argv[2])
+service = Webservice(Workspace.get(sys.argv[1]), "shared")
+print("ready", flush=True)
+sys.stdin.readline()
+for step in range(3):
+    service.add_tags({f"{number}-{step}": "x"})
+"""
+
+
+def test_of_ten_processes_that_change_an_endpoint_at_once_none_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mljupyter.core import AksEndpoint, InferenceConfig, Model, Workspace
+
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path))
+    workspace = Workspace.create("crowd")
+    script = tmp_path / "score.py"
+    script.write_text("def init(): pass\ndef run(data): return 1")
+    configuration = AksEndpoint.deploy_configuration(num_replicas=1)
+    Model.deploy(workspace, "shared", [], InferenceConfig(str(script)), configuration)
+    command = [sys.executable, "-c", CHANGES, "crowd"]
+    crowd = [
+        subprocess.Popen([*command, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for number in range(10)
+    ]
+    try:
+        for one in crowd:
+            assert one.stdout.readline() == "ready\n"
+        for one in crowd:
+            one.stdin.write("\n")
+            one.stdin.flush()
+        assert [one.wait(timeout=60) for one in crowd] == [0] * 10
+        service = workspace.webservices["shared"]
+        assert sorted(service.tags) == sorted(f"{number}-{step}" for number in range(10) for step in range(3))
+        service.wait_for_deployment(timeout_sec=30)
+    finally:
+        workspace.delete(delete_dependent_resources=True)
