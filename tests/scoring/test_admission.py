@@ -79,6 +79,8 @@ def test_a_replica_that_is_not_ready_sends_routed_requests_elsewhere() -> None:
         concurrency=st.integers(1, 20),
         usual_run=st.none() | st.floats(0, 100),
         shortest_elapsed=st.floats(0, 100),
+        batch=st.integers(1, 100),
+        most_waiting=st.integers(0, 1000),
     ),
     age=st.none() | st.floats(0, 100),
     max_wait=st.floats(0, 10),
@@ -88,7 +90,7 @@ def test_no_decision_breaks_a_limit(state: Load, age: float | None, max_wait: fl
     if action is Action.RUN:
         assert state.ready and state.running < state.concurrency
     if action is Action.WAIT:
-        assert state.waiting < MAX_WAITING
+        assert state.waiting < state.most_waiting
         assert 0 < patience <= max_wait - (age or 0.0) + 1e-9
         assert then in (Action.BUSY, Action.OVERDUE)
     if age is None:
