@@ -4,10 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lab check unit notebooks benchmark clean help
+.PHONY: demo test lab check unit notebooks benchmark benchmark-serving benchmark-images clean help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # A stamp for each set of packages, made anew when pyproject.toml changes. uv installs in seconds; pip does without it.
 define install
@@ -49,6 +49,12 @@ notebooks: $(VENV)/.dev ## the tutorials, executed and compared with their saved
 
 benchmark: $(VENV)/.dev ## measure start-up, deployment and the data path
 	@$(BIN)/python -m benchmarks.spine
+
+benchmark-serving: $(VENV)/.dev ## measure the scoring server beside seven others, about 25 minutes
+	@$(BIN)/python -m benchmarks.serving
+
+benchmark-images: $(VENV)/.dev ## measure builds of images and environments; needs a Docker engine
+	@$(BIN)/python -m benchmarks.images
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mljupyter.build.snapshot import single_file, snapshot
-from mljupyter.core.compute import LOCAL, ComputeTarget, check_target_name
+from mljupyter.core.compute import DOCKER, LOCAL, ComputeTarget, check_target_name
+from mljupyter.core.container_image import image_for
 from mljupyter.core.environment import Environment
 from mljupyter.core.environment_build import interpreter_of
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
@@ -128,8 +129,8 @@ def what_is_served(
         inference_config: scoring script and environment.
         kind: the kind of web service.
         service: its name.
-        target: the compute target; environments are built here for processes of this machine alone.
-        build: False to say what would be served, without building an environment.
+        target: the compute target: a process needs its environment built, a container an image.
+        build: False to say what would be served, without building anything.
         show_output: print the log of the build.
 
     """
@@ -145,9 +146,22 @@ def what_is_served(
         _print_image_without_effect(environment)
         interpreter = interpreter_of(environment, build=build, show_output=show_output)
     script = None if inference_config.source_directory is None else inference_config.script_in_source
+    code = code_reference(workspace, inference_config.source_path, script)
+    image = None
+    if target == DOCKER:
+        image = image_for(
+            workspace,
+            service,
+            code=code,
+            models=references,
+            environment=environment,
+            build=build,
+            show_output=show_output,
+        )
     return Served(
         models=references,
-        code=code_reference(workspace, inference_config.source_path, script),
+        code=code,
+        image=image,
         interpreter=interpreter,
         environment_variables={} if environment is None else environment.environment_variables,
         source=str(inference_config.source_path),

@@ -39,7 +39,15 @@ class VersionDeployment(Deployment):
         configuration = self.configuration()
         change = with_changed_version if self.version in present.spec.versions else with_new_version
         with as_webservice_exception(), self.workspace.artifacts.hold():
-            served = what_is_served(self.workspace, self.models, self.inference_config, kind=configuration.kind)
+            served = what_is_served(
+                self.workspace,
+                self.models,
+                self.inference_config,
+                kind=configuration.kind,
+                service=self.name,
+                target=present.spec.compute_target,
+                build=False,
+            )
             return Plan(change(present.spec, configuration, served, name=self.version), present)
 
     def deploy(self, plan: Plan) -> Webservice:
