@@ -21,16 +21,11 @@ from mljupyter.controller.client import ControllerClient
 from mljupyter.spec import Authentication, EndpointSpec, EndpointState, VersionSpec
 from tests.load import Load
 from tests.system.conftest import Machine
+from tests.testbed import needed
 from tests.waiting import wait_until
 
 docker = pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
-BASE = os.environ.get("TESTBED_BASE_IMAGE")
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(
-        not BASE, reason="needs a Docker engine: start one and set TESTBED_BASE_IMAGE to a Python 3.11 image of it"
-    ),
-]
+pytestmark = pytest.mark.system
 
 ECHO = "import os\ndef init(): print('init')\ndef run(data): return {'data': data, 'cwd': os.getcwd()}\n"
 DOCKERFILE = """
@@ -54,7 +49,7 @@ def build(script: str) -> str:
             entry = archive.gettarinfo(str(path), f"mljupyter/{path.relative_to(package)}")
             entry.mtime = 0
             archive.addfile(entry, io.BytesIO(path.read_bytes()))
-        for name, text in (("Dockerfile", DOCKERFILE.format(base=BASE)), ("score.py", script)):
+        for name, text in (("Dockerfile", DOCKERFILE.format(base=needed("TESTBED_BASE_IMAGE"))), ("score.py", script)):
             entry = tarfile.TarInfo(name)
             entry.size = len(text.encode())
             archive.addfile(entry, io.BytesIO(text.encode()))
@@ -70,6 +65,7 @@ def echo_image() -> str:
 
 @pytest.fixture
 def engine(machine: Machine) -> Iterator[docker.DockerClient]:
+    needed("TESTBED_DOCKER")
     client = docker.from_env()
     yield client
     for container in containers(client, machine):
