@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import difflib
-import getpass
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +10,6 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
-from mljupyter.registry.counters import next_version
 from mljupyter.registry.errors import ModelError, ModelNotFoundError
 from mljupyter.registry.image_errors import ImageInUseError, ImageNotFoundError, ImageStateError
 from mljupyter.registry.image_record import CANCELED, FAILED, RUNNING, SUCCEEDED, ImageRecord, from_row, this_builder
@@ -21,10 +17,12 @@ from mljupyter.registry.image_tables import IMAGE_COUNTERS, IMAGE_REFERENCES, IM
 from mljupyter.registry.model_record import checked_filter, checked_json, checked_keys, checked_text, matches, split_id
 from mljupyter.registry.tables import MODEL_REFERENCES, MODELS
 from mljupyter.registry.transactions import reading, writing
+from mljupyter.registry.versioned import missing, next_version, user
 from mljupyter.spec import names
 
 # Who uses a model, where an image does.
 HOLDER = "image "
+_NONE_YET = "None is there yet: deploying to the compute target docker makes one."
 _DIGESTS = (IMAGES.c.log_digest, IMAGES.c.sbom_digest, IMAGES.c.dockerfile_digest)
 
 
@@ -86,7 +84,7 @@ class ImageRegistry:
             "description": description,
             "tags": checked_text(tags, "tags"),
             "properties": checked_text(properties, "properties"),
-            "created_by": created_by or _user(),
+            "created_by": created_by or user(),
             "created_time": datetime.now(UTC),
         }
         with writing(self._engine) as connection:
@@ -310,31 +308,10 @@ def _find(connection: Connection, name: str, version: int | None, *, lock: bool 
         query = query.where(IMAGES.c.version == version)
     row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
-        raise ImageNotFoundError(_not_found(connection, name, version))
+        raise ImageNotFoundError(missing(connection, IMAGES, "image", name, version, _NONE_YET))
     return from_row(row)
-
-
-def _not_found(connection: Connection, name: str, version: int | None) -> str:
-    numbers = select(IMAGES.c.version).where(IMAGES.c.name == name).order_by(IMAGES.c.version.desc())
-    versions = list(connection.execute(numbers).scalars())
-    if versions:
-        shown = ", ".join(str(number) for number in versions[:10]) + (", ..." if len(versions) > 10 else "")
-        return f"ImageNotFound: the image {name!r} has no version {version}. It has: {shown}."
-    known = list(connection.execute(select(IMAGES.c.name).distinct()).scalars())
-    nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    if nearest:
-        return f"ImageNotFound: no image is called {name!r}. Did you mean {nearest[0]!r}?"
-    hint = f"There are: {', '.join(sorted(known)[:10])}." if known else "None is there yet: use ContainerImage.create."
-    return f"ImageNotFound: no image is called {name!r}. {hint}"
 
 
 def _holders(connection: Connection, image_id: str) -> list[str]:
     query = select(IMAGE_REFERENCES.c.holder).where(IMAGE_REFERENCES.c.image_id == image_id)
     return sorted(connection.execute(query).scalars())
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return str(os.getuid())

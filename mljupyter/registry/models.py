@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import difflib
-import getpass
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
 from mljupyter.registry.artifacts import Artifact, ArtifactStore
 from mljupyter.registry.errors import ModelError, ModelInUseError, ModelNotFoundError, ModelPathNotFoundError
@@ -31,7 +28,10 @@ from mljupyter.registry.model_record import (
 from mljupyter.registry.tables import MODEL_COUNTERS, MODEL_REFERENCES, MODELS
 from mljupyter.registry.transactions import reading, writing
 from mljupyter.registry.tree import absolute, walk
+from mljupyter.registry.versioned import missing, next_version, user
 from mljupyter.spec import names
+
+_NONE_YET = "None is registered yet: use Model.register."
 
 
 class ModelRegistry:
@@ -89,12 +89,12 @@ class ModelRegistry:
             "datasets": checked_json(list(datasets or ()), "datasets"),
             "run_id": run_id,
             "experiment_name": experiment_name,
-            "created_by": created_by or _user(),
+            "created_by": created_by or user(),
         }
         with self._artifacts.hold():
             artifact = self._store(absolute(path), child_paths, on_progress)
             with writing(self._engine) as connection:
-                version = _next_version(connection, name)
+                version = next_version(connection, MODEL_COUNTERS, name)
                 values |= {
                     "id": f"{name}:{version}",
                     "version": version,
@@ -272,21 +272,6 @@ def _files_of_child(directory: Path, child: str | Path) -> Iterable[str]:
     return [(path / entry.relative).relative_to(directory).as_posix() for entry in walk(path) if not entry.is_directory]
 
 
-def _next_version(connection: Connection, name: str) -> int:
-    """Return the next version of a name; its counter stays locked until the transaction ends."""
-    mine = MODEL_COUNTERS.c.name == name
-    step = update(MODEL_COUNTERS).where(mine).values(last_version=MODEL_COUNTERS.c.last_version + 1)
-    if not connection.execute(step).rowcount:
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(MODEL_COUNTERS).values(name=name, last_version=1))
-        except IntegrityError:
-            # Another process registered the first version meanwhile.
-            connection.execute(step)
-    version: int = connection.execute(select(MODEL_COUNTERS.c.last_version).where(mine)).scalar_one()
-    return version
-
-
 def _find_id(connection: Connection, model_id: str, *, lock: bool = False) -> ModelRecord:
     parts = split_id(model_id)
     if parts is None:
@@ -300,31 +285,10 @@ def _find(connection: Connection, name: str, version: int | None, *, lock: bool 
         query = query.where(MODELS.c.version == version)
     row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
-        raise ModelNotFoundError(_not_found(connection, name, version))
+        raise ModelNotFoundError(missing(connection, MODELS, "model", name, version, _NONE_YET))
     return from_row(row)
-
-
-def _not_found(connection: Connection, name: str, version: int | None) -> str:
-    numbers = select(MODELS.c.version).where(MODELS.c.name == name).order_by(MODELS.c.version.desc())
-    versions = list(connection.execute(numbers).scalars())
-    if versions:
-        shown = ", ".join(str(number) for number in versions[:10]) + (", ..." if len(versions) > 10 else "")
-        return f"ModelNotFound: the model {name!r} has no version {version}. It has: {shown}."
-    known = list(connection.execute(select(MODELS.c.name).distinct()).scalars())
-    nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    if nearest:
-        return f"ModelNotFound: no model is called {name!r}. Did you mean {nearest[0]!r}?"
-    hint = f"There are: {', '.join(sorted(known)[:10])}." if known else "None is registered yet: use Model.register."
-    return f"ModelNotFound: no model is called {name!r}. {hint}"
 
 
 def _holders(connection: Connection, model_id: str) -> list[str]:
     query = select(MODEL_REFERENCES.c.holder).where(MODEL_REFERENCES.c.model_id == model_id)
     return sorted(connection.execute(query).scalars())
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return str(os.getuid())
