@@ -118,11 +118,6 @@ class Supervisor:
         self._of(watched.replica).stop(watched.replica)
         asyncio.get_running_loop().call_later(watched.grace, self._end_of_grace, replica_id)
 
-    def kill(self, replica_id: str) -> None:
-        """End a replica at once."""
-        if (watched := self._watched.get(replica_id)) is not None:
-            self._of(watched.replica).kill(watched.replica)
-
     def remove(self, replica_id: str) -> Watched | None:
         """Forget a replica that has ended; return what was known of it."""
         return self._watched.pop(replica_id, None)

@@ -1,6 +1,6 @@
 """Replicas as containers of a Docker engine, found again by their labels.
 
-The engine is the one the environment names: ``DOCKER_HOST``, ``DOCKER_TLS_VERIFY``, ``DOCKER_CERT_PATH``.
+The engine is the one that images are built on: that of ``DOCKER_HOST``, else of Docker's current context.
 """
 
 from __future__ import annotations
@@ -247,22 +247,19 @@ class DockerRuntime:
 
 
 def connect() -> DockerClient:
-    """Return a client of the Docker engine that the environment names.
+    """Return a client of the Docker engine that images are built on, too.
 
     Raises:
         RuntimeUnavailableError: when the Docker SDK is not installed, or no engine answers.
 
     """
+    from mljupyter.build.images.docker_engine import connect as connect_to_engine
+    from mljupyter.build.images.errors import ImageError
+
     try:
-        import docker
-    except ModuleNotFoundError:
-        raise RuntimeUnavailableError(
-            "compute target 'docker' needs the Docker SDK. Install it: pip install 'mljupyter[docker]'"
-        ) from None
-    with _translated("connecting to the Docker engine"):
-        client = docker.from_env(timeout=_ANSWER_WITHIN)
-        client.ping()
-    return client
+        return connect_to_engine(timeout=_ANSWER_WITHIN)
+    except ImageError as error:
+        raise RuntimeUnavailableError(error.message) from None
 
 
 @contextlib.contextmanager
