@@ -65,7 +65,7 @@ class Load:
                 try:
                     outcome = str(client.post(self.url, content=self.body).status_code)
                 except httpx.HTTPError as error:
-                    outcome = type(error).__name__
+                    outcome = f"{type(error).__name__}: {error}"
                 with self._lock:
                     self.results[outcome] += 1
                     if outcome != "200":

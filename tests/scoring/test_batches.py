@@ -30,8 +30,8 @@ def run(data):
     if data[0, 0] == -1000:
         while not os.path.exists("gate"):
             time.sleep(0.002)
-    elif data[0, 0] < 0:
-        time.sleep(-data[0, 0])
+    elif (data < 0).any():
+        time.sleep(-data.min())
     if (data == 666).any():
         raise ValueError("the number of the beast")
     if (data == 667).any():
