@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mljupyter.scoring.results import encode_message
+from mljupyter.scoring.whole_writes import WholeWrites
 
 _LOOKS_PER_TIMEOUT = 5
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -42,7 +43,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._chunk = 0
         self._unsent = (0, 0.0)
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, WholeWrites(transport, self.loop)))
         if len(self.connections) > self.limits.max_connections:
             self._refuse(503, "the replica has too many connections", b"x-mlj-busy: 1\r\nretry-after: 1\r\n")
 

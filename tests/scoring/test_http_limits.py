@@ -162,3 +162,15 @@ def test_more_connections_than_allowed_are_sent_elsewhere(serve: Serve) -> None:
     wait_until(served, 3, "room for a connection")
     for raw in opened:
         raw.close()
+
+
+def test_an_answer_leaves_in_one_piece(serve: Serve) -> None:
+    replica = serve(ECHO)
+    request = b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[1]"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(replica.socket))
+        for _ in range(300):
+            client.sendall(request)
+            head, _, body = client.recv(65536).partition(b"\r\n\r\n")
+            assert head.endswith(b"content-length: %d" % len(body))
+            assert body
