@@ -11,9 +11,9 @@ from typing import Any
 
 def load(shell: Any) -> None:
     """Register the magics and their completion in a shell; doing it twice changes nothing."""
+    from mljupyter.frontend.session import session_of
     from mljupyter.magics.completion import IDENTIFIER, matcher
     from mljupyter.magics.registration import register
-    from mljupyter.magics.session import session_of
 
     taken, magics = register(shell)
     for name in taken:
@@ -25,9 +25,9 @@ def load(shell: Any) -> None:
 
 def unload(shell: Any) -> None:
     """Take the magics and their completion away; names of other extensions stay."""
+    from mljupyter.frontend.session import forget
     from mljupyter.magics.completion import IDENTIFIER
     from mljupyter.magics.registration import unregister
-    from mljupyter.magics.session import forget
 
     unregister(shell)
     matchers = shell.Completer.custom_matchers

@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.magics.options import Magic
-from mljupyter.magics.parsing import MagicUsageError
+from mljupyter.frontend.reading import WrongInputError
+from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
-    from mljupyter.magics.session import Session
+    from mljupyter.frontend.session import Session
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Call:
         """Refuse an ``-o`` that is no variable name, before any work is done."""
         variable = self.values.get("output")
         if variable is not None and not variable.isidentifier():
-            raise MagicUsageError(f"-o {variable}: that is no name for a variable. For example: -o result")
+            raise WrongInputError(f"-o {variable}: that is no name for a variable. For example: -o result")
 
 
 def json_line(value: Any) -> str:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mljupyter.magics.options import Magic, Option
+from mljupyter.frontend.options import Option
+from mljupyter.magics.magic import Magic
 
 _LINE = re.compile(r"^(?:\s*[\w.,\[\]'\" ]+=)?\s*%{1,2}(?P<magic>\w+)(?P<rest>\s.*)$", re.DOTALL)
 IDENTIFIER = "mljupyter"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Magic, Option
-from mljupyter.magics.views import Text
+from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
-    from mljupyter.magics.deploy_plan import Deployment, Plan
+    from mljupyter.frontend.plan import Deployment, Plan
 
 
 class WaitInterruptedError(MLJupyterError):
@@ -38,9 +39,9 @@ def run(call: Call) -> Any:
 
 
 def _deployment(call: Call) -> Deployment:
-    from mljupyter.magics.deploy_plan import Deployment, settings_of
-    from mljupyter.magics.deploy_version import VersionDeployment, check_version_options
-    from mljupyter.magics.inference import registered_models, scoring_config
+    from mljupyter.frontend.inference import registered_models, scoring_config
+    from mljupyter.frontend.plan import Deployment, settings_of
+    from mljupyter.frontend.version_plan import VersionDeployment, check_version_options
 
     settings = settings_of(call.values)
     check_version_options(call.values)
@@ -104,55 +105,7 @@ def _say(call: Call, text: str) -> None:
 MAGIC = Magic(
     name="deploy",
     summary="Deploy registered models with a scoring script as an endpoint; again, it changes only what differs.",
-    options=(
-        ENDPOINT_NAME,
-        Option(
-            "model",
-            "registered model, the newest version unless one is named",
-            metavar="MODEL[:VERSION]",
-            completes="model",
-            repeatable=True,
-        ),
-        Option(
-            "score",
-            "scoring script kept by %%score, a .py file, or a variable with an InferenceConfig",
-            metavar="SCRIPT",
-            completes="score",
-            required=True,
-        ),
-        Option("to", "compute target", metavar="TARGET", default="local", completes="target"),
-        Option(
-            "kind",
-            "which kind of Azure ML web service it behaves as",
-            choices=("aks", "aci", "local"),
-            default="aks",
-        ),
-        Option(
-            "auth",
-            "who may score; key is the default for aks, none for others",
-            metavar="AUTH",
-            choices=("key", "none"),
-        ),
-        Option("version", "add or change this version of an endpoint that has several", metavar="VERSION"),
-        Option(
-            "traffic", "the version's share of the requests in percent", kind="integer", metavar="PERCENT", minimum=0
-        ),
-        Option("replicas", "fixed number of replicas", kind="integer", metavar="N", minimum=1),
-        Option("cpu", "cores for a replica, such as 0.5 or 500m", kind="cores", metavar="CORES"),
-        Option("memory", "memory for a replica in GB, such as 1.5 or 512Mi", kind="gigabytes", metavar="GB"),
-        Option("port", "port to listen on, with --kind local", kind="integer", metavar="PORT", minimum=1),
-        Option("max-concurrent-requests", "requests a replica runs at a time", kind="integer", metavar="N", minimum=1),
-        Option(
-            "max-queue-wait-ms", "longest wait for a free replica before 503", kind="integer", metavar="MS", minimum=1
-        ),
-        Option("wait", "wait until it is Healthy, or return at once", kind="switch", default=True),
-        Option("timeout", "longest time to wait", kind="duration", metavar="TIME", default="5m"),
-        Option("dry-run", "show what would change and do nothing", kind="flag"),
-        Option("code", "show the Python that does the same and do nothing", kind="flag"),
-        OUTPUT,
-        JSON,
-        QUIET,
-    ),
+    options=DEPLOYMENT_OPTIONS,
     example="%deploy diabetes --model diabetes-ridge --score ridge-score\n"
     "%deploy diabetes --model diabetes-ridge:2 --score ridge-score --replicas 2 --dry-run\n"
     "%deploy diabetes --version version-b --traffic 10 --model diabetes-ridge:2 --score ridge-score",

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.options import JSON, OUTPUT
+from mljupyter.frontend.views import MARKS, Table
 from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.options import JSON, OUTPUT, Magic
-from mljupyter.magics.views import MARKS, Table
+from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
     from mljupyter.core.doctor import Check

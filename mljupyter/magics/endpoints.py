@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.options import JSON, OUTPUT, Option
+from mljupyter.frontend.reading import near
+from mljupyter.frontend.views import Table
 from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.options import JSON, OUTPUT, Magic, Option
-from mljupyter.magics.parsing import near
-from mljupyter.magics.views import Table
+from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice, Workspace

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.options import ENDPOINT_NAME, JSON, Option
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.options import ENDPOINT_NAME, JSON, Magic, Option
+from mljupyter.magics.magic import Magic
 from mljupyter.magics.values import body_of
 
 

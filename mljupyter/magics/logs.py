@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from mljupyter.frontend.options import ENDPOINT_NAME, OUTPUT, Option
+from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call
 from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.options import ENDPOINT_NAME, OUTPUT, Magic, Option
-from mljupyter.magics.views import Text
+from mljupyter.magics.magic import Magic
 
 
 def run(call: Call) -> Any:

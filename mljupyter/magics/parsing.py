@@ -3,49 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import io
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from mljupyter.errors import MLJupyterError
-from mljupyter.magics.options import Magic, Option
+from mljupyter.frontend.options import Option
+from mljupyter.frontend.reading import WrongInputError, near, read
+from mljupyter.magics.magic import Magic
 
 _MOST_LINE_CHARACTERS = 1_000_000
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-_GIGABYTES = {"": 1.0, "G": 1.0, "GB": 1.0, "GI": 1.0, "M": 1e-3, "MB": 1e-3, "MI": 1 / 1024}
-
-
-class MagicUsageError(MLJupyterError):
-    """A magic was written in a way it does not understand."""
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """Return a sentence with the nearest known name, or with the known names, or nothing.
-
-    Example:
-        >>> near("diabets", ["diabetes", "iris"])
-        " Did you mean 'diabetes'?"
-
-    """
-    names = sorted(set(known))
-    matches = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if matches:
-        return f" Did you mean {matches[0]!r}?"
-    if not names:
-        return ""
-    shown = ", ".join(names[:8])
-    return f" Known: {shown}{', ...' if len(names) > 8 else ''}."
 
 
 def split(line: str) -> list[str]:
     """Split a line as a shell does, except that JSON objects and lists stand for themselves, quotes and all.
 
     Raises:
-        MagicUsageError: a quotation is not closed, or what starts like JSON is none.
+        WrongInputError: a quotation is not closed, or what starts like JSON is none.
 
     Example:
         >>> split('diabetes {"data": [[1, 2]]} -o result')
@@ -53,7 +29,7 @@ def split(line: str) -> list[str]:
 
     """
     if len(line) > _MOST_LINE_CHARACTERS:
-        raise MagicUsageError(f"The line has {len(line)} characters, at most {_MOST_LINE_CHARACTERS}: use a variable.")
+        raise WrongInputError(f"The line has {len(line)} characters, at most {_MOST_LINE_CHARACTERS}: use a variable.")
     words: list[str] = []
     rest = line.strip()
     while rest:
@@ -70,12 +46,12 @@ def _json_word(text: str) -> tuple[str, str]:
     try:
         _, end = json.JSONDecoder().raw_decode(text)
     except json.JSONDecodeError as error:
-        raise MagicUsageError(
+        raise WrongInputError(
             f"{_shortened(text)} is not JSON: {error.msg.lower()} at character {error.pos + 1}.\n"
             "JSON wants double quotes, and true, false, null. A Python value goes into a variable: give its name."
         ) from None
     if end < len(text) and not text[end].isspace():
-        raise MagicUsageError(f"{_shortened(text)}: a space must follow the JSON that ends at character {end}.")
+        raise WrongInputError(f"{_shortened(text)}: a space must follow the JSON that ends at character {end}.")
     return text[:end], text[end:].lstrip()
 
 
@@ -87,7 +63,7 @@ def _shell_word(text: str) -> tuple[list[str], str]:
     try:
         word = lexer.get_token()
     except ValueError as error:
-        raise MagicUsageError(f"{_shortened(text)}: {str(error).lower()}. Close the quotation.") from None
+        raise WrongInputError(f"{_shortened(text)}: {str(error).lower()}. Close the quotation.") from None
     return ([] if word is None else [word]), stream.read().lstrip()
 
 
@@ -95,7 +71,7 @@ def parse(magic: Magic, words: list[str]) -> dict[str, Any] | None:
     """Return the values by name, or None when help was asked for.
 
     Raises:
-        MagicUsageError: a value breaks its rule, or an option is unknown or missing.
+        WrongInputError: a value breaks its rule, or an option is unknown or missing.
 
     """
     if any(word in ("--help", "-h") for word in words):
@@ -154,7 +130,7 @@ class _Parser(argparse.ArgumentParser):
         """Raise what is wrong, with where to read on."""
         message = re.sub(r"^argument (?:-\w/)?", "", message)
         message = message.replace("the following arguments are required", "missing")
-        raise MagicUsageError(f"{message[:1].upper()}{message[1:].rstrip('.')}. {_where(self.magic)}")
+        raise WrongInputError(f"{message[:1].upper()}{message[1:].rstrip('.')}. {_where(self.magic)}")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -187,54 +163,23 @@ def _help_of(option: Option) -> str:
 
 
 def _reader(option: Option) -> Callable[[str], Any]:
-    read = _READERS.get(option.kind, str)
-
     def value_of(text: str) -> Any:
-        if option.choices and text not in option.choices:
-            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(option.choices)}")
         try:
-            value = read(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {_RULES[option.kind]}") from None
-        if option.minimum is not None and value < option.minimum:
-            raise argparse.ArgumentTypeError(f"{text} is below {option.minimum:g}, the least allowed")
-        return value
+            return read(option, text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
     return value_of
-
-
-def _scaled(text: str, factors: dict[str, float], fold: Callable[[str], str]) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", text)
-    if match is None or fold(match[2]) not in factors:
-        raise ValueError(text)
-    return round(float(match[1]) * factors[fold(match[2])], 6)
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
-    "integer": int,
-    "number": float,
-    "cores": lambda text: _scaled(text, {"": 1.0, "m": 1e-3}, str),
-    "gigabytes": lambda text: _scaled(text, _GIGABYTES, str.upper),
-    "duration": lambda text: _scaled(text, _SECONDS, str),
-}
-_RULES = {
-    "text": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "cores": "a number of cores, such as 0.5 or 500m",
-    "gigabytes": "a size in gigabytes, such as 1.5 or 512Mi",
-    "duration": "a duration, such as 30s, 5m or 1h",
-}
 
 
 def _refuse(magic: Magic, word: str) -> NoReturn:
     if not word.startswith("-"):
         taken = " ".join(option.metavar or option.name.upper() for option in magic.positionals)
         expected = f"only {taken} is expected" if taken else "no value is expected"
-        raise MagicUsageError(f"{word!r} is one value too many: {expected}. {_where(magic)}")
+        raise WrongInputError(f"{word!r} is one value too many: {expected}. {_where(magic)}")
     spelling = word.partition("=")[0]
     known = [spelling for option in magic.options for spelling in option.spellings]
-    raise MagicUsageError(f"{spelling} is not an option of {magic.sigil}{magic.name}.{near(spelling, known)}")
+    raise WrongInputError(f"{spelling} is not an option of {magic.sigil}{magic.name}.{near(spelling, known)}")
 
 
 def _where(magic: Magic) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mljupyter.frontend.reading import WrongInputError, near
+from mljupyter.frontend.session import session_of
+from mljupyter.frontend.views import Text
 from mljupyter.magics import deploy, doctor, endpoints, invoke, logs, score, traffic, undeploy, workspace
 from mljupyter.magics.call import Call
-from mljupyter.magics.options import Magic
-from mljupyter.magics.parsing import MagicUsageError, help_text, near, parse, split
-from mljupyter.magics.session import session_of
-from mljupyter.magics.views import Text
+from mljupyter.magics.magic import Magic
+from mljupyter.magics.parsing import help_text, parse, split
 
 SHORT = (score.MAGIC, deploy.MAGIC, invoke.MAGIC, logs.MAGIC, endpoints.MAGIC, traffic.MAGIC, undeploy.MAGIC)
 UMBRELLA = Magic(
@@ -66,7 +67,7 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
     if values is None:
         return Text(help_text(magic).rstrip())
     if body is not None and not magic.body:
-        raise MagicUsageError(f"%{magic.name} takes no cell below it: write it with a single % on a line of its own.")
+        raise WrongInputError(f"%{magic.name} takes no cell below it: write it with a single % on a line of its own.")
     session = session_of(shell)
     call = Call(magic, values, body, shell, session)
     call.check_output_variable()
@@ -82,7 +83,7 @@ def _subcommand(umbrella: Magic, name: str) -> Magic:
         if magic.name == name:
             return magic
     known = [magic.name for magic in umbrella.subcommands]
-    raise MagicUsageError(f"%{umbrella.name} has no subcommand {name!r}.{near(name, known)}")
+    raise WrongInputError(f"%{umbrella.name} has no subcommand {name!r}.{near(name, known)}")
 
 
 def _overview(umbrella: Magic) -> str:

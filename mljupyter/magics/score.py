@@ -8,20 +8,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mljupyter.frontend.options import Option
+from mljupyter.frontend.reading import WrongInputError
+from mljupyter.frontend.views import Outcome, shortened
 from mljupyter.magics.call import Call
-from mljupyter.magics.options import Magic, Option
-from mljupyter.magics.parsing import MagicUsageError
-from mljupyter.magics.views import Outcome, shortened
+from mljupyter.magics.magic import Magic
 
 
 def run(call: Call) -> Any:
     """Check the cell, run it once when there is a sample, and keep it in the workspace."""
-    from mljupyter.magics.inference import inference_config, lay_out_models, lay_out_source
+    from mljupyter.frontend.inference import inference_config, lay_out_models, lay_out_source
+    from mljupyter.frontend.scripts import checked_name
     from mljupyter.magics.script_check import check
-    from mljupyter.magics.scripts import checked_name
 
     if call.body is None:
-        raise MagicUsageError(f"The scoring script goes into the cell: start it with %%score {call['name']}")
+        raise WrongInputError(f"The scoring script goes into the cell: start it with %%score {call['name']}")
     name = checked_name(call["name"])
     directory = _source_directory(call["source_directory"])
     # One comment takes the place of the %%score line: line numbers in errors and logs are those of the cell.
@@ -49,7 +50,7 @@ def _source_directory(text: str | None) -> Path | None:
         return None
     directory = Path(text).expanduser().resolve()
     if not directory.is_dir():
-        raise MagicUsageError(f"--source-directory {text}: there is no such directory.")
+        raise WrongInputError(f"--source-directory {text}: there is no such directory.")
     return directory
 
 

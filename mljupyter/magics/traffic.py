@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, Option
+from mljupyter.frontend.views import Table
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.options import ENDPOINT_NAME, JSON, OUTPUT, Magic, Option
-from mljupyter.magics.views import Table
+from mljupyter.magics.magic import Magic
 
 
 def run(call: Call) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mljupyter.frontend.options import ENDPOINT_NAME, QUIET
 from mljupyter.magics.call import Call
 from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.options import ENDPOINT_NAME, QUIET, Magic
+from mljupyter.magics.magic import Magic
 
 
 def run(call: Call) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mljupyter.magics.parsing import MagicUsageError, near
+from mljupyter.frontend.reading import WrongInputError, near
 
 MOST_BYTES = 100 * 1024 * 1024  # what a service accepts as a request body
 
@@ -23,7 +23,7 @@ def body_of(text: str, namespace: Mapping[str, Any]) -> str:
     sent as it is.
 
     Raises:
-        MagicUsageError: the name is unknown (with the nearest one), or the value cannot be JSON.
+        WrongInputError: the name is unknown (with the nearest one), or the value cannot be JSON.
 
     Example:
         >>> body_of("rows", {"rows": {"data": [[1, 2]]}})
@@ -41,22 +41,22 @@ def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
     """Return the value of a variable, or of an expression of variables without spaces.
 
     Raises:
-        MagicUsageError: it is no expression, or a name in it is unknown.
+        WrongInputError: it is no expression, or a name in it is unknown.
 
     """
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError):
-        raise MagicUsageError(f"{text!r} is neither JSON nor a variable. A file is written @path.") from None
+        raise WrongInputError(f"{text!r} is neither JSON nor a variable. A file is written @path.") from None
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id not in namespace and not hasattr(builtins, node.id):
             known = [name for name in namespace if not name.startswith("_")]
             hint = near(node.id, known)
-            raise MagicUsageError(f"There is no variable {node.id!r}.{hint if 'mean' in hint else ''}")
+            raise WrongInputError(f"There is no variable {node.id!r}.{hint if 'mean' in hint else ''}")
     try:
         return eval(compile(tree, "<magic>", "eval"), dict(namespace))  # noqa: S307 - the user's own expression, in the user's own kernel
     except Exception as error:
-        raise MagicUsageError(f"{text} cannot be evaluated: {type(error).__name__}: {error}") from error
+        raise WrongInputError(f"{text} cannot be evaluated: {type(error).__name__}: {error}") from error
 
 
 def json_body(value: Any, name: str) -> str:
@@ -67,15 +67,15 @@ def json_body(value: Any, name: str) -> str:
         try:
             return bytes(value).decode()
         except UnicodeDecodeError:
-            raise MagicUsageError(f"{name} holds bytes that are not UTF-8 text: send text or JSON.") from None
+            raise WrongInputError(f"{name} holds bytes that are not UTF-8 text: send text or JSON.") from None
     try:
         return json.dumps(_rows_of(value), allow_nan=False, default=_plain)
     except TypeError as error:
-        raise MagicUsageError(f"{name} is a {type(value).__name__}, which cannot be JSON: {error}.") from None
+        raise WrongInputError(f"{name} is a {type(value).__name__}, which cannot be JSON: {error}.") from None
     except ValueError as error:
         if "not JSON compliant" not in str(error) and "circular" not in str(error).lower():
             raise
-        raise MagicUsageError(f"{name} holds NaN or infinity, which JSON does not have: replace them first.") from None
+        raise WrongInputError(f"{name} holds NaN or infinity, which JSON does not have: replace them first.") from None
 
 
 def _rows_of(value: Any) -> Any:
@@ -111,9 +111,9 @@ def _file_body(path: Path) -> str:
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
-            raise MagicUsageError(f"@{path} has {size} bytes; a request has at most {MOST_BYTES}.")
+            raise WrongInputError(f"@{path} has {size} bytes; a request has at most {MOST_BYTES}.")
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise MagicUsageError(f"@{path} is not UTF-8 text: send text or JSON.") from None
+        raise WrongInputError(f"@{path} is not UTF-8 text: send text or JSON.") from None
     except OSError as error:
-        raise MagicUsageError(f"@{path} cannot be read: {error.strerror}.") from None
+        raise WrongInputError(f"@{path} cannot be read: {error.strerror}.") from None

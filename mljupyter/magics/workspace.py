@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.options import Option
 from mljupyter.magics.call import Call
-from mljupyter.magics.options import Magic, Option
+from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace

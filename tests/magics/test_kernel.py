@@ -68,11 +68,11 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     ("cell", "name", "said"),
     [
         ("%undeploy nothing", "EndpointMissingError", "There is no endpoint 'nothing'"),
-        ("%deploy x --replicas two --score s", "MagicUsageError", "'two' is not a whole number"),
-        ('%invoke x "open', "MagicUsageError", "Close the quotation."),
+        ("%deploy x --replicas two --score s", "WrongInputError", "'two' is not a whole number"),
+        ('%invoke x "open', "WrongInputError", "Close the quotation."),
         ("%deploy adder --score nothing", "ScoringScriptNotFoundError", "There is no scoring script 'nothing'"),
         ("%%score bad\ndef init(: pass", "ScoringScriptError", "Line 2: "),
-        ("%mlj nothing", "MagicUsageError", "no subcommand 'nothing'"),
+        ("%mlj nothing", "WrongInputError", "no subcommand 'nothing'"),
         ("%mlj workspace nothing", "WorkspaceMissingError", "there is no workspace 'nothing'"),
     ],
 )

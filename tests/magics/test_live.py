@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mljupyter.core import Workspace
-from mljupyter.magics.session import session_of
+from mljupyter.frontend.session import session_of
 from tests.magics.conftest import SCRIPT, Shell
 
 pytestmark = pytest.mark.system

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mljupyter.magics.options import Magic, Option
-from mljupyter.magics.parsing import MagicUsageError, help_text, near, parse, split
+from mljupyter.frontend.options import Option
+from mljupyter.frontend.reading import WrongInputError, near
+from mljupyter.magics.magic import Magic
+from mljupyter.magics.parsing import help_text, parse, split
 
 MAGIC = Magic(
     name="deploy",
@@ -59,7 +61,7 @@ def test_a_line_is_split_as_a_shell_does_and_json_stands_for_itself(line: str, w
     ],
 )
 def test_a_line_that_cannot_be_split_says_why(line: str, said: str) -> None:
-    with pytest.raises(MagicUsageError) as caught:
+    with pytest.raises(WrongInputError) as caught:
         split(line)
     assert said in caught.value.message
     assert len(caught.value._render_traceback_()[0].splitlines()) <= 5
@@ -95,7 +97,7 @@ def test_repeatable_values_do_not_leak_from_one_line_into_the_next() -> None:
     ],
 )
 def test_a_wrong_line_names_the_value_the_rule_and_the_way_out(line: str, said: str) -> None:
-    with pytest.raises(MagicUsageError) as caught:
+    with pytest.raises(WrongInputError) as caught:
         values(line)
     assert caught.value.message == said
 

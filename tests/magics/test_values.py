@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mljupyter.magics.parsing import MagicUsageError
+from mljupyter.frontend.reading import WrongInputError
 from mljupyter.magics.values import body_of
 
 FRAME = pd.DataFrame({"age": [1.0, 2.0], "sex": [0.5, 0.25]})
@@ -82,6 +82,6 @@ def test_data_that_cannot_be_sent_says_why(text: str, said: str) -> None:
         "model": object(),
         "raw": b"\xff",
     }
-    with pytest.raises(MagicUsageError) as caught:
+    with pytest.raises(WrongInputError) as caught:
         body_of(text, namespace)
     assert caught.value.message == said

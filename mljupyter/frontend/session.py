@@ -14,7 +14,7 @@ from mljupyter.errors import MLJupyterError
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
-    from mljupyter.magics.scripts import KeptScripts
+    from mljupyter.frontend.scripts import KeptScripts
 
 _FRESH_SECONDS = 5.0
 
@@ -99,7 +99,7 @@ class Session:
 
     def scripts(self) -> KeptScripts:
         """Return the scoring scripts kept in the workspace in use."""
-        from mljupyter.magics.scripts import KeptScripts
+        from mljupyter.frontend.scripts import KeptScripts
 
         return KeptScripts(Path(self.workspace().directory))
 
@@ -112,7 +112,7 @@ class Session:
 
     def _read_names(self) -> dict[str, tuple[str, ...]]:
         from mljupyter.core import Workspace
-        from mljupyter.magics.names import read_names
+        from mljupyter.frontend.names import read_names
 
         workspace = self._chosen or self._default
         if workspace is None:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.magics.parsing import MagicUsageError, near
-from mljupyter.magics.scripts import SCRIPT, KeptScript
+from mljupyter.frontend.reading import WrongInputError, near
+from mljupyter.frontend.scripts import SCRIPT, KeptScript
 
 if TYPE_CHECKING:
     from mljupyter.core import InferenceConfig, Model, Workspace
-    from mljupyter.magics.session import Session
+    from mljupyter.frontend.session import Session
     from mljupyter.registry.artifacts import ArtifactStore
 
 _MODELS = "azureml-models"
@@ -22,7 +22,7 @@ def registered_models(workspace: Workspace, names: Iterable[str], namespace: Map
     """Return the registered models that ``name`` or ``name:version`` stand for; a variable with a Model works too.
 
     Raises:
-        MagicUsageError: nothing of this name is registered; the text has the nearest name.
+        WrongInputError: nothing of this name is registered; the text has the nearest name.
 
     """
     return [_registered_model(workspace, text, namespace) for text in names]
@@ -37,7 +37,7 @@ def _registered_model(workspace: Workspace, text: str, namespace: Mapping[str, A
         model: Model = namespace[text]
         return model
     if colon and not version.isdecimal():
-        raise MagicUsageError(f"--model {text}: the version after ':' is a number, such as {name}:1.")
+        raise WrongInputError(f"--model {text}: the version after ':' is a number, such as {name}:1.")
     try:
         return Model(workspace, name=name, version=int(version) if version else None)
     except WebserviceException as error:
@@ -47,7 +47,7 @@ def _registered_model(workspace: Workspace, text: str, namespace: Mapping[str, A
             hint = f" It has {'versions' if len(versions) > 1 else 'version'} {', '.join(map(str, versions))}."
         else:
             hint = near(name, known) or " Register one with Model.register(ws, PATH, NAME)."
-        raise MagicUsageError(f"There is no registered model {text!r} in this workspace.{hint}") from error
+        raise WrongInputError(f"There is no registered model {text!r} in this workspace.{hint}") from error
 
 
 def scoring_config(session: Session, text: str, namespace: Mapping[str, Any]) -> InferenceConfig:
@@ -95,12 +95,12 @@ def lay_out_script(source: str, directory: Path) -> Path:
     """Write the cell's script beside the files of a source directory.
 
     Raises:
-        MagicUsageError: the directory has a file of that name, which would be hidden.
+        WrongInputError: the directory has a file of that name, which would be hidden.
 
     """
     script = directory / SCRIPT
     if script.exists() or script.is_symlink():
-        raise MagicUsageError(
+        raise WrongInputError(
             f"{directory.name} has a {SCRIPT} of its own: rename it, or use it with --score {SCRIPT}."
         )
     script.write_text(source, encoding="utf-8")

@@ -1,13 +1,9 @@
-"""What a magic accepts, as data: parser, help and completion read the same declaration, and so can a form."""
+"""One value that is asked for, as data: parser, help, completion, cell bodies and forms read the same declaration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from mljupyter.magics.call import Call
+from dataclasses import dataclass
+from typing import Any, Literal
 
 ValueKind = Literal["text", "integer", "number", "cores", "gigabytes", "duration", "flag", "switch"]
 NameKind = Literal["endpoint", "model", "score", "target", "workspace", "variable", "subcommand"]
@@ -15,7 +11,7 @@ NameKind = Literal["endpoint", "model", "score", "target", "workspace", "variabl
 
 @dataclass(frozen=True)
 class Option:
-    """One value a magic accepts: a positional value or an option.
+    """One value that a magic or a form accepts.
 
     Parameters:
         name: as written, without dashes: ``max-queue-wait-ms``. Python code reads it with underscores.
@@ -61,43 +57,6 @@ class Option:
     def takes_value(self) -> bool:
         """Whether a value follows."""
         return self.kind not in ("flag", "switch")
-
-
-@dataclass(frozen=True)
-class Magic:
-    """A magic: its name, what it accepts, and the function that does the work.
-
-    Parameters:
-        name: as written after ``%``.
-        summary: one sentence for help.
-        options: positional values first, in order.
-        example: lines that can be copied into a cell.
-        run: does the work; its answer is the cell's value.
-        body: what the cell below ``%%name`` holds; empty when there is no cell form.
-
-    """
-
-    name: str
-    summary: str
-    options: tuple[Option, ...]
-    example: str
-    run: Callable[[Call], Any]
-    body: str = ""
-    subcommands: tuple[Magic, ...] = field(default=())
-
-    @property
-    def sigil(self) -> str:
-        """``%%`` for a magic whose main form has a cell body, else ``%``."""
-        return "%%" if self.body else "%"
-
-    def option(self, spelling: str) -> Option | None:
-        """Return the option written in this way, or None."""
-        return next((option for option in self.options if spelling in option.spellings), None)
-
-    @property
-    def positionals(self) -> tuple[Option, ...]:
-        """The positional values, in order."""
-        return tuple(option for option in self.options if option.positional)
 
 
 ENDPOINT_NAME = Option(

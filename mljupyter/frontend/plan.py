@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.magics.parsing import MagicUsageError
-from mljupyter.magics.views import View
+from mljupyter.frontend.reading import WrongInputError
+from mljupyter.frontend.views import View
 
 if TYPE_CHECKING:
     from mljupyter.core import InferenceConfig, Model, Webservice, Workspace
@@ -75,7 +75,7 @@ class Deployment:
             wanted = new_endpoint(self.name, configuration, served, target=self.target)
         present = self.present()
         if present is not None and present.spec.kind == "AKSENDPOINT":
-            raise MagicUsageError(
+            raise WrongInputError(
                 f"{self.name!r} is an endpoint with the versions {', '.join(sorted(present.spec.versions))}: "
                 "say which one with --version, or give a new one's name."
             )
@@ -153,7 +153,7 @@ def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``deploy_configuration`` that the options ask for.
 
     Raises:
-        MagicUsageError: an option does not exist for this kind of web service.
+        WrongInputError: an option does not exist for this kind of web service.
 
     """
     kind = values["kind"]
@@ -163,7 +163,7 @@ def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         if kind not in kinds:
-            raise MagicUsageError(
+            raise WrongInputError(
                 f"--{option.replace('_', '-')} is not available with --kind {kind}: only with {' and '.join(kinds)}."
             )
         settings[argument] = value
@@ -171,7 +171,7 @@ def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
         if kind != "local":
             settings["auth_enabled"] = values["auth"] == "key"
         elif values["auth"] == "key":
-            raise MagicUsageError("--auth key is not available with --kind local: it listens on this machine alone.")
+            raise WrongInputError("--auth key is not available with --kind local: it listens on this machine alone.")
     return settings
 
 

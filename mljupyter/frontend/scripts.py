@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.parsing import near
+from mljupyter.frontend.reading import near
 
 SCRIPT = "score.py"
 _SETTINGS = "settings.json"

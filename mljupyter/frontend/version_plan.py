@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.magics.deploy_plan import Deployment, Plan
-from mljupyter.magics.parsing import MagicUsageError
+from mljupyter.frontend.plan import Deployment, Plan
+from mljupyter.frontend.reading import WrongInputError
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
@@ -89,16 +89,16 @@ class VersionDeployment(Deployment):
         """Refuse what an endpoint that exists cannot take with one of its versions."""
         spec = present.spec
         if spec.kind != "AKSENDPOINT":
-            raise MagicUsageError(
+            raise WrongInputError(
                 f"{self.name!r} is of kind {str(spec.kind).lower()}, which has one version: deploy to another name "
                 "with --version, or %undeploy it first."
             )
         if spec.compute_target != self.target:
-            raise MagicUsageError(
+            raise WrongInputError(
                 f"{self.name!r} runs on {spec.compute_target!r}, and so do all its versions: --to {spec.compute_target}"
             )
         if "auth_enabled" in self.settings:
-            raise MagicUsageError(
+            raise WrongInputError(
                 f"--auth holds for all versions of {self.name!r}, which exists: change it with "
                 "ws.webservices[NAME].update(auth_enabled=...)."
             )
@@ -108,10 +108,10 @@ def check_version_options(values: Mapping[str, Any]) -> None:
     """Refuse options that do not go together.
 
     Raises:
-        MagicUsageError: --traffic is given without --version, or --version with another kind than aks.
+        WrongInputError: --traffic is given without --version, or --version with another kind than aks.
 
     """
     if values["version"] is None and values["traffic"] is not None:
-        raise MagicUsageError("--traffic is the share of a version: name it with --version.")
+        raise WrongInputError("--traffic is the share of a version: name it with --version.")
     if values["version"] is not None and values["kind"] != "aks":
-        raise MagicUsageError(f"--version is not available with --kind {values['kind']}: only with aks.")
+        raise WrongInputError(f"--version is not available with --kind {values['kind']}: only with aks.")

@@ -13,7 +13,7 @@ def read_names(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """Return names by kind: endpoints, models as ``name`` and ``name:version``, scripts, targets, workspaces."""
     from mljupyter.core import Model
     from mljupyter.core import Workspace as AnyWorkspace
-    from mljupyter.magics.scripts import KeptScripts
+    from mljupyter.frontend.scripts import KeptScripts
 
     models = Model.list(workspace)
     endpoints = workspace.controller.endpoints() if workspace.controller.running() is not None else []

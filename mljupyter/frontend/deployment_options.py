@@ -1,0 +1,51 @@
+"""What a deployment is asked for: the options of `%deploy`, of its cell body, and of the wizard."""
+
+from __future__ import annotations
+
+from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
+
+DEPLOYMENT_OPTIONS = (
+    ENDPOINT_NAME,
+    Option(
+        "model",
+        "registered model, the newest version unless one is named",
+        metavar="MODEL[:VERSION]",
+        completes="model",
+        repeatable=True,
+    ),
+    Option(
+        "score",
+        "scoring script kept by %%score, a .py file, or a variable with an InferenceConfig",
+        metavar="SCRIPT",
+        completes="score",
+        required=True,
+    ),
+    Option("to", "compute target", metavar="TARGET", default="local", completes="target"),
+    Option(
+        "kind",
+        "which kind of Azure ML web service it behaves as",
+        choices=("aks", "aci", "local"),
+        default="aks",
+    ),
+    Option(
+        "auth",
+        "who may score; key is the default for aks, none for others",
+        metavar="AUTH",
+        choices=("key", "none"),
+    ),
+    Option("version", "add or change this version of an endpoint that has several", metavar="VERSION"),
+    Option("traffic", "the version's share of the requests in percent", kind="integer", metavar="PERCENT", minimum=0),
+    Option("replicas", "fixed number of replicas", kind="integer", metavar="N", minimum=1),
+    Option("cpu", "cores for a replica, such as 0.5 or 500m", kind="cores", metavar="CORES"),
+    Option("memory", "memory for a replica in GB, such as 1.5 or 512Mi", kind="gigabytes", metavar="GB"),
+    Option("port", "port to listen on, with --kind local", kind="integer", metavar="PORT", minimum=1),
+    Option("max-concurrent-requests", "requests a replica runs at a time", kind="integer", metavar="N", minimum=1),
+    Option("max-queue-wait-ms", "longest wait for a free replica before 503", kind="integer", metavar="MS", minimum=1),
+    Option("wait", "wait until it is Healthy, or return at once", kind="switch", default=True),
+    Option("timeout", "longest time to wait", kind="duration", metavar="TIME", default="5m"),
+    Option("dry-run", "show what would change and do nothing", kind="flag"),
+    Option("code", "show the Python that does the same and do nothing", kind="flag"),
+    OUTPUT,
+    JSON,
+    QUIET,
+)

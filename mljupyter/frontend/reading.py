@@ -1,0 +1,82 @@
+"""From text to the value an option asks for; what is wrong is said with the rule, and with the nearest known name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.options import Option
+
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_GIGABYTES = {"": 1.0, "G": 1.0, "GB": 1.0, "GI": 1.0, "M": 1e-3, "MB": 1e-3, "MI": 1 / 1024}
+
+
+class WrongInputError(MLJupyterError):
+    """What was typed into a cell or a form cannot be understood, or breaks a rule."""
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return a sentence with the nearest known name, or with the known names, or nothing.
+
+    Example:
+        >>> near("diabets", ["diabetes", "iris"])
+        " Did you mean 'diabetes'?"
+
+    """
+    names = sorted(set(known))
+    matches = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if matches:
+        return f" Did you mean {matches[0]!r}?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:8])
+    return f" Known: {shown}{', ...' if len(names) > 8 else ''}."
+
+
+def read(option: Option, text: str) -> Any:
+    """Return the value that a text stands for.
+
+    Raises:
+        ValueError: it breaks a rule of the option; the text says which.
+
+    Example:
+        >>> read(Option("timeout", "longest time to wait", kind="duration"), "5m")
+        300.0
+
+    """
+    if option.choices and text not in option.choices:
+        raise ValueError(f"{text!r} is not one of {', '.join(option.choices)}")
+    try:
+        value = _READERS.get(option.kind, str)(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not {_RULES[option.kind]}") from None
+    if option.minimum is not None and value < option.minimum:
+        raise ValueError(f"{text} is below {option.minimum:g}, the least allowed")
+    return value
+
+
+def _scaled(text: str, factors: dict[str, float], fold: Callable[[str], str]) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", text)
+    if match is None or fold(match[2]) not in factors:
+        raise ValueError(text)
+    return round(float(match[1]) * factors[fold(match[2])], 6)
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": float,
+    "cores": lambda text: _scaled(text, {"": 1.0, "m": 1e-3}, str),
+    "gigabytes": lambda text: _scaled(text, _GIGABYTES, str.upper),
+    "duration": lambda text: _scaled(text, _SECONDS, str),
+}
+_RULES = {
+    "text": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "cores": "a number of cores, such as 0.5 or 500m",
+    "gigabytes": "a size in gigabytes, such as 1.5 or 512Mi",
+    "duration": "a duration, such as 30s, 5m or 1h",
+}

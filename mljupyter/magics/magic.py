@@ -1,0 +1,49 @@
+"""A magic, as data: what it accepts, and the function that does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.frontend.options import Option
+
+if TYPE_CHECKING:
+    from mljupyter.magics.call import Call
+
+
+@dataclass(frozen=True)
+class Magic:
+    """A magic: its name, what it accepts, and the function that does the work.
+
+    Parameters:
+        name: as written after ``%``.
+        summary: one sentence for help.
+        options: positional values first, in order.
+        example: lines that can be copied into a cell.
+        run: does the work; its answer is the cell's value.
+        body: what the cell below ``%%name`` holds; empty when there is no cell form.
+
+    """
+
+    name: str
+    summary: str
+    options: tuple[Option, ...]
+    example: str
+    run: Callable[[Call], Any]
+    body: str = ""
+    subcommands: tuple[Magic, ...] = field(default=())
+
+    @property
+    def sigil(self) -> str:
+        """``%%`` for a magic whose main form has a cell body, else ``%``."""
+        return "%%" if self.body else "%"
+
+    def option(self, spelling: str) -> Option | None:
+        """Return the option written in this way, or None."""
+        return next((option for option in self.options if spelling in option.spellings), None)
+
+    @property
+    def positionals(self) -> tuple[Option, ...]:
+        """The positional values, in order."""
+        return tuple(option for option in self.options if option.positional)
