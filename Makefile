@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lab check unit notebooks benchmark benchmark-serving benchmark-images clean help
+.PHONY: demo test lab check unit notebooks browser chromium benchmark benchmark-serving benchmark-images clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,13 @@ unit: $(VENV)/.dev ## all tests
 notebooks: $(VENV)/.dev ## the tutorials, executed and compared with their saved outputs
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MLJUPYTER_HOME="$$home" \
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+
+browser: $(VENV)/.dev chromium ## the tests in a real browser, with screenshots in build/screenshots
+	@$(BIN)/python -m pytest tests/browser
+
+chromium: ## install Debian's Chromium for the tests in a browser, if there is none
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	root=$$(test "$$(id -u)" = 0 || echo sudo); $$root apt-get update -q && $$root apt-get install -q -y --no-install-recommends chromium; }
 
 benchmark: $(VENV)/.dev ## measure start-up, deployment and the data path
 	@$(BIN)/python -m benchmarks.spine

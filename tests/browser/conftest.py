@@ -1,0 +1,88 @@
+"""One JupyterLab and one browser for all tests; a new page for each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
+
+SCREENSHOTS = Path(os.environ.get("MLJUPYTER_SCREENSHOTS", "build/screenshots")).absolute()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium; make chromium installs Debian's")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab on an empty directory, with a home of its own."""
+    home = tmp_path_factory.mktemp("home")
+    directory = tmp_path_factory.mktemp("notebooks")
+    try:
+        with running(directory, home) as found:
+            yield found
+    finally:
+        _end_what_was_started_below(home)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Return a page of the size of a laptop's screen."""
+    found = browser.new_page(viewport={"width": 1280, "height": 900}, device_scale_factor=1)
+    found.set_default_timeout(30_000)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def opened(page: Page, lab: Lab, request: pytest.FixtureRequest) -> Callable[..., Notebook]:
+    """Return a function that opens a notebook with the given cells, or a copy of a file."""
+
+    def open_notebook(*cells: str, path: Path | None = None) -> Notebook:
+        name = f"{request.node.name}.ipynb"
+        if path is not None:
+            shutil.copy(path, lab.directory / name)
+            shutil.copytree(path.parent / "images", lab.directory / "images", dirs_exist_ok=True)
+        else:
+            notebook(list(cells), lab.directory / name)
+        found = Notebook(page, lab, name)
+        found.open()
+        return found
+
+    return open_notebook
+
+
+@pytest.fixture
+def shot(page: Page) -> Callable[..., None]:
+    """Return a function that keeps a picture of the page, or of one element of it."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+
+    def take(name: str, selector: str | None = None) -> None:
+        path = SCREENSHOTS / f"{name}.png"
+        if selector is None:
+            page.screenshot(path=path)
+        else:
+            page.locator(selector).first.screenshot(path=path)
+
+    return take
+
+
+def _end_what_was_started_below(home: Path) -> None:
+    """End controllers, routers and replicas of the workspaces below a directory."""
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(home) in word for word in process.info["cmdline"] or ()):
+            process.kill()

@@ -1,0 +1,232 @@
+"""A real JupyterLab server, and a page in a real browser that shows one of its notebooks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page
+
+from tests.waiting import wait_until
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+_SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "docmanager-extension/plugin": {"autosave": False},
+    "application-extension/sidebar": {},
+}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab: where it answers, and the directory it shows."""
+
+    url: str
+    token: str
+    directory: Path
+
+    def address(self, notebook: str) -> str:
+        """Return the address that opens a notebook."""
+        return f"{self.url}lab/tree/{notebook}?token={self.token}&reset"
+
+
+@contextmanager
+def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
+    """Run JupyterLab on a directory until left; its settings, data and workspaces live below `home`."""
+    settings = home / "settings"
+    chosen = {**_SETTINGS, "apputils-extension/themes": {"theme": THEMES[theme]}}
+    for plugin, values in chosen.items():
+        path = settings / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    runtime = home / "runtime"
+    runtime.mkdir(mode=0o700)
+    environment = _environment(home, settings, runtime)
+    arguments = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+        "--ServerApp.port=0",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.root_dir={directory}",
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.extension_manager=readonly",
+    ]
+    log = home / "lab.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(arguments, env=environment, stdout=output, stderr=output, cwd=directory)
+    try:
+        found = wait_until(lambda: list(runtime.glob("jpserver-*.json")), 60, "the Jupyter server")
+        about = wait_until(lambda: _read(found[0]), 10, "the server's address")
+        wait_until(lambda: "is running at" in log.read_text(errors="replace"), 30, "the server's start")
+        yield Lab(about["url"], about["token"], directory)
+    finally:
+        family = [*psutil.Process(server.pid).children(recursive=True), psutil.Process(server.pid)]
+        for process in family:  # a kernel that is waiting for something would hold up an orderly end
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        server.wait(30)
+
+
+def _environment(home: Path, settings: Path, runtime: Path) -> Mapping[str, str]:
+    return {
+        **os.environ,
+        "HOME": str(home),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(runtime),
+        "JUPYTERLAB_SETTINGS_DIR": str(settings),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "MLJUPYTER_HOME": str(home / "mljupyter"),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
+    }
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        return None
+
+
+def notebook(cells: list[str], path: Path) -> None:
+    """Write a notebook with these code cells."""
+    document = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "execution_count": None,
+                "id": f"cell-{number}",
+                "metadata": {},
+                "outputs": [],
+                "source": source,
+            }
+            for number, source in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path.write_text(json.dumps(document))
+
+
+class Notebook:
+    """One notebook in a page, driven as a person does: by what is to be seen, and by the keyboard."""
+
+    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+        self.page = page
+        self.lab = lab
+        self.name = name
+
+    def open(self) -> None:
+        """Open the notebook, and wait until its kernel is there."""
+        self.page.goto(self.lab.address(self.name))
+        self.wait_idle()
+        self.command("application:toggle-left-area")
+
+    def command(self, name: str, **arguments: object) -> None:
+        """Execute one of JupyterLab's commands."""
+        self.page.evaluate("([name, args]) => { window.jupyterapp.commands.execute(name, args); }", [name, arguments])
+
+    def wait_idle(self, seconds: float = 120) -> None:
+        """Wait until the kernel is there and has nothing to do."""
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=seconds * 1000)
+        self.page.wait_for_function(
+            """() => {
+                const panel = window.jupyterapp?.shell.currentWidget;
+                const cells = [...(panel?.content?.widgets ?? [])];
+                return panel?.sessionContext?.session?.kernel?.status === 'idle'
+                    && !cells.some((cell) => cell.model.executionState === 'running');
+            }""",
+            timeout=seconds * 1000,
+        )
+
+    def run_all(self) -> None:
+        """Clear all outputs, run all cells, and wait for the last one."""
+        self.page.evaluate(
+            """async () => {
+                const { commands } = window.jupyterapp;
+                await commands.execute('editmenu:clear-all');
+                await commands.execute('notebook:run-all-cells');
+            }"""
+        )
+        self.wait_idle()
+
+    def run(self, index: int, seconds: float = 120) -> Locator:
+        """Run one code cell, wait until it is done, and return its output area."""
+        cell = self.cell(index)
+        cell.locator(".cm-content").first.click()
+        before = self.sources()
+        self.page.keyboard.press("Shift+Enter")
+        self.page.wait_for_function(
+            """(index) => /\\[\\d+\\]/.test(
+                document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[index]?.textContent ?? '')""",
+            arg=index,
+            timeout=seconds * 1000,
+        )
+        assert self.sources()[: len(before)] == before
+        return cell.locator(".jp-OutputArea").first
+
+    def cell(self, index: int) -> Locator:
+        """Return a code cell."""
+        return self.page.locator(".jp-CodeCell").nth(index)
+
+    def sources(self) -> list[str]:
+        """Return the text of all code cells, also of those that are not on the screen."""
+        found: list[str] = self.page.evaluate(
+            """() => {
+                const panel = window.jupyterapp.shell.currentWidget;
+                return [...panel.content.model.sharedModel.cells].map((cell) => cell.getSource());
+            }"""
+        )
+        return found
+
+    def counts(self) -> list[int | None]:
+        """Return the execution count of each code cell; None for one that has not run."""
+        found: list[int | None] = self.page.evaluate(
+            """() => [...window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells]
+                .filter((cell) => cell.cell_type === 'code').map((cell) => cell.execution_count)"""
+        )
+        return found
+
+    def errors(self) -> list[str]:
+        """Return the text of every error output."""
+        found: list[str] = self.page.evaluate(
+            """() => {
+                const panel = window.jupyterapp.shell.currentWidget;
+                return [...panel.content.model.sharedModel.cells].flatMap((cell) =>
+                    (cell.outputs ?? []).filter((output) => output.output_type === 'error').map((output) => output.evalue));
+            }"""
+        )
+        return found
+
+    def theme(self, name: str) -> None:
+        """Change the theme."""
+        self.command("apputils:change-theme", theme=THEMES[name])
+        self.page.wait_for_function("(name) => document.body.dataset.jpThemeName === name", arg=THEMES[name])
+
+
+def serious_problems(page: Page, within: str) -> list[str]:
+    """Return what axe finds serious or critical below a selector: the rule, and where it is broken."""
+    found = Axe().run(page, context={"include": [[within]]}, options={"resultTypes": ["violations"]})
+    return [
+        f"{problem['id']}: {problem['help']}: {[node['target'] for node in problem['nodes']]}"
+        for problem in found.response["violations"]
+        if problem["impact"] in ("serious", "critical")
+    ]
+
+
+def text_of(locator: Locator) -> str:
+    """Return what a person reads there, with white space folded."""
+    return re.sub(r"\s+", " ", locator.inner_text()).strip()
