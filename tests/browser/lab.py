@@ -205,8 +205,10 @@ class Notebook:
         found: list[str] = self.page.evaluate(
             """() => {
                 const panel = window.jupyterapp.shell.currentWidget;
-                return [...panel.content.model.sharedModel.cells].flatMap((cell) =>
-                    (cell.outputs ?? []).filter((output) => output.output_type === 'error').map((output) => output.evalue));
+                return [...panel.content.model.sharedModel.cells]
+                    .flatMap((cell) => cell.outputs ?? [])
+                    .filter((output) => output.output_type === 'error')
+                    .map((output) => output.evalue);
             }"""
         )
         return found
