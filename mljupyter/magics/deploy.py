@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.deployment import deployment_of
 from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
@@ -13,6 +15,7 @@ from mljupyter.magics.magic import Magic
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
     from mljupyter.frontend.plan import Deployment, Plan
+    from mljupyter.frontend.session import Session
 
 
 class WaitInterruptedError(MLJupyterError):
@@ -21,7 +24,7 @@ class WaitInterruptedError(MLJupyterError):
 
 def run(call: Call) -> Any:
     """Create the endpoint, or bring an existing one to what the line says; nothing happens when it is that already."""
-    deployment = _deployment(call)
+    deployment = deployment_of(call.session, call.namespace, call.values)
     if call["code"]:
         return call.deliver(Text(deployment.code(f"--score {call['score']}")))
     plan = deployment.plan()
@@ -36,25 +39,6 @@ def run(call: Call) -> Any:
         print(json_line(service.serialize()))
         return call.deliver(service) if call["output"] else None
     return call.deliver(service)
-
-
-def _deployment(call: Call) -> Deployment:
-    from mljupyter.frontend.inference import registered_models, scoring_config
-    from mljupyter.frontend.plan import Deployment, settings_of
-    from mljupyter.frontend.version_plan import VersionDeployment, check_version_options
-
-    settings = settings_of(call.values)
-    check_version_options(call.values)
-    workspace = call.session.workspace()
-    models = registered_models(workspace, call["model"], call.namespace)
-    config = scoring_config(call.session, call["score"], call.namespace)
-    if call["version"] is None:
-        return Deployment(workspace, call["name"], models, config, call["kind"], settings, call["to"])
-    if call["traffic"] is not None:
-        settings["traffic_percentile"] = call["traffic"]
-    return VersionDeployment(
-        workspace, call["name"], models, config, "endpoint", settings, call["to"], version=call["version"]
-    )
 
 
 def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
@@ -97,6 +81,12 @@ def _waited(call: Call, service: Webservice) -> Webservice:
     return service
 
 
+def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+    from mljupyter.widgets.deploy_wizard import DeployWizard
+
+    return DeployWizard(session, namespace)
+
+
 def _say(call: Call, text: str) -> None:
     if not call["json"]:
         call.say(text)
@@ -106,6 +96,7 @@ MAGIC = Magic(
     name="deploy",
     summary="Deploy registered models with a scoring script as an endpoint; again, it changes only what differs.",
     options=DEPLOYMENT_OPTIONS,
+    wizard=_wizard,
     example="%deploy diabetes --model diabetes-ridge --score ridge-score\n"
     "%deploy diabetes --model diabetes-ridge:2 --score ridge-score --replicas 2 --dry-run\n"
     "%deploy diabetes --version version-b --traffic 10 --model diabetes-ridge:2 --score ridge-score",

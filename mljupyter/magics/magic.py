@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.frontend.options import Option
 
 if TYPE_CHECKING:
+    from mljupyter.frontend.session import Session
     from mljupyter.magics.call import Call
 
 
@@ -23,6 +24,8 @@ class Magic:
         example: lines that can be copied into a cell.
         run: does the work; its answer is the cell's value.
         body: what the cell below ``%%name`` holds; empty when there is no cell form.
+        wizard: returns a widget that asks for everything, shown when the magic is used with nothing behind it in a
+            notebook. Help is shown instead where there are no widgets.
 
     """
 
@@ -33,6 +36,7 @@ class Magic:
     run: Callable[[Call], Any]
     body: str = ""
     subcommands: tuple[Magic, ...] = field(default=())
+    wizard: Callable[[Session, Mapping[str, Any]], Any] | None = None
 
     @property
     def sigil(self) -> str:

@@ -64,6 +64,8 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
             return Text(_overview(magic))
         magic, words = _subcommand(magic, words[0]), words[1:]
     values = None if _asks_for_help(magic, words, body) else parse(magic, words)
+    if values is None and not words and magic.wizard is not None and _has_widgets(shell):
+        return magic.wizard(session_of(shell), shell.user_ns)
     if values is None:
         return Text(help_text(magic).rstrip())
     if body is not None and not magic.body:
@@ -76,6 +78,11 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
 
 def _asks_for_help(magic: Magic, words: list[str], body: str | None) -> bool:
     return not words and body is None and any(option.required for option in magic.options)
+
+
+def _has_widgets(shell: Any) -> bool:
+    """Whether somebody may see a widget: a kernel has one, a terminal and a script do not."""
+    return hasattr(shell, "kernel")
 
 
 def _subcommand(umbrella: Magic, name: str) -> Magic:

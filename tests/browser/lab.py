@@ -217,6 +217,7 @@ class Notebook:
         """Change the theme."""
         self.command("apputils:change-theme", theme=THEMES[name])
         self.page.wait_for_function("(name) => document.body.dataset.jpThemeName === name", arg=THEMES[name])
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
 
 def serious_problems(page: Page, within: str) -> list[str]:

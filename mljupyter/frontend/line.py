@@ -1,0 +1,79 @@
+"""From what was typed into a form to values, and to the line of a magic that says the same."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mljupyter.frontend.options import Option
+from mljupyter.frontend.reading import read
+
+Typed = Mapping[str, Any]
+"""What was typed, by option: text, a list of texts where an option may be repeated, or a boolean."""
+
+
+def values_of(options: Iterable[Option], typed: Typed) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values by option, and what is wrong by option.
+
+    Parameters:
+        options: all there are; one that was not typed has its default.
+        typed: empty text stands for nothing typed.
+
+    Example:
+        >>> values_of([Option("replicas", "how many", kind="integer")], {"replicas": "two"})
+        ({}, {'replicas': "'two' is not a whole number"})
+
+    """
+    values: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for option in options:
+        given = typed.get(option.key)
+        if not option.takes_value:
+            values[option.key] = bool(option.default) if given is None else bool(given)
+            continue
+        texts = _texts(given)
+        try:
+            found = [read(option, text) for text in texts]
+        except ValueError as error:
+            errors[option.key] = str(error)
+            continue
+        if not found and option.required:
+            errors[option.key] = f"{option.help[:1].upper()}{option.help[1:]}: it is needed"
+        elif option.repeatable:
+            values[option.key] = found
+        else:
+            values[option.key] = found[0] if found else _default(option)
+    return values, errors
+
+
+def line_of(name: str, options: Sequence[Option], typed: Typed) -> str:
+    """Return the line of a magic; what is as usual is left out.
+
+    Example:
+        >>> line_of("deploy", [Option("replicas", "how many", kind="integer")], {"replicas": "2"})
+        '%deploy --replicas 2'
+
+    """
+    words = [f"%{name}"]
+    for option in sorted(options, key=lambda option: not option.positional):
+        given = typed.get(option.key)
+        if not option.takes_value:
+            if given is not None and bool(given) != bool(option.default):
+                words.append(f"--{option.name}" if given else f"--no-{option.name}")
+            continue
+        for text in _texts(given):
+            if option.positional:
+                words.append(shlex.quote(text))
+            elif text != str(option.default):
+                words += [f"--{option.name}", shlex.quote(text)]
+    return " ".join(words)
+
+
+def _texts(given: Any) -> list[str]:
+    listed = given if isinstance(given, (list, tuple)) else [given]
+    return [text for item in listed if item is not None and (text := str(item).strip())]
+
+
+def _default(option: Option) -> Any:
+    return read(option, option.default) if isinstance(option.default, str) else option.default

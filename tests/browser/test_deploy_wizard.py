@@ -1,0 +1,83 @@
+"""The deploy wizard in a real JupyterLab, walked by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.browser.lab import Notebook, serious_problems
+
+PREPARE = """
+%load_ext mljupyter
+%mlj workspace wizard --create -o ws
+from pathlib import Path
+from mljupyter.core import Model
+Path("weights.txt").write_text("3")
+Model.register(ws, "weights.txt", "weights");
+"""
+SCRIPT = """%%score times-three
+import json, os
+def init():
+    global factor
+    factor = float(open(os.path.join(os.environ["AZUREML_MODEL_DIR"], "weights.txt")).read())
+def run(data):
+    return [factor * value for value in json.loads(data)["data"]]
+"""
+
+
+def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], shot: Callable[..., None]) -> None:
+    notebook = opened(PREPARE, SCRIPT, "%deploy", '%invoke by-keys {"data": [1, 2]}')
+    for cell in range(3):
+        notebook.run(cell)
+    page = notebook.page
+    form = page.get_by_role("form", name="Deploy a model")
+    form.get_by_role("heading", name="What do you want to deploy?").wait_for()
+    keys = page.keyboard
+
+    def shown(heading: str, name: str) -> None:
+        form.get_by_role("heading", name=heading).wait_for()
+        for theme in ("light", "dark"):
+            notebook.theme(theme)
+            shot(f"wizard-{name}-{theme}", "form.mlj")
+            assert serious_problems(page, "form.mlj") == []
+
+    form.get_by_label("Name of the endpoint").focus()
+    keys.type("By Keys")
+    keys.press("Enter")
+    form.get_by_text("cannot name an endpoint").wait_for()
+    shown("What do you want to deploy?", "1-model")
+    keys.press("Control+a")
+    keys.type("by-keys")
+    keys.press("Enter")
+    shown("Where should it run?", "2-where")
+    keys.press("Tab")
+    keys.press("Enter")
+    shown("How large, and how many?", "3-size")
+    form.get_by_label("Expected requests per second").focus()
+    keys.type("20")
+    keys.press("Tab")
+    keys.type("100")
+    form.get_by_text("3 replicas would be 70 % busy").wait_for()
+    keys.press("Enter")
+    shown("Who may send requests?", "4-access")
+    keys.press("Escape")
+    form.get_by_role("heading", name="How large").wait_for()
+    assert form.get_by_label("Expected requests per second").input_value() == "20"
+    keys.press("Tab")
+    keys.press("Enter")
+    form.get_by_role("heading", name="Who may").wait_for()
+    keys.press("Tab")
+    keys.press("Enter")
+    shown("Which part of the requests should it get?", "5-traffic")
+    keys.press("Tab")
+    keys.press("Enter")
+    shown("Is this what you want?", "6-review")
+    assert (
+        "%deploy by-keys --model weights --score times-three" in form.get_by_label("The line that does it").inner_text()
+    )
+    form.get_by_role("button", name="Deploy now").focus()
+    keys.press("Enter")
+    form.get_by_text("answer requests").wait_for()
+    form.get_by_label("Use it").wait_for(timeout=60_000)
+    shown("On its way", "7-progress")
+    assert "3.0" in notebook.run(3).inner_text()
+    assert notebook.errors() == []
