@@ -15,13 +15,13 @@ LOAD = """
 import time
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
-start = time.perf_counter()
+start = time.process_time()
 shell.run_line_magic("load_ext", "mljupyter")
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 """
 
 
-def test_loading_takes_less_than_150_ms_beyond_ipython(home: Path) -> None:
+def test_loading_takes_less_than_150_ms_of_a_core_beyond_ipython(home: Path) -> None:
     def seconds() -> float:
         return float(subprocess.run([sys.executable, "-c", LOAD], capture_output=True, text=True, check=True).stdout)
 
@@ -31,7 +31,7 @@ def test_loading_takes_less_than_150_ms_beyond_ipython(home: Path) -> None:
 def test_loading_imports_neither_the_sdk_nor_anything_heavy(home: Path) -> None:
     code = (
         "import sys; from mljupyter import magics; from mljupyter.magics import registration\n"
-        "heavy = {'mljupyter.core', 'pydantic', 'sqlalchemy', 'httpx', 'numpy', 'pandas', 'sklearn'}\n"
+        "heavy = {'mljupyter.core', 'mljupyter.widgets', 'anywidget', 'docker', 'ipywidgets', 'plotly', 'pydantic', 'sqlalchemy', 'httpx', 'numpy', 'pandas', 'sklearn'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
