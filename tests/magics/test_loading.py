@@ -31,7 +31,8 @@ def test_loading_takes_less_than_150_ms_of_a_core_beyond_ipython(home: Path) -> 
 def test_loading_imports_neither_the_sdk_nor_anything_heavy(home: Path) -> None:
     code = (
         "import sys; from mljupyter import magics; from mljupyter.magics import registration\n"
-        "heavy = {'mljupyter.core', 'mljupyter.widgets', 'anywidget', 'docker', 'ipywidgets', 'plotly', 'pydantic', 'sqlalchemy', 'httpx', 'numpy', 'pandas', 'sklearn'}\n"
+        "heavy = {'mljupyter.core', 'mljupyter.widgets', 'anywidget', 'docker', 'ipywidgets', 'plotly', 'pydantic', "
+        "'sqlalchemy', 'httpx', 'numpy', 'pandas', 'sklearn'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
