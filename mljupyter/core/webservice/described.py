@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.webservice import observing
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointState, VersionSpec
 
@@ -124,6 +124,17 @@ class DescribedWebservice:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name}, compute_type={self.compute_type}, state={self.state})"
 
+    def update_deployment_state(self) -> None:
+        """Bring what this object shows up to date.
+
+        Raises:
+            WebserviceException: `WebserviceNotFound` when the web service is gone.
+
+        """
+        with as_webservice_exception():
+            self._show(self.workspace.controller.endpoint(self.name))
+            self._deleted = False
+
     @property
     def _known(self) -> EndpointRecord:
         if self._record is None:
@@ -137,3 +148,15 @@ class DescribedWebservice:
     @property
     def _version(self) -> VersionSpec:
         return self._spec.versions[self._spec.default_version]
+
+    def _show(self, record: EndpointRecord) -> None:
+        if record.spec.kind is not self.kind:
+            raise WebserviceException(
+                f"{self.name!r} is no {type(self).__name__} but of kind {record.spec.kind}: "
+                f"use Webservice(workspace, {self.name!r})"
+            )
+        self._record = record
+
+    def _check_not_deleted(self) -> None:
+        if self._deleted:
+            raise WebserviceException(f"WebserviceNotFound: the web service {self.name!r} was deleted.")
