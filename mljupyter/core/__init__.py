@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from mljupyter.core.conda_dependencies import CondaDependencies
     from mljupyter.core.container_registry import ContainerRegistry
     from mljupyter.core.environment import Environment
+    from mljupyter.core.image import ContainerImage, Image
     from mljupyter.core.inference import InferenceConfig
     from mljupyter.core.model import Model
+    from mljupyter.core.model_package import ModelPackage
     from mljupyter.core.resource_configuration import ResourceConfiguration
     from mljupyter.core.webservice import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice
     from mljupyter.core.workspace import Workspace
@@ -30,11 +32,14 @@ _HOME_OF = {
     "AksWebservice": "webservice",
     "ComputeTarget": "compute",
     "CondaDependencies": "conda_dependencies",
+    "ContainerImage": "image",
     "ContainerRegistry": "container_registry",
     "Environment": "environment",
+    "Image": "image",
     "InferenceConfig": "inference",
     "LocalWebservice": "webservice",
     "Model": "model",
+    "ModelPackage": "model_package",
     "ResourceConfiguration": "resource_configuration",
     "Webservice": "webservice",
     "Workspace": "workspace",
@@ -47,11 +52,14 @@ __all__ = [
     "AksWebservice",
     "ComputeTarget",
     "CondaDependencies",
+    "ContainerImage",
     "ContainerRegistry",
     "Environment",
+    "Image",
     "InferenceConfig",
     "LocalWebservice",
     "Model",
+    "ModelPackage",
     "ResourceConfiguration",
     "Webservice",
     "Workspace",

@@ -1,20 +1,32 @@
-"""The image that a container serves from: found again by its plan, or built of code, models and environment."""
+"""The image that a web service's containers serve from: found again by its plan, or built of what is deployed."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.image.building import ENGINE, default_base_image, print_event
+from mljupyter.core.image.presence import make_present
 from mljupyter.spec import CodeReference, ModelReference
 
 if TYPE_CHECKING:
-    from mljupyter.build.images import BuildEvent
+    from mljupyter.build.images import ImagePlan
     from mljupyter.core.environment import Environment
     from mljupyter.core.workspace import Workspace
+    from mljupyter.registry.image_record import ImageRecord
 
-BASE_IMAGE_VARIABLE = "MLJUPYTER_BASE_IMAGE"
+
+@dataclass(frozen=True)
+class ServedImage:
+    """An image on the Docker engine: what a container is started from, and its id in the registry of images.
+
+    The id is None where the image is not built yet.
+    """
+
+    reference: str
+    id: str | None
 
 
 def image_for(
@@ -26,8 +38,8 @@ def image_for(
     environment: Environment | None,
     build: bool = True,
     show_output: bool = False,
-) -> str:
-    """Return the reference of an image on the Docker engine that serves this code and these models.
+) -> ServedImage:
+    """Return an image on the Docker engine that serves this code and these models.
 
     An environment without a base image of its own is built on the one that ``MLJUPYTER_BASE_IMAGE`` names, else on
     Python's own.
@@ -45,7 +57,7 @@ def image_for(
         MLJupyterError: when there is no Docker engine, or the build fails; with its last lines and a hint.
 
     """
-    from mljupyter.build.images import build_or_reuse, builder_for, plan_image
+    from mljupyter.build.images import plan_image
 
     if environment is None:
         raise WebserviceException(
@@ -53,24 +65,54 @@ def image_for(
             "Give InferenceConfig(..., environment=Environment.from_pip_requirements('serving', 'requirements.txt')),\n"
             "or environment=Environment.from_current() for the same packages as here."
         )
-    plan = plan_image(
-        environment.definition(),
-        code=code,
-        models=models,
-        default_base_image=os.environ.get(BASE_IMAGE_VARIABLE),
-    )
+    plan = plan_image(environment.definition(), code=code, models=models, default_base_image=default_base_image())
     if not build:
-        found = workspace.registry.images.find_built(plan.digest, "docker")
-        return found.location if found is not None and found.location else f"mljupyter/{service}:{plan.digest[7:19]}"
-    builder = builder_for("docker", workspace.artifacts, plan=plan)
-    record = build_or_reuse(workspace.registry, plan, builder, service, on_event=_print if show_output else None)
-    if record.location is None:
-        raise WebserviceException(f"Image {record.id} has no location: its state is {record.creation_state}.")
-    return record.location
+        found = workspace.registry.images.find_built(plan.digest, ENGINE)
+        if found is not None and found.location:
+            return ServedImage(found.location, found.id)
+        return ServedImage(f"mljupyter/{service}:{plan.digest[7:19]}", None)
+    return image_of(workspace, service, plan, show_output=show_output)
 
 
-def _print(event: BuildEvent) -> None:
-    if event.state is None:
-        print(event.text)
-    elif event.seconds is not None:
-        print(f"{event.stage}: {event.state}")
+def image_with_code(workspace: Workspace, service: str, image_id: str, code: CodeReference) -> ServedImage:
+    """Return an image that differs from another one in its code alone.
+
+    Parameters:
+        workspace: the workspace.
+        service: the name that it is registered under.
+        image_id: the other one.
+        code: what is to be in it.
+
+    Raises:
+        MLJupyterError: as `image_for`.
+
+    """
+    from mljupyter.build.images import plan_of
+
+    recipe = workspace.registry.images.get_by_id(image_id).recipe
+    return image_of(workspace, service, plan_of({**recipe, "code": code.document()}))
+
+
+def image_of(workspace: Workspace, service: str, plan: ImagePlan, *, show_output: bool = False) -> ServedImage:
+    """Return the image of a plan on the Docker engine: the service's newest one if it is that, else another version."""
+    from mljupyter.build.images import build_or_reuse, builder_for
+
+    on_event = print_event if show_output else None
+    record = _newest(workspace, service)
+    if record is None or (record.plan_digest, record.place, record.creation_state) != (
+        plan.digest,
+        ENGINE,
+        "Succeeded",
+    ):
+        builder = builder_for(ENGINE, workspace.artifacts, plan=plan)
+        record = build_or_reuse(workspace.registry, plan, builder, service, on_event=on_event)
+    return ServedImage(make_present(workspace, record, on_event), record.id)
+
+
+def _newest(workspace: Workspace, name: str) -> ImageRecord | None:
+    from mljupyter.registry.image_errors import ImageNotFoundError
+
+    try:
+        return workspace.registry.images.get(name)
+    except ImageNotFoundError:
+        return None

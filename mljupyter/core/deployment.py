@@ -15,7 +15,7 @@ from mljupyter.core.environment_build import interpreter_of
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model import Model
-from mljupyter.core.usage import models_in_use, registered
+from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.aci import AciWebservice
 from mljupyter.core.webservice.base import Webservice
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
@@ -46,11 +46,9 @@ def deploy(
     show_output: bool,
 ) -> Webservice:
     """Do what `Model.deploy` promises."""
-    if inference_config is None:
-        raise WebserviceException(
-            "inference_config is None: deploying a model without a scoring script is not available in this release.\n"
-            "Give one: InferenceConfig('score.py'), where score.py defines init() and run(data)."
-        )
+    inference_config = checked_inference_config(inference_config)
+    if deployment_target is None and _wants_container(workspace, name, inference_config, deployment_config):
+        deployment_target = DOCKER
     if show_output:
         print_configuration(models, inference_config, deployment_config, deployment_target)
     configured = None if deployment_config is None else getattr(deployment_config, "compute_target_name", None)
@@ -63,7 +61,7 @@ def deploy(
             inference_config,
             kind=kind,
             service=name,
-            target=_target_name(deployment_target, configured),
+            target=target_name(deployment_target, configured),
             show_output=show_output,
         ),
         deployment_config,
@@ -88,17 +86,17 @@ def deploy_served(
             f"deployment_config is a {type(configuration).__name__}: it must come from deploy_configuration() of "
             "LocalWebservice, AciWebservice, AksWebservice or AksEndpoint."
         )
-    target = _target_name(deployment_target, configuration.given().get("compute_target_name"))
+    target = target_name(deployment_target, configuration.given().get("compute_target_name"))
     with as_webservice_exception():
         SERVICE.check(name)
         configuration.validate_configuration()
         refuse_unavailable(configuration)
-        print_without_effect(configuration)
+        print_without_effect(configuration, target)
         # What is stored counts as unused until the controller has taken the spec: it must not be collected before.
         with workspace.artifacts.hold():
             spec = new_endpoint(name, configuration, served_for(configuration.kind), target=target, created_by=_user())
             keys = spec.authentication is Authentication.KEY
-            with models_in_use(workspace, name, registered(spec)):
+            with in_use(workspace, name, spec):
                 record = workspace.controller.create(
                     spec,
                     overwrite=overwrite,
@@ -134,11 +132,7 @@ def what_is_served(
         show_output: print the log of the build.
 
     """
-    if not isinstance(inference_config, InferenceConfig):
-        raise WebserviceException(
-            f"inference_config is a {type(inference_config).__name__}: it must be an InferenceConfig."
-        )
-    inference_config.validate_configuration()
+    inference_config = checked_inference_config(inference_config)
     environment = inference_config.environment_for(service)
     references = model_references(workspace, models, paths=kind is EndpointKind.LOCAL)
     interpreter = None
@@ -161,12 +155,33 @@ def what_is_served(
     return Served(
         models=references,
         code=code,
-        image=image,
+        image=image.reference if image is not None else None,
+        image_id=image.id if image is not None else None,
         interpreter=interpreter,
         environment_variables={} if environment is None else environment.environment_variables,
         source=str(inference_config.source_path),
         description=inference_config.description,
     )
+
+
+def checked_inference_config(inference_config: InferenceConfig | None) -> InferenceConfig:
+    """Return an inference config whose rules hold with the files as they are now.
+
+    Raises:
+        WebserviceException: when one does not; when there is no inference config.
+
+    """
+    if inference_config is None:
+        raise WebserviceException(
+            "inference_config is None: deploying a model without a scoring script is not available in this release.\n"
+            "Give one: InferenceConfig('score.py'), where score.py defines init() and run(data)."
+        )
+    if not isinstance(inference_config, InferenceConfig):
+        raise WebserviceException(
+            f"inference_config is a {type(inference_config).__name__}: it must be an InferenceConfig."
+        )
+    inference_config.validate_configuration()
+    return inference_config
 
 
 def code_reference(workspace: Workspace, source: Path, script: str | None) -> CodeReference:
@@ -215,10 +230,10 @@ def model_references(
     return references
 
 
-def print_without_effect(configuration: WebserviceDeploymentConfiguration) -> None:
+def print_without_effect(configuration: WebserviceDeploymentConfiguration, target: str = LOCAL) -> None:
     """Print one line about arguments that mean nothing on this machine, if there are any."""
     if names := without_effect(configuration):
-        print(f"Without effect on target {LOCAL!r}: {', '.join(names)}")
+        print(f"Without effect on target {target!r}: {', '.join(names)}")
 
 
 def print_configuration(
@@ -235,6 +250,24 @@ def print_configuration(
     print(f"Inference config: {inference_config!r}")
     print(f"Deployment config: {deployment_config!r}")
     print(f"Deployment target: {target}")
+
+
+def _wants_container(
+    workspace: Workspace,
+    service: str,
+    inference_config: InferenceConfig,
+    configuration: WebserviceDeploymentConfiguration | None,
+) -> bool:
+    """Whether a local web service is asked to run in a container: its environment has an image, and there is an engine.
+
+    (Azure ML v1: LocalWebservice, which is a container always.)
+    """
+    if getattr(configuration, "kind", None) is not EndpointKind.LOCAL:
+        return False
+    environment = inference_config.environment_for(service)
+    if environment is None or environment.docker.is_default:
+        return False
+    return ComputeTarget(workspace, DOCKER).provisioning_errors is None
 
 
 def _print_image_without_effect(environment: Environment | None) -> None:
@@ -268,8 +301,8 @@ def _from_path(workspace: Workspace, path: Path) -> ModelReference:
     return ModelReference(name=name, version=_LOCAL_MODEL_VERSION, digest=artifact.digest, entry=artifact.name)
 
 
-def _target_name(target: ComputeTarget | str | None, configured: str | None) -> str:
-    """Return the name of the compute target: the one given, the configuration's, or this machine."""
+def target_name(target: ComputeTarget | str | None, configured: str | None) -> str:
+    """Return the name of a compute target: the one given, the configuration's, or this machine."""
     if target is None:
         target = configured or LOCAL
     if isinstance(target, str):

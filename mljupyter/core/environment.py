@@ -22,6 +22,7 @@ from mljupyter.core.spark_section import SparkPackage, SparkSection
 
 if TYPE_CHECKING:
     from mljupyter.core.environment_build import LocalBuildDetails
+    from mljupyter.core.environment_image import DockerImageDetails, ImageBuildDetails
     from mljupyter.core.workspace import Workspace
 
 __all__ = [
@@ -37,8 +38,6 @@ __all__ = [
     "SparkPackage",
     "SparkSection",
 ]
-
-NO_IMAGES = "Images of environments are not available in this release. On this machine: environment.build_local(ws)."
 
 
 class Environment:
@@ -289,38 +288,71 @@ class Environment:
 
         return environment_sources.add_private_pip_wheel(workspace, Path(file_path), exist_ok)
 
-    def build_local(self, workspace: Workspace, platform: str | None = None, **kwargs: Any) -> LocalBuildDetails:
+    def build_local(
+        self, workspace: Workspace, platform: str | None = None, **kwargs: Any
+    ) -> LocalBuildDetails | ImageBuildDetails:
         """Build the environment on this machine, where it is not there yet; returns at once.
 
         Parameters:
-            workspace: as in Azure ML; environments of this machine serve all workspaces.
+            workspace: whose image it becomes, with ``useDocker``; environments without serve all workspaces.
             platform: as in Azure ML; this machine's.
-            **kwargs: ``useDocker=True`` asks for an image, which this release does not build.
+            **kwargs: ``useDocker=True`` builds an image on the Docker engine, ``pushImageToWorkspaceAcr=True`` one in
+                the workspace's container registry.
 
         Returns:
             What `wait_for_completion(show_output=True)` is called on.
 
         Raises:
-            UserErrorException: when an image is asked for, or a value breaks a rule.
+            UserErrorException: when a value breaks a rule, or nothing here can build the image that is asked for.
 
         Example:
             >>> details = environment.build_local(ws)                            # doctest: +SKIP
             >>> details.wait_for_completion(show_output=True)                    # doctest: +SKIP
 
         """
+        if kwargs.get("useDocker") or kwargs.get("pushImageToWorkspaceAcr"):
+            from mljupyter.core import environment_image
+
+            pushed = bool(kwargs.get("pushImageToWorkspaceAcr"))
+            return environment_image.build(workspace, self, on_engine=not pushed, rebuild=False)
         from mljupyter.core.environment_build import LocalBuildDetails
 
-        if kwargs.get("useDocker") or kwargs.get("pushImageToWorkspaceAcr"):
-            raise UserErrorException(NO_IMAGES)
         return LocalBuildDetails(self)
 
-    def build(self, workspace: Workspace, image_build_compute: str | None = None) -> Any:
-        """Build an image of the environment."""
-        raise UserErrorException(NO_IMAGES)
+    def build(self, workspace: Workspace, image_build_compute: str | None = None) -> ImageBuildDetails:
+        """Build an image of the environment, whether or not there is one; returns at once.
 
-    def get_image_details(self, workspace: Workspace) -> Any:
-        """Return what is known of the environment's image."""
-        raise UserErrorException(NO_IMAGES)
+        Images with a scoring script are then built on its layers.
+
+        Parameters:
+            workspace: whose image it becomes.
+            image_build_compute: as in Azure ML; it is built where all images of the workspace are.
+
+        Returns:
+            What `wait_for_completion(show_output=True)` is called on.
+
+        Raises:
+            UserErrorException: when a value breaks a rule, or nothing here can build images.
+
+        Example:
+            >>> environment.build(ws).wait_for_completion(show_output=True)      # doctest: +SKIP
+
+        """
+        from mljupyter.core import environment_image
+
+        return environment_image.build(workspace, self)
+
+    def get_image_details(self, workspace: Workspace) -> DockerImageDetails:
+        """Return what is known of the environment's image: whether it exists, its name, its Dockerfile.
+
+        Example:
+            >>> environment.get_image_details(ws).image_exist                    # doctest: +SKIP
+            True
+
+        """
+        from mljupyter.core import environment_image
+
+        return environment_image.details(workspace, self)
 
     def save_to_directory(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write the environment into a directory, the password of its registry left out.

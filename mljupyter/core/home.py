@@ -38,6 +38,7 @@ class WorkspaceDocument(Document):
     location: str
     tags: dict[str, str] = {}
     friendly_name: str | None = None
+    container_registry: str | None = None
 
 
 def home() -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.described_model import DescribedModel
+from mljupyter.core.changed_model import ChangedModel
 from mljupyter.core.download import download
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.filters import Filters, items
@@ -16,20 +16,20 @@ from mljupyter.core.model_lookup import dataset_id as id_of_dataset
 from mljupyter.core.model_lookup import dataset_ids, find, unregistered
 from mljupyter.core.model_path import find_model_path
 from mljupyter.core.resource_configuration import ResourceConfiguration
-from mljupyter.core.usage import release_models_of_the_gone
 from mljupyter.spec import ModelReference
 
 if TYPE_CHECKING:
     from mljupyter.core.compute import ComputeTarget
+    from mljupyter.core.model_package import ModelPackage
     from mljupyter.core.webservice import Webservice
     from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
     from mljupyter.core.workspace import Workspace
     from mljupyter.registry.model_record import ModelRecord
 
-__all__ = ["InferenceConfig", "Model"]
+__all__ = ["InferenceConfig", "Model", "ModelPackage"]
 
 
-class Model(DescribedModel):
+class Model(ChangedModel):
     """A registered model: a file or a directory with a name and a version.
 
     Parameters:
@@ -269,6 +269,46 @@ class Model(DescribedModel):
         )
 
     @staticmethod
+    def package(
+        workspace: Workspace,
+        models: Sequence[Model | str],
+        inference_config: InferenceConfig | None = None,
+        generate_dockerfile: bool = False,
+        image_name: str | None = None,
+        image_label: str | None = None,
+    ) -> ModelPackage:
+        """Make an image of models and a scoring script, or the directory that one is built of.
+
+        Returns at once; `ModelPackage.wait_for_creation` waits.
+
+        Parameters:
+            workspace: the workspace.
+            models: models, ids ``name:version``, or paths, which are registered first.
+            inference_config: scoring script and environment.
+            generate_dockerfile: no image but a directory with a Dockerfile, which `ModelPackage.save` writes.
+            image_name: the image's name; by default ``package``.
+            image_label: its tag; by default the present time.
+
+        Raises:
+            WebserviceException: when a rule is broken, or nothing here can build images.
+
+        Example:
+            >>> package = Model.package(ws, [model], inference_config, generate_dockerfile=True)  # doctest: +SKIP
+            >>> package.save("context")                                                           # doctest: +SKIP
+
+        """
+        from mljupyter.core import model_package
+
+        return model_package.package(
+            workspace,
+            models,
+            inference_config,
+            generate_dockerfile=generate_dockerfile,
+            image_name=image_name,
+            image_label=image_label,
+        )
+
+    @staticmethod
     def print_configuration(
         models: Sequence[Model | str],
         inference_config: InferenceConfig | None,
@@ -302,85 +342,11 @@ class Model(DescribedModel):
             download(self.workspace.artifacts, self._record.artifact.digest, target)
         return str(target)
 
-    def update(
-        self,
-        tags: Mapping[str, str] | None = None,
-        description: str | None = None,
-        sample_input_dataset: Any = None,
-        sample_output_dataset: Any = None,
-        resource_configuration: ResourceConfiguration | None = None,
-    ) -> None:
-        """Change what is given.
 
-        Parameters:
-            tags: in place of all tags.
-            description, sample_input_dataset, sample_output_dataset, resource_configuration: as in `register`.
+def __getattr__(name: str) -> Any:
+    """Import what old notebooks import from here and is seldom needed."""
+    if name != "ModelPackage":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mljupyter.core.model_package import ModelPackage
 
-        Raises:
-            WebserviceException: when a value breaks a rule.
-
-        """
-        self._change(
-            tags=tags,
-            description=description,
-            sample_input_dataset=id_of_dataset(sample_input_dataset),
-            sample_output_dataset=id_of_dataset(sample_output_dataset),
-            resource_configuration=resource_configuration.serialize() if resource_configuration else None,
-        )
-
-    def update_tags_properties(
-        self,
-        add_tags: Mapping[str, str] | None = None,
-        remove_tags: Sequence[str] | None = None,
-        add_properties: Mapping[str, str] | None = None,
-    ) -> None:
-        """Add and remove tags, add properties.
-
-        Raises:
-            WebserviceException: when a property exists already: properties do not change.
-
-        """
-        removed = [remove_tags] if isinstance(remove_tags, str) else remove_tags
-        self._change(add_tags=add_tags, remove_tags=removed, add_properties=add_properties)
-
-    def add_tags(self, tags: Mapping[str, str]) -> None:
-        """Add tags, or change the values of those that exist."""
-        self.update_tags_properties(add_tags=tags)
-
-    def remove_tags(self, tags: Sequence[str]) -> None:
-        """Remove tags by their keys; those that do not exist are passed over."""
-        self.update_tags_properties(remove_tags=tags)
-
-    def add_properties(self, properties: Mapping[str, str]) -> None:
-        """Add properties.
-
-        Raises:
-            WebserviceException: when one exists already: properties do not change.
-
-        """
-        self.update_tags_properties(add_properties=properties)
-
-    def add_dataset_references(self, datasets: Sequence[tuple[str, Any]]) -> None:
-        """Add pairs of scenario and dataset id."""
-        self._change(add_datasets=dataset_ids(datasets))
-
-    def delete(self) -> None:
-        """Delete the model.
-
-        Raises:
-            WebserviceException: while a web service uses it; `ModelNotFound` when it is gone already.
-
-        """
-        from mljupyter.registry.errors import ModelInUseError
-
-        models = self.workspace.registry.models
-        with as_webservice_exception():
-            try:
-                models.delete(self.id)
-            except ModelInUseError as error:
-                release_models_of_the_gone(self.workspace, error.holders)
-                models.delete(self.id)
-
-    def _change(self, **changes: Any) -> None:
-        with as_webservice_exception():
-            self._record = self.workspace.registry.models.update(self.id, **changes)
+    return ModelPackage

@@ -1,10 +1,10 @@
-"""Which models the web services of a workspace use: as long as one does, the model cannot be deleted."""
+"""Which models and images the web services of a workspace use: as long as one does, they cannot be deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mljupyter.spec import EndpointSpec
 
@@ -12,41 +12,61 @@ if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
 
 _HOLDER = "web service "
+_Used = Callable[[EndpointSpec], set[str]]
+
+
+class _Registered(Protocol):
+    """A registry that keeps who uses what is in it."""
+
+    def add_reference(self, holder: str, ids: Iterable[str], /) -> None:
+        """Note that a holder uses something."""
+        ...
+
+    def release(self, holder: str, ids: Iterable[str] | None = None, /) -> None:
+        """Note that a holder no longer uses something."""
+        ...
 
 
 @contextmanager
-def models_in_use(workspace: Workspace, name: str, models: Iterable[str]) -> Iterator[None]:
-    """Keep models from being deleted while a web service is given them; afterwards, just those that it then uses.
+def in_use(workspace: Workspace, name: str, spec: EndpointSpec) -> Iterator[None]:
+    """Keep models and images from being deleted while a web service is given them; afterwards, what it then uses.
 
     Parameters:
         workspace: the workspace.
         name: the web service's name.
-        models: ids of the registered models that it is to use.
+        spec: what it is to be.
 
     """
-    ids = set(models)
     holder = _HOLDER + name
-    before = _used_by(workspace, name)
-    if ids:
-        workspace.registry.models.add_reference(holder, ids)
+    registries: tuple[tuple[_Registered, _Used], ...] = (
+        (workspace.registry.models, registered),
+        (workspace.registry.images, images),
+    )
+    before = [spec, *_present(workspace, name)]
     try:
+        for registry, used in registries:
+            if ids := used(spec):
+                registry.add_reference(holder, ids)
         yield
     finally:
-        if superfluous := (before | ids) - _used_by(workspace, name):
-            workspace.registry.models.release(holder, superfluous)
+        after = _present(workspace, name)
+        for registry, used in registries:
+            if superfluous := _together(before, used) - _together(after, used):
+                registry.release(holder, superfluous)
 
 
-def release_models(workspace: Workspace, name: str) -> None:
+def release(workspace: Workspace, name: str) -> None:
     """Note that a web service is gone."""
     workspace.registry.models.release(_HOLDER + name)
+    workspace.registry.images.release(_HOLDER + name)
 
 
-def release_models_of_the_gone(workspace: Workspace, holders: Iterable[str]) -> None:
-    """Release the models of those holders that are web services which do not exist any more."""
+def release_by_the_gone(workspace: Workspace, holders: Iterable[str]) -> None:
+    """Release what is held by web services that do not exist any more."""
     present = {_HOLDER + record.spec.name for record in workspace.endpoint_records()}
     for holder in holders:
         if holder.startswith(_HOLDER) and holder not in present:
-            workspace.registry.models.release(holder)
+            release(workspace, holder.removeprefix(_HOLDER))
 
 
 def registered(spec: EndpointSpec) -> set[str]:
@@ -54,6 +74,14 @@ def registered(spec: EndpointSpec) -> set[str]:
     return {model.id for version in spec.versions.values() for model in version.models if model.version}
 
 
-def _used_by(workspace: Workspace, name: str) -> set[str]:
-    records = [record for record in workspace.endpoint_records() if record.spec.name == name]
-    return set().union(*(registered(record.spec) for record in records))
+def images(spec: EndpointSpec) -> set[str]:
+    """Return the ids of the registered images that an endpoint uses."""
+    return {version.image_id for version in spec.versions.values() if version.image_id is not None}
+
+
+def _present(workspace: Workspace, name: str) -> list[EndpointSpec]:
+    return [record.spec for record in workspace.endpoint_records() if record.spec.name == name]
+
+
+def _together(specs: Iterable[EndpointSpec], used: _Used) -> set[str]:
+    return set().union(*(used(spec) for spec in specs))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mljupyter.controller.client import ControllerClient
     from mljupyter.core.compute import ComputeTarget
     from mljupyter.core.environment import Environment
+    from mljupyter.core.image import Image
     from mljupyter.core.model import Model
     from mljupyter.core.webservice import Webservice
     from mljupyter.registry import Registry
@@ -106,6 +107,9 @@ class Workspace:
         Parameters:
             name: 3 to 33 letters, digits, '-' and '_'.
             subscription_id, resource_group, location, tags, friendly_name: kept as information.
+            container_registry: host, and port, of the registry that its images are pushed to, such as
+                ``registry.example.com:5000``; ``docker login`` has its credentials. By default images stay on the
+                Docker engine that builds them.
             exist_ok: return the workspace of that name when it exists already.
             path: a directory for it, new or empty; by default one in ``~/.mljupyter``, or ``$MLJUPYTER_HOME``.
 
@@ -130,6 +134,7 @@ class Workspace:
             location=location or _THIS_MACHINE,
             tags=tags or {},
             friendly_name=friendly_name,
+            container_registry=_host(container_registry),
         )
         try:
             return Workspace._at(home.create(document, place))
@@ -254,6 +259,19 @@ class Workspace:
         return {model.name: model for model in Model.list(self, latest=True)}
 
     @property
+    def images(self) -> dict[str, Image]:
+        """The newest version of each image, by name."""
+        from mljupyter.core.image import Image
+
+        # Newest first: the oldest of a name is seen last.
+        return {image.name: image for image in reversed(Image.list(self))}
+
+    @property
+    def container_registry(self) -> str | None:
+        """The host of the container registry that its images are pushed to; None: they stay on the Docker engine."""
+        return self._document.container_registry
+
+    @property
     def environments(self) -> dict[str, Environment]:
         """The newest version of each environment, by name."""
         from mljupyter.core.environment import Environment
@@ -280,6 +298,7 @@ class Workspace:
             "workspaceid": document.id,
             "friendlyName": document.friendly_name or self.name,
             "creationTime": document.created_time.isoformat(),
+            "containerRegistry": self.container_registry or "",
             "tags": self.tags,
             "directory": str(self.directory),
         }
@@ -359,6 +378,13 @@ class Workspace:
             f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, "
             f"resource_group={self.resource_group!r})"
         )
+
+
+def _host(container_registry: str | None) -> str | None:
+    """Return the host of a registry given as host, as URL, or as the id of a cloud's resource, which has none here."""
+    if not container_registry or container_registry.startswith("/subscriptions/"):
+        return None
+    return container_registry.partition("://")[2].partition("/")[0] or container_registry.partition("/")[0]
 
 
 def _of_config(config: config_file.WorkspaceConfig) -> Workspace:

@@ -7,7 +7,7 @@ import json
 
 from mljupyter.spec import VersionSpec
 
-_KEEPS_REPLICAS = {"scaling", "trafficPercentile", "mirrorPercentile", "description", "tags", "properties"}
+_KEEPS_REPLICAS = {"imageId", "scaling", "trafficPercentile", "mirrorPercentile", "description", "tags", "properties"}
 
 
 def revision(spec: VersionSpec, target: str = "local") -> str:

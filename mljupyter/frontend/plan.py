@@ -220,6 +220,7 @@ def _comparable(spec: EndpointSpec) -> dict[str, Any]:
         document.pop(key, None)
     for version in document["versions"].values():
         version.pop("reload", None)
+        version.pop("imageId", None)
     return document
 
 

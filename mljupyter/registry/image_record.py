@@ -13,6 +13,7 @@ from sqlalchemy import Row
 
 RUNNING, SUCCEEDED, FAILED, CANCELED = "Running", "Succeeded", "Failed", "Canceled"
 FLAVORS = ("WebApiContainer", "AccelContainer", "IoTContainer")
+ENVIRONMENT_FLAVOR = "Environment"  # an environment alone: no image that anything is deployed from
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,12 @@ class NameRule:
         raise SpecError(f"{name!r} cannot name {self.kind}. Rule: {self.text}. For example: {self.example!r}.")
 
 
+IMAGE = NameRule(
+    "an image",
+    re.compile(r"(?=.{3,32}\Z)[a-z0-9]([-\.a-z0-9]*[a-z0-9])?"),
+    "3 to 32 lower-case letters, digits, '-' and '.'; a letter or digit first and last",
+    "diabetes-image",
+)
 _SERVICE = re.compile(r"(?=.{3,32}\Z)[a-z]([-a-z0-9]*[a-z0-9])?")
 _SERVICE_TEXT = "3 to 32 lower-case letters, digits and '-'; a letter first, no '-' last"
 

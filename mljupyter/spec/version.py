@@ -121,6 +121,7 @@ class VersionSpec(Document):
 
     code: CodeReference | None = None
     image: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    image_id: Annotated[str | None, Field(description="name:version, where `image` is registered")] = None
     models: Annotated[list[ModelReference], Field(max_length=MOST_MODELS)] = []
     interpreter: str | None = None
     environment_variables: dict[str, str] = {}

@@ -17,8 +17,8 @@ def test_every_name_of_the_package_can_be_imported() -> None:
     for name in mljupyter.core.__all__:
         assert getattr(mljupyter.core, name) is not None
     assert set(mljupyter.core.__all__) <= set(dir(mljupyter.core))
-    with pytest.raises(AttributeError, match="Image"):
-        mljupyter.core.Image  # noqa: B018
+    with pytest.raises(AttributeError, match="Dataset"):
+        mljupyter.core.Dataset  # noqa: B018
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

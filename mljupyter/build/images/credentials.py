@@ -37,7 +37,12 @@ class RegistryCredentials:
     @property
     def host(self) -> str:
         """The address without scheme and path."""
-        return self.address.removeprefix("https://").removeprefix("http://").partition("/")[0]
+        return self.host_of(self.address)
+
+    @staticmethod
+    def host_of(address: str) -> str:
+        """Return the host of an address, which may have a scheme and a path."""
+        return address.removeprefix("https://").removeprefix("http://").partition("/")[0]
 
     @property
     def secrets(self) -> tuple[str, str]:

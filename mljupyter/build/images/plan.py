@@ -144,6 +144,7 @@ def plan_image(
     own_image: str | None = None,
     credentials: Sequence[RegistryCredentials] = (),
     default_base_image: str | None = None,
+    environment_only: bool = False,
 ) -> ImagePlan:
     """Return the plan of an image; nothing is read but the package mljupyter.
 
@@ -157,12 +158,13 @@ def plan_image(
         own_image: take this image as it is; it has all it needs, and nothing is built.
         credentials: for registries to pull from; those of the definition's base image are added.
         default_base_image: for a definition without any; by default Python's own image of the version wanted.
+        environment_only: the image holds no scoring script: it is built to have its layers ready for those that do.
 
     Raises:
         ImageError: for more models than allowed, a path out of the app root, or a variable's name against the rules.
 
     """
-    if own_image is None and code is None:
+    if own_image is None and code is None and not environment_only:
         raise ImageError("An image needs a scoring script. Give `code`, or `own_image` for an image that has all.")
     if len(models) > MOST_MODELS:
         raise ImageError(f"{len(models):,} models are too many for an image. Rule: at most {MOST_MODELS:,}.")
@@ -174,7 +176,7 @@ def plan_image(
     _check_places(code, models, files)
     wanted = package_set(definition, packages, python_version)
     docker = definition.docker
-    base_image = docker.base_image
+    base_image = _in_its_registry(definition)
     if base_image is None and docker.base_dockerfile is None:
         version = wanted.python_version or layout.DEFAULT_PYTHON
         base_image = default_base_image or layout.DEFAULT_BASE_IMAGE.format(version=version)
@@ -205,6 +207,7 @@ def plan_image(
             "pythonVersion": python_version,
             "ownImage": own_image,
             "defaultBaseImage": default_base_image,
+            "environmentOnly": environment_only,
         },
     )
 
@@ -225,6 +228,7 @@ def plan_of(recipe: Mapping[str, Any], credentials: Sequence[RegistryCredentials
         own_image=recipe.get("ownImage"),
         credentials=credentials,
         default_base_image=recipe.get("defaultBaseImage"),
+        environment_only=recipe.get("environmentOnly", False),
     )
 
 
@@ -254,6 +258,14 @@ def _platform(definition: EnvironmentDefinition) -> str:
     if system != "linux" or machine not in _ARCHITECTURES:
         raise ImageError(f"The platform {system}/{machine} cannot be built for. Rule: linux/amd64 or linux/arm64.")
     return f"linux/{_ARCHITECTURES[machine]}"
+
+
+def _in_its_registry(definition: EnvironmentDefinition) -> str | None:
+    """Return the base image with the address of its registry in front, where its name has none (Azure ML v1)."""
+    base_image, address = definition.docker.base_image, definition.docker.base_image_registry.address
+    if base_image is None or not address or Reference.parse(base_image).registry is not None:
+        return base_image
+    return f"{RegistryCredentials.host_of(address)}/{base_image}"
 
 
 def _base_credentials(definition: EnvironmentDefinition, base_image: str | None) -> list[RegistryCredentials]:

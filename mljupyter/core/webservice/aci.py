@@ -88,8 +88,9 @@ class AciWebservice(Webservice):
             tags: in place of all tags.
             properties: added to the properties.
             description, auth_enabled: as in `deploy_configuration`.
+            image: serve from this image, or id ``name:version``; the web service must run in containers.
             models, inference_config: serve these; without `models` the present ones.
-            ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname, image: refused on this machine.
+            ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: refused on this machine.
             enable_app_insights: without effect on this machine.
 
         Raises:

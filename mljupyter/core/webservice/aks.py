@@ -123,7 +123,7 @@ class AksWebservice(DescribedAksWebservice, Webservice):
             tags: in place of all tags.
             properties: added to the properties.
             models, inference_config: serve these; without `models` the present ones.
-            image: refused; images are not available on this machine.
+            image: serve from this image, or id ``name:version``; the web service must run in containers.
             kwargs: none; an unknown name is an error.
 
         All others are as in `deploy_configuration`.

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.filters import Filters, matches
-from mljupyter.core.usage import release_models
+from mljupyter.core.usage import release
 from mljupyter.core.webservice import observing
 from mljupyter.core.webservice.called import CalledWebservice
 from mljupyter.core.webservice.changed import ChangedWebservice
+from mljupyter.core.webservice.from_image import WebserviceFromImage
 from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.spec import EndpointKind, EndpointRecord, EndpointState
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
 
 
-class Webservice(ChangedWebservice, CalledWebservice):
+class Webservice(WebserviceFromImage, ChangedWebservice, CalledWebservice):
     """A deployed model: one scoring URI and what stands behind it.
 
     `Webservice(workspace, name)` returns a `LocalWebservice`, `AciWebservice`, `AksWebservice` or `AksEndpoint`,
@@ -85,16 +86,20 @@ class Webservice(ChangedWebservice, CalledWebservice):
             compute_type: LOCAL, ACI, AKS or AKSENDPOINT, in any case.
             model_name, model_id: name, or ``name:version``, of a model it serves.
             tags, properties: a list of keys and of pairs of key and value.
-            image_name, image_id, image_digest: an image it was made from; none is made from one on this target.
+            image_name, image_id, image_digest: name, ``name:version`` or digest of an image it serves from.
 
         """
-        if image_name or image_id or image_digest:
-            return []
+        if image_digest is not None:
+            images = workspace.registry.images.list()
+            ids = {image.id for image in images if image.digest == image_digest}
+        else:
+            ids = None
         found = [
             record
             for record in workspace.endpoint_records()
             if (compute_type is None or record.spec.kind == compute_type.upper())
             and observing.serves(record.spec, model_name, model_id)
+            and observing.serves_from(record.spec, image_name, image_id, ids)
             and matches(record.spec.tags, tags)
             and matches(record.spec.properties, properties)
         ]
@@ -145,7 +150,7 @@ class Webservice(ChangedWebservice, CalledWebservice):
             return self.workspace.controller.logs(self.name, lines=num_lines, startup=init)
 
     def delete(self) -> None:
-        """Delete the web service; its models are free again when this returns.
+        """Delete the web service; its models and its image are free again when this returns.
 
         Raises:
             WebserviceException: `WebserviceNotFound` when it is gone already.
@@ -154,7 +159,7 @@ class Webservice(ChangedWebservice, CalledWebservice):
         self._check_not_deleted()
         with as_webservice_exception():
             self.workspace.controller.delete(self.name)
-            release_models(self.workspace, self.name)
+            release(self.workspace, self.name)
         self._deleted = True
         self._scorer.close()
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
-from mljupyter.core.usage import models_in_use, registered
+from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.core.webservice.described import DescribedWebservice
-from mljupyter.core.webservice.translate import added_properties, changed_endpoint, merged
-from mljupyter.spec import EndpointSpec
+from mljupyter.core.webservice.translate import Served, added_properties, changed_endpoint, merged
+from mljupyter.spec import EndpointSpec, ModelReference
 
 if TYPE_CHECKING:
     from mljupyter.core.inference import InferenceConfig
@@ -61,7 +61,7 @@ class ChangedWebservice(DescribedWebservice):
                 if spec == self._spec and not again:
                     return
                 try:
-                    with models_in_use(self.workspace, self.name, registered(spec)):
+                    with in_use(self.workspace, self.name, spec):
                         self._show(self.workspace.controller.replace(spec, generation=self._known.generation))
                     return
                 except EndpointChangedError:
@@ -74,6 +74,7 @@ class ChangedWebservice(DescribedWebservice):
         configuration: WebserviceDeploymentConfiguration,
         *,
         image: Any = None,
+        image_config: Any = None,
         models: Sequence[Model | str] | None = None,
         inference_config: InferenceConfig | None = None,
         change: Callable[..., EndpointSpec] = changed_endpoint,
@@ -82,29 +83,42 @@ class ChangedWebservice(DescribedWebservice):
         from mljupyter.core import deployment
 
         self._check_not_deleted()
-        if image is not None:
-            raise WebserviceException(
-                "image is given: images are not available on target 'local' in this release.\n"
-                "Available: models and inference_config."
-            )
-        if models is not None and inference_config is None:
+        sources = {"image": image, "image_config": image_config, "inference_config": inference_config}
+        given = [name for name, value in sources.items() if value is not None]
+        if len(given) > 1 or (image is not None and models is not None):
+            given += [] if models is None else ["models"]
+            raise WebserviceException(f"{', '.join(given)} exclude each other: an image has script and models in it.")
+        if models is not None and not given:
             raise WebserviceException(
                 "models are given without inference_config: give both. Only web services without a scoring script "
                 "are updated with models alone."
             )
-        if not configuration.given() and inference_config is None:
+        if not configuration.given() and not given:
             raise WebserviceException("update() without arguments: give what is to change.")
-        deployment.print_without_effect(configuration)
-        if inference_config is None:
+        deployment.print_without_effect(configuration, self._spec.compute_target)
+        if not given:
             self._replace(lambda spec: change(spec, configuration, None))
             return
         with as_webservice_exception(), self.workspace.artifacts.hold():
-            served = deployment.what_is_served(
-                self.workspace,
-                self._version.models if models is None else models,
-                inference_config,
-                kind=self.kind,
-                service=self.name,
-                target=self._spec.compute_target,
-            )
+            served = self._served(image, image_config, inference_config, models)
             self._replace(lambda spec: change(spec, configuration, served), again=True)
+
+    def _served(
+        self,
+        image: Any,
+        image_config: Any,
+        inference_config: InferenceConfig | None,
+        models: Sequence[Model | str] | None,
+    ) -> Served:
+        from mljupyter.core import deployment, image_deployment
+
+        target = self._spec.compute_target
+        if image is not None:
+            return image_deployment.served(self.workspace, image, target)
+        present = self._version.models if models is None else models
+        if inference_config is not None:
+            return deployment.what_is_served(
+                self.workspace, present, inference_config, kind=self.kind, service=self.name, target=target
+            )
+        ids = [model.id if isinstance(model, ModelReference) else model for model in present]
+        return image_deployment.served_by(self.workspace, self.name, ids, image_config, target)

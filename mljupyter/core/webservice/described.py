@@ -11,6 +11,8 @@ from mljupyter.core.webservice import observing
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointState, VersionSpec
 
 if TYPE_CHECKING:
+    from mljupyter.core.environment import Environment
+    from mljupyter.core.image import Image
     from mljupyter.core.model import Model
     from mljupyter.core.workspace import Workspace
 
@@ -24,11 +26,6 @@ class DescribedWebservice:
     _record: EndpointRecord | None
     _deleted: bool
 
-    #: No image is built for what runs as processes on this machine.
-    image = None
-    image_id = None
-    image_digest = None
-    environment = None
     token_auth_enabled = False
 
     @property
@@ -99,6 +96,34 @@ class DescribedWebservice:
         from mljupyter.core.model import Model
 
         return [Model._referenced(self.workspace, reference) for reference in self._version.models]
+
+    @property
+    def image(self) -> Image | None:
+        """The registered image that it serves from; None where none is needed: for processes on this machine."""
+        from mljupyter.core.image import Image
+        from mljupyter.registry.image_errors import ImageNotFoundError
+
+        if self.image_id is None:
+            return None
+        try:
+            return Image._of(self.workspace, self.workspace.registry.images.get_by_id(self.image_id))
+        except ImageNotFoundError:
+            return None
+
+    @property
+    def image_id(self) -> str | None:
+        """``name:version`` of the image that it serves from; None where none is needed."""
+        return self._version.image_id
+
+    @property
+    def image_digest(self) -> str | None:
+        """The digest of the image that it serves from."""
+        return self.image.image_digest if self.image is not None else None
+
+    @property
+    def environment(self) -> Environment | None:
+        """The environment in its image; None where it serves from none."""
+        return self.image.environment if self.image is not None else None
 
     def serialize(self) -> dict[str, Any]:
         """Return all that is known as JSON types, without keys."""

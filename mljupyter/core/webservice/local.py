@@ -17,6 +17,7 @@ from mljupyter.spec import CodeReference, EndpointKind, EndpointSpec, EndpointSt
 
 if TYPE_CHECKING:
     from mljupyter.core.compute import ComputeTarget
+    from mljupyter.core.container_image import ServedImage
     from mljupyter.core.inference import InferenceConfig
     from mljupyter.core.model import Model
     from mljupyter.core.workspace import Workspace
@@ -143,6 +144,7 @@ class LocalWebservice(Webservice):
                 it was.
 
         """
+        from mljupyter.core.container_image import image_with_code
         from mljupyter.core.deployment import code_reference
 
         self._check_not_deleted()
@@ -154,7 +156,9 @@ class LocalWebservice(Webservice):
         with as_webservice_exception(), self.workspace.artifacts.hold():
             script = present.entry_script.removeprefix(f"{present.source_directory}/")
             code = code_reference(self.workspace, Path(source), None if present.source_directory is None else script)
-            self._replace(lambda spec: _reloaded(spec, code))
+            image_id = self._version.image_id
+            image = image_with_code(self.workspace, self.name, image_id, code) if image_id is not None else None
+            self._replace(lambda spec: _reloaded(spec, code, image))
         if wait:
             self.wait_for_deployment()
 
@@ -172,7 +176,7 @@ class LocalWebservice(Webservice):
             models, inference_config: serve these; without `models` the present ones. A model may be a local path.
             deployment_config: another port.
             wait: return when the web service runs again.
-            image_config: refused; images are not available.
+            image_config: make an image of this and `models`, and serve from it; the web service must run in containers.
 
         Raises:
             WebserviceException: when nothing is given or a rule is broken.
@@ -180,7 +184,7 @@ class LocalWebservice(Webservice):
         """
         self._update(
             deployment_config or LocalWebserviceDeploymentConfiguration(),
-            image=image_config,
+            image_config=image_config,
             models=models,
             inference_config=inference_config,
         )
@@ -198,7 +202,7 @@ class LocalWebservice(Webservice):
         Parameters:
             name: its name; by default this one's.
             deployment_config: the kind and its settings; by default an ACI web service.
-            deployment_target: where to; by default this machine.
+            deployment_target: where to; by default where this one runs.
 
         Raises:
             WebserviceException: when the name is taken or a rule is broken.
@@ -208,28 +212,39 @@ class LocalWebservice(Webservice):
 
         self.update_deployment_state(must_exist=True)
         version = self._version
-        if version.code is None:
-            raise WebserviceException(f"{self.name!r} was made from an image: deploy the image instead.")
         served = Served(
             code=version.code,
             models=version.models,
+            image=version.image,
+            image_id=version.image_id,
             interpreter=version.interpreter,
             environment_variables=version.environment_variables,
             source=self._spec.properties.get(SOURCE_PROPERTY),
             description=version.description,
         )
         return deployment.deploy_served(
-            self.workspace, name or self.name, lambda _: served, deployment_config, deployment_target
+            self.workspace,
+            name or self.name,
+            lambda _: served,
+            deployment_config,
+            deployment_target or self._spec.compute_target,
         )
 
     def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
         """Delete the web service; its port and its models are free again when this returns.
 
         Parameters:
-            delete_cache, delete_image, delete_volume: as in Azure ML; nothing is left behind in any case.
+            delete_image: delete the image that it serves from, too, unless something else uses it.
+            delete_cache, delete_volume: as in Azure ML; nothing is left behind in any case.
+
+        Raises:
+            WebserviceException: when the image is in use; the web service is deleted then.
 
         """
+        image = self.image if delete_image and self._record is not None else None
         super().delete()
+        if image is not None:
+            image.delete()
 
     def get_keys(self) -> tuple[str, str]:
         """Raise: there are no keys (Azure ML v1: LocalWebservice).
@@ -269,7 +284,13 @@ class LocalWebservice(Webservice):
         raise NotImplementedError("Use LocalWebservice(workspace, name).")
 
 
-def _reloaded(spec: EndpointSpec, code: CodeReference) -> EndpointSpec:
+def _reloaded(spec: EndpointSpec, code: CodeReference, image: ServedImage | None) -> EndpointSpec:
     version = spec.versions[spec.default_version]
-    version = merged(version, code=code, reload=version.reload + 1)
+    version = merged(
+        version,
+        code=code,
+        image=image.reference if image is not None else None,
+        image_id=image.id if image is not None else None,
+        reload=version.reload + 1,
+    )
     return merged(spec, versions={**spec.versions, spec.default_version: version})

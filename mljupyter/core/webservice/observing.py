@@ -96,3 +96,16 @@ def serves(spec: EndpointSpec, model_name: str | None, model_id: str | None) -> 
     return (model_name is None or any(model.name == model_name for model in models)) and (
         model_id is None or any(model.id == model_id for model in models)
     )
+
+
+def serves_from(spec: EndpointSpec, image_name: str | None, image_id: str | None, ids: set[str] | None) -> bool:
+    """Whether one of an endpoint's versions serves from an image with this name, this id and an id among `ids`."""
+    if image_name is None and image_id is None and ids is None:
+        return True
+    return any(
+        version.image_id is not None
+        and image_name in (None, version.image_id.rpartition(":")[0])
+        and image_id in (None, version.image_id)
+        and (ids is None or version.image_id in ids)
+        for version in spec.versions.values()
+    )

@@ -56,13 +56,14 @@ AnyDocument = TypeVar("AnyDocument", bound=Document)
 class Served:
     """What a version serves: code and models by digest, and how the script is started.
 
-    `image` has both in it, for a target that runs containers. `source` is the absolute path that the code was taken
-    from: where a reload reads it again.
+    `image` has both in it, for a target that runs containers; `image_id` is what it is registered as. `source` is the
+    absolute path that the code was taken from: where a reload reads it again.
     """
 
     code: CodeReference | None
     models: Sequence[ModelReference] = ()
     image: str | None = None
+    image_id: str | None = None
     interpreter: str | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
@@ -118,6 +119,7 @@ def new_version(configuration: WebserviceDeploymentConfiguration, served: Served
     version = VersionSpec(
         code=served.code,
         image=served.image,
+        image_id=served.image_id,
         scaling=Scaling(autoscale=AutoscalePolicy()) if aks else Scaling(replicas=1),
         limits=RequestLimits() if aks else RequestLimits(max_queue_wait_ms=_CONTAINER_QUEUE_WAIT_MS),
     )
@@ -159,8 +161,9 @@ def changed_endpoint(
     refuse_unavailable(configuration)
     version = spec.versions[spec.default_version]
     properties = added_properties(spec.properties, configuration.properties)
-    if served is not None and served.source is not None:
-        properties[SOURCE_PROPERTY] = served.source
+    if served is not None:
+        properties.pop(SOURCE_PROPERTY, None)
+        properties |= {} if served.source is None else {SOURCE_PROPERTY: served.source}
     port = getattr(configuration, "port", None)
     return merged(
         spec,
@@ -210,14 +213,18 @@ def refuse_unavailable(configuration: WebserviceDeploymentConfiguration) -> None
 
 
 def _serving(version: VersionSpec, served: Served) -> VersionSpec:
-    return merged(
-        version,
-        code=served.code,
-        image=served.image,
-        models=list(served.models),
-        interpreter=served.interpreter,
-        environment_variables=dict(served.environment_variables),
-        description=served.description,
+    values = {name: getattr(version, name) for name in VersionSpec.model_fields}
+    return VersionSpec.parse(
+        values
+        | {
+            "code": served.code,
+            "image": served.image,
+            "image_id": served.image_id,
+            "models": list(served.models),
+            "interpreter": served.interpreter,
+            "environment_variables": dict(served.environment_variables),
+            "description": version.description if served.description is None else served.description,
+        }
     )
 
 

@@ -1,0 +1,176 @@
+"""Images of environments alone (Azure ML v1: Environment.build, ImageBuildDetails, DockerImageDetails)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.core.environment import Environment
+from mljupyter.core.exceptions import UserErrorException, WebserviceException, as_user_error
+from mljupyter.core.image import building, files
+from mljupyter.core.image.image import Image
+
+if TYPE_CHECKING:
+    from mljupyter.build.images import ImagePlan
+    from mljupyter.core.workspace import Workspace
+    from mljupyter.registry.image_record import ImageRecord
+
+_DIGITS = 12
+
+
+class ImageBuildDetails:
+    """A build of an environment's image, running in the background."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+
+    @property
+    def status(self) -> str:
+        """Running, Succeeded, Failed or Canceled."""
+        self._image.update_creation_state()
+        return self._image.creation_state
+
+    @property
+    def image_location(self) -> str | None:
+        """What the image is called, once it is there."""
+        self._image.update_creation_state()
+        return self._image.image_location
+
+    def get_log(self) -> str:
+        """Return the log so far."""
+        return files.BuildLogFile.of(self._image.workspace, self._image._record).read()
+
+    def wait_for_completion(self, show_output: bool = True) -> ImageBuildDetails:
+        """Wait until the build has ended.
+
+        Parameters:
+            show_output: print the log as it grows, from its beginning.
+
+        Raises:
+            UserErrorException: when it has failed or was cancelled, with the last lines of the log and a hint.
+
+        """
+        try:
+            self._image.wait_for_creation(show_output)
+        except WebserviceException as error:
+            raise UserErrorException(error.message) from error
+        return self
+
+    def cancel(self) -> None:
+        """Stop the build; nothing of it is left."""
+        self._image.cancel()
+
+    def __repr__(self) -> str:
+        return f"ImageBuildDetails(status={self._image.creation_state})"
+
+
+class DockerImageDetails(dict[str, Any]):
+    """What is known of an environment's image, with the keys that Azure ML has."""
+
+    @property
+    def image_exist(self) -> bool:
+        """Whether it was built."""
+        return bool(self["imageExistsInRegistry"])
+
+    @property
+    def image(self) -> str | None:
+        """What a container is started from; None as long as it is not built."""
+        found: str | None = self["dockerImage"]["image"]
+        return found
+
+    @property
+    def repository(self) -> str:
+        """The image's name without registry and tag."""
+        return str(self["dockerImage"]["name"])
+
+    @property
+    def registry(self) -> str | None:
+        """The host of the registry that it is in; None on the Docker engine."""
+        found: str | None = self["dockerImage"]["registry"]["address"]
+        return found
+
+    @property
+    def interpreter_path(self) -> str:
+        """The path of its Python."""
+        return str(self["pythonEnvironment"]["interpreterPath"])
+
+    @property
+    def environment_path(self) -> str:
+        """The path of its environment."""
+        return str(self["pythonEnvironment"]["condaEnvironmentPath"])
+
+    @property
+    def dockerfile(self) -> str:
+        """The Dockerfile."""
+        return str(self["ingredients"]["dockerfile"])
+
+
+def build(
+    workspace: Workspace, environment: Environment, *, on_engine: bool = False, rebuild: bool = True
+) -> ImageBuildDetails:
+    """Begin to build the image of an environment.
+
+    Parameters:
+        workspace: whose image it becomes.
+        environment: the environment.
+        on_engine: build it on the Docker engine even if the workspace has a container registry.
+        rebuild: build it even if there is one.
+
+    """
+    from mljupyter.registry.image_record import ENVIRONMENT_FLAVOR
+
+    with as_user_error():
+        plan = _plan(environment)
+        record = building.begin(
+            workspace,
+            plan,
+            _name(plan),
+            place=building.ENGINE if on_engine else None,
+            rebuild=rebuild,
+            image_flavor=ENVIRONMENT_FLAVOR,
+        )
+    return ImageBuildDetails(Image._of(workspace, record))
+
+
+def details(workspace: Workspace, environment: Environment) -> DockerImageDetails:
+    """Return what is known of the image of an environment."""
+    from mljupyter.build.images import Reference, dockerfile, layout, reference_for
+
+    with as_user_error():
+        plan = _plan(environment)
+        place = building.place_of(workspace)
+        found = _built(workspace, plan, place)
+        host = place.partition("registry/")[2] or None
+        reference = Reference.parse(
+            found.location if found is not None and found.location else reference_for(_name(plan), 1, plan.digest, host)
+        )
+        return DockerImageDetails(
+            {
+                "imageExistsInRegistry": found is not None,
+                "dockerImage": {
+                    "name": reference.repository,
+                    "registry": {"address": reference.registry},
+                    "image": None if found is None else found.location,
+                },
+                "pythonEnvironment": {
+                    "interpreterPath": f"{layout.ENVIRONMENT}/bin/python",
+                    "condaEnvironmentPath": layout.ENVIRONMENT,
+                },
+                "ingredients": {"dockerfile": dockerfile(plan)},
+            }
+        )
+
+
+def _plan(environment: Environment) -> ImagePlan:
+    from mljupyter.build.images import plan_image
+
+    definition = environment.definition()
+    return plan_image(definition, code=None, environment_only=True, default_base_image=building.default_base_image())
+
+
+def _built(workspace: Workspace, plan: ImagePlan, place: str) -> ImageRecord | None:
+    images = workspace.registry.images
+    return images.find_built(plan.digest, place) or images.find_built(plan.digest, building.ENGINE)
+
+
+def _name(plan: ImagePlan) -> str:
+    return f"environment-{plan.environment[:_DIGITS]}"

@@ -1,0 +1,177 @@
+"""Build an image in the background: found again by its plan, or made; its log can be read while it grows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.image.files import BuildLogFile
+
+if TYPE_CHECKING:
+    from mljupyter.build.images import Builder, BuildEvent, BuiltImage, ImagePlan
+    from mljupyter.build.images.events import OnEvent
+    from mljupyter.core.workspace import Workspace
+    from mljupyter.registry.image_record import ImageRecord
+
+BASE_IMAGE_VARIABLE = "MLJUPYTER_BASE_IMAGE"
+REGISTRY_VARIABLE = "MLJUPYTER_CONTAINER_REGISTRY"
+ENGINE = "docker"
+
+_builds: dict[tuple[str, str], Build] = {}
+
+
+class Build:
+    """A build of this process; `error` is why it failed, once it has."""
+
+    def __init__(self, name: str, make: Callable[[threading.Event], object]) -> None:
+        self.error: Exception | None = None
+        self._cancel = threading.Event()
+        self._make = make
+        # No daemon: a script that ends right after asking for an image still gets it.
+        self._thread = threading.Thread(target=self._run, name=f"build-{name}")
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Stop the build; nothing of it is left."""
+        self._cancel.set()
+
+    def has_ended(self, within: float | None = 0) -> bool:
+        """Whether it has ended, after waiting for that for so many seconds at most; None: for as long as it takes."""
+        self._thread.join(within)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._make(self._cancel)
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            self.error = error
+
+
+def default_base_image() -> str | None:
+    """Return the base image for environments without one of their own; None for Python's own."""
+    return os.environ.get(BASE_IMAGE_VARIABLE)
+
+
+def place_of(workspace: Workspace) -> str:
+    """Return where a workspace's images are: in its container registry, if it has one, else on the Docker engine."""
+    host = os.environ.get(REGISTRY_VARIABLE) or workspace.container_registry
+    return f"registry/{host}" if host else ENGINE
+
+
+def begin(
+    workspace: Workspace,
+    plan: ImagePlan,
+    name: str,
+    *,
+    place: str | None = None,
+    rebuild: bool = False,
+    **described: Any,
+) -> ImageRecord:
+    """Note the next version of an image and have it made; returns at once.
+
+    What was built of the same plan is taken again within this call, without touching any engine.
+
+    Parameters:
+        workspace: the workspace.
+        plan: what the image is made of.
+        name: the image's name.
+        place: ``docker`` or ``registry/<host>``; None for the workspace's.
+        rebuild: build it in any case.
+        **described: description, tags, properties, image_flavor.
+
+    Raises:
+        MLJupyterError: when nothing here can build it, or a value breaks a rule.
+
+    """
+    from mljupyter.build.images import begin_image, finish_image
+
+    builder = _BuilderOnDemand(workspace, plan, place or place_of(workspace))
+    reused = not rebuild and workspace.registry.images.find_built(plan.digest, builder.place) is not None
+    if not reused:
+        builder.connected  # noqa: B018 - without any, nothing is to be noted
+    record = begin_image(workspace.registry, plan, name, builder.place, **described)
+    if reused:
+        return finish_image(workspace.registry, record, plan, builder)
+    log = BuildLogFile.of(workspace, record)
+    log.begin()
+
+    def make(cancel: threading.Event) -> None:
+        with contextlib.closing(log):
+            finish_image(workspace.registry, record, plan, builder, on_event=log.write, cancel=cancel, rebuild=rebuild)
+
+    _builds[_key(workspace, record.id)] = Build(record.id, make)
+    return record
+
+
+def remover(workspace: Workspace, record: ImageRecord) -> Builder | None:
+    """Return what removes an image from where it is; None, and a line says so, where that cannot be reached."""
+    from mljupyter.build.images import BuilderUnavailableError, builder_for
+
+    try:
+        return builder_for(record.place, workspace.artifacts)
+    except BuilderUnavailableError as error:
+        if record.location is not None:
+            print(f"{record.location} stays where it is: {error.message}")
+        return None
+
+
+def build_of(workspace: Workspace, image_id: str) -> Build | None:
+    """Return the build of an image, if this process did or does it."""
+    return _builds.get(_key(workspace, image_id))
+
+
+def _key(workspace: Workspace, image_id: str) -> tuple[str, str]:
+    return str(workspace.directory), image_id
+
+
+def failure(record: ImageRecord) -> WebserviceException:
+    """Return the error for an image that was not made: step, reason, last lines and hint."""
+    return WebserviceException(f"Image {record.id} is {record.creation_state}.\n{failure_text(record)}".rstrip())
+
+
+def failure_text(record: ImageRecord) -> str:
+    """Return why an image was not made, empty when it was."""
+    said: Mapping[str, Any] = record.error or {}
+    lines = [f"Step {said['step']!r}: {said.get('reason')}"] if said.get("step") else []
+    lines += [f"    {line}" for line in said.get("lastLines") or ()]
+    lines += [f"Hint: {said['hint']}"] if said.get("hint") else []
+    return "\n".join(lines)
+
+
+class _BuilderOnDemand:
+    """The builder for a place, connected when something is asked of it first."""
+
+    def __init__(self, workspace: Workspace, plan: ImagePlan, place: str) -> None:
+        self._workspace = workspace
+        self._plan = plan
+        self.place = place
+
+    @cached_property
+    def connected(self) -> Builder:
+        from mljupyter.build.images import builder_for
+
+        return builder_for(self.place, self._workspace.artifacts, plan=self._plan)
+
+    def find(self, plan: ImagePlan) -> BuiltImage | None:
+        return self.connected.find(plan)
+
+    def build(
+        self, plan: ImagePlan, *, tag: str, on_event: OnEvent | None = None, cancel: threading.Event | None = None
+    ) -> BuiltImage:
+        return self.connected.build(plan, tag=tag, on_event=on_event, cancel=cancel)
+
+    def remove(self, reference: str) -> None:
+        self.connected.remove(reference)
+
+
+def print_event(event: BuildEvent) -> None:
+    """Print what happens in a build."""
+    if event.state is None:
+        print(event.text)
+    elif event.seconds is not None:
+        print(f"{event.stage}: {event.state}")

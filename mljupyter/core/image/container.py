@@ -1,0 +1,73 @@
+"""Images for containers (Azure ML v1: ContainerImage)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.core.exceptions import as_webservice_exception
+from mljupyter.core.image import trial
+from mljupyter.core.image.configuration import ContainerImageConfig
+from mljupyter.core.image.image import Image
+from mljupyter.core.image.presence import make_present
+
+if TYPE_CHECKING:
+    from mljupyter.core.container_registry import ContainerRegistry
+
+
+class ContainerImage(Image):
+    """An image that a container serves from."""
+
+    @staticmethod
+    def image_configuration(
+        execution_script: str,
+        runtime: str,
+        conda_file: str | None = None,
+        docker_file: str | None = None,
+        schema_file: str | None = None,
+        dependencies: Sequence[str] | None = None,
+        enable_gpu: bool | None = None,
+        tags: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        description: str | None = None,
+        base_image: str | None = None,
+        base_image_registry: ContainerRegistry | None = None,
+        cuda_version: str | None = None,
+    ) -> ContainerImageConfig:
+        """Return a configuration for `create`.
+
+        Parameters:
+            execution_script: the scoring script: a file name in the current directory.
+            runtime: ``python``; ``spark-py`` is refused when the image is created.
+            conda_file: the environment, as a conda environment file.
+            docker_file: a file with further steps of a Dockerfile.
+            schema_file, dependencies: files and directories that lie beside the script under their own names.
+            enable_gpu: begin with an image for GPUs.
+            tags, properties, description: what is said of the image.
+            base_image: begin with this image, in place of the default one.
+            base_image_registry: address, user name and password of its registry.
+            cuda_version: 9.0, 9.1 or 10.0; only with `enable_gpu`, and only a check: the base image has its CUDA.
+
+        Raises:
+            WebserviceException: when a rule is broken.
+
+        """
+        return ContainerImageConfig(**locals())
+
+    def run(self, input_data: str | bytes, gpu_enabled: bool | None = None) -> Any:
+        """Start a container of the image on the Docker engine, send it one request, and remove it.
+
+        Parameters:
+            input_data: the body of the request.
+            gpu_enabled: as in Azure ML; without effect.
+
+        Returns:
+            The decoded JSON of the answer, or its text where it is no JSON.
+
+        Raises:
+            WebserviceException: when it is not ready, does not come up, or answers with an error.
+
+        """
+        self.wait_for_creation()
+        with as_webservice_exception():
+            return trial.run(make_present(self.workspace, self._record), input_data)

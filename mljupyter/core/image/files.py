@@ -1,0 +1,117 @@
+"""What is known of an image as files that can be opened: the log of its build, its Dockerfile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mljupyter.build.images import BuildEvent
+    from mljupyter.core.workspace import Workspace
+    from mljupyter.registry.image_record import ImageRecord
+
+_FOLDER = "images"
+
+
+def directory_of(workspace: Workspace, record: ImageRecord) -> Path:
+    """Return the directory of an image's files."""
+    return workspace.directory / _FOLDER / record.name / str(record.version)
+
+
+def dockerfile_of(workspace: Workspace, record: ImageRecord) -> Path | None:
+    """Return the file with the Dockerfile that an image was built of; None where there is none."""
+    if record.dockerfile_digest is None:
+        return None
+    path = directory_of(workspace, record) / "Dockerfile"
+    _write_stored(workspace, record.dockerfile_digest, path)
+    return path
+
+
+def remove(workspace: Workspace, record: ImageRecord) -> None:
+    """Remove the files of an image."""
+    import shutil
+
+    shutil.rmtree(directory_of(workspace, record), ignore_errors=True)
+    with contextlib.suppress(OSError):  # another version has files, too
+        directory_of(workspace, record).parent.rmdir()
+
+
+class BuildLogFile:
+    """The log of a build: written as the build goes on, and read by anybody who may read the workspace.
+
+    Parameters:
+        path: of the file.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
+
+    @classmethod
+    def of(cls, workspace: Workspace, record: ImageRecord) -> BuildLogFile:
+        """Return the log of an image; that of one which was found again is the log of the build that made it."""
+        log = cls(directory_of(workspace, record) / "build.log")
+        if record.log_digest is not None and not log.path.exists():
+            _write_stored(workspace, record.log_digest, log.path)
+        return log
+
+    def begin(self) -> None:
+        """Begin to write."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.touch(mode=0o600)
+        self._file = self.path.open("w", encoding="utf-8", buffering=1)
+
+    def write(self, event: BuildEvent) -> None:
+        """Write what happens; a log that cannot be written does not end the build."""
+        with contextlib.suppress(OSError, ValueError):
+            if self._file is not None:
+                self._file.write(f"{_line(event)}\n")
+
+    def close(self) -> None:
+        """End writing."""
+        with contextlib.suppress(OSError):
+            if self._file is not None:
+                self._file.close()
+
+    def read(self) -> str:
+        """Return what is written so far."""
+        try:
+            return self.path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def follow(self) -> Iterator[str]:
+        """Yield line by line what is new, and an empty text whenever nothing is; it never ends by itself."""
+        position, rest = 0, b""
+        while True:
+            new = b""
+            with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
+                file.seek(position)
+                new = file.read()
+            position += len(new)
+            *lines, rest = (rest + new).split(b"\n")
+            yield from (line.decode(errors="replace") for line in lines)
+            yield ""
+
+
+def _line(event: BuildEvent) -> str:
+    if event.state is None:
+        return event.text
+    if event.seconds is None:
+        return f"--- {event.stage}"
+    return f"--- {event.stage}: {event.state} after {event.seconds:.1f} s"
+
+
+def _write_stored(workspace: Workspace, digest: str, path: Path) -> None:
+    from mljupyter.build.images import stored_text
+
+    text = stored_text(workspace.registry, digest)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.chmod(0o600)
+    draft.replace(path)

@@ -1,0 +1,51 @@
+"""See to it that a Docker engine has an image: pulled from its registry, or built again after it was removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.image.building import ENGINE
+
+if TYPE_CHECKING:
+    from mljupyter.build.images.events import OnEvent
+    from mljupyter.core.workspace import Workspace
+    from mljupyter.registry.image_record import ImageRecord
+
+
+def make_present(
+    workspace: Workspace, record: ImageRecord, on_event: OnEvent | None = None, *, location: str | None = None
+) -> str:
+    """Return the reference under which the Docker engine has an image.
+
+    Parameters:
+        workspace: the workspace.
+        record: the image; one that is gone from the engine is built again of the same content.
+        on_event: gets what happens in that build.
+        location: another name that it has; by default the one it was built under.
+
+    Raises:
+        WebserviceException: when the image is not ready.
+        MLJupyterError: when no engine answers, or it can neither be pulled nor built.
+
+    """
+    from mljupyter.build.images import Reference, RegistryNotFoundError, builder_for, plan_of
+    from mljupyter.build.images.docker_engine import connect, pull, told
+
+    location = location or record.location
+    if location is None:
+        raise WebserviceException(f"Image {record.id} has no location: it is {record.creation_state}.")
+    client = connect()
+    try:
+        try:
+            with told():
+                client.images.get(location)
+        except RegistryNotFoundError:
+            if record.place != ENGINE or record.recipe.get("ownImage"):
+                pull(client, Reference.parse(location), ())
+            else:
+                plan = plan_of(record.recipe)
+                builder_for(ENGINE, workspace.artifacts, plan=plan).build(plan, tag=location, on_event=on_event)
+    finally:
+        client.close()
+    return location

@@ -1,0 +1,95 @@
+"""Try an image: one container for one request (Azure ML v1: ContainerImage.run)."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from mljupyter.core.exceptions import WebserviceException
+
+_PORT = 5001
+_ANSWERS_WITHIN_SECONDS = 310  # as long as init() may take
+_SCORES_WITHIN_SECONDS = 60
+_PAUSE_SECONDS = 0.1
+_LAST_LINES = 20
+
+
+def run(image: str, body: str | bytes) -> Any:
+    """Start a container of an image, send it one request, remove it and return the answer.
+
+    Parameters:
+        image: what the Docker engine knows it by.
+        body: of the request.
+
+    Returns:
+        The decoded JSON of the answer, or its text where it is no JSON.
+
+    Raises:
+        WebserviceException: when it does not come up, with the last lines of its log; for any answer but 200.
+
+    """
+    with _container(image) as (container, port):
+        _wait_until_ready(container, port, image)
+        status, content = _exchange(port, "POST", "/score", body, _SCORES_WITHIN_SECONDS)
+        if status != http.client.OK:
+            text = content.decode(errors="replace")
+            raise WebserviceException(f"{image} answered with status {status}: {text}", status_code=status)
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode(errors="replace")
+
+
+@contextlib.contextmanager
+def _container(image: str) -> Iterator[tuple[Any, int]]:
+    from mljupyter.build.images.docker_engine import LABEL_RUN, connect, told
+    from mljupyter.runtimes.ports import LOOPBACK, free_port
+
+    client, port = connect(), free_port()
+    try:
+        with told():
+            container = client.containers.run(
+                image,
+                detach=True,
+                init=True,
+                read_only=True,
+                tmpfs={"/tmp": "size=256m,mode=1777"},  # noqa: S108 - in the container
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges:true"],
+                ports={f"{_PORT}/tcp": (LOOPBACK, port)},
+                labels={LABEL_RUN: "trial"},
+            )
+        try:
+            yield container, port
+        finally:
+            with told():
+                container.remove(force=True, v=True)
+    finally:
+        client.close()
+
+
+def _wait_until_ready(container: Any, port: int, image: str) -> None:
+    deadline = time.monotonic() + _ANSWERS_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if _exchange(port, "GET", "/", None, 2)[0] == http.client.OK:
+                return
+        container.reload()
+        if container.status not in ("created", "running"):
+            break
+        time.sleep(_PAUSE_SECONDS)
+    lines = container.logs(tail=_LAST_LINES).decode(errors="replace").rstrip()
+    raise WebserviceException(f"A container of {image} does not come up. The last lines of its log:\n{lines}")
+
+
+def _exchange(port: int, method: str, path: str, body: str | bytes | None, timeout: float) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    with contextlib.closing(connection):
+        data = body.encode() if isinstance(body, str) else body
+        connection.request(method, path, body=data, headers={"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()

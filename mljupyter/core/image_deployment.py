@@ -1,0 +1,163 @@
+"""From an image, or what one is made of, to a web service (Azure ML v1: Webservice.deploy_from_image and its like)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mljupyter.core import deployment
+from mljupyter.core.compute import DOCKER, LOCAL, ComputeTarget
+from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.core.image.configuration import ContainerImageConfig
+from mljupyter.core.image.image import Image
+from mljupyter.core.image.presence import make_present
+from mljupyter.core.webservice.configuration import (
+    LocalWebserviceDeploymentConfiguration,
+    WebserviceDeploymentConfiguration,
+)
+from mljupyter.core.webservice.translate import Served
+from mljupyter.spec import CodeReference, ModelReference
+from mljupyter.spec.names import SERVICE
+
+if TYPE_CHECKING:
+    from mljupyter.core.image.configuration import ImageConfig
+    from mljupyter.core.model import Model
+    from mljupyter.core.webservice import LocalWebservice, Webservice
+    from mljupyter.core.workspace import Workspace
+
+
+def deploy(
+    workspace: Workspace,
+    name: str,
+    image: Image | str,
+    deployment_config: WebserviceDeploymentConfiguration | None,
+    deployment_target: ComputeTarget | str | None,
+    *,
+    overwrite: bool,
+) -> Webservice:
+    """Do what `Webservice.deploy_from_image` promises."""
+    target = _container_target(deployment_config, deployment_target)
+    return deployment.deploy_served(
+        workspace,
+        name,
+        lambda _: served(workspace, image, deployment.target_name(target, None)),
+        deployment_config,
+        target,
+        overwrite=overwrite,
+    )
+
+
+def deploy_models(
+    workspace: Workspace,
+    name: str,
+    models: Sequence[Model | str],
+    image_config: ImageConfig,
+    deployment_config: WebserviceDeploymentConfiguration | None,
+    deployment_target: ComputeTarget | str | None,
+    *,
+    overwrite: bool,
+) -> Webservice:
+    """Do what `Webservice.deploy_from_model` promises: make an image of the service's name, and deploy that."""
+    with as_webservice_exception():
+        SERVICE.check(name)
+    check_name_is_free(workspace, name, overwrite=overwrite)
+    image = Image.create(workspace, name, models, image_config)
+    return deploy(workspace, name, image, deployment_config, deployment_target, overwrite=overwrite)
+
+
+def deploy_local(
+    workspace: Workspace,
+    name: str,
+    models: Sequence[Model | str],
+    image_config: ImageConfig,
+    deployment_config: LocalWebserviceDeploymentConfiguration | None,
+) -> LocalWebservice:
+    """Do what `Webservice.deploy_local_from_model` promises."""
+    from mljupyter.core.webservice.local import LocalWebservice
+
+    configuration = deployment_config or LocalWebserviceDeploymentConfiguration()
+    if not isinstance(configuration, LocalWebserviceDeploymentConfiguration):
+        raise WebserviceException(
+            f"deployment_config is a {type(configuration).__name__}: it must come from "
+            "LocalWebservice.deploy_configuration()."
+        )
+    service = deployment.deploy_served(
+        workspace, name, lambda _: served_by(workspace, name, models, image_config), configuration, DOCKER
+    )
+    assert isinstance(service, LocalWebservice)  # noqa: S101 (for the type checker: the configuration says so)
+    return service
+
+
+def served(workspace: Workspace, image: Image | str, target: str) -> Served:
+    """Return what a version serves that is made from an image; wait until the image is ready.
+
+    Parameters:
+        workspace: the workspace.
+        image: an image, its id ``name:version``, or its name for the newest version.
+        target: the compute target.
+
+    Raises:
+        WebserviceException: when it was not made; on a target that runs no containers.
+
+    """
+    _check_target(target)
+    found = _image(workspace, image)
+    found.wait_for_creation()
+    record = found._record
+    code = record.recipe.get("code")
+    return Served(
+        models=[ModelReference.parse(model) for model in record.recipe.get("models", [])],
+        code=CodeReference.parse(code) if code else None,
+        image=make_present(workspace, record),
+        image_id=record.id,
+    )
+
+
+def served_by(
+    workspace: Workspace,
+    name: str,
+    models: Sequence[Model | str],
+    image_config: ImageConfig,
+    target: str = DOCKER,
+) -> Served:
+    """Make an image and return what a version serves that is made from it; a reload reads the script again.
+
+    Raises as `served` does, before anything is built on a target that runs no containers.
+    """
+    _check_target(target)
+    image = Image.create(workspace, name, models, image_config)
+    source = image_config.source_path if isinstance(image_config, ContainerImageConfig) else None
+    return replace(served(workspace, image, target), source=None if source is None else str(source))
+
+
+def check_name_is_free(workspace: Workspace, name: str, *, overwrite: bool) -> None:
+    """Raise `WebserviceException` when there is a web service of a name that is not to be overwritten."""
+    if not overwrite and any(record.spec.name == name for record in workspace.endpoint_records()):
+        raise WebserviceException(
+            f"There is a web service {name!r} already: pass overwrite=True to take its place, or choose another name.",
+            status_code=409,
+        )
+
+
+def _check_target(target: str) -> None:
+    if target == LOCAL:
+        raise WebserviceException(
+            f"An image is served by containers, which the target {LOCAL!r} has not: it runs processes.\n"
+            f"Deploy it to ws.compute_targets[{DOCKER!r}], which is where it goes without deployment_target, too."
+        )
+
+
+def _image(workspace: Workspace, image: Image | str) -> Image:
+    if isinstance(image, Image):
+        return image
+    if not isinstance(image, str):
+        raise WebserviceException(f"image is a {type(image).__name__}: it must be an Image, or an id like 'myimage:1'.")
+    return Image(workspace, id=image) if ":" in image else Image(workspace, image)
+
+
+def _container_target(
+    configuration: WebserviceDeploymentConfiguration | None, target: ComputeTarget | str | None
+) -> ComputeTarget | str:
+    configured = getattr(configuration, "compute_target_name", None)
+    return target if target is not None else configured or DOCKER

@@ -1,0 +1,228 @@
+"""Models packaged for use elsewhere: an image, or the directory that one is built of (Azure ML v1: ModelPackage)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.core.container_registry import ContainerRegistry
+from mljupyter.core.environment import Environment
+from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.core.image import building, files
+from mljupyter.core.image.image import Image
+from mljupyter.core.image.presence import make_present
+from mljupyter.core.image.tagging import tag_image
+
+if TYPE_CHECKING:
+    from mljupyter.build.images import ImagePlan
+    from mljupyter.core.inference import InferenceConfig
+    from mljupyter.core.model import Model
+    from mljupyter.core.workspace import Workspace
+
+DEFAULT_NAME = "package"
+
+
+class ModelPackage:
+    """What `Model.package` makes; `wait_for_creation` waits until it is there.
+
+    Parameters:
+        workspace: the workspace.
+        plan: what is in it.
+        environment: what the scoring script needs.
+        image: the image, None for a package that is a directory.
+        location: how the image is to be called where it is, beside the name that the workspace gives it.
+
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        plan: ImagePlan,
+        environment: Environment | None,
+        image: Image | None = None,
+        location: str | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self.environment = environment
+        self._plan = plan
+        self._image = image
+        self._wanted_location = location
+        self._location: str | None = None
+
+    @property
+    def state(self) -> str:
+        """Running, Succeeded, Failed or Canceled; as of the last operation."""
+        return "Succeeded" if self._image is None else self._image.creation_state
+
+    @property
+    def error(self) -> str | None:
+        """Why it was not made; None when nothing is wrong."""
+        return None if self._image is None else self._image.creation_error
+
+    @property
+    def location(self) -> str | None:
+        """The image's reference, once it is there; None for a package that is a directory, which `save` writes."""
+        return self._location
+
+    @property
+    def package_build_log_uri(self) -> str | None:
+        """Where the log of the image's build is; None for a package that is a directory."""
+        return None if self._image is None else self._image.image_build_log_uri
+
+    @property
+    def package_creation_logs(self) -> str:
+        """The log so far."""
+        return str(self.get_logs())
+
+    def get_logs(self, decode: bool = True, offset: int = 0) -> Any:
+        """Return the log so far; bytes when `decode` is False.
+
+        Parameters:
+            decode: return text.
+            offset: leave out so many bytes at its beginning.
+
+        """
+        log = "" if self._image is None else files.BuildLogFile.of(self.workspace, self._image._record).read()
+        content = log.encode()[offset:]
+        return content.decode(errors="replace") if decode else content
+
+    def update_creation_state(self) -> None:
+        """Bring what this object shows up to date."""
+        if self._image is not None:
+            self._image.update_creation_state()
+            self._name_image()
+
+    def wait_for_creation(self, show_output: bool = False) -> None:
+        """Wait until the package is there.
+
+        Parameters:
+            show_output: print the log of the build as it grows, and where the package is.
+
+        Raises:
+            WebserviceException: when the image was not made, with the step, the last lines of the log and a hint.
+
+        """
+        if self._image is not None:
+            self._image.wait_for_creation(show_output)
+            self._name_image()
+        if show_output:
+            print(f"Package: {self.location or 'ready to be saved'}")
+
+    def pull(self) -> None:
+        """See to it that the Docker engine has the image, and print what it is called there.
+
+        Raises:
+            WebserviceException: for a package that is a directory; when the image is not there, or no engine answers.
+
+        """
+        if self._image is None:
+            raise WebserviceException("This package is a directory: save('DIRECTORY') writes it. It has no image.")
+        self.wait_for_creation()
+        with as_webservice_exception():
+            make_present(self.workspace, self._image._record, location=self.location)
+        print(f"Package image pulled: {self.location}")
+
+    def save(self, output_directory: str | os.PathLike[str]) -> None:
+        """Write the directory that the image is built of: ``docker build`` in it gives the image.
+
+        It holds a Dockerfile, ``azureml-app/``, ``azureml-models/`` and ``model_config_map.json``.
+
+        Parameters:
+            output_directory: new or empty.
+
+        Raises:
+            WebserviceException: for a package that is an image; when the directory is not empty.
+
+        """
+        from mljupyter.build.images import save_context
+
+        if self._image is not None:
+            raise WebserviceException(
+                "This package is an image: pull() gets it.\n"
+                "A directory is what Model.package(..., generate_dockerfile=True) gives."
+            )
+        target = Path(output_directory).expanduser()
+        with as_webservice_exception():
+            save_context(self._plan, self.workspace.artifacts, target)
+        print(f"Package saved to {target}")
+
+    def get_container_registry(self) -> ContainerRegistry:
+        """Return the registry that the image is in: address, and what ``docker login`` knows to get in.
+
+        All of it is None for an image on the Docker engine.
+        """
+        from mljupyter.build.images.credentials import find_credentials
+
+        place = building.place_of(self.workspace) if self._image is None else self._image._record.place
+        host = place.partition("registry/")[2]
+        if not host:
+            return ContainerRegistry()
+        found = find_credentials(host)
+        return ContainerRegistry(
+            address=host,
+            username=found.username if found is not None else None,
+            password=found.password if found is not None else None,
+        )
+
+    def serialize(self) -> dict[str, Any]:
+        """Return all that is known as JSON types."""
+        return {
+            "packageId": None if self._image is None else self._image.id,
+            "state": self.state,
+            "location": self.location,
+            "packageBuildLogUri": self.package_build_log_uri,
+            "environment": None if self.environment is None else self.environment.definition().document(),
+            "error": self.error,
+        }
+
+    def __repr__(self) -> str:
+        return f"ModelPackage(state={self.state}, location={self.location})"
+
+    def _name_image(self) -> None:
+        """Give the image the name that was asked for, where it is."""
+        if self._image is None or self._image.creation_state != "Succeeded" or self._location is not None:
+            return
+        present = self._image.image_location
+        with as_webservice_exception():
+            if self._wanted_location is not None and present is not None:
+                tag_image(self._image._record.place, present, self._wanted_location)
+        self._location = self._wanted_location or present
+
+
+def package(
+    workspace: Workspace,
+    models: Sequence[Model | str],
+    inference_config: InferenceConfig | None,
+    *,
+    generate_dockerfile: bool,
+    image_name: str | None,
+    image_label: str | None,
+) -> ModelPackage:
+    """Do what `Model.package` promises."""
+    from mljupyter.build.images import Reference, plan_image
+    from mljupyter.core import deployment
+    from mljupyter.core.image.configuration import registered_references
+
+    config = deployment.checked_inference_config(inference_config)
+    name = image_name or DEFAULT_NAME
+    with as_webservice_exception(), workspace.artifacts.hold():
+        environment = config.environment_for(name) or Environment(f"{name}-env")
+        script = None if config.source_directory is None else config.script_in_source
+        plan = plan_image(
+            environment.definition(),
+            code=deployment.code_reference(workspace, config.source_path, script),
+            models=registered_references(workspace, models),
+            default_base_image=building.default_base_image(),
+        )
+        if generate_dockerfile:
+            return ModelPackage(workspace, plan, environment)
+        host = building.place_of(workspace).partition("registry/")[2]
+        label = image_label or time.strftime("%Y%m%d%H%M%S")
+        location = str(Reference.parse(f"{host}/{name}:{label}" if host else f"{name}:{label}"))
+        record = building.begin(workspace, plan, name.replace("/", "-"))
+    made = ModelPackage(workspace, plan, environment, Image._of(workspace, record), location)
+    made._name_image()
+    return made
