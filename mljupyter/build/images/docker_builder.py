@@ -7,6 +7,7 @@ import re
 import tarfile
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ from mljupyter.build.images.references import Reference
 if TYPE_CHECKING:
     import docker
 
+LABEL_REPLICA = "mljupyter/replica"
+_FINISHED_WITHIN_SECONDS = 10.0
+_PAUSE_SECONDS = 0.1
 _STEP = re.compile(r"Step \d+/\d+ : (?P<instruction>.*)")
 _STAGE = re.compile(r"FROM\s+(?:--\S+\s+)*\S+(?:\s+AS\s+(?P<name>\S+))?\s*$", re.IGNORECASE)
 
@@ -94,9 +98,22 @@ class DockerBuilder:
         return built(log, lambda log: self._build(plan, tag, credentials, log))
 
     def remove(self, reference: str) -> None:
-        """Remove an image from the engine; nothing happens when it is gone."""
+        """Remove an image from the engine; nothing happens when it is gone.
+
+        One that somebody's container is made of stays. Replicas that have ended, and are kept for their logs, do not
+        count; those that are just finishing their requests are waited for.
+        """
+        deadline = time.monotonic() + _FINISHED_WITHIN_SECONDS
         with contextlib.suppress(RegistryNotFoundError), told():
-            self._client.images.remove(reference)
+            while True:
+                users = self._client.containers.list(all=True, filters={"ancestor": reference}, ignore_removed=True)
+                live = [one for one in users if one.status not in ("exited", "dead")]
+                if not live and all(LABEL_REPLICA in one.labels for one in users):
+                    self._client.images.remove(reference, force=bool(users))
+                    return
+                if not all(LABEL_REPLICA in one.labels for one in users) or time.monotonic() > deadline:
+                    return
+                time.sleep(_PAUSE_SECONDS)
 
     def close(self) -> None:
         """Close the connections to the engine."""
