@@ -43,9 +43,10 @@ check: $(VENV)/.dev ## style, types, layers
 unit: $(VENV)/.dev ## all tests
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
-notebooks: $(VENV)/.dev ## the tutorials, executed and compared with their saved outputs
-	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MLJUPYTER_HOME="$$home" \
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compared with their saved outputs
+	@chosen=$$($(BIN)/python -m tests.notebooks) && home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+	MLJUPYTER_HOME="$$home" MLJUPYTER_BASE_IMAGE="$${MLJUPYTER_BASE_IMAGE:-$$TESTBED_BASE_IMAGE}" \
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 $$chosen
 
 browser: $(VENV)/.dev chromium ## the tests in a real browser, with screenshots in build/screenshots
 	@$(BIN)/python -m pytest tests/browser
