@@ -241,8 +241,8 @@ class Model(ChangedModel):
             models: models, or ids ``name:version``; for a local web service also paths. May be empty.
             inference_config: scoring script and environment.
             deployment_config: kind and settings; None for an ACI web service with its defaults.
-            deployment_target: where to; None for this machine. A local web service whose environment has an image of its
-                own runs in a container then, where a Docker engine answers.
+            deployment_target: where to; None for this machine. There a local web service whose environment has an
+                image of its own runs in a container, if a Docker engine answers.
             overwrite: take the place of a web service of that name, which serves until the new one does.
             show_output: print what is deployed.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core import config_file, home
+from mljupyter.core.described_workspace import DescribedWorkspace, registry_host
 from mljupyter.core.exceptions import UserErrorException, WorkspaceException, as_webservice_exception
 from mljupyter.spec import EndpointRecord
 
@@ -28,7 +29,7 @@ _NO_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 _THIS_MACHINE = "local"
 
 
-class Workspace:
+class Workspace(DescribedWorkspace):
     """A workspace on this machine: a directory with models, snapshots and endpoints.
 
     Workspaces are found by name. `subscription_id`, `resource_group` and `auth` come from Azure ML: they are kept or
@@ -134,7 +135,7 @@ class Workspace:
             location=location or _THIS_MACHINE,
             tags=tags or {},
             friendly_name=friendly_name,
-            container_registry=_host(container_registry),
+            container_registry=registry_host(container_registry),
         )
         try:
             return Workspace._at(home.create(document, place))
@@ -215,36 +216,6 @@ class Workspace:
         return found
 
     @property
-    def name(self) -> str:
-        """The name."""
-        return self._document.name
-
-    @property
-    def subscription_id(self) -> str:
-        """What it was created with."""
-        return self._document.subscription_id
-
-    @property
-    def resource_group(self) -> str:
-        """What it was created with."""
-        return self._document.resource_group
-
-    @property
-    def location(self) -> str:
-        """What it was created with."""
-        return self._document.location
-
-    @property
-    def sku(self) -> str:
-        """The edition; there is one."""
-        return "basic"
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """Tags, a copy."""
-        return dict(self._document.tags)
-
-    @property
     def compute_targets(self) -> dict[str, ComputeTarget]:
         """Where to deploy to, by name."""
         from mljupyter.core.compute import ComputeTarget
@@ -267,11 +238,6 @@ class Workspace:
         return {image.name: image for image in reversed(Image.list(self))}
 
     @property
-    def container_registry(self) -> str | None:
-        """The host of the container registry that its images are pushed to; None: they stay on the Docker engine."""
-        return self._document.container_registry
-
-    @property
     def environments(self) -> dict[str, Environment]:
         """The newest version of each environment, by name."""
         from mljupyter.core.environment import Environment
@@ -284,24 +250,6 @@ class Workspace:
         from mljupyter.core.webservice import Webservice
 
         return {service.name: service for service in Webservice.list(self)}
-
-    def get_details(self) -> dict[str, Any]:
-        """Return what is known of the workspace, with camelCase keys."""
-        document = self._document
-        return {
-            "id": f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
-            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}",
-            "name": self.name,
-            "location": self.location,
-            "type": "Microsoft.MachineLearningServices/workspaces",
-            "sku": self.sku,
-            "workspaceid": document.id,
-            "friendlyName": document.friendly_name or self.name,
-            "creationTime": document.created_time.isoformat(),
-            "containerRegistry": self.container_registry or "",
-            "tags": self.tags,
-            "directory": str(self.directory),
-        }
 
     def write_config(self, path: str | os.PathLike[str] | None = None, file_name: str | None = None) -> None:
         """Write the file that `from_config` reads.
@@ -378,13 +326,6 @@ class Workspace:
             f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, "
             f"resource_group={self.resource_group!r})"
         )
-
-
-def _host(container_registry: str | None) -> str | None:
-    """Return the host of a registry given as host, as URL, or as the id of a cloud's resource, which has none here."""
-    if not container_registry or container_registry.startswith("/subscriptions/"):
-        return None
-    return container_registry.partition("://")[2].partition("/")[0] or container_registry.partition("/")[0]
 
 
 def _of_config(config: config_file.WorkspaceConfig) -> Workspace:

@@ -327,7 +327,16 @@ def test_the_policy_for_pins_is_checked(monkeypatch: pytest.MonkeyPatch, project
         interpreter_of(Environment("serving"))
 
 
-def test_images_are_refused_with_a_way_out(workspace: Workspace) -> None:
-    for call in (Environment("x").build, Environment("x").get_image_details):
-        with pytest.raises(UserErrorException, match="build_local"):
-            call(workspace)
+def test_an_image_needs_an_engine_and_its_details_do_not(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nowhere.sock")
+    monkeypatch.delenv("MLJUPYTER_CONTAINER_REGISTRY", raising=False)
+    environment = Environment("x")
+    details = environment.get_image_details(workspace)
+    assert not details.image_exist
+    assert (details.image, details.registry) == (None, None)
+    assert details.dockerfile.count("FROM") > 1
+    for build in (environment.build, lambda ws: environment.build_local(ws, useDocker=True)):
+        with pytest.raises(UserErrorException, match="does not answer"):
+            build(workspace)
