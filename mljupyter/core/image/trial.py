@@ -52,9 +52,8 @@ def _container(image: str) -> Iterator[tuple[Any, int]]:
     client, port = connect(), free_port()
     try:
         with told():
-            container = client.containers.run(
+            container = client.containers.create(
                 image,
-                detach=True,
                 init=True,
                 read_only=True,
                 tmpfs={"/tmp": "size=256m,mode=1777"},  # noqa: S108 - in the container
@@ -64,6 +63,8 @@ def _container(image: str) -> Iterator[tuple[Any, int]]:
                 labels={LABEL_RUN: "trial"},
             )
         try:
+            with told():
+                container.start()
             yield container, port
         finally:
             with told():
