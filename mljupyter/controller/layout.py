@@ -55,6 +55,11 @@ class Layout:
         return self.directory / "artifacts"
 
     @property
+    def collected(self) -> Path:
+        """What scoring scripts collect, one directory for each endpoint."""
+        return self.directory / "collected"
+
+    @property
     def router(self) -> Path:
         """The router's configuration and log."""
         return self.control / "router"

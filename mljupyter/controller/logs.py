@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from mljupyter.runtimes.base import ReplicaLog
 
@@ -26,7 +26,10 @@ def merged(logs: Iterable[ReplicaLog], lines: int) -> str:
 def beginning(logs: Iterable[ReplicaLog], lines: int) -> str:
     """Return the first lines of the newest log: what import and ``init()`` printed."""
     newest = max(logs, key=lambda log: log.started_time, default=None)
-    return "".join(map(_ended, islice(newest.lines(), lines))) if newest is not None else ""
+    if newest is None:
+        return ""
+    before = newest.before() if newest.before is not None else ()
+    return "".join(map(_ended, islice(chain(before, newest.lines()), lines)))
 
 
 def _timed(lines: Iterable[str], count: int) -> Iterator[tuple[str, str]]:

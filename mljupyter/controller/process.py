@@ -104,13 +104,14 @@ def _runtimes(layout: Layout) -> Runtimes:
     def docker() -> Runtime:
         from mljupyter.runtimes.docker import DockerRuntime
 
-        return DockerRuntime(workspace=str(layout.directory))
+        return DockerRuntime(workspace=str(layout.directory), collected=layout.collected)
 
     def local() -> Runtime:
         return ProcessRuntime(
             replicas=layout.replicas,
             revisions=layout.revisions,
             sockets=layout.runtime(),
+            collected=layout.collected,
             store=ArtifactStore(layout.artifacts),
         )
 

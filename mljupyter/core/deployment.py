@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,10 @@ def deploy(
     show_output: bool,
 ) -> Webservice:
     """Do what `Model.deploy` promises."""
-    inference_config = checked_inference_config(inference_config)
-    if deployment_target is None and _wants_container(workspace, name, inference_config, deployment_config):
-        deployment_target = DOCKER
+    if inference_config is not None:
+        inference_config = checked_inference_config(inference_config)
+        if deployment_target is None and _wants_container(workspace, name, inference_config, deployment_config):
+            deployment_target = DOCKER
     if show_output:
         print_configuration(models, inference_config, deployment_config, deployment_target)
     configured = None if deployment_config is None else getattr(deployment_config, "compute_target_name", None)
@@ -109,7 +111,7 @@ def deploy_served(
 def what_is_served(
     workspace: Workspace,
     models: Sequence[Model | ModelReference | str] | None,
-    inference_config: InferenceConfig,
+    inference_config: InferenceConfig | None,
     *,
     kind: EndpointKind,
     service: str = "service",
@@ -124,7 +126,7 @@ def what_is_served(
     Parameters:
         workspace: the workspace.
         models: models, ids ``name:version``, names for the newest version, or, for a local web service, paths.
-        inference_config: scoring script and environment.
+        inference_config: scoring script and environment; None for a model that is served without.
         kind: the kind of web service.
         service: its name.
         target: the compute target: a process needs its environment built, a container an image.
@@ -132,36 +134,58 @@ def what_is_served(
         show_output: print the log of the build.
 
     """
-    inference_config = checked_inference_config(inference_config)
-    environment = inference_config.environment_for(service)
     references = model_references(workspace, models, paths=kind is EndpointKind.LOCAL)
-    interpreter = None
+    if inference_config is None:
+        content, environment = _without_script(workspace, references, target)
+    else:
+        content, environment = _with_script(workspace, references, inference_config, service)
     if target == LOCAL:
         _print_image_without_effect(environment)
-        interpreter = interpreter_of(environment, build=build, show_output=show_output)
-    script = None if inference_config.source_directory is None else inference_config.script_in_source
-    code = code_reference(workspace, inference_config.source_path, script)
-    image = None
-    if target == DOCKER:
-        image = image_for(
-            workspace,
-            service,
-            code=code,
-            models=references,
-            environment=environment,
-            build=build,
-            show_output=show_output,
-        )
-    return Served(
+        return replace(content, interpreter=interpreter_of(environment, build=build, show_output=show_output))
+    if target != DOCKER or content.code is None:
+        return content
+    image = image_for(
+        workspace,
+        service,
+        code=content.code,
         models=references,
-        code=code,
-        image=image.reference if image is not None else None,
-        image_id=image.id if image is not None else None,
-        interpreter=interpreter,
+        environment=environment,
+        build=build,
+        show_output=show_output,
+    )
+    return content if image is None else replace(content, image=image.reference, image_id=image.id)
+
+
+def _with_script(
+    workspace: Workspace, references: list[ModelReference], inference_config: InferenceConfig, service: str
+) -> tuple[Served, Environment | None]:
+    inference_config = checked_inference_config(inference_config)
+    environment = inference_config.environment_for(service)
+    script = None if inference_config.source_directory is None else inference_config.script_in_source
+    served = Served(
+        models=references,
+        code=code_reference(workspace, inference_config.source_path, script),
         environment_variables={} if environment is None else environment.environment_variables,
         source=str(inference_config.source_path),
         description=inference_config.description,
     )
+    return served, environment
+
+
+def _without_script(
+    workspace: Workspace, references: list[ModelReference], target: str
+) -> tuple[Served, Environment | None]:
+    from mljupyter.core import no_code
+
+    model = no_code.only_model(references)
+    flavour = no_code.flavour_of(workspace, model)
+    served = Served(
+        models=references,
+        code=no_code.script_for(workspace, flavour) if target == DOCKER else None,
+        no_code=flavour,
+        resources=no_code.resources_of(workspace, model),
+    )
+    return served, no_code.environment_of(workspace, model, flavour, here=target == LOCAL)
 
 
 def checked_inference_config(inference_config: InferenceConfig | None) -> InferenceConfig:

@@ -239,7 +239,9 @@ class Model(ChangedModel):
             workspace: the workspace.
             name: the web service's name: 3 to 32 lower-case letters, digits and '-'; a letter first, no '-' last.
             models: models, or ids ``name:version``; for a local web service also paths. May be empty.
-            inference_config: scoring script and environment.
+            inference_config: scoring script and environment. None serves the only model without a script, if it was
+                registered with the framework ScikitLearn, Onnx, TensorFlow or Multi, or is an MLflow directory; it
+                gets the size that it was registered with.
             deployment_config: kind and settings; None for an ACI web service with its defaults.
             deployment_target: where to; None for this machine. There a local web service whose environment has an
                 image of its own runs in a container, if a Docker engine answers.

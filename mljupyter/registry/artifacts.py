@@ -156,6 +156,12 @@ class ArtifactStore:
             raise ArtifactNotFoundError(f"{self.location} holds no artifact {digest}.")
         return size
 
+    def files(self, digest: str) -> list[str] | None:
+        """Return the paths of the files in a stored directory; None when the artifact is a single file."""
+        with self._told(self.location, None, f"artifact {digest}"):
+            entries = self._entries(hex_of(digest))
+        return None if entries is None else [entry.path for entry in entries if entry.digest is not None]
+
     def exists(self, digest: str) -> bool:
         """Whether the store holds an artifact."""
         hexadecimal = hex_of(digest)

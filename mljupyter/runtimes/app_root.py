@@ -61,19 +61,33 @@ def model_directory(spec: VersionSpec, models: PurePath) -> PurePath:
     return models / spec.models[0].name / str(spec.models[0].version)
 
 
-def service_variables(spec: VersionSpec, *, service: str, version: str, workspace: str) -> dict[str, str]:
-    """Return the environment variables that say which service a replica belongs to."""
-    return {
+def service_variables(
+    spec: VersionSpec, *, service: str, version: str, workspace: str, collected: PurePath
+) -> dict[str, str]:
+    """Return the environment variables that say which service a replica belongs to, and where it collects data.
+
+    Parameters:
+        spec: the version.
+        service, version, workspace: their names.
+        collected: absolute path of the directory for what scripts collect, as the replica sees it.
+
+    """
+    variables = {
         "SERVICE_NAME": service,
         "SERVICE_VERSION": version,
         "WORKSPACE_NAME": workspace,
         "SCORING_TIMEOUT_MS": str(spec.limits.scoring_timeout_ms),
     }
+    if spec.collect_model_data:
+        variables |= {"AML_MODEL_DC_STORAGE_ENABLED": "true", "AML_MODEL_DC_STORAGE": str(collected)}
+    return variables
 
 
-def contract_variables(spec: VersionSpec, root: Path, *, service: str, version: str, workspace: str) -> dict[str, str]:
+def contract_variables(
+    spec: VersionSpec, root: Path, *, service: str, version: str, workspace: str, collected: PurePath
+) -> dict[str, str]:
     """Return the environment variables a scoring script may read (Azure ML v1: scoring container)."""
-    variables = service_variables(spec, service=service, version=version, workspace=workspace) | {
+    variables = service_variables(spec, service=service, version=version, workspace=workspace, collected=collected) | {
         "AML_APP_ROOT": str(root),
         "AZUREML_MODEL_DIR": str(model_directory(spec, root / MODELS)),
     }
@@ -105,7 +119,10 @@ def server_options(spec: VersionSpec, replica_id: str) -> list[str]:
         "--max-body-bytes": spec.limits.max_body_bytes,
         "--grace-seconds": grace_seconds(spec),
     }
-    return [str(part) for option in options.items() for part in option]
+    switches = [] if spec.batching is None else ["--batching" if spec.batching else "--no-batching"]
+    switches += ["--preload"] if spec.preload else []
+    switches += ["--no-code", spec.no_code] if spec.no_code is not None else []
+    return [str(part) for option in options.items() for part in option] + switches
 
 
 def grace_seconds(spec: VersionSpec) -> float:

@@ -55,11 +55,15 @@ class Ending:
 
 @dataclass(frozen=True)
 class ReplicaLog:
-    """The log of one replica, running or ended. `lines` opens it and yields its lines with their line ends."""
+    """The log of one replica, running or ended. `lines` opens it and yields its lines with their line ends.
+
+    `before` does so for the process that has run ``init()`` for it, where that is another one.
+    """
 
     replica_id: str
     started_time: float
     lines: Callable[[], Iterator[str]]
+    before: Callable[[], Iterator[str]] | None = None
 
 
 class Runtime(Protocol):

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mljupyter.runtimes import app_root
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 TARGET = "docker"
 PORT = 5001
+COLLECTED = "/var/mljupyter/collected"
 KEPT_AFTER_END = 3
 LABEL = "mljupyter"
 SERVER_LABEL = f"{LABEL}/plan"  # on images whose entry point is our scoring server
@@ -58,13 +61,15 @@ class DockerRuntime:
 
     Parameters:
         workspace: directory of the workspace; containers are labelled with its fingerprint.
+        collected: directory for what scripts collect, one in it for each endpoint.
 
     Raises:
         RuntimeUnavailableError: when the Docker SDK is not installed, or no engine answers.
 
     """
 
-    def __init__(self, workspace: str) -> None:
+    def __init__(self, workspace: str, collected: Path) -> None:
+        self._collected = collected
         self._workspace = hashlib.sha256(workspace.encode()).hexdigest()[:16]
         self._client = connect()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
@@ -171,6 +176,7 @@ class DockerRuntime:
                 pids_limit=_MOST_PROCESSES,
                 log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
                 **_limits(spec),
+                **(self._collecting(order) if spec.collect_model_data else {}),
             )
             try:
                 container.start()
@@ -179,6 +185,17 @@ class DockerRuntime:
                 raise
             container.reload()
             return _running(container)
+
+    def _collecting(self, order: ReplicaOrder) -> dict[str, Any]:
+        """Return the options of a container that writes into the endpoint's directory of collected data."""
+        place = self._collected / order.endpoint
+        self._collected.mkdir(mode=0o700, exist_ok=True)
+        place.mkdir(exist_ok=True)
+        place.chmod(0o777)  # for the container's user; nobody else comes through the directory above
+        options: dict[str, Any] = {"volumes": {str(place): {"bind": COLLECTED, "mode": "rw"}}}
+        if os.getuid():
+            options["user"] = f"{os.getuid()}:{os.getgid()}"  # else the files would not belong to whoever reads them
+        return options
 
     def _ending(self, replica: RunningReplica) -> Ending | None:
         from docker.errors import NotFound
@@ -313,7 +330,11 @@ def _arguments(order: ReplicaOrder) -> list[str]:
 
 def _environment(order: ReplicaOrder) -> dict[str, str]:
     contract = app_root.service_variables(
-        order.spec, service=order.endpoint, version=order.version, workspace=order.workspace
+        order.spec,
+        service=order.endpoint,
+        version=order.version,
+        workspace=order.workspace,
+        collected=PurePosixPath(COLLECTED),
     )
     return {**app_root.thread_variables(order.spec), **order.spec.environment_variables, **contract}
 

@@ -18,6 +18,8 @@ from pydantic import BaseModel
 
 from mljupyter.runtimes import app_root, processes
 from mljupyter.runtimes.base import Ending, ReplicaLog, ReplicaOrder, RunningReplica
+from mljupyter.runtimes.templates import AVAILABLE as TEMPLATES_AVAILABLE
+from mljupyter.runtimes.templates import Templates
 from mljupyter.spec import VersionSpec
 
 TARGET = "local"
@@ -39,12 +41,14 @@ _INHERITED_PREFIXES = ("CUDA_", "DYLD_", "LC_", "LD_", "MKL_", "NVIDIA_", "OMP_"
 
 
 class _Record(BaseModel):
-    """What a replica's directory says about it."""
+    """What a replica's directory says about it: also of a template, and which one a replica's worker is forked from."""
 
     id: str
     endpoint: str
     version: str
     revision: str
+    is_template: bool = False
+    forked_from: str | None = None
 
 
 class ProcessRuntime:
@@ -56,15 +60,20 @@ class ProcessRuntime:
         replicas: directory for the replicas' records and logs.
         revisions: directory for app roots.
         sockets: directory for sockets.
+        collected: directory for what scripts collect, one in it for each endpoint.
         store: the artifact store that code and models come from.
 
     """
 
-    def __init__(self, *, replicas: Path, revisions: Path, sockets: Path, store: app_root.Store) -> None:
+    def __init__(
+        self, *, replicas: Path, revisions: Path, sockets: Path, collected: Path, store: app_root.Store
+    ) -> None:
         self._replicas = replicas
         self._revisions = revisions
         self._sockets = sockets
+        self._collected = collected
         self._store = store
+        self._templates = Templates(sockets)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     async def adopt(self) -> list[RunningReplica]:
@@ -87,11 +96,20 @@ class ProcessRuntime:
             order.spec,
             self._revisions / f"{order.endpoint}.{order.version}.{order.revision}",
         )
-        directory = self._replicas / order.id
-        directory.mkdir(mode=0o700)
-        record = _Record(id=order.id, endpoint=order.endpoint, version=order.version, revision=order.revision)
-        (directory / _RECORD).write_text(record.model_dump_json())
-        child = self._spawn(order, directory, root)
+        if order.spec.collect_model_data:
+            self._collected_by(order).mkdir(mode=0o700, parents=True, exist_ok=True)
+        forked_from = self._template(order, root) if order.spec.preload and TEMPLATES_AVAILABLE else None
+        record = _Record(
+            id=order.id,
+            endpoint=order.endpoint,
+            version=order.version,
+            revision=order.revision,
+            forked_from=forked_from,
+        )
+        places = ["--unix-socket", str(self._socket(order.id))]
+        if forked_from is not None:
+            places += ["--fork-from", str(self._socket(forked_from))]
+        child = self._spawn(order, record, root, places)
         self._children[order.id] = child
         return self._running(record, processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0))
 
@@ -99,6 +117,7 @@ class ProcessRuntime:
         """Wait for a replica's end; its exit status is known when it is a child of this process."""
         status = await processes.ended(_identity(replica), self._children.get(replica.id))
         self._children.pop(replica.id, None)
+        self._templates.reap()
         self._socket(replica.id).unlink(missing_ok=True)
         return Ending(status)
 
@@ -115,6 +134,8 @@ class ProcessRuntime:
 
         With a version given, the newest few ended replicas keep their logs, and what is left keeps its app roots.
         """
+        if version is None:
+            self._end_templates(endpoint)
         ended = [
             directory
             for directory, record in self._records()
@@ -135,7 +156,12 @@ class ProcessRuntime:
     def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
         """Return the logs of an endpoint's replicas, rotated parts and those of ended replicas included."""
         return [
-            ReplicaLog(directory.name, directory.stat().st_mtime, partial(_lines, directory))
+            ReplicaLog(
+                directory.name,
+                directory.stat().st_mtime,
+                partial(_lines, directory),
+                partial(_lines, self._replicas / record.forked_from) if record.forked_from is not None else None,
+            )
             for directory, record in self._records()
             if record.endpoint == endpoint and version in (None, record.version)
         ]
@@ -152,25 +178,50 @@ class ProcessRuntime:
                     return list(last)
         return []
 
-    def _spawn(self, order: ReplicaOrder, directory: Path, root: Path) -> subprocess.Popen[bytes]:
+    def _template(self, order: ReplicaOrder, root: Path) -> str:
+        """Return the id of the template for a replica, which is started if it does not run."""
+        record = _Record(
+            id=self._templates.id_for(order),
+            endpoint=order.endpoint,
+            version=order.version,
+            revision=order.revision,
+            is_template=True,
+        )
+        self._templates.ensure(
+            self._socket(record.id),
+            lambda places, descriptor: self._spawn(order, record, root, places, (descriptor,)),
+        )
+        return record.id
+
+    def _end_templates(self, endpoint: str) -> None:
+        for directory, record in self._records():
+            if record.endpoint == endpoint and record.is_template:
+                self._templates.end(self._socket(directory.name))
+
+    def _collected_by(self, order: ReplicaOrder) -> Path:
+        return self._collected / order.endpoint
+
+    def _spawn(
+        self, order: ReplicaOrder, record: _Record, root: Path, places: list[str], descriptors: tuple[int, ...] = ()
+    ) -> subprocess.Popen[bytes]:
+        directory = self._replicas / record.id
+        directory.mkdir(mode=0o700, exist_ok=record.is_template)
+        (directory / _RECORD).write_text(record.model_dump_json())
+        # The front runs here in any case, where the server is installed; only the script needs its environment.
+        other = _other_python(order.spec)
+        worker = ["--worker-python", other] if other is not None else []
+        options = [*places, "--log-file", str(directory / _LOG), *worker]
         with open_private(directory / _OUTPUT) as output:
             return subprocess.Popen(
-                self._command(order, directory),
+                [sys.executable, "-m", MODULE, *options, *app_root.server_options(order.spec, record.id)],
                 cwd=directory,  # not the app root: a file json.py there must not replace the server's own json
-                env=_environment(order, root),
+                env=_environment(order, root, self._collected_by(order)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=descriptors,
             )
-
-    def _command(self, order: ReplicaOrder, directory: Path) -> list[str]:
-        spec = order.spec
-        places = ["--unix-socket", str(self._socket(order.id)), "--log-file", str(directory / _LOG)]
-        # The front runs here in any case, where the server is installed; only the script needs its environment.
-        other = _other_python(spec)
-        worker = ["--worker-python", other] if other is not None else []
-        return [sys.executable, "-m", MODULE, *places, *worker, *app_root.server_options(spec, order.id)]
 
     def _running(self, record: _Record, identity: processes.Identity) -> RunningReplica:
         return RunningReplica(
@@ -212,14 +263,19 @@ def open_private(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _environment(order: ReplicaOrder, root: Path) -> dict[str, str]:
+def _environment(order: ReplicaOrder, root: Path, collected: Path) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
         if name.upper() in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
     contract = app_root.contract_variables(
-        order.spec, root, service=order.endpoint, version=order.version, workspace=order.workspace
+        order.spec,
+        root,
+        service=order.endpoint,
+        version=order.version,
+        workspace=order.workspace,
+        collected=collected,
     )
     threads = app_root.thread_variables(order.spec)
     given = dict(order.spec.environment_variables)

@@ -1,4 +1,7 @@
-"""The command ``python -m mljupyter.scoring``: start the worker, then the front that answers for it."""
+"""The command ``python -m mljupyter.scoring``: start the worker, then the front that answers for it.
+
+With ``--template-socket`` it is no replica, but the template that the workers of replicas are forked from.
+"""
 
 # ruff: noqa: PTH120
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
@@ -19,7 +22,7 @@ def main() -> int:
         del sys.path[0]  # the current directory often holds the script; its modules must not replace ours
 
     # Imported late and in this order: the worker's start and the import of the HTTP server overlap.
-    from mljupyter.scoring import configuration, exit_codes, log_capture, sockets, worker_process
+    from mljupyter.scoring import configuration, exit_codes, log_capture, sockets
 
     try:
         settings = configuration.parse(sys.argv[1:], os.environ)
@@ -32,7 +35,13 @@ def main() -> int:
         signal.signal(number, _stop)  # until the front takes over
     log.start()
     try:
-        worker = worker_process.WorkerProcess(settings, log, settings.preload)
+        if settings.template_socket is not None:
+            from mljupyter.scoring.template_keeper import keep
+
+            return keep(settings, listener, log)
+        from mljupyter.scoring.worker_source import first_worker
+
+        worker = first_worker(settings, log)
         from mljupyter.scoring.front import serve
 
         return serve(settings, listener, log, worker)

@@ -29,6 +29,9 @@ class Configuration(NamedTuple):
     source_directory: str | None
     model_dir: str | None
     unix_socket: str | None
+    template_socket: str | None
+    template_descriptor: int | None
+    fork_from: str | None
     worker_python: str | None
     host: str
     port: int
@@ -94,10 +97,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
     if flags.model_dir is not None and not os.path.exists(flags.model_dir):
         raise ConfigurationError(f"--model-dir {flags.model_dir!r} does not exist")
     model_dir = text(flags.model_dir, "AZUREML_MODEL_DIR")
-    if flags.unix_socket and len(os.fsencode(flags.unix_socket)) > MAX_SOCKET_PATH_BYTES:
-        raise ConfigurationError(
-            f"--unix-socket {flags.unix_socket!r} is longer than {MAX_SOCKET_PATH_BYTES} bytes; use a shorter directory"
-        )
+    for option in ("--unix-socket", "--template-socket", "--fork-from"):
+        path = getattr(flags, option[2:].replace("-", "_"))
+        if path and len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+            raise ConfigurationError(
+                f"{option} {path!r} is longer than {MAX_SOCKET_PATH_BYTES} bytes; use a shorter directory"
+            )
     level = text(None, "AZUREML_LOG_LEVEL", "INFO").strip().upper()
     if level not in LOG_LEVELS:
         raise ConfigurationError(f"AZUREML_LOG_LEVEL is {level!r}; use one of {', '.join(LOG_LEVELS)}")
@@ -109,6 +114,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
         source_directory=text(None, "AZUREML_SOURCE_DIRECTORY") or None,
         model_dir=os.path.abspath(model_dir) if model_dir else None,
         unix_socket=flags.unix_socket or None,
+        template_socket=flags.template_socket or None,
+        template_descriptor=_descriptor(flags.template_descriptor),
+        fork_from=flags.fork_from or None,
         worker_python=flags.worker_python or None,
         host=flags.host,
         port=_within("--port", flags.port, 1, 65535, int),
@@ -152,6 +160,10 @@ def _no_code(flavour: str | None, entry_script: str | None, model_dir: str) -> s
     return flavour
 
 
+def _descriptor(value: str | None) -> int | None:
+    return None if value is None else int(_within("--template-descriptor", value, 3, 2**20, int))
+
+
 def _within(name: str, value: str, low: float, high: float, kind: type[Any] = float) -> Any:
     try:
         number = kind(value)
@@ -185,6 +197,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--cors-origins", help="comma-separated origins that browsers may call from (AML_CORS_ORIGINS)")
     add("--worker-python", help="the interpreter that runs the script (this one)")
     add("--unix-socket", help="listen on this socket, with mode 0600, instead of a port")
+    add("--template-socket", help="serve no requests; run init() once and fork workers for all that connect here")
+    add("--template-descriptor", help="that socket, already listening, as an inherited descriptor")
+    add("--fork-from", help="have workers forked by the process behind this --template-socket while it is there")
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     add("--port", default="5001", help="port to listen on (5001)")
     add("--concurrency", default="1", help="how many run() calls at once, exactly (1)")

@@ -1,9 +1,10 @@
-"""The front's end of the socket pair to a worker."""
+"""The front's end of the socket pair to a worker, or of the socket to a template."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -19,6 +20,10 @@ class Connection(asyncio.Protocol):
         self._on_close = on_close
         self.transport: asyncio.Transport
         self.descriptor: int
+
+    async def open(self, sock: socket.socket) -> None:
+        """Begin to listen to a connected socket, which belongs to the event loop from now on."""
+        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=sock)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back to the worker."""

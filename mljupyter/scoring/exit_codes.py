@@ -14,3 +14,5 @@ INIT_TIMED_OUT = 4
 """`init()` did not come back within the start-up timeout."""
 WORKER_KEEPS_DYING = 5
 """The worker died too often in a row without answering one request in between."""
+INTERNAL_ERROR = 6
+"""The front itself has failed; its log has the traceback."""

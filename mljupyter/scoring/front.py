@@ -20,13 +20,13 @@ from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.http_limits import Limits, limited_protocol, watch
 from mljupyter.scoring.log_capture import LogCapture
 from mljupyter.scoring.supervisor import Supervisor
-from mljupyter.scoring.worker_process import WorkerProcess
+from mljupyter.scoring.worker_source import Worker
 
 _SWITCH_SECONDS = 0.0005  # the log thread must not hold up the HTTP loop
 _FLUSH_SECONDS = 2
 
 
-def serve(configuration: Configuration, listener: socket.socket, log: LogCapture, worker: WorkerProcess) -> int:
+def serve(configuration: Configuration, listener: socket.socket, log: LogCapture, worker: Worker) -> int:
     """Answer requests until told to stop or without hope of a worker; return the exit status."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     logger = logging.getLogger("uvicorn")
@@ -47,7 +47,7 @@ class _Front:
         self._application: Application
         self._server: _Server
 
-    async def run(self, listener: socket.socket, worker: WorkerProcess) -> int:
+    async def run(self, listener: socket.socket, worker: Worker) -> int:
         """Serve until the end, and return the exit status."""
         self._supervisor = Supervisor(self._configuration, self._log, self._stop)
         self._application = Application(self._configuration, self._supervisor, self._log)

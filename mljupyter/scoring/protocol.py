@@ -27,6 +27,9 @@ FORKED: Final = 7
 ENDED: Final = 8
 """Template to front: the process of the call number has ended. Body: its status as a decimal, negative for a signal."""
 
+REFUSED: Final = 9
+"""Template to front, in place of TEMPLATE: no worker can be forked. Body: why, in one line of UTF-8."""
+
 PREFIX: Final = struct.Struct("<BIIQ")
 ANSWER_HEAD: Final = struct.Struct("<HBd")
 """HTTP status, outcome flags (`RAN`, `RUN_FAILED`, `SHARED`), seconds that `run()` took."""

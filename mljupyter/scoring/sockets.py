@@ -20,8 +20,10 @@ def listen(configuration: Configuration) -> socket.socket:
 
     Raises ConfigurationError when another process listens there or the address cannot be used.
     """
-    if configuration.unix_socket:
-        return _listen_unix(configuration.unix_socket)
+    if configuration.template_descriptor is not None:
+        return socket.socket(fileno=configuration.template_descriptor)
+    if path := configuration.template_socket or configuration.unix_socket:
+        return listen_unix(path)
     family = socket.AF_INET6 if ":" in configuration.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,12 +43,13 @@ def listen(configuration: Configuration) -> socket.socket:
 def close(listener: socket.socket, configuration: Configuration) -> None:
     """Close the listening socket and remove its file; a file that another replica put there stays."""
     listener.close()
-    path = configuration.unix_socket
+    path = configuration.template_socket or configuration.unix_socket
     if path and not _is_alive(path):
         _remove_socket(path)
 
 
-def _listen_unix(path: str) -> socket.socket:
+def listen_unix(path: str) -> socket.socket:
+    """Return a socket that listens at a path, for its owner only; see `listen`."""
     if _is_alive(path):
         raise ConfigurationError(f"another process already listens on {path}; stop it or choose another --unix-socket")
     _remove_socket(path)

@@ -12,23 +12,22 @@ from mljupyter.scoring.connection import Connection
 from mljupyter.scoring.dispatcher import Dispatcher
 from mljupyter.scoring.interface import Interface
 from mljupyter.scoring.log_capture import LogCapture
-from mljupyter.scoring.preloading import ForkedWorker, Template
+from mljupyter.scoring.preloading import ForkedWorker
 from mljupyter.scoring.worker_process import WorkerProcess
+from mljupyter.scoring.worker_source import Worker, WorkerSource
 
 MAX_DEATHS = 5
 """The worker may die this often in a row, without one answered call in between."""
-MAX_FORKED_ENDS = 4
-"""After so many forked workers in a row that ended without one answered call, workers are started without a fork."""
 _FIRST_DELAY_SECONDS = 0.1
 _STACK_DUMP_SECONDS = 0.15  # what a worker gets to write its stacks before it is killed
 _FAREWELL_SECONDS = 2.0  # what a worker gets for its exit handlers
 _LAST_WORDS_SECONDS = 0.1
 
-Worker = WorkerProcess | ForkedWorker
-
 
 class Supervisor:
     """Keeps one worker alive for the dispatcher; calls `on_give_up` with an exit status when that is hopeless.
+
+    That includes errors of its own: a front without a working supervisor would neither serve nor end.
 
     `interface` is what `run()` takes and gives, None before it is known; `restarts` counts replacements.
     """
@@ -39,10 +38,7 @@ class Supervisor:
         self._log = log
         self._on_give_up = on_give_up
         self._worker: Worker | None = None
-        self._template: Template | None = None
-        self._preload = configuration.preload
-        self._forked_ends = 0
-        self._answered_at_end = 0
+        self._source = WorkerSource(configuration, log, self._on_frame)
         self._connection: Connection | None = None
         self._startup: asyncio.TimerHandle | None = None
         self._closing = False
@@ -67,7 +63,9 @@ class Supervisor:
         self._worker = worker
         self._failure = None
         self._ended.clear()
-        self._startup = self._loop.call_later(self._configuration.startup_timeout, self._init_timed_out)
+        if self._startup is None:
+            self._startup = self._later(self._configuration.startup_timeout, self._init_timed_out)
+        await self._source.meet(worker)
         closed = asyncio.Event()
 
         def on_close() -> None:
@@ -82,7 +80,7 @@ class Supervisor:
 
         connection = Connection(self._on_frame, on_close)
         self._connection = connection
-        await self._loop.create_unix_connection(lambda: connection, sock=worker.socket)
+        await connection.open(worker.socket)
         worker.watch(on_exit)
 
     async def close(self) -> None:
@@ -90,8 +88,7 @@ class Supervisor:
         self._closing = True
         if self._worker is not None:
             await self._end(self._worker)
-        if self._template is not None:
-            self._template.process.kill()
+        self._source.close()
 
     async def _end(self, worker: Worker) -> None:
         if not self.dispatcher.ready or self.dispatcher.running:
@@ -103,7 +100,8 @@ class Supervisor:
         except TimeoutError:
             self._log.record("W", "the worker did not end by itself and is killed")
             worker.kill()
-            await self._ended.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _FAREWELL_SECONDS)
 
     def abandon(self, message: str) -> None:
         """Answer every client now, whatever still runs."""
@@ -112,7 +110,14 @@ class Supervisor:
     def _on_frame(self, connection: Connection, frame: protocol.Frame) -> None:
         if frame.kind == protocol.ANSWER:
             self.dispatcher.answer(frame.call, frame.head, frame.body)
-        elif frame.kind == protocol.READY:
+            return
+        try:
+            self._on_news(connection, frame)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the replica must not stay as it is
+            self._fail(error)
+
+    def _on_news(self, connection: Connection, frame: protocol.Frame) -> None:
+        if frame.kind == protocol.READY:
             self._cancel_startup()
             self.interface = Interface.from_json(frame.head)
             self._was_ready = True
@@ -121,30 +126,21 @@ class Supervisor:
         elif frame.kind == protocol.FAILED:
             self._failure = frame.body.decode("utf-8", "replace")
             if self._worker is not None:  # it ends by itself, unless a thread of the script keeps it
-                self._loop.call_later(_FAREWELL_SECONDS, self._worker.kill)
+                self._later(_FAREWELL_SECONDS, self._worker.kill)
         elif frame.kind == protocol.TEMPLATE:
             self._begin_preloading(connection)
-        elif self._template is not None:
-            self._template.receive(frame)
+        else:
+            self._source.receive(frame)
 
     def _begin_preloading(self, connection: Connection) -> None:
         """Make a template of the process that has run `init()`, and let it fork the first worker."""
         process = self._worker
-        if not isinstance(process, WorkerProcess) or self._closing:
+        if not isinstance(process, WorkerProcess) or connection is not self._connection or self._closing:
             return
         self._cancel_startup()
-        self._log.record("I", f"init() is done; workers are forked from process {process.pid}")
-        self._template = Template(process, connection.descriptor, self._log)
+        self._source.keep(process, connection)
         self._worker = self._connection = None
         self._start()
-
-    def _end_preloading(self, reason: str) -> None:
-        """Start workers without a fork from now on."""
-        self._log.record("W", f"preloading is off, each new worker runs init() itself: {reason}")
-        self._preload = False
-        if self._template is not None:
-            self._template.process.kill()
-            self._template = None
 
     def _replace(self, reason: str) -> None:
         """Kill a worker whose calls do not end; its successor is started as soon as it is gone."""
@@ -154,16 +150,18 @@ class Supervisor:
         self.dispatcher.suspend()
         self._log.record("E", f"{reason}; the worker {self._worker.pid} is killed and started anew. Its stacks:")
         self._worker.dump_stacks()
-        self._loop.call_later(_STACK_DUMP_SECONDS, self._worker.kill)
+        self._later(_STACK_DUMP_SECONDS, self._worker.kill)
 
     async def _on_exit(self, worker: Worker, closed: asyncio.Event) -> None:
         if worker is not self._worker:
-            self._on_template_exit(worker)
+            self._source.on_exit(worker)
             return
         # Its last answers may still be on the way. A process it has forked may hold the socket open: do not wait long.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(closed.wait(), _LAST_WORDS_SECONDS)
-        self._cancel_startup()
+        never_was = isinstance(worker, ForkedWorker) and not worker.pid and not self._source.has_template
+        if not never_was:
+            self._cancel_startup()  # else its successor has what is left of the time
         self._worker = None
         if self._connection is not None:
             self._connection.transport.abort()
@@ -174,8 +172,11 @@ class Supervisor:
         ending = f"the worker process {worker.ending()}"
         deliberate, self._replacing = self._replacing, False
         self.dispatcher.lose(ending, deliberate)
+        if never_was:
+            self._start()
+            return
         if isinstance(worker, ForkedWorker):
-            self._count_forked_end()
+            self._source.count_end(self.dispatcher.answered, was_ready=self._was_ready)
         elif not self._was_ready:
             reason = self._failure or f"{ending} before init() of the scoring script had returned"
             self._give_up(exit_codes.SCRIPT_FAILED, reason)
@@ -191,24 +192,7 @@ class Supervisor:
             self._give_up(exit_codes.WORKER_KEEPS_DYING, message)
         else:
             delay = _FIRST_DELAY_SECONDS * (2 ** (self._deaths - 2)) if self._deaths > 1 else 0.0
-            self._loop.call_later(delay, self._start)
-
-    def _on_template_exit(self, process: Worker) -> None:
-        template = self._template
-        if template is None or template.process is not process:
-            return
-        self._template = None
-        if not self._closing:
-            self._log.record("E", f"the process that workers are forked from {process.ending()}")
-        template.lost()
-
-    def _count_forked_end(self) -> None:
-        if self.dispatcher.answered != self._answered_at_end:
-            self._forked_ends = 0
-        self._answered_at_end = self.dispatcher.answered
-        self._forked_ends += 1
-        if self._preload and (self._forked_ends >= MAX_FORKED_ENDS or not self._was_ready):
-            self._end_preloading(f"{self._forked_ends} forked workers in a row ended without one answered request")
+            self._later(delay, self._start)
 
     def _count_death(self) -> None:
         if self.dispatcher.answered != self._answered_at_death:
@@ -220,24 +204,39 @@ class Supervisor:
         if self._closing:
             return
         try:
-            worker = self._new_worker()
+            worker = self._source.next()
         except OSError as error:
             self._give_up(exit_codes.WORKER_KEEPS_DYING, f"a new worker cannot be started: {error}")
             return
         self._spawn(self.adopt(worker))
 
-    def _new_worker(self) -> Worker:
-        if self._template is not None:
-            try:
-                return self._template.fork()
-            except OSError as error:
-                self._end_preloading(f"the template cannot be reached: {error}")
-        return WorkerProcess(self._configuration, self._log, self._preload)
-
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)
+
+    def _later(self, seconds: float, callback: Callable[..., None], *arguments: object) -> asyncio.TimerHandle:
+        def guarded() -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the replica must not stay as it is
+                self._fail(error)
+
+        return self._loop.call_later(seconds, guarded)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the replica because of an error in this class."""
+        import traceback
+
+        self._log.record("E", "".join(traceback.format_exception(error)))
+        self._give_up(exit_codes.INTERNAL_ERROR, f"the supervisor of the worker has failed: {error!r}")
+        self.dispatcher.abandon("the replica has failed; its log has the reason")
 
     def _init_timed_out(self) -> None:
         if self._worker is None or self._closing:
@@ -246,7 +245,7 @@ class Supervisor:
         reason = f"init() of the scoring script did not return within {self._configuration.startup_timeout:g} s"
         self._log.record("E", f"{reason}. Where the worker is now:")
         self._worker.dump_stacks()
-        self._loop.call_later(_STACK_DUMP_SECONDS, self._give_up, exit_codes.INIT_TIMED_OUT, reason)
+        self._later(_STACK_DUMP_SECONDS, self._give_up, exit_codes.INIT_TIMED_OUT, reason)
 
     def _cancel_startup(self) -> None:
         if self._startup is not None:

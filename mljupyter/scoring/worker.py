@@ -21,7 +21,7 @@ from mljupyter.scoring.exit_codes import SCRIPT_FAILED
 from mljupyter.scoring.lifeline import die_with
 from mljupyter.scoring.loading import load_script
 from mljupyter.scoring.script import Outcome, Script, ScriptError
-from mljupyter.scoring.template import fork_workers
+from mljupyter.scoring.template import fork_workers, obstacle
 from mljupyter.scoring.worker_batches import OFF, Answers, batches_of
 
 _READ_BYTES = 65536
@@ -108,11 +108,15 @@ def serve(channel: Channel, script: Script, batches: Batches | None) -> None:
 def main(arguments: list[str]) -> int:
     """Load the script, say so, and serve.
 
-    Arguments: socket descriptor, the front's pid, concurrency, an option of `worker_batches`, whether to preload.
+    Arguments: socket descriptor, the front's pid, concurrency, an option of `worker_batches`, whether to preload, and
+    the socket that fronts connect to where the workers are for several of them, else -1.
     """
-    descriptor, front, concurrency, batching, preload = (int(argument) for argument in arguments)
+    descriptor, front, concurrency, batching, preload, shared = (int(argument) for argument in arguments)
+    listener = shared if shared >= 0 else None
     die_with(front)
-    os.set_inheritable(descriptor, False)
+    for own in (descriptor, listener):
+        if own is not None:
+            os.set_inheritable(own, False)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     for stream in (sys.stdout, sys.stderr):
@@ -128,9 +132,14 @@ def main(arguments: list[str]) -> int:
         channel.send(protocol.FAILED, body=str(error).encode("utf-8", "replace"))
         return SCRIPT_FAILED
     if preload:
-        forked = fork_workers(descriptor)
-        if forked is not None:
-            channel = Channel(forked)
+        reason = obstacle(descriptor, listener)
+        if reason is None:
+            channel = Channel(fork_workers(descriptor, listener))
+        elif listener is not None:
+            channel.send(protocol.REFUSED, body=reason.encode("utf-8", "replace"))
+            return 0
+        else:
+            write_record("W", "azmlinfsrv", f"preloading is off, each new worker runs init() itself: {reason}")
     takes_batches = b"batches" if batches is not None and batching != OFF else b""
     channel.send(protocol.READY, os.getpid(), script.interface.to_json(), takes_batches)
     for number in range(1, concurrency):

@@ -27,26 +27,30 @@ class WorkerProcess:
     """A started worker. `socket` is the front's end of the pair, `pid` the process.
 
     The worker leads a process group of its own: a Ctrl-C in the terminal reaches only the front, and what the
-    script has started ends with the worker. With `preload` it becomes a template instead, if it can.
+    script has started ends with the worker. With `preload` it becomes a template instead, if it can; with `listener`,
+    that of all fronts that connect to it, or nothing at all.
     """
 
-    def __init__(self, configuration: Configuration, log: LogCapture, preload: bool) -> None:
+    def __init__(
+        self, configuration: Configuration, log: LogCapture, preload: bool, listener: socket.socket | None = None
+    ) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         out_reader, out_writer = os.pipe()
         error_reader, error_writer = os.pipe()
         command, environment, directory = _how_to_start(configuration)
+        shared = -1 if listener is None else listener.fileno()
         try:
             self._process = subprocess.Popen(
                 [
                     *command,
                     *(str(theirs.fileno()), str(os.getpid()), str(configuration.concurrency)),
-                    *(_BATCHING[configuration.batching], str(int(preload))),
+                    *(_BATCHING[configuration.batching], str(int(preload)), str(shared)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=out_writer,
                 stderr=error_writer,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *([] if listener is None else [shared])),
                 env={**environment, **configuration.script_environment()},
                 cwd=directory,
                 process_group=0,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mljupyter.spec.document import Document
 
 MOST_MODELS = 1000
+NoCode = Literal["auto", "sklearn", "onnx", "tensorflow", "mlflow"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -116,19 +117,25 @@ class LivenessProbe(Document):
 class VersionSpec(Document):
     """One version behind an endpoint, as wanted.
 
-    A container's `image` holds code and models already; `code` and `models` then say what is in it.
+    A container's `image` holds code and models already; `code` and `models` then say what is in it. A `no_code` version
+    serves its only model without a scoring script. `batching` None leaves it to the script whether requests are joined;
+    with `preload`, ``init()`` runs once and replicas share the memory it has filled, where that is safe.
     """
 
     code: CodeReference | None = None
     image: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     image_id: Annotated[str | None, Field(description="name:version, where `image` is registered")] = None
     models: Annotated[list[ModelReference], Field(max_length=MOST_MODELS)] = []
+    no_code: NoCode | None = None
     interpreter: str | None = None
     environment_variables: dict[str, str] = {}
     resources: Resources = Resources()
     scaling: Scaling = Scaling()
     limits: RequestLimits = RequestLimits()
     probe: LivenessProbe = LivenessProbe()
+    batching: bool | None = None
+    preload: bool = False
+    collect_model_data: bool = False
     traffic_percentile: Annotated[int, Field(ge=0, le=100)] = 0
     mirror_percentile: Annotated[int, Field(ge=0, le=100, description="share copied to it, answers thrown away")] = 0
     reload: Annotated[int, Field(ge=0, description="raised by one to replace all replicas")] = 0
@@ -138,8 +145,12 @@ class VersionSpec(Document):
 
     @model_validator(mode="after")
     def _something_to_run(self) -> Self:
-        if self.code is None and self.image is None:
+        if self.code is None and self.image is None and self.no_code is None:
             raise ValueError("code is missing: a version needs code, or an image that has it")
+        if self.no_code is not None and len(self.models) != 1:
+            raise ValueError(
+                f"noCode is {self.no_code!r} with {len(self.models)} models: without a script a version serves one"
+            )
         if self.mirror_percentile and self.traffic_percentile:
             raise ValueError(
                 f"mirrorPercentile is {self.mirror_percentile}, trafficPercentile {self.traffic_percentile}: a version "

@@ -33,9 +33,22 @@ class TestRefused:
         with pytest.raises(WebserviceException, match="'My_Service' cannot name a web service"):
             Model.deploy(workspace, "My_Service", [], inference)
 
-    def test_no_scoring_script(self, workspace: Workspace) -> None:
-        with pytest.raises(WebserviceException, match="without a scoring script is not available"):
-            Model.deploy(workspace, "diabetes", ["ridge:1"])
+    @pytest.mark.parametrize("framework", [None, "Custom", "PyTorch", "TfKeras"])
+    def test_no_scoring_script_for_an_unknown_framework(self, workspace: Workspace, framework: str | None) -> None:
+        Path("model.bin").touch()
+        model = Model.register(workspace, "model.bin", "net", model_framework=framework)
+        with pytest.raises(WebserviceException, match=f"net:1 has the framework '{framework or 'Custom'}'(.|\n)*Onnx"):
+            Model.deploy(workspace, "diabetes", [model])
+
+    @pytest.mark.parametrize("count", [0, 2])
+    def test_no_scoring_script_for_any_number_of_models_but_one(self, workspace: Workspace, count: int) -> None:
+        Path("model.pkl").touch()
+        models = [
+            Model.register(workspace, "model.pkl", f"ridge-{number}", model_framework="ScikitLearn")
+            for number in range(count)
+        ]
+        with pytest.raises(WebserviceException, match="exactly one model is served"):
+            Model.deploy(workspace, "diabetes", models)
 
     @pytest.mark.parametrize("target", ["myaks", object()])
     def test_another_target(self, workspace: Workspace, inference: InferenceConfig, target: object) -> None:

@@ -131,13 +131,28 @@ def test_what_runs_is_finished_on_sigterm(serve: Serve) -> None:
     assert replica.wait_exit(3) == 0
 
 
-def test_a_killed_template_takes_its_worker_along_and_both_come_back(serve: Serve) -> None:
+def test_a_killed_template_leaves_its_worker_serving(serve: Serve) -> None:
     replica = serve(SLOW_START, *FLAGS)
     state = replica.score("state").json()
     os.kill(state["parent"], signal.SIGKILL)
-    wait_until(lambda: not is_alive(state["pid"]), 3, "the worker's end")
-    replica.wait_ready()
+    wait_until(lambda: not is_alive(state["parent"]), 3, "the template's end")
+    replica.wait_log("workers are forked from was killed by SIGKILL")
+    assert replica.score("state").json()["pid"] == state["pid"]
+    assert replica.score("exit").status_code == 502
     assert replica.score("state").json()["loaded"] not in (state["loaded"], replica.worker_pid())
+
+
+def test_a_worker_without_its_template_can_be_killed_and_dies_with_its_front(serve: Serve) -> None:
+    replica = serve(SLOW_START, *FLAGS, "--scoring-timeout-ms", "300")
+    state = replica.score("state").json()
+    os.kill(state["parent"], signal.SIGKILL)
+    replica.wait_log("workers are forked from was killed by SIGKILL")
+    assert replica.score("sleep 30").status_code == 504
+    wait_until(lambda: not is_alive(state["pid"]), 3, "the end of the worker that was stuck")
+    after = replica.score("state").json()
+    os.kill(after["parent"], signal.SIGKILL)
+    replica.process.kill()
+    wait_until(lambda: not is_alive(after["pid"]), 3, "the worker's end")
 
 
 def test_workers_that_never_answer_are_started_without_a_fork_in_the_end(serve: Serve) -> None:

@@ -43,6 +43,8 @@ class AciWebservice(Webservice):
         cmk_key_version: str | None = None,
         vnet_name: str | None = None,
         subnet_name: str | None = None,
+        batching: bool | None = None,
+        preload: bool | None = None,
     ) -> AciServiceDeploymentConfiguration:
         """Return a deployment configuration for `Model.deploy`.
 
@@ -53,7 +55,10 @@ class AciWebservice(Webservice):
             primary_key, secondary_key: own keys; by default random ones.
             ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: TLS, all of them or none; refused when
                 deployed to this machine.
-            enable_app_insights, collect_model_data, location, dns_name_label, cmk_vault_base_url, cmk_key_name,
+            collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
+            batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
+            preload: run ``init()`` once and let replicas share the memory it fills; by default not.
+            enable_app_insights, location, dns_name_label, cmk_vault_base_url, cmk_key_name,
                 cmk_key_version, vnet_name, subnet_name: without effect on this machine.
 
         Raises:
@@ -81,15 +86,19 @@ class AciWebservice(Webservice):
         enable_app_insights: bool | None = None,
         models: Sequence[Model | str] | None = None,
         inference_config: InferenceConfig | None = None,
+        collect_model_data: bool | None = None,
+        batching: bool | None = None,
+        preload: bool | None = None,
     ) -> None:
         """Change what is given; returns at once, `wait_for_deployment` waits.
 
         Parameters:
             tags: in place of all tags.
             properties: added to the properties.
-            description, auth_enabled: as in `deploy_configuration`.
+            description, auth_enabled, collect_model_data, batching, preload: as in `deploy_configuration`.
             image: serve from this image, or id ``name:version``; the web service must run in containers.
-            models, inference_config: serve these; without `models` the present ones.
+            models, inference_config: serve these; without `models` the present ones. Models alone will do where there
+                is no scoring script.
             ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: refused on this machine.
             enable_app_insights: without effect on this machine.
 
@@ -107,6 +116,9 @@ class AciWebservice(Webservice):
             ssl_key_pem_file=ssl_key_pem_file,
             ssl_cname=ssl_cname,
             enable_app_insights=enable_app_insights,
+            collect_model_data=collect_model_data,
+            batching=batching,
+            preload=preload,
         )
         self._update(configuration, image=image, models=models, inference_config=inference_config)
 

@@ -53,6 +53,8 @@ class AksWebservice(DescribedAksWebservice, Webservice):
         cpu_cores_limit: float | None = None,
         memory_gb_limit: float | None = None,
         blobfuse_enabled: bool | None = None,
+        batching: bool | None = None,
+        preload: bool | None = None,
     ) -> AksServiceDeploymentConfiguration:
         """Return a deployment configuration for `Model.deploy`.
 
@@ -75,7 +77,10 @@ class AksWebservice(DescribedAksWebservice, Webservice):
                 replica counts as dead; by default 10, 310, 2, 1 and 3.
             tags, properties, description: what is said of the service.
             compute_target_name: ``local``, if given.
-            collect_model_data, enable_app_insights, namespace, blobfuse_enabled: without effect on this machine.
+            collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
+            batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
+            preload: run ``init()`` once and let replicas share the memory it fills; by default not.
+            enable_app_insights, namespace, blobfuse_enabled: without effect on this machine.
 
         Raises:
             WebserviceException: with all rules that are broken.
@@ -115,6 +120,8 @@ class AksWebservice(DescribedAksWebservice, Webservice):
         token_auth_enabled: bool | None = None,
         cpu_cores_limit: float | None = None,
         memory_gb_limit: float | None = None,
+        batching: bool | None = None,
+        preload: bool | None = None,
         **kwargs: Any,
     ) -> None:
         """Change what is given; returns at once, `wait_for_deployment` waits.
@@ -122,7 +129,8 @@ class AksWebservice(DescribedAksWebservice, Webservice):
         Parameters:
             tags: in place of all tags.
             properties: added to the properties.
-            models, inference_config: serve these; without `models` the present ones.
+            models, inference_config: serve these; without `models` the present ones. Models alone will do where there
+                is no scoring script.
             image: serve from this image, or id ``name:version``; the web service must run in containers.
             kwargs: none; an unknown name is an error.
 

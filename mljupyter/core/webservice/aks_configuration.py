@@ -42,6 +42,8 @@ _FLAGS = (
     "token_auth_enabled",
     "enable_app_insights",
     "blobfuse_enabled",
+    "batching",
+    "preload",
 )
 
 
@@ -83,6 +85,8 @@ class AksServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         cpu_cores_limit: float | None,
         memory_gb_limit: float | None,
         blobfuse_enabled: bool | None = None,
+        batching: bool | None = None,
+        preload: bool | None = None,
     ) -> None:
         super().__init__("AKS", description, tags, properties, primary_key, secondary_key)
         self.autoscale_enabled = autoscale_enabled
@@ -111,6 +115,8 @@ class AksServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         self.cpu_cores_limit = cpu_cores_limit
         self.memory_gb_limit = memory_gb_limit
         self.blobfuse_enabled = blobfuse_enabled
+        self.batching = batching
+        self.preload = preload
         self.validate_configuration()
 
     def validate_configuration(self) -> None:

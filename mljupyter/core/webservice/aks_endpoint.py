@@ -71,6 +71,8 @@ class AksEndpoint(AksWebservice):
         compute_target_name: str | None = None,
         cpu_cores_limit: float | None = None,
         memory_gb_limit: float | None = None,
+        batching: bool | None = None,
+        preload: bool | None = None,
     ) -> AksEndpointDeploymentConfiguration:
         """Return a deployment configuration for `Model.deploy`, which makes the endpoint and its first version.
 
@@ -128,12 +130,14 @@ class AksEndpoint(AksWebservice):
         is_control_version_type: bool | None = None,
         cpu_cores_limit: float | None = None,
         memory_gb_limit: float | None = None,
+        batching: bool | None = None,
+        preload: bool | None = None,
     ) -> None:
         """Add a version; returns at once, `wait_for_deployment` waits. It gets its share when it is ready.
 
         Parameters:
             version_name: its name: 3 to 32 lower-case letters, digits and '-'; a letter first, no '-' last.
-            models, inference_config: what it serves.
+            models, inference_config: what it serves; a model of a known framework needs no inference_config.
             traffic_percentile: its share of the requests, 0 to 100; by default 0.
             is_default: True makes it the default version, once it is ready, in place of the one that is.
             is_control_version_type: True makes it the control version; the others are treatments then.
@@ -151,6 +155,7 @@ class AksEndpoint(AksWebservice):
             configuration,
             models=[] if models is None and inference_config is not None else models,
             inference_config=inference_config,
+            models_alone=True,
             change=partial(
                 with_new_version, name=version_name, is_default=is_default, is_control=is_control_version_type
             ),
@@ -187,6 +192,8 @@ class AksEndpoint(AksWebservice):
         is_control_version_type: bool | None = None,
         cpu_cores_limit: float | None = None,
         memory_gb_limit: float | None = None,
+        batching: bool | None = None,
+        preload: bool | None = None,
     ) -> None:
         """Change what is given of a version; returns at once, `wait_for_deployment` waits.
 
@@ -208,13 +215,15 @@ class AksEndpoint(AksWebservice):
         if not given and inference_config is None and models is None and is_default is is_control_version_type is None:
             raise WebserviceException("update_version() without arguments: give what is to change.")
         configuration.version_name = version_name
+        self.update_deployment_state()
+        present = known_version(self._spec, version_name)
         if models is None and inference_config is not None:
-            self.update_deployment_state()
-            models = [model.id for model in known_version(self._spec, version_name).models]
+            models = [model.id for model in present.models]
         self._update(
             configuration,
             models=models,
             inference_config=inference_config,
+            models_alone=present.no_code is not None,
             change=partial(
                 with_changed_version, name=version_name, is_default=is_default, is_control=is_control_version_type
             ),

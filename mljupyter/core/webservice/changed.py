@@ -77,9 +77,13 @@ class ChangedWebservice(DescribedWebservice):
         image_config: Any = None,
         models: Sequence[Model | str] | None = None,
         inference_config: InferenceConfig | None = None,
+        models_alone: bool | None = None,
         change: Callable[..., EndpointSpec] = changed_endpoint,
     ) -> None:
-        """Do what the kinds' `update` methods have in common; `change` makes the new spec, as `changed_endpoint`."""
+        """Do what the kinds' `update` methods have in common; `change` makes the new spec, as `changed_endpoint`.
+
+        `models_alone` says whether models may come without inference_config; by default, whether they have so far.
+        """
         from mljupyter.core import deployment
 
         self._check_not_deleted()
@@ -88,11 +92,13 @@ class ChangedWebservice(DescribedWebservice):
         if len(given) > 1 or (image is not None and models is not None):
             given += [] if models is None else ["models"]
             raise WebserviceException(f"{', '.join(given)} exclude each other: an image has script and models in it.")
-        if models is not None and not given:
+        without_script = self._version.no_code is not None if models_alone is None else models_alone
+        if models is not None and not given and not without_script:
             raise WebserviceException(
                 "models are given without inference_config: give both. Only web services without a scoring script "
                 "are updated with models alone."
             )
+        given += [] if models is None else ["models"]
         if not configuration.given() and not given:
             raise WebserviceException("update() without arguments: give what is to change.")
         deployment.print_without_effect(configuration, self._spec.compute_target)
@@ -116,7 +122,7 @@ class ChangedWebservice(DescribedWebservice):
         if image is not None:
             return image_deployment.served(self.workspace, image, target)
         present = self._version.models if models is None else models
-        if inference_config is not None:
+        if image_config is None:
             return deployment.what_is_served(
                 self.workspace, present, inference_config, kind=self.kind, service=self.name, target=target
             )

@@ -71,21 +71,21 @@ class LocalWebserviceDeploymentConfiguration(WebserviceDeploymentConfiguration):
 
     kind = EndpointKind.LOCAL
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, batching: bool | None = None, preload: bool | None = None) -> None:
         super().__init__("LOCAL")
         self.port = port
+        self.batching = batching
+        self.preload = preload
         self.validate_configuration()
 
     def validate_configuration(self) -> None:
-        """Check the port.
+        """Check the port and the flags.
 
         Raises:
-            WebserviceException: when it is no port number.
+            WebserviceException: with all messages.
 
         """
-        port = self.port
-        if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535):
-            raise WebserviceException(f"port is {port!r}: it must be a whole number from 1 to 65535, or None.")
+        raise_all([*_port(self.port), *flags(self.given(), ("batching", "preload"))])
 
 
 class AciServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
@@ -116,6 +116,8 @@ class AciServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         cmk_key_version: str | None = None,
         vnet_name: str | None = None,
         subnet_name: str | None = None,
+        batching: bool | None = None,
+        preload: bool | None = None,
     ) -> None:
         super().__init__("ACI", description, tags, properties, primary_key, secondary_key, location)
         self.cpu_cores = cpu_cores
@@ -133,6 +135,8 @@ class AciServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         self.cmk_key_version = cmk_key_version
         self.vnet_name = vnet_name
         self.subnet_name = subnet_name
+        self.batching = batching
+        self.preload = preload
         self.validate_configuration()
 
     def validate_configuration(self) -> None:
@@ -147,6 +151,7 @@ class AciServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
             [
                 *above_zero(given, ("cpu_cores", "memory_gb")),
                 *flags(given, ("auth_enabled", "ssl_enabled", "enable_app_insights", "collect_model_data")),
+                *flags(given, ("batching", "preload")),
                 *texts(given),
                 *own_keys(given, key_authentication=bool(self.auth_enabled)),
                 *tls_files(given),
@@ -216,6 +221,11 @@ def all_or_none(given: dict[str, Any], names: Iterable[str]) -> Iterable[str]:
     missing = [name for name in names if name not in given]
     if missing and len(missing) < len(names):
         yield f"{', '.join(names)} belong together: {', '.join(missing)} must be given, too."
+
+
+def _port(port: object) -> Iterable[str]:
+    if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535):
+        yield f"port is {port!r}: it must be a whole number from 1 to 65535, or None."
 
 
 def _is_number(value: Any, *, whole: bool) -> bool:

@@ -60,17 +60,21 @@ class LocalWebservice(Webservice):
             self.update_deployment_state(must_exist)
 
     @staticmethod
-    def deploy_configuration(port: int | None = None) -> LocalWebserviceDeploymentConfiguration:
+    def deploy_configuration(
+        port: int | None = None, batching: bool | None = None, preload: bool | None = None
+    ) -> LocalWebserviceDeploymentConfiguration:
         """Return a deployment configuration for `Model.deploy`.
 
         Parameters:
             port: where it listens, 1 to 65535; None picks a free port.
+            batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
+            preload: run ``init()`` once and let replicas share the memory it fills; by default not.
 
         Raises:
-            WebserviceException: when it is no port.
+            WebserviceException: with all rules that are broken.
 
         """
-        return LocalWebserviceDeploymentConfiguration(port)
+        return LocalWebserviceDeploymentConfiguration(port, batching, preload)
 
     @staticmethod
     def list(  # type: ignore[override]
@@ -214,6 +218,7 @@ class LocalWebservice(Webservice):
         version = self._version
         served = Served(
             code=version.code,
+            no_code=version.no_code,
             models=version.models,
             image=version.image,
             image_id=version.image_id,

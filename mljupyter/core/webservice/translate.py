@@ -21,6 +21,7 @@ from mljupyter.spec import (
     EndpointSpec,
     LivenessProbe,
     ModelReference,
+    NoCode,
     RequestLimits,
     Resources,
     Scaling,
@@ -46,7 +47,6 @@ _WITHOUT_EFFECT = (
     "namespace",
     "blobfuse_enabled",
     "enable_app_insights",
-    "collect_model_data",
 )
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
@@ -56,8 +56,9 @@ AnyDocument = TypeVar("AnyDocument", bound=Document)
 class Served:
     """What a version serves: code and models by digest, and how the script is started.
 
-    `image` has both in it, for a target that runs containers; `image_id` is what it is registered as. `source` is the
-    absolute path that the code was taken from: where a reload reads it again.
+    With `no_code` there is no script of the user's, and `resources` is the size that the model asks for.
+    `image` has code and models in it, for a target that runs containers; `image_id` is what it is registered as.
+    `source` is the absolute path that the code was taken from: where a reload reads it again.
     """
 
     code: CodeReference | None
@@ -68,6 +69,8 @@ class Served:
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
     description: str | None = None
+    no_code: NoCode | None = None
+    resources: Resources | None = None
 
 
 def new_endpoint(
@@ -120,6 +123,9 @@ def new_version(configuration: WebserviceDeploymentConfiguration, served: Served
         code=served.code,
         image=served.image,
         image_id=served.image_id,
+        no_code=served.no_code,
+        models=list(served.models),
+        resources=served.resources or Resources(),
         scaling=Scaling(autoscale=AutoscalePolicy()) if aks else Scaling(replicas=1),
         limits=RequestLimits() if aks else RequestLimits(max_queue_wait_ms=_CONTAINER_QUEUE_WAIT_MS),
     )
@@ -143,6 +149,9 @@ def changed_version(
         limits=_limits(version.limits, given),
         probe=_probe(version.probe, given),
         traffic_percentile=given.get("traffic_percentile"),
+        batching=given.get("batching"),
+        preload=given.get("preload"),
+        collect_model_data=given.get("collect_model_data"),
     )
 
 
@@ -218,6 +227,7 @@ def _serving(version: VersionSpec, served: Served) -> VersionSpec:
         values
         | {
             "code": served.code,
+            "no_code": served.no_code,
             "image": served.image,
             "image_id": served.image_id,
             "models": list(served.models),

@@ -1,0 +1,114 @@
+"""Deploying a model without a scoring script: what its framework says about how to serve it (Azure ML v1: no-code)."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mljupyter.core.conda_dependencies import CondaDependencies
+from mljupyter.core.environment import Environment
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.spec import CodeReference, ModelReference, NoCode, Resources
+
+if TYPE_CHECKING:
+    from mljupyter.core.workspace import Workspace
+    from mljupyter.registry.model_record import ModelRecord
+
+MLFLOW_FILE = "MLmodel"
+_FLAVOURS: dict[str, NoCode] = {
+    "ScikitLearn": "sklearn",
+    "Onnx": "onnx",
+    "TensorFlow": "tensorflow",
+    "Multi": "auto",
+}
+# What serving needs: the module to look for, and the packages it comes in; the first is the framework's own.
+_NEEDS: dict[NoCode, tuple[str, tuple[str, ...]]] = {
+    "sklearn": ("sklearn", ("scikit-learn", "joblib", "pandas")),
+    "onnx": ("onnxruntime", ("onnxruntime", "numpy")),
+    "tensorflow": ("tensorflow", ("tensorflow-cpu" if sys.platform == "linux" else "tensorflow",)),
+    "mlflow": ("mlflow", ("mlflow-skinny", "scikit-learn", "pandas")),
+    "auto": ("sklearn", ("scikit-learn", "joblib", "pandas", "onnxruntime")),
+}
+
+
+def flavour_of(workspace: Workspace, reference: ModelReference) -> NoCode:
+    """Return how a model is served without a scoring script: by its framework, or as an MLflow directory.
+
+    Raises:
+        WebserviceException: when neither says how.
+
+    """
+    record = _record(workspace, reference)
+    framework = record.framework if record is not None else None
+    if framework in _FLAVOURS:
+        return _FLAVOURS[framework]
+    if MLFLOW_FILE in (workspace.artifacts.files(reference.digest) or ()):
+        return "mlflow"
+    known = ", ".join(_FLAVOURS)
+    raise WebserviceException(
+        f"Model {reference.id} has the framework {framework or 'Custom'!r}, and no inference_config is given.\n"
+        f"Without a scoring script only these frameworks are served: {known}; and MLflow directories.\n"
+        "Register it with one, Model.register(..., model_framework=Model.Framework.SCIKITLEARN), or give a script: "
+        "inference_config=InferenceConfig('score.py')."
+    )
+
+
+def only_model(references: list[ModelReference]) -> ModelReference:
+    """Return the only model; raise `WebserviceException` when there is none, or more than one."""
+    if len(references) == 1:
+        return references[0]
+    given = ", ".join(reference.id for reference in references) or "none"
+    raise WebserviceException(
+        f"models: {given}, and no inference_config is given. Without a scoring script exactly one model is served.\n"
+        "Give one model, or a script: inference_config=InferenceConfig('score.py')."
+    )
+
+
+def resources_of(workspace: Workspace, reference: ModelReference) -> Resources | None:
+    """Return the size that a model was registered with, None when it asks for none."""
+    record = _record(workspace, reference)
+    wanted = record.resource_configuration if record is not None else None
+    given = {key: wanted.get(key) for key in ("cpu", "memoryInGB", "gpu")} if wanted else {}
+    return Resources.parse({key: value for key, value in given.items() if value is not None}) if given else None
+
+
+def environment_of(
+    workspace: Workspace, reference: ModelReference, flavour: NoCode, *, here: bool
+) -> Environment | None:
+    """Return the environment that serves a model, None for the interpreter that deploys.
+
+    Parameters:
+        workspace: the workspace.
+        reference: the model; the version of its framework is the one that is installed.
+        flavour: how it is served.
+        here: whether the interpreter that deploys will do, if it has what is needed.
+
+    """
+    module, packages = _NEEDS[flavour]
+    enough = module if flavour != "mlflow" else "sklearn"  # the scikit-learn flavour is read without MLflow
+    if here and any(importlib.util.find_spec(name) is not None for name in (module, enough)):
+        return None
+    record = _record(workspace, reference)
+    version = record.framework_version if record is not None and flavour not in ("auto", "mlflow") else None
+    first = f"{packages[0]}=={version}" if version else packages[0]
+    environment = Environment(f"no-code-{flavour}")
+    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=[first, *packages[1:]])
+    return environment
+
+
+def script_for(workspace: Workspace, flavour: NoCode) -> CodeReference:
+    """Store the script that an image holds for a model without one, and return the reference to it."""
+    from mljupyter.build.snapshot import single_file
+
+    with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
+        path = Path(directory) / "score.py"
+        path.write_text(f"from mljupyter.scoring.nocode.{flavour} import init, run\n\n__all__ = ['init', 'run']\n")
+        return CodeReference(digest=single_file(path, workspace.artifacts).digest, entry_script=path.name)
+
+
+def _record(workspace: Workspace, reference: ModelReference) -> ModelRecord | None:
+    """Return what is registered of a model, None for one from a local path."""
+    return workspace.registry.models.get_by_id(reference.id) if reference.version else None
