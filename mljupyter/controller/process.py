@@ -73,6 +73,8 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
     working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
     scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
+    for task in (serving, working, scaling):
+        task.add_done_callback(end.because_of)
     idle = _Idle(store, api, idle_seconds)
     while not end.asked and not idle.over():
         reconciler.look_again()
@@ -80,9 +82,9 @@ async def run(layout: Layout, idle_seconds: float) -> None:
             async with asyncio.timeout(min(LOOK_AGAIN_EVERY, max(idle_seconds / 4, 0.05))):
                 await end.wait()
 
-    log.info("controller ends: %s", "told to" if end.asked else "idle")
+    log.info("controller ends: %s", end.reason if end.asked else "idle")
     server.should_exit = True
-    await serving
+    await asyncio.gather(serving, return_exceptions=True)
     layout.socket().unlink(missing_ok=True)
     for task in (working, scaling):
         task.cancel()
@@ -124,6 +126,7 @@ class _End:
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self.everything = False
+        self.reason = "told to"
 
     @property
     def asked(self) -> bool:
@@ -132,6 +135,13 @@ class _End:
     def request(self, everything: bool = False) -> None:
         self.everything = everything
         self._event.set()
+
+    def because_of(self, task: asyncio.Task[None]) -> None:
+        """End where a part has failed: clients start another controller, but cannot mend this one."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.reason = f"{task.get_name()} has failed"
+            log.critical("the %s has failed", task.get_name(), exc_info=error)
+            self._event.set()
 
     async def wait(self) -> None:
         await self._event.wait()

@@ -24,6 +24,7 @@ _ENDINGS = {
     3: "could not start: the scoring script failed",
     4: "did not start in time: init() has not returned",
     5: "keeps crashing",
+    6: "has failed: its log has the reason",
 }
 
 log = logging.getLogger(__name__)
@@ -157,6 +158,11 @@ class Supervisor:
         health = asyncio.create_task(self._check_health(watched))
         try:
             watched.end = await self._of(watched.replica).ended(watched.replica)
+        except Exception as error:
+            # Nobody would ever notice the end of a replica that is not watched: better another one.
+            log.exception("replica %s cannot be watched: ending it", watched.replica.id)
+            self._of(watched.replica).kill(watched.replica)
+            watched.end = Ending(reason=f"could not be watched any more: {error}")
         finally:
             health.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -169,12 +175,18 @@ class Supervisor:
         self._changed(watched.replica.endpoint)
 
     async def _check_health(self, watched: Watched) -> None:
-        http = LocalHttp(watched.replica.address, watched.probe.timeout_seconds)
-        try:
-            await self._until_ready(watched, http)
-            await self._while_ready(watched, http)
-        finally:
-            await http.close()
+        while watched.phase in (ReplicaPhase.STARTING, ReplicaPhase.READY):
+            http = LocalHttp(watched.replica.address, watched.probe.timeout_seconds)
+            try:
+                await self._until_ready(watched, http)
+                await self._while_ready(watched, http)
+                return
+            except Exception:
+                # Whatever it is, a replica that nobody asks would stay as it is for ever.
+                log.exception("the health of replica %s cannot be checked: trying again", watched.replica.id)
+                await asyncio.sleep(_SOON)
+            finally:
+                await http.close()
 
     async def _until_ready(self, watched: Watched, http: LocalHttp) -> None:
         while watched.phase is ReplicaPhase.STARTING:

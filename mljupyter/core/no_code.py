@@ -29,7 +29,7 @@ _NEEDS: dict[NoCode, tuple[str, tuple[str, ...]]] = {
     "sklearn": ("sklearn", ("scikit-learn", "joblib", "pandas")),
     "onnx": ("onnxruntime", ("onnxruntime", "numpy")),
     "tensorflow": ("tensorflow", ("tensorflow-cpu" if sys.platform == "linux" else "tensorflow",)),
-    "mlflow": ("mlflow", ("mlflow-skinny", "scikit-learn", "pandas")),
+    "mlflow": ("mlflow", ("mlflow",)),
     "auto": ("sklearn", ("scikit-learn", "joblib", "pandas", "onnxruntime")),
 }
 
@@ -88,14 +88,19 @@ def environment_of(
 
     """
     module, packages = _NEEDS[flavour]
-    enough = module if flavour != "mlflow" else "sklearn"  # the scikit-learn flavour is read without MLflow
-    if here and any(importlib.util.find_spec(name) is not None for name in (module, enough)):
+    own = _mlflow_files(workspace, reference) if flavour == "mlflow" else {}
+    # The scikit-learn flavour of an MLflow directory is read without MLflow.
+    enough = {module, "sklearn"} if "sklearn:" in own.get(MLFLOW_FILE, "") else {module}
+    if here and any(importlib.util.find_spec(name) is not None for name in enough):
         return None
-    record = _record(workspace, reference)
-    version = record.framework_version if record is not None and flavour not in ("auto", "mlflow") else None
-    first = f"{packages[0]}=={version}" if version else packages[0]
     environment = Environment(f"no-code-{flavour}")
-    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=[first, *packages[1:]])
+    lines = own.get("requirements.txt", "").splitlines()
+    given = [line.strip() for line in lines if line.strip() and not line.startswith(("#", "-"))]
+    if not given:
+        record = _record(workspace, reference)
+        version = record.framework_version if record is not None and flavour not in ("auto", "mlflow") else None
+        given = [f"{packages[0]}=={version}" if version else packages[0], *packages[1:]]
+    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=given)
     return environment
 
 
@@ -107,6 +112,14 @@ def script_for(workspace: Workspace, flavour: NoCode) -> CodeReference:
         path = Path(directory) / "score.py"
         path.write_text(f"from mljupyter.scoring.nocode.{flavour} import init, run\n\n__all__ = ['init', 'run']\n")
         return CodeReference(digest=single_file(path, workspace.artifacts).digest, entry_script=path.name)
+
+
+def _mlflow_files(workspace: Workspace, reference: ModelReference) -> dict[str, str]:
+    """Return the texts in an MLflow directory that say what it is and what it needs."""
+    with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
+        content = workspace.artifacts.fetch(reference.digest, Path(directory) / "model")
+        paths = [content / name for name in (MLFLOW_FILE, "requirements.txt")]
+        return {path.name: path.read_text(errors="replace") for path in paths if path.is_file()}
 
 
 def _record(workspace: Workspace, reference: ModelReference) -> ModelRecord | None:

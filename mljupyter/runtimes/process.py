@@ -97,7 +97,8 @@ class ProcessRuntime:
             self._revisions / f"{order.endpoint}.{order.version}.{order.revision}",
         )
         if order.spec.collect_model_data:
-            self._collected_by(order).mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in (self._collected, self._collected_by(order)):
+                directory.mkdir(mode=0o700, exist_ok=True)
         forked_from = self._template(order, root) if order.spec.preload and TEMPLATES_AVAILABLE else None
         record = _Record(
             id=order.id,

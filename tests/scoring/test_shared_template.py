@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from mljupyter.scoring.exit_codes import INTERNAL_ERROR
+from mljupyter.scoring.protocol import FORKED, PREFIX
 from tests.scoring.conftest import Replica, is_alive
 from tests.scoring.test_preloading import SLOW_START, proportional_bytes
 from tests.waiting import wait_until
@@ -208,3 +210,17 @@ def test_a_further_replica_does_not_wait_for_init(version: Version) -> None:
 def test_what_run_gets_is_batched_in_forked_workers_too(version: Version) -> None:
     version.template("batching = True\ndef init(): pass\ndef run(data): return data\n")
     assert version.replica().score("x").json() == "x"
+
+
+def test_a_front_whose_supervisor_fails_ends_at_once(version: Version) -> None:
+    """One that can neither serve nor end would leave its endpoint Transitioning for ever."""
+    (version.directory / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(version.socket))
+        listener.listen()
+        replica = version.replica(ready=False)
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(PREFIX.pack(FORKED, 0, 0, 0) * 2)  # no template answers an order twice
+            assert replica.wait_exit(5) == INTERNAL_ERROR
+    assert "the supervisor of the worker has failed" in replica.log()

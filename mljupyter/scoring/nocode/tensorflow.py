@@ -80,7 +80,13 @@ def _call(signature: Any, columns: dict[str, Any], expected: dict[str, Any]) -> 
         }
     except (TypeError, ValueError) as error:
         raise BodyError(f"the values do not fit the inputs of the model: {error}") from error
-    result: dict[str, Any] = signature(**tensors)
+    try:
+        result: dict[str, Any] = signature(**tensors)
+    except Exception as error:
+        if type(error).__name__ != "InvalidArgumentError":
+            raise
+        reason = str(error).partition("\n")[0].partition("[[")[0].strip()
+        raise BodyError(f"the values do not fit the model: {reason}") from error
     return result
 
 

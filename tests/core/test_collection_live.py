@@ -1,0 +1,109 @@
+"""Model data collection from deploy_configuration to the CSV file: processes and containers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, Environment, InferenceConfig, Model, Workspace
+from tests.testbed import needed
+
+pytestmark = pytest.mark.system
+
+SCRIPT = """
+import json
+from azureml.monitoring import ModelDataCollector
+
+def init():
+    global inputs, predictions
+    inputs = ModelDataCollector("ridge", designation="inputs", feature_names=["a", "b"])
+    predictions = ModelDataCollector("ridge", designation="predictions", feature_names=["sum"])
+
+def run(data):
+    row = json.loads(data)
+    correlations = inputs.collect(row)
+    result = [sum(row)]
+    predictions.collect(predictions.add_correlations(result, correlations))
+    return result
+"""
+
+
+@pytest.fixture
+def live(workspace: Workspace) -> Iterator[Workspace]:
+    yield workspace
+    workspace.delete(delete_dependent_resources=True)
+
+
+@pytest.fixture
+def inference(project: Path) -> InferenceConfig:
+    (project / "score.py").write_text(SCRIPT)
+    return InferenceConfig("score.py")
+
+
+@pytest.fixture
+def model(live: Workspace, project: Path) -> Model:
+    (project / "model.pkl").touch()
+    return Model.register(live, "model.pkl", "ridge")
+
+
+def collected(workspace: Workspace, service: str, designation: str) -> list[dict[str, str]]:
+    """Return the rows at the documented place: none when there is no file."""
+    root = Path(workspace.controller._layout.directory) / "collected" / service
+    model_place = f"modeldata/default/default/{workspace.name}/{service}/ridge/1/{designation}"
+    files = sorted((root / model_place).glob(f"{datetime.now(UTC):%Y}/*/*/data.csv"))
+    return [row for file in files for row in csv.DictReader(file.open())]
+
+
+def settled(service: Any) -> Any:
+    service.wait_for_deployment(timeout_sec=90)
+    return service
+
+
+@pytest.mark.parametrize("kind", [AksWebservice, AciWebservice, AksEndpoint])
+def test_rows_are_collected_while_it_is_on(
+    live: Workspace, inference: InferenceConfig, model: Model, kind: Any
+) -> None:
+    off = Model.deploy(live, "ridge-service", [model], inference, kind.deploy_configuration())
+    assert settled(off).run("[1, 2]") == [3]
+    assert collected(live, "ridge-service", "inputs") == []
+
+    change = off.update if kind is not AksEndpoint else off.versions["ridge-service"].update
+    change(collect_model_data=True)
+    assert settled(off).run("[3, 4]") == [7]
+    (row,) = collected(live, "ridge-service", "inputs")
+    (predicted,) = collected(live, "ridge-service", "predictions")
+    assert (row["a"], row["b"], predicted["sum"]) == ("3", "4", "7")
+    assert row["$aml_dc_correlation_id"] == predicted["$aml_dc_correlation_id"]
+    assert (row["$aml_service_name"], row["$aml_model_name"], row["$aml_model_version"]) == (
+        "ridge-service",
+        "ridge",
+        "1",
+    )
+    assert row["$aml_workspace"] == f"default/default/{live.name}"
+
+    change(collect_model_data=False)
+    assert settled(off).run("[5, 6]") == [11]
+    assert len(collected(live, "ridge-service", "inputs")) == 1
+    root = Path(live.controller._layout.directory) / "collected"
+    assert root.stat().st_mode & 0o777 == 0o700
+
+
+def test_containers_collect_into_the_workspace_too(
+    live: Workspace, project: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    (project / "score.py").write_text(SCRIPT)
+    inference = InferenceConfig("score.py", environment=Environment("bare"))
+    configuration = AciWebservice.deploy_configuration(cpu_cores=1, collect_model_data=True)
+    service = Model.deploy(live, "contained", [model], inference, configuration, live.compute_targets["docker"])
+    assert settled(service).run(json.dumps([1, 2])) == [3]
+    (row,) = collected(live, "contained", "inputs")
+    assert (row["a"], row["b"]) == ("1", "2")
+    root = Path(live.controller._layout.directory) / "collected"
+    assert root.stat().st_mode & 0o777 == 0o700, "what containers write into is closed to everybody else"

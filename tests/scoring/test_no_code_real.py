@@ -1,0 +1,103 @@
+"""TensorFlow and MLflow themselves, in environments that uv makes: what stand-ins cannot show.
+
+The packages are large. uv keeps them, so only the first run on a machine waits for the downloads.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mljupyter.build.definition import EnvironmentDefinition
+from mljupyter.build.uv_environments import ensure_environment
+from tests.scoring.conftest import Replica
+
+pytestmark = pytest.mark.timeout(900)
+
+SAVE_TENSORFLOW = """
+import sys, tensorflow as tf
+
+class Model(tf.Module):
+    def __init__(self):
+        self.weights = tf.Variable([[2.0], [3.0]])
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])
+    def __call__(self, x):
+        return {"y": tf.matmul(x, self.weights)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def upper(self, text):
+        return {"upper": tf.strings.upper(text), "length": tf.strings.length(text)}
+
+model = Model()
+signatures = {"serving_default": model.__call__, "upper": model.upper}
+tf.saved_model.save(model, sys.argv[1], signatures=signatures)
+"""
+
+SAVE_MLFLOW = """
+import sys, mlflow.pyfunc
+
+class Doubled(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input * 2
+
+mlflow.pyfunc.save_model(path=sys.argv[1], python_model=Doubled(), pip_requirements=[])
+"""
+
+
+@pytest.fixture(scope="module")
+def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    root = tmp_path_factory.mktemp("environments")
+
+    def build(*packages: str) -> str:
+        document = {"python": {"condaDependencies": {"dependencies": [{"pip": list(packages)}]}}}
+        return ensure_environment(EnvironmentDefinition.parse(document), root).interpreter
+
+    return build
+
+
+def post(replica: Replica, body: object) -> Any:
+    answer = replica.score(json.dumps(body), content_type="application/json")
+    return answer.json() if answer.status_code == 200 else (answer.status_code, answer.json()["message"])
+
+
+def saved(interpreter: str, program: str, directory: Path) -> Path:
+    done = subprocess.run([interpreter, "-c", program, str(directory)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+def test_a_saved_model_of_tensorflow(
+    launch: Callable[..., Replica], interpreter: Callable[..., str], directory: Path
+) -> None:
+    python = interpreter("tensorflow-cpu")
+    model = saved(python, SAVE_TENSORFLOW, directory / "models" / "net" / "1" / "saved")
+    replica = launch(None, "--no-code", "auto", "--model-dir", str(model.parent), "--worker-python", python)
+    replica.wait_ready(60)
+    assert post(replica, {"instances": [[1.0, 1.0], [2.0, 0.0]]}) == {"predictions": [[5.0], [4.0]]}
+    assert post(replica, {"instances": [{"x": [1.0, 1.0]}]}) == {"predictions": [[5.0]]}
+    assert post(replica, {"inputs": {"x": [[0.0, 2.0]]}}) == {"outputs": [[6.0]]}
+    upper = {"signature_name": "upper", "instances": ["a", "bc"]}
+    assert post(replica, upper) == {"predictions": [{"length": 1, "upper": "A"}, {"length": 2, "upper": "BC"}]}
+    status, _ = post(replica, {"instances": [["a", "b"]]})
+    assert status == 400
+    status, message = post(replica, {"instances": [[1.0, 1.0, 1.0]]})
+    assert (status, "do not fit the model" in message) == (400, True)
+
+
+def test_a_python_function_of_mlflow(
+    launch: Callable[..., Replica], interpreter: Callable[..., str], directory: Path
+) -> None:
+    python = interpreter("mlflow-skinny", "pandas", "numpy")
+    model = saved(python, SAVE_MLFLOW, directory / "models" / "doubled")
+    replica = launch(None, "--no-code", "mlflow", "--model-dir", str(model.parent), "--worker-python", python)
+    replica.wait_ready(60)
+    frame = {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}
+    assert post(replica, {"input_data": frame}) == [{"a": 2, "b": 4}, {"a": 6, "b": 8}]
+    assert post(replica, {"dataframe_split": frame}) == [{"a": 2, "b": 4}, {"a": 6, "b": 8}]
+    assert post(replica, {"inputs": [[1.5]]}) == [[3.0]]
