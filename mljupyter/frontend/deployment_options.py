@@ -41,6 +41,8 @@ DEPLOYMENT_OPTIONS = (
     Option("port", "port to listen on, with --kind local", kind="integer", metavar="PORT", minimum=1),
     Option("max-concurrent-requests", "requests a replica runs at a time", kind="integer", metavar="N", minimum=1),
     Option("max-queue-wait-ms", "longest wait for a free replica before 503", kind="integer", metavar="MS", minimum=1),
+    Option("batching", "one run() for requests that wait together; else the script decides", kind="switch"),
+    Option("preload", "run init() once, and let replicas share the memory it fills", kind="switch"),
     Option("wait", "wait until it is Healthy, or return at once", kind="switch", default=True),
     Option("timeout", "longest time to wait", kind="duration", metavar="TIME", default="5m"),
     Option("dry-run", "show what would change and do nothing", kind="flag"),

@@ -21,6 +21,8 @@ _ARGUMENTS = (
     ("max_concurrent_requests", "replica_max_concurrent_requests", ("aks",)),
     ("max_queue_wait_ms", "max_request_wait_time", ("aks",)),
     ("port", "port", ("local",)),
+    ("batching", "batching", ("local", "aci", "aks")),
+    ("preload", "preload", ("local", "aci", "aks")),
 )
 CLASSES = {
     "local": "LocalWebservice",
