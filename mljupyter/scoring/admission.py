@@ -19,8 +19,11 @@ SHORTEST_STAY_SECONDS = 0.05
 LONGEST_STAY_SECONDS = 0.1
 STAY_SHARE = 1 / 8
 """Which part of the time it has waited already it may stay here: what is lost beside an idle replica is bounded."""
-SEND_BYTES_PER_SECOND = 20_000_000
-"""How fast a body can be sent again, at least: as long as that takes, it may stay longer."""
+SEND_BYTES_PER_SECOND = 4_000_000
+"""As long as a body takes at this rate it may stay longer: far longer than it takes, since to send it again costs the
+router and two replicas processor time. Measured with 1 MB at 8 connections: 2.2 ms of it instead of 7.7."""
+LONGEST_SEND_SECONDS = 1.0
+"""How much longer it may stay at most, whatever its size."""
 MAX_WAITING = 1000
 
 
@@ -88,7 +91,8 @@ def admit(load: Load, routed_age: float | None, max_wait: float, size: int = 0) 
 
 def _stay(load: Load, age: float, size: int) -> float:
     """Return for how many seconds a routed request should wait here before it is sent elsewhere."""
-    stay = min(max(age * STAY_SHARE, SHORTEST_STAY_SECONDS), LONGEST_STAY_SECONDS) + size / SEND_BYTES_PER_SECOND
+    stay = min(max(age * STAY_SHARE, SHORTEST_STAY_SECONDS), LONGEST_STAY_SECONDS)
+    stay += min(size / SEND_BYTES_PER_SECOND, LONGEST_SEND_SECONDS)
     if load.batch > 1 and load.waiting < load.batch:
         until_next_batch = 2 * (load.usual_run or 0.0) - load.shortest_elapsed
         return max(stay, SHORTEST_STAY_SECONDS + until_next_batch)

@@ -60,6 +60,13 @@ def test_what_a_configuration_means_for_the_endpoint(configuration: Any, path: s
 @pytest.mark.parametrize(
     ("configuration", "path", "value"),
     [
+        (AKS(), "batching", None),
+        (AKS(batching=True), "batching", True),
+        (ACI(batching=False), "batching", False),
+        (LOCAL(batching=True, preload=True), "preload", True),
+        (AKS(), "preload", False),
+        (AKS(), "collect_model_data", False),
+        (AKS(collect_model_data=True), "collect_model_data", True),
         (AKS(), "resources.cpu", 0.1),
         (AKS(), "resources.memory_in_gb", 0.5),
         (AKS(), "resources.cpu_limit", None),

@@ -36,6 +36,9 @@ def test_scaling_traffic_and_descriptions_keep_the_replicas(change: dict[str, ob
         {"limits": {"maxConcurrentRequests": 2}},
         {"resources": {"cpu": 2}},
         {"reload": 1},
+        {"batching": True},
+        {"preload": True},
+        {"collectModelData": True},
     ],
 )
 def test_what_a_replica_is_started_from_needs_new_ones(change: dict[str, object]) -> None:

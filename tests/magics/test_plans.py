@@ -41,6 +41,15 @@ def test_the_plan_of_a_new_endpoint_starts_nothing(prepared: Shell, home: Path) 
     assert not (home / "workspaces/default/control").exists()
 
 
+def test_batching_and_preloading_are_switches_that_leave_alone_what_is_not_said(prepared: Shell) -> None:
+    line = "%deploy adder --model weights --score sums --dry-run"
+    text = prepared.run(f"{line} --no-batching --preload").text()
+    assert "batching = False" in text and "preload = True" in text
+    assert "batching" not in prepared.run(line).text()
+    code = prepared.run(f"{line.replace('--dry-run', '--code')} --kind local --batching").text()
+    assert "LocalWebservice.deploy_configuration(batching=True)" in code
+
+
 def test_the_plan_can_be_had_as_json(prepared: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     prepared.run("%deploy adder --model weights --score sums --kind aci --memory 2 --json --dry-run")

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mljupyter.scoring.admission import (
+    LONGEST_SEND_SECONDS,
     LONGEST_STAY_SECONDS,
     MAX_WAITING,
     SEND_BYTES_PER_SECOND,
@@ -42,7 +43,10 @@ def test_the_longer_it_has_waited_the_longer_it_stays_within_a_bound() -> None:
 
 
 def test_a_large_body_stays_as_long_as_sending_it_again_would_take() -> None:
-    assert admit(load(), 0.0, 5.0, size=SEND_BYTES_PER_SECOND).patience == SHORTEST_STAY_SECONDS + 1
+    assert admit(load(), 0.0, 5.0, size=SEND_BYTES_PER_SECOND // 4).patience == SHORTEST_STAY_SECONDS + 0.25
+    assert admit(load(), 0.0, 5.0, size=SEND_BYTES_PER_SECOND * 25).patience == (
+        SHORTEST_STAY_SECONDS + LONGEST_SEND_SECONDS
+    )
 
 
 def test_the_end_of_the_time_it_may_wait_comes_before_the_moment_it_may_stay() -> None:
