@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mljupyter.controller.documents import document_of
 from mljupyter.controller.errors import ControllerError, InvalidSpecError
 from mljupyter.controller.service import Service
 from mljupyter.spec import EndpointRecord, EndpointSpec, SpecError
 
 _LONGEST_POLL = 60.0
-_LARGEST_DOCUMENT = 8 * 1024 * 1024
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -28,7 +26,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Api:
     """Answers clients. `last_request` is when the last one came, on the monotonic clock."""
 
-    def __init__(self, service: Service, stop: Callable[[bool], None]) -> None:
+    def __init__(
+        self, service: Service, stop: Callable[[bool], None], others: Iterable[tuple[str, Handler, str]] = ()
+    ) -> None:
         self._service = service
         self._stop = stop
         self.last_request = time.monotonic()
@@ -44,6 +44,7 @@ class Api:
                 self._route("/v1/endpoints/{name}/keys", self._keys, "GET"),
                 self._route("/v1/endpoints/{name}/keys/{which:str}", self._regenerate, "POST"),
                 self._route("/v1/endpoints/{name}/logs", self._logs, "GET"),
+                *(self._route(*other) for other in others),
             ]
         )
 
@@ -75,7 +76,7 @@ class Api:
         return JSONResponse([record.document() for record in self._service.endpoints()])
 
     async def _create(self, request: Request) -> Response:
-        body = await _document(request)
+        body = await document_of(request)
         record = self._service.create(
             EndpointSpec.parse(body.get("spec", {})),
             overwrite=bool(body.get("overwrite")),
@@ -91,7 +92,7 @@ class Api:
         return _record(await self._service.watch(name, after, timeout))
 
     async def _replace(self, request: Request) -> Response:
-        body = await _document(request)
+        body = await document_of(request)
         generation = body.get("generation")
         if not isinstance(generation, int | None):
             raise InvalidSpecError(f"generation is {generation!r}: it must be a whole number.")
@@ -109,7 +110,7 @@ class Api:
         which = request.path_params["which"]
         if which not in ("primary", "secondary"):
             raise InvalidSpecError(f"{which!r} is no key: there are 'primary' and 'secondary'.")
-        body = await _document(request)
+        body = await document_of(request)
         await self._service.regenerate_key(request.path_params["name"], which, body.get("key"))
         return Response(status_code=204)
 
@@ -131,21 +132,6 @@ def _number(request: Request, name: str, default: float) -> float:
         return default if text is None else float(text)
     except ValueError:
         raise InvalidSpecError(f"{name} is {text!r}: it must be a number.") from None
-
-
-async def _document(request: Request) -> dict[str, Any]:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_DOCUMENT:
-            raise InvalidSpecError(f"the document is larger than {_LARGEST_DOCUMENT} bytes.")
-    try:
-        document = json.loads(body or b"{}")
-    except ValueError as error:
-        raise InvalidSpecError(f"the document is not JSON: {error}.") from None
-    if not isinstance(document, dict):
-        raise InvalidSpecError(f"the document is a {type(document).__name__}: it must be an object.")
-    return document
 
 
 def _record(record: EndpointRecord, status_code: int = 200) -> Response:

@@ -11,7 +11,7 @@ from mljupyter.controller import launch
 from mljupyter.controller.errors import ControllerError, ControllerStartError, error_for
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.socket_http import Answer, ConnectionLostError, ConnectionNotMadeError, ask
-from mljupyter.spec import EndpointRecord, EndpointSpec
+from mljupyter.spec import EndpointRecord, EndpointSpec, RouterRecord, RouterSpec
 
 _ANSWER_WITHIN = 30.0
 _POLL_SPARE = 10.0
@@ -116,6 +116,32 @@ class ControllerClient:
     def regenerate_key(self, name: str, which: Literal["primary", "secondary"], key: str | None = None) -> None:
         """Replace a key, by a random one or a given one; return when the router refuses the old one."""
         self._call("POST", f"{_path(name)}/keys/{which}", body={"key": key})
+
+    def token(self, name: str, subject: str = "") -> dict[str, Any]:
+        """Return a token for an endpoint: its text, and in seconds since 1970 when to ask anew and when it ends."""
+        token: dict[str, Any] = self._call("POST", f"{_path(name)}/token", body={"subject": subject}).json()
+        return token
+
+    def rotate_token_keys(self, *, revoke: bool = False) -> list[str]:
+        """Let a new key sign tokens; with `revoke` those that exist are refused from now on. Return the keys' names."""
+        names: list[str] = self._call("POST", "/v1/router/token-keys", body={"revoke": revoke}).json()["tokenKeys"]
+        return names
+
+    def router(self) -> RouterRecord:
+        """Return how the router listens, its certificates, and what is wrong with them."""
+        return RouterRecord.parse(self._call("GET", "/v1/router").body)
+
+    def put_router(self, spec: RouterSpec, *, overwrite_domain: bool = False) -> RouterRecord:
+        """Let the router listen in another way; return when it does.
+
+        Raises:
+            AuthenticationRequiredError: when endpoints would be open to other machines.
+            CertificateError: when the certificate cannot be used.
+            DomainExistsError: when there is another leaf domain label, and `overwrite_domain` is not set.
+
+        """
+        body = {"spec": spec.document(), "overwriteDomain": overwrite_domain}
+        return RouterRecord.parse(self._call("PUT", "/v1/router", body=body).body)
 
     def logs(self, name: str, *, lines: int = 5000, version: str | None = None, startup: bool = False) -> str:
         """Return the last lines of an endpoint's log, all replicas in the order of time.

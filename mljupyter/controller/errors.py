@@ -62,6 +62,34 @@ class KeysNotAvailableError(ControllerError):
     status_code = 400
 
 
+class TokensNotAvailableError(ControllerError):
+    """The endpoint has no token authentication."""
+
+    code = "TokensNotAvailable"
+    status_code = 400
+
+
+class CertificateError(ControllerError):
+    """A certificate cannot be used."""
+
+    code = "CertificateInvalid"
+    status_code = 400
+
+
+class AuthenticationRequiredError(ControllerError):
+    """The router is reached by other machines, and an endpoint would be open to all of them."""
+
+    code = "AuthenticationRequired"
+    status_code = 409
+
+
+class DomainExistsError(ControllerError):
+    """The router has a leaf domain already, and overwriting was not asked for."""
+
+    code = "DomainExists"
+    status_code = 409
+
+
 class PortInUseError(ControllerError):
     """The port asked for is taken."""
 
@@ -91,6 +119,10 @@ _CLASSES: dict[str, type[ControllerError]] = {
         EndpointBusyError,
         EndpointChangedError,
         KeysNotAvailableError,
+        TokensNotAvailableError,
+        CertificateError,
+        AuthenticationRequiredError,
+        DomainExistsError,
         PortInUseError,
         StorageError,
     )

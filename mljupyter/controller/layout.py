@@ -65,6 +65,16 @@ class Layout:
         return self.control / "router"
 
     @property
+    def tls(self) -> Path:
+        """Certificates in use with their private keys, and the workspace's own authority."""
+        return self.control / "tls"
+
+    @property
+    def token_keys(self) -> Path:
+        """The keys that sign tokens."""
+        return self.control / "token-keys.json"
+
+    @property
     def replicas(self) -> Path:
         """One directory for each replica."""
         return self.control / "replicas"
@@ -101,7 +111,7 @@ class Layout:
             SocketPathError: when sockets would have too long a path, or their directory belongs to somebody else.
 
         """
-        for path in (self.control, self.router, self.replicas, self.revisions):
+        for path in (self.control, self.router, self.tls, self.replicas, self.revisions):
             private_directory(path)
         runtime = self.runtime()
         if not runtime.is_dir():

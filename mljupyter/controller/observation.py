@@ -9,9 +9,16 @@ from datetime import UTC, datetime
 from mljupyter.controller.supervisor import Watched
 from mljupyter.engine.health import endpoint_state, version_state
 from mljupyter.engine.rollout import Crashes, Plan, VersionGoal
-from mljupyter.engine.routing import SERVICE_PREFIX
 from mljupyter.engine.traffic import Split
-from mljupyter.spec import EndpointRecord, EndpointStatus, Problem, ReplicaPhase, ReplicaStatus, VersionStatus
+from mljupyter.spec import (
+    CertificateStatus,
+    EndpointRecord,
+    EndpointStatus,
+    Problem,
+    ReplicaPhase,
+    ReplicaStatus,
+    VersionStatus,
+)
 
 
 @dataclass
@@ -41,7 +48,8 @@ def endpoint_status(
     watched: Sequence[Watched],
     division: Split,
     *,
-    port: int,
+    base: str,
+    certificate: tuple[CertificateStatus | None, Problem | None] = (None, None),
 ) -> EndpointStatus:
     """Return the status of an endpoint whose plans are in force.
 
@@ -50,7 +58,8 @@ def endpoint_status(
         plans: goal and plan of every version wanted.
         watched: the endpoint's replicas.
         division: how requests are divided.
-        port: the router's port.
+        base: the URI that its paths stand under.
+        certificate: the one it is served with, and what is wrong with it.
 
     """
     versions = {}
@@ -58,8 +67,9 @@ def endpoint_status(
         mine = [item for item in watched if item.replica.version == name]
         versions[name] = _version_status(record, name, goal, plan, mine, division.weights.get(name, 0))
     state = endpoint_state((version.state for version in versions.values()), deleting=record.deleting)
-    base = scoring_base(record, port)
-    problems = [version.problem for version in versions.values() if version.problem is not None]
+    problems = [
+        problem for problem in (*(one.problem for one in versions.values()), certificate[1]) if problem is not None
+    ]
     return EndpointStatus(
         state=state,
         observed_generation=record.generation,
@@ -67,15 +77,9 @@ def endpoint_status(
         swagger_uri=f"{base}/swagger.json",
         default_version=division.default,
         versions=versions,
+        certificate=certificate[0],
         problem=problems[0] if problems else None,
     )
-
-
-def scoring_base(record: EndpointRecord, port: int) -> str:
-    """Return the URI that ``/score`` and ``/swagger.json`` stand under."""
-    if record.spec.port is not None:
-        return f"http://localhost:{record.spec.port}"
-    return f"http://localhost:{port}{SERVICE_PREFIX}/{record.spec.name}"
 
 
 def _version_status(

@@ -17,9 +17,13 @@ import uvicorn
 from mljupyter.controller.api import Api
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.changes import Changes
+from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.layout import Layout
+from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.reconciler import Reconciler
 from mljupyter.controller.router import Router
+from mljupyter.controller.router_api import RouterApi
+from mljupyter.controller.router_service import RouterService
 from mljupyter.controller.service import Service
 from mljupyter.controller.store import Store
 from mljupyter.controller.supervisor import Supervisor
@@ -46,7 +50,8 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     runtimes = _runtimes(layout)
     supervisor = Supervisor(runtimes, queue.add)
 
-    router = Router(_router_settings(layout, store), changed=lambda: reconciler.look_again())
+    keeper = ListeningKeeper(layout, store)
+    router = Router(_router_settings(layout, store), keeper, changed=lambda: reconciler.look_again())
     autoscaler = Autoscaler(store, router, changed=queue.add)
     reconciler = Reconciler(
         workspace=layout.directory.name,
@@ -59,10 +64,17 @@ async def run(layout: Layout, idle_seconds: float) -> None:
         notify=changes.notify,
     )
     service = Service(
-        layout=layout, store=store, reconciler=reconciler, router=router, runtimes=runtimes, changes=changes
+        layout=layout,
+        store=store,
+        reconciler=reconciler,
+        router=router,
+        runtimes=runtimes,
+        changes=changes,
+        keeper=keeper,
     )
+    router_service = RouterService(store, keeper, reconciler.listen_anew, router.port)
     end = _End()
-    api = Api(service, end.request)
+    api = Api(service, end.request, RouterApi(router_service).routes)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.request)
 
@@ -73,7 +85,8 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
     working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
     scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
-    for task in (serving, working, scaling):
+    listening = asyncio.create_task(_keep_listening(keeper, reconciler), name="listening")
+    for task in (serving, working, scaling, listening):
         task.add_done_callback(end.because_of)
     idle = _Idle(store, api, idle_seconds)
     while not end.asked and not idle.over():
@@ -86,9 +99,9 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)
     layout.socket().unlink(missing_ok=True)
-    for task in (working, scaling):
+    for task in (working, scaling, listening):
         task.cancel()
-    await asyncio.gather(working, scaling, return_exceptions=True)
+    await asyncio.gather(working, scaling, listening, return_exceptions=True)
     if end.everything:
         await supervisor.stop_all()
     if end.everything or not store.names():
@@ -100,6 +113,18 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     for runtime in runtimes.made():
         await runtime.leave()
     store.close()
+
+
+async def _keep_listening(keeper: ListeningKeeper, reconciler: Reconciler) -> None:
+    """Let the router follow changes of certificates and token keys; what fails is tried again by the next look."""
+
+    async def follow() -> None:
+        try:
+            await reconciler.listen_anew()
+        except ControllerError as error:
+            log.error("certificates: %s", error.message)
+
+    await keeper.run(follow)
 
 
 def _runtimes(layout: Layout) -> Runtimes:

@@ -22,7 +22,15 @@ from mljupyter.engine.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.traffic import Split, split
 from mljupyter.errors import MLJupyterError
 from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, Runtimes, RuntimeUnavailableError
-from mljupyter.spec import EndpointRecord, EndpointStatus, Problem, ReplicaPhase, VersionSpec, VersionStatus
+from mljupyter.spec import (
+    Authentication,
+    EndpointRecord,
+    EndpointStatus,
+    Problem,
+    ReplicaPhase,
+    VersionSpec,
+    VersionStatus,
+)
 
 GOOD_FOR = 30.0
 _HERE = "local"
@@ -132,6 +140,11 @@ class Reconciler:
         if name in self._routes:
             self._put_route(replace(self._routes[name], keys=self._keys(name)))
             await self._follow()
+
+    async def listen_anew(self) -> None:
+        """Make the router follow what has changed of how it listens; return when it does."""
+        self.look_again()
+        await self._follow()
 
     def failed(self, name: str, error: Exception) -> None:
         """Note that a step could not be taken, where users see it; the queue tries again."""
@@ -298,6 +311,9 @@ class Reconciler:
             keys=self._keys(spec.name),
             port=spec.port,
             sticky_header=spec.sticky_header,
+            tokens=spec.authentication is Authentication.TOKEN,
+            rate_limit=spec.rate_limit,
+            host=spec.tls.host if spec.tls is not None else None,
         )
 
     def _keys(self, name: str) -> tuple[str, ...] | None:
@@ -317,7 +333,8 @@ class Reconciler:
             {step.name: (step.goal, step.plan) for step in steps if step.spec is not None},
             self._supervisor.of(name),
             _divided(record, steps),
-            port=self._router.port,
+            base=self._router.base(record.spec),
+            certificate=self._router.certificate(record.spec),
         )
         written = self._store.find(name)
         if written is None or written.generation != record.generation:

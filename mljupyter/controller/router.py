@@ -12,12 +12,14 @@ from pathlib import Path
 
 from mljupyter.controller import demand
 from mljupyter.controller.errors import ControllerError, PortInUseError
+from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_files import FileWriter
 from mljupyter.engine.routing import EndpointRoute, RouterSettings, bootstrap, router_files
 from mljupyter.runtimes import processes
 from mljupyter.runtimes.ports import listening
 from mljupyter.runtimes.process import open_private
+from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
 
 _BOOTSTRAP = "bootstrap.json"
 _LOG = "router.log"
@@ -35,8 +37,9 @@ class Router:
     The router serves on without this process; what is adopted keeps its connections.
     """
 
-    def __init__(self, settings: RouterSettings, changed: Callable[[], None]) -> None:
+    def __init__(self, settings: RouterSettings, keeper: ListeningKeeper, changed: Callable[[], None]) -> None:
         self._settings = settings
+        self._listening = keeper
         self._directory = Path(settings.directory)
         self._admin_socket = Path(settings.admin_socket)
         self._changed = changed
@@ -63,6 +66,16 @@ class Router:
         """Whether the router runs and answers."""
         return self._up.is_set()
 
+    def base(self, endpoint: EndpointSpec) -> str:
+        """Return the URI that ``/score`` and ``/swagger.json`` of an endpoint stand under."""
+        return self._listening.listening().base(endpoint, self._settings.port)
+
+    def certificate(self, endpoint: EndpointSpec) -> tuple[CertificateStatus | None, Problem | None]:
+        """Return the certificate that an endpoint is served with, and what is wrong with it."""
+        if endpoint.port is not None:
+            return None, None
+        return self._listening.status(endpoint), self._listening.problem(endpoint)
+
     async def start(self) -> None:
         """Adopt the router that runs, or start one; from now on keep it running."""
         bootstrap_path = self._directory / _BOOTSTRAP
@@ -71,7 +84,7 @@ class Router:
             surplus.signal(signal.SIGTERM)
         self._identity = running[0] if running else None
         if self._writer.empty:
-            self._writer.write_all(router_files(self._settings, ()))
+            self._writer.write_all(router_files(self._settings, (), self._listening.listening()))
         self._writer.put(_BOOTSTRAP, bootstrap(self._settings))
         self._keeper = asyncio.create_task(self._keep(), name="router")
 
@@ -82,7 +95,7 @@ class Router:
             ControllerError: when the router refuses the configuration or does not answer; the old one stays in force.
 
         """
-        files = router_files(self._settings, endpoints)
+        files = router_files(self._settings, endpoints, self._listening.listening())
         async with self._lock:
             if not self.up:
                 self._writer.write_all(files)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mljupyter.engine.routing import CLUSTERS, LISTENERS, RouterFiles
 
 _IN_FORCE_WITHIN = 5.0
 _LOOK_EVERY = 0.003
+_ORDER = ("ecds", "sds", "eds", "cds", "rds", "lds")
 
 
 class FileWriter:
@@ -60,20 +61,22 @@ class FileWriter:
     async def _write(self, files: RouterFiles, changed: set[str], reported: Mapping[str, str]) -> None:
         replicas = {name for name in changed if name.startswith("eds-")}
         routes = {name for name in changed if name.startswith("rds-")}
-        for name in replicas:
+        others = {name for name in changed if name.startswith(("ecds-", "sds-"))}  # what filters do, certificates
+        for name in (*others, *replicas):
             self.put(name, files.documents[name])
         if CLUSTERS in changed:
             merged = files.merged_clusters(self._written)
             self.put(CLUSTERS, merged)
             await self._in_force({CLUSTERS: merged["version_info"]})
         await self._in_force({name: files.version(name) for name in replicas})
+        await self._in_force({name: files.version(name) for name in others if _statistic(name) in reported})
         for name in routes:
             self.put(name, files.documents[name])
         listening = {name for name in routes if _statistic(name) in reported}
         await self._in_force({name: files.version(name) for name in listening})
         if LISTENERS in changed:
             self.put(LISTENERS, files.documents[LISTENERS])
-            await self._in_force({name: files.version(name) for name in (LISTENERS, *routes)})
+            await self._in_force({name: files.version(name) for name in (LISTENERS, *routes, *others)})
         if CLUSTERS in changed:
             self.put(CLUSTERS, files.documents[CLUSTERS])
             await self._in_force({CLUSTERS: files.version(CLUSTERS)})
@@ -127,12 +130,12 @@ class FileWriter:
 
 
 def _load(directory: Path) -> RouterFiles:
-    names: Iterable[Path] = directory.glob("[lcre]ds*.json")
+    names = [path for path in directory.glob("*.json") if path.name.split(".")[0].split("-")[0] in _ORDER]
     return RouterFiles({path.name: json.loads(path.read_bytes()) for path in names})
 
 
 def _rank(name: str) -> int:
-    return ("eds", "cds", "rds", "lds").index(name[:3])
+    return _ORDER.index(name.split(".")[0].split("-")[0])
 
 
 def _statistic(file: str) -> str:
@@ -143,4 +146,9 @@ def _statistic(file: str) -> str:
     if file == CLUSTERS:
         return "cluster_manager.cds.version_text"
     kind, _, name = stem.partition("-")
-    return f"cluster.{name}.version_text" if kind == "eds" else f"http.{name}.rds.{name}.version_text"
+    return {
+        "eds": f"cluster.{name}.version_text",
+        "rds": f"http.{name}.rds.{name}.version_text",
+        "sds": f"sds.{name}.version_text",
+        "ecds": f"extension_config_discovery.http_filter.{name}.version_text",
+    }[kind]

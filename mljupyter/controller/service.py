@@ -20,6 +20,7 @@ from mljupyter.controller.errors import (
 )
 from mljupyter.controller.keys import Keys, Which
 from mljupyter.controller.layout import Layout
+from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.reconciler import Reconciler
 from mljupyter.controller.router import Router, check_port
 from mljupyter.controller.store import Store
@@ -43,6 +44,7 @@ class Service:
         router: Router,
         runtimes: Runtimes,
         changes: Changes,
+        keeper: ListeningKeeper,
     ) -> None:
         self._layout = layout
         self._store = store
@@ -50,6 +52,7 @@ class Service:
         self._router = router
         self._runtimes = runtimes
         self._changes = changes
+        self._keeper = keeper
         self._started_time = datetime.now(UTC)
 
     def status(self) -> dict[str, Any]:
@@ -153,8 +156,11 @@ class Service:
         return logs.beginning(found, count) if startup else logs.merged(found, count)
 
     def _accept(self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None) -> EndpointRecord:
+        self._keeper.admit(spec)
         status = before.status if before else EndpointStatus()
         record = self._store.put(spec, _tried_again(status, spec), keys)
+        if self._keeper.look():
+            self._reconciler.look_again()
         self._reconciler.retry(spec.name)
         self._changes.notify()
         return record

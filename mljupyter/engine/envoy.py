@@ -11,16 +11,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mljupyter.spec import RequestLimits
+from mljupyter.engine import envoy_limits, envoy_tokens
+from mljupyter.engine.envoy_errors import local_replies
+from mljupyter.engine.envoy_resource import TYPE, Resource, named, watched_file
+from mljupyter.spec import ConnectionLimits, RequestLimits
 
-Resource = dict[str, Any]
 VERSION_HEADERS = ("azureml-model-deployment", "mljupyter-version")
 START_HEADER = "x-mlj-start"
 BUSY_HEADER = "x-mlj-busy"
 MOST_REQUESTS = 10_000
-_TYPE = "type.googleapis.com/envoy."
-_HEADERS_TIMEOUT = "10s"
-_IDLE_CONNECTION = "3600s"
 _REPLICA_IDLE = "30s"  # below the replica's own keep-alive, so that the router is the one to close
 _CONNECT_TIMEOUT = "1s"
 _FIRST_TRY_AGAIN, _LAST_TRY_AGAIN = "0.005s", "0.025s"
@@ -47,11 +46,11 @@ def bootstrap(*, admin_socket: str, listeners_file: str, clusters_file: str, mos
     return {
         "node": {"id": "router", "cluster": "mljupyter"},
         "admin": {"address": {"pipe": {"path": admin_socket, "mode": 0o600}}},
-        "dynamic_resources": {"lds_config": _file(listeners_file), "cds_config": _file(clusters_file)},
+        "dynamic_resources": {"lds_config": watched_file(listeners_file), "cds_config": watched_file(clusters_file)},
         "stats_flush_on_admin": True,
         "overload_manager": {
             "resource_monitors": [
-                _named(
+                named(
                     "envoy.resource_monitors.global_downstream_max_connections",
                     "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
                     max_active_downstream_connections=most_connections,
@@ -61,43 +60,70 @@ def bootstrap(*, admin_socket: str, listeners_file: str, clusters_file: str, mos
     }
 
 
-def listener(name: str, address: str, port: int, routes_file: str) -> Resource:
-    """Return a listener that serves the routes in a file."""
-    manager = _named(
+@dataclass(frozen=True)
+class FilterFiles:
+    """The files that say what the filters for tokens and for requests a second do."""
+
+    tokens: str
+    rates: str
+
+
+def listener(name: str, address: str, port: int, chains: Iterable[Resource], **others: Any) -> Resource:
+    """Return a listener: what it does with connections, by chains of filters."""
+    return {
+        "@type": f"{TYPE}config.listener.v3.Listener",
+        "name": name,
+        "address": {"socket_address": {"address": address, "port_value": port, "ipv4_compat": address == "::"}},
+        "filter_chains": list(chains),
+        **others,
+    }
+
+
+def connections(
+    name: str, routes_file: str, limits: ConnectionLimits, files: FilterFiles | None = None
+) -> list[Resource]:
+    """Return the filters of a connection that is served the routes in a file.
+
+    Parameters:
+        name: the name of the table of routes.
+        routes_file: the file it is in.
+        limits: when a client is turned away.
+        files: what the filters for tokens and rates do; None for routes that need neither.
+
+    """
+    manager = named(
         "envoy.filters.network.http_connection_manager",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
-        rds={"route_config_name": name, "config_source": _file(routes_file)},
-        http_filters=[
-            _named("envoy.filters.http.rbac", "extensions.filters.http.rbac.v3.RBAC"),
-            {**_named("envoy.filters.http.buffer", "extensions.filters.http.buffer.v3.Buffer"), "disabled": True},
-            _named(
-                "envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True
-            ),
-        ],
-        local_reply_config=_local_replies(),
-        common_http_protocol_options={"idle_timeout": _IDLE_CONNECTION},
-        request_headers_timeout=_HEADERS_TIMEOUT,
+        rds={"route_config_name": name, "config_source": watched_file(routes_file)},
+        http_filters=_http_filters(files),
+        local_reply_config=local_replies(),
         server_header_transformation="PASS_THROUGH",
         preserve_external_request_id=True,
         use_remote_address=True,
         normalize_path=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",
+        **envoy_limits.patience(limits),
     )
+    return [envoy_limits.connection_count(name, limits), manager]
+
+
+def _http_filters(files: FilterFiles | None) -> list[Resource]:
+    """Return the filters of a request: who may pass, then how many, then how large, then where to."""
     # A buffer filter without a limit is refused, even where routes give their own.
-    manager["typed_config"]["http_filters"][1]["typed_config"]["max_request_bytes"] = 1
-    return {
-        "@type": f"{_TYPE}config.listener.v3.Listener",
-        "name": name,
-        "address": {"socket_address": {"address": address, "port_value": port}},
-        "filter_chains": [{"filters": [manager]}],
-    }
+    buffer = named("envoy.filters.http.buffer", "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=1)
+    return [
+        named("envoy.filters.http.rbac", "extensions.filters.http.rbac.v3.RBAC"),
+        *([envoy_tokens.http_filter(files.tokens), envoy_limits.http_filter(files.rates)] if files else []),
+        {**buffer, "disabled": True},
+        named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
+    ]
 
 
 def route_table(name: str, routes: Iterable[Resource]) -> Resource:
     """Return a listener's table of routes."""
     return {
-        "@type": f"{_TYPE}config.route.v3.RouteConfiguration",
+        "@type": f"{TYPE}config.route.v3.RouteConfiguration",
         "name": name,
         "virtual_hosts": [{"name": name, "domains": ["*"], "routes": list(routes)}],
         "validate_clusters": False,  # clusters come and go by another file; the writer keeps the order
@@ -105,8 +131,20 @@ def route_table(name: str, routes: Iterable[Resource]) -> Resource:
     }
 
 
+@dataclass(frozen=True)
+class Passes:
+    """Who may pass a route: holders of these keys, or of a token for this audience; None of both lets everybody.
+
+    `rate_limited` names the endpoint whose limit of requests a second counts.
+    """
+
+    keys: tuple[str, ...] | None = field(default=None, repr=False)
+    audience: str | None = None
+    rate_limited: str | None = None
+
+
 def route(
-    path: str, upstream_path: str, to: Destination, keys: Iterable[str] | None, header: tuple[str, str] | None = None
+    path: str, upstream_path: str, to: Destination, who: Passes, header: tuple[str, str] | None = None
 ) -> Resource:
     """Return one route.
 
@@ -114,7 +152,7 @@ def route(
         path: what the client asks for, matched exactly.
         upstream_path: what the replica is asked for.
         to: clusters with weights, and limits.
-        keys: who may pass; None lets everybody.
+        who: who may pass.
         header: name and value that pick this route.
 
     """
@@ -145,6 +183,8 @@ def route(
             }
             for name, share in sorted(to.mirrors.items())
         ]
+    if who.rate_limited is not None:
+        action["rate_limits"] = envoy_limits.counted_for(who.rate_limited)
     return {
         "match": match,
         "route": action,
@@ -155,13 +195,14 @@ def route(
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
             }
         ],
-        "request_headers_to_remove": ["authorization"] if keys is not None else [],
+        "request_headers_to_remove": ["authorization"] if who.keys is not None or who.audience else [],
         "typed_per_filter_config": {
             "envoy.filters.http.buffer": {
-                "@type": f"{_TYPE}extensions.filters.http.buffer.v3.BufferPerRoute",
+                "@type": f"{TYPE}extensions.filters.http.buffer.v3.BufferPerRoute",
                 "buffer": {"max_request_bytes": limits.max_body_bytes},
             },
-            **({"envoy.filters.http.rbac": _allow_keys(keys)} if keys is not None else {}),
+            **({"envoy.filters.http.rbac": _allow_keys(who.keys)} if who.keys is not None else {}),
+            **(envoy_tokens.asked_for(who.audience) if who.audience else {}),
         },
     }
 
@@ -177,15 +218,15 @@ def cluster(name: str, replicas_file: str, limits: RequestLimits, most_requests:
 
     """
     return {
-        "@type": f"{_TYPE}config.cluster.v3.Cluster",
+        "@type": f"{TYPE}config.cluster.v3.Cluster",
         "name": name,
         "type": "EDS",
-        "eds_cluster_config": {"eds_config": _file(replicas_file)},
+        "eds_cluster_config": {"eds_config": watched_file(replicas_file)},
         "connect_timeout": _CONNECT_TIMEOUT,
         "load_balancing_policy": {
             "policies": [
                 {
-                    "typed_extension_config": _named(
+                    "typed_extension_config": named(
                         "envoy.load_balancing_policies.least_request",
                         "extensions.load_balancing_policies.least_request.v3.LeastRequest",
                         selection_method="FULL_SCAN",  # two choices of many would wait beside an idle replica
@@ -206,7 +247,7 @@ def cluster(name: str, replicas_file: str, limits: RequestLimits, most_requests:
         },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
+                "@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": {"http_protocol_options": {}},
                 "common_http_protocol_options": {"idle_timeout": _REPLICA_IDLE},
             }
@@ -218,7 +259,7 @@ def replicas(cluster_name: str, addresses: Iterable[str]) -> Resource:
     """Return the replicas of a cluster by their addresses, ``unix:PATH`` or ``HOST:PORT``."""
     hosts = [{"endpoint": {"address": _address(address)}} for address in sorted(addresses)]
     return {
-        "@type": f"{_TYPE}config.endpoint.v3.ClusterLoadAssignment",
+        "@type": f"{TYPE}config.endpoint.v3.ClusterLoadAssignment",
         "cluster_name": cluster_name,
         "endpoints": [{"lb_endpoints": hosts}] if hosts else [],
     }
@@ -243,7 +284,7 @@ def _try_again(longest_wait_ms: int) -> Resource:
         "num_retries": 10 + math.ceil(1.5 * longest_wait_ms / _MEAN_PAUSE_MS),
         "retry_back_off": {"base_interval": _FIRST_TRY_AGAIN, "max_interval": _LAST_TRY_AGAIN},
         "retry_host_predicate": [
-            _named(
+            named(
                 "envoy.retry_host_predicates.previous_hosts",
                 "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
             )
@@ -255,7 +296,7 @@ def _try_again(longest_wait_ms: int) -> Resource:
 def _allow_keys(keys: Iterable[str]) -> Resource:
     principals = [{"header": {"name": "authorization", "string_match": {"exact": f"Bearer {key}"}}} for key in keys]
     return {
-        "@type": f"{_TYPE}extensions.filters.http.rbac.v3.RBACPerRoute",
+        "@type": f"{TYPE}extensions.filters.http.rbac.v3.RBACPerRoute",
         "rbac": {
             "rules": {
                 "action": "ALLOW",
@@ -263,53 +304,3 @@ def _allow_keys(keys: Iterable[str]) -> Resource:
             }
         },
     }
-
-
-# What the router answers by itself: status, the status it becomes, a code to search for, a sentence.
-_REPLIES = (
-    (403, 401, "Unauthorized", "Send a key of this endpoint in the header 'Authorization: Bearer KEY'."),
-    (404, 404, "NotFound", "No endpoint answers at this path. The scoring URI ends in /score."),
-    (408, 408, "RequestTimeout", "The request's headers or body took too long to arrive."),
-    (413, 413, "PayloadTooLarge", "The body is larger than this endpoint's limit."),
-    (431, 431, "HeadersTooLarge", "The request's headers are too large."),
-    (503, 503, "NoReplicaReady", "No replica can take the request now. Try again later."),
-    (504, 504, "ScoringTimeout", "The replica did not answer within the scoring timeout."),
-)
-
-
-def _local_replies() -> Resource:
-    return {
-        "mappers": [
-            {
-                "filter": {
-                    "status_code_filter": {
-                        "comparison": {
-                            "op": "EQ",
-                            "value": {"default_value": status, "runtime_key": f"mljupyter.reply_{status}"},
-                        }
-                    }
-                },
-                "status_code": becomes,
-                "headers_to_add": _reply_headers(becomes),
-                "body_format_override": {"json_format": {"code": code, "message": message}},
-            }
-            for status, becomes, code, message in _REPLIES
-        ],
-        "body_format": {"json_format": {"code": "RouterError", "message": "%LOCAL_REPLY_BODY%"}},
-    }
-
-
-def _reply_headers(status: int) -> list[Resource]:
-    headers = {401: ("www-authenticate", 'Bearer realm="mljupyter"'), 503: ("retry-after", "1")}
-    if status not in headers:
-        return []
-    key, value = headers[status]
-    return [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
-
-
-def _file(path: str) -> Resource:
-    return {"path_config_source": {"path": path}, "resource_api_version": "V3"}
-
-
-def _named(name: str, kind: str, **config: Any) -> Resource:
-    return {"name": name, "typed_config": {"@type": _TYPE + kind, **config}}

@@ -1,8 +1,8 @@
 """From endpoints to the files that configure the router: a pure function of what should be routed.
 
-The router (Envoy) watches five kinds of files: listeners (lds), clusters (cds), and for each listener its routes (rds)
-and for each cluster its replicas (eds). Every file carries a fingerprint of its content as version, by which the
-controller learns from the router's statistics what is in force.
+The router (Envoy) watches files: listeners (lds), clusters (cds), for each table its routes (rds), for each cluster its
+replicas (eds), for each certificate itself (sds), and what filters do (ecds). Every file carries a fingerprint of its
+content as version, by which the controller learns from the router's statistics what is in force.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from mljupyter.engine import envoy
-from mljupyter.spec import RequestLimits
+from mljupyter.engine import envoy, envoy_limits, envoy_tls, envoy_tokens
+from mljupyter.engine.listening import ROUTER_CERTIFICATE, SERVICE_PREFIX, Listening
+from mljupyter.spec import ConnectionLimits, PlainHttp, RateLimit, RequestLimits
+from mljupyter.spec.router import LOOPBACK
 
 Resource = dict[str, Any]
 SHARED = "router"
-SERVICE_PREFIX = "/api/v1/service"
+SECURE = "router-tls"
 LISTENERS, CLUSTERS = "lds.json", "cds.json"
+TOKENS, RATES = f"ecds-{envoy_tokens.FILTER}.json", f"ecds-{envoy_limits.FILTER}.json"
 # Copies that may be under way to one version: what holds them up costs the router this much memory and no more.
 MOST_MIRRORED = 64
 
@@ -41,7 +44,11 @@ class VersionRoute:
 
 @dataclass(frozen=True)
 class EndpointRoute:
-    """One endpoint as the router sees it. `keys` is None where everybody may score."""
+    """One endpoint as the router sees it.
+
+    `keys` is None and `tokens` is False where everybody may score. `host` is that of its own certificate: without TLS
+    it is not served then.
+    """
 
     name: str
     versions: tuple[VersionRoute, ...]
@@ -49,6 +56,9 @@ class EndpointRoute:
     keys: tuple[str, ...] | None = field(default=None, repr=False)
     port: int | None = None
     sticky_header: str | None = None
+    tokens: bool = False
+    rate_limit: RateLimit | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,6 @@ class RouterSettings:
     directory: PurePath
     admin_socket: PurePath
     port: int
-    address: str = "127.0.0.1"
     most_connections: int = 10_000
 
     def path(self, file: str) -> str:
@@ -103,26 +112,27 @@ def bootstrap(settings: RouterSettings) -> Resource:
     )
 
 
-def router_files(settings: RouterSettings, endpoints: Iterable[EndpointRoute]) -> RouterFiles:
+def router_files(
+    settings: RouterSettings,
+    endpoints: Iterable[EndpointRoute],
+    listening: Listening = Listening(),  # noqa: B008
+) -> RouterFiles:
     """Return every configuration file of the router for these endpoints.
 
     Parameters:
-        settings: where the router listens.
+        settings: where the router and its files are.
         endpoints: all endpoints of the workspace; their order does not matter.
+        listening: how it listens; by default without TLS, on this machine alone.
 
     """
     ordered = sorted(endpoints, key=lambda endpoint: endpoint.name)
+    shared = [endpoint for endpoint in ordered if endpoint.port is None]
     files: dict[str, Resource] = {}
-    listeners = [_listener(settings, SHARED, settings.port)]
-    shared: list[Resource] = []
+    listeners = [_shared_listener(settings, shared, listening, files)]
     clusters: list[Resource] = []
     for endpoint in ordered:
-        if endpoint.port is None:
-            shared += _routes(endpoint, prefix=f"{SERVICE_PREFIX}/{endpoint.name}")
-        else:
-            name = f"local-{endpoint.name}"
-            listeners.append(_listener(settings, name, endpoint.port))
-            files[_routes_file(name)] = _discovery([envoy.route_table(name, _routes(endpoint, prefix=""))])
+        if endpoint.port is not None:
+            listeners.append(_local_listener(settings, endpoint, endpoint.port, listening.spec.limits, files))
         for version in endpoint.versions:
             kinds = [(cluster_name(endpoint.name, version.name), envoy.MOST_REQUESTS)]
             if version.mirror:
@@ -130,14 +140,69 @@ def router_files(settings: RouterSettings, endpoints: Iterable[EndpointRoute]) -
             for name, most in kinds:
                 clusters.append(envoy.cluster(name, settings.path(_replicas_file(name)), version.limits, most))
                 files[_replicas_file(name)] = _discovery([envoy.replicas(name, version.addresses)])
-    files[_routes_file(SHARED)] = _discovery([envoy.route_table(SHARED, shared)])
+    files[TOKENS] = _discovery(
+        [envoy_tokens.configuration(listening.tokens, (endpoint.name for endpoint in shared if endpoint.tokens))]
+    )
+    limited = {endpoint.name: endpoint.rate_limit for endpoint in shared if endpoint.rate_limit is not None}
+    files[RATES] = _discovery([envoy_limits.configuration(limited)])
     files[CLUSTERS] = _discovery(clusters)
     files[LISTENERS] = _discovery(listeners)
     return RouterFiles(files)
 
 
-def _listener(settings: RouterSettings, name: str, port: int) -> Resource:
-    return envoy.listener(name, settings.address, port, settings.path(_routes_file(name)))
+def _shared_listener(
+    settings: RouterSettings, endpoints: Iterable[EndpointRoute], listening: Listening, files: dict[str, Resource]
+) -> Resource:
+    """Return the listener of all endpoints without a port of their own; add its routes and certificates to the files.
+
+    One port for both, with TLS and without. Where TLS is on, what comes without it is sent there, or closed.
+    """
+    plain, secure = [], []
+    for endpoint in endpoints:
+        prefix = f"{SERVICE_PREFIX}/{endpoint.name}"
+        routes = _routes(endpoint, prefix)
+        if listening.secure or endpoint.host is not None:
+            secure += routes
+        else:
+            plain += routes
+        if endpoint.host is not None and listening.spec.plain_http is PlainHttp.REDIRECT:
+            plain.append(envoy_tls.redirect({"path_separated_prefix": prefix}))
+    if listening.secure:
+        plain = [envoy_tls.redirect({"prefix": "/"})]
+    chains = []
+    if not (listening.secure and listening.spec.plain_http is PlainHttp.CLOSE):
+        chains.append(envoy_tls.plain_chain(_table(settings, SHARED, plain, listening, files)))
+    own = {endpoint.name: endpoint.host for endpoint in endpoints if endpoint.host is not None}
+    for name, pair in sorted(listening.pairs.items()):
+        if name != ROUTER_CERTIFICATE and name not in own:
+            continue
+        secret = f"tls-{name}" if name else "tls"
+        file = f"sds-{secret}.json"
+        files[file] = _discovery([envoy_tls.secret(secret, pair.certificate, pair.key)])
+        hosts = [own[name]] if name else []
+        filters = _table(settings, SECURE, secure, listening, files)
+        chains.append(envoy_tls.secure_chain(secret, settings.path(file), hosts, filters))
+    if not chains:  # a listener has one at least: without its certificate there is nothing to serve
+        chains.append(envoy_tls.plain_chain(_table(settings, SHARED, [], listening, files)))
+    return envoy.listener(SHARED, listening.spec.address, settings.port, chains, **envoy_tls.tells_apart())
+
+
+def _table(
+    settings: RouterSettings, name: str, routes: Iterable[Resource], listening: Listening, files: dict[str, Resource]
+) -> list[Resource]:
+    files[_routes_file(name)] = _discovery([envoy.route_table(name, routes)])
+    filters = envoy.FilterFiles(settings.path(TOKENS), settings.path(RATES))
+    return envoy.connections(name, settings.path(_routes_file(name)), listening.spec.limits, filters)
+
+
+def _local_listener(
+    settings: RouterSettings, endpoint: EndpointRoute, port: int, limits: ConnectionLimits, files: dict[str, Resource]
+) -> Resource:
+    """Return the listener of a local web service: on this machine alone, whatever the router listens on."""
+    name = f"local-{endpoint.name}"
+    files[_routes_file(name)] = _discovery([envoy.route_table(name, _routes(endpoint, prefix=""))])
+    filters = envoy.connections(name, settings.path(_routes_file(name)), limits)
+    return envoy.listener(name, LOOPBACK, port, [{"filters": filters}])
 
 
 def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
@@ -152,18 +217,20 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
         if version.mirror and version.addresses
     }
     health = envoy.Destination({clusters[endpoint.default_version]: 1}, limits[endpoint.default_version])
+    audience = endpoint.name if endpoint.tokens else None
+    limited = endpoint.name if endpoint.rate_limit is not None else None
     routes = []
     for path in ("/score", "/swagger.json"):
+        who = envoy.Passes(endpoint.keys, audience, limited if path == "/score" else None)
         for name, cluster in clusters.items():
             target = envoy.Destination({cluster: 1}, limits[name])
             routes += [
-                envoy.route(prefix + path, path, target, endpoint.keys, header=(header, name))
-                for header in envoy.VERSION_HEADERS
+                envoy.route(prefix + path, path, target, who, header=(header, name)) for header in envoy.VERSION_HEADERS
             ]
         widest = _widest(version.limits for version in endpoint.versions)
         target = envoy.Destination(split, widest, mirrors if path == "/score" else {}, endpoint.sticky_header)
-        routes.append(envoy.route(prefix + path, path, target, endpoint.keys))
-    routes += [envoy.route(path, "/", health, keys=None) for path in {prefix + "/": 0, prefix or "/": 0}]
+        routes.append(envoy.route(prefix + path, path, target, who))
+    routes += [envoy.route(path, "/", health, envoy.Passes()) for path in {prefix + "/": 0, prefix or "/": 0}]
     return routes
 
 

@@ -4,14 +4,17 @@ The same document is what ``%%deploy`` reads, what the controller stores and wha
 """
 
 from mljupyter.spec.document import Document, SpecError
-from mljupyter.spec.endpoint import Authentication, EndpointKind, EndpointSpec
+from mljupyter.spec.endpoint import Authentication, EndpointKind, EndpointSpec, RateLimit
+from mljupyter.spec.router import CertificateFiles, ConnectionLimits, PlainHttp, RouterSpec, RouterTls
 from mljupyter.spec.status import (
+    CertificateStatus,
     EndpointRecord,
     EndpointState,
     EndpointStatus,
     Problem,
     ReplicaPhase,
     ReplicaStatus,
+    RouterRecord,
     VersionStatus,
 )
 from mljupyter.spec.version import (
@@ -29,7 +32,10 @@ from mljupyter.spec.version import (
 __all__ = [
     "Authentication",
     "AutoscalePolicy",
+    "CertificateFiles",
+    "CertificateStatus",
     "CodeReference",
+    "ConnectionLimits",
     "Document",
     "EndpointKind",
     "EndpointRecord",
@@ -39,11 +45,16 @@ __all__ = [
     "LivenessProbe",
     "ModelReference",
     "NoCode",
+    "PlainHttp",
     "Problem",
+    "RateLimit",
     "ReplicaPhase",
     "ReplicaStatus",
     "RequestLimits",
     "Resources",
+    "RouterRecord",
+    "RouterSpec",
+    "RouterTls",
     "Scaling",
     "SpecError",
     "VersionSpec",

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from mljupyter.spec.document import Document
 from mljupyter.spec.names import ENDPOINT, VERSION
+from mljupyter.spec.router import CertificateFiles
 from mljupyter.spec.version import VersionSpec
 
 MOST_VERSIONS = 6
@@ -19,6 +20,7 @@ class Authentication(StrEnum):
 
     NONE = "none"
     KEY = "key"
+    TOKEN = "token"  # noqa: S105 - a word, no password
 
 
 class EndpointKind(StrEnum):
@@ -30,11 +32,19 @@ class EndpointKind(StrEnum):
     AKS_ENDPOINT = "AKSENDPOINT"
 
 
+class RateLimit(Document):
+    """How many requests an endpoint takes: so many a second, and so many at once before that counts; more get 429."""
+
+    requests_per_second: Annotated[int, Field(ge=1, le=1_000_000)]
+    burst: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
 class EndpointSpec(Document):
     """An endpoint as wanted: one scoring URI, its authentication and its versions.
 
     What no version's percentile claims goes to `default_version`. Requests with the same value of `sticky_header`
-    meet the same version for as long as the percentiles stay.
+    meet the same version for as long as the percentiles stay. With `tls` it has a certificate of its own, and is
+    not served without TLS.
 
     Example:
         >>> from mljupyter.spec import CodeReference, EndpointSpec, VersionSpec
@@ -55,6 +65,8 @@ class EndpointSpec(Document):
     default_version: str
     control_version: str | None = None
     sticky_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,99}$")] | None = None
+    rate_limit: RateLimit | None = None
+    tls: CertificateFiles | None = None
     versions: Annotated[dict[str, VersionSpec], Field(min_length=1, max_length=MOST_VERSIONS)]
     description: str | None = None
     tags: dict[str, str] = {}
@@ -95,4 +107,6 @@ class EndpointSpec(Document):
             raise ValueError(f"the traffic percentiles add up to {total} ({shares}): at most 100")
         if self.kind is EndpointKind.LOCAL and self.authentication is not Authentication.NONE:
             raise ValueError("a local web service has no authentication: it listens on this machine alone")
+        if self.port is not None and self.tls is not None:
+            raise ValueError("an endpoint with a port of its own has no TLS: it listens on this machine alone")
         return self

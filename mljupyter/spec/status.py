@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from mljupyter.spec.document import Document
 from mljupyter.spec.endpoint import EndpointSpec
+from mljupyter.spec.router import RouterSpec
 
 
 class EndpointState(StrEnum):
@@ -43,6 +44,17 @@ class Problem(Document):
         return "\n".join([f"{self.code}: {self.message} Last lines:", *(f"  {line}" for line in self.last_lines)])
 
 
+class CertificateStatus(Document):
+    """A certificate in use. `problem` says why a newer one is not used, or that this one ends soon."""
+
+    names: list[str]
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+    problem: Problem | None = None
+
+
 class ReplicaStatus(Document):
     """One running copy of a version."""
 
@@ -74,7 +86,10 @@ class VersionStatus(Document):
 
 
 class EndpointStatus(Document):
-    """An endpoint as observed. `default_version` is the one that is sent what no other version claims."""
+    """An endpoint as observed. `default_version` is the one that is sent what no other version claims.
+
+    `certificate` is the one that it is served with, where TLS is on.
+    """
 
     state: EndpointState = EndpointState.TRANSITIONING
     observed_generation: int = 0
@@ -82,6 +97,7 @@ class EndpointStatus(Document):
     swagger_uri: str | None = None
     default_version: str | None = None
     versions: dict[str, VersionStatus] = {}
+    certificate: CertificateStatus | None = None
     problem: Problem | None = None
 
     @property
@@ -104,3 +120,19 @@ class EndpointRecord(Document):
     created_time: datetime
     updated_time: datetime
     deleting: bool = False
+
+
+class RouterRecord(Document):
+    """The router as wanted and observed.
+
+    `certificates` are those in use: that of the router by the empty name, those of endpoints by their names. `trust`
+    is what a client on this machine trusts: certificates in PEM. `authority_file` is the workspace's own authority.
+    """
+
+    spec: RouterSpec
+    port: int
+    certificates: dict[str, CertificateStatus] = {}
+    problems: list[Problem] = []
+    trust: str = ""
+    authority_file: str | None = None
+    token_keys: list[str] = []

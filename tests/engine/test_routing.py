@@ -204,8 +204,9 @@ def test_every_route_leads_to_a_cluster_with_a_file_of_replicas(drawn: list[Endp
     for name in clusters:
         assert resources(files, f"eds-{name}.json")[0]["cluster_name"] == name
     tables = {
-        item["filter_chains"][0]["filters"][0]["typed_config"]["rds"]["route_config_name"]
+        chain["filters"][-1]["typed_config"]["rds"]["route_config_name"]
         for item in resources(files, LISTENERS)
+        for chain in item["filter_chains"]
     }
     assert {f"rds-{table}.json" for table in tables} == {name for name in files.documents if name.startswith("rds-")}
 

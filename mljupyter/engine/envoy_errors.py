@@ -1,0 +1,78 @@
+"""What the router answers by itself: JSON of one shape, with a code to search for (docs/errors.md lists them)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mljupyter.engine.envoy_resource import Resource
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of the router: the status it has by itself, the status it gets, code and message.
+
+    `flag` is Envoy's mark of the reason, where one status has several.
+    """
+
+    status: int
+    becomes: int
+    code: str
+    message: str
+    flag: str | None = None
+
+
+# The first that fits counts. UAEX marks what the token filter refuses: 403 is then a good token of another endpoint.
+REPLIES = (
+    Reply(400, 400, "BadRequest", "The request breaks a rule of HTTP: %RESPONSE_CODE_DETAILS%."),
+    Reply(401, 401, "Unauthorized", "%LOCAL_REPLY_BODY%. Get a new token: service.get_access_token()", "UAEX"),
+    Reply(403, 403, "Forbidden", "The token is for another endpoint. Get one of this endpoint.", "UAEX"),
+    Reply(403, 401, "Unauthorized", "Send a key of this endpoint in the header 'Authorization: Bearer KEY'."),
+    Reply(404, 404, "NotFound", "No endpoint answers at this path. The scoring URI ends in /score."),
+    Reply(408, 408, "RequestTimeout", "The request's headers or body took too long to arrive."),
+    Reply(413, 413, "PayloadTooLarge", "The body is larger than this endpoint's limit."),
+    Reply(426, 426, "UpgradeRequired", "This version of HTTP is not spoken here: use HTTP/1.1 or HTTP/2."),
+    Reply(429, 429, "TooManyRequests", "The endpoint takes no more requests in this second. Try again later."),
+    Reply(431, 431, "HeadersTooLarge", "The request's headers are too large."),
+    Reply(502, 502, "BadGateway", "The replica's answer was no HTTP."),
+    Reply(503, 503, "NoReplicaReady", "No replica can take the request now. Try again later."),
+    Reply(504, 504, "ScoringTimeout", "The replica did not answer within the scoring timeout."),
+)
+OTHERWISE = "RouterError"
+_HEADERS = {401: ("www-authenticate", 'Bearer realm="mljupyter"'), 429: ("retry-after", "1"), 503: ("retry-after", "1")}
+
+
+def local_replies() -> Resource:
+    """Return the table of answers in Envoy's vocabulary."""
+    return {
+        "mappers": [
+            {
+                "filter": _filter(reply),
+                "status_code": reply.becomes,
+                "headers_to_add": _headers(reply.becomes),
+                "body_format_override": {"json_format": {"code": reply.code, "message": reply.message}},
+            }
+            for reply in REPLIES
+        ],
+        "body_format": {"json_format": {"code": OTHERWISE, "message": "%LOCAL_REPLY_BODY%"}},
+    }
+
+
+def _filter(reply: Reply) -> Resource:
+    by_status = {
+        "status_code_filter": {
+            "comparison": {
+                "op": "EQ",
+                "value": {"default_value": reply.status, "runtime_key": f"mljupyter.reply_{reply.status}"},
+            }
+        }
+    }
+    if reply.flag is None:
+        return by_status
+    return {"and_filter": {"filters": [by_status, {"response_flag_filter": {"flags": [reply.flag]}}]}}
+
+
+def _headers(status: int) -> list[Resource]:
+    if status not in _HEADERS:
+        return []
+    key, value = _HEADERS[status]
+    return [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]

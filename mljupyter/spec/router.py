@@ -1,0 +1,112 @@
+"""How the router listens: address, TLS, limits of connections."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from mljupyter.spec.document import Document
+
+LOOPBACK = "127.0.0.1"
+_HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
+
+
+class PlainHttp(StrEnum):
+    """What becomes of a request without TLS where TLS is on."""
+
+    REDIRECT = "redirect"
+    CLOSE = "close"
+
+
+class CertificateFiles(Document):
+    """A certificate of one's own: two PEM files, which are watched, and the host name that clients ask for.
+
+    The certificate's file holds the chain: the certificate first, then those that sign it.
+    """
+
+    host: str
+    certificate_file: Annotated[str, Field(pattern=r"^/")]
+    key_file: Annotated[str, Field(pattern=r"^/")]
+
+    @field_validator("host")
+    @classmethod
+    def _a_host_name(cls, host: str) -> str:
+        if not _HOST.fullmatch(host.lower()):
+            raise ValueError("labels of 1 to 63 letters, digits and '-', for example scoring.example.org")
+        return host.lower()
+
+
+class RouterTls(Document):
+    """TLS for all endpoints: a certificate of one's own, or one that the workspace signs for a leaf domain label."""
+
+    files: CertificateFiles | None = None
+    leaf_domain_label: str | None = None
+
+    @field_validator("leaf_domain_label")
+    @classmethod
+    def _a_label(cls, label: str | None) -> str | None:
+        if label is not None and not _LABEL.fullmatch(label):
+            raise ValueError("1 to 50 lower-case letters, digits and '-'; a letter or digit first and last")
+        return label
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.files is None) is (self.leaf_domain_label is None):
+            raise ValueError("give either a certificate with its key and host, or a leafDomainLabel")
+        return self
+
+
+class ConnectionLimits(Document):
+    """What one client may ask of the router before it is turned away.
+
+    Parameters:
+        headers_seconds: how long the headers of a request may take to arrive; then 408.
+        request_seconds: how long a request may take to arrive as a whole; then 408.
+        idle_seconds: how long a connection may be silent between requests; then it is closed.
+        max_connections: connections at a time; more are closed at once.
+
+    """
+
+    headers_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
+    request_seconds: Annotated[float, Field(gt=0, le=86_400)] = 300
+    idle_seconds: Annotated[float, Field(gt=0, le=86_400)] = 600
+    max_connections: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+
+
+class RouterSpec(Document):
+    """How the router of a workspace listens, as wanted.
+
+    Parameters:
+        address: the IP address it listens on; beyond loopback only with authentication on every endpoint.
+        allow_without_authentication: lifts that rule.
+        tls: None for plain HTTP.
+        plain_http: what becomes of requests without TLS where TLS is on.
+        limits: limits of connections.
+        token_seconds: how long a token is valid.
+
+    """
+
+    address: str = LOOPBACK
+    allow_without_authentication: bool = False
+    tls: RouterTls | None = None
+    plain_http: PlainHttp = PlainHttp.REDIRECT
+    limits: ConnectionLimits = ConnectionLimits()
+    token_seconds: Annotated[int, Field(ge=60, le=30 * 86_400)] = 12 * 3600
+
+    @field_validator("address")
+    @classmethod
+    def _an_ip_address(cls, address: str) -> str:
+        try:
+            return str(ip_address(address))
+        except ValueError:
+            raise ValueError("an IP address, for example 127.0.0.1 for this machine alone, 0.0.0.0 for all") from None
+
+    @property
+    def beyond_loopback(self) -> bool:
+        """Whether other machines reach the router."""
+        return not ip_address(self.address).is_loopback
