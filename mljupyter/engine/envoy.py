@@ -183,11 +183,10 @@ def route(
             }
             for name, share in sorted(to.mirrors.items())
         ]
-    if who.rate_limited is not None:
-        action["rate_limits"] = envoy_limits.counted_for(who.rate_limited)
     return {
         "match": match,
         "route": action,
+        "metadata": envoy_limits.counted_for(who.rate_limited) if who.rate_limited is not None else {},
         "request_body_buffer_limit": limits.max_body_bytes,  # a try again needs the body
         "request_headers_to_add": [
             {

@@ -14,6 +14,12 @@ _ENDPOINT = "endpoint"
 # A bucket is filled ten times a second, so that its limit does not let all requests of a second pass at once.
 _FILLS_PER_SECOND = 10
 _INTERVAL = f"{1 / _FILLS_PER_SECOND}s"
+_OF_THE_ROUTE = {
+    "descriptor_key": _ENDPOINT,
+    "metadata_key": {"key": FILTER, "path": [{"key": _ENDPOINT}]},
+    "source": "ROUTE_ENTRY",
+    "skip_if_absent": True,
+}
 _ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 
 
@@ -51,6 +57,7 @@ def configuration(limits: Mapping[str, RateLimit]) -> Resource:
             # Every bucket must hold a multiple of the default one's interval: this one never runs dry.
             "token_bucket": {"max_tokens": 4_000_000_000, "tokens_per_fill": 4_000_000_000, "fill_interval": _INTERVAL},
             "always_consume_default_token_bucket": False,
+            "rate_limits": [{"actions": [{"metadata": _OF_THE_ROUTE}]}],
             "descriptors": [
                 {"entries": [{"key": _ENDPOINT, "value": name}], "token_bucket": _bucket(limit)}
                 for name, limit in sorted(limits.items())
@@ -59,9 +66,9 @@ def configuration(limits: Mapping[str, RateLimit]) -> Resource:
     return {"@type": f"{TYPE}config.core.v3.TypedExtensionConfig", "name": FILTER, "typed_config": config}
 
 
-def counted_for(endpoint: str) -> list[Resource]:
-    """Return what a route says of the limit, so that its requests count for an endpoint."""
-    return [{"actions": [{"generic_key": {"descriptor_key": _ENDPOINT, "descriptor_value": endpoint}}]}]
+def counted_for(endpoint: str) -> Resource:
+    """Return a route's metadata, by which its requests count for an endpoint."""
+    return {"filter_metadata": {FILTER: {_ENDPOINT: endpoint}}}
 
 
 def _bucket(limit: RateLimit) -> Resource:

@@ -16,7 +16,7 @@ from mljupyter.scoring.interface import PARAMETERS
 from mljupyter.scoring.log_capture import LogCapture
 from mljupyter.scoring.media_types import is_json
 from mljupyter.scoring.protocol import unpack_headers
-from mljupyter.scoring.results import encode_message
+from mljupyter.scoring.results import encode_error
 from mljupyter.scoring.supervisor import Supervisor
 from mljupyter.scoring.swagger import SwaggerError, swagger
 
@@ -78,7 +78,11 @@ class Application:
             import traceback
 
             self._log.record("E", "".join(traceback.format_exception(error)))
-            status, headers, body = 500, [_JSON], encode_message("internal error of the scoring server; see its log")
+            status, headers, body = (
+                500,
+                [_JSON],
+                encode_error(500, "internal error of the scoring server; see its log", "ScoringServerFailed"),
+            )
         if self._cross_origin.enabled and scope["path"] in _METHODS:
             headers += self._cross_origin.headers(scope["method"], scope["headers"])
         if status not in _NO_LENGTH:
@@ -93,11 +97,15 @@ class Application:
         methods = _METHODS.get(path)
         if methods is None:
             headers = [_JSON, _RUN_FAILED[False]]
-            return 404, headers, encode_message(f"there is no {path[:200]}; the routes are /score, / and /swagger.json")
+            return (
+                404,
+                headers,
+                encode_error(404, f"there is no {path[:200]}; the routes are /score, / and /swagger.json"),
+            )
         if method not in methods:
             allowed = ", ".join(methods)
             headers = [_JSON, _RUN_FAILED[False], (b"allow", allowed.encode())]
-            return 405, headers, encode_message(f"{path} takes {allowed}, not {method}")
+            return 405, headers, encode_error(405, f"{path} takes {allowed}, not {method}")
         request_id = legacy_id = client_id = trace_id = started = length = kind = b""
         for name, value in scope["headers"]:
             if name == b"content-length":
@@ -117,7 +125,7 @@ class Application:
         try:
             headers = answer_ids(request_id, legacy_id, client_id, trace_id)
         except IdentifierError as error:
-            return 431, [_JSON, _RUN_FAILED[False], *error.headers], encode_message(str(error))
+            return 431, [_JSON, _RUN_FAILED[False], *error.headers], encode_error(431, str(error))
         if method == "OPTIONS":
             return 200, [_HTML, _RUN_FAILED[False], *headers, (b"allow", ", ".join(methods).encode())], b""
         if path != "/score":
@@ -127,7 +135,7 @@ class Application:
             self._check_type(method, kind)
             answer = await self._score(scope, receive, length, started, headers[0][1])
         except RequestError as error:
-            return error.status, [_JSON, _RUN_FAILED[False], *headers], encode_message(str(error))
+            return error.status, [_JSON, _RUN_FAILED[False], *headers], encode_error(error.status, str(error))
         return answer.status, self._answer_headers(answer, headers), answer.body
 
     def _check_type(self, method: str, content_type: bytes) -> None:
@@ -212,11 +220,11 @@ class Application:
         version = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("version", ["2"])[0]
         interface = self._supervisor.interface
         if interface is None:
-            return 503, _JSON, encode_message("Starting: the schema of the scoring script is not known yet")
+            return 503, _JSON, encode_error(503, "Starting: the schema of the scoring script is not known yet")
         try:
             return 200, _JSON, swagger(version, self._configuration, interface)
         except SwaggerError as error:
-            return 404, _JSON, encode_message(str(error))
+            return 404, _JSON, encode_error(404, str(error))
 
     def _state(self) -> dict[str, Any]:
         calls = self._dispatcher

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from mljupyter.scoring.results import encode_message
+from mljupyter.scoring.results import encode_error
 
 
 class Answer(NamedTuple):
@@ -27,12 +27,12 @@ class Answer(NamedTuple):
 
 def refusal(message: str, busy: bool) -> Answer:
     """Return a 503 that the router (`busy`) or else the client may try again."""
-    return Answer(503, encode_message(message), busy=busy, retry=True)
+    return Answer(503, encode_error(503, message), busy=busy, retry=True)
 
 
 def failure(status: int, message: str) -> Answer:
     """Return the answer to a call that the worker did not bring to its end."""
-    return Answer(status, encode_message(message), run_failed=True)
+    return Answer(status, encode_error(status, message), run_failed=True)
 
 
 class Run:

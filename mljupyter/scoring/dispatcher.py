@@ -24,7 +24,7 @@ from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.protocol import ANSWER_HEAD, BATCH, CALL, MAX_CALL, PREFIX, RAN, RUN_FAILED, SHARED
 from mljupyter.scoring.quarantine import SECONDS as QUARANTINE_SECONDS
 from mljupyter.scoring.quarantine import Quarantine
-from mljupyter.scoring.results import encode_message
+from mljupyter.scoring.results import encode_error
 
 _SMOOTHING = 0.2
 _COALESCE_BYTES = 65536
@@ -114,7 +114,7 @@ class Dispatcher:
         """Run, queue or refuse a request; `start_ms` is when the router took it, in milliseconds of the epoch."""
         if self._quarantine.refuses(head, body, size):
             self.quarantined += 1
-            return Answer(502, encode_message(_QUARANTINED))
+            return Answer(502, encode_error(502, _QUARANTINED))
         free = self._runs < self._concurrency and self._worker is not None and not self._isolating
         if free and self._batch == 1 and not self._waiting:
             call = self._new_call(head, body, size)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mljupyter.scoring.results import encode_message
+from mljupyter.scoring.results import encode_error
 from mljupyter.scoring.whole_writes import WholeWrites
 
 _LOOKS_PER_TIMEOUT = 5
@@ -107,7 +107,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if not self._answers_another() and (self._in_head or self.cycle is None or not self.cycle.response_started):
-            body = encode_message(message)
+            body = encode_error(status, message)
             start = b"HTTP/1.1 %d %s\r\n" % (status, _PHRASES[status])
             kind = b"content-type: application/json\r\nconnection: close\r\n%scontent-length: %d\r\n\r\n"
             self.transport.write(start + kind % (headers, len(body)) + body)
@@ -136,7 +136,7 @@ _PHRASES = {
 
 
 def _refusal(status: int, message: str) -> Callable[..., Awaitable[None]]:
-    body = encode_message(message)
+    body = encode_error(status, message)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

@@ -13,6 +13,19 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSAFE_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NO_BODY = (204, 205, 304)
 _FAILED_HEADER = "x-ms-run-function-failed"
+_CODES = {
+    400: "BadRequest",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    408: "RequestTimeout",
+    413: "PayloadTooLarge",
+    415: "UnsupportedMediaType",
+    431: "HeadersTooLarge",
+    500: "ScriptFailed",
+    502: "WorkerFailed",
+    503: "ReplicaBusy",
+    504: "ScoringTimeout",
+}
 _OURS = frozenset(
     (
         *("connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade"),
@@ -64,9 +77,9 @@ def encode_result(result: Any) -> bytes:
         ) from error
 
 
-def encode_message(message: str) -> bytes:
-    """Return the JSON body that every error answer has."""
-    return _encode({"message": message}).encode("ascii")
+def encode_error(status: int, message: str, code: str | None = None) -> bytes:
+    """Return the JSON body that every error answer has: a code to search for, which the status has, and a message."""
+    return _encode({"code": code or _CODES.get(status, "Error"), "message": message}).encode("ascii")
 
 
 def _encode_response(response: Any) -> Result:

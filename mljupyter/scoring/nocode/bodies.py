@@ -25,7 +25,7 @@ def object_of(data: str) -> dict[str, Any]:
 
 def refusal(error: Exception) -> AMLResponse:
     """Return the answer 400 for a body that does not fit."""
-    return AMLResponse({"message": str(error)}, 400, json_str=True)
+    return AMLResponse({"code": "BadRequest", "message": str(error)}, 400, json_str=True)
 
 
 def plain(value: Any) -> Any:
