@@ -25,6 +25,7 @@ class Load:
     clients: int = 4
     limit: int = 20_000
     body: bytes = b"[1, 2]"
+    verify: bool = True
     results: Counter[str] = field(default_factory=Counter)
     failures: list[float] = field(default_factory=list)
 
@@ -58,7 +59,7 @@ class Load:
 
     def _send(self) -> None:
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        with httpx.Client(headers=headers, timeout=30) as client:
+        with httpx.Client(headers=headers, timeout=30, verify=self.verify) as client:
             for _ in range(self.limit):
                 if self._stop.is_set():
                     return

@@ -9,6 +9,7 @@ from mljupyter.cli.controller import controller
 from mljupyter.cli.demo_command import demo
 from mljupyter.cli.doctor import doctor
 from mljupyter.cli.endpoint import endpoint
+from mljupyter.cli.router import router
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -17,5 +18,5 @@ def app() -> None:
     """Deploy machine learning models on this machine: endpoints, controller, checks."""
 
 
-for command in (doctor, endpoint, controller, demo):
+for command in (doctor, endpoint, router, controller, demo):
     app.add_command(command)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mljupyter.cli.endpoint_access import COMMANDS
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table
 
@@ -51,6 +52,9 @@ def show(name: str, workspace: str | None, as_json: bool) -> None:
     fields = list(zip((column.capitalize() for column in _COLUMNS[:-1]), _row(record), strict=False))
     fields += [("Scoring URI", status.scoring_uri or "none yet"), ("Authentication", str(spec.authentication))]
     fields += [("Default version", spec.default_version), ("Updated", f"{record.updated_time:%Y-%m-%d %H:%M:%S %Z}")]
+    if status.certificate is not None:
+        names, end = ", ".join(status.certificate.names), f"{status.certificate.not_after:%Y-%m-%d %H:%M} UTC"
+        fields.append(("Certificate", f"{names}; ends {end}"))
     problems = [status.problem, *(version.problem for version in status.versions.values())]
     problem = next((problem for problem in problems if problem is not None), None)
     print_fields(fields)
@@ -127,6 +131,10 @@ def traffic(
         print_json(documents(record))
     else:
         print_table([column.upper() for column in COLUMNS], rows(record))
+
+
+for command in COMMANDS:
+    endpoint.add_command(command)
 
 
 def _service(workspace: str | None, name: str) -> Webservice:

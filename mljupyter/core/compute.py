@@ -66,6 +66,40 @@ class ComputeTarget:
         if show_output:
             print(self.provisioning_state)
 
+    def enable_ssl(
+        self,
+        ssl_cname: str | None = None,
+        ssl_cert_pem_file: str | None = None,
+        ssl_key_pem_file: str | None = None,
+        leaf_domain_label: str | None = None,
+        overwrite_existing_domain: bool = False,
+    ) -> None:
+        """Serve with TLS (Azure ML v1: AksCompute.provisioning_configuration().enable_ssl).
+
+        All targets of this machine share the workspace's router, and so its TLS.
+
+        Parameters:
+            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: a certificate of one's own: its host name and PEM files.
+            leaf_domain_label: instead, a label for a certificate that the workspace signs.
+            overwrite_existing_domain: whether another label may be put in place of the one there is.
+
+        Raises:
+            ComputeTargetException: when only some of the three are given, or both ways at once.
+            WebserviceException: when the certificate cannot be used.
+
+        """
+        from mljupyter.core.router import Router, SslConfiguration
+
+        SslConfiguration(
+            None, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname, leaf_domain_label, overwrite_existing_domain
+        ).apply(Router(self.workspace))
+
+    def disable_ssl(self) -> None:
+        """Serve without TLS."""
+        from mljupyter.core.router import Router
+
+        Router(self.workspace).disable_tls()
+
     def serialize(self) -> dict[str, Any]:
         """Return the target as JSON types."""
         return {"name": self.name, "computeType": self.type, "provisioningState": self.provisioning_state}

@@ -23,7 +23,6 @@ from mljupyter.core.webservice.configuration import WebserviceDeploymentConfigur
 from mljupyter.core.webservice.translate import (
     Served,
     new_endpoint,
-    refuse_unavailable,
     without_effect,
 )
 from mljupyter.spec import Authentication, CodeReference, EndpointKind, ModelReference
@@ -92,7 +91,6 @@ def deploy_served(
     with as_webservice_exception():
         SERVICE.check(name)
         configuration.validate_configuration()
-        refuse_unavailable(configuration)
         print_without_effect(configuration, target)
         # What is stored counts as unused until the controller has taken the spec: it must not be collected before.
         with workspace.artifacts.hold():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mljupyter.core.environment import Environment
     from mljupyter.core.image import Image
     from mljupyter.core.model import Model
+    from mljupyter.core.router import Router
     from mljupyter.core.webservice import Webservice
     from mljupyter.registry import Registry
     from mljupyter.registry.artifacts import ArtifactStore
@@ -221,6 +222,13 @@ class Workspace(DescribedWorkspace):
         from mljupyter.core.compute import ComputeTarget
 
         return {target.name: target for target in ComputeTarget.list(self)}
+
+    @property
+    def router(self) -> Router:
+        """The router: where endpoints listen, TLS, token keys."""
+        from mljupyter.core.router import Router
+
+        return Router(self)
 
     @property
     def models(self) -> dict[str, Model]:

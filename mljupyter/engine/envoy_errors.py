@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mljupyter.engine import envoy_tokens
 from mljupyter.engine.envoy_resource import Resource
 
 
@@ -11,21 +12,21 @@ from mljupyter.engine.envoy_resource import Resource
 class Reply:
     """An answer of the router: the status it has by itself, the status it gets, code and message.
 
-    `flag` is Envoy's mark of the reason, where one status has several.
+    With `by_token` it counts only for what the token filter refuses: a status may have several reasons.
     """
 
     status: int
     becomes: int
     code: str
     message: str
-    flag: str | None = None
+    by_token: bool = False
 
 
-# The first that fits counts. UAEX marks what the token filter refuses: 403 is then a good token of another endpoint.
+# The first that fits counts. The token filter answers 403 for a good token of another endpoint.
 REPLIES = (
     Reply(400, 400, "BadRequest", "The request breaks a rule of HTTP: %RESPONSE_CODE_DETAILS%."),
-    Reply(401, 401, "Unauthorized", "%LOCAL_REPLY_BODY%. Get a new token: service.get_access_token()", "UAEX"),
-    Reply(403, 403, "Forbidden", "The token is for another endpoint. Get one of this endpoint.", "UAEX"),
+    Reply(401, 401, "Unauthorized", "%LOCAL_REPLY_BODY%. Get a new token: service.get_access_token()"),
+    Reply(403, 403, "Forbidden", "The token is for another endpoint. Get one of this endpoint.", by_token=True),
     Reply(403, 401, "Unauthorized", "Send a key of this endpoint in the header 'Authorization: Bearer KEY'."),
     Reply(404, 404, "NotFound", "No endpoint answers at this path. The scoring URI ends in /score."),
     Reply(408, 408, "RequestTimeout", "The request's headers or body took too long to arrive."),
@@ -66,9 +67,19 @@ def _filter(reply: Reply) -> Resource:
             }
         }
     }
-    if reply.flag is None:
+    if not reply.by_token:
         return by_status
-    return {"and_filter": {"filters": [by_status, {"response_flag_filter": {"flags": [reply.flag]}}]}}
+    refused = {
+        "metadata_filter": {
+            "matcher": {
+                "filter": "envoy.filters.http.jwt_authn",
+                "path": [{"key": envoy_tokens.FAILURE}, {"key": "message"}],
+                "value": {"present_match": True},
+            },
+            "match_if_key_not_found": False,
+        }
+    }
+    return {"and_filter": {"filters": [by_status, refused]}}
 
 
 def _headers(status: int) -> list[Resource]:

@@ -14,6 +14,7 @@ from typing import Any
 from mljupyter.engine.envoy_resource import TYPE, Resource, watched_file
 
 FILTER = "mljupyter.tokens"
+FAILURE = "refused"  # where the filter notes why it refuses
 _FILTER_TYPE = f"{TYPE}extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 _SIGNER = "workspace"
 _CLOCK_SKEW_SECONDS = 10
@@ -48,6 +49,7 @@ def configuration(verification: TokenVerification, endpoints: Iterable[str]) -> 
                         "inline_string": json.dumps({"keys": [dict(key) for key in verification.public_keys]})
                     },
                     "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+                    "failed_status_in_metadata": FAILURE,
                     "clock_skew_seconds": _CLOCK_SKEW_SECONDS,
                     "require_expiration": True,
                     "jwt_cache_config": {"jwt_cache_size": _CACHED_TOKENS},

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.webservice.access_token import AksServiceAccessToken, WebServiceAccessToken
 from mljupyter.core.webservice.aci import AciWebservice
 from mljupyter.core.webservice.aks import AksWebservice
 from mljupyter.core.webservice.aks_endpoint import AksEndpoint
 from mljupyter.core.webservice.base import Webservice
 from mljupyter.core.webservice.local import LocalWebservice
 
-__all__ = ["AciWebservice", "AksEndpoint", "AksWebservice", "LocalWebservice", "Webservice", "WebserviceException"]
+__all__ = [
+    "AciWebservice",
+    "AksEndpoint",
+    "AksServiceAccessToken",
+    "AksWebservice",
+    "LocalWebservice",
+    "WebServiceAccessToken",
+    "Webservice",
+    "WebserviceException",
+]

@@ -53,8 +53,8 @@ class AciWebservice(Webservice):
             tags, properties, description: what is said of the service.
             auth_enabled: whether a key is needed to score; by default not.
             primary_key, secondary_key: own keys; by default random ones.
-            ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: TLS, all of them or none; refused when
-                deployed to this machine.
+            ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: TLS with a certificate of its own, for this
+                service alone: PEM files of chain and key, which are watched, and the host name; all of them or none.
             collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
             batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
             preload: run ``init()`` once and let replicas share the memory it fills; by default not.
@@ -99,7 +99,8 @@ class AciWebservice(Webservice):
             image: serve from this image, or id ``name:version``; the web service must run in containers.
             models, inference_config: serve these; without `models` the present ones. Models alone will do where there
                 is no scoring script.
-            ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: refused on this machine.
+            ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: as in `deploy_configuration`; False turns TLS
+                off.
             enable_app_insights: without effect on this machine.
 
         Raises:
@@ -130,6 +131,20 @@ class AciWebservice(Webservice):
 
         """
         raise NotImplementedError("ACI web services have key authentication only: service.get_keys()")
+
+    def get_access_token(self) -> Any:
+        """Raise: ACI web services have keys only; see `get_token`."""
+        return self.get_token()
+
+    @property
+    def ssl_enabled(self) -> bool:
+        """Whether it has a certificate of its own."""
+        return self._spec.tls is not None
+
+    @property
+    def cname(self) -> str | None:
+        """The host name of its own certificate."""
+        return self._spec.tls.host if self._spec.tls is not None else None
 
     def serialize(self) -> dict[str, Any]:
         """Return all that is known as JSON types, without keys."""

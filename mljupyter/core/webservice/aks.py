@@ -65,7 +65,7 @@ class AksWebservice(DescribedAksWebservice, Webservice):
             autoscale_target_utilization: busy replicas in percent of all, by default 70.
             num_replicas: a fixed number of replicas instead.
             auth_enabled: whether a key is needed to score; by default it is.
-            token_auth_enabled: tokens instead of keys; refused when deployed to this machine.
+            token_auth_enabled: tokens instead of keys; by default not. Not together with `auth_enabled=True`.
             primary_key, secondary_key: own keys; by default random ones.
             cpu_cores, memory_gb: size of a replica, above 0; by default 0.1 cores and 0.5 GB.
             cpu_cores_limit, memory_gb_limit: what it may use at most, not below its size.
@@ -146,7 +146,3 @@ class AksWebservice(DescribedAksWebservice, Webservice):
         others = ("self", "image", "models", "inference_config", "kwargs")
         configuration = self.deploy_configuration(**{name: given[name] for name in given if name not in others})
         self._update(configuration, image=image, models=models, inference_config=inference_config)
-
-    def get_access_token(self) -> Any:
-        """Raise: this release has no token authentication; see `get_token`."""
-        return self.get_token()

@@ -283,7 +283,7 @@ class AksEndpoint(AksWebservice):
             tags: in place of all tags.
             properties: added to the properties.
             description: the description.
-            token_auth_enabled: refused; this release has keys.
+            token_auth_enabled: whether a token is needed to score; not with keys, so `auth_enabled=False` beside it.
             enable_app_insights: without effect on this machine.
 
         Raises:

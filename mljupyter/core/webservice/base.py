@@ -12,6 +12,7 @@ from mljupyter.core.webservice import observing
 from mljupyter.core.webservice.called import CalledWebservice
 from mljupyter.core.webservice.changed import ChangedWebservice
 from mljupyter.core.webservice.from_image import WebserviceFromImage
+from mljupyter.core.webservice.reaching import reach
 from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.spec import EndpointKind, EndpointRecord, EndpointState
 
@@ -64,8 +65,8 @@ class Webservice(WebserviceFromImage, ChangedWebservice, CalledWebservice):
         self.name = name
         self._record: EndpointRecord | None = self.__dict__.get("_record")
         self._deleted = False
-        self._keys: tuple[str, str] | None = None
-        self._scorer = Scorer()
+        self._forget_credentials()
+        self._scorer = Scorer(lambda: reach(workspace.controller))
 
     @staticmethod
     def list(

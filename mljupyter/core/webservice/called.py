@@ -1,23 +1,21 @@
-"""Call a web service: score, with the keys that it asks for (Azure ML v1: Webservice)."""
+"""Call a web service: score, with the key or token that it asks for (Azure ML v1: Webservice)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
-from mljupyter.core.webservice.described import DescribedWebservice
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.webservice.authentication import AuthenticatedWebservice
 from mljupyter.core.webservice.scoring import Answer, Scorer
 
 _ANSWER_MARGIN_SECONDS = 10.0
 
 
-class CalledWebservice(DescribedWebservice):
-    """What of a web service has to do with requests and keys."""
+class CalledWebservice(AuthenticatedWebservice):
+    """What of a web service has to do with requests."""
 
-    _keys: tuple[str, str] | None
     _scorer: Scorer
 
     def run(self, input_data: str | bytes) -> Any:
@@ -43,8 +41,8 @@ class CalledWebservice(DescribedWebservice):
             )
         body = input_data.encode() if isinstance(input_data, str) else input_data
         answer = self._score(body, headers)
-        if answer.status == 401 and self.auth_enabled:
-            self._keys = None
+        if answer.status == 401 and self.authentication_needed:
+            self._forget_credentials()
             answer = self._score(body, headers)
         if answer.status != 200:
             raise WebserviceException(
@@ -57,50 +55,6 @@ class CalledWebservice(DescribedWebservice):
         except ValueError:
             return answer.text
 
-    def get_keys(self) -> tuple[str, str]:
-        """Return the primary and the secondary key.
-
-        Raises:
-            WebserviceException: when the web service has no key authentication.
-
-        """
-        self._check_not_deleted()
-        with as_webservice_exception():
-            return self.workspace.controller.keys(self.name)
-
-    def regen_key(self, key: str, set_key: str | None = None) -> None:
-        """Replace a key; the other one keeps working.
-
-        Parameters:
-            key: 'Primary' or 'Secondary'.
-            set_key: the new key; None makes one at random.
-
-        Raises:
-            WebserviceException: when `key` names none, or the web service has no key authentication.
-
-        """
-        self._check_not_deleted()
-        which = str(key).lower()
-        if which not in ("primary", "secondary"):
-            raise WebserviceException(f"key is {key!r}: it must be 'Primary' or 'Secondary'.")
-        with as_webservice_exception():
-            self.workspace.controller.regenerate_key(
-                self.name, "primary" if which == "primary" else "secondary", set_key
-            )
-        self._keys = None
-
-    def get_token(self) -> tuple[str, datetime]:
-        """Raise: this release has no token authentication.
-
-        Raises:
-            WebserviceException: always.
-
-        """
-        raise WebserviceException(
-            f"{self.name!r} has no token authentication: it is not available on target 'local' in this release. "
-            "Key authentication is: service.get_keys()"
-        )
-
     def _score(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         self._check_not_deleted()
         if self._known.status.scoring_uri is None:
@@ -110,10 +64,7 @@ class CalledWebservice(DescribedWebservice):
             raise WebserviceException(
                 f"{self.name!r} is {self.state}: it has no scoring URI yet. First: service.wait_for_deployment()"
             )
-        headers = {"Content-Type": "application/json", **headers}
-        if self.auth_enabled:
-            self._keys = self._keys or self.get_keys()
-            headers["Authorization"] = f"Bearer {self._keys[0]}"
+        headers = {"Content-Type": "application/json", **headers, **self._credential()}
         limits = [version.limits for version in self._spec.versions.values()]
         milliseconds = max(item.scoring_timeout_ms + item.max_queue_wait_ms for item in limits)
         return self._scorer.post(uri, body, headers, milliseconds / 1000 + _ANSWER_MARGIN_SECONDS)

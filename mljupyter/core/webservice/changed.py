@@ -45,6 +45,24 @@ class ChangedWebservice(DescribedWebservice):
         """
         self._replace(lambda spec: merged(spec, properties=added_properties(spec.properties, properties)))
 
+    def limit_rate(self, requests_per_second: int | None, burst: int | None = None) -> None:
+        """Let so many requests a second pass, by whichever way; more are answered 429.
+
+        Parameters:
+            requests_per_second: how many; None for as many as there are.
+            burst: how many at once before that counts; by default those of one second.
+
+        Raises:
+            WebserviceException: when a number is not above 0.
+
+        """
+        limit = (
+            None
+            if requests_per_second is None
+            else {"requestsPerSecond": requests_per_second, **({} if burst is None else {"burst": burst})}
+        )
+        self._replace(lambda spec: EndpointSpec.parse({**spec.document(), "rateLimit": limit}))
+
     def _replace(self, change: Callable[[EndpointSpec], EndpointSpec], *, again: bool = False) -> None:
         """Change the spec as it is now; `again` hands it over even if nothing changes: what failed is tried again.
 

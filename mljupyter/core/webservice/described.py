@@ -26,7 +26,6 @@ class DescribedWebservice:
     _record: EndpointRecord | None
     _deleted: bool
 
-    token_auth_enabled = False
 
     @property
     def state(self) -> str | None:
@@ -79,6 +78,16 @@ class DescribedWebservice:
     def auth_enabled(self) -> bool:
         """Whether a key is needed to score."""
         return self._spec.authentication is Authentication.KEY
+
+    @property
+    def token_auth_enabled(self) -> bool:
+        """Whether a token is needed to score."""
+        return self._spec.authentication is Authentication.TOKEN
+
+    @property
+    def authentication_needed(self) -> bool:
+        """Whether a key or a token is needed to score."""
+        return self._spec.authentication is not Authentication.NONE
 
     @property
     def scoring_uri(self) -> str | None:

@@ -278,6 +278,10 @@ class LocalWebservice(Webservice):
         """
         raise NotImplementedError(_NO_AUTHENTICATION)
 
+    def get_access_token(self) -> Any:
+        """Raise: there are no tokens; see `get_token`."""
+        return self.get_token()
+
     @staticmethod
     def deserialize(workspace: Workspace, webservice_payload: Any) -> LocalWebservice:
         """Raise: a local web service is not made from JSON (Azure ML v1: LocalWebservice).

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.webservice.reaching import Reach
 
 _LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 
@@ -27,10 +29,18 @@ class Answer:
 
 
 class Scorer:
-    """Posts to web services; each thread keeps one connection open."""
+    """Posts to web services; each thread keeps one connection open.
 
-    def __init__(self) -> None:
+    Parameters:
+        reach: tells how this machine reaches a web service with TLS; asked when it is needed, and again when what it
+            told is not true any more.
+
+    """
+
+    def __init__(self, reach: Callable[[], Reach] | None = None) -> None:
         self._local = threading.local()
+        self._ask = reach
+        self._reach: Reach | None = None
 
     def post(self, uri: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
         """Post a body and return the answer, whatever its status.
@@ -53,9 +63,15 @@ class Scorer:
                     return self._exchange(parts.path, body, headers, timeout)
                 except _LOST:
                     pass  # the server closed a connection that was idle; nothing was answered on it
-            self._connect(parts.scheme, parts.netloc, timeout)
-            self._local.address = address
-            return self._exchange(parts.path, body, headers, timeout)
+            try:
+                self._connect(parts, timeout)
+                return self._exchange(parts.path, body, headers, timeout)
+            except ssl.SSLCertVerificationError:
+                if self._ask is None:
+                    raise
+                self._reach = None  # the certificate is another one by now: ask once more which
+                self._connect(parts, timeout)
+                return self._exchange(parts.path, body, headers, timeout)
         except TimeoutError:
             self.close()
             raise WebserviceException(f"{uri} did not answer within {timeout:g} s.", status_code=504) from None
@@ -74,10 +90,14 @@ class Scorer:
         if connection is not None:
             connection.close()
 
-    def _connect(self, scheme: str, netloc: str, timeout: float) -> None:
+    def _connect(self, parts: SplitResult, timeout: float) -> None:
         self.close()
-        kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-        self._local.connection = kind(netloc, timeout=timeout)
+        if parts.scheme == "https" and self._ask is not None:
+            self._reach = self._reach or self._ask()
+            self._local.connection = self._reach.connection(str(parts.hostname), parts.port or 443, timeout)
+        else:
+            self._local.connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
+        self._local.address = (parts.scheme, parts.netloc)
 
     def _exchange(self, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
         connection: http.client.HTTPConnection = self._local.connection

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.webservice.access import asked_authentication, asked_tls, changed_authentication
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.spec import (
     Authentication,
@@ -35,7 +36,6 @@ SOURCE_PROPERTY = "mljupyter.source"
 _CONTAINER_QUEUE_WAIT_MS = 60_000
 
 _LIKE_AKS = (EndpointKind.AKS, EndpointKind.AKS_ENDPOINT)
-_TLS = ("ssl_enabled", "ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname")
 _WITHOUT_EFFECT = (
     "location",
     "dns_name_label",
@@ -91,8 +91,8 @@ def new_endpoint(
 
     """
     SERVICE.check(name)
-    refuse_unavailable(configuration)
     kind = configuration.kind
+    aks = kind in _LIKE_AKS
     version_name = configuration.given().get("version_name", name)
     properties = dict(configuration.properties or {})
     if served.source is not None:
@@ -102,9 +102,10 @@ def new_endpoint(
             "name": name,
             "kind": kind,
             "compute_target": target,
-            "authentication": _authentication(
-                configuration, Authentication.KEY if kind in _LIKE_AKS else Authentication.NONE
+            "authentication": asked_authentication(
+                configuration.given(), Authentication.KEY if aks else Authentication.NONE
             ),
+            "tls": asked_tls(configuration.given(), None),
             "port": getattr(configuration, "port", None),
             "default_version": version_name,
             "versions": {version_name: new_version(configuration, served)},
@@ -167,22 +168,23 @@ def changed_endpoint(
         SpecError: when a value breaks a rule of the documents.
 
     """
-    refuse_unavailable(configuration)
     version = spec.versions[spec.default_version]
     properties = added_properties(spec.properties, configuration.properties)
     if served is not None:
         properties.pop(SOURCE_PROPERTY, None)
         properties |= {} if served.source is None else {SOURCE_PROPERTY: served.source}
     port = getattr(configuration, "port", None)
-    return merged(
+    given = configuration.given()
+    changed = merged(
         spec,
-        authentication=_authentication(configuration, spec.authentication),
+        authentication=changed_authentication(given, spec.authentication),
         port=port if port is not None else spec.port,
         versions={**spec.versions, spec.default_version: changed_version(version, configuration, served)},
         description=configuration.description,
         tags=configuration.tags,
         properties=properties,
     )
+    return changed.model_copy(update={"tls": asked_tls(given, spec.tls)})
 
 
 def added_properties(present: Mapping[str, str], added: Mapping[str, str] | None) -> dict[str, str]:
@@ -205,22 +207,6 @@ def without_effect(configuration: WebserviceDeploymentConfiguration) -> list[str
     return [name for name in _WITHOUT_EFFECT if given.get(name)]
 
 
-def refuse_unavailable(configuration: WebserviceDeploymentConfiguration) -> None:
-    """Raise `WebserviceException` for what must not be left out in silence: tokens, TLS, another compute target."""
-    given = configuration.given()
-    if given.get("token_auth_enabled"):
-        raise WebserviceException(
-            "token_auth_enabled is True: token authentication is not available in this release.\n"
-            "Available: key authentication (auth_enabled=True), or none (auth_enabled=False)."
-        )
-    tls = [name for name in _TLS if given.get(name)]
-    if tls:
-        raise WebserviceException(
-            f"{', '.join(tls)} given: TLS is not available in this release.\n"
-            "Endpoints listen on this machine alone, with plain HTTP. Leave the ssl_ arguments out."
-        )
-
-
 def _serving(version: VersionSpec, served: Served) -> VersionSpec:
     values = {name: getattr(version, name) for name in VersionSpec.model_fields}
     return VersionSpec.parse(
@@ -236,13 +222,6 @@ def _serving(version: VersionSpec, served: Served) -> VersionSpec:
             "description": version.description if served.description is None else served.description,
         }
     )
-
-
-def _authentication(configuration: WebserviceDeploymentConfiguration, otherwise: Authentication) -> Authentication:
-    enabled = configuration.given().get("auth_enabled")
-    if enabled is None:
-        return otherwise
-    return Authentication.KEY if enabled else Authentication.NONE
 
 
 def _resources(present: Resources, given: Mapping[str, Any], *, limits: bool) -> Resources:

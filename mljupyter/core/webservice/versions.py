@@ -18,7 +18,6 @@ from mljupyter.core.webservice.translate import (
     changed_version,
     merged,
     new_version,
-    refuse_unavailable,
 )
 from mljupyter.spec import EndpointSpec, VersionSpec
 from mljupyter.spec.endpoint import MOST_VERSIONS
@@ -48,7 +47,6 @@ def with_new_version(
         SpecError: when a value breaks a rule of the documents.
 
     """
-    refuse_unavailable(configuration)
     VERSION.check(name)
     if served is None:
         raise WebserviceException("inference_config is missing: a new version needs a scoring script.")
@@ -82,7 +80,6 @@ def with_changed_version(
         SpecError: when a value breaks a rule of the documents.
 
     """
-    refuse_unavailable(configuration)
     version = _described(changed_version(known_version(spec, name), configuration, served), configuration)
     if is_default is False and spec.default_version == name:
         raise WebserviceException(

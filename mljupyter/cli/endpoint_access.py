@@ -1,0 +1,80 @@
+"""``mljupyter endpoint``: keys and tokens."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+import click
+
+from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli.output import print_fields, print_json
+
+
+@click.command()
+@click.argument("name")
+@workspace_option
+@json_option
+def keys(name: str, workspace: str | None, as_json: bool) -> None:
+    """Print the two keys of an endpoint: either opens it."""
+    primary, secondary = open_workspace(workspace).controller.keys(name)
+    if as_json:
+        print_json({"primaryKey": primary, "secondaryKey": secondary})
+    else:
+        print_fields([("Primary", primary), ("Secondary", secondary)])
+
+
+@click.command("regen-key")
+@click.argument("name")
+@click.argument("which", type=click.Choice(["primary", "secondary"], case_sensitive=False))
+@click.option("--set-key", metavar="KEY", help="The new key; a random one otherwise. '-' reads it from standard input.")
+@workspace_option
+@json_option
+def regen_key(name: str, which: str, set_key: str | None, workspace: str | None, as_json: bool) -> None:
+    """Replace one key of an endpoint; the other one keeps working."""
+    new = sys.stdin.readline().strip() if set_key == "-" else set_key
+    chosen: Literal["primary", "secondary"] = "primary" if which.lower() == "primary" else "secondary"
+    open_workspace(workspace).controller.regenerate_key(name, chosen, new)
+    if as_json:
+        print_json({"name": name, "regenerated": chosen})
+    else:
+        click.echo(f"{name}: the {chosen} key is a new one; mljupyter endpoint keys {name} prints it")
+
+
+@click.command()
+@click.argument("name")
+@workspace_option
+@json_option
+def token(name: str, workspace: str | None, as_json: bool) -> None:
+    """Print a token for an endpoint; with --json also when to ask for the next one."""
+    issued = open_workspace(workspace).controller.token(name)
+    if as_json:
+        times = {key: datetime.fromtimestamp(issued[key], UTC).isoformat() for key in ("refreshAfter", "expires")}
+        print_json(
+            {
+                "accessToken": issued["token"],
+                "tokenType": "Bearer",
+                "refreshAfter": times["refreshAfter"],
+                "expiryOn": times["expires"],
+            }
+        )
+    else:
+        click.echo(issued["token"])
+
+
+@click.command("rotate-token-key")
+@click.option("--revoke", is_flag=True, help="Refuse all tokens there are, at once.")
+@workspace_option
+@json_option
+def rotate_token_key(revoke: bool, workspace: str | None, as_json: bool) -> None:
+    """Let a new key sign the tokens of all endpoints; tokens given out before stay valid until they end."""
+    names = open_workspace(workspace).controller.rotate_token_keys(revoke=revoke)
+    if as_json:
+        print_json({"tokenKeys": names})
+    else:
+        others = f"; {len(names) - 1} earlier one(s) count until their tokens end" if len(names) > 1 else ""
+        click.echo(f"key {names[0]} signs tokens{others}")
+
+
+COMMANDS = (keys, regen_key, token, rotate_token_key)

@@ -1,0 +1,133 @@
+"""``mljupyter router``: where endpoints listen, TLS, limits of connections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli.output import print_fields, print_json
+
+if TYPE_CHECKING:
+    from mljupyter.spec import RouterRecord
+
+
+@click.group()
+def router() -> None:
+    """Show and change how the router of the workspace listens."""
+
+
+@router.command()
+@workspace_option
+@json_option
+def show(workspace: str | None, as_json: bool) -> None:
+    """Show address, TLS and limits, and what is wrong with a certificate."""
+    _print(open_workspace(workspace).router.show(), as_json)
+
+
+@router.command()
+@click.argument("address")
+@click.option("--allow-without-authentication", is_flag=True, help="Let everybody score where no key is asked for.")
+@workspace_option
+@json_option
+def listen(address: str, allow_without_authentication: bool, workspace: str | None, as_json: bool) -> None:
+    """Listen on ADDRESS: 127.0.0.1 for this machine alone, 0.0.0.0 for all of its addresses."""
+    found = open_workspace(workspace).router
+    _print(found.listen(address, allow_without_authentication=allow_without_authentication), as_json)
+
+
+@router.command()
+@click.option("--label", help="Leaf domain label for a certificate that the workspace signs and renews.")
+@click.option("--certificate", type=click.Path(dir_okay=False), help="PEM file of a certificate chain of your own.")
+@click.option("--key", type=click.Path(dir_okay=False), help="PEM file of its private key.")
+@click.option("--host", help="The host name that clients ask for.")
+@click.option("--overwrite-existing-domain", is_flag=True, help="Put another label in place of the one there is.")
+@click.option("--plain-http", type=click.Choice(["redirect", "close"]), default="redirect", show_default=True)
+@click.option("--off", is_flag=True, help="Serve without TLS.")
+@workspace_option
+@json_option
+def tls(
+    label: str | None,
+    certificate: str | None,
+    key: str | None,
+    host: str | None,
+    overwrite_existing_domain: bool,
+    plain_http: str,
+    off: bool,
+    workspace: str | None,
+    as_json: bool,
+) -> None:
+    """Serve with TLS: with --label, or with --certificate, --key and --host."""
+    found = open_workspace(workspace).router
+    if off:
+        _print(found.disable_tls(), as_json)
+        return
+    record = found.enable_tls(
+        certificate_file=certificate,
+        key_file=key,
+        host=host,
+        leaf_domain_label=label,
+        overwrite_existing_domain=overwrite_existing_domain,
+        plain_http=plain_http,
+    )
+    _print(record, as_json)
+
+
+@router.command()
+@workspace_option
+def trust(workspace: str | None) -> None:
+    """Print what clients have to do to trust the router's certificate."""
+    click.echo(open_workspace(workspace).router.how_to_trust())
+
+
+@router.command()
+@click.option("--headers-seconds", type=float, help="How long the headers of a request may take.")
+@click.option("--request-seconds", type=float, help="How long a whole request may take to arrive.")
+@click.option("--idle-seconds", type=float, help="How long a connection may be silent between requests.")
+@click.option("--max-connections", type=int, help="Connections at a time.")
+@click.option("--token-seconds", type=int, help="How long new tokens are valid.")
+@workspace_option
+@json_option
+def limits(
+    headers_seconds: float | None,
+    request_seconds: float | None,
+    idle_seconds: float | None,
+    max_connections: int | None,
+    token_seconds: int | None,
+    workspace: str | None,
+    as_json: bool,
+) -> None:
+    """Change limits of connections and the time of tokens; what is not given stays."""
+    found = open_workspace(workspace).router
+    record = found.set_limits(
+        headers_seconds=headers_seconds,
+        request_seconds=request_seconds,
+        idle_seconds=idle_seconds,
+        max_connections=max_connections,
+    )
+    _print(found.set_token_lifetime(token_seconds) if token_seconds is not None else record, as_json)
+
+
+def _print(record: RouterRecord, as_json: bool) -> None:
+    if as_json:
+        print_json(record.document())
+        return
+    spec, limits = record.spec, record.spec.limits
+    fields = [("Address", f"{spec.address}:{record.port}"), ("TLS", "off" if spec.tls is None else "on")]
+    for name, one in sorted(record.certificates.items()):
+        fields.append(
+            (f"Certificate {name}".strip(), f"{', '.join(one.names)}; ends {one.not_after:%Y-%m-%d %H:%M} UTC")
+        )
+    if spec.tls is not None:
+        fields.append(("Plain HTTP", spec.plain_http.value))
+    fields += [
+        ("Headers within", f"{limits.headers_seconds:g} s"),
+        ("Requests within", f"{limits.request_seconds:g} s"),
+        ("Idle connections", f"closed after {limits.idle_seconds:g} s"),
+        ("Connections", f"at most {limits.max_connections}"),
+        ("Tokens", f"valid for {spec.token_seconds} s"),
+    ]
+    print_fields(fields)
+    for problem in record.problems:
+        click.echo(problem.text())

@@ -1,0 +1,197 @@
+"""The router of a workspace: where it listens, TLS, limits of connections, the keys that sign tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.core.exceptions import ComputeTargetException, as_webservice_exception
+from mljupyter.spec import CertificateFiles, PlainHttp, RouterRecord, RouterSpec, RouterTls
+
+if TYPE_CHECKING:
+    from mljupyter.core.workspace import Workspace
+
+
+class Router:
+    """What every request to an endpoint passes. One router serves all endpoints of a workspace, whatever their target.
+
+    `show` tells how it listens; each other method changes that, and returns when the router follows. Requests that are
+    under way are answered meanwhile.
+
+    Example:
+        >>> router = Router(ws)                                                                  # doctest: +SKIP
+        >>> router.enable_tls(leaf_domain_label="churn-team")                                    # doctest: +SKIP
+        >>> print(router.how_to_trust())                                                         # doctest: +SKIP
+
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    def show(self) -> RouterRecord:
+        """Return how the router listens, its certificates, and what is wrong with them."""
+        with as_webservice_exception():
+            return self.workspace.controller.router()
+
+    def listen(self, address: str, *, allow_without_authentication: bool = False) -> RouterRecord:
+        """Listen on an IP address: 127.0.0.1 for this machine alone, 0.0.0.0 for all of its addresses.
+
+        Parameters:
+            address: the IP address.
+            allow_without_authentication: let other machines reach endpoints that ask for neither key nor token.
+
+        Raises:
+            WebserviceException: when an endpoint would be open to other machines, or the address is not this machine's.
+
+        """
+        return self._change(address=address, allow_without_authentication=allow_without_authentication)
+
+    def enable_tls(
+        self,
+        *,
+        certificate_file: str | Path | None = None,
+        key_file: str | Path | None = None,
+        host: str | None = None,
+        leaf_domain_label: str | None = None,
+        overwrite_existing_domain: bool = False,
+        plain_http: str = PlainHttp.REDIRECT.value,
+    ) -> RouterRecord:
+        """Serve all endpoints with TLS: with a certificate of one's own, or with one that the workspace signs.
+
+        The files are watched: when both have changed and fit, the router takes them; until then it keeps what it has.
+
+        Parameters:
+            certificate_file, key_file: PEM files of the chain, the certificate first, and of the private key.
+            host: the host name that clients ask for; it stands in the certificate.
+            leaf_domain_label: instead, a label for a certificate that the workspace signs and renews.
+            overwrite_existing_domain: whether another label may be put in place of the one there is.
+            plain_http: what becomes of requests without TLS: 'redirect' or 'close'.
+
+        Raises:
+            WebserviceException: when the certificate cannot be used, or a rule is broken.
+
+        """
+        files = None
+        if certificate_file is not None or key_file is not None or host is not None:
+            files = CertificateFiles.parse(
+                {"host": host, "certificateFile": _absolute(certificate_file), "keyFile": _absolute(key_file)}
+            )
+        tls = RouterTls.parse({"files": files, "leaf_domain_label": leaf_domain_label})
+        return self._change(overwrite_existing_domain, tls=tls, plain_http=plain_http)
+
+    def disable_tls(self) -> RouterRecord:
+        """Serve without TLS again."""
+        return self._change(tls=None)
+
+    def set_limits(self, **limits: float | None) -> RouterRecord:
+        """Change limits of connections: what is not given stays.
+
+        Parameters:
+            limits: `headers_seconds`, `request_seconds`, `idle_seconds`, `max_connections`.
+
+        """
+        given = {name: value for name, value in limits.items() if value is not None}
+        present = self.show().spec.limits
+        return self._change(limits=type(present).parse(present.model_dump() | given))
+
+    def set_token_lifetime(self, seconds: int) -> RouterRecord:
+        """Let tokens that are given out from now on be valid for so long: a minute to thirty days."""
+        return self._change(token_seconds=seconds)
+
+    def rotate_token_keys(self, *, revoke: bool = False) -> list[str]:
+        """Let a new key sign tokens from now on; tokens signed before stay valid until they end.
+
+        Parameters:
+            revoke: refuse all tokens there are, at once.
+
+        Returns:
+            The names of the keys that count, the one that signs first.
+
+        """
+        with as_webservice_exception():
+            return self.workspace.controller.rotate_token_keys(revoke=revoke)
+
+    def how_to_trust(self) -> str:
+        """Return what clients have to do to trust the router's certificate: text with commands."""
+        record = self.show()
+        if record.spec.tls is None:
+            return "The router serves without TLS. Turn it on: mljupyter router tls --label NAME"
+        if record.authority_file is None:
+            return "The certificate is your own: clients trust it by whoever has signed it."
+        file = record.authority_file
+        return (
+            f"The workspace has signed the certificate. Clients trust it by the authority in\n  {file}\n"
+            f"Copy this file to them: it is no secret, the key beside it is.\n"
+            f"  curl --cacert {file} ...\n"
+            f"  requests.post(uri, ..., verify={file!r})\n"
+            f"  the whole machine (Debian): sudo cp {file} /usr/local/share/ca-certificates/mljupyter.crt && "
+            "sudo update-ca-certificates"
+        )
+
+    def _change(self, overwrite_domain: bool = False, **changes: Any) -> RouterRecord:
+        with as_webservice_exception():
+            present = self.workspace.controller.router().spec
+            values = {name: getattr(present, name) for name in RouterSpec.model_fields} | changes
+            return self.workspace.controller.put_router(RouterSpec.parse(values), overwrite_domain=overwrite_domain)
+
+
+class SslConfiguration:
+    """TLS of a compute target (Azure ML v1: SslConfiguration).
+
+    Parameters:
+        status: 'Enabled' with a certificate of one's own, 'Auto' with a leaf domain label, or 'Disabled'.
+        cert, key: paths of PEM files.
+        cname: the host name of the certificate.
+        leaf_domain_label: the label for a certificate that the workspace signs.
+        overwrite_existing_domain: whether another label may be put in place of the one there is.
+        renew: accepted; what the workspace signs is renewed by itself.
+
+    """
+
+    def __init__(
+        self,
+        status: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        cname: str | None = None,
+        leaf_domain_label: str | None = None,
+        overwrite_existing_domain: bool = False,
+        renew: bool = False,
+    ) -> None:
+        if status not in (None, "Enabled", "Auto", "Disabled"):
+            raise ComputeTargetException(f"status is {status!r}: it must be 'Enabled', 'Auto' or 'Disabled'.")
+        own = [cert, key, cname]
+        if leaf_domain_label and any(own):
+            raise ComputeTargetException("leaf_domain_label excludes ssl_cert_pem_file, ssl_key_pem_file, ssl_cname.")
+        if any(own) and not all(own):
+            raise ComputeTargetException("ssl_cert_pem_file, ssl_key_pem_file and ssl_cname belong together.")
+        self.status = status or ("Auto" if leaf_domain_label else "Enabled")
+        self.cert = cert
+        self.key = key
+        self.cname = cname
+        self.leaf_domain_label = leaf_domain_label
+        self.overwrite_existing_domain = overwrite_existing_domain
+        self.renew = renew
+        if self.status != "Disabled" and not (leaf_domain_label or all(own)):
+            raise ComputeTargetException("Give a certificate with its key and cname, or a leaf_domain_label.")
+
+    def apply(self, router: Router) -> None:
+        """Let a router serve as this says."""
+        if self.status == "Disabled":
+            router.disable_tls()
+            return
+        router.enable_tls(
+            certificate_file=self.cert,
+            key_file=self.key,
+            host=self.cname,
+            leaf_domain_label=self.leaf_domain_label,
+            overwrite_existing_domain=self.overwrite_existing_domain,
+        )
+
+    def serialize(self) -> dict[str, Any]:
+        """Return the configuration as JSON types, without the key."""
+        return {"status": self.status, "cname": self.cname, "leafDomainLabel": self.leaf_domain_label}
+
+
+def _absolute(path: str | Path | None) -> str | None:
+    return None if path is None else str(Path(path).expanduser().resolve())

@@ -1,0 +1,77 @@
+"""From what a deployment configuration says of keys, tokens and TLS to what an endpoint has: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.spec import Authentication, CertificateFiles
+
+
+def asked_authentication(given: Mapping[str, Any], otherwise: Authentication) -> Authentication:
+    """Return how clients of a new endpoint prove who they are.
+
+    Tokens alone turn keys off (Azure ML v1: AksWebservice.deploy_configuration).
+
+    Parameters:
+        given: the arguments that were given, by name.
+        otherwise: what holds when nothing is said.
+
+    """
+    if given.get("token_auth_enabled"):
+        return Authentication.TOKEN
+    enabled = given.get("auth_enabled")
+    if enabled is None:
+        return otherwise
+    return Authentication.KEY if enabled else Authentication.NONE
+
+
+def changed_authentication(given: Mapping[str, Any], present: Authentication) -> Authentication:
+    """Return how clients of an endpoint prove who they are after a change; the present way when nothing is said.
+
+    Raises:
+        WebserviceException: when tokens are turned on beside keys or keys beside tokens (Azure ML v1:
+            AksWebservice.update), or tokens are turned off and nothing is said of what comes instead.
+
+    """
+    keys, tokens = given.get("auth_enabled"), given.get("token_auth_enabled")
+    if tokens and present is Authentication.KEY and keys is not False:
+        raise WebserviceException(
+            "token_auth_enabled is True, but key authentication is on: a service has keys or tokens, not both.\n"
+            "Pass auth_enabled=False in the same call."
+        )
+    if keys and present is Authentication.TOKEN and tokens is not False:
+        raise WebserviceException(
+            "auth_enabled is True, but token authentication is on: a service has keys or tokens, not both.\n"
+            "Pass token_auth_enabled=False in the same call."
+        )
+    if tokens is False and keys is None and present is Authentication.TOKEN:
+        raise WebserviceException(
+            "token_auth_enabled is False, and nothing is said of keys: the service would be open to everybody.\n"
+            "Pass auth_enabled=True for keys, or auth_enabled=False to let everybody score."
+        )
+    if present is Authentication.TOKEN and keys is False and tokens is None:
+        return present  # keys are off already
+    return asked_authentication(given, present)
+
+
+def asked_tls(given: Mapping[str, Any], present: CertificateFiles | None) -> CertificateFiles | None:
+    """Return the certificate of its own that an endpoint has after a change; the present one when nothing is said.
+
+    Raises:
+        SpecError: when the host is no host name.
+
+    """
+    if given.get("ssl_enabled") is False:
+        return None
+    names = {"host": "ssl_cname", "certificate_file": "ssl_cert_pem_file", "key_file": "ssl_key_pem_file"}
+    found = {field: given[name] for field, name in names.items() if given.get(name)}
+    if not found:
+        return present
+    for field in ("certificate_file", "key_file"):
+        if field in found:
+            found[field] = str(Path(found[field]).expanduser().resolve())
+    before = present.model_dump() if present is not None else {}
+    return CertificateFiles.parse(before | found)

@@ -1,0 +1,52 @@
+"""How this machine reaches a web service with TLS: by which address, and which certificates it trusts."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mljupyter.controller.client import ControllerClient
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The address the router listens on, and certificates in PEM that are trusted for it alone."""
+
+    address: str
+    trust: str
+
+    def connection(self, host: str, port: int, timeout: float) -> http.client.HTTPSConnection:
+        """Return a connection that goes to the address, whatever leads to the host, and verifies the host's name."""
+        context = ssl.create_default_context(cadata=self.trust) if self.trust else ssl.create_default_context()
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a certificate of one's own need not be self-signed
+        return _Connection(self.address, host, port, timeout, context)
+
+
+def reach(controller: ControllerClient) -> Reach:
+    """Return how this machine reaches the router of a workspace."""
+    record = controller.router()
+    address = ip_address(record.spec.address)
+    if address.is_unspecified:
+        return Reach("127.0.0.1" if address.version == 4 else "::1", record.trust)
+    return Reach(str(address), record.trust)
+
+
+class _Connection(http.client.HTTPSConnection):
+    def __init__(self, address: str, host: str, port: int, timeout: float, context: ssl.SSLContext) -> None:
+        super().__init__(host, port, timeout=timeout, context=context)
+        self._address = address
+        self._verifies = context
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self._address, self.port), self.timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.sock = self._verifies.wrap_socket(plain, server_hostname=self.host)
+        except BaseException:
+            plain.close()
+            raise
