@@ -11,7 +11,7 @@ from mljupyter.core import deployment
 from mljupyter.core.exceptions import AzureMLException, WebserviceException
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model import Model
-from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
+from mljupyter.core.webservice import AciWebservice, LocalWebservice
 from mljupyter.core.workspace import Workspace
 from mljupyter.spec import EndpointKind
 
@@ -63,11 +63,6 @@ class TestRefused:
         configuration = AciWebservice.deploy_configuration()
         configuration.cpu_cores = -1
         with pytest.raises(WebserviceException, match="cpu_cores is -1"):
-            Model.deploy(workspace, "diabetes", [], inference, configuration)
-
-    def test_tokens(self, workspace: Workspace, inference: InferenceConfig) -> None:
-        configuration = AksWebservice.deploy_configuration(token_auth_enabled=True)
-        with pytest.raises(WebserviceException, match="token authentication is not available"):
             Model.deploy(workspace, "diabetes", [], inference, configuration)
 
     def test_a_model_that_is_not_registered(self, workspace: Workspace, inference: InferenceConfig) -> None:

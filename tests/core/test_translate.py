@@ -119,18 +119,61 @@ def test_a_service_name_against_the_rule_is_refused(name: str) -> None:
         new_endpoint(name, AKS(), SERVED)
 
 
-def test_tokens_are_refused_with_what_there_is() -> None:
-    with pytest.raises(WebserviceException, match=r"not available in this release(.|\n)*auth_enabled=True"):
-        endpoint(AKS(token_auth_enabled=True))
+@pytest.mark.parametrize(
+    ("configuration", "authentication"),
+    [
+        (AKS(), "key"),
+        (AKS(token_auth_enabled=True), "token"),
+        (AKS(token_auth_enabled=True, auth_enabled=False), "token"),
+        (AKS(token_auth_enabled=False), "key"),
+        (AKS(auth_enabled=False), "none"),
+        (ACI(), "none"),
+        (ACI(auth_enabled=True), "key"),
+    ],
+)
+def test_keys_are_on_by_default_where_they_were_and_tokens_turn_them_off(
+    configuration: Any, authentication: str
+) -> None:
+    assert endpoint(configuration).authentication == authentication
 
 
-def test_tls_is_refused_rather_than_left_out(tmp_path: Any) -> None:
-    for name in ("cert.pem", "key.pem"):
+@pytest.mark.parametrize(
+    ("before", "change", "after"),
+    [
+        (AKS(), AKS(token_auth_enabled=True, auth_enabled=False), "token"),
+        (AKS(), AKS(token_auth_enabled=True), "auth_enabled=False in the same call"),
+        (AKS(auth_enabled=False), AKS(token_auth_enabled=True), "token"),
+        (AKS(token_auth_enabled=True), AKS(token_auth_enabled=True), "token"),
+        (AKS(token_auth_enabled=True), AKS(description="new"), "token"),
+        (AKS(token_auth_enabled=True), AKS(auth_enabled=True), "token_auth_enabled=False in the same call"),
+        (AKS(token_auth_enabled=True), AKS(auth_enabled=True, token_auth_enabled=False), "key"),
+        (AKS(token_auth_enabled=True), AKS(token_auth_enabled=False), "open to everybody"),
+        (AKS(token_auth_enabled=True), AKS(token_auth_enabled=False, auth_enabled=False), "none"),
+        (AKS(token_auth_enabled=True), AKS(auth_enabled=False), "token"),
+    ],
+)
+def test_a_change_has_keys_or_tokens_and_never_opens_by_accident(before: Any, change: Any, after: str) -> None:
+    present = endpoint(before)
+    if " " in after:
+        with pytest.raises(WebserviceException, match=after):
+            changed_endpoint(present, change)
+    else:
+        assert changed_endpoint(present, change).authentication == after
+
+
+def test_a_certificate_of_its_own_is_kept_changed_and_laid_down(tmp_path: Any) -> None:
+    for name in ("cert.pem", "key.pem", "other.pem"):
         (tmp_path / name).touch()
-    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    with pytest.raises(WebserviceException, match="TLS is not available"):
-        endpoint(ACI(ssl_enabled=True, ssl_cname="example.org", ssl_cert_pem_file=cert, ssl_key_pem_file=key))
-    with pytest.raises(WebserviceException, match="TLS is not available"):
+    cert, key, other = (str(tmp_path / name) for name in ("cert.pem", "key.pem", "other.pem"))
+    secure = endpoint(ACI(ssl_enabled=True, ssl_cname="example.org", ssl_cert_pem_file=cert, ssl_key_pem_file=key))
+    assert secure.tls is not None
+    assert (secure.tls.host, secure.tls.certificate_file, secure.tls.key_file) == ("example.org", cert, key)
+    assert changed_endpoint(secure, ACI(description="new")).tls == secure.tls
+    changed = changed_endpoint(secure, ACI(ssl_cert_pem_file=other)).tls
+    assert changed is not None
+    assert (changed.host, changed.certificate_file) == ("example.org", other)
+    assert changed_endpoint(secure, ACI(ssl_enabled=False)).tls is None
+    with pytest.raises(WebserviceException, match="ssl_cert_pem_file, ssl_key_pem_file not"):
         endpoint(ACI(ssl_cname="example.org"))
 
 

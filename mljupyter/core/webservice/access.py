@@ -61,6 +61,7 @@ def asked_tls(given: Mapping[str, Any], present: CertificateFiles | None) -> Cer
     """Return the certificate of its own that an endpoint has after a change; the present one when nothing is said.
 
     Raises:
+        WebserviceException: when only some of the three are given.
         SpecError: when the host is no host name.
 
     """
@@ -73,5 +74,11 @@ def asked_tls(given: Mapping[str, Any], present: CertificateFiles | None) -> Cer
     for field in ("certificate_file", "key_file"):
         if field in found:
             found[field] = str(Path(found[field]).expanduser().resolve())
+    missing = [name for field, name in names.items() if field not in found]
+    if present is None and missing:
+        raise WebserviceException(
+            f"{', '.join(names[field] for field in found)} given, {', '.join(missing)} not: TLS needs all of them, "
+            "and ssl_enabled=True."
+        )
     before = present.model_dump() if present is not None else {}
     return CertificateFiles.parse(before | found)

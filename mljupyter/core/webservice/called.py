@@ -44,6 +44,9 @@ class CalledWebservice(AuthenticatedWebservice):
         if answer.status == 401 and self.authentication_needed:
             self._forget_credentials()
             answer = self._score(body, headers)
+        if answer.status == 308:  # it is served with TLS by now
+            self.update_deployment_state()
+            answer = self._score(body, headers)
         if answer.status != 200:
             raise WebserviceException(
                 f"{self.name!r} answered with status {answer.status}: {answer.text}\n"
