@@ -207,7 +207,9 @@ class ProcessRuntime:
     ) -> subprocess.Popen[bytes]:
         directory = self._replicas / record.id
         directory.mkdir(mode=0o700, exist_ok=record.is_template)
-        (directory / _RECORD).write_text(record.model_dump_json())
+        with open_private(directory / _RECORD) as file:
+            os.ftruncate(file, 0)  # a template that is started again has one already
+            os.write(file, record.model_dump_json().encode())
         # The front runs here in any case, where the server is installed; only the script needs its environment.
         other = _other_python(order.spec)
         worker = ["--worker-python", other] if other is not None else []
