@@ -31,7 +31,7 @@ DEPLOYMENT_OPTIONS = (
         "auth",
         "who may score; key is the default for aks, none for others",
         metavar="AUTH",
-        choices=("key", "none"),
+        choices=("key", "token", "none"),
     ),
     Option("version", "add or change this version of an endpoint that has several", metavar="VERSION"),
     Option("traffic", "the version's share of the requests in percent", kind="integer", metavar="PERCENT", minimum=0),

@@ -169,12 +169,20 @@ def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
                 f"--{option.replace('_', '-')} is not available with --kind {kind}: only with {' and '.join(kinds)}."
             )
         settings[argument] = value
-    if values["auth"] is not None:
-        if kind != "local":
-            settings["auth_enabled"] = values["auth"] == "key"
-        elif values["auth"] == "key":
-            raise WrongInputError("--auth key is not available with --kind local: it listens on this machine alone.")
-    return settings
+    return settings | _authentication(kind, values["auth"])
+
+
+def _authentication(kind: str, auth: str | None) -> dict[str, bool]:
+    """Return the arguments of a deployment configuration that ``--auth`` stands for."""
+    if kind == "local" and auth in ("key", "token"):
+        raise WrongInputError(f"--auth {auth} is not available with --kind local: it listens on this machine alone.")
+    if kind == "local" or auth is None:
+        return {}
+    if auth != "token":
+        return {"auth_enabled": auth == "key"}
+    if kind != "aks":
+        raise WrongInputError(f"--auth token is not available with --kind {kind}: only with aks.")
+    return {"auth_enabled": False, "token_auth_enabled": True}
 
 
 class Plan(View):

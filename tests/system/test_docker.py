@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import socket
+import ssl
 import tarfile
 import threading
 import time
@@ -18,7 +19,7 @@ import pytest
 
 import mljupyter
 from mljupyter.controller.client import ControllerClient
-from mljupyter.spec import Authentication, EndpointSpec, EndpointState, VersionSpec
+from mljupyter.spec import Authentication, EndpointSpec, EndpointState, RouterSpec, RouterTls, VersionSpec
 from tests.load import Load
 from tests.system.conftest import Machine
 from tests.testbed import needed
@@ -99,6 +100,18 @@ def test_a_container_answers_through_the_router_with_a_key(machine, engine, echo
     assert score(machine, record.status.scoring_uri).json() == {"data": "x", "cwd": "/var/azureml-app"}
     assert httpx.post(record.status.scoring_uri).status_code == 401
     assert "init" in machine.client.logs("echo")
+
+
+def test_a_container_is_reached_with_a_token_and_with_tls(machine, engine, echo_image) -> None:
+    tokens = spec(echo_image).model_copy(update={"authentication": Authentication.TOKEN})
+    assert machine.settle(machine.client.create(tokens)).status.state is EndpointState.HEALTHY
+    router = machine.client.put_router(RouterSpec(tls=RouterTls(leaf_domain_label="team")))
+    uri = f"https://localhost:{router.port}/api/v1/service/echo/score"
+    trusting = ssl.create_default_context(cadata=router.trust)
+    token = machine.client.token("echo")["token"]
+    answer = httpx.post(uri, content=b"x", headers={"authorization": f"Bearer {token}"}, verify=trusting)
+    assert answer.json() == {"data": "x", "cwd": "/var/azureml-app"}
+    assert httpx.post(uri, content=b"x", verify=trusting).json()["code"] == "Unauthorized"
 
 
 def test_a_container_has_the_least_rights_and_its_limits(machine, engine, echo_image) -> None:
