@@ -26,7 +26,6 @@ class DescribedWebservice:
     _record: EndpointRecord | None
     _deleted: bool
 
-
     @property
     def state(self) -> str | None:
         """Transitioning, Healthy, Unhealthy, Unschedulable, Failed or Deleting; as of the last operation."""
