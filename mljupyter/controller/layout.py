@@ -149,6 +149,14 @@ def runtime_directory(workspace: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"mljupyter-{os.getuid()}" / name
 
 
+def ports_directory() -> Path:
+    """Return the directory in which all workspaces of this user reserve ports, open to the owner alone."""
+    directory = Path(tempfile.gettempdir()) / f"mljupyter-{os.getuid()}"
+    private_directory(directory)
+    private_directory(directory / "ports")
+    return directory / "ports"
+
+
 def check_socket_path(path: Path) -> None:
     """Raise `SocketPathError` when a socket's path is longer than the system allows."""
     length = len(os.fsencode(path))

@@ -18,10 +18,10 @@ from mljupyter.controller.api import Api
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.changes import Changes
 from mljupyter.controller.errors import ControllerError
-from mljupyter.controller.layout import Layout
+from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.reconciler import Reconciler
-from mljupyter.controller.router import Router
+from mljupyter.controller.router import Router, router_runs
 from mljupyter.controller.router_api import RouterApi
 from mljupyter.controller.router_service import RouterService
 from mljupyter.controller.service import Service
@@ -31,7 +31,7 @@ from mljupyter.controller.workqueue import WorkQueue
 from mljupyter.engine.routing import RouterSettings
 from mljupyter.registry.artifacts import ArtifactStore
 from mljupyter.runtimes.base import Runtime, Runtimes
-from mljupyter.runtimes.ports import free_port
+from mljupyter.runtimes.ports import PortReservations
 from mljupyter.runtimes.process import ProcessRuntime
 
 ROUTER_PORTS = range(8600, 8700)
@@ -51,7 +51,8 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     supervisor = Supervisor(runtimes, queue.add)
 
     keeper = ListeningKeeper(layout, store)
-    router = Router(_router_settings(layout, store), keeper, changed=lambda: reconciler.look_again())
+    ports = PortReservations(ports_directory())
+    router = Router(_router_settings(layout, store, ports), keeper, changed=lambda: reconciler.look_again())
     autoscaler = Autoscaler(store, router, changed=queue.add)
     reconciler = Reconciler(
         workspace=layout.directory.name,
@@ -71,6 +72,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
         runtimes=runtimes,
         changes=changes,
         keeper=keeper,
+        ports=ports,
     )
     router_service = RouterService(store, keeper, reconciler.listen_anew, router.port)
     end = _End()
@@ -208,12 +210,14 @@ def _listen(layout: Layout) -> socket.socket:
     return listener
 
 
-def _router_settings(layout: Layout, store: Store) -> RouterSettings:
-    chosen = store.setting("routerPort")
-    if chosen is None:
-        chosen = str(free_port(ROUTER_PORTS))
-        store.put_setting("routerPort", chosen)
-    return RouterSettings(directory=layout.router, admin_socket=layout.router_admin_socket(), port=int(chosen))
+def _router_settings(layout: Layout, store: Store, ports: PortReservations) -> RouterSettings:
+    """Return where the router listens: where it did before, unless somebody else does by now."""
+    known = store.setting("routerPort")
+    port = int(known) if known is not None else None
+    if port is None or not (router_runs(layout.router) or ports.take(port)):
+        port = ports.free_port(ROUTER_PORTS)
+        store.put_setting("routerPort", str(port))
+    return RouterSettings(directory=layout.router, admin_socket=layout.router_admin_socket(), port=port)
 
 
 def _log_to(layout: Layout) -> None:

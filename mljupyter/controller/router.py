@@ -78,8 +78,7 @@ class Router:
 
     async def start(self) -> None:
         """Adopt the router that runs, or start one; from now on keep it running."""
-        bootstrap_path = self._directory / _BOOTSTRAP
-        running = [identity for identity, _ in processes.find(lambda command: str(bootstrap_path) in command)]
+        running = router_runs(self._directory)
         for surplus in running[1:]:
             surplus.signal(signal.SIGTERM)
         self._identity = running[0] if running else None
@@ -186,6 +185,12 @@ class Router:
                 start_new_session=True,
             )
         self._identity = processes.Identity.of(self._child.pid) or processes.Identity(self._child.pid, 0.0)
+
+
+def router_runs(directory: Path) -> list[processes.Identity]:
+    """Return the router processes that were started with the configuration of a directory."""
+    bootstrap_path = str(directory / _BOOTSTRAP)
+    return [identity for identity, _ in processes.find(lambda command: bootstrap_path in command)]
 
 
 def check_port(port: int) -> None:

@@ -25,7 +25,7 @@ from mljupyter.controller.reconciler import Reconciler
 from mljupyter.controller.router import Router, check_port
 from mljupyter.controller.store import Store
 from mljupyter.runtimes.base import Runtimes
-from mljupyter.runtimes.ports import free_port
+from mljupyter.runtimes.ports import PortReservations
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus
 
 MOST_LOG_LINES = 100_000
@@ -45,6 +45,7 @@ class Service:
         runtimes: Runtimes,
         changes: Changes,
         keeper: ListeningKeeper,
+        ports: PortReservations,
     ) -> None:
         self._layout = layout
         self._store = store
@@ -53,6 +54,7 @@ class Service:
         self._runtimes = runtimes
         self._changes = changes
         self._keeper = keeper
+        self._ports = ports
         self._started_time = datetime.now(UTC)
 
     def status(self) -> dict[str, Any]:
@@ -184,7 +186,7 @@ class Service:
         mine = before.spec.port if before else None
         if spec.port is None:
             taken = {record.spec.port for record in self.endpoints()}
-            port = mine or free_port([candidate for candidate in LOCAL_PORTS if candidate not in taken])
+            port = mine or self._ports.free_port([candidate for candidate in LOCAL_PORTS if candidate not in taken])
             return spec.model_copy(update={"port": port})
         if spec.port != mine:
             for record in self.endpoints():
@@ -194,6 +196,11 @@ class Service:
                         "then a free one is chosen."
                     )
             check_port(spec.port)
+            if not self._ports.take(spec.port):
+                raise PortInUseError(
+                    f"port {spec.port} is reserved by another workspace of yours. Give another port, or none: then a "
+                    "free one is chosen."
+                )
         return spec
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,12 +115,28 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    directory = (tmp_path / "workspace").resolve()
-    directory.mkdir(mode=0o700)
-    machine = Machine(directory, ControllerClient(directory), ArtifactStore(directory / "artifacts"))
-    yield machine
-    for record in machine.client.endpoints() if (directory / "control" / "controller.db").exists() else []:
+def machines(tmp_path: Path) -> Iterator[Callable[[], Machine]]:
+    """Return a function that makes another machine each time; all are cleared away in the end."""
+    made: list[Machine] = []
+
+    def make() -> Machine:
+        directory = (tmp_path / (f"other-{len(made)}" if made else "workspace")).resolve()
+        directory.mkdir(mode=0o700)
+        made.append(Machine(directory, ControllerClient(directory), ArtifactStore(directory / "artifacts")))
+        return made[-1]
+
+    yield make
+    for machine in made:
+        _clear_away(machine)
+
+
+@pytest.fixture
+def machine(machines: Callable[[], Machine]) -> Machine:
+    return machines()
+
+
+def _clear_away(machine: Machine) -> None:
+    for record in machine.client.endpoints() if (machine.directory / "control" / "controller.db").exists() else []:
         machine.client.delete(record.spec.name)
     machine.client.stop(force=True)
     wait_until(
