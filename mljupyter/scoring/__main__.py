@@ -11,8 +11,14 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import mljupyter
+
+if TYPE_CHECKING:
+    from mljupyter.scoring.configuration import Configuration
+    from mljupyter.scoring.insights import Insights
+    from mljupyter.scoring.log_capture import LogCapture
 
 
 def main() -> int:
@@ -27,6 +33,7 @@ def main() -> int:
     try:
         settings = configuration.parse(sys.argv[1:], os.environ)
         log = log_capture.LogCapture(log_capture.open_sink(settings), settings.log_level)
+        recorder = _recorder(settings, log)
         listener = sockets.listen(settings)
     except (configuration.ConfigurationError, OSError) as error:
         print(f"mljupyter.scoring: {error}", file=sys.stderr)
@@ -44,10 +51,20 @@ def main() -> int:
         worker = first_worker(settings, log)
         from mljupyter.scoring.front import serve
 
-        return serve(settings, listener, log, worker)
+        return serve(settings, listener, log, worker, recorder)
     finally:
         sockets.close(listener, settings)
+        if recorder is not None:
+            recorder.close()
         log.close()
+
+
+def _recorder(settings: Configuration, log: LogCapture) -> Insights | None:
+    if not settings.insights:
+        return None
+    from mljupyter.scoring.insights import open_insights
+
+    return open_insights(settings, log)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

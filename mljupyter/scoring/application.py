@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from mljupyter.scoring.call_head import call_head
+from mljupyter.scoring.call_head import call_head, id_head
 from mljupyter.scoring.calls import Answer, refusal
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.cross_origin import CrossOrigin
@@ -19,6 +20,9 @@ from mljupyter.scoring.protocol import unpack_headers
 from mljupyter.scoring.results import encode_error
 from mljupyter.scoring.supervisor import Supervisor
 from mljupyter.scoring.swagger import SwaggerError, swagger
+
+if TYPE_CHECKING:
+    from mljupyter.scoring.insights import Insights
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -37,6 +41,7 @@ _METHODS = {
     "/swagger.json": ("GET", "HEAD", "OPTIONS"),
     "/-/state": ("GET", "HEAD"),
 }
+_RUN = ("GET", "POST")
 _NO_LENGTH = (204, 304)
 _BODIES_HELD = 4  # how many bodies of the largest size may be in memory at once
 
@@ -56,11 +61,18 @@ class ClientGoneError(Exception):
 class Application:
     """The ASGI application. `draining` makes it refuse new work and close connections."""
 
-    def __init__(self, configuration: Configuration, supervisor: Supervisor, log: LogCapture) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        supervisor: Supervisor,
+        log: LogCapture,
+        insights: Insights | None = None,
+    ) -> None:
         self._configuration = configuration
         self._supervisor = supervisor
         self._dispatcher = supervisor.dispatcher
         self._log = log
+        self._insights = insights
         self._cross_origin = CrossOrigin(configuration.cors_origins)
         self._max_body = configuration.max_body_bytes
         self._held = 0
@@ -70,6 +82,8 @@ class Application:
         """Answer one request; an error of ours is logged and answered 500 without its traceback."""
         if scope["type"] != "http":
             return
+        insights = self._insights
+        began = time.time() if insights is not None else 0.0
         try:
             status, headers, body = await self._respond(scope, receive)
         except ClientGoneError:
@@ -83,6 +97,9 @@ class Application:
                 [_JSON],
                 encode_error(500, "internal error of the scoring server; see its log", "ScoringServerFailed"),
             )
+        # A busy answer is not the client's: the router asks elsewhere.
+        if insights is not None and scope["path"] == "/score" and scope["method"] in _RUN and _BUSY not in headers:
+            insights.request(scope, began, time.time() - began, status, headers, body)
         if self._cross_origin.enabled and scope["path"] in _METHODS:
             headers += self._cross_origin.headers(scope["method"], scope["headers"])
         if status not in _NO_LENGTH:
@@ -194,6 +211,10 @@ class Application:
         head = b""
         if interface is None or interface.needs_head or scope["method"] == "GET":
             head = call_head(scope, request_id)
+        elif self._insights is not None:
+            head = id_head(request_id)
+        if self._insights is not None and self._insights.collects:
+            scope["mlj.input"] = body
         submitted = self._dispatcher.submit(head, body, size, _milliseconds(started))
         return submitted if isinstance(submitted, Answer) else await submitted
 
@@ -240,6 +261,7 @@ class Application:
             "run_seconds_sum": calls.run_seconds_sum,
             "replica": self._configuration.replica,
             "worker_pid": self._supervisor.worker_pid,
+            **({"insights": self._insights.counts()} if self._insights is not None else {}),
         }
 
 

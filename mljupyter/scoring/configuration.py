@@ -9,11 +9,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mljupyter.scoring import config_file
+from mljupyter.scoring import config_file, tagging
 
 NO_CODE = ("auto", "sklearn", "onnx", "tensorflow", "mlflow")
 LOG_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "WARN": 30, "ERROR": 40, "CRITICAL": 50, "FATAL": 50}
 MAX_SOCKET_PATH_BYTES = 107
+_COLLECTING = ("AML_MODEL_DC_STORAGE_ENABLED", "AML_MDC_STORAGE_ENABLED")
 _SWITCHES = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
@@ -61,12 +62,18 @@ class Configuration(NamedTuple):
     show_server_version: bool
     cors_origins: str
     no_code: str | None
+    insights: bool
+    insights_file: str | None
+    log_response: bool
+    collects_data: bool
+    workspace_name: str
     file_variables: Mapping[str, str]
 
     def script_environment(self) -> dict[str, str]:
         """Return the variables that tell the worker and the scoring script where they are."""
         named = {"AML_APP_ROOT": self.app_root, "AZUREML_ENTRY_SCRIPT": self.entry_script}
         variables = {**self.file_variables, **named, "MLJUPYTER_NO_CODE": self.no_code or ""}
+        variables[tagging.VARIABLE] = "1" if self.insights else ""
         if self.source_directory:
             variables["AZUREML_SOURCE_DIRECTORY"] = self.source_directory
         if self.model_dir:
@@ -146,6 +153,11 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
         show_server_version=text(None, "SERVER_VERSION_LOG_RESPONSE_ENABLED", "true").lower() != "false",
         cors_origins=text(flags.cors_origins, "AML_CORS_ORIGINS"),
         no_code=_no_code(flags.no_code, flags.entry_script, model_dir),
+        insights=bool(_switch("AML_APP_INSIGHTS_ENABLED", None, text(None, "AML_APP_INSIGHTS_ENABLED"))),
+        insights_file=flags.insights_file or None,
+        log_response=text(None, "APP_INSIGHTS_LOG_RESPONSE_ENABLED", "true").strip().lower() != "false",
+        collects_data=any(text(None, name).strip().lower() == "true" for name in _COLLECTING),
+        workspace_name=text(None, "WORKSPACE_NAME"),
         file_variables={name: value for name, value in from_file.items() if not environment.get(name)},
     )
 
@@ -229,5 +241,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--log-file", help="write the log here, with mode 0600 (standard output)")
     add("--log-max-bytes", default="10000000", help="rotate the log file at this size (10000000)")
     add("--log-backups", default="3", help="how many rotated log files to keep (3)")
+    add("--insights-file", help="records of requests, where AML_APP_INSIGHTS_ENABLED is true (standard output)")
     add("--replica", default="", help="name of this replica, shown in its log and state")
     return parser

@@ -8,6 +8,8 @@ import os
 import sys
 import traceback
 
+from mljupyter.scoring.tagging import tag
+
 RECORD_MARK = b"\x1e"
 """Starts a line on standard error that already carries its level and logger name, see `write_record`."""
 MAX_LISTED = 200
@@ -21,7 +23,7 @@ def write_record(level: str, logger: str, text: str) -> None:
     """
     if sys.stdout is not None and not sys.stdout.closed:
         sys.stdout.flush()
-    mark = RECORD_MARK + f"{level} {logger} ".encode()
+    mark = RECORD_MARK + f"{level} {logger} ".encode() + tag()
     lines = text.rstrip("\n").encode("utf-8", "replace").split(b"\n")
     data = memoryview(b"".join(mark + line + b"\n" for line in lines))
     try:

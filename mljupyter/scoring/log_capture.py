@@ -12,11 +12,13 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from mljupyter.scoring.configuration import Configuration, ConfigurationError
 from mljupyter.scoring.diagnostics import RECORD_MARK
 from mljupyter.scoring.logs import LEVEL_OF_LETTER, RotatingFile, Sink, StandardOutput, prefix
+from mljupyter.scoring.tagging import ID_MARK
 
 PRINT: Final = "azmlinfsrv.print"
 STDERR: Final = "azmlinfsrv.stderr"
@@ -25,6 +27,9 @@ _MAX_LINE_BYTES = 65536
 _MAX_RECORDS = 10_000
 _GATHER_SECONDS = 0.005  # lines that come in quick succession are handled together: a wake-up costs more than a line
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
+
+Observer = Callable[[str, str, bytes, bytes], None]
+"""Is told of each line of the script: level letter, logger name, the request's id or nothing, text."""
 
 
 def open_sink(configuration: Configuration) -> Sink:
@@ -40,10 +45,11 @@ def open_sink(configuration: Configuration) -> Sink:
 class _Stream:
     """One captured pipe: the unfinished line, and how its lines are marked."""
 
-    def __init__(self, descriptor: int, pid: int, logger: str) -> None:
+    def __init__(self, descriptor: int, pid: int, logger: str, observer: Observer | None) -> None:
         self.descriptor = descriptor
         self._pid = pid
         self._logger = logger
+        self._observer = observer
         self._rest = b""
 
     def lines(self, data: bytes, threshold: int) -> bytes:
@@ -56,9 +62,10 @@ class _Stream:
             self._rest = b""
         if not text:
             return b""
-        if RECORD_MARK in text:
-            return b"".join(self._marked(line, threshold) for line in text.removesuffix(b"\n").split(b"\n"))
-        return self._plain(text.removesuffix(b"\n"), threshold)
+        text = text.removesuffix(b"\n")
+        if self._observer is not None or RECORD_MARK in text or ID_MARK in text:
+            return b"".join(self._marked(line, threshold) for line in text.split(b"\n"))
+        return self._plain(text, threshold)
 
     def _plain(self, text: bytes, threshold: int) -> bytes:
         level = "I" if self._logger == PRINT else "W"
@@ -68,17 +75,30 @@ class _Stream:
         return start + text.replace(b"\n", b"\n" + start) + b"\n"
 
     def _marked(self, line: bytes, threshold: int) -> bytes:
+        level, logger = "I" if self._logger == PRINT else "W", self._logger
+        never_filtered = self._logger != PRINT
         words = line.split(b" ", 2)
-        level = words[0][1:].decode("ascii", "replace")
-        if not line.startswith(RECORD_MARK) or len(words) != 3 or level not in LEVEL_OF_LETTER:
-            return self._plain(line, threshold)
-        if LEVEL_OF_LETTER[level] < threshold:
+        if line.startswith(RECORD_MARK) and len(words) == 3:
+            letter = words[0][1:].decode("ascii", "replace")
+            if letter in LEVEL_OF_LETTER:
+                level, logger, line = letter, words[1].decode("ascii", "replace"), words[2]
+                never_filtered = False
+        if LEVEL_OF_LETTER[level] < threshold and not never_filtered:
             return b""
-        return prefix(level, self._pid, words[1].decode("ascii", "replace")) + words[2] + b"\n"
+        request = b""
+        if line.startswith(ID_MARK):
+            request, _, line = line[1:].partition(ID_MARK)
+        if self._observer is not None:
+            self._observer(level, logger, request, line)
+        shown = b"[" + request + b"] " + line if request else line
+        return prefix(level, self._pid, logger) + shown + b"\n"
 
 
 class LogCapture(threading.Thread):
-    """The thread that writes the log; `record` and `add` may be called from any other thread."""
+    """The thread that writes the log; `record` and `add` may be called from any other thread.
+
+    `observer`, if set before the first `add`, is told of what the script writes.
+    """
 
     def __init__(self, sink: Sink, threshold: int) -> None:
         super().__init__(name="log", daemon=True)
@@ -93,10 +113,11 @@ class LogCapture(threading.Thread):
         self._poll.register(self._wake_reader, select.POLLIN)
         self._deadline: float | None = None
         self._dropped = 0
+        self.observer: Observer | None = None
 
     def add(self, descriptor: int, pid: int, logger: str) -> None:
         """Capture a pipe until its end; the descriptor belongs to this thread from now on."""
-        self._streams[descriptor] = _Stream(descriptor, pid, logger)
+        self._streams[descriptor] = _Stream(descriptor, pid, logger, self.observer)
         self._poll.register(descriptor, select.POLLIN)
         self._wake()
 
@@ -104,13 +125,18 @@ class LogCapture(threading.Thread):
         """Log a message of the front itself; a level letter is one of D, I, W, E, C."""
         if LEVEL_OF_LETTER[level] < self._threshold:
             return
-        if len(self._records) >= _MAX_RECORDS:
-            self._dropped += 1
-            return
         start = prefix(level, os.getpid(), logger)
         body = text.rstrip("\n").encode("utf-8", "replace")
-        self._records.append(start + body.replace(b"\n", b"\n" + start) + b"\n")
+        self.write_lines(start + body.replace(b"\n", b"\n" + start) + b"\n")
+
+    def write_lines(self, lines: bytes) -> bool:
+        """Write whole lines as they are; return False if there are too many to keep, and they are dropped."""
+        if len(self._records) >= _MAX_RECORDS:
+            self._dropped += 1
+            return False
+        self._records.append(lines)
         self._wake()
+        return True
 
     def close(self, seconds: float = 1.0) -> None:
         """Write what is left, waiting at most `seconds` for pipes that a process still holds open."""

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Lock, Thread
 
-from mljupyter.scoring import protocol
+from mljupyter.scoring import protocol, tagging
 from mljupyter.scoring.diagnostics import directory_listing, user_traceback, write_record
 from mljupyter.scoring.exit_codes import SCRIPT_FAILED
 from mljupyter.scoring.lifeline import die_with
@@ -122,6 +122,7 @@ def main(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A line is one write then, although -u left the streams without a buffer of their own.
         stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
+    tagging.install()
     channel = Channel(descriptor)
     try:
         script = load_script()

@@ -15,6 +15,7 @@ from mljupyter.scoring.diagnostics import write_record
 from mljupyter.scoring.incoming import InputError
 from mljupyter.scoring.protocol import SHARED, Frame
 from mljupyter.scoring.script import Outcome, Script, ScriptError
+from mljupyter.scoring.shims.current_request import request_id
 
 MAX_FRUITLESS = 3
 """After so many joint runs in a row whose requests could be answered only one by one, rows are no longer joined."""
@@ -33,6 +34,7 @@ class _Rows(NamedTuple):
     """The data of one request: what `run()` would get, how many rows it has, and what it can be joined with."""
 
     number: int
+    request: str
     value: Any
     entries: int
     kind: Hashable
@@ -74,22 +76,24 @@ class ListBatches:
         for call in calls:
             try:
                 (argument,) = script.arguments(call.head, call.body).items()
-                data.append((call.call, argument))
+                data.append((call.call, request_id.get(), argument))
             except InputError as error:
                 refused.append((call.call, script.refused(error)))
         if refused:
             yield refused
         if len(data) > 1:
+            request_id.set("")  # what it prints belongs to all of them
             start = perf_counter()
             try:
-                results = self._run([argument for _, argument in data])
+                results = self._run([argument for _, _, argument in data])
             except BaseException as error:  # noqa: BLE001 (user code; each request is run again below)
                 _note_failure(len(data), error)
             else:
                 seconds = perf_counter() - start
                 yield _shared([(data[i][0], script.succeeded(result, seconds)) for i, result in enumerate(results)])
                 return
-        for number, argument in data:
+        for number, request, argument in data:
+            request_id.set(request)
             start = perf_counter()
             try:
                 (result,) = self._run([argument])
@@ -154,7 +158,7 @@ class RowBatches:
         except BaseException as error:  # noqa: BLE001 (the schema's own errors, as run() would have raised them)
             return script.failed(error, perf_counter() - start)
         count, kind = _kind_of(value)
-        return _Rows(call.call, value, count, kind)
+        return _Rows(call.call, request_id.get(), value, count, kind)
 
     def _joined(self, group: list[_Rows]) -> Answers:
         if not self._fits:
@@ -177,6 +181,7 @@ class RowBatches:
 
     def _run_together(self, group: list[_Rows], total: int) -> list[tuple[int, Outcome]]:
         """Return the answers of one run for all, none when that failed."""
+        request_id.set("")  # what it prints belongs to all of them
         start = perf_counter()
         try:
             result = self._script.run(**{self._parameter: _join([rows.value for rows in group])})
@@ -194,6 +199,7 @@ class RowBatches:
         return _shared(answers)
 
     def _run_one(self, rows: _Rows) -> Outcome:
+        request_id.set(rows.request)
         start = perf_counter()
         try:
             result = self._script.run(**{self._parameter: rows.value})

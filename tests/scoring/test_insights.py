@@ -1,0 +1,257 @@
+"""Records of requests and of what the script logs, with the request's id in both."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mljupyter.scoring.trace_context import TraceContexts
+from tests.scoring.conftest import Replica, now_ms
+from tests.waiting import wait_until
+
+Serve = Callable[..., Replica]
+TALKATIVE = """
+import logging, sys
+print("at import")
+def init():
+    print("in init")
+def run(data):
+    print("printed", data)
+    print("in two", end=" ")
+    print("parts")
+    logging.getLogger("mine").warning("logged %s", data)
+    if data == "boom":
+        raise ValueError("no")
+    return {"echo": data}
+"""
+THREADS = """
+import threading
+barrier = threading.Barrier(2)
+def init(): pass
+def run(data):
+    for _ in range(200):
+        print(data, end="")
+        print(data)
+    barrier.wait(10)
+    return 1
+"""
+JOINED = """
+import time
+batching = True
+def init(): pass
+def run(data):
+    print("size", len(data))
+    time.sleep(0.1)
+    return [1] * len(data)
+"""
+
+
+class Recorded:
+    """A replica with records on, and what it has recorded."""
+
+    def __init__(self, serve: Serve, script: str, *flags: str, **environment: str) -> None:
+        self.environment = {
+            "AML_APP_INSIGHTS_ENABLED": "true",
+            "SERVICE_NAME": "diabetes",
+            "SERVICE_VERSION": "blue",
+            "WORKSPACE_NAME": "team",
+            **environment,
+        }
+        self.replica = serve(
+            script, "--insights-file", "insights.jsonl", "--replica", "diabetes-1", *flags, environment=self.environment
+        )
+        self.file = self.replica.directory / "insights.jsonl"
+
+    def all(self) -> list[dict[str, Any]]:
+        parts = sorted(self.replica.directory.glob("insights.jsonl*"), reverse=True)
+        return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+
+    def of(self, request: str, kind: str = "request", count: int = 1) -> list[dict[str, Any]]:
+        def found() -> list[dict[str, Any]]:
+            return [r for r in self.all() if r["type"] == kind and r["properties"].get("Request Id") == request]
+
+        wait_until(lambda: len(found()) >= count, 5, f"{count} records of type {kind} for {request}")
+        return found()
+
+
+def test_a_request_is_recorded_with_the_fields_of_application_insights(serve: Serve) -> None:
+    recorded = Recorded(serve, TALKATIVE)
+    recorded.replica.score("hello", x_request_id="one", x_ms_client_request_id="mine")
+    (record,) = recorded.of("one")
+    assert record["name"] == "POST /score"
+    assert record["resultCode"] == 200 and record["success"] is True
+    assert 0 < record["properties"].pop("Run Duration") <= record["duration"] < 5000
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", record["time"])
+    assert record["properties"] == {
+        "Container Id": "diabetes-1",
+        "Request Id": "one",
+        "Client Request Id": "mine",
+        "Response Value": '{"echo":"hello"}',
+        "Workspace Name": "team",
+        "Service Name": "diabetes",
+        "Service Version": "blue",
+    }
+    assert recorded.file.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_the_script_prints_and_logs_carries_the_request_id(serve: Serve) -> None:
+    recorded = Recorded(serve, TALKATIVE)
+    recorded.replica.score("hello", x_request_id="id with blanks")
+    recorded.replica.score("boom", x_request_id="two")
+    log = recorded.replica.wait_log("was answered 500")
+    assert "azmlinfsrv.print | at import\n" in log and "azmlinfsrv.print | in init\n" in log
+    assert "azmlinfsrv.print | [id with blanks] printed hello\n" in log
+    assert "azmlinfsrv.print | [id with blanks] in two parts\n" in log
+    assert "azmlinfsrv.stderr | [id with blanks] logged hello\n" in log
+    assert "azmlinfsrv.user_script | [two] ValueError: no\n" in log
+    traces = recorded.of("id with blanks", "trace", 3)
+    assert [(t["severity"], t["message"]) for t in traces] == [
+        ("Information", "printed hello"),
+        ("Information", "in two parts"),
+        ("Warning", "logged hello"),
+    ]
+    (request,) = recorded.of("id with blanks")
+    assert {t["operationId"] for t in traces} == {request["operationId"]}
+    assert {t["operationParentId"] for t in traces} == {request["id"]}
+    (failed,) = recorded.of("two")
+    assert failed["resultCode"] == 500 and failed["success"] is False
+
+
+def test_lines_of_requests_that_run_at_once_do_not_mix(serve: Serve) -> None:
+    recorded = Recorded(serve, THREADS, "--concurrency", "2")
+    with recorded.replica.new_client() as other:
+        import threading
+
+        thread = threading.Thread(target=lambda: other.post("/score", content="a", headers={"x-request-id": "first"}))
+        thread.start()
+        recorded.replica.score("b", x_request_id="second")
+        thread.join(10)
+    for request, letter in (("first", "a"), ("second", "b")):
+        assert {t["message"] for t in recorded.of(request, "trace", 200)} == {letter * 2}
+
+
+def test_a_run_for_several_requests_is_attributed_to_none_of_them(serve: Serve) -> None:
+    import threading
+
+    recorded = Recorded(serve, JOINED, "--batching")
+    threads = [threading.Thread(target=lambda: recorded.replica.new_client().post("/score", content="x"))]
+    threads += [threading.Thread(target=lambda: recorded.replica.new_client().post("/score")) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    wait_until(lambda: sum(r["type"] == "request" for r in recorded.all()) == 6, 5, "six records")
+    sizes = [r for r in recorded.all() if r["type"] == "trace" and r["message"].startswith("size")]
+    assert any(r["message"] != "size 1" for r in sizes)
+    for record in sizes:
+        assert ("Request Id" in record["properties"]) == (record["message"] == "size 1")
+
+
+def test_a_callers_trace_goes_on(serve: Serve) -> None:
+    recorded = Recorded(serve, TALKATIVE)
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    recorded.replica.score("x", x_request_id="traced", traceparent=f"00-{trace}-{parent}-01")
+    (record,) = recorded.of("traced")
+    assert (record["operationId"], record["operationParentId"]) == (trace, parent)
+    assert {t["operationId"] for t in recorded.of("traced", "trace", 3)} == {trace}
+
+
+def test_what_the_router_asks_elsewhere_is_no_request_of_the_client(serve: Serve) -> None:
+    import threading
+
+    slow = "import time\ndef init(): pass\ndef run(data):\n    time.sleep(0.5)\n    return 1\n"
+    recorded = Recorded(serve, slow)
+    thread = threading.Thread(target=lambda: recorded.replica.new_client().post("/score"))
+    thread.start()
+    wait_until(lambda: recorded.replica.state()["running"] == 1, 5, "it runs")
+    busy = recorded.replica.score("", x_request_id="busy", x_mlj_start=now_ms())
+    assert busy.headers["x-mlj-busy"] == "1"
+    thread.join(10)
+    recorded.replica.score("", x_request_id="last")
+    recorded.of("last")
+    assert [r["resultCode"] for r in recorded.all() if r["type"] == "request"] == [200, 200]
+
+
+def test_response_bodies_can_be_left_out(serve: Serve) -> None:
+    recorded = Recorded(serve, TALKATIVE, APP_INSIGHTS_LOG_RESPONSE_ENABLED="false")
+    recorded.replica.score("secret", x_request_id="one")
+    assert "Response Value" not in recorded.of("one")[0]["properties"]
+
+
+def test_a_large_answer_is_cut(serve: Serve) -> None:
+    recorded = Recorded(serve, "def init(): pass\ndef run(data): return 'x' * 200_000\n")
+    recorded.replica.score("", x_request_id="one")
+    assert len(recorded.of("one")[0]["properties"]["Response Value"]) == 65_536
+
+
+def test_collected_data_are_mirrored_with_models_input_and_prediction(serve: Serve, directory: Path) -> None:
+    place = directory / "azureml-models" / "ridge" / "3"
+    place.mkdir(parents=True)
+    recorded = Recorded(serve, TALKATIVE, AML_MODEL_DC_STORAGE_ENABLED="true", AML_MODEL_DC_STORAGE=str(directory))
+    recorded.replica.score("[1, 2]", x_request_id="one")
+    collected = [t for t in recorded.of("one", "trace", 4) if t["message"] == "model_data_collection"]
+    wanted = {"Models": ["ridge:3"], "Input": "[1, 2]", "Prediction": '{"echo":"[1, 2]"}'}
+    assert len(collected) == 1
+    assert wanted.items() <= collected[0]["properties"].items()
+
+
+def test_records_are_bounded_on_disk_and_numbered(serve: Serve) -> None:
+    recorded = Recorded(serve, "def init(): pass\ndef run(data): return 'x' * 60_000\n")
+    with recorded.replica.new_client() as client:
+        for _ in range(600):
+            client.post("/score")
+    wait_until(lambda: recorded.replica.state()["insights"]["recorded"] == 600, 10, "all are recorded")
+    sizes = [part.stat().st_size for part in recorded.replica.directory.glob("insights.jsonl*")]
+    assert len(sizes) == 3 and max(sizes) <= 10_000_000
+    numbers = [record["seq"] for record in recorded.all()]
+    assert numbers == list(range(numbers[0], 601))
+
+
+def test_a_full_disk_costs_records_and_no_request(directory: Path, launch: Serve) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    (directory / "insights.jsonl").symlink_to("/dev/full")
+    recorded = Recorded(launch, TALKATIVE)
+    wait_until(lambda: recorded.replica.health() == 200, what="readiness")
+    assert [recorded.replica.score("x").status_code for _ in range(5)] == [200] * 5
+    state = wait_until(
+        lambda: (s := recorded.replica.state()["insights"]) and s["dropped"] >= 20 and s, 5, "drops are counted"
+    )
+    assert state["recorded"] == 0
+    recorded.replica.wait_log("could not be kept and were dropped")
+
+
+def test_without_a_file_records_are_lines_of_the_log(serve: Serve) -> None:
+    replica = serve(TALKATIVE, environment={"AML_APP_INSIGHTS_ENABLED": "true"})
+    replica.score("x", x_request_id="one")
+    log = replica.wait_log('"type":"request"')
+    line = next(line for line in log.splitlines() if '"type":"request"' in line)
+    assert " azmlinfsrv.insights | {" in line
+    assert json.loads(line.partition(" | ")[2])["properties"]["Request Id"] == "one"
+
+
+def test_records_are_off_by_default_and_nothing_of_them_is_imported(serve: Serve) -> None:
+    replica = serve(TALKATIVE)
+    replica.score("x", x_request_id="one")
+    assert "azmlinfsrv.print | printed x\n" in replica.wait_log("printed x")
+    assert "insights" not in replica.state()
+    code = "import sys, mljupyter.scoring.front; print([m for m in sys.modules if 'insights' in m])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+@given(st.text(max_size=50), st.binary(max_size=60))
+def test_every_request_has_a_usable_trace_whatever_it_sends(request: str, header: bytes) -> None:
+    contexts = TraceContexts()
+    context = contexts.begin(request, header)
+    assert re.fullmatch("[0-9a-f]{32}", context.trace) and int(context.trace, 16)
+    assert re.fullmatch("[0-9a-f]{16}", context.span)
+    assert contexts.of(request) == context
