@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mljupyter.core import Webservice
     from mljupyter.spec import EndpointRecord
 
+_INTERRUPTED = 130
 _COLUMNS = ("NAME", "STATE", "KIND", "MODELS", "REPLICAS", "SCORING URI")
 
 
@@ -66,10 +67,20 @@ def show(name: str, workspace: str | None, as_json: bool) -> None:
 @click.argument("name")
 @click.option("-n", "--lines", default=100, show_default=True, type=click.IntRange(min=1), help="How many lines.")
 @click.option("--startup", is_flag=True, help="The first lines instead: what the script printed while it started.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on, until interrupted.")
 @workspace_option
 @json_option
-def logs(name: str, lines: int, startup: bool, workspace: str | None, as_json: bool) -> None:
+def logs(name: str, lines: int, startup: bool, follow: bool, workspace: str | None, as_json: bool) -> None:
     """Print the last lines that an endpoint's replicas wrote."""
+    if follow and (startup or as_json):
+        raise click.UsageError("--follow goes neither with --startup nor with --json.")
+    if follow:
+        try:
+            for line in open_workspace(workspace).controller.follow_logs(name, lines=lines):
+                click.echo(line, nl=False)
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
+        return
     text = open_workspace(workspace).controller.logs(name, lines=lines, startup=startup)
     if as_json:
         print_json({"name": name, "lines": text.splitlines()})

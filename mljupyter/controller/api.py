@@ -44,6 +44,8 @@ class Api:
                 self._route("/v1/endpoints/{name}/keys", self._keys, "GET"),
                 self._route("/v1/endpoints/{name}/keys/{which:str}", self._regenerate, "POST"),
                 self._route("/v1/endpoints/{name}/logs", self._logs, "GET"),
+                self._route("/v1/endpoints/{name}/logs/follow", self._follow_logs, "GET"),
+                self._route("/v1/endpoints/{name}/records", self._records, "GET"),
                 *(self._route(*other) for other in others),
             ]
         )
@@ -124,6 +126,26 @@ class Api:
             startup=query.get("startup") == "true",
         )
         return Response(text, media_type="text/plain; charset=utf-8")
+
+    async def _follow_logs(self, request: Request) -> Response:
+        query = request.query_params
+        followed = await self._service.follow_logs(
+            request.path_params["name"],
+            cursor=query.get("cursor"),
+            lines=int(_number(request, "lines", 100)),
+            version=query.get("version"),
+            patience=min(_number(request, "timeout", 0), _LONGEST_POLL),
+        )
+        return JSONResponse({"lines": followed.lines, "cursor": followed.cursor})
+
+    async def _records(self, request: Request) -> Response:
+        text = await asyncio.to_thread(
+            self._service.records,
+            request.path_params["name"],
+            count=int(_number(request, "count", 1000)),
+            version=request.query_params.get("version"),
+        )
+        return Response(text, media_type="application/jsonl")
 
 
 def _number(request: Request, name: str, default: float) -> float:

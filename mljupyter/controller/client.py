@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
@@ -157,6 +158,19 @@ class ControllerClient:
         if version is not None:
             query["version"] = version
         return self._call("GET", f"{_path(name)}/logs", query=query).body.decode()
+
+    def follow_logs(self, name: str, *, lines: int = 100, version: str | None = None) -> Iterator[str]:
+        """Yield the last lines of an endpoint's log, and then each line that any replica writes; see `log_stream`."""
+        from mljupyter.controller.log_stream import stream
+
+        query = {"lines": lines} | ({"version": version} if version is not None else {})
+        return stream(self._call, self._layout, f"{_path(name)}/logs/follow", query)
+
+    def records(self, name: str, *, count: int = 1000, version: str | None = None) -> list[dict[str, Any]]:
+        """Return the newest records of requests and of what the script logged, the oldest of them first."""
+        query = {"count": count} | ({"version": version} if version is not None else {})
+        text = self._call("GET", f"{_path(name)}/records", query=query).body
+        return [json.loads(line) for line in text.splitlines()]
 
     def stop(self, *, force: bool = False) -> bool:
         """Stop the controller; return whether there was anything to stop.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from mljupyter.runtimes.base import ReplicaLog
@@ -18,9 +18,13 @@ def merged(logs: Iterable[ReplicaLog], lines: int) -> str:
         lines: how many lines to return at most.
 
     """
-    streams = [_timed(log.lines(), lines) for log in logs]
-    newest = deque(heapq.merge(*streams, key=lambda item: item[0]), maxlen=lines)
+    newest = deque(in_order([deque(log.lines(), maxlen=lines) for log in logs]), maxlen=lines)
     return "".join(line for _, line in newest)
+
+
+def in_order(logs: Sequence[Iterable[str]]) -> Iterator[tuple[str, str]]:
+    """Yield the lines of several logs with their times, in the order of time."""
+    return heapq.merge(*map(_timed, logs), key=lambda item: item[0])
 
 
 def beginning(logs: Iterable[ReplicaLog], lines: int) -> str:
@@ -32,10 +36,10 @@ def beginning(logs: Iterable[ReplicaLog], lines: int) -> str:
     return "".join(map(_ended, islice(chain(before, newest.lines()), lines)))
 
 
-def _timed(lines: Iterable[str], count: int) -> Iterator[tuple[str, str]]:
-    """Yield the last lines with their times; a line without one keeps that of the line before."""
+def _timed(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield lines with their times; a line without one keeps that of the line before."""
     time = ""
-    for line in deque(lines, maxlen=count):
+    for line in lines:
         first = line.partition(" ")[0]
         time = first if first[:1].isdigit() and "T" in first else time
         yield time, _ended(line)

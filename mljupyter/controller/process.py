@@ -98,6 +98,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
                 await end.wait()
 
     log.info("controller ends: %s", end.reason if end.asked else "idle")
+    service.ending = True
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)
     layout.socket().unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,13 +19,15 @@ from mljupyter.controller.errors import (
     KeysNotAvailableError,
     PortInUseError,
 )
+from mljupyter.controller.following import Followed, follow
 from mljupyter.controller.keys import Keys, Which
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.reconciler import Reconciler
 from mljupyter.controller.router import Router, check_port
 from mljupyter.controller.store import Store
-from mljupyter.runtimes.base import Runtimes
+from mljupyter.controller.telemetry_records import newest_records
+from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
 from mljupyter.runtimes.ports import PortReservations
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus
 
@@ -56,6 +59,8 @@ class Service:
         self._keeper = keeper
         self._ports = ports
         self._started_time = datetime.now(UTC)
+        self.ending = False
+        """Set when the process is about to end: those who wait for lines of a log are answered at once."""
 
     def status(self) -> dict[str, Any]:
         """Return what the controller is and does."""
@@ -152,10 +157,29 @@ class Service:
 
     def logs(self, name: str, *, lines: int, version: str | None, startup: bool) -> str:
         """Return the log of all replicas in the order of time, ended ones included."""
-        runtime = self._runtimes.of(self._find(name).spec.compute_target)
-        found = runtime.logs(name, version)
+        found = [log for runtime in self._runtimes_of(name) for log in runtime.logs(name, version)]
         count = max(1, min(lines, MOST_LOG_LINES))
         return logs.beginning(found, count) if startup else logs.merged(found, count)
+
+    async def follow_logs(
+        self, name: str, *, cursor: str | None, lines: int, version: str | None, patience: float
+    ) -> Followed:
+        """Return what is new in the logs of all replicas since `cursor`; see `following.follow`."""
+
+        def find() -> Sequence[ReplicaLog]:
+            return [log for runtime in self._runtimes_of(name) for log in runtime.logs(name, version)]
+
+        return await follow(find, cursor, max(0, min(lines, MOST_LOG_LINES)), patience, lambda: self.ending)
+
+    def records(self, name: str, *, count: int, version: str | None) -> str:
+        """Return the newest records of requests, of all replicas in the order of time, one JSON object a line."""
+        found = [log for runtime in self._runtimes_of(name) for log in runtime.records(name, version)]
+        return newest_records(found, max(1, min(count, MOST_LOG_LINES)))
+
+    def _runtimes_of(self, name: str) -> list[Runtime]:
+        """Return the runtime of an endpoint's target, and others in use: it may have been moved."""
+        mine = self._runtimes.of(self._find(name).spec.compute_target)
+        return [mine, *(runtime for runtime in self._runtimes.made() if runtime is not mine)]
 
     def _accept(self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None) -> EndpointRecord:
         self._keeper.admit(spec)

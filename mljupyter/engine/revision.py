@@ -25,5 +25,7 @@ def revision(spec: VersionSpec, target: str = "local") -> str:
 
     """
     parts = {key: value for key, value in spec.document().items() if key not in _KEEPS_REPLICAS}
+    if not parts.get("appInsightsEnabled"):
+        parts.pop("appInsightsEnabled", None)  # as before there was such a field: replicas stay as they are
     canonical = json.dumps([target, parts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -12,9 +12,20 @@ from mljupyter.magics.magic import Magic
 
 
 def run(call: Call) -> Any:
-    """Return the last lines of the log."""
+    """Return the last lines of the log, or show lines as they come until interrupted."""
+    if call["follow"]:
+        return _follow(call)
     log = webservice(call.session.workspace(), call["name"]).get_logs(num_lines=call["lines"])
     return call.deliver(Text(log.rstrip("\n")))
+
+
+def _follow(call: Call) -> None:
+    service = webservice(call.session.workspace(), call["name"])
+    try:
+        for line in service.follow_logs(num_lines=call["lines"]):
+            print(line, end="", flush=True)
+    except KeyboardInterrupt:
+        print(f"Stopped following {call['name']!r}.")
 
 
 MAGIC = Magic(
@@ -23,6 +34,7 @@ MAGIC = Magic(
     options=(
         ENDPOINT_NAME,
         Option("lines", "how many lines", kind="integer", short="-n", metavar="N", default=100, minimum=1),
+        Option("follow", "go on with what is written from now on, until interrupted", kind="flag", short="-f"),
         OUTPUT,
     ),
     example="%logs diabetes -n 20",

@@ -64,7 +64,7 @@ def model_directory(spec: VersionSpec, models: PurePath) -> PurePath:
 def service_variables(
     spec: VersionSpec, *, service: str, version: str, workspace: str, collected: PurePath
 ) -> dict[str, str]:
-    """Return the environment variables that say which service a replica belongs to, and where it collects data.
+    """Return the environment variables that say which service a replica belongs to, and what it records and collects.
 
     Parameters:
         spec: the version.
@@ -80,6 +80,8 @@ def service_variables(
     }
     if spec.collect_model_data:
         variables |= {"AML_MODEL_DC_STORAGE_ENABLED": "true", "AML_MODEL_DC_STORAGE": str(collected)}
+    if spec.app_insights_enabled:
+        variables["AML_APP_INSIGHTS_ENABLED"] = "true"
     return variables
 
 

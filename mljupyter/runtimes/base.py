@@ -54,16 +54,37 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class ReplicaLog:
-    """The log of one replica, running or ended. `lines` opens it and yields its lines with their line ends.
+class LogPart:
+    """What a log has after a place in it: whole lines with their ends, and the place behind them.
 
-    `before` does so for the process that has run ``init()`` for it, where that is another one.
+    `lost` tells that the log no longer has what came directly after the place.
+    """
+
+    lines: list[str]
+    cursor: str | None
+    lost: bool = False
+
+
+class ReadsOn(Protocol):
+    """Reads a log from a place on."""
+
+    def __call__(self, cursor: str | None, most_bytes: int | None = None) -> LogPart:
+        """Return what comes after `cursor`, all there is for None; about `most_bytes` of it at most."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReplicaLog:
+    """A log of one replica, running or ended. `lines` opens it and yields its lines with their line ends.
+
+    `before` does so for the process that has run ``init()`` for it, where that is another one. `after` reads on.
     """
 
     replica_id: str
     started_time: float
     lines: Callable[[], Iterator[str]]
     before: Callable[[], Iterator[str]] | None = None
+    after: ReadsOn = lambda cursor, most_bytes=None: LogPart([], cursor)
 
 
 class Runtime(Protocol):
@@ -99,6 +120,13 @@ class Runtime(Protocol):
 
     def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
         """Return the logs of an endpoint's replicas, ended ones included. May block."""
+        ...
+
+    def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
+        """Return the records of requests of an endpoint's replicas, one JSON object a line. May block.
+
+        Without an endpoint, those of all replicas.
+        """
         ...
 
     async def leave(self) -> None:

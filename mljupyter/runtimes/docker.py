@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mljupyter.runtimes import app_root
+from mljupyter.runtimes import app_root, docker_logs
 from mljupyter.runtimes.base import (
     Ending,
     ReplicaLog,
@@ -135,9 +135,11 @@ class DockerRuntime:
 
     def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
         """Return the logs of an endpoint's containers, ended ones included."""
-        with _translated():
-            found = self._containers(endpoint, version)
-        return [ReplicaLog(item.labels[f"{LABEL}/replica"], _started(item), partial(_lines, item)) for item in found]
+        return [self._log(container, records=False) for container in self._containers(endpoint, version)]
+
+    def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
+        """Return the records of requests that containers have written among their logs, ended ones included."""
+        return [self._log(container, records=True) for container in self._containers(endpoint, version)]
 
     async def leave(self) -> None:
         """Stop listening to the engine; containers go on."""
@@ -238,6 +240,11 @@ class DockerRuntime:
             found: list[Container] = self._client.containers.list(all=True, filters={"label": labels})
         return found
 
+    def _log(self, container: Container, *, records: bool) -> ReplicaLog:
+        return docker_logs.replica_log(
+            container, container.labels[f"{LABEL}/replica"], _started(container), records=records, guard=_translated
+        )
+
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await self._loop.run_in_executor(self._threads, work)
 
@@ -312,12 +319,6 @@ def _running(container: Container) -> RunningReplica:
 def _started(container: Container) -> float:
     text = container.attrs["State"]["StartedAt"][:19]
     return datetime.fromisoformat(f"{text}+00:00").timestamp() if not text.startswith("0001") else 0.0
-
-
-def _lines(container: Container) -> Iterator[str]:
-    with _translated():
-        for line in container.logs(stream=True, follow=False):
-            yield line.decode(errors="replace")
 
 
 def _name(replica: RunningReplica) -> str:

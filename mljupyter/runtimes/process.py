@@ -11,12 +11,11 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from mljupyter.runtimes import app_root, processes
+from mljupyter.runtimes import app_root, log_files, processes
 from mljupyter.runtimes.base import Ending, ReplicaLog, ReplicaOrder, RunningReplica
 from mljupyter.runtimes.templates import AVAILABLE as TEMPLATES_AVAILABLE
 from mljupyter.runtimes.templates import Templates
@@ -28,8 +27,8 @@ KEPT_AFTER_END = 3
 _RECORD = "replica.json"
 _LOG = "replica.log"
 _OUTPUT = "output.log"
+_INSIGHTS = "insights.jsonl"
 _WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
-_LONGEST_LINE = 64 * 1024
 
 # What a replica sees of the environment its controller was started in; everything else comes from the spec.
 _INHERITED = {
@@ -157,14 +156,22 @@ class ProcessRuntime:
     def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
         """Return the logs of an endpoint's replicas, rotated parts and those of ended replicas included."""
         return [
-            ReplicaLog(
-                directory.name,
-                directory.stat().st_mtime,
-                partial(_lines, directory),
-                partial(_lines, self._replicas / record.forked_from) if record.forked_from is not None else None,
+            # One that died before it had a log has said why on its standard output.
+            log_files.replica_log(
+                directory,
+                _LOG if (directory / _LOG).exists() else _OUTPUT,
+                self._replicas / record.forked_from / _LOG if record.forked_from is not None else None,
             )
             for directory, record in self._records()
             if record.endpoint == endpoint and version in (None, record.version)
+        ]
+
+    def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
+        """Return the records of requests that replicas have written, those of ended replicas included."""
+        return [
+            log_files.replica_log(directory, _INSIGHTS)
+            for directory, record in self._records()
+            if endpoint in (None, record.endpoint) and version in (None, record.version)
         ]
 
     async def leave(self) -> None:
@@ -213,7 +220,8 @@ class ProcessRuntime:
         # The front runs here in any case, where the server is installed; only the script needs its environment.
         other = _other_python(order.spec)
         worker = ["--worker-python", other] if other is not None else []
-        options = [*places, "--log-file", str(directory / _LOG), *worker]
+        files = ["--log-file", str(directory / _LOG), "--insights-file", str(directory / _INSIGHTS)]
+        options = [*places, *files, *worker]
         with open_private(directory / _OUTPUT) as output:
             return subprocess.Popen(
                 [sys.executable, "-m", MODULE, *options, *app_root.server_options(order.spec, record.id)],
@@ -294,19 +302,6 @@ def _other_python(spec: VersionSpec) -> str | None:
 
 def _identity(replica: RunningReplica) -> processes.Identity:
     return processes.Identity(replica.pid or 0, replica.started_time)
-
-
-def _lines(directory: Path) -> Iterator[str]:
-    """Yield the lines of a log, the oldest rotated part first."""
-    for part in sorted(directory.glob(f"{_LOG}*"), key=_age, reverse=True):
-        with contextlib.suppress(OSError), part.open(errors="replace") as stream:  # it may be rotated away now
-            while line := stream.readline(_LONGEST_LINE):
-                yield line
-
-
-def _age(part: Path) -> int:
-    """Return how often a log has been rotated since this part was written."""
-    return int(part.suffix[1:]) if part.suffix[1:].isdigit() else 0
 
 
 def _argument(command: list[str], option: str) -> str | None:

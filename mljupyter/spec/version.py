@@ -138,6 +138,7 @@ class VersionSpec(Document):
     collect_model_data: bool = False
     traffic_percentile: Annotated[int, Field(ge=0, le=100)] = 0
     mirror_percentile: Annotated[int, Field(ge=0, le=100, description="share copied to it, answers thrown away")] = 0
+    app_insights_enabled: bool = False
     reload: Annotated[int, Field(ge=0, description="raised by one to replace all replicas")] = 0
     description: str | None = None
     tags: dict[str, str] = {}

@@ -192,10 +192,17 @@ def test_a_minimum_above_the_default_maximum_is_refused() -> None:
 def test_what_means_nothing_on_one_machine_is_listed() -> None:
     configuration = ACI(location="westeurope", dns_name_label="x", vnet_name="v", subnet_name="s", cpu_cores=1)
     assert without_effect(configuration) == ["location", "dns_name_label", "vnet_name", "subnet_name"]
-    assert without_effect(AKS(namespace="team", enable_app_insights=True, collect_model_data=False)) == [
-        "namespace",
-        "enable_app_insights",
-    ]
+    assert without_effect(AKS(namespace="team", enable_app_insights=True, collect_model_data=False)) == ["namespace"]
+
+
+def test_records_of_requests_are_off_until_asked_for_and_an_update_turns_them_off_again() -> None:
+    before = endpoint(AKS())
+    assert not version(before).app_insights_enabled
+    on = changed_endpoint(before, AKS(enable_app_insights=True))
+    assert version(on).app_insights_enabled
+    assert version(changed_endpoint(on, AKS(cpu_cores=1))).app_insights_enabled
+    assert not version(changed_endpoint(on, AKS(enable_app_insights=False))).app_insights_enabled
+    assert version(endpoint(ACI(enable_app_insights=True))).app_insights_enabled
 
 
 def test_a_change_keeps_what_is_not_given() -> None:

@@ -55,11 +55,12 @@ class AciWebservice(Webservice):
             primary_key, secondary_key: own keys; by default random ones.
             ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: TLS with a certificate of its own, for this
                 service alone: PEM files of chain and key, which are watched, and the host name; all of them or none.
+            enable_app_insights: record requests and what the script logs; by default not.
             collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
             batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
             preload: run ``init()`` once and let replicas share the memory it fills; by default not.
-            enable_app_insights, location, dns_name_label, cmk_vault_base_url, cmk_key_name,
-                cmk_key_version, vnet_name, subnet_name: without effect on this machine.
+            location, dns_name_label, cmk_vault_base_url, cmk_key_name, cmk_key_version, vnet_name, subnet_name: without
+                effect on this machine.
 
         Raises:
             WebserviceException: with all rules that are broken.
@@ -101,7 +102,7 @@ class AciWebservice(Webservice):
                 is no scoring script.
             ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: as in `deploy_configuration`; False turns TLS
                 off.
-            enable_app_insights: without effect on this machine.
+            enable_app_insights: record requests and what the script logs.
 
         Raises:
             WebserviceException: when nothing is given or a rule is broken.

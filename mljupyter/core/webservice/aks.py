@@ -77,10 +77,11 @@ class AksWebservice(DescribedAksWebservice, Webservice):
                 replica counts as dead; by default 10, 310, 2, 1 and 3.
             tags, properties, description: what is said of the service.
             compute_target_name: ``local``, if given.
+            enable_app_insights: record requests and what the script logs (docs/logs-and-insights.md); by default not.
             collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
             batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
             preload: run ``init()`` once and let replicas share the memory it fills; by default not.
-            enable_app_insights, namespace, blobfuse_enabled: without effect on this machine.
+            namespace, blobfuse_enabled: without effect on this machine.
 
         Raises:
             WebserviceException: with all rules that are broken.

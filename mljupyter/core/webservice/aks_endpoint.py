@@ -284,7 +284,7 @@ class AksEndpoint(AksWebservice):
             properties: added to the properties.
             description: the description.
             token_auth_enabled: whether a token is needed to score; not with keys, so `auth_enabled=False` beside it.
-            enable_app_insights: without effect on this machine.
+            enable_app_insights: record requests and what the script logs, of all versions.
 
         Raises:
             WebserviceException: when nothing is given or a rule is broken.

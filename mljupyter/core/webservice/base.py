@@ -12,6 +12,7 @@ from mljupyter.core.webservice import observing
 from mljupyter.core.webservice.called import CalledWebservice
 from mljupyter.core.webservice.changed import ChangedWebservice
 from mljupyter.core.webservice.from_image import WebserviceFromImage
+from mljupyter.core.webservice.logged import LoggedWebservice
 from mljupyter.core.webservice.reaching import reach
 from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.spec import EndpointKind, EndpointRecord, EndpointState
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
 
 
-class Webservice(WebserviceFromImage, ChangedWebservice, CalledWebservice):
+class Webservice(WebserviceFromImage, ChangedWebservice, CalledWebservice, LoggedWebservice):
     """A deployed model: one scoring URI and what stands behind it.
 
     `Webservice(workspace, name)` returns a `LocalWebservice`, `AciWebservice`, `AksWebservice` or `AksEndpoint`,
@@ -137,18 +138,6 @@ class Webservice(WebserviceFromImage, ChangedWebservice, CalledWebservice):
             say("\nFailed\n")
             raise observing.failure(record, str(self.state))
         say(f"\nSucceeded: {self.compute_type} service {self.name!r} is {self.state}\n")
-
-    def get_logs(self, num_lines: int = 5000, init: bool = False) -> str:
-        """Return the last lines of the log.
-
-        Parameters:
-            num_lines: how many lines at most.
-            init: only what was written while it started.
-
-        """
-        self._check_not_deleted()
-        with as_webservice_exception():
-            return self.workspace.controller.logs(self.name, lines=num_lines, startup=init)
 
     def delete(self) -> None:
         """Delete the web service; its models and its image are free again when this returns.

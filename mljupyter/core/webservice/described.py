@@ -54,6 +54,11 @@ class DescribedWebservice:
         return dict(self._spec.properties)
 
     @property
+    def enable_app_insights(self) -> bool:
+        """Whether requests and what the script logs are recorded."""
+        return self._version.app_insights_enabled
+
+    @property
     def created_time(self) -> datetime:
         """When it was deployed first."""
         return self._known.created_time
@@ -148,6 +153,7 @@ class DescribedWebservice:
             "createdBy": self.created_by,
             "authEnabled": self.auth_enabled,
             "tokenAuthEnabled": self.token_auth_enabled,
+            "appInsightsEnabled": self.enable_app_insights,
             "scoringUri": self.scoring_uri,
             "swaggerUri": self.swagger_uri,
             "modelIds": [reference.id for reference in self._version.models],

@@ -46,7 +46,6 @@ _WITHOUT_EFFECT = (
     "subnet_name",
     "namespace",
     "blobfuse_enabled",
-    "enable_app_insights",
 )
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
@@ -153,6 +152,7 @@ def changed_version(
         batching=given.get("batching"),
         preload=given.get("preload"),
         collect_model_data=given.get("collect_model_data"),
+        app_insights_enabled=given.get("enable_app_insights"),
     )
 
 
@@ -169,6 +169,8 @@ def changed_endpoint(
 
     """
     version = spec.versions[spec.default_version]
+    insights = configuration.given().get("enable_app_insights")  # of an endpoint, not of one version
+    others = {name: merged(other, app_insights_enabled=insights) for name, other in spec.versions.items()}
     properties = added_properties(spec.properties, configuration.properties)
     if served is not None:
         properties.pop(SOURCE_PROPERTY, None)
@@ -179,7 +181,7 @@ def changed_endpoint(
         spec,
         authentication=changed_authentication(given, spec.authentication),
         port=port if port is not None else spec.port,
-        versions={**spec.versions, spec.default_version: changed_version(version, configuration, served)},
+        versions={**others, spec.default_version: changed_version(version, configuration, served)},
         description=configuration.description,
         tags=configuration.tags,
         properties=properties,

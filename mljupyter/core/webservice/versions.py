@@ -60,7 +60,8 @@ def with_new_version(
             f"{spec.name!r} has {len(spec.versions)} versions, the most there may be: {_listed(spec)}.\n"
             "Delete one first: endpoint.delete_version(NAME)"
         )
-    version = _described(new_version(configuration, served), configuration)
+    insights = spec.versions[spec.default_version].app_insights_enabled
+    version = merged(_described(new_version(configuration, served), configuration), app_insights_enabled=insights)
     return _with(spec, name, version, is_default=is_default, is_control=is_control)
 
 

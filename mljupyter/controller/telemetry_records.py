@@ -1,0 +1,26 @@
+"""Records of requests of several replicas in one, the newest of them."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from mljupyter.runtimes.base import ReplicaLog
+
+
+def newest_records(logs: Iterable[ReplicaLog], count: int) -> str:
+    """Return the last records of all replicas by time, one JSON object a line with the replica's id in it."""
+    streams = [_timed(deque(log.lines(), maxlen=count), log.replica_id) for log in logs]
+    newest = deque(heapq.merge(*streams, key=lambda item: item[0]), maxlen=count)
+    return "".join(line + "\n" for _, line in newest)
+
+
+def _timed(lines: Iterable[str], replica_id: str) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        try:
+            record = json.loads(line)
+            yield record["time"], json.dumps(record | {"replica": replica_id})
+        except (ValueError, KeyError, TypeError):
+            continue  # cut off by the end of the replica

@@ -1,0 +1,133 @@
+"""Logs in files that rotate: read from a place on, across rotations.
+
+A place is a file's number on its disk, a checksum of how it begins, since numbers are used again, and an offset. So it
+stays the same place when the file gets another name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from mljupyter.runtimes.base import LogPart, ReplicaLog
+
+_LONGEST_LINE = 64 * 1024
+_BEGINNING = 256
+_ATTEMPTS = 3
+
+
+def replica_log(directory: Path, name: str, before: Path | None = None) -> ReplicaLog:
+    """Return the log of a replica in its directory; it may not be there yet.
+
+    `before` is the log of the process that has run ``init()`` for it, where that is another one.
+    """
+    file = directory / name
+    return ReplicaLog(
+        replica_id=directory.name,
+        started_time=directory.stat().st_mtime,
+        lines=partial(lines, file),
+        before=None if before is None else partial(lines, before),
+        after=partial(after, file),
+    )
+
+
+def lines(file: Path) -> Iterator[str]:
+    """Yield the lines of a log, the oldest rotated part first."""
+    for part in _parts(file):
+        with contextlib.suppress(OSError), part.open(errors="replace") as stream:  # it may be rotated away now
+            while line := stream.readline(_LONGEST_LINE):
+                yield line
+
+
+def after(file: Path, cursor: str | None, most_bytes: int | None = None) -> LogPart:
+    """Return the whole lines of a log after a place in it, all there are for None; see `ReadsOn`."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.ExitStack() as stack:
+            opened = _opened(file, stack)
+            if opened is not None:
+                return _read(opened, cursor, most_bytes)
+    return LogPart([], cursor)  # it rotates faster than it can be opened: the next look will do
+
+
+def _opened(file: Path, stack: contextlib.ExitStack) -> list[BinaryIO] | None:
+    """Open all parts, oldest first; return None when they were renamed meanwhile."""
+    opened: list[BinaryIO] = []
+    try:
+        opened.extend(stack.enter_context(part.open("rb")) for part in _parts(file))
+    except FileNotFoundError:
+        return None
+    numbers = [_number(stream) for stream in opened]
+    with contextlib.suppress(FileNotFoundError):
+        if numbers == [part.stat().st_ino for part in _parts(file)]:
+            return opened
+    return None
+
+
+def _read(parts: list[BinaryIO], cursor: str | None, most_bytes: int | None) -> LogPart:
+    first, offset, lost = _place(parts, cursor)
+    found: list[str] = []
+    left = most_bytes
+    for index in range(first, len(parts)):
+        stream, last = parts[index], index == len(parts) - 1
+        stream.seek(offset)
+        data = stream.read(-1 if left is None else max(left, 1))
+        more = left is not None and len(data) == max(left, 1)
+        end = data.rfind(b"\n") + 1
+        if more and not end:
+            data += stream.readline()  # one line alone is longer than asked for
+            end = len(data)
+        elif last or more:
+            data = data[:end]  # the rest of a line may still be written
+        found += _split(data)
+        if offset + len(data):
+            cursor = f"{_identity(stream)}:{offset + len(data)}"
+        if more:
+            return LogPart(found, cursor, lost)
+        left = None if left is None else left - len(data)
+        offset = 0
+    return LogPart(found, cursor, lost)
+
+
+def _split(data: bytes) -> list[str]:
+    """Cut at line ends alone: text has other characters that count as such elsewhere."""
+    cut = data.removesuffix(b"\n").split(b"\n") if data else []
+    return [line.decode("utf-8", "replace") + "\n" for line in cut]
+
+
+def _place(parts: list[BinaryIO], cursor: str | None) -> tuple[int, int, bool]:
+    """Return which part to begin with, where in it, and whether anything before it is missing."""
+    if cursor is None:
+        return 0, 0, False
+    identity, _, offset = cursor.rpartition(":")
+    for index, stream in enumerate(parts):
+        if offset.isdigit() and _identity(stream) == identity and int(offset) <= os.fstat(stream.fileno()).st_size:
+            return index, int(offset), False
+    return 0, 0, bool(parts)
+
+
+def _identity(stream: BinaryIO) -> str:
+    stream.seek(0)
+    return f"{_number(stream)}:{zlib.crc32(stream.readline(_BEGINNING)):x}"
+
+
+def _number(stream: BinaryIO) -> int:
+    return os.fstat(stream.fileno()).st_ino
+
+
+def _parts(file: Path) -> list[Path]:
+    """Return the parts of a log that are there, oldest first."""
+    with contextlib.suppress(FileNotFoundError):
+        parts = [part for part in file.parent.iterdir() if part == file or _age(part.name, file.name)]
+        return sorted(parts, key=lambda part: _age(part.name, file.name), reverse=True)
+    return []
+
+
+def _age(name: str, newest: str) -> int:
+    """Return how often a log has been rotated since this part was written; 0 for the newest."""
+    rest = name.removeprefix(f"{newest}.")
+    return int(rest) if rest != name and rest.isdigit() else 0
