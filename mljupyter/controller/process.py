@@ -18,6 +18,7 @@ from mljupyter.controller.api import Api
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.changes import Changes
 from mljupyter.controller.errors import ControllerError
+from mljupyter.controller.exporting import RecordExport
 from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.reconciler import Reconciler
@@ -90,6 +91,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     listening = asyncio.create_task(_keep_listening(keeper, reconciler), name="listening")
     for task in (serving, working, scaling, listening):
         task.add_done_callback(end.because_of)
+    exporting = asyncio.create_task(RecordExport(layout, store).run(), name="export")
     idle = _Idle(store, api, idle_seconds)
     while not end.asked and not idle.over():
         reconciler.look_again()
@@ -107,6 +109,8 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     await asyncio.gather(working, scaling, listening, return_exceptions=True)
     if end.everything:
         await supervisor.stop_all()
+    exporting.cancel()  # last: what replicas record while they end is sent, too
+    await asyncio.gather(exporting, return_exceptions=True)
     if end.everything or not store.names():
         await router.stop()
         layout.leave()

@@ -92,6 +92,8 @@ def deploy_served(
         SERVICE.check(name)
         configuration.validate_configuration()
         print_without_effect(configuration, target)
+        if configuration.given().get("enable_app_insights"):
+            workspace.telemetry.adopt_environment()
         # What is stored counts as unused until the controller has taken the spec: it must not be collected before.
         with workspace.artifacts.hold():
             spec = new_endpoint(name, configuration, served_for(configuration.kind), target=target, created_by=_user())

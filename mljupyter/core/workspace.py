@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mljupyter.core.image import Image
     from mljupyter.core.model import Model
     from mljupyter.core.router import Router
+    from mljupyter.core.telemetry import Telemetry
     from mljupyter.core.webservice import Webservice
     from mljupyter.registry import Registry
     from mljupyter.registry.artifacts import ArtifactStore
@@ -258,6 +259,14 @@ class Workspace(DescribedWorkspace):
         from mljupyter.core.webservice import Webservice
 
         return {service.name: service for service in Webservice.list(self)}
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """Where the records of requests go; see `Telemetry.configure`."""
+        from mljupyter.controller.layout import Layout
+        from mljupyter.core.telemetry import Telemetry
+
+        return Telemetry(Layout.of(self.directory).control)
 
     def write_config(self, path: str | os.PathLike[str] | None = None, file_name: str | None = None) -> None:
         """Write the file that `from_config` reads.

@@ -40,6 +40,7 @@ PORT = 5001
 COLLECTED = "/var/mljupyter/collected"
 KEPT_AFTER_END = 3
 LABEL = "mljupyter"
+INSIGHTS_LABEL = f"{LABEL}/insights"
 SERVER_LABEL = f"{LABEL}/plan"  # on images whose entry point is our scoring server
 _LOG_SIZE, _LOG_FILES = "10m", "3"
 _MOST_PROCESSES = 512
@@ -70,7 +71,7 @@ class DockerRuntime:
 
     def __init__(self, workspace: str, collected: Path) -> None:
         self._collected = collected
-        self._workspace = hashlib.sha256(workspace.encode()).hexdigest()[:16]
+        self._workspace = fingerprint(workspace)
         self._client = connect()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
         self._bells: dict[str, asyncio.Event] = {}
@@ -135,11 +136,11 @@ class DockerRuntime:
 
     def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
         """Return the logs of an endpoint's containers, ended ones included."""
-        return [self._log(container, records=False) for container in self._containers(endpoint, version)]
+        return [_log(container, records=False) for container in self._containers(endpoint, version)]
 
     def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
         """Return the records of requests that containers have written among their logs, ended ones included."""
-        return [self._log(container, records=True) for container in self._containers(endpoint, version)]
+        return [_log(container, records=True) for container in self._containers(endpoint, version)]
 
     async def leave(self) -> None:
         """Stop listening to the engine; containers go on."""
@@ -167,6 +168,7 @@ class DockerRuntime:
                     f"{LABEL}/endpoint": order.endpoint,
                     f"{LABEL}/version": order.version,
                     f"{LABEL}/revision": order.revision,
+                    **({INSIGHTS_LABEL: "true"} if spec.app_insights_enabled else {}),
                 },
                 environment=_environment(order),
                 ports={f"{PORT}/tcp": (LOOPBACK, free_port())},
@@ -240,11 +242,6 @@ class DockerRuntime:
             found: list[Container] = self._client.containers.list(all=True, filters={"label": labels})
         return found
 
-    def _log(self, container: Container, *, records: bool) -> ReplicaLog:
-        return docker_logs.replica_log(
-            container, container.labels[f"{LABEL}/replica"], _started(container), records=records, guard=_translated
-        )
-
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await self._loop.run_in_executor(self._threads, work)
 
@@ -268,6 +265,24 @@ class DockerRuntime:
 
         with contextlib.suppress(RuntimeError):  # the loop is closed: the controller is leaving
             self._loop.call_soon_threadsafe(ring)
+
+
+def fingerprint(workspace: str) -> str:
+    """Return what containers of a workspace are labelled with, from its directory."""
+    return hashlib.sha256(workspace.encode()).hexdigest()[:16]
+
+
+def record_logs(client: DockerClient, workspace: str) -> list[ReplicaLog]:
+    """Return the records of requests of all containers of a workspace that keep any, ended ones included.
+
+    Raises:
+        RuntimeUnavailableError: when the engine does not answer.
+
+    """
+    labels = [f"{LABEL}/workspace={fingerprint(workspace)}", f"{INSIGHTS_LABEL}=true"]
+    with _translated():
+        found: list[Container] = client.containers.list(all=True, filters={"label": labels})
+    return [_log(container, records=True) for container in found]
 
 
 def connect() -> DockerClient:
@@ -299,6 +314,11 @@ def _translated(doing: str = "asking the Docker engine") -> Iterator[None]:
     except (DockerException, requests.RequestException) as error:
         reason = getattr(error, "explanation", None) or str(error)
         raise RuntimeUnavailableError(f"{doing} failed: {reason}") from None
+
+
+def _log(container: Container, *, records: bool) -> ReplicaLog:
+    name = container.labels[f"{LABEL}/replica"]
+    return docker_logs.replica_log(container, name, _started(container), records=records, guard=_translated)
 
 
 def _running(container: Container) -> RunningReplica:

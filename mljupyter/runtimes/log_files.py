@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from mljupyter.runtimes.base import LogPart, ReplicaLog
 
+INSIGHTS = "insights.jsonl"
 _LONGEST_LINE = 64 * 1024
 _BEGINNING = 256
 _ATTEMPTS = 3
@@ -34,6 +35,11 @@ def replica_log(directory: Path, name: str, before: Path | None = None) -> Repli
         before=None if before is None else partial(lines, before),
         after=partial(after, file),
     )
+
+
+def record_logs(replicas: Path) -> list[ReplicaLog]:
+    """Return the records of requests in the directories of replicas."""
+    return [replica_log(directory, INSIGHTS) for directory in replicas.iterdir() if (directory / INSIGHTS).exists()]
 
 
 def lines(file: Path) -> Iterator[str]:

@@ -27,7 +27,6 @@ KEPT_AFTER_END = 3
 _RECORD = "replica.json"
 _LOG = "replica.log"
 _OUTPUT = "output.log"
-_INSIGHTS = "insights.jsonl"
 _WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
 
 # What a replica sees of the environment its controller was started in; everything else comes from the spec.
@@ -169,7 +168,7 @@ class ProcessRuntime:
     def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
         """Return the records of requests that replicas have written, those of ended replicas included."""
         return [
-            log_files.replica_log(directory, _INSIGHTS)
+            log_files.replica_log(directory, log_files.INSIGHTS)
             for directory, record in self._records()
             if endpoint in (None, record.endpoint) and version in (None, record.version)
         ]
@@ -220,7 +219,7 @@ class ProcessRuntime:
         # The front runs here in any case, where the server is installed; only the script needs its environment.
         other = _other_python(order.spec)
         worker = ["--worker-python", other] if other is not None else []
-        files = ["--log-file", str(directory / _LOG), "--insights-file", str(directory / _INSIGHTS)]
+        files = ["--log-file", str(directory / _LOG), "--insights-file", str(directory / log_files.INSIGHTS)]
         options = [*places, *files, *worker]
         with open_private(directory / _OUTPUT) as output:
             return subprocess.Popen(

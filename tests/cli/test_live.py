@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,6 +64,28 @@ def test_a_request_that_fails_ends_with_1(served: Commands) -> None:
 def test_logs_are_what_the_script_printed(served: Commands) -> None:
     assert "ready to add" in served.run("endpoint", "logs", "adder", "--startup").stdout
     assert any("ready to add" in line for line in served.json("endpoint", "logs", "adder")["lines"])
+
+
+def test_a_log_is_followed_until_interrupted_without_a_traceback(served: Commands) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "mljupyter.cli", "endpoint", "logs", "adder", "-f"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=served.directory,
+        env={**os.environ, **served.environment},
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert any("ready to add" in line for line in process.stdout)
+        served.failed("endpoint", "invoke", "adder", "follow me")
+        assert any("run() raised" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert process.stderr.read() == ""
+
+
+def test_following_goes_with_no_other_form_of_output(served: Commands) -> None:
+    assert "--json" in served.failed("endpoint", "logs", "adder", "-f", "--json", status=2)
 
 
 def test_an_unknown_endpoint_ends_with_1_and_the_nearest_name(served: Commands) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
+import io
 import json
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +17,7 @@ import pytest
 from mljupyter.core import Workspace
 from mljupyter.frontend.session import session_of
 from tests.magics.conftest import SCRIPT, Shell
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -155,3 +160,18 @@ def test_not_waiting_returns_at_once_and_waiting_can_follow(live: Shell, capsys:
     assert "under way; follow it with %endpoints and %logs later" in capsys.readouterr().out
     assert live.run("%deploy later --score sums").state == "Healthy"
     live.run("%undeploy later --quiet")
+
+
+def test_a_log_is_followed_until_interrupted(live: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", shown)
+
+    def interrupt() -> None:
+        wait_until(lambda: "is ready" in shown.getvalue(), 15, "the log is shown")
+        _thread.interrupt_main()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    live.run("%logs adder -f")
+    thread.join()
+    assert shown.getvalue().endswith("Stopped following 'adder'.\n")

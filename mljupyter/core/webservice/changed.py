@@ -120,6 +120,8 @@ class ChangedWebservice(DescribedWebservice):
         if not configuration.given() and not given:
             raise WebserviceException("update() without arguments: give what is to change.")
         deployment.print_without_effect(configuration, self._spec.compute_target)
+        if configuration.given().get("enable_app_insights"):
+            self.workspace.telemetry.adopt_environment()
         if not given:
             self._replace(lambda spec: change(spec, configuration, None))
             return

@@ -1,0 +1,1 @@
+"""What is known of requests after they were answered, and where it goes."""

@@ -1,0 +1,103 @@
+"""Where the records of requests of a workspace go: a file that only its owner may read, since it holds secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, field_serializer, model_validator
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.spec import Document, SpecError
+
+FILE_NAME = "telemetry.json"
+OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+CONNECTION_STRING = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+_URL = re.compile(r"https?://[^\s/]+(/\S*)?")
+
+
+class TelemetryError(MLJupyterError):
+    """Records cannot be sent as configured."""
+
+
+class Destination(Document):
+    """A collector that speaks OTLP over HTTP, Azure Monitor, or both.
+
+    `otlp_endpoint` is a base URL such as ``http://localhost:4318``; ``/v1/traces`` and ``/v1/logs`` are added to it.
+    Headers may hold a token and so are secret, as the connection string is.
+    """
+
+    otlp_endpoint: str | None = None
+    otlp_headers: dict[str, SecretStr] = Field(default={}, repr=False)
+    connection_string: SecretStr | None = Field(default=None, repr=False)
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return self.otlp_endpoint is not None or self.connection_string is not None
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        if self.otlp_endpoint is not None and not _URL.fullmatch(self.otlp_endpoint):
+            raise ValueError(f"otlpEndpoint is {self.otlp_endpoint!r}: it must be a URL such as http://localhost:4318")
+        if self.connection_string is not None:
+            text = self.connection_string.get_secret_value()
+            if "InstrumentationKey=" not in text:
+                raise ValueError(
+                    "connectionString has no InstrumentationKey: copy it whole from the Application Insights resource"
+                )
+        return self
+
+    @field_serializer("otlp_headers", "connection_string", when_used="json")
+    def _reveal(self, value: dict[str, SecretStr] | SecretStr | None) -> dict[str, str] | str | None:
+        if isinstance(value, dict):
+            return {name: secret.get_secret_value() for name, secret in value.items()}
+        return value.get_secret_value() if value is not None else None
+
+    def write(self, control: Path) -> None:
+        """Keep it in a workspace's control directory, in place of the one there."""
+        control.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = control / f"{FILE_NAME}.new"
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(self.json_text())
+        temporary.replace(control / FILE_NAME)
+
+
+def configured(control: Path) -> Destination:
+    """Return the destination of a workspace; an empty one where none was given.
+
+    Raises:
+        TelemetryError: when the file cannot be read.
+
+    """
+    file = control / FILE_NAME
+    try:
+        return Destination.parse(file.read_bytes())
+    except FileNotFoundError:
+        return Destination()
+    except (OSError, SpecError) as error:
+        reason = error.message if isinstance(error, SpecError) else error.strerror
+        raise TelemetryError(f"{file} cannot be used: {reason}\nSet it anew: ws.telemetry.configure(...)") from None
+
+
+def from_environment(environment: Mapping[str, str]) -> Destination:
+    """Return the destination that variables name (OpenTelemetry: environment variables of exporters).
+
+    Raises:
+        SpecError: when a value breaks a rule.
+
+    """
+    pairs = [pair.partition("=") for pair in environment.get(OTLP_HEADERS, "").split(",") if "=" in pair]
+    return Destination.parse(
+        {
+            "otlp_endpoint": environment.get(OTLP_ENDPOINT) or None,
+            "otlp_headers": {name.strip(): value.strip() for name, _, value in pairs},
+            "connection_string": environment.get(CONNECTION_STRING) or None,
+        }
+    )
