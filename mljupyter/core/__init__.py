@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mljupyter.core.inference import InferenceConfig
     from mljupyter.core.model import Model
     from mljupyter.core.model_package import ModelPackage
+    from mljupyter.core.profile import ModelProfile
     from mljupyter.core.resource_configuration import ResourceConfiguration
     from mljupyter.core.webservice import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice
     from mljupyter.core.workspace import Workspace
@@ -40,6 +41,7 @@ _HOME_OF = {
     "LocalWebservice": "webservice",
     "Model": "model",
     "ModelPackage": "model_package",
+    "ModelProfile": "profile",
     "ResourceConfiguration": "resource_configuration",
     "Webservice": "webservice",
     "Workspace": "workspace",
@@ -60,6 +62,7 @@ __all__ = [
     "LocalWebservice",
     "Model",
     "ModelPackage",
+    "ModelProfile",
     "ResourceConfiguration",
     "Webservice",
     "Workspace",

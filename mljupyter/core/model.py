@@ -15,6 +15,7 @@ from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model_lookup import dataset_id as id_of_dataset
 from mljupyter.core.model_lookup import dataset_ids, find, unregistered
 from mljupyter.core.model_path import find_model_path
+from mljupyter.core.profiled_model import ProfiledModel
 from mljupyter.core.resource_configuration import ResourceConfiguration
 from mljupyter.spec import ModelReference
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["InferenceConfig", "Model", "ModelPackage"]
 
 
-class Model(ChangedModel):
+class Model(ProfiledModel, ChangedModel):
     """A registered model: a file or a directory with a name and a version.
 
     Parameters:

@@ -82,7 +82,7 @@ class ListBatches:
         if refused:
             yield refused
         if len(data) > 1:
-            request_id.set("")  # what it prints belongs to all of them
+            request_id.set(data[0][1])  # what it prints belongs to all, and one of them stands for it
             start = perf_counter()
             try:
                 results = self._run([argument for _, _, argument in data])
@@ -181,7 +181,7 @@ class RowBatches:
 
     def _run_together(self, group: list[_Rows], total: int) -> list[tuple[int, Outcome]]:
         """Return the answers of one run for all, none when that failed."""
-        request_id.set("")  # what it prints belongs to all of them
+        request_id.set(group[0].request)  # what it prints belongs to all, and one of them stands for it
         start = perf_counter()
         try:
             result = self._script.run(**{self._parameter: _join([rows.value for rows in group])})

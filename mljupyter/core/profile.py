@@ -1,0 +1,195 @@
+"""The result of profiling models, and the run that it comes from (Azure ML v1: azureml.core.profile)."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.core import profile_run
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.errors import MLJupyterError
+
+if TYPE_CHECKING:
+    from mljupyter.core.workspace import Workspace
+
+_FOLDER = "profiles"
+_RUNNING, _SUCCEEDED, _FAILED, _CANCELED = "Running", "Succeeded", "Failed", "Canceled"
+_POLL_SECONDS = 0.2
+_FAREWELL_SECONDS = 60.0
+
+
+class ModelProfile:
+    """A profile by its name: how much CPU and memory models used under load, and which size suits them.
+
+    `Model.profile` makes one. It runs in the process that called it, and its result is kept in the workspace.
+
+    Parameters:
+        workspace: the workspace.
+        name: the profile's name.
+
+    Raises:
+        WebserviceException: `ProfileNotFound` when there is none of this name.
+
+    """
+
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        self.workspace = workspace
+        self.name = name
+        self._cancelled = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._said: list[str] = []
+        self._details = self._read()
+
+    @classmethod
+    def _start(cls, workspace: Workspace, order: profile_run.Order, description: str | None) -> ModelProfile:
+        profile = object.__new__(cls)
+        profile.workspace, profile.name = workspace, order.name
+        profile._cancelled, profile._said = threading.Event(), []
+        file = profile._file
+        if file.exists() and cls(workspace, order.name).state == _RUNNING:
+            raise WebserviceException(
+                f"A profile {order.name!r} is running: wait for it, ModelProfile(ws, {order.name!r})"
+                ".wait_for_completion(), or choose another name."
+            )
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        profile._write(
+            {
+                "name": order.name,
+                "description": description,
+                "createdTime": datetime.now(UTC).isoformat(),
+                "state": _RUNNING,
+                "requestedCpu": order.cpu,
+                "requestedMemoryInGB": order.memory_in_gb,
+                "requestedQueriesPerSecond": 0,
+                "owner": profile_run.owner(),
+            }
+        )
+        profile._thread = threading.Thread(
+            target=profile._run, args=(order,), name=f"profile {order.name}", daemon=True
+        )
+        profile._thread.start()
+        atexit.register(profile.cancel)
+        return profile
+
+    @property
+    def state(self) -> str:
+        """Running, Succeeded, Failed or Canceled."""
+        if self._thread is None and self._details["state"] == _RUNNING:
+            self._details = self._read()
+        return str(self._details["state"])
+
+    def wait_for_completion(self, show_output: bool = False) -> None:
+        """Wait until the profile is done. An interrupt ends the waiting, not the profile; `cancel` ends that.
+
+        Parameters:
+            show_output: print progress, and the recommendation at the end.
+
+        Raises:
+            WebserviceException: when it failed, with the reason; when it was cancelled.
+
+        """
+        said = 0
+        while True:
+            running = self.state == _RUNNING and (self._thread is None or self._thread.is_alive())
+            if show_output:
+                for text in self._said[said:]:
+                    print(text, end="", flush=True)
+                    said += 1
+            if not running:
+                break
+            time.sleep(_POLL_SECONDS)
+        state = self.state
+        if state != _SUCCEEDED:
+            raise WebserviceException(f"The profile {self.name!r} is {state}: {self._details.get('error', state)}")
+        if show_output:
+            found = self.get_results()
+            print(f"Succeeded: {found['cpu']} cores and {found['memoryInGB']} GB are recommended for each replica")
+
+    wait_for_profiling = wait_for_completion
+
+    def get_details(self) -> dict[str, Any]:
+        """Return all that is known, with the keys of Azure ML; those of the result are there once it has succeeded.
+
+        CPU is in cores, memory in GB, latency in milliseconds, successRate in percent, wallTime in seconds; errors
+        counts answers that failed by status.
+        """
+        state = self.state
+        return {key: value for key, value in self._details.items() if key != "owner"} | {"state": state}
+
+    def get_results(self) -> dict[str, Any]:
+        """Return the size that is recommended for a replica: ``cpu`` and ``memoryInGB``.
+
+        Raises:
+            WebserviceException: when there is no result (yet).
+
+        """
+        if self.state != _SUCCEEDED:
+            raise WebserviceException(
+                f"The profile {self.name!r} is {self.state}: it has no result. First: profile.wait_for_completion()"
+            )
+        return {"cpu": self._details["recommendedCpu"], "memoryInGB": self._details["recommendedMemoryInGB"]}
+
+    def cancel(self) -> None:
+        """End a profile that runs in this process; returns when its temporary endpoint is deleted.
+
+        Raises:
+            WebserviceException: when it runs in another process.
+
+        """
+        atexit.unregister(self.cancel)
+        if self._thread is None:
+            if self.state == _RUNNING:
+                raise WebserviceException(f"The profile {self.name!r} runs in another process: cancel it there.")
+            return
+        self._cancelled.set()
+        self._thread.join(_FAREWELL_SECONDS)
+
+    def serialize(self) -> dict[str, Any]:
+        """Return all that is known as JSON types."""
+        return self.get_details()
+
+    @property
+    def _file(self) -> Path:
+        return self.workspace.directory / _FOLDER / f"{self.name}.json"
+
+    def _run(self, order: profile_run.Order) -> None:
+        try:
+            found = profile_run.run(self.workspace, order, self._cancelled.is_set, self._said.append)
+            outcome = {"state": _SUCCEEDED, **found}
+        except profile_run.CancelledError as error:
+            outcome = {"state": _CANCELED, "error": error.message}
+        except MLJupyterError as error:
+            outcome = {"state": _FAILED, "error": error.message}
+        except Exception as error:  # noqa: BLE001 (it must not stay "running" for ever)
+            outcome = {"state": _FAILED, "error": f"{type(error).__name__}: {error}"}
+        self._write(self._details | outcome)
+        atexit.unregister(self.cancel)
+
+    def _write(self, details: dict[str, Any]) -> None:
+        temporary = self._file.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            json.dump(details, stream)
+        temporary.replace(self._file)
+        self._details = details
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            details: dict[str, Any] = json.loads(self._file.read_bytes())
+        except (OSError, ValueError):
+            raise WebserviceException(
+                f"ProfileNotFound: there is no profile {self.name!r} in workspace {self.workspace.name!r}.",
+                status_code=404,
+            ) from None
+        if details["state"] == _RUNNING and not profile_run.is_alive(details["owner"]):
+            details |= {"state": _FAILED, "error": "the process that ran it has ended."}
+        return details
+
+    def __repr__(self) -> str:
+        return f"ModelProfile(name={self.name!r}, state={self.state!r})"

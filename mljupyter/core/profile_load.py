@@ -1,0 +1,131 @@
+"""The load of a profile: requests one after another, then as many as keep the replica busy, while it is measured."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.webservice.scoring import Scorer
+from mljupyter.engine.sizing import UsageSample
+from mljupyter.runtimes.base import RuntimeUnavailableError
+from mljupyter.runtimes.usage import Usage
+
+SAMPLE_SECONDS = 0.2
+_GIB = 1 << 30
+_MOST_REMEMBERED = 200_000
+_MOST_SHOWN = 500
+
+
+@dataclass
+class Tally:
+    """What became of requests: latencies in seconds of those that succeeded, and the others by status."""
+
+    latencies: list[float] = field(default_factory=list)
+    succeeded: int = 0
+    failed: dict[int, int] = field(default_factory=dict)
+    first_error: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """How many requests were sent."""
+        return self.succeeded + sum(self.failed.values())
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to send requests to."""
+
+    uri: str
+    headers: Mapping[str, str]
+    timeout: float
+
+
+def run_load(
+    target: Target, rows: Sequence[bytes], *, clients: int, seconds: float, at_least: int, stop: Callable[[], bool]
+) -> Tally:
+    """Send rows in turn, over and over, and return what became of them.
+
+    Parameters:
+        target: where to.
+        rows: request bodies.
+        clients: how many requests are under way at once.
+        seconds: for how long, but for
+        at_least: so many requests in any case.
+        stop: asked before each request; True ends the load.
+
+    """
+    tally, lock = Tally(), threading.Lock()
+    began = time.monotonic()
+    turn = iter(range(1 << 62))
+
+    def send() -> None:
+        scorer = Scorer()
+        while True:
+            with lock:
+                number = next(turn)
+            if stop() or (number >= at_least and time.monotonic() - began >= seconds):
+                break
+            start = time.perf_counter()
+            try:
+                answer = scorer.post(target.uri, rows[number % len(rows)], target.headers, target.timeout)
+                status, text = answer.status, answer.text
+            except WebserviceException as error:
+                status, text = error.status_code or 0, error.message
+            elapsed = time.perf_counter() - start
+            with lock:
+                _count(tally, status, text, elapsed)
+        scorer.close()
+
+    threads = [threading.Thread(target=send, name=f"profile-{index}", daemon=True) for index in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+def _count(tally: Tally, status: int, text: str, elapsed: float) -> None:
+    if status == 200:
+        tally.succeeded += 1
+        if len(tally.latencies) < _MOST_REMEMBERED:
+            tally.latencies.append(elapsed)
+        return
+    tally.failed[status] = tally.failed.get(status, 0) + 1
+    tally.first_error = tally.first_error or f"status {status}: {text[:_MOST_SHOWN]}"
+
+
+class Sampler:
+    """Measures a replica again and again while it is entered."""
+
+    def __init__(self, measure: Callable[[], Usage]) -> None:
+        self._measure = measure
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="profile-sampler", daemon=True)
+        self.samples: list[UsageSample] = []
+
+    def __enter__(self) -> Self:
+        self._sample()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(SAMPLE_SECONDS):
+            self._sample()
+        self._sample()
+
+    def _sample(self) -> None:
+        try:
+            usage = self._measure()
+        except RuntimeUnavailableError:
+            return  # a replica that died shows in the requests that failed
+        self.samples.append(UsageSample(time.monotonic(), usage.cpu_seconds, usage.memory_bytes / _GIB))
