@@ -2,6 +2,7 @@
 
 Run with ``python -m benchmarks.insights``. Both endpoints stand side by side and are loaded one after the other, round
 after round, so that what else the machine does meets both alike. A collector that only counts takes the records.
+The CPU time that the replica needs for a thousand requests depends less on what else runs than their rate does.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
+
 from benchmarks.client import load
 from benchmarks.spine import BODY, SCRIPT, _train
+from mljupyter.runtimes.usage import of_process
 
 
 def main() -> None:
@@ -52,23 +57,37 @@ def measure(directory: Path, rounds: int, seconds: float, export: bool) -> None:
         for service in services:
             service.wait_for_deployment()
         for connections in (1, 8):
-            ratios, without = [], []
-            for _ in range(rounds):
-                off, on = (
-                    load(service.scoring_uri, BODY, connections, seconds, key=service.get_keys()[0])
-                    for service in services
-                )
-                ratios.append(on.per_second / off.per_second)
-                without.append(off.per_second)
+            rounds_of = [[_loaded(service, connections, seconds) for service in services] for _ in range(rounds)]
+            rates = [on[0] / off[0] for off, on in rounds_of]
+            without, recorded = (statistics.median(cpu for _, cpu in column) for column in zip(*rounds_of, strict=True))
             print(
-                f"{connections} connections: {statistics.median(ratios):.3f} of {statistics.median(without):,.0f} "
-                f"requests/s ({min(ratios):.3f} to {max(ratios):.3f})"
+                f"{connections} connections: {statistics.median(rates):.3f} of "
+                f"{statistics.median(off[0] for off, _ in rounds_of):,.0f} requests/s "
+                f"({min(rates):.3f} to {max(rates):.3f}); CPU for 1,000 requests {without:.3f} s without, "
+                f"{recorded:.3f} s recorded: {recorded / without:.3f}"
             )
         if export:
             print(workspace.telemetry.status())
     finally:
         workspace.delete(delete_dependent_resources=True)
         server.shutdown()
+
+
+def _loaded(service: Any, connections: int, seconds: float) -> tuple[float, float]:
+    """Return requests per second, and the CPU seconds of the replica for a thousand of them."""
+    record = service.workspace.controller.endpoint(service.name)
+    (replica,) = record.status.versions[service.name].replicas
+    before, cpu = _completed(replica.pid), of_process(replica.pid).cpu_seconds
+    figures = load(service.scoring_uri, BODY, connections, seconds, key=service.get_keys()[0])
+    used = of_process(replica.pid).cpu_seconds - cpu
+    return figures.per_second, 1000 * used / (_completed(replica.pid) - before)
+
+
+def _completed(pid: int) -> int:
+    command = psutil.Process(pid).cmdline()
+    socket = command[command.index("--unix-socket") + 1]
+    with httpx.Client(transport=httpx.HTTPTransport(uds=socket)) as client:
+        return int(client.get("http://replica/-/state").json()["completed"])
 
 
 def _counting_collector() -> ThreadingHTTPServer:

@@ -213,8 +213,10 @@ class Application:
             head = call_head(scope, request_id)
         elif self._insights is not None:
             head = id_head(request_id)
-        if self._insights is not None and self._insights.collects:
-            scope["mlj.input"] = body
+        if self._insights is not None:
+            self._insights.begin(request_id, scope["headers"])
+            if self._insights.collects:
+                scope["mlj.input"] = body
         submitted = self._dispatcher.submit(head, body, size, _milliseconds(started))
         return submitted if isinstance(submitted, Answer) else await submitted
 

@@ -27,6 +27,8 @@ _MAX_PAYLOAD_BYTES = 65_536
 _MAX_WAITING = 20_000
 _MAX_WAITING_BYTES = 16_000_000
 _GATHER_SECONDS = 0.1
+_WRITE_BYTES = 65_536
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _SEVERITIES = {"D": "Verbose", "I": "Information", "W": "Warning", "E": "Error", "C": "Critical"}
 
 Headers = list[tuple[bytes, bytes]]
@@ -57,9 +59,16 @@ class Insights(threading.Thread):
         self._awake = threading.Event()
         self._closing = False
         self._untold = 0
+        self._dropping = threading.Lock()
         self._seq = 0
         self.recorded = 0
         self.dropped = 0
+
+    def begin(self, request: bytes, headers: Headers) -> None:
+        """Note that the script is given a request: what it prints belongs to the trace that the caller names."""
+        for name, value in headers:
+            if name == b"traceparent":
+                self._contexts.begin(request.decode("latin-1"), value)
 
     def request(
         self, scope: dict[str, Any], began: float, seconds: float, status: int, headers: Headers, body: bytes
@@ -115,35 +124,48 @@ class Insights(threading.Thread):
             self._awake.set()
 
     def _drop(self, count: int) -> None:
-        self.dropped += count
-        self._untold += count
-        self._seq += count
+        with self._dropping:
+            self.dropped += count
+            self._untold += count
 
     def _write_waiting(self) -> None:
+        lines: list[bytes] = []
+        size = 0
         while self._waiting:
             make, *values = self._waiting.popleft()
             for record in make(*values):
-                self._write(record)
+                lines.append(self._line(record))
+                size += len(lines[-1])
+            if size > _WRITE_BYTES:
+                self._write(lines)
+                lines, size = [], 0
+        if lines:
+            self._write(lines)
         self._waiting_bytes = 0
         if self._untold:
-            count, self._untold = self._untold, 0
+            with self._dropping:
+                count, self._untold = self._untold, 0
+            self._seq += count
             self._log.record("W", f"{count} records of requests could not be kept and were dropped", LOGGER)
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _line(self, record: dict[str, Any]) -> bytes:
         self._seq += 1
-        line = json.dumps({"type": record.pop("type"), "seq": self._seq, **record}, separators=(",", ":")).encode()
+        line = _encode({"type": record.pop("type"), "seq": self._seq, **record}).encode() + b"\n"
+        return line if self._file is not None else prefix("I", os.getpid(), LOGGER) + line
+
+    def _write(self, lines: list[bytes]) -> None:
         if self._file is None:
-            kept = self._log.write_lines(prefix("I", os.getpid(), LOGGER) + line + b"\n")
+            kept = sum(map(self._log.write_lines, lines))
         else:
             try:
-                self._file.write(line + b"\n")
-                kept = True
+                self._file.write(b"".join(lines))
+                kept = len(lines)
             except OSError:  # a full disk costs records, never a request
-                kept = False
+                kept = 0
         self.recorded += kept
-        if not kept:
-            self.dropped += 1
-            self._untold += 1
+        if kept < len(lines):
+            self._seq -= len(lines) - kept  # counted again with all others that were dropped
+            self._drop(len(lines) - kept)
 
     def _request(
         self,

@@ -14,6 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mljupyter.scoring import configuration
+from mljupyter.scoring.insights import Insights
+from mljupyter.scoring.log_capture import LogCapture
+from mljupyter.scoring.logs import StandardOutput
 from mljupyter.scoring.trace_context import TraceContexts
 from tests.scoring.conftest import Replica, now_ms
 from tests.waiting import wait_until
@@ -208,13 +212,34 @@ def test_collected_data_are_mirrored_with_models_input_and_prediction(serve: Ser
 def test_records_are_bounded_on_disk_and_numbered(serve: Serve) -> None:
     recorded = Recorded(serve, "def init(): pass\ndef run(data): return 'x' * 60_000\n")
     with recorded.replica.new_client() as client:
-        for _ in range(600):
+        for count in range(1, 601):
             client.post("/score")
-    wait_until(lambda: recorded.replica.state()["insights"]["recorded"] == 600, 10, "all are recorded")
+            if count % 100 == 0:  # what is in memory is bounded, too
+                wait_until(
+                    lambda wanted=count: recorded.replica.state()["insights"]["recorded"] == wanted, 20, "all are kept"
+                )
     sizes = [part.stat().st_size for part in recorded.replica.directory.glob("insights.jsonl*")]
     assert len(sizes) == 3 and max(sizes) <= 10_000_000
     numbers = [record["seq"] for record in recorded.all()]
     assert numbers == list(range(numbers[0], 601))
+
+
+def test_what_does_not_fit_into_memory_is_dropped_and_counted(tmp_path: Path) -> None:
+    file = tmp_path / "insights.jsonl"
+    settings = configuration.parse(["--app-root", str(tmp_path), "--insights-file", str(file)], {})
+    log = LogCapture(StandardOutput(), settings.log_level)
+    recorder = Insights(settings, log)  # its thread is not started: as if it could not keep up
+    for number in range(20_007):
+        recorder.line("I", "mine", b"", b"%d" % number)
+    assert recorder.counts() == {"recorded": 0, "dropped": 7}
+    recorder.start()
+    wait_until(lambda: recorder.recorded == 20_000, 20, "what was kept is written")
+    recorder.line("I", "mine", b"", b"after")
+    wait_until(lambda: recorder.recorded == 20_001, 20, "the next is written")
+    recorder.close()
+    parts = sorted(tmp_path.glob("insights.jsonl*"), reverse=True)
+    numbers = [json.loads(line)["seq"] for part in parts for line in part.read_text().splitlines()]
+    assert numbers == [*range(1, 20_001), 20_008], "the gap says how many are missing"
 
 
 def test_a_full_disk_costs_records_and_no_request(directory: Path, launch: Serve) -> None:
