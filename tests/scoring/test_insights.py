@@ -281,3 +281,12 @@ def test_every_request_has_a_usable_trace_whatever_it_sends(request: str, header
     assert re.fullmatch("[0-9a-f]{32}", context.trace) and int(context.trace, 16)
     assert re.fullmatch("[0-9a-f]{16}", context.span)
     assert contexts.of(request) == context
+
+
+def test_workers_forked_from_a_template_mark_their_lines_too(serve: Serve) -> None:
+    recorded = Recorded(serve, TALKATIVE, "--preload")
+    recorded.replica.wait_log("workers are forked from process")
+    recorded.replica.score("hello", x_request_id="one")
+    recorded.replica.wait_log("azmlinfsrv.print | [one] printed hello\n")
+    recorded.replica.wait_log("azmlinfsrv.stderr | [one] logged hello\n")
+    assert len(recorded.of("one", "trace", 3)) == 3
