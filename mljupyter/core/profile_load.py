@@ -43,6 +43,7 @@ class Target:
     uri: str
     headers: Mapping[str, str]
     timeout: float
+    connect: Callable[[], Scorer] = Scorer
 
 
 def run_load(
@@ -64,7 +65,7 @@ def run_load(
     turn = iter(range(1 << 62))
 
     def send() -> None:
-        scorer = Scorer()
+        scorer = target.connect()
         while True:
             with lock:
                 number = next(turn)

@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.profile_load import Sampler, Tally, Target, run_load
+from mljupyter.core.webservice.reaching import reach
+from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.engine.sizing import peak_cpu, percentile, recommended
 from mljupyter.errors import MLJupyterError
 from mljupyter.runtimes.processes import Identity
@@ -147,7 +150,8 @@ def _measured(
     limits = record.spec.versions[record.spec.default_version].limits
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {service.get_keys()[0]}"}
     timeout = (limits.scoring_timeout_ms + limits.max_queue_wait_ms) / 1000 + 5
-    target = Target(str(service.scoring_uri), headers, timeout)
+    connect = partial(Scorer, lambda: reach(workspace.controller))
+    target = Target(str(service.scoring_uri), headers, timeout, connect)
     began = time.monotonic()
     some = order.rows[:_WARM_UP_REQUESTS]
     warm_up = run_load(target, some, clients=1, seconds=0, at_least=len(some), stop=stop)

@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--replicas", type=Path, required=True)
     parser.add_argument("--docker", action="store_true")
     given = parser.parse_args(arguments)
+    os.umask(0o077)
     _log_to(given.control / "telemetry.log")
     try:
         exporters = exporters_for(configured(given.control))
