@@ -7,10 +7,14 @@ import stat
 from fnmatch import fnmatch
 from pathlib import Path
 
+import httpx
 import pytest
 
 from mljupyter.spec import Authentication, RouterSpec, RouterTls
+from mljupyter.telemetry.destination import Destination
 from tests.system.conftest import Machine
+from tests.telemetry.receiver import collector
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
@@ -31,6 +35,12 @@ def test_a_live_workspace_has_the_modes_that_are_documented(machine: Machine) ->
     machine.healthy(machine.spec("tokens", authentication=Authentication.TOKEN))
     machine.client.put_router(RouterSpec(tls=RouterTls(leaf_domain_label="team")))
     machine.client.token("tokens")
+    control = machine.directory / "control"
+    with collector() as kept:
+        Destination(otlp_endpoint=kept.url).write(control)
+        record = machine.healthy(machine.spec("recorded", app_insights_enabled=True))
+        httpx.post(str(record.status.scoring_uri), verify=False)
+        wait_until(lambda: list(control.glob("telemetry-*.json")), 30, "records are sent")
     sockets = (machine.directory / "control" / "run").resolve()
     found = {str(path.relative_to(machine.directory)): path for path in machine.directory.rglob("*")}
     found = {name: path for name, path in found.items() if not name.startswith("scripts")}  # made by the test
@@ -45,7 +55,8 @@ def test_a_live_workspace_has_the_modes_that_are_documented(machine: Machine) ->
         assert oct(mode) == oct(wanted), name
         used |= {pattern for pattern, _ in documented() if fnmatch(name, pattern.replace("**", "*"))}
     not_found = {pattern for pattern, _ in documented()} - used
-    assert not_found <= {"workspace.json", "workspace.db*"}  # made by the SDK, which is not used here
+    made_by_the_sdk, made_on_errors = {"workspace.json", "workspace.db*", "profiles/*"}, {"control/telemetry.log*"}
+    assert not_found <= made_by_the_sdk | made_on_errors
 
 
 def test_every_directory_on_the_way_is_closed_to_others(machine: Machine) -> None:
