@@ -150,7 +150,8 @@ def test_rules_of_a_configuration(given: dict[str, object], message: str) -> Non
 
 def test_arguments_have_the_order_of_the_original() -> None:
     deploy = list(inspect.signature(CONFIG).parameters)
-    assert deploy[-5:] == [
+    first = deploy.index("version_name")
+    assert deploy[first : first + 5] == [
         "version_name",
         "traffic_percentile",
         "compute_target_name",
@@ -160,7 +161,8 @@ def test_arguments_have_the_order_of_the_original() -> None:
     create = list(inspect.signature(AksEndpoint.create_version).parameters)
     assert create == list(inspect.signature(AksEndpoint.update_version).parameters)
     assert create[:3] == ["self", "version_name", "autoscale_enabled"]
-    assert create[-5:] == [
+    first = create.index("traffic_percentile")
+    assert create[first : first + 5] == [
         "traffic_percentile",
         "is_default",
         "is_control_version_type",
