@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lab check unit notebooks browser chromium benchmark benchmark-serving benchmark-images clean help
+.PHONY: demo test lab check unit notebooks browser chromium benchmark benchmark-serving benchmark-images benchmark-metrics clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ benchmark-serving: $(VENV)/.dev ## measure the scoring server beside seven other
 
 benchmark-images: $(VENV)/.dev ## measure builds of images and environments; needs a Docker engine
 	@$(BIN)/python -m benchmarks.images
+
+benchmark-metrics: $(VENV)/.dev ## measure what metrics cost, about 10 minutes
+	@$(BIN)/python -m benchmarks.metrics
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

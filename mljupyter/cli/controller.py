@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mljupyter.cli.metrics import controller_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json
 
@@ -64,6 +65,9 @@ def logs(lines: int, workspace: str | None, as_json: bool) -> None:
         print_json({"lines": text.splitlines()})
     else:
         click.echo(text, nl=not text.endswith("\n"))
+
+
+controller.add_command(metrics)
 
 
 def _print(document: dict[str, object]) -> None:

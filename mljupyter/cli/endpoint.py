@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mljupyter.cli.endpoint_access import COMMANDS
+from mljupyter.cli.metrics import endpoint_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table
 
@@ -144,7 +145,7 @@ def traffic(
         print_table([column.upper() for column in COLUMNS], rows(record))
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, metrics):
     endpoint.add_command(command)
 
 

@@ -172,6 +172,39 @@ class ControllerClient:
         text = self._call("GET", f"{_path(name)}/records", query=query).body
         return [json.loads(line) for line in text.splitlines()]
 
+    def metrics(
+        self, name: str, *, since: float, every: int | None = None, after: int | None = None, merge: bool = False
+    ) -> dict[str, Any]:
+        """Return the series of an endpoint as `mljupyter.telemetry.report.report` makes them.
+
+        Parameters:
+            name: the endpoint.
+            since: how many seconds back.
+            every: resolution in seconds; None chooses one.
+            after: the cursor of an earlier answer: only what has come since.
+            merge: all versions together.
+
+        """
+        query = {"since": since, "every": every, "after": after, "merge": "true" if merge else "false"}
+        given = {name: value for name, value in query.items() if value is not None}
+        document: dict[str, Any] = self._call("GET", f"{_path(name)}/metrics", query=given).json()
+        return document
+
+    def exposition(self) -> str:
+        """Return the metrics of all endpoints in Prometheus' text format."""
+        return self._call("GET", "/metrics").body.decode()
+
+    def metrics_settings(self, **change: bool | int | None) -> dict[str, Any]:
+        """Return whether metrics are taken and on which port Prometheus finds them, after a change if one is given.
+
+        Parameters:
+            change: `enabled`, and `port`: a port on this machine's loopback address, None for none.
+
+        """
+        answer = self._call("PUT", "/v1/metrics", body=change) if change else self._call("GET", "/v1/metrics")
+        document: dict[str, Any] = answer.json()
+        return document
+
     def stop(self, *, force: bool = False) -> bool:
         """Stop the controller; return whether there was anything to stop.
 

@@ -50,6 +50,11 @@ class Layout:
         return self.control / "controller.db"
 
     @property
+    def metrics(self) -> Path:
+        """The time series of all endpoints."""
+        return self.control / "metrics.db"
+
+    @property
     def artifacts(self) -> Path:
         """The workspace's artifact store."""
         return self.directory / "artifacts"

@@ -17,10 +17,13 @@ import uvicorn
 from mljupyter.controller.api import Api
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.changes import Changes
+from mljupyter.controller.collector import Collector
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.exporting import RecordExport
 from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.listening_keeper import ListeningKeeper
+from mljupyter.controller.metrics_api import MetricsApi
+from mljupyter.controller.metrics_port import MetricsPort
 from mljupyter.controller.reconciler import Reconciler
 from mljupyter.controller.router import Router, router_runs
 from mljupyter.controller.router_api import RouterApi
@@ -76,8 +79,11 @@ async def run(layout: Layout, idle_seconds: float) -> None:
         ports=ports,
     )
     router_service = RouterService(store, keeper, reconciler.listen_anew, router.port)
+    collector = Collector(layout.metrics, store, router, supervisor, runtimes)
+    metrics_port = MetricsPort(collector)
+    metrics = MetricsApi(store, collector, metrics_port)
     end = _End()
-    api = Api(service, end.request, RouterApi(router_service).routes)
+    api = Api(service, end.request, [*RouterApi(router_service).routes, *metrics.routes])
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.request)
 
@@ -89,9 +95,11 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
     scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
     listening = asyncio.create_task(_keep_listening(keeper, reconciler), name="listening")
+    measuring = asyncio.create_task(collector.run(), name="collector")
     for task in (serving, working, scaling, listening):
         task.add_done_callback(end.because_of)
     exporting = asyncio.create_task(RecordExport(layout, store).run(), name="export")
+    await metrics.begin()
     idle = _Idle(store, api, idle_seconds)
     while not end.asked and not idle.over():
         reconciler.look_again()
@@ -104,9 +112,11 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)
     layout.socket().unlink(missing_ok=True)
-    for task in (working, scaling, listening):
+    for task in (working, scaling, listening, measuring):
         task.cancel()
-    await asyncio.gather(working, scaling, listening, return_exceptions=True)
+    await asyncio.gather(working, scaling, listening, measuring, return_exceptions=True)
+    await metrics_port.close()
+    await collector.close()
     if end.everything:
         await supervisor.stop_all()
     exporting.cancel()  # last: what replicas record while they end is sent, too

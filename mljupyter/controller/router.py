@@ -15,11 +15,13 @@ from mljupyter.controller.errors import ControllerError, PortInUseError
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_files import FileWriter
+from mljupyter.controller.router_reader import RouterReader
 from mljupyter.engine.routing import EndpointRoute, RouterSettings, bootstrap, router_files
 from mljupyter.runtimes import processes
 from mljupyter.runtimes.ports import listening
 from mljupyter.runtimes.process import open_private
 from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
+from mljupyter.telemetry.router_statistics import RouterStatistics
 
 _BOOTSTRAP = "bootstrap.json"
 _LOG = "router.log"
@@ -34,7 +36,8 @@ log = logging.getLogger(__name__)
 class Router:
     """Keeps the router running and its configuration equal to the routes wanted.
 
-    The router serves on without this process; what is adopted keeps its connections.
+    The router serves on without this process; what is adopted keeps its connections. `adopted` tells whether one ran
+    already when this one began to look after it.
     """
 
     def __init__(self, settings: RouterSettings, keeper: ListeningKeeper, changed: Callable[[], None]) -> None:
@@ -49,7 +52,9 @@ class Router:
         self._up = asyncio.Event()
         self._admin = LocalHttp(f"unix:{self._admin_socket}", timeout=5)
         self._writer = FileWriter(self._directory, self._admin)
+        self._reader = RouterReader(self._admin)
         self._lock = asyncio.Lock()
+        self.adopted = False
 
     @property
     def port(self) -> int:
@@ -60,6 +65,11 @@ class Router:
     def pid(self) -> int | None:
         """The router's pid, or None when it does not run."""
         return self._identity.pid if self._identity and self._identity.alive() else None
+
+    @property
+    def identity(self) -> str:
+        """The router's process, as text: another one counts from zero."""
+        return f"{self._identity.pid}@{self._identity.started_time}" if self._identity else ""
 
     @property
     def up(self) -> bool:
@@ -82,6 +92,7 @@ class Router:
         for surplus in running[1:]:
             surplus.signal(signal.SIGTERM)
         self._identity = running[0] if running else None
+        self.adopted = bool(running)
         if self._writer.empty:
             self._writer.write_all(router_files(self._settings, (), self._listening.listening()))
         self._writer.put(_BOOTSTRAP, bootstrap(self._settings))
@@ -104,6 +115,10 @@ class Router:
     async def demand(self) -> dict[str, demand.Demand]:
         """Return the demand for every version, by cluster."""
         return await demand.read(self._admin)
+
+    async def statistics(self) -> RouterStatistics:
+        """Return what the router counts of every version, or raise `ControllerError` when it does not answer."""
+        return await self._reader.read()
 
     async def stop(self) -> None:
         """End the router. Only for when no endpoint is left, or the user wants everything stopped."""

@@ -79,6 +79,10 @@ class Supervisor:
         """Return the replicas of an endpoint."""
         return [item for item in self._watched.values() if item.replica.endpoint == endpoint]
 
+    def all(self) -> list[Watched]:
+        """Return the replicas of all endpoints."""
+        return list(self._watched.values())
+
     def endpoints(self) -> set[str]:
         """Return the names of all endpoints that have replicas."""
         return {item.replica.endpoint for item in self._watched.values()}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.spec import VersionSpec
+
+if TYPE_CHECKING:
+    from mljupyter.runtimes.usage import Usage
 
 
 class RuntimeUnavailableError(MLJupyterError):
@@ -126,6 +129,16 @@ class Runtime(Protocol):
         """Return the records of requests of an endpoint's replicas, one JSON object a line. May block.
 
         Without an endpoint, those of all replicas.
+        """
+        ...
+
+    async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
+        """Return CPU time and memory by replica, of those that could be measured now.
+
+        Parameters:
+            replicas: which ones.
+            worker_pids: replica id to the pid of the process that runs the script, as the replica tells it.
+
         """
         ...
 

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,9 @@ from mljupyter.runtimes.base import (
     RunningReplica,
     RuntimeUnavailableError,
 )
+from mljupyter.runtimes.docker_usage import ContainerUsage
 from mljupyter.runtimes.ports import LOOPBACK, free_port
+from mljupyter.runtimes.usage import Usage
 from mljupyter.spec import VersionSpec
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ class DockerRuntime:
         self._workspace = fingerprint(workspace)
         self._client = connect()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
+        self._usage = ContainerUsage()
         self._bells: dict[str, asyncio.Event] = {}
         self._loop = asyncio.get_running_loop()
         self._stream: Any = None
@@ -141,6 +144,11 @@ class DockerRuntime:
     def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
         """Return the records of requests that containers have written among their logs, ended ones included."""
         return [_log(container, records=True) for container in self._containers(endpoint, version)]
+
+    async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
+        """Return CPU time and memory of containers as the engine tells them, each at most every five seconds."""
+        names = {replica.id: _name(replica) for replica in replicas}
+        return await self._in_thread(partial(self._usage.measure, self._client, names))
 
     async def leave(self) -> None:
         """Stop listening to the engine; containers go on."""

@@ -10,15 +10,17 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from mljupyter.runtimes import app_root, log_files, processes
 from mljupyter.runtimes.base import Ending, ReplicaLog, ReplicaOrder, RunningReplica
+from mljupyter.runtimes.process_usage import ProcessUsage
 from mljupyter.runtimes.templates import AVAILABLE as TEMPLATES_AVAILABLE
 from mljupyter.runtimes.templates import Templates
+from mljupyter.runtimes.usage import Usage
 from mljupyter.spec import VersionSpec
 
 TARGET = "local"
@@ -73,6 +75,7 @@ class ProcessRuntime:
         self._store = store
         self._templates = Templates(sockets)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._usage = ProcessUsage()
 
     async def adopt(self) -> list[RunningReplica]:
         """Return the replicas that run; end those whose record is gone, since nobody can tell what they are."""
@@ -117,6 +120,7 @@ class ProcessRuntime:
         status = await processes.ended(_identity(replica), self._children.get(replica.id))
         self._children.pop(replica.id, None)
         self._templates.reap()
+        self._usage.forget(replica.id)
         self._socket(replica.id).unlink(missing_ok=True)
         return Ending(status)
 
@@ -172,6 +176,10 @@ class ProcessRuntime:
             for directory, record in self._records()
             if endpoint in (None, record.endpoint) and version in (None, record.version)
         ]
+
+    async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
+        """Return CPU time and memory of replicas with all processes that belong to them."""
+        return self._usage.measure(replicas, worker_pids)
 
     async def leave(self) -> None:
         """Do nothing: processes need nobody to look at them."""

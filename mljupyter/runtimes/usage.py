@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,8 @@ from mljupyter.runtimes.base import RuntimeUnavailableError
 class Usage:
     """CPU seconds since the start, and memory in bytes.
 
-    Of processes, memory is their proportional share of pages (PSS) on Linux, else the resident set.
+    Of processes, memory is their proportional share of pages (PSS) on Linux, else the resident set; what is measured
+    all the time is the resident set in any case.
     """
 
     cpu_seconds: float
@@ -65,9 +66,22 @@ def _of_container(client: Any, name: str) -> Usage:
     from docker.errors import DockerException
 
     try:
-        stats = client.api.stats(name, stream=False, one_shot=True)
-        memory = stats["memory_stats"]
-        cached = memory.get("stats", {}).get("inactive_file", 0)  # as `docker stats` counts: the cache can go
-        return Usage(stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, max(0, memory["usage"] - cached))
+        return of_statistics(client.api.stats(name, stream=False, one_shot=True))
     except (DockerException, requests.RequestException, KeyError) as error:
         raise RuntimeUnavailableError(f"the container {name} cannot be measured: {error}") from None
+
+
+def of_statistics(stats: Mapping[str, Any]) -> Usage:
+    """Return what the engine's statistics of one container tell; the file cache is no memory in use.
+
+    Example:
+        >>> of_statistics({
+        ...     "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}},
+        ...     "memory_stats": {"usage": 5000, "stats": {"inactive_file": 1000}},
+        ... })
+        Usage(cpu_seconds=2.5, memory_bytes=4000)
+
+    """
+    memory = stats["memory_stats"]
+    cached = memory.get("stats", {}).get("inactive_file", 0)  # as `docker stats` counts: the cache can go
+    return Usage(stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, max(0, memory["usage"] - cached))

@@ -49,10 +49,13 @@ class Call:
     """One request for `run()`: what to send to the worker, and the future of its answer.
 
     `routed` tells whether the router has sent it and can take it elsewhere. `alone` marks a call that is run again by
-    itself, since the worker died while it ran this and others.
+    itself, since the worker died while it ran this and others. `arrived_at` is when the router took it, on the loop's
+    clock.
     """
 
-    __slots__ = ("alone", "body", "future", "head", "number", "patience", "routed", "run", "sent_at", "size")
+    __slots__ = (
+        "alone", "arrived_at", "body", "future", "head", "number", "patience", "routed", "run", "sent_at", "size",
+    )  # fmt: skip
 
     def __init__(
         self, number: int, head: bytes, body: tuple[bytes, ...], size: int, future: asyncio.Future[Answer]
@@ -62,6 +65,7 @@ class Call:
         self.body = body
         self.size = size
         self.future = future
+        self.arrived_at = 0.0
         self.sent_at = 0.0
         self.patience: asyncio.TimerHandle | None = None
         self.run: Run | None = None

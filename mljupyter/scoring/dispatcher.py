@@ -28,6 +28,7 @@ from mljupyter.scoring.results import encode_error
 
 _SMOOTHING = 0.2
 _COALESCE_BYTES = 65536
+_STAMP_SECONDS = 0.001  # the router's stamp is in whole milliseconds, cut off: below one there was no wait
 
 _REFUSALS = {
     (True, Action.BUSY): "the replica is busy",
@@ -87,6 +88,9 @@ class Dispatcher:
         self.quarantined = 0
         self.run_count = 0
         self.run_seconds_sum = 0.0
+        self.run_seconds_count = 0
+        self.started = 0
+        self.wait_seconds_sum = 0.0
 
     @property
     def ready(self) -> bool:
@@ -115,22 +119,22 @@ class Dispatcher:
         if self._quarantine.refuses(head, body, size):
             self.quarantined += 1
             return Answer(502, encode_error(502, _QUARANTINED))
+        age = None if start_ms is None else max(0.0, time.time() - start_ms / 1000)
         free = self._runs < self._concurrency and self._worker is not None and not self._isolating
         if free and self._batch == 1 and not self._waiting:
-            call = self._new_call(head, body, size)
+            call = self._new_call(head, body, size, age)
             if self._send([call]):
                 return call.future
         elif free and self._batch > 1 and len(self._waiting) < self._batch:
-            call = self._new_call(head, body, size)
+            call = self._new_call(head, body, size, age)
             call.routed = start_ms is not None
             self._waiting.append(call)
             self._start_soon()
             return call.future
-        age = None if start_ms is None else max(0.0, time.time() - start_ms / 1000)
         action, patience, then = admit(self._load(), age, self._max_wait, size)
         if action is not Action.WAIT:
             return self._refusal(action)
-        call = self._new_call(head, body, size)
+        call = self._new_call(head, body, size, age)
         call.patience = self._loop.call_later(patience, self._give_up, call, then)
         self._waiting.append(call)
         return call.future
@@ -200,6 +204,7 @@ class Dispatcher:
         ran, run_failed = bool(flags & RAN), bool(flags & RUN_FAILED)
         if ran:
             self.run_seconds_sum += 0.0 if flags & SHARED else seconds
+            self.run_seconds_count += not flags & SHARED
             if not call.abandoned:
                 self.failed += run_failed
                 self.completed += not run_failed
@@ -218,9 +223,11 @@ class Dispatcher:
         self._when_idle = callback
         self._check_idle()
 
-    def _new_call(self, head: bytes, body: tuple[bytes, ...], size: int) -> Call:
+    def _new_call(self, head: bytes, body: tuple[bytes, ...], size: int, age: float | None) -> Call:
         self._next_number = (self._next_number + 1) % MAX_CALL
-        return Call(self._next_number, head, body, size, self._loop.create_future())
+        call = Call(self._next_number, head, body, size, self._loop.create_future())
+        call.arrived_at = self._loop.time() - max((age or 0.0) - _STAMP_SECONDS, 0.0)
+        return call
 
     def _load(self) -> Load:
         elapsed = self._loop.time() - next(reversed(self._running.values())).sent_at if self._running else 0.0
@@ -317,6 +324,9 @@ class Dispatcher:
         now = self._loop.time()
         run = Run(len(calls))
         for call in calls:
+            if not call.alone:  # one that is run again has been counted
+                self.started += 1
+                self.wait_seconds_sum += now - call.arrived_at
             call.run, call.sent_at = run, now
             self._running[call.number] = call
         self._runs += 1

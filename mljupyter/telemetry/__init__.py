@@ -1,1 +1,1 @@
-"""What is known of requests after they were answered, and where it goes."""
+"""What endpoints did: metrics, and records of requests on their way out."""

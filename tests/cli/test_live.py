@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from mljupyter.cli import demo
+from mljupyter.runtimes.ports import free_port
 from tests.cli.conftest import Commands
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -55,6 +57,41 @@ def test_data_is_text_a_file_or_standard_input(served: Commands, data: str, stan
     (served.directory / "rows.json").write_text('{"data": [[1, 2]]}')
     answer = served.run("endpoint", "invoke", "adder", data, standard_input=standard_input).stdout
     assert json.loads(answer) == [3]
+
+
+def test_metrics_are_a_table_a_series_json_and_prometheus_text(served: Commands) -> None:
+    served.run("endpoint", "invoke", "adder", '{"data": [[1, 2]]}')
+
+    def counted() -> int:
+        (requests,) = served.json("endpoint", "metrics", "adder", "--since", "10m")["summary"]["requests"]
+        return int(requests)
+
+    least = wait_until(counted, 20, "the request is counted")  # those of other tests may still be added
+    heading, row = served.run("endpoint", "metrics", "adder").stdout.splitlines()
+    assert heading.split()[:2] == ["VERSION", "REQUESTS"]
+    assert row.split()[0] == "adder"
+    assert int(row.split()[1]) >= least
+    heading, *rows = served.run("endpoint", "metrics", "adder", "--every", "1m").stdout.splitlines()
+    assert heading.startswith("TIME (UTC)")
+    assert sum(int(row.split()[3]) for row in rows) >= least
+    text = served.run("controller", "metrics").stdout
+    (line,) = [line for line in text.splitlines() if line.startswith("mljupyter_request_duration_seconds_count{")]
+    assert 'endpoint="adder",version="adder"' in line
+    assert int(line.split()[1]) >= least
+    assert "since is 'soon'" in served.failed("endpoint", "metrics", "adder", "--since", "soon")
+    assert "no endpoint 'addr'" in served.failed("endpoint", "metrics", "addr")
+
+
+def test_the_port_for_prometheus_is_opened_and_closed(served: Commands) -> None:
+    port = free_port()
+    assert f"http://127.0.0.1:{port}/metrics" in served.run("controller", "metrics", "--port", str(port)).stdout
+    assert served.json("controller", "metrics", "--settings") == {"enabled": True, "port": port}
+    assert "exclude each other" in served.failed("controller", "metrics", "--port", "1", "--no-port", status=2)
+    assert "no port" in served.run("controller", "metrics", "--no-port").stdout
+
+
+def test_the_dashboard_is_printed_without_a_workspace(commands: Commands) -> None:
+    assert json.loads(commands.run("controller", "metrics", "--dashboard").stdout)["title"] == "mljupyter endpoints"
 
 
 def test_a_request_that_fails_ends_with_1(served: Commands) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from mljupyter.core import AksEndpoint, AksWebservice, InferenceConfig, Model, Webservice, Workspace
 from mljupyter.core.exceptions import WebserviceException
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -110,3 +111,36 @@ def test_two_who_change_an_endpoint_at_once_both_succeed(workspace: Workspace, t
 
     mine._replace(change)  # type: ignore[arg-type]
     assert (mine.tags, mine.description) == ({"mine": "1", "theirs": "1"}, "changed")
+
+
+def test_metrics_are_frames_and_plots_of_what_the_endpoint_did(workspace: Workspace, tmp_path: Path) -> None:
+    configuration = AksEndpoint.deploy_configuration(version_name="one", num_replicas=1)
+    endpoint = Model.deploy(workspace, "measured", [], script(tmp_path, "one"), configuration)
+    endpoint.wait_for_deployment()
+    for _ in range(5):
+        endpoint.run("{}")
+    wait_until(lambda: endpoint.metrics("10m")["requests"].sum() == 5, 15, "all requests are counted")
+    metrics = endpoint.metrics(since="10m", every="1m")
+    assert set(metrics["version"]) == {"one"}
+    assert metrics["requests"].sum() == 5
+    assert metrics["latency_p99_ms"].max() < 5000
+    assert set(endpoint.metrics("10m", by="replica").columns) == {
+        "time",
+        "version",
+        "replica",
+        "cpu_cores",
+        "memory_mb",
+    }
+    assert "version" not in endpoint.metrics("10m", by="endpoint")
+    figure = endpoint.plot("traffic", since="10m")
+    assert figure.layout.title.text.startswith("Traffic of measured")
+    for wrong, rule in (
+        ({"by": "day"}, "'version', 'endpoint' or 'replica'"),
+        ({"since": "soon"}, "'30s', '15m'"),
+        ({"every": "90s"}, "whole minutes"),
+    ):
+        with pytest.raises(WebserviceException, match=rule):
+            endpoint.metrics(**wrong)
+    endpoint.delete()
+    with pytest.raises(WebserviceException, match="WebserviceNotFound"):
+        endpoint.metrics()

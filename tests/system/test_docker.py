@@ -287,3 +287,16 @@ def test_what_happened_while_the_engine_was_away_is_noticed_and_healed(
     assert time.monotonic() - began < 10
     (successor,) = containers(engine, machine, all=False)
     assert successor.id != victim.id
+
+
+def test_cpu_and_memory_of_a_container_are_those_that_the_engine_tells(machine, engine, echo_image) -> None:
+    uri = machine.settle(machine.client.create(spec(echo_image))).status.scoring_uri
+    with Load(uri, key=machine.client.keys("echo")[0], clients=1):
+
+        def used() -> bool:
+            found = machine.client.metrics("echo", since=600)["replicas"]
+            return any(value > 0 for value in found["cpu_cores"]) and all(
+                5 < value < 500 for value in found["memory_mb"]
+            )
+
+        wait_until(used, 30, "CPU and memory are seen")

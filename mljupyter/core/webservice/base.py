@@ -13,6 +13,7 @@ from mljupyter.core.webservice.called import CalledWebservice
 from mljupyter.core.webservice.changed import ChangedWebservice
 from mljupyter.core.webservice.from_image import WebserviceFromImage
 from mljupyter.core.webservice.logged import LoggedWebservice
+from mljupyter.core.webservice.measured import MeasuredWebservice
 from mljupyter.core.webservice.reaching import reach
 from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.spec import EndpointKind, EndpointRecord, EndpointState
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
 
 
-class Webservice(WebserviceFromImage, ChangedWebservice, CalledWebservice, LoggedWebservice):
+class Webservice(WebserviceFromImage, ChangedWebservice, CalledWebservice, LoggedWebservice, MeasuredWebservice):
     """A deployed model: one scoring URI and what stands behind it.
 
     `Webservice(workspace, name)` returns a `LocalWebservice`, `AciWebservice`, `AksWebservice` or `AksEndpoint`,

@@ -1,0 +1,251 @@
+"""Metrics of the real router and real replicas, as clients read them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from mljupyter.controller.errors import InvalidSpecError, PortInUseError
+from mljupyter.runtimes.ports import free_port
+from mljupyter.spec import Authentication, EndpointKind
+from tests.load import Load
+from tests.system.conftest import Machine
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+SLOW = """
+    import time
+
+    def init():
+        pass
+
+    def run(data):
+        if "fail" in data:
+            raise ValueError("as asked")
+        time.sleep(0.1)
+        return 1
+    """
+Table = dict[str, list[Any]]
+
+
+def read(machine: Machine, name: str, until: Callable[[Table], bool], **query: Any) -> Table:
+    """Return the versions of a report as soon as it says what it should."""
+    table: Table = {}
+
+    def look() -> bool:
+        nonlocal table
+        table = machine.client.metrics(name, since=600, every=1, **query)["versions"]
+        return until(table)
+
+    try:
+        wait_until(look, 15, "the metrics say so")
+    except AssertionError:
+        raise AssertionError(f"{table}\n{machine.client.controller_log(20)}") from None
+    return table
+
+
+def sums(table: Table, version: str) -> dict[str, float]:
+    """Return the sums of all counts of one version."""
+    chosen = [position for position, name in enumerate(table["version"]) if name == version]
+    names = ("requests", "client_errors", "server_errors", "refused", "timeouts", "resets", "retries", "mirrored")
+    return {name: sum(table[name][position] for position in chosen) for name in names}
+
+
+def test_each_request_counts_once_in_its_version_and_class_with_its_latency(machine: Machine) -> None:
+    limits = {"maxQueueWaitMs": 2000, "maxQueueLength": 100}
+    spec = machine.spec("pair", SLOW, kind=EndpointKind.AKS_ENDPOINT, authentication=Authentication.KEY, limits=limits)
+    other = spec.versions["pair"].model_copy(update={"traffic_percentile": 0})
+    spec = spec.model_copy(update={"versions": {"pair": spec.versions["pair"], "other": other}})
+    record = machine.healthy(spec)
+    uri, key = record.status.scoring_uri, machine.client.keys("pair")[0]
+    assert uri is not None
+    with Load(uri, key=key, clients=4, limit=5) as load:
+        wait_until(lambda: load.sent == 20, 20)
+    assert load.results == {"200": 20}
+    headers = {"authorization": f"Bearer {key}"}
+    with httpx.Client(headers=headers, timeout=30) as client:
+        for _ in range(3):
+            assert client.post(uri, content=b'"fail"', headers={"azureml-model-deployment": "other"}).status_code == 500
+        assert client.get(uri.replace("/score", "/swagger.json") + "?version=9").status_code == 404
+    assert httpx.post(uri, content=b"1").status_code == 401
+
+    table = read(machine, "pair", lambda found: sum(found["requests"]) >= 24)
+    clean = dict.fromkeys(("client_errors", "server_errors", "refused", "timeouts", "resets", "mirrored"), 0)
+    first, second = sums(table, "pair"), sums(table, "other")
+    assert first.pop("retries") >= 0
+    assert first == {**clean, "requests": 21, "client_errors": 1}
+    assert second == {**clean, "requests": 3, "server_errors": 3, "retries": 0}
+
+    summary = machine.client.metrics("pair", since=600)["summary"]
+    position = summary["version"].index("pair")
+    assert 95 <= summary["run_mean_ms"][position] <= 160
+    # Four clients, one replica, 100 ms each: whoever comes waits for the other three.
+    assert 150 <= summary["wait_mean_ms"][position] <= 600
+    assert 300 <= summary["latency_p90_ms"][position] <= 900
+    assert summary["traffic_observed"][position] == pytest.approx(100 * 21 / 24, rel=1e-3)
+    assert summary["traffic_configured"] == [100 if name == "pair" else 0 for name in summary["version"]]
+    busiest = max(value for value in table["busy_mean"] if value is not None)
+    assert 0.5 <= busiest <= 1.3
+    assert max(table["running"]) == 1
+    assert max(table["waiting"]) in (2, 3)
+    families = {family.name: family for family in text_string_to_metric_families(machine.client.exposition())}
+    denied = families["mljupyter_router_unauthorized_requests"].samples[0].value
+    assert denied == 1
+
+
+def test_metrics_survive_the_death_of_the_controller_with_at_most_two_seconds_missing(machine: Machine) -> None:
+    uri = machine.healthy(machine.spec()).status.scoring_uri
+    assert uri is not None
+    with Load(uri, clients=2) as load:
+        read(machine, "echo", lambda table: len(table["time"]) >= 3 and sum(table["requests"]) > 10)
+        (pid,) = machine.controllers()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not machine.controllers(), 10, "the controller is gone")
+        before = load.sent
+        wait_until(lambda: load.sent > before + 100, 20, "requests pass without a controller")
+        machine.client.ensure()
+        read(machine, "echo", lambda table: max(table["time"]) > time.time() - 2)
+    assert load.failed == 0
+    table = read(machine, "echo", lambda found: sum(found["requests"]) >= load.sent)
+    assert sum(table["requests"]) == load.sent
+    covered, wall = sum(table["seconds"]), table["time"][-1] + 1 - table["time"][0]
+    assert wall - 2 <= covered <= wall + 2
+    latencies = machine.client.metrics("echo", since=600)["summary"]["latency_mean_ms"][0]
+    assert latencies is not None
+    assert table["time"] == sorted(set(table["time"]))
+
+
+def test_a_router_that_is_replaced_counts_on(machine: Machine) -> None:
+    uri = machine.healthy(machine.spec()).status.scoring_uri
+    assert uri is not None
+    with Load(uri, clients=1, limit=30) as load:
+        wait_until(lambda: load.sent == 30, 20)
+    read(machine, "echo", lambda found: sum(found["requests"]) == 30)
+    (pid,) = machine.routers()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: machine.routers() and pid not in machine.routers(), 10, "another router")
+
+    def answers() -> bool:
+        try:
+            return httpx.post(uri, content=b"1").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    wait_until(answers, 10)
+    table = read(machine, "echo", lambda found: sum(found["requests"]) >= 31)
+    assert sum(table["requests"]) == 31
+    assert min(table["requests"]) >= 0
+
+
+def test_an_endpoint_of_a_name_that_was_in_use_begins_without_metrics(machine: Machine) -> None:
+    for _ in range(2):
+        uri = machine.healthy(machine.spec()).status.scoring_uri
+        assert uri is not None
+        assert httpx.post(uri, content=b"1").status_code == 200
+        table = read(machine, "echo", lambda found: sum(found["requests"]) > 0)
+        assert sum(table["requests"]) == 1
+        machine.client.delete("echo")
+
+
+def test_cpu_and_memory_are_those_of_all_processes_of_a_replica(machine: Machine) -> None:
+    script = """
+        import time
+
+        def init():
+            global kept
+            kept = bytearray(b"x" * 120_000_000)
+
+        def run(data):
+            end = time.process_time() + 0.5
+            while time.process_time() < end:
+                pass
+            return 1
+        """
+    uri = machine.healthy(machine.spec(script=script, limits={"scoringTimeoutMs": 60000})).status.scoring_uri
+    assert uri is not None
+    with Load(uri, clients=1, limit=4) as load:
+        wait_until(lambda: load.sent == 4, 60)
+
+    def used() -> bool:
+        found: Table = machine.client.metrics("echo", since=600)["replicas"]
+        cores, memory = found["cpu_cores"], found["memory_mb"]
+        return any(value >= 0.2 for value in cores) and any(140 <= value <= 400 for value in memory)
+
+    wait_until(used, 15, "CPU and memory are seen")
+    replica = machine.client.endpoint("echo").status.versions["echo"].replicas[0].id
+
+    def seconds() -> float:
+        families = {family.name: family for family in text_string_to_metric_families(machine.client.exposition())}
+        (sample,) = families["mljupyter_replica_cpu_seconds"].samples
+        assert sample.labels == {"endpoint": "echo", "version": "echo", "replica": replica}
+        return float(sample.value)
+
+    wait_until(lambda: seconds() >= 2.0, 15, "the CPU time of all four calls is seen")
+
+
+def test_prometheus_finds_the_metrics_on_the_port_asked_for_also_after_a_restart(machine: Machine) -> None:
+    machine.healthy(machine.spec())
+    assert machine.client.metrics_settings() == {"enabled": True, "port": None}
+    port = free_port()
+    assert machine.client.metrics_settings(port=port) == {"enabled": True, "port": port}
+
+    def scraped() -> str:
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
+        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        return answer.text
+
+    wait_until(lambda: 'mljupyter_replicas_ready{endpoint="echo",version="echo"} 1' in scraped(), 10)
+    assert httpx.get(f"http://127.0.0.1:{port}/v1/endpoints").status_code == 404
+    (pid,) = machine.controllers()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not machine.controllers(), 10)
+    machine.client.ensure()
+    wait_until(lambda: "mljupyter_router_up 1" in scraped(), 10)
+    with pytest.raises(PortInUseError, match=str(machine.client.ensure()["router"]["port"])):
+        machine.client.metrics_settings(port=machine.client.ensure()["router"]["port"])
+    assert machine.client.metrics_settings(port=None) == {"enabled": True, "port": None}
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/metrics")
+    with pytest.raises(InvalidSpecError, match="port is 0"):
+        machine.client.metrics_settings(port=0)
+
+
+def test_metrics_that_are_switched_off_are_not_taken_and_are_made_up_for(machine: Machine) -> None:
+    uri = machine.healthy(machine.spec()).status.scoring_uri
+    assert uri is not None
+    read(machine, "echo", lambda table: len(table["time"]) >= 1)
+    machine.client.metrics_settings(enabled=False)
+    with Load(uri, clients=1, limit=20) as load:
+        wait_until(lambda: load.sent == 20, 20)
+    machine.client.metrics_settings(enabled=True)
+    table = read(machine, "echo", lambda found: sum(found["requests"]) > 0)
+    assert sum(table["requests"]) == 20
+
+
+def test_queries_that_make_no_sense_are_refused_with_the_rule(machine: Machine) -> None:
+    machine.client.create(machine.spec())
+    queries: dict[str, dict[str, Any]] = {
+        "at least 1": {"since": 0},
+        "31 days": {"since": 1e9},
+        "whole minutes": {"since": 60, "every": 90},
+    }
+    for rule, query in queries.items():
+        with pytest.raises(InvalidSpecError, match=rule):
+            machine.client.metrics("echo", **query)
+
+
+def test_the_file_of_the_metrics_is_the_owners_alone(machine: Machine) -> None:
+    machine.healthy(machine.spec())
+    read(machine, "echo", lambda table: len(table["time"]) >= 1)
+    files = list(Path(machine.directory / "control").glob("metrics.db*"))
+    assert files
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files)

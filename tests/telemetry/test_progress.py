@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mljupyter.telemetry.histogram import Histogram
+from mljupyter.telemetry.progress import Progress
+from mljupyter.telemetry.samples import Counts, total
+
+steps = st.lists(
+    st.builds(
+        lambda requests, bytes_in, values: Counts(requests=requests, bytes_in=bytes_in, latency=Histogram.of(values)),
+        st.integers(0, 50),
+        st.integers(0, 5000),
+        st.lists(st.integers(0, 3000), max_size=5),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(steps, st.sets(st.integers(0, 11)), st.sets(st.integers(0, 11)))
+def test_nothing_is_lost_or_counted_twice_when_source_or_reader_begin_anew(
+    steps: list[Counts], source_restarts: set[int], reader_restarts: set[int]
+) -> None:
+    progress, saved, process, counted, found = Progress({}), {}, 0, Counts(), []
+    for number, step in enumerate(steps):
+        if number in reader_restarts:
+            progress = Progress(saved)
+        if number in source_restarts:
+            process, counted = process + 1, Counts()
+        counted = counted.plus(step)
+        progress.begin()
+        found.append(progress.advance("router:a.b", str(process), counted))
+        saved |= progress.changed()
+        progress.commit()
+    assert total(found) == total(steps)
+
+
+@given(steps, st.sets(st.integers(0, 10)))
+def test_what_could_not_be_written_down_is_told_again(steps: list[Counts], failures: set[int]) -> None:
+    progress, counted, written = Progress({}), Counts(), []
+    for number, step in enumerate([*steps, Counts()]):
+        counted = counted.plus(step)
+        progress.begin()
+        new = progress.advance("router:a.b", "1", counted)
+        if number not in failures or number == len(steps):
+            written.append(new)
+            progress.commit()
+    assert total(written) == total(steps)
+
+
+def test_a_source_that_counts_less_than_before_counts_from_zero() -> None:
+    progress = Progress({})
+    progress.advance("router:a.b", "1", Counts(requests=9))
+    progress.commit()
+    assert progress.advance("router:a.b", "1", Counts(requests=4)) == Counts(requests=4)
+
+
+def test_sources_that_do_not_advance_need_not_be_saved_again() -> None:
+    progress = Progress({})
+    progress.advance("a:1", "1", Counts(requests=9))
+    progress.advance("a:2", "1", Counts())
+    assert set(progress.changed()) == {"a:1", "a:2"}
+    progress.commit()
+    progress.advance("a:1", "1", Counts(requests=9))
+    progress.advance("a:2", "1", Counts(requests=1))
+    assert set(progress.changed()) == {"a:2"}
+
+
+def test_forgotten_sources_count_from_zero() -> None:
+    progress = Progress({})
+    progress.advance("a:1", "1", Counts(requests=9))
+    progress.commit()
+    assert progress.gone({"a:2"}) == ["a:1"]
+    progress.forget(["a:1"])
+    assert progress.advance("a:1", "1", Counts(requests=9)).requests == 9
