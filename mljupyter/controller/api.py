@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,7 +15,9 @@ from starlette.routing import Route
 
 from mljupyter.controller.documents import document_of
 from mljupyter.controller.errors import ControllerError, InvalidSpecError
+from mljupyter.controller.history import Change
 from mljupyter.controller.service import Service
+from mljupyter.controller.socket_http import USER_HEADER
 from mljupyter.spec import EndpointRecord, EndpointSpec, SpecError
 
 _LONGEST_POLL = 60.0
@@ -84,6 +87,7 @@ class Api:
             overwrite=bool(body.get("overwrite")),
             primary_key=body.get("primaryKey"),
             secondary_key=body.get("secondaryKey"),
+            user=user_of(request),
         )
         return _record(record, 202)
 
@@ -98,7 +102,8 @@ class Api:
         generation = body.get("generation")
         if not isinstance(generation, int | None):
             raise InvalidSpecError(f"generation is {generation!r}: it must be a whole number.")
-        return _record(self._service.replace(EndpointSpec.parse(body.get("spec", {})), generation), 202)
+        spec = EndpointSpec.parse(body.get("spec", {}))
+        return _record(self._service.replace(spec, generation, Change(user_of(request))), 202)
 
     async def _delete(self, request: Request) -> Response:
         gone = await self._service.delete(request.path_params["name"], patience=_LONGEST_POLL)
@@ -146,6 +151,11 @@ class Api:
             version=request.query_params.get("version"),
         )
         return Response(text, media_type="application/jsonl")
+
+
+def user_of(request: Request) -> str:
+    """Return who sends a request, by own account: whoever may open the socket is the workspace's owner."""
+    return "".join(character for character in unquote(request.headers.get(USER_HEADER, "")) if character.isprintable())
 
 
 def _number(request: Request, name: str, default: float) -> float:

@@ -12,7 +12,8 @@ from mljupyter.controller import launch
 from mljupyter.controller.errors import ControllerError, ControllerStartError, error_for
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.socket_http import Answer, ConnectionLostError, ConnectionNotMadeError, ask
-from mljupyter.spec import EndpointRecord, EndpointSpec, RouterRecord, RouterSpec
+from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, RouterRecord, RouterSpec
+from mljupyter.spec.history import HistoryEntry
 
 _ANSWER_WITHIN = 30.0
 _POLL_SPARE = 10.0
@@ -108,6 +109,27 @@ class ControllerClient:
         """Return an endpoint as soon as its resource version is above `after`, or when `timeout` seconds are over."""
         query = {"after": after, "timeout": timeout}
         return EndpointRecord.parse(self._call("GET", _path(name), query=query, within=timeout + _POLL_SPARE).body)
+
+    def start_rollout(self, name: str, plan: RolloutPlan) -> EndpointRecord:
+        """Begin to roll a version out; return the endpoint with the rollout in its first step."""
+        return EndpointRecord.parse(self._call("POST", f"{_path(name)}/rollout", body=plan.document()).body)
+
+    def control_rollout(self, name: str, action: Literal["pause", "resume", "abort"]) -> EndpointRecord:
+        """Pause, resume or abort the rollout that is under way."""
+        return EndpointRecord.parse(self._call("POST", f"{_path(name)}/rollout/{action}", body={}).body)
+
+    def promote(self, name: str, version: str) -> EndpointRecord:
+        """Make a version default and control, and give it all requests."""
+        return EndpointRecord.parse(self._call("POST", f"{_path(name)}/promote", body={"version": version}).body)
+
+    def rollback(self, name: str, number: int | None = None, *, generation: int | None = None) -> EndpointRecord:
+        """Put an endpoint back to an entry of its history; None is what it was before the last change."""
+        body = {"number": number, "generation": generation}
+        return EndpointRecord.parse(self._call("POST", f"{_path(name)}/rollback", body=body).body)
+
+    def history(self, name: str) -> list[HistoryEntry]:
+        """Return the changes of an endpoint that are remembered, the oldest first."""
+        return [HistoryEntry.parse(item) for item in self._call("GET", f"{_path(name)}/history").json()]
 
     def keys(self, name: str) -> tuple[str, str]:
         """Return the primary and the secondary key of an endpoint."""

@@ -39,6 +39,20 @@ STEPS = (
     );
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
     """,
+    """
+    CREATE TABLE history (
+        endpoint TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        time TEXT NOT NULL,
+        user TEXT NOT NULL,
+        action TEXT NOT NULL,
+        changes TEXT NOT NULL,
+        spec TEXT NOT NULL,
+        PRIMARY KEY (endpoint, number)
+    );
+    CREATE TABLE rollouts (endpoint TEXT PRIMARY KEY, document TEXT NOT NULL, seen TEXT NOT NULL DEFAULT '{}');
+    INSERT INTO history SELECT name, 1, updated_time, '', 'recorded', '[]', spec FROM endpoints;
+    """,
 )
 
 

@@ -55,6 +55,19 @@ class EndpointChangedError(EndpointBusyError):
     code = "EndpointChanged"
 
 
+class RolloutInProgressError(EndpointBusyError):
+    """A rollout decides about versions and shares until it ends."""
+
+    code = "RolloutInProgress"
+
+
+class RolloutRefusedError(ControllerError):
+    """A rollout, a promotion or a rollback cannot be made of what there is."""
+
+    code = "RolloutRefused"
+    status_code = 409
+
+
 class KeysNotAvailableError(ControllerError):
     """The endpoint has no key authentication."""
 
@@ -118,6 +131,8 @@ _CLASSES: dict[str, type[ControllerError]] = {
         EndpointExistsError,
         EndpointBusyError,
         EndpointChangedError,
+        RolloutInProgressError,
+        RolloutRefusedError,
         KeysNotAvailableError,
         TokensNotAvailableError,
         CertificateError,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from mljupyter.controller.api import Api
+from mljupyter.controller.api import Api, user_of
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.changes import Changes
 from mljupyter.controller.collector import Collector
@@ -25,6 +25,9 @@ from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.metrics_api import MetricsApi
 from mljupyter.controller.metrics_port import MetricsPort
 from mljupyter.controller.reconciler import Reconciler
+from mljupyter.controller.release_api import ReleaseApi
+from mljupyter.controller.releases import Releases
+from mljupyter.controller.rollouts import Rollouts
 from mljupyter.controller.router import Router, router_runs
 from mljupyter.controller.router_api import RouterApi
 from mljupyter.controller.router_service import RouterService
@@ -58,6 +61,11 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     ports = PortReservations(ports_directory())
     router = Router(_router_settings(layout, store, ports), keeper, changed=lambda: reconciler.look_again())
     autoscaler = Autoscaler(store, router, changed=queue.add)
+
+    def observed() -> None:
+        changes.notify()
+        rollouts.wake()
+
     reconciler = Reconciler(
         workspace=layout.directory.name,
         store=store,
@@ -66,8 +74,9 @@ async def run(layout: Layout, idle_seconds: float) -> None:
         router=router,
         autoscaler=autoscaler,
         queue=queue,
-        notify=changes.notify,
+        notify=observed,
     )
+    rollouts = Rollouts(store=store, statistics=router, supervisor=supervisor, changed=queue.add, notify=changes.notify)
     service = Service(
         layout=layout,
         store=store,
@@ -82,8 +91,10 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     collector = Collector(layout.metrics, store, router, supervisor, runtimes)
     metrics_port = MetricsPort(collector)
     metrics = MetricsApi(store, collector, metrics_port)
+    releases = Releases(store=store, rollouts=rollouts, service=service)
     end = _End()
-    api = Api(service, end.request, [*RouterApi(router_service).routes, *metrics.routes])
+    others = [*RouterApi(router_service).routes, *ReleaseApi(releases, user_of).routes, *metrics.routes]
+    api = Api(service, end.request, others)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.request)
 
@@ -94,9 +105,10 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
     working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
     scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
+    rolling = asyncio.create_task(rollouts.run(), name="rollouts")
     listening = asyncio.create_task(_keep_listening(keeper, reconciler), name="listening")
     measuring = asyncio.create_task(collector.run(), name="collector")
-    for task in (serving, working, scaling, listening):
+    for task in (serving, working, scaling, rolling, listening):
         task.add_done_callback(end.because_of)
     exporting = asyncio.create_task(RecordExport(layout, store).run(), name="export")
     await metrics.begin()
@@ -112,9 +124,9 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)
     layout.socket().unlink(missing_ok=True)
-    for task in (working, scaling, listening, measuring):
+    for task in (working, scaling, rolling, listening, measuring):
         task.cancel()
-    await asyncio.gather(working, scaling, listening, measuring, return_exceptions=True)
+    await asyncio.gather(working, scaling, rolling, listening, measuring, return_exceptions=True)
     await metrics_port.close()
     await collector.close()
     if end.everything:

@@ -16,6 +16,7 @@ from mljupyter.controller.router import Router
 from mljupyter.controller.store import Store
 from mljupyter.controller.supervisor import Supervisor, Watched
 from mljupyter.controller.workqueue import WorkQueue
+from mljupyter.engine import guarded_rollout
 from mljupyter.engine.revision import revision
 from mljupyter.engine.rollout import Plan, VersionGoal, plan
 from mljupyter.engine.routing import EndpointRoute, VersionRoute
@@ -82,7 +83,7 @@ class Reconciler:
 
     async def begin(self) -> None:
         """Take over what runs, and only then let the router follow: no route is lost by a restart."""
-        records = [self._store.get(name) for name in self._store.names()]
+        records = [_in_force(self._store.get(name)) for name in self._store.names()]
         for target in {_HERE, *(record.spec.compute_target for record in records)}:
             try:
                 await self._supervisor.adopt(target, self._spec_of)
@@ -116,6 +117,7 @@ class Reconciler:
         if record is None or record.deleting:
             await self._remove(name, record)
             return
+        record = _in_force(record)
         status = await self._learn(record)
         record = record.model_copy(update={"status": status})
         for step in self._steps(record):
@@ -337,7 +339,7 @@ class Reconciler:
             certificate=self._router.certificate(record.spec),
         )
         written = self._store.find(name)
-        if written is None or written.generation != record.generation:
+        if written is None or written.generation != record.generation or _in_force(written).spec != record.spec:
             self._queue.add(name)  # the spec has changed meanwhile: what was observed belongs to the earlier one
         elif written.status != status:
             self._store.put_status(name, status)
@@ -352,6 +354,11 @@ class Reconciler:
             return spec
         kept = self._store.revision(replica.endpoint, replica.version, replica.revision)
         return kept[1] if kept is not None else None
+
+
+def _in_force(record: EndpointRecord) -> EndpointRecord:
+    """Return an endpoint as it is to be now: a rollout under way lays its shares over the spec."""
+    return record.model_copy(update={"spec": guarded_rollout.in_force(record.spec, record.rollout)})
 
 
 def _divided(record: EndpointRecord, steps: list[_Step]) -> Split:

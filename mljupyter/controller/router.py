@@ -10,12 +10,13 @@ import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mljupyter.controller import demand
+from mljupyter.controller import demand, request_statistics
 from mljupyter.controller.errors import ControllerError, PortInUseError
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_files import FileWriter
 from mljupyter.controller.router_reader import RouterReader
+from mljupyter.engine.request_counts import RequestCounts
 from mljupyter.engine.routing import EndpointRoute, RouterSettings, bootstrap, router_files
 from mljupyter.runtimes import processes
 from mljupyter.runtimes.ports import listening
@@ -119,6 +120,10 @@ class Router:
     async def statistics(self) -> RouterStatistics:
         """Return what the router counts of every version, or raise `ControllerError` when it does not answer."""
         return await self._reader.read()
+
+    async def counts(self, cluster: str) -> RequestCounts:
+        """Return what was counted of the requests of one version since the router started."""
+        return await request_statistics.read(self._admin, cluster)
 
     async def stop(self) -> None:
         """End the router. Only for when no endpoint is left, or the user wants everything stopped."""

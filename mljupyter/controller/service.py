@@ -20,13 +20,16 @@ from mljupyter.controller.errors import (
     PortInUseError,
 )
 from mljupyter.controller.following import Followed, follow
+from mljupyter.controller.history import UNNAMED, Change
 from mljupyter.controller.keys import Keys, Which
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.reconciler import Reconciler
+from mljupyter.controller.releases import refuse_collision
 from mljupyter.controller.router import Router, check_port
 from mljupyter.controller.store import Store
 from mljupyter.controller.telemetry_records import newest_records
+from mljupyter.engine.guarded_rollout import aborted, collides
 from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
 from mljupyter.runtimes.ports import PortReservations
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus
@@ -82,11 +85,18 @@ class Service:
         return [self._store.get(name) for name in self._store.names()]
 
     def create(
-        self, spec: EndpointSpec, *, overwrite: bool, primary_key: str | None, secondary_key: str | None
+        self,
+        spec: EndpointSpec,
+        *,
+        overwrite: bool,
+        primary_key: str | None,
+        secondary_key: str | None,
+        user: str = "",
     ) -> EndpointRecord:
         """Accept a new endpoint, or with `overwrite` put it in the place of one that exists.
 
         An endpoint that is overwritten keeps its keys unless new ones are given, and serves until the new one does.
+        A rollout under way is aborted.
         """
         before = self._store.find(spec.name)
         if before is not None:
@@ -104,38 +114,39 @@ class Service:
                 primary_key or (existing.primary if existing else None),
                 secondary_key or (existing.secondary if existing else None),
             )
-        return self._accept(spec, before, keys)
+        return self._accept(spec, before, keys, Change(user, "deployed anew" if before else ""))
 
-    def replace(self, spec: EndpointSpec, generation: int | None = None) -> EndpointRecord:
+    def replace(self, spec: EndpointSpec, generation: int | None = None, change: Change = UNNAMED) -> EndpointRecord:
         """Accept a change of an endpoint that exists. Keys are kept where it still has any.
 
         With `generation`, the change was made for that generation and is refused for any other: so that of two who
-        read the same one and change it, the second does not undo what the first did.
+        read the same one and change it, the second does not undo what the first did. While a rollout is under way,
+        changes of versions and shares are refused.
         """
-        before = self._find(spec.name)
-        self._refuse_while_deleting(before)
+        before = self.find_changeable(spec.name)
         if generation is not None and generation != before.generation:
             raise EndpointChangedError(
                 f"endpoint {spec.name!r} was changed by another operation at {before.updated_time:%H:%M:%S} UTC: "
                 f"it was read at generation {generation} and is at {before.generation}, {before.status.state}.\n"
                 "Nothing was changed now. Read it again and repeat the change."
             )
+        refuse_collision(before, spec)
         keys = None
         if spec.authentication is Authentication.KEY:
             keys = self._store.keys(spec.name) or Keys.make()
-        return self._accept(self._with_port(spec, before), before, keys)
+        return self._accept(self._with_port(spec, before), before, keys, change)
 
     async def watch(self, name: str, after: int, patience: float) -> EndpointRecord:
         """Return an endpoint as soon as its resource version is above `after`, or when `patience` seconds are over."""
-        self._find(name)
+        self.find(name)
         await self._changes.wait_until(
             lambda: (record := self._store.find(name)) is None or record.resource_version > after, patience
         )
-        return self._find(name)
+        return self.find(name)
 
     async def delete(self, name: str, patience: float) -> bool:
         """Delete an endpoint; return whether it is gone within `patience` seconds."""
-        self._find(name)
+        self.find(name)
         self._store.mark_deleting(name)
         self._reconciler.retry(name)
         self._changes.notify()
@@ -143,7 +154,7 @@ class Service:
 
     def keys(self, name: str) -> Keys:
         """Return an endpoint's keys."""
-        self._find(name)
+        self.find(name)
         keys = self._store.keys(name)
         if keys is None:
             raise KeysNotAvailableError(f"endpoint {name!r} has no keys: key authentication is off.")
@@ -178,20 +189,32 @@ class Service:
 
     def _runtimes_of(self, name: str) -> list[Runtime]:
         """Return the runtime of an endpoint's target, and others in use: it may have been moved."""
-        mine = self._runtimes.of(self._find(name).spec.compute_target)
+        mine = self._runtimes.of(self.find(name).spec.compute_target)
         return [mine, *(runtime for runtime in self._runtimes.made() if runtime is not mine)]
 
-    def _accept(self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None) -> EndpointRecord:
+    def _accept(
+        self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None, change: Change
+    ) -> EndpointRecord:
         self._keeper.admit(spec)
         status = before.status if before else EndpointStatus()
-        record = self._store.put(spec, _tried_again(status, spec), keys)
+        ended = None
+        if before is not None and before.rollout is not None and collides(before.spec, spec):
+            ended = aborted(before.rollout, datetime.now(UTC), "the endpoint was deployed anew")
+        record = self._store.put(spec, _tried_again(status, spec), keys, change, ended)
         if self._keeper.look():
             self._reconciler.look_again()
         self._reconciler.retry(spec.name)
         self._changes.notify()
         return record
 
-    def _find(self, name: str) -> EndpointRecord:
+    def find_changeable(self, name: str) -> EndpointRecord:
+        """Return an endpoint, or raise: there is none, or it is being deleted."""
+        record = self.find(name)
+        self._refuse_while_deleting(record)
+        return record
+
+    def find(self, name: str) -> EndpointRecord:
+        """Return an endpoint, or raise `EndpointNotFoundError` with the nearest name."""
         record = self._store.find(name)
         if record is None:
             near = difflib.get_close_matches(name, self._store.names(), n=1)

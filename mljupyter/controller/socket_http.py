@@ -6,9 +6,13 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+USER_HEADER = "mljupyter-user"
 
 
 class ConnectionNotMadeError(Exception):
@@ -47,7 +51,7 @@ class _UnixConnection(HTTPConnection):
 
 
 def ask(path: Path, method: str, target: str, body: Mapping[str, Any] | None, within: float | None) -> Answer:
-    """Send a request and return the answer.
+    """Send a request in the name of this process's user, and return the answer.
 
     Parameters:
         path: the socket.
@@ -65,7 +69,8 @@ def ask(path: Path, method: str, target: str, body: Mapping[str, Any] | None, wi
     connection = _UnixConnection(path, within)
     try:
         content = None if body is None else json.dumps(body).encode()
-        connection.request(method, target, content, {"content-type": "application/json"} if content else {})
+        headers = {USER_HEADER: quote(_user()), **({"content-type": "application/json"} if content else {})}
+        connection.request(method, target, content, headers)
         answer = connection.getresponse()
         return Answer(answer.status, answer.read())
     except TimeoutError:
@@ -74,3 +79,14 @@ def ask(path: Path, method: str, target: str, body: Mapping[str, Any] | None, wi
         raise ConnectionLostError(str(error)) from error
     finally:
         connection.close()
+
+
+@cache
+def _user() -> str:
+    import getpass
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return str(os.getuid())

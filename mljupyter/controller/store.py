@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mljupyter.controller import history
 from mljupyter.controller.database import Database
 from mljupyter.controller.errors import EndpointNotFoundError
+from mljupyter.controller.history import Change
 from mljupyter.controller.keys import Keys
-from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, VersionSpec
+from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, Rollout, VersionSpec
+from mljupyter.spec.history import HistoryEntry
+
+_PUT_ROLLOUT = "INSERT OR REPLACE INTO rollouts (endpoint, document, seen) VALUES (?, ?, ?)"
 
 
 class Store:
@@ -43,8 +48,19 @@ class Store:
             raise EndpointNotFoundError(f"WebserviceNotFound: no endpoint {name!r} in this workspace.")
         return record
 
-    def put(self, spec: EndpointSpec, status: EndpointStatus, keys: Keys | None) -> EndpointRecord:
-        """Write what is wanted, as a new generation of an endpoint that may be new too."""
+    def put(
+        self,
+        spec: EndpointSpec,
+        status: EndpointStatus,
+        keys: Keys | None,
+        change: Change = history.UNNAMED,
+        rollout: Rollout | None = None,
+    ) -> EndpointRecord:
+        """Write what is wanted, as a new generation of an endpoint that may be new too.
+
+        The history gets an entry in the same transaction, and so does the end of the `rollout` that is the reason.
+        """
+        before = self.find(spec.name)
         now = datetime.now(UTC).isoformat()
         pair = (keys.primary, keys.secondary) if keys else (None, None)
         with self._database.writing() as connection:
@@ -58,6 +74,9 @@ class Store:
                 """,
                 (spec.name, spec.json_text(), status.json_text(), self._next(), now, *pair),
             )
+            history.add(connection, before.spec if before else None, spec, change, now)
+            if rollout is not None:
+                connection.execute(_PUT_ROLLOUT, (spec.name, rollout.json_text(), "{}"))
         self._records[spec.name] = self._read(spec.name)
         return self._records[spec.name]
 
@@ -81,10 +100,11 @@ class Store:
         return Keys(rows[0]["primary_key"], rows[0]["secondary_key"])
 
     def remove(self, name: str) -> None:
-        """Forget an endpoint and its revisions."""
+        """Forget an endpoint, its revisions, its history and its rollout."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM endpoints WHERE name = ?", (name,))
-            connection.execute("DELETE FROM revisions WHERE endpoint = ?", (name,))
+            for table in ("revisions", "history", "rollouts"):
+                connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (name,))  # noqa: S608 - ours
         self._records.pop(name, None)
 
     def revision(self, endpoint: str, version: str, revision: str) -> tuple[str, VersionSpec] | None:
@@ -100,6 +120,24 @@ class Store:
                 "INSERT OR REPLACE INTO revisions (endpoint, version, revision, target, spec) VALUES (?, ?, ?, ?, ?)",
                 (endpoint, version, revision, target, spec.json_text()),
             )
+
+    def history(self, name: str) -> list[HistoryEntry]:
+        """Return the changes of an endpoint that are remembered, the oldest first."""
+        return history.read(self._database, name)
+
+    def put_rollout(self, name: str, rollout: Rollout, seen: str = "{}") -> None:
+        """Write how far a rollout is, and what its next look needs to know."""
+        if name not in self._records:
+            return
+        with self._database.writing() as connection:
+            connection.execute(_PUT_ROLLOUT, (name, rollout.json_text(), seen))
+            connection.execute("UPDATE endpoints SET resource_version = ? WHERE name = ?", (self._next(), name))
+        self._records[name] = self._read(name)
+
+    def seen(self, name: str) -> str:
+        """Return what `put_rollout` was given last."""
+        rows = self._database.rows("SELECT seen FROM rollouts WHERE endpoint = ?", name)
+        return str(rows[0]["seen"]) if rows else "{}"
 
     def setting(self, name: str) -> str | None:
         """Return a setting."""
@@ -123,6 +161,7 @@ class Store:
 
     def _read(self, name: str) -> EndpointRecord:
         row = self._database.rows("SELECT * FROM endpoints WHERE name = ?", name)[0]
+        rollouts = self._database.rows("SELECT document FROM rollouts WHERE endpoint = ?", name)
         return EndpointRecord(
             spec=EndpointSpec.parse(row["spec"]),
             status=EndpointStatus.parse(row["status"]),
@@ -131,6 +170,7 @@ class Store:
             created_time=datetime.fromisoformat(row["created_time"]),
             updated_time=datetime.fromisoformat(row["updated_time"]),
             deleting=bool(row["deleting"]),
+            rollout=Rollout.parse(rollouts[0]["document"]) if rollouts else None,
         )
 
     def _next(self) -> int:

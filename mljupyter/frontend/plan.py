@@ -203,24 +203,23 @@ class Plan(View):
 
     def text(self) -> str:
         """Return the plan: one line, then one line for each field that changes."""
+        from mljupyter.spec.difference import leaves, short
+
         lines = [f"{self.wanted.name} → {self.wanted.compute_target}: {self.action} (dry run, nothing done)"]
         if self.action == "create":
-            lines += [f"  {path} = {_short(value)}" for path, value in _leaves(_comparable(self.wanted))]
-        lines += [f"  {path}: {_short(before)} → {_short(after)}" for path, before, after in self.changes]
+            lines += [f"  {path} = {short(value)}" for path, value in leaves(_comparable(self.wanted))]
+        lines += [f"  {path}: {short(before)} → {short(after)}" for path, before, after in self.changes]
         return "\n".join(lines)
 
 
 def changes(present: EndpointSpec, wanted: EndpointSpec) -> list[tuple[str, Any, Any]]:
     """Return each field that differs: its path, the value it has, the value it will have."""
-    before, after = dict(_leaves(_comparable(present))), dict(_leaves(_comparable(wanted)))
+    from mljupyter.spec.difference import differences
+
+    before, after = _comparable(present), _comparable(wanted)
     if wanted.port is None and wanted.kind is present.kind:
         before.pop("port", None)  # chosen by the controller, and kept by it
-    paths = sorted(before.keys() | after.keys())
-    return [
-        (path, before.get(path, "none"), after.get(path, "none"))
-        for path in paths
-        if before.get(path) != after.get(path)
-    ]
+    return differences(before, after)
 
 
 def _comparable(spec: EndpointSpec) -> dict[str, Any]:
@@ -232,16 +231,3 @@ def _comparable(spec: EndpointSpec) -> dict[str, Any]:
         version.pop("reload", None)
         version.pop("imageId", None)
     return document
-
-
-def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        return [leaf for key in sorted(value) for leaf in _leaves(value[key], f"{path}.{key}" if path else key)]
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return [leaf for number, item in enumerate(value) for leaf in _leaves(item, f"{path}[{number}]")]
-    return [] if value in ({}, []) else [(path, value)]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text[: len("sha256:") + 12] if text.startswith("sha256:") else text

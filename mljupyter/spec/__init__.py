@@ -5,6 +5,7 @@ The same document is what ``%%deploy`` reads, what the controller stores and wha
 
 from mljupyter.spec.document import Document, SpecError
 from mljupyter.spec.endpoint import Authentication, EndpointKind, EndpointSpec, RateLimit
+from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.router import CertificateFiles, ConnectionLimits, PlainHttp, RouterSpec, RouterTls
 from mljupyter.spec.status import (
     CertificateStatus,
@@ -52,6 +53,9 @@ __all__ = [
     "ReplicaStatus",
     "RequestLimits",
     "Resources",
+    "Rollout",
+    "RolloutPhase",
+    "RolloutPlan",
     "RouterRecord",
     "RouterSpec",
     "RouterTls",

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from mljupyter.spec.document import Document
 from mljupyter.spec.endpoint import EndpointSpec
+from mljupyter.spec.rollout import Rollout
 from mljupyter.spec.router import RouterSpec
 
 
@@ -110,7 +111,8 @@ class EndpointStatus(Document):
 class EndpointRecord(Document):
     """An endpoint as the controller keeps it: what is wanted and what is observed.
 
-    `generation` counts changes of the spec, `resource_version` changes of the whole record.
+    `generation` counts changes of the spec, `resource_version` changes of the whole record. `rollout` is the one under
+    way, or the last one.
     """
 
     spec: EndpointSpec
@@ -120,6 +122,7 @@ class EndpointRecord(Document):
     created_time: datetime
     updated_time: datetime
     deleting: bool = False
+    rollout: Rollout | None = None
 
 
 class RouterRecord(Document):

@@ -71,7 +71,13 @@ def without(spec: EndpointSpec, name: str) -> EndpointSpec:
     return EndpointSpec.parse(document)
 
 
-def answers(uri: str, count: int, clients: int = 4, header: Callable[[int], dict[str, str]] | None = None) -> list[str]:
+def answers(
+    uri: str,
+    count: int,
+    clients: int = 4,
+    header: Callable[[int], dict[str, str]] | None = None,
+    data: bytes = b"x",
+) -> list[str]:
     """Send `count` requests over connections that are kept, and return what each was answered, in any order."""
     found: list[str] = []
     parts = urlsplit(uri)
@@ -79,7 +85,7 @@ def answers(uri: str, count: int, clients: int = 4, header: Callable[[int], dict
     def send(first: int) -> None:
         connection = http.client.HTTPConnection(parts.netloc, timeout=30)
         for number in range(first, count, clients):
-            connection.request("POST", parts.path, b"x", header(number) if header else {})
+            connection.request("POST", parts.path, data, header(number) if header else {})
             response = connection.getresponse()
             body = response.read().decode()
             found.append(body.strip('"') if response.status == 200 else str(response.status))

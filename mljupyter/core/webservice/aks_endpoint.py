@@ -10,6 +10,7 @@ from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice.aks import AksWebservice
 from mljupyter.core.webservice.aks_endpoint_configuration import AksEndpointDeploymentConfiguration
 from mljupyter.core.webservice.endpoint_version import AksEndpointVersion, VersionType
+from mljupyter.core.webservice.releasing import ControlledRollout
 from mljupyter.core.webservice.versions import (
     known_version,
     with_changed_version,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _NOT_OF_A_VERSION = ("self", "version_name", "models", "inference_config", "is_default", "is_control_version_type")
 
 
-class AksEndpoint(AksWebservice):
+class AksEndpoint(ControlledRollout, AksWebservice):
     """An endpoint deployed with `AksEndpoint.deploy_configuration`.
 
     Each version has models, a script, a size and a share of the requests; what no share claims goes to the default
@@ -300,6 +301,7 @@ class AksEndpoint(AksWebservice):
             "defaultVersion": self._spec.default_version,
             "controlVersion": self._spec.control,
             "stickyHeader": self._spec.sticky_header,
+            "rollout": self._known.rollout.document() if self._known.rollout is not None else None,
         }
 
 

@@ -15,6 +15,7 @@ from mljupyter.core.webservice.from_image import WebserviceFromImage
 from mljupyter.core.webservice.logged import LoggedWebservice
 from mljupyter.core.webservice.measured import MeasuredWebservice
 from mljupyter.core.webservice.reaching import reach
+from mljupyter.core.webservice.releasing import ChangeHistory
 from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.spec import EndpointKind, EndpointRecord, EndpointState
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
 
 
-class Webservice(WebserviceFromImage, ChangedWebservice, CalledWebservice, LoggedWebservice, MeasuredWebservice):
+class Webservice(
+    WebserviceFromImage, ChangedWebservice, ChangeHistory, CalledWebservice, LoggedWebservice, MeasuredWebservice
+):
     """A deployed model: one scoring URI and what stands behind it.
 
     `Webservice(workspace, name)` returns a `LocalWebservice`, `AciWebservice`, `AksWebservice` or `AksEndpoint`,
@@ -123,7 +126,7 @@ class Webservice(WebserviceFromImage, ChangedWebservice, CalledWebservice, Logge
 
         """
         self._check_not_deleted()
-        say = _say if show_output else _keep_silent
+        say = _say if show_output else observing.keep_silent
         say("Running")
         try:
             record = observing.follow(self.workspace.controller, self.name, timeout=timeout_sec, tick=lambda: say("."))
@@ -176,7 +179,3 @@ def _class_of(kind: EndpointKind) -> type[Webservice]:
 
 def _say(text: str) -> None:
     print(text, end="", flush=True)
-
-
-def _keep_silent(text: str) -> None:
-    pass

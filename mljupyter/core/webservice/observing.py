@@ -109,3 +109,7 @@ def serves_from(spec: EndpointSpec, image_name: str | None, image_id: str | None
         and (ids is None or version.image_id in ids)
         for version in spec.versions.values()
     )
+
+
+def keep_silent(text: str) -> None:
+    """Print nothing: for those who follow without output."""

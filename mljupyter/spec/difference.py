@@ -1,0 +1,55 @@
+"""What differs between two documents, field by field, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+NOTHING = "none"
+MOST_LINES = 40
+_SECRET = "environmentVariables"  # noqa: S105 - the name of a field; its values may be secrets
+_DIGEST = "sha256:"
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return each field that differs between two JSON documents: its path, the value before, the value after.
+
+    Example:
+        >>> differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2, "d": 4})
+        [('a.b', 1, 3), ('d', 'none', 4)]
+
+    """
+    old, new = dict(leaves(before)), dict(leaves(after))
+    return [
+        (path, old.get(path, NOTHING), new.get(path, NOTHING))
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
+    ]
+
+
+def difference_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the differences as lines, at most 40; values of environment variables are not shown."""
+    found = differences(before, after)
+    lines = [_line(*item) for item in found[:MOST_LINES]]
+    return lines if len(found) <= MOST_LINES else [*lines, f"... and {len(found) - MOST_LINES} more"]
+
+
+def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    """Return path and value of each field of a JSON document that is no mapping itself; what is empty is left out."""
+    if isinstance(value, Mapping) and value:
+        return [leaf for key in sorted(value) for leaf in leaves(value[key], f"{path}.{key}" if path else key)]
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return [leaf for number, item in enumerate(value) for leaf in leaves(item, f"{path}[{number}]")]
+    return [] if value in ({}, []) else [(path, value)]
+
+
+def short(value: Any) -> str:
+    """Return a value as text, a digest by its first characters."""
+    text = str(value)
+    return text[: len(_DIGEST) + 12] if text.startswith(_DIGEST) else text
+
+
+def _line(path: str, before: Any, after: Any) -> str:
+    if f".{_SECRET}." in f".{path}.":
+        before, after = (value if value == NOTHING else "***" for value in (before, after))
+    return f"{path}: {short(before)} → {short(after)}"

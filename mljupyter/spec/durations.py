@@ -1,0 +1,35 @@
+"""Durations as people write them: ``30s``, ``5m``, ``1h``."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from mljupyter.spec.document import SpecError
+
+_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds_of(value: float | str | timedelta, name: str) -> float:
+    """Return a duration in seconds.
+
+    Parameters:
+        value: a number of seconds, a `timedelta`, or text with a unit: ms, s, m, h, d.
+        name: what errors call it.
+
+    Raises:
+        SpecError: when it is none of these.
+
+    Example:
+        >>> seconds_of("5m", "every"), seconds_of("1.5s", "every"), seconds_of(2, "every")
+        (300.0, 1.5, 2.0)
+
+    """
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", value) if isinstance(value, str) else None
+    if match is None or match[2] not in _SECONDS:
+        raise SpecError(f"{name} is {value!r}: it must be a duration, such as 30s, 5m or 1h, or a number of seconds.")
+    return float(match[1]) * _SECONDS[match[2]]
