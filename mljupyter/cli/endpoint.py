@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mljupyter.cli import release
 from mljupyter.cli.endpoint_access import COMMANDS
 from mljupyter.cli.metrics import endpoint_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
@@ -57,6 +58,8 @@ def show(name: str, workspace: str | None, as_json: bool) -> None:
     if status.certificate is not None:
         names, end = ", ".join(status.certificate.names), f"{status.certificate.not_after:%Y-%m-%d %H:%M} UTC"
         fields.append(("Certificate", f"{names}; ends {end}"))
+    if record.rollout is not None:
+        fields.append(("Rollout", record.rollout.text()))
     problems = [status.problem, *(version.problem for version in status.versions.values())]
     problem = next((problem for problem in problems if problem is not None), None)
     print_fields(fields)
@@ -145,7 +148,7 @@ def traffic(
         print_table([column.upper() for column in COLUMNS], rows(record))
 
 
-for command in (*COMMANDS, metrics):
+for command in (*COMMANDS, metrics, release.rollout, release.promote, release.rollback, release.history):
     endpoint.add_command(command)
 
 

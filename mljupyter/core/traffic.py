@@ -36,19 +36,14 @@ def divide(
         WebserviceException: when there is no such endpoint or version, it has one version only, or a rule is broken.
 
     """
-    from mljupyter.core.webservice import AksEndpoint, Webservice
+    from mljupyter.core.releases import versioned_endpoint
     from mljupyter.core.webservice.observing import follow, in_force
 
     percentiles, mirrored = shares_of(shares), shares_of(mirror)
     if not (percentiles or mirrored or sticky_header):
         with as_webservice_exception():
             return workspace.controller.endpoint(name)
-    endpoint = Webservice(workspace, name)
-    if not isinstance(endpoint, AksEndpoint):
-        raise WebserviceException(
-            f"{name!r} is of kind {endpoint.compute_type}, which has one version and gives it all requests.\n"
-            "Endpoints with several: AksEndpoint.deploy_configuration(), or %deploy NAME --version VERSION"
-        )
+    endpoint = versioned_endpoint(workspace, name)
     header = "" if sticky_header == NO_HEADER else sticky_header
     endpoint.set_traffic(percentiles or None, mirror=mirrored or None, sticky_header=header)
     return follow(workspace.controller, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)

@@ -114,7 +114,7 @@ def divided(spec: EndpointSpec, version: str, share: int) -> EndpointSpec:
 def promoted(spec: EndpointSpec, version: str) -> EndpointSpec:
     """Return the spec with a version as default and control, and with all requests; the others stay, without any."""
     changed = _with_percentiles(spec, dict.fromkeys(spec.versions, 0), receives=version)
-    return changed.model_copy(update={"default_version": version, "control_version": version})
+    return changed.model_copy(update={"default_version": version, "control_version": None})
 
 
 def collides(before: EndpointSpec, after: EndpointSpec) -> bool:

@@ -39,10 +39,12 @@ def webservice(workspace: Workspace, name: str) -> Webservice:
 
 def row(record: EndpointRecord) -> list[str]:
     """Return what the table shows of an endpoint. Addresses change from run to run, so they are not part of it."""
+    from mljupyter.core.releases import state_text
+
     spec, status = record.spec, record.status
     return [
         spec.name,
-        str(status.state),
+        state_text(record),
         str(spec.kind).lower(),
         spec.compute_target,
         ", ".join(spec.model_ids) or "none",

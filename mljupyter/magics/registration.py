@@ -8,19 +8,41 @@ from typing import Any
 from mljupyter.frontend.reading import WrongInputError, near
 from mljupyter.frontend.session import session_of
 from mljupyter.frontend.views import Text
-from mljupyter.magics import deploy, doctor, endpoints, invoke, logs, score, traffic, undeploy, workspace
+from mljupyter.magics import (
+    deploy,
+    doctor,
+    endpoints,
+    invoke,
+    logs,
+    rollback,
+    rollout,
+    score,
+    traffic,
+    undeploy,
+    workspace,
+)
 from mljupyter.magics.call import Call
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.parsing import help_text, parse, split
 
-SHORT = (score.MAGIC, deploy.MAGIC, invoke.MAGIC, logs.MAGIC, endpoints.MAGIC, traffic.MAGIC, undeploy.MAGIC)
+SHORT = (
+    score.MAGIC,
+    deploy.MAGIC,
+    invoke.MAGIC,
+    logs.MAGIC,
+    endpoints.MAGIC,
+    traffic.MAGIC,
+    rollout.MAGIC,
+    rollback.MAGIC,
+    undeploy.MAGIC,
+)
 UMBRELLA = Magic(
     name="mlj",
     summary="All of mljupyter's magics under one name: %mlj deploy is %deploy, and so on.",
     options=(),
     example="%mlj doctor\n%mlj workspace\n%mlj deploy diabetes --model diabetes-ridge --score ridge-score",
     run=lambda call: None,
-    subcommands=(*SHORT, doctor.MAGIC, workspace.MAGIC),
+    subcommands=(*SHORT, rollback.HISTORY, doctor.MAGIC, workspace.MAGIC),
 )
 _OWNER_MARK = "mljupyter_magic"
 

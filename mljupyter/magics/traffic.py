@@ -4,25 +4,72 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, Option
-from mljupyter.frontend.views import Table
+from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
+from mljupyter.frontend.reading import WrongInputError
+from mljupyter.frontend.views import Table, Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
+from mljupyter.magics.rollback import go_back
+from mljupyter.magics.rollout import GUARD
+
+_POINTS = 10
 
 
 def run(call: Call) -> Any:
     """Divide the requests anew if shares are given; return the versions as a table when the router follows."""
     from mljupyter.core.traffic import COLUMNS, divide, documents, rows
 
+    _check(call)
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
+    if call["rollback"]:
+        go_back(call, None)
+        return None
+    if call["over"] is not None:
+        return _roll_out(call)
+    if call["promote"] is not None:
+        _promote(call)
     record = divide(workspace, call["name"], call["shares"] or (), call["mirror"], call["sticky_header"])
     found = documents(record)
     if call["json"]:
         print(json_line(found))
         return call.deliver(found) if call["output"] else None
     return call.deliver(Table(COLUMNS, rows(record), found, "No versions."))
+
+
+def _check(call: Call) -> None:
+    """Refuse options that do not go together."""
+    division = bool(call["shares"] or call["mirror"] or call["sticky_header"])
+    kinds = {"shares": division, "--promote": call["promote"] is not None, "--rollback": call["rollback"]}
+    given = [name for name, is_given in kinds.items() if is_given]
+    if len(given) > 1:
+        raise WrongInputError(f"{' and '.join(given)} do not go together: one thing at a time.")
+    if call["over"] is None:
+        if extra := [name for name in ("step", "guard") if call[name] is not None]:
+            raise WrongInputError(f"--{extra[0]} is for shares that move --over a time, for example --over 10m.")
+    elif len(call["shares"]) != 1 or call["mirror"] or call["sticky_header"]:
+        raise WrongInputError("--over moves requests to one version: give one VERSION=PERCENT. More: %rollout --help")
+
+
+def _roll_out(call: Call) -> Any:
+    """Move requests to a version in even steps over a time."""
+    from mljupyter.core.releases import even_steps, versioned_endpoint
+    from mljupyter.core.traffic import shares_of
+
+    endpoint = versioned_endpoint(call.session.workspace(), call["name"])
+    ((version, target),) = shares_of(call["shares"]).items()
+    share = endpoint.versions[version].weight if version in endpoint.versions else 0
+    steps = even_steps(share, target, call["step"] or _POINTS)
+    return call.deliver(Text(endpoint.rollout(version, steps, call["over"] / len(steps), call["guard"]).text()))
+
+
+def _promote(call: Call) -> None:
+    from mljupyter.core.releases import versioned_endpoint
+
+    endpoint = versioned_endpoint(call.session.workspace(), call["name"])
+    endpoint.promote(call["promote"])
+    endpoint.wait_for_deployment()
 
 
 MAGIC = Magic(
@@ -48,9 +95,16 @@ MAGIC = Magic(
             "requests with the same value of this header meet the same version; none turns it off",
             metavar="HEADER",
         ),
+        Option("promote", "make this version the default and give it all requests", metavar="VERSION"),
+        Option("rollback", "go back to what the endpoint was before its last change", kind="flag"),
+        Option("over", "move the requests in even steps over this time", kind="duration", metavar="TIME"),
+        Option("step", f"points of a step with --over; else {_POINTS}", kind="integer", metavar="PERCENT", minimum=1),
+        GUARD,
         JSON,
         OUTPUT,
+        QUIET,
     ),
-    example="%traffic diabetes\n%traffic diabetes version-a=90 version-b=10\n%traffic diabetes --mirror version-c=20",
+    example="%traffic diabetes\n%traffic diabetes version-a=90 version-b=10\n%traffic diabetes --mirror version-c=20\n"
+    "%traffic diabetes version-b=100 --over 30m --guard 'p95<200ms, errors<1%'\n%traffic diabetes --promote version-b",
     run=run,
 )

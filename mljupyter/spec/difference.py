@@ -28,10 +28,17 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tup
 
 
 def difference_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return the differences as lines, at most 40; values of environment variables are not shown."""
-    found = differences(before, after)
-    lines = [_line(*item) for item in found[:MOST_LINES]]
-    return lines if len(found) <= MOST_LINES else [*lines, f"... and {len(found) - MOST_LINES} more"]
+    """Return the differences as lines, at most 40; values of environment variables are not shown.
+
+    Example:
+        >>> difference_lines({"a": 1, "versions": {"x": {"y": 1}}}, {"a": 2, "versions": {"z": {"y": 1}}})
+        ['a: 1 → 2', 'versions.x: removed', 'versions.z: added']
+
+    """
+    came, went = _members(after) - _members(before), _members(before) - _members(after)
+    found = [_line(*item) for item in differences(_without(before, went), _without(after, came))]
+    found += [f"{path}: removed" for path in sorted(went)] + [f"{path}: added" for path in sorted(came)]
+    return found if len(found) <= MOST_LINES else [*found[:MOST_LINES], f"... and {len(found) - MOST_LINES} more"]
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
@@ -53,3 +60,23 @@ def _line(path: str, before: Any, after: Any) -> str:
     if f".{_SECRET}." in f".{path}.":
         before, after = (value if value == NOTHING else "***" for value in (before, after))
     return f"{path}: {short(before)} → {short(after)}"
+
+
+def _members(document: Mapping[str, Any]) -> set[str]:
+    """Return the paths of mappings that come and go as a whole: those in a mapping of the document, as versions are."""
+    return {
+        f"{key}.{name}"
+        for key, value in document.items()
+        if isinstance(value, Mapping)
+        for name, item in value.items()
+        if isinstance(item, Mapping)
+    }
+
+
+def _without(document: Mapping[str, Any], members: set[str]) -> dict[str, Any]:
+    return {
+        key: {name: item for name, item in value.items() if f"{key}.{name}" not in members}
+        if isinstance(value, Mapping)
+        else value
+        for key, value in document.items()
+    }

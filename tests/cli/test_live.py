@@ -201,3 +201,39 @@ def test_a_process_that_stays_behind_fails_the_demo_and_is_killed(tmp_path: Path
         demo.wait_until_gone(tmp_path, within=0.2)
     assert f"pid {left.pid}" in caught.value.message
     assert left.wait(timeout=10) != 0
+
+
+def test_a_rollout_a_promotion_a_rollback_and_the_history(served: Commands) -> None:
+    from mljupyter.core import AksEndpoint, InferenceConfig, Model, Workspace
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLJUPYTER_HOME", served.environment["MLJUPYTER_HOME"])
+        workspace = Workspace.get("cli-team")
+        inference = InferenceConfig(str(served.directory / "score.py"))
+        configuration = AksEndpoint.deploy_configuration(version_name="old", num_replicas=1)
+        service = Model.deploy(workspace, "pair", [], inference, configuration)
+        service.create_version("new", models=[], inference_config=inference)
+        service.wait_for_deployment(timeout_sec=60)
+    try:
+        assert served.run("endpoint", "rollout", "pair").stdout == "no rollout yet\n"
+        said = served.run("endpoint", "rollout", "pair", "new", "--steps", "50", "--every", "0.2s", "--wait").stdout
+        assert said.splitlines()[:2] == ["new: 50 %", "new: Completed at 50 %"]
+        assert served.json("endpoint", "rollout", "pair")["phase"] == "Completed"
+        assert "Rollout:         new Completed: 50 %" in served.run("endpoint", "show", "pair").stdout
+        begun = served.json("endpoint", "rollout", "pair", "new", "--steps", "70,100", "--every", "10m")
+        assert (begun["phase"], begun["plan"]["everySeconds"]) == ("Running", 600)
+        assert "is Running at 70 %" in served.failed("endpoint", "promote", "pair", "new")
+        assert "Aborted" in served.run("endpoint", "rollout", "pair", "--abort").stdout
+        assert "has all requests" in served.run("endpoint", "promote", "pair", "new").stdout
+        rolled = served.run("endpoint", "rollback", "pair").stdout.splitlines()
+        assert rolled[0] == "pair: rolled back to 3"
+        assert "  defaultVersion: new → old" in rolled
+        actions = ["rolled back to 3", "promoted new", "rolled out new to 50 %", "updated", "created"]
+        assert [item["action"] for item in served.json("endpoint", "history", "pair")] == actions
+        heading, newest, *_ = served.run("endpoint", "history", "pair").stdout.splitlines()
+        assert heading.split() == ["NUMBER", "TIME", "USER", "ACTION", "CHANGES"]
+        assert newest.startswith("5 ")
+        assert "has no entry 99" in served.failed("endpoint", "rollback", "pair", "--to", "99")
+        assert "Did you mean 'pair'?" in served.failed("endpoint", "history", "pairs")
+    finally:
+        served.run("endpoint", "delete", "pair")

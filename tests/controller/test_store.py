@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from mljupyter.controller.database import STEPS
 from mljupyter.controller.errors import EndpointNotFoundError, StorageError
+from mljupyter.controller.history import MOST_ENTRIES, Change
 from mljupyter.controller.keys import Keys
 from mljupyter.controller.store import Store
-from mljupyter.spec import EndpointSpec, EndpointState, EndpointStatus
+from mljupyter.engine.guarded_rollout import begin
+from mljupyter.spec import EndpointSpec, EndpointState, EndpointStatus, RolloutPlan
 
 SPEC = EndpointSpec.parse(
     {
@@ -96,3 +100,44 @@ def test_a_full_database_is_told_and_keeps_what_it_has(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"full.*Endpoints keep serving"):
         store.put(big, EndpointStatus(), None)
     assert store.get("iris").spec == SPEC
+
+
+def test_the_history_is_bounded_and_written_with_the_spec(tmp_path: Path) -> None:
+    store = Store(tmp_path / "controller.db")
+    for number in range(MOST_ENTRIES + 5):
+        store.put(SPEC.model_copy(update={"tags": {"n": str(number)}}), EndpointStatus(), None, Change("ada"))
+    store.put(store.get("iris").spec, EndpointStatus(), None, Change("ada"))  # the same again is no change
+    entries = store.history("iris")
+    assert [entry.number for entry in entries] == list(range(6, MOST_ENTRIES + 6))
+    assert (entries[-1].user, entries[-1].action, entries[-1].changes) == ("ada", "updated", ["tags.n: 103 → 104"])
+    assert entries[-1].spec == store.get("iris").spec
+
+
+def test_a_rollout_is_there_after_reopening_and_goes_with_its_endpoint(tmp_path: Path) -> None:
+    store = Store(tmp_path / "controller.db")
+    store.put(SPEC, EndpointStatus(), None)
+    rollout = begin(RolloutPlan(version="iris", steps=[5, 100], every_seconds=60), datetime.now(UTC), "ada")
+    before = store.get("iris").resource_version
+    store.put_rollout("iris", rollout, "what was seen")
+    store.close()
+    again = Store(tmp_path / "controller.db")
+    assert (again.get("iris").rollout, again.seen("iris")) == (rollout, "what was seen")
+    assert again.get("iris").resource_version > before
+    again.remove("iris")
+    again.put(SPEC, EndpointStatus(), None)
+    assert again.get("iris").rollout is None
+    assert len(again.history("iris")) == 1
+
+
+def test_endpoints_of_an_earlier_release_begin_their_history_with_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "controller.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(STEPS[0] + "; PRAGMA user_version = 1;")
+    connection.execute(
+        "INSERT INTO endpoints VALUES ('iris', ?, ?, 1, 1, ?, ?, 0, NULL, NULL)",
+        (SPEC.json_text(), EndpointStatus().json_text(), "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"),
+    )
+    connection.commit()
+    connection.close()
+    (entry,) = Store(path).history("iris")
+    assert (entry.number, entry.action, entry.spec) == (1, "recorded", SPEC)

@@ -144,3 +144,72 @@ def test_metrics_are_frames_and_plots_of_what_the_endpoint_did(workspace: Worksp
     endpoint.delete()
     with pytest.raises(WebserviceException, match="WebserviceNotFound"):
         endpoint.metrics()
+
+
+def test_a_guarded_rollout_its_history_and_the_way_back(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.pkl").touch()
+    model = Model.register(workspace, str(tmp_path / "model.pkl"), "ridge")
+    configuration = AksEndpoint.deploy_configuration(version_name="old", num_replicas=1)
+    endpoint = Model.deploy(workspace, "shared", [model], script(tmp_path, "old"), configuration)
+    endpoint.wait_for_deployment()
+    assert endpoint.rollout_status() is None
+    with pytest.raises(WebserviceException, match="has no version 'new'"):
+        endpoint.rollout("new")
+    endpoint.create_version("new", models=[], inference_config=script(tmp_path, "new"))
+    endpoint.wait_for_deployment()
+    with pytest.raises(WebserviceException, match="'fast', which is no condition"):
+        endpoint.rollout("new", guard="fast")
+    with pytest.raises(WebserviceException, match="every is 'soon': it must be a duration"):
+        endpoint.rollout("new", every="soon")
+
+    begun = endpoint.rollout("new", steps=[50, 100], every=0.2, promote=True)
+    assert (begun.share, begun.active) == (50, True)
+    capsys.readouterr()
+    done = endpoint.wait_for_rollout(show_output=True, timeout_sec=30)
+    assert done is not None
+    assert done.phase == "Completed"
+    assert capsys.readouterr().out.splitlines()[-2:] == ["new: 100 %", "new: Completed at 100 %"]
+    assert endpoint.run("{}") == "new"
+    assert endpoint.versions["new"].is_default
+    assert endpoint.serialize()["rollout"]["phase"] == "Completed"
+
+    endpoint.rollback()
+    endpoint.wait_for_deployment()
+    assert endpoint.run("{}") == "old"
+    endpoint.rollback(1)  # only the first version
+    endpoint.wait_for_deployment()
+    assert list(endpoint.versions) == ["old"]
+    actions = ["created", "updated", "rolled out new to 100 %", "rolled back to 2", "rolled back to 1"]
+    assert [entry.action for entry in endpoint.history()] == actions
+    endpoint.promote("old")  # has it all already
+    assert len(endpoint.history()) == len(actions)
+
+    endpoint.create_version("third", models=[], inference_config=script(tmp_path, "third"))
+    endpoint.wait_for_deployment()
+    paused = endpoint.rollout("third", steps=[30], every=600)
+    assert endpoint.pause_rollout().phase == "Paused"
+    with pytest.raises(WebserviceException, match="goes on after 0.1 s"):
+        endpoint.wait_for_rollout(timeout_sec=0.1)
+    assert endpoint.resume_rollout().step_time > paused.step_time
+    with pytest.raises(WebserviceException, match="a rollout of version 'third'") as refused:
+        endpoint.set_traffic({"third": 10})
+    assert refused.value.status_code == 409
+    assert endpoint.abort_rollout().phase == "Aborted"
+    endpoint.set_traffic({"third": 10})
+    assert endpoint.wait_for_rollout().reason.startswith("aborted by ")
+
+
+def test_a_rollback_to_a_model_that_was_deleted_is_refused_with_its_name(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").touch()
+    model = Model.register(workspace, str(tmp_path / "model.pkl"), "ridge")
+    configuration = AksEndpoint.deploy_configuration(num_replicas=1)
+    endpoint = Model.deploy(workspace, "shared", [model], script(tmp_path, "old"), configuration)
+    endpoint.wait_for_deployment()
+    endpoint.update_version("shared", models=[], inference_config=script(tmp_path, "new"))
+    endpoint.wait_for_deployment()
+    model.delete()
+    with pytest.raises(WebserviceException, match="ridge"):
+        endpoint.rollback()
+    assert endpoint.run("{}") == "new"

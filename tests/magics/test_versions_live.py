@@ -99,3 +99,76 @@ def test_the_python_it_shows_does_the_same(live: Shell) -> None:
     assert "create_version(" in live.run("%deploy shared --version version-c --score sums --code").text()
     first = live.run("%deploy other --version version-a --score sums --code").text()
     assert "AksEndpoint.deploy_configuration(version_name='version-a')" in first
+
+
+def test_a_rollout_is_begun_shown_and_ended(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    live.run("%traffic shared version-b=10")
+    live.run("%rollout shared version-b --steps 20,40 --every 10m --guard 'p95<5s'")
+    line = "version-b Running: 20 % (step 1 of 2), 0 requests, p95 0ms"
+    assert live.run("%rollout shared").text() == line
+    (row,) = [row for row in live.run("%endpoints").rows if row[0] == "shared"]
+    assert row[1] == "Healthy, rollout of version-b Running at 20 %"
+    assert "is Running at 20 %" in live.error("%traffic shared version-b=50")
+    assert "is Running at 20 %" in live.error("%traffic shared --promote version-b")
+    live.run("%rollout shared --pause")
+    assert "Paused" in live.run("%rollout shared").text()
+    live.run("%rollout shared --resume")
+    assert "Aborted" in live.run("%rollout shared --abort").text()
+    assert [item["weight"] for item in live.run("%traffic shared")] == [90, 10]
+    capsys.readouterr()
+    live.run("%rollout shared version-b --steps 20 --every 0.2s --wait")
+    assert capsys.readouterr().out == "version-b: 20 %\nversion-b: Completed at 20 %\n"
+    assert "step 1 of 8" in live.run("%traffic shared version-b=100 --over 10m").text()
+    assert live.run("%rollout shared --abort -o kept") is None
+    assert live.variables["kept"].phase == "Aborted"
+    live.run("%traffic shared version-b=10")
+
+
+def test_promotion_rollback_and_history(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    live.run("%traffic shared version-b=10")
+    assert [item["weight"] for item in live.run("%traffic shared --promote version-b")] == [100, 0]
+    assert live.run('%invoke shared {"data": [[1]]}') == [3]
+    capsys.readouterr()
+    live.run("%rollback shared")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("shared: rolled back to ")
+    assert "  defaultVersion: version-b → version-a" in said
+    assert [item["weight"] for item in live.run("%traffic shared")] == [90, 10]
+    live.run("%traffic shared --rollback")
+    live.run("%rollback shared --quiet")
+    newest, before, *_ = live.run("%mlj history shared")
+    assert newest["action"].startswith("rolled back to")
+    assert newest["user"]
+    assert "spec" not in newest
+    assert live.run("%mlj history shared").columns[:2] == ["Number", "Time"]
+    live.run(f"%rollback shared --to {before['number']}")
+    live.run(f"%rollback shared --to {newest['number']}")
+    assert [item["weight"] for item in live.run("%traffic shared")] == [90, 10]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%rollout shard", "Did you mean 'shared'?"),
+        ("%rollout plain plain", "'plain' is of kind ACI, which has one version"),
+        ("%rollout shared version-c", "has no version 'version-c'"),
+        ("%rollout shared version-a", "'version-a' is the default version"),
+        ("%rollout shared version-b --steps 50,20", "each step must be above the one before"),
+        ("%rollout shared version-b --steps few", "'few' are no steps"),
+        ("%rollout shared version-b --guard fast", "'fast', which is no condition"),
+        ("%rollout shared version-b --every soon", "'soon' is not a duration"),
+        ("%rollout shared version-b --abort", "version-b and --abort: one thing at a time"),
+        ("%rollout shared --resume", "no rollout that is Paused"),
+        ("%rollback shared --to 4000", "has no entry 4000"),
+        ("%rollback shard", "Did you mean 'shared'?"),
+        ("%traffic shared version-b=20 --rollback", "shares and --rollback do not go together"),
+        ("%traffic shared version-b=20 --guard p95<1s", "--guard is for shares that move --over a time"),
+        ("%traffic shared version-b=5 --over 1m", "it has 10 % of the requests already"),
+        ("%traffic shared --over 1m", "give one VERSION=PERCENT"),
+        ("%traffic shared --promote version-c", "has no version 'version-c'"),
+        ("%mlj history shard", "Did you mean 'shared'?"),
+    ],
+)
+def test_what_is_wrong_with_a_rollout_is_told_with_the_way_out(live: Shell, line: str, message: str) -> None:
+    live.run("%traffic shared version-b=10")
+    assert message in live.error(line)

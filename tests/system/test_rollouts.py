@@ -253,7 +253,6 @@ def test_promotion_rollback_and_history(machine: Machine) -> None:
         "rolled back to 1",
     ]
     assert history[1].changes == [
-        "controlVersion: none → bbb",
         "defaultVersion: aaa → bbb",
         "versions.bbb.trafficPercentile: 10 → 0",
     ]

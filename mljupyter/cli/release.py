@@ -1,0 +1,110 @@
+"""``mljupyter endpoint rollout | promote | rollback | history``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli.output import print_json, print_table
+
+_RETURNED = 3
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@click.option("--steps", default="5,25,100", show_default=True, metavar="PERCENT,...", help="Shares, rising.")
+@click.option("--every", default="1m", show_default=True, metavar="TIME", help="How long a step takes at least.")
+@click.option("--guard", metavar="CONDITIONS", help="Such as 'p95<200ms, errors<1%': broken, all of it is taken back.")
+@click.option("--least-requests", type=click.IntRange(min=1), help="Requests that a condition needs to be judged.")
+@click.option("--promote", is_flag=True, help="Make it the default version in the end.")
+@click.option("--wait", is_flag=True, help=f"Wait for the end; status {_RETURNED} unless it is Completed.")
+@click.option("--pause", "action", flag_value="pause", help="Hold the rollout in its step.")
+@click.option("--resume", "action", flag_value="resume", help="Go on; the step begins anew.")
+@click.option("--abort", "action", flag_value="abort", help="End it; requests are divided as before.")
+@workspace_option
+@json_option
+def rollout(
+    name: str,
+    version: str | None,
+    steps: str,
+    every: str,
+    guard: str | None,
+    least_requests: int | None,
+    promote: bool,
+    wait: bool,
+    action: str | None,
+    workspace: str | None,
+    as_json: bool,
+) -> None:
+    """Show the rollout of an endpoint, or give VERSION more and more of its requests, as long as it keeps the guard."""
+    from mljupyter.core.releases import NO_ROLLOUT, control, steps_of, versioned_endpoint
+
+    if action is not None and version is not None:
+        raise click.UsageError(f"--{action} is for the rollout under way: leave out {version!r}.")
+    endpoint = versioned_endpoint(open_workspace(workspace), name)
+    if version is not None:
+        least = {} if least_requests is None else {"least_requests": least_requests}
+        endpoint.rollout(version, steps_of(steps), every, guard, promote=promote, **least)
+    elif action is not None:
+        control(endpoint, action)
+    found = endpoint.wait_for_rollout(show_output=not as_json) if wait else endpoint.rollout_status()
+    if as_json:
+        print_json(found.document() if found is not None else None)
+    else:
+        click.echo(found.text() if found is not None else NO_ROLLOUT)
+    if wait and found is not None and found.phase != "Completed":
+        sys.exit(_RETURNED)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version")
+@workspace_option
+@json_option
+def promote(name: str, version: str, workspace: str | None, as_json: bool) -> None:
+    """Make VERSION the default and give it all requests; the others stay, without any."""
+    from mljupyter.core.releases import versioned_endpoint
+
+    endpoint = versioned_endpoint(open_workspace(workspace), name)
+    endpoint.promote(version)
+    endpoint.wait_for_deployment()
+    if as_json:
+        print_json({"name": name, "defaultVersion": version})
+    else:
+        click.echo(f"{name}: {version} is the default version and has all requests")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--to", "number", type=int, metavar="NUMBER", help="Entry of the history; else before the last change.")
+@workspace_option
+@json_option
+def rollback(name: str, number: int | None, workspace: str | None, as_json: bool) -> None:
+    """Go back to what the endpoint was before its last change; a second time takes the first one back."""
+    from mljupyter.core.releases import history_documents, roll_back
+
+    entry, line = roll_back(open_workspace(workspace), name, number)
+    if as_json:
+        print_json(history_documents([entry])[0])
+        return
+    click.echo(line)
+    for change in entry.changes:
+        click.echo(f"  {change}")
+
+
+@click.command()
+@click.argument("name")
+@workspace_option
+@json_option
+def history(name: str, workspace: str | None, as_json: bool) -> None:
+    """Show who changed an endpoint, when, and what; the newest change first."""
+    from mljupyter.core.releases import HISTORY_COLUMNS, history_documents, history_rows
+
+    entries = open_workspace(workspace).controller.history(name)
+    if as_json:
+        print_json(history_documents(entries))
+    else:
+        print_table([column.upper() for column in HISTORY_COLUMNS], history_rows(entries))
