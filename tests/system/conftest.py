@@ -22,6 +22,7 @@ from mljupyter.spec import (
     EndpointState,
     VersionSpec,
 )
+from tests.system.targets import Target, opened
 from tests.waiting import wait_until
 
 ECHO = """
@@ -142,3 +143,10 @@ def _clear_away(machine: Machine) -> None:
     wait_until(
         lambda: not (machine.replicas() or machine.routers() or machine.controllers()), 10, "all processes are gone"
     )
+
+
+@pytest.fixture(params=["local", "docker"])
+def target(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Target]:
+    """Each compute target in turn: what holds on one holds on the others."""
+    with opened(request.param, machine) as target:
+        yield target

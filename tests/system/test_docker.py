@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import signal
 import socket
 import ssl
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,11 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-import mljupyter
 from mljupyter.controller.client import ControllerClient
 from mljupyter.spec import Authentication, EndpointSpec, EndpointState, RouterSpec, RouterTls, VersionSpec
 from tests.load import Load
 from tests.system.conftest import Machine
+from tests.system.targets import build
 from tests.testbed import needed
 from tests.waiting import wait_until
 
@@ -29,34 +27,6 @@ docker = pytest.importorskip("docker", reason="needs the Docker SDK: pip install
 pytestmark = pytest.mark.system
 
 ECHO = "import os\ndef init(): print('init')\ndef run(data): return {'data': data, 'cwd': os.getcwd()}\n"
-DOCKERFILE = """
-FROM {base}
-RUN pip install --quiet uvicorn httptools uvloop
-COPY mljupyter /opt/scoring/mljupyter
-COPY score.py /var/azureml-app/score.py
-ENV PYTHONPATH=/opt/scoring AML_APP_ROOT=/var/azureml-app AZUREML_ENTRY_SCRIPT=score.py
-LABEL mljupyter/plan=test
-USER 1000
-ENTRYPOINT ["python3", "-m", "mljupyter.scoring", "--host", "0.0.0.0", "--port", "5001"]
-"""
-
-
-def build(script: str) -> str:
-    """Build an image that serves a script, as small as it can be; the engine caches all but the script."""
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as archive:
-        package = Path(mljupyter.__file__).parent
-        for path in [package / "__init__.py", *sorted(package.glob("scoring/**/*.py"))]:
-            entry = archive.gettarinfo(str(path), f"mljupyter/{path.relative_to(package)}")
-            entry.mtime = 0
-            archive.addfile(entry, io.BytesIO(path.read_bytes()))
-        for name, text in (("Dockerfile", DOCKERFILE.format(base=needed("TESTBED_BASE_IMAGE"))), ("score.py", script)):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text.encode())
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    context.seek(0)
-    image, _ = docker.from_env().images.build(fileobj=context, custom_context=True, rm=True)
-    return str(image.id)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from mljupyter.controller.errors import EndpointBusyError, InvalidSpecError, Rol
 from mljupyter.spec import EndpointRecord, EndpointState, RolloutPhase, RolloutPlan
 from tests.load import Load
 from tests.system.conftest import Machine
-from tests.system.test_versions import answers, changed, close, endpoint, version, without
+from tests.system.targets import Target
+from tests.system.test_versions import ONE_TARGET, answers, changed, close, endpoint, version, without
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -52,8 +53,10 @@ def ended(machine: Machine, within: float = 30.0) -> EndpointRecord:
     return wait_until(look, within, "the rollout ends")
 
 
-def test_a_version_that_keeps_the_guard_gets_all_requests_step_by_step_and_none_is_lost(machine: Machine) -> None:
-    spec = endpoint(machine, {"aaa": 0, "bbb": 0, "ccc": 30})
+def test_a_version_that_keeps_the_guard_gets_all_requests_step_by_step_and_none_is_lost(
+    machine: Machine, target: Target
+) -> None:
+    spec = endpoint(target, {"aaa": 0, "bbb": 0, "ccc": 30})
     uri = machine.healthy(spec).status.scoring_uri
     seen: list[tuple[int, int]] = []
     with Load(uri) as load:
@@ -74,9 +77,9 @@ def test_a_version_that_keeps_the_guard_gets_all_requests_step_by_step_and_none_
     assert record.rollout.values["p95"] > 0
 
 
-def test_a_version_that_breaks_the_guard_is_taken_back_at_once(machine: Machine) -> None:
-    spec = endpoint(machine, {"aaa": 60, "bbb": 0, "ccc": 30})
-    spec = changed(spec, "bbb", code=machine.code(BAD).document(), mirrorPercentile=20)
+def test_a_version_that_breaks_the_guard_is_taken_back_at_once(machine: Machine, target: Target) -> None:
+    spec = endpoint(target, {"aaa": 60, "bbb": 0, "ccc": 30})
+    spec = changed(spec, "bbb", **target.runs(BAD), mirrorPercentile=20)
     record = machine.healthy(spec)
     with Load(record.status.scoring_uri):
         machine.client.start_rollout("shared", plan(50, 100, every=600, guard="errors<10%", leastRequests=20))
@@ -90,10 +93,11 @@ def test_a_version_that_breaks_the_guard_is_taken_back_at_once(machine: Machine)
     assert set(answers(record.status.scoring_uri, 100)) == {"aaa", "ccc"}
 
 
-def test_latency_is_judged_by_the_time_the_router_measured_in_the_step_alone(machine: Machine) -> None:
-    spec = endpoint(machine, {"aaa": 0, "bbb": 0})
+@ONE_TARGET
+def test_latency_is_judged_by_the_time_the_router_measured_in_the_step_alone(machine: Machine, target: Target) -> None:
+    spec = endpoint(target, {"aaa": 0, "bbb": 0})
     slow = BAD.replace("int.from_bytes(os.urandom(1)) < 128", "__import__('time').sleep(float(data))")
-    record = machine.healthy(changed(spec, "bbb", code=machine.code(slow).document()))
+    record = machine.healthy(changed(spec, "bbb", **target.runs(slow)))
     uri = record.status.scoring_uri
     header = {"azureml-model-deployment": "bbb"}
     assert answers(uri, 20, 4, lambda _: header, b"0.15") == ["bbb"] * 20  # before the rollout: none of its business
@@ -111,20 +115,20 @@ def test_latency_is_judged_by_the_time_the_router_measured_in_the_step_alone(mac
     in_force(machine, {"aaa": 50, "bbb": 50})
 
 
-def test_a_version_without_a_ready_replica_is_taken_back(machine: Machine) -> None:
-    record = machine.healthy(endpoint(machine, {"aaa": 0, "bbb": 0}))
+def test_a_version_without_a_ready_replica_is_taken_back(machine: Machine, target: Target) -> None:
+    record = machine.healthy(endpoint(target, {"aaa": 0, "bbb": 0}))
     with Load(record.status.scoring_uri) as load:
         machine.client.start_rollout("shared", plan(50, every=600))
         in_force(machine, {"aaa": 50, "bbb": 50})
-        os.kill(record.status.versions["bbb"].replicas[0].pid, signal.SIGKILL)
+        target.signal(record, "bbb", signal.SIGKILL)
         record = ended(machine)
         in_force(machine, {"aaa": 100, "bbb": 0})
     assert load.failed == 0, load.results
     assert "no replica that is ready" in record.rollout.reason
 
 
-def test_a_killed_controller_goes_on_from_the_step_it_was_in(machine: Machine) -> None:
-    record = machine.healthy(endpoint(machine, {"aaa": 0, "bbb": 0}))
+def test_a_killed_controller_goes_on_from_the_step_it_was_in(machine: Machine, target: Target) -> None:
+    record = machine.healthy(endpoint(target, {"aaa": 0, "bbb": 0}))
     uri = record.status.scoring_uri
     with Load(uri) as load:
         machine.client.start_rollout("shared", plan(20, 70, every=0.3, guard="errors<50%", leastRequests=10))
@@ -143,8 +147,9 @@ def test_a_killed_controller_goes_on_from_the_step_it_was_in(machine: Machine) -
     assert machine.client.endpoint("shared").spec.versions["bbb"].traffic_percentile == 70
 
 
-def test_requests_of_a_step_are_counted_across_a_restart_of_the_controller(machine: Machine) -> None:
-    uri = machine.healthy(endpoint(machine, {"aaa": 0, "bbb": 0})).status.scoring_uri
+@ONE_TARGET
+def test_requests_of_a_step_are_counted_across_a_restart_of_the_controller(machine: Machine, target: Target) -> None:
+    uri = machine.healthy(endpoint(target, {"aaa": 0, "bbb": 0})).status.scoring_uri
     header = {"azureml-model-deployment": "bbb"}
     machine.client.start_rollout("shared", plan(10, every=0.2, guard="errors<50%", leastRequests=100))
     answers(uri, 60, header=lambda _: header)
@@ -160,15 +165,16 @@ def test_requests_of_a_step_are_counted_across_a_restart_of_the_controller(machi
     assert ended(machine).rollout.requests == 100
 
 
-def test_changes_that_collide_are_refused_and_others_are_not(machine: Machine) -> None:
-    record = machine.healthy(endpoint(machine, {"aaa": 0, "bbb": 0}))
+@ONE_TARGET
+def test_changes_that_collide_are_refused_and_others_are_not(machine: Machine, target: Target) -> None:
+    record = machine.healthy(endpoint(target, {"aaa": 0, "bbb": 0}))
     spec = record.spec
     machine.client.start_rollout("shared", plan(20, every=600))
-    code = machine.code(BAD).document()
+    other_code = target.runs(BAD)
     for other in (
         changed(spec, "bbb", trafficPercentile=50),
-        changed(spec, "aaa", code=code),
-        changed(spec, "ccc", **version("ccc", code)),
+        changed(spec, "aaa", **other_code),
+        changed(spec, "ccc", **version("ccc", other_code)),
         without(spec, "bbb"),
         spec.model_copy(update={"default_version": "bbb"}),
     ):
@@ -196,8 +202,9 @@ def test_changes_that_collide_are_refused_and_others_are_not(machine: Machine) -
     assert machine.client.replace(changed(spec, "bbb", trafficPercentile=50)).spec != spec
 
 
-def test_deploying_anew_and_deleting_end_a_rollout(machine: Machine) -> None:
-    spec = machine.healthy(endpoint(machine, {"aaa": 0, "bbb": 0})).spec
+@ONE_TARGET
+def test_deploying_anew_and_deleting_end_a_rollout(machine: Machine, target: Target) -> None:
+    spec = machine.healthy(endpoint(target, {"aaa": 0, "bbb": 0})).spec
     machine.client.start_rollout("shared", plan(20, every=600))
     record = machine.settle(machine.client.create(changed(spec, "bbb", trafficPercentile=40), overwrite=True))
     assert record.rollout.phase is RolloutPhase.ABORTED
@@ -210,9 +217,10 @@ def test_deploying_anew_and_deleting_end_a_rollout(machine: Machine) -> None:
     assert [entry.action for entry in machine.client.history("shared")] == ["created"]
 
 
-def test_what_cannot_be_rolled_out_is_refused_with_the_reason(machine: Machine) -> None:
-    spec = endpoint(machine, {"aaa": 0, "bbb": 40})
-    broken = version("ccc", machine.code("def init(): raise ValueError()\ndef run(data): return 1").document())
+@ONE_TARGET
+def test_what_cannot_be_rolled_out_is_refused_with_the_reason(machine: Machine, target: Target) -> None:
+    spec = endpoint(target, {"aaa": 0, "bbb": 40})
+    broken = version("ccc", target.runs("def init(): raise ValueError()\ndef run(data): return 1"))
     record = machine.settle(machine.client.create(changed(spec, "ccc", **broken)))
     assert record.status.state is EndpointState.FAILED
     for wanted, kind, message in (
@@ -227,8 +235,9 @@ def test_what_cannot_be_rolled_out_is_refused_with_the_reason(machine: Machine) 
         machine.client.control_rollout("shared", "resume")
 
 
-def test_promotion_rollback_and_history(machine: Machine) -> None:
-    spec = machine.healthy(endpoint(machine, {"aaa": 0, "bbb": 10})).spec
+@ONE_TARGET
+def test_promotion_rollback_and_history(machine: Machine, target: Target) -> None:
+    spec = machine.healthy(endpoint(target, {"aaa": 0, "bbb": 10})).spec
     with pytest.raises(RolloutRefusedError, match="nothing to go back to"):
         machine.client.rollback("shared")
     machine.settle(machine.client.promote("shared", "bbb"))
@@ -261,8 +270,9 @@ def test_promotion_rollback_and_history(machine: Machine) -> None:
     assert history[0].time <= history[-1].time
 
 
-def test_a_rollback_during_a_rollout_aborts_it(machine: Machine) -> None:
-    machine.healthy(endpoint(machine, {"aaa": 0, "bbb": 0}))
+@ONE_TARGET
+def test_a_rollback_during_a_rollout_aborts_it(machine: Machine, target: Target) -> None:
+    machine.healthy(endpoint(target, {"aaa": 0, "bbb": 0}))
     machine.client.start_rollout("shared", plan(20, every=600))
     record = machine.client.rollback("shared")
     assert record.rollout.phase is RolloutPhase.ABORTED
@@ -270,10 +280,10 @@ def test_a_rollback_during_a_rollout_aborts_it(machine: Machine) -> None:
     in_force(machine, {"aaa": 100, "bbb": 0})
 
 
-def test_a_rollback_brings_back_code_that_was_replaced(machine: Machine) -> None:
-    spec = endpoint(machine, {"aaa": 0})
+def test_a_rollback_brings_back_code_that_was_replaced(machine: Machine, target: Target) -> None:
+    spec = endpoint(target, {"aaa": 0})
     uri = machine.healthy(spec).status.scoring_uri
-    other = changed(spec, "aaa", code=machine.code("def init(): pass\ndef run(data): return 'new'").document())
+    other = changed(spec, "aaa", **target.runs("def init(): pass\ndef run(data): return 'new'"))
     with Load(uri) as load:
         machine.settle(machine.client.replace(other))
         assert set(answers(uri, 20)) == {"new"}
