@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lab check unit notebooks browser chromium benchmark benchmark-serving benchmark-images benchmark-metrics clean help
+.PHONY: demo test lab check unit notebooks browser chromium benchmark benchmark-serving benchmark-mirror benchmark-images benchmark-metrics clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ benchmark: $(VENV)/.dev ## measure start-up, deployment and the data path
 
 benchmark-serving: $(VENV)/.dev ## measure the scoring server beside seven others, about 25 minutes
 	@$(BIN)/python -m benchmarks.serving
+
+benchmark-mirror: $(VENV)/.dev ## measure what mirroring costs the requests that are mirrored
+	@$(BIN)/python -m benchmarks.mirror
 
 benchmark-images: $(VENV)/.dev ## measure builds of images and environments; needs a Docker engine
 	@$(BIN)/python -m benchmarks.images
