@@ -55,17 +55,17 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     store = Store(layout.database)
     queue, changes = WorkQueue(), Changes()
     runtimes = _runtimes(layout)
-    supervisor = Supervisor(runtimes, queue.add)
+
+    def replica_changed(endpoint: str) -> None:
+        queue.add(endpoint)
+        rollouts.wake()  # now: another replica may be ready before the reconciler is
+
+    supervisor = Supervisor(runtimes, replica_changed)
 
     keeper = ListeningKeeper(layout, store)
     ports = PortReservations(ports_directory())
     router = Router(_router_settings(layout, store, ports), keeper, changed=lambda: reconciler.look_again())
     autoscaler = Autoscaler(store, router, changed=queue.add)
-
-    def observed() -> None:
-        changes.notify()
-        rollouts.wake()
-
     reconciler = Reconciler(
         workspace=layout.directory.name,
         store=store,
@@ -74,7 +74,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
         router=router,
         autoscaler=autoscaler,
         queue=queue,
-        notify=observed,
+        notify=changes.notify,
     )
     rollouts = Rollouts(store=store, statistics=router, supervisor=supervisor, changed=queue.add, notify=changes.notify)
     service = Service(

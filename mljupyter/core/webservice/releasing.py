@@ -136,10 +136,12 @@ class ControlledRollout(DescribedWebservice):
             return self._shown(self.workspace.controller.control_rollout(self.name, "resume"))
 
     def abort_rollout(self) -> Rollout:
-        """End the rollout; requests are divided as before it."""
+        """End the rollout; return when requests are divided as before it."""
         self._check_not_deleted()
         with as_webservice_exception():
-            return self._shown(self.workspace.controller.control_rollout(self.name, "abort"))
+            client = self.workspace.controller
+            client.control_rollout(self.name, "abort")
+            return self._shown(follow_rollout(client, self.name, say=keep_silent))
 
     def rollout_status(self) -> Rollout | None:
         """Return the rollout under way or the last one, as it is now; None when there was none. `text()` is a line."""
