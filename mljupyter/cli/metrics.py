@@ -13,7 +13,7 @@ from mljupyter.cli.output import print_fields, print_json, print_table
 
 _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "REQUESTS": ("requests", str),
-    "PER S": ("requests_per_second", lambda value: _number(value, 1)),
+    "/S": ("requests_per_second", lambda value: _number(value, 1)),
     "ERRORS": ("error_ratio", lambda value: "-" if value is None else f"{100 * value:.1f} %"),
     "P50 MS": ("latency_p50_ms", lambda value: _number(value, 1)),
     "P95 MS": ("latency_p95_ms", lambda value: _number(value, 1)),
