@@ -16,9 +16,9 @@ from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
 SCREENSHOTS = Path(os.environ.get("MLJUPYTER_SCREENSHOTS", "build/screenshots")).absolute()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium, without a window."""
+    """Chromium, without a window; gone before other tests run, whose event loops its driver would not let start."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium; make chromium installs Debian's")
     with sync_playwright() as playwright:
@@ -27,7 +27,7 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab on an empty directory, with a home of its own."""
     home = tmp_path_factory.mktemp("home")

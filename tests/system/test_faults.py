@@ -29,6 +29,13 @@ def only(processes: dict[int, list[str]]) -> int:
     return next(iter(processes))
 
 
+def _taken(port: int | None) -> socket.socket | None:
+    try:
+        return socket.create_server(("127.0.0.1", port or 0))
+    except OSError:
+        return None
+
+
 BROKEN = {
     "without run": ("def init(): pass", "run"),
     "syntax error": ("def init(:\n  pass", "SyntaxError"),
@@ -270,14 +277,27 @@ def test_a_deep_workspace_directory_is_no_problem_for_sockets(tmp_path: Path) ->
     client.stop(force=True)
 
 
-def test_a_router_port_taken_by_another_program_is_told_and_healed(machine: Machine) -> None:
+def test_a_router_port_taken_while_the_router_was_away_is_told_and_healed(machine: Machine) -> None:
+    record = machine.healthy(machine.spec())
+    controller, router = only(machine.controllers()), only(machine.routers())
+    os.kill(controller, signal.SIGSTOP)  # so that it does not start the router again before the port is taken
+    os.kill(router, signal.SIGKILL)
+    port = httpx.URL(record.status.scoring_uri).port
+    with wait_until(lambda: _taken(port), 5, "the port is free"):
+        os.kill(controller, signal.SIGCONT)
+        machine.client.replace(machine.spec(environment_variables={"LEVEL": "2"}))
+        told = wait_until(
+            lambda: (found := machine.client.endpoint("echo")).status.problem and found, 20, "the problem is told"
+        )
+        assert "router" in told.status.problem.message
+    assert machine.settle(told, within=60).status.state is EndpointState.HEALTHY
+    assert httpx.post(record.status.scoring_uri).status_code == 200
+
+
+def test_a_router_port_taken_before_the_controller_starts_is_left_for_another(machine: Machine) -> None:
     port = machine.client.ensure()["router"]["port"]
     machine.client.stop(force=True)
     with socket.create_server(("127.0.0.1", port)):
-        machine.client.create(machine.spec())
-        record = wait_until(
-            lambda: (found := machine.client.endpoint("echo")).status.problem and found, 20, "the problem is told"
-        )
-        assert "router" in record.status.problem.message
-    assert machine.settle(record, within=60).status.state is EndpointState.HEALTHY
-    assert httpx.post(machine.client.endpoint("echo").status.scoring_uri).status_code == 200
+        uri = machine.healthy(machine.spec()).status.scoring_uri
+        assert f":{port}/" not in uri
+        assert httpx.post(uri).status_code == 200
