@@ -1,61 +1,87 @@
-"""Measures the demand for each autoscaled version once a second, and lets the policy decide."""
+"""Measures the demand for each autoscaled version, lets the policy decide, and writes down what was decided."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from mljupyter.controller.demand import Demand
+from mljupyter.controller.admissions import Admissions
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.router import Router
 from mljupyter.controller.store import Store
-from mljupyter.engine.autoscaling import DOWN_SECONDS, Decision, Sample, decide
-from mljupyter.engine.routing import cluster_name
-from mljupyter.spec import VersionSpec
+from mljupyter.engine.autoscaling import Decision, Sample, decide, look_every
+from mljupyter.engine.capacity import Admission, Claim
+from mljupyter.engine.demand import Reading, demand
+from mljupyter.engine.routing import cluster_name, mirror_name
+from mljupyter.engine.samples import Samples
+from mljupyter.spec import ScalingDecision, VersionSpec
 
-EVERY = 1.0
+ASLEEP_EVERY = 0.2  # how often to look whether a version without replicas is asked for
+_SOONEST, _LATEST = 0.01, 1.0
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Version:
-    """What is known of one autoscaled version."""
+    """What is known of one autoscaled version. Times are of the monotonic clock, in seconds."""
 
     wanted: int
-    samples: deque[Sample] = field(default_factory=deque)
-    before: tuple[float, float] | None = None
+    look_at: float
+    asked_at: float
+    samples: Samples = field(default_factory=Samples)
+    before: dict[str, Reading] = field(default_factory=dict)
 
 
 class Autoscaler:
-    """Decides how many replicas autoscaled versions have.
+    """Decides how many replicas versions have.
 
     Parameters:
-        store: the endpoints.
+        store: the endpoints; keeps the decisions.
         router: tells the demand.
+        admissions: tell for how many replicas there is room.
         changed: called with the endpoint's name when a number changes.
 
     """
 
-    def __init__(self, store: Store, router: Router, changed: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, router: Router, admissions: Admissions, changed: Callable[[str], None]) -> None:
         self._store = store
         self._router = router
+        self._admissions = admissions
         self._changed = changed
         self._versions: dict[tuple[str, str], _Version] = {}
 
-    def wanted(self, endpoint: str, version: str, spec: VersionSpec, *, running: int = 0) -> int:
-        """Return how many replicas a version should have.
+    def admitted(
+        self, endpoint: str, version: str, spec: VersionSpec, target: str, *, running: int, proven: bool
+    ) -> Admission:
+        """Return how many replicas a version should have, and why not more where there is no room for them.
 
         Parameters:
             endpoint, version: which one.
             spec: its spec; without an autoscale policy it says the number itself.
-            running: how many there are, for a controller that has just started and knows nothing yet.
+            target: where it runs.
+            running: how many there are.
+            proven: whether a replica of it has been ready; until then there is one, even where zero is allowed.
 
         """
+        wanted = self._wanted(endpoint, version, spec, running, proven=proven)
+        return self._admissions.admitted(target, _claim(endpoint, version, spec, wanted, running))
+
+    async def run(self) -> None:
+        """Measure and decide for ever."""
+        while True:
+            await asyncio.sleep(self._pause())
+            try:
+                await self._tick()
+            except ControllerError as error:
+                log.warning("autoscaling pauses: %s", error.message)
+                await asyncio.sleep(_LATEST)
+
+    def _wanted(self, endpoint: str, version: str, spec: VersionSpec, running: int, *, proven: bool) -> int:
         policy = spec.scaling.autoscale
         if policy is None:
             self._versions.pop((endpoint, version), None)
@@ -63,66 +89,112 @@ class Autoscaler:
         known = self._versions.get((endpoint, version))
         if known is None:
             begin = min(max(running, policy.min_replicas), policy.max_replicas)
-            known = self._versions[endpoint, version] = _Version(wanted=begin)
+            now = time.monotonic()
+            known = self._versions[endpoint, version] = _Version(begin, now, now)
+        if not proven:
+            known.asked_at = time.monotonic()  # the time without requests counts from when it can answer some
+        if not proven or spec.mirror_percentile:
+            known.wanted = max(known.wanted, 1)
         return known.wanted
 
-    async def run(self) -> None:
-        """Measure and decide for ever."""
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self._tick()
-            except ControllerError as error:
-                log.warning("autoscaling pauses: %s", error.message)
+    def _pause(self) -> float:
+        """Return for how long nothing has to be looked at."""
+        next_look = min((known.look_at for known in self._versions.values()), default=float("inf"))
+        return min(max(next_look - time.monotonic(), _SOONEST), _LATEST)
 
     async def _tick(self) -> None:
         specs = self._autoscaled()
         for gone in set(self._versions) - set(specs):
             del self._versions[gone]
-        if not specs or not self._router.up:
+        started = time.monotonic()
+        due = {key: known for key, known in self._versions.items() if known.look_at <= started}
+        if not due or not self._router.up:
+            for known in due.values():
+                known.look_at = started + _LATEST / 2
             return
-        demands = await self._router.demand()
-        now = time.monotonic()
-        for (endpoint, version), spec in specs.items():
-            demand = demands.get(cluster_name(endpoint, version))
-            known = self._versions.get((endpoint, version))
-            if demand is not None and known is not None:
-                self._measure(known, demand, spec, now)
+        readings = await self._router.demand(_most_again(specs))
+        for (endpoint, version), known in due.items():
+            spec = specs[endpoint, version]
+            assert spec.scaling.autoscale is not None  # noqa: S101 - narrows the type
+            known.look_at = started + (look_every(spec.scaling.autoscale) if known.wanted else ASLEEP_EVERY)
+            mine = {name: readings[name] for name in _clusters(endpoint, version) if name in readings}
+            if mine:
+                now = next(iter(mine.values())).time
+                self._measure(known, mine, spec, now)
                 self._decide(endpoint, version, known, spec, now)
 
     def _autoscaled(self) -> dict[tuple[str, str], VersionSpec]:
-        return {
+        found = {
             (name, version): spec
             for name in self._store.names()
             if (record := self._store.find(name)) is not None and not record.deleting
             for version, spec in record.spec.versions.items()
-            if spec.scaling.autoscale is not None
         }
+        self._admissions.keep(set(found))
+        return {key: spec for key, spec in found.items() if spec.scaling.autoscale is not None}
 
-    def _measure(self, known: _Version, demand: Demand, spec: VersionSpec, now: float) -> None:
-        """Add a sample: what runs and waits now, or the mean of the last second where that was more.
-
-        The mean is by Little's law from the time that requests took, so that short ones between two looks count.
-        """
-        waiting = max(spec.limits.max_queue_length - demand.remaining_tries, 0)
-        mean = 0.0
-        if known.before is not None:
-            then, seconds = known.before
-            mean = max(demand.request_seconds - seconds, 0.0) / max(now - then, 1e-3)
-        known.before = (now, demand.request_seconds)
-        known.samples.append(Sample(now, max(demand.running + waiting, mean)))
-        while known.samples[0].time < now - DOWN_SECONDS - 2 * EVERY:
-            known.samples.popleft()
+    def _measure(self, known: _Version, readings: dict[str, Reading], spec: VersionSpec, now: float) -> None:
+        policy = spec.scaling.autoscale
+        assert policy is not None  # noqa: S101 - narrows the type
+        measured = sum(demand(known.before.get(name), reading) for name, reading in readings.items())
+        known.before = readings
+        if measured:
+            known.asked_at = now
+        known.samples.add(Sample(now, measured), policy)
 
     def _decide(self, endpoint: str, version: str, known: _Version, spec: VersionSpec, now: float) -> None:
-        assert spec.scaling.autoscale is not None  # noqa: S101 - narrows the type
-        decision: Decision = decide(
-            known.samples, known.wanted, spec.scaling.autoscale, spec.limits.max_concurrent_requests, now
+        policy, concurrent = spec.scaling.autoscale, spec.limits.max_concurrent_requests
+        assert policy is not None  # noqa: S101 - narrows the type
+        idle = 0.0 if spec.mirror_percentile else now - known.asked_at
+        decision = decide(known.samples.listed(), known.wanted, policy, concurrent, now, idle)
+        if decision.replicas == known.wanted:
+            return
+        before, known.wanted = known.wanted, decision.replicas
+        known.look_at = min(known.look_at, now + look_every(policy))
+        self._changed(endpoint)
+        self._write_down(endpoint, version, spec, before, decision)
+
+    def _write_down(self, endpoint: str, version: str, spec: VersionSpec, before: int, decision: Decision) -> None:
+        policy, record = spec.scaling.autoscale, self._store.find(endpoint)
+        if policy is None or record is None:
+            return
+        status = record.status.versions.get(version)
+        running = len(status.replicas) if status else 0
+        claim = _claim(endpoint, version, spec, decision.replicas, running)
+        admission = self._admissions.admitted(record.spec.compute_target, claim)
+        reason = decision.reason + (f"; {admission.shortage}" if admission.shortage else "")
+        log.info("endpoint %s, version %s: %d → %d replicas; %s", endpoint, version, before, decision.replicas, reason)
+        self._store.scaling.add(
+            endpoint,
+            ScalingDecision(
+                time=datetime.now(UTC),
+                version=version,
+                before=before,
+                after=decision.replicas,
+                admitted=admission.replicas,
+                reason=reason,
+                demand=round(decision.demand, 3),
+                needed=decision.needed,
+                min_replicas=policy.min_replicas,
+                max_replicas=policy.max_replicas,
+                target_utilization=policy.target_utilization,
+                max_concurrent_requests=spec.limits.max_concurrent_requests,
+            ),
         )
-        if decision.replicas != known.wanted:
-            log.info(
-                "endpoint %s, version %s: %d → %d replicas; %s",
-                *(endpoint, version, known.wanted, decision.replicas, decision.reason),
-            )
-            known.wanted = decision.replicas
-            self._changed(endpoint)
+
+
+def _least(spec: VersionSpec) -> int:
+    """Return how many replicas there should always be. One that is sent copies keeps one: copies wake nobody."""
+    return max(spec.scaling.least_replicas, 1 if spec.mirror_percentile else 0)
+
+
+def _claim(endpoint: str, version: str, spec: VersionSpec, wanted: int, running: int) -> Claim:
+    return Claim((endpoint, version), wanted, min(_least(spec), wanted), running, spec.resources)
+
+
+def _clusters(endpoint: str, version: str) -> tuple[str, str]:
+    return cluster_name(endpoint, version), mirror_name(endpoint, version)
+
+
+def _most_again(specs: dict[tuple[str, str], VersionSpec]) -> dict[str, int]:
+    return {name: spec.limits.max_queue_length for key, spec in specs.items() for name in _clusters(*key)}

@@ -53,6 +53,15 @@ STEPS = (
     CREATE TABLE rollouts (endpoint TEXT PRIMARY KEY, document TEXT NOT NULL, seen TEXT NOT NULL DEFAULT '{}');
     INSERT INTO history SELECT name, 1, updated_time, '', 'recorded', '[]', spec FROM endpoints;
     """,
+    """
+    CREATE TABLE scaling (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        endpoint TEXT NOT NULL,
+        version TEXT NOT NULL,
+        decision TEXT NOT NULL
+    );
+    CREATE INDEX scaling_by_version ON scaling (endpoint, version, number);
+    """,
 )
 
 

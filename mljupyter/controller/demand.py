@@ -4,46 +4,114 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Mapping
 
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
+from mljupyter.engine.demand import Reading
 
-_GAUGES = r"^cluster\..*\.(upstream_rq_active|circuit_breakers\.default\.remaining_retries)$"
-_ACTIVE = ".upstream_rq_active"
+_ACTIVE, _PENDING, _TOTAL = ".upstream_rq_active", ".upstream_rq_pending_active", ".upstream_rq_total"
 _REMAINING = ".circuit_breakers.default.remaining_retries"
-_TIMES = re.compile(r'^envoy_cluster_upstream_rq_time_sum\{.*envoy_cluster_name="([^"]+)".*\} (\d+)', re.MULTILINE)
+_GAUGES = r"^cluster\..*\.(upstream_rq_(active|pending_active|total)|circuit_breakers\.default\.remaining_retries)$"
+_TIMES = re.compile(
+    r'^envoy_cluster_(?P<rest>\w+)_upstream_rq_time_(?P<kind>bucket|sum)\{envoy_cluster_name="(?P<first>[^"]+)"'
+    r'(?:,le="(?P<upper>[^"]+)")?\} (?P<value>\d+)',
+    re.MULTILINE,
+)
+_BUSY = re.compile(r"^.+?::(?P<address>.+)::rq_active::[1-9]\d*$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Demand:
-    """The demand for one version: requests that run, tries again that are left, and all request time in seconds."""
+class DemandReader:
+    """Reads what the router has counted. What has not changed since is not asked for again.
 
-    running: int
-    remaining_tries: int
-    request_seconds: float
-
-
-async def read(admin: LocalHttp) -> dict[str, Demand]:
-    """Return the demand of every cluster of the router.
-
-    Raises:
-        ControllerError: when the router does not answer.
+    Parameters:
+        admin: the router's admin interface.
 
     """
-    try:
-        _, gauges = await admin.get("/stats", format="json", filter=_GAUGES, type="Gauges")
-        _, times = await admin.get("/stats/prometheus", filter=r"upstream_rq_time$")
-    except UNREACHABLE as error:
-        raise ControllerError(f"the router does not answer: {type(error).__name__}.") from None
-    values = {item["name"].removeprefix("cluster."): int(item["value"]) for item in json.loads(gauges)["stats"]}
-    spent = {name: int(milliseconds) / 1000 for name, milliseconds in _TIMES.findall(times.decode())}
-    clusters = [name.removesuffix(_ACTIVE) for name in values if name.endswith(_ACTIVE)]
-    return {
-        name: Demand(
-            running=values[name + _ACTIVE],
-            remaining_tries=values.get(name + _REMAINING, 0),
-            request_seconds=spent.get(name, 0.0),
-        )
-        for name in clusters
-    }
+
+    def __init__(self, admin: LocalHttp) -> None:
+        self._admin = admin
+        self._totals: dict[str, int] = {}
+        self._times: dict[str, tuple[tuple[tuple[float, int], ...], float]] = {}
+
+    async def read(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
+        """Return what the router has counted for every version, by cluster.
+
+        Parameters:
+            most_again: how many requests may be tried again at once, by cluster.
+
+        Raises:
+            ControllerError: when the router does not answer.
+
+        """
+        body = await self._get("/stats", format="json", filter=_GAUGES)
+        # Since the epoch of the monotonic clock: at the moment of the answer, which is when it was true.
+        now = time.monotonic()
+        values = {
+            item["name"].removeprefix("cluster."): int(item["value"])
+            for item in json.loads(body)["stats"]
+            if "name" in item
+        }
+        clusters = [name.removesuffix(_ACTIVE) for name in values if name.endswith(_ACTIVE)]
+        totals = {name: values.get(name + _TOTAL, 0) for name in clusters}
+        active = {name: values[name + _ACTIVE] + values.get(name + _PENDING, 0) for name in clusters}
+        if totals != self._totals or any(active.values()):
+            # Asking for the gauges has made the router sum up its histograms, so that they are as new as these.
+            self._times = _times(
+                await self._get("/stats/prometheus", filter=r"^cluster\..*\.upstream_rq_time$"), clusters
+            )
+            self._totals = {} if any(active.values()) else totals
+        readings = {}
+        for name in clusters:
+            finished, seconds = self._times.get(name, ((), 0.0))
+            remaining = values.get(name + _REMAINING, 0)
+            again = max(most_again.get(name, remaining) - remaining, 0)
+            readings[name] = Reading(now, active[name], again, finished, seconds)
+        return readings
+
+    async def busy(self) -> frozenset[str]:
+        """Return the addresses of the replicas that have requests, in the form of the router's configuration.
+
+        Raises:
+            ControllerError: when the router does not answer.
+
+        """
+        text = (await self._get("/clusters")).decode()
+        found = (match["address"] for match in _BUSY.finditer(text))
+        return frozenset(f"unix:{address}" if address.startswith("/") else address for address in found)
+
+    async def _get(self, path: str, **query: str) -> bytes:
+        try:
+            _, body = await self._admin.get(path, **query)
+        except UNREACHABLE as error:
+            raise ControllerError(f"the router does not answer: {type(error).__name__}.") from None
+        return body
+
+
+def _times(body: bytes, clusters: list[str]) -> dict[str, tuple[tuple[tuple[float, int], ...], float]]:
+    """Return what requests took by cluster: counts by upper bound in seconds, and the sum of seconds.
+
+    This form of the statistics takes a cluster's name apart at its dots and knows no dashes; where two names become
+    the same, neither is told.
+    """
+    known = {_mangled(name): name for name in clusters}
+    ambiguous = {name for name, count in Counter(map(_mangled, clusters)).items() if count > 1}
+    buckets: dict[str, list[tuple[float, int]]] = {}
+    sums: dict[str, float] = {}
+    for match in _TIMES.finditer(body.decode()):
+        mangled = (match["first"], match["rest"])
+        if mangled not in known or mangled in ambiguous:
+            continue
+        name, value = known[mangled], int(match["value"])
+        if match["kind"] == "sum":
+            sums[name] = value / 1000
+        else:
+            buckets.setdefault(name, []).append((float(match["upper"]) / 1000, value))
+    return {name: (tuple(sorted(found)), sums.get(name, 0.0)) for name, found in buckets.items()}
+
+
+def _mangled(cluster: str) -> tuple[str, str]:
+    first, _, rest = cluster.partition(".")
+    return first, rest.replace(".", "_").replace("-", "_")

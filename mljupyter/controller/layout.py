@@ -109,6 +109,10 @@ class Layout:
         """Return the path of the router's admin socket."""
         return self.runtime() / "router.sock"
 
+    def waiting_room_socket(self) -> Path:
+        """Return the path of the socket where requests wait for a version without replicas; see `RouterSettings`."""
+        return self.runtime() / "waiting.sock"
+
     def prepare(self) -> None:
         """Create the directories, open to the owner alone.
 
@@ -134,7 +138,7 @@ class Layout:
         """Remove the directory of the sockets, unless something is still in it."""
         runtime = self.runtime()
         with suppress(OSError):
-            for path in (self.socket(), self.router_admin_socket()):
+            for path in (self.socket(), self.router_admin_socket(), self.waiting_room_socket()):
                 path.unlink(missing_ok=True)
             runtime.rmdir()
             self.runtime_link.unlink()

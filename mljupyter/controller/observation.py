@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from mljupyter.controller.goals import Goal
 from mljupyter.controller.supervisor import Watched
 from mljupyter.engine.health import endpoint_state, version_state
 from mljupyter.engine.rollout import Crashes, Plan, VersionGoal
@@ -13,12 +14,16 @@ from mljupyter.engine.traffic import Split
 from mljupyter.spec import (
     CertificateStatus,
     EndpointRecord,
+    EndpointState,
     EndpointStatus,
     Problem,
     ReplicaPhase,
     ReplicaStatus,
+    VersionSpec,
     VersionStatus,
 )
+
+UNSCHEDULABLE = "Unschedulable"
 
 
 @dataclass
@@ -44,7 +49,7 @@ def problem_of(watched: Watched, *, never_ready: bool) -> Problem:
 
 def endpoint_status(
     record: EndpointRecord,
-    plans: Mapping[str, tuple[VersionGoal, Plan]],
+    plans: Mapping[str, tuple[VersionSpec, Goal, Plan]],
     watched: Sequence[Watched],
     division: Split,
     *,
@@ -55,7 +60,7 @@ def endpoint_status(
 
     Parameters:
         record: the endpoint, with what was learned of replicas that ended.
-        plans: goal and plan of every version wanted.
+        plans: spec, goal and plan of every version wanted.
         watched: the endpoint's replicas.
         division: how requests are divided.
         base: the URI that its paths stand under.
@@ -63,9 +68,12 @@ def endpoint_status(
 
     """
     versions = {}
-    for name, (goal, plan) in plans.items():
+    for name, (spec, wanted, plan) in plans.items():
         mine = [item for item in watched if item.replica.version == name]
-        versions[name] = _version_status(record, name, goal, plan, mine, division.weights.get(name, 0))
+        before = record.status.versions.get(name, VersionStatus())
+        versions[name] = _version_status(before, wanted.goal, plan, mine, division.weights.get(name, 0))
+        if wanted.shortage is not None:
+            versions[name] = _short_of_room(versions[name], spec, wanted.shortage)
     state = endpoint_state((version.state for version in versions.values()), deleting=record.deleting)
     problems = [
         problem for problem in (*(one.problem for one in versions.values()), certificate[1]) if problem is not None
@@ -83,13 +91,13 @@ def endpoint_status(
 
 
 def _version_status(
-    record: EndpointRecord, name: str, goal: VersionGoal, plan: Plan, watched: Sequence[Watched], weight: int
+    before: VersionStatus, goal: VersionGoal, plan: Plan, watched: Sequence[Watched], weight: int
 ) -> VersionStatus:
-    before = record.status.versions.get(name, VersionStatus())
     wanted = goal.revision
     reached = plan.complete and plan.revision == wanted
     ready = [item for item in watched if item.phase is ReplicaPhase.READY and item.replica.revision == plan.revision]
     ready_revision = wanted if reached else before.ready_revision
+    problem = None if reached or (before.problem and before.problem.code == UNSCHEDULABLE) else before.problem
     return VersionStatus(
         state=version_state(
             revision=wanted,
@@ -98,6 +106,7 @@ def _version_status(
             routed=bool(plan.routed),
             ready_revision=ready_revision,
             failed_revision=before.failed_revision,
+            waking=plan.waiting and problem is None,
         ),
         revision=wanted,
         replicas_wanted=goal.replicas,
@@ -107,8 +116,21 @@ def _version_status(
         restarts=before.restarts,
         ready_revision=ready_revision,
         failed_revision=before.failed_revision,
-        problem=None if reached else before.problem,
+        problem=problem,
     )
+
+
+def _short_of_room(status: VersionStatus, spec: VersionSpec, shortage: str) -> VersionStatus:
+    """Return the status of a version for whose replicas there is not enough room on its machine.
+
+    One that has all replicas it should always have, and would have more for its load, is as healthy as before.
+    """
+    problem = Problem(code=UNSCHEDULABLE, message=f"{shortage}.")
+    if status.replicas_wanted >= spec.scaling.least_replicas and status.replicas_wanted:
+        return status.model_copy(update={"problem": status.problem or problem})
+    if status.state is EndpointState.FAILED:
+        return status
+    return status.model_copy(update={"state": EndpointState.UNSCHEDULABLE, "problem": problem})
 
 
 def _replica_status(watched: Watched) -> ReplicaStatus:

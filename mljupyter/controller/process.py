@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from mljupyter.controller.admissions import Admissions
 from mljupyter.controller.api import Api, user_of
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.changes import Changes
@@ -65,7 +66,8 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     keeper = ListeningKeeper(layout, store)
     ports = PortReservations(ports_directory())
     router = Router(_router_settings(layout, store, ports), keeper, changed=lambda: reconciler.look_again())
-    autoscaler = Autoscaler(store, router, changed=queue.add)
+    admissions = Admissions(runtimes)
+    autoscaler = Autoscaler(store, router, admissions, changed=queue.add)
     reconciler = Reconciler(
         workspace=layout.directory.name,
         store=store,
@@ -73,6 +75,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
         supervisor=supervisor,
         router=router,
         autoscaler=autoscaler,
+        admissions=admissions,
         queue=queue,
         notify=changes.notify,
     )

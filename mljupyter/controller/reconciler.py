@@ -6,11 +6,13 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+from mljupyter.controller.admissions import Admissions
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.errors import ControllerError
+from mljupyter.controller.goals import Goal, goal_of
 from mljupyter.controller.observation import Memory, endpoint_status, problem_of
 from mljupyter.controller.router import Router
 from mljupyter.controller.store import Store
@@ -45,8 +47,13 @@ class _Step:
 
     name: str
     spec: VersionSpec | None
-    goal: VersionGoal
+    wanted: Goal
     plan: Plan
+
+    @property
+    def goal(self) -> VersionGoal:
+        """What is wanted of the version."""
+        return self.wanted.goal
 
 
 class Reconciler:
@@ -64,6 +71,7 @@ class Reconciler:
         supervisor: Supervisor,
         router: Router,
         autoscaler: Autoscaler,
+        admissions: Admissions,
         queue: WorkQueue,
         notify: Callable[[], None],
     ) -> None:
@@ -73,6 +81,7 @@ class Reconciler:
         self._supervisor = supervisor
         self._router = router
         self._autoscaler = autoscaler
+        self._admissions = admissions
         self._queue = queue
         self._notify = notify
         self._routes: dict[str, EndpointRoute] = {}
@@ -87,6 +96,7 @@ class Reconciler:
         for target in {_HERE, *(record.spec.compute_target for record in records)}:
             try:
                 await self._supervisor.adopt(target, self._spec_of)
+                await self._admissions.learn(target)
             except RuntimeUnavailableError as error:  # each endpoint tries again, and says so
                 log.error("%s", error.message)
         for record in records:
@@ -118,6 +128,7 @@ class Reconciler:
             await self._remove(name, record)
             return
         record = _in_force(record)
+        await self._admissions.learn(record.spec.compute_target)
         status = await self._learn(record)
         record = record.model_copy(update={"status": status})
         for step in self._steps(record):
@@ -128,6 +139,8 @@ class Reconciler:
                 self._queue.add(name)
                 return
         steps = self._steps(record)  # again: requests may already be sent to those just started
+        if any(step.plan.drain and step.goal.most is not None for step in steps):
+            steps = self._steps(record, await self._router.busy())
         self._put_route(self._route(record, steps))
         await self._follow()
         for step in steps:
@@ -217,24 +230,26 @@ class Reconciler:
             }
         )
 
-    def _steps(self, record: EndpointRecord) -> list[_Step]:
-        """Return the plan of every version: those wanted, and those that still have replicas."""
+    def _steps(self, record: EndpointRecord, busy: Collection[str] = ()) -> list[_Step]:
+        """Return the plan of every version: those wanted, and those that still have replicas.
+
+        `busy` are the addresses of those that work, where that decides which ones stop.
+        """
         watched = self._supervisor.of(record.spec.name)
         names = [*record.spec.versions, *({item.replica.version for item in watched} - set(record.spec.versions))]
         steps = []
         for name in names:
             spec = record.spec.versions.get(name)
             status = record.status.versions.get(name, VersionStatus())
-            replicas = [item.observed() for item in watched if item.replica.version == name]
-            running = sum(replica.serving for replica in replicas)
-            goal = VersionGoal(
-                revision=revision(spec, record.spec.compute_target) if spec else "",
-                replicas=self._autoscaler.wanted(record.spec.name, name, spec, running=running) if spec else 0,
-                ready_revision=status.ready_revision if spec else None,
-                failed_revision=status.failed_revision,
-                crashes=self._memory.get((record.spec.name, name), Memory()).crashes,
-            )
-            steps.append(_Step(name, spec, goal, plan(goal, replicas, time.monotonic())))
+            replicas = [
+                replace(item.observed(), busy=item.replica.address in busy)
+                for item in watched
+                if item.replica.version == name
+            ]
+            wanted = goal_of(self._autoscaler, record, name, sum(replica.serving for replica in replicas))
+            crashes = self._memory.get((record.spec.name, name), Memory()).crashes
+            wanted = wanted._replace(goal=replace(wanted.goal, crashes=crashes))
+            steps.append(_Step(name, spec, wanted, plan(wanted.goal, replicas, time.monotonic())))
         return steps
 
     async def _start(self, record: EndpointRecord, step: _Step) -> None:
@@ -305,6 +320,8 @@ class Reconciler:
                     addresses=tuple(addresses[replica_id] for replica_id in step.plan.routed),
                     limits=step.spec.limits,
                     mirror=step.spec.mirror_percentile,
+                    wake_wait_ms=step.wanted.wake_wait_ms,
+                    waiting=step.plan.waiting,
                 )
                 for step in steps
                 if step.spec is not None
@@ -332,7 +349,7 @@ class Reconciler:
                 self._store.keep_revision(name, step.name, step.goal.revision, target, step.spec)
         status = endpoint_status(
             record,
-            {step.name: (step.goal, step.plan) for step in steps if step.spec is not None},
+            {step.name: (step.spec, step.wanted, step.plan) for step in steps if step.spec is not None},
             self._supervisor.of(name),
             _divided(record, steps),
             base=self._router.base(record.spec),
@@ -364,7 +381,11 @@ def _in_force(record: EndpointRecord) -> EndpointRecord:
 def _divided(record: EndpointRecord, steps: list[_Step]) -> Split:
     """Return how requests are divided: a new version gets its share when all of its replicas are ready."""
     spec = record.spec
-    serving = [step for step in steps if step.spec and step.plan.routed and not step.spec.mirror_percentile]
+    serving = [
+        step
+        for step in steps
+        if step.spec and (step.plan.routed or step.plan.waiting) and not step.spec.mirror_percentile
+    ]
     able = [step.name for step in serving if step.plan.complete or step.goal.ready_revision is not None]
     return split(
         {name: version.traffic_percentile for name, version in spec.versions.items()},

@@ -7,16 +7,18 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from mljupyter.controller import demand, request_statistics
+from mljupyter.controller import request_statistics
+from mljupyter.controller.demand import DemandReader
 from mljupyter.controller.errors import ControllerError, PortInUseError
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_files import FileWriter
 from mljupyter.controller.router_reader import RouterReader
 from mljupyter.engine.request_counts import RequestCounts
+from mljupyter.engine.demand import Reading
 from mljupyter.engine.routing import EndpointRoute, RouterSettings, bootstrap, router_files
 from mljupyter.runtimes import processes
 from mljupyter.runtimes.ports import listening
@@ -52,6 +54,7 @@ class Router:
         self._keeper: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self._admin = LocalHttp(f"unix:{self._admin_socket}", timeout=5)
+        self._demand = DemandReader(self._admin)
         self._writer = FileWriter(self._directory, self._admin)
         self._reader = RouterReader(self._admin)
         self._lock = asyncio.Lock()
@@ -113,9 +116,13 @@ class Router:
                 await self._wait_until_up()
             await self._writer.apply(files)
 
-    async def demand(self) -> dict[str, demand.Demand]:
-        """Return the demand for every version, by cluster."""
-        return await demand.read(self._admin)
+    async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
+        """Return what has been counted for every version, by cluster; see `DemandReader.read`."""
+        return await self._demand.read(most_again)
+
+    async def busy(self) -> frozenset[str]:
+        """Return the addresses of the replicas that have requests."""
+        return await self._demand.busy()
 
     async def statistics(self) -> RouterStatistics:
         """Return what the router counts of every version, or raise `ControllerError` when it does not answer."""

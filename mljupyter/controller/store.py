@@ -10,6 +10,7 @@ from mljupyter.controller.database import Database
 from mljupyter.controller.errors import EndpointNotFoundError
 from mljupyter.controller.history import Change
 from mljupyter.controller.keys import Keys
+from mljupyter.controller.scaling_history import ScalingHistory
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, Rollout, VersionSpec
 from mljupyter.spec.history import HistoryEntry
 
@@ -24,6 +25,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
+        self.scaling = ScalingHistory(self._database)
         newest = self._database.rows("SELECT max(resource_version) AS newest FROM endpoints")[0]["newest"]
         self._resource_version = int(newest or 0)
         names = [row["name"] for row in self._database.rows("SELECT name FROM endpoints")]
@@ -103,7 +105,7 @@ class Store:
         """Forget an endpoint, its revisions, its history and its rollout."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM endpoints WHERE name = ?", (name,))
-            for table in ("revisions", "history", "rollouts"):
+            for table in ("revisions", "history", "rollouts", "scaling"):
                 connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (name,))  # noqa: S608 - ours
         self._records.pop(name, None)
 

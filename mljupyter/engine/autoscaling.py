@@ -2,7 +2,8 @@
 
 Demand is the number of requests that run or wait, as a replica with a concurrency of one would see them. More
 replicas come at once, for the highest demand of the last moments; they go slowly, when the highest demand of a whole
-minute needs fewer, and at most half of them at a time.
+minute needs fewer, and at most half of them at a time. The last one goes only where zero is allowed, and nothing has
+been asked for long enough.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from mljupyter.spec import AutoscalePolicy
 
 UP_SECONDS = 2.0
-DOWN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Decision:
-    """How many replicas there should be, and why."""
+    """How many replicas there should be, and why: the demand that decided, and what the formula gives for it."""
 
     replicas: int
     reason: str
+    demand: float = 0.0
+    needed: int = 0
 
 
 def replicas_needed(target_rps: float, request_time: float, max_concurrent: int = 1, utilization: float = 0.7) -> int:
@@ -50,7 +52,7 @@ def replicas_needed(target_rps: float, request_time: float, max_concurrent: int 
         286
 
     """
-    if target_rps < 0 or request_time < 0 or max_concurrent < 1 or not 0 < utilization <= 1:
+    if not (target_rps >= 0 and request_time >= 0 and max_concurrent >= 1 and 0 < utilization <= 1):
         raise ValueError(
             f"target_rps {target_rps} and request_time {request_time} must not be negative, max_concurrent "
             f"{max_concurrent} at least 1, utilization {utilization} above 0 and at most 1"
@@ -58,38 +60,70 @@ def replicas_needed(target_rps: float, request_time: float, max_concurrent: int 
     return max(1, _ceil(target_rps * request_time / utilization / max_concurrent))
 
 
+def look_every(policy: AutoscalePolicy) -> float:
+    """Return how often to look, in seconds: twice in a refresh period, so that a step of load is seen within one."""
+    return policy.refresh_seconds / 2
+
+
+def recent_seconds(policy: AutoscalePolicy) -> float:
+    """Return how long a demand asks for more replicas, in seconds."""
+    return max(UP_SECONDS, policy.refresh_seconds)
+
+
 def decide(
-    samples: Sequence[Sample], current: int, policy: AutoscalePolicy, max_concurrent: int, now: float
+    samples: Sequence[Sample],
+    current: int,
+    policy: AutoscalePolicy,
+    max_concurrent: int,
+    now: float,
+    idle_seconds: float = 0.0,
 ) -> Decision:
     """Return how many replicas there should be now.
 
     Parameters:
         samples: what was measured, oldest first, on the clock of `now`.
         current: replicas wanted so far.
-        policy: bounds and target.
+        policy: bounds, target and times.
         max_concurrent: requests that a replica runs at once.
         now: the time, in seconds.
+        idle_seconds: for how long there has been no request at all.
 
     """
-    bounded = min(max(current, policy.min_replicas), policy.max_replicas)
-    if bounded != current:
-        return Decision(bounded, f"the bounds are {policy.min_replicas} to {policy.max_replicas}")
-    recent = [sample.demand for sample in samples if now - UP_SECONDS <= sample.time <= now]
-    up = _needed(max(recent, default=0.0), policy, max_concurrent)
-    if up > current:
-        return Decision(up, f"{max(recent):.1f} requests run or wait: {current} replicas are too few")
-    minute = [sample.demand for sample in samples if now - DOWN_SECONDS <= sample.time <= now]
-    if not minute or samples[0].time > now - DOWN_SECONDS:
-        return Decision(current, "not yet a minute measured")
-    down = max(_needed(max(minute), policy, max_concurrent), math.ceil(current / 2))
+    recent = _highest(samples, now - recent_seconds(policy), now)
+    up = _needed(recent, policy, max_concurrent)
+    within = _bounded(max(up, current), policy)
+    if current > policy.max_replicas or current < policy.min_replicas:
+        bounds = f"the bounds are {policy.min_replicas} to {policy.max_replicas}"
+        return Decision(within, bounds, recent, up)
+    if within > current:
+        few = f"{current} replicas are too few" if current else "there is no replica"
+        return Decision(within, f"{recent:.1f} requests run or wait: {few}", recent, up)
+    if policy.min_replicas == 0 and current and idle_seconds >= policy.scale_to_zero_seconds:
+        return Decision(0, f"no request for {idle_seconds:.0f} s", 0.0, 0)
+    window = policy.scale_down_seconds
+    if not samples or samples[0].time > now - window:
+        return Decision(current, f"not yet {window} s measured", recent, up)
+    highest = _highest(samples, now - window, now)
+    needed = _needed(highest, policy, max_concurrent)
+    down = max(_bounded(needed, policy), math.ceil(current / 2))
     if down < current:
-        return Decision(down, f"no more than {max(minute):.1f} requests ran or waited during the last minute")
-    return Decision(current, "demand and replicas match")
+        return Decision(
+            down, f"no more than {highest:.1f} requests ran or waited during the last {window} s", highest, needed
+        )
+    return Decision(current, "demand and replicas match", recent, up)
+
+
+def _highest(samples: Sequence[Sample], since: float, until: float) -> float:
+    return max((sample.demand for sample in samples if since <= sample.time <= until), default=0.0)
 
 
 def _needed(demand: float, policy: AutoscalePolicy, max_concurrent: int) -> int:
-    wanted = _ceil(demand / (policy.target_utilization / 100) / max_concurrent)
-    return min(max(wanted, policy.min_replicas), policy.max_replicas)
+    """Return how many replicas the demand keeps as busy as they should be; any demand at all keeps one."""
+    return max(_ceil(demand / (policy.target_utilization / 100) / max_concurrent), 1 if demand > 0 else 0)
+
+
+def _bounded(replicas: int, policy: AutoscalePolicy) -> int:
+    return min(max(replicas, policy.min_replicas), policy.max_replicas)
 
 
 def _ceil(value: float) -> int:

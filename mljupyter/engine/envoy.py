@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mljupyter.engine import envoy_limits, envoy_tokens
+from mljupyter.engine import envoy_limits, envoy_tokens, waiting_room
 from mljupyter.engine.envoy_errors import local_replies
 from mljupyter.engine.envoy_resource import TYPE, Resource, named, watched_file
 from mljupyter.spec import ConnectionLimits, RequestLimits
@@ -24,6 +24,7 @@ _REPLICA_IDLE = "30s"  # below the replica's own keep-alive, so that the router 
 _CONNECT_TIMEOUT = "1s"
 _FIRST_TRY_AGAIN, _LAST_TRY_AGAIN = "0.005s", "0.025s"
 _MEAN_PAUSE_MS = 12.5  # Envoy draws each pause between 0 and the longest
+_SHORTEST_STAY_MS = 50  # a busy replica keeps a request for as long at least
 _SPARE_MS = 1000  # what the router waits beyond queue and run time, so that the replica's own answer comes first
 
 
@@ -32,13 +33,15 @@ class Destination:
     """Where a route leads: clusters with weights, and the limits that hold on the way.
 
     `mirrors` are clusters that a percentage of requests is copied to. With `sticky_header`, requests with the same
-    value of it go to the same cluster.
+    value of it go to the same cluster. `wake_wait_ms` is how long requests may wait for the first replica of a version
+    that has none, 0 where there always is one.
     """
 
     clusters: Mapping[str, int]
     limits: RequestLimits
     mirrors: Mapping[str, int] = field(default_factory=dict)
     sticky_header: str | None = None
+    wake_wait_ms: int = 0
 
 
 def bootstrap(*, admin_socket: str, listeners_file: str, clusters_file: str, most_connections: int) -> Resource:
@@ -160,12 +163,12 @@ def route(
     if header:
         match["headers"] = [{"name": header[0], "string_match": {"exact": header[1]}}]
     limits = to.limits
-    longest = f"{(limits.max_queue_wait_ms + limits.scoring_timeout_ms + _SPARE_MS) / 1000}s"
+    longest = f"{(to.wake_wait_ms + limits.max_queue_wait_ms + limits.scoring_timeout_ms + _SPARE_MS) / 1000}s"
     action: Resource = {
         "prefix_rewrite": upstream_path,
         "timeout": longest,
         "idle_timeout": longest,
-        "retry_policy": _try_again(limits.max_queue_wait_ms),
+        "retry_policy": _try_again(limits.max_queue_wait_ms, to.wake_wait_ms),
         "weighted_clusters": {
             "clusters": [{"name": name, "weight": weight} for name, weight in sorted(to.clusters.items())]
         },
@@ -271,16 +274,20 @@ def _address(text: str) -> Resource:
     return {"socket_address": {"address": host, "port_value": int(port)}}
 
 
-def _try_again(longest_wait_ms: int) -> Resource:
+def _try_again(longest_wait_ms: int, wake_wait_ms: int) -> Resource:
     """Return when the router asks another replica: the first one is busy, gone, or went away in the middle.
 
     A busy replica itself ends the wait when it has lasted too long. Where no replica answers at all, the number of
     tries does: enough of them for half as long again, so that it is rarely the number that decides.
+    In the waiting room it is the number that does.
     """
+    most = 10 + math.ceil(1.5 * longest_wait_ms / _MEAN_PAUSE_MS)
+    if wake_wait_ms:
+        most = 10 + math.ceil(longest_wait_ms / _SHORTEST_STAY_MS) + waiting_room.tries(wake_wait_ms)
     return {
         "retry_on": "connect-failure,refused-stream,reset,retriable-headers",
         "retriable_headers": [{"name": BUSY_HEADER, "present_match": True}],
-        "num_retries": 10 + math.ceil(1.5 * longest_wait_ms / _MEAN_PAUSE_MS),
+        "num_retries": most,
         "retry_back_off": {"base_interval": _FIRST_TRY_AGAIN, "max_interval": _LAST_TRY_AGAIN},
         "retry_host_predicate": [
             named(

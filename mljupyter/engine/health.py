@@ -17,7 +17,14 @@ _GRAVEST_FIRST = (
 
 
 def version_state(
-    *, revision: str, wanted: int, ready: int, routed: bool, ready_revision: str | None, failed_revision: str | None
+    *,
+    revision: str,
+    wanted: int,
+    ready: int,
+    routed: bool,
+    ready_revision: str | None,
+    failed_revision: str | None,
+    waking: bool = False,
 ) -> EndpointState:
     """Return the state of one version.
 
@@ -28,12 +35,15 @@ def version_state(
         routed: whether the router is known to send requests to them.
         ready_revision: the newest revision that was ready as a whole.
         failed_revision: the newest revision whose start failed.
+        waking: whether requests wait for its first replica, and nothing is known to be wrong.
 
     """
     if failed_revision == revision:
         return EndpointState.FAILED
-    if ready >= wanted and routed:
+    if ready >= wanted and (routed or waking):
         return EndpointState.HEALTHY
+    if waking:
+        return EndpointState.TRANSITIONING
     return EndpointState.UNHEALTHY if ready_revision == revision else EndpointState.TRANSITIONING
 
 

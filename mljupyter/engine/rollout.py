@@ -9,16 +9,21 @@ from mljupyter.spec import ReplicaPhase
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+LOOK_FOR_IDLE = 1.0
 
 
 @dataclass(frozen=True)
 class Replica:
-    """A replica as observed. `since` is when it started, on the caller's clock in seconds."""
+    """A replica as observed. `since` is when it started, on the caller's clock in seconds.
+
+    `busy` tells that it has requests, where somebody has looked.
+    """
 
     id: str
     revision: str
     phase: ReplicaPhase
     since: float = 0.0
+    busy: bool = False
 
     @property
     def serving(self) -> bool:
@@ -44,6 +49,8 @@ class VersionGoal:
 
     `ready_revision` is the newest that was ready as a whole: its replicas are restarted when they crash.
     `failed_revision` crashed before it was ever ready: it is not tried again until the spec changes.
+    `most` is the number beyond which replicas stop even while they work; by default `replicas`.
+    `may_sleep` tells that there may be none, and requests wait for one; `unschedulable` that even one has no room.
     """
 
     revision: str
@@ -51,6 +58,9 @@ class VersionGoal:
     ready_revision: str | None = None
     failed_revision: str | None = None
     crashes: Crashes = Crashes()
+    most: int | None = None
+    may_sleep: bool = False
+    unschedulable: bool = False
 
     @property
     def attainable(self) -> str | None:
@@ -63,14 +73,15 @@ class Plan:
     """What to do now.
 
     `start` is how many replicas of `revision` to start, `drain` names replicas to stop, `routed` those that
-    requests may go to. `complete` tells whether all replicas wanted are ready.
-    `look_again_at` is when time alone changes the plan.
+    requests may go to. `waiting` tells that requests wait until there is one. `complete` tells whether all replicas
+    wanted are ready. `look_again_at` is when time alone changes the plan.
     """
 
     revision: str | None = None
     start: int = 0
     drain: tuple[str, ...] = ()
     routed: tuple[str, ...] = ()
+    waiting: bool = False
     complete: bool = False
     look_again_at: float | None = None
 
@@ -103,16 +114,19 @@ def plan(goal: VersionGoal, replicas: Sequence[Replica], now: float) -> Plan:
     revision = goal.attainable
     wanted = goal.replicas if revision is not None else 0
     split = _Split.of(revision, goal.failed_revision, replicas)
-    complete = len(split.ready) >= wanted
-    drain = _surplus(split.current, wanted) + [
-        replica for replica in split.old if complete or replica.revision == goal.failed_revision
-    ]
+    complete = len(split.ready) >= wanted and not goal.unschedulable
+    surplus = _surplus(split.current, wanted, wanted if goal.most is None else goal.most)
+    drain = surplus + [replica for replica in split.old if complete or replica.revision == goal.failed_revision]
     start, look_again_at = _missing(goal, wanted - len(split.current), now)
+    if len(split.current) - len(surplus) > wanted:
+        look_again_at = now + LOOK_FOR_IDLE
+    routed = [replica for replica in _routed(goal, split, complete) if replica not in drain]
     return Plan(
         revision=revision,
         start=start,
         drain=tuple(replica.id for replica in drain),
-        routed=tuple(replica.id for replica in _routed(goal, split, complete) if replica not in drain),
+        routed=tuple(replica.id for replica in routed),
+        waiting=goal.may_sleep and goal.ready_revision is not None and not routed,
         complete=complete and revision is not None,
         look_again_at=look_again_at,
     )
@@ -146,8 +160,8 @@ def _routed(goal: VersionGoal, split: _Split, complete: bool) -> list[Replica]:
     if split.ready:
         return split.ready
     # A version that served before and lost all its replicas: those that start answer "busy", so that the router
-    # holds requests for them instead of refusing.
-    return split.current if goal.ready_revision is not None else []
+    # holds requests for them instead of refusing. One that may sleep has a better place for them to wait.
+    return split.current if goal.ready_revision is not None and not goal.may_sleep else []
 
 
 def _missing(goal: VersionGoal, missing: int, now: float) -> tuple[int, float | None]:
@@ -157,10 +171,13 @@ def _missing(goal: VersionGoal, missing: int, now: float) -> tuple[int, float | 
     return (missing, None) if now >= may_start_at else (0, may_start_at)
 
 
-def _surplus(current: Sequence[Replica], wanted: int) -> list[Replica]:
-    """Return the replicas beyond the wanted number: those still starting first, then the newest."""
-    count = len(current) - wanted
+def _surplus(current: Sequence[Replica], wanted: int, most: int) -> list[Replica]:
+    """Return the replicas to stop of those beyond the wanted number: starting ones first, then idle, newest first.
+
+    Those that work stay until they are idle, unless there are more than `most`.
+    """
+    count, forced = len(current) - wanted, len(current) - most
     if count <= 0:
         return []
-    order = sorted(current, key=lambda replica: (replica.phase is ReplicaPhase.READY, -replica.since))
-    return order[:count]
+    order = sorted(current, key=lambda replica: (replica.phase is ReplicaPhase.READY, replica.busy, -replica.since))
+    return [replica for place, replica in enumerate(order[:count]) if place < forced or not replica.busy]

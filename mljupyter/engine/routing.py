@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from mljupyter.engine import envoy, envoy_limits, envoy_tls, envoy_tokens
+from mljupyter.engine import envoy, envoy_limits, envoy_tls, envoy_tokens, waiting_room
 from mljupyter.engine.listening import ROUTER_CERTIFICATE, SERVICE_PREFIX, Listening
 from mljupyter.spec import ConnectionLimits, PlainHttp, RateLimit, RequestLimits
 from mljupyter.spec.router import LOOPBACK
@@ -32,7 +32,9 @@ MOST_MIRRORED = 64
 class VersionRoute:
     """One version as the router sees it: the addresses of its replicas, its weight and its limits.
 
-    `mirror` is the percentage of all requests that are copied to it, whose answers are thrown away.
+    `mirror` is the percentage of all requests that are copied to it, whose answers are thrown away. `wake_wait_ms` is
+    how long requests may wait for the first replica of a version that may have none, 0 for one that always has one;
+    `waiting` tells that they do so now.
     """
 
     name: str
@@ -40,6 +42,8 @@ class VersionRoute:
     addresses: tuple[str, ...]
     limits: RequestLimits
     mirror: int = 0
+    wake_wait_ms: int = 0
+    waiting: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ class RouterSettings:
     def path(self, file: str) -> str:
         """Return the path of a configuration file."""
         return str(self.directory / file)
+
+    @property
+    def waiting_room(self) -> str:
+        """The path of the socket where requests wait for a version without replicas."""
+        return str(self.admin_socket.with_name("waiting.sock"))
 
 
 @dataclass(frozen=True)
@@ -139,12 +148,15 @@ def router_files(
                 kinds.append((mirror_name(endpoint.name, version.name), MOST_MIRRORED))
             for name, most in kinds:
                 clusters.append(envoy.cluster(name, settings.path(_replicas_file(name)), version.limits, most))
-                files[_replicas_file(name)] = _discovery([envoy.replicas(name, version.addresses)])
+                addresses = (f"unix:{settings.waiting_room}",) if version.waiting else version.addresses
+                files[_replicas_file(name)] = _discovery([envoy.replicas(name, addresses)])
     files[TOKENS] = _discovery(
         [envoy_tokens.configuration(listening.tokens, (endpoint.name for endpoint in shared if endpoint.tokens))]
     )
     limited = {endpoint.name: endpoint.rate_limit for endpoint in shared if endpoint.rate_limit is not None}
     files[RATES] = _discovery([envoy_limits.configuration(limited)])
+    if any(version.wake_wait_ms for endpoint in ordered for version in endpoint.versions):
+        listeners.append(waiting_room.listener(settings.waiting_room, envoy.BUSY_HEADER))
     files[CLUSTERS] = _discovery(clusters)
     files[LISTENERS] = _discovery(listeners)
     return RouterFiles(files)
@@ -216,19 +228,22 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
         for version in endpoint.versions
         if version.mirror and version.addresses
     }
-    health = envoy.Destination({clusters[endpoint.default_version]: 1}, limits[endpoint.default_version])
+    wake = {version.name: version.wake_wait_ms for version in endpoint.versions}
+    default = endpoint.default_version
+    health = envoy.Destination({clusters[default]: 1}, limits[default], wake_wait_ms=wake[default])
     audience = endpoint.name if endpoint.tokens else None
     limited = endpoint.name if endpoint.rate_limit is not None else None
     routes = []
     for path in ("/score", "/swagger.json"):
         who = envoy.Passes(endpoint.keys, audience, limited if path == "/score" else None)
         for name, cluster in clusters.items():
-            target = envoy.Destination({cluster: 1}, limits[name])
+            target = envoy.Destination({cluster: 1}, limits[name], wake_wait_ms=wake[name])
             routes += [
                 envoy.route(prefix + path, path, target, who, header=(header, name)) for header in envoy.VERSION_HEADERS
             ]
         widest = _widest(version.limits for version in endpoint.versions)
-        target = envoy.Destination(split, widest, mirrors if path == "/score" else {}, endpoint.sticky_header)
+        copies = mirrors if path == "/score" else {}
+        target = envoy.Destination(split, widest, copies, endpoint.sticky_header, max(wake.values()))
         routes.append(envoy.route(prefix + path, path, target, who))
     routes += [envoy.route(path, "/", health, envoy.Passes()) for path in {prefix + "/": 0, prefix or "/": 0}]
     return routes

@@ -82,6 +82,10 @@ def service_variables(
         variables |= {"AML_MODEL_DC_STORAGE_ENABLED": "true", "AML_MODEL_DC_STORAGE": str(collected)}
     if spec.app_insights_enabled:
         variables["AML_APP_INSIGHTS_ENABLED"] = "true"
+    policy = spec.scaling.autoscale
+    if policy is not None and policy.min_replicas == 0:
+        # A variable and no option: servers in images that were built before would refuse that.
+        variables["MLJUPYTER_MAX_WAKE_WAIT_MS"] = str(policy.max_wake_wait_ms)
     return variables
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from mljupyter.engine.capacity import Capacity
 from mljupyter.errors import MLJupyterError
 from mljupyter.spec import VersionSpec
 
@@ -140,6 +141,10 @@ class Runtime(Protocol):
             worker_pids: replica id to the pid of the process that runs the script, as the replica tells it.
 
         """
+        ...
+
+    async def capacity(self) -> Capacity:
+        """Return what the machine has that replicas run on."""
         ...
 
     async def leave(self) -> None:

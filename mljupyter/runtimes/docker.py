@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mljupyter.engine.capacity import Capacity
 from mljupyter.runtimes import app_root, docker_logs
 from mljupyter.runtimes.base import (
     Ending,
@@ -149,6 +150,16 @@ class DockerRuntime:
         """Return CPU time and memory of containers as the engine tells them, each at most every five seconds."""
         names = {replica.id: _name(replica) for replica in replicas}
         return await self._in_thread(partial(self._usage.measure, self._client, names))
+
+    async def capacity(self) -> Capacity:
+        """Return cores and memory of the engine's machine; on this machine they are shared with other targets."""
+
+        def ask() -> Capacity:
+            with _translated():
+                found = self._client.info()
+            return Capacity(found["NCPU"], found["MemTotal"] / _GIB, str(found.get("Name", TARGET)))
+
+        return await self._in_thread(ask)
 
     async def leave(self) -> None:
         """Stop listening to the engine; containers go on."""

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from mljupyter.runtimes import app_root, log_files, processes
+from mljupyter.engine.capacity import Capacity
+from mljupyter.runtimes import app_root, log_files, machine, processes
 from mljupyter.runtimes.base import Ending, ReplicaLog, ReplicaOrder, RunningReplica
 from mljupyter.runtimes.process_usage import ProcessUsage
 from mljupyter.runtimes.templates import AVAILABLE as TEMPLATES_AVAILABLE
@@ -180,6 +181,10 @@ class ProcessRuntime:
     async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
         """Return CPU time and memory of replicas with all processes that belong to them."""
         return self._usage.measure(replicas, worker_pids)
+
+    async def capacity(self) -> Capacity:
+        """Return cores and memory of this machine."""
+        return machine.capacity()
 
     async def leave(self) -> None:
         """Do nothing: processes need nobody to look at them."""

@@ -38,6 +38,7 @@ class Configuration(NamedTuple):
     port: int
     concurrency: int
     max_queue_wait_ms: float
+    max_wake_wait_ms: float
     max_queue_length: int
     scoring_timeout_ms: float
     startup_timeout: float
@@ -114,6 +115,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
     if level not in LOG_LEVELS:
         raise ConfigurationError(f"AZUREML_LOG_LEVEL is {level!r}; use one of {', '.join(LOG_LEVELS)}")
     timeout = text(flags.scoring_timeout_ms, "SCORING_TIMEOUT_MS", "60000")
+    wake_wait = text(None, "MLJUPYTER_MAX_WAKE_WAIT_MS", "0")
     batch_size = text(flags.max_batch_size, "MLJUPYTER_MAX_BATCH_SIZE", "64")
     return Configuration(
         entry_script=text(flags.entry_script, "AZUREML_ENTRY_SCRIPT", "main.py"),
@@ -129,6 +131,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
         port=_within("--port", flags.port, 1, 65535, int),
         concurrency=_within("--concurrency", flags.concurrency, 1, 1000, int),
         max_queue_wait_ms=_within("--max-queue-wait-ms", flags.max_queue_wait_ms, 0, 86_400_000),
+        max_wake_wait_ms=_within("MLJUPYTER_MAX_WAKE_WAIT_MS", wake_wait, 0, 86_400_000),
         max_queue_length=_within("--max-queue-length", flags.max_queue_length, 0, 100_000, int),
         scoring_timeout_ms=_within("--scoring-timeout-ms or SCORING_TIMEOUT_MS", timeout, 1, 86_400_000),
         startup_timeout=_within("--startup-timeout", flags.startup_timeout, 0.001, 86_400),

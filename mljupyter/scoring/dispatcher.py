@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -64,6 +65,8 @@ class Dispatcher:
         self._concurrency = configuration.concurrency
         self._most = configuration.max_batch_size
         self._max_wait = configuration.max_queue_wait_ms / 1000
+        self._wake_wait = max(configuration.max_wake_wait_ms / 1000, self._max_wait)
+        self._ready_at = math.inf  # on the clock of the epoch
         self._most_waiting = configuration.max_queue_length
         self._timeout = configuration.scoring_timeout_ms / 1000
         self._on_stuck = on_stuck
@@ -131,7 +134,10 @@ class Dispatcher:
             self._waiting.append(call)
             self._start_soon()
             return call.future
-        action, patience, then = admit(self._load(), age, self._max_wait, size)
+        max_wait = self._max_wait
+        if start_ms is not None and start_ms / 1000 < self._ready_at:
+            max_wait = self._wake_wait  # it has waited for the start of a replica, as others have with it
+        action, patience, then = admit(self._load(), age, max_wait, size)
         if action is not Action.WAIT:
             return self._refusal(action)
         call = self._new_call(head, body, size, age)
@@ -142,6 +148,7 @@ class Dispatcher:
     def attach(self, worker: Writer, batching: bool) -> None:
         """Send calls to this worker from now on, several for one run if it takes batches."""
         self._worker = worker
+        self._ready_at = min(self._ready_at, time.time())
         self._batch = self._most if batching else 1
         self._expected = 0
         self._pump()

@@ -7,6 +7,7 @@ from mljupyter.spec.document import Document, SpecError
 from mljupyter.spec.endpoint import Authentication, EndpointKind, EndpointSpec, RateLimit
 from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.router import CertificateFiles, ConnectionLimits, PlainHttp, RouterSpec, RouterTls
+from mljupyter.spec.scaling import ScalingDecision
 from mljupyter.spec.status import (
     CertificateStatus,
     EndpointRecord,
@@ -60,6 +61,7 @@ __all__ = [
     "RouterSpec",
     "RouterTls",
     "Scaling",
+    "ScalingDecision",
     "SpecError",
     "VersionSpec",
     "VersionStatus",

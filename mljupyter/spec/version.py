@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from mljupyter.spec.document import Document
 
 MOST_MODELS = 1000
+MOST_REPLICAS = 10_000
 NoCode = Literal["auto", "sklearn", "onnx", "tensorflow", "mlflow"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -60,12 +61,20 @@ class Resources(Document):
 
 
 class AutoscalePolicy(Document):
-    """How the number of replicas follows the load (Azure ML v1: AksWebservice, autoscaling)."""
+    """How the number of replicas follows the load (Azure ML v1: AksWebservice, autoscaling).
 
-    min_replicas: Annotated[int, Field(ge=1)] = 1
-    max_replicas: Annotated[int, Field(ge=1)] = 10
+    Fewer replicas are wanted when `scale_down_seconds` have needed fewer. With `min_replicas` 0, our own extension,
+    the last replica goes when there was no request for `scale_to_zero_seconds`; requests then wait until the next
+    one has started, for at most about `max_wake_wait_ms`.
+    """
+
+    min_replicas: Annotated[int, Field(ge=0)] = 1
+    max_replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] = 10
     target_utilization: Annotated[int, Field(ge=1)] = 70
     refresh_seconds: Annotated[int, Field(ge=1)] = 1
+    scale_down_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    scale_to_zero_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 300
+    max_wake_wait_ms: Annotated[int, Field(ge=1000, le=600_000)] = 60_000
 
     @model_validator(mode="after")
     def _min_within_max(self) -> Self:
@@ -90,7 +99,12 @@ class Scaling(Document):
 
     @property
     def initial_replicas(self) -> int:
-        """The number of replicas to begin with."""
+        """The number of replicas to begin with; one at least, so that a script that cannot start is noticed."""
+        return max(self.autoscale.min_replicas, 1) if self.autoscale else (self.replicas or 1)
+
+    @property
+    def least_replicas(self) -> int:
+        """The number of replicas there should always be."""
         return self.autoscale.min_replicas if self.autoscale else (self.replicas or 1)
 
 

@@ -1,0 +1,123 @@
+"""How many replicas a machine has room for: what replicas ask for, against its cores and its memory. Pure.
+
+Every version gets its first replica on any machine that is large enough for it, since most stand idle most of the
+time and a notebook's machine should serve all of its models. Every further replica must find what it asks for among
+what the others leave. What replicas of an update use for the moment in which old and new ones overlap does not count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mljupyter.spec import Resources
+
+_CLOSE = 1e-9
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a machine has: cores and memory in GB. Compute targets with the same `machine` share it."""
+
+    cpu: float
+    memory_in_gb: float
+    machine: str = ""
+
+
+class Claim(NamedTuple):
+    """What a version asks for: replicas wanted, those it should always have, those it has, the size of each."""
+
+    version: tuple[str, str]
+    wanted: int
+    least: int
+    present: int
+    resources: Resources
+
+
+class Admission(NamedTuple):
+    """How many replicas a version may have, and where that is fewer than it wants, why; in words, with numbers."""
+
+    replicas: int
+    shortage: str | None = None
+
+
+def admit(claims: Sequence[Claim], capacity: Capacity) -> dict[tuple[str, str], Admission]:
+    """Return how many replicas each version may have.
+
+    What versions should always have comes before what the load asks for, and what runs before what does not run yet:
+    so that nothing is started to be stopped again.
+
+    Parameters:
+        claims: all versions on the machine, each once.
+        capacity: what the machine has.
+
+    Example:
+        >>> claim = Claim(("iris", "iris"), wanted=5, least=1, present=1, resources=Resources(cpu=1, memory_in_gb=1))
+        >>> admit([claim], Capacity(cpu=2, memory_in_gb=8))[("iris", "iris")].replicas
+        2
+
+    """
+    order = sorted(claims, key=lambda claim: claim.version)
+    given = {claim.version: int(_fits_alone(claim, capacity)) if claim.wanted else 0 for claim in order}
+    left = _Left(
+        capacity.cpu - sum(given[claim.version] * claim.resources.cpu for claim in order),
+        capacity.memory_in_gb - sum(given[claim.version] * claim.resources.memory_in_gb for claim in order),
+    )
+    for most in (_least_present, _least, _present, _wanted):
+        for claim in order:
+            if given[claim.version]:
+                more = min(most(claim), claim.wanted) - given[claim.version]
+                given[claim.version] += left.take(more, claim.resources)
+    return {claim.version: _admission(claim, given[claim.version], capacity) for claim in order}
+
+
+def _least_present(claim: Claim) -> int:
+    return min(claim.least, claim.present)
+
+
+def _least(claim: Claim) -> int:
+    return claim.least
+
+
+def _present(claim: Claim) -> int:
+    return claim.present
+
+
+def _wanted(claim: Claim) -> int:
+    return claim.wanted
+
+
+@dataclass
+class _Left:
+    cpu: float
+    memory: float
+
+    def take(self, most: int, each: Resources) -> int:
+        """Take what up to so many replicas ask for; return for how many it was enough."""
+        room = min(self.cpu / each.cpu, self.memory / each.memory_in_gb)
+        count = max(min(most, math.floor(room + _CLOSE)), 0)
+        self.cpu -= count * each.cpu
+        self.memory -= count * each.memory_in_gb
+        return count
+
+
+def _fits_alone(claim: Claim, capacity: Capacity) -> bool:
+    each = claim.resources
+    return each.cpu <= capacity.cpu + _CLOSE and each.memory_in_gb <= capacity.memory_in_gb + _CLOSE
+
+
+def _admission(claim: Claim, given: int, capacity: Capacity) -> Admission:
+    if given >= claim.wanted:
+        return Admission(given)
+    each = claim.resources
+    size = f"{each.cpu:g} cores and {each.memory_in_gb:g} GB"
+    machine = f"the machine has {capacity.cpu:g} cores and {capacity.memory_in_gb:.1f} GB"
+    if not given:
+        return Admission(0, f"a replica asks for {size}; {machine}. Ask for less: cpu_cores, memory_gb")
+    return Admission(
+        given,
+        f"{claim.wanted} replicas of {size} each are wanted, and there is room for {given}: {machine}, shared by all "
+        "versions. Ask for less (cpu_cores, memory_gb), or delete what is not needed",
+    )
