@@ -13,6 +13,7 @@ from mljupyter.cli.endpoint_access import COMMANDS
 from mljupyter.cli.metrics import endpoint_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table
+from mljupyter.cli.scaling import scale, scaling
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
@@ -148,7 +149,10 @@ def traffic(
         print_table([column.upper() for column in COLUMNS], rows(record))
 
 
-for command in (*COMMANDS, metrics, release.rollout, release.promote, release.rollback, release.history):
+for command in (
+    *(*COMMANDS, metrics, scale, scaling),
+    *(release.rollout, release.promote, release.rollback, release.history),
+):
     endpoint.add_command(command)
 
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from mljupyter.controller.documents import document_of
 from mljupyter.controller.errors import ControllerError, InvalidSpecError
 from mljupyter.controller.history import Change
+from mljupyter.controller.scaling_history import KEPT
 from mljupyter.controller.service import Service
 from mljupyter.controller.socket_http import USER_HEADER
 from mljupyter.spec import EndpointRecord, EndpointSpec, SpecError
@@ -49,6 +50,7 @@ class Api:
                 self._route("/v1/endpoints/{name}/logs", self._logs, "GET"),
                 self._route("/v1/endpoints/{name}/logs/follow", self._follow_logs, "GET"),
                 self._route("/v1/endpoints/{name}/records", self._records, "GET"),
+                self._route("/v1/endpoints/{name}/scaling", self._scaling, "GET"),
                 *(self._route(*other) for other in others),
             ]
         )
@@ -151,6 +153,11 @@ class Api:
             version=request.query_params.get("version"),
         )
         return Response(text, media_type="application/jsonl")
+
+    async def _scaling(self, request: Request) -> Response:
+        name, version = request.path_params["name"], request.query_params.get("version")
+        most = int(_number(request, "most", KEPT))
+        return JSONResponse([item.document() for item in self._service.scaling_history(name, version, most)])
 
 
 def user_of(request: Request) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,13 +16,14 @@ from mljupyter.controller.router import Router
 from mljupyter.controller.store import Store
 from mljupyter.engine.autoscaling import Decision, Sample, decide, look_every
 from mljupyter.engine.capacity import Admission, Claim
-from mljupyter.engine.demand import Reading, demand
+from mljupyter.engine.demand import Reading, asked, demand
 from mljupyter.engine.routing import cluster_name, mirror_name
 from mljupyter.engine.samples import Samples
 from mljupyter.spec import ScalingDecision, VersionSpec
 
 ASLEEP_EVERY = 0.2  # how often to look whether a version without replicas is asked for
 _SOONEST, _LATEST = 0.01, 1.0
+_READINGS = 20  # of the last ten seconds, where the load is to be followed within one
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,15 @@ class _Version:
     look_at: float
     asked_at: float
     samples: Samples = field(default_factory=Samples)
-    before: dict[str, Reading] = field(default_factory=dict)
+    readings: dict[str, deque[Reading]] = field(default_factory=dict)
+
+    def fall_asleep(self, now: float) -> None:
+        """Look more often from now on, and forget the time before: only new requests are a reason to wake up."""
+        self.look_at = now + ASLEEP_EVERY
+        self.samples = Samples()
+        for kept in self.readings.values():
+            while len(kept) > 1:
+                kept.popleft()
 
 
 class Autoscaler:
@@ -136,10 +146,13 @@ class Autoscaler:
     def _measure(self, known: _Version, readings: dict[str, Reading], spec: VersionSpec, now: float) -> None:
         policy = spec.scaling.autoscale
         assert policy is not None  # noqa: S101 - narrows the type
-        measured = sum(demand(known.before.get(name), reading) for name, reading in readings.items())
-        known.before = readings
-        if measured:
-            known.asked_at = now
+        measured = 0.0
+        for name, reading in readings.items():
+            kept = known.readings.setdefault(name, deque(maxlen=_READINGS))
+            kept.append(reading)
+            measured += demand(kept, known.samples.mean)
+            if asked(kept):
+                known.asked_at = now
         known.samples.add(Sample(now, measured), policy)
 
     def _decide(self, endpoint: str, version: str, known: _Version, spec: VersionSpec, now: float) -> None:
@@ -150,7 +163,8 @@ class Autoscaler:
         if decision.replicas == known.wanted:
             return
         before, known.wanted = known.wanted, decision.replicas
-        known.look_at = min(known.look_at, now + look_every(policy))
+        if not known.wanted:
+            known.fall_asleep(now)
         self._changed(endpoint)
         self._write_down(endpoint, version, spec, before, decision)
 

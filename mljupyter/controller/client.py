@@ -12,7 +12,7 @@ from mljupyter.controller import launch
 from mljupyter.controller.errors import ControllerError, ControllerStartError, error_for
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.socket_http import Answer, ConnectionLostError, ConnectionNotMadeError, ask
-from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, RouterRecord, RouterSpec
+from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, RouterRecord, RouterSpec, ScalingDecision
 from mljupyter.spec.history import HistoryEntry
 
 _ANSWER_WITHIN = 30.0
@@ -226,6 +226,18 @@ class ControllerClient:
         answer = self._call("PUT", "/v1/metrics", body=change) if change else self._call("GET", "/v1/metrics")
         document: dict[str, Any] = answer.json()
         return document
+
+    def scaling_history(self, name: str, version: str | None = None, most: int = 1000) -> list[ScalingDecision]:
+        """Return the newest decisions on the number of replicas of an endpoint's versions, oldest first.
+
+        Parameters:
+            name: the endpoint.
+            version: only this version.
+            most: how many at most.
+
+        """
+        query: dict[str, Any] = {"most": most} | ({"version": version} if version is not None else {})
+        return [ScalingDecision.parse(item) for item in self._call("GET", f"{_path(name)}/scaling", query=query).json()]
 
     def stop(self, *, force: bool = False) -> bool:
         """Stop the controller; return whether there was anything to stop.

@@ -240,7 +240,6 @@ class Reconciler:
         steps = []
         for name in names:
             spec = record.spec.versions.get(name)
-            status = record.status.versions.get(name, VersionStatus())
             replicas = [
                 replace(item.observed(), busy=item.replica.address in busy)
                 for item in watched

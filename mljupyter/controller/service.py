@@ -32,7 +32,7 @@ from mljupyter.controller.telemetry_records import newest_records
 from mljupyter.engine.guarded_rollout import aborted, collides
 from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
 from mljupyter.runtimes.ports import PortReservations
-from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus
+from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus, ScalingDecision
 
 MOST_LOG_LINES = 100_000
 LOCAL_PORTS = range(8890, 8990)
@@ -191,6 +191,11 @@ class Service:
         """Return the runtime of an endpoint's target, and others in use: it may have been moved."""
         mine = self._runtimes.of(self.find(name).spec.compute_target)
         return [mine, *(runtime for runtime in self._runtimes.made() if runtime is not mine)]
+
+    def scaling_history(self, name: str, version: str | None, most: int) -> list[ScalingDecision]:
+        """Return the newest decisions on the number of replicas, oldest first."""
+        self.find(name)
+        return self._store.scaling.of(name, version, max(1, most))
 
     def _accept(
         self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None, change: Change

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mljupyter.core.model_package import ModelPackage
     from mljupyter.core.profile import ModelProfile
     from mljupyter.core.resource_configuration import ResourceConfiguration
+    from mljupyter.core.scaling import replicas_needed
     from mljupyter.core.webservice import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice
     from mljupyter.core.workspace import Workspace
 
@@ -45,6 +46,7 @@ _HOME_OF = {
     "ResourceConfiguration": "resource_configuration",
     "Webservice": "webservice",
     "Workspace": "workspace",
+    "replicas_needed": "scaling",
 }
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "Webservice",
     "Workspace",
     "__version__",
+    "replicas_needed",
 ]
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from mljupyter.spec import AutoscalePolicy
 
 UP_SECONDS = 2.0
+_TOLERANCE = 1.1  # a demand that differs by no more than this factor changes nothing
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def decide(
     if current > policy.max_replicas or current < policy.min_replicas:
         bounds = f"the bounds are {policy.min_replicas} to {policy.max_replicas}"
         return Decision(within, bounds, recent, up)
-    if within > current:
+    if within > current and _bounded(_needed(recent / _TOLERANCE, policy, max_concurrent), policy) > current:
         few = f"{current} replicas are too few" if current else "there is no replica"
         return Decision(within, f"{recent:.1f} requests run or wait: {few}", recent, up)
     if policy.min_replicas == 0 and current and idle_seconds >= policy.scale_to_zero_seconds:
@@ -106,7 +107,7 @@ def decide(
     highest = _highest(samples, now - window, now)
     needed = _needed(highest, policy, max_concurrent)
     down = max(_bounded(needed, policy), math.ceil(current / 2))
-    if down < current:
+    if down < current and _bounded(_needed(highest * _TOLERANCE, policy, max_concurrent), policy) < current:
         return Decision(
             down, f"no more than {highest:.1f} requests ran or waited during the last {window} s", highest, needed
         )

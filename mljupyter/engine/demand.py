@@ -6,8 +6,12 @@ Little's law: the time they took together, over the time between the looks, is h
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+_CHANCE = 4.0  # standard deviations of the number of requests that arrive independently of each other
 _SHORTEST = 0.0005  # the router counts whole milliseconds: less than half of one is written down as nothing
 
 
@@ -41,30 +45,54 @@ class Reading:
         return self.finished[-1][1] if self.finished else 0
 
 
-def demand(before: Reading | None, now: Reading) -> float:
-    """Return how many requests ran or waited: those present now, or the mean since the reading before if that is more.
+def asked(readings: Sequence[Reading]) -> bool:
+    """Return whether there is a request now, or one has finished since the reading before the last."""
+    now = readings[-1]
+    return now.present > 0 or (len(readings) > 1 and now.count != readings[-2].count)
 
-    A request counts for no longer than the time between the readings: one of ten seconds was there once, not ten
-    times, when it is over.
+
+def demand(readings: Sequence[Reading], lately: float = 0.0) -> float:
+    """Return how many requests run or wait now.
+
+    One look sees by chance more or fewer than there usually are. What chance explains is no reason to change anything:
+    then the mean counts, of the last looks or by Little's law. What it does not explain counts at once.
+
+    Parameters:
+        readings: the last few, oldest first.
+        lately: the mean demand of a longer time, which says what chance explains.
 
     Example:
-        >>> hundred_of_ten_milliseconds = Reading(11, 0, finished=((0.01, 100),), seconds=1.0)
-        >>> demand(Reading(10, 0, finished=((0.01, 0),)), hundred_of_ten_milliseconds)
+        >>> before = Reading(10, 0, finished=((0.01, 0),))
+        >>> hundred_of_ten_milliseconds = Reading(11, 2, finished=((0.01, 100),), seconds=1.0)
+        >>> round(demand([before, hundred_of_ten_milliseconds]), 2)
         1.0
 
     """
-    if before is None or now.time <= before.time or now.count < before.count:  # less: the router was started anew
-        return float(now.present)
-    return max(float(now.present), _mean(before, now))
+    first, now = readings[0], readings[-1]
+    if now.time <= first.time or any(later.count < sooner.count for sooner, later in pairwise(readings)):
+        return float(now.present)  # the first look, or the first at a router that was started anew
+    mean = _mean(first, now)
+    usual = max(mean, sum(reading.present for reading in readings) / len(readings))
+    before = sum(reading.present for reading in readings if reading is not now) / (len(readings) - 1)
+    expected = max(mean, before, lately)
+    return usual if now.present <= expected + _CHANCE * math.sqrt(expected) + 1 else float(now.present)
 
 
 def _mean(before: Reading, now: Reading) -> float:
-    between = now.time - before.time
-    earlier = dict(before.finished)
-    bound, known, count = 0.0, 0, 0
-    for upper, total in now.finished:
-        cumulated = total - earlier.get(upper, 0)
-        bound += max(cumulated - known, 0) * min(upper, between)
-        known = count = max(cumulated, known)
+    """Return how many requests there were at least on average, of those that have finished between two readings.
+
+    Part of the time they took lies before. As many as ran at once can have finished in the time between and the time
+    of one request, not more: dividing by both never gives more than there were.
+    """
+    between, count = now.time - before.time, now.count - before.count
+    if not count:
+        return 0.0
     seconds = max(now.seconds - before.seconds, count * _SHORTEST)
-    return min(seconds, max(bound, count * _SHORTEST)) / between
+    earlier = dict(before.finished)
+    known, bound = 0, 0.0
+    for upper, total in now.finished:
+        cumulated = max(total - earlier.get(upper, 0), known)
+        share = upper / (between + upper) if math.isfinite(upper) else 1.0
+        bound += (cumulated - known) * share
+        known = cumulated
+    return min(seconds / (between + seconds / count), bound)

@@ -27,6 +27,12 @@ class Samples:
         while len(self._earlier) > 1 and self._earlier[1].time <= sample.time - policy.scale_down_seconds:
             self._earlier.popleft()
 
+    @property
+    def mean(self) -> float:
+        """The mean demand of all of that time; 0 when nothing has been measured yet."""
+        count = len(self._earlier) + len(self._recent)
+        return sum(sample.demand for sample in (*self._earlier, *self._recent)) / count if count else 0.0
+
     def listed(self) -> list[Sample]:
         """Return all samples."""
         return [*self._earlier, *self._recent]

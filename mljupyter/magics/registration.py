@@ -16,6 +16,7 @@ from mljupyter.magics import (
     logs,
     rollback,
     rollout,
+    scale,
     score,
     traffic,
     undeploy,
@@ -25,16 +26,9 @@ from mljupyter.magics.call import Call
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.parsing import help_text, parse, split
 
-SHORT = (
-    score.MAGIC,
-    deploy.MAGIC,
-    invoke.MAGIC,
-    logs.MAGIC,
-    endpoints.MAGIC,
-    traffic.MAGIC,
-    rollout.MAGIC,
-    rollback.MAGIC,
-    undeploy.MAGIC,
+SHORT = tuple(
+    module.MAGIC
+    for module in (score, deploy, invoke, logs, endpoints, traffic, scale, rollout, rollback, undeploy)
 )
 UMBRELLA = Magic(
     name="mlj",

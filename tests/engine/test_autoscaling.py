@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mljupyter.engine.autoscaling import Sample, decide, replicas_needed
+from mljupyter.engine.samples import Samples
 from mljupyter.spec import AutoscalePolicy
 
 POLICY = AutoscalePolicy(min_replicas=1, max_replicas=10)
@@ -42,7 +43,10 @@ def test_the_formula_refuses_what_makes_no_sense(values) -> None:
         (steady(0, 100), 8, 4),
         (steady(0, 100), 1, 1),
         (steady(2, 100), 8, 4),
-        (steady(2, 100), 4, 3),
+        (steady(1.9, 100), 4, 3),
+        (steady(2, 100), 4, 4),
+        ([Sample(100, 2.2)], 3, 3),
+        ([Sample(100, 2.4)], 3, 4),
         ([Sample(50, 5), *steady(0, 100, 60)], 8, 8),
         ([], 3, 3),
     ],
@@ -102,3 +106,47 @@ def test_it_is_back_at_the_minimum_about_a_minute_after_the_load() -> None:
     course = play(lambda second: 3.0 if second < 100 else 0.0, 300)
     back = next(second for second in range(100, 300) if course[second] == 1)
     assert 60 <= back - 100 <= 75
+
+
+ZERO = AutoscalePolicy(min_replicas=0, max_replicas=10, scale_to_zero_seconds=300)
+
+
+@pytest.mark.parametrize(
+    ("samples", "current", "idle", "expected"),
+    [
+        (steady(0, 1000, 900), 1, 299.0, 1),
+        (steady(0, 1000, 900), 1, 300.0, 0),
+        (steady(0, 1000, 900), 0, 5000.0, 0),
+        ([Sample(1000, 0.02)], 0, 0.0, 1),
+        ([Sample(1000, 20)], 0, 0.0, 10),
+        (steady(0, 1000, 900), 4, 100.0, 2),
+    ],
+)
+def test_zero_after_a_time_without_requests_and_back_at_the_first(samples, current, idle, expected) -> None:
+    assert decide(samples, current, ZERO, 1, now=1000, idle_seconds=idle).replicas == expected
+
+
+def test_the_last_replica_stays_where_zero_is_not_allowed() -> None:
+    assert decide(steady(0, 1000, 900), 1, POLICY, 1, now=1000, idle_seconds=1e6).replicas == 1
+
+
+def test_the_time_until_there_are_fewer_can_be_chosen() -> None:
+    policy = AutoscalePolicy(max_replicas=10, scale_down_seconds=5)
+    assert decide([Sample(90, 8), *steady(0, 100, 94)], 8, policy, 1, now=100).replicas == 4
+    assert decide([Sample(96, 8), *steady(0, 100, 97)], 8, policy, 1, now=100).replicas == 8
+
+
+def test_a_decision_says_what_it_was_made_of() -> None:
+    decision = decide([Sample(100, 50)], 2, POLICY, 1, now=100)
+    assert (decision.replicas, decision.demand, decision.needed) == (10, 50, 72)
+    assert "50.0 requests run or wait: 2 replicas are too few" in decision.reason
+
+
+def test_samples_of_a_long_time_are_few_and_keep_what_decides() -> None:
+    policy = AutoscalePolicy(max_replicas=100, scale_down_seconds=3_600)
+    samples = Samples()
+    for second in range(8_000):
+        samples.add(Sample(second, 30.0 if second == 5_000 else 0.0), policy)
+    assert len(samples.listed()) < 200
+    assert decide(samples.listed(), 43, policy, 1, now=7_999).replicas == 43
+    assert decide(samples.listed(), 43, policy, 1, now=7_999 + 650).replicas == 22

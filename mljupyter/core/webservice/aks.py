@@ -60,7 +60,8 @@ class AksWebservice(DescribedAksWebservice, Webservice):
 
         Parameters:
             autoscale_enabled: follow the load; by default, unless `num_replicas` is given.
-            autoscale_min_replicas, autoscale_max_replicas: bounds, by default 1 and 10.
+            autoscale_min_replicas, autoscale_max_replicas: bounds, by default 1 and 10. With a minimum of 0, the last
+                replica ends when there are no requests; see `Webservice.scale`.
             autoscale_refresh_seconds: how often to look, by default every second.
             autoscale_target_utilization: busy replicas in percent of all, by default 70.
             num_replicas: a fixed number of replicas instead.

@@ -24,7 +24,7 @@ _AUTOSCALE_DETAILS = (
     "autoscale_target_utilization",
 )
 _WHOLE_NUMBERS = (
-    *_AUTOSCALE_DETAILS,
+    *(name for name in _AUTOSCALE_DETAILS if name != "autoscale_min_replicas"),
     "num_replicas",
     "scoring_timeout_ms",
     "replica_max_concurrent_requests",
@@ -133,6 +133,7 @@ class AksServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         key_authentication = self.auth_enabled is True or (self.auth_enabled is None and not self.token_auth_enabled)
         yield from above_zero(given, ("cpu_cores", "memory_gb", "cpu_cores_limit", "memory_gb_limit"))
         yield from above_zero(given, _WHOLE_NUMBERS, whole=True)
+        yield from _least_replicas(given)
         yield from flags(given, _FLAGS)
         yield from texts(given)
         yield from own_keys(given, key_authentication=key_authentication)
@@ -153,6 +154,15 @@ def _autoscaling(given: dict[str, Any]) -> Iterable[str]:
     least, most = given.get("autoscale_min_replicas"), given.get("autoscale_max_replicas")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         yield f"autoscale_min_replicas is {least}, above autoscale_max_replicas {most}: min must not exceed max."
+
+
+def _least_replicas(given: dict[str, Any]) -> Iterable[str]:
+    least = given.get("autoscale_min_replicas")
+    if least is not None and (isinstance(least, bool) or not isinstance(least, int) or least < 0):
+        yield (
+            f"autoscale_min_replicas is {least!r}: it must be a whole number above 0, or 0 for no replica at all "
+            "while there are no requests."
+        )
 
 
 def _sizes(given: dict[str, Any]) -> Iterable[str]:

@@ -10,21 +10,26 @@ from mljupyter.core.filters import Filters, matches
 from mljupyter.core.usage import release
 from mljupyter.core.webservice import observing
 from mljupyter.core.webservice.called import CalledWebservice
-from mljupyter.core.webservice.changed import ChangedWebservice
 from mljupyter.core.webservice.from_image import WebserviceFromImage
 from mljupyter.core.webservice.logged import LoggedWebservice
 from mljupyter.core.webservice.measured import MeasuredWebservice
 from mljupyter.core.webservice.reaching import reach
 from mljupyter.core.webservice.releasing import ChangeHistory
+from mljupyter.core.webservice.scaling import ScaledWebservice
 from mljupyter.core.webservice.scoring import Scorer
-from mljupyter.spec import EndpointKind, EndpointRecord, EndpointState
+from mljupyter.spec import EndpointKind, EndpointRecord
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
 
 
 class Webservice(
-    WebserviceFromImage, ChangedWebservice, ChangeHistory, CalledWebservice, LoggedWebservice, MeasuredWebservice
+    WebserviceFromImage,
+    ScaledWebservice,
+    ChangeHistory,
+    CalledWebservice,
+    LoggedWebservice,
+    MeasuredWebservice,
 ):
     """A deployed model: one scoring URI and what stands behind it.
 
@@ -138,7 +143,7 @@ class Webservice(
             say("\n")
             raise
         self._show(record)
-        if record.status.state is EndpointState.FAILED:
+        if record.status.state in observing.NOT_DEPLOYED:
             say("\nFailed\n")
             raise observing.failure(record, str(self.state))
         say(f"\nSucceeded: {self.compute_type} service {self.name!r} is {self.state}\n")

@@ -69,5 +69,11 @@ class CalledWebservice(AuthenticatedWebservice):
             )
         headers = {"Content-Type": "application/json", **headers, **self._credential()}
         limits = [version.limits for version in self._spec.versions.values()]
-        milliseconds = max(item.scoring_timeout_ms + item.max_queue_wait_ms for item in limits)
+        milliseconds = max(item.scoring_timeout_ms + item.max_queue_wait_ms for item in limits) + self._wake_wait_ms
         return self._scorer.post(uri, body, headers, milliseconds / 1000 + _ANSWER_MARGIN_SECONDS)
+
+    @property
+    def _wake_wait_ms(self) -> int:
+        """How long a request may wait for the first replica of a version that has none, in milliseconds."""
+        policies = [version.scaling.autoscale for version in self._spec.versions.values()]
+        return max((item.max_wake_wait_ms for item in policies if item and item.min_replicas == 0), default=0)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _STATES = {
     EndpointState.TRANSITIONING: "deploying",
-    EndpointState.UNSCHEDULABLE: "deploying",
+    EndpointState.UNSCHEDULABLE: "failed",
     EndpointState.HEALTHY: "running",
     EndpointState.UNHEALTHY: "failed",
     EndpointState.FAILED: "failed",

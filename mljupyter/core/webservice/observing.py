@@ -13,12 +13,13 @@ from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState
 if TYPE_CHECKING:
     from mljupyter.controller.client import ControllerClient
 
-_DONE = (EndpointState.HEALTHY, EndpointState.FAILED)
+NOT_DEPLOYED = (EndpointState.FAILED, EndpointState.UNSCHEDULABLE)
+_DONE = (EndpointState.HEALTHY, *NOT_DEPLOYED)
 _TICK_SECONDS = 1.0
 
 
 def done(record: EndpointRecord) -> bool:
-    """Whether the newest spec of an endpoint was brought to an end, good or bad."""
+    """Whether the newest spec of an endpoint was brought to an end, good or bad; no room for it is an end, too."""
     return in_force(record) and record.status.state in _DONE
 
 
@@ -35,7 +36,7 @@ def follow(
     tick: Callable[[], None],
     reached: Callable[[EndpointRecord], bool] = done,
 ) -> EndpointRecord:
-    """Return an endpoint's record once its newest spec is Healthy or Failed.
+    """Return an endpoint's record once its newest spec is Healthy, Failed or Unschedulable.
 
     Parameters:
         controller: the client of the endpoint's controller.

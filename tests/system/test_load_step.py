@@ -1,0 +1,61 @@
+"""A step from nothing to more than one replica can do, and back, on both targets at once, with the default times."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from mljupyter.core import replicas_needed
+from mljupyter.spec import EndpointState
+from tests.load import Load
+from tests.system.conftest import Machine
+from tests.system.test_autoscaling import SLOW
+from tests.system.test_docker import build, engine  # noqa: F401 - a fixture
+from tests.system.test_docker import spec as container_spec
+from tests.testbed import needed
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.system
+CLIENTS, RUN_SECONDS = 3, 0.2
+LIMITS = {"maxQueueWaitMs": 30_000}
+
+
+def test_up_within_a_second_to_what_the_formula_says_and_down_after_a_minute(machine: Machine, engine) -> None:  # noqa: F811
+    needed("TESTBED_DOCKER")
+    scaling = {"autoscale": {}}
+    machine.client.create(machine.spec("process", SLOW, scaling=scaling, limits=LIMITS))
+    machine.client.create(container_spec(build(SLOW), "container", scaling=scaling, limits=LIMITS))
+    records = [machine.settle(machine.client.endpoint(name), 60) for name in ("process", "container")]
+    assert [record.status.state for record in records] == [EndpointState.HEALTHY] * 2, records
+    keys = {"process": None, "container": machine.client.keys("container")[0]}
+    wanted = replicas_needed(CLIENTS / RUN_SECONDS, RUN_SECONDS)
+    began, loads = {}, {}
+    with ExitStack() as stack:
+        for record in records:
+            name = record.spec.name
+            began[name] = time.time()
+            loads[name] = stack.enter_context(Load(record.status.scoring_uri, key=keys[name], clients=CLIENTS))
+        for name in loads:
+            wait_until(
+                lambda name=name: machine.client.endpoint(name).status.versions[name].replicas_ready == wanted,
+                60,
+                f"{wanted} replicas of {name} are ready",
+            )
+        sent = {name: load.sent for name, load in loads.items()}
+        wait_until(lambda: all(load.sent > sent[name] + 50 for name, load in loads.items()), 30, "the load goes on")
+    ended = time.time()
+    for name, load in loads.items():
+        wait_until(
+            lambda name=name: len(machine.client.endpoint(name).status.versions[name].replicas) == 1, 90, "one is left"
+        )
+        assert load.failed == 0, (name, load.results, load.failures[:5])
+        history = machine.client.scaling_history(name)
+        decided = [item.time.timestamp() for item in history]
+        assert decided[0] - began[name] < 1.0, history
+        assert max(item.after for item in history) == wanted, history
+        assert history[-1].after == 1
+        assert 60 <= decided[-1] - ended + 1 <= 75, history
+        directions = [item.after > item.before for item in history]
+        assert directions == sorted(directions, reverse=True), "it goes up, then down, and never back"

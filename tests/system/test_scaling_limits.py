@@ -1,0 +1,65 @@
+"""What the machine has room for, seen from outside."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+
+from mljupyter.runtimes.machine import capacity
+from mljupyter.spec import EndpointState
+from tests.load import Load
+from tests.system.conftest import Machine
+from tests.system.test_autoscaling import SLOW
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+
+def test_one_that_does_not_fit_is_unschedulable_and_says_the_numbers(machine: Machine) -> None:
+    machine.client.create(machine.spec(resources={"cpu": 1000, "memoryInGB": 1}))
+    wait_until(
+        lambda: machine.client.endpoint("echo").status.state is EndpointState.UNSCHEDULABLE, 20, "it is unschedulable"
+    )
+    problem = machine.client.endpoint("echo").status.problem
+    assert problem is not None
+    assert problem.code == "Unschedulable"
+    assert "a replica asks for 1000 cores and 1 GB; the machine has" in problem.message
+    assert machine.replicas() == {}
+
+
+def test_of_a_fixed_number_as_many_run_as_have_room(machine: Machine) -> None:
+    half = capacity().memory_in_gb / 2
+    machine.client.create(machine.spec(resources={"memoryInGB": half * 0.99}, scaling={"replicas": 5}))
+    wait_until(lambda: machine.client.endpoint("echo").status.replicas == "2/2", 20, "two are ready")
+    record = machine.client.endpoint("echo")
+    assert record.status.state is EndpointState.UNSCHEDULABLE
+    assert "there is room for 2" in record.status.problem.message
+    assert httpx.post(record.status.scoring_uri, content=b"1").status_code == 200
+
+
+def test_load_gets_no_more_replicas_than_have_room_and_nothing_flaps(machine: Machine) -> None:
+    half = capacity().memory_in_gb / 2
+    record = machine.healthy(
+        machine.spec(
+            script=SLOW,
+            resources={"memoryInGB": half * 0.99},
+            scaling={"autoscale": {"maxReplicas": 8}},
+            limits={"maxQueueWaitMs": 30_000},
+        )
+    )
+    with Load(record.status.scoring_uri, clients=5) as load:
+        wait_until(
+            lambda: machine.client.endpoint("echo").status.versions["echo"].replicas_ready == 2, 20, "two are ready"
+        )
+        until = time.monotonic() + 2
+        wait_until(lambda: time.monotonic() > until or len(machine.replicas()) > 2, 10, "the load goes on")
+        assert len(machine.replicas()) == 2
+    assert load.failed == 0, load.results
+    status = machine.client.endpoint("echo").status
+    assert status.state is EndpointState.HEALTHY
+    assert "there is room for 2" in status.problem.message
+    (decision,) = machine.client.scaling_history("echo")
+    assert (decision.before, decision.after, decision.admitted, decision.needed) == (1, 8, 2, 8)
+    assert "there is room for 2" in decision.reason
