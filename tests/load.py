@@ -17,7 +17,7 @@ class Load:
     """Sends requests until it is left, at most `limit` for each client.
 
     `results` counts status codes, and names of exceptions; `failures` are the times of all but 200, in seconds since
-    the start.
+    the start. `first_sent` is when the first request was sent, in seconds of the epoch.
     """
 
     url: str
@@ -28,6 +28,7 @@ class Load:
     verify: bool = True
     results: Counter[str] = field(default_factory=Counter)
     failures: list[float] = field(default_factory=list)
+    first_sent: float = float("inf")
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
@@ -63,6 +64,7 @@ class Load:
             for _ in range(self.limit):
                 if self._stop.is_set():
                     return
+                self.first_sent = min(self.first_sent, time.time())
                 try:
                     outcome = str(client.post(self.url, content=self.body).status_code)
                 except httpx.HTTPError as error:

@@ -56,6 +56,10 @@ def _bursts(times: Numbers) -> Numbers:
     return np.where((times > 180) & (times % 180 < 20), 100.0, 10.0)
 
 
+def _short(times: Numbers) -> Numbers:
+    return 2.5 * _step(times)
+
+
 def _rare(times: Numbers) -> Numbers:
     """A request now and then."""
     return np.full_like(times, 0.1)
@@ -68,7 +72,7 @@ LOADS = (
     Load("bursts", "Bursts: 20 s of 100 requests/s every 3 min", 2400, _bursts, steady(0.2)),
     Load(
         "short",
-        "Short requests (20 ms): 5 → 250 → 5/s",
+        "Short requests (20 ms), 5 → 250 → 5/s",
         2400,
         lambda times: 2.5 * _step(times),
         steady(0.02),

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.autoscaling.service import BOUNDS, Seen
 from mljupyter.engine.autoscaling import Sample, decide, look_every
-from mljupyter.engine.demand import Reading, demand
+from mljupyter.engine.demand import MEAN_SECONDS, Reading, demand
 from mljupyter.engine.samples import Samples
 from mljupyter.spec import AutoscalePolicy
 
@@ -30,7 +30,7 @@ class Ours:
         self._policy = AutoscalePolicy(max_replicas=most_replicas)
         self._every = round(look_every(self._policy) / self._step)
         self._samples = Samples()
-        self._readings: deque[Reading] = deque(maxlen=20)
+        self._readings: deque[Reading] = deque(maxlen=round(MEAN_SECONDS / look_every(self._policy)))
         self._steps = 0
         self._wanted = 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 
 from benchmarks.autoscaling.loads import LOADS, Load
 from benchmarks.autoscaling.policies import POLICIES
@@ -16,31 +17,7 @@ _COLOURS = {
     "Ray Serve": "#4f9d69",
     "Ray Serve, target 0.7": "#a3c9a8",
 }
-_TEXT = f"""\
-# Autoscaling policies compared
-
-Written by `python -m benchmarks.autoscaling`, which takes about a minute. It plays loads through a simulated service,
-with our policy (the very code that the controller runs) and those of Knative and Ray Serve with their default
-parameters, written anew from what their sources do:
-
-| policy | signal | looks | up | down |
-|---|---|---|---|---|
-| mljupyter | requests that run or wait; for short requests the mean by Little's law | every 0.5 s | at once, for the highest of 2 s | for the highest of 60 s, by half at most |
-| Knative, KPA | mean concurrency of 60 s (stable) and 6 s (panic), target 70 % | every 2 s | by the stable mean; by the panic mean from twice the replicas on; rate at most 1000 | never in panic, which lasts 60 s; rate at most 2 |
-| Ray Serve | mean of running and queued requests over 30 s, reported every 10 s, `target_ongoing_requests` 2, factors 1.0 | every 0.1 s | asked for 30 s long (`upscale_delay_s`) | asked for 600 s long (`downscale_delay_s`) |
-
-Ray Serve's default target of 2 is made for replicas that run several requests at once. Here a replica runs one at a
-time, as is the default of Azure ML v1, so a second variant with a target of 0.7 shows the same policy with the same
-aim as the others.
-
-A replica needs {START_SECONDS:.0f} s to start. A request that has waited {WAIT_LIMIT * 1000:.0f} ms is refused (503),
-which is the default limit of Azure ML v1; *over the limit* counts those. *Replica-seconds* is the time that replicas
-are there, starting ones included. A *turn* is a change of direction: from more replicas to fewer, or back. Replicas
-that work are never stopped. There is one replica to begin with, and always at least one. Arrivals are Poisson.
-
-What the simulation leaves out: the cost of routing, replicas that start at different speeds, and clients that try
-again. It says how policies compare, not what a machine does.
-"""
+_INTRODUCTION = Path(__file__).with_name("introduction.md")
 
 
 def line(load: Load, title: str, course: Course) -> str:
@@ -58,11 +35,12 @@ def write(docs: Path, courses: Courses) -> None:
 
 
 def _text(courses: Courses) -> str:
+    values = {"start": f"{START_SECONDS:.0f}", "limit": f"{WAIT_LIMIT * 1000:.0f}"}
     lines = [
-        _TEXT,
+        Template(_INTRODUCTION.read_text()).substitute(values),
         "## Results",
         "",
-        "| load | policy | requests over the limit | | replica-seconds | turns |",
+        "| load | policy | over the limit | | replica-seconds | turns |",
         "|---|---|--:|--:|--:|--:|",
     ]
     for load in LOADS:
@@ -95,15 +73,10 @@ def _draw(path: Path, courses: Courses) -> None:
             every = max(len(course.seconds) // 400, 1)
             minutes = [second / 60 for second in course.seconds[::every]]
             axis.step(minutes, course.replicas[::every], label=policy.title, color=_COLOURS[policy.title], lw=1.1)
-        present = courses[load.name, POLICIES[0].title]
-        every = max(len(present.seconds) // 400, 1)
-        axis.fill_between(
-            [second / 60 for second in present.seconds[::every]],
-            present.present[::every],
-            color="#ddd",
-            label="requests present (mljupyter)",
-            lw=0,
-        )
+        ours = courses[load.name, POLICIES[0].title]
+        every = max(len(ours.seconds) // 400, 1)
+        minutes = [second / 60 for second in ours.seconds[::every]]
+        axis.fill_between(minutes, ours.present[::every], color="#ddd", label="requests present (mljupyter)", lw=0)
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_ylim(bottom=0)
     for axis in axes[-1]:

@@ -16,14 +16,14 @@ from mljupyter.controller.router import Router
 from mljupyter.controller.store import Store
 from mljupyter.engine.autoscaling import Decision, Sample, decide, look_every
 from mljupyter.engine.capacity import Admission, Claim
-from mljupyter.engine.demand import Reading, asked, demand
+from mljupyter.engine.demand import MEAN_SECONDS, Reading, asked, demand
 from mljupyter.engine.routing import cluster_name, mirror_name
 from mljupyter.engine.samples import Samples
 from mljupyter.spec import ScalingDecision, VersionSpec
 
 ASLEEP_EVERY = 0.2  # how often to look whether a version without replicas is asked for
 _SOONEST, _LATEST = 0.01, 1.0
-_READINGS = 20  # of the last ten seconds, where the load is to be followed within one
+_FEWEST_READINGS = 2
 
 log = logging.getLogger(__name__)
 
@@ -148,8 +148,10 @@ class Autoscaler:
         assert policy is not None  # noqa: S101 - narrows the type
         measured = 0.0
         for name, reading in readings.items():
-            kept = known.readings.setdefault(name, deque(maxlen=_READINGS))
+            kept = known.readings.setdefault(name, deque())
             kept.append(reading)
+            while len(kept) > _FEWEST_READINGS and kept[0].time < now - MEAN_SECONDS:
+                kept.popleft()
             measured += demand(kept, known.samples.mean)
             if asked(kept):
                 known.asked_at = now

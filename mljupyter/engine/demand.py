@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+MEAN_SECONDS = 10.0
+"""Of how long a time the last readings are that `demand` should be given."""
 _CHANCE = 4.0  # standard deviations of the number of requests that arrive independently of each other
 _SHORTEST = 0.0005  # the router counts whole milliseconds: less than half of one is written down as nothing
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,6 +79,42 @@ def test_scaling_down_stops_starting_replicas_first_then_the_newest() -> None:
     assert plan(VersionGoal("new", 1), replicas, now=10).drain == ("starting", "newest")
 
 
+def busy(id: str, **values: Any) -> Replica:
+    return dataclasses.replace(replica(id, **values), busy=True)
+
+
+def test_scaling_down_stops_idle_replicas_and_lets_those_work_that_do() -> None:
+    found = [replica("old idle", since=1), busy("old busy", since=2), busy("new busy", since=9)]
+    step = plan(VersionGoal("new", 1, most=10), found, now=10)
+    assert (step.drain, step.look_again_at) == (("old idle",), 11.0)
+    assert step.routed == ("old busy", "new busy")
+
+
+def test_replicas_beyond_the_bound_go_even_while_they_work() -> None:
+    found = [busy("a", since=1), busy("b", since=2), busy("c", since=3)]
+    assert plan(VersionGoal("new", 1, most=2), found, now=10).drain == ("c",)
+    assert plan(VersionGoal("new", 1), found, now=10).drain == ("c", "b")
+
+
+def test_a_version_may_sleep_once_it_has_shown_that_it_can_start() -> None:
+    asleep = VersionGoal("new", 0, ready_revision="new", may_sleep=True)
+    assert (plan(asleep, [], now=1).waiting, plan(asleep, [], now=1).complete) == (True, True)
+    last = plan(asleep, [replica("a")], now=1)
+    assert (last.drain, last.routed, last.waiting) == (("a",), (), True)
+    waking = dataclasses.replace(asleep, replicas=1)
+    assert (plan(waking, [], now=1).start, plan(waking, [], now=1).waiting) == (1, True)
+    assert plan(waking, [replica("a", STARTING)], now=1).routed == ()
+    assert plan(waking, [replica("a", STARTING)], now=1).waiting
+    assert not plan(waking, [replica("a")], now=1).waiting
+    assert not plan(VersionGoal("new", 1, may_sleep=True), [], now=1).waiting
+
+
+def test_one_without_room_replaces_nothing() -> None:
+    goal = VersionGoal("new", 0, ready_revision="old", unschedulable=True)
+    step = plan(goal, [replica("a", revision="old")], now=1)
+    assert (step.start, step.drain, step.routed, step.complete) == (0, (), ("a",), False)
+
+
 replicas_strategy = st.lists(
     st.builds(
         Replica,
@@ -83,6 +122,7 @@ replicas_strategy = st.lists(
         revision=st.sampled_from(["new", "old", "older"]),
         phase=st.sampled_from(list(ReplicaPhase)),
         since=st.floats(0, 100),
+        busy=st.booleans(),
     ),
     max_size=12,
     unique_by=lambda item: item.id,
