@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from mljupyter.engine.routing import cluster_name, mirror_name
 from mljupyter.engine.samples import Samples
 from mljupyter.spec import ScalingDecision, VersionSpec
 
-ASLEEP_EVERY = 0.2  # how often to look whether a version without replicas is asked for
+ASLEEP_EVERY = 0.25  # how often to look whether a version without replicas is asked for
 _SOONEST, _LATEST = 0.01, 1.0
 _FEWEST_READINGS = 2
 
@@ -40,7 +41,7 @@ class _Version:
 
     def fall_asleep(self, now: float) -> None:
         """Look more often from now on, and forget the time before: only new requests are a reason to wake up."""
-        self.look_at = now + ASLEEP_EVERY
+        self.look_at = _next(now, ASLEEP_EVERY)
         self.samples = Samples()
         for kept in self.readings.values():
             while len(kept) > 1:
@@ -126,9 +127,9 @@ class Autoscaler:
         for (endpoint, version), known in due.items():
             spec = specs[endpoint, version]
             assert spec.scaling.autoscale is not None  # noqa: S101 - narrows the type
-            known.look_at = started + (look_every(spec.scaling.autoscale) if known.wanted else ASLEEP_EVERY)
+            known.look_at = _next(started, look_every(spec.scaling.autoscale) if known.wanted else ASLEEP_EVERY)
             mine = {name: readings[name] for name in _clusters(endpoint, version) if name in readings}
-            if mine:
+            if mine and (known.wanted or any(reading.present for reading in mine.values())):
                 now = next(iter(mine.values())).time
                 self._measure(known, mine, spec, now)
                 self._decide(endpoint, version, known, spec, now)
@@ -197,6 +198,11 @@ class Autoscaler:
                 max_concurrent_requests=spec.limits.max_concurrent_requests,
             ),
         )
+
+
+def _next(now: float, every: float) -> float:
+    """Return when to look next. Versions with the same period are looked at together, which costs as much as one."""
+    return (math.floor(now / every) + 1) * every
 
 
 def _least(spec: VersionSpec) -> int:
