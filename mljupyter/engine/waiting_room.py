@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+
+from mljupyter.engine.envoy_resource import TYPE, Resource, named
 
 NAME = "waiting-room"
 STAY_SECONDS = 0.1  # each look costs the router as much as a request: ten a second are little, and no long delay
 _MEAN_PAUSE_SECONDS = 0.0125
-_TYPE = "type.googleapis.com/envoy."
 _BODY = {"code": "Starting", "message": "No replica was ready in time. Try again later."}
-
-Resource = dict[str, Any]
 
 
 def tries(wait_ms: int) -> int:
@@ -40,10 +38,11 @@ def listener(path: str, busy_header: str) -> Resource:
 
     """
     headers = [_header(busy_header, "1"), _header("retry-after", "1"), _header("content-type", "application/json")]
-    manager = {
-        "@type": f"{_TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": NAME,
-        "route_config": {
+    manager = named(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=NAME,
+        route_config={
             "name": NAME,
             "virtual_hosts": [
                 {
@@ -59,28 +58,21 @@ def listener(path: str, busy_header: str) -> Resource:
                 }
             ],
         },
-        "http_filters": [
-            {
-                "name": "envoy.filters.http.fault",
-                "typed_config": {
-                    "@type": f"{_TYPE}extensions.filters.http.fault.v3.HTTPFault",
-                    "delay": {"fixed_delay": f"{STAY_SECONDS}s", "percentage": {"numerator": 100}},
-                },
-            },
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": f"{_TYPE}extensions.filters.http.router.v3.Router"},
-            },
+        http_filters=[
+            named(
+                "envoy.filters.http.fault",
+                "extensions.filters.http.fault.v3.HTTPFault",
+                delay={"fixed_delay": f"{STAY_SECONDS}s", "percentage": {"numerator": 100}},
+            ),
+            named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router"),
         ],
-    }
+    )
     return {
-        "@type": f"{_TYPE}config.listener.v3.Listener",
+        "@type": f"{TYPE}config.listener.v3.Listener",
         "name": NAME,
         "address": {"pipe": {"path": path, "mode": 0o600}},
         "ignore_global_conn_limit": True,
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-        ],
+        "filter_chains": [{"filters": [manager]}],
     }
 
 
