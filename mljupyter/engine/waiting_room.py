@@ -15,7 +15,7 @@ from mljupyter.engine.envoy_resource import TYPE, Resource, named
 NAME = "waiting-room"
 STAY_SECONDS = 0.1  # each look costs the router as much as a request: ten a second are little, and no long delay
 _MEAN_PAUSE_SECONDS = 0.0125
-_BODY = {"code": "Starting", "message": "No replica was ready in time. Try again later."}
+_BODY = {"code": "NoReplicaReady", "message": "No replica was ready in time. Try again later."}
 
 
 def tries(wait_ms: int) -> int:

@@ -87,6 +87,7 @@ def test_as_many_wait_as_may_and_no_longer_than_they_may(machine: Machine) -> No
     assert [answer.status_code for _, answer in answers] == [503] * 8
     assert {answer.headers["retry-after"] for _, answer in answers} == {"1"}
     assert all("x-mlj-busy" not in answer.headers for _, answer in answers)
+    assert {answer.json()["code"] for _, answer in answers} == {"NoReplicaReady"}
     assert sum(seconds >= 1.0 for seconds, _ in answers) == 3
     assert machine.client.endpoint("echo").status.state is EndpointState.TRANSITIONING
 
