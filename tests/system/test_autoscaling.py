@@ -35,7 +35,7 @@ def test_a_step_of_load_gets_more_replicas_within_seconds_and_loses_nothing(mach
         wait_until(lambda: load.sent > sent + 20, 20, "the load goes on")
     assert load.failed == 0, load.results
     assert decided < 5
-    assert "1 → 4 replicas" in machine.client.controller_log()
+    assert "→ 4 replicas; " in machine.client.controller_log()
 
 
 def test_the_number_of_replicas_survives_a_restart_of_the_controller(machine: Machine) -> None:
