@@ -34,6 +34,7 @@ class DemandReader:
     def __init__(self, admin: LocalHttp) -> None:
         self._admin = admin
         self._totals: dict[str, int] = {}
+        self._again = False
         self._times: dict[str, tuple[tuple[tuple[float, int], ...], float]] = {}
 
     async def read(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
@@ -57,12 +58,13 @@ class DemandReader:
         clusters = [name.removesuffix(_ACTIVE) for name in values if name.endswith(_ACTIVE)]
         totals = {name: values.get(name + _TOTAL, 0) for name in clusters}
         active = {name: values[name + _ACTIVE] + values.get(name + _PENDING, 0) for name in clusters}
-        if totals != self._totals or any(active.values()):
-            # Asking for the gauges has made the router sum up its histograms, so that they are as new as these.
+        changed = totals != self._totals or any(active.values())
+        if changed or self._again:
+            # The router merges its histograms after it has answered: what this look misses, the next one finds.
             self._times = _times(
                 await self._get("/stats/prometheus", filter=r"^cluster\..*\.upstream_rq_time$"), clusters
             )
-            self._totals = {} if any(active.values()) else totals
+            self._totals, self._again = totals, changed
         readings = {}
         for name in clusters:
             finished, seconds = self._times.get(name, ((), 0.0))
