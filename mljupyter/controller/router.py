@@ -17,8 +17,8 @@ from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_files import FileWriter
 from mljupyter.controller.router_reader import RouterReader
-from mljupyter.engine.request_counts import RequestCounts
 from mljupyter.engine.demand import Reading
+from mljupyter.engine.request_counts import RequestCounts
 from mljupyter.engine.routing import EndpointRoute, RouterSettings, bootstrap, router_files
 from mljupyter.runtimes import processes
 from mljupyter.runtimes.ports import listening

@@ -27,8 +27,7 @@ from mljupyter.magics.magic import Magic
 from mljupyter.magics.parsing import help_text, parse, split
 
 SHORT = tuple(
-    module.MAGIC
-    for module in (score, deploy, invoke, logs, endpoints, traffic, scale, rollout, rollback, undeploy)
+    module.MAGIC for module in (score, deploy, invoke, logs, endpoints, traffic, scale, rollout, rollback, undeploy)
 )
 UMBRELLA = Magic(
     name="mlj",
