@@ -166,6 +166,17 @@ class ControllerClient:
         body = {"spec": spec.document(), "overwriteDomain": overwrite_domain}
         return RouterRecord.parse(self._call("PUT", "/v1/router", body=body).body)
 
+    def replace_router(self) -> RouterRecord:
+        """Put another router process in the place of the one that runs; no request is lost.
+
+        Returns when new connections go to the other one. The one before ends when its clients have gone.
+
+        Raises:
+            ControllerError: when the other one cannot take over; the one before serves on.
+
+        """
+        return RouterRecord.parse(self._call("POST", "/v1/router/replacement").body)
+
     def logs(self, name: str, *, lines: int = 5000, version: str | None = None, startup: bool = False) -> str:
         """Return the last lines of an endpoint's log, all replicas in the order of time.
 

@@ -138,7 +138,9 @@ class Layout:
         """Remove the directory of the sockets, unless something is still in it."""
         runtime = self.runtime()
         with suppress(OSError):
-            for path in (self.socket(), self.router_admin_socket(), self.waiting_room_socket()):
+            admin = self.router_admin_socket()
+            of_routers = runtime.glob(f"{admin.stem}*{admin.suffix}")
+            for path in (self.socket(), self.waiting_room_socket(), *of_routers):
                 path.unlink(missing_ok=True)
             runtime.rmdir()
             self.runtime_link.unlink()

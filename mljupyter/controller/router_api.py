@@ -22,6 +22,7 @@ class RouterApi:
         self.routes: list[tuple[str, Handler, str]] = [
             ("/v1/router", self._show, "GET"),
             ("/v1/router", self._put, "PUT"),
+            ("/v1/router/replacement", self._replace, "POST"),
             ("/v1/router/token-keys", self._rotate, "POST"),
             ("/v1/endpoints/{name}/token", self._token, "POST"),
         ]
@@ -33,6 +34,9 @@ class RouterApi:
         body = await document_of(request)
         spec = RouterSpec.parse(body.get("spec", {}))
         return _record(await self._service.put(spec, overwrite_domain=bool(body.get("overwriteDomain"))))
+
+    async def _replace(self, _: Request) -> Response:
+        return _record(await self._service.replace())
 
     async def _rotate(self, request: Request) -> Response:
         body = await document_of(request)

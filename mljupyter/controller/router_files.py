@@ -38,6 +38,11 @@ class FileWriter:
         """Whether no configuration has ever been written."""
         return not self._written.documents
 
+    @property
+    def written(self) -> RouterFiles:
+        """What was written last."""
+        return self._written
+
     def write_all(self, files: RouterFiles) -> None:
         """Write all files at once: for a router that does not run yet, and reads them when it starts."""
         for name in sorted(files.documents, key=_rank):
@@ -57,6 +62,17 @@ class FileWriter:
             self._refusals_before = await self._refusals()
             await self._write(files, changed, reported)
         self._finish(files)
+
+    async def confirm(self, admin: LocalHttp) -> None:
+        """Return when another router has in force what was written last.
+
+        Raises:
+            ControllerError: when it refuses a file or does not answer.
+
+        """
+        documents = self._written.documents
+        other = FileWriter(self._directory, admin)
+        await other._in_force({name: self._written.version(name) for name in documents})
 
     async def _write(self, files: RouterFiles, changed: set[str], reported: Mapping[str, str]) -> None:
         replicas = {name for name in changed if name.startswith("eds-")}

@@ -12,6 +12,7 @@ from typing import Any
 from mljupyter.controller.certificate_keeper import read_pair
 from mljupyter.controller.errors import ControllerError, DomainExistsError, TokensNotAvailableError
 from mljupyter.controller.listening_keeper import ListeningKeeper, refuse_open_to_network
+from mljupyter.controller.router import Router
 from mljupyter.controller.store import Store
 from mljupyter.controller.tokens import Token
 from mljupyter.spec import Authentication, Problem, RouterRecord, RouterSpec
@@ -24,15 +25,17 @@ class RouterService:
         store: the endpoints.
         keeper: how the router listens.
         follow: makes the router follow, and returns when it does.
-        port: the router's port.
+        router: the router itself.
 
     """
 
-    def __init__(self, store: Store, keeper: ListeningKeeper, follow: Callable[[], Awaitable[None]], port: int) -> None:
+    def __init__(
+        self, store: Store, keeper: ListeningKeeper, follow: Callable[[], Awaitable[None]], router: Router
+    ) -> None:
         self._store = store
         self._keeper = keeper
         self._follow = follow
-        self._port = port
+        self._router = router
         self._lock = asyncio.Lock()
 
     def record(self) -> RouterRecord:
@@ -44,7 +47,7 @@ class RouterService:
         signs = spec.tls is not None and spec.tls.files is None
         return RouterRecord(
             spec=spec,
-            port=self._port,
+            port=self._router.port,
             certificates={name: status for name, status in statuses.items() if status is not None},
             problems=[problem for problem in problems if problem is not None],
             trust=keeper.trusted(),
@@ -75,6 +78,17 @@ class RouterService:
                 self._keeper.put(before)
                 await self._follow()
                 raise ControllerError(f"{error.message} The router listens as before, on {before.address}.") from None
+            return self.record()
+
+    async def replace(self) -> RouterRecord:
+        """Put another router process in the place of this one; return when new connections go to it.
+
+        Raises:
+            ControllerError: when it cannot take over; the one before serves on.
+
+        """
+        async with self._lock:
+            await self._router.replace()
             return self.record()
 
     async def token(self, name: str, subject: str) -> Token:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 MEAN_SECONDS = 10.0
@@ -40,6 +40,12 @@ class Reading:
         number of different requests, and is all of them as soon as none waits.
         """
         return max(self.active, self.again)
+
+    def with_present(self, other: Reading | None) -> Reading:
+        """Return this reading with the requests that another router has now; what that has finished stays its own."""
+        if other is None:
+            return self
+        return replace(self, active=self.active + other.active, again=self.again + other.again)
 
     @property
     def count(self) -> int:

@@ -94,6 +94,12 @@ class RouterFiles:
         """Return the version that a file declares."""
         return str(self.documents[name]["version_info"])
 
+    def listening_on(self) -> frozenset[tuple[str, int]]:
+        """Return IP address and port of every listener that has one."""
+        listeners = self.documents.get(LISTENERS, {}).get("resources", [])
+        found = [item["address"]["socket_address"] for item in listeners if "socket_address" in item["address"]]
+        return frozenset((item["address"], item["port_value"]) for item in found)
+
     def merged_clusters(self, before: RouterFiles) -> Resource:
         """Return the clusters of both states, the newer definition winning: what is safe while routes change."""
         known = {item["name"]: item for item in before.documents.get(CLUSTERS, {}).get("resources", [])}

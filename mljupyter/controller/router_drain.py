@@ -1,0 +1,89 @@
+"""End a router that another one has taken the place of: no connection is cut while a request may be on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import time
+from collections.abc import Mapping
+
+from mljupyter.controller.demand import DemandReader
+from mljupyter.controller.errors import ControllerError
+from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
+from mljupyter.controller.router_process import RouterProcess
+from mljupyter.engine import waiting_room
+from mljupyter.engine.demand import Reading
+
+IDLE_WITHIN = 30.0
+REQUESTS_WITHIN = 900.0
+_LOOK_EVERY = 0.05
+_NO_CLIENTS = ("http.admin.", f"http.{waiting_room.NAME}.")
+_CONNECTIONS, _REQUESTS = ".downstream_cx_active", ".downstream_rq_active"
+
+log = logging.getLogger(__name__)
+
+
+class LeavingRouter:
+    """A router whose place another one has taken, for as long as it still has requests.
+
+    Parameters:
+        process: the router.
+        address: of its admin interface.
+
+    """
+
+    def __init__(self, process: RouterProcess, address: str) -> None:
+        self._process = process
+        self._admin = LocalHttp(address, timeout=5)
+        self._demand = DemandReader(self._admin)
+
+    async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
+        """Return its requests by cluster, none when it does not answer; see `DemandReader.read`."""
+        try:
+            return await self._demand.read(most_again)
+        except ControllerError:
+            return {}
+
+    async def busy(self) -> frozenset[str]:
+        """Return the addresses of the replicas that have requests of its, none when it does not answer."""
+        try:
+            return await self._demand.busy()
+        except ControllerError:
+            return frozenset()
+
+    async def drain(self) -> None:
+        """Let it accept nothing more and end it when its clients have gone; return when it has ended.
+
+        Each answer tells its client to close the connection. Connections without a request are closed after
+        `IDLE_WITHIN` seconds, those with one at its end, or after `REQUESTS_WITHIN`.
+
+        """
+        identity, began = self._process.identity, time.monotonic()
+        try:
+            await self._admin.post("/drain_listeners")
+            await self._admin.post("/healthcheck/fail")
+            while identity.alive():
+                connections, requests = await self._active()
+                waited = time.monotonic() - began
+                if not connections or (not requests and waited > IDLE_WITHIN) or waited > REQUESTS_WITHIN:
+                    break
+                await asyncio.sleep(_LOOK_EVERY)
+        except UNREACHABLE as error:
+            log.warning("router (pid %d) does not answer any more: %s", identity.pid, type(error).__name__)
+        identity.signal(signal.SIGTERM)
+        await self._process.ended()
+        log.info("the router before (pid %d) has ended after %.1f s", identity.pid, time.monotonic() - began)
+
+    async def close(self) -> None:
+        """Close the connection to its admin interface."""
+        await self._admin.close()
+
+    async def _active(self) -> tuple[int, int]:
+        """Return how many connections there are, and how many requests."""
+        _, body = await self._admin.get("/stats", format="json", filter=r"^http\..*\.downstream_(cx|rq)_active$")
+        found = {item["name"]: int(item["value"]) for item in json.loads(body)["stats"] if "name" in item}
+        clients = {name: value for name, value in found.items() if not name.startswith(_NO_CLIENTS)}
+        connections = sum(value for name, value in clients.items() if name.endswith(_CONNECTIONS))
+        return connections, sum(value for name, value in clients.items() if name.endswith(_REQUESTS))

