@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lab check unit notebooks browser chromium benchmark benchmark-serving benchmark-mirror benchmark-images benchmark-metrics clean help
+.PHONY: demo test lab check unit test-faults notebooks browser chromium benchmark benchmark-serving benchmark-mirror benchmark-images benchmark-metrics clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ demo: $(VENV)/.demo ## train, register, deploy, score, remove: the main job on r
 lab: $(VENV)/.dev ## open the quickstart in JupyterLab
 	@$(BIN)/jupyter lab notebooks/01-quickstart.ipynb
 
-test: check unit notebooks ## all checks and tests
+test: check unit test-faults notebooks ## all checks and tests
 
 check: $(VENV)/.dev ## style, types, layers
 	@$(BIN)/ruff check .
@@ -40,8 +40,11 @@ check: $(VENV)/.dev ## style, types, layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-unit: $(VENV)/.dev ## all tests
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+unit: $(VENV)/.dev ## all tests but those of test-faults
+	@$(BIN)/python -m pytest -m "not faults" --cov --cov-report=term:skip-covered
+
+test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md under load; in ten minutes at most
+	@$(BIN)/python -m pytest -m faults --session-timeout=600
 
 notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compared with their saved outputs
 	@chosen=$$($(BIN)/python -m tests.notebooks) && home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
