@@ -164,7 +164,7 @@ def _runtimes(layout: Layout) -> Runtimes:
     def docker() -> Runtime:
         from mljupyter.runtimes.docker import DockerRuntime
 
-        return DockerRuntime(workspace=str(layout.directory), collected=layout.collected)
+        return DockerRuntime(workspace=str(layout.directory), collected=layout.collected, sockets=layout.runtime())
 
     def local() -> Runtime:
         return ProcessRuntime(

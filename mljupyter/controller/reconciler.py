@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from mljupyter.controller.admissions import Admissions
+from mljupyter.controller.adoption import Adoption
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.goals import Goal, goal_of
@@ -24,7 +25,7 @@ from mljupyter.engine.rollout import Plan, VersionGoal, plan
 from mljupyter.engine.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.traffic import Split, split
 from mljupyter.errors import MLJupyterError
-from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, Runtimes, RuntimeUnavailableError
+from mljupyter.runtimes.base import ReplicaOrder, Runtimes, RuntimeUnavailableError
 from mljupyter.spec import (
     Authentication,
     EndpointRecord,
@@ -37,6 +38,7 @@ from mljupyter.spec import (
 
 GOOD_FOR = 30.0
 _HERE = "local"
+_ADOPT_AGAIN_AFTER = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -89,13 +91,14 @@ class Reconciler:
         self._following = asyncio.Lock()
         self._routes_in_force = 0  # the count that the router is known to follow
         self._memory: dict[tuple[str, str], Memory] = {}
+        self._adoption = Adoption(supervisor, store)
 
     async def begin(self) -> None:
         """Take over what runs, and only then let the router follow: no route is lost by a restart."""
         records = [_in_force(self._store.get(name)) for name in self._store.names()]
         for target in {_HERE, *(record.spec.compute_target for record in records)}:
             try:
-                await self._supervisor.adopt(target, self._spec_of)
+                await self._adoption.begin(target)
                 await self._admissions.learn(target)
             except RuntimeUnavailableError as error:  # each endpoint tries again, and says so
                 log.error("%s", error.message)
@@ -108,6 +111,17 @@ class Reconciler:
             await self._follow()
         except ControllerError as error:  # each endpoint tries again, and says so
             log.error("%s", error.message)
+
+    async def _adopted(self, record: EndpointRecord) -> bool:
+        """Whether it is known what runs on an endpoint's target: else all of it would be started once more."""
+        try:
+            await self._adoption.ensure(record.spec.compute_target)
+        except RuntimeUnavailableError as error:
+            if record.status.problem is None or record.status.problem.message != error.message:
+                self.failed(record.spec.name, error)
+            self._queue.add_after(record.spec.name, _ADOPT_AGAIN_AFTER)
+            return False
+        return True
 
     def look_again(self) -> None:
         """Work on everything, whether or not anything is known to have changed: what was missed is seen now."""
@@ -128,6 +142,8 @@ class Reconciler:
             await self._remove(name, record)
             return
         record = _in_force(record)
+        if not await self._adopted(record):
+            return
         await self._admissions.learn(record.spec.compute_target)
         status = await self._learn(record)
         record = record.model_copy(update={"status": status})
@@ -360,16 +376,6 @@ class Reconciler:
         elif written.status != status:
             self._store.put_status(name, status)
         self._notify()
-
-    def _spec_of(self, replica: RunningReplica) -> VersionSpec | None:
-        record = self._store.find(replica.endpoint)
-        if record is None:
-            return None
-        spec = record.spec.versions.get(replica.version)
-        if spec is not None and revision(spec, record.spec.compute_target) == replica.revision:
-            return spec
-        kept = self._store.revision(replica.endpoint, replica.version, replica.revision)
-        return kept[1] if kept is not None else None
 
 
 def _in_force(record: EndpointRecord) -> EndpointRecord:

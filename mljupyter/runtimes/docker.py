@@ -13,15 +13,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mljupyter.engine.capacity import Capacity
-from mljupyter.runtimes import app_root, docker_logs
+from mljupyter.runtimes import docker_logs
 from mljupyter.runtimes.base import (
     Ending,
     ReplicaLog,
@@ -29,29 +28,39 @@ from mljupyter.runtimes.base import (
     RunningReplica,
     RuntimeUnavailableError,
 )
+from mljupyter.runtimes.containers import (
+    COLLECTED,
+    PORT,
+    arguments_of,
+    capacity_of,
+    connect,
+    container_name,
+    environment_of,
+    limit_options,
+    published_port,
+    pulled,
+    started_time,
+    translated,
+)
 from mljupyter.runtimes.docker_usage import ContainerUsage
 from mljupyter.runtimes.ports import LOOPBACK, free_port
+from mljupyter.runtimes.tunnels import Tunnels
 from mljupyter.runtimes.usage import Usage
-from mljupyter.spec import VersionSpec
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
+    from docker.models.images import Image
 
 TARGET = "docker"
-PORT = 5001
-COLLECTED = "/var/mljupyter/collected"
 KEPT_AFTER_END = 3
 LABEL = "mljupyter"
 INSIGHTS_LABEL = f"{LABEL}/insights"
 SERVER_LABEL = f"{LABEL}/plan"  # on images whose entry point is our scoring server
 _LOG_SIZE, _LOG_FILES = "10m", "3"
 _MOST_PROCESSES = 512
-_ANSWER_WITHIN = 30
 _RECONNECT_AFTER = 0.5
 _LOOK_EVERY = 2.0
-_GIB = 1 << 30
-_NANO = 1_000_000_000
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -66,16 +75,16 @@ class DockerRuntime:
     Parameters:
         workspace: directory of the workspace; containers are labelled with its fingerprint.
         collected: directory for what scripts collect, one in it for each endpoint.
+        sockets: directory for the sockets of ways to another machine's engine.
 
-    Raises:
-        RuntimeUnavailableError: when the Docker SDK is not installed, or no engine answers.
-
+    Its methods raise `RuntimeUnavailableError` when the Docker SDK is not installed, or no engine answers.
     """
 
-    def __init__(self, workspace: str, collected: Path) -> None:
+    def __init__(self, workspace: str, collected: Path, sockets: Path) -> None:
         self._collected = collected
+        self._sockets = sockets
         self._workspace = fingerprint(workspace)
-        self._client = connect()
+        self._connecting = threading.Lock()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
         self._usage = ContainerUsage()
         self._bells: dict[str, asyncio.Event] = {}
@@ -84,12 +93,33 @@ class DockerRuntime:
         self._leaving = False
         threading.Thread(target=self._listen, name="docker-events", daemon=True).start()
 
+    @cached_property
+    def _client(self) -> DockerClient:
+        """The engine; asked for in threads, since one that is far away or hangs takes its time."""
+        with self._connecting:
+            return self.__dict__.get("_client") or connect()
+
+    @cached_property
+    def _tunnels(self) -> Tunnels | None:
+        """The ways to containers, where their engine is on another machine."""
+        from mljupyter.build.images.engine_address import engine_address
+
+        address = engine_address()
+        if not address.elsewhere:
+            return None
+        if not address.over_ssh:
+            raise RuntimeUnavailableError(
+                f"the Docker engine {address} is on another machine, where containers listen on the loopback alone.\n"
+                "Reach it by SSH: DOCKER_HOST=ssh://USER@HOST, or a context made with `docker context create`."
+            )
+        return Tunnels(address.url, self._sockets)
+
     async def adopt(self) -> list[RunningReplica]:
         """Return the containers that run; remove those that were made and never started."""
         found = []
         for container in await self._in_thread(self._containers):
             if container.status == "running":
-                found.append(_running(container))
+                found.append(await self._in_thread(partial(self._running, container)))
             elif container.status == "created":
                 await self._in_thread(partial(container.remove, force=True))
         return found
@@ -106,18 +136,22 @@ class DockerRuntime:
     async def ended(self, replica: RunningReplica) -> Ending:
         """Wait until a container has ended; an engine that does not answer ends nothing."""
         bell = self._bells.setdefault(replica.id, asyncio.Event())
+        ended = False  # else whoever waits is leaving, and the replica goes on
         try:
             while True:
                 bell.clear()
                 with contextlib.suppress(RuntimeUnavailableError):
                     ending = await self._in_thread(partial(self._ending, replica))
                     if ending is not None:
+                        ended = True
                         return ending
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_EVERY):
                         await bell.wait()
         finally:
             self._bells.pop(replica.id, None)
+            if (tunnels := self.__dict__.get("_tunnels")) is not None and ended:
+                tunnels.close(replica.id)
 
     def stop(self, replica: RunningReplica) -> None:
         """Ask the replica to finish its requests and end (SIGTERM)."""
@@ -129,7 +163,10 @@ class DockerRuntime:
 
     async def forget(self, endpoint: str, version: str | None = None) -> None:
         """Remove containers that have ended; of one version the newest few stay, for their logs."""
-        await self._in_thread(partial(self._forget, endpoint, version))
+        try:
+            await self._in_thread(partial(self._forget, endpoint, version))
+        except RuntimeUnavailableError as error:  # nothing waits for what has ended
+            log.warning("containers of %s that have ended stay for now: %s", endpoint, error.message)
 
     async def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
         """Return the last lines of a container's log."""
@@ -148,18 +185,13 @@ class DockerRuntime:
 
     async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
         """Return CPU time and memory of containers as the engine tells them, each at most every five seconds."""
-        names = {replica.id: _name(replica) for replica in replicas}
-        return await self._in_thread(partial(self._usage.measure, self._client, names))
+        names = {replica.id: container_name(replica) for replica in replicas}
+        return await self._in_thread(lambda: self._usage.measure(self._client, names))
 
     async def capacity(self) -> Capacity:
         """Return cores and memory of the engine's machine; on this machine they are shared with other targets."""
 
-        def ask() -> Capacity:
-            with _translated():
-                found = self._client.info()
-            return Capacity(found["NCPU"], found["MemTotal"] / _GIB, str(found.get("Name", TARGET)))
-
-        return await self._in_thread(ask)
+        return await self._in_thread(lambda: capacity_of(self._client, TARGET))
 
     async def leave(self) -> None:
         """Stop listening to the engine; containers go on."""
@@ -175,11 +207,11 @@ class DockerRuntime:
         spec = order.spec
         if spec.image is None:
             raise RuntimeUnavailableError(f"version {order.version!r} has no image: a container needs one.")
-        with _translated(f"starting a container of {spec.image}"):
-            image = self._client.images.get(spec.image)
+        with translated(f"starting a container of {spec.image}"):
+            image = self._image(spec.image, order)
             container = self._client.containers.create(
-                spec.image,
-                _arguments(order) if SERVER_LABEL in image.labels else None,
+                image,
+                arguments_of(order) if SERVER_LABEL in image.labels else None,
                 name=f"mljupyter-{order.id}",
                 labels={
                     f"{LABEL}/workspace": self._workspace,
@@ -189,8 +221,9 @@ class DockerRuntime:
                     f"{LABEL}/revision": order.revision,
                     **({INSIGHTS_LABEL: "true"} if spec.app_insights_enabled else {}),
                 },
-                environment=_environment(order),
-                ports={f"{PORT}/tcp": (LOOPBACK, free_port())},
+                environment=environment_of(order),
+                # Of another machine only its engine knows which port is free.
+                ports={f"{PORT}/tcp": cast("int", (LOOPBACK, free_port() if self._tunnels is None else None))},
                 init=True,
                 read_only=True,
                 tmpfs={"/tmp": "size=256m,mode=1777"},  # noqa: S108 - in the container
@@ -198,7 +231,7 @@ class DockerRuntime:
                 security_opt=["no-new-privileges:true"],
                 pids_limit=_MOST_PROCESSES,
                 log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
-                **_limits(spec),
+                **limit_options(spec),
                 **(self._collecting(order) if spec.collect_model_data else {}),
             )
             try:
@@ -207,10 +240,49 @@ class DockerRuntime:
                 container.remove(force=True)
                 raise
             container.reload()
-            return _running(container)
+            return self._running(container)
+
+    def _image(self, reference: str, order: ReplicaOrder) -> Image:
+        """Return the image to start from; one that was removed is looked for where it still may be."""
+        from docker.errors import ImageNotFound
+
+        try:
+            return self._client.images.get(reference)
+        except ImageNotFound:
+            # A container of the same revision, running or ended, keeps what it was started from, though not its name.
+            for container in self._containers(order.endpoint, order.version):
+                if container.labels.get(f"{LABEL}/revision") == order.revision:
+                    log.warning("image %s was removed: taking it from container %s", reference, container.name)
+                    image = self._client.images.get(container.attrs["Image"])
+                    image.tag(reference)
+                    return image
+            return pulled(self._client, reference)
+
+    def _running(self, container: Container) -> RunningReplica:
+        labels = container.labels
+        replica_id = labels[f"{LABEL}/replica"]
+        address = f"{LOOPBACK}:{published_port(container.attrs)}"
+        if self._tunnels is not None:
+            self._tunnels.ensure(replica_id, published_port(container.attrs))
+            address = self._tunnels.address(replica_id)
+        return RunningReplica(
+            id=replica_id,
+            endpoint=labels[f"{LABEL}/endpoint"],
+            version=labels[f"{LABEL}/version"],
+            revision=labels[f"{LABEL}/revision"],
+            target=TARGET,
+            address=address,
+            pid=None,
+            started_time=started_time(container),
+        )
 
     def _collecting(self, order: ReplicaOrder) -> dict[str, Any]:
         """Return the options of a container that writes into the endpoint's directory of collected data."""
+        if self._tunnels is not None:
+            raise RuntimeUnavailableError(
+                "collect_model_data is True: what a script collects on another machine's engine cannot be had here.\n"
+                "Leave it out, or deploy to an engine of this machine."
+            )
         place = self._collected / order.endpoint
         self._collected.mkdir(mode=0o700, exist_ok=True)
         place.mkdir(exist_ok=True)
@@ -223,41 +295,46 @@ class DockerRuntime:
     def _ending(self, replica: RunningReplica) -> Ending | None:
         from docker.errors import NotFound
 
-        with _translated():
+        with translated():
             try:
-                state = self._client.api.inspect_container(_name(replica))["State"]
+                container = self._client.api.inspect_container(container_name(replica))
             except NotFound:
                 return Ending(reason="was removed from the Docker engine")
+        state = container["State"]
         if state["Running"]:
+            if self._tunnels is not None:
+                self._tunnels.ensure(replica.id, published_port(container))
             return None
         if state.get("OOMKilled"):
-            return Ending(state["ExitCode"], "was killed by the system: it used more memory than its limit")
+            limit = container["HostConfig"].get("Memory") or 0
+            of = f" of {limit / (1 << 20):.0f} MiB" if limit else ""
+            return Ending(state["ExitCode"], f"was killed by the system: it used more memory than its limit{of}")
         return Ending(state["ExitCode"], state.get("Error") or None)
 
     def _signal(self, replica: RunningReplica, name: str) -> None:
         try:
-            with _translated():
-                self._client.api.kill(_name(replica), signal=name)
+            with translated():
+                self._client.api.kill(container_name(replica), signal=name)
         except RuntimeUnavailableError as error:  # it has ended, or the engine is away: both are noticed elsewhere
             log.info("replica %s: %s", replica.id, error.message)
 
     def _forget(self, endpoint: str, version: str | None) -> None:
-        with _translated():
+        with translated():
             ended = [item for item in self._containers(endpoint, version) if item.status in ("exited", "dead")]
-            ended.sort(key=_started, reverse=True)
+            ended.sort(key=started_time, reverse=True)
             for container in ended[KEPT_AFTER_END if version is not None else 0 :]:
                 container.remove(v=True, force=True)
 
     def _last_lines(self, replica: RunningReplica, count: int) -> list[str]:
-        with _translated():
-            text: bytes = self._client.api.logs(_name(replica), tail=count)
+        with translated():
+            text: bytes = self._client.api.logs(container_name(replica), tail=count)
         return list(deque(text.decode(errors="replace").splitlines(), maxlen=count))
 
     def _containers(self, endpoint: str | None = None, version: str | None = None) -> list[Container]:
         labels = [f"{LABEL}/workspace={self._workspace}"]
         labels += [f"{LABEL}/endpoint={endpoint}"] if endpoint is not None else []
         labels += [f"{LABEL}/version={version}"] if version is not None else []
-        with _translated():
+        with translated():
             found: list[Container] = self._client.containers.list(all=True, filters={"label": labels})
         return found
 
@@ -299,91 +376,11 @@ def record_logs(client: DockerClient, workspace: str) -> list[ReplicaLog]:
 
     """
     labels = [f"{LABEL}/workspace={fingerprint(workspace)}", f"{INSIGHTS_LABEL}=true"]
-    with _translated():
+    with translated():
         found: list[Container] = client.containers.list(all=True, filters={"label": labels})
     return [_log(container, records=True) for container in found]
 
 
-def connect() -> DockerClient:
-    """Return a client of the Docker engine that images are built on, too.
-
-    Raises:
-        RuntimeUnavailableError: when the Docker SDK is not installed, or no engine answers.
-
-    """
-    from mljupyter.build.images.docker_engine import connect as connect_to_engine
-    from mljupyter.build.images.errors import ImageError
-
-    try:
-        return connect_to_engine(timeout=_ANSWER_WITHIN)
-    except ImageError as error:
-        raise RuntimeUnavailableError(error.message) from None
-
-
-@contextlib.contextmanager
-def _translated(doing: str = "asking the Docker engine") -> Iterator[None]:
-    import requests
-    from docker.errors import DockerException, ImageNotFound
-
-    try:
-        yield
-    except ImageNotFound as error:
-        reason = str(error.explanation or error)
-        raise RuntimeUnavailableError(f"{doing} failed: {reason}. Build the image again: deploy anew.") from None
-    except (DockerException, requests.RequestException) as error:
-        reason = getattr(error, "explanation", None) or str(error)
-        raise RuntimeUnavailableError(f"{doing} failed: {reason}") from None
-
-
 def _log(container: Container, *, records: bool) -> ReplicaLog:
     name = container.labels[f"{LABEL}/replica"]
-    return docker_logs.replica_log(container, name, _started(container), records=records, guard=_translated)
-
-
-def _running(container: Container) -> RunningReplica:
-    labels = container.labels
-    bindings = container.attrs["HostConfig"]["PortBindings"][f"{PORT}/tcp"]
-    return RunningReplica(
-        id=labels[f"{LABEL}/replica"],
-        endpoint=labels[f"{LABEL}/endpoint"],
-        version=labels[f"{LABEL}/version"],
-        revision=labels[f"{LABEL}/revision"],
-        target=TARGET,
-        address=f"{LOOPBACK}:{bindings[0]['HostPort']}",
-        pid=None,
-        started_time=_started(container),
-    )
-
-
-def _started(container: Container) -> float:
-    text = container.attrs["State"]["StartedAt"][:19]
-    return datetime.fromisoformat(f"{text}+00:00").timestamp() if not text.startswith("0001") else 0.0
-
-
-def _name(replica: RunningReplica) -> str:
-    return f"mljupyter-{replica.id}"
-
-
-def _arguments(order: ReplicaOrder) -> list[str]:
-    return app_root.server_options(order.spec, order.id)
-
-
-def _environment(order: ReplicaOrder) -> dict[str, str]:
-    contract = app_root.service_variables(
-        order.spec,
-        service=order.endpoint,
-        version=order.version,
-        workspace=order.workspace,
-        collected=PurePosixPath(COLLECTED),
-    )
-    return {**app_root.thread_variables(order.spec), **order.spec.environment_variables, **contract}
-
-
-def _limits(spec: VersionSpec) -> dict[str, Any]:
-    resources = spec.resources
-    limits: dict[str, Any] = {}
-    if resources.cpu_limit is not None:
-        limits["nano_cpus"] = int(resources.cpu_limit * _NANO)
-    if resources.memory_in_gb_limit is not None:
-        limits["mem_limit"] = limits["memswap_limit"] = int(resources.memory_in_gb_limit * _GIB)
-    return limits
+    return docker_logs.replica_log(container, name, started_time(container), records=records, guard=translated)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import mljupyter
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.log_capture import PRINT, STDERR, LogCapture
+from mljupyter.scoring.memory_limit import explained, killed_for_memory
 
 WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
 """What another interpreter gets as PYTHONPATH; the front's own would bring modules made for the front's Python."""
@@ -34,6 +35,7 @@ class WorkerProcess:
     def __init__(
         self, configuration: Configuration, log: LogCapture, preload: bool, listener: socket.socket | None = None
     ) -> None:
+        self._killed_before = killed_for_memory()
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         out_reader, out_writer = os.pipe()
@@ -87,7 +89,10 @@ class WorkerProcess:
 
     def ending(self) -> str:
         """Return how the process ended, for messages: `was killed by SIGSEGV`, `ended with exit status 1`."""
-        return describe_status(self._process.returncode)
+        said = describe_status(self._process.returncode)
+        if self._process.returncode == -signal.SIGKILL and killed_for_memory() > self._killed_before:
+            return f"{said} {explained()}"
+        return said
 
     def _wait(self, on_exit: Callable[[], None]) -> None:
         if hasattr(os, "waitid"):

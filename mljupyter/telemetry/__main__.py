@@ -81,9 +81,9 @@ def _sources(replicas: Path, workspace: str | None) -> Callable[[], Sequence[Rep
     """Return what finds the records of processes and, with a workspace, of its containers."""
     if workspace is None:
         return lambda: record_logs(replicas)
-    from mljupyter.runtimes import docker
+    from mljupyter.runtimes import containers, docker
 
-    client = docker.connect()
+    client = containers.connect()
 
     def find() -> Sequence[ReplicaLog]:
         try:

@@ -106,7 +106,7 @@ class Docker:
 
 
 @functools.cache
-def build(script: str) -> str:
+def build(script: str, dockerfile: str = DOCKERFILE) -> str:
     """Build an image that serves a script, as small as it can be; the engine caches all but the script."""
     import docker
 
@@ -117,7 +117,7 @@ def build(script: str) -> str:
             entry = archive.gettarinfo(str(path), f"mljupyter/{path.relative_to(package)}")
             entry.mtime = 0
             archive.addfile(entry, io.BytesIO(path.read_bytes()))
-        for name, text in (("Dockerfile", DOCKERFILE.format(base=needed("TESTBED_BASE_IMAGE"))), ("score.py", script)):
+        for name, text in (("Dockerfile", dockerfile.format(base=needed("TESTBED_BASE_IMAGE"))), ("score.py", script)):
             entry = tarfile.TarInfo(name)
             entry.size = len(text.encode())
             archive.addfile(entry, io.BytesIO(text.encode()))

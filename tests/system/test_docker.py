@@ -60,6 +60,40 @@ def spec(image: str, name: str = "echo", **version: object) -> EndpointSpec:
     )
 
 
+# A server of one's own, in one process: what it takes too much of ends the whole container.
+GREEDY = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def do_POST(self):
+        size = int(self.rfile.read(int(self.headers["Content-Length"])))
+        bytearray(size)
+        self.do_GET()
+HTTPServer(("0.0.0.0", 5001), Handler).serve_forever()
+"""
+GREEDY_DOCKERFILE = 'FROM {base}\nCOPY score.py /server.py\nENTRYPOINT ["python3", "/server.py"]\n'
+
+
+def uri(machine: Machine) -> str:
+    found = machine.client.endpoint("echo").status.scoring_uri
+    assert found is not None
+    return found
+
+
+def serves(machine: Machine) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return score(machine, uri(machine)).status_code == 200
+    return False
+
+
+def problems(machine: Machine) -> str:
+    versions = machine.client.endpoint("echo").status.versions.values()
+    return "\n".join(version.problem.text() for version in versions if version.problem is not None)
+
+
 def score(machine: Machine, uri: str, name: str = "echo") -> httpx.Response:
     return httpx.post(uri, content=b"x", headers={"authorization": f"Bearer {machine.client.keys(name)[0]}"})
 
@@ -141,11 +175,64 @@ def test_a_container_that_uses_too_much_memory_says_so(machine, engine) -> None:
     assert httpx.post(record.status.scoring_uri, content=b"1000", headers=key).json() == 1000
     big = httpx.post(record.status.scoring_uri, content=b"400000000", headers=key, timeout=60)
     assert big.status_code >= 500
+    assert "for want of memory (limit: 128 MiB)" in big.text
+    wait_until(lambda: "limit: 128 MiB" in machine.client.logs("echo"), 10, "the log says so, too")
     wait_until(
         lambda: httpx.post(record.status.scoring_uri, content=b"1000", headers=key).status_code == 200,
         20,
         "it serves again",
     )
+
+
+def test_a_model_that_is_too_large_for_its_container_says_so_with_the_limit(machine, engine) -> None:
+    image = build("def init(): bytearray(400_000_000)\ndef run(data): return 1\n")
+    limits = {"memoryInGB": 0.125, "memoryInGBLimit": 0.125}
+    record = machine.settle(machine.client.create(spec(image, resources=limits)))
+    assert record.status.state is EndpointState.FAILED
+    assert "128 MiB" in record.status.problem.text()
+
+
+def test_a_container_that_is_killed_for_its_memory_says_so_with_the_limit(machine, engine) -> None:
+    image = build(GREEDY, GREEDY_DOCKERFILE)
+    limits = {"memoryInGB": 0.125, "memoryInGBLimit": 0.125}
+    record = machine.settle(machine.client.create(spec(image, resources=limits)))
+    key = {"authorization": f"Bearer {machine.client.keys('echo')[0]}"}
+    assert httpx.post(record.status.scoring_uri, content=b"1000", headers=key).status_code == 200
+    httpx.post(record.status.scoring_uri, content=b"400000000", headers=key, timeout=60)
+    began = time.monotonic()
+    wait_until(lambda: "limit of 128 MiB" in problems(machine), 20, "the limit is named")
+    wait_until(
+        lambda: httpx.post(record.status.scoring_uri, content=b"1000", headers=key).status_code == 200,
+        20,
+        "it serves again",
+    )
+    assert time.monotonic() - began < 10
+
+
+def test_an_image_that_was_removed_is_taken_from_what_ran_of_it(machine, engine) -> None:
+    identity = build(ECHO + "# removed while it serves\n")
+    tag = f"mljupyter/test-removed-{os.getpid()}:1"
+    engine.images.get(identity).tag(tag)
+    record = machine.settle(machine.client.create(spec(tag)))
+    (victim,) = containers(engine, machine)
+    engine.images.remove(tag, force=True)
+    victim.kill()
+    began = time.monotonic()
+    wait_until(lambda: score(machine, record.status.scoring_uri).status_code == 200, 20, "it serves again")
+    assert time.monotonic() - began < 10
+    assert engine.images.get(tag).id == identity
+    engine.images.remove(tag, force=True)
+
+
+def test_a_removed_image_of_a_container_registry_is_pulled_again(machine, engine) -> None:
+    tag = f"{needed('TESTBED_REGISTRY')}/mljupyter/test-pulled-{os.getpid()}:1"
+    engine.images.get(build(ECHO + "# in a container registry\n")).tag(tag)
+    engine.images.push(tag)
+    engine.images.remove(tag)
+    record = machine.settle(machine.client.create(spec(tag)))
+    assert record.status.state is EndpointState.HEALTHY, record.status.problem
+    machine.client.delete("echo")
+    engine.images.remove(tag, force=True)
 
 
 def test_a_script_that_cannot_start_fails_with_its_last_lines(machine, engine) -> None:
@@ -270,3 +357,21 @@ def test_cpu_and_memory_of_a_container_are_those_that_the_engine_tells(machine, 
             )
 
         wait_until(used, 30, "CPU and memory are seen")
+
+
+def test_a_controller_that_starts_without_the_engine_adopts_what_ran_when_it_is_back(
+    machine, engine, echo_image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Engine(tmp_path / "docker.sock")
+    way.connect()
+    monkeypatch.setenv("DOCKER_HOST", way.address)
+    machine.settle(machine.client.create(spec(echo_image)))
+    before = [container.id for container in containers(engine, machine)]
+    way.cut()
+    os.kill(next(iter(machine.controllers())), signal.SIGKILL)
+    wait_until(lambda: not machine.controllers(), 10, "the controller is gone")
+    machine.client.ensure()
+    wait_until(lambda: "does not answer" in machine.client.controller_log(), 20, "the controller misses the engine")
+    way.connect()
+    wait_until(lambda: serves(machine), 20, "it serves again")
+    assert [container.id for container in containers(engine, machine)] == before

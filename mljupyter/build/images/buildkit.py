@@ -10,8 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from mljupyter.build.images.builder import failed
 from mljupyter.build.images.dockerfile import STAGE_PREFIX
@@ -29,12 +28,17 @@ _BY_ITSELF = {"internal": "context", "auth": "base image"}
 
 
 def offered(client: docker.DockerClient) -> bool:
-    """Whether the engine prefers BuildKit, and the command line here can speak to it."""
+    """Whether to build with BuildKit: the engine prefers it, and the command line here can speak to it.
+
+    ``DOCKER_BUILDKIT`` decides instead of the engine, as for Docker's own command line: 1 for engines from 18.09 on,
+    which have it and do not prefer it, 0 for the classic builder.
+    """
     docker_program = shutil.which("docker")
-    if docker_program is None:
+    wanted = os.environ.get("DOCKER_BUILDKIT", "").lower()
+    if docker_program is None or wanted in ("0", "false"):
         return False
     response = client.api.get(f"{client.api.base_url}/_ping")
-    if response.headers.get("Builder-Version") != "2":
+    if response.headers.get("Builder-Version") != "2" and wanted not in ("1", "true"):
         return False
     command = [docker_program, "buildx", "version"]
     try:
@@ -43,11 +47,14 @@ def offered(client: docker.DockerClient) -> bool:
         return False
 
 
-def run(directory: Path, tag: str, platform: str, log: BuildLog, url: str | None, program: str = "docker") -> None:
-    """Build a context on the engine; raises `BuildFailedError` and `BuildCancelledError`."""
+def run(context: IO[bytes], tag: str, platform: str, log: BuildLog, url: str | None, program: str = "docker") -> None:
+    """Build a context on the engine; raises `BuildFailedError` and `BuildCancelledError`.
+
+    The context is an archive: of a directory, BuildKit would take over who may read its files, and only we may.
+    """
     command = [
         *(program, "buildx", "build", "--progress", "plain", "--load", "--platform", platform),
-        *("--provenance", "false", "--tag", tag, str(directory)),
+        *("--provenance", "false", "--tag", tag, "-"),
     ]
     environment = {**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "SOURCE_DATE_EPOCH": "0"}
     if url is not None:
@@ -55,7 +62,7 @@ def run(directory: Path, tag: str, platform: str, log: BuildLog, url: str | None
     child = subprocess.Popen(
         command,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=context,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         process_group=0,

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from mljupyter.build.images import buildkit, layout
 from mljupyter.build.images.builder import BuiltImage, built, failed
@@ -25,7 +25,7 @@ from mljupyter.build.images.docker_engine import (
     told,
 )
 from mljupyter.build.images.dockerfile import STAGE_PREFIX
-from mljupyter.build.images.errors import RegistryNotFoundError
+from mljupyter.build.images.errors import ImageError, RegistryNotFoundError
 from mljupyter.build.images.events import BuildLog, OnEvent
 from mljupyter.build.images.layers import tree_entries, write_entries
 from mljupyter.build.images.plan import ImagePlan
@@ -33,6 +33,7 @@ from mljupyter.build.images.references import Reference
 
 if TYPE_CHECKING:
     import docker
+    from docker.models.containers import Container
 
 LABEL_REPLICA = "mljupyter/replica"
 _FINISHED_WITHIN_SECONDS = 10.0
@@ -100,19 +101,23 @@ class DockerBuilder:
     def remove(self, reference: str) -> None:
         """Remove an image from the engine; nothing happens when it is gone.
 
-        One that somebody's container is made of stays. Replicas that have ended, and are kept for their logs, do not
-        count; those that are just finishing their requests are waited for.
+        Replicas that have ended, and are kept for their logs, do not count; those that are just finishing their
+        requests are waited for. Raises `ImageError` while containers are made of it, and when the engine refuses.
         """
         deadline = time.monotonic() + _FINISHED_WITHIN_SECONDS
         with contextlib.suppress(RegistryNotFoundError), told():
             while True:
-                users = self._client.containers.list(all=True, filters={"ancestor": reference}, ignore_removed=True)
-                live = [one for one in users if one.status not in ("exited", "dead")]
-                if not live and all(LABEL_REPLICA in one.labels for one in users):
-                    self._client.images.remove(reference, force=bool(users))
+                found = self._client.containers.list(all=True, filters={"ancestor": reference}, ignore_removed=True)
+                users = [one for one in found if not _ended_replica(one)]
+                if not users:
+                    self._client.images.remove(reference, force=bool(found))
                     return
                 if not all(LABEL_REPLICA in one.labels for one in users) or time.monotonic() > deadline:
-                    return
+                    names = ", ".join(sorted(str(one.name) for one in users))
+                    raise ImageError(
+                        f"{reference} is in use by the container {names}: it cannot be removed.\n"
+                        "Remove that first: docker rm -f NAME."
+                    )
                 time.sleep(_PAUSE_SECONDS)
 
     def close(self) -> None:
@@ -134,10 +139,14 @@ class DockerBuilder:
             if plan.base_image is not None:
                 self._fetch_base(Reference.parse(plan.base_image), plan.platform, credentials, log)
             by_buildkit = buildkit.offered(self._client) if self._use_buildkit is None else self._use_buildkit
-            if by_buildkit:
-                buildkit.run(directory, tag, plan.platform, log, self._url)
-            else:
-                self._classic(plan, directory, tag, credentials, log)
+            with tempfile.TemporaryFile() as context:
+                with tarfile.open(fileobj=context, mode="w", format=tarfile.PAX_FORMAT) as archive:
+                    write_entries(archive, tree_entries(directory, ""), log.raise_if_cancelled)
+                context.seek(0)
+                if by_buildkit:
+                    buildkit.run(context, tag, plan.platform, log, self._url)
+                else:
+                    self._classic(plan, context, tag, log)
         with log.stage("contents"), told():
             image = self._described(self._client.images.get(tag), tag, log)
         if self._registry is None:
@@ -180,32 +189,21 @@ class DockerBuilder:
         layers = tuple(image.attrs["RootFS"].get("Layers", []))
         return BuiltImage(reference, str(image.id), layers, (*environment, *server), log)
 
-    def _classic(
-        self,
-        plan: ImagePlan,
-        directory: Path,
-        tag: str,
-        credentials: tuple[RegistryCredentials, ...],
-        log: BuildLog,
-    ) -> None:
+    def _classic(self, plan: ImagePlan, context: IO[bytes], tag: str, log: BuildLog) -> None:
         before = self._leftovers(plan)
         try:
-            with tempfile.TemporaryFile() as context:
-                with tarfile.open(fileobj=context, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                    write_entries(archive, tree_entries(directory, ""), log.raise_if_cancelled)
-                context.seek(0)
-                with told(), _Cancellable(self._client, log) as api:
-                    messages = api.build(
-                        fileobj=context,
-                        custom_context=True,
-                        tag=tag,
-                        rm=True,
-                        forcerm=True,
-                        decode=True,
-                        platform=None,
-                    )
-                    self._follow(messages, log)
-                log.raise_if_cancelled()
+            with told(), _Cancellable(self._client, log) as api:
+                messages = api.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=tag,
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                    platform=None,
+                )
+                self._follow(messages, log)
+            log.raise_if_cancelled()
         except BaseException:
             if log.cancel.is_set():
                 self._clean_up(plan, before)
@@ -249,6 +247,10 @@ class DockerBuilder:
                     self._client.api.remove_container(identity, force=True)
                 else:
                     self._client.api.remove_image(identity)
+
+
+def _ended_replica(container: Container) -> bool:
+    return LABEL_REPLICA in container.labels and container.status in ("exited", "dead")
 
 
 class _Cancellable:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.build.images.builder import InstalledPackage
 from mljupyter.build.images.credentials import RegistryCredentials, find_credentials
+from mljupyter.build.images.engine_address import EngineAddress, TlsFiles, engine_address
 from mljupyter.build.images.errors import (
     BuilderUnavailableError,
     ImageError,
@@ -18,6 +19,7 @@ from mljupyter.build.images.errors import (
     RegistryNotFoundError,
 )
 from mljupyter.build.images.references import Reference
+from mljupyter.build.images.ssh_engine import SshWay
 
 if TYPE_CHECKING:
     import docker
@@ -49,13 +51,17 @@ def connect(url: str | None = None, timeout: float = _TIMEOUT_SECONDS) -> docker
         from docker.errors import DockerException
     except ImportError as error:
         raise BuilderUnavailableError(f"No Docker engine can be used: {NOT_INSTALLED}") from error
+    address = engine_address(url)
     try:
-        client = _client(url, int(timeout))
+        if address.over_ssh:
+            return _client_over_ssh(address, int(timeout))
+        client = _client(address, int(timeout))
         client.ping()
     except (DockerException, OSError) as error:
         raise BuilderUnavailableError(
-            f"The Docker engine {url or '(DOCKER_HOST, else the default socket)'} does not answer: {_reason(error)}\n"
-            "Start it, check DOCKER_HOST, and that this user may use it (group docker)."
+            f"The Docker engine {address} does not answer: {_reason(error)}\n"
+            "Start it, check DOCKER_HOST or the context (`docker context ls`), and that this user may use it (group "
+            "docker, keys, certificates)."
         ) from error
     return client
 
@@ -172,23 +178,52 @@ def list_packages(client: docker.DockerClient, image: str, interpreter: str, par
         return []
 
 
-def _client(url: str | None, timeout: int) -> docker.DockerClient:
+def _client(address: EngineAddress, timeout: int) -> docker.DockerClient:
     import docker
-    from docker.context import ContextAPI
+    from docker.utils import kwargs_from_env
 
-    if url is None and not os.environ.get("DOCKER_HOST"):
-        context = ContextAPI.get_current_context()
-        if context is not None and context.Host:
-            over_ssh = context.Host.startswith("ssh://")
-            return docker.DockerClient(
-                base_url=context.Host, tls=context.TLSConfig, timeout=timeout, use_ssh_client=over_ssh
-            )
-    address = url or os.environ.get("DOCKER_HOST", "")
-    if address.startswith("ssh://"):
-        return docker.DockerClient(base_url=address, timeout=timeout, use_ssh_client=True)
-    if url is not None:
-        return docker.DockerClient(base_url=url, timeout=timeout)
-    return docker.from_env(timeout=timeout)
+    given: dict[str, Any] = {"base_url": address.url}
+    if address.tls is not None:
+        given["tls"] = _tls(address.tls)
+    elif address.source == "DOCKER_HOST":
+        given = dict(kwargs_from_env())  # it knows of DOCKER_TLS_VERIFY and DOCKER_CERT_PATH
+    if "tls" in given:
+        given["tls"] = _by_itself(given["tls"])
+    return docker.DockerClient(**given, timeout=timeout)
+
+
+def _client_over_ssh(address: EngineAddress, timeout: int) -> docker.DockerClient:
+    from docker.errors import DockerException
+
+    way = SshWay(address.url)
+    try:
+        client = _client(EngineAddress(way.url, "ssh"), timeout)
+        client.ping()
+    except (DockerException, OSError) as error:
+        said = way.said()
+        way.close()
+        raise DockerException(said or _reason(error)) from error
+    weakref.finalize(client, way.close)
+    return client
+
+
+def _tls(files: TlsFiles) -> Any:
+    from docker.tls import TLSConfig
+
+    pair = (str(files.certificate), str(files.key)) if files.certificate and files.key else None
+    return TLSConfig(client_cert=pair, ca_cert=str(files.authority) if files.authority else None, verify=files.verify)
+
+
+def _by_itself(tls: Any) -> Any:
+    """Return TLS settings that hold whatever REQUESTS_CA_BUNDLE says, which is for other servers than an engine."""
+    configure = tls.configure_client
+
+    def configure_alone(client: Any) -> None:
+        client.trust_env = False
+        configure(client)
+
+    tls.configure_client = configure_alone
+    return tls
 
 
 def _reason(error: BaseException) -> str:

@@ -10,8 +10,16 @@ from mljupyter.build.failures import hint_for
 # The first that matches counts: causes before consequences.
 _HINTS = (
     (
-        r"no space left|disk quota exceeded",
-        "No space is left: free some for the container engine (`docker system df`, `docker system prune`).",
+        r"no space left|disk quota exceeded|os error (28|122)\b",
+        "No space is left: free some for the Docker engine (`docker system prune`) or uv's cache (`uv cache prune`).",
+    ),
+    (
+        (
+            r"registry \S+ (cannot be reached|does not answer)|Temporary failure in name resolution"
+            r"|NewConnectionError|Failed to establish a new connection|i/o timeout|no such host|dial tcp"
+            r"|TLS handshake|network is unreachable"
+        ),
+        "The network cannot be reached from the build: check it, the proxy and the addresses of index and registry.",
     ),
     (
         r"neither micromamba nor conda",
@@ -32,14 +40,6 @@ _HINTS = (
     (
         r"Could not find a version that satisfies the requirement|No matching distribution found",
         "A pinned version does not exist for this Python: pin another one, or leave the version out.",
-    ),
-    (
-        (
-            r"registry \S+ (cannot be reached|does not answer)|Temporary failure in name resolution"
-            r"|NewConnectionError|Failed to establish a new connection|i/o timeout|no such host|dial tcp"
-            r"|TLS handshake|network is unreachable"
-        ),
-        "The network cannot be reached from the build: check it, the proxy and the addresses of index and registry.",
     ),
     (
         r"registry \S+ refuses|unauthorized|authentication required|no basic auth credentials|denied: ",

@@ -1,15 +1,24 @@
-"""BuildKit's command line is stood in for by a program that prints what the real one prints."""
+"""BuildKit: how its output is read, by what it has printed, and the real one of the engine where buildx is there."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
 from mljupyter.build.images import BuildCancelledError, BuildFailedError, buildkit
+from mljupyter.build.images.docker_builder import DockerBuilder
 from mljupyter.build.images.events import BuildLog
+from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.runtimes import processes
+from tests.waiting import wait_until
+
+from .conftest import Planner, answer_of
 
 PROGRESS = """\
 #0 building with "default" instance using docker driver
@@ -45,9 +54,15 @@ def stand_in(directory: Path, output: str, status: int, *, then_sleep: bool = Fa
     return str(program)
 
 
+def nothing(directory: Path) -> IO[bytes]:
+    """A context that the stand-in does not read."""
+    (directory / "context.tar").touch()
+    return (directory / "context.tar").open("rb")
+
+
 def test_progress_becomes_stages_and_lines(tmp_path: Path) -> None:
     log = BuildLog()
-    buildkit.run(tmp_path, "a:1", "linux/amd64", log, None, stand_in(tmp_path, SUCCESS, 0))
+    buildkit.run(nothing(tmp_path), "a:1", "linux/amd64", log, None, stand_in(tmp_path, SUCCESS, 0))
     begun = [event.stage for event in log.events if event.state == "running"]
     assert begun == ["context", "server", "environment", "image"]
     lines = [event.text for event in log.events if event.state is None and event.stage == "environment"]
@@ -60,7 +75,7 @@ def test_progress_becomes_stages_and_lines(tmp_path: Path) -> None:
 
 def test_a_failure_names_the_stage_and_a_hint(tmp_path: Path) -> None:
     with pytest.raises(BuildFailedError) as caught:
-        buildkit.run(tmp_path, "a:1", "linux/amd64", BuildLog(), None, stand_in(tmp_path, FAILURE, 1))
+        buildkit.run(nothing(tmp_path), "a:1", "linux/amd64", BuildLog(), None, stand_in(tmp_path, FAILURE, 1))
     assert caught.value.step == "environment"
     assert "failed to solve" in caught.value.reason
     assert "pinned version" in (caught.value.hint or "")
@@ -71,5 +86,98 @@ def test_cancelling_ends_the_program_with_its_children(tmp_path: Path) -> None:
     log = BuildLog(lambda event: cancel.set() if event.stage == "image" else None, cancel=cancel)
     began = time.monotonic()
     with pytest.raises(BuildCancelledError):
-        buildkit.run(tmp_path, "a:1", "linux/amd64", log, None, stand_in(tmp_path, PROGRESS, 0, then_sleep=True))
+        buildkit.run(
+            nothing(tmp_path), "a:1", "linux/amd64", log, None, stand_in(tmp_path, PROGRESS, 0, then_sleep=True)
+        )
     assert time.monotonic() - began < 15
+
+
+@pytest.fixture
+def buildx(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BuildKit of the real engine."""
+    if subprocess.run(["docker", "buildx", "version"], capture_output=True).returncode:
+        pytest.skip("Docker's command line has no buildx: run `.ci/install-buildx`")
+    monkeypatch.setenv("DOCKER_BUILDKIT", "1")
+
+
+def test_whoever_asks_for_a_builder_gets_it(buildx: None, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert buildkit.offered(engine)
+    monkeypatch.setenv("DOCKER_BUILDKIT", "0")
+    assert not buildkit.offered(engine)
+    monkeypatch.delenv("DOCKER_BUILDKIT")
+    prefers = engine.api.get(f"{engine.api.base_url}/_ping").headers.get("Builder-Version") == "2"
+    assert buildkit.offered(engine) is prefers
+
+
+def test_the_engines_buildkit_makes_an_image_that_serves(
+    buildx: None, planned: Planner, store: ArtifactStore, base: str, engine: Any, name: str
+) -> None:
+    builder, seen = DockerBuilder(store), []
+    plan = planned(base, variables={"GREETING": 'say "hi" for $5'})
+    image = builder.build(plan, tag=f"mljupyter/{name}:1", on_event=seen.append)
+    assert answer_of(engine, image.reference)["seven"] == "VII"
+    assert 'GREETING=say "hi" for $5' in engine.images.get(image.reference).attrs["Config"]["Env"]
+    assert ("roman", "4.2") in {(package.name, package.version) for package in image.packages}
+    ended = {event.stage for event in seen if event.state == "succeeded"}
+    assert {"context", "base image", "server", "environment", "image", "contents"} <= ended
+    assert all(event.seconds is not None for event in seen if event.state == "succeeded")
+    found = builder.find(plan)
+    assert found is not None
+    assert found.digest == image.digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "stage", "hint"),
+    [
+        ({"pip": ("no-such-package-mljupyter-test",)}, "environment", "no such package"),
+        ({"pip": ("roman==99.0",)}, "environment", "pinned version"),
+        (
+            {"docker": {"extraDockerfileSteps": "RUN dd if=/dev/zero of=/dev/shm/full bs=1M count=70"}},
+            "base",
+            "No space is left",
+        ),
+    ],
+)
+def test_a_failing_step_of_buildkit_is_named_with_its_last_lines_and_a_hint(
+    buildx: None, planned: Planner, store: ArtifactStore, base: str, changes, stage: str, hint: str
+) -> None:
+    with pytest.raises(BuildFailedError) as caught:
+        DockerBuilder(store).build(planned(base, **changes), tag="mljupyter/test-never:1")
+    assert caught.value.step == stage
+    assert hint in (caught.value.hint or "")
+    assert 0 < len(caught.value.last_lines) <= 20
+
+
+def test_cancelling_buildkit_stops_what_runs_in_the_engine_and_leaves_nothing(
+    buildx: None, planned: Planner, store: ArtifactStore, base: str, engine: Any
+) -> None:
+    sleep = f"sleep {600 + os.getpid() / 1e6:f}"
+    plan = planned(base, docker={"extraDockerfileSteps": f"RUN true\nRUN {sleep}"})
+    cancel = threading.Event()
+
+    def sleeping() -> bool:
+        return any(sleep in " ".join(command) for _, command in processes.find(lambda command: "sleep" in command[:1]))
+
+    def cancel_when_it_sleeps() -> None:
+        wait_until(sleeping, 60, "the step runs")
+        cancel.set()
+
+    watcher = threading.Thread(target=cancel_when_it_sleeps)
+    watcher.start()
+    with pytest.raises(BuildCancelledError):
+        DockerBuilder(store).build(plan, tag="mljupyter/test-never:1", cancel=cancel)
+    watcher.join()
+    wait_until(lambda: not sleeping(), 15, "the step has ended in the engine")
+    label = {"label": f"mljupyter/environment={plan.environment}"}
+    assert engine.containers.list(all=True, filters=label) == []
+    assert engine.images.list(all=True, filters=label) == []
+
+
+def test_secrets_of_the_environment_reach_no_log_of_buildkit(
+    buildx: None, planned: Planner, store: ArtifactStore, base: str
+) -> None:
+    seen: list[Any] = []
+    plan = planned(base, ("--extra-index-url https://ada:hunter2@pypi.org/simple", "roman==99.0"))
+    with pytest.raises(BuildFailedError) as caught:
+        DockerBuilder(store).build(plan, tag="mljupyter/test-never:1", on_event=seen.append)
+    assert "hunter2" not in "\n".join([str(caught.value), *(event.text for event in seen)])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +112,40 @@ def test_a_package_that_cannot_be_had_is_named_with_a_hint(
     assert hint in (caught.value.hint or "")
     assert any(pip[0].partition("=")[0] in line for line in caught.value.last_lines)
     assert len(caught.value.last_lines) <= 20
+
+
+def test_without_a_network_it_is_the_network_that_is_named(
+    planned: Planner, builder: BuilderMaker, registry_host: str, pushed_base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    plan = planned(pushed_base, ("--index-url http://127.0.0.1:9/simple", "roman==4.2"))
+    with pytest.raises(BuildFailedError) as caught:
+        builder(registry_host).build(plan, tag=f"{registry_host}/mljupyter/never:1")
+    assert "cannot be reached" in (caught.value.hint or "")
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(
+    planned: Planner,
+    builder: BuilderMaker,
+    registry_host: str,
+    pushed_base: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = planned(pushed_base)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(temporary)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk needs the rights to mount one: {mounted.stderr.decode()}")
+    try:
+        with pytest.raises(BuildFailedError) as caught:
+            builder(registry_host).build(plan, tag=f"{registry_host}/mljupyter/never:1")
+        assert list(temporary.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(temporary)], check=True)
+    assert "No space is left" in (caught.value.hint or ""), str(caught.value)
 
 
 @pytest.mark.parametrize(

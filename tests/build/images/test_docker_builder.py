@@ -11,6 +11,7 @@ from mljupyter.build.images import (
     BuilderUnavailableError,
     BuildEvent,
     BuildFailedError,
+    ImageError,
     RegistryCredentials,
     builder_for,
 )
@@ -49,6 +50,10 @@ def test_an_image_is_built_serves_and_is_found_again(
     found = builder.find(plan)
     assert found is not None
     assert (found.reference, found.digest, found.packages) == (image.reference, image.digest, image.packages)
+    container = engine.containers.create(image.reference)
+    with pytest.raises(ImageError, match=f"in use by the container {container.name}"):
+        builder.remove(image.reference)
+    container.remove()
     builder.remove(image.reference)
     assert builder.find(plan) is None
     builder.remove(image.reference)
@@ -61,6 +66,16 @@ def test_an_image_is_built_serves_and_is_found_again(
         ({"pip": ("roman==99.0",)}, "environment", "pinned version"),
         ({"python": {"condaDependencies": {"dependencies": ["r-base"]}}}, "environment", "micromamba or conda"),
         ({"docker": {"extraDockerfileSteps": "RUN echo out of luck; exit 7"}}, "base", None),
+        (
+            {"docker": {"extraDockerfileSteps": "RUN dd if=/dev/zero of=/dev/shm/full bs=1M count=70"}},
+            "base",
+            "No space is left",
+        ),
+        (
+            {"docker": {"extraDockerfileSteps": "RUN python3 -m pip download --retries 1 -i http://127.0.0.1:9 roman"}},
+            "base",
+            "network cannot be reached",
+        ),
     ],
 )
 def test_a_failing_step_is_named_with_its_last_lines_and_a_hint(

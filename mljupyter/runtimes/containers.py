@@ -1,0 +1,125 @@
+"""Containers of replicas: their options, what they are found by, and what the Docker engine says of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.engine.capacity import Capacity
+from mljupyter.runtimes import app_root
+from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, RuntimeUnavailableError
+from mljupyter.spec import VersionSpec
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+    from docker.models.images import Image
+
+PORT = 5001
+COLLECTED = "/var/mljupyter/collected"
+_ANSWER_WITHIN = 30
+_GIB = 1 << 30
+_NANO = 1_000_000_000
+
+
+def connect() -> DockerClient:
+    """Return a client of the Docker engine that images are built on, too.
+
+    Raises:
+        RuntimeUnavailableError: when the Docker SDK is not installed, or no engine answers.
+
+    """
+    from mljupyter.build.images.docker_engine import connect as connect_to_engine
+    from mljupyter.build.images.errors import ImageError
+
+    try:
+        return connect_to_engine(timeout=_ANSWER_WITHIN)
+    except ImageError as error:
+        raise RuntimeUnavailableError(error.message) from None
+
+
+def pulled(client: DockerClient, reference: str) -> Image:
+    """Return an image that the engine lacks from the container registry that its name begins with."""
+    from mljupyter.build.images.docker_engine import pull
+    from mljupyter.build.images.errors import ImageError
+    from mljupyter.build.images.references import Reference
+
+    parsed = Reference.parse(reference)
+    if parsed.registry is not None:
+        try:
+            pull(client, parsed, ())
+        except ImageError as error:
+            raise RuntimeUnavailableError(f"image {reference} is gone, and cannot be pulled: {error.message}") from None
+    return client.images.get(reference)
+
+
+@contextlib.contextmanager
+def translated(doing: str = "asking the Docker engine") -> Iterator[None]:
+    """Turn the errors of the Docker SDK into ours."""
+    import requests
+    from docker.errors import DockerException, ImageNotFound
+
+    try:
+        yield
+    except ImageNotFound as error:
+        reason = str(error.explanation or error)
+        raise RuntimeUnavailableError(f"{doing} failed: {reason}. Build the image again: deploy anew.") from None
+    except (DockerException, requests.RequestException) as error:
+        reason = getattr(error, "explanation", None) or str(error)
+        raise RuntimeUnavailableError(f"{doing} failed: {reason}") from None
+
+
+def capacity_of(client: DockerClient, name: str) -> Capacity:
+    """Return cores and memory of an engine's machine, which is called `name` where the engine does not tell."""
+    with translated():
+        found = client.info()
+    return Capacity(found["NCPU"], found["MemTotal"] / _GIB, str(found.get("Name", name)))
+
+
+def published_port(attributes: dict[str, Any]) -> int:
+    """Return the port of the engine's machine that leads to a container: the one asked for, or the one it got."""
+    asked_for = attributes["HostConfig"]["PortBindings"][f"{PORT}/tcp"][0]["HostPort"]
+    got = (attributes["NetworkSettings"]["Ports"] or {}).get(f"{PORT}/tcp") or [{"HostPort": "0"}]
+    return int(asked_for or got[0]["HostPort"])
+
+
+def started_time(container: Container) -> float:
+    """Return when a container was started, in seconds since the epoch; 0 for never."""
+    text = container.attrs["State"]["StartedAt"][:19]
+    return datetime.fromisoformat(f"{text}+00:00").timestamp() if not text.startswith("0001") else 0.0
+
+
+def container_name(replica: RunningReplica) -> str:
+    """Return what a replica's container is called."""
+    return f"mljupyter-{replica.id}"
+
+
+def arguments_of(order: ReplicaOrder) -> list[str]:
+    """Return the options of the scoring server."""
+    return app_root.server_options(order.spec, order.id)
+
+
+def environment_of(order: ReplicaOrder) -> dict[str, str]:
+    """Return the environment variables of a container."""
+    contract = app_root.service_variables(
+        order.spec,
+        service=order.endpoint,
+        version=order.version,
+        workspace=order.workspace,
+        collected=PurePosixPath(COLLECTED),
+    )
+    return {**app_root.thread_variables(order.spec), **order.spec.environment_variables, **contract}
+
+
+def limit_options(spec: VersionSpec) -> dict[str, Any]:
+    """Return the options that limit cores and memory, where the version has limits."""
+    resources = spec.resources
+    limits: dict[str, Any] = {}
+    if resources.cpu_limit is not None:
+        limits["nano_cpus"] = int(resources.cpu_limit * _NANO)
+    if resources.memory_in_gb_limit is not None:
+        limits["mem_limit"] = limits["memswap_limit"] = int(resources.memory_in_gb_limit * _GIB)
+    return limits
