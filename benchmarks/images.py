@@ -97,7 +97,7 @@ def _three(registry: Any, builder: Any, base: str) -> tuple[str, str, str]:
     ]
     for version in (1, 2, 3):
         with contextlib.suppress(Exception):
-            delete_image(registry, f"{name}:{version}", builder)
+            delete_image(registry, f"{name}:{version}", lambda: builder)
     return found[0], found[1], found[2]
 
 

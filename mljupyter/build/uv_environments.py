@@ -30,6 +30,7 @@ from mljupyter.build.pythons import Python, choose
 from mljupyter.build.relaxation import ExactVersions, Policy, check_policy, exact_versions
 from mljupyter.build.requirements import Change, Wanted, WantedPackage, wanted
 from mljupyter.build.resolver import Resolver
+from mljupyter.build.unused_environments import mark_used
 from mljupyter.build.uv import Uv, cache_beside
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry.locking import try_lock
@@ -85,6 +86,7 @@ def ensure_environment(
         raise EnvironmentBuildError("There is nothing to build: the user looks after the packages of this environment.")
     found = find_environment(definition, [root, *([shared] if shared else [])], policy=policy)
     if found is not None:
+        mark_used(Place(found.directory.parent, found.directory.name))
         return found
     asked = wanted(definition)
     make_private_directory(root)

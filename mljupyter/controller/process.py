@@ -22,6 +22,7 @@ from mljupyter.controller.changes import Changes
 from mljupyter.controller.collector import Collector
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.exporting import RecordExport
+from mljupyter.controller.housekeeping import Housekeeping
 from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.metrics_api import MetricsApi
@@ -112,6 +113,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     rolling = asyncio.create_task(rollouts.run(), name="rollouts")
     listening = asyncio.create_task(_keep_listening(keeper, reconciler), name="listening")
     measuring = asyncio.create_task(collector.run(), name="collector")
+    keeping = asyncio.create_task(Housekeeping(layout, store).run(), name="housekeeping")
     for task in (serving, working, scaling, rolling, listening):
         task.add_done_callback(end.because_of)
     exporting = asyncio.create_task(RecordExport(layout, store).run(), name="export")
@@ -128,9 +130,9 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)
     layout.socket().unlink(missing_ok=True)
-    for task in (working, scaling, rolling, listening, measuring):
+    for task in (working, scaling, rolling, listening, measuring, keeping):
         task.cancel()
-    await asyncio.gather(working, scaling, rolling, listening, measuring, return_exceptions=True)
+    await asyncio.gather(working, scaling, rolling, listening, measuring, keeping, return_exceptions=True)
     await metrics_port.close()
     await collector.close()
     if end.everything:

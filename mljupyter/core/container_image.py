@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mljupyter.core.exceptions import WebserviceException
+from mljupyter.core.garbage import MADE_FOR
 from mljupyter.core.image.building import ENGINE, default_base_image, print_event
 from mljupyter.core.image.presence import make_present
 from mljupyter.spec import CodeReference, ModelReference
@@ -105,7 +106,8 @@ def image_of(workspace: Workspace, service: str, plan: ImagePlan, *, show_output
         "Succeeded",
     ):
         builder = builder_for(ENGINE, workspace.artifacts, plan=plan)
-        record = build_or_reuse(workspace.registry, plan, builder, service, on_event=on_event)
+        made_for = {MADE_FOR: service}
+        record = build_or_reuse(workspace.registry, plan, builder, service, on_event=on_event, properties=made_for)
     return ServedImage(make_present(workspace, record, on_event), record.id)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from mljupyter.core.usage_lock import changing_usage
 from mljupyter.spec import EndpointSpec
 
 if TYPE_CHECKING:
@@ -42,31 +43,33 @@ def in_use(workspace: Workspace, name: str, spec: EndpointSpec) -> Iterator[None
         (workspace.registry.models, registered),
         (workspace.registry.images, images),
     )
-    before = [spec, *_present(workspace, name)]
-    try:
-        for registry, used in registries:
-            if ids := used(spec):
-                registry.add_reference(holder, ids)
-        yield
-    finally:
-        after = _present(workspace, name)
-        for registry, used in registries:
-            if superfluous := _together(before, used) - _together(after, used):
-                registry.release(holder, superfluous)
+    with changing_usage(workspace):
+        before = [spec, *_present(workspace, name)]
+        try:
+            for registry, used in registries:
+                if ids := used(spec):
+                    registry.add_reference(holder, ids)
+            yield
+        finally:
+            after = _present(workspace, name)
+            for registry, used in registries:
+                if superfluous := _together(before, used) - _together(after, used):
+                    registry.release(holder, superfluous)
 
 
 def release(workspace: Workspace, name: str) -> None:
-    """Note that a web service is gone."""
-    workspace.registry.models.release(_HOLDER + name)
-    workspace.registry.images.release(_HOLDER + name)
+    """Note that a web service is gone; one of the same name that somebody has made since keeps what it uses."""
+    release_by_the_gone(workspace, [_HOLDER + name])
 
 
 def release_by_the_gone(workspace: Workspace, holders: Iterable[str]) -> None:
     """Release what is held by web services that do not exist any more."""
-    present = {_HOLDER + record.spec.name for record in workspace.endpoint_records()}
-    for holder in holders:
-        if holder.startswith(_HOLDER) and holder not in present:
-            release(workspace, holder.removeprefix(_HOLDER))
+    with changing_usage(workspace):
+        present = {_HOLDER + record.spec.name for record in workspace.endpoint_records()}
+        for holder in holders:
+            if holder.startswith(_HOLDER) and holder not in present:
+                workspace.registry.models.release(holder)
+                workspace.registry.images.release(holder)
 
 
 def registered(spec: EndpointSpec) -> set[str]:

@@ -44,6 +44,14 @@ class Artifact:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a garbage collection removed: how many blobs, and the bytes they took."""
+
+    blobs: int
+    size: int
+
+
 class ArtifactStore:
     """Keeps files and directories once per content, in a local directory or at an fsspec URL.
 
@@ -186,21 +194,46 @@ class ArtifactStore:
         return self._blobs.hold()
 
     def collect_garbage(self, referenced: Collection[str] | Callable[[], Collection[str]]) -> int:
-        """Remove every blob that no digest in `referenced` needs; return their number.
+        """Remove every blob that no digest in `referenced` needs; return their number. See `sweep`."""
+        return self.sweep(referenced).blobs
+
+    def sweep(
+        self,
+        referenced: Collection[str] | Callable[[], Collection[str]],
+        *,
+        keep_seconds: float = 0.0,
+        dry_run: bool = False,
+    ) -> Swept:
+        """Remove every blob that no digest in `referenced` needs; return how many, and how much room they took.
 
         Give a function where references can appear meanwhile: it is called when no writer is left that could add
-        one. A store by URL keeps what is younger than its grace. Raises `ArtifactError` when writers stay busy.
+        one. A store by URL keeps what is younger than its grace.
+
+        Parameters:
+            referenced: digests of artifacts to keep.
+            keep_seconds: what was stored within this time is kept, too, with all that it needs.
+            dry_run: remove nothing.
+
+        Raises:
+            ArtifactError: when writers stay busy.
+
         """
         with self._told(self.location, None, "collecting garbage"), self._blobs.collecting():
             digests = referenced() if callable(referenced) else referenced
-            directories = {hex_of(digest) for digest in digests}
-            files = set(directories)
+            needed = {hex_of(digest) for digest in digests}
+            old = set(self._blobs.collectable(DIRECTORIES, keep_seconds))
+            # A manifest that is young stays, referred to or not: so do its files, however old.
+            directories = needed | (set(self._blobs.collectable(DIRECTORIES)) - old)
+            files = set(needed)
             for hexadecimal in directories:
                 files |= {hex_of(entry.digest) for entry in self._entries(hexadecimal) or () if entry.digest}
             # Manifests first: a directory without its manifest is gone, one without its files would be damaged.
-            doomed = [(DIRECTORIES, name) for name in self._blobs.collectable(DIRECTORIES) if name not in directories]
-            doomed += [(FILES, name) for name in self._blobs.collectable(FILES) if name not in files]
-            return sum(self._blobs.remove(folder, name) for folder, name in doomed)
+            doomed = [(DIRECTORIES, name) for name in old - needed]
+            doomed += [(FILES, name) for name in self._blobs.collectable(FILES, keep_seconds) if name not in files]
+            size = sum(self._blobs.size(folder, name) or 0 for folder, name in doomed)
+            if dry_run:
+                return Swept(len(doomed), size)
+            return Swept(sum(self._blobs.remove(folder, name) for folder, name in doomed), size)
 
     def _put_tree(
         self, base: Path, entries: list[TreeEntry], on_progress: Callable[[int, int], None] | None

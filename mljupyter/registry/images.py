@@ -225,17 +225,16 @@ class ImageRegistry:
         Raises `ImageInUseError` that names the users while there are any, `ImageNotFoundError` for an unknown id.
         """
         with writing(self._engine) as connection:
-            record = _find_id(connection, image_id, lock=True)
-            if holders := _holders(connection, record.id):
-                raise ImageInUseError(
-                    f"Image {record.id} is in use by {', '.join(holders)}: it cannot be deleted.\n"
-                    "Delete or update them first.",
-                    holders,
-                )
+            record, last = _unused(connection, image_id, lock=True)
             _release_models(connection, record.id)
             connection.execute(delete(IMAGES).where(IMAGES.c.id == record.id))
-            others = select(IMAGES.c.id).where(IMAGES.c.location == record.location, IMAGES.c.place == record.place)
-            return record if connection.execute(others).first() is None else None
+            return record if last else None
+
+    def removable(self, image_id: str) -> ImageRecord | None:
+        """Return what `delete` would, and delete nothing; raises as it does."""
+        with reading(self._engine) as connection:
+            record, last = _unused(connection, image_id)
+            return record if last else None
 
     def references(self, image_id: str) -> builtins.list[str]:
         """Return who uses an image, in alphabetical order."""
@@ -310,6 +309,20 @@ def _find(connection: Connection, name: str, version: int | None, *, lock: bool 
     if row is None:
         raise ImageNotFoundError(missing(connection, IMAGES, "image", name, version, _NONE_YET))
     return from_row(row)
+
+
+def _unused(connection: Connection, image_id: str, *, lock: bool = False) -> tuple[ImageRecord, bool]:
+    """Return an image that nobody uses, and whether no other version has its location."""
+    record = _find_id(connection, image_id, lock=lock)
+    if holders := _holders(connection, record.id):
+        raise ImageInUseError(
+            f"Image {record.id} is in use by {', '.join(holders)}: it cannot be deleted.\nDelete or update them first.",
+            holders,
+        )
+    others = select(IMAGES.c.id).where(
+        IMAGES.c.location == record.location, IMAGES.c.place == record.place, IMAGES.c.id != record.id
+    )
+    return record, connection.execute(others).first() is None
 
 
 def _holders(connection: Connection, image_id: str) -> list[str]:

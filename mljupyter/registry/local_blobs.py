@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -105,10 +106,15 @@ class LocalBlobs:
             return False
         return True
 
-    def collectable(self, folder: str) -> Iterator[str]:
-        """Yield every blob of a folder; while `collecting`, nobody relies on one that is not referenced."""
+    def collectable(self, folder: str, keep_seconds: float = 0.0) -> Iterator[str]:
+        """Yield the blobs of a folder that were not stored within the last `keep_seconds`.
+
+        While `collecting`, nobody relies on one that is not referenced.
+        """
+        stored_before = time.time() - keep_seconds
         for path in (self._root / folder).glob("??/*"):
-            yield path.name
+            if not keep_seconds or path.stat().st_mtime < stored_before:
+                yield path.name
 
 
 class LocalWriter:
@@ -139,6 +145,8 @@ class LocalWriter:
         final = _final(self._root, folder, hexadecimal)
         # A blob of another size was damaged by the file system: it is replaced.
         if key in self._staged or (final.exists() and final.stat().st_size == size):
+            if key not in self._staged:
+                os.utime(final)  # it was stored now, too: the garbage collector tells by its time
             incoming.unlink()
             return
         sink.flush()

@@ -10,7 +10,7 @@ from typing import Self
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.registry.artifacts import ArtifactStore, Swept
 from mljupyter.registry.database import open_database
 from mljupyter.registry.environments import EnvironmentRegistry
 from mljupyter.registry.images import ImageRegistry
@@ -56,8 +56,16 @@ class Registry:
         `referenced` must give the digests of everything else in use, such as the snapshots of endpoints' source
         directories. It is called while nobody stores anything.
         """
-        return self.artifacts.collect_garbage(
-            lambda: self.models.digests() | self.environments.digests() | self.images.digests() | set(referenced())
+        return self.sweep(referenced).blobs
+
+    def sweep(
+        self, referenced: Callable[[], Iterable[str]] = tuple, *, keep_seconds: float = 0.0, dry_run: bool = False
+    ) -> Swept:
+        """Do what `collect_garbage` does, as `ArtifactStore.sweep`: keep what is young, or remove nothing at all."""
+        return self.artifacts.sweep(
+            lambda: self.models.digests() | self.environments.digests() | self.images.digests() | set(referenced()),
+            keep_seconds=keep_seconds,
+            dry_run=dry_run,
         )
 
     def close(self) -> None:

@@ -91,14 +91,14 @@ class RemoteBlobs:
             return False
         return True
 
-    def collectable(self, folder: str) -> Iterator[str]:
-        """Yield the blobs of a folder that are older than the grace."""
+    def collectable(self, folder: str, keep_seconds: float = 0.0) -> Iterator[str]:
+        """Yield the blobs of a folder that are older than the grace, and than `keep_seconds`."""
         self._fs.invalidate_cache()
         if not self._fs.exists(f"{self._root}/{folder}"):
             return
         for path in self._fs.find(f"{self._root}/{folder}"):
             hexadecimal = path.rsplit("/", 1)[-1]
-            if self.age(folder, hexadecimal) >= self._grace:
+            if self.age(folder, hexadecimal) >= max(self._grace, keep_seconds):
                 yield hexadecimal
 
     def path(self, folder: str, hexadecimal: str) -> str:

@@ -41,7 +41,7 @@ _INHERITED = {
 _INHERITED_PREFIXES = ("CUDA_", "DYLD_", "LC_", "LD_", "MKL_", "NVIDIA_", "OMP_", "OPENBLAS_", "XDG_")
 
 
-class _Record(BaseModel):
+class ReplicaRecord(BaseModel):
     """What a replica's directory says about it: also of a template, and which one a replica's worker is forked from."""
 
     id: str
@@ -102,7 +102,7 @@ class ProcessRuntime:
             for directory in (self._collected, self._collected_by(order)):
                 directory.mkdir(mode=0o700, exist_ok=True)
         forked_from = self._template(order, root) if order.spec.preload and TEMPLATES_AVAILABLE else None
-        record = _Record(
+        record = ReplicaRecord(
             id=order.id,
             endpoint=order.endpoint,
             version=order.version,
@@ -200,7 +200,7 @@ class ProcessRuntime:
 
     def _template(self, order: ReplicaOrder, root: Path) -> str:
         """Return the id of the template for a replica, which is started if it does not run."""
-        record = _Record(
+        record = ReplicaRecord(
             id=self._templates.id_for(order),
             endpoint=order.endpoint,
             version=order.version,
@@ -222,7 +222,12 @@ class ProcessRuntime:
         return self._collected / order.endpoint
 
     def _spawn(
-        self, order: ReplicaOrder, record: _Record, root: Path, places: list[str], descriptors: tuple[int, ...] = ()
+        self,
+        order: ReplicaOrder,
+        record: ReplicaRecord,
+        root: Path,
+        places: list[str],
+        descriptors: tuple[int, ...] = (),
     ) -> subprocess.Popen[bytes]:
         directory = self._replicas / record.id
         directory.mkdir(mode=0o700, exist_ok=record.is_template)
@@ -246,7 +251,7 @@ class ProcessRuntime:
                 pass_fds=descriptors,
             )
 
-    def _running(self, record: _Record, identity: processes.Identity) -> RunningReplica:
+    def _running(self, record: ReplicaRecord, identity: processes.Identity) -> RunningReplica:
         return RunningReplica(
             id=record.id,
             endpoint=record.endpoint,
@@ -265,15 +270,20 @@ class ProcessRuntime:
         socket = _argument(command, "--unix-socket")
         return MODULE in command and socket is not None and Path(socket).parent == self._sockets
 
-    def _record(self, replica_id: str) -> _Record | None:
-        try:
-            return _Record.model_validate_json((self._replicas / replica_id / _RECORD).read_bytes())
-        except (OSError, ValueError):
-            return None
+    def _record(self, replica_id: str) -> ReplicaRecord | None:
+        return read_record(self._replicas / replica_id)
 
-    def _records(self) -> list[tuple[Path, _Record]]:
+    def _records(self) -> list[tuple[Path, ReplicaRecord]]:
         found = [(directory, self._record(directory.name)) for directory in self._replicas.iterdir()]
         return [(directory, record) for directory, record in found if record is not None]
+
+
+def read_record(directory: Path) -> ReplicaRecord | None:
+    """Return what a replica's directory says about it, None where nothing can be read."""
+    try:
+        return ReplicaRecord.model_validate_json((directory / _RECORD).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 @contextlib.contextmanager

@@ -194,6 +194,16 @@ class TestVersions:
         with pytest.raises(WebserviceException, match="ImageNotFound"):
             image.update_creation_state()
 
+    def test_an_image_whose_engine_is_away_is_not_forgotten(
+        self, workspace: Workspace, built: ContainerImageConfig
+    ) -> None:
+        image = Image.create(workspace, "myimage", [], built)
+        earlier = Image(workspace, "earlier")
+        image.delete()  # the other version has the same location: no engine is needed
+        with pytest.raises(WebserviceException, match="mljupyter image delete earlier:1 --keep"):
+            earlier.delete()
+        assert [found.id for found in Image.list(workspace)] == ["earlier:1"]
+
     def test_a_web_service_that_is_gone_holds_nothing(self, workspace: Workspace, built: ContainerImageConfig) -> None:
         image = Image.create(workspace, "myimage", [], built)
         workspace.registry.images.add_reference("web service gone", [image.id])

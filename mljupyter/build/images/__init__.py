@@ -32,7 +32,7 @@ from mljupyter.build.images.errors import (
 from mljupyter.build.images.events import BuildEvent
 from mljupyter.build.images.plan import ImagePlan, PlannedFile, plan_image, plan_of
 from mljupyter.build.images.references import Reference, reference_for
-from mljupyter.build.images.scan import Finding, scan
+from mljupyter.build.images.scan import Finding, ScanReport, scan, scan_report
 from mljupyter.build.images.targets import builder_for
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "RegistryCredentialsError",
     "RegistryError",
     "RegistryNotFoundError",
+    "ScanReport",
     "begin_image",
     "build_or_reuse",
     "builder_for",
@@ -63,5 +64,6 @@ __all__ = [
     "reference_for",
     "save_context",
     "scan",
+    "scan_report",
     "stored_text",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,15 +119,18 @@ def build_or_reuse(
     return finish_image(registry, record, plan, builder, on_event=on_event, cancel=cancel, rebuild=rebuild)
 
 
-def delete_image(registry: Registry, image_id: str, builder: Builder | None = None) -> None:
+def delete_image(registry: Registry, image_id: str, remover: Callable[[], Builder] | None = None) -> None:
     """Delete an image from the registry of images, and with a builder from where it is, too.
 
-    Raises `ImageInUseError` while something uses it. An image of the user's own stays where it is, and so does one
-    that another version shares.
+    `remover` is asked for the builder if there is something to remove: an image of the user's own stays where it is,
+    and so does one that another version shares. Raises `ImageInUseError` while something uses the image, and what the
+    builder raises; then the image is not forgotten.
     """
-    record = registry.images.delete(image_id)
-    if record is not None and builder is not None and record.location and not record.recipe.get("ownImage"):
-        builder.remove(record.location)
+    record = registry.images.removable(image_id)
+    if record is not None and remover is not None and record.location and not record.recipe.get("ownImage"):
+        # The builder first: without its engine the image would be forgotten, and stay there for ever.
+        remover().remove(record.location)
+    registry.images.delete(image_id)
 
 
 def stored_text(registry: Registry, digest: str | None) -> str:

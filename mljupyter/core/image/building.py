@@ -108,18 +108,6 @@ def begin(
     return record
 
 
-def remover(workspace: Workspace, record: ImageRecord) -> Builder | None:
-    """Return what removes an image from where it is; None, and a line says so, where that cannot be reached."""
-    from mljupyter.build.images import BuilderUnavailableError, builder_for
-
-    try:
-        return builder_for(record.place, workspace.artifacts)
-    except BuilderUnavailableError as error:
-        if record.location is not None:
-            print(f"{record.location} stays where it is: {error.message}")
-        return None
-
-
 def build_of(workspace: Workspace, image_id: str) -> Build | None:
     """Return the build of an image, if this process did or does it."""
     return _builds.get(_key(workspace, image_id))

@@ -10,7 +10,7 @@ from mljupyter.core.filters import Filters, items
 from mljupyter.core.image import building, files
 from mljupyter.core.image.configuration import ImageConfig
 from mljupyter.core.image.described import DescribedImage
-from mljupyter.core.usage import release_by_the_gone
+from mljupyter.core.image_users import delete_unused_image
 
 if TYPE_CHECKING:
     from mljupyter.core.container_registry import ContainerRegistry
@@ -259,25 +259,17 @@ class Image(DescribedImage):
         A build that is under way is stopped first.
 
         Raises:
-            WebserviceException: while a web service uses it; `ImageNotFound` when it is gone already.
+            WebserviceException: while something uses it, and when it cannot be removed where it is; `ImageNotFound`
+                when it is gone already.
 
         """
-        from mljupyter.build.images import delete_image
-        from mljupyter.registry.image_errors import ImageInUseError
-
         if self.creation_state == "Running":
             self.cancel()
             if (build := building.build_of(self.workspace, self.id)) is not None:
                 build.has_ended(within=None)
             self.update_creation_state()
         with as_webservice_exception():
-            builder = building.remover(self.workspace, self._record)
-            try:
-                delete_image(self.workspace.registry, self.id, builder)
-            except ImageInUseError as error:
-                release_by_the_gone(self.workspace, error.holders)
-                delete_image(self.workspace.registry, self.id, builder)
-        files.remove(self.workspace, self._record)
+            delete_unused_image(self.workspace, self.id)
 
     def _lines_until_made(self) -> Iterator[str]:
         """Yield the lines of the log until the image is ready or has failed."""

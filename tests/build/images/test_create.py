@@ -100,11 +100,11 @@ def test_an_image_is_created_once_and_reused_without_an_engine(
 
     registry.images.add_reference("web service a", [first.id])
     with pytest.raises(ImageInUseError):
-        delete_image(registry, first.id, builder)
+        delete_image(registry, first.id, lambda: builder)
     registry.images.release("web service a")
-    delete_image(registry, first.id, builder)
+    delete_image(registry, first.id, lambda: builder)
     assert engine.images.get(str(second.location))  # another version has it, too
-    delete_image(registry, second.id, builder)
+    delete_image(registry, second.id, lambda: builder)
     assert builder.find(plan) is None
     with pytest.raises(ImageNotFoundError):
         registry.images.get(name)

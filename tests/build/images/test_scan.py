@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from mljupyter.build.images import ImageError, scan
+from mljupyter.build.images import ImageError, scan, scan_report
 from mljupyter.build.images.scan import Finding
 
 BILL = json.dumps(
@@ -86,3 +90,62 @@ def test_a_scanner_that_fails_is_quoted(programs: Path) -> None:
     install(programs, "trivy", "no json", 2)
     with pytest.raises(ImageError, match=r"(?s)trivy gave no report.*progress"):
         scan("mljupyter/a:1", BILL)
+
+
+def test_packages_that_cannot_be_looked_up_are_named(programs: Path) -> None:
+    install(programs, "pip-audit", AUDIT)
+    assert scan_report("a:1", BILL).unchecked == ("six: not on the index",)
+
+
+def test_a_scanner_that_could_look_nothing_up_does_not_pass_for_a_clean_image(programs: Path) -> None:
+    skipped = {"dependencies": [{"name": "roman", "skip_reason": "Dependency not found on PyPI"}]}
+    install(programs, "pip-audit", skipped, 0)
+    with pytest.raises(ImageError, match=r"(?s)could not look up any of the 1 .*PIP_AUDIT_VULNERABILITY"):
+        scan("a:1", BILL)
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
+    """A vulnerability service of this machine, in OSV's protocol: it knows of one in every version of roman."""
+
+    class Service(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            known = [{"id": "PYSEC-2026-1", "modified": "2026-01-01T00:00:00Z", "summary": "Numerals overflow."}]
+            known[0]["affected"] = [{"package": {"name": "roman", "ecosystem": "PyPI"}, "versions": ["4.2"]}]
+            answer = json.dumps({"vulns": known} if asked["package"]["name"] == "roman" else {}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PIP_AUDIT_VULNERABILITY_SERVICE", "osv")
+        monkeypatch.setenv("PIP_AUDIT_OSV_URL", f"http://127.0.0.1:{server.server_port}/v1/query")
+        yield server
+        server.shutdown()
+
+
+def test_the_real_pip_audit_finds_what_its_service_knows(service: ThreadingHTTPServer) -> None:
+    report = scan_report("a:1", BILL, scanners=("pip-audit",))
+    assert [(one.package, one.version, one.vulnerability) for one in report.findings] == [
+        ("roman", "4.2", "PYSEC-2026-1")
+    ]
+    assert report.unchecked == ()
+
+
+def test_the_real_pip_audit_without_its_service_says_so(
+    service: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PIP_AUDIT_OSV_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}/v1/query")
+        with pytest.raises(ImageError) as caught:
+            scan("a:1", BILL, scanners=("pip-audit",))
+    assert "Its vulnerability service cannot be reached: check the network" in caught.value.message
+    assert "Traceback" not in caught.value.message
+    assert len(caught.value.message.splitlines()) == 2

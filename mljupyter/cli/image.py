@@ -1,0 +1,177 @@
+"""``mljupyter image``: list, show, scan and delete the images of a workspace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli.output import print_fields, print_json, print_table
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+    from mljupyter.registry.image_record import ImageRecord
+
+_COLUMNS = ("IMAGE", "STATE", "MODELS", "PLACE", "CREATED", "LOCATION")
+_FINDING_COLUMNS = ("SEVERITY", "PACKAGE", "VERSION", "FIXED IN", "VULNERABILITY", "SCANNER")
+_HIDDEN = ("recipe", "content_digests", "builder")  # what the registry keeps for itself
+
+
+@click.group()
+def image() -> None:
+    """List, show, scan and delete images. IMAGE is a name, for its newest version, or NAME:VERSION."""
+
+
+@image.command("list")
+@click.option("--name", help="Only images of this name.")
+@click.option("--model", metavar="NAME|NAME:VERSION", help="Only images that hold this model.")
+@workspace_option
+@json_option
+def list_images(name: str | None, model: str | None, workspace: str | None, as_json: bool) -> None:
+    """List the images of the workspace, the newest version of each name first."""
+    by = {"model_id" if ":" in model else "model_name": model} if model else {}
+    records = open_workspace(workspace).registry.images.list(name, **by)
+    if as_json:
+        print_json([_document(record) for record in records])
+    elif not records:
+        click.echo("No images.")
+    else:
+        print_table(_COLUMNS, [_row(record) for record in records])
+
+
+@image.command()
+@click.argument("image_id", metavar="IMAGE")
+@workspace_option
+@json_option
+def show(image_id: str, workspace: str | None, as_json: bool) -> None:
+    """Show one image: what is in it, where it is, how long its build took or why it failed."""
+    from mljupyter.core.image_users import users_of_image
+
+    found = open_workspace(workspace)
+    record = _find(found, image_id)
+    users = users_of_image(found, record)
+    if as_json:
+        print_json(_document(record) | {"usedBy": users})
+        return
+    fields = list(zip((column.capitalize() for column in _COLUMNS), _row(record), strict=True))
+    fields += [("Digest", record.digest or "none"), ("Used by", ", ".join(users) or "nothing")]
+    fields += [("Description", record.description)] if record.description else []
+    fields += [("Tags", _pairs(record.tags))] if record.tags else []
+    fields += [("Properties", _pairs(record.properties))] if record.properties else []
+    fields += [("Stages", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in record.stages.items()))]
+    print_fields(fields)
+    error = record.error or {}
+    if error:
+        click.echo(f"Failed at the step {error.get('step')!r}: {error.get('reason')}")
+        click.echo("\n".join(filter(None, [error.get("hint"), *error.get("lastLines", [])])))
+
+
+@image.command()
+@click.argument("image_id", metavar="IMAGE")
+@click.option("-n", "--lines", type=click.IntRange(min=1), help="Only the last lines.")
+@workspace_option
+@json_option
+def logs(image_id: str, lines: int | None, workspace: str | None, as_json: bool) -> None:
+    """Print the log of an image's build, its stages with their times."""
+    text = _stored(open_workspace(workspace), image_id, "log_digest", "log: it was not built here, or still is")
+    kept = text.splitlines()[-lines:] if lines else text.splitlines()
+    if as_json:
+        print_json({"lines": kept})
+    else:
+        click.echo("\n".join(kept))
+
+
+@image.command()
+@click.argument("image_id", metavar="IMAGE")
+@workspace_option
+def sbom(image_id: str, workspace: str | None) -> None:
+    """Print an image's bill of materials: CycloneDX, as JSON."""
+    click.echo(_bill(open_workspace(workspace), image_id), nl=False)
+
+
+@image.command()
+@click.argument("image_id", metavar="IMAGE")
+@workspace_option
+@json_option
+def scan(image_id: str, workspace: str | None, as_json: bool) -> None:
+    """Look for known vulnerabilities with whichever of trivy, grype and pip-audit is installed.
+
+    Exit status 1 when something is found, as those programs have it.
+    """
+    from mljupyter.build.images.scan import scan_report
+
+    found = open_workspace(workspace)
+    record = _find(found, image_id)
+    report = scan_report(record.location or record.id, _bill(found, record.id).encode())
+    if as_json:
+        print_json({"image": record.id} | report.as_dict())
+    else:
+        if report.findings:
+            fields = ("severity", "package", "version", "fixed_in", "vulnerability", "scanner")
+            rows = [[getattr(finding, field) or "" for field in fields] for finding in report.findings]
+            print_table(_FINDING_COLUMNS, rows)
+        count = len(report.findings) or "No"
+        click.echo(f"{count} known vulnerabilities in {record.id}, according to {', '.join(report.scanners)}.")
+        for package in report.unchecked:
+            click.echo(f"Not checked: {package}", err=True)
+    if report.findings:
+        click.get_current_context().exit(1)
+
+
+@image.command()
+@click.argument("image_id", metavar="NAME:VERSION")
+@click.option("--keep", is_flag=True, help="Forget it only: leave it on its engine or in its container registry.")
+@workspace_option
+@json_option
+def delete(image_id: str, keep: bool, workspace: str | None, as_json: bool) -> None:
+    """Delete an image here and where it is. Refused while something uses it.
+
+    What another version shares stays, and so does an image that was not built here.
+    """
+    from mljupyter.core.image_users import delete_unused_image
+
+    record = delete_unused_image(open_workspace(workspace), image_id, keep=keep)
+    if as_json:
+        print_json({"id": record.id, "deleted": True})
+    else:
+        click.echo(f"{record.id}: deleted")
+
+
+def _find(workspace: Workspace, image_id: str) -> ImageRecord:
+    images = workspace.registry.images
+    return images.get_by_id(image_id) if ":" in image_id else images.get(image_id)
+
+
+def _stored(workspace: Workspace, image_id: str, digest: str, what: str) -> str:
+    from mljupyter.build.images import ImageError, stored_text
+
+    record = _find(workspace, image_id)
+    if getattr(record, digest) is None:
+        raise ImageError(f"Image {record.id} ({record.creation_state}) has no {what}.")
+    return stored_text(workspace.registry, getattr(record, digest))
+
+
+def _bill(workspace: Workspace, image_id: str) -> str:
+    return _stored(workspace, image_id, "sbom_digest", "bill of materials: only images that are ready have one")
+
+
+def _document(record: ImageRecord) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {_camel(name): value for name, value in asdict(record).items() if name not in _HIDDEN}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _row(record: ImageRecord) -> list[str]:
+    created = f"{record.created_time:%Y-%m-%d %H:%M:%S %Z}"
+    models = ", ".join(record.model_ids) or "none"
+    return [record.id, record.creation_state, models, record.place, created, record.location or "none"]
+
+
+def _pairs(values: dict[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in values.items())

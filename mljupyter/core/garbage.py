@@ -1,0 +1,182 @@
+"""Remove what nobody needs any more: content, environments, images, what finished replicas have left.
+
+What an endpoint or something registered uses is never removed, nor what was stored or made within the last hour: it may
+be about to be registered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mljupyter.core import home
+from mljupyter.core.exceptions import WorkspaceException
+
+if TYPE_CHECKING:
+    from mljupyter.controller.inspection import NeededVersion
+    from mljupyter.core.workspace import Workspace
+    from mljupyter.registry.image_record import ImageRecord
+
+KEEP_SECONDS = 3600.0
+UNUSED_DAYS = 30.0
+_DAY_SECONDS = 86_400.0
+
+#: Property of images that deploying has made; nobody but a web service has asked for them.
+MADE_FOR = "mljupyter.madeFor"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was removed of one kind, or would be.
+
+    Parameters:
+        kind: artifacts, environments, images or revisions.
+        count: how many.
+        size: bytes set free, where that is known.
+        names: which, where they have names.
+        problem: why some or all of them were left alone.
+
+    """
+
+    kind: str
+    count: int
+    size: int = 0
+    names: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def collect_garbage(
+    workspace: Workspace, *, unused_days: float = UNUSED_DAYS, dry_run: bool = False
+) -> Sequence[Collected]:
+    """Remove what nobody needs; return what that was, kind by kind.
+
+    Images go before artifacts, since they keep some.
+
+    Parameters:
+        workspace: the workspace. Environments belong to all workspaces of this user: those of the others are kept.
+        unused_days: how long nobody may have asked for an environment or a failed image until it is removed.
+        dry_run: remove nothing.
+
+    Raises:
+        MLJupyterError: when it cannot be told what endpoints need; then nothing is removed.
+
+    """
+    from mljupyter.controller.inspection import needed_versions
+
+    needed = needed_versions(workspace.directory)
+    unused_seconds = max(unused_days * _DAY_SECONDS, KEEP_SECONDS)
+    return [
+        _images(workspace, needed, unused_seconds, dry_run),
+        _revisions(workspace, needed, dry_run),
+        _artifacts(workspace, dry_run),
+        _environments(workspace, unused_seconds, dry_run),
+    ]
+
+
+def _artifacts(workspace: Workspace, dry_run: bool) -> Collected:
+    from mljupyter.controller.inspection import needed_versions
+
+    def referenced() -> set[str]:
+        # Read while nobody can store anything: what was deployed meanwhile is in it.
+        return set().union(*(version.digests for version in needed_versions(workspace.directory)))
+
+    swept = workspace.registry.sweep(referenced, keep_seconds=KEEP_SECONDS, dry_run=dry_run)
+    return Collected("artifacts", swept.blobs, swept.size)
+
+
+def _revisions(workspace: Workspace, needed: Sequence[NeededVersion], dry_run: bool) -> Collected:
+    from mljupyter.controller.layout import Layout
+    from mljupyter.runtimes.finished_revisions import RevisionName, finished_revisions, remove
+
+    layout = Layout.of(workspace.directory)
+    found = finished_revisions(
+        layout.replicas,
+        layout.revisions,
+        needed=[RevisionName(version.endpoint, version.version, version.revision) for version in needed],
+        keep_seconds=KEEP_SECONDS,
+    )
+    if not dry_run:
+        remove(found)
+    return Collected("revisions", len(found), names=tuple(directory.name for directory in found))
+
+
+def _environments(workspace: Workspace, unused_seconds: float, dry_run: bool) -> Collected:
+    from mljupyter.build.unused_environments import remove_environment, unused_environments
+    from mljupyter.core.environment_build import environments_directory
+
+    try:
+        interpreters = _interpreters_of_all(workspace)
+    except Exception as error:  # noqa: BLE001 - whatever it is: without knowing what is needed nothing is removed
+        return Collected("environments", 0, problem=f"what other workspaces need cannot be read: {error}")
+    found = unused_environments(environments_directory(), unused_seconds=unused_seconds, in_use=interpreters)
+    removed = found if dry_run else [one for one in found if remove_environment(one)]
+    size = sum(one.size for one in removed)
+    return Collected("environments", len(removed), size, tuple(one.directory.name for one in removed))
+
+
+def _interpreters_of_all(workspace: Workspace) -> set[str]:
+    """Return the interpreters that endpoints of any workspace of this user need, and what its processes name."""
+    import sys
+
+    from mljupyter.controller.inspection import needed_versions
+    from mljupyter.runtimes import processes
+
+    directories = {workspace.directory.resolve()}
+    for name in home.known():
+        try:
+            directories.add(home.existing(name).resolve())
+        except WorkspaceException:
+            continue  # its directory is gone
+    interpreters = {
+        version.spec.interpreter or "" for directory in directories for version in needed_versions(directory)
+    }
+    arguments = {part for _, command in processes.find(bool) for part in command}
+    return interpreters | arguments | {sys.executable}
+
+
+def _images(workspace: Workspace, needed: Sequence[NeededVersion], unused_seconds: float, dry_run: bool) -> Collected:
+    from mljupyter.core.image_users import delete_unused_image, users_of_image
+    from mljupyter.errors import MLJupyterError
+
+    doomed = [
+        record
+        for record in workspace.registry.images.list()
+        if _superfluous(record, unused_seconds) and not users_of_image(workspace, record, needed)
+    ]
+    removed, problem = [record.id for record in doomed], None
+    for record in doomed if not dry_run else ():
+        try:
+            delete_unused_image(workspace, record.id)
+        except MLJupyterError as error:  # used since, or its engine is away: another time
+            removed.remove(record.id)
+            problem = error.message.partition("\n")[0]
+    stages, size = _stages(unused_seconds, dry_run)
+    return Collected("images", len(removed) + len(stages), size, (*removed, *stages), problem)
+
+
+def _superfluous(record: ImageRecord, unused_seconds: float) -> bool:
+    """Whether an image is wanted by nobody unless somebody uses it."""
+    age = time.time() - record.created_time.timestamp()
+    if record.creation_state in ("Failed", "Canceled"):
+        return age > unused_seconds
+    return record.creation_state == "Succeeded" and MADE_FOR in record.properties and age > KEEP_SECONDS
+
+
+def _stages(unused_seconds: float, dry_run: bool) -> tuple[list[str], int]:
+    """Remove old stages of builds from the engine, if there is one; return their ids, and their size."""
+    from mljupyter.build.images.docker_engine import connect
+    from mljupyter.build.images.errors import ImageError
+    from mljupyter.build.images.leftovers import leftovers, remove_leftover
+
+    try:
+        client = connect(timeout=30)
+    except ImageError:
+        return [], 0  # no engine, no stages
+    try:
+        found = leftovers(client, unused_seconds=unused_seconds)
+        gone = [one for one in found if dry_run or remove_leftover(client, one)]
+    finally:
+        client.close()
+    return [one.id.removeprefix("sha256:")[:12] for one in gone], sum(one.size for one in gone)
