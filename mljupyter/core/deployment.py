@@ -20,6 +20,7 @@ from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.aci import AciWebservice
 from mljupyter.core.webservice.base import Webservice
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
+from mljupyter.core.webservice.model_size import size_warning
 from mljupyter.core.webservice.translate import (
     Served,
     new_endpoint,
@@ -97,6 +98,8 @@ def deploy_served(
         # What is stored counts as unused until the controller has taken the spec: it must not be collected before.
         with workspace.artifacts.hold():
             spec = new_endpoint(name, configuration, served_for(configuration.kind), target=target, created_by=_user())
+            if warning := size_warning(spec, workspace.artifacts):
+                print(warning)
             keys = spec.authentication is Authentication.KEY
             with in_use(workspace, name, spec):
                 record = workspace.controller.create(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +71,10 @@ def test_a_container_serves_with_a_package_that_the_notebook_lacks(
     assert answer["root"] == "/var/azureml-app"
     assert "humanize" in containers.registry.images.get("words").recipe.__repr__()
 
+    host = [container.attrs["HostConfig"] for container in _running(containers)]
+    assert [(one["NanoCpus"], one["Memory"], one["MemorySwap"]) for one in host] == [(10**9, 1 << 29, 1 << 29)]
+    assert service.auth_enabled is False
+
     first = containers.controller.endpoint("words").spec.versions["words"].image
     again = Model.deploy(containers, "words", [model], inference, config, target, overwrite=True)
     again.wait_for_deployment()
@@ -79,6 +85,17 @@ def test_a_container_serves_with_a_package_that_the_notebook_lacks(
     service.wait_for_deployment()
     assert service.run("3")["words"] == "3,000,000"
     assert "the scoring script is ready" in service.get_logs()
+
+
+def _running(workspace: Workspace) -> list[Any]:
+    """Return the containers of a workspace that run: of an ACI web service there is one, of its size."""
+    import docker
+
+    label = f"mljupyter/workspace={hashlib.sha256(str(workspace.directory.resolve()).encode()).hexdigest()[:16]}"
+    client = docker.from_env()
+    found = client.containers.list(filters={"label": label})
+    client.close()
+    return found
 
 
 def test_a_container_needs_an_environment_and_says_which(containers: Workspace, project: Path) -> None:

@@ -1,0 +1,36 @@
+"""The size that models of a container instance should stay below (Azure ML v1: deploying to Container Instances)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mljupyter.spec import EndpointKind, EndpointSpec
+
+if TYPE_CHECKING:
+    from mljupyter.registry.artifacts import ArtifactStore
+
+MOST_BYTES = 1 << 30
+
+
+def size_warning(spec: EndpointSpec, artifacts: ArtifactStore, most_bytes: int = MOST_BYTES) -> str | None:
+    """Return what to say of an ACI web service whose models are larger than they should be, else None.
+
+    It is deployed all the same: the machine decides what fits.
+
+    Parameters:
+        spec: the web service.
+        artifacts: has the models.
+        most_bytes: how large the models of a version may be together.
+
+    """
+    if spec.kind is not EndpointKind.ACI:
+        return None
+    for version in spec.versions.values():
+        digests = {model.digest for model in version.models}
+        size = sum(artifacts.size(digest) for digest in digests)
+        if size > most_bytes:
+            return (
+                f"Warning: the models of {spec.name!r} take {size / (1 << 30):.2f} GB; ACI web services are for models "
+                f"of at most {most_bytes / (1 << 30):g} GB. Larger ones: AksWebservice.deploy_configuration()."
+            )
+    return None
