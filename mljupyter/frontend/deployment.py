@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.frontend.cell import SPECIFICATION
+
 if TYPE_CHECKING:
     from mljupyter.frontend.plan import Deployment
     from mljupyter.frontend.session import Session
@@ -16,24 +18,32 @@ def deployment_of(session: Session, namespace: Mapping[str, Any], values: Mappin
     Parameters:
         session: knows the workspace in use and the scoring scripts kept there.
         namespace: the user's variables.
-        values: by option of `DEPLOYMENT_OPTIONS`.
+        values: by option of `DEPLOYMENT_OPTIONS`; a specification from a cell under ``specification``.
 
     Raises:
         WrongInputError: options do not go together, or name something that is not there.
 
     """
-    from mljupyter.frontend.inference import registered_models, scoring_config
+    from mljupyter.frontend.estimator import planned_estimator
+    from mljupyter.frontend.inference import registered_models
     from mljupyter.frontend.plan import Deployment, settings_of
+    from mljupyter.frontend.preparation import preparation_of
     from mljupyter.frontend.version_plan import VersionDeployment, check_version_options
 
+    if values.get(SPECIFICATION) is not None:
+        from mljupyter.frontend.specification import specification_of
+
+        return specification_of(session, namespace, values, values[SPECIFICATION])
     settings = settings_of(values)
     check_version_options(values)
     workspace = session.workspace()
-    models = registered_models(workspace, values["model"], namespace)
-    config = scoring_config(session, values["score"], namespace)
+    estimator = planned_estimator(workspace, values, namespace)
+    models = [] if estimator is not None else registered_models(workspace, values["model"], namespace)
+    preparation = preparation_of(session, namespace, values, estimator)
     name, kind, target = values["name"], values["kind"], values["to"]
+    described = (workspace, name, models, preparation)
     if values["version"] is None:
-        return Deployment(workspace, name, models, config, kind, settings, target)
+        return Deployment(*described, kind, settings, target)
     if values["traffic"] is not None:
         settings["traffic_percentile"] = values["traffic"]
-    return VersionDeployment(workspace, name, models, config, "endpoint", settings, target, version=values["version"])
+    return VersionDeployment(*described, "endpoint", settings, target, version=values["version"])

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
 
+METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
+
 DEPLOYMENT_OPTIONS = (
     ENDPOINT_NAME,
     Option(
+        "estimator",
+        "fitted estimator or pipeline of this notebook: it is registered, and its scoring script written",
+        metavar="ESTIMATOR",
+        positional=True,
+        completes="estimator",
+    ),
+    Option(
         "model",
-        "registered model, the newest version unless one is named",
+        "registered model, the newest version unless one is named; with ESTIMATOR, the name it is registered under",
         metavar="MODEL[:VERSION]",
         completes="model",
         repeatable=True,
@@ -18,7 +27,20 @@ DEPLOYMENT_OPTIONS = (
         "scoring script kept by %%score, a .py file, or a variable with an InferenceConfig",
         metavar="SCRIPT",
         completes="score",
-        required=True,
+    ),
+    Option(
+        "sample",
+        "rows as ESTIMATOR was fitted with, a variable or expression: the example in the description of the API",
+        metavar="ROWS",
+        completes="variable",
+    ),
+    Option("method", "what ESTIMATOR does for each request", choices=METHODS, metavar="METHOD"),
+    Option("source-directory", "directory with modules that ESTIMATOR needs", metavar="DIR"),
+    Option(
+        "environment",
+        "registered environment, requirements.txt or conda file, or current: this notebook's packages",
+        metavar="ENVIRONMENT",
+        completes="environment",
     ),
     Option("to", "compute target", metavar="TARGET", default="local", completes="target"),
     Option(
@@ -33,7 +55,12 @@ DEPLOYMENT_OPTIONS = (
         metavar="AUTH",
         choices=("key", "token", "none"),
     ),
-    Option("version", "add or change this version of an endpoint that has several", metavar="VERSION"),
+    Option(
+        "version",
+        "add or change this version of an endpoint that has several",
+        metavar="VERSION",
+        completes="version",
+    ),
     Option("traffic", "the version's share of the requests in percent", kind="integer", metavar="PERCENT", minimum=0),
     Option("replicas", "fixed number of replicas", kind="integer", metavar="N", minimum=1),
     Option("cpu", "cores for a replica, such as 0.5 or 500m", kind="cores", metavar="CORES"),

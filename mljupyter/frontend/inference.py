@@ -11,7 +11,7 @@ from mljupyter.frontend.reading import WrongInputError, near
 from mljupyter.frontend.scripts import SCRIPT, KeptScript
 
 if TYPE_CHECKING:
-    from mljupyter.core import InferenceConfig, Model, Workspace
+    from mljupyter.core import Environment, InferenceConfig, Model, Workspace
     from mljupyter.frontend.session import Session
     from mljupyter.registry.artifacts import ArtifactStore
 
@@ -50,7 +50,9 @@ def _registered_model(workspace: Workspace, text: str, namespace: Mapping[str, A
         raise WrongInputError(f"There is no registered model {text!r} in this workspace.{hint}") from error
 
 
-def scoring_config(session: Session, text: str, namespace: Mapping[str, Any]) -> InferenceConfig:
+def scoring_config(
+    session: Session, text: str, namespace: Mapping[str, Any], environment: Environment | None = None
+) -> InferenceConfig:
     """Return the inference config that ``--score`` names: a kept scoring script, a variable, or a ``.py`` file.
 
     Raises:
@@ -61,22 +63,26 @@ def scoring_config(session: Session, text: str, namespace: Mapping[str, Any]) ->
 
     value = namespace.get(text)
     if isinstance(value, InferenceConfig):
+        if environment is not None:
+            raise WrongInputError(f"--environment is not needed: the inference config {text!r} says what it runs in.")
         return value
     if text.endswith(".py") and Path(text).expanduser().is_file():
-        return InferenceConfig(entry_script=str(Path(text).expanduser()))
-    return inference_config(session.workspace().artifacts, session.scripts().load(text))
+        return InferenceConfig(entry_script=str(Path(text).expanduser()), environment=environment)
+    return inference_config(session.workspace().artifacts, session.scripts().load(text), environment)
 
 
-def inference_config(store: ArtifactStore, kept: KeptScript) -> InferenceConfig:
+def inference_config(
+    store: ArtifactStore, kept: KeptScript, environment: Environment | None = None
+) -> InferenceConfig:
     """Return the inference config of a kept scoring script, its source directory as it is now."""
     from mljupyter.core import InferenceConfig
 
     if kept.source_directory is None:
-        return InferenceConfig(entry_script=str(kept.path))
+        return InferenceConfig(entry_script=str(kept.path), environment=environment)
     staged = kept.path.parent / "source"
     shutil.rmtree(staged, ignore_errors=True)
     script = lay_out_source(store, kept.path.read_text(encoding="utf-8"), kept.source_directory, staged)
-    return InferenceConfig(entry_script=script.name, source_directory=str(script.parent))
+    return InferenceConfig(entry_script=script.name, source_directory=str(script.parent), environment=environment)
 
 
 def lay_out_source(store: ArtifactStore, source: str, source_directory: Path | None, parent: Path) -> Path:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+GIVEN = "given"
+"""Among values by option: which of them stood on the line."""
 ValueKind = Literal["text", "integer", "number", "cores", "gigabytes", "duration", "flag", "switch"]
-NameKind = Literal["endpoint", "model", "score", "target", "workspace", "variable", "subcommand"]
+NameKind = Literal[
+    "endpoint", "environment", "estimator", "model", "score", "share", "target", "variable", "version", "workspace"
+]
 
 
 @dataclass(frozen=True)

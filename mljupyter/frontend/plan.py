@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.frontend.code import script_of
 from mljupyter.frontend.reading import WrongInputError
-from mljupyter.frontend.views import View
+from mljupyter.frontend.views import Text, View
 
 if TYPE_CHECKING:
-    from mljupyter.core import InferenceConfig, Model, Webservice, Workspace
-    from mljupyter.spec import EndpointRecord, EndpointSpec
+    from mljupyter.core import Model, Webservice, Workspace
+    from mljupyter.core.webservice.translate import Served
+    from mljupyter.frontend.preparation import Preparation
+    from mljupyter.spec import EndpointRecord, EndpointSpec, ModelReference
 
 # Option, the argument of deploy_configuration it becomes, and the kinds that have it.
 _ARGUMENTS = (
@@ -39,10 +43,16 @@ class Deployment:
     workspace: Workspace
     name: str
     models: list[Model]
-    inference_config: InferenceConfig
+    preparation: Preparation
     kind: str
     settings: dict[str, Any]
     target: str
+
+    @property
+    def planned_models(self) -> list[Model | ModelReference]:
+        """The models, that of an estimator as it would be registered."""
+        estimator = self.preparation.estimator
+        return [*self.models, *([estimator.reference] if estimator is not None else [])]
 
     def configuration(self) -> Any:
         """Return the deployment configuration of the SDK."""
@@ -67,8 +77,8 @@ class Deployment:
         with as_webservice_exception(), self.workspace.artifacts.hold():
             served = what_is_served(
                 self.workspace,
-                self.models,
-                self.inference_config,
+                self.planned_models,
+                self.preparation.config,
                 kind=configuration.kind,
                 service=self.name,
                 target=self.target,
@@ -81,7 +91,13 @@ class Deployment:
                 f"{self.name!r} is an endpoint with the versions {', '.join(sorted(present.spec.versions))}: "
                 "say which one with --version, or give a new one's name."
             )
-        return Plan(wanted, present)
+        return Plan(wanted, present, self.files(served))
+
+    def files(self, served: Served) -> dict[str, str]:
+        """Return the files that deploying writes by itself."""
+        from mljupyter.frontend.generated import generated_files
+
+        return generated_files(self.preparation.estimator, self.preparation.config, served, self.name)
 
     def present(self) -> EndpointRecord | None:
         """Return the endpoint of this name, if there is one."""
@@ -100,11 +116,12 @@ class Deployment:
             configuration.tags = dict(plan.present.spec.tags)
             configuration.description = plan.present.spec.description
         target = self.workspace.compute_targets[self.target]
+        registered, config = self.preparation.carried_out()
         return Model.deploy(
             self.workspace,
             self.name,
-            self.models,
-            self.inference_config,
+            [*self.models, *registered],
+            config,
             configuration,
             deployment_target=target,
             overwrite=True,
@@ -114,22 +131,10 @@ class Deployment:
         """Return the web service that exists."""
         return self.workspace.webservices[self.name]
 
-    def code(self, script: str) -> str:
-        """Return the Python that does the same; `script` is how the line names the scoring script."""
-        config = self.inference_config
-        arguments = [f"entry_script={config.entry_script!r}"]
-        if config.source_directory:
-            arguments.append(f"source_directory={config.source_directory!r}")
-        return "\n".join(
-            [
-                "from mljupyter.core import InferenceConfig, Model, Workspace",
-                f"from mljupyter.core.webservice import {CLASSES[self.kind]}",
-                "",
-                f"ws = Workspace.get({self.workspace.name!r})",
-                f"inference_config = InferenceConfig({', '.join(arguments)})  # {script}",
-                *self.steps(),
-                "service.wait_for_deployment(show_output=True)",
-            ]
+    def code(self) -> str:
+        """Return the Python that does the same."""
+        return script_of(
+            self.workspace, [*self.preparation.code, *self.steps(), "service.wait_for_deployment(show_output=True)"]
         )
 
     def steps(self) -> list[str]:
@@ -144,7 +149,8 @@ class Deployment:
 
     def models_code(self) -> str:
         """Return the models as Python."""
-        return f"[{', '.join(f'Model(ws, {model.name!r}, version={model.version})' for model in self.models)}]"
+        codes = [f"Model(ws, {model.name!r}, version={model.version})" for model in self.models]
+        return f"[{', '.join([*codes, *(['model'] if self.preparation.estimator is not None else [])])}]"
 
 
 def _arguments(settings: Mapping[str, Any]) -> str:
@@ -188,10 +194,18 @@ def _authentication(kind: str, auth: str | None) -> dict[str, bool]:
 class Plan(View):
     """What would change: the result of ``%deploy --dry-run``."""
 
-    def __init__(self, wanted: EndpointSpec, present: EndpointRecord | None) -> None:
+    def __init__(
+        self,
+        wanted: EndpointSpec,
+        present: EndpointRecord | None,
+        files: Mapping[str, str] | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
         self.wanted = wanted
         self.present = present
-        self.changes = changes(present.spec, wanted) if present is not None else []
+        self.files = dict(files or {})
+        self.changes = changes(present.spec, wanted, whole=whole) if present is not None else []
         self.action = "create" if present is None else "update" if self.changes else "unchanged"
 
     @property
@@ -202,7 +216,20 @@ class Plan(View):
         return str(self.present.status.state) if self.present is not None and done(self.present) else None
 
     def text(self) -> str:
-        """Return the plan: one line, then one line for each field that changes."""
+        """Return the plan, then the files that would be written."""
+        files = [f"\n--- {name}\n{text.rstrip()}" for name, text in self.files.items()]
+        return "\n".join([self.summary(), *files])
+
+    def html(self) -> str:
+        """Return the plan, its files folded."""
+        files = [
+            f"<details><summary>{html.escape(name)}</summary>{Text(text).html()}</details>"
+            for name, text in self.files.items()
+        ]
+        return "".join([Text(self.summary()).html(), *files])
+
+    def summary(self) -> str:
+        """Return one line, then one line for each field that changes."""
         from mljupyter.spec.difference import leaves, short
 
         lines = [f"{self.wanted.name} → {self.wanted.compute_target}: {self.action} (dry run, nothing done)"]
@@ -212,20 +239,26 @@ class Plan(View):
         return "\n".join(lines)
 
 
-def changes(present: EndpointSpec, wanted: EndpointSpec) -> list[tuple[str, Any, Any]]:
-    """Return each field that differs: its path, the value it has, the value it will have."""
+def changes(present: EndpointSpec, wanted: EndpointSpec, *, whole: bool = False) -> list[tuple[str, Any, Any]]:
+    """Return each field that differs: its path, the value it has, the value it will have.
+
+    Parameters:
+        present, wanted: what is there, and what is to be.
+        whole: whether `wanted` decides everything; else a line of ``%deploy``, which leaves some fields alone.
+
+    """
     from mljupyter.spec.difference import differences
 
-    before, after = _comparable(present), _comparable(wanted)
+    before, after = _comparable(present, whole), _comparable(wanted, whole)
     if wanted.port is None and wanted.kind is present.kind:
         before.pop("port", None)  # chosen by the controller, and kept by it
     return differences(before, after)
 
 
-def _comparable(spec: EndpointSpec) -> dict[str, Any]:
-    """Leave out what a line of ``%deploy`` does not decide."""
+def _comparable(spec: EndpointSpec, whole: bool = False) -> dict[str, Any]:
+    """Leave out what a line of ``%deploy`` does not decide, and what a document cannot know."""
     document = spec.document()
-    for key in ("createdBy", "description", "properties", "tags"):
+    for key in ("createdBy", "properties", *(() if whole else ("description", "tags"))):
         document.pop(key, None)
     for version in document["versions"].values():
         version.pop("reload", None)

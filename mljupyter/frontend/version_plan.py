@@ -41,14 +41,15 @@ class VersionDeployment(Deployment):
         with as_webservice_exception(), self.workspace.artifacts.hold():
             served = what_is_served(
                 self.workspace,
-                self.models,
-                self.inference_config,
+                self.planned_models,
+                self.preparation.config,
                 kind=configuration.kind,
                 service=self.name,
                 target=present.spec.compute_target,
                 build=False,
             )
-            return Plan(change(present.spec, configuration, served, name=self.version), present)
+            wanted = change(present.spec, configuration, served, name=self.version)
+        return Plan(wanted, present, self.files(served))
 
     def deploy(self, plan: Plan) -> Webservice:
         """Create the endpoint with this version, or add or change the version."""
@@ -58,7 +59,8 @@ class VersionDeployment(Deployment):
 
         endpoint = AksEndpoint(self.workspace, self.name)
         change = endpoint.update_version if self.version in plan.present.spec.versions else endpoint.create_version
-        change(self.version, models=self.models, inference_config=self.inference_config, **self.settings)
+        registered, config = self.preparation.carried_out()
+        change(self.version, models=[*self.models, *registered], inference_config=config, **self.settings)
         return endpoint
 
     def steps(self) -> list[str]:
@@ -70,7 +72,7 @@ class VersionDeployment(Deployment):
                 self.workspace,
                 self.name,
                 self.models,
-                self.inference_config,
+                self.preparation,
                 self.kind,
                 {"version_name": self.version, **self.settings},
                 self.target,

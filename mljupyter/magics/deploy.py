@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.cell import values_in_cell
 from mljupyter.frontend.deployment import deployment_of
 from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.frontend.views import Text
+from mljupyter.frontend.withdrawal import take_back
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
 
@@ -18,15 +20,19 @@ if TYPE_CHECKING:
     from mljupyter.frontend.session import Session
 
 
+class DeploymentCancelledError(MLJupyterError):
+    """A deployment was interrupted and taken back."""
+
+
 class WaitInterruptedError(MLJupyterError):
-    """Waiting was interrupted; the deployment goes on."""
+    """Waiting for a deployment that another one has begun was interrupted; it goes on."""
 
 
 def run(call: Call) -> Any:
     """Create the endpoint, or bring an existing one to what the line says; nothing happens when it is that already."""
     deployment = deployment_of(call.session, call.namespace, call.values)
     if call["code"]:
-        return call.deliver(Text(deployment.code(f"--score {call['score']}")))
+        return call.deliver(Text(deployment.code()))
     plan = deployment.plan()
     if call["dry_run"]:
         if call["json"]:
@@ -50,33 +56,71 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
             return deployment.service()
         if plan.settled_as is None:
             _say(call, f"{where}: unchanged, not Healthy yet")
-            return _waited(call, deployment.service())
+            return _follow_another(call, deployment.service())
         _say(call, f"{where}: was {plan.settled_as}, trying again")
     else:
         _say(call, f"{where}: {plan.action}")
-    if deployment.models:
-        _say(call, f"  models  {', '.join(model.id for model in deployment.models)} ✓")
-    _say(call, f"  script  {call['score']} ✓")
+    models = [model.id for model in deployment.planned_models]
+    if models:
+        _say(call, f"  models  {', '.join(models)} ✓")
+    if script := _script_name(call, deployment):
+        _say(call, f"  script  {script} ✓")
     try:
         service = deployment.deploy(plan)
+        if call["wait"]:
+            return _waited(call, service)
     except KeyboardInterrupt:
-        raise WaitInterruptedError(
-            f"Interrupted while {deployment.name!r} was handed over. %endpoints shows whether it is being deployed."
-        ) from None
-    return _waited(call, service)
+        raise _cancelled(call, deployment, plan) from None
+    _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
+    return service
 
 
-def _waited(call: Call, service: Webservice) -> Webservice:
+def _script_name(call: Call, deployment: Deployment) -> str | None:
+    estimator = deployment.preparation.estimator
+    name: str | None = call["score"]
+    return estimator.script_name if estimator is not None and estimator.script is not None else name
+
+
+def _follow_another(call: Call, service: Webservice) -> Webservice:
+    """Wait for what was begun before this cell: an interrupt ends the waiting alone."""
     if not call["wait"]:
         _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
         return service
     try:
-        service.wait_for_deployment(timeout_sec=call["timeout"])
+        return _waited(call, service)
     except KeyboardInterrupt:
-        raise WaitInterruptedError(
-            f"Stopped waiting for {service.name!r}; its deployment goes on.\n"
-            f"Follow it with %endpoints and %logs {service.name}; take it away with %undeploy {service.name}."
-        ) from None
+        raise _left_alone(service.name) from None
+
+
+def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError:
+    """Take back what was begun. With the same spec as before there is nothing to go back to: it is tried on."""
+    name = deployment.name
+    if plan.action == "unchanged":
+        return _left_alone(name)
+    _say(call, "  interrupted: taking it back")
+    try:
+        outcome = take_back(deployment.workspace, name, plan.present)
+    except KeyboardInterrupt:
+        outcome = f"A second interrupt came before that was done: see %endpoints; %undeploy {name} takes it away."
+    call.session.cache.refresh_soon()
+    return DeploymentCancelledError(f"The deployment of {name!r} was interrupted. {outcome}")
+
+
+def _left_alone(name: str) -> MLJupyterError:
+    return WaitInterruptedError(
+        f"Stopped waiting for {name!r}; what was begun before goes on.\n"
+        f"Follow it with %endpoints and %logs {name}; take it away with %undeploy {name}."
+    )
+
+
+def _waited(call: Call, service: Webservice) -> Webservice:
+    """Wait until it is Healthy, without the SDK's words about interrupts, which differ here."""
+    from mljupyter.core.webservice.observing import failure, follow
+
+    record = follow(service.workspace.controller, service.name, timeout=call["timeout"], tick=lambda: None)
+    service.update_deployment_state()
+    if record.status.state == "Failed":
+        raise failure(record, str(service.state))
     _say(call, f"  start   {service.state} ✓")
     return service
 
@@ -94,10 +138,14 @@ def _say(call: Call, text: str) -> None:
 
 MAGIC = Magic(
     name="deploy",
-    summary="Deploy registered models with a scoring script as an endpoint; again, it changes only what differs.",
+    summary="Deploy an estimator, or registered models with a scoring script; again, it changes only what differs.\n"
+    "Interrupting takes it back: a new endpoint goes away, a changed one is again what it was; --no-wait leaves it.",
     options=DEPLOYMENT_OPTIONS,
     wizard=_wizard,
-    example="%deploy diabetes --model diabetes-ridge --score ridge-score\n"
+    body="YAML: options by their names, one a line; or the whole specification of an endpoint",
+    read_body=lambda text, magic: values_in_cell(text, magic.options),
+    example="%deploy diabetes ridge --sample X_train\n"
+    "%deploy diabetes --model diabetes-ridge --score ridge-score\n"
     "%deploy diabetes --model diabetes-ridge:2 --score ridge-score --replicas 2 --dry-run\n"
     "%deploy diabetes --version version-b --traffic 10 --model diabetes-ridge:2 --score ridge-score",
     run=run,

@@ -24,6 +24,8 @@ class Magic:
         example: lines that can be copied into a cell.
         run: does the work; its answer is the cell's value.
         body: what the cell below ``%%name`` holds; empty when there is no cell form.
+        needs_body: whether the cell form is the only one.
+        read_body: turns the cell into values of options, which the line beats. None when `run` reads it.
         wizard: returns a widget that asks for everything, shown when the magic is used with nothing behind it in a
             notebook. Help is shown instead where there are no widgets.
 
@@ -37,11 +39,13 @@ class Magic:
     body: str = ""
     subcommands: tuple[Magic, ...] = field(default=())
     wizard: Callable[[Session, Mapping[str, Any]], Any] | None = None
+    needs_body: bool = False
+    read_body: Callable[[str, Magic], Mapping[str, Any]] | None = None
 
     @property
     def sigil(self) -> str:
         """``%%`` for a magic whose main form has a cell body, else ``%``."""
-        return "%%" if self.body else "%"
+        return "%%" if self.needs_body else "%"
 
     def option(self, spelling: str) -> Option | None:
         """Return the option written in this way, or None."""

@@ -7,14 +7,15 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from mljupyter.frontend.options import Option
+from mljupyter.frontend.options import GIVEN, Option
 from mljupyter.frontend.reading import WrongInputError, near, read
 from mljupyter.magics.magic import Magic
 
 _MOST_LINE_CHARACTERS = 1_000_000
+_NOT_GIVEN: Any = object()
 
 
 def split(line: str) -> list[str]:
@@ -67,8 +68,13 @@ def _shell_word(text: str) -> tuple[list[str], str]:
     return ([] if word is None else [word]), stream.read().lstrip()
 
 
-def parse(magic: Magic, words: list[str]) -> dict[str, Any] | None:
-    """Return the values by name, or None when help was asked for.
+def parse(magic: Magic, words: list[str], below: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """Return the values by name, or None when help was asked for; those of the line are listed under `GIVEN`.
+
+    Parameters:
+        magic: what may be given.
+        words: of the line.
+        below: values from the cell; the line beats them, and they beat defaults.
 
     Raises:
         WrongInputError: a value breaks its rule, or an option is unknown or missing.
@@ -77,15 +83,37 @@ def parse(magic: Magic, words: list[str]) -> dict[str, Any] | None:
     if any(word in ("--help", "-h") for word in words):
         return None
     parser = _Parser(magic)
-    values, unknown = parser.parse_known_intermixed_args(words)
+    given, unknown = parser.parse_known_intermixed_args(words)
     if unknown:
         _refuse(magic, unknown[0])
-    return vars(values)
+    typed = {key: value for key, value in vars(given).items() if value is not _NOT_GIVEN}
+    values = {option.key: _default(option) for option in magic.options} | dict(below or {}) | typed
+    missing = [option for option in magic.options if option.required and values[option.key] in (None, [])]
+    if missing:
+        names = [_metavar(option) if option.positional else f"--{option.name}" for option in missing]
+        parser.error(f"missing: {', '.join(names)}")
+    return values | {GIVEN: frozenset(typed)}
+
+
+def _default(option: Option) -> Any:
+    if option.repeatable:
+        return []
+    if option.kind == "flag":
+        return False
+    return read(option, option.default) if isinstance(option.default, str) else option.default
 
 
 def help_text(magic: Magic) -> str:
     """Return what ``--help`` and ``?`` show."""
     return _Parser(magic).format_help()
+
+
+class _Collect(argparse.Action):
+    """Puts the values of an option that may be repeated into a list."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*([] if before is _NOT_GIVEN else before), values])
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,7 +125,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(
             prog=f"{magic.sigil}{magic.name}",
             usage=_usage(magic),
-            description=magic.summary + (f"\nThe cell holds {magic.body}." if magic.body else ""),
+            description=magic.summary + (f"\n{_cell(magic)}" if magic.body else ""),
             epilog=epilog,
             formatter_class=_HelpFormatter,
             add_help=False,
@@ -107,29 +135,26 @@ class _Parser(argparse.ArgumentParser):
             self._declare(option)
 
     def _declare(self, option: Option) -> None:
-        details: dict[str, Any] = {"help": _help_of(option)}
+        # Defaults are put in later: what was not written must not beat what the cell says.
+        details: dict[str, Any] = {"help": _help_of(option), "default": _NOT_GIVEN}
         if option.kind == "flag":
             details["action"] = "store_true"
         elif option.kind == "switch":
-            details.update(action=argparse.BooleanOptionalAction, default=option.default)
+            details["action"] = argparse.BooleanOptionalAction
         else:
-            details.update(type=_reader(option), default=option.default, metavar=_metavar(option))
+            details.update(type=_reader(option), metavar=_metavar(option))
         if option.positional:
-            if not option.required:
-                details["nargs"] = "*" if option.repeatable else "?"
+            details["nargs"] = "*" if option.repeatable else "?"
             self.add_argument(option.key, **details)
             return
         if option.repeatable:
-            details.update(action="append", default=[])
-        if option.required:
-            details["required"] = True
+            details["action"] = _Collect
         flags = [spelling for spelling in option.spellings if not spelling.startswith("--no-")]
         self.add_argument(*flags, dest=option.key, **details)
 
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong, with where to read on."""
         message = re.sub(r"^argument (?:-\w/)?", "", message)
-        message = message.replace("the following arguments are required", "missing")
         raise WrongInputError(f"{message[:1].upper()}{message[1:].rstrip('.')}. {_where(self.magic)}")
 
 
@@ -137,6 +162,11 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str, **details: Any) -> None:
         details["width"] = 110  # never the terminal's: help is part of saved notebooks
         super().__init__(prog, max_help_position=32, **details)
+
+
+def _cell(magic: Magic) -> str:
+    form = "The cell" if magic.needs_body else f"With %%{magic.name} the cell below"
+    return f"{form} holds {magic.body}.".replace("%", "%%")
 
 
 def _metavar(option: Option) -> str:

@@ -78,7 +78,11 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
         if not words or words[0] in ("-h", "--help"):
             return Text(_overview(magic))
         magic, words = _subcommand(magic, words[0]), words[1:]
-    values = None if _asks_for_help(magic, words, body) else parse(magic, words)
+    if _asks_for_help(magic, words, body):
+        values = None
+    else:
+        below = magic.read_body(body, magic) if magic.read_body is not None and body is not None else None
+        values = parse(magic, words, below)
     if values is None and not words and magic.wizard is not None and _has_widgets(shell):
         return magic.wizard(session_of(shell), shell.user_ns)
     if values is None:

@@ -69,6 +69,7 @@ MAGIC = Magic(
     name="score",
     summary="Check a scoring script, try it on a sample and keep it under a name for %deploy --score NAME.",
     body="the scoring script: init(), called once, and run(data), called for each request with its text",
+    needs_body=True,
     options=(
         Option("name", "name of the scoring script", metavar="NAME", positional=True, required=True, completes="score"),
         Option("sample", "try it on this: JSON, a variable, or @file", metavar="DATA", completes="variable"),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mljupyter.frontend.reading import WrongInputError, near
+from mljupyter.frontend.expressions import value_of
+from mljupyter.frontend.reading import WrongInputError
 
 MOST_BYTES = 100 * 1024 * 1024  # what a service accepts as a request body
 
@@ -35,28 +34,6 @@ def body_of(text: str, namespace: Mapping[str, Any]) -> str:
     if _is_json(text):
         return text
     return json_body(value_of(text, namespace), text)
-
-
-def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
-    """Return the value of a variable, or of an expression of variables without spaces.
-
-    Raises:
-        WrongInputError: it is no expression, or a name in it is unknown.
-
-    """
-    try:
-        tree = ast.parse(text, mode="eval")
-    except (SyntaxError, ValueError):
-        raise WrongInputError(f"{text!r} is neither JSON nor a variable. A file is written @path.") from None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id not in namespace and not hasattr(builtins, node.id):
-            known = [name for name in namespace if not name.startswith("_")]
-            hint = near(node.id, known)
-            raise WrongInputError(f"There is no variable {node.id!r}.{hint if 'mean' in hint else ''}")
-    try:
-        return eval(compile(tree, "<magic>", "eval"), dict(namespace))  # noqa: S307 - the user's own expression, in the user's own kernel
-    except Exception as error:
-        raise WrongInputError(f"{text} cannot be evaluated: {type(error).__name__}: {error}") from error
 
 
 def json_body(value: Any, name: str) -> str:

@@ -59,7 +59,6 @@ class ReviewPage(DraftPage):
             return [fields.code("problem", "What is in the way", self._problem), *shown]
         import yaml
 
-        script = f"--score {self.draft.typed.get('score')}"
         document = yaml.safe_dump(self._plan.wanted.document(), sort_keys=False)
         before = f" (it is {self._plan.settled_as} now)" if self._plan.settled_as else ""
         what = {
@@ -72,7 +71,7 @@ class ReviewPage(DraftPage):
         return [
             plan or fields.code("plan", what[self._plan.action], self._plan.text()),
             *shown,
-            fields.code("python", "The same in Python", self.deployment.code(script), folded=True),
+            fields.code("python", "The same in Python", self.deployment.code(), folded=True),
             fields.code("specification", "The specification", document, folded=True),
         ]
 

@@ -82,4 +82,4 @@ def test_a_name_of_another_extension_stays_its_own(shell: Shell, capsys: pytest.
 
 def test_the_question_mark_shows_the_help_text(shell: Shell) -> None:
     found = shell.ip.object_inspect("%deploy")
-    assert found["docstring"].startswith("usage: %deploy NAME --score SCRIPT [options]")
+    assert found["docstring"].startswith("usage: %deploy NAME [ESTIMATOR] [options]")

@@ -91,7 +91,7 @@ def test_a_script_in_a_file_is_understood(prepared: Shell) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("adder", "Missing: --score. See %deploy --help."),
+        ("adder", "Nothing to deploy is named: a fitted estimator (%deploy NAME ESTIMATOR), or --model MODEL"),
         ("adder --score sms", "There is no scoring script 'sms' in this workspace. Did you mean 'sums'?"),
         ("adder --score sums --model wights", "There is no registered model 'wights' in this workspace. Did you mean"),
         (

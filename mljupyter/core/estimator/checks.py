@@ -1,0 +1,93 @@
+"""Whether an object can be deployed: an estimator, fitted, and made of nothing that only this notebook has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mljupyter.core.estimator.content import contents
+from mljupyter.errors import MLJupyterError
+
+METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
+
+
+class EstimatorError(MLJupyterError):
+    """An object cannot be deployed as an estimator."""
+
+
+def looks_like_estimator(value: object) -> bool:
+    """Whether an object has the methods of an estimator; looks at its class only, and runs nothing of it."""
+    return not isinstance(value, type) and all(hasattr(type(value), method) for method in ("fit", "predict"))
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether an estimator was fitted, as scikit-learn tells."""
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(estimator)
+    except (NotFittedError, TypeError):
+        return False
+    return True
+
+
+def check_estimator(
+    estimator: Any, name: str, *, method: str = "predict", source_directory: Path | None = None
+) -> None:
+    """Refuse what cannot be deployed.
+
+    Parameters:
+        estimator: the object.
+        name: what errors call it.
+        method: what is to be called for each request.
+        source_directory: a directory whose modules the replicas have, too.
+
+    Raises:
+        EstimatorError: it is no estimator, is not fitted, lacks the method, or cannot be loaded in another process.
+
+    """
+    kind = type(estimator).__name__
+    if isinstance(estimator, type):
+        raise EstimatorError(f"{name} is a class: give a fitted object, {estimator.__name__}(...).fit(X, y).")
+    if not looks_like_estimator(estimator):
+        raise EstimatorError(
+            f"{name} is a {kind}, which is no estimator: it must have fit() and predict(), as those of scikit-learn.\n"
+            "Other models: Model.register(ws, PATH, NAME), a %%score cell, and --model NAME --score SCRIPT."
+        )
+    if not is_fitted(estimator):
+        raise EstimatorError(f"{name} is a {kind} that is not fitted: call {name}.fit(X, y) first.")
+    if not hasattr(estimator, method):
+        able = ", ".join(known for known in METHODS if hasattr(estimator, known))
+        raise EstimatorError(f"{name} is a {kind}, which has no {method}(). It has: {able}.")
+    _check_content(estimator, name, source_directory)
+
+
+def _check_content(estimator: Any, name: str, source_directory: Path | None) -> None:
+    found = contents(estimator)
+    way_out = (
+        "Write it into a module (%%writefile helpers.py), import it from there and fit again; then deploy with "
+        "--source-directory ."
+    )
+    if found.nameless:
+        raise EstimatorError(
+            f"{name} cannot be deployed: it holds {found.nameless[0]}, which cannot be saved to a file.\n{way_out}"
+        )
+    if found.of_notebook:
+        raise EstimatorError(
+            f"{name} cannot be deployed: it uses {', '.join(found.of_notebook)}, defined in this notebook, which the "
+            f"replicas do not have.\n{way_out}"
+        )
+    missing = {module: place for module, place in found.local_modules.items() if place != source_directory}
+    if missing:
+        module, place = next(iter(missing.items()))
+        raise EstimatorError(
+            f"{name} cannot be deployed: it uses the module {module!r} of the directory {place.name!r}, which the "
+            f"replicas do not have.\nSend the directory along: --source-directory {_short(place)}"
+        )
+    if found.problem:
+        raise EstimatorError(f"{name} cannot be deployed: it cannot be saved to a file: {found.problem}")
+
+
+def _short(place: Path) -> str:
+    return "." if place == Path.cwd() else str(place)

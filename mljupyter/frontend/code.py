@@ -1,0 +1,57 @@
+"""Parts of the Python that magics show with ``--code``: it must run as it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+
+# Module, and the names that are imported from it where they are used.
+_SOURCES = {
+    "pathlib": ("Path",),
+    "mljupyter.core": ("Environment", "InferenceConfig", "Model", "Workspace"),
+    "mljupyter.core.estimator": ("environment_for", "register_estimator"),
+    "mljupyter.core.selection": ("open_workspace",),
+    "mljupyter.core.specification": ("deploy_specification",),
+    "mljupyter.core.webservice": ("AciWebservice", "AksEndpoint", "AksWebservice", "LocalWebservice"),
+}
+
+
+def script_of(workspace: Workspace, lines: Iterable[str]) -> str:
+    """Return a script: imports, the workspace as ``ws``, and the lines that use it."""
+    body = [f"ws = {workspace_code(workspace)}", *lines]
+    return "\n".join([*imports_of(body), "", *body])
+
+
+def imports_of(lines: Iterable[str]) -> list[str]:
+    """Return the imports for lines of Python that name parts of the SDK.
+
+    Example:
+        >>> imports_of(["ws = Workspace.get('team')", "service = Model.deploy(ws)"])
+        ['from mljupyter.core import Model, Workspace']
+
+    """
+    # Not what stands in texts: a scoring script in a string has imports of its own.
+    text = re.sub(r"\'\'\'.*?\'\'\'|\'[^\'\n]*\'|#[^\n]*", "", "\n".join(lines), flags=re.DOTALL)
+    used = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", text))
+    found = ["import shutil"] if "shutil" in used else []
+    for module, names in _SOURCES.items():
+        if chosen := [name for name in names if name in used]:
+            found.append(f"from {module} import {', '.join(chosen)}")
+    return found
+
+
+def workspace_code(workspace: Workspace) -> str:
+    """Return the expression that opens a workspace: by its name, or by its directory where it lies elsewhere."""
+    from mljupyter.core import Workspace as AnyWorkspace
+    from mljupyter.core.exceptions import WorkspaceException
+
+    try:
+        if AnyWorkspace.get(workspace.name).directory == workspace.directory:
+            return f"Workspace.get({workspace.name!r})"
+    except WorkspaceException:
+        pass
+    return f"open_workspace({str(workspace.directory)!r})"
