@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def read_names(workspace: Workspace) -> dict[str, tuple[str, ...]]:
-    """Return names by kind: endpoints, models as ``name`` and ``name:version``, scripts, targets, workspaces."""
+    """Return names by kind: endpoints, their versions as ``endpoint:version``, models as ``name`` and ``name:version``,
+    environments, scripts, targets, workspaces.
+    """
+    from mljupyter.frontend.environments import CURRENT
     from mljupyter.core import Model
     from mljupyter.core import Workspace as AnyWorkspace
     from mljupyter.frontend.scripts import KeptScripts
@@ -19,6 +22,8 @@ def read_names(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     endpoints = workspace.controller.endpoints() if workspace.controller.running() is not None else []
     return {
         "endpoint": tuple(sorted(record.spec.name for record in endpoints)),
+        "environment": (CURRENT, *sorted(record.name for record in workspace.registry.environments.list())),
+        "version": tuple(f"{record.spec.name}:{version}" for record in endpoints for version in record.spec.versions),
         "model": tuple(sorted({model.name for model in models} | {model.id for model in models})),
         "score": tuple(KeptScripts(Path(workspace.directory)).names()),
         "target": tuple(sorted(workspace.compute_targets)),

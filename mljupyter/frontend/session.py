@@ -105,10 +105,13 @@ class Session:
 
     def names(self, kind: str) -> Iterable[str]:
         """Return the names of a kind for completion, without waiting."""
-        if kind == "variable":
-            hidden = self._shell.user_ns_hidden
-            return sorted(name for name in self._shell.user_ns if not name.startswith("_") and name not in hidden)
+        if kind in ("variable", "estimator"):
+            return sorted(name for name, value in self._variables() if kind == "variable" or _predicts(value))
         return self.cache.names(kind)
+
+    def _variables(self) -> list[tuple[str, Any]]:
+        hidden = self._shell.user_ns_hidden
+        return [(name, value) for name, value in list(self._shell.user_ns.items()) if name[0] != "_" and name not in hidden]
 
     def _read_names(self) -> dict[str, tuple[str, ...]]:
         from mljupyter.core import Workspace
@@ -120,6 +123,11 @@ class Session:
                 return {}  # nothing was ever made here: completion must not be what makes the first workspace
             workspace = self.workspace()
         return read_names(workspace)
+
+
+def _predicts(value: Any) -> bool:
+    """Whether a variable may be an estimator; asks its class only, since this runs while somebody types."""
+    return not isinstance(value, type) and hasattr(type(value), "predict") and hasattr(type(value), "fit")
 
 
 _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()

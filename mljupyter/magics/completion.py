@@ -15,6 +15,7 @@ from mljupyter.magics.magic import Magic
 
 _LINE = re.compile(r"^(?:\s*[\w.,\[\]'\" ]+=)?\s*%{1,2}(?P<magic>\w+)(?P<rest>\s.*)$", re.DOTALL)
 IDENTIFIER = "mljupyter"
+_OF_AN_ENDPOINT = ("share", "version")
 NameSource = Callable[[str], Iterable[str]]
 
 
@@ -48,21 +49,23 @@ def completions(magics: dict[str, Magic], line: str, names: NameSource) -> tuple
 
 
 def _for_magic(magic: Magic, words: list[str], fragment: str, names: NameSource) -> tuple[str, list[str]]:
+    given = _positional_words(magic, words)
     if fragment.startswith("-") and "=" in fragment:
         spelling, _, part = fragment.partition("=")
         option = magic.option(spelling)
-        return part, _values(option, part, names) if option else []
+        return part, _values(option, part, names, given) if option else []
     previous = magic.option(words[-1]) if words else None
     if previous is not None and previous.takes_value:
-        return fragment, _values(previous, fragment, names)
+        return fragment, _values(previous, fragment, names, given)
     if fragment.startswith("-"):
         return fragment, _options(magic, words, fragment)
-    positional = _current_positional(magic, words)
-    if positional is not None:
-        found = _values(positional, fragment, names)
-        if found or fragment:
-            return fragment, found
-    return fragment, [] if fragment else _options(magic, words, "--")
+    positional = _next_positional(magic, given)
+    if positional is None:
+        return fragment, [] if fragment else _options(magic, words, "--")
+    found = _values(positional, fragment, names, given)
+    if fragment or (found and positional.required):
+        return fragment, found
+    return fragment, [*found, *_options(magic, words, "--")]
 
 
 def _options(magic: Magic, words: list[str], fragment: str) -> list[str]:
@@ -77,29 +80,42 @@ def _options(magic: Magic, words: list[str], fragment: str) -> list[str]:
     return _starting(fragment, offered)
 
 
-def _current_positional(magic: Magic, words: list[str]) -> Option | None:
-    given = 0
+def _positional_words(magic: Magic, words: list[str]) -> list[str]:
+    """Return the words that are neither options nor their values."""
+    found = []
     previous: Option | None = None
     for word in words:
         if previous is None and not word.startswith("-"):
-            given += 1
+            found.append(word)
         option = magic.option(word)
         previous = option if option is not None and option.takes_value else None
+    return found
+
+
+def _next_positional(magic: Magic, given: list[str]) -> Option | None:
     positionals = magic.positionals
-    if given < len(positionals):
-        return positionals[given]
+    if len(given) < len(positionals):
+        return positionals[len(given)]
     return positionals[-1] if positionals and positionals[-1].repeatable else None
 
 
-def _values(option: Option, fragment: str, names: NameSource) -> list[str]:
+def _values(option: Option, fragment: str, names: NameSource, given: list[str]) -> list[str]:
     if option.choices:
         return _starting(fragment, option.choices)
     if option.completes is None:
         return []
-    found = _starting(fragment, names(option.completes))
+    if option.completes in _OF_AN_ENDPOINT:
+        return _starting(fragment, _of_endpoint(given[0], option.completes, names) if given else ())
+    found = _starting(fragment, (name for name in names(option.completes) if not option.repeatable or name not in given))
     if option.completes == "model" and ":" not in fragment:
         return [name for name in found if ":" not in name]
     return found
+
+
+def _of_endpoint(endpoint: str, kind: str, names: NameSource) -> Iterable[str]:
+    """Return what stands behind an endpoint: versions are known as ``endpoint:version``."""
+    end = "=" if kind == "share" else ""
+    return (name.partition(":")[2] + end for name in names("version") if name.startswith(f"{endpoint}:"))
 
 
 def _starting(fragment: str, candidates: Iterable[str]) -> list[str]:

@@ -39,7 +39,10 @@ def run(call: Call) -> Any:
             print(json_line(plan.wanted.document()))
             return None
         return call.deliver(plan)
-    service = _apply(call, deployment, plan)
+    try:
+        service = _apply(call, deployment, plan)
+    except KeyboardInterrupt:
+        raise _cancelled(call, deployment, plan) from None
     call.session.cache.refresh_soon()
     if call["json"]:
         print(json_line(service.serialize()))
@@ -56,7 +59,7 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
             return deployment.service()
         if plan.settled_as is None:
             _say(call, f"{where}: unchanged, not Healthy yet")
-            return _follow_another(call, deployment.service())
+            return _followed(call, deployment.service())
         _say(call, f"{where}: was {plan.settled_as}, trying again")
     else:
         _say(call, f"{where}: {plan.action}")
@@ -65,14 +68,7 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
         _say(call, f"  models  {', '.join(models)} ✓")
     if script := _script_name(call, deployment):
         _say(call, f"  script  {script} ✓")
-    try:
-        service = deployment.deploy(plan)
-        if call["wait"]:
-            return _waited(call, service)
-    except KeyboardInterrupt:
-        raise _cancelled(call, deployment, plan) from None
-    _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
-    return service
+    return _followed(call, deployment.deploy(plan))
 
 
 def _script_name(call: Call, deployment: Deployment) -> str | None:
@@ -81,22 +77,14 @@ def _script_name(call: Call, deployment: Deployment) -> str | None:
     return estimator.script_name if estimator is not None and estimator.script is not None else name
 
 
-def _follow_another(call: Call, service: Webservice) -> Webservice:
-    """Wait for what was begun before this cell: an interrupt ends the waiting alone."""
-    if not call["wait"]:
-        _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
-        return service
-    try:
-        return _waited(call, service)
-    except KeyboardInterrupt:
-        raise _left_alone(service.name) from None
-
-
 def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError:
     """Take back what was begun. With the same spec as before there is nothing to go back to: it is tried on."""
     name = deployment.name
     if plan.action == "unchanged":
-        return _left_alone(name)
+        return WaitInterruptedError(
+            f"Stopped waiting for {name!r}; what was begun before goes on.\n"
+            f"Follow it with %endpoints and %logs {name}; take it away with %undeploy {name}."
+        )
     _say(call, "  interrupted: taking it back")
     try:
         outcome = take_back(deployment.workspace, name, plan.present)
@@ -106,17 +94,13 @@ def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError
     return DeploymentCancelledError(f"The deployment of {name!r} was interrupted. {outcome}")
 
 
-def _left_alone(name: str) -> MLJupyterError:
-    return WaitInterruptedError(
-        f"Stopped waiting for {name!r}; what was begun before goes on.\n"
-        f"Follow it with %endpoints and %logs {name}; take it away with %undeploy {name}."
-    )
-
-
-def _waited(call: Call, service: Webservice) -> Webservice:
-    """Wait until it is Healthy, without the SDK's words about interrupts, which differ here."""
+def _followed(call: Call, service: Webservice) -> Webservice:
+    """Wait until it is Healthy, if asked to; without the SDK's words about interrupts, which differ here."""
     from mljupyter.core.webservice.observing import failure, follow
 
+    if not call["wait"]:
+        _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
+        return service
     record = follow(service.workspace.controller, service.name, timeout=call["timeout"], tick=lambda: None)
     service.update_deployment_state()
     if record.status.state == "Failed":

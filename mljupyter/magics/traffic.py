@@ -82,12 +82,14 @@ MAGIC = Magic(
             "share of each version; who is not named has none, and the rest goes to the default version",
             metavar="VERSION=PERCENT",
             positional=True,
+            completes="share",
             repeatable=True,
         ),
         Option(
             "mirror",
             "copy this share of the requests to a version and throw its answers away",
             metavar="VERSION=PERCENT",
+            completes="share",
             repeatable=True,
         ),
         Option(

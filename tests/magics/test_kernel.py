@@ -100,23 +100,62 @@ def test_the_kernel_completes_options_and_choices(kernel: Kernel) -> None:
     assert complete("%mlj dep") == ["%mlj deploy"]
 
 
-def test_interrupting_the_wait_is_an_error_that_says_how_to_follow(kernel: Kernel) -> None:
-    script = SCRIPT.replace("factor = 2", "import time; time.sleep(120); factor = 2")
-    kernel.run(f"%%score slow\n{script}")
-    interrupted: list[bool] = []
+SLOW = SCRIPT.replace("factor = 2", "import time; time.sleep(120); factor = 2")
 
-    def interrupt_once_accepted() -> None:
-        workspace = Workspace.get("kernel-team")
-        wait_until(workspace.endpoint_records, what="the deployment is accepted")
+
+def interrupting(kernel: Kernel, accepted: Callable[[], object], after: str) -> Callable[[Message], None]:
+    """Return what watches a cell's messages and interrupts it once it has said `after`, and `accepted` holds."""
+    seen: list[bool] = []
+
+    def interrupt() -> None:
+        wait_until(accepted, what="the deployment is accepted")
         kernel.manager.interrupt_kernel()
 
-    def interrupt_once_waiting(message: Message) -> None:
-        if message["msg_type"] == "stream" and "script  slow ✓" in message["content"]["text"] and not interrupted:
-            interrupted.append(True)
-            threading.Thread(target=interrupt_once_accepted).start()
+    def watch(message: Message) -> None:
+        if message["msg_type"] == "stream" and after in message["content"]["text"] and not seen:
+            seen.append(True)
+            threading.Thread(target=interrupt).start()
 
-    content = kernel.error("%deploy slow-one --score slow", interrupt_once_waiting)
+    return watch
+
+
+def test_interrupting_a_new_deployment_takes_it_away(kernel: Kernel) -> None:
+    kernel.run(f"%%score slow\n{SLOW}")
+    workspace = Workspace.get("kernel-team")
+    watch = interrupting(kernel, workspace.endpoint_records, after="script  slow ✓")
+    content = kernel.error("%deploy slow-one --score slow", watch)
+    assert content["ename"] == "DeploymentCancelledError"
+    assert "It was new, and was taken away again." in content["evalue"]
+    assert not workspace.endpoint_records()
+
+
+def test_interrupting_an_update_goes_back_to_what_was_there(kernel: Kernel) -> None:
+    kernel.run(f"%%score quick\n{SCRIPT}")
+    kernel.run(f"%%score slow\n{SLOW}")
+    kernel.run("%deploy steady --score quick --kind aci")
+    workspace = Workspace.get("kernel-team")
+    service = workspace.webservices["steady"]
+    before = workspace.endpoint_records()[0]
+
+    def accepted() -> bool:
+        return workspace.endpoint_records()[0].generation > before.generation
+
+    content = kernel.error("%deploy steady --score slow --kind aci", interrupting(kernel, accepted, after="slow ✓"))
+    assert content["ename"] == "DeploymentCancelledError"
+    assert "It goes back to what it was before" in content["evalue"]
+    service.wait_for_deployment(timeout_sec=60)
+    assert workspace.endpoint_records()[0].spec.versions == before.spec.versions
+    assert service.run('{"data": [[1]]}') == [2]
+    service.delete()
+
+
+def test_a_deployment_that_is_not_waited_for_goes_on_and_waiting_for_it_can_be_given_up(kernel: Kernel) -> None:
+    kernel.run(f"%%score slow\n{SLOW}")
+    kernel.run("%deploy slow-two --score slow --no-wait")
+    workspace = Workspace.get("kernel-team")
+    watch = interrupting(kernel, workspace.endpoint_records, after="not Healthy yet")
+    content = kernel.error("%deploy slow-two --score slow", watch)
     assert content["ename"] == "WaitInterruptedError"
-    assert "%endpoints" in content["evalue"]
-    kernel.run("%undeploy slow-one")
-    assert kernel.error("%undeploy slow-one")["ename"] == "EndpointMissingError"
+    assert [record.spec.name for record in workspace.endpoint_records()] == ["slow-two"]
+    kernel.run("%undeploy slow-two")
+    assert kernel.error("%undeploy slow-two")["ename"] == "EndpointMissingError"
