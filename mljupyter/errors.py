@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
+from typing import ClassVar
+
 
 class MLJupyterError(Exception):
     """Base of all errors that mljupyter raises on purpose.
@@ -10,10 +13,15 @@ class MLJupyterError(Exception):
     text alone, as a real error: no traceback of ours, yet visible to whatever runs the notebook.
     """
 
+    short: ClassVar[bool] = True
+    """Whether a notebook shows the text alone; False shows the traceback as well."""
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython shows in place of a traceback."""
+        if not self.short:
+            return [line.rstrip("\n") for line in traceback.format_exception(self)]
         return [f"{type(self).__name__}: {self.message}"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from mljupyter.core.exceptions import ComputeTargetException
+from mljupyter.core.rich import Rich, Rows
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
@@ -14,7 +15,7 @@ LOCAL = "local"
 DOCKER = "docker"
 
 
-class ComputeTarget:
+class ComputeTarget(Rich):
     """A place to deploy to. `ComputeTarget(workspace, name)` returns the target of that name.
 
     Raises:
@@ -103,6 +104,9 @@ class ComputeTarget:
     def serialize(self) -> dict[str, Any]:
         """Return the target as JSON types."""
         return {"name": self.name, "computeType": self.type, "provisioningState": self.provisioning_state}
+
+    def _summary(self) -> Rows:
+        return [("Name", self.name), ("Kind", self.type), ("State", self.provisioning_errors or "ready")]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name}, type={self.type})"

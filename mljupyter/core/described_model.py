@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.resource_configuration import ResourceConfiguration
+from mljupyter.core.rich import Rich, Rows, pairs
 from mljupyter.spec import ModelReference
 
 if TYPE_CHECKING:
     from mljupyter.registry.model_record import ModelRecord
 
 
-class DescribedModel:
+class DescribedModel(Rich):
     """The attributes of a registered model."""
 
     _record: ModelRecord
@@ -141,6 +142,17 @@ class DescribedModel:
             "url": self.url,
             "unpack": self.unpack,
         }
+
+    def _summary(self) -> Rows:
+        framework = " ".join(filter(None, (self.model_framework, self.model_framework_version)))
+        return [
+            ("Name", self.name),
+            ("Version", str(self.version)),
+            ("Framework", framework),
+            ("Description", self.description),
+            ("Tags", pairs(self.tags)),
+            ("Properties", pairs(self.properties)),
+        ]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name}, id={self.id})"

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.core.home import WorkspaceDocument
+from mljupyter.core.rich import Rich, Rows, pairs
 
 
-class DescribedWorkspace:
+class DescribedWorkspace(Rich):
     """The attributes of a workspace."""
 
     directory: Path
@@ -48,6 +49,14 @@ class DescribedWorkspace:
     def container_registry(self) -> str | None:
         """The host of the container registry that its images are pushed to; None: they stay on the Docker engine."""
         return self._document.container_registry
+
+    def _summary(self) -> Rows:
+        return [
+            ("Name", self.name),
+            ("Resource group", self.resource_group),
+            ("Container registry", self.container_registry),
+            ("Tags", pairs(self.tags)),
+        ]
 
     def get_details(self) -> dict[str, Any]:
         """Return what is known of the workspace, with camelCase keys."""

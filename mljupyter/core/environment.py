@@ -18,6 +18,7 @@ from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
 from mljupyter.core.exceptions import UserErrorException, as_user_error
 from mljupyter.core.python_section import DEFAULT_INTERPRETER, PythonSection
+from mljupyter.core.rich import Rich, Rows
 from mljupyter.core.spark_section import SparkPackage, SparkSection
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 
-class Environment:
+class Environment(Rich):
     """A named environment.
 
     Its sections `python`, `docker` and `spark` and its attribute `environment_variables` are set as they are in
@@ -380,6 +381,15 @@ class Environment:
         from mljupyter.core import environment_files
 
         return environment_files.load(Path(path).expanduser())
+
+    def _summary(self) -> Rows:
+        packages = self.python.conda_dependencies
+        return [
+            ("Name", self.name),
+            ("Version", self.version),
+            ("Python", packages.get_python_version() if packages is not None else None),
+            ("Packages", str(len(packages.conda_packages) + len(packages.pip_packages)) if packages else None),
+        ]
 
     def __repr__(self) -> str:
         return f"Environment(name={self.name}, version={self.version})"

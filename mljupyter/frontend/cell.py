@@ -53,7 +53,9 @@ class Document:
             inner = (*path, str(key.value))
             line = key.start_mark.line + _FIRST_LINE
             if inner in self._lines:
-                raise WrongInputError(f"Line {line}: {key.value} stands here again, first on line {self._lines[inner]}.")
+                raise WrongInputError(
+                    f"Line {line}: {key.value} stands here again, first on line {self._lines[inner]}."
+                )
             self._lines[inner] = line
             self._note(value, inner)
 

@@ -135,9 +135,7 @@ def _check_options(values: Mapping[str, Any]) -> None:
             "own, none is written."
         )
     if len(values["model"]) > 1 or any(":" in name for name in values["model"]):
-        raise WrongInputError(
-            "With ESTIMATOR, --model is the name it is registered under, once and without a version."
-        )
+        raise WrongInputError("With ESTIMATOR, --model is the name it is registered under, once and without a version.")
 
 
 def _free_name(workspace: Workspace, name: str) -> str:

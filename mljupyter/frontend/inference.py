@@ -71,9 +71,7 @@ def scoring_config(
     return inference_config(session.workspace().artifacts, session.scripts().load(text), environment)
 
 
-def inference_config(
-    store: ArtifactStore, kept: KeptScript, environment: Environment | None = None
-) -> InferenceConfig:
+def inference_config(store: ArtifactStore, kept: KeptScript, environment: Environment | None = None) -> InferenceConfig:
     """Return the inference config of a kept scoring script, its source directory as it is now."""
     from mljupyter.core import InferenceConfig
 

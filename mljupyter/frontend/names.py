@@ -13,9 +13,9 @@ def read_names(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """Return names by kind: endpoints, their versions as ``endpoint:version``, models as ``name`` and ``name:version``,
     environments, scripts, targets, workspaces.
     """
-    from mljupyter.frontend.environments import CURRENT
     from mljupyter.core import Model
     from mljupyter.core import Workspace as AnyWorkspace
+    from mljupyter.frontend.environments import CURRENT
     from mljupyter.frontend.scripts import KeptScripts
 
     models = Model.list(workspace)

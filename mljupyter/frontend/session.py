@@ -111,7 +111,9 @@ class Session:
 
     def _variables(self) -> list[tuple[str, Any]]:
         hidden = self._shell.user_ns_hidden
-        return [(name, value) for name, value in list(self._shell.user_ns.items()) if name[0] != "_" and name not in hidden]
+        return [
+            (name, value) for name, value in list(self._shell.user_ns.items()) if name[0] != "_" and name not in hidden
+        ]
 
     def _read_names(self) -> dict[str, tuple[str, ...]]:
         from mljupyter.core import Workspace

@@ -153,9 +153,7 @@ class SpecificationDeployment(Deployment):
                 build=build,
             )
         if files is not None:
-            files |= {
-                f"{name}/{file}": text for file, text in generated_files(None, config, served, self.name).items()
-            }
+            files |= {f"{name}/{file}": text for file, text in generated_files(None, config, served, self.name).items()}
         return served
 
 
@@ -208,7 +206,9 @@ def _meant(document: Mapping[str, Any], values: Mapping[str, Any], option: str) 
     versions = document["versions"]
     chosen = values["version"] or (next(iter(versions)) if len(versions) == 1 else None)
     if chosen is None or not isinstance(versions.get(chosen), dict):
-        raise WrongInputError(f"--{option} is for one version: say which with --version: {', '.join(map(str, versions))}.")
+        raise WrongInputError(
+            f"--{option} is for one version: say which with --version: {', '.join(map(str, versions))}."
+        )
     return str(chosen)
 
 

@@ -14,7 +14,9 @@ def load(shell: Any) -> None:
     from mljupyter.frontend.session import session_of
     from mljupyter.magics.completion import IDENTIFIER, matcher
     from mljupyter.magics.registration import register
+    from mljupyter.magics.settings import add_settings
 
+    add_settings(shell)
     taken, magics = register(shell)
     for name in taken:
         print(f"mljupyter: %{name} belongs to another extension: use %mlj {name}.", file=sys.stderr)
@@ -28,7 +30,9 @@ def unload(shell: Any) -> None:
     from mljupyter.frontend.session import forget
     from mljupyter.magics.completion import IDENTIFIER
     from mljupyter.magics.registration import unregister
+    from mljupyter.magics.settings import remove_settings
 
+    remove_settings(shell)
     unregister(shell)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [known for known in matchers if getattr(known, "matcher_identifier", "") != IDENTIFIER]

@@ -106,7 +106,9 @@ def _values(option: Option, fragment: str, names: NameSource, given: list[str]) 
         return []
     if option.completes in _OF_AN_ENDPOINT:
         return _starting(fragment, _of_endpoint(given[0], option.completes, names) if given else ())
-    found = _starting(fragment, (name for name in names(option.completes) if not option.repeatable or name not in given))
+    found = _starting(
+        fragment, (name for name in names(option.completes) if not option.repeatable or name not in given)
+    )
     if option.completes == "model" and ":" not in fragment:
         return [name for name in found if ":" not in name]
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.frontend.options import ENDPOINT_NAME, JSON, Option
+from mljupyter.frontend.reading import WrongInputError
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
@@ -20,7 +22,11 @@ def run(call: Call) -> Any:
     """Send the data, and return what came back as Python values."""
     from mljupyter.core.exceptions import WebserviceException
 
-    body = body_of(call["data"], call.namespace)
+    if (call["data"] is None) == (call.body is None):
+        raise WrongInputError(
+            "The data stands on the line, %invoke NAME DATA, or as JSON in the cell below %%invoke NAME: give it once."
+        )
+    body = body_of(call["data"], call.namespace) if call.body is None else body_in_cell(call.body)
     service = webservice(call.session.workspace(), call["name"])
     try:
         answer = service.run(body)
@@ -30,6 +36,18 @@ def run(call: Call) -> Any:
         print(json_line(answer))
         return call.deliver(answer) if call["output"] else None
     return call.deliver(answer)
+
+
+def body_in_cell(text: str) -> str:
+    """Return the JSON of a cell; what is wrong comes with the line of the cell."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        raise WrongInputError(
+            f"Line {error.lineno + 1}: the cell holds no JSON: {error.msg.lower()} at character {error.colno}.\n"
+            "JSON wants double quotes, and true, false, null. A Python value goes onto the line: %invoke NAME VARIABLE"
+        ) from None
+    return text
 
 
 MAGIC = Magic(
@@ -42,12 +60,13 @@ MAGIC = Magic(
             'JSON, a variable or expression, or @file; tables and arrays are sent as {"data": rows}',
             metavar="DATA",
             positional=True,
-            required=True,
             completes="variable",
         ),
         Option("output", "keep the answer in this variable instead of showing it", short="-o", metavar="VAR"),
         JSON,
     ),
-    example='%invoke diabetes {"data": [[0.04, 0.05, 0.06]]}\n%invoke diabetes X_test[:2] -o predictions',
+    example='%invoke diabetes {"data": [[0.04, 0.05, 0.06]]}\n%invoke diabetes X_test[:2] -o predictions\n'
+    '%%invoke diabetes\n{"data": [[0.04, 0.05, 0.06]]}',
+    body="the data, as JSON",
     run=run,
 )

@@ -9,11 +9,14 @@ from mljupyter.frontend.reading import WrongInputError, near
 from mljupyter.frontend.session import session_of
 from mljupyter.frontend.views import Text
 from mljupyter.magics import (
+    compute,
     deploy,
     doctor,
     endpoints,
     invoke,
     logs,
+    models,
+    monitor,
     rollback,
     rollout,
     scale,
@@ -27,7 +30,22 @@ from mljupyter.magics.magic import Magic
 from mljupyter.magics.parsing import help_text, parse, split
 
 SHORT = tuple(
-    module.MAGIC for module in (score, deploy, invoke, logs, endpoints, traffic, scale, rollout, rollback, undeploy)
+    module.MAGIC
+    for module in (
+        score,
+        deploy,
+        invoke,
+        logs,
+        monitor,
+        endpoints,
+        models,
+        compute,
+        traffic,
+        scale,
+        rollout,
+        rollback,
+        undeploy,
+    )
 )
 UMBRELLA = Magic(
     name="mlj",

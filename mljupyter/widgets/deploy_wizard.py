@@ -11,8 +11,9 @@ from mljupyter.frontend.deployment import deployment_of
 from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.frontend.line import line_of, values_of
 from mljupyter.widgets import fields
-from mljupyter.widgets.deploy_pages import AccessPage, Draft, DraftPage, ModelPage, SizePage, TargetPage, TrafficPage
+from mljupyter.widgets.deploy_pages import AccessPage, Draft, DraftPage, SizePage, TargetPage, TrafficPage
 from mljupyter.widgets.fields import Field
+from mljupyter.widgets.model_page import ModelPage
 from mljupyter.widgets.wizard import Page, Wizard
 
 if TYPE_CHECKING:

@@ -79,10 +79,14 @@ def scoring_script(estimator: Any, sample: Any = None, method: str = "predict", 
         columns=f"COLUMNS = {_list(list(row.columns))}\n" if frame else "",
         file=MODEL_FILE,
     )
-    return head + (_FRAME if frame else "") + _RUN.format(
-        input=f"Rows({frame_literal(row)})" if frame else _array_type(row),
-        output=repr(_rounded(_plain(output))),
-        result=_result(method, output, by_row=by_row),
+    return (
+        head
+        + (_FRAME if frame else "")
+        + _RUN.format(
+            input=f"Rows({frame_literal(row)})" if frame else _array_type(row),
+            output=repr(_rounded(_plain(output))),
+            result=_result(method, output, by_row=by_row),
+        )
     )
 
 

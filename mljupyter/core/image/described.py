@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.image import building, files
+from mljupyter.core.rich import Rich, Rows, pairs
 
 if TYPE_CHECKING:
     from mljupyter.core.environment import Environment
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mljupyter.registry.image_record import ImageRecord
 
 
-class DescribedImage:
+class DescribedImage(Rich):
     """The attributes of an image, as of its last operation."""
 
     workspace: Workspace
@@ -172,6 +173,14 @@ class DescribedImage:
             "modelDetails": list(self.model_details),
             "buildStages": self.build_stages,
         }
+
+    def _summary(self) -> Rows:
+        return [
+            ("Name", self.name),
+            ("Version", str(self.version)),
+            ("State", self.creation_state),
+            ("Tags", pairs(self.tags)),
+        ]
 
     def __repr__(self) -> str:
         return (

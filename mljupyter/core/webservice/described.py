@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.core.rich import Rich, Rows, pairs
 from mljupyter.core.webservice import observing
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointState, VersionSpec
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
 
 
-class DescribedWebservice:
+class DescribedWebservice(Rich):
     """The attributes of a web service."""
 
     kind: ClassVar[EndpointKind]
@@ -159,6 +160,20 @@ class DescribedWebservice:
             "modelIds": [reference.id for reference in self._version.models],
             "imageId": self.image_id,
         }
+
+    def _summary(self) -> Rows:
+        if self._record is None:
+            return [("Name", self.name), ("State", self.state)]
+        spec = self._spec
+        return [
+            ("Name", self.name),
+            ("State", self.state),
+            ("Target", spec.compute_target),
+            ("Authentication", str(spec.authentication)),
+            ("Models", ", ".join(spec.model_ids)),
+            ("Versions", ", ".join(spec.versions) if len(spec.versions) > 1 else None),
+            ("Tags", pairs(self.tags)),
+        ]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name}, compute_type={self.compute_type}, state={self.state})"

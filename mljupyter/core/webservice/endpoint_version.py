@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.exceptions import as_webservice_exception
+from mljupyter.core.rich import Rows, pairs
 from mljupyter.core.webservice.aks_described import DescribedAksWebservice
 from mljupyter.engine.envoy import VERSION_HEADERS
 from mljupyter.spec import EndpointKind, VersionSpec, VersionStatus
@@ -112,6 +113,16 @@ class AksEndpointVersion(DescribedAksWebservice):
             "mirrorPercentile": self.mirror_percentile,
             "weight": self.weight,
         }
+
+    def _summary(self) -> Rows:
+        return [
+            ("Name", self.name),
+            ("State", self.state),
+            ("Type", self.version_type),
+            ("Traffic", f"{self.weight} %"),
+            ("Models", ", ".join(model.id for model in self._version.models)),
+            ("Tags", pairs(self.tags)),
+        ]
 
     @property
     def _version(self) -> VersionSpec:

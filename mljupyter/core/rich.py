@@ -1,0 +1,40 @@
+"""How objects of the SDK look in a notebook: a small table, the same on every run, without anything secret."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+
+_LEFT = ' style="text-align: left"'  # all else is the frontend's own style for tables, dark or light
+Rows = Iterable[tuple[str, str | None]]
+
+
+class Rich:
+    """An object with an HTML form beside its `repr`.
+
+    What differs from run to run, such as times, addresses and paths, has no place in it: saved notebooks are compared.
+    """
+
+    def _summary(self) -> Rows:
+        """Return names and values to show; what is empty is left out."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr><th scope="row"{_LEFT}>{html.escape(name)}</th><td{_LEFT}>{html.escape(value)}</td></tr>'
+            for name, value in self._summary()
+            if value
+        )
+        head = f'<tr><th{_LEFT} colspan="2">{type(self).__name__}</th></tr>'
+        return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
+
+def pairs(values: Mapping[str, str]) -> str:
+    """Return tags or properties on one line, sorted.
+
+    Example:
+        >>> pairs({"team": "blue", "area": "demo"})
+        'area=demo, team=blue'
+
+    """
+    return ", ".join(f"{key}={value}" for key, value in sorted(values.items()))

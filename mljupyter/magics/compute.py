@@ -1,0 +1,44 @@
+"""``%compute``: where endpoints can run, and whether that works right now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mljupyter.frontend.options import JSON, OUTPUT
+from mljupyter.frontend.views import MARKS, Table
+from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.magic import Magic
+
+COLUMNS = ("", "Target", "Kind", "State")
+
+
+def run(call: Call) -> Any:
+    """Return the compute targets as a table, each looked at now; what is in the way comes with the way out."""
+    workspace = call.session.workspace()
+    found = []
+    for target in workspace.compute_targets.values():
+        problem = target.provisioning_errors
+        state = "Succeeded" if problem is None else "Failed"
+        found.append({**target.serialize(), "provisioningState": state, "provisioningErrors": problem})
+    if call["json"]:
+        print(json_line(found))
+        return call.deliver(found) if call["output"] else None
+    rows = [
+        (
+            MARKS["ok" if item["provisioningErrors"] is None else "failed"],
+            item["name"],
+            item["computeType"],
+            " ".join((item["provisioningErrors"] or "ready").split()),
+        )
+        for item in found
+    ]
+    return call.deliver(Table(COLUMNS, rows, found, ""))
+
+
+MAGIC = Magic(
+    name="compute",
+    summary="List the compute targets, and say of each whether it can be used now, or why not.",
+    options=(JSON, OUTPUT),
+    example="%compute\n%deploy diabetes ridge --to docker",
+    run=run,
+)

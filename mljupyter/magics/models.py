@@ -1,0 +1,112 @@
+"""``%models``: what is registered in the workspace, and where it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.options import JSON, OUTPUT, Option
+from mljupyter.frontend.reading import near
+from mljupyter.frontend.views import Table
+from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.magic import Magic
+
+if TYPE_CHECKING:
+    from mljupyter.core import Model, Workspace
+
+COLUMNS = ("Name", "Versions", "Framework", "Tags", "Used by")
+VERSION_COLUMNS = ("Version", "Framework", "Tags", "Properties", "Used by")
+EMPTY = "No models yet. Register one with Model.register(ws, PATH, NAME), or %deploy NAME ESTIMATOR"
+_MOST_VERSIONS = 5
+
+
+class ModelMissingError(MLJupyterError):
+    """No model has this name."""
+
+
+def run(call: Call) -> Any:
+    """Return the models, or the versions of one, as a table; its items are the full data, one dict for each version."""
+    from mljupyter.core import Model
+
+    workspace = call.session.workspace()
+    name, _, version = (call["name"] or "").partition(":")
+    found = [
+        model for model in Model.list(workspace, name=name or None) if not version or str(model.version) == version
+    ]
+    if name and not found:
+        known = {model.name for model in Model.list(workspace)}
+        hint = f" Its versions: %models {name}" if name in known else near(name, known)
+        raise ModelMissingError(f"There is no registered model {call['name']!r} in this workspace.{hint}")
+    users = used_by(workspace)
+    documents = [{**model.serialize(), "usedBy": users.get(model.id, [])} for model in found]
+    call.session.cache.refresh_soon()
+    if call["json"]:
+        print(json_line(documents))
+        return call.deliver(documents) if call["output"] else None
+    if name:
+        return call.deliver(Table(VERSION_COLUMNS, [_version_row(model, users) for model in found], documents, EMPTY))
+    newest = {document["name"]: document for document in reversed(documents)}
+    rows = [_row([model for model in found if model.name == each], users) for each in sorted(newest)]
+    return call.deliver(Table(COLUMNS, rows, [newest[each] for each in sorted(newest)], EMPTY))
+
+
+def used_by(workspace: Workspace) -> dict[str, list[str]]:
+    """Return who uses each model, by its id: endpoints, with the version where there are several."""
+    found: dict[str, list[str]] = {}
+    for record in sorted(workspace.endpoint_records(), key=lambda record: record.spec.name):
+        for version, spec in record.spec.versions.items():
+            user = record.spec.name if len(record.spec.versions) == 1 else f"{record.spec.name}:{version}"
+            for model in spec.models:
+                found.setdefault(model.id, []).append(user)
+    return found
+
+
+def _row(versions: list[Model], users: Mapping[str, list[str]]) -> list[str]:
+    newest = versions[0]
+    used = [f"{user} ({model.version})" for model in versions for user in users.get(model.id, [])]
+    return [
+        newest.name,
+        _listed([str(model.version) for model in versions]),
+        _framework(newest),
+        _pairs(newest.tags),
+        ", ".join(used),
+    ]
+
+
+def _version_row(model: Model, users: Mapping[str, list[str]]) -> list[str]:
+    used = ", ".join(users.get(model.id, []))
+    return [str(model.version), _framework(model), _pairs(model.tags), _pairs(model.properties), used]
+
+
+def _listed(versions: list[str]) -> str:
+    more = len(versions) - _MOST_VERSIONS
+    return ", ".join(versions[:_MOST_VERSIONS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _framework(model: Model) -> str:
+    return " ".join(filter(None, (model.model_framework, model.model_framework_version)))
+
+
+def _pairs(pairs: Mapping[str, str]) -> str:
+    items: Iterable[tuple[str, str]] = sorted(pairs.items())
+    return ", ".join(f"{key}={value}" for key, value in items)
+
+
+MAGIC = Magic(
+    name="models",
+    summary="List the registered models with versions, tags, and the endpoints that use them.",
+    options=(
+        Option(
+            "name",
+            "only this model, one row for each version",
+            metavar="NAME[:VERSION]",
+            positional=True,
+            completes="model",
+        ),
+        JSON,
+        OUTPUT,
+    ),
+    example="%models\n%models diabetes-ridge\n%models diabetes-ridge --json",
+    run=run,
+)
