@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mljupyter.core import Webservice
 
 COLUMNS = ("Endpoint", "Version", "Replicas", "Traffic", "Requests", "Errors", "p50 ms", "p95 ms", "p99 ms")
-_NOTHING = "–"
+_NOTHING = "-"
 
 
 def measured(services: Sequence[Webservice], seconds: float) -> Table:

@@ -26,9 +26,10 @@ class Schema(NamedTuple):
         kind: Any = self.types.get(parameter)
         if not getattr(kind, "enforce_shape", False):
             return False
-        if type(kind).__name__ == "NumpyParameterType":
+        names = {base.__name__ for base in type(kind).__mro__}
+        if "NumpyParameterType" in names:
             return len(kind.sample_input.shape) > 0
-        return type(kind).__name__ == "PandasParameterType" and kind.orient in _ROW_ORIENTS
+        return "PandasParameterType" in names and kind.orient in _ROW_ORIENTS
 
 
 def schema_of(run: Callable[..., Any]) -> Schema | None:

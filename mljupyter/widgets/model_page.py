@@ -19,8 +19,8 @@ class ModelPage(DraftPage):
     name = "Model"
     heading = "What do you want to deploy?"
     about = (
-        "A fitted estimator of this notebook, or a registered model and the scoring script that answers with it, under a "
-        "name that becomes part of the address."
+        "A fitted estimator of this notebook, or a registered model and the scoring script that answers with it, under "
+        "a name that becomes part of the address."
     )
     asks = ("name", "estimator", "model", "score", "sample", "method")
 
