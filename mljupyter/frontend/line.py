@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from mljupyter.frontend.options import Option
@@ -47,8 +47,8 @@ def values_of(options: Iterable[Option], typed: Typed) -> tuple[dict[str, Any], 
     return values, errors
 
 
-def line_of(name: str, options: Sequence[Option], typed: Typed) -> str:
-    """Return the line of a magic; what is as usual is left out.
+def line_of(name: str, options: Sequence[Option], typed: Typed, explicit: Container[str] = ()) -> str:
+    """Return the line of a magic; what is as usual is left out, but for the options in `explicit`, by key.
 
     Example:
         >>> line_of("deploy", [Option("replicas", "how many", kind="integer")], {"replicas": "2"})
@@ -59,13 +59,13 @@ def line_of(name: str, options: Sequence[Option], typed: Typed) -> str:
     for option in sorted(options, key=lambda option: not option.positional):
         given = typed.get(option.key)
         if not option.takes_value:
-            if given is not None and bool(given) != bool(option.default):
+            if given is not None and (bool(given) != bool(option.default) or option.key in explicit):
                 words.append(f"--{option.name}" if given else f"--no-{option.name}")
             continue
         for text in _texts(given):
             if option.positional:
                 words.append(shlex.quote(text))
-            elif text != str(option.default):
+            elif text != str(option.default) or option.key in explicit:
                 words += [f"--{option.name}", shlex.quote(text)]
     return " ".join(words)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mljupyter.frontend.defaults import project_defaults
 from mljupyter.frontend.reading import WrongInputError, near
 from mljupyter.frontend.session import session_of
 from mljupyter.frontend.views import Text
@@ -99,8 +100,8 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
     if _asks_for_help(magic, words, body):
         values = None
     else:
-        below = magic.read_body(body, magic) if magic.read_body is not None and body is not None else None
-        values = parse(magic, words, below)
+        below = magic.read_body(body, magic) if magic.read_body is not None and body is not None else {}
+        values = parse(magic, words, {**project_defaults(magic.name, magic.options), **below})
     if values is None and not words and magic.wizard is not None and _has_widgets(shell):
         return magic.wizard(session_of(shell), shell.user_ns)
     if values is None:

@@ -28,12 +28,14 @@ class Draft:
         session: knows the workspace.
         namespace: the user's variables.
         typed: what was typed, by option of `DEPLOYMENT_OPTIONS`.
+        project: options for which the project has another default: the line says them in any case.
 
     """
 
     session: Session
     namespace: Mapping[str, Any]
     typed: dict[str, Any] = field(default_factory=dict)
+    project: frozenset[str] = frozenset()
 
     def errors(self, keys: Iterable[str]) -> dict[str, str]:
         """Return what is wrong with some of the options."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.defaults import project_defaults
 from mljupyter.frontend.deployment import deployment_of
 from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.frontend.line import line_of, values_of
@@ -51,7 +52,7 @@ class ReviewPage(DraftPage):
     @property
     def line(self) -> str:
         """The line of `%deploy` that says all of it."""
-        return line_of("deploy", DEPLOYMENT_OPTIONS, self.draft.typed)
+        return line_of("deploy", DEPLOYMENT_OPTIONS, self.draft.typed, explicit=self.draft.project)
 
     def fields(self) -> list[Field]:
         """Return the plan, the line, the Python and the specification."""
@@ -177,7 +178,9 @@ class DeployWizard(Wizard):
     """
 
     def __init__(self, session: Session, namespace: Mapping[str, Any], typed: Mapping[str, Any] | None = None) -> None:
-        draft = Draft(session, namespace, dict(typed or {}))
+        project = project_defaults("deploy", DEPLOYMENT_OPTIONS)
+        texts = {key: value if isinstance(value, (bool, list)) else str(value) for key, value in project.items()}
+        draft = Draft(session, namespace, {**texts, **(typed or {})}, frozenset(project))
         review = ReviewPage(draft)
         progress = ProgressPage(review)
         asking = [ModelPage, TargetPage, SizePage, AccessPage, TrafficPage]
