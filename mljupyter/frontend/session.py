@@ -79,7 +79,7 @@ class Session:
 
         """
         if self._chosen is not None:
-            if not Path(self._chosen.directory).is_dir():
+            if not _is_there(self._chosen):
                 raise WorkspaceGoneError(
                     f"The workspace {self._chosen.name!r} was deleted. Choose another one: %mlj workspace NAME"
                 )
@@ -120,11 +120,20 @@ class Session:
         from mljupyter.frontend.names import read_names
 
         workspace = self._chosen or self._default
+        if workspace is not None and not _is_there(workspace):
+            return {}  # reading would make parts of it again
         if workspace is None:
             if not Workspace.list():
                 return {}  # nothing was ever made here: completion must not be what makes the first workspace
             workspace = self.workspace()
         return read_names(workspace)
+
+
+def _is_there(workspace: Workspace) -> bool:
+    """Whether a workspace still exists; a directory without its document is what was left over of one."""
+    from mljupyter.core.home import DOCUMENT_NAME
+
+    return Path(workspace.directory, DOCUMENT_NAME).is_file()
 
 
 def _predicts(value: Any) -> bool:

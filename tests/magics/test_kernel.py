@@ -159,3 +159,19 @@ def test_a_deployment_that_is_not_waited_for_goes_on_and_waiting_for_it_can_be_g
     assert [record.spec.name for record in workspace.endpoint_records()] == ["slow-two"]
     kernel.run("%undeploy slow-two")
     assert kernel.error("%undeploy slow-two")["ename"] == "EndpointMissingError"
+
+
+def test_following_an_endpoint_ends_with_an_interrupt(kernel: Kernel) -> None:
+    kernel.run(f"%%score quick\n{SCRIPT}\n")
+    kernel.run("%deploy followed --score quick --kind aci")
+    seen: list[bool] = []
+
+    def watch(message: Message) -> None:
+        if message["msg_type"] == "stream" and "followed" in message["content"]["text"] and not seen:
+            seen.append(True)
+            kernel.manager.interrupt_kernel()
+
+    messages = kernel.run("%monitor followed --every 500s", watch)
+    assert not [message for message in messages if message["msg_type"] == "error"]
+    assert "Stopped." in "".join(message["content"].get("text", "") for message in messages)
+    kernel.run("%undeploy followed")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import io
 import json
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -168,10 +168,32 @@ def test_a_log_is_followed_until_interrupted(live: Shell, monkeypatch: pytest.Mo
 
     def interrupt() -> None:
         wait_until(lambda: "is ready" in shown.getvalue(), 15, "the log is shown")
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     live.run("%logs adder -f")
     thread.join()
     assert shown.getvalue().endswith("Stopped following 'adder'.\n")
+
+
+def test_data_in_a_cell_is_sent_as_it_is(live: Shell) -> None:
+    assert live.run('%%invoke adder\n{"data": [[1, 2],\n          [3, 4]]}') == [6, 14]
+
+
+def test_monitoring_shows_every_version_and_gives_the_data(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    live.run('%invoke adder {"data": [[1]]}')
+
+    def counted() -> bool:
+        return bool(live.run("%monitor adder --once").data[0].get("requests"))
+
+    wait_until(counted, what="the request is counted")
+    shown = live.run("%monitor adder --once --window 1h")
+    assert shown.columns[:5] == ["Endpoint", "Version", "Replicas", "Traffic", "Requests"]
+    assert (shown[0]["endpoint"], shown[0]["version"], shown[0]["replicas"]) == ("adder", "adder", "1/1")
+    live.run("%monitor adder --window 1h -o df")
+    assert {"time", "version", "requests", "latency_p95_ms"} <= set(live.variables["df"].columns)
+    assert live.variables["df"]["requests"].sum() >= 1
+    capsys.readouterr()
+    live.run("%monitor adder adder --window 1h --json")
+    assert [item["version"] for item in json.loads(capsys.readouterr().out)] == ["adder"]

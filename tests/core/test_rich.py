@@ -1,0 +1,84 @@
+"""Objects of the SDK as a notebook shows them: complete, the same every time, nothing secret, nothing executable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mljupyter.core import Environment, Model, Workspace
+from mljupyter.core.compute import ComputeTarget
+from mljupyter.core.webservice import Webservice
+from mljupyter.core.webservice.endpoint_version import AksEndpointVersion
+from mljupyter.spec import EndpointRecord
+
+
+@pytest.fixture
+def ws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
+    return Workspace.create("shown", tags={"b": "2", "a": "1"})
+
+
+def record(kind: str, versions: list[str]) -> EndpointRecord:
+    code = {"digest": "sha256:" + "0" * 64, "entryScript": "score.py"}
+    return EndpointRecord.parse(
+        {
+            "spec": {
+                "name": "shown",
+                "kind": kind,
+                "defaultVersion": versions[0],
+                "versions": {name: {"code": code} for name in versions},
+                "authentication": "none" if kind == "LOCAL" else "key",
+                "tags": {"team": "<b>blue</b>"},
+            },
+            "status": {},
+            "createdTime": "2026-01-01T00:00:00Z",
+            "updatedTime": "2026-01-01T00:00:00Z",
+            "generation": 1,
+            "resourceVersion": 1,
+        }
+    )
+
+
+def environment() -> Environment:
+    found = Environment("serving")
+    found.docker.base_image_registry.password = "hunter2"
+    found.environment_variables = {"TOKEN": "hunter2"}
+    assert found.python.conda_dependencies is not None
+    found.python.conda_dependencies.set_pip_option("--extra-index-url https://team:hunter2@example.org/simple")
+    return found
+
+
+def model(ws: Workspace, tmp_path: Path) -> Model:
+    (tmp_path / "weights.json").write_text("[3]")
+    return Model.register(ws, tmp_path / "weights.json", "weights", tags={"<script>": "x"}, description="three")
+
+
+OBJECTS: dict[str, Callable[[Workspace, Path], Any]] = {
+    "workspace": lambda ws, _: ws,
+    "model": model,
+    "environment": lambda *_: environment(),
+    "target": lambda ws, _: ComputeTarget(ws, "local"),
+    "local": lambda ws, _: Webservice._of(ws, record("LOCAL", ["shown"])),
+    "aci": lambda ws, _: Webservice._of(ws, record("ACI", ["shown"])),
+    "aks": lambda ws, _: Webservice._of(ws, record("AKS", ["shown"])),
+    "endpoint": lambda ws, _: Webservice._of(ws, record("AKSENDPOINT", ["one", "two"])),
+    "version": lambda ws, _: AksEndpointVersion(Webservice._of(ws, record("AKSENDPOINT", ["one", "two"])), "one"),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_every_object_has_text_and_html_that_are_the_same_each_time(ws: Workspace, tmp_path: Path, name: str) -> None:
+    shown: Any = OBJECTS[name](ws, tmp_path)
+    text, html = repr(shown), shown._repr_html_()
+    assert (text, html) == (repr(shown), shown._repr_html_())
+    assert type(shown).__name__ in html
+    for private in ("hunter2", str(tmp_path), "<script>", "<b>", "0x"):
+        assert private not in html
+    assert "hunter2" not in text
+
+
+def test_tags_are_shown_in_order(ws: Workspace) -> None:
+    assert "a=1, b=2" in ws._repr_html_()
