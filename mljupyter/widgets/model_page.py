@@ -106,7 +106,8 @@ class ModelPage(DraftPage):
                 ENDPOINT.check(str(typed.get("name", "")).strip())
             except SpecError as error:
                 found["name"] = error.message
-        without_script = {model.name for model in self._models if model.model_framework != model.Framework.CUSTOM}
+        custom = (None, "Custom")
+        without_script = {model.name for model in self._models if model.model_framework not in custom}
         if not typed.get("estimator") and not typed.get("score") and typed.get("model") not in without_script:
             found.setdefault("score", "Scoring script kept by %%score: it is needed")
         if "estimator" in found:
