@@ -51,6 +51,7 @@ class SteadyLoad:
         requests: how many are sent at least.
         most: how many are sent at most.
         header: another header, ``NAME: VALUE``.
+        pause: of a client between an answer and its next request, in seconds.
 
     """
 
@@ -62,6 +63,7 @@ class SteadyLoad:
     requests: int = REQUESTS
     most: int = 100_000
     header: str | None = None
+    pause: float = 0.0
     results: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -110,7 +112,7 @@ class SteadyLoad:
         wait_until(lambda: self.results["200"] >= goal, 60, f"the load goes on {dict(self.results)}")
 
     def _order(self) -> dict[str, Any]:
-        names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header")
+        names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header", "pause")
         return {name: getattr(self, name) for name in names}
 
     def _read(self) -> None:
@@ -189,6 +191,8 @@ class _Sender:
             else:
                 self._failures.append((sent, done, status))
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE)
+            if self._order["pause"]:
+                await asyncio.sleep(self._order["pause"])
             if not kept and connection is not None:
                 connection[1].close()
                 connection = None

@@ -67,6 +67,18 @@ def logs(lines: int, workspace: str | None, as_json: bool) -> None:
         click.echo(text, nl=not text.endswith("\n"))
 
 
+@controller.command()
+@workspace_option
+@json_option
+def restore(workspace: str | None, as_json: bool) -> None:
+    """Put the last copy of the controller's database in its place. Endpoints keep serving."""
+    aside = open_workspace(workspace).controller.restore()
+    if as_json:
+        print_json({"restored": True, "damaged": str(aside)})
+    else:
+        click.echo(f"restored; what was there is now {aside}")
+
+
 controller.add_command(metrics)
 
 

@@ -270,6 +270,20 @@ class ControllerClient:
             time.sleep(0.02)
         return True
 
+    def restore(self) -> Path:
+        """Put the last copy of the controller's database in its place; return where what was there is now.
+
+        For when it cannot be read, and no controller starts. Endpoints serve on meanwhile; they are then wanted as they
+        were when the copy was made, at most a second or two before.
+
+        Raises:
+            ControllerError: when a controller runs, or there is no copy.
+
+        """
+        from mljupyter.controller.backup import restore
+
+        return restore(self._layout)
+
     def controller_log(self, lines: int = 200) -> str:
         """Return the last lines of the controller's own log. Needs no controller."""
         try:

@@ -6,12 +6,14 @@ controller, and this file belongs to one process of one machine.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mljupyter.controller import backup
 from mljupyter.controller.errors import StorageError
 
 # One entry for each schema there has been; a file's user_version counts those it has.
@@ -64,6 +66,8 @@ STEPS = (
     """,
 )
 
+_MAKE_ROOM = "The disk is full: make room on the disk, and do it again."
+
 
 class Database:
     """A SQLite file for one process.
@@ -76,13 +80,22 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         with self._translated():
+            if backup.lost(path):
+                raise sqlite3.DatabaseError("it is gone or empty, and a copy of it is not")
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._connection.row_factory = sqlite3.Row
+            if (found := self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(found)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._bring_up_to_date()
+
+    def keep_backup(self) -> None:
+        """Copy the file, for the day it cannot be read."""
+        with self._translated():
+            backup.keep(self._connection, self._path)
 
     def close(self) -> None:
         """Close the file."""
@@ -119,8 +132,13 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StorageError(
-                f"the controller's database {str(self._path)!r} fails: {error}. Endpoints keep serving; "
-                "make room on the disk, or put a backup of the file in its place."
+                f"the controller's database {str(self._path)!r} fails: {error}. Endpoints keep serving.\n"
+                + (_MAKE_ROOM if _is_full(error) else f"If it is damaged, {backup.WAY_BACK}")
             ) from None
+
+
+def _is_full(error: Exception) -> bool:
+    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return full or getattr(error, "errno", None) == errno.ENOSPC

@@ -46,6 +46,7 @@ from mljupyter.runtimes.process import ProcessRuntime
 
 ROUTER_PORTS = range(8600, 8700)
 LOOK_AGAIN_EVERY = 10.0
+BACKUP_EVERY = 1.0
 _LOG_BYTES, _LOG_BACKUPS = 5_000_000, 2
 
 log = logging.getLogger("mljupyter.controller")
@@ -98,8 +99,8 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     metrics = MetricsApi(store, collector, metrics_port)
     releases = Releases(store=store, rollouts=rollouts, service=service)
     end = _End()
-    others = [*RouterApi(router_service).routes, *ReleaseApi(releases, user_of).routes, *metrics.routes]
-    api = Api(service, end.request, others)
+    routes = [*RouterApi(router_service).routes, *ReleaseApi(releases, user_of).routes, *metrics.routes]
+    api = Api(service, end.request, routes)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.request)
 
@@ -114,6 +115,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     listening = asyncio.create_task(_keep_listening(keeper, reconciler), name="listening")
     measuring = asyncio.create_task(collector.run(), name="collector")
     keeping = asyncio.create_task(Housekeeping(layout, store).run(), name="housekeeping")
+    backing_up = asyncio.create_task(_keep_backup(store), name="backup")
     for task in (serving, working, scaling, rolling, listening):
         task.add_done_callback(end.because_of)
     exporting = asyncio.create_task(RecordExport(layout, store).run(), name="export")
@@ -130,9 +132,10 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)
     layout.socket().unlink(missing_ok=True)
-    for task in (working, scaling, rolling, listening, measuring, keeping):
+    others = (working, scaling, rolling, listening, measuring, keeping, backing_up)
+    for task in others:
         task.cancel()
-    await asyncio.gather(working, scaling, rolling, listening, measuring, keeping, return_exceptions=True)
+    await asyncio.gather(*others, return_exceptions=True)
     await metrics_port.close()
     await collector.close()
     if end.everything:
@@ -147,7 +150,23 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     await supervisor.leave()
     for runtime in runtimes.made():
         await runtime.leave()
+    with contextlib.suppress(ControllerError):
+        store.keep_backup()
     store.close()
+
+
+async def _keep_backup(store: Store) -> None:
+    """Copy the database soon after each change; what fails is tried again."""
+    failed = False
+    while True:
+        await asyncio.sleep(BACKUP_EVERY)
+        try:
+            store.keep_backup()
+            failed = False
+        except ControllerError as error:
+            if not failed:
+                log.error("no copy of the database: %s", error.message)
+            failed = True
 
 
 async def _keep_listening(keeper: ListeningKeeper, reconciler: Reconciler) -> None:

@@ -30,6 +30,8 @@ class FileWriter:
     def __init__(self, directory: Path, admin: LocalHttp) -> None:
         self._directory = directory
         self._admin = admin
+        for unfinished in directory.glob(".*.json.*"):  # of a process that was killed
+            unfinished.unlink(missing_ok=True)
         self._written = _load(directory)
         self._refusals_before = 0
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +33,13 @@ class Store:
         self._resource_version = int(newest or 0)
         names = [row["name"] for row in self._database.rows("SELECT name FROM endpoints")]
         self._records = {name: self._read(name) for name in names}
+        self._backup_due = True
+
+    def keep_backup(self) -> None:
+        """Copy the database, if more than what is observed has changed since the last time."""
+        if self._backup_due:
+            self._database.keep_backup()
+            self._backup_due = False
 
     def close(self) -> None:
         """Close the database."""
@@ -65,7 +75,7 @@ class Store:
         before = self.find(spec.name)
         now = datetime.now(UTC).isoformat()
         pair = (keys.primary, keys.secondary) if keys else (None, None)
-        with self._database.writing() as connection:
+        with self._wanted() as connection:
             connection.execute(
                 """
                 INSERT INTO endpoints (name, spec, status, generation, resource_version, created_time, updated_time,
@@ -84,7 +94,7 @@ class Store:
 
     def put_status(self, name: str, status: EndpointStatus) -> None:
         """Write what is observed of an endpoint."""
-        self._update(name, "status = ?", status.json_text())
+        self._update(name, "status = ?", status.json_text(), wanted=False)
 
     def put_keys(self, name: str, keys: Keys) -> None:
         """Write an endpoint's keys."""
@@ -103,7 +113,7 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Forget an endpoint, its revisions, its history and its rollout."""
-        with self._database.writing() as connection:
+        with self._wanted() as connection:
             connection.execute("DELETE FROM endpoints WHERE name = ?", (name,))
             for table in ("revisions", "history", "rollouts", "scaling"):
                 connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (name,))  # noqa: S608 - ours
@@ -117,7 +127,7 @@ class Store:
 
     def keep_revision(self, endpoint: str, version: str, revision: str, target: str, spec: VersionSpec) -> None:
         """Keep compute target and spec of the revision that serves, in place of the one kept before."""
-        with self._database.writing() as connection:
+        with self._wanted() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO revisions (endpoint, version, revision, target, spec) VALUES (?, ?, ?, ?, ?)",
                 (endpoint, version, revision, target, spec.json_text()),
@@ -131,7 +141,7 @@ class Store:
         """Write how far a rollout is, and what its next look needs to know."""
         if name not in self._records:
             return
-        with self._database.writing() as connection:
+        with self._wanted() as connection:
             connection.execute(_PUT_ROLLOUT, (name, rollout.json_text(), seen))
             connection.execute("UPDATE endpoints SET resource_version = ? WHERE name = ?", (self._next(), name))
         self._records[name] = self._read(name)
@@ -148,13 +158,20 @@ class Store:
 
     def put_setting(self, name: str, value: str) -> None:
         """Write a setting."""
-        with self._database.writing() as connection:
+        with self._wanted() as connection:
             connection.execute("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", (name, value))
 
-    def _update(self, name: str, assignments: str, *values: object) -> None:
+    @contextmanager
+    def _wanted(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection to write with what must not be lost."""
+        with self._database.writing() as connection:
+            yield connection
+        self._backup_due = True
+
+    def _update(self, name: str, assignments: str, *values: object, wanted: bool = True) -> None:
         if name not in self._records:
             return
-        with self._database.writing() as connection:
+        with self._wanted() if wanted else self._database.writing() as connection:
             connection.execute(
                 f"UPDATE endpoints SET {assignments}, resource_version = ? WHERE name = ?",  # noqa: S608 - ours
                 (*values, self._next(), name),

@@ -15,6 +15,7 @@ from typing import Protocol
 from mljupyter.spec import VersionSpec
 
 MODELS = "azureml-models"
+_UNFINISHED = ".building-"
 
 
 class Store(Protocol):
@@ -36,7 +37,7 @@ def prepare(store: Store, spec: VersionSpec, target: Path) -> Path:
     """
     if target.is_dir():
         return target
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+    building = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=target.parent))
     try:
         if spec.code is not None:
             store.fetch(spec.code.digest, building / (spec.code.source_directory or spec.code.entry_script))
@@ -52,6 +53,12 @@ def prepare(store: Store, spec: VersionSpec, target: Path) -> Path:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return target
+
+
+def clear_unfinished(directory: Path) -> None:
+    """Remove what a process that was killed in `prepare` has left; for when no other one prepares anything there."""
+    for path in directory.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def model_directory(spec: VersionSpec, models: PurePath) -> PurePath:

@@ -80,6 +80,7 @@ class ProcessRuntime:
 
     async def adopt(self) -> list[RunningReplica]:
         """Return the replicas that run; end those whose record is gone, since nobody can tell what they are."""
+        app_root.clear_unfinished(self._revisions)
         found = []
         for identity, command in processes.find(self._is_ours):
             replica_id = _argument(command, "--replica") or ""

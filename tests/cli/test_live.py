@@ -131,6 +131,15 @@ def test_an_unknown_endpoint_ends_with_1_and_the_nearest_name(served: Commands) 
         assert "Did you mean 'adder'?" in served.failed("endpoint", command, "addr")
 
 
+def test_the_controllers_database_is_restored_from_its_copy(served: Commands) -> None:
+    served.run("controller", "start")
+    assert "mljupyter controller stop" in served.failed("controller", "restore")
+    before = served.json("endpoint", "show", "adder")["spec"]
+    served.run("controller", "stop")
+    assert "restored" in served.run("controller", "restore").stdout
+    assert served.json("endpoint", "show", "adder")["spec"] == before
+
+
 def test_the_endpoint_serves_on_while_the_controller_is_stopped_and_started(served: Commands) -> None:
     import httpx
 
