@@ -9,7 +9,17 @@ GIVEN = "given"
 """Among values by option: which of them stood on the line."""
 ValueKind = Literal["text", "integer", "number", "cores", "gigabytes", "duration", "flag", "switch"]
 NameKind = Literal[
-    "endpoint", "environment", "estimator", "model", "score", "share", "target", "variable", "version", "workspace"
+    "endpoint",
+    "endpoint-version",
+    "environment",
+    "estimator",
+    "model",
+    "score",
+    "share",
+    "target",
+    "variable",
+    "version",
+    "workspace",
 ]
 
 
@@ -65,6 +75,14 @@ class Option:
 
 ENDPOINT_NAME = Option(
     "name", "name of the endpoint", metavar="NAME", positional=True, required=True, completes="endpoint"
+)
+ENDPOINT_VERSION = Option(
+    "name",
+    "name of the endpoint, and perhaps one of its versions",
+    metavar="NAME[:VERSION]",
+    positional=True,
+    required=True,
+    completes="endpoint-version",
 )
 OUTPUT = Option("output", "keep the result in this variable instead of showing it", short="-o", metavar="VAR")
 JSON = Option("json", "print the result as JSON", kind="flag")

@@ -230,12 +230,12 @@ class Plan(View):
 
     def summary(self) -> str:
         """Return one line, then one line for each field that changes."""
-        from mljupyter.spec.difference import leaves, short
+        from mljupyter.spec.difference import leaves, shown
 
         lines = [f"{self.wanted.name} → {self.wanted.compute_target}: {self.action} (dry run, nothing done)"]
         if self.action == "create":
-            lines += [f"  {path} = {short(value)}" for path, value in leaves(_comparable(self.wanted))]
-        lines += [f"  {path}: {short(before)} → {short(after)}" for path, before, after in self.changes]
+            lines += [f"  {path} = {shown(path, value)}" for path, value in leaves(_comparable(self.wanted))]
+        lines += [f"  {path}: {shown(path, before)} → {shown(path, after)}" for path, before, after in self.changes]
         return "\n".join(lines)
 
 

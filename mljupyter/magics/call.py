@@ -41,6 +41,16 @@ class Call:
         namespace: dict[str, Any] = self.shell.user_ns
         return namespace
 
+    @property
+    def endpoint(self) -> str:
+        """The name of the endpoint, where ``NAME`` or ``NAME:VERSION`` was given."""
+        return str(self.values["name"]).partition(":")[0]
+
+    @property
+    def version(self) -> str | None:
+        """The version, where ``NAME:VERSION`` was given; else None."""
+        return str(self.values["name"]).partition(":")[2] or None
+
     def say(self, text: str) -> None:
         """Print a line, unless ``--quiet`` was given."""
         if not self.values.get("quiet"):

@@ -104,6 +104,8 @@ def _values(option: Option, fragment: str, names: NameSource, given: list[str]) 
         return _starting(fragment, option.choices)
     if option.completes is None:
         return []
+    if option.completes == "endpoint-version":
+        return _starting(fragment, names("version" if ":" in fragment else "endpoint"))
     if option.completes in _OF_AN_ENDPOINT:
         return _starting(fragment, _of_endpoint(given[0], option.completes, names) if given else ())
     found = _starting(

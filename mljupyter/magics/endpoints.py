@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
@@ -13,6 +14,7 @@ from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice, Workspace
+    from mljupyter.core.webservice.endpoint_version import AksEndpointVersion
     from mljupyter.spec import EndpointRecord
 
 COLUMNS = ("Name", "State", "Kind", "Target", "Models", "Replicas", "Authentication")
@@ -35,6 +37,20 @@ def webservice(workspace: Workspace, name: str) -> Webservice:
         hint = near(name, services) or " %deploy makes one."
         raise EndpointMissingError(f"There is no endpoint {name!r} in this workspace.{hint}")
     return services[name]
+
+
+def version_of(service: Webservice, name: str) -> AksEndpointVersion:
+    """Return one of an endpoint's versions.
+
+    Raises:
+        EndpointMissingError: there is none of this name; the text has those there are.
+
+    """
+    versions: Mapping[str, AksEndpointVersion] = getattr(service, "versions", {})
+    if name not in versions:
+        hint = near(name, versions) or " It has a single one: leave the version out."
+        raise EndpointMissingError(f"{service.name!r} has no version {name!r}.{hint}")
+    return versions[name]
 
 
 def row(record: EndpointRecord) -> list[str]:

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.options import ENDPOINT_NAME, JSON, Option
+from mljupyter.frontend.options import ENDPOINT_VERSION, JSON, Option
 from mljupyter.frontend.reading import WrongInputError
 from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.endpoints import webservice
+from mljupyter.magics.endpoints import version_of, webservice
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.values import body_of
 
@@ -27,9 +27,10 @@ def run(call: Call) -> Any:
             "The data stands on the line, %invoke NAME DATA, or as JSON in the cell below %%invoke NAME: give it once."
         )
     body = body_of(call["data"], call.namespace) if call.body is None else body_in_cell(call.body)
-    service = webservice(call.session.workspace(), call["name"])
+    service = webservice(call.session.workspace(), call.endpoint)
+    asked = service if call.version is None else version_of(service, call.version)
     try:
-        answer = service.run(body)
+        answer = asked.run(body)
     except WebserviceException as error:
         raise InvokeError(error.message.replace("service.get_logs()", f"%logs {call['name']}")) from error
     if call["json"]:
@@ -54,7 +55,7 @@ MAGIC = Magic(
     name="invoke",
     summary="Send data to an endpoint and show its answer.",
     options=(
-        ENDPOINT_NAME,
+        ENDPOINT_VERSION,
         Option(
             "data",
             'JSON, a variable or expression, or @file; tables and arrays are sent as {"data": rows}',
@@ -66,6 +67,7 @@ MAGIC = Magic(
         JSON,
     ),
     example='%invoke diabetes {"data": [[0.04, 0.05, 0.06]]}\n%invoke diabetes X_test[:2] -o predictions\n'
+    "%invoke diabetes:version-b X_test[:2]\n"
     '%%invoke diabetes\n{"data": [[0.04, 0.05, 0.06]]}',
     body="the data, as JSON",
     run=run,

@@ -1,28 +1,94 @@
-"""``%logs``: what an endpoint's scoring script printed."""
+"""``%logs``: what an endpoint's scoring script printed, and how its image was built."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from mljupyter.frontend.options import ENDPOINT_NAME, OUTPUT, Option
+from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.log_lines import LEVELS, Filter
+from mljupyter.frontend.options import ENDPOINT_VERSION, JSON, OUTPUT, Option
+from mljupyter.frontend.reading import WrongInputError
 from mljupyter.frontend.views import Text
-from mljupyter.magics.call import Call
-from mljupyter.magics.endpoints import webservice
+from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.endpoints import version_of, webservice
 from mljupyter.magics.magic import Magic
+
+if TYPE_CHECKING:
+    from mljupyter.core import Webservice
+
+_MOST_LINES = 5000
+"""Read when only some lines are shown."""
+
+
+class NoBuildLogError(MLJupyterError):
+    """No image of an endpoint was built here."""
 
 
 def run(call: Call) -> Any:
     """Return the last lines of the log, or show lines as they come until interrupted."""
+    _check(call)
+    service = webservice(call.session.workspace(), call.endpoint)
+    if call.version is not None:
+        version_of(service, call.version)
+    chosen = _filter(call)
     if call["follow"]:
-        return _follow(call)
-    log = webservice(call.session.workspace(), call["name"]).get_logs(num_lines=call["lines"])
-    return call.deliver(Text(log.rstrip("\n")))
+        return _follow(call, service, chosen)
+    text = _build_log(call, service) if call["build"] else _log(call, service, everything=chosen == Filter())
+    lines = list(chosen.chosen(text.splitlines()))[-call["lines"] :]
+    if call["json"]:
+        print(json_line({"name": call["name"], "lines": lines}))
+        return call.deliver(lines) if call["output"] else None
+    return call.deliver(Text("\n".join(lines)))
 
 
-def _follow(call: Call) -> None:
-    service = webservice(call.session.workspace(), call["name"])
+def _check(call: Call) -> None:
+    ways = [name for name in ("follow", "startup", "build", "json") if call[name]]
+    if len(ways) > 1 and ways not in (["startup", "json"], ["build", "json"]):
+        raise WrongInputError(f"{' and '.join(f'--{way}' for way in ways)} do not go together: one thing at a time.")
+
+
+def _filter(call: Call) -> Filter:
+    from datetime import UTC, datetime, timedelta
+
     try:
-        for line in service.follow_logs(num_lines=call["lines"]):
+        pattern = None if call["grep"] is None else re.compile(call["grep"])
+    except re.error as error:
+        raise WrongInputError(f"--grep {call['grep']}: this is no regular expression: {error}.") from None
+    since = None if call["since"] is None else datetime.now(UTC) - timedelta(seconds=call["since"])
+    return Filter(pattern, call["level"], since)
+
+
+def _log(call: Call, service: Webservice, *, everything: bool) -> str:
+    return service.workspace.controller.logs(
+        service.name,
+        lines=call["lines"] if everything else _MOST_LINES,
+        version=call.version,
+        startup=call["startup"],
+    )
+
+
+def _build_log(call: Call, service: Webservice) -> str:
+    from mljupyter.build.images import stored_text
+    from mljupyter.core.image import Image
+
+    spec = service.workspace.controller.endpoint(service.name).spec
+    image_id = spec.versions[call.version or spec.default_version].image_id
+    if image_id is None:
+        raise NoBuildLogError(f"No image was built for {call['name']!r}: on {spec.compute_target} it needs none.")
+    record = Image(service.workspace, id=image_id)._record
+    if record.log_digest is None:
+        raise NoBuildLogError(f"Image {image_id} ({record.creation_state}) has no log: it was not built here.")
+    return stored_text(service.workspace.registry, record.log_digest)
+
+
+def _follow(call: Call, service: Webservice, chosen: Filter) -> None:
+    lines: Iterable[str] = service.workspace.controller.follow_logs(
+        service.name, lines=call["lines"], version=call.version
+    )
+    try:
+        for line in chosen.chosen(lines):
             print(line, end="", flush=True)
     except KeyboardInterrupt:
         print(f"Stopped following {call['name']!r}.")
@@ -30,13 +96,19 @@ def _follow(call: Call) -> None:
 
 MAGIC = Magic(
     name="logs",
-    summary="Show the last lines that an endpoint's replicas wrote.",
+    summary="Show the last lines that an endpoint's replicas wrote, or the log of its image's build.",
     options=(
-        ENDPOINT_NAME,
+        ENDPOINT_VERSION,
         Option("lines", "how many lines", kind="integer", short="-n", metavar="N", default=100, minimum=1),
         Option("follow", "go on with what is written from now on, until interrupted", kind="flag", short="-f"),
+        Option("startup", "what the newest replica wrote while it started", kind="flag"),
+        Option("build", "how its image was built", kind="flag"),
+        Option("since", "only lines of this time until now", kind="duration", metavar="TIME", minimum=1),
+        Option("level", "only lines of this level and above", metavar="LEVEL", choices=LEVELS),
+        Option("grep", "only lines in which this regular expression is found", metavar="PATTERN"),
+        JSON,
         OUTPUT,
     ),
-    example="%logs diabetes -n 20",
+    example="%logs diabetes -n 20\n%logs diabetes:version-b --since 5m --level warning\n%logs diabetes -f --grep Error",
     run=run,
 )

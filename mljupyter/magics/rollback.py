@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mljupyter.errors import MLJupyterError
 from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
-from mljupyter.frontend.views import Table
+from mljupyter.frontend.views import Table, Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
+from mljupyter.magics.rehearsal import CODE, DRY_RUN, REHEARSED, is_rehearsal, present, rehearse, shown
+
+if TYPE_CHECKING:
+    from mljupyter.spec import EndpointSpec
+
+
+class NothingToGoBackToError(MLJupyterError):
+    """The history of an endpoint has no entry to go back to."""
 
 
 def run(call: Call) -> Any:
     """Roll an endpoint back, print what changed, and return nothing."""
-    go_back(call, call["to"])
+    return go_back(call, call["to"])
 
 
-def go_back(call: Call, number: int | None) -> None:
+def go_back(call: Call, number: int | None) -> Any:
     """Roll the endpoint that a magic names back, and print what changed."""
     from mljupyter.core.releases import history_documents, roll_back
 
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
+    if is_rehearsal(call):
+        return _rehearsed(call, number)
     entry, line = roll_back(workspace, call["name"], number)
     if call["json"]:
         print(json_line(history_documents([entry])[0]))
-        return
+        return None
     for text in (line, *(f"  {change}" for change in entry.changes)):
         call.say(text)
+    return None
+
+
+def _rehearsed(call: Call, number: int | None) -> Any:
+    from mljupyter.engine.history import rollback_target
+
+    record = present(call)
+    rollout = record.rollout
+    if number is None and rollout is not None and rollout.active and not call["code"]:
+        text = f"{call['name']}: the rollout would be aborted {REHEARSED}\n  {rollout.text()}"
+        return shown(call, Text(text), {"endpoint": call["name"], "action": "abort", "rollout": rollout.document()})
+
+    def wanted(spec: EndpointSpec) -> EndpointSpec:
+        entries = call.session.workspace().controller.history(call["name"])
+        target = rollback_target(entries, spec, number)
+        if target is None:
+            known = f" It has {entries[0].number} to {entries[-1].number}." if entries else ""
+            what = "was not changed yet" if number is None else f"has no entry {number} in its history"
+            raise NothingToGoBackToError(f"{call['name']!r} {what}: there is nothing to go back to.{known}")
+        return target.spec
+
+    return rehearse(call, "rollback", {"number": number}, wanted)
 
 
 def run_history(call: Call) -> Any:
@@ -49,10 +82,12 @@ MAGIC = Magic(
     options=(
         ENDPOINT_NAME,
         Option("to", "entry of the history, see %mlj history", kind="integer", metavar="NUMBER", minimum=1),
+        DRY_RUN,
+        CODE,
         JSON,
         QUIET,
     ),
-    example="%rollback diabetes\n%rollback diabetes --to 3",
+    example="%rollback diabetes --dry-run\n%rollback diabetes\n%rollback diabetes --to 3",
     run=run,
 )
 # `%history` is IPython's own.

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from mljupyter.errors import MLJupyterError
 from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
 from mljupyter.frontend.reading import WrongInputError
 from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
+from mljupyter.magics.rehearsal import CODE, DRY_RUN, REHEARSED, called, code_of, is_rehearsal, present, shown
 
 GUARD = Option(
     "guard",
     "conditions such as 'p95<200ms, errors<1%'; when one is broken, requests are divided as before",
     metavar="CONDITIONS",
 )
+
+_PHASES = {"pause": ("Running",), "resume": ("Paused",), "abort": ("Running", "Paused")}
+
+
+class NoSuchRolloutError(MLJupyterError):
+    """An endpoint has no rollout that could be paused, resumed or aborted."""
 
 
 def run(call: Call) -> Any:
@@ -30,13 +39,52 @@ def run(call: Call) -> Any:
     webservice(workspace, call["name"])  # its error has the nearest name
     endpoint = versioned_endpoint(workspace, call["name"])
     if call["version"] is not None:
-        least = {} if call["least_requests"] is None else {"least_requests": call["least_requests"]}
-        endpoint.rollout(
-            call["version"], steps_of(call["steps"]), call["every"], call["guard"], promote=call["promote"], **least
-        )
+        asked = {"steps": steps_of(call["steps"]), "every": call["every"], "guard": call["guard"]}
+        asked |= {"promote": call["promote"] or None, "least_requests": call["least_requests"]}
+        arguments = {"version": call["version"], **{name: value for name, value in asked.items() if value is not None}}
+        if is_rehearsal(call):
+            return rehearse_rollout(call, arguments)
+        endpoint.rollout(**arguments)
     elif actions:
+        if is_rehearsal(call):
+            return _rehearse_control(call, actions[0])
         control(endpoint, actions[0])
     return finish(call, endpoint)
+
+
+def rehearse_rollout(call: Call, arguments: Mapping[str, Any]) -> Any:
+    """Return the Python that begins a rollout, or its plan; `arguments` are those of `ControlledRollout.rollout`."""
+    from mljupyter.core.exceptions import as_webservice_exception
+    from mljupyter.core.webservice.versions import known_version
+    from mljupyter.spec import RolloutPlan
+
+    if call["code"]:
+        wait = ["service.wait_for_rollout(show_output=True)"] if call.values.get("wait") else []
+        return code_of(call, [called("rollout", arguments), *wait])
+    names = {"every": "everySeconds", "least_requests": "leastRequests"}
+    with as_webservice_exception():
+        known_version(present(call).spec, arguments["version"])
+        plan = RolloutPlan.parse({names.get(name, name): value for name, value in arguments.items()})
+    guard = f"{plan.guard}, judged with {plan.least_requests} requests or more" if plan.guard else "none"
+    lines = [
+        f"{call['name']}: rollout of {plan.version} {REHEARSED}",
+        f"  steps  {', '.join(f'{step} %' for step in plan.steps)}, {plan.every_seconds:g} s or more each",
+        f"  guard  {guard}",
+    ]
+    lines += ["  end    it becomes the default version"] if plan.promote else []
+    return shown(call, Text("\n".join(lines)), {"endpoint": call["name"], "rollout": plan.document()})
+
+
+def _rehearse_control(call: Call, action: str) -> Any:
+    if call["code"]:
+        return code_of(call, [called(f"{action}_rollout", {})])
+    rollout = present(call).rollout
+    if rollout is None or rollout.phase not in _PHASES[action]:
+        found = "there was none yet" if rollout is None else f"the last one: {rollout.text()}"
+        wanted = " or ".join(_PHASES[action])
+        raise NoSuchRolloutError(f"{call['name']!r} has no rollout that is {wanted}; {found}.")
+    text = Text(f"{call['name']}: {action} {REHEARSED}\n  {rollout.text()}")
+    return shown(call, text, {"endpoint": call["name"], "action": action, "rollout": rollout.document()})
 
 
 def finish(call: Call, endpoint: Any) -> Any:
@@ -62,7 +110,13 @@ MAGIC = Magic(
     summary="Give a version of an endpoint more and more of its requests, or show how far that is.",
     options=(
         ENDPOINT_NAME,
-        Option("version", "the version; without it, the rollout is shown", metavar="VERSION", positional=True),
+        Option(
+            "version",
+            "the version; without it, the rollout is shown",
+            metavar="VERSION",
+            positional=True,
+            completes="version",
+        ),
         Option("steps", "its shares in percent, rising", metavar="PERCENT,...", default="5,25,100"),
         Option("every", "how long a step takes at least", kind="duration", metavar="TIME", default="1m"),
         GUARD,
@@ -74,6 +128,8 @@ MAGIC = Magic(
         Option("pause", "hold the rollout in its step; the guard stays in force", kind="flag"),
         Option("resume", "go on with a paused rollout; its step begins anew", kind="flag"),
         Option("abort", "end the rollout; requests are divided as before it", kind="flag"),
+        DRY_RUN,
+        CODE,
         JSON,
         OUTPUT,
         QUIET,

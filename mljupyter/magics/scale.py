@@ -10,6 +10,7 @@ from mljupyter.frontend.views import Table
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
+from mljupyter.magics.rehearsal import CODE, DRY_RUN, is_rehearsal, rehearse
 
 _SETTINGS = {
     "replicas": "replicas",
@@ -24,7 +25,7 @@ _SETTINGS = {
 
 def run(call: Call) -> Any:
     """Change numbers of replicas if any are given; return those of all versions as a table."""
-    from mljupyter.core.scaling import COLUMNS, documents, replicas_of, rows, scale
+    from mljupyter.core.scaling import COLUMNS, documents, replicas_of, rows, scale, with_scaling
 
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
@@ -34,6 +35,10 @@ def run(call: Call) -> Any:
         if twice := sorted(set(short) & set(given)):
             raise WrongInputError(f"{', '.join(twice)} is given twice: as {call['size']} and as an option.")
         given |= short
+    if is_rehearsal(call):
+        version = call["version"]
+        arguments = {**given, "version": version}
+        return rehearse(call, "scale", arguments, lambda spec: with_scaling(spec, version=version, **given))
     record = scale(workspace, call["name"], call["version"], **given)
     found = documents(record)
     if call["json"]:
@@ -58,7 +63,7 @@ MAGIC = Magic(
             "N|MIN:MAX",
             positional=True,
         ),
-        Option("version", "the version; else the default version", metavar="VERSION"),
+        Option("version", "the version; else the default version", metavar="VERSION", completes="version"),
         Option("replicas", "a fixed number of replicas", "integer", "N", minimum=1),
         Option("min", "least replicas; with 0 the last one ends when there are no requests", "integer", "N", minimum=0),
         Option("max", "most replicas", "integer", "N", minimum=1),
@@ -72,9 +77,12 @@ MAGIC = Magic(
         Option("refresh", "a change of the load is answered within this time", "duration", "TIME", minimum=1),
         Option("down-after", "fewer replicas after this time with less load", "duration", "TIME", minimum=1),
         Option("zero-after", "none after this time without a request, with --min 0", "duration", "TIME", minimum=1),
+        DRY_RUN,
+        CODE,
         JSON,
         OUTPUT,
     ),
-    example="%scale diabetes\n%scale diabetes 3\n%scale diabetes 1:5\n%scale diabetes --min 0 --max 5 --zero-after 10m",
+    example="%scale diabetes\n%scale diabetes 3 --dry-run\n%scale diabetes 1:5\n"
+    "%scale diabetes --min 0 --max 5 --zero-after 10m",
     run=run,
 )

@@ -10,8 +10,9 @@ from mljupyter.frontend.views import Table, Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
+from mljupyter.magics.rehearsal import CODE, DRY_RUN, is_rehearsal, rehearse
 from mljupyter.magics.rollback import go_back
-from mljupyter.magics.rollout import GUARD
+from mljupyter.magics.rollout import GUARD, rehearse_rollout
 
 _POINTS = 10
 
@@ -24,10 +25,11 @@ def run(call: Call) -> Any:
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
     if call["rollback"]:
-        go_back(call, None)
-        return None
+        return go_back(call, None)
     if call["over"] is not None:
         return _roll_out(call)
+    if is_rehearsal(call):
+        return _rehearsed(call)
     if call["promote"] is not None:
         _promote(call)
     record = divide(workspace, call["name"], call["shares"] or (), call["mirror"], call["sticky_header"])
@@ -61,7 +63,28 @@ def _roll_out(call: Call) -> Any:
     ((version, target),) = shares_of(call["shares"]).items()
     share = endpoint.versions[version].weight if version in endpoint.versions else 0
     steps = even_steps(share, target, call["step"] or _POINTS)
-    return call.deliver(Text(endpoint.rollout(version, steps, call["over"] / len(steps), call["guard"]).text()))
+    arguments = {"version": version, "steps": steps, "every": call["over"] / len(steps), "guard": call["guard"]}
+    if is_rehearsal(call):
+        return rehearse_rollout(call, arguments)
+    return call.deliver(Text(endpoint.rollout(**arguments).text()))
+
+
+def _rehearsed(call: Call) -> Any:
+    from mljupyter.core.traffic import NO_HEADER, shares_of
+    from mljupyter.core.webservice.versions import known_version, with_traffic
+    from mljupyter.engine.guarded_rollout import promoted
+    from mljupyter.spec import EndpointSpec
+
+    def with_promoted(spec: EndpointSpec) -> EndpointSpec:
+        known_version(spec, call["promote"])
+        return promoted(spec, call["promote"])
+
+    if call["promote"] is not None:
+        return rehearse(call, "promote", {"version": call["promote"]}, with_promoted)
+    header = "" if call["sticky_header"] == NO_HEADER else call["sticky_header"]
+    percentiles, mirror = shares_of(call["shares"]) or None, shares_of(call["mirror"]) or None
+    arguments = {"percentiles": percentiles, "mirror": mirror, "sticky_header": header}
+    return rehearse(call, "set_traffic", arguments, lambda spec: with_traffic(spec, percentiles, mirror, header))
 
 
 def _promote(call: Call) -> None:
@@ -97,11 +120,15 @@ MAGIC = Magic(
             "requests with the same value of this header meet the same version; none turns it off",
             metavar="HEADER",
         ),
-        Option("promote", "make this version the default and give it all requests", metavar="VERSION"),
+        Option(
+            "promote", "make this version the default and give it all requests", metavar="VERSION", completes="version"
+        ),
         Option("rollback", "go back to what the endpoint was before its last change", kind="flag"),
         Option("over", "move the requests in even steps over this time", kind="duration", metavar="TIME"),
         Option("step", f"points of a step with --over; else {_POINTS}", kind="integer", metavar="PERCENT", minimum=1),
         GUARD,
+        DRY_RUN,
+        CODE,
         JSON,
         OUTPUT,
         QUIET,

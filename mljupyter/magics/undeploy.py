@@ -1,26 +1,62 @@
-"""``%undeploy``: take an endpoint away."""
+"""``%undeploy``: take an endpoint away, or one of its versions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.frontend.options import ENDPOINT_NAME, QUIET
-from mljupyter.magics.call import Call
+from mljupyter.frontend.options import ENDPOINT_VERSION, JSON, QUIET
+from mljupyter.frontend.views import Text
+from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
+from mljupyter.magics.rehearsal import CODE, DRY_RUN, REHEARSED, called, code_of, is_rehearsal, present, rehearse, shown
 
 
 def run(call: Call) -> Any:
-    """Delete the endpoint; models and scoring scripts stay."""
-    webservice(call.session.workspace(), call["name"]).delete()
+    """Delete the endpoint or the version; models and scoring scripts stay."""
+    from mljupyter.core.releases import versioned_endpoint
+    from mljupyter.core.webservice.versions import without_version
+
+    name, version = call.endpoint, call.version
+    service = webservice(call.session.workspace(), name)
+    if version is not None:
+        endpoint = versioned_endpoint(call.session.workspace(), name)
+        if is_rehearsal(call):
+            arguments = {"version_name": version}
+            return rehearse(call, "delete_version", arguments, lambda spec: without_version(spec, version))
+        endpoint.delete_version(version)
+        endpoint.wait_for_deployment()
+    elif is_rehearsal(call):
+        return _rehearsed(call)
+    else:
+        service.delete()
     call.session.cache.refresh_soon()
-    call.say(f"{call['name']}: deleted")
+    what = name if version is None else f"{name}:{version}"
+    if call["json"]:
+        print(json_line({"name": what, "deleted": True}))
+    else:
+        call.say(f"{what}: deleted")
+    return None
+
+
+def _rehearsed(call: Call) -> Any:
+    if call["code"]:
+        return code_of(call, [called("delete", {})])
+    record = present(call)
+    versions = sorted(record.spec.versions)
+    lines = [
+        f"{call.endpoint} → {record.spec.compute_target}: delete {REHEARSED}",
+        f"  versions  {', '.join(versions)}",
+        f"  replicas  {sum(status.replicas_ready for status in record.status.versions.values())} running",
+        f"  stays     {', '.join(record.spec.model_ids) or 'no models'}",
+    ]
+    return shown(call, Text("\n".join(lines)), {"endpoint": call.endpoint, "action": "delete", "versions": versions})
 
 
 MAGIC = Magic(
     name="undeploy",
-    summary="Delete an endpoint: its replicas, its route and its keys. Registered models stay.",
-    options=(ENDPOINT_NAME, QUIET),
-    example="%undeploy diabetes",
+    summary="Delete an endpoint: its replicas, its route and its keys; or one of its versions. Registered models stay.",
+    options=(ENDPOINT_VERSION, DRY_RUN, CODE, JSON, QUIET),
+    example="%undeploy diabetes --dry-run\n%undeploy diabetes:version-b\n%undeploy diabetes",
     run=run,
 )

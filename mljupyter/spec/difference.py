@@ -56,10 +56,20 @@ def short(value: Any) -> str:
     return text[: len(_DIGEST) + 12] if text.startswith(_DIGEST) else text
 
 
+def shown(path: str, value: Any) -> str:
+    """Return the value of a field as text; that of an environment variable may be a secret, and is not shown.
+
+    Example:
+        >>> shown("versions.a.environmentVariables.TOKEN", "hunter2"), shown("versions.a.port", 80)
+        ('***', '80')
+
+    """
+    hidden = f".{_SECRET}." in f".{path}." and value != NOTHING
+    return "***" if hidden else short(value)
+
+
 def _line(path: str, before: Any, after: Any) -> str:
-    if f".{_SECRET}." in f".{path}.":
-        before, after = (value if value == NOTHING else "***" for value in (before, after))
-    return f"{path}: {short(before)} → {short(after)}"
+    return f"{path}: {shown(path, before)} → {shown(path, after)}"
 
 
 def _members(document: Mapping[str, Any]) -> set[str]:

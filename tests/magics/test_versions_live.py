@@ -9,6 +9,7 @@ import pytest
 
 from mljupyter.core import Workspace
 from tests.magics.conftest import SCRIPT, Shell
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -172,3 +173,125 @@ def test_promotion_rollback_and_history(live: Shell, capsys: pytest.CaptureFixtu
 def test_what_is_wrong_with_a_rollout_is_told_with_the_way_out(live: Shell, line: str, message: str) -> None:
     live.run("%traffic shared version-b=10")
     assert message in live.error(line)
+
+
+REHEARSALS = {
+    "%traffic shared version-b=40": (
+        "shared → local: update (dry run, nothing done)\n  versions.version-b.trafficPercentile: 30 → 40",
+        "service.set_traffic(percentiles={'version-b': 40})",
+    ),
+    "%traffic shared --sticky-header x-user": (
+        "shared → local: update (dry run, nothing done)\n  stickyHeader: none → x-user",
+        "service.set_traffic(sticky_header='x-user')",
+    ),
+    "%traffic shared --promote version-b": (
+        (
+            "shared → local: update (dry run, nothing done)\n  defaultVersion: version-a → version-b\n"
+            "  versions.version-b.trafficPercentile: 30 → 0"
+        ),
+        "service.promote(version='version-b')",
+    ),
+    "%traffic shared version-b=50 --over 20s": (
+        ("shared: rollout of version-b (dry run, nothing done)\n  steps  40 %, 50 %, 10 s or more each\n  guard  none"),
+        "service.rollout(version='version-b', steps=[40, 50], every=10.0)",
+    ),
+    "%rollout shared version-b --steps 40,100 --every 1m --guard errors<1% --promote": (
+        (
+            "shared: rollout of version-b (dry run, nothing done)\n  steps  40 %, 100 %, 60 s or more each\n"
+            "  guard  errors<1%, judged with 50 requests or more\n  end    it becomes the default version"
+        ),
+        "service.rollout(version='version-b', steps=[40, 100], every=60.0, guard='errors<1%', promote=True)",
+    ),
+    "%scale shared 2": (
+        "shared → local: update (dry run, nothing done)\n  versions.version-a.scaling.replicas: 1 → 2",
+        "service.scale(replicas=2)",
+    ),
+    "%rollback shared": (
+        "shared → local: update (dry run, nothing done)\n  versions.version-b.trafficPercentile: 30 → 10",
+        "service.rollback()",
+    ),
+    "%undeploy shared:version-b": (
+        "shared → local: update (dry run, nothing done)\n",
+        "service.delete_version(version_name='version-b')",
+    ),
+    "%undeploy shared": (
+        (
+            "shared → local: delete (dry run, nothing done)\n  versions  version-a, version-b\n"
+            "  replicas  2 running\n  stays     no models"
+        ),
+        "service.delete()",
+    ),
+}
+
+
+@pytest.mark.parametrize("line", REHEARSALS)
+def test_a_dry_run_shows_what_would_change_and_code_says_it_in_python(
+    live: Shell, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live.run("%traffic shared version-b=10 --sticky-header none")
+    live.run("%traffic shared version-b=30")
+    before = live.run("%mlj history shared").data[0]["number"]
+    text, call = REHEARSALS[line]
+    assert live.run(f"{line} --dry-run").text().startswith(text)
+    code = live.run(f"{line} --code").text()
+    assert code.splitlines()[:5] == [
+        "from mljupyter.core import Workspace",
+        "from mljupyter.core.webservice import Webservice",
+        "",
+        "ws = Workspace.get('versions-team')",
+        "service = Webservice(ws, 'shared')",
+    ]
+    assert code.splitlines()[5] == call
+    capsys.readouterr()
+    live.run(f"{line} --dry-run --json")
+    assert json.loads(capsys.readouterr().out)["endpoint"] == "shared"
+    assert live.run("%mlj history shared").data[0]["number"] == before, "nothing was done"
+
+
+def test_the_python_of_a_change_runs_as_it_stands(live: Shell) -> None:
+    live.run("%traffic shared version-b=10")
+    exec(live.run("%traffic shared version-b=60 --code").text(), {})
+    assert [item["weight"] for item in live.run("%traffic shared")] == [40, 60]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%traffic shared version-c=1 --dry-run", "no version 'version-c'"),
+        ("%traffic shared version-b=101 --dry-run", "101"),
+        ("%rollout shared version-c --dry-run", "no version 'version-c'"),
+        ("%rollout shared version-b --steps 50,20 --dry-run", "each step must be above the one before"),
+        ("%rollout shared --pause --dry-run", "'shared' has no rollout that is Running; the last one: version-b"),
+        ("%scale shared 5:1 --dry-run", "5"),
+        ("%rollback shared --to 999 --dry-run", "no entry 999"),
+        ("%undeploy shared:version-a --dry-run", "is the default version of 'shared'"),
+        ("%undeploy shared:version-c", "no version 'version-c'"),
+        ("%invoke shared:version-c 1", "'shared' has no version 'version-c'. Did you mean"),
+        ("%invoke plain:one 1", "'plain' has no version 'one'. It has a single one: leave the version out."),
+    ],
+)
+def test_a_dry_run_finds_what_would_be_refused(live: Shell, line: str, message: str) -> None:
+    assert message in live.error(line)
+
+
+def test_a_version_can_be_asked_and_its_log_be_read(live: Shell) -> None:
+    assert live.run('%invoke shared:version-a {"data": [[1]]}') == [2]
+    assert live.run('%invoke shared:version-b {"data": [[1]]}') == [3]
+    live.run(
+        "%%score loud\nimport sys\ndef init():\n    print('up')\ndef run(data):\n    print('louder', file=sys.stderr)\n"
+    )
+    live.run("%deploy shared --version version-c --score loud --replicas 1 --quiet")
+    live.run("%invoke shared:version-c 1")
+    wait_until(lambda: "louder" in live.run("%logs shared:version-c").text(), what="the line is there")
+    assert "up" in live.run("%logs shared:version-c --startup").text()
+    assert "louder" not in live.run("%logs shared:version-a").text()
+    lines = live.run("%logs shared --grep l.uder").text().splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith("| louder")
+    assert "| up" not in live.run("%logs shared:version-c --level warning").text()
+    assert "louder" in live.run("%logs shared:version-c --since 1h").text()
+    assert "this is no regular expression" in live.error("%logs shared --grep (")
+    assert "No image was built for 'shared'" in live.error("%logs shared --build")
+    assert "--follow and --build do not go together" in live.error("%logs shared -f --build")
+    live.run("%undeploy shared:version-c")
+    assert [item["version"] for item in live.run("%traffic shared")] == ["version-a", "version-b"]
