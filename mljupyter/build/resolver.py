@@ -48,6 +48,7 @@ class Resolver:
         python: the Python they are for.
         options: lines with options of pip; index URLs may hold secrets, so that files with them are private.
         scratch: a private directory for files.
+        platform: another platform than this machine's, as uv calls it; `python` is then only known by its version.
 
     """
 
@@ -56,6 +57,7 @@ class Resolver:
     options: Sequence[str]
     scratch: Path
     changes: list[Change] = field(default_factory=list)
+    platform: str | None = None
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
@@ -92,7 +94,11 @@ class Resolver:
         number = next(self._numbers)
         asked, answer = self.write(f"{number}.in", lines), self.scratch / f"{number}.out"
         arguments = [*("pip", "compile", "--quiet", "--no-header", "--no-annotate"), *self.arguments]
-        arguments += ["--python", self.python.path, *(["--python-version", for_python] if for_python else [])]
+        arguments += ["--python", self.python.path]
+        if self.platform is not None:
+            arguments += ["--python-platform", self.platform]
+        if for_python or self.platform is not None:
+            arguments += ["--python-version", for_python or self.python.minor]
         arguments += ["--only-binary", ":all:"] if wheels_only else []
         finished = self.uv.run(*arguments, asked, shown=shown, output=answer)
         if finished.status == 0:

@@ -46,6 +46,7 @@ def list_images(name: str | None, model: str | None, workspace: str | None, as_j
 @json_option
 def show(image_id: str, workspace: str | None, as_json: bool) -> None:
     """Show one image: what is in it, where it is, how long its build took or why it failed."""
+    from mljupyter.build.images import relaxations
     from mljupyter.core.image_users import users_of_image
 
     found = open_workspace(workspace)
@@ -59,6 +60,7 @@ def show(image_id: str, workspace: str | None, as_json: bool) -> None:
     fields += [("Description", record.description)] if record.description else []
     fields += [("Tags", _pairs(record.tags))] if record.tags else []
     fields += [("Properties", _pairs(record.properties))] if record.properties else []
+    fields += [("Relaxed", str(change)) for change in relaxations(record)]
     fields += [("Stages", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in record.stages.items()))]
     print_fields(fields)
     error = record.error or {}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mljupyter.core.environment_build import policy_of
 from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.garbage import MADE_FOR
 from mljupyter.core.image.building import ENGINE, default_base_image, print_event
@@ -66,7 +67,13 @@ def image_for(
             "Give InferenceConfig(..., environment=Environment.from_pip_requirements('serving', 'requirements.txt')),\n"
             "or environment=Environment.from_current() for the same packages as here."
         )
-    plan = plan_image(environment.definition(), code=code, models=models, default_base_image=default_base_image())
+    plan = plan_image(
+        environment.definition(),
+        code=code,
+        models=models,
+        default_base_image=default_base_image(),
+        pins=policy_of(environment),
+    )
     if not build:
         found = workspace.registry.images.find_built(plan.digest, ENGINE)
         if found is not None and found.location:
@@ -96,7 +103,7 @@ def image_with_code(workspace: Workspace, service: str, image_id: str, code: Cod
 
 def image_of(workspace: Workspace, service: str, plan: ImagePlan, *, show_output: bool = False) -> ServedImage:
     """Return the image of a plan on the Docker engine: the service's newest one if it is that, else another version."""
-    from mljupyter.build.images import build_or_reuse, builder_for
+    from mljupyter.build.images import build_or_reuse, builder_for, relaxations
 
     on_event = print_event if show_output else None
     record = _newest(workspace, service)
@@ -108,6 +115,9 @@ def image_of(workspace: Workspace, service: str, plan: ImagePlan, *, show_output
         builder = builder_for(ENGINE, workspace.artifacts, plan=plan)
         made_for = {MADE_FOR: service}
         record = build_or_reuse(workspace.registry, plan, builder, service, on_event=on_event, properties=made_for)
+        if not show_output:  # else it is in the log
+            for change in relaxations(record):
+                print(f"Image {record.id}: {change}")
     return ServedImage(make_present(workspace, record, on_event), record.id)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.environment import Environment
+from mljupyter.core.environment_build import policy_of
 from mljupyter.core.exceptions import UserErrorException, WebserviceException, as_user_error
 from mljupyter.core.image import building, files
 from mljupyter.core.image.image import Image
@@ -164,7 +165,13 @@ def _plan(environment: Environment) -> ImagePlan:
     from mljupyter.build.images import plan_image
 
     definition = environment.definition()
-    return plan_image(definition, code=None, environment_only=True, default_base_image=building.default_base_image())
+    return plan_image(
+        definition,
+        code=None,
+        environment_only=True,
+        default_base_image=building.default_base_image(),
+        pins=policy_of(environment),
+    )
 
 
 def _built(workspace: Workspace, plan: ImagePlan, place: str) -> ImageRecord | None:

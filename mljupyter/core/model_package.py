@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.environment import Environment
+from mljupyter.core.environment_build import policy_of
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.image import building, files
 from mljupyter.core.image.image import Image
@@ -137,7 +138,7 @@ class ModelPackage:
             WebserviceException: for a package that is an image; when the directory is not empty.
 
         """
-        from mljupyter.build.images import save_context
+        from mljupyter.build.images import pins_for_saving, save_context
 
         if self._image is not None:
             raise WebserviceException(
@@ -146,7 +147,7 @@ class ModelPackage:
             )
         target = Path(output_directory).expanduser()
         with as_webservice_exception():
-            save_context(self._plan, self.workspace.artifacts, target)
+            save_context(pins_for_saving(self._plan, print), self.workspace.artifacts, target)
         print(f"Package saved to {target}")
 
     def get_container_registry(self) -> ContainerRegistry:
@@ -216,6 +217,7 @@ def package(
             code=deployment.code_reference(workspace, config.source_path, script),
             models=registered_references(workspace, models),
             default_base_image=building.default_base_image(),
+            pins=policy_of(environment),
         )
         if generate_dockerfile:
             return ModelPackage(workspace, plan, environment)

@@ -104,8 +104,12 @@ class ImageRegistry:
         sbom_digest: str | None = None,
         dockerfile_digest: str | None = None,
         stages: Mapping[str, float] | None = None,
+        properties: Mapping[str, str] | None = None,
     ) -> ImageRecord:
-        """Note that a Running image is ready, and where it is; `ImageStateError` when it is not Running."""
+        """Note that a Running image is ready, and where it is; `ImageStateError` when it is not Running.
+
+        `properties` are added to those it has.
+        """
         return self._end(
             image_id,
             creation_state=SUCCEEDED,
@@ -115,6 +119,7 @@ class ImageRegistry:
             sbom_digest=sbom_digest,
             dockerfile_digest=dockerfile_digest,
             stages=dict(stages or {}),
+            properties=dict(properties or {}),
         )
 
     def fail(
@@ -275,6 +280,7 @@ class ImageRegistry:
                 raise ImageStateError(
                     f"Image {record.id} is {record.creation_state} already: it cannot become another."
                 )
+            values["properties"] = record.properties | values.get("properties", {})
             connection.execute(update(IMAGES).where(IMAGES.c.id == record.id).values(values))
             if values["creation_state"] != SUCCEEDED:
                 _release_models(connection, record.id)

@@ -11,7 +11,7 @@ import pytest
 
 from mljupyter.core import ContainerImage, ContainerRegistry, Image, Model, Webservice, Workspace
 from mljupyter.core.exceptions import AzureMLException, WebserviceException
-from mljupyter.core.image import ContainerImageConfig
+from mljupyter.core.image import ContainerImageConfig, trial
 from mljupyter.engine.revision import revision
 from mljupyter.spec import SpecError, VersionSpec
 from mljupyter.spec.names import IMAGE
@@ -279,3 +279,9 @@ def test_the_log_of_a_build_is_a_private_file(workspace: Workspace, built: Conta
     assert image.image_build_log_uri == log.path.as_uri()
     image.delete()
     assert not log.path.exists()
+
+
+def test_an_image_is_not_tried_on_the_engine_of_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
+    with pytest.raises(WebserviceException, match="on another machine"):
+        trial.run("mljupyter/any:1", b"{}")

@@ -17,7 +17,14 @@ from __future__ import annotations
 
 from mljupyter.build.images.builder import Builder, BuiltImage, InstalledPackage
 from mljupyter.build.images.context import save_context
-from mljupyter.build.images.create import begin_image, build_or_reuse, delete_image, finish_image, stored_text
+from mljupyter.build.images.create import (
+    begin_image,
+    build_or_reuse,
+    delete_image,
+    finish_image,
+    relaxations,
+    stored_text,
+)
 from mljupyter.build.images.credentials import RegistryCredentials
 from mljupyter.build.images.dockerfile import dockerfile
 from mljupyter.build.images.errors import (
@@ -30,6 +37,7 @@ from mljupyter.build.images.errors import (
     RegistryNotFoundError,
 )
 from mljupyter.build.images.events import BuildEvent
+from mljupyter.build.images.pins import pins_for_saving
 from mljupyter.build.images.plan import ImagePlan, PlannedFile, plan_image, plan_of
 from mljupyter.build.images.references import Reference, reference_for
 from mljupyter.build.images.scan import Finding, ScanReport, scan, scan_report
@@ -59,9 +67,11 @@ __all__ = [
     "delete_image",
     "dockerfile",
     "finish_image",
+    "pins_for_saving",
     "plan_image",
     "plan_of",
     "reference_for",
+    "relaxations",
     "save_context",
     "scan",
     "scan_report",

@@ -34,6 +34,7 @@ class BuiltImage:
         layers: digests of its layers, or of their content where only an engine has it.
         packages: what is installed in it.
         log: what happened; None when the image existed already.
+        relaxed: pins that were relaxed, as `relaxed_text` has them; None for none.
 
     """
 
@@ -42,6 +43,7 @@ class BuiltImage:
     layers: tuple[str, ...]
     packages: tuple[InstalledPackage, ...] = ()
     log: BuildLog | None = field(default=None, repr=False)
+    relaxed: str | None = None
 
 
 class Builder(Protocol):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.build.environment_record import ChangeRecord
 from mljupyter.build.images.builder import Builder, BuiltImage
 from mljupyter.build.images.dockerfile import dockerfile
 from mljupyter.build.images.errors import BuildCancelledError, ImageError
@@ -15,12 +17,16 @@ from mljupyter.build.images.events import BuildLog, OnEvent
 from mljupyter.build.images.plan import ImagePlan
 from mljupyter.build.images.references import reference_for
 from mljupyter.build.images.sbom import bill_of_materials
+from mljupyter.build.requirements import Change
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry.errors import ArtifactError
 
 if TYPE_CHECKING:
     from mljupyter.registry.image_record import ImageRecord
     from mljupyter.registry.registry import Registry
+
+#: Property of images in which pins were relaxed: which, to what and why, as JSON.
+RELAXED = "mljupyter.relaxed"
 
 
 def begin_image(
@@ -90,6 +96,7 @@ def finish_image(
             sbom_digest=known.sbom_digest,
             dockerfile_digest=known.dockerfile_digest,
             stages=known.stages,
+            properties={name: known.properties[name] for name in (RELAXED,) if name in known.properties},
         )
     host = record.place.partition("registry/")[2] or None
     tag = reference_for(record.name, record.version, plan.digest, host)
@@ -133,6 +140,12 @@ def delete_image(registry: Registry, image_id: str, remover: Callable[[], Builde
     registry.images.delete(image_id)
 
 
+def relaxations(record: ImageRecord) -> tuple[Change, ...]:
+    """Return which pins were relaxed in an image, to what and why."""
+    documents = json.loads(record.properties.get(RELAXED, "[]"))
+    return tuple(ChangeRecord.parse(document).change() for document in documents)
+
+
 def stored_text(registry: Registry, digest: str | None) -> str:
     """Return what is stored with an image, such as its log; empty when there is nothing."""
     if digest is None:
@@ -157,6 +170,7 @@ def _succeeded(registry: Registry, record: ImageRecord, plan: ImagePlan, image: 
             sbom_digest=stored.get("sbom.json"),
             dockerfile_digest=stored.get("Dockerfile"),
             stages=image.log.stages if image.log is not None else {},
+            properties={RELAXED: image.relaxed} if image.relaxed else {},
         )
 
 

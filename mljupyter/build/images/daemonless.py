@@ -31,6 +31,7 @@ from mljupyter.build.images.events import BuildLog, OnEvent
 from mljupyter.build.images.layers import LayerEntry, tree_entries, write_layer
 from mljupyter.build.images.oci import image_config, image_manifest
 from mljupyter.build.images.packages import OLDEST_PYTHON
+from mljupyter.build.images.pins import with_pins_that_exist
 from mljupyter.build.images.plan import ImagePlan, PlannedFile
 from mljupyter.build.images.python_layers import (
     environment_entries,
@@ -147,8 +148,7 @@ class DaemonlessBuilder:
             with log.stage("server"):
                 layers = [work.server()]
             with log.stage("environment"):
-                for change in plan.packages.changes:
-                    log.line(change)
+                plan = work.relax()
                 layers.append(work.environment())
             with log.stage("content"):
                 layers += work.content()
@@ -165,7 +165,8 @@ class DaemonlessBuilder:
                 log.line(f"pushed {tag} with digest {pushed}")
         packages = tuple(package for layer in layers for package in layer.packages)
         digests = tuple(str(layer["digest"]) for layer in base.layers) + tuple(layer.digest for layer in layers)
-        return BuiltImage(str(tag), pushed, digests, packages, log)
+        relaxed = plan.labels().get(layout.LABEL_RELAXED)
+        return BuiltImage(str(tag), pushed, digests, packages, log, relaxed)
 
     def _take(self, own: Reference, credentials: tuple[RegistryCredentials, ...], log: BuildLog) -> BuiltImage:
         with log.stage("image"), self._client(own, credentials) as client:
@@ -217,6 +218,18 @@ class _Work:
         """Make the layer of the scoring server's own environment."""
         text = "".join(f"{line}\n" for line in self._plan.server_requirements)
         return self._installed(text, layout.SERVER_ENVIRONMENT, "server")
+
+    def relax(self) -> ImagePlan:
+        """Relax pins that the image's Python cannot have; return the plan of what is installed."""
+        self._plan = with_pins_that_exist(
+            self._plan,
+            minor=self._minor,
+            platform=self._platform,
+            scratch=self._directory / "pins",
+            cache=self._cache,
+            log=self._log,
+        )
+        return self._plan
 
     def environment(self) -> _Pushed:
         """Make the layer of the scoring script's environment."""

@@ -9,10 +9,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mljupyter.build.images import buildkit, layout
+from mljupyter.build.images.base_image import cache_directory
 from mljupyter.build.images.builder import BuiltImage, built, failed
 from mljupyter.build.images.context import Store, save_context
 from mljupyter.build.images.credentials import RegistryCredentials
@@ -28,7 +30,10 @@ from mljupyter.build.images.dockerfile import STAGE_PREFIX
 from mljupyter.build.images.errors import ImageError, RegistryNotFoundError
 from mljupyter.build.images.events import BuildLog, OnEvent
 from mljupyter.build.images.layers import tree_entries, write_entries
+from mljupyter.build.images.pins import with_pins_that_exist
 from mljupyter.build.images.plan import ImagePlan
+from mljupyter.build.images.python_inside import PythonInside, python_in
+from mljupyter.build.images.python_layers import uv_platform
 from mljupyter.build.images.references import Reference
 
 if TYPE_CHECKING:
@@ -132,12 +137,11 @@ class DockerBuilder:
                 return self._take(Reference.parse(plan.own_image), credentials, log)
         with tempfile.TemporaryDirectory(prefix="mljupyter-image-") as temporary:
             directory = Path(temporary) / "context"
-            with log.stage("context"):
-                for change in plan.packages.changes:
-                    log.line(change)
-                save_context(plan, self._store, directory, writable=False, on_file=log.raise_if_cancelled)
             if plan.base_image is not None:
                 self._fetch_base(Reference.parse(plan.base_image), plan.platform, credentials, log)
+            with log.stage("context"):
+                plan = self._relaxed(plan, Path(temporary) / "pins", log)
+                save_context(plan, self._store, directory, writable=False, on_file=log.raise_if_cancelled)
             by_buildkit = buildkit.offered(self._client) if self._use_buildkit is None else self._use_buildkit
             with tempfile.TemporaryFile() as context:
                 with tarfile.open(fileobj=context, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -153,7 +157,25 @@ class DockerBuilder:
             return image
         with log.stage("push"):
             digest = push(self._client, Reference.parse(tag), credentials, log.line)
-            return BuiltImage(tag, digest, image.layers, image.packages, log)
+            return replace(image, digest=digest)
+
+    def _relaxed(self, plan: ImagePlan, scratch: Path, log: BuildLog) -> ImagePlan:
+        """Return the plan with pins that the image's Python can have, as far as that Python is known before."""
+        wanted = plan.packages.python_version
+        found = python_in(self._client, plan.base_image, wanted) if plan.base_image is not None else None
+        if found is None and wanted is not None:
+            found = PythonInside(int(wanted.partition(".")[2]), musl=False)
+        if found is None:
+            return plan
+        machine = plan.platform.partition("/")[2]
+        return with_pins_that_exist(
+            plan,
+            minor=found.minor,
+            platform=uv_platform(machine, musl=found.musl),
+            scratch=scratch,
+            cache=cache_directory(),
+            log=log,
+        )
 
     def _take(self, own: Reference, credentials: tuple[RegistryCredentials, ...], log: BuildLog) -> BuiltImage:
         self._present(own, None, credentials, log)
@@ -187,7 +209,8 @@ class DockerBuilder:
         environment = list_packages(self._client, image.id, f"{layout.ENVIRONMENT}/bin/python", "environment")
         server = list_packages(self._client, image.id, f"{layout.SERVER_ENVIRONMENT}/bin/python", "server")
         layers = tuple(image.attrs["RootFS"].get("Layers", []))
-        return BuiltImage(reference, str(image.id), layers, (*environment, *server), log)
+        relaxed = image.labels.get(layout.LABEL_RELAXED)
+        return BuiltImage(reference, str(image.id), layers, (*environment, *server), log, relaxed)
 
     def _classic(self, plan: ImagePlan, context: IO[bytes], tag: str, log: BuildLog) -> None:
         before = self._leftovers(plan)

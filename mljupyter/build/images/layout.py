@@ -27,6 +27,7 @@ LABEL_PLAN = "mljupyter/plan"
 LABEL_ENVIRONMENT = "mljupyter/environment"
 LABEL_SERVER = "mljupyter/server"
 LABEL_MODELS = "mljupyter/models"
+LABEL_RELAXED = "mljupyter/relaxed"
 
 # What the front imports, and what that needs; the versions are those that are installed here.
 _SERVER_PACKAGES = ("click", "h11", "httptools", "uvicorn", "uvloop")

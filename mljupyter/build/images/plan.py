@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mljupyter.build.definition import EnvironmentDefinition, fingerprint
+from mljupyter.build.definition import EnvironmentDefinition, fingerprint, redacted
+from mljupyter.build.environment_record import ChangeRecord
 from mljupyter.build.images import layout
 from mljupyter.build.images.credentials import RegistryCredentials
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.packages import PackageSet, package_set
 from mljupyter.build.images.references import Reference
+from mljupyter.build.relaxation import Policy
+from mljupyter.build.requirements import Change
 from mljupyter.spec import CodeReference, ModelReference
 
 MOST_MODELS = 1000
@@ -118,6 +121,8 @@ class ImagePlan:
             layout.LABEL_MODELS: ",".join(model.id for model in self.models),
             "org.opencontainers.image.title": "mljupyter scoring image",
         }
+        if self.packages.relaxations:
+            labels[layout.LABEL_RELAXED] = relaxed_text(self.packages.relaxations)
         if self.base_image is not None:
             labels["org.opencontainers.image.base.name"] = self.base_image
         return labels
@@ -145,6 +150,7 @@ def plan_image(
     credentials: Sequence[RegistryCredentials] = (),
     default_base_image: str | None = None,
     environment_only: bool = False,
+    pins: Policy | None = None,
 ) -> ImagePlan:
     """Return the plan of an image; nothing is read but the package mljupyter.
 
@@ -159,6 +165,8 @@ def plan_image(
         credentials: for registries to pull from; those of the definition's base image are added.
         default_base_image: for a definition without any; by default Python's own image of the version wanted.
         environment_only: the image holds no scoring script: it is built to have its layers ready for those that do.
+        pins: ``compatible`` relaxes pins that cannot be had on the image's Python, ``strict`` fails; None for what the
+            definition says, by default compatible.
 
     Raises:
         ImageError: for more models than allowed, a path out of the app root, or a variable's name against the rules.
@@ -174,7 +182,8 @@ def plan_image(
             "or give its Dockerfile's text as base_dockerfile if it copies no files."
         )
     _check_places(code, models, files)
-    wanted = package_set(definition, packages, python_version)
+    pins = pins or definition.python.pins or "compatible"
+    wanted = package_set(definition, packages, python_version, pins)
     docker = definition.docker
     base_image = _in_its_registry(definition)
     if base_image is None and docker.base_dockerfile is None:
@@ -208,6 +217,7 @@ def plan_image(
             "ownImage": own_image,
             "defaultBaseImage": default_base_image,
             "environmentOnly": environment_only,
+            "pins": pins,
         },
     )
 
@@ -229,7 +239,14 @@ def plan_of(recipe: Mapping[str, Any], credentials: Sequence[RegistryCredentials
         credentials=credentials,
         default_base_image=recipe.get("defaultBaseImage"),
         environment_only=recipe.get("environmentOnly", False),
+        pins=recipe.get("pins"),
     )
+
+
+def relaxed_text(changes: Sequence[Change]) -> str:
+    """Return changes as JSON, as images and their records carry them; credentials of URLs are left out."""
+    documents = [ChangeRecord.of(change).document() for change in changes]
+    return json.dumps([{key: redacted(value) for key, value in one.items()} for one in documents])
 
 
 def _check_places(code: CodeReference | None, models: Sequence[ModelReference], files: Sequence[PlannedFile]) -> None:

@@ -116,6 +116,7 @@ class ContainerImageConfig(ImageConfig):
         """
         from mljupyter.build.images import plan_image
         from mljupyter.core.deployment import code_reference
+        from mljupyter.core.environment_build import policy_of
 
         inference = self._inference_config()
         environment = inference.environment_for(name) or Environment(f"{name}-env")
@@ -125,6 +126,7 @@ class ContainerImageConfig(ImageConfig):
             models=registered_references(workspace, models),
             files=[self._stored(workspace, place, path) for place, path in self._beside().items()],
             default_base_image=default_base_image(),
+            pins=policy_of(environment),
         )
 
     def _inference_config(self) -> InferenceConfig:

@@ -13,6 +13,7 @@ from mljupyter.core.image.described import DescribedImage
 from mljupyter.core.image_users import delete_unused_image
 
 if TYPE_CHECKING:
+    from mljupyter.build.requirements import Change
     from mljupyter.core.container_registry import ContainerRegistry
     from mljupyter.core.model import Model
     from mljupyter.core.workspace import Workspace
@@ -213,8 +214,17 @@ class Image(DescribedImage):
             raise
         if self.creation_state != "Succeeded":
             raise building.failure(self._record)
+        for change in self.relaxations if not show_output else ():
+            print(f"Image {self.id}: {change}")
         if show_output:
             print(f"Succeeded: image {self.id} is {self.image_location}")
+
+    @property
+    def relaxations(self) -> Sequence[Change]:
+        """The pins that its Python could not have, what they became, and why."""
+        from mljupyter.build.images import relaxations
+
+        return relaxations(self._record)
 
     def cancel(self) -> None:
         """Stop the build; what it has made is removed. Nothing happens when it has ended already.

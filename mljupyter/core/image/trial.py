@@ -47,8 +47,15 @@ def run(image: str, body: str | bytes) -> Any:
 @contextlib.contextmanager
 def _container(image: str) -> Iterator[tuple[Any, int]]:
     from mljupyter.build.images.docker_engine import LABEL_RUN, connect, told
+    from mljupyter.build.images.engine_address import engine_address
     from mljupyter.runtimes.ports import LOOPBACK, free_port
 
+    address = engine_address()
+    if address.elsewhere:
+        raise WebserviceException(
+            f"The Docker engine {address} is on another machine: a single container cannot be tried there.\n"
+            "Deploy the image, or try it on an engine of this machine: DOCKER_HOST=unix:///var/run/docker.sock."
+        )
     client, port = connect(), free_port()
     try:
         with told():

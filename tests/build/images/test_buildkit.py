@@ -130,7 +130,7 @@ def test_the_engines_buildkit_makes_an_image_that_serves(
     ("changes", "stage", "hint"),
     [
         ({"pip": ("no-such-package-mljupyter-test",)}, "environment", "no such package"),
-        ({"pip": ("roman==99.0",)}, "environment", "pinned version"),
+        ({"pip": ("roman==99.0",), "pins": "strict"}, "environment", "pinned version"),
         (
             {"docker": {"extraDockerfileSteps": "RUN dd if=/dev/zero of=/dev/shm/full bs=1M count=70"}},
             "base",
@@ -177,7 +177,7 @@ def test_secrets_of_the_environment_reach_no_log_of_buildkit(
     buildx: None, planned: Planner, store: ArtifactStore, base: str
 ) -> None:
     seen: list[Any] = []
-    plan = planned(base, ("--extra-index-url https://ada:hunter2@pypi.org/simple", "roman==99.0"))
+    plan = planned(base, ("--extra-index-url https://ada:hunter2@pypi.org/simple", "roman==99.0"), pins="strict")
     with pytest.raises(BuildFailedError) as caught:
         DockerBuilder(store).build(plan, tag="mljupyter/test-never:1", on_event=seen.append)
     assert "hunter2" not in "\n".join([str(caught.value), *(event.text for event in seen)])

@@ -21,6 +21,7 @@ from mljupyter.build.images import (
     delete_image,
     finish_image,
     plan_of,
+    relaxations,
     stored_text,
 )
 from mljupyter.build.images.docker_builder import DockerBuilder
@@ -110,12 +111,38 @@ def test_an_image_is_created_once_and_reused_without_an_engine(
         registry.images.get(name)
 
 
+def test_pins_that_do_not_exist_any_more_are_relaxed_and_that_is_kept_with_the_image(
+    planned: Planner, registry: Registry, base: str, engine: Any, name: str, tmp_path: Path
+) -> None:
+    script = "import roman\ndef init(): ...\ndef run(data): return roman.toRoman(7)\n"
+    plan = planned(base, ("roman==99.0",), models=[], script=script)
+    builder = builder_for("docker", registry.artifacts, plan=plan)
+    seen: list[BuildEvent] = []
+    first = build_or_reuse(registry, plan, builder, name, on_event=seen.append, properties={"area": "demo"})
+    second = build_or_reuse(registry, plan, builder, name)
+    with Registry.open(tmp_path / "other") as other:  # finds it on the engine, by its labels
+        third = build_or_reuse(other, plan, builder, name)
+    for record in (first, second, third):
+        (change,) = relaxations(record)
+        assert (change.requirement, change.became, change.kind) == ("roman==99.0", "roman", "relaxed")
+        assert record.location == first.location
+    assert first.properties["area"] == "demo"
+    assert any(event.text.startswith("Relaxed: roman==99.0 -> roman: ") for event in seen)
+    assert answer_of(engine, str(first.location)) == "VII"
+    strict = planned(base, ("roman==99.0",), models=[], script=script, pins="strict")
+    assert builder.find(strict) is None, "what was relaxed serves nobody who forbids it"
+    delete_image(registry, second.id)
+    delete_image(registry, first.id, lambda: builder)
+
+
 def plan_without_models(plan: Any, planned: Planner) -> Any:
     return planned(plan.base_image, models=[])
 
 
 def test_a_failure_is_noted_with_its_log(planned: Planner, registry: Registry, base: str, name: str) -> None:
-    plan = planned(base, ("--extra-index-url https://ada:hunter2@pypi.org/simple", "roman==99.0"), models=[])
+    plan = planned(
+        base, ("--extra-index-url https://ada:hunter2@pypi.org/simple", "roman==99.0"), models=[], pins="strict"
+    )
     with pytest.raises(BuildFailedError) as caught:
         build_or_reuse(registry, plan, DockerBuilder(registry.artifacts), name)
     record = registry.images.get(name)

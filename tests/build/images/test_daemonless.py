@@ -107,11 +107,26 @@ def test_a_package_that_cannot_be_had_is_named_with_a_hint(
     planned: Planner, builder: BuilderMaker, registry_host: str, pushed_base: str, pip, stage: str, hint: str
 ) -> None:
     with pytest.raises(BuildFailedError) as caught:
-        builder(registry_host).build(planned(pushed_base, pip), tag=f"{registry_host}/mljupyter/never:1")
+        builder(registry_host).build(planned(pushed_base, pip, pins="strict"), tag=f"{registry_host}/mljupyter/never:1")
     assert caught.value.step == stage
     assert hint in (caught.value.hint or "")
     assert any(pip[0].partition("=")[0] in line for line in caught.value.last_lines)
     assert len(caught.value.last_lines) <= 20
+
+
+def test_a_pin_that_does_not_exist_any_more_is_relaxed_once_for_all_builds(
+    planned: Planner, builder: BuilderMaker, registry_host: str, pushed_base: str, engine: Any, name: str
+) -> None:
+    maker = builder(registry_host)
+    plan = planned(pushed_base, ("roman==99.0",))
+    first = maker.build(plan, tag=f"{registry_host}/mljupyter/{name}:1")
+    second = maker.build(plan, tag=f"{registry_host}/mljupyter/{name}:2")
+    assert first.digest == second.digest
+    for image in (first, second):
+        assert '"became": "roman"' in (image.relaxed or "")
+        assert image.log is not None
+        assert "Relaxed: roman==99.0 -> roman: not there for Python 3.11" in image.log.text()
+    assert "roman" in {package.name for package in first.packages}
 
 
 def test_without_a_network_it_is_the_network_that_is_named(

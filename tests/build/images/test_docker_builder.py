@@ -38,7 +38,7 @@ def test_an_image_is_built_serves_and_is_found_again(
     answer = answer_of(engine, image.reference)
     assert answer == {"got": '{"a": 1}', "weights": "heavy", "seven": "VII", "user": 10001}
     ended = [event.stage for event in seen if event.state == "succeeded"]
-    assert ended == ["context", "base image", "base", "tools", "server", "environment", "image", "contents"]
+    assert ended == ["base image", "context", "base", "tools", "server", "environment", "image", "contents"]
     assert any(
         event.state is None and event.stage == "environment" and "requirements.txt" in event.text for event in seen
     )
@@ -63,7 +63,7 @@ def test_an_image_is_built_serves_and_is_found_again(
     ("changes", "stage", "hint"),
     [
         ({"pip": ("no-such-package-mljupyter-test",)}, "environment", "no such package"),
-        ({"pip": ("roman==99.0",)}, "environment", "pinned version"),
+        ({"pip": ("roman==99.0",), "pins": "strict"}, "environment", "pinned version"),
         ({"python": {"condaDependencies": {"dependencies": ["r-base"]}}}, "environment", "micromamba or conda"),
         ({"docker": {"extraDockerfileSteps": "RUN echo out of luck; exit 7"}}, "base", None),
         (

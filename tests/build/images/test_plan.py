@@ -63,13 +63,13 @@ def test_one_model_is_the_model_directory_and_several_are_below_it(planned: Plan
 def test_what_the_scoring_server_replaces_is_not_installed(planned: Planner) -> None:
     plan = planned(pip=("azureml-defaults", "roman==4.2"))
     assert [line for line in plan.packages.requirements if line.startswith("azureml")] == []
-    assert any("azureml-defaults" in change for change in plan.packages.changes)
+    assert any("azureml-defaults" in change.requirement for change in plan.packages.changes)
 
 
 def test_an_old_python_becomes_the_oldest_that_images_have(planned: Planner) -> None:
     plan = planned(base=None, python={"condaDependencies": {"dependencies": ["python=3.8.13", {"pip": ["roman"]}]}})
     assert (plan.packages.python_version, plan.base_image) == ("3.11", "python:3.11-slim")
-    assert any("3.8.13" in change for change in plan.packages.changes)
+    assert any("3.8.13" in change.requirement for change in plan.packages.changes)
     newer = planned(base=None, python={"condaDependencies": {"dependencies": ["python=3.12.4"]}})
     assert newer.base_image == "python:3.12-slim"
 
