@@ -190,7 +190,7 @@ def _plan(registry: Any, base: str, script: str) -> Any:
             "docker": {"baseImage": base},
         }
     )
-    return plan_image(definition, code=code, packages=pip)
+    return plan_image(definition, code=code)
 
 
 def _plain(directory: Path, base: str, buildkit: bool) -> Row:

@@ -139,3 +139,16 @@ def test_a_module_beside_the_notebook_goes_along(live: Shell) -> None:
     live.run("%deploy twice twice --kind aci --source-directory . --sample X --quiet")
     assert live.run("%invoke twice X[:1]") == pytest.approx(live.run("twice.predict(X[:1])").tolist())
     live.run("%undeploy twice --quiet")
+
+
+def test_a_registered_model_whose_framework_is_served_needs_no_script(
+    live: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live.run("import joblib; joblib.dump(ridge, 'ridge.pkl')")
+    model = Model.register(live.variables["ws"], "ridge.pkl", "ridge", model_framework=Model.Framework.SCIKITLEARN)
+    live.run("%deploy plain --model ridge --kind aci --quiet")
+    expected = pytest.approx(live.run("ridge.predict(X[:2])").tolist())
+    live.run("rows = {'data': X[:2].to_numpy().tolist()}")
+    answer = live.run("%invoke plain rows")
+    assert (answer["result"] if isinstance(answer, dict) else answer) == expected
+    assert [used.id for used in live.variables["ws"].webservices["plain"].models] == [model.id]

@@ -42,6 +42,11 @@ def save_context(
         on_file: called between artifacts; raise there to stop.
 
     """
+    if plan.base_context is not None and writable:
+        raise ImageError(
+            "The environment has a Docker build context of its own, which cannot be part of another one.\n"
+            "Build its image, push it, and give that as base_image: the directory then begins with it."
+        )
     text = dockerfile(plan)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ImageError(f"{directory} is not an empty directory: give one that does not exist yet.")

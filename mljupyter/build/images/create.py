@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.build.environment_record import ChangeRecord
+from mljupyter.build.images.base_context import GIT
 from mljupyter.build.images.builder import Builder, BuiltImage
 from mljupyter.build.images.dockerfile import dockerfile
 from mljupyter.build.images.errors import BuildCancelledError, ImageError
@@ -45,6 +46,8 @@ def begin_image(
     Raises as `ImageRegistry.begin` does.
     """
     content = [file.digest for file in plan.content()]
+    if plan.base_context is not None and plan.base_context.location_type != GIT and plan.base_context.location:
+        content.append(plan.base_context.location)
     return registry.images.begin(
         name,
         plan_digest=plan.digest,

@@ -89,7 +89,7 @@ class DaemonlessBuilder:
 
     def unavailable(self, plan: ImagePlan) -> str | None:
         """Return why this plan cannot be built without an engine, None when it can."""
-        if plan.base_dockerfile is not None or plan.extra_steps:
+        if plan.base_dockerfile is not None or plan.base_context is not None or plan.extra_steps:
             return "steps of a Dockerfile have to be run, which takes an engine"
         if plan.packages.kind == "conda":
             return "packages of conda have to be installed, which takes an engine"

@@ -13,7 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from mljupyter.build.definition import BuildContextDefinition
 from mljupyter.build.images import buildkit, layout
+from mljupyter.build.images.base_context import fetch_base_context
 from mljupyter.build.images.base_image import cache_directory
 from mljupyter.build.images.builder import BuiltImage, built, failed
 from mljupyter.build.images.context import Store, save_context
@@ -137,7 +139,9 @@ class DockerBuilder:
                 return self._take(Reference.parse(plan.own_image), credentials, log)
         with tempfile.TemporaryDirectory(prefix="mljupyter-image-") as temporary:
             directory = Path(temporary) / "context"
-            if plan.base_image is not None:
+            if plan.base_context is not None:
+                self._build_base(plan, plan.base_context, Path(temporary) / "base", log)
+            elif plan.base_image is not None:
                 self._fetch_base(Reference.parse(plan.base_image), plan.platform, credentials, log)
             with log.stage("context"):
                 plan = self._relaxed(plan, Path(temporary) / "pins", log)
@@ -183,6 +187,16 @@ class DockerBuilder:
             image = self._client.images.get(str(own))
         return BuiltImage(str(own), str(image.id), tuple(image.attrs["RootFS"].get("Layers", [])), (), log)
 
+    def _build_base(self, plan: ImagePlan, context: BuildContextDefinition, directory: Path, log: BuildLog) -> None:
+        """Build the base image of the environment's own build context; the engine caches its steps."""
+        with log.stage("base image"):
+            place = fetch_base_context(context, self._store, directory, log)
+            with tempfile.TemporaryFile() as archived:
+                with tarfile.open(fileobj=archived, mode="w", format=tarfile.PAX_FORMAT) as archive:
+                    write_entries(archive, tree_entries(place, ""), log.raise_if_cancelled)
+                archived.seek(0)
+                self._classic(plan, archived, str(plan.base_image), log, context.dockerfile_path, staged=False)
+
     def _fetch_base(
         self, base: Reference, platform: str, credentials: tuple[RegistryCredentials, ...], log: BuildLog
     ) -> None:
@@ -212,7 +226,16 @@ class DockerBuilder:
         relaxed = image.labels.get(layout.LABEL_RELAXED)
         return BuiltImage(reference, str(image.id), layers, (*environment, *server), log, relaxed)
 
-    def _classic(self, plan: ImagePlan, context: IO[bytes], tag: str, log: BuildLog) -> None:
+    def _classic(
+        self,
+        plan: ImagePlan,
+        context: IO[bytes],
+        tag: str,
+        log: BuildLog,
+        dockerfile: str | None = None,
+        *,
+        staged: bool = True,
+    ) -> None:
         before = self._leftovers(plan)
         try:
             with told(), _Cancellable(self._client, log) as api:
@@ -223,23 +246,25 @@ class DockerBuilder:
                     rm=True,
                     forcerm=True,
                     decode=True,
+                    dockerfile=dockerfile,
                     platform=None,
                 )
-                self._follow(messages, log)
+                self._follow(messages, log, staged=staged)
             log.raise_if_cancelled()
         except BaseException:
             if log.cancel.is_set():
                 self._clean_up(plan, before)
                 log.raise_if_cancelled()
             raise
-        log.end("succeeded")
+        if staged:
+            log.end("succeeded")
 
-    def _follow(self, messages: Iterator[dict[str, Any]], log: BuildLog) -> None:
+    def _follow(self, messages: Iterator[dict[str, Any]], log: BuildLog, *, staged: bool) -> None:
         for message in messages:
             log.raise_if_cancelled()
             text = str(message.get("stream") or message.get("status") or "")
             step = _STEP.match(text)
-            if step:
+            if step and staged:
                 stage = _STAGE.match(step["instruction"])
                 if stage:
                     log.begin((stage["name"] or "image").removeprefix(STAGE_PREFIX))

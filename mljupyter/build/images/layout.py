@@ -28,6 +28,7 @@ LABEL_ENVIRONMENT = "mljupyter/environment"
 LABEL_SERVER = "mljupyter/server"
 LABEL_MODELS = "mljupyter/models"
 LABEL_RELAXED = "mljupyter/relaxed"
+_DIGITS = 12
 
 # What the front imports, and what that needs; the versions are those that are installed here.
 _SERVER_PACKAGES = ("click", "h11", "httptools", "uvicorn", "uvloop")
@@ -85,3 +86,8 @@ def server_digest() -> str:
 def server_requirements() -> tuple[str, ...]:
     """Return what the front needs, pinned to the versions installed here."""
     return tuple(f"{name}=={metadata.version(name)}" for name in _SERVER_PACKAGES)
+
+
+def base_of_context(environment: str) -> str:
+    """Return what the base image of a build context is called, from the fingerprint of its environment."""
+    return f"mljupyter/environment-base:{environment[:_DIGITS]}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mljupyter.build.definition import EnvironmentDefinition, fingerprint, redacted
+from mljupyter.build.definition import BuildContextDefinition, EnvironmentDefinition, fingerprint, redacted
 from mljupyter.build.environment_record import ChangeRecord
 from mljupyter.build.images import layout
 from mljupyter.build.images.credentials import RegistryCredentials
@@ -39,7 +39,8 @@ class ImagePlan:
     """Everything an image is made of. Two plans with the same `digest` give the same image.
 
     Content is named by digest; the builder takes it from the artifact store. `environment` is the environment's
-    fingerprint. With `own_image` nothing is built: that image is taken as it is.
+    fingerprint. With a `base_context` the base image is built of that first. With `own_image` nothing is built: that
+    image is taken as it is.
     """
 
     environment: str
@@ -55,6 +56,7 @@ class ImagePlan:
     server: str
     server_requirements: tuple[str, ...]
     own_image: str | None = None
+    base_context: BuildContextDefinition | None = None
     credentials: tuple[RegistryCredentials, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -176,16 +178,14 @@ def plan_image(
         raise ImageError("An image needs a scoring script. Give `code`, or `own_image` for an image that has all.")
     if len(models) > MOST_MODELS:
         raise ImageError(f"{len(models):,} models are too many for an image. Rule: at most {MOST_MODELS:,}.")
-    if definition.docker.build_context is not None and own_image is None:
-        raise ImageError(
-            "The environment has a Docker build context: build its image first and give it as base_image,\n"
-            "or give its Dockerfile's text as base_dockerfile if it copies no files."
-        )
     _check_places(code, models, files)
     pins = pins or definition.python.pins or "compatible"
     wanted = package_set(definition, packages, python_version, pins)
     docker = definition.docker
+    environment = fingerprint(definition)
     base_image = _in_its_registry(definition)
+    if docker.build_context is not None:
+        base_image = layout.base_of_context(environment)
     if base_image is None and docker.base_dockerfile is None:
         version = wanted.python_version or layout.DEFAULT_PYTHON
         base_image = default_base_image or layout.DEFAULT_BASE_IMAGE.format(version=version)
@@ -193,7 +193,7 @@ def plan_image(
         if reference is not None:
             Reference.parse(reference)
     return ImagePlan(
-        environment=fingerprint(definition),
+        environment=environment,
         base_image=base_image if own_image is None else None,
         base_dockerfile=docker.base_dockerfile,
         extra_steps=docker.extra_dockerfile_steps,
@@ -206,6 +206,7 @@ def plan_image(
         server=layout.server_digest(),
         server_requirements=layout.server_requirements(),
         own_image=own_image,
+        base_context=docker.build_context if own_image is None else None,
         credentials=(*credentials, *_base_credentials(definition, base_image)),
         recipe={
             "definition": definition.document(),
