@@ -1,0 +1,228 @@
+"""Requests that kill, hang, lie about themselves or are never finished: each costs itself, and nobody else."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from mljupyter.controller.client import ControllerClient
+from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.spec import ConnectionLimits, RouterSpec
+from tests.fault_table import Fault
+from tests.steady_load import SteadyLoad
+from tests.system.conftest import Machine
+from tests.system.test_errors import HEAD, raw
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.system
+DEADLY = """
+    import ctypes, os
+
+    def init():
+        pass
+
+    def run(data):
+        if data.startswith("segfault"):
+            ctypes.string_at(0)
+        if data.startswith("exit"):
+            os._exit(7)
+        if data.startswith("memory"):
+            return bytearray(1 << 62)
+        if data.startswith("loop"):
+            while True:
+                pass
+        return "well"
+    """
+TYPED = """
+    from inference_schema.schema_decorators import input_schema
+    from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+
+    def init():
+        pass
+
+    @input_schema("number", StandardPythonParameterType(1.0))
+    def run(number):
+        return str(number)
+    """
+TIMEOUT_MS = 1000
+LIMITS = {"scoringTimeoutMs": TIMEOUT_MS, "maxQueueWaitMs": 20_000, "maxBodyBytes": 10_000_000}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine with an endpoint that can be killed, and one that takes typed JSON."""
+    directory = (tmp_path_factory.mktemp("hostile") / "workspace").resolve()
+    directory.mkdir(mode=0o700)
+    machine = Machine(directory, ControllerClient(directory), ArtifactStore(directory / "artifacts"))
+    try:
+        machine.healthy(machine.spec("deadly", DEADLY, limits=LIMITS, scaling={"replicas": 2}))
+        machine.healthy(machine.spec("typed", TYPED, limits={"maxBodyBytes": 10_000_000}))
+        yield machine
+    finally:
+        for name in ("deadly", "typed"):
+            with contextlib.suppress(Exception):
+                machine.client.delete(name)
+        machine.client.stop(force=True)
+
+
+def uri_of(machine: Machine, name: str) -> str:
+    return str(machine.client.endpoint(name).status.scoring_uri)
+
+
+@pytest.mark.faults(10, "run() that never returns, past the scoring timeout")
+def test_a_request_past_its_time_is_504_at_once_and_its_neighbours_do_not_notice(served: Machine, fault: Fault) -> None:
+    uri = uri_of(served, "deadly")
+    over = []
+    with SteadyLoad(uri, clients=4, one_shot=1, requests=500, pause=0.005) as load, httpx.Client(timeout=30) as client:
+        fault.under(load)
+        for number in range(3):
+            load.runs(50)
+            began = time.monotonic()
+            answer = client.post(uri, content=f"loop {number}")
+            over.append(time.monotonic() - began - TIMEOUT_MS / 1000)
+            assert (answer.status_code, answer.json()["code"]) == (504, "ScoringTimeout")
+        load.runs(50)
+    assert load.failed == 0, load.failures
+    fault.recovered(min(over), "after the limit")
+    assert min(over) < 0.25, "50 ms are the rule; the request may have waited for its turn before"
+
+
+@pytest.mark.faults(11, "requests that segfault, exit and ask for all memory")
+def test_a_poisonous_request_fails_alone_and_is_quarantined_after_three_deaths(served: Machine, fault: Fault) -> None:
+    uri = uri_of(served, "deadly")
+    with SteadyLoad(uri, clients=4, one_shot=1, requests=500, pause=0.005) as load, httpx.Client(timeout=30) as client:
+        fault.under(load)
+        for poison, status in (("segfault", 502), ("exit", 502), ("memory", 500)):
+            load.runs(50)
+            assert client.post(uri, content=poison).status_code == status, poison
+        began = time.monotonic()
+        refused = []
+        while len(refused) < 3 and time.monotonic() - began < 30:
+            answer = client.post(uri, content="exit always")
+            assert answer.status_code == 502
+            refused += [answer] if "quarantine" in answer.text or "killed" in answer.text else []
+            load.runs(20)
+        fault.recovered(time.monotonic() - began, "until refused unread")
+        load.runs(50)
+    assert len(refused) == 3, "each of the two replicas dies of it three times, not for ever"
+    assert load.failed <= load.sent / 100, load.failures
+
+
+NESTED = b"[" * 1_000_000
+BODIES = {
+    "over the limit": (b"1" * 10_000_001, "application/json", 413),
+    "malformed": (b'{"number": ', "application/json", 400),
+    "empty": (b"", "application/json", 400),
+    "no UTF-8": (b'{"number": "\xff\xfe"}', "application/json", 400),
+    "a million levels": (NESTED, "application/json", 400),
+    "another member": (b'{"other": 1}', "application/json", 400),
+    "a list": (b"[1]", "application/json", 400),
+    "another type": (b"number=1", "application/x-www-form-urlencoded", 415),
+}
+
+
+@pytest.mark.faults(12, "bodies too large, malformed, empty, no UTF-8, a million levels deep, a gzip bomb")
+def test_a_body_that_cannot_be_read_is_refused_with_its_reason_and_kills_nothing(served: Machine, fault: Fault) -> None:
+    uri = uri_of(served, "typed")
+    workers = set(served.replicas())
+    with SteadyLoad(uri_of(served, "deadly"), clients=2, one_shot=1, requests=300, pause=0.005) as load:
+        fault.under(load)
+        with httpx.Client(timeout=30) as client:
+            for name, (body, content_type, status) in BODIES.items():
+                answer = client.post(uri, content=body, headers={"content-type": content_type})
+                assert answer.status_code == status, (name, answer.text)
+                assert len(answer.json()["message"]) > 10, name
+            bomb = {"content-type": "application/json", "content-encoding": "gzip"}
+            answer = client.post(uri, content=gzip.compress(b" " * 50_000_000), headers=bomb)
+            assert 400 <= answer.status_code < 500, "it is not unpacked"
+            number = client.post(uri, content=b'{"number": NaN}', headers={"content-type": "application/json"})
+            assert (number.status_code, number.json()) == (200, "nan")
+            good = client.post(uri, content=b'{"number": 3}', headers={"content-type": "application/json"})
+            assert (good.status_code, good.json()) == (200, "3")
+    assert load.failed == 0, load.failures
+    assert set(served.replicas()) == workers
+
+
+@pytest.mark.faults(13, "2,000 idle connections, slow headers and bodies")
+def test_clients_that_never_finish_are_sent_away_and_slow_nobody(served: Machine, fault: Fault) -> None:
+    uri = uri_of(served, "deadly")
+    limits = ConnectionLimits(headers_seconds=2, request_seconds=2)
+    port = served.client.put_router(RouterSpec(limits=limits)).port
+    path = urlsplit(uri).path.encode()
+
+    def measured() -> float:
+        with SteadyLoad(uri, clients=2, one_shot=0, requests=1000) as load:
+            fault.under(load)
+        assert load.failed == 0, load.failures
+        return load.milliseconds["p99"]
+
+    alone = max(measured(), measured())
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(2000)]
+        crowded = measured()
+        began = time.monotonic()
+        for number, one in enumerate(opened[:100]):
+            body = b"host: localhost\r\ncontent-length: 9\r\n\r\n1" if number % 2 else b""
+            one.sendall(b"POST %s HTTP/1.1\r\n%s" % (path, body))
+        slow = measured()
+        answers = {one.recv(100)[:12] for one in opened[:100]}
+        fault.recovered(time.monotonic() - began, "until 408")
+    served.client.put_router(RouterSpec())
+    assert answers == {b"HTTP/1.1 408"}
+    assert min(crowded, slow) <= 2 * alone + 20, (alone, crowded, slow)
+
+
+@pytest.mark.faults(14, "two lengths, a bad chunk, 70 KB of headers, TLS at the plain port")
+def test_what_is_no_proper_http_never_reaches_a_replica(served: Machine, fault: Fault) -> None:
+    uri = uri_of(served, "typed")
+    before = counted(served)
+    long = b"x-long: " + b"1" * 70_000 + b"\r\ncontent-length: 0\r\n\r\n"
+    cases = {
+        "two lengths": (HEAD + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        "different lengths": (HEAD + b"content-length: 3\r\ncontent-length: 4\r\n\r\n123", 400),
+        "bad chunk": (HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\nx\r\n0\r\n\r\n", 400),
+        "large headers": (HEAD + long, 431),
+        "TLS": (client_hello(), None),
+    }
+    with SteadyLoad(uri_of(served, "deadly"), clients=2, one_shot=1, requests=300, pause=0.005) as load:
+        fault.under(load)
+        for name, (message, status) in cases.items():
+            for _ in range(2):  # the router closes such a connection after a second
+                assert answered(uri, message) == status, name
+    assert load.failed == 0, load.failures
+    assert httpx.post(uri, content=b'{"number": 3}', headers={"content-type": "application/json"}).json() == "3"
+    wait_until(lambda: counted(served) > before, 10, "the good one is counted")
+    assert counted(served) == before + 1, "and no other has got further than the router"
+
+
+def client_hello() -> bytes:
+    """Return what a client that wants TLS says first."""
+    said = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), said, server_hostname="localhost").do_handshake()
+    return said.read()
+
+
+def answered(uri: str, message: bytes) -> int | None:
+    """Return the status of the answer, None where the connection was closed without one."""
+    try:
+        return raw(uri, message).status_code
+    except (IndexError, ConnectionError):
+        return None
+
+
+def counted(machine: Machine) -> int:
+    """Return how many requests the router has sent to the typed endpoint so far."""
+    transport = httpx.HTTPTransport(uds=str((machine.directory / "control" / "run").resolve() / "router.sock"))
+    with httpx.Client(transport=transport) as client:
+        query = {"format": "json", "filter": r"^cluster\.typed\.typed\.upstream_rq_total$"}
+        return int(json.loads(client.get("http://router/stats", params=query).text)["stats"][0]["value"])
