@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from mljupyter.spec import CodeReference, ModelReference
 
 if TYPE_CHECKING:
     from mljupyter.build.images import ImagePlan
+    from mljupyter.build.images.events import OnEvent
     from mljupyter.core.environment import Environment
     from mljupyter.core.workspace import Workspace
     from mljupyter.registry.image_record import ImageRecord
@@ -59,6 +61,22 @@ def image_for(
         MLJupyterError: when there is no Docker engine, or the build fails; with its last lines and a hint.
 
     """
+    plan = plan_for(code, models, environment)
+    if not build:
+        found = workspace.registry.images.find_built(plan.digest, ENGINE)
+        if found is not None and found.location:
+            return ServedImage(found.location, found.id)
+        return ServedImage(f"mljupyter/{service}:{plan.digest[7:19]}", None)
+    return image_of(workspace, service, plan, show_output=show_output)
+
+
+def plan_for(code: CodeReference, models: Sequence[ModelReference], environment: Environment | None) -> ImagePlan:
+    """Return the plan of the image that `image_for` returns.
+
+    Raises:
+        WebserviceException: when there is no environment.
+
+    """
     from mljupyter.build.images import plan_image
 
     if environment is None:
@@ -67,19 +85,13 @@ def image_for(
             "Give InferenceConfig(..., environment=Environment.from_pip_requirements('serving', 'requirements.txt')),\n"
             "or environment=Environment.from_current() for the same packages as here."
         )
-    plan = plan_image(
+    return plan_image(
         environment.definition(),
         code=code,
         models=models,
         default_base_image=default_base_image(),
         pins=policy_of(environment),
     )
-    if not build:
-        found = workspace.registry.images.find_built(plan.digest, ENGINE)
-        if found is not None and found.location:
-            return ServedImage(found.location, found.id)
-        return ServedImage(f"mljupyter/{service}:{plan.digest[7:19]}", None)
-    return image_of(workspace, service, plan, show_output=show_output)
 
 
 def image_with_code(workspace: Workspace, service: str, image_id: str, code: CodeReference) -> ServedImage:
@@ -101,11 +113,19 @@ def image_with_code(workspace: Workspace, service: str, image_id: str, code: Cod
     return image_of(workspace, service, plan_of({**recipe, "code": code.document()}))
 
 
-def image_of(workspace: Workspace, service: str, plan: ImagePlan, *, show_output: bool = False) -> ServedImage:
+def image_of(
+    workspace: Workspace,
+    service: str,
+    plan: ImagePlan,
+    *,
+    show_output: bool = False,
+    on_event: OnEvent | None = None,
+    cancel: threading.Event | None = None,
+) -> ServedImage:
     """Return the image of a plan on the Docker engine: the service's newest one if it is that, else another version."""
     from mljupyter.build.images import build_or_reuse, builder_for, relaxations
 
-    on_event = print_event if show_output else None
+    on_event = on_event or (print_event if show_output else None)
     record = _newest(workspace, service)
     if record is None or (record.plan_digest, record.place, record.creation_state) != (
         plan.digest,
@@ -113,9 +133,16 @@ def image_of(workspace: Workspace, service: str, plan: ImagePlan, *, show_output
         "Succeeded",
     ):
         builder = builder_for(ENGINE, workspace.artifacts, plan=plan)
-        made_for = {MADE_FOR: service}
-        record = build_or_reuse(workspace.registry, plan, builder, service, on_event=on_event, properties=made_for)
-        if not show_output:  # else it is in the log
+        record = build_or_reuse(
+            workspace.registry,
+            plan,
+            builder,
+            service,
+            on_event=on_event,
+            properties={MADE_FOR: service},
+            cancel=cancel,
+        )
+        if on_event is None:  # else it is in the log
             for change in relaxations(record):
                 print(f"Image {record.id}: {change}")
     return ServedImage(make_present(workspace, record, on_event), record.id)

@@ -137,11 +137,7 @@ def what_is_served(
         show_output: print the log of the build.
 
     """
-    references = model_references(workspace, models, paths=kind is EndpointKind.LOCAL)
-    if inference_config is None:
-        content, environment = _without_script(workspace, references, target)
-    else:
-        content, environment = _with_script(workspace, references, inference_config, service)
+    content, environment = content_of(workspace, models, inference_config, kind=kind, service=service, target=target)
     if target == LOCAL:
         _print_image_without_effect(environment)
         return replace(content, interpreter=interpreter_of(environment, build=build, show_output=show_output))
@@ -151,12 +147,28 @@ def what_is_served(
         workspace,
         service,
         code=content.code,
-        models=references,
+        models=content.models,
         environment=environment,
         build=build,
         show_output=show_output,
     )
     return content if image is None else replace(content, image=image.reference, image_id=image.id)
+
+
+def content_of(
+    workspace: Workspace,
+    models: Sequence[Model | ModelReference | str] | None,
+    inference_config: InferenceConfig | None,
+    *,
+    kind: EndpointKind,
+    service: str,
+    target: str,
+) -> tuple[Served, Environment | None]:
+    """Return what is served without anything built, and the environment it needs; see `what_is_served`."""
+    references = model_references(workspace, models, paths=kind is EndpointKind.LOCAL)
+    if inference_config is None:
+        return _without_script(workspace, references, target)
+    return _with_script(workspace, references, inference_config, service)
 
 
 def _with_script(

@@ -68,12 +68,19 @@ def interpreter_of(environment: Environment | None, *, build: bool = True, show_
         return sys.executable
     if environment.python.user_managed_dependencies:
         return _user_managed(environment)
-    if environment._taken_from == (sys.executable, environment.fingerprint):
+    if not is_to_be_built(environment):
         return sys.executable
     with as_webservice_exception():
         if not build:
             return _expected(environment)
         return built(environment, print if show_output else None).interpreter
+
+
+def is_to_be_built(environment: Environment | None) -> bool:
+    """Whether an environment is made on this machine, rather than an interpreter taken that is there already."""
+    if environment is None or environment.python.user_managed_dependencies:
+        return False
+    return environment._taken_from != (sys.executable, environment.fingerprint)
 
 
 def built(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 GIVEN = "given"
 """Among values by option: which of them stood on the line."""
-ValueKind = Literal["text", "integer", "number", "cores", "gigabytes", "duration", "flag", "switch"]
+ValueKind = Literal["text", "integer", "number", "cores", "gigabytes", "duration", "bounds", "flag", "switch"]
 NameKind = Literal[
     "endpoint",
     "endpoint-version",
@@ -16,6 +16,7 @@ NameKind = Literal[
     "model",
     "score",
     "share",
+    "subcommand",
     "target",
     "variable",
     "version",
@@ -31,7 +32,8 @@ class Option:
         name: as written, without dashes: ``max-queue-wait-ms``. Python code reads it with underscores.
         help: one sentence that starts in lower case and has no full stop.
         kind: how the text is read. A ``flag`` takes no value; a ``switch`` also has a ``--no-`` form;
-            a ``duration`` is in seconds, with ``30s``, ``5m`` and ``1h`` understood; ``gigabytes`` knows ``512Mi``.
+            a ``duration`` is in seconds, with ``30s``, ``5m`` and ``1h`` understood; ``gigabytes`` knows ``512Mi``;
+            ``bounds`` are two whole numbers, ``1:5``.
         metavar: how the value is shown in help.
         choices: the only values allowed.
         default: the value when nothing is given.

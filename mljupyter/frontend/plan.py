@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.frontend.autoscaling import autoscaling
 from mljupyter.frontend.code import script_of
 from mljupyter.frontend.reading import WrongInputError
 from mljupyter.frontend.views import Text, View
@@ -175,7 +176,7 @@ def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
                 f"--{option.replace('_', '-')} is not available with --kind {kind}: only with {' and '.join(kinds)}."
             )
         settings[argument] = value
-    return settings | _authentication(kind, values["auth"])
+    return settings | autoscaling(values) | _authentication(kind, values["auth"])
 
 
 def _authentication(kind: str, auth: str | None) -> dict[str, bool]:

@@ -65,12 +65,18 @@ def _scaled(text: str, factors: dict[str, float], fold: Callable[[str], str]) ->
     return round(float(match[1]) * factors[fold(match[2])], 6)
 
 
+def _bounds(text: str) -> tuple[int, int]:
+    least, _, most = text.partition(":")
+    return int(least), int(most)
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "integer": int,
     "number": float,
     "cores": lambda text: _scaled(text, {"": 1.0, "m": 1e-3}, str),
     "gigabytes": lambda text: _scaled(text, _GIGABYTES, str.upper),
     "duration": lambda text: _scaled(text, _SECONDS, str),
+    "bounds": _bounds,
 }
 _RULES = {
     "text": "text",
@@ -79,4 +85,5 @@ _RULES = {
     "cores": "a number of cores, such as 0.5 or 500m",
     "gigabytes": "a size in gigabytes, such as 1.5 or 512Mi",
     "duration": "a duration, such as 30s, 5m or 1h",
+    "bounds": "the least and the most, such as 1:5",
 }

@@ -10,6 +10,8 @@ from mljupyter.frontend.reading import WrongInputError, near
 from mljupyter.frontend.session import session_of
 from mljupyter.frontend.views import Text
 from mljupyter.magics import (
+    attach,
+    compare,
     compute,
     deploy,
     doctor,
@@ -18,6 +20,7 @@ from mljupyter.magics import (
     logs,
     models,
     monitor,
+    register_model,
     rollback,
     rollout,
     scale,
@@ -54,7 +57,15 @@ UMBRELLA = Magic(
     options=(),
     example="%mlj doctor\n%mlj workspace\n%mlj deploy diabetes --model diabetes-ridge --score ridge-score",
     run=lambda call: None,
-    subcommands=(*SHORT, rollback.HISTORY, doctor.MAGIC, workspace.MAGIC),
+    subcommands=(
+        *SHORT,
+        rollback.HISTORY,
+        register_model.MAGIC,
+        compare.MAGIC,
+        attach.MAGIC,
+        doctor.MAGIC,
+        workspace.MAGIC,
+    ),
 )
 _OWNER_MARK = "mljupyter_magic"
 

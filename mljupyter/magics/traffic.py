@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
 from mljupyter.frontend.reading import WrongInputError
+from mljupyter.frontend.session import Session
 from mljupyter.frontend.views import Table, Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
@@ -24,6 +26,8 @@ def run(call: Call) -> Any:
     _check(call)
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
+    if call["wizard"]:
+        return _wizard(call.session, call.namespace, call["name"])
     if call["rollback"]:
         return go_back(call, None)
     if call["over"] is not None:
@@ -95,6 +99,12 @@ def _promote(call: Call) -> None:
     endpoint.wait_for_deployment()
 
 
+def _wizard(session: Session, namespace: Mapping[str, Any], name: str = "") -> Any:
+    from mljupyter.widgets.traffic_wizard import TrafficWizard
+
+    return TrafficWizard(session, name)
+
+
 MAGIC = Magic(
     name="traffic",
     summary="Show how requests are divided between the versions of an endpoint, or divide them anew.",
@@ -129,11 +139,13 @@ MAGIC = Magic(
         GUARD,
         DRY_RUN,
         CODE,
+        Option("wizard", "a form with sliders that always make 100", kind="flag"),
         JSON,
         OUTPUT,
         QUIET,
     ),
     example="%traffic diabetes\n%traffic diabetes version-a=90 version-b=10\n%traffic diabetes --mirror version-c=20\n"
     "%traffic diabetes version-b=100 --over 30m --guard 'p95<200ms, errors<1%'\n%traffic diabetes --promote version-b",
+    wizard=_wizard,
     run=run,
 )

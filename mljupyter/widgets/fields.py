@@ -61,9 +61,9 @@ def cards(key: str, label: str, value: str | None, choices: Iterable[Choice], *,
     return {**choice(key, label, value, choices, about=about), "kind": "cards"}
 
 
-def check(key: str, label: str, value: bool, *, about: str = "") -> Field:
-    """Return a box to tick."""
-    return {"kind": "check", "key": key, "label": label, "value": value, "help": about}
+def check(key: str, label: str, value: bool, *, about: str = "", reason: str = "") -> Field:
+    """Return a box to tick; with a reason, one that cannot be ticked."""
+    return {"kind": "check", "key": key, "label": label, "value": value, "help": about, "reason": reason}
 
 
 def split(
@@ -98,6 +98,22 @@ def code(key: str, label: str, source: str, *, folded: bool = False) -> Field:
 def table(key: str, label: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Field:
     """Return a table."""
     return {"kind": "table", "key": key, "label": label, "columns": list(columns), "rows": [list(row) for row in rows]}
+
+
+def summary(key: str, label: str, rows: Iterable[tuple[str, str]]) -> Field:
+    """Return what there is to know in short: terms, and what is said of each."""
+    return {"kind": "summary", "key": key, "label": label, "rows": [list(row) for row in rows]}
+
+
+def log(key: str, label: str, lines: Iterable[str], *, follow: bool = True) -> Field:
+    """Return the end of a log: the reader may follow it and copy it.
+
+    Parameters:
+        lines: the lines.
+        follow: whether new lines are scrolled to, until the reader decides otherwise.
+
+    """
+    return {"kind": "log", "key": key, "label": label, "value": "\n".join(lines), "follow": follow}
 
 
 def stages(key: str, label: str, found: Iterable[tuple[str, str, str]]) -> Field:

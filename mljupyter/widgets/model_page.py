@@ -30,7 +30,7 @@ class ModelPage(DraftPage):
 
         models = Model.list(self.draft.session.workspace(), latest=True)
         self._models = sorted(models, key=lambda model: model.name)
-        self._scripts = list(self.draft.session.scripts().names())
+        self._scripts = [*self.draft.session.scripts().names(), *self._inference_configs()]
         self._estimators = self._fitted()
         typed = self.draft.typed
         if typed.get("estimator") or typed.get("model"):
@@ -66,7 +66,7 @@ class ModelPage(DraftPage):
             about = "What is written checks the rows that come in, and describes them."
         else:
             first = Choice("", "choose one")
-            about = "A cell kept by %%score: init() loads the model, run(data) answers."
+            about = "A cell kept by %%score, or a variable with an InferenceConfig: init() loads, run(data) answers."
         found.append(fields.choice("score", "Scoring script", typed.get("score"), [first, *scripts], about=about))
         if typed.get("estimator") and not typed.get("score"):
             found += [self.field("method", "What it answers with"), self.field("sample", "Sample rows")]
@@ -113,6 +113,12 @@ class ModelPage(DraftPage):
         if "estimator" in found:
             found["model"] = found.pop("estimator")
         return found
+
+    def _inference_configs(self) -> list[str]:
+        from mljupyter.core import InferenceConfig
+
+        variables = dict(self.draft.namespace)
+        return [name for name, value in variables.items() if name[0] != "_" and isinstance(value, InferenceConfig)]
 
     def _fitted(self) -> dict[str, str]:
         """Return the fitted estimators among the user's variables, by name, with their kind."""

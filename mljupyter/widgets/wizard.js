@@ -151,11 +151,42 @@ const KINDS = {
       attribute(box.firstChild, "aria-label", field.label);
     },
   },
+  log: {
+    draw(field, id) {
+      const shown = make("pre", { tabindex: "0", role: "log", "aria-live": "off" });
+      const follow = make("input", { type: "checkbox", id, checked: field.follow, change: () => follow.checked && end(shown) });
+      const copy = make("button", { type: "button", class: "mlj-small", click: () => copied(copy, shown.textContent, shown) }, "Copy");
+      shown.addEventListener("scroll", () => { // who scrolls up wants to read: the lines must not run away
+        if (shown.scrollTop + shown.clientHeight < shown.scrollHeight - 30) follow.checked = false;
+      });
+      const tools = make("span", { class: "mlj-tools" }, make("label", { class: "mlj-choice", for: id }, follow, make("span", {}, "Follow")), copy);
+      return [make("div", { class: "mlj-log-head" }, make("span", { class: "mlj-label" }), tools), make("div", { class: "mlj-code" }, shown)];
+    },
+    update([head, box], field) {
+      const shown = box.firstChild;
+      const follow = head.querySelector("input");
+      text(head.firstChild, field.label);
+      attribute(shown, "aria-label", field.label);
+      if (shown.textContent === field.value) return;
+      shown.textContent = field.value;
+      if (follow.checked) requestAnimationFrame(() => end(shown));
+    },
+  },
+  summary: {
+    draw() { return [make("div", { class: "mlj-label" }), make("dl")]; },
+    update([label, list], field) {
+      text(label, field.label);
+      list.replaceChildren(...field.rows.flatMap(([term, said]) => [make("dt", {}, term), make("dd", {}, said)]));
+    },
+  },
   table: {
     draw() { return [make("div", { class: "mlj-label" }), make("table", {}, make("thead", {}, make("tr")), make("tbody"))]; },
     update([label, table], field) {
       text(label, field.label);
       attribute(table, "aria-label", field.label);
+      const drawn = JSON.stringify([field.columns, field.rows]); // what is being selected or read stays as it is
+      if (table.drawn === drawn) return;
+      table.drawn = drawn;
       table.tHead.rows[0].replaceChildren(...field.columns.map((name) => make("th", { scope: "col" }, name)));
       table.tBodies[0].replaceChildren(...field.rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, String(cell))))));
     },
@@ -177,13 +208,15 @@ const KINDS = {
   },
 };
 
-async function copied(button, value) {
+function end(shown) { shown.scrollTop = shown.scrollHeight; }
+
+async function copied(button, value, shown = button.previousSibling) {
   try {
     await navigator.clipboard.writeText(value);
     button.textContent = "Copied";
   } catch {
     button.textContent = "Select and copy";
-    getSelection().selectAllChildren(button.previousSibling);
+    getSelection().selectAllChildren(shown);
   }
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 }
@@ -295,9 +328,15 @@ function render({ model, el }) {
     }
   }
 
+  // The widget manager sets this once a view is there only when the kernel is gone, and with it whoever would answer.
+  const ended = () => el.classList.add("mlj-ended");
   update();
   model.on("change:view", update);
-  return () => model.off("change:view", update);
+  model.on("comm_live_update", ended);
+  return () => {
+    model.off("change:view", update);
+    model.off("comm_live_update", ended);
+  };
 }
 
 export default { render };

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import html
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,11 @@ from mljupyter.widgets.fields import Field
 from mljupyter.widgets.worker import Worker
 
 _HERE = Path(__file__).parent
+_SHOWS_PER_SECOND = 4
+
+
+def _nothing() -> None:
+    pass
 
 
 class Page:
@@ -23,7 +31,8 @@ class Page:
         name: in the list of steps.
         heading: above the fields.
         about: a sentence or two below the heading.
-        next_label: on the button that leads on.
+        next_label: on the button that leads on; empty for none.
+        refresh: call it from any thread when the page is to be shown anew; the wizard sets it.
 
     """
 
@@ -31,6 +40,7 @@ class Page:
     heading = ""
     about = ""
     next_label = "Next"
+    refresh: Callable[[], None] = staticmethod(_nothing)
 
     def enter(self) -> None:
         """Get what the page needs to be shown; called each time it is reached."""
@@ -57,6 +67,13 @@ class Page:
     def press(self, button: str) -> None:
         """Do what one of the page's own buttons stands for."""
 
+    def moving(self) -> bool:
+        """Whether something is under way on this page that `back` must not leave alone."""
+        return False
+
+    def close(self) -> None:
+        """End what the page has begun; called when the wizard is closed."""
+
 
 class Wizard(anywidget.AnyWidget):
     """A wizard in a notebook. Everything it does happens on a thread of its own; the kernel stays free.
@@ -64,6 +81,7 @@ class Wizard(anywidget.AnyWidget):
     Parameters:
         title: above all pages.
         pages: in their order.
+        reopen: what to run to see the wizard again, for those who read a saved notebook.
 
     """
 
@@ -71,20 +89,28 @@ class Wizard(anywidget.AnyWidget):
     _css = _HERE / "wizard.css"
     view = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, title: str, pages: list[Page]) -> None:
+    def __init__(self, title: str, pages: list[Page], reopen: str = "") -> None:
         self._title = title
         self._pages = pages
+        self._reopen = reopen
+        self._due = threading.Lock()
+        self._shown_at = 0.0
         self._index = 0
         self._attempted: set[int] = set()
         self._status = ""
         self._focus: dict[str, str] | None = None
+        self._worker = Worker(f"mljupyter {title}", self._failed)
+        for page in pages:
+            page.refresh = self.refresh
         pages[0].enter()
         super().__init__(view=self._view())
-        self._worker = Worker(f"mljupyter {title}", self._failed)
         self.on_msg(self._received)
+        self._worker.put(self._show)  # what has changed meanwhile
 
     def close(self) -> None:
-        """End the wizard."""
+        """End the wizard, and what its pages have begun."""
+        for page in self._pages:
+            page.close()
         self._worker.close()
         super().close()
 
@@ -106,8 +132,12 @@ class Wizard(anywidget.AnyWidget):
         self._worker.put(lambda: self._press(button))
 
     def refresh(self) -> None:
-        """Show what has changed; may be called from any thread."""
-        self._worker.put(self._show)
+        """Show what has changed, four times a second at most; may be called from any thread."""
+        if self._due.acquire(blocking=False):
+            wait = self._shown_at + 1 / _SHOWS_PER_SECOND - time.monotonic()
+            timer = threading.Timer(max(wait, 0.0), self._worker.put, [self._catch_up])
+            timer.daemon = True
+            timer.start()
 
     def _received(self, _: Any, message: dict[str, Any], buffers: Any) -> None:
         if message.get("kind") == "change":
@@ -124,7 +154,7 @@ class Wizard(anywidget.AnyWidget):
         self._status = ""
         self._focus = None
         if button == "back":
-            self._go(-1)
+            self._go(0 if self.page.moving() else -1)
         elif button == "next":
             errors = self.page.errors()
             self._attempted.add(self._index)
@@ -148,7 +178,12 @@ class Wizard(anywidget.AnyWidget):
         self._status = str(error) if known else f"{type(error).__name__}: {error}"
         self._show()
 
+    def _catch_up(self) -> None:
+        self._due.release()
+        self._show()
+
     def _show(self) -> None:
+        self._shown_at = time.monotonic()
         view = self._view()
         if view != self.view:
             self.view = view
@@ -172,17 +207,31 @@ class Wizard(anywidget.AnyWidget):
 
     def _buttons(self, page: Page) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        if self._index > 0:
+        if self._index > 0 and not page.moving():
             found.append({"key": "back", "label": "Back"})
         found += page.buttons()
         if self._index < len(self._pages) - 1 and page.next_label:
             found.append({"key": "next", "label": page.next_label, "primary": True, "reason": page.blocked()})
         return found
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Add a text and an HTML form: a saved notebook stays readable."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
-        text = f"{self._title} (a form; run the cell again to see it)"
-        data = {**(data or {}), "text/plain": text, "text/html": f"<p><em>{html.escape(text)}</em></p>"}
-        return data, metadata
+    def _ipython_display_(self) -> None:
+        """Show the widget, and below it the text that a saved notebook keeps; style sheets hide that beside a form."""
+        from IPython.display import display
+
+        shown = super()._repr_mimebundle_()
+        data = shown[0] if isinstance(shown, tuple) else shown
+        forms = (
+            {**(data or {}), "text/plain": self._title},
+            {"text/html": self.static_html(), "text/plain": self.static_text()},
+        )
+        for form in forms:
+            display(form, raw=True)  # type: ignore[no-untyped-call]
+
+    def static_text(self) -> str:
+        """Return what is read where the form cannot be shown: what it was, and how to see it again."""
+        again = f"run {self._reopen}" if self._reopen else "run the cell again"
+        return f"{self._title}: a form that ends with its kernel. If it is not here any more, {again}."
+
+    def static_html(self) -> str:
+        """Return the same for notebooks."""
+        return f'<p class="mlj-static"><em>{html.escape(self.static_text())}</em></p>'

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
@@ -41,8 +42,8 @@ def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Return a page of the size of a laptop's screen."""
-    found = browser.new_page(viewport={"width": 1280, "height": 900}, device_scale_factor=1)
+    """Return a page as wide as a laptop's screen, and high enough for the longest form."""
+    found = browser.new_page(viewport={"width": 1280, "height": 1200}, device_scale_factor=1)
     found.set_default_timeout(30_000)
     yield found
     found.close()
@@ -77,8 +78,15 @@ def shot(page: Page) -> Callable[..., None]:
             page.screenshot(path=path)
         else:
             page.locator(selector).first.screenshot(path=path)
+        _make_small(path)
 
     return take
+
+
+def _make_small(path: Path) -> None:
+    """Keep a picture with 64 colours: it looks the same, and the repository has to carry it."""
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def _end_what_was_started_below(home: Path) -> None:

@@ -21,6 +21,8 @@ from playwright.sync_api import Locator, Page
 from tests.waiting import wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+LABEXTENSION = Path(__file__).parents[2] / "mljupyter" / "labextension"
+NO_LABEXTENSION = "the extension of JupyterLab is not built: make labextension (needs Node)"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 _SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -51,6 +53,10 @@ def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
         path = settings / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
+    if LABEXTENSION.is_dir():
+        place = home / "data" / "labextensions" / "mljupyter-labextension"
+        place.parent.mkdir(parents=True)
+        place.symlink_to(LABEXTENSION)
     runtime = home / "runtime"
     runtime.mkdir(mode=0o700)
     environment = _environment(home, settings, runtime)
@@ -60,6 +66,7 @@ def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={directory}",
         "--LabApp.expose_app_in_browser=True",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
         "--LabApp.extension_manager=readonly",
     ]
     log = home / "lab.log"
@@ -199,6 +206,15 @@ class Notebook:
                 .filter((cell) => cell.cell_type === 'code').map((cell) => cell.execution_count)"""
         )
         return found
+
+    def save(self) -> None:
+        """Save the notebook, and wait until it is."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel without asking, and wait until it is there again."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.wait_idle()
 
     def errors(self) -> list[str]:
         """Return the text of every error output."""

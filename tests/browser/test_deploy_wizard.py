@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.browser.lab import Notebook, serious_problems
+from tests.browser.lab import LABEXTENSION, Notebook, serious_problems
 
 PREPARE = """
 %load_ext mljupyter
@@ -37,7 +37,7 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
         form.get_by_role("heading", name=heading).wait_for()
         for theme in ("light", "dark"):
             notebook.theme(theme)
-            shot(f"wizard-{name}-{theme}", "form.mlj")
+            shot(f"deploy-{name}-{theme}", "form.mlj")
             assert serious_problems(page, "form.mlj") == []
 
     form.get_by_label("Name of the endpoint").focus()
@@ -48,21 +48,40 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     keys.press("Control+a")
     keys.type("by-keys")
     keys.press("Enter")
+    form.get_by_role("heading", name="Where should it run?").wait_for()
+    form.get_by_role("radio", name="local").wait_for()
+    form.get_by_role("button", name="Check again", disabled=False).wait_for()
     shown("Where should it run?", "2-where")
-    keys.press("Tab")
+    form.get_by_role("radio", name="local").focus()
     keys.press("Enter")
-    shown("How large, and how many?", "3-size")
+    form.get_by_role("heading", name="How large, and how many?").wait_for()
     form.get_by_label("Expected requests per second").focus()
     keys.type("20")
     keys.press("Tab")
     keys.type("100")
     form.get_by_text("3 replicas would be 70 % busy").wait_for()
+    form.get_by_role("radio", name="As usual").focus()
+    keys.press("ArrowDown")
+    keys.press("ArrowDown")
+    most = form.get_by_label("Most", exact=True)
+    most.focus()
+    keys.press("Control+a")
+    keys.type("0")
+    keys.press("Enter")
+    form.get_by_text("0 is below the least, 1.").wait_for()
+    assert most.evaluate("element => element === document.activeElement")
+    keys.press("Control+a")
+    keys.type("2")
+    form.get_by_text("With 2 at most, requests would have to wait.").wait_for()
+    shown("How large, and how many?", "3-size")
+    most.focus()
     keys.press("Enter")
     shown("Who may send requests?", "4-access")
     keys.press("Escape")
     form.get_by_role("heading", name="How large").wait_for()
     assert form.get_by_label("Expected requests per second").input_value() == "20"
-    keys.press("Tab")
+    assert form.get_by_label("Most", exact=True).input_value() == "2"
+    most.focus()
     keys.press("Enter")
     form.get_by_role("heading", name="Who may").wait_for()
     keys.press("Tab")
@@ -71,13 +90,20 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     keys.press("Tab")
     keys.press("Enter")
     shown("Is this what you want?", "6-review")
-    assert (
-        "%deploy by-keys --model weights --score times-three" in form.get_by_label("The line that does it").inner_text()
-    )
+    line = "%deploy by-keys --model weights --score times-three --autoscale 1:2"
+    assert line in form.get_by_label("The line that does it").inner_text()
+    assert "1 to 2, following the load" in form.inner_text()
+    form.get_by_role("button", name="Insert the line below").focus()
+    keys.press("Enter")
+    if LABEXTENSION.is_dir():
+        form.get_by_text("Inserted below").wait_for()
+        assert notebook.sources()[2:4] == ["%deploy", line]
+        assert notebook.counts()[3] is None
+    else:
+        form.get_by_text("Copied").wait_for()
     form.get_by_role("button", name="Deploy now").focus()
     keys.press("Enter")
-    form.get_by_text("answer requests").wait_for()
-    form.get_by_label("Use it").wait_for(timeout=60_000)
-    shown("On its way", "7-progress")
-    assert "3.0" in notebook.run(3).inner_text()
+    form.get_by_role("heading", name="It answers").wait_for(timeout=60_000)
+    shown("It answers", "7-progress")
+    assert "3.0" in notebook.run(len(notebook.sources()) - 1).inner_text()
     assert notebook.errors() == []

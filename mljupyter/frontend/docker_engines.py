@@ -1,0 +1,67 @@
+"""The Docker engines that are known on this machine: Docker's contexts, and what ``DOCKER_HOST`` names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DockerEngine:
+    """An engine: what it is called, and its address."""
+
+    name: str
+    address: str
+
+
+def current_engine() -> DockerEngine:
+    """Return the engine that is used now: that of ``DOCKER_HOST``, else of Docker's current context, else the default.
+
+    Its address is empty when the current context cannot be read.
+    """
+    from mljupyter.build.images.engine_address import engine_address
+    from mljupyter.build.images.errors import BuilderUnavailableError
+
+    try:
+        found = engine_address()
+    except BuilderUnavailableError:
+        return DockerEngine("default", "")
+    return DockerEngine(found.source, found.url)
+
+
+def known_engines() -> list[DockerEngine]:
+    """Return the engines of Docker's contexts; none where the Docker SDK is not installed."""
+    try:
+        from docker.context import ContextAPI
+        from docker.errors import DockerException
+    except ImportError:
+        return []
+    try:
+        return [DockerEngine(context.Name, context.Host) for context in ContextAPI.contexts() if context.Host]
+    except (DockerException, OSError, ValueError):
+        return []  # a context that cannot be read must not hide that there is a way without
+
+
+def problem_of(address: str) -> str | None:
+    """Return why an engine cannot be used, and what to do; None when it answers.
+
+    Parameters:
+        address: such as ``unix:///var/run/docker.sock``, ``tcp://host:2376`` or ``ssh://user@host``; empty for the
+            one that is used now.
+
+    """
+    from mljupyter.build.images.docker_engine import connect
+    from mljupyter.build.images.errors import ImageError
+
+    try:
+        connect(address or None, timeout=10).close()
+    except ImageError as error:
+        return error.message
+    return None
+
+
+def address_rule(address: str) -> str:
+    """Return what is wrong with the form of an address; empty when nothing is."""
+    schemes = ("unix://", "tcp://", "ssh://", "http://", "https://", "npipe://")
+    if address.startswith(schemes) and len(address.partition("://")[2]) > 0:
+        return ""
+    return f"{address!r} is no address of an engine: for example unix:///var/run/docker.sock or ssh://user@host."

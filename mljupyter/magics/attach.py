@@ -1,0 +1,43 @@
+"""``%mlj attach``: which compute targets can be used, and which Docker engine containers run on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mljupyter.frontend.docker_engines import address_rule, problem_of
+from mljupyter.frontend.options import Option
+from mljupyter.frontend.reading import WrongInputError
+from mljupyter.frontend.session import Session
+from mljupyter.frontend.views import Outcome
+from mljupyter.magics.call import Call
+from mljupyter.magics.magic import Magic
+
+
+def run(call: Call) -> Any:
+    """Look whether an engine answers, and let containers run on it from now on."""
+    import os
+
+    address = call["address"]
+    problem = address_rule(address) or problem_of(address)
+    if problem:
+        raise WrongInputError(problem)
+    os.environ["DOCKER_HOST"] = address
+    call.session.workspace().controller.stop()  # the next one starts with it; replicas serve on meanwhile
+    return Outcome("ok", "docker", address)
+
+
+def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+    from mljupyter.widgets.attach_wizard import AttachWizard
+
+    return AttachWizard(session)
+
+
+MAGIC = Magic(
+    name="attach",
+    summary="Let containers run on this Docker engine; with nothing behind it, show the compute targets.",
+    options=(Option("address", "the engine", metavar="ADDRESS", positional=True, required=True),),
+    wizard=_wizard,
+    example="%mlj attach ssh://user@host\n%mlj attach unix:///var/run/docker.sock\n%mlj attach",
+    run=run,
+)

@@ -1,0 +1,44 @@
+"""``%mlj compare``: the versions of an endpoint beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mljupyter.frontend.options import ENDPOINT_NAME, Option
+from mljupyter.frontend.session import Session
+from mljupyter.frontend.views import Table
+from mljupyter.magics.call import Call
+from mljupyter.magics.endpoints import webservice
+from mljupyter.magics.magic import Magic
+
+
+def run(call: Call) -> Any:
+    """Return the versions as a table, or as a form that promotes one."""
+    from mljupyter.frontend.comparison import compared
+
+    workspace = call.session.workspace()
+    webservice(workspace, call["name"])  # its error has the nearest name
+    if call["wizard"]:
+        from mljupyter.widgets.compare_wizard import CompareWizard
+
+        return CompareWizard(call.session, call["name"])
+    columns, rows = compared(workspace, workspace.controller.endpoint(call["name"]))
+    data = [dict(zip(columns, row, strict=True)) for row in rows]
+    return Table(columns, rows, data, "No versions.")
+
+
+def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+    from mljupyter.widgets.compare_wizard import CompareWizard
+
+    return CompareWizard(session)
+
+
+MAGIC = Magic(
+    name="compare",
+    summary="Show the versions of an endpoint beside each other: control first, then treatments.",
+    options=(ENDPOINT_NAME, Option("wizard", "a form that promotes one of them", kind="flag")),
+    wizard=_wizard,
+    example="%mlj compare diabetes\n%mlj compare diabetes --wizard\n%mlj compare",
+    run=run,
+)

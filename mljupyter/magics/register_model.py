@@ -1,0 +1,76 @@
+"""``%mlj register``: register a file or a directory as the next version of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mljupyter.frontend.options import JSON, OUTPUT, Option
+from mljupyter.frontend.reading import WrongInputError
+from mljupyter.frontend.session import Session
+from mljupyter.frontend.views import Outcome
+from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.magic import Magic
+
+FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
+
+
+def run(call: Call) -> Any:
+    """Register what the path names."""
+    from mljupyter.core.exceptions import as_webservice_exception
+
+    path = Path(call["path"]).expanduser()
+    if not path.exists():
+        raise WrongInputError(f"There is no file or directory {call['path']!r}. A fitted variable: %mlj register")
+    workspace = call.session.workspace()
+    with as_webservice_exception():
+        record = workspace.registry.models.register(
+            call["model"],
+            path,
+            framework=call["framework"],
+            tags=_tags(call["tag"]),
+            description=call["description"],
+        )
+    call.session.cache.refresh_soon()
+    model = workspace.models[record.name]
+    if call["json"]:
+        print(json_line(model.serialize()))
+        return call.deliver(model) if call["output"] else None
+    if call["output"]:
+        return call.deliver(model)
+    return Outcome("ok", record.id, "registered")
+
+
+def _tags(words: list[str]) -> dict[str, str]:
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise WrongInputError(f"--tag {word}: a tag is KEY=VALUE, for example --tag area=demo")
+        found[key] = value
+    return found
+
+
+def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+    from mljupyter.widgets.register_wizard import RegisterWizard
+
+    return RegisterWizard(session, namespace)
+
+
+MAGIC = Magic(
+    name="register",
+    summary="Register a file or a directory as the next version of a model; with nothing behind it, ask for it.",
+    options=(
+        Option("path", "the file or directory", metavar="PATH", positional=True, required=True),
+        Option("model", "the model's name", metavar="NAME", positional=True, required=True, completes="model"),
+        Option("framework", "what made it", metavar="FRAMEWORK", choices=FRAMEWORKS),
+        Option("tag", "to find it again", metavar="KEY=VALUE", repeatable=True),
+        Option("description", "free text", metavar="TEXT"),
+        JSON,
+        OUTPUT,
+    ),
+    wizard=_wizard,
+    example="%mlj register model.pkl diabetes-ridge --framework ScikitLearn --tag area=demo\n%mlj register",
+    run=run,
+)

@@ -1,0 +1,89 @@
+"""The page of the deploy wizard that asks who may send requests, and says how they travel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.widgets import fields
+from mljupyter.widgets.deploy_pages import OPTIONS, DraftPage
+from mljupyter.widgets.fields import Choice, Field
+from mljupyter.widgets.size_page import SizePage
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+
+_TURN_ON = "ws.compute_targets['local'].enable_ssl(leaf_domain_label='NAME')"
+_WAYS = {
+    "key": Choice("key", "With a key", "One of two keys in the Authorization header; either can be made anew."),
+    "token": Choice("token", "With a token", "Signed by the workspace, and valid for hours; there is none to lose."),
+    "none": Choice("none", "Open", "Whoever reaches the address may score."),
+}
+
+
+class AccessPage(DraftPage):
+    """The kind of web service, authentication and TLS."""
+
+    name = "Access"
+    heading = "Who may send requests?"
+    about = "You can look at keys and make new ones at any time."
+    asks = ("kind", "auth", "port")
+
+    def enter(self) -> None:
+        """See how requests travel now."""
+        self._transport = _transport(self.draft.session.workspace())
+
+    def fields(self) -> list[Field]:
+        """Return the kind of web service, its authentication, and how requests travel."""
+        kinds = [
+            Choice("aks", "As on a cluster", "Keys, several replicas and versions; behind the shared address."),
+            Choice("aci", "As a container instance", "One replica; open unless you ask for a key."),
+            Choice("local", "For development", "A port of its own on this machine; open, can be reloaded."),
+        ]
+        kind = self._kind
+        found = [fields.cards("kind", "Kind of web service", kind, kinds)]
+        if kind == "local":
+            found.append(self.field("port", "Port"))
+        else:
+            usual = "key" if kind == "aks" else "none"
+            ways = [self._way(name) for name in OPTIONS["auth"].choices]
+            found.append(fields.cards("auth", "Authentication", self.draft.typed.get("auth") or usual, ways))
+        found.append(fields.summary("transport", "On the way", [("TLS", self._tls(kind))]))
+        return found
+
+    def change(self, key: str, value: Any) -> None:
+        """Forget what the other kind does not have."""
+        super().change(key, value)
+        if key == "kind":
+            kept = {"local": (), "aci": ("cpu", "memory")}.get(str(value), SizePage.asks)
+            for other in ("auth", "port", *(key for key in SizePage.asks if key not in kept)):
+                self.draft.typed.pop(other, None)
+
+    @property
+    def _kind(self) -> str:
+        return str(self.draft.typed.get("kind") or "aks")
+
+    def _way(self, name: str) -> Choice:
+        way = _WAYS.get(name, Choice(name, name))
+        if name == "token" and self._kind != "aks":
+            return Choice(way.value, way.label, way.help, reason="Only for the kind as on a cluster.")
+        return way
+
+    def _tls(self, kind: str) -> str:
+        if kind == "local":
+            return "none: it listens on this machine alone"
+        return self._transport
+
+
+def _transport(workspace: Workspace) -> str:
+    """Return whether the router of a workspace serves with TLS, and how to change that."""
+    from mljupyter.core.router import Router
+
+    try:
+        tls = Router(workspace).show().spec.tls
+    except MLJupyterError as error:
+        return f"not known: {error}"
+    if tls is None:
+        return f"off for all endpoints of this workspace; turn it on with {_TURN_ON}"
+    host = tls.files.host if tls.files is not None else tls.leaf_domain_label
+    return f"on for all endpoints of this workspace, certificate for {host}"

@@ -1,0 +1,146 @@
+"""The page of the deploy wizard that asks how large and how many, with the advice of the documented formula."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mljupyter.frontend.line import values_of
+from mljupyter.frontend.options import Option
+from mljupyter.widgets import fields
+from mljupyter.widgets.deploy_pages import OPTIONS, Draft, DraftPage
+from mljupyter.widgets.fields import Choice, Field
+
+USUAL, FIXED, FOLLOWING = "usual", "fixed", "following"
+_LOAD = (
+    Option("rate", "requests a second at the busiest time", kind="number", minimum=0),
+    Option("duration", "milliseconds that one request takes", kind="number", minimum=0),
+)
+_LEAST = Option("least", "replicas at any time", kind="integer", required=True)
+_MOST = Option("most", "replicas at the busiest time", kind="integer", required=True)
+_USUAL_UTILIZATION = 70
+
+
+class SizePage(DraftPage):
+    """Size of a replica, and how many: a fixed number, or one that follows the load."""
+
+    name = "Size"
+    heading = "How large, and how many?"
+    about = "What you leave empty is as usual. The advice helps to find a number of replicas for the load you expect."
+    asks = (
+        "replicas",
+        "autoscale",
+        "target_utilization",
+        "cpu",
+        "memory",
+        "max_concurrent_requests",
+        "max_queue_wait_ms",
+    )
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__(draft)
+        self._own: dict[str, Any] = {"least": "1", "most": "10"}
+
+    def enter(self) -> None:
+        """Take what is known: from before, or changed by another page."""
+        typed = self.draft.typed
+        least, _, most = str(typed.get("autoscale") or "").partition(":")
+        if most:
+            self._own |= {"least": least, "most": most}
+        self._way = FIXED if typed.get("replicas") else FOLLOWING if most else USUAL
+
+    def change(self, key: str, value: Any) -> None:
+        """Keep an answer; the expected load is no part of the deployment."""
+        if key == "way":
+            self._way = str(value)
+        elif key in ("rate", "duration", "least", "most"):
+            self._own[key] = value
+        else:
+            self.draft.typed[key] = value
+        self._settle()
+
+    def fields(self) -> list[Field]:
+        """Return number and size, and the advice."""
+        ways = [
+            Choice(USUAL, "As usual", "Follows the load between 1 and 10 replicas."),
+            Choice(FIXED, "A fixed number", "The same at any time."),
+            Choice(FOLLOWING, "Following the load", "Between bounds of your own."),
+        ]
+        return [
+            fields.of_option(_LOAD[0], self._own.get("rate"), "Expected requests per second"),
+            {
+                **fields.of_option(_LOAD[1], self._own.get("duration"), "Time of one request, in ms"),
+                "help": self._advice() or "With both, the number of replicas that is enough is shown here.",
+            },
+            fields.cards("way", "Number of replicas", self._way, ways),
+            *self._number(),
+            self.field("cpu", "CPU cores of a replica"),
+            self.field("memory", "Memory of a replica, in GB"),
+            self.field("max_concurrent_requests", "Requests a replica runs at a time"),
+            self.field("max_queue_wait_ms", "Longest wait for a free replica, in ms"),
+        ]
+
+    def errors(self) -> dict[str, str]:
+        """Check the expected load and the bounds too."""
+        found = {**super().errors(), **values_of(_LOAD, self._own)[1]}
+        if self._way == FIXED and not str(self.draft.typed.get("replicas") or "").strip():
+            found["replicas"] = "How many? A whole number, 1 or more."
+        if self._way == FOLLOWING:
+            found.pop("autoscale", None)
+            found |= self._wrong_bounds()
+        return found
+
+    def _number(self) -> list[Field]:
+        if self._way == FIXED:
+            return [self.field("replicas", "Replicas")]
+        if self._way == FOLLOWING:
+            utilization = {**self.field("target_utilization", "Target utilisation, in percent")}
+            utilization["placeholder"] = str(_USUAL_UTILIZATION)
+            return [
+                fields.of_option(_LEAST, self._own["least"], "Least"),
+                fields.of_option(_MOST, self._own["most"], "Most"),
+                utilization,
+            ]
+        return []
+
+    def _wrong_bounds(self) -> dict[str, str]:
+        from mljupyter.frontend.autoscaling import broken_rule
+
+        bounds, wrong = values_of((_LEAST, _MOST), self._own)
+        if wrong:
+            return wrong
+        utilization = values_of([OPTIONS["target_utilization"]], self.draft.typed)[0].get("target_utilization")
+        problem = broken_rule(bounds["least"], bounds["most"], utilization)
+        if not problem:
+            return {}
+        if bounds["least"] > bounds["most"]:
+            return {"most": f"{bounds['most']} is below the least, {bounds['least']}."}
+        key = "most" if "maxReplicas" in problem else "least" if "minReplicas" in problem else "target_utilization"
+        return {key: problem}
+
+    def _settle(self) -> None:
+        """Let the options say what was chosen, and nothing that was chosen before."""
+        typed = self.draft.typed
+        if self._way != FIXED:
+            typed.pop("replicas", None)
+        if self._way == FOLLOWING:
+            typed["autoscale"] = f"{self._own['least']}:{self._own['most']}"
+        else:
+            typed.pop("autoscale", None)
+            typed.pop("target_utilization", None)
+
+    def _advice(self) -> str:
+        from mljupyter.engine.autoscaling import replicas_needed
+
+        keys = ("max_concurrent_requests", "target_utilization")
+        load, wrong = values_of(_LOAD, self._own)
+        limits, wrong_too = values_of([OPTIONS[key] for key in keys], self.draft.typed)
+        if wrong or wrong_too or load["rate"] is None or load["duration"] is None:
+            return ""
+        percent = min(limits["target_utilization"] or _USUAL_UTILIZATION, 100)
+        at_once = limits["max_concurrent_requests"] or 1
+        count = replicas_needed(load["rate"], load["duration"] / 1000, at_once, percent / 100)
+        noun = "replica" if count == 1 else "replicas"
+        advice = f"{count} {noun} would be {percent} % busy with that."
+        if self._way == FOLLOWING and not self._wrong_bounds() and int(self._own["most"]) < count:
+            return f"{advice} With {self._own['most']} at most, requests would have to wait."
+        return advice

@@ -1,0 +1,62 @@
+"""Looks at compute targets, each on a thread of its own: one that does not answer holds nothing up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Look = Callable[[], str | None]
+"""Returns why a target cannot be used now, and what to do; None when it can. May take its time."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is known of a target: ``running`` while it is looked at, then ``ok`` or ``failed`` with the reason."""
+
+    state: str = "running"
+    reason: str = ""
+
+
+class TargetChecks:
+    """What is known of several targets, brought up to date by `look`.
+
+    Parameters:
+        changed: called, from any thread, when something more is known.
+
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._found: dict[str, Check] = {}
+        self._round = 0
+        self._lock = threading.Lock()
+
+    def look(self, targets: Mapping[str, Look]) -> None:
+        """Begin to look at targets, and return at once; answers of an earlier look no longer count."""
+        with self._lock:
+            self._round += 1
+            self._found = {name: Check() for name in targets}
+        for name, look in targets.items():
+            arguments = (self._round, name, look)
+            threading.Thread(target=self._check, args=arguments, name=f"mljupyter looks at {name}", daemon=True).start()
+
+    def of(self, name: str) -> Check:
+        """Return what is known of a target."""
+        return self._found.get(name, Check())
+
+    @property
+    def looking(self) -> bool:
+        """Whether one of them has not answered yet."""
+        return any(check.state == "running" for check in self._found.values())
+
+    def _check(self, number: int, name: str, look: Look) -> None:
+        try:
+            reason = look()
+        except Exception as error:  # noqa: BLE001 (shown to the person who chooses)
+            reason = f"{type(error).__name__}: {error}"
+        with self._lock:
+            if number != self._round:
+                return
+            self._found[name] = Check("failed" if reason else "ok", reason or "")
+        self._changed()

@@ -1,0 +1,193 @@
+"""The other wizards in a real JupyterLab: what they do, in both themes, and what is left of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page
+
+from tests.browser.lab import LABEXTENSION, NO_LABEXTENSION, Lab, Notebook, serious_problems
+
+LOAD = "%load_ext mljupyter\n%mlj workspace others --create -o ws"
+MODEL = """
+from pathlib import Path
+import numpy as np
+Path("churn.onnx").write_text("1")
+class Forest:
+    def predict(self, rows): return rows
+    def fit(self): self.trees_ = 100; return self
+forest = Forest().fit()
+"""
+VERSIONS = """
+from mljupyter.core import InferenceConfig, Model
+from mljupyter.core.webservice import AksEndpoint
+Path("answer.py").write_text("def init(): pass\\ndef run(data): return data")
+config = InferenceConfig("answer.py")
+size = dict(num_replicas=1, cpu_cores=0.1, memory_gb=0.2)
+endpoint = Model.deploy(ws, "churn", [], config, AksEndpoint.deploy_configuration(version_name="version-a", **size))
+endpoint.create_version("version-b", inference_config=config, traffic_percentile=10, **size)
+endpoint.create_version("version-c", inference_config=config, **size)
+endpoint.wait_for_deployment()
+"""
+
+
+class Shown:
+    """A form in a notebook; each of its pages is kept as a picture in both themes, and looked at by axe."""
+
+    def __init__(self, notebook: Notebook, title: str, name: str, shot: Callable[..., None], cell: int) -> None:
+        self.notebook = notebook
+        self.form: Locator = notebook.page.get_by_role("form", name=title)
+        self._selector = f".jp-CodeCell:nth-of-type({cell + 1}) form.mlj"
+        self._name = name
+        self._shot = shot
+
+    def page(self, heading: str, name: str) -> Locator:
+        self.form.get_by_role("heading", name=heading).wait_for()
+        self.form.evaluate("form => form.setAttribute('data-shown', '')")
+        for theme in ("light", "dark"):
+            self.notebook.theme(theme)
+            self._shot(f"{self._name}-{name}-{theme}", "form[data-shown]")
+            assert serious_problems(self.notebook.page, "form[data-shown]") == []
+        self.form.evaluate("form => form.removeAttribute('data-shown')")
+        return self.form
+
+    def press(self, button: str) -> None:
+        self.form.get_by_role("button", name=button).focus()
+        self.notebook.page.keyboard.press("Enter")
+
+
+def test_a_fitted_variable_is_registered_and_its_code_kept(
+    opened: Callable[..., Notebook], shot: Callable[..., None]
+) -> None:
+    notebook = opened(LOAD, MODEL, "%mlj register", "print(sorted(ws.models['forest'].tags.items()))")
+    for cell in range(3):
+        notebook.run(cell)
+    shown = Shown(notebook, "Register a model", "register", shot, 2)
+    form = shown.page("What do you want to register?", "1-what")
+    assert "churn.onnx (file, 1 byte)" in form.get_by_label("Model").inner_text()
+    shown.press("Next")
+    form.get_by_role("heading", name="Under which name?").wait_for()
+    form.get_by_label("Tags").fill("area")
+    shown.press("Next")
+    form.get_by_text("'area' is no tag").wait_for()
+    assert form.get_by_label("Tags").evaluate("element => element === document.activeElement")
+    shown.page("Under which name?", "2-name")
+    form.get_by_label("Tags").fill("area=demo")
+    shown.press("Next")
+    form.get_by_role("heading", name="Is this what you want?").wait_for()
+    shown.press("Register now")
+    form.get_by_text("ok: forest:1").wait_for()
+    shown.page("Is this what you want?", "3-register")
+    assert "[('area', 'demo')]" in notebook.run(3).inner_text()
+    assert notebook.errors() == []
+
+
+def test_requests_are_divided_compared_and_promoted_from_forms(
+    opened: Callable[..., Notebook], shot: Callable[..., None]
+) -> None:
+    notebook = opened(
+        LOAD, MODEL + VERSIONS, "%traffic", "%mlj compare", "%mlj attach", "%traffic churn -o shares\nshares"
+    )
+    for cell in range(3):
+        notebook.run(cell)
+    shown = Shown(notebook, "Shift traffic", "traffic", shot, 2)
+    form = shown.page("Which endpoint?", "1-endpoint")
+    shown.press("Next")
+    form.get_by_role("heading", name="Who gets which part").wait_for()
+    slider = form.get_by_role("slider", name="version-b, percent")
+    slider.focus()
+    notebook.page.keyboard.press("ArrowRight")
+    form.get_by_role("spinbutton", name="version-a, percent").and_(notebook.page.locator("[disabled]")).wait_for()
+    notebook.page.wait_for_function(
+        "() => document.querySelector('input[type=number][aria-label^=version-a]').value === '89'"
+    )
+    shown.page("Who gets which part", "2-shares")
+    shown.press("Next")
+    shown.page("Is this what you want?", "3-review")
+    assert "%traffic churn version-a=89 version-b=11 version-c=0" in form.inner_text()
+    shown.press("Divide now")
+    form.get_by_text("the router follows").wait_for()
+    assert "11" in notebook.run(5).inner_text()
+
+    notebook.run(3)
+    shown = Shown(notebook, "Compare versions", "compare", shot, 3)
+    form = shown.form
+    form.get_by_role("heading", name="Which endpoint?").wait_for()
+    shown.press("Next")
+    form.get_by_role("heading", name="Which version is better?").wait_for()
+    shown.press("Promote it")
+    form.get_by_text("Choose the version").wait_for()
+    form.get_by_role("radio", name="version-b").check()
+    shown.page("Which version is better?", "1-compare")
+    shown.press("Promote it")
+    form.get_by_role("heading", name="Give it all requests?").wait_for()
+    shown.press("Promote now")
+    form.get_by_text("It is done.").wait_for()
+    shown.page("Give it all requests?", "2-promote")
+
+    notebook.run(4)
+    shown = Shown(notebook, "Compute targets", "attach", shot, 4)
+    form = shown.form
+    form.get_by_role("button", name="Check again", disabled=False).wait_for()
+    shown.page("Where can endpoints run?", "1-targets")
+    assert "Can be used now." in form.inner_text()
+    shown.press("Choose a Docker engine")
+    form.get_by_role("heading", name="Which Docker engine?").wait_for()
+    form.get_by_role("radio", name="another one").check()
+    form.get_by_role("textbox", name="Address").fill("docker.example")
+    shown.press("Next")
+    form.get_by_text("is no address of an engine").wait_for()
+    shown.page("Which Docker engine?", "2-engine")
+    assert notebook.errors() == []
+
+
+def test_a_form_says_how_to_see_it_again_when_its_kernel_has_ended(opened: Callable[..., Notebook]) -> None:
+    notebook = opened(LOAD, MODEL, "%mlj register")
+    for cell in range(3):
+        notebook.run(cell)
+    page = notebook.page
+    form = page.get_by_role("form", name="Register a model")
+    static = page.locator(".mlj-static")
+    form.wait_for()
+    assert not static.is_visible()
+    notebook.save()
+    page.reload()
+    notebook.wait_idle()
+    form.wait_for()  # the kernel still has it
+    assert not static.is_visible()
+    notebook.restart_kernel()
+    static.wait_for()
+    assert "run %mlj register" in static.inner_text()
+    page.reload()
+    notebook.wait_idle()
+    static.wait_for()
+    assert form.count() == 0
+
+
+def test_code_goes_into_a_new_cell_of_notebook_7_and_is_not_run(page: Page, lab: Lab) -> None:
+    if not LABEXTENSION.is_dir():
+        pytest.skip(NO_LABEXTENSION)
+    from tests.browser.lab import notebook as write
+
+    write([LOAD, MODEL, "%mlj register", "x = 1"], lab.directory / "classic.ipynb")
+    page.goto(f"{lab.url}notebooks/classic.ipynb?token={lab.token}")
+    notebook = Notebook(page, lab, "classic.ipynb")
+    notebook.wait_idle()
+    for cell in range(3):
+        notebook.run(cell)
+    form = page.get_by_role("form", name="Register a model")
+    for _ in range(2):
+        form.get_by_role("button", name="Next").click()
+    before = notebook.sources()
+    form.get_by_role("button", name="Insert the code below").click()
+    form.get_by_text("Inserted below").wait_for()
+    after = notebook.sources()
+    assert [*after[:3], *after[4:]] == before
+    assert "joblib.dump(forest" in after[3]
+    assert notebook.counts()[3] is None
+    notebook.command("notebook:undo-cell-action")
+    page.wait_for_function(
+        "(count) => [...window.jupyterapp.shell.currentWidget.content.widgets].length === count", arg=len(before)
+    )
+    assert notebook.sources() == before

@@ -1,0 +1,166 @@
+"""The pages of the deploy wizard: what they ask, what they refuse, what they write."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mljupyter.core import InferenceConfig, Workspace
+from mljupyter.core.compute import DockerTarget
+from mljupyter.frontend.session import Session
+from mljupyter.widgets.deploy_wizard import DeployWizard
+from tests.waiting import wait_until
+from tests.widgets.conftest import User
+
+SCRIPT = "def init(): pass\ndef run(data): return data\n"
+SLOW = "import time\ndef init(): time.sleep(60)\ndef run(data): return data\n"
+
+
+def config(name: str, script: str = SCRIPT, **more: Any) -> InferenceConfig:
+    Path(f"{name}.py").write_text(script)
+    return InferenceConfig(f"{name}.py", **more)
+
+
+@pytest.fixture
+def user(session: Session) -> Iterator[User]:
+    wizard = DeployWizard(session, {"answers": config("answers"), "slow": config("slow", SLOW)}, {"name": "churn"})
+    yield User(wizard)
+    wizard.close()
+
+
+def go_to(user: User, heading: str) -> None:
+    if user.view["heading"] == "What do you want to deploy?":
+        user.type(score=user.field("score")["value"] or "answers")
+    while user.view["heading"] != heading:
+        before = user.view["heading"]
+        wait_until(lambda: not (user.button("next") or {}).get("reason"), 30, "the way on")
+        assert user.press()["heading"] != before, user.view
+
+
+def test_a_target_is_looked_at_while_the_page_answers(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, reason = threading.Event(), "The engine does not answer.\nStart it."
+
+    def slowly(self: DockerTarget) -> str:
+        answer.wait(30)
+        return reason
+
+    monkeypatch.setattr(DockerTarget, "provisioning_errors", property(slowly))
+    go_to(user, "Where should it run?")
+    assert user.choice("to", "docker")["state"] == "running"
+    user.type(to="docker")
+    assert "Still looking" in user.button("next")["reason"]
+    assert user.press()["heading"] == "Where should it run?"
+    answer.set()
+    wait_until(lambda: user.choice("to", "docker")["state"] == "failed", 10, "the look at the engine")
+    assert user.choice("to", "docker")["reason"] == reason
+    user.press()
+    assert user.error("to") == reason
+    monkeypatch.setattr(DockerTarget, "provisioning_errors", None)
+    user.press("check")
+    wait_until(lambda: user.choice("to", "docker")["state"] == "ok", 10, "the second look")
+    assert user.press()["heading"] == "How large, and how many?"
+
+
+@pytest.mark.parametrize(
+    ("answers", "key", "text"),
+    [
+        ({"way": "fixed"}, "replicas", "How many?"),
+        ({"way": "fixed", "replicas": "two"}, "replicas", "'two' is not a whole number"),
+        ({"way": "following", "least": "3", "most": "2"}, "most", "2 is below the least, 3."),
+        ({"way": "following", "most": ""}, "most", "it is needed"),
+        ({"way": "following", "target_utilization": "0"}, "target_utilization", "below 1"),
+        ({"cpu": "much"}, "cpu", "a number of cores"),
+        ({"rate": "-1"}, "rate", "below 0"),
+    ],
+)
+def test_a_wrong_answer_is_explained_under_its_field(user: User, answers: dict[str, str], key: str, text: str) -> None:
+    go_to(user, "How large, and how many?")
+    for name, value in answers.items():
+        user.type(**{name: value})
+    user.press()
+    assert user.view["heading"] == "How large, and how many?"
+    assert text in user.error(key)
+    assert user.view["focus"]["key"] == key
+
+
+def test_what_was_chosen_before_leaves_nothing_in_the_line(user: User) -> None:
+    go_to(user, "How large, and how many?")
+    user.type(way="following", least="2")
+    user.type(most="4", target_utilization="50")
+    user.type(rate="20", duration="100")
+    assert user.field("duration")["help"].startswith("4 replicas would be 50 % busy with that.")
+    go_to(user, "Is this what you want?")
+    assert user.field("line")["value"] == "%deploy churn --score answers --autoscale 2:4 --target-utilization 50"
+    assert ["Replicas", "2 to 4, following the load: 50 % of them busy"] in user.field("plan")["rows"]
+    for _ in range(3):
+        user.press("back")
+    assert user.field("least")["value"] == "2"
+    user.type(way="fixed", replicas="3")
+    go_to(user, "Is this what you want?")
+    assert user.field("line")["value"] == "%deploy churn --score answers --replicas 3"
+    user.press("back")
+    user.press("back")
+    user.type(kind="aci")
+    go_to(user, "Is this what you want?")
+    assert user.field("line")["value"] == "%deploy churn --score answers --kind aci"
+    assert user.field("plan")["rows"][-1] == ["Who may score", "open to whoever reaches the address"]
+
+
+def test_a_deployment_shows_its_stages_and_its_address(user: User, workspace: Workspace) -> None:
+    go_to(user, "Is this what you want?")
+    user.press()
+    wait_until(lambda: user.view["heading"] == "It answers", 60, "the endpoint")
+    assert [stage["state"] for stage in user.field("stages")["stages"]] == ["ok", "ok", "ok"]
+    assert user.field("address")["rows"][0][1] == workspace.webservices["churn"].scoring_uri
+    assert "ready" in user.field("log")["value"]
+
+
+def test_cancelling_takes_away_what_is_new(user: User, workspace: Workspace) -> None:
+    user.type(score="slow")
+    go_to(user, "Is this what you want?")
+    user.press()
+    wait_until(lambda: "churn" in workspace.webservices, 30, "the endpoint")
+    assert user.button("back") is None
+    user.press("cancel")
+    wait_until(lambda: user.view["heading"] == "Cancelled", 30, "the end")
+    assert "churn" not in workspace.webservices
+    user.press("back")
+    assert user.field("line")["value"] == "%deploy churn --score slow"
+
+
+def test_cancelling_an_update_gives_the_endpoint_what_it_was(user: User, workspace: Workspace) -> None:
+    go_to(user, "Is this what you want?")
+    user.press()
+    wait_until(lambda: user.view["heading"] == "It answers", 60, "the endpoint")
+    before = workspace.controller.endpoint("churn").spec
+    keys = workspace.webservices["churn"].get_keys()
+    for _ in range(6):
+        user.press("back")
+    user.type(score="slow")
+    go_to(user, "Is this what you want?")
+    assert user.field("plan")["label"].startswith("The endpoint is changed")
+    user.press()
+    wait_until(lambda: workspace.controller.endpoint("churn").spec != before, 30, "the update")
+    user.press("cancel")
+    wait_until(lambda: user.view["heading"] == "Cancelled", 30, "the end")
+    after = workspace.controller.endpoint("churn").spec
+    assert after.versions["churn"].code == before.versions["churn"].code
+    assert workspace.webservices["churn"].get_keys() == keys
+
+
+def test_a_failure_names_the_step_and_shows_the_last_lines(session: Session) -> None:
+    broken = config("broken", "def init(): raise RuntimeError('no weights')\ndef run(data): pass\n")
+    wizard = DeployWizard(session, {"broken": broken}, {"name": "churn", "score": "broken"})
+    user = User(wizard)
+    go_to(user, "Is this what you want?")
+    user.press()
+    wait_until(lambda: user.view["heading"] == "It did not work", 60, "the failure")
+    assert "start replicas" in user.field("problem")["label"]
+    assert "no weights" in user.field("problem")["value"]
+    user.press("back")
+    assert user.field("line")["value"] == "%deploy churn --score broken"
+    wizard.close()
