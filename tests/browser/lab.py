@@ -21,8 +21,7 @@ from playwright.sync_api import Locator, Page
 from tests.waiting import wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-LABEXTENSION = Path(__file__).parents[2] / "mljupyter" / "labextension"
-NO_LABEXTENSION = "the extension of JupyterLab is not built: make labextension (needs Node)"
+LABEXTENSION = Path(__file__).parents[2] / "labextension" / "prebuilt"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 _SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -53,10 +52,9 @@ def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
         path = settings / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
-    if LABEXTENSION.is_dir():
-        place = home / "data" / "labextensions" / "mljupyter-labextension"
-        place.parent.mkdir(parents=True)
-        place.symlink_to(LABEXTENSION)
+    place = home / "data" / "labextensions" / "mljupyter-labextension"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(LABEXTENSION)  # that of these sources, whatever is installed
     runtime = home / "runtime"
     runtime.mkdir(mode=0o700)
     environment = _environment(home, settings, runtime)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.browser.lab import LABEXTENSION, Notebook, serious_problems
+from tests.browser.lab import Notebook, serious_problems
 
 PREPARE = """
 %load_ext mljupyter
@@ -95,12 +95,9 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     assert "1 to 2, following the load" in form.inner_text()
     form.get_by_role("button", name="Insert the line below").focus()
     keys.press("Enter")
-    if LABEXTENSION.is_dir():
-        form.get_by_text("Inserted below").wait_for()
-        assert notebook.sources()[2:4] == ["%deploy", line]
-        assert notebook.counts()[3] is None
-    else:
-        form.get_by_text("Copied").wait_for()
+    form.get_by_text("Inserted below").wait_for()
+    assert notebook.sources()[2:4] == ["%deploy", line]
+    assert notebook.counts()[3] is None
     form.get_by_role("button", name="Deploy now").focus()
     keys.press("Enter")
     form.get_by_role("heading", name="It answers").wait_for(timeout=60_000)

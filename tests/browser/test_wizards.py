@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Locator, Page
 
-from tests.browser.lab import LABEXTENSION, NO_LABEXTENSION, Lab, Notebook, serious_problems
+from tests.browser.lab import Lab, Notebook, serious_problems
 
 LOAD = "%load_ext mljupyter\n%mlj workspace others --create -o ws"
 MODEL = """
@@ -166,8 +165,6 @@ def test_a_form_says_how_to_see_it_again_when_its_kernel_has_ended(opened: Calla
 
 
 def test_code_goes_into_a_new_cell_of_notebook_7_and_is_not_run(page: Page, lab: Lab) -> None:
-    if not LABEXTENSION.is_dir():
-        pytest.skip(NO_LABEXTENSION)
     from tests.browser.lab import notebook as write
 
     write([LOAD, MODEL, "%mlj register", "x = 1"], lab.directory / "classic.ipynb")
