@@ -90,14 +90,18 @@ def test_nothing_of_ours_is_on_stderr(kernel: Kernel) -> None:
     assert not [message for message in messages if message["content"].get("name") == "stderr"]
 
 
-def test_the_kernel_completes_options_and_choices(kernel: Kernel) -> None:
-    def complete(line: str) -> list[str]:
-        content = kernel.client.complete(line, reply=True, timeout=30)["content"]
-        return [line[: content["cursor_start"]] + match for match in content["matches"]]
+def complete(kernel: Kernel, line: str) -> list[str]:
+    """Return the lines that the kernel completes a line to."""
+    content = kernel.client.complete(line, reply=True, timeout=30)["content"]
+    return [line[: content["cursor_start"]] + match for match in content["matches"]]
 
-    assert complete("%deploy adder --rep") == ["%deploy adder --replicas"]
-    assert complete("%deploy adder --kind a") == ["%deploy adder --kind aks", "%deploy adder --kind aci"]
-    assert complete("%mlj dep") == ["%mlj deploy"]
+
+def test_the_kernel_completes_options_and_choices(kernel: Kernel) -> None:
+    assert complete(kernel, "%deploy adder --rep") == ["%deploy adder --replicas"]
+    assert complete(kernel, "%deploy adder --kind a") == ["%deploy adder --kind aks", "%deploy adder --kind aci"]
+    assert complete(kernel, "%mlj dep") == ["%mlj deploy"]
+    kernel.run("rows_of_today = [[1]]")
+    assert complete(kernel, "%invoke adder rows_of") == ["%invoke adder rows_of_today"]
 
 
 SLOW = SCRIPT.replace("factor = 2", "import time; time.sleep(120); factor = 2")
@@ -164,6 +168,8 @@ def test_a_deployment_that_is_not_waited_for_goes_on_and_waiting_for_it_can_be_g
 def test_following_an_endpoint_ends_with_an_interrupt(kernel: Kernel) -> None:
     kernel.run(f"%%score quick\n{SCRIPT}\n")
     kernel.run("%deploy followed --score quick --kind aci")
+    completed = ["%logs followed"]
+    wait_until(lambda: complete(kernel, "%logs fol") == completed, what="a new endpoint's name is completed")
     seen: list[bool] = []
 
     def watch(message: Message) -> None:
