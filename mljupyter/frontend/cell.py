@@ -12,6 +12,7 @@ from typing import Any
 
 from mljupyter.frontend.options import Option
 from mljupyter.frontend.reading import WrongInputError, near, read
+from mljupyter.frontend.yaml_loader import loader
 
 SPECIFICATION = "specification"
 _MOST_CHARACTERS = 1_000_000
@@ -27,8 +28,8 @@ class Document:
         if len(text) > _MOST_CHARACTERS:
             raise WrongInputError(f"The cell has {len(text)} characters; at most {_MOST_CHARACTERS} are read.")
         try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            self.data = yaml.safe_load(text)
+            node = yaml.compose(text, Loader=loader())
+            self.data = yaml.load(text, Loader=loader())  # noqa: S506 - a SafeLoader
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"Line {mark.line + _FIRST_LINE}" if mark is not None else "The cell"
@@ -107,6 +108,8 @@ def value_of_yaml(option: Option, value: Any) -> Any:
         if not isinstance(value, bool):
             raise ValueError(f"{value!r} is neither true nor false")
         return value
+    if option.kind == "assignment" and isinstance(value, Mapping):
+        value = [f"{name}={_plain(item)}" for name, item in value.items()]
     items = value if isinstance(value, list) else [value]
     if len(items) != 1 and not option.repeatable:
         raise ValueError("one value is expected, not a list")
@@ -116,3 +119,10 @@ def value_of_yaml(option: Option, value: Any) -> Any:
             raise ValueError(f"{item!r} is no single value")
         found.append(read(option, str(item)))
     return found if option.repeatable else found[0]
+
+
+def _plain(item: Any) -> str:
+    """Return what a variable is set to, as it stands in YAML."""
+    if isinstance(item, (Mapping, list)) or item is None:
+        raise ValueError(f"{item!r} is no single value")
+    return str(item).lower() if isinstance(item, bool) else str(item)

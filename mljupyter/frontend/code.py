@@ -16,6 +16,7 @@ _SOURCES = {
     "mljupyter.core.estimator": ("environment_for", "register_estimator"),
     "mljupyter.core.selection": ("open_workspace",),
     "mljupyter.core.specification": ("deploy_specification",),
+    "mljupyter.core.variables": ("variables_in",),
     "mljupyter.core.webservice": ("AciWebservice", "AksEndpoint", "AksWebservice", "LocalWebservice", "Webservice"),
 }
 

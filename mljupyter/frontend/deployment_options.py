@@ -42,6 +42,14 @@ DEPLOYMENT_OPTIONS = (
         metavar="ENVIRONMENT",
         completes="environment",
     ),
+    Option(
+        "env",
+        "variable that the scoring script finds in its environment",
+        kind="assignment",
+        metavar="NAME=VALUE",
+        repeatable=True,
+    ),
+    Option("env-from", "file of NAME=VALUE lines, for what is secret and not to stand in a notebook", metavar="FILE"),
     Option("to", "compute target", metavar="TARGET", default="local", completes="target"),
     Option(
         "kind",

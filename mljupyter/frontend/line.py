@@ -70,6 +70,21 @@ def line_of(name: str, options: Sequence[Option], typed: Typed, explicit: Contai
     return " ".join(words)
 
 
+def typed_of(value: Any) -> Any:
+    """Return a value of an option as it would be typed: text, a list of texts, or a boolean.
+
+    Example:
+        >>> typed_of((1, 5)), typed_of(["a:1"]), typed_of(2), typed_of(True)
+        ('1:5', ['a:1'], '2', True)
+
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, list):
+        return [str(item) for item in value]
+    return ":".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _texts(given: Any) -> list[str]:
     listed = given if isinstance(given, (list, tuple)) else [given]
     return [text for item in listed if item is not None and (text := str(item).strip())]

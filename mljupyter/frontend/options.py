@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 GIVEN = "given"
 """Among values by option: which of them stood on the line."""
-ValueKind = Literal["text", "integer", "number", "cores", "gigabytes", "duration", "bounds", "flag", "switch"]
+ValueKind = Literal[
+    "text", "integer", "number", "cores", "gigabytes", "duration", "bounds", "assignment", "flag", "switch"
+]
 NameKind = Literal[
     "endpoint",
     "endpoint-version",
@@ -33,7 +35,7 @@ class Option:
         help: one sentence that starts in lower case and has no full stop.
         kind: how the text is read. A ``flag`` takes no value; a ``switch`` also has a ``--no-`` form;
             a ``duration`` is in seconds, with ``30s``, ``5m`` and ``1h`` understood; ``gigabytes`` knows ``512Mi``;
-            ``bounds`` are two whole numbers, ``1:5``.
+            ``bounds`` are two whole numbers, ``1:5``; an ``assignment`` is ``NAME=VALUE``.
         metavar: how the value is shown in help.
         choices: the only values allowed.
         default: the value when nothing is given.

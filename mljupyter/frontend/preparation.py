@@ -52,7 +52,7 @@ def preparation_of(
     from mljupyter.frontend.inference import scoring_config
 
     text = values["score"]
-    environment, code = _environment(session, values, estimator)
+    environment, code = _with_variables(session, values, *_environment(session, values, estimator))
     if estimator is not None and estimator.script is not None:
         lines = [*estimator.code(), *code, f"inference_config = InferenceConfig({_arguments('str(script)', code)})"]
         if estimator.source_directory is not None:
@@ -66,7 +66,8 @@ def preparation_of(
                 "--score SCRIPT. See %deploy --help."
             )
         if environment is not None:
-            raise WrongInputError("--environment goes with a scoring script: name it with --score.")
+            given = next(name for name in ("environment", "env", "env_from") if values[name]).replace("_", "-")
+            raise WrongInputError(f"--{given} goes with a scoring script: name it with --score.")
         return Preparation(None, ("inference_config = None  # served by what its framework says",))
     config = scoring_config(session, text, namespace, environment)
     if namespace.get(text) is config:
@@ -93,6 +94,23 @@ def _environment(
     name, frame = f"{values['name']}-environment", "PandasParameterType" in estimator.script
     code = f"environment = environment_for({estimator.expression}, {name!r}, frame={frame})"
     return environment_for(estimator.value, name, frame=frame), [code]
+
+
+def _with_variables(
+    session: Session, values: Mapping[str, Any], environment: Environment | None, code: list[str]
+) -> tuple[Environment | None, list[str]]:
+    """Give the environment the variables that were asked for; without another one it is that of the notebook."""
+    from mljupyter.frontend.environments import CURRENT, environment_named
+    from mljupyter.frontend.variables import variables_code, variables_of
+
+    variables = variables_of(values)
+    if not variables:
+        return environment, code
+    if environment is None:
+        environment, made = environment_named(session.workspace(), CURRENT, values["name"])
+        code = [f"environment = {made}"]
+    environment.environment_variables = {**environment.environment_variables, **variables}
+    return environment, [*code, *variables_code(values)]
 
 
 def _arguments(script: str, environment: list[str]) -> str:

@@ -52,7 +52,8 @@ def read(option: Option, text: str) -> Any:
     try:
         value = _READERS.get(option.kind, str)(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not {_RULES[option.kind]}") from None
+        shown = text.partition("=")[0] if option.kind == "assignment" else text  # a value may be secret
+        raise ValueError(f"{shown!r} is not {_RULES[option.kind]}") from None
     if option.minimum is not None and value < option.minimum:
         raise ValueError(f"{text} is below {option.minimum:g}, the least allowed")
     return value
@@ -70,6 +71,13 @@ def _bounds(text: str) -> tuple[int, int]:
     return int(least), int(most)
 
 
+def _assignment(text: str) -> str:
+    name, equals, _ = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(text)
+    return text
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "integer": int,
     "number": float,
@@ -77,6 +85,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "gigabytes": lambda text: _scaled(text, _GIGABYTES, str.upper),
     "duration": lambda text: _scaled(text, _SECONDS, str),
     "bounds": _bounds,
+    "assignment": _assignment,
 }
 _RULES = {
     "text": "text",
@@ -86,4 +95,5 @@ _RULES = {
     "gigabytes": "a size in gigabytes, such as 1.5 or 512Mi",
     "duration": "a duration, such as 30s, 5m or 1h",
     "bounds": "the least and the most, such as 1:5",
+    "assignment": "of the form NAME=VALUE",
 }

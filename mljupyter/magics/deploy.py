@@ -9,6 +9,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.frontend.cell import values_in_cell
 from mljupyter.frontend.deployment import deployment_of
 from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.frontend.variables import secret_looking
 from mljupyter.frontend.views import Text
 from mljupyter.frontend.withdrawal import take_back
 from mljupyter.magics.call import Call, json_line
@@ -31,6 +32,8 @@ class WaitInterruptedError(MLJupyterError):
 def run(call: Call) -> Any:
     """Create the endpoint, or bring an existing one to what the line says; nothing happens when it is that already."""
     deployment = deployment_of(call.session, call.namespace, call.values)
+    for name in secret_looking(call.values):
+        _say(call, f"{name} is saved with the notebook: if it is secret, put it into a file and use --env-from FILE")
     if call["code"]:
         return call.deliver(Text(deployment.code()))
     plan = deployment.plan()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.frontend.defaults import project_defaults
 from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.frontend.line import typed_of
 from mljupyter.widgets.access_page import AccessPage
 from mljupyter.widgets.deploy_pages import Draft
 from mljupyter.widgets.model_page import ModelPage
@@ -33,8 +34,8 @@ class DeployWizard(Wizard):
 
     def __init__(self, session: Session, namespace: Mapping[str, Any], typed: Mapping[str, Any] | None = None) -> None:
         project = project_defaults("deploy", DEPLOYMENT_OPTIONS)
-        texts = {key: value if isinstance(value, (bool, list)) else str(value) for key, value in project.items()}
-        draft = Draft(session, namespace, {**texts, **(typed or {})}, frozenset(project))
+        usual = {key: typed_of(value) for key, value in project.items()}
+        draft = Draft(session, namespace, {**usual, **(typed or {})}, frozenset(project))
         review = ReviewPage(draft)
         asking = [ModelPage, TargetPage, SizePage, AccessPage, TrafficPage]
         pages = [*(page(draft) for page in asking), review, ProgressPage(review)]
