@@ -60,7 +60,6 @@ DEPLOYMENT_OPTIONS = (
     Option(
         "auth",
         "who may score; key is the default for aks, none for others",
-        metavar="AUTH",
         choices=("key", "token", "none"),
     ),
     Option(

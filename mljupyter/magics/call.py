@@ -42,6 +42,11 @@ class Call:
         return namespace
 
     @property
+    def has_widgets(self) -> bool:
+        """Whether somebody may see a widget: a kernel has one, a terminal and a script do not."""
+        return hasattr(self.shell, "kernel")
+
+    @property
     def endpoint(self) -> str:
         """The name of the endpoint, where ``NAME`` or ``NAME:VERSION`` was given."""
         return str(self.values["name"]).partition(":")[0]

@@ -25,6 +25,7 @@ class Magic:
         run: does the work; its answer is the cell's value.
         body: what the cell below ``%%name`` holds; empty when there is no cell form.
         needs_body: whether the cell form is the only one.
+        prefix: what stands before the name where the magic is only had under another one: ``mlj ``.
         read_body: turns the cell into values of options, which the line beats. None when `run` reads it.
         wizard: returns a widget that asks for everything, shown when the magic is used with nothing behind it in a
             notebook. Help is shown instead where there are no widgets.
@@ -41,11 +42,17 @@ class Magic:
     wizard: Callable[[Session, Mapping[str, Any]], Any] | None = None
     needs_body: bool = False
     read_body: Callable[[str, Magic], Mapping[str, Any]] | None = None
+    prefix: str = ""
 
     @property
     def sigil(self) -> str:
         """``%%`` for a magic whose main form has a cell body, else ``%``."""
         return "%%" if self.needs_body else "%"
+
+    @property
+    def spelled(self) -> str:
+        """The magic as it is written in a cell: ``%deploy``, ``%%score``, ``%mlj doctor``."""
+        return f"{self.sigil}{self.prefix}{self.name}"
 
     def option(self, spelling: str) -> Option | None:
         """Return the option written in this way, or None."""

@@ -1,4 +1,4 @@
-"""``%monitor``: what endpoints are doing, as a table that follows them, as a table of now, or as data."""
+"""``%monitor``: what endpoints are doing, as a live panel, as tables that follow, as one of now, or as data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from mljupyter.magics.magic import Magic
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
 
+_PANEL = "mljupyter.widgets.monitor"
+
 
 def run(call: Call) -> Any:
-    """Follow the endpoints until interrupted; return a table of now, or the data, where that is asked for."""
+    """Return a live panel, or a table of now, or the data; in a terminal follow the endpoints until interrupted."""
     workspace = call.session.workspace()
     services = [webservice(workspace, name) for name in dict.fromkeys(call["names"])]
     if call["json"]:
@@ -25,7 +27,31 @@ def run(call: Call) -> Any:
         return call.deliver(frame_of(services, call["window"]))
     if call["json"]:
         return None
-    return measured(services, call["window"]) if call["once"] else _follow(call, services)
+    if call["once"]:
+        return measured(services, call["window"])
+    if call.has_widgets and not call["text"] and (panels := _panels(services)):
+        return _shown(panels)
+    return _follow(call, services)
+
+
+def _panels(services: list[Webservice]) -> list[Any]:
+    """Return the live panels, none where they are not installed; a table of now stays in saved notebooks."""
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    if find_spec(_PANEL) is None:
+        return []
+    monitor = import_module(_PANEL).Monitor
+    return [monitor(name=service.name, workspace=service.workspace) for service in services]
+
+
+def _shown(panels: list[Any]) -> Any:
+    """Display all panels but the last, which is the cell's value."""
+    from IPython.display import display
+
+    for panel in panels[:-1]:
+        display(panel)  # type: ignore[no-untyped-call]
+    return panels[-1]
 
 
 def _follow(call: Call, services: list[Webservice]) -> None:
@@ -54,6 +80,7 @@ MAGIC = Magic(
         Option("window", "how far to look back", kind="duration", metavar="TIME", default="5m", minimum=1),
         Option("every", "how often to look", kind="duration", metavar="TIME", default="2s", minimum=0.5),
         Option("once", "show one table and end", kind="flag"),
+        Option("text", "no panel: print tables until interrupted, as in a terminal", kind="flag"),
         Option("output", "keep what was measured in this variable, a tidy DataFrame", short="-o", metavar="VAR"),
         JSON,
     ),

@@ -123,7 +123,7 @@ class _Parser(argparse.ArgumentParser):
         self.magic = magic
         epilog = "Example:\n" + "\n".join("  " + line for line in magic.example.splitlines())
         super().__init__(
-            prog=f"{magic.sigil}{magic.name}",
+            prog=magic.spelled,
             usage=_usage(magic),
             description=magic.summary + (f"\n{_cell(magic)}" if magic.body else ""),
             epilog=epilog,
@@ -166,7 +166,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 def _cell(magic: Magic) -> str:
     form = "The cell" if magic.needs_body else f"With %%{magic.name} the cell below"
-    return f"{form} holds {magic.body}.".replace("%", "%%")
+    return f"{form} holds {magic.body}."
 
 
 def _metavar(option: Option) -> str:
@@ -178,11 +178,13 @@ def _usage(magic: Magic) -> str:
     required = [
         f"--{option.name} {_metavar(option)}" for option in magic.options if option.required and not option.positional
     ]
-    return " ".join([f"{magic.sigil}{magic.name}", *positionals, *required, "[options]"]).replace("%", "%%")
+    return " ".join([magic.spelled, *positionals, *required, "[options]"]).replace("%", "%%")
 
 
 def _help_of(option: Option) -> str:
     text = option.help.replace("%", "%%")
+    if option.choices and option.metavar:
+        text += f": {', '.join(option.choices)}"
     if option.repeatable and not option.positional:
         text += " (may be repeated)"
     if option.default is not None and option.takes_value:
@@ -209,11 +211,11 @@ def _refuse(magic: Magic, word: str) -> NoReturn:
         raise WrongInputError(f"{word!r} is one value too many: {expected}. {_where(magic)}")
     spelling = word.partition("=")[0]
     known = [spelling for option in magic.options for spelling in option.spellings]
-    raise WrongInputError(f"{spelling} is not an option of {magic.sigil}{magic.name}.{near(spelling, known)}")
+    raise WrongInputError(f"{spelling} is not an option of {magic.spelled}.{near(spelling, known)}")
 
 
 def _where(magic: Magic) -> str:
-    return f"See {magic.sigil}{magic.name} --help."
+    return f"See {magic.spelled} --help."
 
 
 def _shortened(text: str, most: int = 60) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mljupyter.frontend.defaults import project_defaults
@@ -51,21 +52,24 @@ SHORT = tuple(
         undeploy,
     )
 )
-UMBRELLA = Magic(
-    name="mlj",
-    summary="All of mljupyter's magics under one name: %mlj deploy is %deploy, and so on.",
-    options=(),
-    example="%mlj doctor\n%mlj workspace\n%mlj deploy diabetes --model diabetes-ridge --score ridge-score",
-    run=lambda call: None,
-    subcommands=(
-        *SHORT,
+LONG = tuple(
+    replace(magic, prefix="mlj ")
+    for magic in (
         rollback.HISTORY,
         register_model.MAGIC,
         compare.MAGIC,
         attach.MAGIC,
         doctor.MAGIC,
         workspace.MAGIC,
-    ),
+    )
+)
+UMBRELLA = Magic(
+    name="mlj",
+    summary="All of mljupyter's magics under one name: %mlj deploy is %deploy, and so on.",
+    options=(),
+    example="%mlj doctor\n%mlj workspace\n%mlj deploy diabetes --model diabetes-ridge --score ridge-score",
+    run=lambda call: None,
+    subcommands=(*SHORT, *LONG),
 )
 _OWNER_MARK = "mljupyter_magic"
 

@@ -177,7 +177,7 @@ def test_following_an_endpoint_ends_with_an_interrupt(kernel: Kernel) -> None:
             seen.append(True)
             kernel.manager.interrupt_kernel()
 
-    messages = kernel.run("%monitor followed --every 500s", watch)
+    messages = kernel.run("%monitor followed --text --every 500s", watch)
     assert not [message for message in messages if message["msg_type"] == "error"]
     assert "Stopped." in "".join(message["content"].get("text", "") for message in messages)
     kernel.run("%undeploy followed")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.magics.conftest import SCRIPT, Shell
+from tests.waiting import wait_until
 
 
 def cell(line: str, script: str = SCRIPT) -> str:
@@ -90,7 +91,14 @@ def test_a_script_that_hangs_is_ended_with_what_it_started(shell: Shell, tmp_pat
     import psutil
 
     pid = int(mark.read_text())
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+    def ended() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    wait_until(ended, what="the child is ended")
 
 
 def test_a_failed_try_leaves_the_kept_script_as_it_was(shell: Shell, home: Path) -> None:
