@@ -92,6 +92,13 @@ class Database:
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._bring_up_to_date()
 
+    def damaged(self, reason: object) -> StorageError:
+        """Return the error for content that makes no sense."""
+        return StorageError(
+            f"the controller's database {str(self._path)!r} is damaged: {reason}. Endpoints keep serving.\n"
+            f"To go on, {backup.WAY_BACK}"
+        )
+
     def keep_backup(self) -> None:
         """Copy the file, for the day it cannot be read."""
         with self._translated():
@@ -132,7 +139,7 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             raise StorageError(
                 f"the controller's database {str(self._path)!r} fails: {error}. Endpoints keep serving.\n"
                 + (_MAKE_ROOM if _is_full(error) else f"If it is damaged, {backup.WAY_BACK}")

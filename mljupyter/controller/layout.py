@@ -129,7 +129,7 @@ class Layout:
         private_directory(runtime.parent)
         private_directory(runtime)
         if self.runtime() != runtime or not self.runtime_link.is_symlink():
-            temporary = self.runtime_link.with_suffix(".new")
+            temporary = self.runtime_link.with_suffix(f".{os.getpid()}.new")  # other clients may do the same
             temporary.unlink(missing_ok=True)
             temporary.symlink_to(runtime)
             temporary.replace(self.runtime_link)

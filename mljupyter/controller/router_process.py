@@ -22,7 +22,7 @@ from mljupyter.runtimes.process import open_private
 
 LOG = "router.log"
 _LOG_LIMIT = 10_000_000
-_INHERITED_PREFIX = "LD_"  # where the system's libraries are, as for replicas
+_INHERITED = ("PATH", "LD_LIBRARY_PATH")  # where programs and libraries are; LD_PRELOAD is for the user's programs
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,11 @@ def launch(settings: RouterSettings, slot: int) -> RouterProcess:
         *("--log-level", "warning"),
         *("--file-flush-interval-msec", "200"),
     ]
-    inherited = {name: value for name, value in os.environ.items() if name.startswith(_INHERITED_PREFIX)}
     with open_private(log) as output:
         child = subprocess.Popen(
             command,
             cwd=directory,
-            env={"PATH": os.environ.get("PATH", ""), **inherited},
+            env={name: os.environ[name] for name in _INHERITED if name in os.environ},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

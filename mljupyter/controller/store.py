@@ -10,10 +10,11 @@ from pathlib import Path
 
 from mljupyter.controller import history
 from mljupyter.controller.database import Database
-from mljupyter.controller.errors import EndpointNotFoundError
+from mljupyter.controller.errors import EndpointNotFoundError, StorageError
 from mljupyter.controller.history import Change
 from mljupyter.controller.keys import Keys
 from mljupyter.controller.scaling_history import ScalingHistory
+from mljupyter.errors import MLJupyterError
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, Rollout, VersionSpec
 from mljupyter.spec.history import HistoryEntry
 
@@ -29,10 +30,14 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
         self.scaling = ScalingHistory(self._database)
-        newest = self._database.rows("SELECT max(resource_version) AS newest FROM endpoints")[0]["newest"]
-        self._resource_version = int(newest or 0)
-        names = [row["name"] for row in self._database.rows("SELECT name FROM endpoints")]
-        self._records = {name: self._read(name) for name in names}
+        try:
+            newest = self._database.rows("SELECT max(resource_version) AS newest FROM endpoints")[0]["newest"]
+            self._resource_version = int(newest or 0)
+            names = [row["name"] for row in self._database.rows("SELECT name FROM endpoints")]
+            self._records = {name: self._read(name) for name in names}
+        except (MLJupyterError, ValueError, LookupError, TypeError) as error:
+            self._database.close()
+            raise error if isinstance(error, StorageError) else self._database.damaged(error) from None
         self._backup_due = True
 
     def keep_backup(self) -> None:
