@@ -58,7 +58,7 @@ check: $(VENV)/.dev ## style, types, layers
 unit: $(VENV)/.dev ## all tests but those of test-faults
 	@$(BIN)/python -m pytest -m "not faults" --cov --cov-report=term:skip-covered
 
-test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md under load; in ten minutes at most
+test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; in ten minutes at most
 	@$(BIN)/python -m pytest -m faults --session-timeout=600
 
 notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compared with their saved outputs

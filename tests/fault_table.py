@@ -81,7 +81,7 @@ def pytest_runtest_makereport(
     if report.when == "call" or report.failed:
         measured = getattr(item, "funcargs", {}).get("fault") or Fault()
         target = getattr(item, "callspec", None)
-        where = target.id if target is not None else ""
+        where = target.id.partition("-")[0] if target is not None else ""
         for marker in item.iter_markers("faults"):
             number, what = marker.args
             cells = (what, where, *measured.cells(), {"passed": "", "failed": "FAILED"}.get(report.outcome, "skipped"))

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from urllib.parse import urlsplit
 
 from tests.waiting import wait_until
 
-CLIENTS, REQUESTS, ONE_SHOT = 20, 10_000, 4
+CLIENTS, ONE_SHOT = 20, 4
+REQUESTS = int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "5000"))
+REQUESTS_ON = {"local": REQUESTS, "docker": int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "2000"))}
 _ANSWER_WITHIN = 30.0
 _TOLD_EVERY = 0.02
 _PAUSE_AFTER_FAILURE = 0.01

@@ -91,6 +91,7 @@ def test_switched_off_it_says_so_once_and_does_nothing(serve: Serve, directory: 
     assert "AML_MODEL_DC_STORAGE_ENABLED" in replica.wait_log("Model data collection is off")
 
 
+@pytest.mark.faults(8, "disk full: data collection")
 def test_a_full_disk_drops_rows_and_fails_no_request(serve: Serve, directory: Path) -> None:
     script = COLLECTING.replace(
         "def init():",

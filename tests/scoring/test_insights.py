@@ -242,6 +242,7 @@ def test_what_does_not_fit_into_memory_is_dropped_and_counted(tmp_path: Path) ->
     assert numbers == [*range(1, 20_001), 20_008], "the gap says how many are missing"
 
 
+@pytest.mark.faults(8, "disk full: records of requests")
 def test_a_full_disk_costs_records_and_no_request(directory: Path, launch: Serve) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")

@@ -167,6 +167,7 @@ def test_a_killed_container_is_missed_by_no_request_and_replaced(machine, engine
     assert load.failed == 0, load.results
 
 
+@pytest.mark.faults(7, "container out of memory")
 def test_a_container_that_uses_too_much_memory_says_so(machine, engine) -> None:
     image = build("def init(): pass\ndef run(data): return len(bytearray(int(data)))\n")
     limits = {"memoryInGB": 0.125, "memoryInGBLimit": 0.125}
@@ -242,6 +243,7 @@ def test_a_script_that_cannot_start_fails_with_its_last_lines(machine, engine) -
     assert "no such weights" in record.status.problem.text()
 
 
+@pytest.mark.faults(7, "image removed")
 def test_an_image_that_is_missing_is_named(machine, engine) -> None:
     record = machine.settle(machine.client.create(spec("no-such-image:1")))
     assert record.status.state is EndpointState.FAILED
@@ -324,6 +326,7 @@ class Engine:
             sink.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.faults(7, "Docker engine away, a container killed meanwhile")
 def test_what_happened_while_the_engine_was_away_is_noticed_and_healed(
     machine, engine, echo_image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,6 +199,7 @@ def test_a_worker_that_dies_is_replaced_inside_its_replica(machine: Machine) -> 
     assert only(machine.replicas()) == replica
 
 
+@pytest.mark.faults(19, "second controller")
 def test_a_second_controller_is_refused_and_names_the_first(machine: Machine) -> None:
     first = machine.client.ensure()["pid"]
     command = [sys.executable, "-m", "mljupyter.controller", str(machine.directory)]
@@ -208,6 +209,7 @@ def test_a_second_controller_is_refused_and_names_the_first(machine: Machine) ->
     assert machine.client.running()["pid"] == first
 
 
+@pytest.mark.faults(19, "four clients start the controller at once")
 def test_clients_that_start_at_once_find_one_controller(machine: Machine) -> None:
     code = (
         "import sys; from pathlib import Path; from mljupyter.controller.client import ControllerClient;"
@@ -221,6 +223,7 @@ def test_clients_that_start_at_once_find_one_controller(machine: Machine) -> Non
     assert found == {str(only(machine.controllers()))}
 
 
+@pytest.mark.faults(19, "replica that nobody knows, with its socket")
 def test_a_replica_that_no_record_knows_is_ended(machine: Machine) -> None:
     machine.client.ensure()
     machine.client.stop()
@@ -258,6 +261,7 @@ def test_stopping_the_controller_leaves_endpoints_serving(machine: Machine) -> N
     assert machine.client.stop() is False
 
 
+@pytest.mark.faults(19, "socket path of more than 107 bytes")
 def test_a_socket_path_that_is_too_long_is_named_with_the_way_out(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -277,6 +281,7 @@ def test_a_deep_workspace_directory_is_no_problem_for_sockets(tmp_path: Path) ->
     client.stop(force=True)
 
 
+@pytest.mark.faults(19, "router's port taken while it was away")
 def test_a_router_port_taken_while_the_router_was_away_is_told_and_healed(machine: Machine) -> None:
     record = machine.healthy(machine.spec())
     controller, router = only(machine.controllers()), only(machine.routers())
@@ -294,6 +299,7 @@ def test_a_router_port_taken_while_the_router_was_away_is_told_and_healed(machin
     assert httpx.post(record.status.scoring_uri).status_code == 200
 
 
+@pytest.mark.faults(19, "router's port taken before the start")
 def test_a_router_port_taken_before_the_controller_starts_is_left_for_another(machine: Machine) -> None:
     port = machine.client.ensure()["router"]["port"]
     machine.client.stop(force=True)

@@ -54,6 +54,7 @@ def forged(key: Any, issuer: str, **claims: Any) -> str:
     return jwt.encode(header, {name: value for name, value in {**good, **claims}.items() if value is not None}, key)
 
 
+@pytest.mark.faults(16, "tokens of another endpoint, key, time, algorithm")
 def test_a_token_opens_its_endpoint_and_no_other_and_nothing_else_does(machine: Machine) -> None:
     record = machine.healthy(machine.spec(authentication=TOKEN))
     other = machine.healthy(machine.spec("other", authentication=TOKEN))

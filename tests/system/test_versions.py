@@ -124,6 +124,7 @@ def close(found: list[str], expected: Mapping[str, float], points: float) -> Non
     ],
     indirect=["target"],
 )
+@pytest.mark.faults(22, "traffic divided by percentile")
 def test_requests_are_divided_by_percentile_and_the_rest_goes_to_the_default(
     machine: Machine, target: Target, percentiles: dict[str, int], expected: dict[str, int]
 ) -> None:
@@ -186,6 +187,7 @@ def test_copies_reach_the_mirror_without_the_key_and_only_the_others_answer(mach
 
 
 @ONE_TARGET
+@pytest.mark.faults(23, "mirror hangs, mirror killed")
 def test_a_mirror_that_hangs_or_is_gone_slows_nobody(machine: Machine, target: Target) -> None:
     spec = endpoint(target, {"aaa": 0, "shadow": 0})
     uri = machine.healthy(spec).status.scoring_uri
@@ -200,7 +202,7 @@ def test_a_mirror_that_hangs_or_is_gone_slows_nobody(machine: Machine, target: T
     machine.settle(machine.client.replace(changed(spec, "shadow", mirrorPercentile=100)))
     target.signal(before, "shadow", signal.SIGSTOP)
     try:
-        hanging = seconds()
+        hanging = min(seconds(), seconds())  # of two, since others may have the processors for a moment
     finally:
         target.signal(before, "shadow", signal.SIGKILL)
     assert set(answers(uri, 500)) == {"aaa"}  # from the moment the replica dies until another one is a mirror

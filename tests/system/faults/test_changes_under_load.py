@@ -1,4 +1,4 @@
-"""Whatever is changed while twenty clients send ten thousand requests, none of them fails."""
+"""Whatever is changed under the steady load of twenty clients, none of them fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from mljupyter.spec import Authentication, CertificateFiles, EndpointSpec, EndpointState, RouterSpec, RouterTls
 from tests.fault_table import Fault
-from tests.steady_load import SteadyLoad
+from tests.steady_load import REQUESTS_ON, SteadyLoad
 from tests.system.certificates import Files
 from tests.system.conftest import Machine
 from tests.system.targets import Target
@@ -33,7 +33,7 @@ def put(machine: Machine, spec: EndpointSpec) -> EndpointSpec:
 def test_an_update_costs_no_request(machine: Machine, target: Target, fault: Fault) -> None:
     spec = changed(endpoint(target, {"aaa": 0}), "aaa", scaling={"replicas": 2})
     uri = str(machine.healthy(spec).status.scoring_uri)
-    with SteadyLoad(uri, requests=target.measured) as load:
+    with SteadyLoad(uri, requests=REQUESTS_ON[target.name]) as load:
         fault.under(load)
         load.runs()
         began = time.monotonic()
@@ -51,7 +51,7 @@ def test_an_update_costs_no_request(machine: Machine, target: Target, fault: Fau
 def test_a_change_of_traffic_costs_no_request(machine: Machine, target: Target, fault: Fault) -> None:
     spec = endpoint(target, {"aaa": 0, "bbb": 0})
     uri = str(machine.healthy(spec).status.scoring_uri)
-    with SteadyLoad(uri, requests=target.measured) as load:
+    with SteadyLoad(uri, requests=REQUESTS_ON[target.name]) as load:
         fault.under(load)
         for step in range(10):
             load.runs()
@@ -68,7 +68,7 @@ def test_a_version_that_comes_and_goes_costs_no_request(machine: Machine, target
     spec = endpoint(target, {"aaa": 0})
     bbb = version("bbb", target.runs(WHO), trafficPercentile=50)
     uri = str(machine.healthy(spec).status.scoring_uri)
-    with SteadyLoad(uri, requests=target.measured) as load:
+    with SteadyLoad(uri, requests=REQUESTS_ON[target.name]) as load:
         fault.under(load)
         for _ in range(3):
             began = time.monotonic()
@@ -85,7 +85,7 @@ def test_a_version_that_comes_and_goes_costs_no_request(machine: Machine, target
 def test_scaling_down_costs_no_request(machine: Machine, target: Target, fault: Fault) -> None:
     spec = changed(endpoint(target, {"aaa": 0}), "aaa", scaling={"replicas": 3})
     uri = str(machine.healthy(spec).status.scoring_uri)
-    with SteadyLoad(uri, requests=target.measured) as load:
+    with SteadyLoad(uri, requests=REQUESTS_ON[target.name]) as load:
         fault.under(load)
         for count in (1, 3, 1):
             load.runs()

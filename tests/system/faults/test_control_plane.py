@@ -35,6 +35,7 @@ DYING = Path(__file__).with_name("dying_controller.py")
 
 def dying(machine: Machine, kind: str) -> subprocess.Popen[bytes]:
     """Start a controller that dies at the first write of a kind once it is armed."""
+    machine.client.stop()  # one that a client has started meanwhile
     process = subprocess.Popen([sys.executable, str(DYING), kind, str(machine.directory)], start_new_session=True)
     wait_until(lambda: launch.reachable(Layout.of(machine.directory)), 20, "the controller answers")
     return process
@@ -67,11 +68,20 @@ def within(seconds: float, remains: Callable[[], list[str]]) -> list[str]:
     ]
 
 
+def revision_of(record: Path) -> list[str]:
+    try:
+        return [json.loads(record.read_bytes())["revision"]]
+    except (OSError, ValueError):
+        return []  # it has just gone, or is not written yet
+
+
 def left(machine: Machine) -> list[str]:
     """Return what nobody needs: unfinished files, app roots that belong to no replica, sockets beyond one."""
     control = machine.directory / "control"
-    unfinished = [path.name for path in control.rglob(".*")]
-    known = {json.loads(path.read_bytes())["revision"] for path in (control / "replicas").glob("*/replica.json")}
+    # os.walk, since directories may go while they are looked at.
+    found = [name for _, directories, files in os.walk(control) for name in (*directories, *files)]
+    unfinished = [name for name in found if name.startswith(".")]
+    known = {revision for path in (control / "replicas").glob("*/replica.json") for revision in revision_of(path)}
     roots = [path.name for path in (control / "revisions").iterdir() if path.name.rpartition(".")[2] not in known]
     ours = ("controller", "router")
     sockets = [path.name for path in (control / "run").resolve().glob("*.sock") if path.stem not in ours]

@@ -1,9 +1,10 @@
-"""Processes that are killed, stopped and replaced while twenty clients send ten thousand requests."""
+"""Processes that are killed, stopped and replaced under the steady load of twenty clients."""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import httpx
@@ -11,9 +12,10 @@ import pytest
 
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointState
 from tests.fault_table import Fault
-from tests.steady_load import SteadyLoad
+from tests.steady_load import REQUESTS_ON, SteadyLoad
 from tests.system.conftest import Machine
 from tests.system.targets import Target
+from tests.system.test_scale_to_zero import WAKES_SLOWLY, asleep, may_sleep
 from tests.system.test_versions import WHO, changed, endpoint
 from tests.waiting import wait_until
 
@@ -84,6 +86,28 @@ def test_a_replaced_router_costs_no_request(machine: Machine, fault: Fault) -> N
     assert httpx.post(uri, headers={"authorization": f"Bearer {key}"}).status_code == 200
 
 
+@pytest.mark.faults(2, "router replaced while a request wakes a version that sleeps")
+def test_a_request_at_the_router_before_still_wakes_a_version(machine: Machine, fault: Fault) -> None:
+    spec = machine.spec(script=WAKES_SLOWLY, scaling=may_sleep())
+    uri = str(machine.healthy(spec).status.scoring_uri)
+    with httpx.Client(timeout=60) as client:
+        assert client.post(uri).status_code == 200
+        asleep(machine)
+        # A connection to the router that is going to be replaced; nobody is woken by what the router answers itself.
+        assert client.get(str(httpx.URL(uri).join("/nothing"))).status_code == 404
+        before = only_router(machine)
+        replacing = threading.Thread(target=machine.client.replace_router)
+        replacing.start()
+        wait_until(lambda: only_router(machine) != before, 10, "the other one takes over")
+        began = time.monotonic()
+        assert not machine.replicas()
+        answer = client.post(uri)
+        fault.answered(1, answer.status_code != 200)
+        fault.recovered(time.monotonic() - began, "until answered")
+        replacing.join()
+    assert answer.status_code == 200, answer.text
+
+
 def only_router(machine: Machine) -> int:
     found = machine.client.ensure()["router"]["pid"]
     assert isinstance(found, int)
@@ -96,7 +120,7 @@ def test_a_killed_replica_costs_no_request_and_is_replaced(machine: Machine, tar
     spec = changed(spec, "aaa", scaling={"replicas": 3}, limits=SPREAD, **target.runs(MID_REQUEST))
     record = machine.healthy(spec)
     took = []
-    with SteadyLoad(str(record.status.scoring_uri), requests=target.measured) as load:
+    with SteadyLoad(str(record.status.scoring_uri), requests=REQUESTS_ON[target.name]) as load:
         fault.under(load)
         for _ in range(2):
             load.runs()
@@ -123,7 +147,7 @@ def test_a_killed_controller_costs_no_request_and_finds_everything(
     spec = changed(endpoint(target, {"aaa": 0, "bbb": 30}), "aaa", scaling={"replicas": 2})
     before = machine.healthy(spec)
     running, router = target.replicas(), only(machine.routers())
-    with SteadyLoad(str(before.status.scoring_uri), requests=target.measured) as load:
+    with SteadyLoad(str(before.status.scoring_uri), requests=REQUESTS_ON[target.name]) as load:
         fault.under(load)
         load.runs()
         killed = only(machine.controllers())
