@@ -10,7 +10,7 @@ from mljupyter.spec import EndpointRecord, Rollout
 from mljupyter.spec.history import HistoryEntry
 
 if TYPE_CHECKING:
-    from mljupyter.core.webservice import AksEndpoint
+    from mljupyter.core.webservice import AksEndpoint, Webservice
     from mljupyter.core.workspace import Workspace
 
 HISTORY_COLUMNS = ("Number", "Time", "User", "Action", "Changes")
@@ -109,6 +109,21 @@ def history_documents(entries: Sequence[HistoryEntry]) -> list[dict[str, object]
     return [{key: value for key, value in entry.document().items() if key != "spec"} for entry in reversed(entries)]
 
 
+def settle(service: Webservice) -> None:
+    """Wait until a web service is Healthy, and say nothing, not even on an interrupt: the caller knows what it means.
+
+    Raises:
+        WebserviceException: it failed, with the reason and the last lines of its log.
+
+    """
+    from mljupyter.core.webservice.observing import NOT_DEPLOYED, failure, follow
+
+    record = follow(service.workspace.controller, service.name, timeout=None, tick=lambda: None)
+    service.update_deployment_state()
+    if record.status.state in NOT_DEPLOYED:
+        raise failure(record, str(service.state))
+
+
 def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[HistoryEntry, str]:
     """Roll an endpoint back and wait until it is; return the newest entry of its history and a line that says it.
 
@@ -127,7 +142,7 @@ def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[Hist
 
     service = Webservice(workspace, name)
     service.rollback(number)
-    service.wait_for_deployment()
+    settle(service)
     newest = service.history()[-1]
     rolling = number is None and before.rollout is not None and before.rollout.active
     return newest, f"{name}: {'the rollout is aborted' if rolling else newest.action}"

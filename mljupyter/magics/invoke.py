@@ -70,5 +70,6 @@ MAGIC = Magic(
     "%invoke diabetes:version-b X_test[:2]\n"
     '%%invoke diabetes\n{"data": [[0.04, 0.05, 0.06]]}',
     body="the data, as JSON",
+    interrupted="The request was given up.",
     run=run,
 )

@@ -25,6 +25,7 @@ class Magic:
         run: does the work; its answer is the cell's value.
         body: what the cell below ``%%name`` holds; empty when there is no cell form.
         needs_body: whether the cell form is the only one.
+        interrupted: a sentence on what becomes of the work when it is interrupted.
         prefix: what stands before the name where the magic is only had under another one: ``mlj ``.
         read_body: turns the cell into values of options, which the line beats. None when `run` reads it.
         wizard: returns a widget that asks for everything, shown when the magic is used with nothing behind it in a
@@ -42,6 +43,7 @@ class Magic:
     wizard: Callable[[Session, Mapping[str, Any]], Any] | None = None
     needs_body: bool = False
     read_body: Callable[[str, Magic], Mapping[str, Any]] | None = None
+    interrupted: str = ""
     prefix: str = ""
 
     @property

@@ -31,6 +31,7 @@ from mljupyter.magics import (
     workspace,
 )
 from mljupyter.magics.call import Call
+from mljupyter.magics.interrupts import StoppedError
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.parsing import help_text, parse, split
 
@@ -126,7 +127,10 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
     session = session_of(shell)
     call = Call(magic, values, body, shell, session)
     call.check_output_variable()
-    return magic.run(call)
+    try:
+        return magic.run(call)
+    except KeyboardInterrupt:
+        raise StoppedError(f"{magic.spelled} was interrupted. {magic.interrupted}".rstrip()) from None
 
 
 def _asks_for_help(magic: Magic, words: list[str], body: str | None) -> bool:

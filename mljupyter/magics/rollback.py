@@ -9,6 +9,7 @@ from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Optio
 from mljupyter.frontend.views import Table, Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
+from mljupyter.magics.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.rehearsal import CODE, DRY_RUN, REHEARSED, is_rehearsal, present, rehearse, shown
 
@@ -33,7 +34,8 @@ def go_back(call: Call, number: int | None) -> Any:
     webservice(workspace, call["name"])  # its error has the nearest name
     if is_rehearsal(call):
         return _rehearsed(call, number)
-    entry, line = roll_back(workspace, call["name"], number)
+    with taken_back_if_interrupted(call):
+        entry, line = roll_back(workspace, call["name"], number)
     if call["json"]:
         print(json_line(history_documents([entry])[0]))
         return None

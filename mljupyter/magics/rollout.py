@@ -107,6 +107,7 @@ def finish(call: Call, endpoint: Any) -> Any:
 
 MAGIC = Magic(
     name="rollout",
+    interrupted="A rollout goes on by itself: %rollout NAME shows it, %rollout NAME --abort ends it.",
     summary="Give a version of an endpoint more and more of its requests, or show how far that is.",
     options=(
         ENDPOINT_NAME,

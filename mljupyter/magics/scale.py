@@ -9,6 +9,7 @@ from mljupyter.frontend.reading import WrongInputError
 from mljupyter.frontend.views import Table
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
+from mljupyter.magics.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.rehearsal import CODE, DRY_RUN, is_rehearsal, rehearse
 
@@ -39,7 +40,8 @@ def run(call: Call) -> Any:
         version = call["version"]
         arguments = {**given, "version": version}
         return rehearse(call, "scale", arguments, lambda spec: with_scaling(spec, version=version, **given))
-    record = scale(workspace, call["name"], call["version"], **given)
+    with taken_back_if_interrupted(call):
+        record = scale(workspace, call["name"], call["version"], **given)
     found = documents(record)
     if call["json"]:
         print(json_line(found))

@@ -70,6 +70,7 @@ MAGIC = Magic(
     summary="Check a scoring script, try it on a sample and keep it under a name for %deploy --score NAME.",
     body="the scoring script: init(), called once, and run(data), called for each request with its text",
     needs_body=True,
+    interrupted="The try was ended; the script kept under this name is as it was.",
     options=(
         Option("name", "name of the scoring script", metavar="NAME", positional=True, required=True, completes="score"),
         Option("sample", "try it on this: JSON, a variable, or @file", metavar="DATA", completes="variable"),

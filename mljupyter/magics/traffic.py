@@ -11,6 +11,7 @@ from mljupyter.frontend.session import Session
 from mljupyter.frontend.views import Table, Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
+from mljupyter.magics.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.rehearsal import CODE, DRY_RUN, is_rehearsal, rehearse
 from mljupyter.magics.rollback import go_back
@@ -34,9 +35,10 @@ def run(call: Call) -> Any:
         return _roll_out(call)
     if is_rehearsal(call):
         return _rehearsed(call)
-    if call["promote"] is not None:
-        _promote(call)
-    record = divide(workspace, call["name"], call["shares"] or (), call["mirror"], call["sticky_header"])
+    with taken_back_if_interrupted(call):
+        if call["promote"] is not None:
+            _promote(call)
+        record = divide(workspace, call["name"], call["shares"] or (), call["mirror"], call["sticky_header"])
     found = documents(record)
     if call["json"]:
         print(json_line(found))
@@ -92,11 +94,11 @@ def _rehearsed(call: Call) -> Any:
 
 
 def _promote(call: Call) -> None:
-    from mljupyter.core.releases import versioned_endpoint
+    from mljupyter.core.releases import settle, versioned_endpoint
 
     endpoint = versioned_endpoint(call.session.workspace(), call["name"])
     endpoint.promote(call["promote"])
-    endpoint.wait_for_deployment()
+    settle(endpoint)
 
 
 def _wizard(session: Session, namespace: Mapping[str, Any], name: str = "") -> Any:

@@ -8,13 +8,14 @@ from mljupyter.frontend.options import ENDPOINT_VERSION, JSON, QUIET
 from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
+from mljupyter.magics.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.rehearsal import CODE, DRY_RUN, REHEARSED, called, code_of, is_rehearsal, present, rehearse, shown
 
 
 def run(call: Call) -> Any:
     """Delete the endpoint or the version; models and scoring scripts stay."""
-    from mljupyter.core.releases import versioned_endpoint
+    from mljupyter.core.releases import settle, versioned_endpoint
     from mljupyter.core.webservice.versions import without_version
 
     name, version = call.endpoint, call.version
@@ -24,8 +25,9 @@ def run(call: Call) -> Any:
         if is_rehearsal(call):
             arguments = {"version_name": version}
             return rehearse(call, "delete_version", arguments, lambda spec: without_version(spec, version))
-        endpoint.delete_version(version)
-        endpoint.wait_for_deployment()
+        with taken_back_if_interrupted(call):
+            endpoint.delete_version(version)
+            settle(endpoint)
     elif is_rehearsal(call):
         return _rehearsed(call)
     else:
@@ -57,6 +59,7 @@ MAGIC = Magic(
     name="undeploy",
     summary="Delete an endpoint: its replicas, its route and its keys; or one of its versions. Registered models stay.",
     options=(ENDPOINT_VERSION, DRY_RUN, CODE, JSON, QUIET),
+    interrupted="What was begun is carried out: see %endpoints.",
     example="%undeploy diabetes --dry-run\n%undeploy diabetes:version-b\n%undeploy diabetes",
     run=run,
 )

@@ -181,3 +181,32 @@ def test_following_an_endpoint_ends_with_an_interrupt(kernel: Kernel) -> None:
     assert not [message for message in messages if message["msg_type"] == "error"]
     assert "Stopped." in "".join(message["content"].get("text", "") for message in messages)
     kernel.run("%undeploy followed")
+
+
+def test_interrupting_a_change_takes_it_back_and_the_error_is_short(kernel: Kernel, tmp_path: Path) -> None:
+    gate = tmp_path / "closed"
+    waiting = SCRIPT.replace(
+        "factor = 2", f"import os, time\n    while os.path.exists({str(gate)!r}): time.sleep(0.05)\n    factor = 2"
+    )
+    kernel.run(f"%%score waiting\n{waiting}")
+    kernel.run("%deploy changed --score waiting --replicas 2")
+    kernel.run("%scale changed 1")
+    workspace = Workspace.get("kernel-team")
+    workspace.webservices["changed"].wait_for_deployment(timeout_sec=60)
+    before = workspace.controller.endpoint("changed")
+    gate.touch()
+
+    def interrupt() -> None:
+        wait_until(lambda: workspace.controller.endpoint("changed").generation > before.generation, what="it is begun")
+        kernel.manager.interrupt_kernel()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    content = kernel.error("%rollback changed")
+    thread.join()
+    gate.unlink()
+    assert content["ename"] == "StoppedError"
+    assert content["evalue"].startswith("%rollback was interrupted. It goes back to what it was before")
+    assert len(content["traceback"]) == 1
+    assert workspace.controller.endpoint("changed").spec == before.spec
+    kernel.run("%undeploy changed")

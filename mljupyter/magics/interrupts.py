@@ -1,0 +1,35 @@
+"""What becomes of a change when the cell that makes it is interrupted: it is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.magics.call import Call
+
+
+class StoppedError(MLJupyterError):
+    """A magic was interrupted."""
+
+
+@contextmanager
+def taken_back_if_interrupted(call: Call) -> Iterator[None]:
+    """Put the endpoint that the magic names back to what it was, when what is done inside is interrupted.
+
+    Raises:
+        StoppedError: it was interrupted; the text says what there is now.
+
+    """
+    from mljupyter.frontend.withdrawal import take_back
+
+    workspace, name = call.session.workspace(), call.endpoint
+    before = workspace.controller.endpoint(name)
+    try:
+        yield
+    except KeyboardInterrupt:
+        try:
+            outcome = take_back(workspace, name, before)
+        except KeyboardInterrupt:
+            outcome = "A second interrupt came before it was taken back: see %endpoints."
+        raise StoppedError(f"{call.magic.spelled} was interrupted. {outcome}") from None
