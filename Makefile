@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCREENSHOTS := docs/images/wizards
 
-.PHONY: demo test lab check unit test-faults notebooks browser chromium benchmark benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension wheel binder screenshots clean help
+.PHONY: demo test lab check unit test-faults notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +44,10 @@ wheel: $(VENV)/.dev ## a wheel in dist
 binder: $(VENV)/.dev ## what Binder does with binder/, as far as packages allow: build, deploy, first answer
 	@$(BIN)/python binder/check.py
 
-screenshots: $(VENV)/.dev chromium ## the pictures of docs/wizards.md, made anew by the tests in a real browser
+screenshots: $(VENV)/.dev chromium ## the pictures of the documentation, made anew in a real browser
 	@MLJUPYTER_SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest --no-cov tests/browser/test_deploy_wizard.py tests/browser/test_wizards.py
+	@MLJUPYTER_SCREENSHOTS=docs/images/panels $(BIN)/python -m pytest --no-cov tests/browser/test_panels.py -k log
+	@$(BIN)/python -m pytest --no-cov tests/browser/pictures.py
 
 test: check unit test-faults notebooks ## all checks and tests
 
@@ -68,6 +70,9 @@ notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compare
 
 browser: $(VENV)/.dev chromium ## the tests in a real browser, with screenshots in build/screenshots
 	@$(BIN)/python -m pytest tests/browser
+
+benchmark-panels: $(VENV)/.dev ## measure what live panels cost the kernel, about 2 minutes
+	@$(BIN)/python -m benchmarks.panels
 
 chromium: ## install Debian's Chromium for the tests in a browser, if there is none
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \

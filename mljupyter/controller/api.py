@@ -130,6 +130,7 @@ class Api:
             request.path_params["name"],
             lines=int(_number(request, "lines", 5000)),
             version=query.get("version"),
+            replica=query.get("replica"),
             startup=query.get("startup") == "true",
         )
         return Response(text, media_type="text/plain; charset=utf-8")

@@ -177,19 +177,27 @@ class ControllerClient:
         """
         return RouterRecord.parse(self._call("POST", "/v1/router/replacement").body)
 
-    def logs(self, name: str, *, lines: int = 5000, version: str | None = None, startup: bool = False) -> str:
+    def logs(
+        self,
+        name: str,
+        *,
+        lines: int = 5000,
+        version: str | None = None,
+        replica: str | None = None,
+        startup: bool = False,
+    ) -> str:
         """Return the last lines of an endpoint's log, all replicas in the order of time.
 
         Parameters:
             name: the endpoint.
             lines: how many lines at most.
             version: only this version.
+            replica: only this replica.
             startup: instead, the first lines of the newest replica: what import and ``init()`` printed.
 
         """
         query: dict[str, Any] = {"lines": lines, "startup": "true" if startup else "false"}
-        if version is not None:
-            query["version"] = version
+        query |= {key: value for key, value in {"version": version, "replica": replica}.items() if value is not None}
         return self._call("GET", f"{_path(name)}/logs", query=query).body.decode()
 
     def follow_logs(self, name: str, *, lines: int = 100, version: str | None = None) -> Iterator[str]:

@@ -166,9 +166,14 @@ class Service:
         await self._reconciler.reroute(name)
         self._changes.notify()
 
-    def logs(self, name: str, *, lines: int, version: str | None, startup: bool) -> str:
-        """Return the log of all replicas in the order of time, ended ones included."""
-        found = [log for runtime in self._runtimes_of(name) for log in runtime.logs(name, version)]
+    def logs(self, name: str, *, lines: int, version: str | None, replica: str | None, startup: bool) -> str:
+        """Return the log of all replicas, or of one, in the order of time, ended ones included."""
+        found = [
+            log
+            for runtime in self._runtimes_of(name)
+            for log in runtime.logs(name, version)
+            if replica is None or log.replica_id == replica
+        ]
         count = max(1, min(lines, MOST_LOG_LINES))
         return logs.beginning(found, count) if startup else logs.merged(found, count)
 

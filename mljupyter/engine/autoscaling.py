@@ -97,7 +97,7 @@ def decide(
         bounds = f"the bounds are {policy.min_replicas} to {policy.max_replicas}"
         return Decision(within, bounds, recent, up)
     if within > current and _bounded(_needed(recent / _TOLERANCE, policy, max_concurrent), policy) > current:
-        few = f"{current} replicas are too few" if current else "there is no replica"
+        few = f"{current} replica{'s are' if current > 1 else ' is'} too few" if current else "there is no replica"
         return Decision(within, f"{recent:.1f} requests run or wait: {few}", recent, up)
     if policy.min_replicas == 0 and current and idle_seconds >= policy.scale_to_zero_seconds:
         return Decision(0, f"no request for {idle_seconds:.0f} s", 0.0, 0)

@@ -82,6 +82,11 @@ class Call:
             raise WrongInputError(f"-o {variable}: that is no name for a variable. For example: -o result")
 
 
+def has_widgets(shell: Any) -> bool:
+    """Whether somebody may see a widget: a kernel has one, a terminal and a script do not."""
+    return hasattr(shell, "kernel")
+
+
 def json_line(value: Any) -> str:
     """Return a value as JSON text with sorted keys."""
     return json.dumps(value, indent=2, sort_keys=True, default=str, ensure_ascii=False)

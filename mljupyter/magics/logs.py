@@ -11,12 +11,13 @@ from mljupyter.frontend.log_lines import LEVELS, Filter
 from mljupyter.frontend.options import ENDPOINT_VERSION, JSON, OUTPUT, Option
 from mljupyter.frontend.reading import WrongInputError
 from mljupyter.frontend.views import Text
-from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.call import Call, has_widgets, json_line
 from mljupyter.magics.endpoints import version_of, webservice
 from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
+    from mljupyter.widgets.log_panel import LogPanel
 
 _MOST_LINES = 5000
 """Read when only some lines are shown."""
@@ -27,7 +28,7 @@ class NoBuildLogError(MLJupyterError):
 
 
 def run(call: Call) -> Any:
-    """Return the last lines of the log, or show lines as they come until interrupted."""
+    """Return the last lines of the log, or show lines as they come."""
     _check(call)
     service = webservice(call.session.workspace(), call.endpoint)
     if call.version is not None:
@@ -83,7 +84,12 @@ def _build_log(call: Call, service: Webservice) -> str:
     return stored_text(service.workspace.registry, record.log_digest)
 
 
-def _follow(call: Call, service: Webservice, chosen: Filter) -> None:
+def _follow(call: Call, service: Webservice, chosen: Filter) -> LogPanel | None:
+    if has_widgets(call.shell):
+        from mljupyter.widgets.log_panel import LogPanel
+        from mljupyter.widgets.log_sources import EndpointLog
+
+        return LogPanel(EndpointLog(service, call["lines"], call.version, chosen))
     lines: Iterable[str] = service.workspace.controller.follow_logs(
         service.name, lines=call["lines"], version=call.version
     )
@@ -92,6 +98,7 @@ def _follow(call: Call, service: Webservice, chosen: Filter) -> None:
             print(line, end="", flush=True)
     except KeyboardInterrupt:
         print(f"Stopped following {call['name']!r}.")
+    return None
 
 
 MAGIC = Magic(
@@ -100,7 +107,12 @@ MAGIC = Magic(
     options=(
         ENDPOINT_VERSION,
         Option("lines", "how many lines", kind="integer", short="-n", metavar="N", default=100, minimum=1),
-        Option("follow", "go on with what is written from now on, until interrupted", kind="flag", short="-f"),
+        Option(
+            "follow",
+            "go on with what is written from now on: a live panel in a notebook, else until interrupted",
+            kind="flag",
+            short="-f",
+        ),
         Option("startup", "what the newest replica wrote while it started", kind="flag"),
         Option("build", "how its image was built", kind="flag"),
         Option("since", "only lines of this time until now", kind="duration", metavar="TIME", minimum=1),

@@ -14,8 +14,6 @@ from mljupyter.magics.magic import Magic
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
 
-_PANEL = "mljupyter.widgets.monitor"
-
 
 def run(call: Call) -> Any:
     """Return a live panel, or a table of now, or the data; in a terminal follow the endpoints until interrupted."""
@@ -29,26 +27,18 @@ def run(call: Call) -> Any:
         return None
     if call["once"]:
         return measured(services, call["window"])
-    if call.has_widgets and not call["text"] and (panels := _panels(services)):
-        return _shown(panels)
+    if call.has_widgets and not call["text"]:
+        return _panels(call, services)
     return _follow(call, services)
 
 
-def _panels(services: list[Webservice]) -> list[Any]:
-    """Return the live panels, none where they are not installed; a table of now stays in saved notebooks."""
-    from importlib import import_module
-    from importlib.util import find_spec
-
-    if find_spec(_PANEL) is None:
-        return []
-    monitor = import_module(_PANEL).Monitor
-    return [monitor(name=service.name, workspace=service.workspace) for service in services]
-
-
-def _shown(panels: list[Any]) -> Any:
-    """Display all panels but the last, which is the cell's value."""
+def _panels(call: Call, services: list[Webservice]) -> Any:
+    """Display a live panel for each endpoint, but the last, which is the cell's value."""
     from IPython.display import display
 
+    from mljupyter.widgets.monitor import Monitor
+
+    panels = [Monitor(service.workspace, service.name, call["window"]) for service in services]
     for panel in panels[:-1]:
         display(panel)  # type: ignore[no-untyped-call]
     return panels[-1]

@@ -30,7 +30,7 @@ from mljupyter.magics import (
     undeploy,
     workspace,
 )
-from mljupyter.magics.call import Call
+from mljupyter.magics.call import Call, has_widgets
 from mljupyter.magics.interrupts import StoppedError
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.parsing import help_text, parse, split
@@ -118,7 +118,7 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
     else:
         below = magic.read_body(body, magic) if magic.read_body is not None and body is not None else {}
         values = parse(magic, words, {**project_defaults(magic.name, magic.options), **below})
-    if values is None and not words and magic.wizard is not None and _has_widgets(shell):
+    if values is None and not words and magic.wizard is not None and has_widgets(shell):
         return magic.wizard(session_of(shell), shell.user_ns)
     if values is None:
         return Text(help_text(magic).rstrip())
@@ -135,11 +135,6 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
 
 def _asks_for_help(magic: Magic, words: list[str], body: str | None) -> bool:
     return not words and body is None and any(option.required for option in magic.options)
-
-
-def _has_widgets(shell: Any) -> bool:
-    """Whether somebody may see a widget: a kernel has one, a terminal and a script do not."""
-    return hasattr(shell, "kernel")
 
 
 def _subcommand(umbrella: Magic, name: str) -> Magic:

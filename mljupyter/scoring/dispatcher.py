@@ -131,7 +131,7 @@ class Dispatcher:
         elif free and self._batch > 1 and len(self._waiting) < self._batch:
             call = self._new_call(head, body, size, age)
             call.routed = start_ms is not None
-            self._waiting.append(call)
+            self._enqueue(call)
             self._start_soon()
             return call.future
         max_wait = self._max_wait
@@ -142,7 +142,7 @@ class Dispatcher:
             return self._refusal(action)
         call = self._new_call(head, body, size, age)
         call.patience = self._loop.call_later(patience, self._give_up, call, then)
-        self._waiting.append(call)
+        self._enqueue(call)
         return call.future
 
     def attach(self, worker: Writer, batching: bool) -> None:
@@ -235,6 +235,13 @@ class Dispatcher:
         call = Call(self._next_number, head, body, size, self._loop.create_future())
         call.arrived_at = self._loop.time() - max((age or 0.0) - _STAMP_SECONDS, 0.0)
         return call
+
+    def _enqueue(self, call: Call) -> None:
+        """Let a call wait behind those that the router took before it: who was sent around is not overtaken."""
+        place = len(self._waiting)
+        while place and self._waiting[place - 1].arrived_at > call.arrived_at:
+            place -= 1
+        self._waiting.insert(place, call)
 
     def _load(self) -> Load:
         elapsed = self._loop.time() - next(reversed(self._running.values())).sent_at if self._running else 0.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
 
@@ -22,6 +22,7 @@ def browser() -> Iterator[Browser]:
     """Chromium, without a window; gone before other tests run, whose event loops its driver would not let start."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium; make chromium installs Debian's")
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield found

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -165,21 +169,42 @@ def test_a_deployment_that_is_not_waited_for_goes_on_and_waiting_for_it_can_be_g
     assert kernel.error("%undeploy slow-two")["ename"] == "EndpointMissingError"
 
 
-def test_following_an_endpoint_ends_with_an_interrupt(kernel: Kernel) -> None:
+def test_following_an_endpoint_gives_a_panel_at_once_that_is_readable_without_widgets(kernel: Kernel) -> None:
     kernel.run(f"%%score quick\n{SCRIPT}\n")
     kernel.run("%deploy followed --score quick --kind aci")
     completed = ["%logs followed"]
     wait_until(lambda: complete(kernel, "%logs fol") == completed, what="a new endpoint's name is completed")
-    seen: list[bool] = []
+    for line in ("%monitor followed", "%logs followed -f"):
+        shown = [message["content"]["data"] for message in kernel.run(line) if message["msg_type"] == "execute_result"]
+        assert set(shown[0]) >= {"application/vnd.jupyter.widget-view+json", "text/plain", "text/html"}
+        assert f"{line} shows it live again." in shown[0]["text/plain"]
+    kernel.run("%undeploy followed")
 
-    def watch(message: Message) -> None:
-        if message["msg_type"] == "stream" and "followed" in message["content"]["text"] and not seen:
-            seen.append(True)
-            kernel.manager.interrupt_kernel()
 
-    messages = kernel.run("%monitor followed --text --every 500s", watch)
-    assert not [message for message in messages if message["msg_type"] == "error"]
-    assert "Stopped." in "".join(message["content"].get("text", "") for message in messages)
+def test_following_an_endpoint_in_a_terminal_ends_with_an_interrupt(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run(f"%%score quick\n{SCRIPT}\n")
+    kernel.run("%deploy followed --score quick --kind aci")
+    home = Path(Workspace.get("kernel-team").directory).parents[1]
+    script = tmp_path / "follow.ipy"
+    script.write_text(
+        "%load_ext mljupyter\n%mlj workspace kernel-team\n%monitor followed --every 500s\n%logs followed -f\n"
+    )
+    terminal = subprocess.Popen(
+        [sys.executable, "-m", "IPython", str(script)],
+        env={**os.environ, "MLJUPYTER_HOME": str(home), "IPYTHONDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert terminal.stdout is not None
+        for until in ("p95 ms", "the scoring script is ready"):
+            assert any(until in line for line in terminal.stdout), until
+            terminal.send_signal(signal.SIGINT)
+        rest = terminal.communicate(timeout=30)[0]
+    finally:
+        terminal.kill()
+    assert "Stopped following 'followed'." in rest
+    assert "Traceback" not in rest
     kernel.run("%undeploy followed")
 
 

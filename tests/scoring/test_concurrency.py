@@ -148,3 +148,28 @@ def test_health_answers_while_user_code_holds_the_interpreter(serve: Serve) -> N
     assert answers[0].json() == "done"
     assert asked > 50
     assert slowest < 0.25
+
+
+COUNTER = """
+import time
+count = 0
+def init(): pass
+def run(data):
+    global count
+    count += 1
+    turn = count
+    time.sleep(float(data))
+    return turn
+"""
+
+
+def test_who_was_sent_around_waits_before_those_that_came_later(serve: Serve) -> None:
+    replica = serve(COUNTER, "--max-queue-wait-ms", "60000")
+    first, _ = in_background(replica, "0.5", x_mlj_start=now_ms())
+    large = "0" + " " * 4_000_000  # may stay for a second
+    with ThreadPoolExecutor(2) as clients:
+        later = clients.submit(replica.score, large, x_mlj_start=now_ms(age_ms=100))
+        wait_until(lambda: replica.state()["waiting"] == 1, what="the later one waits")
+        earlier = clients.submit(replica.score, large, x_mlj_start=now_ms(age_ms=10_000))
+        assert (earlier.result().json(), later.result().json()) == (2, 3)
+    first.join()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
@@ -12,6 +13,7 @@ from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.core.webservice.described import DescribedWebservice
 from mljupyter.core.webservice.translate import Served, added_properties, changed_endpoint, merged
+from mljupyter.core.webservice.versions import known_version
 from mljupyter.spec import EndpointSpec, ModelReference
 
 if TYPE_CHECKING:
@@ -62,6 +64,20 @@ class ChangedWebservice(DescribedWebservice):
             else {"requestsPerSecond": requests_per_second, **({} if burst is None else {"burst": burst})}
         )
         self._replace(lambda spec: EndpointSpec.parse({**spec.document(), "rateLimit": limit}))
+
+    def restart(self, version: str | None = None) -> None:
+        """Replace all replicas with new ones of the same version; requests are answered meanwhile.
+
+        Returns at once; `wait_for_deployment` waits.
+
+        Parameters:
+            version: only this version of an endpoint.
+
+        Raises:
+            WebserviceException: when there is no such version.
+
+        """
+        self._replace(partial(_restarted, version=version))
 
     def _replace(self, change: Callable[[EndpointSpec], EndpointSpec], *, again: bool = False) -> None:
         """Change the spec as it is now; `again` hands it over even if nothing changes: what failed is tried again.
@@ -148,3 +164,10 @@ class ChangedWebservice(DescribedWebservice):
             )
         ids = [model.id if isinstance(model, ModelReference) else model for model in present]
         return image_deployment.served_by(self.workspace, self.name, ids, image_config, target)
+
+
+def _restarted(spec: EndpointSpec, version: str | None) -> EndpointSpec:
+    """Return the spec with a higher `reload` of one version or of all, which replaces its replicas."""
+    chosen = {name: known_version(spec, name) for name in ([version] if version is not None else spec.versions)}
+    versions = {name: found.model_copy(update={"reload": found.reload + 1}) for name, found in chosen.items()}
+    return spec.model_copy(update={"versions": {**spec.versions, **versions}})

@@ -1,0 +1,179 @@
+"""The live panels in a real JupyterLab: they follow the load, act, and survive a reload and a new kernel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Locator, expect
+
+from tests.browser.lab import THEMES, Notebook, serious_problems
+
+PREPARE = """
+%load_ext mljupyter
+%mlj workspace {name} --create -o ws
+"""
+SCRIPT = """%%score sleeper
+import time
+def init():
+    print("ready to score")
+def run(data):
+    time.sleep(0.05)
+    return 1
+"""
+LOAD = """
+import threading
+import httpx
+endpoint = ws.webservices["{name}"]
+headers = {{"Authorization": f"Bearer {{endpoint.get_keys()[0]}}"}}
+stop = threading.Event()
+def send():
+    with httpx.Client(headers=headers) as client:
+        while not stop.is_set():
+            client.post(endpoint.scoring_uri, content=b"1")
+threads = [threading.Thread(target=send, daemon=True) for _ in range({clients})]
+for thread in threads: thread.start()
+"""
+TALKING = """%%score talks
+import logging
+def init():
+    print("the weights are read")
+def run(data):
+    logging.getLogger("scoring").warning("asked: %s", data)
+    return 1
+"""
+BROKEN = """%%score broken
+def init():
+    raise OSError("no such weights")
+def run(data):
+    return 1
+"""
+STOP = "stop.set()\nfor thread in threads: thread.join()"
+AGAIN = """
+%load_ext mljupyter
+%mlj workspace watched
+"""
+VERSIONS = """
+from pathlib import Path
+from mljupyter.core import AksEndpoint, InferenceConfig, Model
+def config(milliseconds):
+    Path(f"after_{milliseconds}.py").write_text(
+        f"import time\\ndef init(): pass\\ndef run(data): time.sleep({milliseconds} / 1000)")
+    return InferenceConfig(entry_script=f"after_{milliseconds}.py")
+both = Model.deploy(ws, "both", [], config(40), AksEndpoint.deploy_configuration(
+    version_name="blue", traffic_percentile=50, autoscale_enabled=False, num_replicas=1))
+both.wait_for_deployment()
+both.create_version(
+    "green", inference_config=config(10), traffic_percentile=50, autoscale_enabled=False, num_replicas=1)
+both.wait_for_deployment()
+"""
+
+
+def looks_right(notebook: Notebook, shot: Callable[..., None], name: str, selector: str) -> None:
+    """Keep a picture in each theme and let axe look at it."""
+    notebook.page.set_viewport_size({"width": 1280, "height": 1700})
+    for theme in THEMES:
+        notebook.theme(theme)
+        shot(f"{name}-{theme}", selector)
+        assert serious_problems(notebook.page, selector) == []
+
+
+def number(panel: Locator, label: str) -> Locator:
+    """Return the number below a label."""
+    return panel.locator(".mlj-now li").filter(has_text=label).locator("b")
+
+
+def test_the_monitor_follows_the_load_acts_and_comes_back(
+    opened: Callable[..., Notebook], shot: Callable[..., None]
+) -> None:
+    notebook = opened(
+        PREPARE.format(name="watched"),
+        SCRIPT,
+        "%deploy watched --score sleeper",
+        LOAD.format(name="watched", clients=4),
+        "%monitor watched",
+        STOP,
+        AGAIN,
+    )
+    for cell in range(5):
+        notebook.run(cell)
+    page = notebook.page
+    panel = page.get_by_role("region", name="watched", exact=True)
+    expect(panel.get_by_text("Healthy")).to_be_visible()
+    expect(panel.get_by_role("list", name="Decisions")).to_contain_text("run or wait")
+    expect(number(panel, "Requests per second")).to_have_text(re.compile("^[1-9]"))
+    panel.get_by_role("button", name="Scale").click()
+    page.keyboard.press("Tab")
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    expect(panel.get_by_text("watched gets 2 replicas.")).to_be_visible()
+    expect(number(panel, "Replicas ready")).to_have_text("2 / 2")
+    panel.get_by_role("button", name="Log of watched-").first.click()
+    expect(panel.get_by_role("log")).to_contain_text("ready to score")
+    panel.get_by_text("Log of watched-").click()
+    looks_right(notebook, shot, "monitor", ".mlj-monitor")
+    notebook.run(5)
+    notebook.save()
+    page.reload()
+    notebook.wait_idle()
+    expect(page.get_by_role("region", name="watched", exact=True).get_by_text("Healthy")).to_be_visible()
+    notebook.restart_kernel()
+    notebook.run(6)
+    notebook.run(4)
+    expect(page.get_by_role("region", name="watched", exact=True).get_by_text("Healthy")).to_be_visible()
+    assert notebook.errors() == []
+
+
+def test_versions_are_compared_while_they_serve_and_one_is_promoted(
+    opened: Callable[..., Notebook], shot: Callable[..., None]
+) -> None:
+    notebook = opened(
+        PREPARE.format(name="compared"),
+        VERSIONS,
+        LOAD.format(name="both", clients=2),
+        "from mljupyter.widgets.comparison import Comparison\nComparison(ws, 'both')",
+        STOP,
+    )
+    for cell in range(4):
+        notebook.run(cell)
+    page = notebook.page
+    panel = page.get_by_role("region", name="both: versions compared")
+    expect(panel.get_by_text("faster than the control; no difference in errors.")).to_be_visible(timeout=60_000)
+    looks_right(notebook, shot, "comparison", ".mlj-comparison")
+    panel.get_by_role("button", name="Promote a version").focus()
+    page.keyboard.press("Enter")
+    expect(panel.get_by_label("Give all requests to")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(panel.get_by_text("green is default and control")).to_be_visible()
+    expect(panel.locator("thead")).to_contain_text("green control")
+    notebook.run(4)
+    assert notebook.errors() == []
+
+
+def test_a_log_is_followed_searched_and_a_failing_stage_is_open(
+    opened: Callable[..., Notebook], shot: Callable[..., None]
+) -> None:
+    notebook = opened(
+        PREPARE.format(name="logged"),
+        TALKING,
+        "%deploy talker --score talks\n%logs talker -f",
+        "%invoke talker [1]",
+        BROKEN,
+        "%deploy breaks --score broken --no-wait\n%logs breaks -f",
+    )
+    for cell in range(4):
+        notebook.run(cell)
+    page = notebook.page
+    panel = page.get_by_role("region", name="Log of talker")
+    log = panel.get_by_role("log")
+    expect(panel.get_by_text("1 of 1 ready")).to_be_visible()
+    expect(log).to_contain_text("asked: [1]")
+    panel.get_by_role("searchbox").fill("ASKED")
+    expect(log.locator("div:visible")).to_have_count(1)
+    looks_right(notebook, shot, "log", ".mlj-log-panel")
+    notebook.run(4)
+    notebook.run(5)
+    broken = page.get_by_role("region", name="Log of breaks")
+    expect(broken.locator(".mlj-stages pre:visible")).to_contain_text("no such weights")
+    looks_right(notebook, shot, "log-failed", "[aria-label='Log of breaks']")

@@ -1,0 +1,104 @@
+"""Panels without a browser: what they send, and that they rest when nobody looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mljupyter.core import AksWebservice, InferenceConfig, Model, Webservice, Workspace
+from mljupyter.errors import MLJupyterError
+from mljupyter.widgets import live
+from mljupyter.widgets.actions import act
+from mljupyter.widgets.monitor import Monitor
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.system
+SCRIPT = "def init(): print('ready')\ndef run(data): return 1\n"
+
+
+class Recorded(Monitor):
+    """A monitor whose messages are kept."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.sent: list[dict[str, Any]] = []
+        super().__init__(*arguments)
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Keep the message."""
+        self.sent.append(content)
+
+    def ticks(self) -> list[dict[str, Any]]:
+        """Return the messages of ticks so far."""
+        return [message for message in self.sent if message["kind"] == "tick"]
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webservice]:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
+    (tmp_path / "score.py").write_text(SCRIPT)
+    config = InferenceConfig(entry_script="score.py", source_directory=str(tmp_path))
+    found = Model.deploy(
+        Workspace.create("panels"),
+        "watched",
+        [],
+        config,
+        AksWebservice.deploy_configuration(autoscale_enabled=False, num_replicas=1),
+    )
+    found.wait_for_deployment()
+    yield found
+    found.workspace.controller.stop(force=True)
+
+
+def test_a_monitor_sends_everything_once_then_what_is_new_and_rests_when_nobody_looks(
+    service: Webservice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_UNWATCHED_AFTER", 2.0)
+    panel = Recorded(service.workspace, "watched")
+    assert panel.sent == [], "nothing is asked before somebody looks"
+    panel._received(None, {"kind": "hello"}, None)
+    wait_until(lambda: len(panel.ticks()) >= 2, 20, "two messages")
+    first, second = panel.ticks()[:2]
+    assert (first["whole"], second["whole"]) == (True, False)
+    assert [item["version"] for item in first["status"]["versions"]] == ["watched"]
+    assert len(json.dumps(second)) < 8_000
+    wait_until(lambda: panel._thread is None, 10, "it rests")
+    seen = len(panel.sent)
+    panel._received(None, {"kind": "watch"}, None)
+    wait_until(lambda: len(panel.sent) > seen, 10, "it goes on")
+    panel.close()
+    wait_until(lambda: panel._thread is None, 10, "it ends")
+
+
+def test_a_panel_of_a_deleted_endpoint_says_so_and_goes_on(service: Webservice) -> None:
+    panel = Recorded(service.workspace, "watched")
+    service.delete()
+    panel._received(None, {"kind": "hello"}, None)
+    message = wait_until(lambda: [item for item in panel.sent if item["kind"] == "problem"], 20, "the problem")[0]
+    assert "watched" in message["problem"]
+    panel.close()
+
+
+def test_buttons_do_what_the_sdk_does_and_say_what_was_done(service: Webservice) -> None:
+    workspace = service.workspace
+
+    def replicas() -> set[str]:
+        return {item.id for item in workspace.controller.endpoint("watched").status.versions["watched"].replicas}
+
+    before = replicas()
+    assert "2 replicas" in act(workspace, "watched", "scale", {"version": "watched", "replicas": "2"})
+    service.wait_for_deployment()
+    assert "replaced" in act(workspace, "watched", "restart", {"version": "watched"})
+    service.wait_for_deployment()
+    wait_until(lambda: not before & replicas(), 30, "the replicas are replaced")
+    keys = service.get_keys()
+    assert "secondary key" in act(workspace, "watched", "key", {"key": "Secondary"})
+    assert service.get_keys()[0] == keys[0]
+    assert service.get_keys()[1] != keys[1]
+    assert "goes back" in act(workspace, "watched", "rollback", {})
+    for action, values in (("scale", {"replicas": "many"}), ("restart", {"version": "none"}), ("jump", {})):
+        with pytest.raises(MLJupyterError):
+            act(workspace, "watched", action, values)
