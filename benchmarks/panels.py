@@ -1,8 +1,8 @@
 """Measure what live panels cost the kernel they are shown by: CPU time, messages and their sizes.
 
-Run with ``python -m benchmarks.panels``. The process plays the kernel: it holds the panels, of an endpoint under a steady
-load among many idle ones, and says every four seconds that they are looked at, as views in a browser do. What is measured is
-the CPU time of this process alone, over wall time, and of the controller that it asks.
+Run with ``python -m benchmarks.panels``. The process plays the kernel: it holds the panels, of an endpoint under a
+steady load among many idle ones, and says every four seconds that they are looked at, as views in a browser do. What is
+measured is the CPU time of this process alone, over wall time, and of the controller that it asks.
 """
 
 from __future__ import annotations

@@ -86,6 +86,7 @@ DEPLOYMENT_OPTIONS = (
     Option("batching", "one run() for requests that wait together; else the script decides", kind="switch"),
     Option("preload", "run init() once, and let replicas share the memory it fills", kind="switch"),
     Option("wait", "wait until it is Healthy, or return at once", kind="switch", default=True),
+    Option("panel", "follow it in a live panel with a button that cancels; the cell ends at once", kind="flag"),
     Option("timeout", "longest time to wait", kind="duration", metavar="TIME", default="5m"),
     Option("dry-run", "show what would change and do nothing", kind="flag"),
     Option("code", "show the Python that does the same and do nothing", kind="flag"),

@@ -8,13 +8,13 @@ from typing import Any
 from mljupyter.frontend.options import ENDPOINT_NAME, Option
 from mljupyter.frontend.session import Session
 from mljupyter.frontend.views import Table
-from mljupyter.magics.call import Call
+from mljupyter.magics.call import Call, has_widgets
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
 
 
 def run(call: Call) -> Any:
-    """Return the versions as a table, or as a form that promotes one."""
+    """Return the versions as a table, as a live panel, or as a form that promotes one."""
     from mljupyter.frontend.comparison import compared
 
     workspace = call.session.workspace()
@@ -23,6 +23,10 @@ def run(call: Call) -> Any:
         from mljupyter.widgets.compare_wizard import CompareWizard
 
         return CompareWizard(call.session, call["name"])
+    if call["live"] and has_widgets(call.shell):
+        from mljupyter.widgets.comparison import Comparison
+
+        return Comparison(workspace, call["name"])
     columns, rows = compared(workspace, workspace.controller.endpoint(call["name"]))
     data = [dict(zip(columns, row, strict=True)) for row in rows]
     return Table(columns, rows, data, "No versions.")
@@ -37,8 +41,12 @@ def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
 MAGIC = Magic(
     name="compare",
     summary="Show the versions of an endpoint beside each other: control first, then treatments.",
-    options=(ENDPOINT_NAME, Option("wizard", "a form that promotes one of them", kind="flag")),
+    options=(
+        ENDPOINT_NAME,
+        Option("live", "a panel that goes on measuring", kind="flag"),
+        Option("wizard", "a form that promotes one of them", kind="flag"),
+    ),
     wizard=_wizard,
-    example="%mlj compare diabetes\n%mlj compare diabetes --wizard\n%mlj compare",
+    example="%mlj compare diabetes\n%mlj compare diabetes --live\n%mlj compare",
     run=run,
 )

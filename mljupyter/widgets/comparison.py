@@ -36,7 +36,7 @@ class Comparison(LivePanel):
 
     def __init__(self, workspace: Workspace, name: str, seconds: int = 300) -> None:
         self._seconds = seconds
-        super().__init__(workspace, name, f"%mlj compare {name}")
+        super().__init__(workspace, name, f"%mlj compare {name} --live")
 
     def _hear(self, message: dict[str, Any]) -> None:
         if message.get("kind") == "window" and message.get("seconds") in SECONDS:

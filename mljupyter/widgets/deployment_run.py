@@ -65,10 +65,16 @@ class DeploymentRun:
     Parameters:
         deployment: what is to be deployed.
         changed: called, from any thread, when there is something new to show.
+        built: called, from any thread, with each line of a build's log.
 
     """
 
-    def __init__(self, deployment: Deployment, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        changed: Callable[[], None],
+        built: Callable[[str], object] = lambda line: None,
+    ) -> None:
         self.deployment = deployment
         self.outcome: Outcome = ""
         self.problem = ""
@@ -78,6 +84,7 @@ class DeploymentRun:
         self.stages: list[Stage] = [Stage(name) for name in names]
         self.lines: deque[str] = deque(maxlen=MOST_LINES)
         self._changed = changed
+        self._built = built
         self._cancel = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"mljupyter deploys {deployment.name}", daemon=True)
 
@@ -182,6 +189,7 @@ class DeploymentRun:
         """Follow a build: it reports from its own thread."""
         if event.state is None:
             self.lines.append(event.text)
+            self._built(event.text)
         else:
             stage = next((stage for stage in self.stages if stage.name == event.stage), None)
             if stage is None:

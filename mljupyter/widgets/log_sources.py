@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.frontend.log_lines import Filter
 from mljupyter.spec import EndpointRecord, EndpointState
+from mljupyter.widgets.deployment_run import DeploymentRun
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
+    from mljupyter.frontend.plan import Deployment
 
 View = dict[str, Any]
+_LOOK_EVERY = 0.25
+_LINES = 200
 _SETTLED = (EndpointState.HEALTHY, EndpointState.FAILED)
 
 
@@ -83,6 +89,49 @@ class EndpointLog:
         """Delete an endpoint that has never been ready; one that has stays as it is."""
         if self._record.status.state not in _SETTLED and _is_new(self._record):
             self._service.delete()
+
+
+class DeploymentLog:
+    """A deployment that begins with this object: its stages, the log of what is built, then that of the replicas.
+
+    Parameters:
+        deployment: what is to be deployed.
+
+    """
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.name = deployment.name
+        self.again = f"%logs {deployment.name} -f"
+        self._built: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.run = DeploymentRun(deployment, lambda: None, self._built.put)
+        self.run.start()
+
+    def view(self) -> View:
+        """Return the stages, each with the time it takes; the one that failed with what went wrong."""
+        run = self.run
+        rows = [(*stage.row(), run.problem if stage.name == run.failed_at else "") for stage in list(run.stages)]
+        going = "is being stopped" if run.cancelling else "is being deployed"
+        return {
+            "title": self.name,
+            "status": run.outcome or going,
+            "cancel": "" if run.outcome or run.cancelling else "Cancel the deployment",
+            "stages": [
+                {"name": name, "state": state, "remark": remark, "problem": problem}
+                for name, state, remark, problem in rows
+            ],
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of a build as they come, then those of the replicas."""
+        while (self.run.service is None and not self.run.outcome) or not self._built.empty():
+            with suppress(queue.Empty):
+                yield self._built.get(timeout=_LOOK_EVERY)
+        if self.run.service is not None:
+            yield from self.run.service.workspace.controller.follow_logs(self.name, lines=_LINES)
+
+    def cancel(self) -> None:
+        """Stop it: what has begun is taken back."""
+        self.run.cancel()
 
 
 def view_of(record: EndpointRecord, seconds: float) -> View:

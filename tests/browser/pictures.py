@@ -17,7 +17,6 @@ from tests.browser.lab import THEMES, Notebook
 from tests.browser.test_panels import LOAD, PREPARE, STOP, VERSIONS
 
 PICTURES = Path(__file__).parents[2] / "docs" / "images" / "panels"
-COMPARE = "from mljupyter.widgets.comparison import Comparison\nComparison(ws, 'both')"
 MORE = """
 more = [threading.Thread(target=send, daemon=True) for _ in range(6)]
 for thread in more: thread.start()
@@ -51,7 +50,7 @@ def test_monitor_and_comparison(opened: Callable[..., Notebook]) -> None:
         LOAD.format(name="both", clients=2),
         "%monitor both --window 1m",
         MORE,
-        COMPARE,
+        "%mlj compare both --live",
         STOP,
     )
     page = notebook.page

@@ -131,7 +131,7 @@ def test_versions_are_compared_while_they_serve_and_one_is_promoted(
         PREPARE.format(name="compared"),
         VERSIONS,
         LOAD.format(name="both", clients=2),
-        "from mljupyter.widgets.comparison import Comparison\nComparison(ws, 'both')",
+        "%mlj compare both --live",
         STOP,
     )
     for cell in range(4):
@@ -160,7 +160,7 @@ def test_a_log_is_followed_searched_and_a_failing_stage_is_open(
         "%deploy talker --score talks\n%logs talker -f",
         "%invoke talker [1]",
         BROKEN,
-        "%deploy breaks --score broken --no-wait\n%logs breaks -f",
+        "%deploy breaks --score broken --panel",
     )
     for cell in range(4):
         notebook.run(cell)
