@@ -44,7 +44,7 @@ class Call:
     @property
     def has_widgets(self) -> bool:
         """Whether somebody may see a widget: a kernel has one, a terminal and a script do not."""
-        return hasattr(self.shell, "kernel")
+        return has_widgets(self.shell)
 
     @property
     def endpoint(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from mljupyter.frontend.options import ENDPOINT_NAME, Option
 from mljupyter.frontend.session import Session
 from mljupyter.frontend.views import Table
-from mljupyter.magics.call import Call, has_widgets
+from mljupyter.magics.call import Call
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
 
@@ -23,7 +23,7 @@ def run(call: Call) -> Any:
         from mljupyter.widgets.compare_wizard import CompareWizard
 
         return CompareWizard(call.session, call["name"])
-    if call["live"] and has_widgets(call.shell):
+    if call["live"] and call.has_widgets:
         from mljupyter.widgets.comparison import Comparison
 
         return Comparison(workspace, call["name"])

@@ -12,7 +12,7 @@ from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.frontend.variables import secret_looking
 from mljupyter.frontend.views import Text
 from mljupyter.frontend.withdrawal import take_back
-from mljupyter.magics.call import Call, has_widgets, json_line
+from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(call: Call) -> Any:
         _say(call, f"{name} is saved with the notebook: if it is secret, put it into a file and use --env-from FILE")
     if call["code"]:
         return call.deliver(Text(deployment.code()))
-    if call["panel"] and not (call["dry_run"] or call["json"]) and has_widgets(call.shell):
+    if call["panel"] and not (call["dry_run"] or call["json"]) and call.has_widgets:
         from mljupyter.widgets.log_panel import LogPanel
         from mljupyter.widgets.log_sources import DeploymentLog
 

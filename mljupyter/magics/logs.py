@@ -11,7 +11,7 @@ from mljupyter.frontend.log_lines import LEVELS, Filter
 from mljupyter.frontend.options import ENDPOINT_VERSION, JSON, OUTPUT, Option
 from mljupyter.frontend.reading import WrongInputError
 from mljupyter.frontend.views import Text
-from mljupyter.magics.call import Call, has_widgets, json_line
+from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import version_of, webservice
 from mljupyter.magics.magic import Magic
 
@@ -85,7 +85,7 @@ def _build_log(call: Call, service: Webservice) -> str:
 
 
 def _follow(call: Call, service: Webservice, chosen: Filter) -> LogPanel | None:
-    if has_widgets(call.shell):
+    if call.has_widgets:
         from mljupyter.widgets.log_panel import LogPanel
         from mljupyter.widgets.log_sources import EndpointLog
 
