@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 COLUMNS = ("Version", "Role", "Share", "Replicas", "State")
 MEASURED_COLUMNS = ("Requests", "Errors", "p50", "p95", "p99", "Waiting")
 SINCE_SECONDS = 900.0
-NOTHING = "·"
+NOTHING = "-"
 
 
 def compared(workspace: Workspace, record: EndpointRecord) -> tuple[list[str], list[list[str]]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+_CERTIFICATES = "It needs the certificates of Docker's context: put %env DOCKER_CONTEXT={} into the first cell."
 
 
 @dataclass(frozen=True)
 class DockerEngine:
-    """An engine: what it is called, and its address."""
+    """An engine: what it is called, its address, and why `%mlj attach` cannot choose it; empty when it can."""
 
     name: str
     address: str
+    reason: str = ""
 
 
 def current_engine() -> DockerEngine:
@@ -36,7 +40,7 @@ def known_engines() -> list[DockerEngine]:
     except ImportError:
         return []
     try:
-        return [DockerEngine(context.Name, context.Host) for context in ContextAPI.contexts() if context.Host]
+        return [_of(context) for context in ContextAPI.contexts() if context.Host]
     except (DockerException, OSError, ValueError):
         return []  # a context that cannot be read must not hide that there is a way without
 
@@ -65,3 +69,8 @@ def address_rule(address: str) -> str:
     if address.startswith(schemes) and len(address.partition("://")[2]) > 0:
         return ""
     return f"{address!r} is no address of an engine: for example unix:///var/run/docker.sock or ssh://user@host."
+
+
+def _of(context: Any) -> DockerEngine:
+    reason = _CERTIFICATES.format(context.Name) if context.TLSConfig else ""
+    return DockerEngine(str(context.Name), str(context.Host), reason)

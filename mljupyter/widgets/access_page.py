@@ -13,10 +13,11 @@ from mljupyter.widgets.size_page import SizePage
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
 
-_TURN_ON = "ws.compute_targets['local'].enable_ssl(leaf_domain_label='NAME')"
+_TURN_ON = "ws.compute_targets['local'].enable_ssl(leaf_domain_label='{label}')"
+_OFF = "off: requests travel in the clear, on this machine unless its port is made public"
 _WAYS = {
     "key": Choice("key", "With a key", "One of two keys in the Authorization header; either can be made anew."),
-    "token": Choice("token", "With a token", "Signed by the workspace, and valid for hours; there is none to lose."),
+    "token": Choice("token", "With a token", "Signed by the workspace, and valid for hours; nothing to keep."),
     "none": Choice("none", "Open", "Whoever reaches the address may score."),
 }
 
@@ -49,7 +50,31 @@ class AccessPage(DraftPage):
             ways = [self._way(name) for name in OPTIONS["auth"].choices]
             found.append(fields.cards("auth", "Authentication", self.draft.typed.get("auth") or usual, ways))
         found.append(fields.summary("transport", "On the way", [("TLS", self._tls(kind))]))
+        if self._can_turn_on:
+            found.append(fields.code("turn-on", "Turn it on, for all endpoints of the workspace", self._turn_on))
         return found
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the button that inserts what turns TLS on."""
+        if not self._can_turn_on:
+            return []
+        return [{"key": "insert", "label": "Insert what turns TLS on", "inserts": self._turn_on}]
+
+    @property
+    def _can_turn_on(self) -> bool:
+        return self._kind != "local" and self._transport == _OFF
+
+    @property
+    def _turn_on(self) -> str:
+        workspace = self.draft.session.workspace().name
+        return "\n".join(
+            [
+                "from mljupyter.core import Workspace",
+                "",
+                f"ws = Workspace.get({workspace!r})",
+                _TURN_ON.format(label=workspace),
+            ]
+        )
 
     def change(self, key: str, value: Any) -> None:
         """Forget what the other kind does not have."""
@@ -84,6 +109,6 @@ def _transport(workspace: Workspace) -> str:
     except MLJupyterError as error:
         return f"not known: {error}"
     if tls is None:
-        return f"off for all endpoints of this workspace; turn it on with {_TURN_ON}"
+        return _OFF
     host = tls.files.host if tls.files is not None else tls.leaf_domain_label
     return f"on for all endpoints of this workspace, certificate for {host}"

@@ -73,7 +73,7 @@ class EnginePage(Page):
         """Look at the engines that are known."""
         now = current_engine()
         self._now = now.address
-        self._engines = {engine.address: engine.name for engine in [now, *known_engines()] if engine.address}
+        self._engines = {engine.address: engine for engine in [now, *known_engines()] if engine.address}
         self._chosen = self._chosen or self._now
         self._look()
 
@@ -90,7 +90,9 @@ class EnginePage(Page):
 
     def fields(self) -> list[Field]:
         """Return the engines, and a place for another address."""
-        offered = [as_choice(self._checks, address, name) for address, name in self._engines.items()]
+        offered = [
+            as_choice(self._checks, engine.address, engine.name, engine.reason) for engine in self._engines.values()
+        ]
         cards = [*offered, Choice(OTHER, "another one", "By its address: on this machine, or over SSH.")]
         found = [fields.cards("engine", "Engine", self._chosen, cards)]
         if self._chosen == OTHER:
@@ -110,7 +112,8 @@ class EnginePage(Page):
         if self._chosen == OTHER:
             wrong = address_rule(self.address)
             return {"address": wrong} if wrong else {}
-        reason = self._checks.of(self._chosen).reason
+        reason = self._engines[self._chosen].reason if self._chosen in self._engines else "Choose one."
+        reason = reason or self._checks.of(self._chosen).reason
         return {"engine": reason} if reason else {}
 
     def blocked(self) -> str:
@@ -172,14 +175,16 @@ class AttachPage(Page):
 
     def buttons(self) -> list[dict[str, Any]]:
         """Return the button that inserts the code."""
-        reason = self._problem or ("It is being looked at." if self._action.state == "running" else "")
+        reason = "It is being looked at." if self._action.state == "running" else ""
+        if self._problem or self._action.problem:
+            reason = "It does not answer: see above, or go back and choose another one."
         return [
             {
                 "key": "insert",
                 "label": "Insert the code below",
                 "inserts": self.code,
                 "primary": True,
-                "reason": reason.partition("\n")[0],
+                "reason": reason,
             }
         ]
 

@@ -79,7 +79,7 @@ class ComparePage(Page):
     def buttons(self) -> list[dict[str, Any]]:
         """Return the buttons that look again and that go back."""
         found = [{"key": "look", "label": "Look again"}]
-        if self._spec is not None and _can_go_back():
+        if self._spec is not None:
             reason = "It is under way." if self._action.state == "running" else ""
             found.append({"key": "rollback", "label": "Undo the last change", "reason": reason})
         return found
@@ -87,8 +87,7 @@ class ComparePage(Page):
     def press(self, button: str) -> None:
         """Look again, or go back to what the endpoint was before its last change."""
         if button == "rollback":
-            endpoint: Any = self.chosen.endpoint()
-            self._action.start(endpoint.rollback)
+            self._action.start(self.chosen.endpoint().rollback)
         self._look()
 
     @property
@@ -133,17 +132,7 @@ class PromotePage(Page):
     def code(self) -> str:
         """The code that does it."""
         name, version = self._compare.chosen.name, self._compare.version
-        if _can_go_back():
-            return f"%traffic {shlex.quote(name)} --promote {shlex.quote(version)}"
-        return "\n".join(
-            [
-                "from mljupyter.core.webservice import AksEndpoint",
-                "",
-                f"endpoint = AksEndpoint(ws, {name!r})",
-                f"endpoint.update_version({version!r}, is_default=True, is_control_version_type=True)",
-                "endpoint.set_traffic({})",
-            ]
-        )
+        return f"%traffic {shlex.quote(name)} --promote {shlex.quote(version)}"
 
     def fields(self) -> list[Field]:
         """Return what changes, the code, and how it goes."""
@@ -172,13 +161,8 @@ class PromotePage(Page):
             self._action.start(self._promote)
 
     def _promote(self) -> None:
-        endpoint: Any = self._compare.chosen.endpoint()
-        version = self._compare.version
-        if _can_go_back():
-            endpoint.promote(version)
-        else:
-            endpoint.update_version(version, is_default=True, is_control_version_type=True)
-            endpoint.set_traffic({})
+        endpoint = self._compare.chosen.endpoint()
+        endpoint.promote(self._compare.version)
         endpoint.wait_for_deployment()
 
 
@@ -197,10 +181,3 @@ class CompareWizard(Wizard):
         pages = [*([] if name else [EndpointPage(chosen)]), compare, PromotePage(compare)]
         title = f"Versions of {name}" if name else "Compare versions"
         super().__init__(title, pages, f"%mlj compare {name}".rstrip())
-
-
-def _can_go_back() -> bool:
-    """Whether endpoints keep a history: then they promote and roll back by themselves."""
-    from mljupyter.core.webservice import AksEndpoint
-
-    return hasattr(AksEndpoint, "promote")

@@ -52,6 +52,7 @@ class EndpointPage(Page):
 
     name = "Endpoint"
     heading = "Which endpoint?"
+    about = "One with several versions."
 
     def __init__(self, chosen: Chosen) -> None:
         self.chosen = chosen

@@ -69,7 +69,9 @@ class ModelPage(DraftPage):
             about = "A cell kept by %%score, or a variable with an InferenceConfig: init() loads, run(data) answers."
         found.append(fields.choice("score", "Scoring script", typed.get("score"), [first, *scripts], about=about))
         if typed.get("estimator") and not typed.get("score"):
-            found += [self.field("method", "What it answers with"), self.field("sample", "Sample rows")]
+            method = {**self.field("method", "What it answers with"), "help": "What it calls for each request."}
+            about = "Rows as it was fitted with, a variable or expression: they describe what may be sent."
+            found += [method, {**self.field("sample", "Sample rows"), "help": about, "placeholder": "X_train[:3]"}]
         return found
 
     def change(self, key: str, value: Any) -> None:

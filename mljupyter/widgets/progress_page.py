@@ -34,8 +34,10 @@ class ProgressPage(Page):
     def about(self) -> str:  # type: ignore[override]
         """What that means."""
         run = self.run
-        if run is None or run.outcome == "succeeded":
+        if run is None:
             return ""
+        if run.outcome == "succeeded":
+            return "It serves on when the kernel restarts and when the notebook is closed."
         if run.outcome == "cancelled":
             return f"{run.problem} Back has everything as you typed it."
         if run.outcome == "failed":
@@ -63,7 +65,7 @@ class ProgressPage(Page):
             found.append(fields.code("problem", f"What went wrong{at}", run.problem))
         if run.outcome == "succeeded" and run.service is not None:
             found.append(fields.summary("address", "Address", [("Scoring URI", str(run.service.scoring_uri))]))
-            found.append(fields.code("use", "Use it", f"%invoke {run.service.name} DATA"))
+            found.append(fields.code("use", "Use it", self._call(run)))
         if run.lines:
             found.append(fields.log("log", _log_label(run), list(run.lines)))
         return found
@@ -81,8 +83,7 @@ class ProgressPage(Page):
             reason = "It is being stopped: what has begun is taken back." if run.cancelling else ""
             return [{"key": "cancel", "label": "Cancel the deployment", "reason": reason}]
         if run.outcome == "succeeded" and run.service is not None:
-            line = f"%invoke {run.service.name} DATA"
-            return [{"key": "insert", "label": "Insert a call below", "inserts": line}]
+            return [{"key": "insert", "label": "Insert a call below", "inserts": self._call(run)}]
         return []
 
     def press(self, button: str) -> None:
@@ -93,6 +94,9 @@ class ProgressPage(Page):
     def close(self) -> None:
         """Stop showing; the deployment goes on."""
         self._over.set()
+
+    def _call(self, run: DeploymentRun) -> str:
+        return f"%invoke {run.deployment.name} {self._review.draft.typed.get('sample') or 'DATA'}"
 
     def _tick(self, run: DeploymentRun) -> None:
         """Let times run on the page."""

@@ -180,7 +180,6 @@ class RegisterPage(Page):
 
     name = "Register"
     heading = "Is this what you want?"
-    about = "Nothing has been done so far. The code below does the same in every notebook: insert it, and keep it."
     next_label = ""
 
     def __init__(self, what: SourcePage, described: DescriptionPage) -> None:
@@ -191,6 +190,12 @@ class RegisterPage(Page):
         """Begin anew."""
         self._action = Action(self.refresh)
         self._record: ModelRecord | None = None
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        """Say that nothing has been done, as long as that holds."""
+        so_far = "" if self._action.state else "Nothing has been done so far. "
+        return f"{so_far}The code below does the same in every notebook: insert it, and keep it."
 
     @property
     def code(self) -> str:

@@ -86,8 +86,7 @@ class SharesPage(Page):
         """Divide the requests and wait until the router does so; or begin the rollout."""
         if self.stepwise:
             values = values_of((_STEPS, _EVERY, _GUARD), self._typed)[0]
-            endpoint: Any = self.chosen.endpoint()
-            endpoint.rollout(self._version, self._steps(), values["every"], values["guard"])
+            self.chosen.endpoint().rollout(self._version, self._steps(), values["every"], values["guard"])
             return
         from mljupyter.core.traffic import divide
 
@@ -98,10 +97,9 @@ class SharesPage(Page):
         """Return the way to get there, and what it asks for."""
         if self._spec is None:
             return []
-        reason = "" if _has_rollouts() else "This installation has no rollouts: divide at once, a little at a time."
         ways = [
             Choice(AT_ONCE, "At once", "The router follows within a second; no request is lost."),
-            Choice(STEPWISE, "Step by step", "A version gets more and more, as long as it keeps a guard.", "", reason),
+            Choice(STEPWISE, "Step by step", "A version gets more and more, as long as it keeps a guard."),
         ]
         found = [fields.cards("way", "How", self._way, ways)]
         if not self.stepwise:
@@ -141,6 +139,12 @@ class SharesPage(Page):
         """Say what is missing."""
         if self._spec is None:
             return "There is no such endpoint."
+        rollout = self.chosen.record.rollout if self.chosen.record is not None else None
+        if rollout is not None and rollout.active:
+            name = self.chosen.name
+            return (
+                f"A rollout is under way: {rollout}. Wait for it (%rollout {name}), or stop it: %rollout {name} --abort"
+            )
         return "" if self._treatments else "It has one version: there is nothing to divide."
 
     @property
@@ -172,24 +176,15 @@ class SharesPage(Page):
         return {default: 100 - sum(shares.values()), **dict(sorted(shares.items()))}
 
 
-def _has_rollouts() -> bool:
-    from mljupyter.core.webservice import AksEndpoint
-
-    return hasattr(AksEndpoint, "rollout")
-
-
 def _broken_rules(version: str, typed: dict[str, Any], steps: list[int]) -> dict[str, str]:
-    from mljupyter import spec
+    from mljupyter.spec import RolloutPlan, SpecError
 
-    plan: Any = getattr(spec, "RolloutPlan", None)
-    if plan is None:
-        return {}
     for key, document in (
         ("steps", {"version": version, "steps": steps, "everySeconds": 1}),
         ("guard", {"version": version, "steps": [100], "everySeconds": 1, "guard": typed.get("guard") or None}),
     ):
         try:
-            plan.parse(document)
-        except spec.SpecError as error:
+            RolloutPlan.parse(document)
+        except SpecError as error:
             return {key: error.message}
     return {}

@@ -18,6 +18,19 @@ _LOAD = (
 _LEAST = Option("least", "replicas at any time", kind="integer", required=True)
 _MOST = Option("most", "replicas at the busiest time", kind="integer", required=True)
 _USUAL_UTILIZATION = 70
+# Key, label, what an AKS web service has when nothing is given (Azure ML v1: AksWebservice.deploy_configuration), help.
+_UTILIZATION = (
+    "target_utilization",
+    "Target utilisation, in percent",
+    "70",
+    "How many of the replicas should be busy.",
+)
+_SETTINGS = (
+    ("cpu", "CPU cores of a replica", "0.1", "0.5 or 500m is half a core."),
+    ("memory", "Memory of a replica, in GB", "0.5", "512Mi is half a GB."),
+    ("max_concurrent_requests", "Requests a replica runs at a time", "1", "More only if the script can."),
+    ("max_queue_wait_ms", "Longest wait for a free replica, in ms", "500", "A request that waits longer gets 503."),
+)
 
 
 class SizePage(DraftPage):
@@ -25,7 +38,7 @@ class SizePage(DraftPage):
 
     name = "Size"
     heading = "How large, and how many?"
-    about = "What you leave empty is as usual. The advice helps to find a number of replicas for the load you expect."
+    about = "What you leave empty is as usual, shown in grey. Say what load you expect, and the number is worked out."
     asks = (
         "replicas",
         "autoscale",
@@ -61,7 +74,7 @@ class SizePage(DraftPage):
     def fields(self) -> list[Field]:
         """Return number and size, and the advice."""
         ways = [
-            Choice(USUAL, "As usual", "Follows the load between 1 and 10 replicas."),
+            Choice(USUAL, "As usual", "Between 1 and 10, as the load asks for."),
             Choice(FIXED, "A fixed number", "The same at any time."),
             Choice(FOLLOWING, "Following the load", "Between bounds of your own."),
         ]
@@ -73,10 +86,7 @@ class SizePage(DraftPage):
             },
             fields.cards("way", "Number of replicas", self._way, ways),
             *self._number(),
-            self.field("cpu", "CPU cores of a replica"),
-            self.field("memory", "Memory of a replica, in GB"),
-            self.field("max_concurrent_requests", "Requests a replica runs at a time"),
-            self.field("max_queue_wait_ms", "Longest wait for a free replica, in ms"),
+            *(self._usual(*described) for described in _SETTINGS),
         ]
 
     def errors(self) -> dict[str, str]:
@@ -93,14 +103,16 @@ class SizePage(DraftPage):
         if self._way == FIXED:
             return [self.field("replicas", "Replicas")]
         if self._way == FOLLOWING:
-            utilization = {**self.field("target_utilization", "Target utilisation, in percent")}
-            utilization["placeholder"] = str(_USUAL_UTILIZATION)
             return [
                 fields.of_option(_LEAST, self._own["least"], "Least"),
                 fields.of_option(_MOST, self._own["most"], "Most"),
-                utilization,
+                self._usual(*_UTILIZATION),
             ]
         return []
+
+    def _usual(self, key: str, label: str, usual: str, about: str) -> Field:
+        """Return the field of an option that shows what is usual until something else is typed."""
+        return {**self.field(key, label), "placeholder": usual, "help": about}
 
     def _wrong_bounds(self) -> dict[str, str]:
         from mljupyter.frontend.autoscaling import broken_rule

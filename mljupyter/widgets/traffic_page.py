@@ -9,6 +9,8 @@ from mljupyter.widgets import fields
 from mljupyter.widgets.deploy_pages import OPTIONS, DraftPage
 from mljupyter.widgets.fields import Field
 
+_NAMELESS = "Empty for an endpoint that will always have one version; with a name, others can be added later."
+
 
 class TrafficPage(DraftPage):
     """The share of a new version of an endpoint that is there already."""
@@ -35,13 +37,14 @@ class TrafficPage(DraftPage):
             return f"{self._present.spec.name!r} has the versions {there}. A new one can start with no traffic at all."
         if self._taken:
             return "An endpoint of this name is there: it is updated, and keeps its address and its keys."
-        return "A new endpoint sends everything to its first version. With a version's name it can have others later."
+        return "A new endpoint sends all requests to its first version."
 
     def fields(self) -> list[Field]:
         """Return the version's name, and its share where others have the rest."""
         if self._taken:
             return []
-        found = [self.field("version", "Name of the version")]
+        about = "Small letters, digits and '-'." if self._present is not None else _NAMELESS
+        found = [{**self.field("version", "Name of the version"), "help": about, "placeholder": "version-a"}]
         if self._present is None:
             return found
         spec = self._present.spec

@@ -21,7 +21,6 @@ class ApplyPage(Page):
 
     name = "Review"
     heading = "Is this what you want?"
-    about = "Nothing has been done so far. The line below does the same in every notebook."
     next_label = ""
 
     def __init__(self, shares: SharesPage) -> None:
@@ -31,6 +30,12 @@ class ApplyPage(Page):
     def enter(self) -> None:
         """Begin anew."""
         self._action = Action(self.refresh)
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        """Say that nothing has been done, as long as that holds."""
+        so_far = "" if self._action.state else "Nothing has been done so far. "
+        return f"{so_far}The line below does the same in every notebook."
 
     def fields(self) -> list[Field]:
         """Return the shares now and then, the line, and how it goes."""

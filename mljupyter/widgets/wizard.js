@@ -125,14 +125,18 @@ const KINDS = {
         const report = (event) => say({ name: part.name, percent: Number(event.target.value) });
         return make("input", { type: part.kind, min: 0, max: 100, step: 1, [part.kind === "range" ? "input" : "change"]: report });
       }, (element, part) => {
-        if (part.kind === "name") { text(element, part.rest ? `${part.name} (default, takes the rest)` : part.name); return; }
+        if (part.kind === "name") {
+          text(element, part.rest ? `${part.name} (default, takes the rest)` : part.name);
+          element.style.borderColor = colour(field, part.name);
+          return;
+        }
         attribute(element, "aria-label", `${part.name}, percent`);
         element.disabled = Boolean(part.rest || part.fixed);
         if (document.activeElement !== element || part.kind === "range") element.value = part.percent;
       });
       keyed(bar, field.parts.map((part) => ({ ...part, key: part.name })), () => make("span"), (element, part) => {
         element.style.flex = `${part.percent} 0 0`;
-        element.style.background = COLOURS[field.parts.findIndex((other) => other.name === part.name) % COLOURS.length];
+        element.style.background = colour(field, part.name);
         attribute(element, "title", `${part.name} ${part.percent} %`);
       });
     },
@@ -202,11 +206,17 @@ const KINDS = {
           text(item.children[0], MARKS[stage.state]);
           attribute(item.children[0], "data-state", stage.state);
           text(item.children[1], stage.name);
-          text(item.children[2], stage.remark ? `${stage.state}: ${stage.remark}` : stage.state);
+          const done = stage.state === "ok"; // then what is said of it says so
+          text(item.children[2], done ? stage.remark || "done" : stage.remark ? `${stage.state}: ${stage.remark}` : stage.state);
         });
     },
   },
 };
+
+/** The colour of a version, the same beside its name and in the bar. */
+function colour(field, name) {
+  return COLOURS[field.parts.findIndex((other) => other.name === name) % COLOURS.length];
+}
 
 function end(shown) { shown.scrollTop = shown.scrollHeight; }
 

@@ -85,9 +85,11 @@ def shot(page: Page) -> Callable[..., None]:
 
 
 def _make_small(path: Path) -> None:
-    """Keep a picture with 64 colours: it looks the same, and the repository has to carry it."""
+    """Keep a picture with 256 colours: it looks the same, and the repository has to carry it."""
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+            path, optimize=True
+        )
 
 
 def _end_what_was_started_below(home: Path) -> None:

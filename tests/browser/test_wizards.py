@@ -76,7 +76,7 @@ def test_a_fitted_variable_is_registered_and_its_code_kept(
     shown.press("Next")
     form.get_by_role("heading", name="Is this what you want?").wait_for()
     shown.press("Register now")
-    form.get_by_text("ok: forest:1").wait_for()
+    form.get_by_text("forest:1").wait_for()
     shown.page("Is this what you want?", "3-register")
     assert "[('area', 'demo')]" in notebook.run(3).inner_text()
     assert notebook.errors() == []
@@ -102,6 +102,10 @@ def test_requests_are_divided_compared_and_promoted_from_forms(
         "() => document.querySelector('input[type=number][aria-label^=version-a]').value === '89'"
     )
     shown.page("Who gets which part", "2-shares")
+    form.get_by_role("radio", name="Step by step").check()
+    form.get_by_role("textbox", name="Guard").fill("p95<200ms, errors<1%")
+    shown.page("Who gets which part", "2-steps")
+    form.get_by_role("radio", name="At once").check()
     shown.press("Next")
     shown.page("Is this what you want?", "3-review")
     assert "%traffic churn version-a=89 version-b=11 version-c=0" in form.inner_text()
@@ -138,6 +142,10 @@ def test_requests_are_divided_compared_and_promoted_from_forms(
     shown.press("Next")
     form.get_by_text("is no address of an engine").wait_for()
     shown.page("Which Docker engine?", "2-engine")
+    form.get_by_role("textbox", name="Address").fill("unix:///nowhere.sock")
+    shown.press("Next")
+    form.get_by_role("button", name="Insert the code below", disabled=True).wait_for()
+    shown.page("Use this engine", "3-use")
     assert notebook.errors() == []
 
 

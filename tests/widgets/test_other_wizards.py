@@ -131,6 +131,30 @@ def test_requests_are_divided_and_a_version_promoted(session: Session, endpoint:
     assert endpoint.versions["version-b"].traffic_percentile == 80
     wizard.close()
 
+    wizard = TrafficWizard(session, "churn")
+    user = User(wizard)
+    user.type(way="stepwise", version="version-c", steps="50,25")
+    user.press()
+    assert "each step must be above the one before" in user.error("steps")
+    user.type(steps="25, 50", every="10m", guard="p95 is nice")
+    user.press()
+    assert "p95 is nice" in user.error("guard")
+    user.type(guard="p95<200ms, errors<1%")
+    user.press()
+    assert user.field("plan")["rows"][-1] == ["version-c", "20 %", "50 %"]
+    line = "%rollout churn version-c --steps 25,50 --every 10m --guard 'p95<200ms,errors<1%'"
+    assert user.field("line")["value"] == line
+    user.press("apply")
+    wait_until(lambda: "done" in user.button("apply")["reason"], 30, "the begin of the rollout")
+    rollout = endpoint.rollout_status()
+    assert rollout is not None
+    assert (rollout.plan.steps, rollout.plan.guard, rollout.share) == ([25, 50], "p95<200ms, errors<1%", 25)
+    wizard.close()
+    wizard = TrafficWizard(session, "churn")
+    assert "A rollout is under way: version-c Running: 25 %" in User(wizard).button("next")["reason"]
+    wizard.close()
+    endpoint.rollback()
+
     wizard = CompareWizard(session, "churn")
     user = User(wizard)
     assert [row[0] for row in user.field("versions")["rows"]] == ["version-a", "version-b", "version-c"]
