@@ -186,7 +186,7 @@ def test_routed_requests_wait_for_the_next_batch_and_more_are_sent_elsewhere(ser
     flags = ("--batching", "--max-batch-size", "4", "--max-queue-wait-ms", "20000")
     replica = serve(ROWS, *flags)
     for _ in range(3):
-        assert replica.score(rows([-0.3, 0.0]), **JSON).status_code == 200  # a run usually takes this long
+        assert replica.score(rows([-1.0, 0.0]), **JSON).status_code == 200  # a run usually takes this long
     busy, answers = together(replica, BUSY, [rows([1.0, 0.0])] * 4, x_mlj_start=now_ms())
     assert busy.status_code == 200
     assert [answer.status_code for answer in answers] == [200] * 4
