@@ -45,16 +45,24 @@ function keyed(parent, items, draw, update) {
 }
 
 /** Put text on the clipboard, and say so on the button; where that is not allowed, select it. */
-async function copied(button, value) {
-  const label = button.textContent;
+async function copied(button, value, shown = button.previousSibling) {
+  const label = button.dataset.label ??= button.textContent;
   try {
     await navigator.clipboard.writeText(value);
     button.textContent = "Copied";
   } catch {
     button.textContent = "Select and copy";
-    if (button.previousSibling) getSelection().selectAllChildren(button.previousSibling);
+    if (shown) getSelection().selectAllChildren(shown);
   }
   setTimeout(() => { button.textContent = label; }, 2000);
+}
+
+const ENDED = "The kernel has ended. Run the cell again to see it live.";
+
+/** Do something when the kernel of a widget has ended: nothing answers any more. Return how to stop listening. */
+function endsWithKernel(model, ended) {
+  model.on("comm_live_update", ended);
+  return () => model.off("comm_live_update", ended);
 }
 
 /** Tell Python every few seconds that somebody looks at this widget, and nothing while nobody does. */

@@ -79,7 +79,8 @@ function render({ model, el }) {
   model.on("change:view", update);
   model.on("msg:custom", receive);
   model.send({ kind: "hello" });
-  return () => { model.off("change:view", update); model.off("msg:custom", receive); };
+  const forget = endsWithKernel(model, () => { text(status, ENDED); cancel.hidden = true; });
+  return () => { forget(); model.off("change:view", update); model.off("msg:custom", receive); };
 }
 
 export default { render };

@@ -221,7 +221,8 @@ function render({ model, el }) {
   model.on("msg:custom", receive);
   model.send({ kind: "hello" });
   const stop = watched(model, root, WATCH_SECONDS);
-  return () => { stop(); model.off("msg:custom", receive); };
+  const forget = endsWithKernel(model, () => { text(stale, ENDED); foot.inert = true; });
+  return () => { stop(); forget(); model.off("msg:custom", receive); };
 }
 
 export default { render };

@@ -5,49 +5,7 @@
  * element by element, so that the focus and what is being typed stay. Messages to Python: change, go, press.
  */
 
-const MARKS = { ok: "✓", failed: "✗", warning: "!", running: "◐", waiting: "·", skipped: "–" };
-const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"]; // Okabe and Ito: safe for all eyes
 const TYPING_MS = 250;
-
-/** Make an element with attributes and children; functions become listeners. */
-function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(key, value);
-    else if (value === true) element.setAttribute(key, "");
-    else if (value !== undefined && value !== null && value !== false) element.setAttribute(key, value);
-  }
-  element.append(...children.filter((child) => child !== undefined && child !== null));
-  return element;
-}
-
-/** Set or remove an attribute, only if that changes it. */
-function attribute(element, name, value) {
-  if (value === undefined || value === null || value === false) element.removeAttribute(name);
-  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
-}
-
-function text(element, value) {
-  if (element.textContent !== (value ?? "")) element.textContent = value ?? "";
-}
-
-/** Draw children for items, keeping the element of each key; `draw` makes one, `update` brings it up to date. */
-function keyed(parent, items, draw, update) {
-  const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
-  items.forEach((item, index) => {
-    let child = known.get(item.key);
-    if (!child || child.dataset.kind !== (item.kind ?? "")) {
-      child?.remove();
-      child = draw(item);
-      child.dataset.key = item.key;
-      child.dataset.kind = item.kind ?? "";
-    }
-    known.delete(item.key);
-    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
-    update(child, item);
-  });
-  for (const child of known.values()) child.remove();
-}
 
 /** One field: how it is drawn, and how it follows its description. `say` reports a new value. */
 const KINDS = {
@@ -220,17 +178,6 @@ function colour(field, name) {
 
 function end(shown) { shown.scrollTop = shown.scrollHeight; }
 
-async function copied(button, value, shown = button.previousSibling) {
-  try {
-    await navigator.clipboard.writeText(value);
-    button.textContent = "Copied";
-  } catch {
-    button.textContent = "Select and copy";
-    getSelection().selectAllChildren(shown);
-  }
-  setTimeout(() => { button.textContent = "Copy"; }, 2000);
-}
-
 /** Ask the page around us to put code below this cell; whoever can do it says so. */
 function inserted(element, source) {
   const detail = { source, done: false };
@@ -339,13 +286,12 @@ function render({ model, el }) {
   }
 
   // The widget manager sets this once a view is there only when the kernel is gone, and with it whoever would answer.
-  const ended = () => el.classList.add("mlj-ended");
   update();
   model.on("change:view", update);
-  model.on("comm_live_update", ended);
+  const forget = endsWithKernel(model, () => el.classList.add("mlj-ended"));
   return () => {
     model.off("change:view", update);
-    model.off("comm_live_update", ended);
+    forget();
   };
 }
 

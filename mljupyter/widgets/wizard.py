@@ -6,7 +6,6 @@ import html
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -14,9 +13,9 @@ import traitlets
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.widgets.fields import Field
+from mljupyter.widgets.source import module, styles
 from mljupyter.widgets.worker import Worker
 
-_HERE = Path(__file__).parent
 _SHOWS_PER_SECOND = 4
 
 
@@ -85,8 +84,8 @@ class Wizard(anywidget.AnyWidget):
 
     """
 
-    _esm = _HERE / "wizard.js"
-    _css = _HERE / "wizard.css"
+    _esm = module("wizard")
+    _css = styles("wizard")
     view = traitlets.Dict().tag(sync=True)
 
     def __init__(self, title: str, pages: list[Page], reopen: str = "") -> None:

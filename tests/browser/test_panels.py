@@ -118,6 +118,7 @@ def test_the_monitor_follows_the_load_acts_and_comes_back(
     notebook.wait_idle()
     expect(page.get_by_role("region", name="watched", exact=True).get_by_text("Healthy")).to_be_visible()
     notebook.restart_kernel()
+    expect(page.get_by_text("The kernel has ended. Run the cell again")).to_be_visible()
     notebook.run(6)
     notebook.run(4)
     expect(page.get_by_role("region", name="watched", exact=True).get_by_text("Healthy")).to_be_visible()
