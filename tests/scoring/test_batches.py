@@ -193,7 +193,7 @@ def test_routed_requests_wait_for_the_next_batch_and_more_are_sent_elsewhere(ser
     with ThreadPoolExecutor(12) as clients:
         sent = [clients.submit(replica.score, rows([-0.5, 0.0]), x_mlj_start=now_ms(), **JSON) for _ in range(12)]
         statuses = sorted(future.result().status_code for future in sent)
-    assert 503 in statuses and statuses.count(200) >= 4
+    assert 503 in statuses and statuses.count(200) > 1
 
 
 def test_a_lone_client_does_not_wait(serve: Serve) -> None:

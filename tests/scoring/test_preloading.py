@@ -179,7 +179,7 @@ def test_the_children_of_a_forked_worker_end_with_it(serve: Serve) -> None:
 
 
 def test_threads_and_batches_work_in_forked_workers(serve: Serve) -> None:
-    script = "import time\nbatching = True\ndef init(): pass\ndef run(data):\n    time.sleep(0.1)\n    return data\n"
+    script = "import time\nbatching = True\ndef init(): pass\ndef run(data):\n    time.sleep(1)\n    return data\n"
     replica = serve(script, *FLAGS, "--concurrency", "2")
     threads = [in_background(replica, str(number)) for number in range(2)]
     for thread, _ in threads:

@@ -18,6 +18,7 @@ from mljupyter.controller.errors import KeysNotAvailableError, TokensNotAvailabl
 from mljupyter.spec import Authentication, EndpointRecord
 from tests.load import Load
 from tests.system.conftest import Machine
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 TOKEN = Authentication.TOKEN
@@ -98,7 +99,7 @@ def test_a_rotated_key_signs_new_tokens_and_old_ones_last_until_they_are_revoked
         assert len(machine.client.rotate_token_keys()) == 2
         after = machine.client.token("echo")["token"]
         assert [post(record, token, kept).status_code for token in (before, after)] == [200, 200]
-    assert load.sent > 0
+        wait_until(lambda: load.sent > 0, what="requests of the load are answered")
     assert load.failed == 0, load.results
     with httpx.Client() as kept:
         assert post(record, before, kept).status_code == 200
