@@ -15,11 +15,12 @@ from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.goals import Goal, goal_of
 from mljupyter.controller.observation import Memory, endpoint_status, problem_of
+from mljupyter.controller.retiring import LOOK_EVERY, Retiring
 from mljupyter.controller.router import Router
 from mljupyter.controller.store import Store
 from mljupyter.controller.supervisor import Supervisor, Watched
 from mljupyter.controller.workqueue import WorkQueue
-from mljupyter.engine import guarded_rollout
+from mljupyter.engine.guarded_rollout import record_in_force
 from mljupyter.engine.revision import revision
 from mljupyter.engine.rollout import Plan, VersionGoal, plan
 from mljupyter.engine.routing import EndpointRoute, VersionRoute
@@ -37,7 +38,6 @@ from mljupyter.spec import (
 )
 
 GOOD_FOR = 30.0
-_HERE = "local"
 _ADOPT_AGAIN_AFTER = 1.0
 
 log = logging.getLogger(__name__)
@@ -92,11 +92,12 @@ class Reconciler:
         self._routes_in_force = 0  # the count that the router is known to follow
         self._memory: dict[tuple[str, str], Memory] = {}
         self._adoption = Adoption(supervisor, store)
+        self._retiring = Retiring(router)
 
     async def begin(self) -> None:
         """Take over what runs, and only then let the router follow: no route is lost by a restart."""
-        records = [_in_force(self._store.get(name)) for name in self._store.names()]
-        for target in {_HERE, *(record.spec.compute_target for record in records)}:
+        records = [record_in_force(self._store.get(name)) for name in self._store.names()]
+        for target in {"local", *(record.spec.compute_target for record in records)}:
             try:
                 await self._adoption.begin(target)
                 await self._admissions.learn(target)
@@ -141,7 +142,7 @@ class Reconciler:
         if record is None or record.deleting:
             await self._remove(name, record)
             return
-        record = _in_force(record)
+        record = record_in_force(record)
         if not await self._adopted(record):
             return
         await self._admissions.learn(record.spec.compute_target)
@@ -157,10 +158,14 @@ class Reconciler:
         steps = self._steps(record)  # again: requests may already be sent to those just started
         if any(step.plan.drain and step.goal.most is not None for step in steps):
             steps = self._steps(record, await self._router.busy())
-        self._put_route(self._route(record, steps))
+        watched = self._supervisor.of(name)
+        staying, leaving = await self._retiring.staying(self._routes.get(name), watched, record.spec.versions)
+        self._put_route(replace(self._route(record, steps), leaving=leaving))
         await self._follow()
+        if staying:
+            self._queue.add_after(name, LOOK_EVERY)
         for step in steps:
-            for replica_id in step.plan.drain:
+            for replica_id in set(step.plan.drain) - staying:
                 self._supervisor.drain(replica_id)
             if step.plan.look_again_at is not None:
                 self._queue.add_after(name, step.plan.look_again_at - time.monotonic())
@@ -371,16 +376,11 @@ class Reconciler:
             certificate=self._router.certificate(record.spec),
         )
         written = self._store.find(name)
-        if written is None or written.generation != record.generation or _in_force(written).spec != record.spec:
+        if written is None or written.generation != record.generation or record_in_force(written).spec != record.spec:
             self._queue.add(name)  # the spec has changed meanwhile: what was observed belongs to the earlier one
         elif written.status != status:
             self._store.put_status(name, status)
         self._notify()
-
-
-def _in_force(record: EndpointRecord) -> EndpointRecord:
-    """Return an endpoint as it is to be now: a rollout under way lays its shares over the spec."""
-    return record.model_copy(update={"spec": guarded_rollout.in_force(record.spec, record.rollout)})
 
 
 def _divided(record: EndpointRecord, steps: list[_Step]) -> Split:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from mljupyter.engine.request_counts import RequestCounts
 from mljupyter.engine.revision import revision
 from mljupyter.engine.traffic import WHOLE, weights
-from mljupyter.spec import EndpointSpec
+from mljupyter.spec import EndpointRecord, EndpointSpec
 from mljupyter.spec.guard import ERRORS, PERCENTILES, Condition, Guard, shown
 from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
 
@@ -86,6 +86,11 @@ def in_force(spec: EndpointSpec, rollout: Rollout | None) -> EndpointSpec:
     if rollout is None or not rollout.active or rollout.plan.version not in spec.versions:
         return spec
     return divided(spec, rollout.plan.version, rollout.share)
+
+
+def record_in_force(record: EndpointRecord) -> EndpointRecord:
+    """Return an endpoint as it is to be now: a rollout under way lays its shares over the spec."""
+    return record.model_copy(update={"spec": in_force(record.spec, record.rollout)})
 
 
 def completed(spec: EndpointSpec, plan: RolloutPlan) -> EndpointSpec:

@@ -50,6 +50,7 @@ class VersionRoute:
 class EndpointRoute:
     """One endpoint as the router sees it.
 
+    Nothing new is sent to the versions `leaving`, but what was sent to them may still come back to their replicas.
     `keys` is None and `tokens` is False where everybody may score. `host` is that of its own certificate: without TLS
     it is not served then.
     """
@@ -63,6 +64,7 @@ class EndpointRoute:
     tokens: bool = False
     rate_limit: RateLimit | None = None
     host: str | None = None
+    leaving: tuple[VersionRoute, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def router_files(
     for endpoint in ordered:
         if endpoint.port is not None:
             listeners.append(_local_listener(settings, endpoint, endpoint.port, listening.spec.limits, files))
-        for version in endpoint.versions:
+        for version in (*endpoint.versions, *endpoint.leaving):
             kinds = [(cluster_name(endpoint.name, version.name), envoy.MOST_REQUESTS)]
             if version.mirror:
                 kinds.append((mirror_name(endpoint.name, version.name), MOST_MIRRORED))

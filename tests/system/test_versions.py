@@ -234,6 +234,24 @@ def test_versions_come_go_and_change_their_share_under_load_without_a_lost_reque
     wait_until(lambda: len(target.replicas()) == 1, 20, "the replicas of the other versions are gone")
 
 
+@ONE_TARGET
+def test_requests_that_wait_for_a_version_that_is_deleted_are_answered_by_it(machine: Machine, target: Target) -> None:
+    spec = endpoint(target, {"aaa": 0})
+    record = machine.healthy(spec)
+    one_by_one = {"maxConcurrentRequests": 1, "maxQueueWaitMs": 20_000}
+    slow = target.runs(WHO.replace("return", "import time; time.sleep(0.3); return"))
+    with_slow = changed(spec, "slow", **version("slow", slow, trafficPercentile=100, limits=one_by_one))
+    for _ in range(3):
+        machine.settle(machine.client.replace(with_slow))
+        with Load(record.status.scoring_uri, clients=5) as load:
+            wait_until(lambda load=load: load.sent > 5, 20, "requests wait for the slow version")
+            machine.settle(machine.client.replace(spec))
+            sent = load.sent
+            wait_until(lambda load=load, sent=sent: load.sent > sent + 100, 20, "the other version answers")
+        assert load.failed == 0, load.results
+    wait_until(lambda: len(target.replicas()) == 1, 20, "the replicas of the slow version are gone")
+
+
 def test_a_version_that_cannot_start_gets_nothing_and_the_default_keeps_serving(
     machine: Machine, target: Target
 ) -> None:
