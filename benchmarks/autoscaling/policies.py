@@ -42,7 +42,7 @@ class Ours:
         counts = np.cumsum(seen.finished)
         finished = tuple(zip([*BOUNDS.tolist(), math.inf], counts.tolist(), strict=True))
         self._readings.append(Reading(seen.time, seen.present, 0, finished, seen.finished_seconds))
-        self._samples.add(Sample(seen.time, demand(self._readings, self._samples.mean)), self._policy)
+        self._samples.add(Sample(seen.time, demand(self._readings, self._samples.earlier_mean)), self._policy)
         decision = decide(self._samples.listed(), self._wanted, self._policy, 1, seen.time)
         self._wanted = decision.replicas
         return self._wanted

@@ -127,11 +127,13 @@ class Autoscaler:
         for (endpoint, version), known in due.items():
             spec = specs[endpoint, version]
             assert spec.scaling.autoscale is not None  # noqa: S101 - narrows the type
-            known.look_at = _next(started, look_every(spec.scaling.autoscale) if known.wanted else ASLEEP_EVERY)
+            every = look_every(spec.scaling.autoscale) if known.wanted else ASLEEP_EVERY
+            known.look_at = _next(started, every)
             mine = {name: readings[name] for name in _clusters(endpoint, version) if name in readings}
             if mine and (known.wanted or any(reading.present for reading in mine.values())):
                 now = next(iter(mine.values())).time
-                self._measure(known, mine, spec, now)
+                if self._measure(known, mine, spec, now) < sum(reading.present for reading in mine.values()):
+                    known.look_at = _next(started, every / 2)  # what may be chance is looked at again sooner
                 self._decide(endpoint, version, known, spec, now)
 
     def _autoscaled(self) -> dict[tuple[str, str], VersionSpec]:
@@ -144,7 +146,7 @@ class Autoscaler:
         self._admissions.keep(set(found))
         return {key: spec for key, spec in found.items() if spec.scaling.autoscale is not None}
 
-    def _measure(self, known: _Version, readings: dict[str, Reading], spec: VersionSpec, now: float) -> None:
+    def _measure(self, known: _Version, readings: dict[str, Reading], spec: VersionSpec, now: float) -> float:
         policy = spec.scaling.autoscale
         assert policy is not None  # noqa: S101 - narrows the type
         measured = 0.0
@@ -153,10 +155,11 @@ class Autoscaler:
             kept.append(reading)
             while len(kept) > _FEWEST_READINGS and kept[0].time < now - MEAN_SECONDS:
                 kept.popleft()
-            measured += demand(kept, known.samples.mean)
+            measured += demand(kept, known.samples.earlier_mean)
             if asked(kept):
                 known.asked_at = now
         known.samples.add(Sample(now, measured), policy)
+        return measured
 
     def _decide(self, endpoint: str, version: str, known: _Version, spec: VersionSpec, now: float) -> None:
         policy, concurrent = spec.scaling.autoscale, spec.limits.max_concurrent_requests

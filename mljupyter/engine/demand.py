@@ -7,13 +7,14 @@ Little's law: the time they took together, over the time between the looks, is h
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 MEAN_SECONDS = 10.0
 """Of how long a time the last readings are that `demand` should be given."""
 _CHANCE = 4.0  # standard deviations of the number of requests that arrive independently of each other
+_LAST_TWO = 2
 _SHORTEST = 0.0005  # the router counts whole milliseconds: less than half of one is written down as nothing
 
 
@@ -59,15 +60,16 @@ def asked(readings: Sequence[Reading]) -> bool:
     return now.present > 0 or (len(readings) > 1 and now.count != readings[-2].count)
 
 
-def demand(readings: Sequence[Reading], lately: float = 0.0) -> float:
+def demand(readings: Iterable[Reading], lately: float = 0.0) -> float:
     """Return how many requests run or wait now.
 
     One look sees by chance more or fewer than there usually are. What chance explains is no reason to change anything:
-    then the mean counts, of the last looks or by Little's law. What it does not explain counts at once.
+    then the mean counts, of the last looks or by Little's law. What it does not explain, in the last look or in the
+    last two together, counts at once.
 
     Parameters:
         readings: the last few, oldest first.
-        lately: the mean demand of a longer time, which says what chance explains.
+        lately: the mean demand of a longer time before the last two, which says what chance explains.
 
     Example:
         >>> before = Reading(10, 0, finished=((0.01, 0),))
@@ -76,14 +78,29 @@ def demand(readings: Sequence[Reading], lately: float = 0.0) -> float:
         1.0
 
     """
+    readings = list(readings)
     first, now = readings[0], readings[-1]
     if now.time <= first.time or any(later.count < sooner.count for sooner, later in pairwise(readings)):
         return float(now.present)  # the first look, or the first at a router that was started anew
     mean = _mean(first, now)
-    usual = max(mean, sum(reading.present for reading in readings) / len(readings))
-    before = sum(reading.present for reading in readings if reading is not now) / (len(readings) - 1)
-    expected = max(mean, before, lately)
-    return usual if now.present <= expected + _CHANCE * math.sqrt(expected) + 1 else float(now.present)
+    found = [mean, _mean_present(readings)]
+    if _beyond_chance(now.present, 1, max(mean, _mean_present(readings[:-1]), lately)):
+        found.append(now.present)
+    if len(readings) > _LAST_TWO:  # a step that begins just before a look: that one sees part of it, the next one all
+        before, last = readings[:-_LAST_TWO], readings[-_LAST_TWO:]
+        expected = max(_mean(first, before[-1]), _mean_present(before), lately)
+        if _beyond_chance(sum(reading.present for reading in last), _LAST_TWO, expected):
+            found.append(_mean_present(last))
+    return float(max(found))
+
+
+def _mean_present(readings: Sequence[Reading]) -> float:
+    return sum(reading.present for reading in readings) / len(readings)
+
+
+def _beyond_chance(seen: int, looks: int, expected: float) -> bool:
+    """Return whether so many looks would by chance not have seen so many, where so many are expected in each."""
+    return seen > looks * (expected + 1) + _CHANCE * math.sqrt(looks * expected)
 
 
 def _mean(before: Reading, now: Reading) -> float:

@@ -28,10 +28,10 @@ class Samples:
             self._earlier.popleft()
 
     @property
-    def mean(self) -> float:
-        """The mean demand of all of that time; 0 when nothing has been measured yet."""
-        count = len(self._earlier) + len(self._recent)
-        return sum(sample.demand for sample in (*self._earlier, *self._recent)) / count if count else 0.0
+    def earlier_mean(self) -> float:
+        """The mean demand of all of that time but the last look, which may have seen a step begin; 0 when unknown."""
+        earlier = self.listed()[:-1]
+        return sum(sample.demand for sample in earlier) / len(earlier) if earlier else 0.0
 
     def listed(self) -> list[Sample]:
         """Return all samples."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 
 import pytest
 from hypothesis import given, settings
@@ -33,6 +34,22 @@ def reading(time: float, present: int, durations: list[float], again: int = 0) -
 )
 def test_what_counts(before, present, durations, expected) -> None:
     assert demand([reading(9.5, before, []), reading(10.0, present, durations)]) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("looks", range(1, 20))
+@pytest.mark.parametrize("first_sees", [0, 1, 2])
+def test_a_step_to_two_is_seen_by_the_second_look_however_much_of_it_the_first_one_sees(looks, first_sees) -> None:
+    """Enough for a third replica at a target of 70 percent."""
+    idle = [reading(look / 2, 0, []) for look in range(looks)]
+    step = [reading((looks + index) / 2, present, []) for index, present in enumerate((first_sees, 2))]
+    found = max(demand(deque([*idle, *step[: index + 1]])) for index in range(2))
+    assert found >= 1.5
+
+
+@pytest.mark.parametrize("seconds", [0.4, 1.0, 3.0])
+def test_one_long_request_is_no_step(seconds) -> None:
+    readings = [reading(look / 2, int(5.1 <= look / 2 < 5.1 + seconds), []) for look in range(20)]
+    assert max(demand(readings[: look + 1]) for look in range(1, 20)) <= 1 / 2
 
 
 def test_a_request_that_is_tried_again_counts_once() -> None:
