@@ -7,28 +7,27 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mljupyter.controller.admissions import Admissions
 from mljupyter.controller.adoption import Adoption
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.errors import ControllerError
-from mljupyter.controller.goals import Goal, goal_of
+from mljupyter.controller.goals import goal_of
 from mljupyter.controller.observation import Memory, endpoint_status, problem_of
 from mljupyter.controller.retiring import LOOK_EVERY, Retiring
 from mljupyter.controller.router import Router
+from mljupyter.controller.steps import Step, divided, route_of
 from mljupyter.controller.store import Store
 from mljupyter.controller.supervisor import Supervisor, Watched
 from mljupyter.controller.workqueue import WorkQueue
 from mljupyter.engine.guarded_rollout import record_in_force
 from mljupyter.engine.revision import revision
-from mljupyter.engine.rollout import Plan, VersionGoal, plan
-from mljupyter.engine.routing import EndpointRoute, VersionRoute
-from mljupyter.engine.traffic import Split, split
+from mljupyter.engine.rollout import plan
+from mljupyter.engine.routing import EndpointRoute
 from mljupyter.errors import MLJupyterError
 from mljupyter.runtimes.base import ReplicaOrder, Runtimes, RuntimeUnavailableError
 from mljupyter.spec import (
-    Authentication,
     EndpointRecord,
     EndpointStatus,
     Problem,
@@ -41,21 +40,6 @@ GOOD_FOR = 30.0
 _ADOPT_AGAIN_AFTER = 1.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Step:
-    """The plan of one version, and the specs it is made of."""
-
-    name: str
-    spec: VersionSpec | None
-    wanted: Goal
-    plan: Plan
-
-    @property
-    def goal(self) -> VersionGoal:
-        """What is wanted of the version."""
-        return self.wanted.goal
 
 
 class Reconciler:
@@ -251,7 +235,7 @@ class Reconciler:
             }
         )
 
-    def _steps(self, record: EndpointRecord, busy: Collection[str] = ()) -> list[_Step]:
+    def _steps(self, record: EndpointRecord, busy: Collection[str] = ()) -> list[Step]:
         """Return the plan of every version: those wanted, and those that still have replicas.
 
         `busy` are the addresses of those that work, where that decides which ones stop.
@@ -269,10 +253,10 @@ class Reconciler:
             wanted = goal_of(self._autoscaler, record, name, sum(replica.serving for replica in replicas))
             crashes = self._memory.get((record.spec.name, name), Memory()).crashes
             wanted = wanted._replace(goal=replace(wanted.goal, crashes=crashes))
-            steps.append(_Step(name, spec, wanted, plan(wanted.goal, replicas, time.monotonic())))
+            steps.append(Step(name, spec, wanted, plan(wanted.goal, replicas, time.monotonic())))
         return steps
 
-    async def _start(self, record: EndpointRecord, step: _Step) -> None:
+    async def _start(self, record: EndpointRecord, step: Step) -> None:
         if not step.plan.start or step.plan.revision is None:
             return
         endpoint = record.spec.name
@@ -297,7 +281,7 @@ class Reconciler:
             )
             await self._supervisor.start(order)
 
-    def _not_started(self, record: EndpointRecord, step: _Step, error: MLJupyterError | OSError) -> None:
+    def _not_started(self, record: EndpointRecord, step: Step, error: MLJupyterError | OSError) -> None:
         """Note that a replica could not even be started: its code or a model cannot be had, or there is no room."""
         name = record.spec.name
         log.error("endpoint %s, version %s: %s", name, step.name, error)
@@ -327,39 +311,16 @@ class Reconciler:
                 await self._router.apply(list(self._routes.values()))
                 self._routes_in_force = wanted
 
-    def _route(self, record: EndpointRecord, steps: list[_Step]) -> EndpointRoute:
-        spec = record.spec
-        addresses = {item.replica.id: item.replica.address for item in self._supervisor.of(spec.name)}
-        division = _divided(record, steps)
-        return EndpointRoute(
-            name=spec.name,
-            versions=tuple(
-                VersionRoute(
-                    name=step.name,
-                    weight=division.weights.get(step.name, 0),
-                    addresses=tuple(addresses[replica_id] for replica_id in step.plan.routed),
-                    limits=step.spec.limits,
-                    mirror=step.spec.mirror_percentile,
-                    wake_wait_ms=step.wanted.wake_wait_ms,
-                    waiting=step.plan.waiting,
-                )
-                for step in steps
-                if step.spec is not None
-            ),
-            default_version=division.default,
-            keys=self._keys(spec.name),
-            port=spec.port,
-            sticky_header=spec.sticky_header,
-            tokens=spec.authentication is Authentication.TOKEN,
-            rate_limit=spec.rate_limit,
-            host=spec.tls.host if spec.tls is not None else None,
-        )
+    def _route(self, record: EndpointRecord, steps: list[Step]) -> EndpointRoute:
+        name = record.spec.name
+        addresses = {item.replica.id: item.replica.address for item in self._supervisor.of(name)}
+        return route_of(record, steps, addresses, self._keys(name))
 
     def _keys(self, name: str) -> tuple[str, ...] | None:
         keys = self._store.keys(name)
         return (keys.primary, keys.secondary) if keys else None
 
-    def _observe(self, record: EndpointRecord, steps: list[_Step]) -> None:
+    def _observe(self, record: EndpointRecord, steps: list[Step]) -> None:
         """Write what is observed, if it differs from what was written last."""
         name = record.spec.name
         for step in steps:
@@ -371,7 +332,7 @@ class Reconciler:
             record,
             {step.name: (step.spec, step.wanted, step.plan) for step in steps if step.spec is not None},
             self._supervisor.of(name),
-            _divided(record, steps),
+            divided(record, steps),
             base=self._router.base(record.spec),
             certificate=self._router.certificate(record.spec),
         )
@@ -381,20 +342,3 @@ class Reconciler:
         elif written.status != status:
             self._store.put_status(name, status)
         self._notify()
-
-
-def _divided(record: EndpointRecord, steps: list[_Step]) -> Split:
-    """Return how requests are divided: a new version gets its share when all of its replicas are ready."""
-    spec = record.spec
-    serving = [
-        step
-        for step in steps
-        if step.spec and (step.plan.routed or step.plan.waiting) and not step.spec.mirror_percentile
-    ]
-    able = [step.name for step in serving if step.plan.complete or step.goal.ready_revision is not None]
-    return split(
-        {name: version.traffic_percentile for name, version in spec.versions.items()},
-        spec.default_version,
-        able or [step.name for step in serving],
-        record.status.default_version,
-    )

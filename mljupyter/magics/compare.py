@@ -15,7 +15,7 @@ from mljupyter.magics.magic import Magic
 
 def run(call: Call) -> Any:
     """Return the versions as a table, as a live panel, or as a form that promotes one."""
-    from mljupyter.frontend.comparison import compared
+    from mljupyter.frontend.comparison import COLUMNS, compared
 
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
@@ -27,9 +27,9 @@ def run(call: Call) -> Any:
         from mljupyter.widgets.comparison import Comparison
 
         return Comparison(workspace, call["name"])
-    columns, rows = compared(workspace, workspace.controller.endpoint(call["name"]))
-    data = [dict(zip(columns, row, strict=True)) for row in rows]
-    return Table(columns, rows, data, "No versions.")
+    rows = compared(workspace, workspace.controller.endpoint(call["name"]))
+    data = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    return Table(COLUMNS, rows, data, "No versions.")
 
 
 def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:

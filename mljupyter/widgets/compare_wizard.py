@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.frontend.comparison import COLUMNS, compared
 from mljupyter.widgets import fields
 from mljupyter.widgets.endpoint_pages import Action, Chosen, EndpointPage, said_of
 from mljupyter.widgets.fields import Choice, Field
@@ -25,7 +26,7 @@ class ComparePage(Page):
 
     def __init__(self, chosen: Chosen) -> None:
         self.chosen = chosen
-        self._table: tuple[list[str], list[list[str]]] = ([], [])
+        self._rows: list[list[str]] = []
         self._version = ""
         self._action = Action(self.refresh)
 
@@ -50,7 +51,7 @@ class ComparePage(Page):
         """Return the table, and the treatments to choose from."""
         if self._spec is None:
             return []
-        found = [fields.table("versions", "Versions, over the last 15 minutes", *self._table)]
+        found = [fields.table("versions", "Versions, over the last 15 minutes", COLUMNS, self._rows)]
         offered = [
             Choice(name, name, "", "", "It has all requests already." if self._has_all(name) else "")
             for name in sorted(self._spec.versions)
@@ -99,11 +100,9 @@ class ComparePage(Page):
         return bool(name == self._spec.default_version and not any(others))
 
     def _look(self) -> None:
-        from mljupyter.frontend.comparison import compared
-
         self.chosen.look()
         if self.chosen.record is not None:
-            self._table = compared(self.chosen.session.workspace(), self.chosen.record)
+            self._rows = compared(self.chosen.session.workspace(), self.chosen.record)
 
     def _done(self) -> None:
         try:

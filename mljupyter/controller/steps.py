@@ -1,0 +1,83 @@
+"""The next step of each version of an endpoint, and the route that the endpoint has with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mljupyter.controller.goals import Goal
+from mljupyter.engine.rollout import Plan, VersionGoal
+from mljupyter.engine.routing import EndpointRoute, VersionRoute
+from mljupyter.engine.traffic import Split, split
+from mljupyter.spec import Authentication, EndpointRecord, VersionSpec
+
+
+@dataclass(frozen=True)
+class Step:
+    """The plan of one version, and the specs it is made of."""
+
+    name: str
+    spec: VersionSpec | None
+    wanted: Goal
+    plan: Plan
+
+    @property
+    def goal(self) -> VersionGoal:
+        """What is wanted of the version."""
+        return self.wanted.goal
+
+
+def divided(record: EndpointRecord, steps: Sequence[Step]) -> Split:
+    """Return how requests are divided: a new version gets its share when all of its replicas are ready."""
+    spec = record.spec
+    serving = [
+        step
+        for step in steps
+        if step.spec and (step.plan.routed or step.plan.waiting) and not step.spec.mirror_percentile
+    ]
+    able = [step.name for step in serving if step.plan.complete or step.goal.ready_revision is not None]
+    return split(
+        {name: version.traffic_percentile for name, version in spec.versions.items()},
+        spec.default_version,
+        able or [step.name for step in serving],
+        record.status.default_version,
+    )
+
+
+def route_of(
+    record: EndpointRecord, steps: Sequence[Step], addresses: Mapping[str, str], keys: tuple[str, ...] | None
+) -> EndpointRoute:
+    """Return the route of an endpoint.
+
+    Parameters:
+        record: the endpoint.
+        steps: one for each of its versions; those without a spec get no requests.
+        addresses: of its replicas, by their ids.
+        keys: that admit a request; None where none is asked for.
+
+    """
+    spec = record.spec
+    division = divided(record, steps)
+    return EndpointRoute(
+        name=spec.name,
+        versions=tuple(
+            VersionRoute(
+                name=step.name,
+                weight=division.weights.get(step.name, 0),
+                addresses=tuple(addresses[replica_id] for replica_id in step.plan.routed),
+                limits=step.spec.limits,
+                mirror=step.spec.mirror_percentile,
+                wake_wait_ms=step.wanted.wake_wait_ms,
+                waiting=step.plan.waiting,
+            )
+            for step in steps
+            if step.spec is not None
+        ),
+        default_version=division.default,
+        keys=keys,
+        port=spec.port,
+        sticky_header=spec.sticky_header,
+        tokens=spec.authentication is Authentication.TOKEN,
+        rate_limit=spec.rate_limit,
+        host=spec.tls.host if spec.tls is not None else None,
+    )
