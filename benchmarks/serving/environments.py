@@ -49,8 +49,8 @@ def environment(cache: Path, name: str, requirements: Sequence[str]) -> Path:
 
 
 def packages(python: Path) -> list[str]:
-    """Return everything that is installed beside an interpreter, as pinned requirements."""
-    command = [_uv(), "pip", "freeze", "--quiet", "--python", str(python)]
+    """Return everything that is installed beside an interpreter, as pinned requirements; not what is in development."""
+    command = [_uv(), "pip", "freeze", "--quiet", "--exclude-editable", "--python", str(python)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
 
 

@@ -15,7 +15,7 @@ Written by `{command}`. One machine, which client and server share: {machine}.
 
 Every server runs the same saved model with the same scikit-learn and NumPy, one worker or replica, one numeric thread,
 in its own environment. Ours is the whole path: router, key authentication, replica. The others have no router and no
-authentication, Ray Serve's proxy apart. Each figure is the median of {rounds} round(s) of {seconds:g} s, after
+authentication, Ray Serve's proxy apart. Each figure is the median of rounds ({rounds}) of {seconds:g} s, after
 {warm_up:g} s of warm-up and half of that where the server has just been loaded, with one request at a time on each
 connection. The order of the servers is another in each round. The content of an answer is checked before and after each
 load. Errors are answers that are not 2xx, and lost connections. CPU is that of all processes of a server for 1,000
