@@ -7,6 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from mljupyter.controller.errors import way_out
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.lock import AlreadyRunningError, ControllerLock
 from mljupyter.errors import MLJupyterError
@@ -32,6 +33,9 @@ def main() -> int:
         return 3
     except MLJupyterError as error:
         print(error.message, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"the controller ends: {error}. Endpoints keep serving.\n{way_out(error)}".rstrip(), file=sys.stderr)
         return 1
     return 0
 

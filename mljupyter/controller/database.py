@@ -6,7 +6,6 @@ controller, and this file belongs to one process of one machine.
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mljupyter.controller import backup
-from mljupyter.controller.errors import StorageError
+from mljupyter.controller.errors import StorageError, way_out
 
 # One entry for each schema there has been; a file's user_version counts those it has.
 STEPS = (
@@ -65,8 +64,6 @@ STEPS = (
     CREATE INDEX scaling_by_version ON scaling (endpoint, version, number);
     """,
 )
-
-_MAKE_ROOM = "The disk is full: make room on the disk, and do it again."
 
 
 class Database:
@@ -142,10 +139,5 @@ class Database:
         except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             raise StorageError(
                 f"the controller's database {str(self._path)!r} fails: {error}. Endpoints keep serving.\n"
-                + (_MAKE_ROOM if _is_full(error) else f"If it is damaged, {backup.WAY_BACK}")
+                + (way_out(error) or f"If it is damaged, {backup.WAY_BACK}")
             ) from None
-
-
-def _is_full(error: Exception) -> bool:
-    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return full or getattr(error, "errno", None) == errno.ENOSPC

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 from mljupyter.errors import MLJupyterError
+
+_FULL = ("SQLITE_FULL", "ENOSPC", "EDQUOT")
+_READ_ONLY = ("SQLITE_READONLY", "SQLITE_READONLY_DIRECTORY", "EROFS", "EACCES", "EPERM")
+
+
+def way_out(error: Exception) -> str:
+    """Return what to do about a place that cannot be written; empty where `error`, of system or SQLite, is another."""
+    name = getattr(error, "sqlite_errorname", None) or errno.errorcode.get(getattr(error, "errno", None) or 0)
+    if name in _FULL:
+        return "The disk is full: make room on the disk, and do it again."
+    if name in _READ_ONLY:
+        return "It must be writable for you: give it back to you, or mount it for writing, and do it again."
+    return ""
 
 
 class ControllerError(MLJupyterError):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from mljupyter.controller.errors import ControllerStartError
+from mljupyter.controller.errors import ControllerStartError, way_out
 from mljupyter.controller.layout import Layout
 
 START_WITHIN = 30.0
@@ -39,8 +39,13 @@ def start(layout: Layout) -> None:
     """
     if not layout.directory.is_dir():
         raise ControllerStartError(f"{str(layout.directory)!r} is not a directory: there is no workspace here.")
-    layout.prepare()
-    child = _spawn(layout)
+    try:
+        layout.prepare()
+        child = _spawn(layout)
+    except OSError as error:
+        raise ControllerStartError(
+            f"the controller cannot be started: {error}. Endpoints keep serving.\n{way_out(error)}".rstrip()
+        ) from None
     deadline = time.monotonic() + START_WITHIN
     while not reachable(layout):
         status = child.poll()

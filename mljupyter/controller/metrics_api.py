@@ -67,8 +67,10 @@ class MetricsApi:
         every = _whole(query.get("every"), "every", 1, KEEP_MINUTES)
         after = _whole(query.get("after"), "after", 0, None)
         seconds = _whole(query.get("since"), "since", 1, KEEP_MINUTES) or 900
-        # An endpoint of the same name, deleted before, is another one.
-        begin = max(now - seconds if after is None else max(after, now - seconds), record.created_time.timestamp() - 1)
+        begin = now - seconds if after is None else max(after, now - seconds)
+        created = record.created_time.timestamp() - 1
+        if created < now:  # else the clock was put back since, and that time says nothing
+            begin = max(begin, created)  # an endpoint of the same name, deleted before, is another one
         try:
             period = Period.of(now, begin, every)
         except ValueError as error:

@@ -298,6 +298,62 @@ def test_a_full_disk_refuses_deployments_and_serves_on(tmp_path: Path, fault: Fa
     assert sent == passed == 400
 
 
+READ_ONLY = """
+import subprocess, sys
+from pathlib import Path
+import httpx
+from mljupyter.controller.client import ControllerClient
+from mljupyter.controller.errors import ControllerError
+from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.spec import EndpointState
+from tests.system.conftest import Machine
+
+disk = Path(sys.argv[1]) / "workspace"
+disk.mkdir(mode=0o700)
+client = httpx.Client(timeout=30)
+machine = Machine(disk, ControllerClient(disk), ArtifactStore(disk / "artifacts"))
+served = []
+try:
+    uri = machine.healthy(machine.spec()).status.scoring_uri
+    before = machine.replicas()
+    for what in (disk / "control", disk / "control" / "controller.db"):
+        machine.client.stop()
+        subprocess.run(["mount", "--bind", what, what], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", what], check=True)
+        try:
+            machine.client.create(machine.spec("other"))
+        except ControllerError as error:
+            print(error.message.replace("\\n", " "))
+        served += [client.post(uri).status_code for _ in range(200)]
+        subprocess.run(["umount", what], check=True)
+        assert machine.client.endpoint("echo").status.state is EndpointState.HEALTHY
+        assert [record.spec.name for record in machine.client.endpoints()] == ["echo"]
+        assert machine.replicas() == before
+    print(len(served), served.count(200))
+finally:
+    for record in machine.client.endpoints():
+        machine.client.delete(record.spec.name)
+    machine.client.stop(force=True)
+"""
+
+
+@pytest.mark.faults(9, "controller.db, and the directory it is in, on a disk that is read only")
+def test_a_state_that_cannot_be_written_stops_no_request_and_is_named(tmp_path: Path, fault: Fault) -> None:
+    from tests.registry.processes import on_small_disk, run_python
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    of_directory, of_file, counted = run_python(READ_ONLY, disk, prefix=on_small_disk(disk, "8m")).splitlines()[-3:]
+    for said in (of_directory, of_file):
+        assert "Read-only file system" in said
+        assert "keep serving" in said
+        assert "mount it for writing" in said
+        assert "Traceback" not in said
+    sent, passed = map(int, counted.split())
+    fault.answered(sent, sent - passed)
+    assert sent == passed == 400
+
+
 @pytest.mark.faults(18, "ten deploys of one name at once")
 def test_of_ten_deploys_of_one_name_one_is_accepted_and_nine_are_told(machine: Machine, fault: Fault) -> None:
     specs = [endpoint(Local(machine), {"aaa": 0}, tags={"who": str(number)}) for number in range(10)]

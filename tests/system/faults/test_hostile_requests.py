@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 
 from mljupyter.controller.client import ControllerClient
@@ -179,6 +180,50 @@ def test_clients_that_never_finish_are_sent_away_and_slow_nobody(served: Machine
     served.client.put_router(RouterSpec())
     assert answers == {b"HTTP/1.1 408"}
     assert min(crowded, slow) <= 2 * alone + 20, (alone, crowded, slow)
+
+
+@pytest.mark.faults(13, "clients that are gone without a word, in the middle of a request and after one")
+def test_connections_without_another_end_are_closed(served: Machine, fault: Fault) -> None:
+    uri = uri_of(served, "deadly")
+    limits = ConnectionLimits(headers_seconds=2, request_seconds=2, idle_seconds=2)
+    port = served.client.put_router(RouterSpec(limits=limits)).port
+    path = urlsplit(uri).path.encode()
+    (router,) = served.routers()
+    sent = (
+        b"POST %s HTTP/1.1\r\n" % path,
+        b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n1" % path,
+        b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n1" % path,
+    )
+    with SteadyLoad(uri, clients=2, one_shot=1, requests=500, pause=0.005) as load:
+        fault.under(load)
+        gone = set()
+        for number in range(100):
+            client = socket.create_connection(("127.0.0.1", port), timeout=20)
+            client.sendall(sent[number % len(sent)])
+            if number % len(sent) == len(sent) - 1:
+                assert client.recv(12) == b"HTTP/1.1 200"
+            gone.add(client.getsockname()[1])
+            vanish(client)
+        began = time.monotonic()
+        wait_until(lambda: not gone & connected(router), 20, "the router has closed them")
+        fault.recovered(time.monotonic() - began, "until closed")
+    served.client.put_router(RouterSpec())
+    assert load.failed == 0, load.failures
+
+
+def vanish(client: socket.socket) -> None:
+    """Close a socket as the loss of its machine would: the other end is told nothing."""
+    try:
+        client.setsockopt(socket.IPPROTO_TCP, 19, 1)  # TCP_REPAIR of Linux
+    except PermissionError:
+        pytest.skip("a connection without another end takes the right to make one: run the tests as root")
+    client.close()
+
+
+def connected(pid: int) -> set[int]:
+    """Return the ports of the clients that a process has connections with."""
+    found = psutil.Process(pid).net_connections("tcp")
+    return {item.raddr.port for item in found if item.raddr and item.status == psutil.CONN_ESTABLISHED}
 
 
 @pytest.mark.faults(14, "two lengths, a bad chunk, 70 KB of headers, TLS at the plain port")
