@@ -29,6 +29,7 @@ from mljupyter.scoring.results import encode_error
 
 _SMOOTHING = 0.2
 _COALESCE_BYTES = 65536
+_SPARE_SECONDS = 60.0  # how much longer than it may wait and run a request can have been on its way at most
 _STAMP_SECONDS = 0.001  # the router's stamp is in whole milliseconds, cut off: below one there was no wait
 
 _REFUSALS = {
@@ -66,7 +67,7 @@ class Dispatcher:
         self._most = configuration.max_batch_size
         self._max_wait = configuration.max_queue_wait_ms / 1000
         self._wake_wait = max(configuration.max_wake_wait_ms / 1000, self._max_wait)
-        self._ready_at = math.inf  # on the clock of the epoch
+        self._ready_at = math.inf  # on the loop's clock
         self._most_waiting = configuration.max_queue_length
         self._timeout = configuration.scoring_timeout_ms / 1000
         self._on_stuck = on_stuck
@@ -122,7 +123,7 @@ class Dispatcher:
         if self._quarantine.refuses(head, body, size):
             self.quarantined += 1
             return Answer(502, encode_error(502, _QUARANTINED))
-        age = None if start_ms is None else max(0.0, time.time() - start_ms / 1000)
+        age = None if start_ms is None else self._age(start_ms)
         free = self._runs < self._concurrency and self._worker is not None and not self._isolating
         if free and self._batch == 1 and not self._waiting:
             call = self._new_call(head, body, size, age)
@@ -135,7 +136,7 @@ class Dispatcher:
             self._start_soon()
             return call.future
         max_wait = self._max_wait
-        if start_ms is not None and start_ms / 1000 < self._ready_at:
+        if age is not None and self._loop.time() - age < self._ready_at:
             max_wait = self._wake_wait  # it has waited for the start of a replica, as others have with it
         action, patience, then = admit(self._load(), age, max_wait, size)
         if action is not Action.WAIT:
@@ -148,7 +149,7 @@ class Dispatcher:
     def attach(self, worker: Writer, batching: bool) -> None:
         """Send calls to this worker from now on, several for one run if it takes batches."""
         self._worker = worker
-        self._ready_at = min(self._ready_at, time.time())
+        self._ready_at = min(self._ready_at, self._loop.time())
         self._batch = self._most if batching else 1
         self._expected = 0
         self._pump()
@@ -229,6 +230,14 @@ class Dispatcher:
         """Call back once, as soon as nobody waits for an answer."""
         self._when_idle = callback
         self._check_idle()
+
+    def _age(self, start_ms: float) -> float:
+        """Return how many seconds ago the router took a request; 0 where its clock says what cannot be.
+
+        One of the two was set meanwhile: that is no reason to send a request away that has just come.
+        """
+        age = time.time() - start_ms / 1000
+        return age if 0 <= age <= self._wake_wait + self._timeout + _SPARE_SECONDS else 0.0
 
     def _new_call(self, head: bytes, body: tuple[bytes, ...], size: int, age: float | None) -> Call:
         self._next_number = (self._next_number + 1) % MAX_CALL

@@ -173,3 +173,12 @@ def test_who_was_sent_around_waits_before_those_that_came_later(serve: Serve) ->
         earlier = clients.submit(replica.score, large, x_mlj_start=now_ms(age_ms=10_000))
         assert (earlier.result().json(), later.result().json()) == (2, 3)
     first.join()
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_was_set_sends_no_request_away(serve: Serve, hours: int) -> None:
+    replica = serve(COUNTER, "--max-queue-wait-ms", "60000")
+    first, _ = in_background(replica, "0.2", x_mlj_start=now_ms())
+    answer = replica.score("0" + " " * 4_000_000, x_mlj_start=now_ms(age_ms=hours * 3_600_000))
+    assert (answer.status_code, answer.text) == (200, "2")
+    first.join()

@@ -38,7 +38,9 @@ class Clock:
 
     def jump(self, seconds: float) -> None:
         """Set it to so many seconds before or after that of the machine."""
-        self.file.write_text(f"{seconds:+.0f}")
+        written = self.file.with_suffix(".new")
+        written.write_text(f"{seconds:+.0f}")
+        written.replace(self.file)  # nobody reads half of it
 
     @property
     def environment(self) -> dict[str, str]:
