@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.frontend.measured import by_version
+
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
     from mljupyter.spec import EndpointRecord
@@ -23,8 +25,7 @@ def compared(workspace: Workspace, record: EndpointRecord) -> list[list[str]]:
     """
     from mljupyter.core.traffic import documents
 
-    summary = workspace.controller.metrics(record.spec.name, since=SINCE_SECONDS)["summary"]
-    measured = {name: {key: summary[key][row] for key in summary} for row, name in enumerate(summary["version"])}
+    measured = by_version(workspace.controller.metrics(record.spec.name, since=SINCE_SECONDS))
     rows = []
     for item in sorted(documents(record), key=lambda item: ("control" not in item["roles"], item["version"])):
         row = [item["version"], ", ".join(item["roles"]), f"{item['weight']} %", item["replicas"], item["state"]]

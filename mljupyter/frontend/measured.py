@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.frontend.views import Table
@@ -53,15 +53,20 @@ def frame_of(services: Sequence[Webservice], seconds: float) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def by_version(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what was measured of each version over the whole period of a report."""
+    summary = report["summary"]
+    return {
+        version: {name: values[row] for name, values in summary.items() if name not in ("time", "version")}
+        for row, version in enumerate(summary["version"])
+    }
+
+
 def _versions(service: Webservice, seconds: float) -> list[dict[str, Any]]:
     from mljupyter.core.traffic import documents
 
     record = service.workspace.controller.endpoint(service.name)
-    summary = service.workspace.controller.metrics(service.name, since=seconds)["summary"]
-    done = {
-        version: {name: values[index] for name, values in summary.items() if name not in ("time", "version")}
-        for index, version in enumerate(summary["version"])
-    }
+    done = by_version(service.workspace.controller.metrics(service.name, since=seconds))
     return [
         {"endpoint": service.name, **document, **done.get(document["version"], {})} for document in documents(record)
     ]

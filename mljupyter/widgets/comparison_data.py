@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mljupyter.frontend.measured import by_version
 from mljupyter.spec import EndpointRecord
 
 ENOUGH_REQUESTS = 200
@@ -56,8 +57,7 @@ def comparison_of(record: EndpointRecord, report: Mapping[str, Any]) -> dict[str
         ``verdicts``, a sentence for each treatment; ``percentiles``, milliseconds by version.
 
     """
-    summary = report["summary"]
-    found = {name: {key: summary[key][row] for key in summary} for row, name in enumerate(summary["version"])}
+    found = by_version(report)
     spec = record.spec
     names = sorted(spec.versions, key=lambda name: (name != spec.control, name))
     measured = [found.get(name, {}) for name in names]

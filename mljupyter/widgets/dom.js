@@ -61,6 +61,7 @@ const ENDED = "The kernel has ended. Run the cell again to see it live.";
 
 /** Do something when the kernel of a widget has ended: nothing answers any more. Return how to stop listening. */
 function endsWithKernel(model, ended) {
+  // Once a view is there, the widget manager sets this only when the kernel is gone.
   model.on("comm_live_update", ended);
   return () => model.off("comm_live_update", ended);
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mljupyter.frontend.measured import by_version
 from mljupyter.spec import EndpointRecord, EndpointState, ScalingDecision
 
 LINES = (
@@ -96,10 +97,7 @@ def series_of(report: Mapping[str, Any], record: EndpointRecord, since: float) -
 
 def summary_of(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the whole period of a report, by version."""
-    columns = report["summary"]
-    return {
-        version: {name: columns[name][index] for name in _SUMMED} for index, version in enumerate(columns["version"])
-    }
+    return {version: {name: seen[name] for name in _SUMMED} for version, seen in by_version(report).items()}
 
 
 def usage_of(report: Mapping[str, Any]) -> dict[str, tuple[float | None, float | None]]:

@@ -285,7 +285,6 @@ function render({ model, el }) {
     }
   }
 
-  // The widget manager sets this once a view is there only when the kernel is gone, and with it whoever would answer.
   update();
   model.on("change:view", update);
   const forget = endsWithKernel(model, () => el.classList.add("mlj-ended"));

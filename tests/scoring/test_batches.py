@@ -190,10 +190,15 @@ def test_routed_requests_wait_for_the_next_batch_and_more_are_sent_elsewhere(ser
     busy, answers = together(replica, BUSY, [rows([1.0, 0.0])] * 4, x_mlj_start=now_ms())
     assert busy.status_code == 200
     assert [answer.status_code for answer in answers] == [200] * 4
-    with ThreadPoolExecutor(12) as clients:
-        sent = [clients.submit(replica.score, rows([-0.5, 0.0]), x_mlj_start=now_ms(), **JSON) for _ in range(12)]
+    (replica.directory / "gate").unlink()
+    with ThreadPoolExecutor(13) as clients:
+        clients.submit(replica.score, BUSY, x_mlj_start=now_ms(), **JSON)
+        wait_until(lambda: replica.state()["running"] == 1, what="the start of run()")
+        sent = [clients.submit(replica.score, rows([1.0, 0.0]), x_mlj_start=now_ms(), **JSON) for _ in range(12)]
+        wait_until(lambda: sum(future.done() for future in sent) >= 8, what="more than a batch are sent elsewhere")
+        (replica.directory / "gate").touch()
         statuses = sorted(future.result().status_code for future in sent)
-    assert 503 in statuses and statuses.count(200) > 1
+    assert 503 in statuses and statuses.count(200) >= 4
 
 
 def test_a_lone_client_does_not_wait(serve: Serve) -> None:
