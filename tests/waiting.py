@@ -1,9 +1,11 @@
-"""Wait for conditions without sleeping a fixed time."""
+"""Wait for conditions without sleeping a fixed time, and let threads meet."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,3 +21,14 @@ def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "t
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not hold within {timeout} s; last answer: {answer!r}")
         time.sleep(0.01)
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Let threads take turns every few microseconds, so that a race is lost within a test instead of once a month."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

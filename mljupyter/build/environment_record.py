@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +11,7 @@ from typing import Literal, Self
 
 from mljupyter.build.relaxation import Policy
 from mljupyter.build.requirements import Change
+from mljupyter.files import write_whole
 from mljupyter.spec import Document, SpecError
 
 RECORD = "mljupyter-environment.json"
@@ -151,17 +150,6 @@ def places(root: Path, fingerprint: str, policy: Policy) -> Iterator[Place]:
         yield Place(root, fingerprint)
 
 
-def write_whole(path: Path, document: Document) -> None:
-    """Write a file that appears whole or not at all, and for its owner alone."""
-    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(document.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
-        raise
+def write_record(path: Path, document: Document) -> None:
+    """Write a record that appears whole or not at all, and for its owner alone."""
+    write_whole(path, document.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n", durable=True)

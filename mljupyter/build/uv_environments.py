@@ -23,7 +23,7 @@ from mljupyter.build.environment_record import (
     Place,
     VersionsRecord,
     places,
-    write_whole,
+    write_record,
 )
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, hint_for
 from mljupyter.build.pythons import Python, choose
@@ -203,7 +203,7 @@ class _Build:
             built_time=datetime.now(UTC),
         )
         self._uv.check()
-        write_whole(self._place.directory / RECORD, record)
+        write_record(self._place.directory / RECORD, record)
         self._uv.on_line(f"Built with {len(installed)} packages in {time.monotonic() - started:.1f} s.")
 
     def _make_directory(self) -> Python:
@@ -236,7 +236,7 @@ class _Build:
         # A URL with a secret in it is not stored: it would be needed to install the same again.
         if all(redacted(line) == line for line in exact.lines):
             changes = [ChangeRecord.of(change) for change in exact.changes]
-            write_whole(
+            write_record(
                 self._place.versions,
                 VersionsRecord(python=python.minor, wheels_only=exact.wheels_only, lines=exact.lines, changes=changes),
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import stat
 import sys
 import tempfile
@@ -129,8 +130,7 @@ class Layout:
         private_directory(runtime.parent)
         private_directory(runtime)
         if self.runtime() != runtime or not self.runtime_link.is_symlink():
-            temporary = self.runtime_link.with_suffix(f".{os.getpid()}.new")  # other clients may do the same
-            temporary.unlink(missing_ok=True)
+            temporary = self.runtime_link.with_suffix(f".{secrets.token_hex(8)}")  # other clients may do the same
             temporary.symlink_to(runtime)
             temporary.replace(self.runtime_link)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from mljupyter.controller.errors import StorageError
+from mljupyter.files import write_whole
 
 
 def write_private(path: Path, text: str) -> None:
@@ -17,13 +16,6 @@ def write_private(path: Path, text: str) -> None:
 
     """
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600 by its own rule
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path, text, durable=True)
     except OSError as error:
         raise StorageError(f"{str(path)!r} cannot be written: {error.strerror}.") from None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.engine.routing import CLUSTERS, LISTENERS, RouterFiles
+from mljupyter.files import write_whole
 
 _IN_FORCE_WITHIN = 5.0
 _LOOK_EVERY = 0.003
@@ -101,14 +100,7 @@ class FileWriter:
 
     def put(self, name: str, document: dict[str, Any]) -> None:
         """Write one file by renaming it into place: the router notices renames only, and never sees half a file."""
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self._directory)
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(document, file)
-            Path(temporary).replace(self._directory / name)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(self._directory / name, json.dumps(document))
 
     def _finish(self, files: RouterFiles) -> None:
         for name in set(self._written.documents) - set(files.documents):

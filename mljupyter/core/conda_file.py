@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 from mljupyter.build.definition import CondaDefinition
 from mljupyter.core.exceptions import UserErrorException
+from mljupyter.files import write_whole
 from mljupyter.spec import SpecError
 
 LARGEST_BYTES = 1 << 20
@@ -61,13 +60,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
 
 def write(path: Path, text: str) -> None:
     """Write a file that appears whole; it may hold index URLs with passwords, so that it is its owner's alone."""
-    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        draft.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         raise UserErrorException(f"{str(path)!r} cannot be written: {error.strerror}.") from None

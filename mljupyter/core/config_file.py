@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mljupyter.core.exceptions import UserErrorException
+from mljupyter.files import write_whole
 
 FOLDER = ".azureml"
 FILE_NAME = "config.json"
 _OWN_FOLDERS = (FOLDER, "aml_config")
 _FILE_NAMES = (FILE_NAME, "project.json")
 _LARGEST = 1 << 20
+_SHARED = 0o666  # it holds no secret, and is there to be shared; the umask takes its part
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,7 @@ def write(directory: Path, file_name: str | None, data: dict[str, Any]) -> Path:
     """Write a config file into the ``.azureml`` folder of a directory, all or nothing; return its path."""
     file = directory / FOLDER / (file_name or FILE_NAME)
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}-{uuid.uuid4().hex}")
-    try:
-        draft.write_text(json.dumps(data, indent=4) + "\n", encoding="utf-8")
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(file, json.dumps(data, indent=4) + "\n", mode=_SHARED)
     return file
 
 

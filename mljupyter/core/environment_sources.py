@@ -18,6 +18,7 @@ from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.docker_section import DockerSection
 from mljupyter.core.environment import Environment
 from mljupyter.core.exceptions import UserErrorException
+from mljupyter.files import draft_of
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
@@ -135,9 +136,8 @@ def add_private_pip_wheel(workspace: Workspace, file: Path, exist_ok: bool) -> s
     if target.exists() and not exist_ok:
         raise UserErrorException(f"The wheel {source.name!r} is stored already: pass exist_ok=True to use that one.")
     if not target.exists():
-        draft = directory / f".{source.name}-{os.getpid()}"
-        shutil.copyfile(source, draft)
-        draft.replace(target)
+        with draft_of(target) as draft:
+            shutil.copyfile(source, draft)
     return target.as_uri()
 
 

@@ -6,7 +6,6 @@ index: making a directory or a link is atomic, links are absolute and so survive
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import os
 import shutil
@@ -16,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mljupyter.core.exceptions import UserErrorException, WorkspaceException
+from mljupyter.files import write_whole
 from mljupyter.spec import Document, SpecError
 from mljupyter.spec.names import WORKSPACE
 
@@ -212,19 +212,8 @@ def _create_at(document: WorkspaceDocument, path: Path) -> Path:
 
 
 def _write(document: WorkspaceDocument, directory: Path) -> None:
-    path = directory / DOCUMENT_NAME
-    draft = path.with_name(f".{DOCUMENT_NAME}-{uuid.uuid4().hex}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(document.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
-        raise
+    text = document.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n"
+    write_whole(directory / DOCUMENT_NAME, text, durable=True)
 
 
 def _taken(name: str) -> NameTakenError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import threading
 import time
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mljupyter.core import profile_run
 from mljupyter.core.exceptions import WebserviceException
 from mljupyter.errors import MLJupyterError
+from mljupyter.files import write_whole
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
@@ -172,11 +172,7 @@ class ModelProfile:
         atexit.unregister(self.cancel)
 
     def _write(self, details: dict[str, Any]) -> None:
-        temporary = self._file.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            json.dump(details, stream)
-        temporary.replace(self._file)
+        write_whole(self._file, json.dumps(details))
         self._details = details
 
     def _read(self) -> dict[str, Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.files import write_whole
 from mljupyter.frontend.reading import near
 
 SCRIPT = "score.py"
@@ -46,8 +45,8 @@ class KeptScripts:
         for directory in (self.directory, folder):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = {"sourceDirectory": str(source_directory)} if source_directory else {}
-        _write(folder / _SETTINGS, json.dumps(settings))
-        _write(folder / SCRIPT, source)
+        write_whole(folder / _SETTINGS, json.dumps(settings))
+        write_whole(folder / SCRIPT, source)
         return KeptScript(name, folder / SCRIPT, source_directory)
 
     def load(self, name: str) -> KeptScript:
@@ -82,14 +81,3 @@ def checked_name(name: str) -> str:
         f"{name!r} cannot name a scoring script. "
         "Rule: 1 to 64 letters, digits, '-', '.' and '_'; a letter or digit first. For example: 'ridge-score'."
     )
-
-
-def _write(path: Path, text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp gives 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Self
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.files import write_whole
 from mljupyter.spec import Document, SpecError
 
 FILE_NAME = "telemetry.json"
@@ -61,12 +61,7 @@ class Destination(Document):
     def write(self, control: Path) -> None:
         """Keep it in a workspace's control directory, in place of the one there."""
         control.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = control / f"{FILE_NAME}.new"
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(self.json_text())
-        temporary.replace(control / FILE_NAME)
+        write_whole(control / FILE_NAME, self.json_text())
 
 
 def configured(control: Path) -> Destination:

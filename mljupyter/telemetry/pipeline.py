@@ -7,12 +7,12 @@ those are counted by the gaps in their numbers; a replica never waits.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mljupyter.files import write_whole
 from mljupyter.runtimes.base import ReplicaLog
 from mljupyter.spec import Document
 from mljupyter.telemetry.exporters import Exporter
@@ -116,11 +116,7 @@ class Pipeline:
         if state == self.state:
             return
         self.state = state
-        temporary = self._file.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(state.json_text())
-        temporary.replace(self._file)
+        write_whole(self._file, state.json_text())
 
 
 def read_state(file: Path) -> State:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from mljupyter.controller.errors import SocketPathError
 from mljupyter.controller.layout import Layout, check_socket_path, private_directory, runtime_directory
+from tests.waiting import switching_often
 
 
 def test_all_clients_find_the_directory_chosen_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +32,22 @@ def test_a_directory_that_is_gone_is_chosen_anew(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / "second"))
     layout.prepare()
     assert layout.socket().is_relative_to(tmp_path / "second")
+
+
+def test_threads_of_one_process_that_prepare_at_once_find_one_directory(tmp_path: Path) -> None:
+    for number in range(60):
+        layout = Layout.of(tmp_path / str(number))
+        together = threading.Barrier(2)
+
+        def prepare(layout: Layout = layout, together: threading.Barrier = together) -> Path:
+            together.wait()
+            layout.prepare()
+            return layout.runtime()
+
+        with switching_often(), ThreadPoolExecutor(2) as pool:
+            first, second = [pool.submit(prepare) for _ in range(2)]
+            assert first.result() == second.result()
+        assert [path.name for path in layout.control.glob("run*")] == ["run"]
 
 
 def test_two_paths_to_a_workspace_mean_the_same_one(tmp_path: Path) -> None:

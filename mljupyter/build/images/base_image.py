@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.registry_client import DOCKER_LIST, OCI_INDEX, RegistryClient, shown_host
+from mljupyter.files import write_whole
 
 _INTERPRETER = re.compile(r"(?:\./)?((?:usr/local|usr|opt/[\w.-]+|root/[\w.-]+)/bin/python3\.(\d+))")
 _MUSL = re.compile(r"(?:\./)?(?:usr/)?lib/ld-musl-[\w-]+\.so\.1")
@@ -108,9 +109,7 @@ def write_note(path: Path, document: dict[str, Any]) -> None:
     """Write a note at once or not at all; a cache that cannot be written is done without."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(document, sort_keys=True))
-        temporary.replace(path)
+        write_whole(path, json.dumps(document, sort_keys=True))
     except OSError:
         return
 

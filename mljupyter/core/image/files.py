@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+from mljupyter.files import write_whole
 
 if TYPE_CHECKING:
     from mljupyter.build.images import BuildEvent
@@ -111,7 +112,4 @@ def _write_stored(workspace: Workspace, digest: str, path: Path) -> None:
 
     text = stored_text(workspace.registry, digest)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.chmod(0o600)
-    draft.replace(path)
+    write_whole(path, text)

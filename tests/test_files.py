@@ -1,0 +1,37 @@
+"""Files that appear whole."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mljupyter.files import draft_of, write_whole
+from tests.waiting import switching_often
+
+
+def test_a_file_is_its_owners_alone_unless_it_is_to_be_shared(tmp_path: Path) -> None:
+    write_whole(tmp_path / "secret", "ä", durable=True)
+    write_whole(tmp_path / "shared", "ä", mode=0o644)
+    assert (tmp_path / "secret").read_text(encoding="utf-8") == "ä"
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "shared").stat().st_mode) & 0o444 != 0o400
+
+
+def test_an_error_keeps_the_file_that_was_there_and_leaves_no_draft(tmp_path: Path) -> None:
+    write_whole(tmp_path / "file", "old")
+    with pytest.raises(KeyError), draft_of(tmp_path / "file") as draft:
+        draft.write_text("half")
+        raise KeyError
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_threads_that_write_one_file_at_once_leave_one_of_their_texts_whole(tmp_path: Path) -> None:
+    with switching_often(), ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: write_whole(tmp_path / "file", str(n % 10) * 1000), range(400)))
+    text = (tmp_path / "file").read_text()
+    assert len(text) == 1000 and len(set(text)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
