@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
-from mljupyter.controller.errors import way_out
+from mljupyter.controller.errors import stopped
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.lock import AlreadyRunningError, ControllerLock
 from mljupyter.errors import MLJupyterError
@@ -35,7 +36,9 @@ def main() -> int:
         print(error.message, file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"the controller ends: {error}. Endpoints keep serving.\n{way_out(error)}".rstrip(), file=sys.stderr)
+        if logging.getLogger().handlers:  # the log is open: what failed is for those who look, the way out for all
+            logging.getLogger("mljupyter.controller").error("the controller ends", exc_info=error)
+        print(stopped("the controller ends", error), file=sys.stderr)
         return 1
     return 0
 

@@ -21,6 +21,11 @@ def way_out(error: Exception) -> str:
     return ""
 
 
+def stopped(what: str, error: Exception) -> str:
+    """Return what a user reads when the controller cannot go on because of `error`."""
+    return f"{what}: {error}. Endpoints keep serving.\n{way_out(error)}".rstrip()
+
+
 class ControllerError(MLJupyterError):
     """The controller refuses or fails. `code` is a word to search for, `status_code` its HTTP status."""
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from mljupyter.controller.errors import ControllerStartError, way_out
+from mljupyter.controller.errors import ControllerStartError, stopped
 from mljupyter.controller.layout import Layout
 
 START_WITHIN = 30.0
@@ -43,9 +43,7 @@ def start(layout: Layout) -> None:
         layout.prepare()
         child = _spawn(layout)
     except OSError as error:
-        raise ControllerStartError(
-            f"the controller cannot be started: {error}. Endpoints keep serving.\n{way_out(error)}".rstrip()
-        ) from None
+        raise ControllerStartError(stopped("the controller cannot be started", error)) from None
     deadline = time.monotonic() + START_WITHIN
     while not reachable(layout):
         status = child.poll()

@@ -1,0 +1,33 @@
+"""The controller's process, when it cannot go on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mljupyter.controller.layout import Layout
+
+pytestmark = pytest.mark.system
+
+
+def test_what_the_system_refuses_is_said_in_a_line_and_kept_with_its_traceback_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    layout = Layout.of(workspace)
+    layout.prepare()
+    layout.socket().mkdir()
+    (layout.socket() / "in-the-way").touch()
+    ended = subprocess.run(
+        [sys.executable, "-m", "mljupyter.controller", str(workspace)], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("the controller ends: [Errno ") and "Endpoints keep serving" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    log = layout.log.read_text()
+    assert "E the controller ends\nTraceback" in log and str(layout.socket()) in log
