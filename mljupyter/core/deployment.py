@@ -138,6 +138,20 @@ def what_is_served(
 
     """
     content, environment = content_of(workspace, models, inference_config, kind=kind, service=service, target=target)
+    return built(workspace, content, environment, service=service, target=target, build=build, show_output=show_output)
+
+
+def built(
+    workspace: Workspace,
+    content: Served,
+    environment: Environment | None,
+    *,
+    service: str,
+    target: str,
+    build: bool = True,
+    show_output: bool = False,
+) -> Served:
+    """Return content with what it runs in, made where needed; for the rest see `what_is_served`."""
     if target == LOCAL:
         _print_image_without_effect(environment)
         return replace(content, interpreter=interpreter_of(environment, build=build, show_output=show_output))

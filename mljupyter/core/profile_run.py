@@ -21,10 +21,11 @@ from mljupyter.runtimes.processes import Identity
 from mljupyter.spec import EndpointState
 
 if TYPE_CHECKING:
-    from mljupyter.core.inference import InferenceConfig
-    from mljupyter.core.model import Model
+    from mljupyter.core.environment import Environment
     from mljupyter.core.webservice import Webservice
+    from mljupyter.core.webservice.translate import Served
     from mljupyter.core.workspace import Workspace
+    from mljupyter.spec import EndpointKind
 
 NAME_PREFIX = "profile-"
 OWNER_TAG = "mljupyter-profile-owner"
@@ -40,12 +41,17 @@ class CancelledError(MLJupyterError):
 
 @dataclass(frozen=True)
 class Order:
-    """What to profile, with how much room, for how long."""
+    """What to profile, with how much room, for how long.
+
+    `content` is stored already: files that change while the profile runs change nothing. `endpoint` is the name of the
+    temporary endpoint.
+    """
 
     name: str
-    models: Sequence[Model | str]
-    inference_config: InferenceConfig
-    target: Any
+    endpoint: str
+    content: Served
+    environment: Environment | None
+    target: str
     rows: Sequence[bytes]
     cpu: float
     memory_in_gb: float
@@ -64,15 +70,19 @@ def run(
     """
     deadline = time.monotonic() + LONGEST_SECONDS
     remove_abandoned(workspace)
-    name = f"{NAME_PREFIX}{secrets.token_hex(4)}"
-    say(f"Deploying {name}, a temporary endpoint\n")
+    say(f"Deploying {order.endpoint}, a temporary endpoint\n")
     try:
-        service = _deploy(workspace, order, name)
+        service = _deploy(workspace, order)
         _wait_until_healthy(service, cancelled, deadline)
         say(f"Sending {len(order.rows):,} rows for {order.seconds:g} s\n")
         return _measured(workspace, service, order, lambda: cancelled() or time.monotonic() > deadline, cancelled)
     finally:
-        _remove(workspace, name)
+        _remove(workspace, order.endpoint)
+
+
+def temporary_name() -> str:
+    """Return a name for a temporary endpoint."""
+    return f"{NAME_PREFIX}{secrets.token_hex(4)}"
 
 
 def remove_abandoned(workspace: Workspace) -> None:
@@ -112,8 +122,8 @@ def is_alive(text: str) -> bool:
         return False
 
 
-def _deploy(workspace: Workspace, order: Order, name: str) -> Webservice:
-    from mljupyter.core.deployment import deploy
+def _deploy(workspace: Workspace, order: Order) -> Webservice:
+    from mljupyter.core.deployment import built, deploy_served
     from mljupyter.core.webservice import AksWebservice
 
     # What it may use is the limit; it claims little, since nothing else should have to make room for a profile.
@@ -127,7 +137,11 @@ def _deploy(workspace: Workspace, order: Order, name: str) -> Webservice:
         tags={OWNER_TAG: owner()},
         max_request_wait_time=60_000,
     )
-    return deploy(workspace, name, order.models, order.inference_config, config, order.target, False, False)
+
+    def served(_: EndpointKind) -> Served:
+        return built(workspace, order.content, order.environment, service=order.endpoint, target=order.target)
+
+    return deploy_served(workspace, order.endpoint, served, config, order.target)
 
 
 def _wait_until_healthy(service: Webservice, cancelled: Callable[[], bool], deadline: float) -> None:

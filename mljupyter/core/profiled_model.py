@@ -39,7 +39,8 @@ class ProfiledModel:
         """Measure how much CPU and memory models use under load, and which size suits them; returns at once.
 
         A temporary endpoint with one replica, named ``profile-...``, is sent the rows: first one at a time, each row at
-        least once, then so many that it is never idle. It is deleted afterwards in any case.
+        least once, then so many that it is never idle. It is deleted afterwards in any case. The script is stored
+        before this returns: it may be changed meanwhile.
 
         Parameters:
             workspace: the workspace.
@@ -63,11 +64,13 @@ class ProfiledModel:
             >>> profile.get_details()["latencyPercentile99InMs"]                                  # doctest: +SKIP
 
         """
+        from mljupyter.core.deployment import content_of, target_name
         from mljupyter.core.inference import InferenceConfig
         from mljupyter.core.profile import ModelProfile
         from mljupyter.core.profile_input import bodies
-        from mljupyter.core.profile_run import Order
+        from mljupyter.core.profile_run import Order, temporary_name
         from mljupyter.engine.sizing import LEAST, MOST_CPU, MOST_MEMORY_GB
+        from mljupyter.spec import EndpointKind
 
         with as_webservice_exception():
             SERVICE.check(profile_name)
@@ -76,16 +79,17 @@ class ProfiledModel:
                 f"inference_config is a {type(inference_config).__name__}: it must be an InferenceConfig."
             )
         inference_config.validate_configuration()
-        order = Order(
-            name=profile_name,
-            models=list(models),
-            inference_config=inference_config,
-            target=deployment_target,
-            rows=bodies(input_dataset, input_data),
-            cpu=_within("cpu", cpu, LEAST, MOST_CPU, MOST_CPU),
-            memory_in_gb=_within("memory_in_gb", memory_in_gb, LEAST, MOST_MEMORY_GB, MOST_MEMORY_GB),
-            seconds=_within("seconds", seconds, 0.1, _LONGEST_SECONDS, 20.0),
+        rows = bodies(input_dataset, input_data)
+        size = {
+            "cpu": _within("cpu", cpu, LEAST, MOST_CPU, MOST_CPU),
+            "memory_in_gb": _within("memory_in_gb", memory_in_gb, LEAST, MOST_MEMORY_GB, MOST_MEMORY_GB),
+            "seconds": _within("seconds", seconds, 0.1, _LONGEST_SECONDS, 20.0),
+        }
+        endpoint, target = temporary_name(), target_name(deployment_target, None)
+        content, environment = content_of(
+            workspace, models, inference_config, kind=EndpointKind.AKS, service=endpoint, target=target
         )
+        order = Order(profile_name, endpoint, content, environment, target, rows, **size)
         return ModelProfile._start(workspace, order, description)
 
 

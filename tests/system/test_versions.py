@@ -305,7 +305,7 @@ def test_more_than_six_versions_are_refused(machine: Machine, target: Target) ->
     versions = {f"v-{number}": spec.versions["aaa"].document() for number in range(7)}
     document = {**spec.document(), "versions": versions, "defaultVersion": "v-0"}
     response = httpx.Client(
-        transport=httpx.HTTPTransport(uds=str(machine.directory / "control" / "run" / "controller.sock"))
+        transport=httpx.HTTPTransport(uds=str((machine.directory / "control" / "run").resolve() / "controller.sock"))
     ).put("http://controller/v1/endpoints/shared", json={"spec": document})
     assert response.status_code == 400
     assert "at most 6" in response.json()["message"]
