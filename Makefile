@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= 2
 SCREENSHOTS := docs/images/wizards
 
 .PHONY: demo test lab check unit test-faults notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension wheel binder screenshots clean help
@@ -57,8 +58,8 @@ check: $(VENV)/.dev ## style, types, layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-unit: $(VENV)/.dev ## all tests but those of test-faults
-	@$(BIN)/python -m pytest -m "not faults" --cov --cov-report=term:skip-covered
+unit: $(VENV)/.dev ## all tests but those of test-faults, JOBS=2 files at a time (0: in one process)
+	@$(BIN)/python -m pytest -m "not faults" --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=term:skip-covered
 
 test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; in ten minutes at most
 	@$(BIN)/python -m pytest -m faults --session-timeout=600
