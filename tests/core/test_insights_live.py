@@ -101,8 +101,8 @@ def test_records_go_from_processes_to_a_collector_over_a_crash_of_the_controller
     live.controller.ensure()
     arrived(kept, "second")
     assert len(kept.spans) == 2
-    status = live.telemetry.status()["OTLP"]
-    assert status["exported"] >= 4 and status["problem"] is None
+    wait_until(lambda: live.telemetry.status()["OTLP"]["exported"] >= 4, what="what was sent is noted")
+    assert live.telemetry.status()["OTLP"]["problem"] is None
 
     records = [record for record in service.get_insights() if record["type"] == "request"]
     assert [record["properties"]["Request Id"] for record in records] == ["first", "second"]
