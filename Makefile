@@ -59,7 +59,8 @@ check: $(VENV)/.dev ## style, types, layers
 	@$(BIN)/lint-imports
 
 unit: $(VENV)/.dev ## all tests but those of test-faults, JOBS=2 files at a time (0: in one process)
-	@$(BIN)/python -m pytest -m "not faults" --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -m "not faults and not alone" --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=
+	@$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term:skip-covered
 
 test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; in ten minutes at most
 	@$(BIN)/python -m pytest -m faults --session-timeout=600

@@ -90,6 +90,7 @@ def test_packages_of_pypi_are_there_in_an_interpreter_of_its_own(root: Path) -> 
         evaluate(built, "pydantic", "pydantic")  # what mljupyter itself needs is not in it
 
 
+@pytest.mark.alone
 def test_the_second_time_nothing_is_done(index: PackageIndex, root: Path) -> None:
     first = ensure_environment(definition("tiny", index.option), root)
     served = index.served.total()

@@ -13,6 +13,7 @@ import pytest
 from tests.cli.conftest import Commands
 
 
+@pytest.mark.alone
 def test_help_comes_quickly_and_names_every_command(commands: Commands) -> None:
     def seconds() -> float:
         start = time.perf_counter()

@@ -119,6 +119,7 @@ class TestConfiguration:
 
 
 class TestVersions:
+    @pytest.mark.alone
     def test_the_same_content_is_not_built_twice_and_takes_less_than_a_second(
         self, workspace: Workspace, built: ContainerImageConfig
     ) -> None:

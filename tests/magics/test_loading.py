@@ -21,6 +21,7 @@ print(time.process_time() - start)
 """
 
 
+@pytest.mark.alone
 def test_loading_takes_less_than_150_ms_of_a_core_beyond_ipython(home: Path) -> None:
     def seconds() -> float:
         return float(subprocess.run([sys.executable, "-c", LOAD], capture_output=True, text=True, check=True).stdout)

@@ -197,6 +197,7 @@ def test_names_appear_soon_after_the_first_request_for_them(prepared: Shell) -> 
     wait_until(lambda: prepared.complete("%deploy adder --score s") == ["sums"], what="completion of the name")
 
 
+@pytest.mark.alone
 def test_completion_answers_within_50_ms_and_starts_nothing(prepared: Shell, home: Path) -> None:
     import time
 

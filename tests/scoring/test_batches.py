@@ -201,6 +201,7 @@ def test_routed_requests_wait_for_the_next_batch_and_more_are_sent_elsewhere(ser
     assert 503 in statuses and statuses.count(200) >= 4
 
 
+@pytest.mark.alone
 def test_a_lone_client_does_not_wait(serve: Serve) -> None:
     replica = serve(ROWS, "--batching")
     for _ in range(2):

@@ -58,6 +58,7 @@ def test_never_more_calls_at_once_than_allowed_and_no_fewer_than_possible(serve:
     assert state["run_seconds_sum"] >= 60 * 0.02
 
 
+@pytest.mark.alone
 def test_a_routed_request_gets_busy_at_once_when_all_are_busy(serve: Serve) -> None:
     replica = serve(COUNTING)
     thread, answers = in_background(replica, "0.5", x_mlj_start=now_ms())
@@ -93,6 +94,7 @@ def test_routed_requests_for_a_quick_run_wait_in_the_short_queue(serve: Serve) -
     assert {answer.status_code for answer in answers} <= {200, 503}
 
 
+@pytest.mark.alone
 def test_a_queued_routed_request_is_sent_on_when_the_call_before_it_turns_out_slow(serve: Serve) -> None:
     replica = serve(COUNTING)
     for _ in range(50):
@@ -111,6 +113,7 @@ def test_a_queued_routed_request_is_sent_on_when_the_call_before_it_turns_out_sl
         assert slow.recv(65536).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.alone
 def test_without_a_router_requests_queue_up_to_the_limit_and_no_longer(serve: Serve) -> None:
     replica = serve(COUNTING, "--max-queue-wait-ms", "300")
     thread, _ = in_background(replica, "0.15")

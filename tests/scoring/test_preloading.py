@@ -58,6 +58,7 @@ def open_files():
 """
 
 
+@pytest.mark.alone
 def test_a_crashed_worker_is_replaced_without_another_init(serve: Serve) -> None:
     replica = serve(SLOW_START, *FLAGS)
     before = replica.score("state").json()
@@ -76,6 +77,7 @@ def test_a_crashed_worker_is_replaced_without_another_init(serve: Serve) -> None
     assert replica.state()["worker_restarts"] == 2
 
 
+@pytest.mark.alone
 def test_a_run_over_the_time_limit_is_replaced_by_a_fork(serve: Serve) -> None:
     replica = serve(SLOW_START, *FLAGS, "--scoring-timeout-ms", "300")
     for _ in range(2):

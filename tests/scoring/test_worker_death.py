@@ -98,6 +98,7 @@ def test_a_crash_costs_none_of_the_calls_that_ran_beside_it(serve: Serve) -> Non
     assert (state["worker_restarts"], state["failed"], state["completed"]) == (2, 1, 4)
 
 
+@pytest.mark.alone
 def test_calls_are_run_again_one_at_a_time_after_a_crash(serve: Serve) -> None:
     script = """
         import time
@@ -250,6 +251,7 @@ def run(data):
 """
 
 
+@pytest.mark.alone
 def test_a_run_over_the_time_limit_is_504_at_once_and_its_worker_replaced(serve: Serve) -> None:
     replica = serve(SLOW, "--scoring-timeout-ms", "300", "--max-queue-wait-ms", "10000")
     first = replica.worker_pid()

@@ -48,6 +48,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_script_fails_the_deployment_at_once_with_its_last_lines(machine: Machine, case: str) -> None:
     script, expected = BROKEN[case]

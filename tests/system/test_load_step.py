@@ -26,6 +26,7 @@ def ready(machine: Machine, name: str) -> int:
     return machine.client.endpoint(name).status.versions[name].replicas_ready
 
 
+@pytest.mark.alone
 def test_up_within_a_second_to_what_the_formula_says_and_down_after_a_minute(machine: Machine, engine) -> None:  # noqa: F811
     needed("TESTBED_DOCKER")
     scaling = {"autoscale": {}}

@@ -91,6 +91,7 @@ def test_a_token_opens_its_endpoint_and_no_other_and_nothing_else_does(machine: 
     assert in_query.status_code == 401
 
 
+@pytest.mark.alone
 def test_a_rotated_key_signs_new_tokens_and_old_ones_last_until_they_are_revoked(machine: Machine) -> None:
     record = machine.healthy(machine.spec(authentication=TOKEN))
     before = machine.client.token("echo")["token"]

@@ -66,6 +66,7 @@ def registered(registry: Registry, tmp_path: Path) -> ModelReference:
     return ModelReference(name="scale", version=1, digest=model.artifact.digest, entry=model.entry)
 
 
+@pytest.mark.alone
 def test_an_image_is_created_once_and_reused_without_an_engine(
     planned: Planner, registry: Registry, base: str, engine: Any, name: str, tmp_path: Path
 ) -> None:
