@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import platform
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from mljupyter.spec import Authentication, CertificateStatus, EndpointSpec, Prob
 
 _SETTING = "router"
 _LOOK_EVERY = 1.0
+_FOLLOWED_WITHIN = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ class ListeningKeeper:
         self.authority = Authority(layout.tls, layout.directory.name)
         self.token_keys = TokenKeys(layout.token_keys)
         self._certificates = CertificateKeeper(layout.tls, self.authority)
+        self._followed = asyncio.Event()
+        self._followed.set()
         self.look()
 
     @property
@@ -92,9 +96,18 @@ class ListeningKeeper:
             await asyncio.sleep(_LOOK_EVERY)
             try:
                 if self.look():
+                    self._followed.clear()
                     await follow()
             except StorageError as error:
                 log.error("certificates: %s", error.message)
+            finally:
+                self._followed.set()
+
+    async def followed(self) -> None:
+        """Return when the router has followed what was found, or does not within a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FOLLOWED_WITHIN):
+                await self._followed.wait()
 
     def _wanted(self) -> dict[str, Wanted]:
         wanted: dict[str, Wanted] = {

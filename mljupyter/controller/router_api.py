@@ -28,7 +28,7 @@ class RouterApi:
         ]
 
     async def _show(self, _: Request) -> Response:
-        return _record(self._service.record())
+        return _record(await self._service.in_force())
 
     async def _put(self, request: Request) -> Response:
         body = await document_of(request)

@@ -55,6 +55,11 @@ class RouterService:
             token_keys=keeper.token_keys.names,
         )
 
+    async def in_force(self) -> RouterRecord:
+        """Return the record when the router serves with what it tells: a certificate just found takes a moment."""
+        await self._keeper.followed()
+        return self.record()
+
     async def put(self, spec: RouterSpec, *, overwrite_domain: bool) -> RouterRecord:
         """Let the router listen in another way; return when it does.
 
