@@ -131,6 +131,9 @@ def test_files_are_swapped_under_load_and_half_a_pair_changes_nothing(machine: M
         found = machine.client.router().certificates[""].problem
         return found.message if found else None
 
+    def fingerprint() -> str:
+        return machine.client.router().certificates[""].fingerprint
+
     with Load(uri, clients=4, verify=False) as load:
         new = pem_pair("localhost")
         files.certificate.write_text(new[0])  # the key is still the old one
@@ -150,7 +153,8 @@ def test_files_are_swapped_under_load_and_half_a_pair_changes_nothing(machine: M
         for _ in range(3):
             before = served(router.port)
             files.renew()
-            wait_until(lambda before=before: served(router.port) != before, 10, "the next pair is served")
+            wait_until(lambda before=before: fingerprint() != before, 10, "the next pair is told of")
+            assert served(router.port) == fingerprint() != before
         wait_until(lambda: load.sent > 1000, 60, "a thousand requests are sent")
     assert load.failed == 0, load.results
     wait_until(lambda: problem() is None, 10, "the problem is over")
