@@ -78,7 +78,6 @@ class ProfiledModel:
             raise WebserviceException(
                 f"inference_config is a {type(inference_config).__name__}: it must be an InferenceConfig."
             )
-        inference_config.validate_configuration()
         rows = bodies(input_dataset, input_data)
         size = {
             "cpu": _within("cpu", cpu, LEAST, MOST_CPU, MOST_CPU),
