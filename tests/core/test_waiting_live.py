@@ -1,10 +1,12 @@
-"""Waiting for a deployment ends, whatever becomes of the controller."""
+"""Waiting for a deployment ends: with it, with the time, with an interrupt, and whatever becomes of the controller."""
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +19,37 @@ from mljupyter.core.webservice import Webservice
 
 pytestmark = pytest.mark.system
 NEVER_READY = "import time\ndef init(): time.sleep(600)\ndef run(data): return 1\n"
+READY_ON_DEMAND = """
+import pathlib, time
+
+def init():
+    while not pathlib.Path({go!r}).exists():
+        time.sleep(0.01)
+
+def run(data):
+    return 1
+"""
 
 
 @pytest.fixture
 def waiting(workspace: Workspace, project: Path) -> Iterator[Webservice]:
     """A web service whose init() does not return."""
     (project / "score.py").write_text(NEVER_READY)
+    configuration = AksWebservice.deploy_configuration(num_replicas=1)
+    yield Model.deploy(workspace, "patient", [], InferenceConfig("score.py"), configuration)
+    workspace.delete(delete_dependent_resources=True)
+
+
+@pytest.fixture
+def go(project: Path) -> Path:
+    """The file that `init()` of the web service `gated` waits for."""
+    return project / "go"
+
+
+@pytest.fixture
+def gated(workspace: Workspace, project: Path, go: Path) -> Iterator[Webservice]:
+    """A web service that is ready when `go` is there."""
+    (project / "score.py").write_text(READY_ON_DEMAND.format(go=str(go)))
     configuration = AksWebservice.deploy_configuration(num_replicas=1)
     yield Model.deploy(workspace, "patient", [], InferenceConfig("score.py"), configuration)
     workspace.delete(delete_dependent_resources=True)
@@ -61,3 +88,32 @@ def test_it_ends_with_the_reason_when_no_controller_can_be_had(workspace: Worksp
         for side in layout.control.glob("controller.db-*"):
             side.unlink()
         layout.database.write_bytes(whole)
+
+
+def test_it_ends_with_the_time_or_an_interrupt_and_the_deployment_goes_on(
+    gated: Webservice, go: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = time.monotonic()
+    with pytest.raises(WebserviceException, match=r"still Transitioning after 0\.3 s"):
+        gated.wait_for_deployment(timeout_sec=0.3)
+    assert time.monotonic() - started < 5
+    threading.Timer(0.3, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        gated.wait_for_deployment()
+    assert "the deployment of 'patient' goes on" in capsys.readouterr().out
+    go.touch()
+    gated.wait_for_deployment(timeout_sec=60)
+    assert gated.run(b"") == 1
+
+
+def test_it_outlives_the_controller(workspace: Workspace, gated: Webservice, go: Path) -> None:
+    status = workspace.controller.running()
+    assert status is not None
+
+    def kill_then_go() -> None:
+        os.kill(status["pid"], signal.SIGKILL)
+        go.touch()
+
+    threading.Timer(0.3, kill_then_go).start()
+    gated.wait_for_deployment(timeout_sec=60)
+    assert gated.run(b"") == 1

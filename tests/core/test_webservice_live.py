@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import _thread
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -297,51 +293,6 @@ def test_an_answer_other_than_200_is_an_error_with_status_and_text(workspace: Wo
     assert caught.value.status_code == 500
     with pytest.raises(WebserviceException, match="is a dict: it must be text or bytes"):
         service.run({"data": []})  # type: ignore[arg-type]
-
-
-def test_waiting_ends_with_the_time_or_an_interrupt_and_the_deployment_goes_on(
-    workspace: Workspace, project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    go = project / "go"
-    (project / "score.py").write_text(
-        "import pathlib, time\n"
-        "def init():\n"
-        f"    while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)\n"
-        "def run(data): return 1\n"
-    )
-    service = Model.deploy(workspace, "patient", [], InferenceConfig("score.py"), ONE)
-    started = time.monotonic()
-    with pytest.raises(WebserviceException, match=r"still Transitioning after 0\.3 s"):
-        service.wait_for_deployment(timeout_sec=0.3)
-    assert time.monotonic() - started < 5
-    threading.Timer(0.3, _thread.interrupt_main).start()
-    with pytest.raises(KeyboardInterrupt):
-        service.wait_for_deployment()
-    assert "the deployment of 'patient' goes on" in capsys.readouterr().out
-    go.touch()
-    service.wait_for_deployment(timeout_sec=60)
-    assert service.run(b"") == 1
-
-
-def test_waiting_outlives_the_controller(workspace: Workspace, project: Path) -> None:
-    go = project / "go"
-    (project / "score.py").write_text(
-        "import pathlib, time\n"
-        "def init():\n"
-        f"    while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)\n"
-        "def run(data): return 1\n"
-    )
-    service = Model.deploy(workspace, "steady", [], InferenceConfig("score.py"), ONE)
-    status = workspace.controller.running()
-    assert status is not None
-
-    def kill_then_go() -> None:
-        os.kill(status["pid"], signal.SIGKILL)
-        go.touch()
-
-    threading.Timer(0.3, kill_then_go).start()
-    service.wait_for_deployment(timeout_sec=60)
-    assert service.run(b"") == 1
 
 
 def test_environment_variables_reach_the_script(workspace: Workspace, project: Path) -> None:
