@@ -91,6 +91,7 @@ class SecondEngine:
             client = self.client()
             for container in client.containers.list(all=True):
                 container.remove(force=True)
+            client.networks.prune()  # their bridges would outlive the engine
             client.close()
         self.stop()
         subprocess.run(["ip", "link", "del", self.bridge], check=False)

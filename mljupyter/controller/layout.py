@@ -81,6 +81,11 @@ class Layout:
         return self.control / "token-keys.json"
 
     @property
+    def replica_key(self) -> Path:
+        """The key that the secrets of replicas follow from."""
+        return self.control / "replica-key"
+
+    @property
     def replicas(self) -> Path:
         """One directory for each replica."""
         return self.control / "replicas"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import httpcore
@@ -15,11 +16,13 @@ class LocalHttp:
     Parameters:
         address: ``unix:PATH`` or ``HOST:PORT``.
         timeout: seconds for each step of a request.
+        headers: sent with each request.
 
     """
 
-    def __init__(self, address: str, timeout: float) -> None:
+    def __init__(self, address: str, timeout: float, headers: Mapping[str, str] | None = None) -> None:
         self._turn_to(address)
+        self._headers = list((headers or {}).items())
         limits = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
         self._extensions = {"timeout": limits}
 
@@ -47,5 +50,6 @@ class LocalHttp:
         self._pool = httpcore.AsyncConnectionPool(uds=path, max_connections=1)
 
     async def _request(self, method: str, target: str) -> tuple[int, bytes]:
-        answer = await self._pool.request(method, f"{self._base}{target}", extensions=self._extensions)
+        url = f"{self._base}{target}"
+        answer = await self._pool.request(method, url, headers=self._headers, extensions=self._extensions)
         return answer.status, answer.content

@@ -30,6 +30,7 @@ from mljupyter.controller.metrics_port import MetricsPort
 from mljupyter.controller.reconciler import Reconciler
 from mljupyter.controller.release_api import ReleaseApi
 from mljupyter.controller.releases import Releases
+from mljupyter.controller.replica_secrets import workspace_key
 from mljupyter.controller.rollouts import Rollouts
 from mljupyter.controller.router import Router
 from mljupyter.controller.router_api import RouterApi
@@ -185,7 +186,12 @@ def _runtimes(layout: Layout) -> Runtimes:
     def docker() -> Runtime:
         from mljupyter.runtimes.docker import DockerRuntime
 
-        return DockerRuntime(workspace=str(layout.directory), collected=layout.collected, sockets=layout.runtime())
+        return DockerRuntime(
+            workspace=str(layout.directory),
+            collected=layout.collected,
+            sockets=layout.runtime(),
+            workspace_key=workspace_key(layout.replica_key),
+        )
 
     def local() -> Runtime:
         return ProcessRuntime(

@@ -313,8 +313,8 @@ class Reconciler:
 
     def _route(self, record: EndpointRecord, steps: list[Step]) -> EndpointRoute:
         name = record.spec.name
-        addresses = {item.replica.id: item.replica.address for item in self._supervisor.of(name)}
-        return route_of(record, steps, addresses, self._keys(name))
+        replicas = {item.replica.id: item.replica for item in self._supervisor.of(name)}
+        return route_of(record, steps, replicas, self._keys(name))
 
     def _keys(self, name: str) -> tuple[str, ...] | None:
         keys = self._store.keys(name)

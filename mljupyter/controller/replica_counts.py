@@ -50,7 +50,7 @@ class ReplicaAsker:
     async def _ask(self, replica: RunningReplica) -> ReplicaCounts | None:
         http = self._connections.get(replica.id)
         if http is None:
-            http = self._connections[replica.id] = LocalHttp(replica.address, _ANSWER_WITHIN)
+            http = self._connections[replica.id] = LocalHttp(replica.address, _ANSWER_WITHIN, replica.headers)
         self._asked[replica.id] = time.monotonic()
         try:
             status, body = await http.get("/-/state")

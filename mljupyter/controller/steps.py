@@ -9,6 +9,8 @@ from mljupyter.controller.goals import Goal
 from mljupyter.engine.rollout import Plan, VersionGoal
 from mljupyter.engine.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.traffic import Split, split
+from mljupyter.runtimes.base import RunningReplica
+from mljupyter.runtimes.process import TARGET as LOCAL
 from mljupyter.spec import Authentication, EndpointRecord, VersionSpec
 
 
@@ -45,14 +47,14 @@ def divided(record: EndpointRecord, steps: Sequence[Step]) -> Split:
 
 
 def route_of(
-    record: EndpointRecord, steps: Sequence[Step], addresses: Mapping[str, str], keys: tuple[str, ...] | None
+    record: EndpointRecord, steps: Sequence[Step], replicas: Mapping[str, RunningReplica], keys: tuple[str, ...] | None
 ) -> EndpointRoute:
     """Return the route of an endpoint.
 
     Parameters:
         record: the endpoint.
         steps: one for each of its versions; those without a spec get no requests.
-        addresses: of its replicas, by their ids.
+        replicas: its replicas, by their ids.
         keys: that admit a request; None where none is asked for.
 
     """
@@ -64,11 +66,12 @@ def route_of(
             VersionRoute(
                 name=step.name,
                 weight=division.weights.get(step.name, 0),
-                addresses=tuple(addresses[replica_id] for replica_id in step.plan.routed),
+                addresses=tuple(replicas[replica_id].address for replica_id in step.plan.routed),
                 limits=step.spec.limits,
                 mirror=step.spec.mirror_percentile,
                 wake_wait_ms=step.wanted.wake_wait_ms,
                 waiting=step.plan.waiting,
+                replica_keys=_replica_keys(spec.compute_target, [replicas[name] for name in step.plan.routed]),
             )
             for step in steps
             if step.spec is not None
@@ -81,3 +84,12 @@ def route_of(
         rate_limit=spec.rate_limit,
         host=spec.tls.host if spec.tls is not None else None,
     )
+
+
+def _replica_keys(target: str, replicas: Sequence[RunningReplica]) -> Mapping[str, str] | None:
+    """Return the keys of a version's replicas by address; None where they need none, on this machine's own sockets.
+
+    It is the target that decides while there are no replicas: a version that sleeps and wakes stays one cluster.
+    """
+    keys = {replica.address: replica.key for replica in replicas if replica.key is not None}
+    return keys if keys or target != LOCAL else None

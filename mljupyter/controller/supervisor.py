@@ -180,7 +180,7 @@ class Supervisor:
 
     async def _check_health(self, watched: Watched) -> None:
         while watched.phase in (ReplicaPhase.STARTING, ReplicaPhase.READY):
-            http = LocalHttp(watched.replica.address, watched.probe.timeout_seconds)
+            http = _http_of(watched)
             try:
                 await self._until_ready(watched, http)
                 await self._while_ready(watched, http)
@@ -212,7 +212,7 @@ class Supervisor:
                 return
 
     async def _look(self, watched: Watched) -> None:
-        http = LocalHttp(watched.replica.address, watched.probe.timeout_seconds)
+        http = _http_of(watched)
         if await _status(http) == _OK:
             self._ready(watched)
         await http.close()
@@ -222,6 +222,10 @@ class Supervisor:
             watched.phase = ReplicaPhase.READY
             watched.ready_since = time.monotonic()
             self._changed(watched.replica.endpoint)
+
+
+def _http_of(watched: Watched) -> LocalHttp:
+    return LocalHttp(watched.replica.address, watched.probe.timeout_seconds, watched.replica.headers)
 
 
 async def _status(http: LocalHttp) -> int | None:

@@ -14,12 +14,15 @@ from typing import Any
 from mljupyter.engine import envoy_limits, envoy_tokens, waiting_room
 from mljupyter.engine.envoy_errors import local_replies
 from mljupyter.engine.envoy_resource import TYPE, Resource, named, watched_file
+from mljupyter.engine.replica_key import HEADER as KEY_HEADER
+from mljupyter.engine.replica_key import PRIVATE_HEADERS
 from mljupyter.spec import ConnectionLimits, RequestLimits
 
 VERSION_HEADERS = ("azureml-model-deployment", "mljupyter-version")
 START_HEADER = "x-mlj-start"
 BUSY_HEADER = "x-mlj-busy"
 MOST_REQUESTS = 10_000
+_METADATA = "mljupyter"  # our own part of what the router knows of a replica
 _REPLICA_IDLE = "30s"  # below the replica's own keep-alive, so that the router is the one to close
 _CONNECT_TIMEOUT = "1s"
 _FIRST_TRY_AGAIN, _LAST_TRY_AGAIN = "0.005s", "0.025s"
@@ -99,6 +102,7 @@ def connections(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
         rds={"route_config_name": name, "config_source": watched_file(routes_file)},
+        early_header_mutation_extensions=[_no_private_headers()],
         http_filters=_http_filters(files),
         local_reply_config=local_replies(),
         server_header_transformation="PASS_THROUGH",
@@ -109,6 +113,15 @@ def connections(
         **envoy_limits.patience(limits),
     )
     return [envoy_limits.connection_count(name, limits), manager]
+
+
+def _no_private_headers() -> Resource:
+    """Return what takes the headers away, before anything is decided, that only the router itself may send on."""
+    return named(
+        "envoy.http.early_header_mutation.header_mutation",
+        "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        mutations=[{"remove_on_match": {"key_matcher": {"prefix": PRIVATE_HEADERS}}}],
+    )
 
 
 def _http_filters(files: FilterFiles | None) -> list[Resource]:
@@ -130,7 +143,7 @@ def route_table(name: str, routes: Iterable[Resource]) -> Resource:
         "name": name,
         "virtual_hosts": [{"name": name, "domains": ["*"], "routes": list(routes)}],
         "validate_clusters": False,  # clusters come and go by another file; the writer keeps the order
-        "response_headers_to_remove": [BUSY_HEADER],
+        "response_headers_to_remove": [BUSY_HEADER, KEY_HEADER, START_HEADER],
     }
 
 
@@ -209,7 +222,9 @@ def route(
     }
 
 
-def cluster(name: str, replicas_file: str, limits: RequestLimits, most_requests: int = MOST_REQUESTS) -> Resource:
+def cluster(
+    name: str, replicas_file: str, limits: RequestLimits, most_requests: int = MOST_REQUESTS, *, with_keys: bool = False
+) -> Resource:
     """Return a cluster: the replicas of one version, the least busy of all of them next.
 
     Parameters:
@@ -217,6 +232,7 @@ def cluster(name: str, replicas_file: str, limits: RequestLimits, most_requests:
         replicas_file: the file that lists its replicas.
         limits: limits of the version.
         most_requests: how many requests may be open at a time; more are refused.
+        with_keys: whether its replicas ask for keys; see `replicas`.
 
     """
     return {
@@ -252,14 +268,44 @@ def cluster(name: str, replicas_file: str, limits: RequestLimits, most_requests:
                 "@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": {"http_protocol_options": {}},
                 "common_http_protocol_options": {"idle_timeout": _REPLICA_IDLE},
+                **({"http_filters": _key_filters()} if with_keys else {}),
             }
         },
     }
 
 
-def replicas(cluster_name: str, addresses: Iterable[str]) -> Resource:
-    """Return the replicas of a cluster by their addresses, ``unix:PATH`` or ``HOST:PORT``."""
-    hosts = [{"endpoint": {"address": _address(address)}} for address in sorted(addresses)]
+def _key_filters() -> list[Resource]:
+    """Return the filters by which each request gets the key of the replica that it is sent to.
+
+    A filter of the cluster, since that runs when a replica has been chosen: for every try, and for copies. What routes
+    add is decided before. Nothing is added for a replica without a key.
+    """
+    name = "extensions.filters.http.header_mutation.v3.HeaderMutation"
+    key = {
+        "header": {"key": KEY_HEADER, "value": f"%UPSTREAM_METADATA({_METADATA}:key)%"},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+    return [
+        named("envoy.filters.http.header_mutation", name, mutations={"request_mutations": [{"append": key}]}),
+        named("envoy.filters.http.upstream_codec", "extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
+    ]
+
+
+def replicas(cluster_name: str, addresses: Iterable[str], keys: Mapping[str, str] | None = None) -> Resource:
+    """Return the replicas of a cluster.
+
+    Parameters:
+        cluster_name: the cluster's name.
+        addresses: ``unix:PATH`` or ``HOST:PORT``.
+        keys: by address, the secrets of those that ask for one.
+
+    """
+    hosts = []
+    for address in sorted(addresses):
+        host: Resource = {"endpoint": {"address": _address(address)}}
+        if keys and address in keys:
+            host["metadata"] = {"filter_metadata": {_METADATA: {"key": keys[address]}}}
+        hosts.append(host)
     return {
         "@type": f"{TYPE}config.endpoint.v3.ClusterLoadAssignment",
         "cluster_name": cluster_name,

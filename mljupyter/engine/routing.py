@@ -34,7 +34,8 @@ class VersionRoute:
 
     `mirror` is the percentage of all requests that are copied to it, whose answers are thrown away. `wake_wait_ms` is
     how long requests may wait for the first replica of a version that may have none, 0 for one that always has one;
-    `waiting` tells that they do so now.
+    `waiting` tells that they do so now. `replica_keys` are the secrets, by address, of replicas that ask for one; None
+    for a version whose replicas never do, since nobody else can reach them.
     """
 
     name: str
@@ -44,6 +45,7 @@ class VersionRoute:
     mirror: int = 0
     wake_wait_ms: int = 0
     waiting: bool = False
+    replica_keys: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,11 @@ def router_files(
             if version.mirror:
                 kinds.append((mirror_name(endpoint.name, version.name), MOST_MIRRORED))
             for name, most in kinds:
-                clusters.append(envoy.cluster(name, settings.path(_replicas_file(name)), version.limits, most))
+                file, keys = _replicas_file(name), version.replica_keys
+                with_keys = keys is not None
+                clusters.append(envoy.cluster(name, settings.path(file), version.limits, most, with_keys=with_keys))
                 addresses = (f"unix:{settings.waiting_room}",) if version.waiting else version.addresses
-                files[_replicas_file(name)] = _discovery([envoy.replicas(name, addresses)])
+                files[file] = _discovery([envoy.replicas(name, addresses, keys)])
     files[TOKENS] = _discovery(
         [envoy_tokens.configuration(listening.tokens, (endpoint.name for endpoint in shared if endpoint.tokens))]
     )

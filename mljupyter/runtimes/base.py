@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from mljupyter.engine.capacity import Capacity
+from mljupyter.engine.replica_key import HEADER as KEY_HEADER
 from mljupyter.errors import MLJupyterError
 from mljupyter.spec import VersionSpec
 
@@ -36,7 +37,8 @@ class RunningReplica:
     """A replica that exists.
 
     `address` is ``unix:PATH`` or ``HOST:PORT``, `started_time` seconds since the epoch. `pid` is None where the
-    replica is not a process of this machine.
+    replica is not a process of this machine. `key` is the secret without which it answers its health alone, None where
+    it asks for none.
     """
 
     id: str
@@ -47,6 +49,12 @@ class RunningReplica:
     address: str
     pid: int | None
     started_time: float
+    key: str | None = field(default=None, repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that a request to it needs."""
+        return {KEY_HEADER: self.key} if self.key is not None else {}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.engine.capacity import Capacity
+from mljupyter.engine.replica_key import VARIABLE as KEY_VARIABLE
 from mljupyter.runtimes import app_root
 from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, RuntimeUnavailableError
 from mljupyter.spec import VersionSpec
@@ -23,6 +24,7 @@ COLLECTED = "/var/mljupyter/collected"
 _ANSWER_WITHIN = 30
 _GIB = 1 << 30
 _NANO = 1_000_000_000
+_MOST_OF_MACHINE = 0.75
 
 
 def connect() -> DockerClient:
@@ -102,8 +104,8 @@ def arguments_of(order: ReplicaOrder) -> list[str]:
     return app_root.server_options(order.spec, order.id)
 
 
-def environment_of(order: ReplicaOrder) -> dict[str, str]:
-    """Return the environment variables of a container."""
+def environment_of(order: ReplicaOrder, key: str | None) -> dict[str, str]:
+    """Return the environment variables of a container, its key among them; None for a server that knows of no keys."""
     contract = app_root.service_variables(
         order.spec,
         service=order.endpoint,
@@ -111,15 +113,34 @@ def environment_of(order: ReplicaOrder) -> dict[str, str]:
         workspace=order.workspace,
         collected=PurePosixPath(COLLECTED),
     )
-    return {**app_root.thread_variables(order.spec), **order.spec.environment_variables, **contract}
+    own = {KEY_VARIABLE: key} if key is not None else {}
+    return {**app_root.thread_variables(order.spec), **order.spec.environment_variables, **contract, **own}
 
 
-def limit_options(spec: VersionSpec) -> dict[str, Any]:
-    """Return the options that limit cores and memory, where the version has limits."""
+def key_of(attributes: dict[str, Any]) -> str | None:
+    """Return the key that a container was given, None for one of a release without keys."""
+    variables = dict(item.partition("=")[::2] for item in attributes["Config"]["Env"] or ())
+    return variables.get(KEY_VARIABLE)
+
+
+def limit_options(spec: VersionSpec, machine_bytes: int) -> dict[str, Any]:
+    """Return the options that limit cores and memory.
+
+    Without a limit of its own a version may use three quarters of the machine's memory, or what it asks for if that is
+    more: a model that needs more than was asked for goes on, and a replica that takes ever more leaves the machine
+    alive. Cores without a limit are shared by the system, so that none is needed.
+
+    Parameters:
+        spec: the version.
+        machine_bytes: the memory of the engine's machine.
+
+    """
     resources = spec.resources
-    limits: dict[str, Any] = {}
+    asked_for = int(resources.memory_in_gb * _GIB)
+    memory = max(asked_for, int(machine_bytes * _MOST_OF_MACHINE))
+    if resources.memory_in_gb_limit is not None:
+        memory = int(resources.memory_in_gb_limit * _GIB)
+    limits: dict[str, Any] = {"mem_limit": memory, "memswap_limit": memory}
     if resources.cpu_limit is not None:
         limits["nano_cpus"] = int(resources.cpu_limit * _NANO)
-    if resources.memory_in_gb_limit is not None:
-        limits["mem_limit"] = limits["memswap_limit"] = int(resources.memory_in_gb_limit * _GIB)
     return limits

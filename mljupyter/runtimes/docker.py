@@ -19,8 +19,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from mljupyter.build.images.layout import LABEL_REPLICA_KEY
 from mljupyter.engine.capacity import Capacity
-from mljupyter.runtimes import docker_logs
+from mljupyter.engine.replica_key import replica_key
+from mljupyter.runtimes import docker_logs, docker_network
 from mljupyter.runtimes.base import (
     Ending,
     ReplicaLog,
@@ -36,6 +38,7 @@ from mljupyter.runtimes.containers import (
     connect,
     container_name,
     environment_of,
+    key_of,
     limit_options,
     published_port,
     pulled,
@@ -76,12 +79,14 @@ class DockerRuntime:
         workspace: directory of the workspace; containers are labelled with its fingerprint.
         collected: directory for what scripts collect, one in it for each endpoint.
         sockets: directory for the sockets of ways to another machine's engine.
+        workspace_key: what the keys of replicas follow from.
 
     Its methods raise `RuntimeUnavailableError` when the Docker SDK is not installed, or no engine answers.
     """
 
-    def __init__(self, workspace: str, collected: Path, sockets: Path) -> None:
+    def __init__(self, workspace: str, collected: Path, sockets: Path, workspace_key: bytes) -> None:
         self._collected = collected
+        self._workspace_key = workspace_key
         self._sockets = sockets
         self._workspace = fingerprint(workspace)
         self._connecting = threading.Lock()
@@ -113,6 +118,10 @@ class DockerRuntime:
                 "Reach it by SSH: DOCKER_HOST=ssh://USER@HOST, or a context made with `docker context create`."
             )
         return Tunnels(address.url, self._sockets)
+
+    @cached_property
+    def _machine_bytes(self) -> int:
+        return int(self._client.info()["MemTotal"])
 
     async def adopt(self) -> list[RunningReplica]:
         """Return the containers that run; remove those that were made and never started."""
@@ -202,45 +211,71 @@ class DockerRuntime:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, order: ReplicaOrder) -> RunningReplica:
-        from docker.types import LogConfig
+        from docker.errors import NotFound
 
         spec = order.spec
         if spec.image is None:
             raise RuntimeUnavailableError(f"version {order.version!r} has no image: a container needs one.")
         with translated(f"starting a container of {spec.image}"):
             image = self._image(spec.image, order)
-            container = self._client.containers.create(
-                image,
-                arguments_of(order) if SERVER_LABEL in image.labels else None,
-                name=f"mljupyter-{order.id}",
-                labels={
-                    f"{LABEL}/workspace": self._workspace,
-                    f"{LABEL}/replica": order.id,
-                    f"{LABEL}/endpoint": order.endpoint,
-                    f"{LABEL}/version": order.version,
-                    f"{LABEL}/revision": order.revision,
-                    **({INSIGHTS_LABEL: "true"} if spec.app_insights_enabled else {}),
-                },
-                environment=environment_of(order),
-                # Of another machine only its engine knows which port is free.
-                ports={f"{PORT}/tcp": cast("int", (LOOPBACK, free_port() if self._tunnels is None else None))},
-                init=True,
-                read_only=True,
-                tmpfs={"/tmp": "size=256m,mode=1777"},  # noqa: S108 - in the container
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges:true"],
-                pids_limit=_MOST_PROCESSES,
-                log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
-                **limit_options(spec),
-                **(self._collecting(order) if spec.collect_model_data else {}),
-            )
             try:
-                container.start()
-            except BaseException:
-                container.remove(force=True)
-                raise
-            container.reload()
-            return self._running(container)
+                return self._started(image, order)
+            except NotFound:  # its network was removed meanwhile, as the last container of another workspace went
+                return self._started(image, order)
+
+    def _started(self, image: Image, order: ReplicaOrder) -> RunningReplica:
+        from docker.types import LogConfig
+
+        spec = order.spec
+        key = self._key_for(image, order)
+        container = self._client.containers.create(
+            image,
+            arguments_of(order) if SERVER_LABEL in image.labels else None,
+            name=f"mljupyter-{order.id}",
+            labels={
+                f"{LABEL}/workspace": self._workspace,
+                f"{LABEL}/replica": order.id,
+                f"{LABEL}/endpoint": order.endpoint,
+                f"{LABEL}/version": order.version,
+                f"{LABEL}/revision": order.revision,
+                **({INSIGHTS_LABEL: "true"} if spec.app_insights_enabled else {}),
+            },
+            environment=environment_of(order, key),
+            network=docker_network.ensure(self._client),
+            # Of another machine only its engine knows which port is free.
+            ports={f"{PORT}/tcp": cast("int", (LOOPBACK, free_port() if self._tunnels is None else None))},
+            init=True,
+            read_only=True,
+            tmpfs={"/tmp": "size=256m,mode=1777"},  # noqa: S108 - in the container
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            pids_limit=_MOST_PROCESSES,
+            log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
+            **limit_options(spec, self._machine_bytes),
+            **(self._collecting(order) if spec.collect_model_data else {}),
+        )
+        try:
+            container.start()
+        except BaseException:
+            container.remove(force=True)
+            raise
+        container.reload()
+        return self._running(container)
+
+    def _key_for(self, image: Image, order: ReplicaOrder) -> str | None:
+        """Return a replica's key, or None for a scoring server of a release that knows of no keys.
+
+        That one would leave it to the script. Servers of the user's own get it, and may ask for it.
+        """
+        if SERVER_LABEL in image.labels and LABEL_REPLICA_KEY not in image.labels:
+            log.warning(
+                "replica %s: image %s has a scoring server of an earlier release, which answers everybody on this "
+                "machine without a key. Deploy again: the image is built with the one of this release.",
+                order.id,
+                order.spec.image,
+            )
+            return None
+        return replica_key(self._workspace_key, order.id)
 
     def _image(self, reference: str, order: ReplicaOrder) -> Image:
         """Return the image to start from; one that was removed is looked for where it still may be."""
@@ -274,6 +309,8 @@ class DockerRuntime:
             address=address,
             pid=None,
             started_time=started_time(container),
+            # What it was given: one of an earlier release has none, and the workspace's key may be another by now.
+            key=key_of(container.attrs),
         )
 
     def _collecting(self, order: ReplicaOrder) -> dict[str, Any]:
@@ -324,6 +361,8 @@ class DockerRuntime:
             ended.sort(key=started_time, reverse=True)
             for container in ended[KEPT_AFTER_END if version is not None else 0 :]:
                 container.remove(v=True, force=True)
+            if version is None:
+                docker_network.remove_unused(self._client, f"{LABEL}/replica")
 
     def _last_lines(self, replica: RunningReplica, count: int) -> list[str]:
         with translated():

@@ -28,14 +28,15 @@ def main() -> int:
         del sys.path[0]  # the current directory often holds the script; its modules must not replace ours
 
     # Imported late and in this order: the worker's start and the import of the HTTP server overlap.
-    from mljupyter.scoring import configuration, exit_codes, log_capture, sockets
+    from mljupyter.scoring import configuration, exit_codes, log_capture, replica_key, sockets
 
     try:
+        key = replica_key.take(os.environ)
         settings = configuration.parse(sys.argv[1:], os.environ)
         log = log_capture.LogCapture(log_capture.open_sink(settings), settings.log_level)
         recorder = _recorder(settings, log)
         listener = sockets.listen(settings)
-    except (configuration.ConfigurationError, OSError) as error:
+    except (configuration.ConfigurationError, replica_key.ReplicaKeyError, OSError) as error:
         print(f"mljupyter.scoring: {error}", file=sys.stderr)
         return exit_codes.BAD_CONFIGURATION
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,7 +52,7 @@ def main() -> int:
         worker = first_worker(settings, log)
         from mljupyter.scoring.front import serve
 
-        return serve(settings, listener, log, worker, recorder)
+        return serve(settings, listener, log, worker, recorder, key)
     finally:
         sockets.close(listener, settings)
         if recorder is not None:

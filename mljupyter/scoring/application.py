@@ -12,6 +12,7 @@ from mljupyter.scoring.call_head import call_head, id_head
 from mljupyter.scoring.calls import Answer, refusal
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.cross_origin import CrossOrigin
+from mljupyter.scoring.http_limits import closing_answer
 from mljupyter.scoring.identifiers import IdentifierError, RequestHeaders, answer_ids
 from mljupyter.scoring.interface import PARAMETERS
 from mljupyter.scoring.log_capture import LogCapture
@@ -23,6 +24,7 @@ from mljupyter.scoring.swagger import SwaggerError, swagger
 
 if TYPE_CHECKING:
     from mljupyter.scoring.insights import Insights
+    from mljupyter.scoring.replica_key import ReplicaKey
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -42,6 +44,10 @@ _METHODS = {
     "/-/state": ("GET", "HEAD"),
 }
 _RUN = ("GET", "POST")
+# The connection is closed, and the body of the request is not read.
+_NOT_THE_ROUTER = closing_answer(
+    401, "this replica answers its router alone: send requests to the endpoint's scoring URI"
+)
 _NO_LENGTH = (204, 304)
 _BODIES_HELD = 4  # how many bodies of the largest size may be in memory at once
 
@@ -59,7 +65,10 @@ class ClientGoneError(Exception):
 
 
 class Application:
-    """The ASGI application. `draining` makes it refuse new work and close connections."""
+    """The ASGI application. `draining` makes it refuse new work and close connections.
+
+    With a `key` it answers those alone who have it, which is the router, and everybody who asks for its health.
+    """
 
     def __init__(
         self,
@@ -67,12 +76,16 @@ class Application:
         supervisor: Supervisor,
         log: LogCapture,
         insights: Insights | None = None,
+        key: ReplicaKey | None = None,
     ) -> None:
         self._configuration = configuration
         self._supervisor = supervisor
         self._dispatcher = supervisor.dispatcher
         self._log = log
         self._insights = insights
+        self._key = key
+        # On a port without a key anybody may say when a request began.
+        self._believes_start = key is not None or configuration.unix_socket is not None
         self._cross_origin = CrossOrigin(configuration.cors_origins)
         self._max_body = configuration.max_body_bytes
         self._held = 0
@@ -81,6 +94,9 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; an error of ours is logged and answered 500 without its traceback."""
         if scope["type"] != "http":
+            return
+        if self._key is not None and not self._key.admits(scope["method"], scope["path"], scope["headers"]):
+            await _NOT_THE_ROUTER(scope, receive, send)
             return
         insights = self._insights
         began = time.time() if insights is not None else 0.0
@@ -130,7 +146,7 @@ class Application:
             elif name == b"content-type":
                 kind = value
             elif name == b"x-mlj-start":
-                started = value
+                started = value if self._believes_start else b""
             elif name == b"x-request-id":
                 request_id = value
             elif name == b"x-ms-request-id":

@@ -25,6 +25,7 @@ from mljupyter.scoring.worker_source import Worker
 
 if TYPE_CHECKING:
     from mljupyter.scoring.insights import Insights
+    from mljupyter.scoring.replica_key import ReplicaKey
 
 _SWITCH_SECONDS = 0.0005  # the log thread must not hold up the HTTP loop
 _FLUSH_SECONDS = 2
@@ -36,6 +37,7 @@ def serve(
     log: LogCapture,
     worker: Worker,
     insights: Insights | None = None,
+    key: ReplicaKey | None = None,
 ) -> int:
     """Answer requests until told to stop or without hope of a worker; return the exit status."""
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -43,16 +45,19 @@ def serve(
     logger.addHandler(_LogHandler(log))
     logger.propagate = False
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Front(configuration, log, insights).run(listener, worker))
+        return runner.run(_Front(configuration, log, insights, key).run(listener, worker))
 
 
 class _Front:
     """What holds the parts together: signals, the drain, the end."""
 
-    def __init__(self, configuration: Configuration, log: LogCapture, insights: Insights | None) -> None:
+    def __init__(
+        self, configuration: Configuration, log: LogCapture, insights: Insights | None, key: ReplicaKey | None
+    ) -> None:
         self._configuration = configuration
         self._log = log
         self._insights = insights
+        self._key = key
         self._status = exit_codes.STOPPED
         self._supervisor: Supervisor
         self._application: Application
@@ -61,7 +66,7 @@ class _Front:
     async def run(self, listener: socket.socket, worker: Worker) -> int:
         """Serve until the end, and return the exit status."""
         self._supervisor = Supervisor(self._configuration, self._log, self._stop)
-        self._application = Application(self._configuration, self._supervisor, self._log, self._insights)
+        self._application = Application(self._configuration, self._supervisor, self._log, self._insights, self._key)
         settings = self._configuration
         limits = Limits(settings.request_timeout, settings.max_connections, settings.max_header_bytes)
         self._server = _Server(_server_settings(settings, self._application, limits))

@@ -72,7 +72,7 @@ class LimitedProtocol(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) + _HEADER_SEPARATORS for name, value in self.headers)
         application = self.app
         if size > self.limits.max_header_bytes:
-            self.app = cast(Any, _refusal(431, self._head_message()))
+            self.app = cast(Any, closing_answer(431, self._head_message()))
         super().on_headers_complete()
         self.app = application
 
@@ -135,7 +135,8 @@ _PHRASES = {
 }
 
 
-def _refusal(status: int, message: str) -> Callable[..., Awaitable[None]]:
+def closing_answer(status: int, message: str) -> Callable[..., Awaitable[None]]:
+    """Return an ASGI application that refuses a request unread and closes its connection."""
     body = encode_error(status, message)
     headers = [
         (b"content-type", b"application/json"),

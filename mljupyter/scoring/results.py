@@ -15,6 +15,7 @@ _NO_BODY = (204, 205, 304)
 _FAILED_HEADER = "x-ms-run-function-failed"
 _CODES = {
     400: "BadRequest",
+    401: "Unauthorized",
     404: "NotFound",
     405: "MethodNotAllowed",
     408: "RequestTimeout",

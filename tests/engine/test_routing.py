@@ -58,11 +58,12 @@ def endpoints(draw: st.DrawFn) -> list[EndpointRoute]:
                     VersionRoute(
                         item,
                         draw(st.integers(0, 100)),
-                        draw(st.sampled_from([(), (f"unix:/run/{item}.sock",)])),
+                        draw(st.sampled_from([(), (f"unix:/run/{item}.sock",), ("127.0.0.1:9901", "127.0.0.1:9902")])),
                         RequestLimits(),
                         mirror=draw(st.sampled_from([0, 0, 30])),
                         wake_wait_ms=draw(st.sampled_from([0, 0, 60_000])),
                         waiting=draw(st.booleans()),
+                        replica_keys=draw(st.sampled_from([None, {}, {"127.0.0.1:9901": "k" * 64}])),
                     )
                     for item in versions
                 ),

@@ -30,7 +30,7 @@ RUN pip install --quiet uvicorn httptools uvloop
 COPY mljupyter /opt/scoring/mljupyter
 COPY score.py /var/azureml-app/score.py
 ENV PYTHONPATH=/opt/scoring AML_APP_ROOT=/var/azureml-app AZUREML_ENTRY_SCRIPT=score.py
-LABEL mljupyter/plan=test
+LABEL mljupyter/plan=test mljupyter/replica-key=1
 USER 1000
 ENTRYPOINT ["python3", "-m", "mljupyter.scoring", "--host", "0.0.0.0", "--port", "5001"]
 """

@@ -26,6 +26,7 @@ WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
 LABEL_PLAN = "mljupyter/plan"
 LABEL_ENVIRONMENT = "mljupyter/environment"
 LABEL_SERVER = "mljupyter/server"
+LABEL_REPLICA_KEY = "mljupyter/replica-key"  # its server can be told to answer a router alone
 LABEL_MODELS = "mljupyter/models"
 LABEL_RELAXED = "mljupyter/relaxed"
 _DIGITS = 12

@@ -120,6 +120,7 @@ class ImagePlan:
         labels = {
             layout.LABEL_PLAN: self.digest,
             layout.LABEL_ENVIRONMENT: self.environment,
+            layout.LABEL_REPLICA_KEY: "1",
             layout.LABEL_MODELS: ",".join(model.id for model in self.models),
             "org.opencontainers.image.title": "mljupyter scoring image",
         }

@@ -46,6 +46,7 @@ ENV HOME="/tmp" \
     PYTHONPATH="/opt/mljupyter/scoring"
 LABEL "mljupyter/plan"="<plan>" \
       "mljupyter/environment"="<environment>" \
+      "mljupyter/replica-key"="1" \
       "mljupyter/models"="scale:3" \
       "org.opencontainers.image.title"="mljupyter scoring image" \
       "org.opencontainers.image.base.name"="python:3.11-slim"

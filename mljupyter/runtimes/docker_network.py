@@ -1,0 +1,81 @@
+"""The Docker network of replicas: containers in it are reached by their published ports, and not by each other.
+
+There is one for all workspaces and users of an engine. It keeps every container apart from every other one, so more
+networks would add nothing, and an engine has addresses for about thirty. The engine keeps it apart from other networks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mljupyter.runtimes.base import RuntimeUnavailableError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.networks import Network
+
+NAME = "mljupyter-replicas"
+LABEL = "mljupyter/network"
+_TALK_TO_EACH_OTHER = "com.docker.network.bridge.enable_icc"
+_OPTIONS = {_TALK_TO_EACH_OTHER: "false"}
+_CONFLICT = 409
+_BY_HAND = f"docker network create --opt {_TALK_TO_EACH_OTHER}=false --subnet SUBNET {NAME}"
+
+
+def ensure(client: DockerClient) -> str:
+    """Return the name of the network, which is made unless it is there.
+
+    Raises:
+        RuntimeUnavailableError: when the engine refuses it, or has one of that name that keeps nothing apart.
+
+    """
+    from docker.errors import APIError
+
+    network = _found(client)
+    if network is None:
+        try:
+            network = client.networks.create(
+                NAME, driver="bridge", options=_OPTIONS, labels={LABEL: "replicas"}, check_duplicate=True
+            )
+        except APIError as error:
+            # Another controller may have been faster.
+            network = _found(client) if error.status_code == _CONFLICT else None
+            if network is None:
+                raise RuntimeUnavailableError(
+                    f"the Docker engine cannot make the network {NAME!r}, in which containers are kept apart from each "
+                    f"other: {error.explanation or error}.\n"
+                    "Remove networks that nobody uses (docker network prune), or make it with free addresses:\n"
+                    f"{_BY_HAND}"
+                ) from None
+    options = network.attrs.get("Options") or {}
+    if network.attrs.get("Driver") != "bridge" or options.get(_TALK_TO_EACH_OTHER) != "false":
+        raise RuntimeUnavailableError(
+            f"the Docker network {NAME!r} is not one that keeps containers apart from each other, so no replica is "
+            f"started in it.\nRemove it: docker network rm {NAME}. The next replica makes it as it must be; by hand:\n"
+            f"{_BY_HAND}"
+        )
+    return NAME
+
+
+def remove_unused(client: DockerClient, replica_label: str) -> bool:
+    """Remove the network if no container of a replica is left, running or ended; return whether it was removed.
+
+    One that was made by hand stays.
+    """
+    from docker.errors import APIError
+
+    if client.api.containers(all=True, quiet=True, filters={"label": replica_label}):
+        return False
+    network = _found(client)
+    if network is None or LABEL not in (network.attrs.get("Labels") or {}):
+        return False
+    try:
+        network.remove()
+    except APIError:  # a container of somebody else's is in it, or another controller was faster
+        return False
+    return True
+
+
+def _found(client: DockerClient) -> Network | None:
+    named: list[Network] = client.networks.list(names=[NAME])  # the engine takes it as a part of a name
+    return next((network for network in named if network.name == NAME), None)
