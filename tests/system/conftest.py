@@ -128,7 +128,7 @@ def machines(tmp_path: Path) -> Iterator[Callable[[], Machine]]:
 
     yield make
     for machine in made:
-        _clear_away(machine)
+        clear_away(machine)
 
 
 @pytest.fixture
@@ -136,7 +136,8 @@ def machine(machines: Callable[[], Machine]) -> Machine:
     return machines()
 
 
-def _clear_away(machine: Machine) -> None:
+def clear_away(machine: Machine) -> None:
+    """End all that runs of a workspace."""
     for record in machine.client.endpoints() if (machine.directory / "control" / "controller.db").exists() else []:
         machine.client.delete(record.spec.name)
     machine.client.stop(force=True)
