@@ -32,7 +32,7 @@ class Collected:
     """What was removed of one kind, or would be.
 
     Parameters:
-        kind: artifacts, environments, images or revisions.
+        kind: artifacts, environments, images, networks or revisions.
         count: how many.
         size: bytes set free, where that is known.
         names: which, where they have names.
@@ -69,6 +69,7 @@ def collect_garbage(
     unused_seconds = max(unused_days * _DAY_SECONDS, KEEP_SECONDS)
     return [
         _images(workspace, needed, unused_seconds, dry_run),
+        _networks(dry_run),
         _revisions(workspace, needed, dry_run),
         _artifacts(workspace, dry_run),
         _environments(workspace, unused_seconds, dry_run),
@@ -162,6 +163,26 @@ def _superfluous(record: ImageRecord, unused_seconds: float) -> bool:
     if record.creation_state in ("Failed", "Canceled"):
         return age > unused_seconds
     return record.creation_state == "Succeeded" and MADE_FOR in record.properties and age > KEEP_SECONDS
+
+
+def _networks(dry_run: bool) -> Collected:
+    """Remove the network of replicas from the engine, if there is one and no workspace has a container."""
+    from mljupyter.runtimes import docker_network
+    from mljupyter.runtimes.base import RuntimeUnavailableError
+    from mljupyter.runtimes.containers import connect, translated
+
+    try:
+        client = connect()
+    except RuntimeUnavailableError:
+        return Collected("networks", 0)  # no engine, no network
+    try:
+        with translated():
+            removed = docker_network.remove_unused(client, dry_run=dry_run)
+    except RuntimeUnavailableError as error:
+        return Collected("networks", 0, problem=error.message.partition("\n")[0])
+    finally:
+        client.close()
+    return Collected("networks", int(removed), names=(docker_network.NAME,) if removed else ())
 
 
 def _stages(unused_seconds: float, dry_run: bool) -> tuple[list[str], int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.engine.capacity import Capacity
 from mljupyter.engine.replica_key import VARIABLE as KEY_VARIABLE
-from mljupyter.runtimes import app_root
+from mljupyter.runtimes import app_root, docker_network
 from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, RuntimeUnavailableError
 from mljupyter.spec import VersionSpec
 
@@ -25,6 +25,7 @@ _ANSWER_WITHIN = 30
 _GIB = 1 << 30
 _NANO = 1_000_000_000
 _MOST_OF_MACHINE = 0.75
+_MOST_PROCESSES = 512
 
 
 def connect() -> DockerClient:
@@ -123,6 +124,34 @@ def key_of(attributes: dict[str, Any]) -> str | None:
     return variables.get(KEY_VARIABLE)
 
 
+def confinement(client: DockerClient) -> dict[str, Any]:
+    """Return the options that keep a container from its machine and from other containers.
+
+    Raises:
+        RuntimeUnavailableError: when the engine cannot make the network for it.
+
+    """
+    return {
+        "init": True,
+        "read_only": True,
+        "tmpfs": {"/tmp": "size=256m,mode=1777"},  # noqa: S108 - in the container
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "pids_limit": _MOST_PROCESSES,
+        "network": docker_network.ensure(client),
+    }
+
+
+def memory_options(most_bytes: int) -> dict[str, Any]:
+    """Return the options that limit memory; what is swapped out counts, too."""
+    return {"mem_limit": most_bytes, "memswap_limit": most_bytes}
+
+
+def most_of(machine_bytes: int) -> int:
+    """Return what a container without a limit of its own may use of its machine's memory."""
+    return int(machine_bytes * _MOST_OF_MACHINE)
+
+
 def limit_options(spec: VersionSpec, machine_bytes: int) -> dict[str, Any]:
     """Return the options that limit cores and memory.
 
@@ -137,10 +166,10 @@ def limit_options(spec: VersionSpec, machine_bytes: int) -> dict[str, Any]:
     """
     resources = spec.resources
     asked_for = int(resources.memory_in_gb * _GIB)
-    memory = max(asked_for, int(machine_bytes * _MOST_OF_MACHINE))
+    memory = max(asked_for, most_of(machine_bytes))
     if resources.memory_in_gb_limit is not None:
         memory = int(resources.memory_in_gb_limit * _GIB)
-    limits: dict[str, Any] = {"mem_limit": memory, "memswap_limit": memory}
+    limits = memory_options(memory)
     if resources.cpu_limit is not None:
         limits["nano_cpus"] = int(resources.cpu_limit * _NANO)
     return limits

@@ -35,6 +35,7 @@ from mljupyter.runtimes.containers import (
     PORT,
     arguments_of,
     capacity_of,
+    confinement,
     connect,
     container_name,
     environment_of,
@@ -61,7 +62,6 @@ LABEL = "mljupyter"
 INSIGHTS_LABEL = f"{LABEL}/insights"
 SERVER_LABEL = f"{LABEL}/plan"  # on images whose entry point is our scoring server
 _LOG_SIZE, _LOG_FILES = "10m", "3"
-_MOST_PROCESSES = 512
 _RECONNECT_AFTER = 0.5
 _LOOK_EVERY = 2.0
 
@@ -234,22 +234,16 @@ class DockerRuntime:
             name=f"mljupyter-{order.id}",
             labels={
                 f"{LABEL}/workspace": self._workspace,
-                f"{LABEL}/replica": order.id,
+                docker_network.REPLICA_LABEL: order.id,
                 f"{LABEL}/endpoint": order.endpoint,
                 f"{LABEL}/version": order.version,
                 f"{LABEL}/revision": order.revision,
                 **({INSIGHTS_LABEL: "true"} if spec.app_insights_enabled else {}),
             },
             environment=environment_of(order, key),
-            network=docker_network.ensure(self._client),
             # Of another machine only its engine knows which port is free.
             ports={f"{PORT}/tcp": cast("int", (LOOPBACK, free_port() if self._tunnels is None else None))},
-            init=True,
-            read_only=True,
-            tmpfs={"/tmp": "size=256m,mode=1777"},  # noqa: S108 - in the container
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges:true"],
-            pids_limit=_MOST_PROCESSES,
+            **confinement(self._client),
             log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
             **limit_options(spec, self._machine_bytes),
             **(self._collecting(order) if spec.collect_model_data else {}),
@@ -362,7 +356,7 @@ class DockerRuntime:
             for container in ended[KEPT_AFTER_END if version is not None else 0 :]:
                 container.remove(v=True, force=True)
             if version is None:
-                docker_network.remove_unused(self._client, f"{LABEL}/replica")
+                docker_network.remove_unused(self._client)
 
     def _last_lines(self, replica: RunningReplica, count: int) -> list[str]:
         with translated():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NAME = "mljupyter-replicas"
 LABEL = "mljupyter/network"
+REPLICA_LABEL = "mljupyter/replica"  # on the containers of all workspaces
 _TALK_TO_EACH_OTHER = "com.docker.network.bridge.enable_icc"
 _OPTIONS = {_TALK_TO_EACH_OTHER: "false"}
 _CONFLICT = 409
@@ -57,20 +58,26 @@ def ensure(client: DockerClient) -> str:
     return NAME
 
 
-def remove_unused(client: DockerClient, replica_label: str) -> bool:
+def remove_unused(client: DockerClient, *, dry_run: bool = False) -> bool:
     """Remove the network if no container of a replica is left, running or ended; return whether it was removed.
 
     One that was made by hand stays.
+
+    Parameters:
+        client: of the engine.
+        dry_run: remove nothing, and return whether it would be.
+
     """
     from docker.errors import APIError
 
-    if client.api.containers(all=True, quiet=True, filters={"label": replica_label}):
+    if client.api.containers(all=True, quiet=True, filters={"label": REPLICA_LABEL}):
         return False
     network = _found(client)
     if network is None or LABEL not in (network.attrs.get("Labels") or {}):
         return False
     try:
-        network.remove()
+        if not dry_run:
+            network.remove()
     except APIError:  # a container of somebody else's is in it, or another controller was faster
         return False
     return True

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from mljupyter.controller.client import ControllerClient
+from mljupyter.core.image import trial
 from mljupyter.registry.artifacts import ArtifactStore
 from mljupyter.runtimes import docker_network
 from mljupyter.runtimes.base import RuntimeUnavailableError
@@ -221,7 +222,20 @@ def test_a_network_that_separates_nothing_is_refused() -> None:
 def test_a_network_made_by_hand_is_taken_and_left_alone() -> None:
     with made_by_hand("false") as client:
         assert docker_network.ensure(client) == docker_network.NAME
-        assert not docker_network.remove_unused(client, "mljupyter/no-container-has-this")
+        assert not docker_network.remove_unused(client)
+
+
+def test_a_network_that_nobody_uses_is_garbage(host: Machine) -> None:
+    client = docker.from_env()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(docker_network, "NAME", f"mljupyter-test-{os.getpid()}")
+        docker_network.ensure(client)
+        assert not docker_network.remove_unused(client), "others have replicas"
+        patch.setattr(docker_network, "REPLICA_LABEL", "mljupyter/no-container-has-this")
+        assert docker_network.remove_unused(client, dry_run=True)
+        assert docker_network.remove_unused(client)
+        assert not docker_network.remove_unused(client)
+    client.close()
 
 
 @contextlib.contextmanager
@@ -231,6 +245,7 @@ def made_by_hand(talking: str) -> Iterator[Any]:
     client = docker.from_env()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(docker_network, "NAME", f"mljupyter-test-{os.getpid()}")
+        patch.setattr(docker_network, "REPLICA_LABEL", "mljupyter/no-container-has-this")
         made = client.networks.create(
             docker_network.NAME, options={"com.docker.network.bridge.enable_icc": talking}, check_duplicate=True
         )
@@ -298,6 +313,11 @@ def test_the_keys_of_replicas_are_in_files_and_sockets_of_the_owner_alone(host: 
     assert {path.name for path in holding} == {"eds-one.one.json"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in holding)
     assert key not in json.dumps(host.client.endpoint("one").document())
+
+
+def test_a_container_that_tries_an_image_answers_nobody_else_either(host: Machine) -> None:
+    # The script itself asks for its own schema, as anybody could: without a key.
+    assert trial.run(build(CURIOUS), "http://127.0.0.1:5001/swagger.json") == "reached: 401"
 
 
 def test_a_scoring_server_of_an_earlier_release_is_served_and_gets_no_key(host: Machine) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from mljupyter.core.exceptions import WebserviceException
+from mljupyter.engine.replica_key import HEADER, VARIABLE
 
 _PORT = 5001
 _ANSWERS_WITHIN_SECONDS = 310  # as long as init() may take
 _SCORES_WITHIN_SECONDS = 60
 _PAUSE_SECONDS = 0.1
 _LAST_LINES = 20
+_KEY_BYTES = 32
 
 
 def run(image: str, body: str | bytes) -> Any:
@@ -32,9 +35,11 @@ def run(image: str, body: str | bytes) -> Any:
         WebserviceException: when it does not come up, with the last lines of its log; for any answer but 200.
 
     """
-    with _container(image) as (container, port):
+    # For as long as it lives, the container answers nobody else of this machine.
+    key = secrets.token_hex(_KEY_BYTES)
+    with _container(image, key) as (container, port):
         _wait_until_ready(container, port, image)
-        status, content = _exchange(port, "POST", "/score", body, _SCORES_WITHIN_SECONDS)
+        status, content = _exchange(port, "POST", "/score", body, _SCORES_WITHIN_SECONDS, {HEADER: key})
         if status != http.client.OK:
             text = content.decode(errors="replace")
             raise WebserviceException(f"{image} answered with status {status}: {text}", status_code=status)
@@ -45,9 +50,11 @@ def run(image: str, body: str | bytes) -> Any:
 
 
 @contextlib.contextmanager
-def _container(image: str) -> Iterator[tuple[Any, int]]:
+def _container(image: str, key: str) -> Iterator[tuple[Any, int]]:
     from mljupyter.build.images.docker_engine import LABEL_RUN, connect, told
     from mljupyter.build.images.engine_address import engine_address
+    from mljupyter.runtimes.base import RuntimeUnavailableError
+    from mljupyter.runtimes.containers import confinement, memory_options, most_of
     from mljupyter.runtimes.ports import LOOPBACK, free_port
 
     address = engine_address()
@@ -61,11 +68,9 @@ def _container(image: str) -> Iterator[tuple[Any, int]]:
         with told():
             container = client.containers.create(
                 image,
-                init=True,
-                read_only=True,
-                tmpfs={"/tmp": "size=256m,mode=1777"},  # noqa: S108 - in the container
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges:true"],
+                environment={VARIABLE: key},
+                **confinement(client),
+                **memory_options(most_of(client.info()["MemTotal"])),
                 ports={f"{_PORT}/tcp": (LOOPBACK, port)},
                 labels={LABEL_RUN: "trial"},
             )
@@ -76,6 +81,8 @@ def _container(image: str) -> Iterator[tuple[Any, int]]:
         finally:
             with told():
                 container.remove(force=True, v=True)
+    except RuntimeUnavailableError as error:
+        raise WebserviceException(error.message) from None
     finally:
         client.close()
 
@@ -94,10 +101,12 @@ def _wait_until_ready(container: Any, port: int, image: str) -> None:
     raise WebserviceException(f"A container of {image} does not come up. The last lines of its log:\n{lines}")
 
 
-def _exchange(port: int, method: str, path: str, body: str | bytes | None, timeout: float) -> tuple[int, bytes]:
+def _exchange(
+    port: int, method: str, path: str, body: str | bytes | None, timeout: float, headers: dict[str, str] | None = None
+) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     with contextlib.closing(connection):
         data = body.encode() if isinstance(body, str) else body
-        connection.request(method, path, body=data, headers={"Content-Type": "application/json"})
+        connection.request(method, path, body=data, headers={"Content-Type": "application/json", **(headers or {})})
         answer = connection.getresponse()
         return answer.status, answer.read()
