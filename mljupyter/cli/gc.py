@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli.options import FiniteNumber, json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_json
 
 _MOST_NAMES = 5
@@ -17,7 +17,7 @@ _UNITS = ("bytes", "KB", "MB", "GB", "TB")
     "--unused-days",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=FiniteNumber(min=0),
     help="Environments, failed images and stages of builds go when nobody asked for them this long.",
 )
 @workspace_option

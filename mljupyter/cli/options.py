@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,18 @@ if TYPE_CHECKING:
     from mljupyter.core import Workspace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class FiniteNumber(click.FloatRange):
+    """A number within bounds; infinite ones and NaN, which no bound keeps out, are refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or end the command with the rule."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -20,7 +20,9 @@ def main() -> int:
     """Run the controller of a workspace until it is idle or told to stop; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m mljupyter.controller", description=__doc__)
     parser.add_argument("workspace", type=Path, help="directory of the workspace")
-    parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS, help="stop after so long without endpoints")
+    parser.add_argument(
+        "--idle-seconds", type=_seconds, default=IDLE_SECONDS, help="stop after so long without endpoints"
+    )
     arguments = parser.parse_args()
     layout = Layout.of(arguments.workspace)
     try:
@@ -41,6 +43,13 @@ def main() -> int:
         print(stopped("the controller ends", error), file=sys.stderr)
         return 1
     return 0
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds >= 0:  # not a number, too: no time would ever have passed
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds: it must be 0 or more")
+    return seconds
 
 
 if __name__ == "__main__":

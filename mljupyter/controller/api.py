@@ -13,15 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mljupyter.controller.documents import document_of
+from mljupyter.controller.bounds import LARGEST_NUMBER, LONGEST_POLL, MOST_DECISIONS, MOST_LOG_LINES
+from mljupyter.controller.documents import document_of, text_member, whole_member
 from mljupyter.controller.errors import ControllerError, InvalidSpecError
 from mljupyter.controller.history import Change
-from mljupyter.controller.scaling_history import KEPT
+from mljupyter.controller.query import patience, whole_number
 from mljupyter.controller.service import Service
 from mljupyter.controller.socket_http import USER_HEADER
 from mljupyter.spec import EndpointRecord, EndpointSpec, SpecError
-
-_LONGEST_POLL = 60.0
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -87,28 +86,25 @@ class Api:
         record = self._service.create(
             EndpointSpec.parse(body.get("spec", {})),
             overwrite=bool(body.get("overwrite")),
-            primary_key=body.get("primaryKey"),
-            secondary_key=body.get("secondaryKey"),
+            primary_key=text_member(body, "primaryKey"),
+            secondary_key=text_member(body, "secondaryKey"),
             user=user_of(request),
         )
         return _record(record, 202)
 
     async def _get(self, request: Request) -> Response:
         name = request.path_params["name"]
-        after = int(_number(request, "after", -1))
-        timeout = min(_number(request, "timeout", 0), _LONGEST_POLL)
-        return _record(await self._service.watch(name, after, timeout))
+        after = whole_number(request, "after", -1, -1, LARGEST_NUMBER)
+        return _record(await self._service.watch(name, after, patience(request)))
 
     async def _replace(self, request: Request) -> Response:
         body = await document_of(request)
-        generation = body.get("generation")
-        if not isinstance(generation, int | None):
-            raise InvalidSpecError(f"generation is {generation!r}: it must be a whole number.")
+        generation = whole_member(body, "generation")
         spec = EndpointSpec.parse(body.get("spec", {}))
         return _record(self._service.replace(spec, generation, Change(user_of(request))), 202)
 
     async def _delete(self, request: Request) -> Response:
-        gone = await self._service.delete(request.path_params["name"], patience=_LONGEST_POLL)
+        gone = await self._service.delete(request.path_params["name"], patience=LONGEST_POLL)
         return Response(status_code=204 if gone else 202)
 
     async def _keys(self, request: Request) -> Response:
@@ -120,7 +116,7 @@ class Api:
         if which not in ("primary", "secondary"):
             raise InvalidSpecError(f"{which!r} is no key: there are 'primary' and 'secondary'.")
         body = await document_of(request)
-        await self._service.regenerate_key(request.path_params["name"], which, body.get("key"))
+        await self._service.regenerate_key(request.path_params["name"], which, text_member(body, "key"))
         return Response(status_code=204)
 
     async def _logs(self, request: Request) -> Response:
@@ -128,7 +124,7 @@ class Api:
         text = await asyncio.to_thread(
             self._service.logs,
             request.path_params["name"],
-            lines=int(_number(request, "lines", 5000)),
+            lines=whole_number(request, "lines", 5000, 1, MOST_LOG_LINES),
             version=query.get("version"),
             replica=query.get("replica"),
             startup=query.get("startup") == "true",
@@ -140,9 +136,9 @@ class Api:
         followed = await self._service.follow_logs(
             request.path_params["name"],
             cursor=query.get("cursor"),
-            lines=int(_number(request, "lines", 100)),
+            lines=whole_number(request, "lines", 100, 0, MOST_LOG_LINES),
             version=query.get("version"),
-            patience=min(_number(request, "timeout", 0), _LONGEST_POLL),
+            patience=patience(request),
         )
         return JSONResponse({"lines": followed.lines, "cursor": followed.cursor})
 
@@ -150,28 +146,20 @@ class Api:
         text = await asyncio.to_thread(
             self._service.records,
             request.path_params["name"],
-            count=int(_number(request, "count", 1000)),
+            count=whole_number(request, "count", 1000, 1, MOST_LOG_LINES),
             version=request.query_params.get("version"),
         )
         return Response(text, media_type="application/jsonl")
 
     async def _scaling(self, request: Request) -> Response:
         name, version = request.path_params["name"], request.query_params.get("version")
-        most = int(_number(request, "most", KEPT))
+        most = whole_number(request, "most", MOST_DECISIONS, 1, MOST_DECISIONS)
         return JSONResponse([item.document() for item in self._service.scaling_history(name, version, most)])
 
 
 def user_of(request: Request) -> str:
     """Return who sends a request, by own account: whoever may open the socket is the workspace's owner."""
     return "".join(character for character in unquote(request.headers.get(USER_HEADER, "")) if character.isprintable())
-
-
-def _number(request: Request, name: str, default: float) -> float:
-    text = request.query_params.get(name)
-    try:
-        return default if text is None else float(text)
-    except ValueError:
-        raise InvalidSpecError(f"{name} is {text!r}: it must be a number.") from None
 
 
 def _record(record: EndpointRecord, status_code: int = 200) -> Response:

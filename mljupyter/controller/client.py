@@ -9,6 +9,7 @@ from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from mljupyter.controller import launch
+from mljupyter.controller.bounds import MOST_DECISIONS, MOST_LOG_LINES, count_within
 from mljupyter.controller.errors import ControllerError, ControllerStartError, error_for
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.socket_http import Answer, ConnectionLostError, ConnectionNotMadeError, ask
@@ -196,7 +197,10 @@ class ControllerClient:
             startup: instead, the first lines of the newest replica: what import and ``init()`` printed.
 
         """
-        query: dict[str, Any] = {"lines": lines, "startup": "true" if startup else "false"}
+        query: dict[str, Any] = {
+            "lines": count_within("lines", lines, MOST_LOG_LINES),
+            "startup": "true" if startup else "false",
+        }
         query |= {key: value for key, value in {"version": version, "replica": replica}.items() if value is not None}
         return self._call("GET", f"{_path(name)}/logs", query=query).body.decode()
 
@@ -204,12 +208,16 @@ class ControllerClient:
         """Yield the last lines of an endpoint's log, and then each line that any replica writes; see `log_stream`."""
         from mljupyter.controller.log_stream import stream
 
-        query = {"lines": lines} | ({"version": version} if version is not None else {})
+        query = {"lines": count_within("lines", lines, MOST_LOG_LINES)} | (
+            {"version": version} if version is not None else {}
+        )
         return stream(self._call, self._layout, f"{_path(name)}/logs/follow", query)
 
     def records(self, name: str, *, count: int = 1000, version: str | None = None) -> list[dict[str, Any]]:
         """Return the newest records of requests and of what the script logged, the oldest of them first."""
-        query = {"count": count} | ({"version": version} if version is not None else {})
+        query = {"count": count_within("count", count, MOST_LOG_LINES)} | (
+            {"version": version} if version is not None else {}
+        )
         text = self._call("GET", f"{_path(name)}/records", query=query).body
         return [json.loads(line) for line in text.splitlines()]
 
@@ -255,7 +263,9 @@ class ControllerClient:
             most: how many at most.
 
         """
-        query: dict[str, Any] = {"most": most} | ({"version": version} if version is not None else {})
+        query: dict[str, Any] = {"most": count_within("most", most, MOST_DECISIONS)} | (
+            {"version": version} if version is not None else {}
+        )
         return [ScalingDecision.parse(item) for item in self._call("GET", f"{_path(name)}/scaling", query=query).json()]
 
     def stop(self, *, force: bool = False) -> bool:

@@ -2,27 +2,64 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from starlette.requests import Request
 
-from mljupyter.controller.errors import InvalidSpecError
+from mljupyter.controller.bounds import LARGEST_NUMBER
+from mljupyter.controller.errors import DocumentTooLargeError, InvalidSpecError
+from mljupyter.outside import json_value
 
 _LARGEST_DOCUMENT = 8 * 1024 * 1024
 
 
-async def document_of(request: Request) -> dict[str, Any]:
-    """Return the JSON object in a request, an empty one for an empty body; raise `InvalidSpecError` for others."""
+async def document_of(request: Request, most_bytes: int = _LARGEST_DOCUMENT) -> dict[str, Any]:
+    """Return the JSON object in a request, an empty one for an empty body.
+
+    Parameters:
+        request: the request; its body is read no further than it may go.
+        most_bytes: how large it may be.
+
+    Raises:
+        DocumentTooLargeError: when it is larger.
+        InvalidSpecError: when it is no JSON object, or nested too deeply.
+
+    """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _LARGEST_DOCUMENT:
-            raise InvalidSpecError(f"the document is larger than {_LARGEST_DOCUMENT} bytes.")
+        if len(body) > most_bytes:
+            raise DocumentTooLargeError(f"the document is larger than {most_bytes} bytes.")
     try:
-        document = json.loads(body or b"{}")
+        document = json_value(bytes(body) or b"{}")
     except ValueError as error:
         raise InvalidSpecError(f"the document is not JSON: {error}.") from None
     if not isinstance(document, dict):
         raise InvalidSpecError(f"the document is a {type(document).__name__}: it must be an object.")
     return document
+
+
+def whole_member(document: dict[str, Any], name: str) -> int | None:
+    """Return a whole number of a document, None where it is null or not there.
+
+    Raises:
+        InvalidSpecError: when it is something else, or beyond what the database holds.
+
+    """
+    value = document.get(name)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_NUMBER):
+        return value
+    raise InvalidSpecError(f"{name} is {str(value)[:50]!r}: it must be a whole number from 0 to {LARGEST_NUMBER}.")
+
+
+def text_member(document: dict[str, Any], name: str) -> str | None:
+    """Return a text of a document, None where it is null or not there; the error does not show it: it may be a key.
+
+    Raises:
+        InvalidSpecError: when it is something else.
+
+    """
+    value = document.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise InvalidSpecError(f"{name} is a {type(value).__name__}: it must be text.")

@@ -47,6 +47,13 @@ class InvalidSpecError(ControllerError):
     status_code = 400
 
 
+class DocumentTooLargeError(ControllerError):
+    """A document sent to the controller is larger than any that is read."""
+
+    code = "DocumentTooLarge"
+    status_code = 413
+
+
 class EndpointNotFoundError(ControllerError):
     """No endpoint has this name."""
 
@@ -146,6 +153,7 @@ _CLASSES: dict[str, type[ControllerError]] = {
     kind.code: kind
     for kind in (
         InvalidSpecError,
+        DocumentTooLargeError,
         EndpointNotFoundError,
         EndpointExistsError,
         EndpointBusyError,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from mljupyter.controller.errors import InvalidSpecError
 from mljupyter.controller.logs import in_order
+from mljupyter.outside import json_value
 from mljupyter.runtimes.base import ReplicaLog
 
 _LOOK_EVERY = 0.2
@@ -73,7 +74,7 @@ def _look(find: Callable[[], Sequence[ReplicaLog]], places: dict[str, str | None
 
 def _decoded(cursor: str) -> dict[str, str | None]:
     try:
-        places = json.loads(base64.urlsafe_b64decode(cursor))
+        places = json_value(base64.urlsafe_b64decode(cursor))
     except ValueError:
         places = None
     if not isinstance(places, dict) or not all(isinstance(place, str | None) for place in places.values()):

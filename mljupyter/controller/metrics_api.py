@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,7 +10,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from mljupyter.controller.bounds import LARGEST_NUMBER
 from mljupyter.controller.collector import Collector
+from mljupyter.controller.documents import document_of
 from mljupyter.controller.errors import EndpointNotFoundError, InvalidSpecError, PortInUseError
 from mljupyter.controller.metrics_port import MetricsPort
 from mljupyter.controller.store import Store
@@ -65,7 +66,7 @@ class MetricsApi:
             raise EndpointNotFoundError(f"WebserviceNotFound: no endpoint {name!r} in this workspace.")
         now = time.time()
         every = _whole(query.get("every"), "every", 1, KEEP_MINUTES)
-        after = _whole(query.get("after"), "after", 0, None)
+        after = _whole(query.get("after"), "after", 0, LARGEST_NUMBER)
         seconds = _whole(query.get("since"), "since", 1, KEEP_MINUTES) or 900
         begin = now - seconds if after is None else max(after, now - seconds)
         created = record.created_time.timestamp() - 1
@@ -101,12 +102,8 @@ class MetricsApi:
 
 
 async def _change(request: Request) -> dict[str, Any]:
-    body = await request.body()
-    try:
-        change = json.loads(body) if len(body) <= _LONGEST_BODY else None
-    except ValueError:
-        change = None
-    if not isinstance(change, dict) or not change.keys() <= {"enabled", "port"}:
+    change = await document_of(request, _LONGEST_BODY)
+    if not change.keys() <= {"enabled", "port"}:
         raise InvalidSpecError("the settings of metrics are 'enabled' and 'port'.")
     if "enabled" in change and not isinstance(change["enabled"], bool):
         raise InvalidSpecError(f"enabled is {change['enabled']!r}: it must be true or false.")
@@ -116,14 +113,14 @@ async def _change(request: Request) -> dict[str, Any]:
     return change
 
 
-def _whole(text: str | None, name: str, least: int, most: int | None) -> int | None:
+def _whole(text: str | None, name: str, least: int, most: int) -> int | None:
     if text is None:
         return None
     try:
         value = int(float(text))
-    except (ValueError, OverflowError):
-        raise InvalidSpecError(f"{name} is {text!r}: it must be a number of seconds.") from None
-    if value < least or (most is not None and value > most):
-        upper = "" if most is None else f", and at most {most} ({most // 86400} days)"
-        raise InvalidSpecError(f"{name} is {text!r}: it must be at least {least}{upper}.")
+    except (ValueError, OverflowError):  # no number, not a number, or infinite
+        raise InvalidSpecError(f"{name} is {text[:50]!r}: it must be a number of seconds.") from None
+    if not least <= value <= most:
+        upper = f", and at most {most} ({most // 86400} days)" if most == KEEP_MINUTES else ""
+        raise InvalidSpecError(f"{name} is {text[:50]!r}: it must be at least {least}{upper}.")
     return value

@@ -21,6 +21,9 @@ from mljupyter.telemetry.prometheus import CONTENT_TYPE, exposition
 
 log = logging.getLogger(__name__)
 
+_END_WITHIN = 2
+"""Seconds: any user of the machine may connect here, and one who does not read his answer must not keep it open."""
+
 
 class MetricsPort:
     """Serves ``/metrics`` on a port of 127.0.0.1. Nothing else is there, and no request keeps the controller alive."""
@@ -43,7 +46,14 @@ class MetricsPort:
             return
         listener = _listen(port)
         await self.close()
-        config = uvicorn.Config(self._application, log_config=None, access_log=False, lifespan="off", ws="none")
+        config = uvicorn.Config(
+            self._application,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=_END_WITHIN,
+        )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="metrics port")
         self.number = port

@@ -48,6 +48,8 @@ from mljupyter.runtimes.process import ProcessRuntime
 ROUTER_PORTS = range(8600, 8700)
 LOOK_AGAIN_EVERY = 10.0
 BACKUP_EVERY = 1.0
+_ANSWER_WITHIN = 5
+"""Seconds that requests under way have when the process ends: a handler that hangs must not keep it from ending."""
 _LOG_BYTES, _LOG_BACKUPS = 5_000_000, 2
 
 log = logging.getLogger("mljupyter.controller")
@@ -108,7 +110,16 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     listener = _listen(layout)
     await router.start()
     await reconciler.begin()
-    server = _Server(uvicorn.Config(api.application, log_config=None, access_log=False, lifespan="off", ws="none"))
+    server = _Server(
+        uvicorn.Config(
+            api.application,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=_ANSWER_WITHIN,
+        )
+    )
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
     working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
     scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
@@ -130,6 +141,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
 
     log.info("controller ends: %s", end.reason if end.asked else "idle")
     service.ending = True
+    changes.notify()  # who waits for a change is answered now
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)
     layout.socket().unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mljupyter.controller.documents import document_of
+from mljupyter.controller.documents import document_of, text_member, whole_member
 from mljupyter.controller.errors import InvalidSpecError
 from mljupyter.controller.releases import Releases
 from mljupyter.spec import EndpointRecord, RolloutPlan
@@ -53,15 +53,12 @@ class ReleaseApi:
         raise InvalidSpecError(f"{action!r} is nothing to do with a rollout: there are 'pause', 'resume', 'abort'.")
 
     async def _promote(self, request: Request) -> Response:
-        version = (await document_of(request)).get("version")
+        version = text_member(await document_of(request), "version")
         return _accepted(self._releases.promote(request.path_params["name"], str(version), self._user(request)))
 
     async def _rollback(self, request: Request) -> Response:
         body = await document_of(request)
-        number, generation = body.get("number"), body.get("generation")
-        for key, value in (("number", number), ("generation", generation)):
-            if not isinstance(value, int | None):
-                raise InvalidSpecError(f"{key} is {value!r}: it must be a whole number.")
+        number, generation = whole_member(body, "number"), whole_member(body, "generation")
         record = self._releases.rollback(request.path_params["name"], number, generation, self._user(request))
         return _accepted(record)
 

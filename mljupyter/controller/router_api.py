@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mljupyter.controller.documents import document_of
+from mljupyter.controller.documents import document_of, text_member
 from mljupyter.controller.router_service import RouterService, token_document
 from mljupyter.spec import RouterRecord, RouterSpec
 
@@ -44,7 +44,7 @@ class RouterApi:
 
     async def _token(self, request: Request) -> Response:
         body = await document_of(request)
-        subject = str(body.get("subject", ""))[:200]
+        subject = (text_member(body, "subject") or "")[:200]
         return JSONResponse(token_document(await self._service.token(request.path_params["name"], subject)))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from mljupyter.controller.bounds import MOST_DECISIONS
 from mljupyter.controller.database import Database
 from mljupyter.spec import ScalingDecision
 
-KEPT = 1000
+KEPT = MOST_DECISIONS
 
 
 class ScalingHistory:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mljupyter import __version__
 from mljupyter.controller import logs
+from mljupyter.controller.bounds import MOST_LOG_LINES
 from mljupyter.controller.changes import Changes
 from mljupyter.controller.errors import (
     EndpointBusyError,
@@ -34,7 +35,6 @@ from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
 from mljupyter.runtimes.ports import PortReservations
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus, ScalingDecision
 
-MOST_LOG_LINES = 100_000
 LOCAL_PORTS = range(8890, 8990)
 
 
@@ -63,7 +63,7 @@ class Service:
         self._ports = ports
         self._started_time = datetime.now(UTC)
         self.ending = False
-        """Set when the process is about to end: those who wait for lines of a log are answered at once."""
+        """Set when the process is about to end: all who wait for a change or for lines of a log are answered now."""
 
     def status(self) -> dict[str, Any]:
         """Return what the controller is and does."""
@@ -140,7 +140,8 @@ class Service:
         """Return an endpoint as soon as its resource version is above `after`, or when `patience` seconds are over."""
         self.find(name)
         await self._changes.wait_until(
-            lambda: (record := self._store.find(name)) is None or record.resource_version > after, patience
+            lambda: self.ending or (record := self._store.find(name)) is None or record.resource_version > after,
+            patience,
         )
         return self.find(name)
 
@@ -150,7 +151,8 @@ class Service:
         self._store.mark_deleting(name)
         self._reconciler.retry(name)
         self._changes.notify()
-        return await self._changes.wait_until(lambda: self._store.find(name) is None, patience)
+        await self._changes.wait_until(lambda: self.ending or self._store.find(name) is None, patience)
+        return self._store.find(name) is None
 
     def keys(self, name: str) -> Keys:
         """Return an endpoint's keys."""

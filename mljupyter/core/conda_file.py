@@ -9,6 +9,7 @@ from typing import Any
 from mljupyter.build.definition import CondaDefinition
 from mljupyter.core.exceptions import UserErrorException
 from mljupyter.files import write_whole
+from mljupyter.outside import yaml_value
 from mljupyter.spec import SpecError
 
 LARGEST_BYTES = 1 << 20
@@ -37,15 +38,16 @@ def parse(text: str, where: str) -> dict[str, Any]:
     """Return the content of a conda file, checked.
 
     Raises:
-        UserErrorException: when it is no YAML, has other keys than conda's, or lists something else than packages.
+        UserErrorException: when it is no YAML or beyond its bounds, has other keys than conda's, or lists something
+            else than packages.
 
     """
     import yaml
 
     try:
-        content = yaml.safe_load(text)
+        content = yaml_value(text)
     except yaml.YAMLError as error:
-        raise UserErrorException(f"{where} is no YAML: {error}") from None
+        raise UserErrorException(f"{where} cannot be read as YAML: {error}") from None
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise UserErrorException(f"{where} holds no conda environment: it begins with a {type(content).__name__}.")

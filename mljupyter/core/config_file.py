@@ -9,6 +9,7 @@ from typing import Any
 
 from mljupyter.core.exceptions import UserErrorException
 from mljupyter.files import write_whole
+from mljupyter.outside import json_value
 
 FOLDER = ".azureml"
 FILE_NAME = "config.json"
@@ -100,7 +101,7 @@ def write(directory: Path, file_name: str | None, data: dict[str, Any]) -> Path:
 def _load(file: Path) -> Any:
     if file.stat().st_size > _LARGEST:
         raise ValueError(f"larger than {_LARGEST} bytes")
-    return json.loads(file.read_text(encoding="utf-8-sig"))
+    return json_value(file.read_text(encoding="utf-8-sig"))
 
 
 def _is_about_a_workspace(file: Path) -> bool:

@@ -11,6 +11,7 @@ from mljupyter.core.conda_dependencies import DEFAULT_FILE as CONDA_FILE
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.environment import Environment
 from mljupyter.core.exceptions import UserErrorException, as_user_error
+from mljupyter.outside import json_value
 
 DOCUMENT = "azureml_environment.json"
 DOCKERFILE = "BaseDockerfile"
@@ -43,7 +44,7 @@ def load(directory: Path) -> Environment:
     where = directory / DOCUMENT
     text = conda_file.read_text(where, "environment file")
     try:
-        document = json.loads(text)
+        document = json_value(text)
     except ValueError as error:
         raise UserErrorException(f"{str(where)!r} is no JSON: {error}") from None
     if not isinstance(document, dict):

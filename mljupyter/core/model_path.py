@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from mljupyter.core.exceptions import ModelNotFoundException
+from mljupyter.outside import whole
 
 APP_ROOT_VARIABLE = "AML_APP_ROOT"
 MODELS_FOLDER = "azureml-models"
@@ -36,7 +37,7 @@ def find_model_path(model_name: str, version: int | None = None) -> str:
 
 
 def _newest(base: Path) -> int:
-    versions = [int(entry.name) for entry in base.iterdir() if entry.name.isascii() and entry.name.isdigit()]
+    versions = [number for entry in base.iterdir() if (number := whole(entry.name)) is not None]
     if not versions:
         raise ModelNotFoundException(f"ModelNotFound: {base} holds no version of the model.")
     return max(versions)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.outside import whole
 from mljupyter.spec import EndpointRecord, Rollout
 from mljupyter.spec.history import HistoryEntry
 
@@ -55,10 +56,11 @@ def steps_of(text: str) -> list[int]:
         [5, 25, 100]
 
     """
-    parts = [part.strip().removesuffix("%") for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
+    steps = [whole(part.strip().removesuffix("%")) for part in text.split(",")]
+    found = [step for step in steps if step is not None]
+    if len(found) < len(steps):
         raise WebserviceException(f"{text!r} are no steps: write rising percentages, for example 5,25,100.")
-    return [int(part) for part in parts]
+    return found
 
 
 def even_steps(share: int, target: int, by: int) -> list[int]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.engine import autoscaling
+from mljupyter.outside import whole
 from mljupyter.spec import AutoscalePolicy, EndpointRecord, EndpointSpec, Scaling, ScalingDecision, VersionStatus
 
 if TYPE_CHECKING:
@@ -103,10 +104,11 @@ def replicas_of(text: str) -> dict[str, int]:
         {'minimum': 1, 'maximum': 5}
 
     """
-    least, colon, most = text.partition(":")
-    if not (least.isdecimal() and (most.isdecimal() or not colon)):
+    first, colon, second = text.partition(":")
+    least, most = whole(first), whole(second)
+    if least is None or (colon and most is None):
         raise WebserviceException(f"{text!r} is no number of replicas: write 3, or bounds such as 1:5.")
-    return {"minimum": int(least), "maximum": int(most)} if colon else {"replicas": int(least)}
+    return {"replicas": least} if most is None else {"minimum": least, "maximum": most}
 
 
 def documents(record: EndpointRecord) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.outside import whole
 from mljupyter.spec import EndpointRecord, VersionStatus
 
 if TYPE_CHECKING:
@@ -63,11 +64,12 @@ def shares_of(words: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for word in words:
         name, _, text = word.partition("=")
-        if not name or not text.removesuffix("%").isdecimal():
+        share = whole(text.removesuffix("%"))
+        if not name or share is None:
             raise WebserviceException(f"{word!r} is no share: write VERSION=PERCENT, for example version-b=10.")
         if name in found:
             raise WebserviceException(f"{name!r} is given twice: each version once.")
-        found[name] = int(text.removesuffix("%"))
+        found[name] = share
     return found
 
 

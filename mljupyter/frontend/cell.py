@@ -13,9 +13,9 @@ from typing import Any
 from mljupyter.frontend.options import Option
 from mljupyter.frontend.reading import WrongInputError, near, read
 from mljupyter.frontend.yaml_loader import loader
+from mljupyter.outside import yaml_document
 
 SPECIFICATION = "specification"
-_MOST_CHARACTERS = 1_000_000
 _FIRST_LINE = 2  # line 1 of the cell is that of the magic
 
 
@@ -25,15 +25,14 @@ class Document:
     def __init__(self, text: str) -> None:
         import yaml
 
-        if len(text) > _MOST_CHARACTERS:
-            raise WrongInputError(f"The cell has {len(text)} characters; at most {_MOST_CHARACTERS} are read.")
         try:
-            node = yaml.compose(text, Loader=loader())
-            self.data = yaml.load(text, Loader=loader())  # noqa: S506 - a SafeLoader
+            node, self.data = yaml_document(text, loader())
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"Line {mark.line + _FIRST_LINE}" if mark is not None else "The cell"
-            raise WrongInputError(f"{where}: this is no YAML: {getattr(error, 'problem', None) or error}.") from None
+            raise WrongInputError(
+                f"{where}: this cannot be read as YAML: {getattr(error, 'problem', None) or error}."
+            ) from None
         if not isinstance(self.data, dict):
             raise WrongInputError("The cell holds no YAML mapping: write one 'option: value' on each line.")
         self._lines: dict[tuple[str, ...], int] = {}

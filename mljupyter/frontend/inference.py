@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.frontend.reading import WrongInputError, near
 from mljupyter.frontend.scripts import SCRIPT, KeptScript
+from mljupyter.outside import whole
 
 if TYPE_CHECKING:
     from mljupyter.core import Environment, InferenceConfig, Model, Workspace
@@ -36,10 +37,10 @@ def _registered_model(workspace: Workspace, text: str, namespace: Mapping[str, A
     if isinstance(namespace.get(text), Model):
         model: Model = namespace[text]
         return model
-    if colon and not version.isdecimal():
+    if colon and whole(version) is None:
         raise WrongInputError(f"--model {text}: the version after ':' is a number, such as {name}:1.")
     try:
-        return Model(workspace, name=name, version=int(version) if version else None)
+        return Model(workspace, name=name, version=whole(version))
     except WebserviceException as error:
         known = {model.name for model in Model.list(workspace)}
         if name in known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,6 +12,9 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.frontend.options import Option
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_SECONDS = 1e9
+_MOST_DIGITS = 18
+_MOST_SHOWN = 100
 _GIGABYTES = {"": 1.0, "G": 1.0, "GB": 1.0, "GI": 1.0, "M": 1e-3, "MB": 1e-3, "MI": 1 / 1024}
 
 
@@ -53,22 +57,42 @@ def read(option: Option, text: str) -> Any:
         value = _READERS.get(option.kind, str)(text)
     except ValueError:
         shown = text.partition("=")[0] if option.kind == "assignment" else text  # a value may be secret
-        raise ValueError(f"{shown!r} is not {_RULES[option.kind]}") from None
+        raise ValueError(f"{shown[:_MOST_SHOWN]!r} is not {_RULES[option.kind]}") from None
     if option.minimum is not None and value < option.minimum:
         raise ValueError(f"{text} is below {option.minimum:g}, the least allowed")
     return value
 
 
 def _scaled(text: str, factors: dict[str, float], fold: Callable[[str], str]) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", text)
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)([A-Za-z]*)", text)
     if match is None or fold(match[2]) not in factors:
         raise ValueError(text)
     return round(float(match[1]) * factors[fold(match[2])], 6)
 
 
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(text)
+    return int(text)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _seconds(text: str) -> float:
+    seconds = _scaled(text, _SECONDS, str)
+    if seconds > _LONGEST_SECONDS:  # timers of the system cannot wait for ever
+        raise ValueError(text)
+    return seconds
+
+
 def _bounds(text: str) -> tuple[int, int]:
     least, _, most = text.partition(":")
-    return int(least), int(most)
+    return _integer(least), _integer(most)
 
 
 def _assignment(text: str) -> str:
@@ -79,11 +103,11 @@ def _assignment(text: str) -> str:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "integer": int,
-    "number": float,
+    "integer": _integer,
+    "number": _number,
     "cores": lambda text: _scaled(text, {"": 1.0, "m": 1e-3}, str),
     "gigabytes": lambda text: _scaled(text, _GIGABYTES, str.upper),
-    "duration": lambda text: _scaled(text, _SECONDS, str),
+    "duration": _seconds,
     "bounds": _bounds,
     "assignment": _assignment,
 }

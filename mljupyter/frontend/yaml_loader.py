@@ -6,6 +6,8 @@ import re
 from functools import cache
 from typing import Any
 
+from mljupyter.outside import bounded
+
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)$")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$")
@@ -14,7 +16,7 @@ _OTHERWISE = ("int", "float", "timestamp")
 
 @cache
 def loader() -> Any:
-    """Return the class that reads; it makes nothing but numbers, texts, lists and mappings.
+    """Return the class that reads, within bounds; it makes nothing but numbers, texts, lists and mappings.
 
     YAML 1.1, which PyYAML reads by itself, takes ``1:5`` for 65, counted in sixties.
     """
@@ -29,4 +31,4 @@ def loader() -> Any:
     }
     Loader.add_implicit_resolver(f"{_TAG}int", _INTEGER, list("-+0123456789"))
     Loader.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+.0123456789"))
-    return Loader
+    return bounded(Loader)

@@ -48,6 +48,8 @@ def body_in_cell(text: str) -> str:
             f"Line {error.lineno + 1}: the cell holds no JSON: {error.msg.lower()} at character {error.colno}.\n"
             "JSON wants double quotes, and true, false, null. A Python value goes onto the line: %invoke NAME VARIABLE"
         ) from None
+    except (ValueError, RecursionError) as error:
+        raise WrongInputError(f"The cell holds JSON that cannot be read: {error}.") from None
     return text
 
 

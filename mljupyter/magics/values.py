@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
 def _is_json(text: str) -> bool:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return not (isinstance(value, float) and not math.isfinite(value))
 

@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry.environment_tables import ENVIRONMENT_LABELS, ENVIRONMENTS
 from mljupyter.registry.transactions import reading, writing
+from mljupyter.registry.versioned import stored_number
 from mljupyter.spec import SpecError
 from mljupyter.spec.names import NameRule
 
@@ -196,7 +197,7 @@ def _find(connection: Connection, name: str, version: int | None) -> Environment
     if version is None:
         found = _newest(connection, name)
     else:
-        mine = (ENVIRONMENTS.c.name == name) & (ENVIRONMENTS.c.version == version)
+        mine = (ENVIRONMENTS.c.name == name) & (ENVIRONMENTS.c.version == stored_number(version))
         row = connection.execute(select(ENVIRONMENTS).where(mine)).first()
         found = None if row is None else _record(row)
     if found is None:

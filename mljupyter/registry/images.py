@@ -17,7 +17,7 @@ from mljupyter.registry.image_tables import IMAGE_COUNTERS, IMAGE_REFERENCES, IM
 from mljupyter.registry.model_record import checked_filter, checked_json, checked_keys, checked_text, matches, split_id
 from mljupyter.registry.tables import MODEL_REFERENCES, MODELS
 from mljupyter.registry.transactions import reading, writing
-from mljupyter.registry.versioned import missing, next_version, user
+from mljupyter.registry.versioned import missing, next_version, stored_number, user
 from mljupyter.spec import names
 
 # Who uses a model, where an image does.
@@ -310,7 +310,7 @@ def _find_id(connection: Connection, image_id: str, *, lock: bool = False) -> Im
 def _find(connection: Connection, name: str, version: int | None, *, lock: bool = False) -> ImageRecord:
     query = select(IMAGES).where(IMAGES.c.name == name).order_by(IMAGES.c.version.desc()).limit(1)
     if version is not None:
-        query = query.where(IMAGES.c.version == version)
+        query = query.where(IMAGES.c.version == stored_number(version))
     row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
         raise ImageNotFoundError(missing(connection, IMAGES, "image", name, version, _NONE_YET))

@@ -28,7 +28,7 @@ from mljupyter.registry.model_record import (
 from mljupyter.registry.tables import MODEL_COUNTERS, MODEL_REFERENCES, MODELS
 from mljupyter.registry.transactions import reading, writing
 from mljupyter.registry.tree import absolute, walk
-from mljupyter.registry.versioned import missing, next_version, user
+from mljupyter.registry.versioned import missing, next_version, stored_number, user
 from mljupyter.spec import names
 
 _NONE_YET = "None is registered yet: use Model.register."
@@ -282,7 +282,7 @@ def _find_id(connection: Connection, model_id: str, *, lock: bool = False) -> Mo
 def _find(connection: Connection, name: str, version: int | None, *, lock: bool = False) -> ModelRecord:
     query = select(MODELS).where(MODELS.c.name == name).order_by(MODELS.c.version.desc()).limit(1)
     if version is not None:
-        query = query.where(MODELS.c.version == version)
+        query = query.where(MODELS.c.version == stored_number(version))
     row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
         raise ModelNotFoundError(missing(connection, MODELS, "model", name, version, _NONE_YET))

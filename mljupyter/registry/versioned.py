@@ -10,6 +10,8 @@ from sqlalchemy import Table, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+_LARGEST = 2**31 - 1
+
 
 def next_version(connection: Connection, counters: Table, name: str) -> int:
     """Return the next version of a name; its counter stays locked until the transaction ends.
@@ -27,6 +29,11 @@ def next_version(connection: Connection, counters: Table, name: str) -> int:
             connection.execute(step)
     version: int = connection.execute(select(counters.c.last_version).where(mine)).scalar_one()
     return version
+
+
+def stored_number(version: int) -> int:
+    """Return a version as databases hold numbers; one that is larger is none that was ever given."""
+    return version if abs(version) <= _LARGEST else -1
 
 
 def missing(connection: Connection, table: Table, kind: str, name: str, version: int | None, none_yet: str) -> str:

@@ -79,4 +79,7 @@ def _entries(
 
 def _seconds(time: str) -> float:
     """Return the engine's time in seconds since the epoch, not later than it is: parts of a microsecond are cut."""
-    return datetime.fromisoformat(f"{time[:26]}").replace(tzinfo=UTC).timestamp() - 0.000_002
+    try:
+        return max(datetime.fromisoformat(f"{time[:26]}").replace(tzinfo=UTC).timestamp() - 0.000_002, 0.0)
+    except (OverflowError, ValueError):  # no time of the engine's: as if there were no place
+        return 0.0

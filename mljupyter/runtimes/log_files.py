@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from functools import partial
@@ -20,6 +21,7 @@ INSIGHTS = "insights.jsonl"
 _LONGEST_LINE = 64 * 1024
 _BEGINNING = 256
 _ATTEMPTS = 3
+_OFFSET = re.compile(r"[0-9]{1,18}")
 
 
 def replica_log(directory: Path, name: str, before: Path | None = None) -> ReplicaLog:
@@ -110,9 +112,10 @@ def _place(parts: list[BinaryIO], cursor: str | None) -> tuple[int, int, bool]:
     if cursor is None:
         return 0, 0, False
     identity, _, offset = cursor.rpartition(":")
+    known = int(offset) if _OFFSET.fullmatch(offset) else -1
     for index, stream in enumerate(parts):
-        if offset.isdigit() and _identity(stream) == identity and int(offset) <= os.fstat(stream.fileno()).st_size:
-            return index, int(offset), False
+        if known >= 0 and _identity(stream) == identity and known <= os.fstat(stream.fileno()).st_size:
+            return index, known, False
     return 0, 0, bool(parts)
 
 

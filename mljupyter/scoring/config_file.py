@@ -54,7 +54,7 @@ def _settings(path: str, content: bytes) -> dict[str, str]:
 
     try:
         members = json.loads(content or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigFileError(f"the configuration file {path} is not JSON: {error}") from None
     if not isinstance(members, dict):
         raise ConfigFileError(f"the configuration file {path} must hold a JSON object of variables and values")

@@ -45,7 +45,7 @@ def swagger(version: str, settings: Configuration, interface: Interface) -> byte
 def _checked(name: str, content: bytes) -> bytes:
     try:
         json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SwaggerError(f"the file {name} of the scoring script is not JSON: {error}") from None
     return content
 

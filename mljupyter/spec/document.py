@@ -13,6 +13,9 @@ from pydantic_core import ErrorDetails
 from mljupyter.errors import MLJupyterError
 
 _MOST_SHOWN = 5
+_MOST_CHARACTERS = 200
+_LONGEST_TEXT = 4_000_000
+_SECRET = "environmentVariables"  # noqa: S105 - the name of a field; its values may be secrets
 
 
 def camel_case(name: str) -> str:
@@ -36,6 +39,7 @@ class Document(BaseModel):
         extra="forbid",
         frozen=True,
         allow_inf_nan=False,
+        str_max_length=_LONGEST_TEXT,
         hide_input_in_errors=True,
     )
 
@@ -74,7 +78,7 @@ def explain(cls: type[BaseModel], error: ValidationError) -> str:
 
 def _sentence(cls: type[BaseModel], detail: ErrorDetails) -> str:
     path = [str(part) for part in detail["loc"] if part != "function-after"]
-    field = ".".join(path) or cls.__name__
+    field = ".".join(path)[:_MOST_CHARACTERS] or cls.__name__
     kind, value = detail["type"], detail["input"]
     if kind == "missing":
         return f"{field} is missing: it is required."
@@ -87,7 +91,18 @@ def _sentence(cls: type[BaseModel], detail: ErrorDetails) -> str:
     rule = detail["msg"].removeprefix("Value error, ")
     if kind == "value_error" or isinstance(value, (dict, BaseModel)):
         return f"{field}: {rule}" if path else rule
-    return f"{field} is {value!r}: {rule[:1].lower()}{rule[1:]}."
+    if _SECRET in path:
+        return f"{field}: {rule[:1].lower()}{rule[1:]}."
+    return f"{field} is {shown_value(value)}: {rule[:1].lower()}{rule[1:]}."
+
+
+def shown_value(value: Any) -> str:
+    """Return a value as Python writes it, a long one cut: what comes from outside may have any size."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested deeply, or a number of more digits than Python writes
+        return f"a {type(value).__name__} that is too large to show"
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
 
 
 def _fields_at(cls: type[BaseModel], path: list[str]) -> list[str]:

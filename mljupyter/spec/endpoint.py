@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from mljupyter.spec.document import Document
 from mljupyter.spec.names import ENDPOINT, VERSION
 from mljupyter.spec.router import CertificateFiles
+from mljupyter.spec.texts import Texts
 from mljupyter.spec.version import VersionSpec
 
 MOST_VERSIONS = 6
@@ -69,8 +70,8 @@ class EndpointSpec(Document):
     tls: CertificateFiles | None = None
     versions: Annotated[dict[str, VersionSpec], Field(min_length=1, max_length=MOST_VERSIONS)]
     description: str | None = None
-    tags: dict[str, str] = {}
-    properties: dict[str, str] = {}
+    tags: Texts = {}
+    properties: Texts = {}
     created_by: str | None = None
 
     @property

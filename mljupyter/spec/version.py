@@ -7,9 +7,18 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mljupyter.spec.document import Document
+from mljupyter.spec.texts import Texts, Variables
 
 MOST_MODELS = 1000
 MOST_REPLICAS = 10_000
+MOST_CORES = 1_000_000
+MOST_GIGABYTES = 1_000_000
+_DAY = 86_400
+"""Seconds: no replica is started that waits longer for anything."""
+
+_LARGEST = 2**62
+"""What a database holds without loss."""
+
 NoCode = Literal["auto", "sklearn", "onnx", "tensorflow", "mlflow"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -18,7 +27,7 @@ class ModelReference(Document):
     """A registered model, and where its content lies in the artifact store."""
 
     name: str
-    version: Annotated[int, Field(ge=0)]
+    version: Annotated[int, Field(ge=0, le=_LARGEST)]
     digest: Digest
     entry: Annotated[str, Field(min_length=1, description="file or directory name under <name>/<version>/")]
 
@@ -42,11 +51,11 @@ class CodeReference(Document):
 class Resources(Document):
     """What one replica may use. CPU in cores, memory in GB."""
 
-    cpu: Annotated[float, Field(gt=0)] = 0.1
-    memory_in_gb: Annotated[float, Field(gt=0)] = 0.5
-    cpu_limit: Annotated[float, Field(gt=0)] | None = None
-    memory_in_gb_limit: Annotated[float, Field(gt=0)] | None = None
-    gpu: Annotated[int, Field(ge=0)] = 0
+    cpu: Annotated[float, Field(gt=0, le=MOST_CORES)] = 0.1
+    memory_in_gb: Annotated[float, Field(gt=0, le=MOST_GIGABYTES)] = 0.5
+    cpu_limit: Annotated[float, Field(gt=0, le=MOST_CORES)] | None = None
+    memory_in_gb_limit: Annotated[float, Field(gt=0, le=MOST_GIGABYTES)] | None = None
+    gpu: Annotated[int, Field(ge=0, le=10_000)] = 0
 
     @model_validator(mode="after")
     def _limits_cover_requests(self) -> Self:
@@ -70,8 +79,8 @@ class AutoscalePolicy(Document):
 
     min_replicas: Annotated[int, Field(ge=0)] = 1
     max_replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] = 10
-    target_utilization: Annotated[int, Field(ge=1)] = 70
-    refresh_seconds: Annotated[int, Field(ge=1)] = 1
+    target_utilization: Annotated[int, Field(ge=1, le=1000)] = 70
+    refresh_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 1
     scale_down_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     scale_to_zero_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 300
     max_wake_wait_ms: Annotated[int, Field(ge=1000, le=600_000)] = 60_000
@@ -88,7 +97,7 @@ class AutoscalePolicy(Document):
 class Scaling(Document):
     """Either a fixed number of replicas or an autoscale policy."""
 
-    replicas: Annotated[int, Field(ge=1)] | None = None
+    replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] | None = None
     autoscale: AutoscalePolicy | None = None
 
     @model_validator(mode="after")
@@ -112,20 +121,20 @@ class RequestLimits(Document):
     """Limits of requests: concurrent runs in a replica, waiting, run time, body size."""
 
     max_concurrent_requests: Annotated[int, Field(ge=1, le=1000)] = 1
-    max_queue_wait_ms: Annotated[int, Field(ge=1)] = 500
+    max_queue_wait_ms: Annotated[int, Field(ge=1, le=_DAY * 1000)] = 500
     max_queue_length: Annotated[int, Field(ge=1, le=10_000)] = 100
-    scoring_timeout_ms: Annotated[int, Field(ge=1)] = 60_000
+    scoring_timeout_ms: Annotated[int, Field(ge=1, le=_DAY * 1000)] = 60_000
     max_body_bytes: Annotated[int, Field(ge=1, le=1 << 31)] = 100 * 1024 * 1024
 
 
 class LivenessProbe(Document):
     """When a replica counts as dead. `initial_delay_seconds` is also the longest time ``init()`` may take."""
 
-    period_seconds: Annotated[int, Field(ge=1)] = 10
-    initial_delay_seconds: Annotated[int, Field(ge=1)] = 310
-    timeout_seconds: Annotated[int, Field(ge=1)] = 2
-    success_threshold: Annotated[int, Field(ge=1)] = 1
-    failure_threshold: Annotated[int, Field(ge=1)] = 3
+    period_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 10
+    initial_delay_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 310
+    timeout_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 2
+    success_threshold: Annotated[int, Field(ge=1, le=10_000)] = 1
+    failure_threshold: Annotated[int, Field(ge=1, le=10_000)] = 3
 
 
 class VersionSpec(Document):
@@ -142,7 +151,7 @@ class VersionSpec(Document):
     models: Annotated[list[ModelReference], Field(max_length=MOST_MODELS)] = []
     no_code: NoCode | None = None
     interpreter: str | None = None
-    environment_variables: dict[str, str] = {}
+    environment_variables: Variables = {}
     resources: Resources = Resources()
     scaling: Scaling = Scaling()
     limits: RequestLimits = RequestLimits()
@@ -153,10 +162,10 @@ class VersionSpec(Document):
     traffic_percentile: Annotated[int, Field(ge=0, le=100)] = 0
     mirror_percentile: Annotated[int, Field(ge=0, le=100, description="share copied to it, answers thrown away")] = 0
     app_insights_enabled: bool = False
-    reload: Annotated[int, Field(ge=0, description="raised by one to replace all replicas")] = 0
+    reload: Annotated[int, Field(ge=0, le=_LARGEST, description="raised by one to replace all replicas")] = 0
     description: str | None = None
-    tags: dict[str, str] = {}
-    properties: dict[str, str] = {}
+    tags: Texts = {}
+    properties: Texts = {}
 
     @model_validator(mode="after")
     def _something_to_run(self) -> Self:

@@ -39,11 +39,10 @@ def _traffic(workspace: Workspace, name: str, values: Values) -> str:
 
 
 def _scale(workspace: Workspace, name: str, values: Values) -> str:
+    from mljupyter.core.scaling import replicas_of
+
     text = str(values.get("replicas", "")).strip()
-    least, colon, most = text.partition(":")
-    if not least.isdecimal() or (colon and not most.isdecimal()):
-        raise WrongInputError(f"{text!r} is no number of replicas: write 3, or 1:5 for as many as the load needs.")
-    bounds = {"minimum": int(least), "maximum": int(most)} if colon else {"replicas": int(least)}
+    bounds = replicas_of(text)
     version = str(values.get("version", "")) or None
     workspace.webservices[name].scale(**bounds, version=version)
     return f"{version or name} gets {text} replicas."

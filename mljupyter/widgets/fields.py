@@ -133,3 +133,10 @@ def of_option(option: Option, value: str | None, label: str = "") -> Field:
         return choice(option.key, name, value if value is not None else option.default, named, about=sentence)
     default = "" if option.default is None else str(option.default)
     return text(option.key, name, value, about=sentence, placeholder=default, required=option.required)
+
+
+def percent_of(value: Mapping[str, Any]) -> int:
+    """Return the share that a page in the browser says, from 0 to 100; what is no number is 0."""
+    percent = value.get("percent")
+    known = isinstance(percent, int | float) and 0 <= percent <= 100  # NaN is not
+    return int(percent) if known and percent is not None else 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from mljupyter.frontend.line import values_of
 from mljupyter.frontend.options import Option
+from mljupyter.outside import whole
 from mljupyter.widgets import fields
 from mljupyter.widgets.endpoint_pages import Chosen
 from mljupyter.widgets.fields import Choice, Field
@@ -124,7 +125,7 @@ class SharesPage(Page):
         elif key == "shares" and isinstance(value, dict) and value.get("name") in self._treatments:
             name = str(value["name"])
             others = sum(share for other, share in self.shares.items() if other in self._treatments and other != name)
-            self._own[name] = max(0, min(int(value.get("percent", 0)), 100 - others))
+            self._own[name] = max(0, min(fields.percent_of(value), 100 - others))
         elif key in ("steps", "every", "guard"):
             self._typed[key] = value
 
@@ -159,7 +160,7 @@ class SharesPage(Page):
 
     def _steps(self) -> list[int]:
         text = str(self._typed.get("steps") or _STEPS.default)
-        return [int(part) if part.strip().isdecimal() else -1 for part in text.replace(" ", "").split(",")]
+        return [-1 if (step := whole(part)) is None else step for part in text.replace(" ", "").split(",")]
 
     def _after_rollout(self) -> dict[str, int]:
         """Return the shares at the last step: the default version gives first, then the others in proportion."""

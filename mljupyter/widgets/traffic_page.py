@@ -64,5 +64,5 @@ class TrafficPage(DraftPage):
         if key == "traffic" and isinstance(value, dict):
             if value.get("name") != self.draft.typed.get("version"):
                 return
-            value = str(int(value.get("percent", 0)))
+            value = str(fields.percent_of(value))
         super().change(key, value)

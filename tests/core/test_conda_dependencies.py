@@ -103,12 +103,12 @@ def test_a_saved_file_is_read_back(project: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("dependencies: [unclosed", "is no YAML"),
+        ("dependencies: [unclosed", "cannot be read as YAML"),
         ("- python", "begins with a list"),
         ("dependancies: [python]", "has the keys dependancies. A conda file has: name, channels"),
         ("dependencies: [{conda: [six]}]", "only 'pip' may hold a list"),
         ("dependencies: [3.8]", "dependencies"),
-        ("!!python/object/apply:os.system [true]", "is no YAML"),
+        ("!!python/object/apply:os.system [true]", "cannot be read as YAML"),
     ],
 )
 def test_what_is_no_conda_file_is_refused(project: Path, text: str, says: str) -> None:

@@ -67,7 +67,7 @@ def test_the_line_beats_the_cell(prepared: Shell) -> None:
             "Line 4: max-queue-wait-ms is max-queue-wait-ms again",
         ),
         ("score: {a: 1}", "Line 2: score: {'a': 1} is no single value."),
-        ("score: sums\n  kind: [", "Line 3: this is no YAML"),
+        ("score: sums\n  kind: [", "Line 3: this cannot be read as YAML"),
         ("just text", "The cell holds no YAML mapping"),
         ("- a list", "The cell holds no YAML mapping"),
         ("# nothing", "The cell holds no YAML mapping"),

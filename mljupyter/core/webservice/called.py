@@ -55,7 +55,7 @@ class CalledWebservice(AuthenticatedWebservice):
             )
         try:
             return json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested too deeply: the text is all there is
             return answer.text
 
     def _score(self, body: bytes, headers: Mapping[str, str]) -> Answer:

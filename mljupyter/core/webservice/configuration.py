@@ -5,6 +5,7 @@ A configuration holds None for what was not given (Azure ML v1: defaults are the
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -229,4 +230,6 @@ def _port(port: object) -> Iterable[str]:
 
 
 def _is_number(value: Any, *, whole: bool) -> bool:
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
     return not isinstance(value, bool) and isinstance(value, int if whole else (int, float))

@@ -1,0 +1,46 @@
+"""Mappings from text to text in documents, within bounds: tags and properties, and environment variables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+MOST_TEXTS = 1000
+MOST_TEXT_CHARACTERS = 1_000_000
+MOST_VARIABLE_BYTES = 128 * 1024 - 1
+"""The largest NAME=VALUE that Linux lets a process be started with."""
+
+MOST_VARIABLES_BYTES = 1024 * 1024
+"""Half of what Linux allows at the usual size of a stack: the scoring server adds variables of its own."""
+
+
+def _checked_texts(texts: dict[str, str]) -> dict[str, str]:
+    size = sum(len(key) + len(value) for key, value in texts.items())
+    if size > MOST_TEXT_CHARACTERS:
+        raise ValueError(f"it has {size:,} characters in all; at most {MOST_TEXT_CHARACTERS:,} are kept")
+    return texts
+
+
+def _checked_variables(variables: dict[str, str]) -> dict[str, str]:
+    # A value may be a secret: no message shows one.
+    total = 0
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in name:
+            raise ValueError(f"{name[:100]!r} cannot name an environment variable: it is not empty, without '=' or NUL")
+        if "\0" in value:
+            raise ValueError(f"the value of {name[:100]!r} holds the character NUL, which no process can be given")
+        size = len(name.encode()) + len(value.encode()) + 1
+        if size > MOST_VARIABLE_BYTES:
+            raise ValueError(
+                f"{name[:100]!r} has {size:,} bytes; a process is given at most {MOST_VARIABLE_BYTES:,}. "
+                "Put what is large into a file of the source directory"
+            )
+        total += size
+    if total > MOST_VARIABLES_BYTES:
+        raise ValueError(f"they have {total:,} bytes in all; a replica is given at most {MOST_VARIABLES_BYTES:,}")
+    return variables
+
+
+Texts = Annotated[dict[str, str], Field(max_length=MOST_TEXTS), AfterValidator(_checked_texts)]
+Variables = Annotated[dict[str, str], Field(max_length=MOST_TEXTS, repr=False), AfterValidator(_checked_variables)]
