@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from typing import ClassVar
 
+from mljupyter.visible import visible
+
 
 class MLJupyterError(Exception):
     """Base of all errors that mljupyter raises on purpose.
@@ -17,8 +19,9 @@ class MLJupyterError(Exception):
     """Whether a notebook shows the text alone; False shows the traceback as well."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        # A text may quote what others wrote, the last lines of a log for example: it is printed in many places.
+        self.message = visible(message)
+        super().__init__(self.message)
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython shows in place of a traceback."""

@@ -6,7 +6,7 @@ import click
 
 from mljupyter.cli.metrics import controller_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json
+from mljupyter.cli.output import print_fields, print_json, say
 
 
 @click.group()
@@ -24,7 +24,7 @@ def status(workspace: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"running": document is not None} | (document or {"workspace": str(found.directory)}))
     elif document is None:
-        click.echo("not running; it starts when it is needed")
+        say("not running; it starts when it is needed")
     else:
         _print(document)
 
@@ -51,7 +51,7 @@ def stop(force: bool, workspace: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"stopped": stopped})
     else:
-        click.echo("stopped" if stopped else "not running")
+        say("stopped" if stopped else "not running")
 
 
 @controller.command()
@@ -64,7 +64,7 @@ def logs(lines: int, workspace: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"lines": text.splitlines()})
     else:
-        click.echo(text, nl=not text.endswith("\n"))
+        say(text, nl=not text.endswith("\n"))
 
 
 @controller.command()
@@ -76,7 +76,7 @@ def restore(workspace: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"restored": True, "damaged": str(aside)})
     else:
-        click.echo(f"restored; what was there is now {aside}")
+        say(f"restored; what was there is now {aside}")
 
 
 controller.add_command(metrics)

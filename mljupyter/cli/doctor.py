@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_json
+from mljupyter.cli.output import print_json, say
 
 _MARKS = {"ok": "✓", "note": "·", "failed": "✗"}
 
@@ -28,8 +28,8 @@ def doctor(workspace: str | None, as_json: bool) -> None:
         print_json([check.document() for check in checks])
     else:
         for check in checks:
-            click.echo(f"{_MARKS[check.status]} {check.name}: {check.text}")
+            say(f"{_MARKS[check.status]} {check.name}: {check.text}")
             if check.fix:
-                click.echo(f"    {check.fix}")
+                say(f"    {check.fix}")
     if any(check.status == "failed" for check in checks):
         sys.exit(1)

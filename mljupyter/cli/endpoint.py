@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,7 @@ from mljupyter.cli import release
 from mljupyter.cli.endpoint_access import COMMANDS
 from mljupyter.cli.metrics import endpoint_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json, print_table
+from mljupyter.cli.output import print_fields, print_json, print_table, say
 from mljupyter.cli.scaling import scale, scaling
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mljupyter.spec import EndpointRecord
 
 _INTERRUPTED = 130
+_secrets_option = click.option(
+    "--show-secrets", is_flag=True, help="With --json, the values of environment variables too."
+)
 _COLUMNS = ("NAME", "STATE", "KIND", "MODELS", "REPLICAS", "SCORING URI")
 
 
@@ -29,28 +32,30 @@ def endpoint() -> None:
 
 
 @endpoint.command("list")
+@_secrets_option
 @workspace_option
 @json_option
-def list_endpoints(workspace: str | None, as_json: bool) -> None:
+def list_endpoints(show_secrets: bool, workspace: str | None, as_json: bool) -> None:
     """List the endpoints of the workspace."""
     records = sorted(open_workspace(workspace).endpoint_records(), key=lambda record: record.spec.name)
     if as_json:
-        print_json([record.document() for record in records])
+        print_json([_document(record, show_secrets) for record in records])
     elif not records:
-        click.echo("No endpoints.")
+        say("No endpoints.")
     else:
         print_table(_COLUMNS, [_row(record) for record in records])
 
 
 @endpoint.command()
 @click.argument("name")
+@_secrets_option
 @workspace_option
 @json_option
-def show(name: str, workspace: str | None, as_json: bool) -> None:
+def show(name: str, show_secrets: bool, workspace: str | None, as_json: bool) -> None:
     """Show one endpoint with its versions, and what is wrong with it."""
     record = open_workspace(workspace).controller.endpoint(name)
     if as_json:
-        print_json(record.document())
+        print_json(_document(record, show_secrets))
         return
     spec, status = record.spec, record.status
     fields = list(zip((column.capitalize() for column in _COLUMNS[:-1]), _row(record), strict=False))
@@ -65,7 +70,7 @@ def show(name: str, workspace: str | None, as_json: bool) -> None:
     problem = next((problem for problem in problems if problem is not None), None)
     print_fields(fields)
     if problem is not None:
-        click.echo(problem.text())
+        say(problem.text())
 
 
 @endpoint.command()
@@ -82,7 +87,7 @@ def logs(name: str, lines: int, startup: bool, follow: bool, workspace: str | No
     if follow:
         try:
             for line in open_workspace(workspace).controller.follow_logs(name, lines=lines):
-                click.echo(line, nl=False)
+                say(line, nl=False)
         except KeyboardInterrupt:
             sys.exit(_INTERRUPTED)
         return
@@ -90,7 +95,7 @@ def logs(name: str, lines: int, startup: bool, follow: bool, workspace: str | No
     if as_json:
         print_json({"name": name, "lines": text.splitlines()})
     else:
-        click.echo(text, nl=not text.endswith("\n"))
+        say(text, nl=not text.endswith("\n"))
 
 
 @endpoint.command()
@@ -103,7 +108,7 @@ def delete(name: str, workspace: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "deleted": True})
     else:
-        click.echo(f"{name}: deleted")
+        say(f"{name}: deleted")
 
 
 @endpoint.command()
@@ -116,7 +121,7 @@ def invoke(name: str, data: str, workspace: str | None, as_json: bool) -> None:
     body = _body(data)
     answer = _service(workspace, name).run(body)
     if isinstance(answer, str) and not as_json:
-        click.echo(answer)
+        say(answer)
     else:
         print_json(answer)
 
@@ -171,6 +176,13 @@ def _body(data: str) -> str | bytes:
         return Path(data[1:]).expanduser().read_bytes()
     except OSError as error:
         raise click.BadParameter(f"{data[1:]}: {error.strerror}", param_hint="DATA") from None
+
+
+def _document(record: EndpointRecord, show_secrets: bool) -> dict[str, Any]:
+    from mljupyter.spec.difference import masked
+
+    document: dict[str, Any] = record.document() if show_secrets else masked(record.document())
+    return document
 
 
 def _row(record: EndpointRecord) -> list[str]:

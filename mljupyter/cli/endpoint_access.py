@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json
+from mljupyter.cli.output import print_fields, print_json, say
 
 
 @click.command()
@@ -39,7 +39,7 @@ def regen_key(name: str, which: str, set_key: str | None, workspace: str | None,
     if as_json:
         print_json({"name": name, "regenerated": chosen})
     else:
-        click.echo(f"{name}: the {chosen} key is a new one; mljupyter endpoint keys {name} prints it")
+        say(f"{name}: the {chosen} key is a new one; mljupyter endpoint keys {name} prints it")
 
 
 @click.command()
@@ -60,7 +60,7 @@ def token(name: str, workspace: str | None, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(issued["token"])
+        say(issued["token"])
 
 
 @click.command("rotate-token-key")
@@ -74,7 +74,7 @@ def rotate_token_key(revoke: bool, workspace: str | None, as_json: bool) -> None
         print_json({"tokenKeys": names})
     else:
         others = f"; {len(names) - 1} earlier one(s) count until their tokens end" if len(names) > 1 else ""
-        click.echo(f"key {names[0]} signs tokens{others}")
+        say(f"key {names[0]} signs tokens{others}")
 
 
 COMMANDS = (keys, regen_key, token, rotate_token_key)

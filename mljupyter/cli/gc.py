@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mljupyter.cli.options import FiniteNumber, json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_json
+from mljupyter.cli.output import print_json, say
 
 _MOST_NAMES = 5
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
@@ -39,9 +39,9 @@ def gc(dry_run: bool, unused_days: float, workspace: str | None, as_json: bool) 
     for one in collected:
         names = ", ".join(one.names[:_MOST_NAMES]) + (", ..." if len(one.names) > _MOST_NAMES else "")
         size = f", {_readable(one.size)}" if one.size else ""
-        click.echo(f"{one.kind}: {one.count} {'to remove' if dry_run else 'removed'}{size}{names and f' ({names})'}")
+        say(f"{one.kind}: {one.count} {'to remove' if dry_run else 'removed'}{size}{names and f' ({names})'}")
         if one.problem:
-            click.echo(f"    left alone: {one.problem}", err=True)
+            say(f"    left alone: {one.problem}", err=True)
 
 
 def _readable(size: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json, print_table
+from mljupyter.cli.output import print_fields, print_json, print_table, say
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -35,7 +35,7 @@ def list_images(name: str | None, model: str | None, workspace: str | None, as_j
     if as_json:
         print_json([_document(record) for record in records])
     elif not records:
-        click.echo("No images.")
+        say("No images.")
     else:
         print_table(_COLUMNS, [_row(record) for record in records])
 
@@ -65,8 +65,8 @@ def show(image_id: str, workspace: str | None, as_json: bool) -> None:
     print_fields(fields)
     error = record.error or {}
     if error:
-        click.echo(f"Failed at the step {error.get('step')!r}: {error.get('reason')}")
-        click.echo("\n".join(filter(None, [error.get("hint"), *error.get("lastLines", [])])))
+        say(f"Failed at the step {error.get('step')!r}: {error.get('reason')}")
+        say("\n".join(filter(None, [error.get("hint"), *error.get("lastLines", [])])))
 
 
 @image.command()
@@ -81,7 +81,7 @@ def logs(image_id: str, lines: int | None, workspace: str | None, as_json: bool)
     if as_json:
         print_json({"lines": kept})
     else:
-        click.echo("\n".join(kept))
+        say("\n".join(kept))
 
 
 @image.command()
@@ -89,7 +89,7 @@ def logs(image_id: str, lines: int | None, workspace: str | None, as_json: bool)
 @workspace_option
 def sbom(image_id: str, workspace: str | None) -> None:
     """Print an image's bill of materials: CycloneDX, as JSON."""
-    click.echo(_bill(open_workspace(workspace), image_id), nl=False)
+    say(_bill(open_workspace(workspace), image_id), nl=False)
 
 
 @image.command()
@@ -114,9 +114,9 @@ def scan(image_id: str, workspace: str | None, as_json: bool) -> None:
             rows = [[getattr(finding, field) or "" for field in fields] for finding in report.findings]
             print_table(_FINDING_COLUMNS, rows)
         count = len(report.findings) or "No"
-        click.echo(f"{count} known vulnerabilities in {record.id}, according to {', '.join(report.scanners)}.")
+        say(f"{count} known vulnerabilities in {record.id}, according to {', '.join(report.scanners)}.")
         for package in report.unchecked:
-            click.echo(f"Not checked: {package}", err=True)
+            say(f"Not checked: {package}", err=True)
     if report.findings:
         click.get_current_context().exit(1)
 
@@ -137,7 +137,7 @@ def delete(image_id: str, keep: bool, workspace: str | None, as_json: bool) -> N
     if as_json:
         print_json({"id": record.id, "deleted": True})
     else:
-        click.echo(f"{record.id}: deleted")
+        say(f"{record.id}: deleted")
 
 
 def _find(workspace: Workspace, image_id: str) -> ImageRecord:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json, print_table
+from mljupyter.cli.output import print_fields, print_json, print_table, say
 
 _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "REQUESTS": ("requests", str),
@@ -68,7 +68,7 @@ def controller_metrics(
     if dashboard:
         from mljupyter.telemetry.grafana import dashboard_text
 
-        click.echo(dashboard_text(), nl=False)
+        say(dashboard_text(), nl=False)
         return
     if port is not None and no_port:
         raise click.UsageError("--port and --no-port exclude each other.")
@@ -77,7 +77,7 @@ def controller_metrics(
     change |= {} if enabled is None else {"enabled": enabled}
     client = open_workspace(workspace).controller
     if not change and not settings and not as_json:
-        click.echo(client.exposition(), nl=False)
+        say(client.exposition(), nl=False)
         return
     document = client.metrics_settings(**change)
     if as_json:

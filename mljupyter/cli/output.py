@@ -1,32 +1,45 @@
-"""How commands print: JSON for programs, aligned text for people."""
+"""How commands print: JSON for programs, aligned text for people. Control characters never reach a terminal."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from mljupyter.visible import for_stream, visible_json
+
 _WIDE = 400  # where nobody looks at a terminal, lines are never cut
 
 
+def say(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Print text; on a terminal control characters in it are shown as escapes, a pipe or file gets it as it is.
+
+    Parameters:
+        text: what to print; it may come from scripts, clients, registries.
+        nl: whether a line end follows.
+        err: whether it goes to standard error.
+
+    """
+    click.echo(for_stream(text, sys.stderr if err else sys.stdout), nl=nl, err=err)
+
+
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Print a value as JSON; control characters and the like are JSON's escapes in it."""
+    click.echo(visible_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a heading."""
-    import sys
-
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(for_stream(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
 
 
@@ -34,4 +47,4 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     """Print names and values, one pair a line."""
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
-        click.echo(f"{name + ':':{width + 1}} {value}")
+        say(f"{name + ':':{width + 1}} {value}")

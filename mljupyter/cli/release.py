@@ -7,7 +7,7 @@ import sys
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_json, print_table
+from mljupyter.cli.output import print_json, print_table, say
 
 _RETURNED = 3
 
@@ -54,7 +54,7 @@ def rollout(
     if as_json:
         print_json(found.document() if found is not None else None)
     else:
-        click.echo(found.text() if found is not None else NO_ROLLOUT)
+        say(found.text() if found is not None else NO_ROLLOUT)
     if wait and found is not None and found.phase != "Completed":
         sys.exit(_RETURNED)
 
@@ -74,7 +74,7 @@ def promote(name: str, version: str, workspace: str | None, as_json: bool) -> No
     if as_json:
         print_json({"name": name, "defaultVersion": version})
     else:
-        click.echo(f"{name}: {version} is the default version and has all requests")
+        say(f"{name}: {version} is the default version and has all requests")
 
 
 @click.command()
@@ -90,9 +90,9 @@ def rollback(name: str, number: int | None, workspace: str | None, as_json: bool
     if as_json:
         print_json(history_documents([entry])[0])
         return
-    click.echo(line)
+    say(line)
     for change in entry.changes:
-        click.echo(f"  {change}")
+        say(f"  {change}")
 
 
 @click.command()

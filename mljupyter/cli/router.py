@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json
+from mljupyter.cli.output import print_fields, print_json, say
 
 if TYPE_CHECKING:
     from mljupyter.spec import RouterRecord
@@ -78,7 +78,7 @@ def tls(
 @workspace_option
 def trust(workspace: str | None) -> None:
     """Print what clients have to do to trust the router's certificate."""
-    click.echo(open_workspace(workspace).router.how_to_trust())
+    say(open_workspace(workspace).router.how_to_trust())
 
 
 @router.command()
@@ -130,4 +130,4 @@ def _print(record: RouterRecord, as_json: bool) -> None:
     ]
     print_fields(fields)
     for problem in record.problems:
-        click.echo(problem.text())
+        say(problem.text())

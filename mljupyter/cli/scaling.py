@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_json, print_table
+from mljupyter.cli.output import print_json, print_table, say
 
 _AT_LEAST_ONE = click.IntRange(min=1)
 
@@ -57,6 +57,6 @@ def scaling(name: str, version: str | None, lines: int, workspace: str | None, a
     if as_json:
         print_json([item.document() for item in decisions])
     elif not decisions:
-        click.echo("No decisions yet.")
+        say("No decisions yet.")
     else:
         print_table([column.upper() for column in HISTORY_COLUMNS], history_rows(decisions))

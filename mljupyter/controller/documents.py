@@ -11,13 +11,14 @@ from mljupyter.controller.errors import DocumentTooLargeError, InvalidSpecError
 from mljupyter.outside import json_value
 
 _LARGEST_DOCUMENT = 8 * 1024 * 1024
+_PASSED_OVER = 8
 
 
 async def document_of(request: Request, most_bytes: int = _LARGEST_DOCUMENT) -> dict[str, Any]:
     """Return the JSON object in a request, an empty one for an empty body.
 
     Parameters:
-        request: the request; its body is read no further than it may go.
+        request: the request; of its body no more is kept than it may have.
         most_bytes: how large it may be.
 
     Raises:
@@ -25,11 +26,15 @@ async def document_of(request: Request, most_bytes: int = _LARGEST_DOCUMENT) -> 
         InvalidSpecError: when it is no JSON object, or nested too deeply.
 
     """
-    body = bytearray()
+    body, size = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > most_bytes:
-            raise DocumentTooLargeError(f"the document is larger than {most_bytes} bytes.")
+        size += len(chunk)
+        if size <= most_bytes:
+            body += chunk
+        elif size > _LARGEST_DOCUMENT * _PASSED_OVER:
+            break
+    if size > most_bytes:  # what comes beyond was passed over: a client that still sends does not read the answer
+        raise DocumentTooLargeError(f"the document is larger than {most_bytes} bytes.")
     try:
         document = json_value(bytes(body) or b"{}")
     except ValueError as error:

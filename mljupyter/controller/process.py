@@ -44,6 +44,7 @@ from mljupyter.registry.artifacts import ArtifactStore
 from mljupyter.runtimes.base import Runtime, Runtimes
 from mljupyter.runtimes.ports import PortReservations
 from mljupyter.runtimes.process import ProcessRuntime
+from mljupyter.visible import visible
 
 ROUTER_PORTS = range(8600, 8700)
 LOOK_AGAIN_EVERY = 10.0
@@ -290,10 +291,19 @@ def _router_settings(layout: Layout, store: Store, ports: PortReservations) -> R
     return RouterSettings(directory=layout.router, admin_socket=layout.router_admin_socket(), port=port)
 
 
+class _OneRecord(logging.Formatter):
+    """Writes each record so that nothing in it looks like another one: what clients send is quoted in messages."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of the library
+        """Return time, level and message; further lines of the message are indented."""
+        record.message = visible(record.message).replace("\n", "\n    ")
+        return super().formatMessage(record)
+
+
 def _log_to(layout: Layout) -> None:
     handler = logging.handlers.RotatingFileHandler(layout.log, maxBytes=_LOG_BYTES, backupCount=_LOG_BACKUPS)
     layout.log.chmod(0o600)
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname).1s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter = _OneRecord("%(asctime)s.%(msecs)03dZ %(levelname).1s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.raiseExceptions = False  # a full disk must not stop the controller

@@ -17,6 +17,7 @@ from mljupyter.controller.errors import (
     EndpointChangedError,
     EndpointExistsError,
     EndpointNotFoundError,
+    InvalidSpecError,
     KeysNotAvailableError,
     PortInUseError,
 )
@@ -34,6 +35,7 @@ from mljupyter.engine.guarded_rollout import aborted, collides
 from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
 from mljupyter.runtimes.ports import PortReservations
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus, ScalingDecision
+from mljupyter.spec.difference import HIDDEN
 
 LOCAL_PORTS = range(8890, 8990)
 
@@ -207,6 +209,7 @@ class Service:
     def _accept(
         self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None, change: Change
     ) -> EndpointRecord:
+        _refuse_hidden_values(spec, before)
         self._keeper.admit(spec)
         status = before.status if before else EndpointStatus()
         ended = None
@@ -261,6 +264,19 @@ class Service:
                     "free one is chosen."
                 )
         return spec
+
+
+def _refuse_hidden_values(spec: EndpointSpec, before: EndpointRecord | None) -> None:
+    """Refuse what stands in place of a value where documents are shown, unless that is the value there is."""
+    present = before.spec.versions if before is not None else {}
+    for version, wanted in spec.versions.items():
+        known = present[version].environment_variables if version in present else {}
+        for name, value in wanted.environment_variables.items():
+            if value == HIDDEN and known.get(name) != HIDDEN:
+                raise InvalidSpecError(
+                    f"versions.{version}.environmentVariables.{name} is {HIDDEN!r}: that is shown in place of a value. "
+                    "Give the value; mljupyter endpoint show NAME --json --show-secrets prints it."
+                )
 
 
 def _tried_again(status: EndpointStatus, spec: EndpointSpec) -> EndpointStatus:

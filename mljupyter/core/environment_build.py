@@ -14,6 +14,7 @@ from mljupyter.build.definition import fingerprint
 from mljupyter.core import home
 from mljupyter.core.environment import DEFAULT_INTERPRETER, Environment
 from mljupyter.core.exceptions import UserErrorException, WebserviceException, as_user_error, as_webservice_exception
+from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.build.environment_record import BuiltEnvironment
@@ -149,7 +150,7 @@ class LocalBuildDetails:
                     lines, status = self._lines[shown:], self.status
                 shown += len(lines)
                 for line in lines if show_output else ():
-                    print(line)
+                    print(visible(line))
         except KeyboardInterrupt:
             self.cancel()
             raise

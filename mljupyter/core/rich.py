@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
+
+from mljupyter.visible import markup
 
 _LEFT = ' style="text-align: left"'  # all else is the frontend's own style for tables, dark or light
 Rows = Iterable[tuple[str, str | None]]
@@ -21,7 +22,7 @@ class Rich:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr><th scope="row"{_LEFT}>{html.escape(name)}</th><td{_LEFT}>{html.escape(value)}</td></tr>'
+            f'<tr><th scope="row"{_LEFT}>{markup(name)}</th><td{_LEFT}>{markup(value)}</td></tr>'
             for name, value in self._summary()
             if value
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from mljupyter.frontend.autoscaling import autoscaling
 from mljupyter.frontend.code import script_of
 from mljupyter.frontend.reading import WrongInputError
 from mljupyter.frontend.views import Text, View
+from mljupyter.visible import markup, one_line
 
 if TYPE_CHECKING:
     from mljupyter.core import Model, Webservice, Workspace
@@ -224,7 +224,7 @@ class Plan(View):
     def html(self) -> str:
         """Return the plan, its files folded."""
         files = [
-            f"<details><summary>{html.escape(name)}</summary>{Text(text).html()}</details>"
+            f"<details><summary>{markup(name)}</summary>{Text(text).html()}</details>"
             for name, text in self.files.items()
         ]
         return "".join([Text(self.summary()).html(), *files])
@@ -235,8 +235,10 @@ class Plan(View):
 
         lines = [f"{self.wanted.name} → {self.wanted.compute_target}: {self.action} (dry run, nothing done)"]
         if self.action == "create":
-            lines += [f"  {path} = {shown(path, value)}" for path, value in leaves(_comparable(self.wanted))]
-        lines += [f"  {path}: {shown(path, before)} → {shown(path, after)}" for path, before, after in self.changes]
+            lines += [f"  {one_line(path)} = {shown(path, value)}" for path, value in leaves(_comparable(self.wanted))]
+        lines += [
+            f"  {one_line(path)}: {shown(path, before)} → {shown(path, after)}" for path, before, after in self.changes
+        ]
         return "\n".join(lines)
 
 

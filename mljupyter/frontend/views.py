@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
+
+from mljupyter.visible import markup, visible
 
 _MUTED = "color: var(--jp-ui-font-color2, var(--vscode-descriptionForeground, inherit))"
 _CODE = (
@@ -30,10 +31,10 @@ class View(ABC):
 
     def html(self) -> str:
         """Return the form for notebooks."""
-        return f'<pre style="{_CODE}">{html.escape(self.text())}</pre>'
+        return f'<pre style="{_CODE}">{markup(self.text())}</pre>'
 
     def __repr__(self) -> str:
-        return self.text()
+        return visible(self.text())
 
     def _repr_html_(self) -> str:
         return self.html()
@@ -69,7 +70,7 @@ class Outcome(View):
         """Return the line with a coloured mark; the mark's shape says the same as its colour."""
         return (
             f'<div><span style="color: {_COLOURS[self.status]}">{MARKS[self.status]}</span> '
-            f"<b>{html.escape(self.subject)}</b>: <code>{html.escape(self.remark)}</code></div>"
+            f"<b>{markup(self.subject)}</b>: <code>{markup(self.remark)}</code></div>"
         )
 
 
@@ -101,11 +102,11 @@ class Table(View):
     def html(self) -> str:
         """Return the table for notebooks."""
         if not self.rows:
-            return f'<p style="{_MUTED}">{html.escape(self.empty)}</p>'
+            return f'<p style="{_MUTED}">{markup(self.empty)}</p>'
         left = ' style="text-align: left"'  # all else is the frontend's own style for tables, dark or light
-        head = "".join(f'<th scope="col"{left}>{html.escape(name)}</th>' for name in self.columns)
+        head = "".join(f'<th scope="col"{left}>{markup(name)}</th>' for name in self.columns)
         body = "".join(
-            "<tr>" + "".join(f"<td{left}>{html.escape(text)}</td>" for text in row) + "</tr>" for row in self.rows
+            "<tr>" + "".join(f"<td{left}>{markup(text)}</td>" for text in row) + "</tr>" for row in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.frontend.reading import WrongInputError
 from mljupyter.magics.magic import Magic
+from mljupyter.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from mljupyter.frontend.session import Session
@@ -59,7 +60,7 @@ class Call:
     def say(self, text: str) -> None:
         """Print a line, unless ``--quiet`` was given."""
         if not self.values.get("quiet"):
-            print(text, flush=True)
+            print(visible(text), flush=True)
 
     def deliver(self, result: Any) -> Any:
         """Return the result to show, or keep it in the variable that ``-o`` names.
@@ -88,5 +89,5 @@ def has_widgets(shell: Any) -> bool:
 
 
 def json_line(value: Any) -> str:
-    """Return a value as JSON text with sorted keys."""
-    return json.dumps(value, indent=2, sort_keys=True, default=str, ensure_ascii=False)
+    """Return a value as JSON text with sorted keys; control characters and the like are JSON's escapes in it."""
+    return visible_json(json.dumps(value, indent=2, sort_keys=True, default=str, ensure_ascii=False))

@@ -11,6 +11,7 @@ from mljupyter.frontend.reading import near
 from mljupyter.frontend.views import Table
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
+from mljupyter.spec.difference import masked
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice, Workspace
@@ -75,7 +76,7 @@ def run(call: Call) -> Any:
     documents = [record.document() for record in found]
     call.session.cache.refresh_soon()
     if call["json"]:
-        print(json_line(documents))
+        print(json_line(masked(documents)))
         return call.deliver(documents) if call["output"] else None
     columns, rows = list(COLUMNS), [row(record) for record in found]
     if call["uris"]:

@@ -14,6 +14,7 @@ from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import version_of, webservice
 from mljupyter.magics.magic import Magic
+from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
@@ -95,7 +96,7 @@ def _follow(call: Call, service: Webservice, chosen: Filter) -> LogPanel | None:
     )
     try:
         for line in chosen.chosen(lines):
-            print(line, end="", flush=True)
+            print(visible(line), end="", flush=True)
     except KeyboardInterrupt:
         print(f"Stopped following {call['name']!r}.")
     return None

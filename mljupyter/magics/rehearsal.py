@@ -9,6 +9,7 @@ from mljupyter.frontend.code import script_of
 from mljupyter.frontend.options import Option
 from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
+from mljupyter.spec.difference import masked
 
 if TYPE_CHECKING:
     from mljupyter.frontend.views import View
@@ -82,6 +83,6 @@ def present(call: Call) -> EndpointRecord:
 def shown(call: Call, view: View, document: Mapping[str, Any]) -> Any:
     """Return what would be done, or print it as JSON where that is asked for."""
     if call.values.get("json"):
-        print(json_line(document))
+        print(json_line(masked(document)))
         return call.deliver(document) if call.values.get("output") else None
     return call.deliver(view)

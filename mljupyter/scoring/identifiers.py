@@ -6,7 +6,7 @@ import re
 from uuid import uuid4
 
 MAX_ID_CHARACTERS = 100
-_UNSAFE = re.compile(rb"[\x00-\x1f\x7f]")
+_UNSAFE = re.compile(rb"[\x00-\x1f\x7f-\x9f]")
 
 RequestHeaders = list[tuple[bytes, bytes]]
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mljupyter.visible import one_line
+
 NOTHING = "none"
 MOST_LINES = 40
 _SECRET = "environmentVariables"  # noqa: S105 - the name of a field; its values may be secrets
+HIDDEN = "***"
+"""Stands in place of a value that may be secret."""
+
 _DIGEST = "sha256:"
 
 
@@ -37,7 +42,9 @@ def difference_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
     """
     came, went = _members(after) - _members(before), _members(before) - _members(after)
     found = [_line(*item) for item in differences(_without(before, went), _without(after, came))]
-    found += [f"{path}: removed" for path in sorted(went)] + [f"{path}: added" for path in sorted(came)]
+    found += [f"{one_line(path)}: removed" for path in sorted(went)] + [
+        f"{one_line(path)}: added" for path in sorted(came)
+    ]
     return found if len(found) <= MOST_LINES else [*found[:MOST_LINES], f"... and {len(found) - MOST_LINES} more"]
 
 
@@ -51,8 +58,8 @@ def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
 
 
 def short(value: Any) -> str:
-    """Return a value as text, a digest by its first characters."""
-    text = str(value)
+    """Return a value as text on one line, a digest by its first characters."""
+    text = one_line(str(value))
     return text[: len(_DIGEST) + 12] if text.startswith(_DIGEST) else text
 
 
@@ -65,11 +72,29 @@ def shown(path: str, value: Any) -> str:
 
     """
     hidden = f".{_SECRET}." in f".{path}." and value != NOTHING
-    return "***" if hidden else short(value)
+    return HIDDEN if hidden else short(value)
+
+
+def masked(document: Any) -> Any:
+    """Return a JSON document with `HIDDEN` in place of the values of environment variables, wherever they are in it.
+
+    Example:
+        >>> masked({"versions": {"a": {"environmentVariables": {"TOKEN": "hunter2"}, "port": 80}}})
+        {'versions': {'a': {'environmentVariables': {'TOKEN': '***'}, 'port': 80}}}
+
+    """
+    if isinstance(document, list):
+        return [masked(item) for item in document]
+    if not isinstance(document, Mapping):
+        return document
+    return {
+        key: dict.fromkeys(value, HIDDEN) if key == _SECRET and isinstance(value, Mapping) else masked(value)
+        for key, value in document.items()
+    }
 
 
 def _line(path: str, before: Any, after: Any) -> str:
-    return f"{path}: {shown(path, before)} → {shown(path, after)}"
+    return f"{one_line(path)}: {shown(path, before)} → {shown(path, after)}"
 
 
 def _members(document: Mapping[str, Any]) -> set[str]:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from mljupyter.spec.document import Document
 from mljupyter.spec.endpoint import EndpointSpec
 from mljupyter.spec.rollout import Rollout
 from mljupyter.spec.router import RouterSpec
+from mljupyter.visible import visible
+
+Shown = Annotated[str, AfterValidator(visible)]
+"""Text that is shown in terminals and notebooks, and may quote what a script has written."""
 
 
 class EndpointState(StrEnum):
@@ -35,8 +42,8 @@ class Problem(Document):
     """What went wrong: a code to search for, a sentence, and the last lines of the log."""
 
     code: str
-    message: str
-    last_lines: list[str] = []
+    message: Shown
+    last_lines: list[Shown] = []
 
     def text(self) -> str:
         """Return the problem as text: the sentence, then the last lines of the log."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.visible import markup
 from mljupyter.widgets.worker import Worker
 
 if TYPE_CHECKING:
@@ -115,6 +116,6 @@ class LivePanel(anywidget.AnyWidget):
         again = f"{self._again} shows it live again."
         forms = {
             "text/plain": f"{self._endpoint}\n{self._static.text()}\n{again}",
-            "text/html": f"{self._static.html()}<p><em>{again}</em></p>",
+            "text/html": f"{self._static.html()}<p><em>{markup(again)}</em></p>",
         }
         return {**(found or {}), **forms}, metadata

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from collections import deque
 from typing import Any
@@ -12,6 +11,7 @@ import anywidget
 import traitlets
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.visible import markup, visible
 from mljupyter.widgets.log_sources import LogSource
 from mljupyter.widgets.source import module, styles
 
@@ -60,9 +60,10 @@ class LogPanel(anywidget.AnyWidget):
             threading.Thread(target=self._source.cancel, name="mljupyter cancel", daemon=True).start()
 
     def _add(self, line: str) -> None:
+        text = visible(line.rstrip("\r\n"))
         with self._lock:
-            self._held.append(line.rstrip("\n"))
-            self._new.append(line.rstrip("\n"))
+            self._held.append(text)
+            self._new.append(text)
 
     def _flush(self) -> None:
         with self._lock:
@@ -81,7 +82,7 @@ class LogPanel(anywidget.AnyWidget):
         again = f"{self._source.again} shows it live again."
         forms = {
             "text/plain": f"{last}\n{again}".lstrip(),
-            "text/html": f"<pre>{html.escape(last)}</pre><p><em>{html.escape(again)}</em></p>",
+            "text/html": f"<pre>{markup(last)}</pre><p><em>{markup(again)}</em></p>",
         }
         return {**(found or {}), **forms}, metadata
 

@@ -9,6 +9,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.frontend.deployment import deployment_of
 from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.frontend.line import line_of, values_of
+from mljupyter.spec.difference import masked
 from mljupyter.widgets import fields
 from mljupyter.widgets.deploy_pages import DraftPage
 from mljupyter.widgets.fields import Field
@@ -125,7 +126,7 @@ def _limits(version: VersionSpec) -> str:
 def _yaml(spec: EndpointSpec) -> str:
     import yaml
 
-    return str(yaml.safe_dump(spec.document(), sort_keys=False))
+    return str(yaml.safe_dump(masked(spec.document()), sort_keys=False))
 
 
 def _short(value: Any) -> str:

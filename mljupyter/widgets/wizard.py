@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import anywidget
 import traitlets
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.visible import markup
 from mljupyter.widgets.fields import Field
 from mljupyter.widgets.source import module, styles
 from mljupyter.widgets.worker import Worker
@@ -233,4 +233,4 @@ class Wizard(anywidget.AnyWidget):
 
     def static_html(self) -> str:
         """Return the same for notebooks."""
-        return f'<p class="mlj-static"><em>{html.escape(self.static_text())}</em></p>'
+        return f'<p class="mlj-static"><em>{markup(self.static_text())}</em></p>'

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.image.files import BuildLogFile
+from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.build.images import Builder, BuildEvent, BuiltImage, ImagePlan
@@ -160,6 +161,6 @@ class _BuilderOnDemand:
 def print_event(event: BuildEvent) -> None:
     """Print what happens in a build."""
     if event.state is None:
-        print(event.text)
+        print(visible(event.text))
     elif event.seconds is not None:
         print(f"{event.stage}: {event.state}")

@@ -11,6 +11,7 @@ from mljupyter.core.image import building, files
 from mljupyter.core.image.configuration import ImageConfig
 from mljupyter.core.image.described import DescribedImage
 from mljupyter.core.image_users import delete_unused_image
+from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.build.requirements import Change
@@ -208,7 +209,7 @@ class Image(DescribedImage):
         try:
             for line in self._lines_until_made():
                 if show_output:
-                    print(line)
+                    print(visible(line))
         except KeyboardInterrupt:
             print(f"Interrupted; the build of {self.id} goes on. To stop it: image.cancel()")
             raise

@@ -18,6 +18,7 @@ from mljupyter.core.webservice.releasing import ChangeHistory
 from mljupyter.core.webservice.scaling import ScaledWebservice
 from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.spec import EndpointKind, EndpointRecord
+from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
@@ -183,4 +184,4 @@ def _class_of(kind: EndpointKind) -> type[Webservice]:
 
 
 def _say(text: str) -> None:
-    print(text, end="", flush=True)
+    print(visible(text), end="", flush=True)

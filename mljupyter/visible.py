@@ -1,7 +1,8 @@
-"""Text of others on a terminal: characters that command it, or that hide what is written, are shown as escapes."""
+"""Text of others, to be shown: characters that command a terminal, or hide what is written, become escapes."""
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 from typing import TextIO
@@ -38,10 +39,32 @@ def one_line(text: str) -> str:
     return visible(text).replace("\r", r"\r").replace("\n", r"\n")
 
 
+def markup(text: str) -> str:
+    r"""Return text as `visible` does, for HTML: as the content of an element or the value of an attribute.
+
+    Example:
+        >>> print(markup("<b>\x1b"))
+        &lt;b&gt;\x1b
+
+    """
+    return html.escape(visible(text))
+
+
 def for_stream(text: str, stream: TextIO | None = None) -> str:
     """Return text as `visible` does where `stream`, standard output by default, is a terminal; else as it is."""
     stream = sys.stdout if stream is None else stream
     return visible(text) if stream.isatty() else text
+
+
+def visible_json(text: str) -> str:
+    r"""Return JSON text in which the same characters are written as JSON's own escapes: it stands for the same value.
+
+    Example:
+        >>> print(visible_json('"\x9b31m"'))
+        "\u009b31m"
+
+    """
+    return _COMMANDS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _escape(match: re.Match[str]) -> str:
