@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import platform
+import shlex
 import socket
 import subprocess
 import sys
@@ -86,12 +87,15 @@ def _envoy() -> Check:
 
 
 def _workspace(directory: Path) -> Check:
-    mode = directory.stat().st_mode & 0o777
+    mode, quoted = directory.stat().st_mode & 0o777, shlex.quote(str(directory))
     if not os.access(directory, os.W_OK | os.X_OK):
-        return Check("workspace", "failed", f"{directory} cannot be written to", f"chmod u+rwx {directory}")
+        return Check("workspace", "failed", f"{directory} cannot be written to", f"chmod u+rwx {quoted}")
     if mode & 0o077:
         return Check(
-            "workspace", "failed", f"{directory} is open to others (mode {mode:03o})", f"chmod 700 {directory}"
+            "workspace",
+            "failed",
+            f"{directory} is open to others (mode {mode:03o})",
+            f"chmod 700 {quoted}",
         )
     free = _free_bytes(directory)
     if free < 1 << 30:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -102,7 +103,8 @@ def find(name: str) -> Path | None:
     if not holds(directory):
         raise WorkspaceException(
             f"Workspace {name!r} is gone: {entry} leads to {directory}, which holds no {DOCUMENT_NAME}.\n"
-            f"If the directory was moved, point the link at its new place; else remove the name: rm {entry}"
+            "If the directory was moved, point the link at its new place; else remove the name: "
+            f"rm {shlex.quote(str(entry))}"
         )
     return directory
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,13 +119,13 @@ class Router:
             return "The router serves without TLS. Turn it on: mljupyter router tls --label NAME"
         if record.authority_file is None:
             return "The certificate is your own: clients trust it by whoever has signed it."
-        file = record.authority_file
+        file, quoted = record.authority_file, shlex.quote(record.authority_file)
         return (
             f"The workspace has signed the certificate. Clients trust it by the authority in\n  {file}\n"
             f"Copy this file to them: it is no secret, the key beside it is.\n"
-            f"  curl --cacert {file} ...\n"
+            f"  curl --cacert {quoted} ...\n"
             f"  requests.post(uri, ..., verify={file!r})\n"
-            f"  the whole machine (Debian): sudo cp {file} /usr/local/share/ca-certificates/mljupyter.crt && "
+            f"  the whole machine (Debian): sudo cp {quoted} /usr/local/share/ca-certificates/mljupyter.crt && "
             "sudo update-ca-certificates"
         )
 

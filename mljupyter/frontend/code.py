@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -35,9 +35,8 @@ def imports_of(lines: Iterable[str]) -> list[str]:
         ['from mljupyter.core import Model, Workspace']
 
     """
-    # Not what stands in texts: a scoring script in a string has imports of its own.
-    text = re.sub(r"\'\'\'.*?\'\'\'|\'[^\'\n]*\'|#[^\n]*", "", "\n".join(lines), flags=re.DOTALL)
-    used = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", text))
+    tree = ast.parse("\n".join(lines))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     found = ["import shutil"] if "shutil" in used else []
     for module, names in _SOURCES.items():
         if chosen := [name for name in names if name in used]:

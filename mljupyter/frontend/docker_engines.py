@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,7 @@ def problem_of(address: str) -> str | None:
 def address_rule(address: str) -> str:
     """Return what is wrong with the form of an address; empty when nothing is."""
     schemes = ("unix://", "tcp://", "ssh://", "http://", "https://", "npipe://")
-    if address.startswith(schemes) and len(address.partition("://")[2]) > 0:
+    if address.startswith(schemes) and re.fullmatch(r"[a-z]+://[!-~]+", address):
         return ""
     return f"{address!r} is no address of an engine: for example unix:///var/run/docker.sock or ssh://user@host."
 

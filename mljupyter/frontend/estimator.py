@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.frontend.expressions import value_of
+from mljupyter.frontend.expressions import value_of, written
 from mljupyter.frontend.inference import inference_config, lay_out_source
 from mljupyter.frontend.reading import WrongInputError
 from mljupyter.frontend.scripts import KeptScripts
@@ -78,13 +79,21 @@ class PlannedEstimator:
 
     def code(self) -> list[str]:
         """Return the Python that registers it, and writes the script if one was written."""
-        lines = [f"model = register_estimator(ws, {self.expression}, {self.model_name!r})"]
+        lines = [f"model = register_estimator(ws, {written(self.expression)}, {self.model_name!r})"]
         if self.script is None:
             return lines
-        text = self.script.replace("\\", "\\\\").replace("'''", "\\'\\'\\'")
+        text = _quoted_lines(self.script)
         folder = f"{self.script_name}-serving"
         lines += [f"script = Path({folder!r}, 'score.py')", "script.parent.mkdir(exist_ok=True)"]
         return [*lines, f"script.write_text('''{text}''')"]
+
+
+def _quoted_lines(text: str) -> str:
+    """Return text for between triple quotes: all that Python would read as something else is an escape."""
+    ends = len(text) - len(text.rstrip("'"))
+    text = text.replace("\\", "\\\\").replace("'''", "\\'\\'\\'")
+    text = re.sub("[\r\0\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    return text[:-1] + "\\'" if ends % 3 else text  # three are escapes already
 
 
 def planned_estimator(

@@ -10,6 +10,17 @@ from typing import Any
 from mljupyter.frontend.reading import WrongInputError, near
 
 
+def written(text: str) -> str:
+    """Return an expression as it stands in generated code: on one line, without comments.
+
+    Example:
+        >>> written("search.best_estimator_"), written("ridge # x")
+        ('search.best_estimator_', 'ridge')
+
+    """
+    return ast.unparse(ast.parse(text.strip(), mode="eval"))
+
+
 def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
     """Return the value of a variable, or of an expression of variables without spaces.
 
@@ -19,7 +30,7 @@ def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
     """
     try:
         tree = ast.parse(text, mode="eval")
-    except (SyntaxError, ValueError):
+    except (MemoryError, RecursionError, SyntaxError, ValueError):
         raise WrongInputError(f"{text!r} is neither JSON nor a variable. A file is written @path.") from None
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id not in namespace and not hasattr(builtins, node.id):

@@ -8,6 +8,7 @@ from typing import Any
 
 from mljupyter.frontend.options import Option
 from mljupyter.frontend.reading import read
+from mljupyter.visible import one_line
 
 Typed = Mapping[str, Any]
 """What was typed, by option: text, a list of texts where an option may be repeated, or a boolean."""
@@ -33,6 +34,9 @@ def values_of(options: Iterable[Option], typed: Typed) -> tuple[dict[str, Any], 
             values[option.key] = bool(option.default) if given is None else bool(given)
             continue
         texts = _texts(given)
+        if any(one_line(text) != text for text in texts):
+            errors[option.key] = "It holds a line end or another control character, which no line can hold"
+            continue
         try:
             found = [read(option, text) for text in texts]
         except ValueError as error:
@@ -64,10 +68,22 @@ def line_of(name: str, options: Sequence[Option], typed: Typed, explicit: Contai
             continue
         for text in _texts(given):
             if option.positional:
-                words.append(shlex.quote(text))
+                words.append(quoted(text))
             elif text != str(option.default) or option.key in explicit:
-                words += [f"--{option.name}", shlex.quote(text)]
+                # A value that begins like an option is one word with its name: else it would be read as an option.
+                words += [f"--{option.name}={quoted(text)}"] if text[:1] == "-" else [f"--{option.name}", quoted(text)]
     return " ".join(words)
+
+
+def quoted(text: str) -> str:
+    """Return a word of a line, quoted where it must be. A line end, which no line can hold, becomes an escape.
+
+    Example:
+        >>> print(quoted("a b"), quoted("x\\nimport os"))
+        'a b' 'x\\nimport os'
+
+    """
+    return shlex.quote(one_line(text))
 
 
 def typed_of(value: Any) -> Any:

@@ -57,7 +57,12 @@ def fitted_variables(namespace: Mapping[str, Any]) -> list[ModelSource]:
     """
     found = []
     for name, value in namespace.items():
-        if name.startswith("_") or isinstance(value, type) or not callable(getattr(value, "predict", None)):
+        if (
+            name.startswith("_")
+            or not name.isidentifier()
+            or isinstance(value, type)
+            or not callable(getattr(value, "predict", None))
+        ):
             continue
         fitted = any(key.endswith("_") and not key.startswith("_") for key in getattr(value, "__dict__", ()))
         steps = getattr(value, "steps", None)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.frontend.expressions import written
 from mljupyter.frontend.reading import WrongInputError
+from mljupyter.visible import one_line
 
 if TYPE_CHECKING:
     from mljupyter.core import Environment, InferenceConfig, Model
@@ -70,10 +72,13 @@ def preparation_of(
             raise WrongInputError(f"--{given} goes with a scoring script: name it with --score.")
         return Preparation(None, ("inference_config = None  # served by what its framework says",))
     config = scoring_config(session, text, namespace, environment)
-    if namespace.get(text) is config:
+    if text.isidentifier() and namespace.get(text) is config:
         lines = [] if text == "inference_config" else [f"inference_config = {text}  # the variable"]
     else:
-        lines = [*code, f"inference_config = InferenceConfig({_config_arguments(config, code)})  # --score {text}"]
+        lines = [
+            *code,
+            f"inference_config = InferenceConfig({_config_arguments(config, code)})  # --score {one_line(text)}",
+        ]
     return Preparation(config, (*register, *lines), estimator)
 
 
@@ -92,7 +97,7 @@ def _environment(
 
     # What the notebook has installed is not in a container: the estimator's own packages are named.
     name, frame = f"{values['name']}-environment", "PandasParameterType" in estimator.script
-    code = f"environment = environment_for({estimator.expression}, {name!r}, frame={frame})"
+    code = f"environment = environment_for({written(estimator.expression)}, {name!r}, frame={frame})"
     return environment_for(estimator.value, name, frame=frame), [code]
 
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.line import quoted
 from mljupyter.frontend.options import Option
 from mljupyter.magics.call import Call
 from mljupyter.magics.magic import Magic
@@ -40,7 +41,7 @@ def _chosen(text: str, *, create: bool) -> Workspace:
         if create:
             raise
         what = error.message.partition("\n")[0]
-        raise WorkspaceMissingError(f"{what}\nTo make it: %mlj workspace {text} --create") from error
+        raise WorkspaceMissingError(f"{what}\nTo make it: %mlj workspace {quoted(text)} --create") from error
 
 
 MAGIC = Magic(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.frontend.docker_engines import address_rule, current_engine, known_engines, problem_of
+from mljupyter.frontend.line import quoted
 from mljupyter.widgets import fields
 from mljupyter.widgets.endpoint_pages import Action
 from mljupyter.widgets.fields import Choice, Field
@@ -162,7 +162,7 @@ class AttachPage(Page):
     @property
     def code(self) -> str:
         """The line of the cell."""
-        return f"%mlj attach {shlex.quote(self._engine.address)}"
+        return f"%mlj attach {quoted(self._engine.address)}"
 
     def fields(self) -> list[Field]:
         """Return the check and the code."""

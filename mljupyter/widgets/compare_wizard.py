@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.frontend.comparison import COLUMNS, compared
+from mljupyter.frontend.line import quoted
 from mljupyter.widgets import fields
 from mljupyter.widgets.endpoint_pages import Action, Chosen, EndpointPage, said_of
 from mljupyter.widgets.fields import Choice, Field
@@ -131,7 +131,7 @@ class PromotePage(Page):
     def code(self) -> str:
         """The code that does it."""
         name, version = self._compare.chosen.name, self._compare.version
-        return f"%traffic {shlex.quote(name)} --promote {shlex.quote(version)}"
+        return f"%traffic {quoted(name)} --promote {quoted(version)}"
 
     def fields(self) -> list[Field]:
         """Return what changes, the code, and how it goes."""

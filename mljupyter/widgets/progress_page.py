@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from mljupyter.frontend.line import quoted
 from mljupyter.widgets import fields
 from mljupyter.widgets.deployment_run import START, DeploymentRun
 from mljupyter.widgets.fields import Field
@@ -96,7 +97,7 @@ class ProgressPage(Page):
         self._over.set()
 
     def _call(self, run: DeploymentRun) -> str:
-        return f"%invoke {run.deployment.name} {self._review.draft.typed.get('sample') or 'DATA'}"
+        return f"%invoke {run.deployment.name} {quoted(str(self._review.draft.typed.get('sample') or 'DATA'))}"
 
     def _tick(self, run: DeploymentRun) -> None:
         """Let times run on the page."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
-from mljupyter.frontend.line import values_of
+from mljupyter.frontend.line import quoted, values_of
 from mljupyter.frontend.options import Option
 from mljupyter.outside import whole
 from mljupyter.widgets import fields
@@ -74,13 +73,13 @@ class SharesPage(Page):
     @property
     def line(self) -> str:
         """The line of a magic that does it."""
-        name = shlex.quote(self.chosen.name)
+        name = quoted(self.chosen.name)
         if not self.stepwise:
             return " ".join([f"%traffic {name}", *(f"{version}={share}" for version, share in self.shares.items())])
         words = [f"%rollout {name} {self._version}"]
         for option in (_STEPS, _EVERY, _GUARD):
             text = str(self._typed.get(option.key) or option.default or "").replace(" ", "")
-            words += [f"--{option.name} {shlex.quote(text)}"] if text else []
+            words += [f"--{option.name} {quoted(text)}"] if text else []
         return " ".join(words)
 
     def apply(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from mljupyter.core.estimator.checks import EstimatorError
 from mljupyter.core.estimator.registering import MODEL_FILE
 from mljupyter.core.estimator.schema import input_row, output_for
+from mljupyter.visible import one_line
 
 GENERATED = "# Generated for a"
 
@@ -73,7 +74,7 @@ def scoring_script(estimator: Any, sample: Any = None, method: str = "predict", 
     by_row = hasattr(output, "shape") and output.shape[:1] == (len(row),)
     head = _HEAD.format(
         generated=GENERATED,
-        kind=type(estimator).__name__,
+        kind=one_line(type(estimator).__name__),
         imports=_imports(frame),
         batching=by_row,
         columns=f"COLUMNS = {_list(list(row.columns))}\n" if frame else "",
