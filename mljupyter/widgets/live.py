@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.visible import markup
+from mljupyter.visible import markup, visible
 from mljupyter.widgets.worker import Worker
 
 if TYPE_CHECKING:
@@ -113,9 +113,9 @@ class LivePanel(anywidget.AnyWidget):
         """Add what was seen when the cell ran, as text and HTML: a saved notebook stays readable."""
         bundle = super()._repr_mimebundle_(**kwargs)
         found, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        again = f"{self._again} shows it live again."
+        again = visible(f"{self._again} shows it live again.")
         forms = {
-            "text/plain": f"{self._endpoint}\n{self._static.text()}\n{again}",
+            "text/plain": f"{self._endpoint}\n{visible(self._static.text())}\n{again}",
             "text/html": f"{self._static.html()}<p><em>{markup(again)}</em></p>",
         }
         return {**(found or {}), **forms}, metadata

@@ -79,7 +79,7 @@ class LogPanel(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**kwargs)
         found, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         last = "\n".join(list(self._held)[-_SHOWN_IN_TEXT:])
-        again = f"{self._source.again} shows it live again."
+        again = visible(f"{self._source.again} shows it live again.")
         forms = {
             "text/plain": f"{last}\n{again}".lstrip(),
             "text/html": f"<pre>{markup(last)}</pre><p><em>{markup(again)}</em></p>",

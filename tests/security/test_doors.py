@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import math
+import re
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from mljupyter.cli import output
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.socket_http import Answer, ask
+from mljupyter.core import Environment, conda_file, config_file
+from mljupyter.core.exceptions import UserErrorException, WebserviceException
+from mljupyter.core.releases import steps_of
+from mljupyter.core.rich import Rich, Rows, pairs
+from mljupyter.core.scaling import replicas_of
+from mljupyter.core.traffic import shares_of
+from mljupyter.core.webservice import AksWebservice
+from mljupyter.errors import MLJupyterError
+from mljupyter.frontend.cell import Document
+from mljupyter.frontend.options import Option
+from mljupyter.frontend.plan import Plan
+from mljupyter.frontend.reading import WrongInputError, read
+from mljupyter.frontend.views import Outcome, Table, Text
+from mljupyter.magics.call import json_line
+from mljupyter.magics.invoke import body_in_cell
+from mljupyter.outside import MOST_CHARACTERS
+from mljupyter.scoring.configuration import ConfigurationError, parse
+from mljupyter.scoring.identifiers import IdentifierError, answer_ids
+from mljupyter.spec import CodeReference, EndpointSpec, Problem, SpecError, VersionSpec
+from mljupyter.spec.difference import masked
+from mljupyter.spec.durations import seconds_of
+from mljupyter.visible import one_line, visible
+from mljupyter.widgets.log_panel import LogPanel
+from tests.cli.in_process import run
 from tests.system.conftest import Machine, machine, machines  # noqa: F401 - fixtures
 from tests.waiting import wait_until
 
 DEEP = b"[" * 200_000
 NUMBERS = ("nan", "inf", "-inf", "1e999", "-1e9", "9" * 5000, "", "x", "0x10", "true")
 ENDED = 15.0
+
+
+def short(value: object) -> str:
+    """Return a name for a case of a test: some values are longer than any name, or cannot be written at all."""
+    if isinstance(value, int) and abs(value) > 10**18:
+        return "a large number"
+    return ascii(value)[:30]
 
 
 def raw(layout: Layout, head: str, body: bytes = b"") -> bytes:
@@ -27,10 +69,8 @@ def raw(layout: Layout, head: str, body: bytes = b"") -> bytes:
         client.sendall(
             f"{head} HTTP/1.1\r\nhost: controller\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode()
         )
-        try:
+        with contextlib.suppress(OSError):  # it may be refused before all of it was sent
             client.sendall(body)
-        except OSError:  # refused before all of it was sent
-            pass
         found = b""
         while piece := client.recv(65536):
             found += piece
@@ -108,3 +148,287 @@ def test_no_number_and_no_document_in_a_request_makes_the_controller_fail_or_kee
     wait_until(lambda: not machine.controllers(), ENDED, "the controller ends")
     for client in held:
         client.close()
+
+
+BOMBS = {
+    "aliases of aliases": "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in pairwise("abcdefghij")),
+    "merged mappings": "a: &a {k: 1}\n"
+    + "".join(f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 10)}]}}\n" for old, new in pairwise("abcdefghij")),
+    "an alias of itself": "a: &a [*a]",
+    "a mapping in itself": "a: &a\n  b: *a",
+    "brackets": "a: " + "[" * 5000,
+    "dashes": "- " * 5000 + "x",
+    "a number of 5,000 digits": "a: " + "9" * 5000,
+    "a tag of Python": "a: !!python/object/apply:os.system [true]",
+    "a word that is no boolean": "a: !!bool maybe",
+    "a date that is none": "a: !!timestamp x",
+    "too many characters": "a: " + "x" * MOST_CHARACTERS,
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_yaml_that_stands_for_more_than_it_says_is_refused_in_a_sentence_wherever_it_is_read(
+    what: str, tmp_path: Path
+) -> None:
+    with pytest.raises(WrongInputError) as cell:
+        Document(BOMBS[what])
+    with pytest.raises(UserErrorException) as conda:
+        conda_file.parse(BOMBS[what], "The file")
+    for error in (cell.value, conda.value):
+        assert len(error.message) < 1000 and len(error.message.splitlines()) <= 5
+    path = tmp_path / "environment.yml"
+    path.write_text(BOMBS[what])
+    with pytest.raises(UserErrorException):
+        Environment.from_conda_specification("env", path)
+
+
+def test_yaml_with_a_few_anchors_is_read() -> None:
+    text = "base: &base {replicas: 2}\nname: x\nversions:\n  one: {<<: *base, cpu: 1}\n  two: *base\n"
+    assert Document(text).data["versions"] == {"one": {"replicas": 2, "cpu": 1}, "two": {"replicas": 2}}
+
+
+@pytest.mark.parametrize("text", ['{"a":' * 5000, "[" * 200_000, '{"workspace_name": ' + "9" * 5000 + "}"], ids=short)
+def test_json_that_is_nested_deeply_is_refused_in_a_sentence_wherever_it_is_read(text: str, tmp_path: Path) -> None:
+    (tmp_path / ".azureml").mkdir()
+    (tmp_path / ".azureml" / "config.json").write_text(text)
+    (tmp_path / "azureml_environment.json").write_text(text)
+    with pytest.raises(UserErrorException, match="cannot be read as JSON"):
+        config_file.find(tmp_path)
+    with pytest.raises(UserErrorException, match="is no JSON"):
+        Environment.load_from_directory(tmp_path)
+    with pytest.raises(WrongInputError):
+        body_in_cell(text + "]")
+    with pytest.raises(ConfigurationError, match="is not JSON"):
+        parse([], {"AML_APP_ROOT": str(tmp_path), "AZUREML_CONFIG_FILE": str(tmp_path / "azureml_environment.json")})
+
+
+CODE = CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("resources.cpu", "resources.memoryInGB", "resources.gpu", "scaling.replicas", "limits.maxQueueWaitMs"),
+        *("limits.scoringTimeoutMs", "limits.maxBodyBytes", "limits.maxConcurrentRequests", "probe.periodSeconds"),
+        *("probe.initialDelaySeconds", "probe.failureThreshold", "scaling.autoscale.maxReplicas", "reload"),
+        *("scaling.autoscale.targetUtilization", "scaling.autoscale.refreshSeconds", "trafficPercentile"),
+    ],
+)
+@pytest.mark.parametrize(
+    "number", [math.nan, math.inf, -math.inf, 1e308, -1, 10**30, 10**5000, "9" * 400, [[]]], ids=short
+)
+def test_a_document_takes_no_number_that_no_machine_can_keep_to(path: str, number: object) -> None:
+    *sections, field = path.split(".")
+    document: dict[str, object] = {field: number}
+    for section in reversed(sections):
+        document = {section: document}
+    with pytest.raises(SpecError) as caught:
+        VersionSpec.parse({"code": CODE.document(), **document})
+    assert len(caught.value.message) < 2000
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"": "x"},
+        {"A=B": "x"},
+        {"A\0": "x"},
+        {"A": "x\0y"},
+        {"A": "x" * (1 << 17)},
+        {f"A{number}": "x" * 50_000 for number in range(30)},
+        {f"A{number}": "x" for number in range(2000)},
+        {"A": 12345},
+        {"A": "\ud800"},
+    ],
+    ids=short,
+)
+def test_variables_that_no_process_can_be_started_with_are_refused_without_their_values(variables: object) -> None:
+    with pytest.raises(SpecError) as caught:
+        VersionSpec.parse({"code": CODE.document(), "environmentVariables": variables})
+    assert "xx" not in caught.value.message and "12345" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["cpu_cores", "memory_gb", "cpu_cores_limit", "memory_gb_limit"])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -1, 0])
+def test_a_deployment_configuration_takes_no_number_that_is_not_finite(name: str, number: float) -> None:
+    with pytest.raises(WebserviceException, match=name):
+        AksWebservice.deploy_configuration(**{name: number})
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        *(("number", text) for text in ("nan", "inf", "1e999", "x")),
+        *(("integer", text) for text in ("1e99", "9" * 5000, "nan", "")),
+        *(("cores", text) for text in ("nan", "1e9", "9" * 400)),
+        *(("gigabytes", text) for text in ("inf", "9" * 400 + "G")),
+        *(("duration", text) for text in ("nan", "99999999999h", "9" * 400)),
+        *(("bounds", text) for text in ("1:" + "9" * 5000, "nan:1", ":")),
+    ],
+    ids=short,
+)
+def test_an_option_of_a_magic_takes_no_number_that_is_not_finite(kind: Any, text: str) -> None:
+    with pytest.raises(ValueError, match="is not") as caught:
+        read(Option("option", "an option", kind=kind), text)
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "x:" + "9" * 5000, "1:" + "9" * 5000], ids=short)
+def test_numbers_in_words_have_a_bound(text: str) -> None:
+    for function in (replicas_of, steps_of, lambda word: shares_of([f"a={word}"]), lambda word: seconds_of(word, "x")):
+        with pytest.raises(MLJupyterError):
+            function(text)
+
+
+@pytest.mark.parametrize("arguments", [("gc", "--unused-days", "nan"), ("gc", "--unused-days", "inf")])
+def test_an_option_of_the_command_line_takes_no_number_that_is_not_finite(arguments: tuple[str, ...]) -> None:
+    assert "is not a finite number" in run(*arguments, expected=2).output
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-1", "x"])
+def test_the_controller_does_not_start_with_a_time_that_never_passes(seconds: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mljupyter.controller", str(tmp_path), "--idle-seconds", seconds]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2 and "--idle-seconds" in ended.stderr and "Traceback" not in ended.stderr
+
+
+HOSTILE = "<script>alert(1)</script> \"' onload=x \x1b]0;PWNED\x07 \x9b31m \u202egnp.exe \u2066 a\rb \x7f \ud800"
+NEVER = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def test_text_of_others_reaches_a_terminal_without_its_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stream, escaped in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stdout", stream)
+        output.say(HOSTILE.replace("\ud800", ""))
+        output.print_table(
+            ["[red]NAME[/red]"], [[HOSTILE.replace("\ud800", "")], ["[link=https://evil.example]x[/link]"]]
+        )
+        output.print_fields([("Name", HOSTILE.replace("\ud800", ""))])
+        text = stream.getvalue()
+        if escaped:
+            assert not NEVER.search(re.sub(r"\x1b\[[0-9;]*m", "", text))  # colours of the heading are our own
+            assert r"\x1b]0;PWNED\x07 \x9b31m \u202egnp.exe" in text
+            assert "[link=https://evil.example]x[/link]" in text
+        else:
+            assert "\x1b]0;PWNED\x07" in text
+
+
+def test_json_that_is_printed_holds_the_same_value_without_control_characters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.print_json({HOSTILE: [HOSTILE]})
+    printed = capsys.readouterr().out
+    assert not NEVER.search(printed) and json.loads(printed) == {HOSTILE: [HOSTILE]}
+    assert not NEVER.search(json_line({HOSTILE: HOSTILE}))
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "\n\t\r\n", "é 中 🙂 العربية", ""], ids=short)
+def test_what_is_made_visible_keeps_letters_tabs_and_line_ends(text: str) -> None:
+    shown = visible(text)
+    assert not NEVER.search(shown.replace("\r\n", "")) and "\n" not in one_line(text)
+    if text is not HOSTILE:
+        assert shown == text
+
+
+def test_errors_and_problems_hold_no_control_characters() -> None:
+    for error in (MLJupyterError(HOSTILE), WebserviceException(HOSTILE)):
+        assert not NEVER.search(error.message + str(error) + "".join(error._render_traceback_()))
+    problem = Problem(code="RunFailed", message=HOSTILE[:-1], last_lines=[HOSTILE[:-1]])
+    assert not NEVER.search(problem.text())
+
+
+class Shown(Rich):
+    def _summary(self) -> Rows:
+        return [(HOSTILE, HOSTILE), ("Tags", pairs({HOSTILE: HOSTILE}))]
+
+
+def views() -> list[Any]:
+    problem = Problem(code="X", message=HOSTILE[:-1], last_lines=[HOSTILE[:-1]])
+    version = VersionSpec(code=CODE, description=HOSTILE[:-1], tags={HOSTILE[:-1]: HOSTILE[:-1]})
+    spec = EndpointSpec(
+        name="doors",
+        versions={"doors": version},
+        default_version="doors",
+        description=HOSTILE[:-1],
+        tags={HOSTILE[:-1]: HOSTILE[:-1]},
+    )
+    return [
+        Text(HOSTILE),
+        Text(problem.text()),
+        Outcome("failed", HOSTILE, HOSTILE),
+        Table([HOSTILE, "B"], [[HOSTILE, 1], [problem, HOSTILE]], [], ""),
+        Table(["A"], [], [], HOSTILE),
+        Plan(spec, None, {HOSTILE: HOSTILE}),
+        Shown(),
+    ]
+
+
+class Tags(HTMLParser):
+    """Collects the tags and attributes of HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_a_view_holds_no_markup_and_no_control_characters_of_others(number: int) -> None:
+    view = views()[number]
+    html = view._repr_html_()
+    found = Tags(html)
+    assert found.names <= {"pre", "div", "span", "b", "code", "p", "table", "thead", "tbody", "tr", "th", "td"} | {
+        "details",
+        "summary",
+    }
+    assert found.attributes <= {"style", "scope", "colspan"}
+    assert not NEVER.search(html) and "<script" not in html
+    if not isinstance(view, Shown):
+        assert not NEVER.search(repr(view))
+
+
+def test_what_a_log_panel_shows_and_saves_holds_no_control_characters() -> None:
+    class Source:
+        name = HOSTILE
+        again = f"%logs {HOSTILE} -f"
+
+        def view(self) -> dict[str, Any]:
+            return {}
+
+        def lines(self) -> Iterator[str]:
+            yield HOSTILE + "\n"
+
+        def cancel(self) -> None:
+            pass
+
+    panel = LogPanel(Source())
+    wait_until(lambda: panel._held, 10, "the line is there")
+    forms, _ = panel._repr_mimebundle_()
+    assert not NEVER.search(forms["text/html"]) and "<script" not in forms["text/html"]
+    assert not NEVER.search(forms["text/plain"]) and not NEVER.search("".join(panel._held))
+    panel.close()
+
+
+@pytest.mark.parametrize("octet", [*range(0x20), *range(0x7F, 0xA0)])
+def test_an_id_of_a_client_holds_no_control_characters(octet: int) -> None:
+    for position in range(3):
+        ids = [b"", b"", b""]
+        ids[position] = b"a" + bytes([octet]) + b"31m"
+        with pytest.raises(IdentifierError):
+            answer_ids(*ids, b"")
+
+
+def test_variables_are_masked_wherever_a_document_is_printed() -> None:
+    spec = {"versions": {"a": {"environmentVariables": {"TOKEN": "hunter2"}}}, "other": [{"environmentVariables": {}}]}
+    assert "hunter2" not in str(masked([spec, {"spec": spec}]))
+    assert "hunter2" not in repr(VersionSpec(code=CODE, environment_variables={"TOKEN": "hunter2"}))
