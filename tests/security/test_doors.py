@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -14,12 +15,14 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from mljupyter.cli import output
+from mljupyter.controller import metrics_port
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.socket_http import Answer, ask
 from mljupyter.core import Environment, conda_file, config_file
@@ -46,6 +49,8 @@ from mljupyter.spec.durations import seconds_of
 from mljupyter.visible import one_line, visible
 from mljupyter.widgets.log_panel import LogPanel
 from tests.cli.in_process import run
+from tests.scoring.replicas import replica_of
+from tests.scoring.test_schemas import DECORATED
 from tests.system.conftest import Machine, machine, machines  # noqa: F401 - fixtures
 from tests.waiting import wait_until
 
@@ -150,11 +155,46 @@ def test_no_number_and_no_document_in_a_request_makes_the_controller_fail_or_kee
         client.close()
 
 
+async def test_a_client_of_the_metrics_port_that_does_not_read_does_not_keep_the_controller_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics_port, "exposition", lambda _: "x" * (32 << 20))  # more than all buffers between hold
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number = probe.getsockname()[1]
+    collector: Any = SimpleNamespace(totals=lambda: None)
+    port = metrics_port.MetricsPort(collector)
+    await port.open(number)
+    with socket.create_connection(("127.0.0.1", number)) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        client.setblocking(False)
+        assert (await asyncio.get_running_loop().sock_recv(client, 12)) == b"HTTP/1.1 200"
+        async with asyncio.timeout(ENDED):
+            await port.close()
+
+
+def test_bodies_and_headers_of_clients_do_not_end_a_worker() -> None:
+    with replica_of(DECORATED) as replica:
+        for body in ("[" * 200_000, '{"data":' * 50_000, '{"data": [[' + "9" * 5000 + ']], "frame": []}'):
+            answer = replica.score(body, content_type="application/json")
+            assert answer.status_code == 400 and "is not JSON" in answer.json()["message"]
+        for depth in (60, 900):
+            body = '{"data": ' + "[" * depth + "1" + "]" * depth + ', "frame": []}'
+            assert replica.score(body, content_type="application/json").status_code == 500  # the schema's own error
+        good = '{"data": [[1, 2]], "frame": [{"a": 1, "b": "x"}]}'
+        for started in ("nan", "inf", "-inf", "1e400", "-1", "9" * 400, "x"):
+            sent = {"x_mlj_start": started, "traceparent": "00-" + "0" * 40000, "content_type": "application/json"}
+            assert replica.score(good, **sent).status_code == 200, started
+        assert replica.state()["worker_restarts"] == 0
+
+
 BOMBS = {
     "aliases of aliases": "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
     + "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in pairwise("abcdefghij")),
     "merged mappings": "a: &a {k: 1}\n"
     + "".join(f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 10)}]}}\n" for old, new in pairwise("abcdefghij")),
+    "mappings of aliases": "a: &a {k: 1}\n"
+    + "".join(f"{new}: &{new} {{x: *{old}, y: *{old}}}\n" for old, new in pairwise("abcdefghijklmnopqrstuv")),
     "an alias of itself": "a: &a [*a]",
     "a mapping in itself": "a: &a\n  b: *a",
     "brackets": "a: " + "[" * 5000,

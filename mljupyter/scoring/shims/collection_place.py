@@ -54,7 +54,7 @@ def _config_map() -> dict[str, Any]:
     try:
         with open(os.path.join(os.environ.get("AML_APP_ROOT", "."), "model_config_map.json"), "rb") as file:
             known = json.load(file)
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
 

@@ -138,7 +138,7 @@ class SmallRequest:
             if not (force or self.is_json):
                 raise ValueError(f"the content type is {self.content_type or 'absent'}, not application/json")
             return json.loads(self._data)
-        except ValueError:
+        except (ValueError, RecursionError):
             if silent:
                 return None
             raise
