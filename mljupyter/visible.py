@@ -50,6 +50,17 @@ def markup(text: str) -> str:
     return html.escape(visible(text))
 
 
+def lines_of(text: str) -> list[str]:
+    r"""Return the lines of text, cut at line feeds alone: nothing else in a line of a log makes it two.
+
+    Example:
+        >>> lines_of("a\rb\u2028c\nd\n")
+        ['a\rb\u2028c', 'd']
+
+    """
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def for_stream(text: str, stream: TextIO | None = None) -> str:
     """Return text as `visible` does where `stream`, standard output by default, is a terminal; else as it is."""
     stream = sys.stdout if stream is None else stream

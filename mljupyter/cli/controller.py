@@ -7,6 +7,7 @@ import click
 from mljupyter.cli.metrics import controller_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, say
+from mljupyter.visible import lines_of
 
 
 @click.group()
@@ -62,7 +63,7 @@ def logs(lines: int, workspace: str | None, as_json: bool) -> None:
     """Print the last lines of the controller's own log."""
     text = open_workspace(workspace).controller.controller_log(lines)
     if as_json:
-        print_json({"lines": text.splitlines()})
+        print_json({"lines": lines_of(text)})
     else:
         say(text, nl=not text.endswith("\n"))
 

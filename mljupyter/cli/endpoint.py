@@ -14,6 +14,7 @@ from mljupyter.cli.metrics import endpoint_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
 from mljupyter.cli.scaling import scale, scaling
+from mljupyter.visible import lines_of
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
@@ -93,7 +94,7 @@ def logs(name: str, lines: int, startup: bool, follow: bool, workspace: str | No
         return
     text = open_workspace(workspace).controller.logs(name, lines=lines, startup=startup)
     if as_json:
-        print_json({"name": name, "lines": text.splitlines()})
+        print_json({"name": name, "lines": lines_of(text)})
     else:
         say(text, nl=not text.endswith("\n"))
 

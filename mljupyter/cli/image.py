@@ -8,6 +8,7 @@ import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.visible import lines_of
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -77,7 +78,7 @@ def show(image_id: str, workspace: str | None, as_json: bool) -> None:
 def logs(image_id: str, lines: int | None, workspace: str | None, as_json: bool) -> None:
     """Print the log of an image's build, its stages with their times."""
     text = _stored(open_workspace(workspace), image_id, "log_digest", "log: it was not built here, or still is")
-    kept = text.splitlines()[-lines:] if lines else text.splitlines()
+    kept = lines_of(text)[-lines:] if lines else lines_of(text)
     if as_json:
         print_json({"lines": kept})
     else:

@@ -14,7 +14,7 @@ from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import version_of, webservice
 from mljupyter.magics.magic import Magic
-from mljupyter.visible import visible
+from mljupyter.visible import lines_of, visible
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
@@ -38,7 +38,7 @@ def run(call: Call) -> Any:
     if call["follow"]:
         return _follow(call, service, chosen)
     text = _build_log(call, service) if call["build"] else _log(call, service, everything=chosen == Filter())
-    lines = list(chosen.chosen(text.splitlines()))[-call["lines"] :]
+    lines = list(chosen.chosen(lines_of(text)))[-call["lines"] :]
     if call["json"]:
         print(json_line({"name": call["name"], "lines": lines}))
         return call.deliver(lines) if call["output"] else None

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from mljupyter.runtimes.base import LogPart, ReplicaLog
 
@@ -47,9 +47,14 @@ def record_logs(replicas: Path) -> list[ReplicaLog]:
 def lines(file: Path) -> Iterator[str]:
     """Yield the lines of a log, the oldest rotated part first."""
     for part in _parts(file):
-        with contextlib.suppress(OSError), part.open(errors="replace") as stream:  # it may be rotated away now
+        # Cut at line feeds alone: after a carriage return in it a line could look like another record.
+        with contextlib.suppress(OSError), _text(part) as stream:  # it may be rotated away now
             while line := stream.readline(_LONGEST_LINE):
                 yield line
+
+
+def _text(part: Path) -> TextIO:
+    return part.open(encoding="utf-8", errors="replace", newline="\n")
 
 
 def after(file: Path, cursor: str | None, most_bytes: int | None = None) -> LogPart:

@@ -194,7 +194,7 @@ class ProcessRuntime:
         """Return the last lines of a replica's log, or of its raw output where it died before it had a log."""
         directory = self._replicas / replica.id
         for name in (_LOG, _OUTPUT):
-            with contextlib.suppress(OSError), (directory / name).open(errors="replace") as lines:
+            with contextlib.suppress(OSError), (directory / name).open(errors="replace", newline="\n") as lines:
                 if last := deque((line.rstrip("\n") for line in lines), maxlen=count):
                     return list(last)
         return []

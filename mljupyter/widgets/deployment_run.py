@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.frontend.withdrawal import take_back
+from mljupyter.visible import lines_of, visible
 
 if TYPE_CHECKING:
     from mljupyter.build.images.events import BuildEvent
@@ -166,7 +167,7 @@ class DeploymentRun:
                 return
             self._look_at(record)
             with suppress(MLJupyterError):  # a log that cannot be read is no reason to stop
-                self.lines = deque(service.get_logs(num_lines=_LOG_LINES).splitlines(), maxlen=MOST_LINES)
+                self.lines = deque(lines_of(visible(service.get_logs(num_lines=_LOG_LINES))), maxlen=MOST_LINES)
             state = str(service.state)
             if state == "Healthy":
                 self._stage(START).end("ok")
@@ -188,7 +189,7 @@ class DeploymentRun:
     def _on_event(self, event: BuildEvent) -> None:
         """Follow a build: it reports from its own thread."""
         if event.state is None:
-            self.lines.append(event.text)
+            self.lines.append(visible(event.text))
             self._built(event.text)
         else:
             stage = next((stage for stage in self.stages if stage.name == event.stage), None)

@@ -7,6 +7,8 @@ import contextlib
 import io
 import json
 import math
+import os
+import pty
 import re
 import socket
 import subprocess
@@ -19,10 +21,12 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from mljupyter.cli import output
 from mljupyter.controller import metrics_port
+from mljupyter.controller.errors import InvalidSpecError
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.socket_http import Answer, ask
 from mljupyter.core import Environment, conda_file, config_file
@@ -48,7 +52,7 @@ from mljupyter.spec.difference import masked
 from mljupyter.spec.durations import seconds_of
 from mljupyter.visible import one_line, visible
 from mljupyter.widgets.log_panel import LogPanel
-from tests.cli.in_process import run
+from tests.cli.in_process import run, run_json
 from tests.scoring.replicas import replica_of
 from tests.scoring.test_schemas import DECORATED
 from tests.system.conftest import Machine, machine, machines  # noqa: F401 - fixtures
@@ -153,6 +157,60 @@ def test_no_number_and_no_document_in_a_request_makes_the_controller_fail_or_kee
     wait_until(lambda: not machine.controllers(), ENDED, "the controller ends")
     for client in held:
         client.close()
+
+
+LOUD = """
+    def init():
+        print("\\x1b]0;PWNED\\x07 \\u202egnp.exe \\x9b31m and a\\rb")
+
+    def run(data):
+        raise ValueError("\\x1b]0;PWNED\\x07")
+    """
+
+
+def on_a_terminal(*arguments: str) -> str:
+    """Return what the command line writes to a terminal."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mljupyter.cli", *arguments]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs) as child:
+        os.close(theirs)
+        found = b""
+        with contextlib.suppress(OSError):  # how the end of a terminal is read
+            while piece := os.read(ours, 65536):
+                found += piece
+        os.close(ours)
+        assert child.wait(30) == 0, found
+    return found.decode()
+
+
+@pytest.mark.system
+def test_what_a_script_prints_commands_no_terminal_and_what_is_secret_is_printed_on_demand_only(
+    machine: Machine,  # noqa: F811
+) -> None:
+    record = machine.healthy(machine.spec("loud", LOUD, environmentVariables={"TOKEN": "hunter2"}))
+    uri = record.status.scoring_uri
+    assert uri is not None
+    assert httpx.post(uri, headers={"x-request-id": "a"}).status_code == 500
+    assert httpx.post(uri, headers={"x-request-id": b"\x9b31m"}).status_code == 431
+    where = ("--workspace", str(machine.directory))
+    document = {"name": "doors", "id": "0", "createdTime": "2026-01-01T00:00:00Z"}
+    document |= dict.fromkeys(("subscriptionId", "resourceGroup", "location"), "x")
+    (machine.directory / "workspace.json").write_text(json.dumps(document))
+
+    shown = on_a_terminal("endpoint", "logs", "loud", *where)
+    assert r"\x1b]0;PWNED\x07 \u202egnp.exe \x9b31m and a\x0db" in shown
+    assert not NEVER.search(shown.replace("\r\n", "\n"))
+    piped = run("endpoint", "logs", "loud", *where).stdout
+    assert "\x1b]0;PWNED\x07" in piped, "a pipe gets the bytes"
+    assert not NEVER.search(run("endpoint", "logs", "loud", "--json", *where).stdout)
+
+    for arguments in (("endpoint", "show", "loud", "--json"), ("endpoint", "list", "--json")):
+        assert "hunter2" not in run(*arguments, *where).stdout
+        assert "hunter2" in run(*arguments, "--show-secrets", *where).stdout
+    document = run_json("endpoint", "show", "loud", *where)["spec"]
+    assert machine.client.endpoint("loud").generation == record.generation
+    with pytest.raises(InvalidSpecError, match=r"TOKEN is '\*\*\*'"):
+        machine.client.replace(EndpointSpec.parse(document))
 
 
 async def test_a_client_of_the_metrics_port_that_does_not_read_does_not_keep_the_controller_from_ending(
