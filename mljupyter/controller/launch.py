@@ -10,6 +10,7 @@ import time
 
 from mljupyter.controller.errors import ControllerStartError, stopped
 from mljupyter.controller.layout import Layout
+from mljupyter.scoring import peers
 
 START_WITHIN = 30.0
 _LOOK_EVERY = 0.01
@@ -18,11 +19,12 @@ _LOST_THE_RACE = 3  # exit status of a controller that found another one
 
 
 def reachable(layout: Layout) -> bool:
-    """Return whether somebody listens on the controller's socket."""
+    """Return whether a process of this user listens on the controller's socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(str(layout.socket()))
+            peers.check(probe)
         except OSError:
             return False
         return True

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
+import fcntl
 import os
 import secrets
 import stat
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mljupyter import ownership
 from mljupyter.controller.errors import SocketPathError
 
 LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 RUNTIME_VARIABLE = "MLJUPYTER_RUNTIME_DIR"
 _LONGEST_SOCKET_NAME = "controller.sock"
+_PREFIX = "mlj-"
+_RANDOM_BYTES = 6  # of a directory's name; whoever guessed one in 2**48 could only keep us from choosing it
 
 
 @dataclass(frozen=True)
@@ -101,11 +105,14 @@ class Layout:
         return self.control / "run"
 
     def runtime(self) -> Path:
-        """Return the directory of the sockets: the one in use, or else the one this process would choose."""
+        """Return the directory of the sockets that `prepare` has chosen.
+
+        Without one, it is a path that leads nowhere: nothing is computed that somebody else could compute, too.
+        """
         try:
             return self.runtime_link.readlink()
         except OSError:
-            return runtime_directory(self.directory)
+            return self.runtime_link
 
     def socket(self) -> Path:
         """Return the path of the controller's socket."""
@@ -122,27 +129,36 @@ class Layout:
     def prepare(self) -> None:
         """Create the directories, open to the owner alone.
 
+        A directory of sockets that is missing is made again at its place. One that others could reach, or that is by
+        now somebody else's, is left alone, and the link leads to another one from then on.
+
         Raises:
-            SocketPathError: when sockets would have too long a path, or their directory belongs to somebody else.
+            SocketPathError: when sockets would have too long a path, or no directory is safe from other users.
 
         """
         for path in (self.control, self.router, self.tls, self.replicas, self.revisions):
-            private_directory(path)
+            private_directory(path, "A workspace is its owner's alone: use one of your own.")
+        with self._choosing():
+            if not self._restored():
+                self._link_to(new_runtime_directory())
+
+    def examine(self) -> Path:
+        """Return where the sockets are, or where they would be; nothing is changed.
+
+        Raises:
+            SocketPathError: when sockets would have too long a path, or no directory is safe from other users.
+
+        """
         runtime = self.runtime()
-        if not runtime.is_dir():
-            runtime = runtime_directory(self.directory)
-        check_socket_path(runtime / _LONGEST_SOCKET_NAME)
-        private_directory(runtime.parent)
-        private_directory(runtime)
-        if self.runtime() != runtime or not self.runtime_link.is_symlink():
-            temporary = self.runtime_link.with_suffix(f".{secrets.token_hex(8)}")  # other clients may do the same
-            temporary.symlink_to(runtime)
-            temporary.replace(self.runtime_link)
+        if runtime == self.runtime_link or not runtime.is_dir() or runtime.stat().st_uid != os.getuid():
+            return check_runtime_base()  # another one is chosen when a controller starts
+        check_socket_path(self.socket())
+        return runtime
 
     def leave(self) -> None:
         """Remove the directory of the sockets, unless something is still in it."""
-        runtime = self.runtime()
-        with suppress(OSError):
+        with suppress(OSError), self._choosing():
+            runtime = self.runtime()
             admin = self.router_admin_socket()
             of_routers = runtime.glob(f"{admin.stem}*{admin.suffix}")
             for path in (self.socket(), self.waiting_room_socket(), *of_routers):
@@ -150,27 +166,125 @@ class Layout:
             runtime.rmdir()
             self.runtime_link.unlink()
 
+    @contextmanager
+    def _choosing(self) -> Iterator[None]:
+        """Let one process or thread at a time decide where sockets are: those that start at once agree on one place."""
+        descriptor = os.open(self.control, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):  # some network file systems lock no directories: then the last one decides
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
-def runtime_directory(workspace: Path) -> Path:
-    """Return the directory for a workspace's sockets: short, since a socket's path may have 107 bytes.
+    def _restored(self) -> bool:
+        """Return whether the directory chosen before is there, made again where it is missing."""
+        runtime = self.runtime()
+        if runtime == self.runtime_link:
+            return False
+        try:
+            runtime.lstat()
+        except OSError:
+            if not runtime.is_relative_to(runtime_base()):  # it is to be elsewhere now, or that place has gone
+                return False
+        try:
+            private_directory(runtime)
+            return ownership.weak_spot(runtime.parent) is None
+        except (OSError, SocketPathError):
+            return False
+
+    def _link_to(self, runtime: Path) -> None:
+        temporary = self.runtime_link.with_suffix(f".{secrets.token_hex(8)}")
+        temporary.symlink_to(runtime)
+        temporary.replace(self.runtime_link)
+
+
+def runtime_base() -> Path:
+    """Return where directories for sockets are made: at a short path, since a socket's path may have 107 bytes.
 
     ``MLJUPYTER_RUNTIME_DIR`` decides, else ``XDG_RUNTIME_DIR``, else the directory for temporary files.
     """
-    name = hashlib.sha256(os.fsencode(workspace)).hexdigest()[:10]
     if chosen := os.environ.get(RUNTIME_VARIABLE):
-        return Path(chosen) / name
+        return Path(chosen).expanduser().absolute()
     system = os.environ.get("XDG_RUNTIME_DIR")
     if system and os.access(system, os.W_OK):
-        return Path(system) / "mljupyter" / name
-    return Path(tempfile.gettempdir()) / f"mljupyter-{os.getuid()}" / name
+        return Path(system).absolute() / "mljupyter"
+    return Path(tempfile.gettempdir()).absolute()
+
+
+def check_runtime_base() -> Path:
+    """Return where directories for sockets are made, which need not exist yet and is safe from other users.
+
+    Raises:
+        SocketPathError: when sockets would have too long a path there, or others could put theirs in their place.
+
+    """
+    base = runtime_base()
+    check_socket_path(_new_name(base) / _LONGEST_SOCKET_NAME)
+    try:
+        there = next(place for place in (base, *base.parents) if place.exists())
+        problem = ownership.weak_spot(there)
+        if problem is None and not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            problem = f"{str(there)!r} cannot be written to"
+    except OSError as error:
+        problem = f"{error.strerror}: {error.filename!r}"
+    if problem is not None:
+        raise SocketPathError(
+            f"sockets cannot be kept in {str(base)!r}: {problem}.\n"
+            f"Set {RUNTIME_VARIABLE} to another directory: one of your own with a short path, or /tmp."
+        )
+    return base
+
+
+def new_runtime_directory() -> Path:
+    """Make a directory for sockets that nobody could have made before, open to the owner alone; return it.
+
+    Raises:
+        SocketPathError: as `check_runtime_base`.
+
+    """
+    base = check_runtime_base()
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_runtime_base()  # in a directory like /tmp somebody else may have made it in this moment
+    while True:
+        directory = _new_name(base)
+        with suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+            return directory
+
+
+def _new_name(base: Path) -> Path:
+    return base / f"{_PREFIX}{secrets.token_hex(_RANDOM_BYTES)}"
 
 
 def ports_directory() -> Path:
-    """Return the directory in which all workspaces of this user reserve ports, open to the owner alone."""
-    directory = Path(tempfile.gettempdir()) / f"mljupyter-{os.getuid()}"
-    private_directory(directory)
-    private_directory(directory / "ports")
-    return directory / "ports"
+    """Return the directory in which all workspaces of this user reserve ports, open to the owner alone.
+
+    It lies in the user's home directory, wherever workspaces and sockets are: all of the user's controllers have to
+    meet there. Where the home cannot be used it is the place for sockets, if that is the user's own.
+
+    Raises:
+        SocketPathError: when there is no such place.
+
+    """
+    places = [Path("~/.mljupyter").expanduser()]
+    if RUNTIME_VARIABLE in os.environ or "XDG_RUNTIME_DIR" in os.environ:
+        places.append(runtime_base())
+    problems = []
+    for place in places:
+        directory = place / "ports"
+        try:
+            place.mkdir(mode=0o700, exist_ok=True)
+            private_directory(directory)
+            if os.access(directory, os.W_OK | os.X_OK):
+                return directory
+            problems.append(f"{directory}: you cannot write to it")
+        except (OSError, RuntimeError, SocketPathError) as error:
+            problems.append(str(error).partition("\n")[0])
+    raise SocketPathError(
+        f"there is no directory to reserve ports in ({'; '.join(problems)}).\n"
+        f"Set {RUNTIME_VARIABLE} to a directory of your own."
+    )
 
 
 def check_socket_path(path: Path) -> None:
@@ -179,18 +293,27 @@ def check_socket_path(path: Path) -> None:
     if length > LONGEST_SOCKET_PATH:
         raise SocketPathError(
             f"the socket path {str(path)!r} has {length} bytes: the system allows {LONGEST_SOCKET_PATH}.\n"
-            f"Set {RUNTIME_VARIABLE} to a directory with a shorter path, for example /tmp/mlj."
+            f"Set {RUNTIME_VARIABLE} to a directory with a shorter path, for example /tmp."
         )
 
 
-def private_directory(path: Path) -> None:
-    """Create a directory that only its owner may enter, or check that an existing one is of that kind."""
+def private_directory(path: Path, way_out: str = f"Set {RUNTIME_VARIABLE} to a directory of your own.") -> None:
+    """Create a directory that only its owner may enter, or check that an existing one is of that kind.
+
+    Parameters:
+        path: the directory; parents that are missing are made.
+        way_out: what to do when it belongs to somebody else.
+
+    Raises:
+        SocketPathError: when it is somebody else's, or something else.
+
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        whose = f"it belongs to {ownership.name_of(status.st_uid)}" if status.st_uid != os.getuid() else "it is a link"
         raise SocketPathError(
-            f"{str(path)!r} is not a directory of yours: it holds sockets and keys, so it must be.\n"
-            f"Remove it, or set {RUNTIME_VARIABLE} to a directory of your own."
+            f"{str(path)!r} is not a directory of yours, and must be, for sockets and keys: {whose}.\n{way_out}"
         )
     if status.st_mode & 0o077:
         path.chmod(0o700)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode
 
 import httpcore
+
+from mljupyter.scoring import peers
 
 UNREACHABLE = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 
@@ -47,9 +49,27 @@ class LocalHttp:
     def _turn_to(self, address: str) -> None:
         path = address.removeprefix("unix:") if address.startswith("unix:") else None
         self._base = "http://local" if path else f"http://{address}"
-        self._pool = httpcore.AsyncConnectionPool(uds=path, max_connections=1)
+        self._pool = httpcore.AsyncConnectionPool(uds=path, max_connections=1, network_backend=_OwnSockets())
 
     async def _request(self, method: str, target: str) -> tuple[int, bytes]:
         url = f"{self._base}{target}"
         answer = await self._pool.request(method, url, headers=self._headers, extensions=self._extensions)
         return answer.status, answer.content
+
+
+class _OwnSockets(httpcore.AnyIOBackend):
+    """Connects to Unix sockets on which this user listens, and to no others."""
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await super().connect_unix_socket(path, timeout, socket_options)
+        try:
+            peers.check(stream.get_extra_info("socket"))
+        except OSError as error:
+            await stream.aclose()
+            raise httpcore.ConnectError(f"{path}: {error}") from error
+        return stream

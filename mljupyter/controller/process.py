@@ -161,6 +161,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
         layout.leave()
     else:
         await router.leave()
+    ports.keep_only(())
     await supervisor.leave()
     for runtime in runtimes.made():
         await runtime.leave()

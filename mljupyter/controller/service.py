@@ -154,6 +154,7 @@ class Service:
         self._reconciler.retry(name)
         self._changes.notify()
         await self._changes.wait_until(lambda: self.ending or self._store.find(name) is None, patience)
+        self._give_ports_back()
         return self._store.find(name) is None
 
     def keys(self, name: str) -> Keys:
@@ -222,6 +223,11 @@ class Service:
         self._changes.notify()
         return record
 
+    def _give_ports_back(self) -> None:
+        """Give back the ports of endpoints that have gone, have another port by now, or were refused."""
+        ports = [record.spec.port for record in self.endpoints() if record.spec.port is not None]
+        self._ports.keep_only([self._router.port, *ports])
+
     def find_changeable(self, name: str) -> EndpointRecord:
         """Return an endpoint, or raise: there is none, or it is being deleted."""
         record = self.find(name)
@@ -245,6 +251,7 @@ class Service:
         """Return the spec with a port of its own for a local web service: the one it has, one asked for, a free one."""
         if spec.kind is not EndpointKind.LOCAL and spec.port is None:
             return spec
+        self._give_ports_back()
         mine = before.spec.port if before else None
         if spec.port is None:
             taken = {record.spec.port for record in self.endpoints()}

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mljupyter.scoring import peers
+
 USER_HEADER = "mljupyter-user"
 
 
 class ConnectionNotMadeError(Exception):
-    """Nobody listens on the socket: the request has not been sent."""
+    """Nobody listens on the socket, or somebody else does: the request has not been sent."""
 
 
 class ConnectionLostError(Exception):
@@ -45,6 +47,7 @@ class _UnixConnection(HTTPConnection):
         self.sock.settimeout(self.timeout)
         try:
             self.sock.connect(str(self._path))
+            peers.check(self.sock)
         except OSError as error:
             self.sock.close()
             raise ConnectionNotMadeError(str(error)) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mljupyter import ownership
 from mljupyter.core.exceptions import UserErrorException
 from mljupyter.files import write_whole
 from mljupyter.outside import json_value
@@ -35,7 +36,8 @@ def find(start: Path, file_name: str | None = None) -> WorkspaceConfig | None:
 
     In each: ``.azureml``, then ``aml_config``, then the directory itself; in each of these ``config.json``, then
     ``project.json``. A file of that name in the directory itself which is about something else is passed over: many
-    tools write a ``config.json``.
+    tools write a ``config.json``. So is one that belongs to another user, or lies in another user's ``.azureml``,
+    which is said once: it would decide where this user's models, keys and data go.
 
     Parameters:
         start: where to begin.
@@ -51,11 +53,11 @@ def find(start: Path, file_name: str | None = None) -> WorkspaceConfig | None:
         for folder in _OWN_FOLDERS:
             for name in names:
                 file = directory / folder / name
-                if file.is_file():
+                if _exists(file) and not _foreign(directory / folder, file):
                     return read(file)
         for name in names:
             file = directory / name
-            if file.is_file() and _is_about_a_workspace(file):
+            if _exists(file) and _is_about_a_workspace(file) and not _foreign(file):
                 return read(file)
     return None
 
@@ -96,6 +98,21 @@ def write(directory: Path, file_name: str | None, data: dict[str, Any]) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, json.dumps(data, indent=4) + "\n", mode=_SHARED)
     return file
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except PermissionError:  # a directory that is closed to this user holds nothing for them
+        return False
+
+
+def _foreign(*paths: Path) -> bool:
+    """Whether another user has made a file or its folder, which is then said."""
+    owner = ownership.foreign_owner(*paths)
+    if owner is not None:
+        ownership.pass_over(paths[-1], owner)
+    return owner is not None
 
 
 def _load(file: Path) -> Any:

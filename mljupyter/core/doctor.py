@@ -122,24 +122,14 @@ def _controller(directory: Path) -> Check:
 
 def _runtime_directory(directory: Path) -> Check:
     from mljupyter.controller.errors import SocketPathError
-    from mljupyter.controller.layout import RUNTIME_VARIABLE, Layout, check_socket_path
+    from mljupyter.controller.layout import Layout
 
-    layout = Layout.of(directory)
-    runtime = layout.runtime()
     try:
-        check_socket_path(layout.socket())
+        place = Layout.of(directory).examine()
     except SocketPathError as error:
-        return Check(
-            "sockets", "failed", error.message.partition("\n")[0], f"Set {RUNTIME_VARIABLE} to a shorter path."
-        )
-    if runtime.exists() and (runtime.stat().st_uid != os.getuid() or runtime.stat().st_mode & 0o077):
-        fix = f"Remove it, or set {RUNTIME_VARIABLE} to a directory of your own."
-        return Check("sockets", "failed", f"{runtime} is not a directory of yours alone", fix)
-    place = next(parent for parent in (runtime, *runtime.parents) if parent.exists())
-    if not os.access(place, os.W_OK):
-        fix = f"Set {RUNTIME_VARIABLE} to a directory that you can write to."
-        return Check("sockets", "failed", f"{place} cannot be written to", fix)
-    return Check("sockets", "ok", str(runtime))
+        text, _, fix = error.message.partition("\n")
+        return Check("sockets", "failed", text, fix)
+    return Check("sockets", "ok", str(place))
 
 
 def _ports() -> Check:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from mljupyter import ownership
 from mljupyter.core.exceptions import UserErrorException, WorkspaceException
 from mljupyter.files import write_whole
 from mljupyter.spec import Document, SpecError
@@ -110,18 +111,25 @@ def find(name: str) -> Path | None:
 
 
 def holds(directory: Path) -> bool:
-    """Whether a directory is a workspace."""
-    return (directory / DOCUMENT_NAME).is_file()
+    """Whether a directory is a workspace; raise `WorkspaceException` when it is another user's, closed to this one."""
+    try:
+        return (directory / DOCUMENT_NAME).is_file()
+    except PermissionError as error:
+        _refuse_of_others(directory)
+        raise WorkspaceException(
+            f"{directory} is closed to you ({error.strerror}): use a workspace of your own, Workspace.create(NAME)."
+        ) from None
 
 
 def read(directory: Path) -> WorkspaceDocument:
     """Return the document of the workspace in a directory.
 
     Raises:
-        WorkspaceException: when there is none, or it cannot be read.
+        WorkspaceException: when there is none, it cannot be read, or it belongs to another user.
 
     """
     path = directory / DOCUMENT_NAME
+    _refuse_of_others(directory)
     try:
         return WorkspaceDocument.parse(path.read_bytes())
     except FileNotFoundError:
@@ -131,6 +139,20 @@ def read(directory: Path) -> WorkspaceDocument:
         ) from None
     except SpecError as error:
         raise WorkspaceException(f"{path} cannot be read: {error.message}") from None
+
+
+def _refuse_of_others(directory: Path) -> None:
+    try:
+        owner = directory.stat().st_uid
+    except OSError:
+        return
+    if owner != os.getuid():
+        raise WorkspaceException(
+            f"The workspace {directory} belongs to {ownership.name_of(owner)}, and you are "
+            f"{ownership.name_of(os.getuid())}. A workspace is used by its owner alone: its scripts run as its users, "
+            "and it holds keys.\n"
+            "Make one of your own: Workspace.create(NAME). A team shares endpoints and images, not a workspace's files."
+        )
 
 
 def create(document: WorkspaceDocument, path: Path | None = None) -> Path:

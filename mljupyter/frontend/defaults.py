@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mljupyter import ownership
 from mljupyter.frontend.cell import option_name, value_of_yaml
 from mljupyter.frontend.options import Option
 from mljupyter.frontend.reading import WrongInputError, near
@@ -21,7 +22,8 @@ def project_defaults(magic: str, options: Iterable[Option], directory: Path | No
     Parameters:
         magic: its name, such as ``deploy``.
         options: all of them.
-        directory: where to look, then above it; None for the current directory. The nearest file counts.
+        directory: where to look, then above it; None for the current directory. The nearest file counts that belongs
+            to this user or to root.
 
     Raises:
         WrongInputError: the file is no TOML, or names or values in the table are wrong.
@@ -52,4 +54,14 @@ def project_defaults(magic: str, options: Iterable[Option], directory: Path | No
 
 
 def _nearest(directory: Path) -> Path | None:
-    return next((path for place in (directory, *directory.parents) if (path := place / FILE).is_file()), None)
+    for place in (directory, *directory.parents):
+        path = place / FILE
+        try:
+            owner = ownership.foreign_owner(path) if path.is_file() else None
+            if owner is None and path.is_file():
+                return path
+        except OSError:  # the directory is closed to this user
+            continue
+        if owner is not None:
+            ownership.pass_over(path, owner)
+    return None

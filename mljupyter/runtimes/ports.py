@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -42,8 +42,8 @@ class PortReservations:
     """Ports that this process has taken for what it is about to start.
 
     Two routers of one user may listen on the same port, and the system would divide the requests between them: that
-    nobody listens yet is not enough. A lock on a file named after the port decides, for as long as this process lives;
-    after that the router itself listens.
+    nobody listens yet is not enough. A lock on a file named after the port decides, until the port is given back or
+    this process ends; after that the router itself listens.
 
     Parameters:
         directory: for the lock files, the same for all workspaces of a user.
@@ -58,17 +58,42 @@ class PortReservations:
         """Reserve a port; return whether it is this process's now, and nobody listens on it."""
         if port in self._held:
             return listening(port, address) is None
-        lock = os.open(self._directory / f"port-{port}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+        lock = self._locked(port)
+        if lock is None:
             return False
         if listening(port, address) is not None:
-            os.close(lock)
+            self._unlock(port, lock)
             return False
         self._held[port] = lock
         return True
+
+    def keep_only(self, ports: Collection[int]) -> None:
+        """Give back all ports but these: nothing will be started on the others."""
+        for port in self._held.keys() - set(ports):
+            self._unlock(port, self._held.pop(port))
+
+    def _locked(self, port: int) -> int | None:
+        """Return the descriptor of a port's lock, or None when another process has it."""
+        path = self._file(port)
+        while True:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(path.lstat(), os.fstat(lock)):
+                    return lock
+            except BlockingIOError:
+                os.close(lock)
+                return None
+            except FileNotFoundError:
+                pass
+            os.close(lock)  # its holder removed the file between our opening and locking it: another one counts
+
+    def _unlock(self, port: int, lock: int) -> None:
+        self._file(port).unlink(missing_ok=True)  # first: who gets the lock after us sees that the file is another
+        os.close(lock)
+
+    def _file(self, port: int) -> Path:
+        return self._directory / f"port-{port}.lock"
 
     def free_port(self, preferred: Iterable[int] = ()) -> int:
         """Reserve a port nobody listens on, and return it: the first free one of those preferred, or any.

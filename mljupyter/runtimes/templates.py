@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mljupyter.runtimes import processes
 from mljupyter.runtimes.base import ReplicaOrder
+from mljupyter.scoring import peers
 
 AVAILABLE = sys.platform == "linux"
 _HELD_SECONDS = 30.0  # what a new replica's front has to find its template
@@ -87,6 +88,7 @@ def _connected(path: Path) -> socket.socket | None:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with contextlib.suppress(OSError):
         connection.connect(str(path))
+        peers.check(connection)
         return connection
     connection.close()
     return None

@@ -10,7 +10,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from mljupyter.scoring import protocol, template
+from mljupyter.scoring import peers, protocol, template
 from mljupyter.scoring.connection import Connection
 from mljupyter.scoring.log_capture import PRINT, STDERR, LogCapture
 from mljupyter.scoring.worker_process import WorkerProcess, describe_status
@@ -120,6 +120,7 @@ class Template:
         control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             control.connect(path)
+            peers.check(control)
         except OSError:
             control.close()
             raise

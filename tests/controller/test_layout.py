@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from mljupyter.controller.errors import SocketPathError
-from mljupyter.controller.layout import Layout, check_socket_path, private_directory, runtime_directory
+from mljupyter.controller.layout import Layout, check_socket_path, private_directory
 from tests.waiting import switching_often
 
 
@@ -32,6 +34,39 @@ def test_a_directory_that_is_gone_is_chosen_anew(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / "second"))
     layout.prepare()
     assert layout.socket().is_relative_to(tmp_path / "second")
+
+
+def test_a_directory_that_is_gone_is_made_again_at_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
+    layout = Layout.of(tmp_path)
+    layout.prepare()
+    before = layout.runtime()
+    shutil.rmtree(tmp_path / "run")
+    layout.prepare()
+    assert layout.runtime() == before and before.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_link_that_is_gone_is_made_again(tmp_path: Path) -> None:
+    layout = Layout.of(tmp_path)
+    layout.prepare()
+    layout.runtime_link.unlink()
+    assert not layout.socket().exists()
+    layout.prepare()
+    assert layout.runtime_link.is_symlink() and layout.runtime().is_dir()
+
+
+def test_the_directory_of_a_workspace_that_an_earlier_release_serves_stays_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    earlier = tmp_path / f"mljupyter-{os.getuid()}" / "f55dd7c072"
+    earlier.mkdir(parents=True, mode=0o700)
+    layout = Layout.of(tmp_path / "workspace")
+    layout.control.mkdir(parents=True, mode=0o700)
+    layout.runtime_link.symlink_to(earlier)
+    layout.prepare()
+    assert layout.socket() == earlier / "controller.sock"
 
 
 def test_threads_of_one_process_that_prepare_at_once_find_one_directory(tmp_path: Path) -> None:
@@ -57,7 +92,10 @@ def test_two_paths_to_a_workspace_mean_the_same_one(tmp_path: Path) -> None:
 
 
 def test_different_workspaces_have_different_directories(tmp_path: Path) -> None:
-    assert runtime_directory(tmp_path / "one") != runtime_directory(tmp_path / "two")
+    one, two = Layout.of(tmp_path / "one"), Layout.of(tmp_path / "two")
+    one.prepare()
+    two.prepare()
+    assert one.runtime() != two.runtime()
 
 
 def test_the_limit_of_107_bytes_counts_bytes(tmp_path: Path) -> None:
@@ -71,6 +109,27 @@ def test_a_directory_open_to_others_is_closed(tmp_path: Path) -> None:
     path.mkdir(mode=0o755)
     private_directory(path)
     assert path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(("mode", "safe"), [(0o755, True), (0o1777, True), (0o777, False), (0o775, False)])
+def test_sockets_go_only_where_nobody_else_can_put_something_in_their_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, safe: bool
+) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    os.chown(base, -1, os.getgid() if os.getgid() != os.getuid() else _another_group())
+    base.chmod(mode)
+    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(base / "mine"))
+    layout = Layout.of(tmp_path / "workspace")
+    with nullcontext() if safe else pytest.raises(SocketPathError, match="others may rename what is in"):
+        layout.prepare()
+
+
+def _another_group() -> int:
+    others = [group for group in os.getgroups() if group != os.getuid()]
+    if os.getuid() == 0:
+        return 12345
+    return others[0] if others else pytest.skip("it needs a second group: the one of this user alone is no other's")
 
 
 def test_a_link_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:

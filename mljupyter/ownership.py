@@ -1,0 +1,88 @@
+"""Whom files and directories belong to, and which of them may be used.
+
+On a machine that several people use, a file found by looking around (in the directories above, in ``/tmp``) may have
+been put there by somebody else. The rule is that of git's ``safe.directory``: a file is used only when it belongs to
+this user or to root.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from functools import cache
+from pathlib import Path
+
+_ROOT = 0
+_OTHERS_MAY_WRITE = 0o022
+
+
+def name_of(user: int) -> str:
+    """Return what to call a user in a message."""
+    import pwd
+
+    try:
+        return f"user {pwd.getpwuid(user).pw_name!r}"
+    except KeyError:
+        return f"user {user}"
+
+
+def foreign_owner(*paths: Path) -> int | None:
+    """Return a user other than this one and root who owns one of these paths, or None when there is none.
+
+    A link counts with its own owner and with the owner of what it leads to.
+
+    Raises:
+        OSError: when one of the paths is missing.
+
+    """
+    owners = [status.st_uid for path in paths for status in (path.lstat(), path.stat())]
+    return next((owner for owner in owners if owner not in (os.getuid(), _ROOT)), None)
+
+
+@cache
+def pass_over(path: Path, owner: int) -> None:
+    """Say, once, that a file is not used since it belongs to another user."""
+    print(
+        f"mljupyter: {path} is not used: it or its directory belongs to {name_of(owner)}, neither to you nor to root.",
+        file=sys.stderr,
+    )
+
+
+def weak_spot(directory: Path) -> str | None:
+    """Return why others could put something else in the place of a directory, or None when they cannot.
+
+    Each directory on the way must belong to this user or to root; where others may write, its sticky bit must keep them
+    from renaming what is not theirs, as in ``/tmp``.
+
+    Parameters:
+        directory: one that exists.
+
+    """
+    given, real = directory.absolute(), directory.resolve(strict=True)
+    trusted = (os.getuid(), _ROOT, _unmapped_root())
+    for place in dict.fromkeys((given, *given.parents, real, *real.parents)):  # links on the way, and what they lead to
+        status = place.stat()
+        for owner in (place.lstat().st_uid, status.st_uid):
+            if owner not in trusted:
+                return f"{str(place)!r} belongs to {name_of(owner)}"
+        if status.st_mode & _writable_for_others(status) and not status.st_mode & stat.S_ISVTX:
+            return f"others may rename what is in {str(place)!r} (mode {stat.S_IMODE(status.st_mode):04o})"
+    return None
+
+
+def _writable_for_others(status: os.stat_result) -> int:
+    """Return the bits that let others write. A group with its owner's number is the owner's own, without others."""
+    return 0o002 if status.st_gid == status.st_uid == os.getuid() else _OTHERS_MAY_WRITE
+
+
+@cache
+def _unmapped_root() -> int:
+    """Return the user that root appears as: another one in a user namespace without root (Apptainer, bubblewrap)."""
+    try:
+        lines = Path("/proc/self/uid_map").read_text().splitlines()
+        if any(int(line.split()[0]) == _ROOT for line in lines):
+            return _ROOT
+        return int(Path("/proc/sys/kernel/overflowuid").read_text())
+    except (OSError, ValueError, IndexError):
+        return _ROOT
