@@ -86,6 +86,7 @@ def trust(workspace: str | None) -> None:
 @click.option("--request-seconds", type=float, help="How long a whole request may take to arrive.")
 @click.option("--idle-seconds", type=float, help="How long a connection may be silent between requests.")
 @click.option("--max-connections", type=int, help="Connections at a time.")
+@click.option("--max-memory-mb", type=int, help="How much memory the router may use, in MB.")
 @click.option("--token-seconds", type=int, help="How long new tokens are valid.")
 @workspace_option
 @json_option
@@ -94,6 +95,7 @@ def limits(
     request_seconds: float | None,
     idle_seconds: float | None,
     max_connections: int | None,
+    max_memory_mb: int | None,
     token_seconds: int | None,
     workspace: str | None,
     as_json: bool,
@@ -105,6 +107,7 @@ def limits(
         request_seconds=request_seconds,
         idle_seconds=idle_seconds,
         max_connections=max_connections,
+        max_memory_mb=max_memory_mb,
     )
     _print(found.set_token_lifetime(token_seconds) if token_seconds is not None else record, as_json)
 
@@ -126,6 +129,10 @@ def _print(record: RouterRecord, as_json: bool) -> None:
         ("Requests within", f"{limits.request_seconds:g} s"),
         ("Idle connections", f"closed after {limits.idle_seconds:g} s"),
         ("Connections", f"at most {limits.max_connections}"),
+        (
+            "Memory",
+            f"at most {limits.max_memory_mb} MB" if limits.max_memory_mb else "at most a quarter of the machine's",
+        ),
         ("Tokens", f"valid for {spec.token_seconds} s"),
     ]
     print_fields(fields)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_drain import LeavingRouter
 from mljupyter.controller.router_files import FileWriter
+from mljupyter.controller.router_pool import LOOK_EVERY, ConnectionPool
 from mljupyter.controller.router_process import RouterProcess
 from mljupyter.controller.router_reader import RouterReader
 from mljupyter.engine.demand import Reading
+from mljupyter.engine.envoy_overload import default_memory
 from mljupyter.engine.request_counts import RequestCounts
 from mljupyter.engine.routing import EndpointRoute, RouterSettings, router_files
+from mljupyter.runtimes import machine
 from mljupyter.runtimes.ports import listening
 from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
 from mljupyter.telemetry.router_statistics import RouterStatistics
@@ -55,6 +59,7 @@ class Router:
         self._demand = DemandReader(self._admin)
         self._writer = FileWriter(self._directory, self._admin)
         self._reader = RouterReader(self._admin)
+        self._pool = ConnectionPool(settings, self._admin)
         self._lock = asyncio.Lock()
         self._replacing = asyncio.Lock()
         self._leaving: tuple[LeavingRouter, ...] = ()
@@ -105,6 +110,7 @@ class Router:
             self._writer.write_all(router_files(self._settings, (), self._listening.listening()))
         self._keeper = asyncio.create_task(self._keep(), name="router")
         self._aside(self._finish_earlier(running[:-1]))
+        self._aside(self._watch_pool())
 
     async def apply(self, endpoints: Iterable[EndpointRoute]) -> None:
         """Make the router follow these endpoints; return when it does.
@@ -155,7 +161,7 @@ class Router:
                 await self._wait_until_up()
                 before = self._process
                 assert before is not None  # noqa: S101 - narrows the type
-                after = router_process.launch(self._settings, router_process.free_slot(self._directory))
+                after = router_process.launch(self._started_with(), router_process.free_slot(self._directory))
                 try:
                     await self._ready(after)
                 except BaseException:
@@ -214,7 +220,7 @@ class Router:
         await self._up.wait()
         for process in before:
             self._aside(self._end(self._leaves(process)))
-        reason = router_process.outdated(self._process, self._settings) if self._process is not None else None
+        reason = router_process.outdated(self._process, self._started_with()) if self._process is not None else None
         if reason is None:
             return
         log.info("the router is replaced: %s", reason)
@@ -241,6 +247,26 @@ class Router:
         newest_wins(listening_on - self._handed_over)
         self._handed_over = listening_on
 
+    def _started_with(self) -> RouterSettings:
+        """Return the settings, with the memory that the router may use now."""
+        most = self._listening.spec.limits.max_memory_mb
+        whole = int(machine.capacity().memory_in_gb * (1 << 30))
+        return replace(self._settings, most_memory_bytes=most << 20 if most is not None else default_memory(whole))
+
+    async def _watch_pool(self) -> None:
+        complained = False
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if not self.up:
+                continue
+            try:
+                await self._pool.look(self._listening.spec.limits)
+                complained = False
+            except ControllerError as error:
+                if not complained:
+                    log.warning("connections are not counted: %s", error.message)
+                complained = True
+
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._others.add(task)
@@ -265,7 +291,7 @@ class Router:
         crashes = slot = 0
         while True:
             if started := self._process is None:
-                self._process = router_process.launch(self._settings, slot)
+                self._process = router_process.launch(self._started_with(), slot)
             process = self._process
             slot = process.slot
             gone = asyncio.create_task(process.ended())

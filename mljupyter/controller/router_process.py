@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from mljupyter.controller import router_pool
 from mljupyter.engine.routing import RouterSettings, bootstrap
 from mljupyter.runtimes import processes
 from mljupyter.runtimes.process import open_private
@@ -67,6 +68,7 @@ def launch(settings: RouterSettings, slot: int) -> RouterProcess:
 
     directory = Path(settings.directory)
     admin_socket(settings, slot).unlink(missing_ok=True)
+    router_pool.forget(settings)
     with open_private(_bootstrap_file(directory, slot)) as file:
         os.ftruncate(file, 0)
         os.write(file, _bootstrap_text(settings, slot))

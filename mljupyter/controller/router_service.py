@@ -79,6 +79,8 @@ class RouterService:
             self._keeper.put(spec)
             try:
                 await self._follow()
+                if spec.limits.max_memory_mb != before.limits.max_memory_mb:
+                    await self._router.replace()  # Envoy takes this when it starts, and not later
             except ControllerError as error:
                 self._keeper.put(before)
                 await self._follow()

@@ -88,7 +88,7 @@ class Router:
         """Change limits of connections: what is not given stays.
 
         Parameters:
-            limits: `headers_seconds`, `request_seconds`, `idle_seconds`, `max_connections`.
+            limits: `headers_seconds`, `request_seconds`, `idle_seconds`, `max_connections`, `max_memory_mb`.
 
         """
         given = {name: value for name, value in limits.items() if value is not None}

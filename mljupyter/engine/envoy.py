@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mljupyter.engine import envoy_limits, envoy_tokens, waiting_room
+from mljupyter.engine import envoy_limits, envoy_overload, envoy_tokens, waiting_room
 from mljupyter.engine.envoy_errors import local_replies
 from mljupyter.engine.envoy_resource import TYPE, Resource, named, watched_file
 from mljupyter.engine.replica_key import HEADER as KEY_HEADER
@@ -47,22 +47,26 @@ class Destination:
     wake_wait_ms: int = 0
 
 
-def bootstrap(*, admin_socket: str, listeners_file: str, clusters_file: str, most_connections: int) -> Resource:
-    """Return the file Envoy is started with."""
+def bootstrap(
+    *, admin_socket: str, listeners_file: str, clusters_file: str, overload_manager: Resource, runtime: Resource
+) -> Resource:
+    """Return the file Envoy is started with.
+
+    Parameters:
+        admin_socket: where the controller asks and tells; never closed to it, whatever clients do.
+        listeners_file, clusters_file: the files that say what it does.
+        overload_manager: what gives way as memory or connections run out.
+        runtime: settings that Envoy takes from nowhere else.
+
+    """
     return {
         "node": {"id": "router", "cluster": "mljupyter"},
-        "admin": {"address": {"pipe": {"path": admin_socket, "mode": 0o600}}},
+        "admin": {"address": {"pipe": {"path": admin_socket, "mode": 0o600}}, "ignore_global_conn_limit": True},
         "dynamic_resources": {"lds_config": watched_file(listeners_file), "cds_config": watched_file(clusters_file)},
         "stats_flush_on_admin": True,
-        "overload_manager": {
-            "resource_monitors": [
-                named(
-                    "envoy.resource_monitors.global_downstream_max_connections",
-                    "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    max_active_downstream_connections=most_connections,
-                )
-            ]
-        },
+        "overload_manager": overload_manager,
+        "layered_runtime": runtime,
+        "memory_allocator_manager": envoy_overload.memory_release(),
     }
 
 
@@ -110,6 +114,7 @@ def connections(
         use_remote_address=True,
         normalize_path=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",
+        http2_protocol_options=envoy_limits.http2(),
         **envoy_limits.patience(limits),
     )
     return [envoy_limits.connection_count(name, limits), manager]

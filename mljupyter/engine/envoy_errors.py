@@ -12,7 +12,8 @@ from mljupyter.engine.envoy_resource import Resource
 class Reply:
     """An answer of the router: the status it has by itself, the status it gets, code and message.
 
-    With `by_token` it counts only for what the token filter refuses: a status may have several reasons.
+    A status may have several reasons: with `by_token` it counts only for what the token filter refuses, with
+    `by_overload` only for what is refused since the router runs out of memory.
     """
 
     status: int
@@ -20,9 +21,12 @@ class Reply:
     code: str
     message: str
     by_token: bool = False
+    by_overload: bool = False
 
 
-# The first that fits counts. The token filter answers 403 for a good token of another endpoint.
+_OVERLOADED = "The router has no memory left for this request. Send less at a time, or try again later."
+# The first that fits counts. Envoy answers 500 where it ends a body of HTTP/1 that it has no memory for.
+# The token filter answers 403 for a good token of another endpoint.
 REPLIES = (
     Reply(400, 400, "BadRequest", "The request breaks a rule of HTTP: %RESPONSE_CODE_DETAILS%."),
     Reply(401, 401, "Unauthorized", "%LOCAL_REPLY_BODY%. Get a new token: service.get_access_token()"),
@@ -35,6 +39,8 @@ REPLIES = (
     Reply(429, 429, "TooManyRequests", "The endpoint takes no more requests in this second. Try again later."),
     Reply(431, 431, "HeadersTooLarge", "The request's headers are too large."),
     Reply(502, 502, "BadGateway", "The replica's answer was no HTTP."),
+    Reply(500, 503, "RouterOverloaded", _OVERLOADED),
+    Reply(503, 503, "RouterOverloaded", _OVERLOADED, by_overload=True),
     Reply(503, 503, "NoReplicaReady", "No replica can take the request now. Try again later."),
     Reply(504, 504, "ScoringTimeout", "The replica did not answer within the scoring timeout."),
 )
@@ -67,6 +73,8 @@ def _filter(reply: Reply) -> Resource:
             }
         }
     }
+    if reply.by_overload:
+        return {"and_filter": {"filters": [by_status, {"response_flag_filter": {"flags": ["OM"]}}]}}
     if not reply.by_token:
         return by_status
     refused = {

@@ -42,6 +42,15 @@ def patience(limits: ConnectionLimits) -> dict[str, Any]:
     }
 
 
+def http2() -> dict[str, int]:
+    """Return how much one connection of HTTP/2 may do at once: requests, and bytes that nobody has asked for yet."""
+    return {
+        "max_concurrent_streams": 100,
+        "initial_stream_window_size": 4 << 20,
+        "initial_connection_window_size": 8 << 20,
+    }
+
+
 def http_filter(file: str) -> Resource:
     """Return the place of the filter that limits requests a second; the limits are in the file."""
     return {"name": FILTER, "config_discovery": {"config_source": watched_file(file), "type_urls": [_FILTER_TYPE]}}

@@ -46,6 +46,7 @@ def secure_chain(secret: str, secret_file: str, hosts: Iterable[str], filters: I
         "name": secret,
         "filter_chain_match": match,
         "filters": list(filters),
+        "transport_socket_connect_timeout": f"{_SILENT_SECONDS}s",  # for a handshake that is begun and not finished
         "transport_socket": named(
             "envoy.transport_sockets.tls",
             "extensions.transport_sockets.tls.v3.DownstreamTlsContext",

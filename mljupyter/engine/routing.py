@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from mljupyter.engine import envoy, envoy_limits, envoy_tls, envoy_tokens, waiting_room
+from mljupyter.engine import envoy, envoy_limits, envoy_overload, envoy_tls, envoy_tokens, waiting_room
 from mljupyter.engine.listening import ROUTER_CERTIFICATE, SERVICE_PREFIX, Listening
 from mljupyter.spec import ConnectionLimits, PlainHttp, RateLimit, RequestLimits
 from mljupyter.spec.router import LOOPBACK
@@ -22,7 +22,7 @@ from mljupyter.spec.router import LOOPBACK
 Resource = dict[str, Any]
 SHARED = "router"
 SECURE = "router-tls"
-LISTENERS, CLUSTERS = "lds.json", "cds.json"
+LISTENERS, CLUSTERS, PRESSURE = "lds.json", "cds.json", "pressure.json"
 TOKENS, RATES = f"ecds-{envoy_tokens.FILTER}.json", f"ecds-{envoy_limits.FILTER}.json"
 # Copies that may be under way to one version: what holds them up costs the router this much memory and no more.
 MOST_MIRRORED = 64
@@ -77,6 +77,7 @@ class RouterSettings:
     admin_socket: PurePath
     port: int
     most_connections: int = 10_000
+    most_memory_bytes: int = 1 << 30
 
     def path(self, file: str) -> str:
         """Return the path of a configuration file."""
@@ -86,6 +87,11 @@ class RouterSettings:
     def waiting_room(self) -> str:
         """The path of the socket where requests wait for a version without replicas."""
         return str(self.admin_socket.with_name("waiting.sock"))
+
+    @property
+    def pressure_file(self) -> str:
+        """The path of the file that says how full the pool of connections is."""
+        return self.path(PRESSURE)
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,12 @@ def bootstrap(settings: RouterSettings) -> Resource:
         admin_socket=str(settings.admin_socket),
         listeners_file=settings.path(LISTENERS),
         clusters_file=settings.path(CLUSTERS),
-        most_connections=settings.most_connections,
+        overload_manager=envoy_overload.manager(
+            most_connections=settings.most_connections,
+            most_memory_bytes=settings.most_memory_bytes,
+            pressure_file=settings.pressure_file,
+        ),
+        runtime=envoy_overload.runtime(SHARED, settings.most_connections),
     )
 
 
@@ -225,8 +236,11 @@ def _local_listener(
     """Return the listener of a local web service: on this machine alone, whatever the router listens on."""
     name = f"local-{endpoint.name}"
     files[_routes_file(name)] = _discovery([envoy.route_table(name, _routes(endpoint, prefix=""))])
-    filters = envoy.connections(name, settings.path(_routes_file(name)), limits)
-    return envoy.listener(name, LOOPBACK, port, [{"filters": filters}])
+    most = envoy_overload.most_local(limits.max_connections)
+    own = limits.model_copy(update={"max_connections": most})
+    filters = envoy.connections(name, settings.path(_routes_file(name)), own)
+    # Connections to the shared port take no room from these; their own number is limited by a filter.
+    return envoy.listener(name, LOOPBACK, port, [{"filters": filters}], ignore_global_conn_limit=True)
 
 
 def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:

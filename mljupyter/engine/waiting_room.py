@@ -72,6 +72,7 @@ def listener(path: str, busy_header: str) -> Resource:
         "name": NAME,
         "address": {"pipe": {"path": path, "mode": 0o600}},
         "ignore_global_conn_limit": True,
+        "bypass_overload_manager": True,  # the router's own connections: requests that wait have been let in before
         "filter_chains": [{"filters": [manager]}],
     }
 

@@ -69,6 +69,8 @@ class ConnectionLimits(Document):
         request_seconds: how long a request may take to arrive as a whole; then 408.
         idle_seconds: how long a connection may be silent between requests; then it is closed.
         max_connections: connections at a time; more are closed at once.
+        max_memory_mb: how much memory the router may use; requests are refused before it uses more. None for a quarter
+            of the machine's, 8 GB at most.
 
     """
 
@@ -76,6 +78,7 @@ class ConnectionLimits(Document):
     request_seconds: Annotated[float, Field(gt=0, le=86_400)] = 300
     idle_seconds: Annotated[float, Field(gt=0, le=86_400)] = 600
     max_connections: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    max_memory_mb: Annotated[int, Field(ge=128, le=1 << 20)] | None = None
 
 
 class RouterSpec(Document):
