@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 SCREENSHOTS := docs/images/wizards
 
-.PHONY: demo test lab check unit test-faults notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension wheel binder screenshots clean help
+.PHONY: demo test lab check style bandit audit unit test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,11 +52,20 @@ screenshots: $(VENV)/.dev chromium ## the pictures of the documentation, made an
 
 test: check unit test-faults notebooks ## all checks and tests
 
-check: $(VENV)/.dev ## style, types, layers
+check: $(VENV)/.dev ## style, types, layers, bandit, known vulnerabilities
+	@$(MAKE) --no-print-directory -j 3 style bandit audit
+
+style: $(VENV)/.dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bandit: $(VENV)/.dev
+	@$(BIN)/python -m checks.source
+
+audit: $(VENV)/.dev ## known vulnerabilities of packages; STRICT=1: fail where they cannot be looked up
+	@$(BIN)/python -m checks.packages $(if $(STRICT),--strict)
 
 unit: $(VENV)/.dev ## all tests but those of test-faults, JOBS=2 files at a time (0: in one process)
 	@$(BIN)/python -m pytest -m "not faults and not alone" --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=

@@ -73,7 +73,7 @@ class PlannedEstimator:
 
     def kept_config(self, environment: Environment | None) -> InferenceConfig:
         """Keep the written script, and return its inference config."""
-        assert self.script is not None  # noqa: S101
+        assert self.script is not None  # noqa: S101 - as above
         kept = KeptScripts(Path(self.workspace.directory)).save(self.script_name, self.script, self.source_directory)
         return inference_config(self.workspace.artifacts, kept, environment)
 

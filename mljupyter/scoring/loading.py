@@ -48,7 +48,7 @@ def _load_file(app_root: str, entry_script: str) -> Script:
     sys.modules[module.__name__] = module
     try:
         # Not the import system: it would write its cache beside the script and put its frames into tracebacks.
-        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - the user's script
     except BaseException as error:
         raise ScriptError(f"the scoring script {entry_script} cannot be imported: {brief(error)}") from error
     return Script(module)

@@ -87,7 +87,7 @@ class TimeSeries:
                 for endpoint, found in samples.usages.items()
                 for usage in found
             ]
-            self._connection.executemany(f"INSERT OR REPLACE INTO seconds VALUES ({_MARKS})", intervals)  # noqa: S608
+            self._connection.executemany(f"INSERT OR REPLACE INTO seconds VALUES ({_MARKS})", intervals)  # noqa: S608 - names and marks of ours, no input
             self._connection.executemany("INSERT OR REPLACE INTO usage_seconds VALUES (?, ?, ?, ?)", usages)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO progress VALUES (?, ?)", list(samples.progress.items())
@@ -103,7 +103,7 @@ class TimeSeries:
             for table, keep in (("seconds", self._keep_seconds), ("minutes", self._keep_minutes)):
                 for name in (table, f"usage_{table}"):
                     # What lies in the future was written before the clock was put back.
-                    old_or_ahead = f"DELETE FROM {name} WHERE time <= ? OR time > ?"  # noqa: S608
+                    old_or_ahead = f"DELETE FROM {name} WHERE time <= ? OR time > ?"  # noqa: S608 - names and marks of ours, no input
                     self._connection.execute(old_or_ahead, (now - keep, now + MINUTE))
             self._connection.execute(
                 "DELETE FROM replicas WHERE id NOT IN (SELECT replica FROM usage_seconds UNION "
@@ -124,7 +124,7 @@ class TimeSeries:
         with self._reading() as connection:
             versions = dict(connection.execute("SELECT id, version FROM series WHERE endpoint = ?", (endpoint,)))
             keys = ", ".join(map(str, versions))
-            query = f"SELECT {_ALL} FROM %s WHERE time > ? AND time <= ? AND series IN ({keys}) ORDER BY time"  # noqa: S608
+            query = f"SELECT {_ALL} FROM %s WHERE time > ? AND time <= ? AND series IN ({keys}) ORDER BY time"  # noqa: S608 - names and marks of ours, no input
             rolled = 0 if fine else _newest(connection, "minutes")
             found = [] if fine else connection.execute(query % "minutes", (after, until)).fetchall()
             found += connection.execute(query % "seconds", (max(after, rolled), until)).fetchall()
@@ -142,7 +142,7 @@ class TimeSeries:
                 )
             }
             keys = ", ".join(map(str, names))
-            query = f"SELECT * FROM %s WHERE time > ? AND time <= ? AND replica IN ({keys}) ORDER BY time"  # noqa: S608
+            query = f"SELECT * FROM %s WHERE time > ? AND time <= ? AND replica IN ({keys}) ORDER BY time"  # noqa: S608 - names and marks of ours, no input
             rolled = 0 if fine else _newest(connection, "minutes")
             found = [] if fine else connection.execute(query % "usage_minutes", (after, until)).fetchall()
             found += connection.execute(query % "usage_seconds", (max(after, rolled), until)).fetchall()
@@ -150,12 +150,12 @@ class TimeSeries:
 
     def _roll_up_intervals(self, until: int) -> None:
         rows = self._connection.execute(
-            f"SELECT {_ALL} FROM seconds WHERE time > ? AND time <= ?",  # noqa: S608
+            f"SELECT {_ALL} FROM seconds WHERE time > ? AND time <= ?",  # noqa: S608 - names and marks of ours, no input
             (_newest(self._connection, "minutes"), until),
         )
         seconds = [database.interval_of(row, str(row[1])) for row in rows]
         self._connection.executemany(
-            f"INSERT OR REPLACE INTO minutes VALUES ({_MARKS})",  # noqa: S608
+            f"INSERT OR REPLACE INTO minutes VALUES ({_MARKS})",  # noqa: S608 - names and marks of ours, no input
             [database.row_of(interval, int(interval.version)) for interval in longer(seconds, MINUTE)],
         )
 
@@ -177,13 +177,13 @@ class TimeSeries:
         """Drop the oldest minutes, then seconds, as long as there is more in the file than may be."""
         for table in ("minutes", "seconds"):
             while self._used_bytes() > self._most_bytes:
-                first, last = self._rows(f"SELECT min(time), max(time) FROM {table}")[0]  # noqa: S608
+                first, last = self._rows(f"SELECT min(time), max(time) FROM {table}")[0]  # noqa: S608 - names and marks of ours, no input
                 if first is None:
                     break
                 until = first + (last - first) // _PIECE
                 with self._transaction():
                     for name in (table, f"usage_{table}"):
-                        self._connection.execute(f"DELETE FROM {name} WHERE time <= ?", (until,))  # noqa: S608
+                        self._connection.execute(f"DELETE FROM {name} WHERE time <= ?", (until,))  # noqa: S608 - names and marks of ours, no input
 
     def _used_bytes(self) -> int:
         size, count, free = (
@@ -233,7 +233,7 @@ class TimeSeries:
 
 
 def _newest(connection: sqlite3.Connection, table: str) -> int:
-    return int(connection.execute(f"SELECT max(time) FROM {table}").fetchone()[0] or 0)  # noqa: S608
+    return int(connection.execute(f"SELECT max(time) FROM {table}").fetchone()[0] or 0)  # noqa: S608 - names and marks of ours, no input
 
 
 def _usage_numbers(cores: float, memory_bytes: float) -> tuple[int, int]:
