@@ -42,6 +42,8 @@ _QUARANTINED = (
     "this request has killed the worker process too often and is refused, until "
     f"{QUARANTINE_SECONDS / 60:g} minutes after the last time; the service's log has the crashes"
 )
+_UNREADABLE = (0, 0, 0.0)
+_NO_ANSWER = "the worker process sent an answer that cannot be read"
 _NOT_REPEATED = "the worker process died while it ran this request, and no new one was ready in time to run it again"
 
 
@@ -204,7 +206,9 @@ class Dispatcher:
         call = self._running.pop(number, None)
         if call is None or call.run is None:
             return
-        status, flags, seconds = ANSWER_HEAD.unpack_from(head)
+        status, flags, seconds = ANSWER_HEAD.unpack_from(head) if len(head) >= ANSWER_HEAD.size else _UNREADABLE
+        if not (200 <= status <= 599 and 0 <= seconds < math.inf):  # a script has written to the worker's socket
+            status, flags, seconds, head, body = 502, RAN | RUN_FAILED, 0.0, b"", encode_error(502, _NO_ANSWER)
         self.answered += 1
         call.run.left -= 1
         if not call.run.left:

@@ -137,6 +137,8 @@ class Supervisor:
         process = self._worker
         if not isinstance(process, WorkerProcess) or connection is not self._connection or self._closing:
             return
+        if self.dispatcher.ready:  # it serves already and forks nothing, whatever its script has written to the socket
+            return
         self._cancel_startup()
         self._source.keep(process, connection)
         self._worker = self._connection = None

@@ -157,6 +157,8 @@ class _Template:
         except OSError:
             data, descriptors = b"", []
         if len(data) != ORDER.size:
+            for descriptor in descriptors:
+                os.close(descriptor)
             self._lose(front)
             return None
         order, pid = ORDER.unpack(data)

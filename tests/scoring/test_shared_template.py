@@ -229,3 +229,22 @@ def test_a_front_whose_supervisor_fails_ends_at_once(version: Version) -> None:
             connection.sendall(PREFIX.pack(FORKED, 0, 0, 0) * 2)  # no template answers an order twice
             assert replica.wait_exit(5) == INTERNAL_ERROR
     assert "the supervisor of the worker has failed" in replica.log()
+
+
+def test_descriptors_of_an_order_that_is_cut_short_are_closed(version: Version) -> None:
+    version.template()
+    worker = version.replica().worker_pid()
+    status = Path(f"/proc/{worker}/status").read_text()
+    parent = int(next(line.split()[1] for line in status.splitlines() if line.startswith("PPid")))
+
+    def held() -> int:
+        return len(list(Path(f"/proc/{parent}/fd").iterdir()))
+
+    before = held()
+    with Path("/dev/null").open("rb") as nothing:
+        for _ in range(5):
+            with socket.socket(socket.AF_UNIX) as front:
+                front.connect(str(version.socket))
+                socket.send_fds(front, [b"\1"], [nothing.fileno()] * 4)
+                front.recv(1000)
+    wait_until(lambda: held() <= before, 5, "all descriptors are closed")
