@@ -69,7 +69,8 @@ class AksWebservice(DescribedAksWebservice, Webservice):
             token_auth_enabled: tokens instead of keys; by default not. Not together with `auth_enabled=True`.
             primary_key, secondary_key: own keys; by default random ones.
             cpu_cores, memory_gb: size of a replica, above 0; by default 0.1 cores and 0.5 GB.
-            cpu_cores_limit, memory_gb_limit: what it may use at most, not below its size.
+            cpu_cores_limit, memory_gb_limit: what it may use at most, not below its size; without, on a Docker
+                engine, all cores, and three quarters of the memory or its size if that is more.
             gpu_cores: GPUs of a replica.
             scoring_timeout_ms: how long a request may run, by default 60000.
             replica_max_concurrent_requests: requests that a replica runs at once, by default 1.
