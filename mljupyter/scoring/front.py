@@ -69,7 +69,7 @@ class _Front:
         self._application = Application(self._configuration, self._supervisor, self._log, self._insights, self._key)
         settings = self._configuration
         limits = Limits(settings.request_timeout, settings.max_connections, settings.max_header_bytes)
-        self._server = _Server(_server_settings(settings, self._application, limits))
+        self._server = _Server(_server_settings(settings, self._application, limits, self._key))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
@@ -106,11 +106,13 @@ class _Front:
             self._server.should_exit = True
 
 
-def _server_settings(configuration: Configuration, application: Application, limits: Limits) -> uvicorn.Config:
+def _server_settings(
+    configuration: Configuration, application: Application, limits: Limits, key: ReplicaKey | None
+) -> uvicorn.Config:
     version = [("x-ms-server-version", f"mljupyter/{__version__}")] if configuration.show_server_version else []
     return uvicorn.Config(
         application,
-        http=limited_protocol(limits),
+        http=limited_protocol(limits, key),
         ws="none",
         lifespan="off",
         interface="asgi3",

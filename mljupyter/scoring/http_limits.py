@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mljupyter.scoring.results import encode_error
 from mljupyter.scoring.whole_writes import WholeWrites
+
+if TYPE_CHECKING:
+    from mljupyter.scoring.replica_key import ReplicaKey
 
 _LOOKS_PER_TIMEOUT = 5
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -32,19 +35,26 @@ class Limits(NamedTuple):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection. What breaks a limit gets an answer, where it can still be sent, and loses its connection."""
+    """One connection. What breaks a limit gets an answer, where it can still be sent, and loses its connection.
+
+    Where a replica has a key, a connection is a stranger's until a request with it has come. The oldest one of these
+    makes room for a new one when there are too many, so that nobody keeps the router out by holding connections.
+    """
 
     limits: Limits
+    key: ReplicaKey | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to count, or refuse the connection."""
         self._incomplete_since: float | None = self.loop.time()
+        self._began = self._incomplete_since
+        self._stranger = self.key is not None
         self._in_head = False
         self._head_bytes = 0
         self._chunk = 0
         self._unsent = (0, 0.0)
         super().connection_made(cast(asyncio.Transport, WholeWrites(transport, self.loop)))
-        if len(self.connections) > self.limits.max_connections:
+        if len(self.connections) > self.limits.max_connections and not self._takes_place_of_stranger():
             self._refuse(503, "the replica has too many connections", b"x-mlj-busy: 1\r\nretry-after: 1\r\n")
 
     def data_received(self, data: bytes) -> None:
@@ -66,6 +76,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Check the length of a head that has come in one piece."""
         self._in_head = False
+        if self._stranger and self.key is not None:
+            self._stranger = not self.key.is_in(self.headers)
         if self._head_bytes + self._chunk <= self.limits.max_header_bytes:
             super().on_headers_complete()
             return
@@ -94,6 +106,16 @@ class LimitedProtocol(HttpToolsProtocol):
         elif unsent and now - self._unsent[1] > self.limits.request_timeout:
             self.transport.abort()
 
+    def _takes_place_of_stranger(self) -> bool:
+        """Close the oldest connection without a request of the router's; return whether there was one."""
+        strangers = [one for one in cast("set[LimitedProtocol]", self.connections) if one._stranger and one is not self]
+        if not strangers:
+            return False
+        oldest = min(strangers, key=lambda one: one._began)
+        self.connections.discard(oldest)
+        oldest.transport.abort()
+        return True
+
     def _answers_another(self) -> bool:
         """Whether an earlier request of this connection is still to be answered."""
         running = self.cycle is not None and not self.cycle.response_complete
@@ -114,9 +136,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def limited_protocol(limits: Limits) -> type[LimitedProtocol]:
-    """Return a protocol class with these limits."""
-    return type("Protocol", (LimitedProtocol,), {"limits": limits})
+def limited_protocol(limits: Limits, key: ReplicaKey | None = None) -> type[LimitedProtocol]:
+    """Return a protocol class with these limits, of a replica with this key."""
+    return type("Protocol", (LimitedProtocol,), {"limits": limits, "key": key})
 
 
 async def watch(connections: set[Any], limits: Limits) -> None:

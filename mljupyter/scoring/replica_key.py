@@ -33,8 +33,10 @@ class ReplicaKey:
 
     def admits(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Return whether a request may be answered: it has the key, or asks for health."""
-        if path == "/" and method in _HEALTH:
-            return True
+        return (path == "/" and method in _HEALTH) or self.is_in(headers)
+
+    def is_in(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Return whether the headers of a request have the key."""
         # The router's own is the last one. Compared in constant time: how long it takes tells nothing of the key.
         given = [value for name, value in headers if name == HEADER]
         return bool(given) and self._compare(given[-1], self._key)

@@ -107,6 +107,23 @@ def test_a_refused_request_does_not_run_and_is_not_recorded(serve: Serve) -> Non
     assert (state["completed"], state["runs"], state["insights"]["recorded"]) == (0, 0, 0)
 
 
+def test_strangers_who_hold_connections_do_not_keep_the_router_out(serve: Serve) -> None:
+    replica = serve(CURIOUS, "--max-connections", "4", environment={"MLJUPYTER_REPLICA_KEY": KEY})
+    head = b"GET / HTTP/1.1\r\nhost: x\r\n"
+    with contextlib.ExitStack() as stack:
+        for request in (b"", head, head + b"\r\n") * 4:  # silent, unfinished, and kept after its answer
+            stranger = stack.enter_context(socket.socket(socket.AF_UNIX))
+            stranger.connect(str(replica.socket))
+            stranger.sendall(request)
+        routers = [stack.enter_context(replica.new_client()) for _ in range(4)]
+        for _ in range(2):
+            for router in routers:  # each on a connection of its own, which it keeps
+                assert router.post("/score", content="x", headers={rule.HEADER: KEY}).status_code == 200
+        one_more = stack.enter_context(replica.new_client())
+        full = one_more.post("/score", content="x", headers={rule.HEADER: KEY})
+        assert (full.status_code, full.headers["x-mlj-busy"]) == (503, "1"), "the limit holds for the router itself"
+
+
 def test_a_script_that_asks_for_the_request_does_not_get_the_key(serve: Serve) -> None:
     script = """
     from azureml.contrib.services.aml_request import rawhttp
