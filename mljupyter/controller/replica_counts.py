@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mljupyter.controller.bounds import LARGEST_NUMBER
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
+from mljupyter.outside import json_value
 from mljupyter.runtimes.base import RunningReplica
 from mljupyter.telemetry.samples import Counts
 
 MOST_AT_A_TIME = 16
 _ANSWER_WITHIN = 1.0
 _OK = 200
+_LARGEST_PID = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,17 @@ class ReplicaAsker:
 def _read(body: bytes) -> ReplicaCounts | None:
     """Return what an answer tells, or None: what runs in an image of the user's own may answer anything."""
     try:
-        state = json.loads(body)
+        state = json_value(body)
         counts = Counts(
             started=int(state["started"]),
             runs=int(state["run_seconds_count"]),
             run_microseconds=round(float(state["run_seconds_sum"]) * 1e6),
             wait_microseconds=round(float(state["wait_seconds_sum"]) * 1e6),
         )
-        return ReplicaCounts(counts, int(state["worker_pid"]) if state.get("worker_pid") else None)
+        told = (counts.started, counts.runs, counts.run_microseconds, counts.wait_microseconds)
+        if not all(0 <= number <= LARGEST_NUMBER for number in told):
+            return None
+        pid = int(state["worker_pid"]) if state.get("worker_pid") else None
+        return ReplicaCounts(counts, pid) if pid is None or 0 < pid <= _LARGEST_PID else None
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None

@@ -7,6 +7,7 @@ import json
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+from mljupyter.outside import json_value
 from mljupyter.runtimes.base import ReplicaLog
 
 
@@ -20,7 +21,9 @@ def newest_records(logs: Iterable[ReplicaLog], count: int) -> str:
 def _timed(lines: Iterable[str], replica_id: str) -> Iterator[tuple[str, str]]:
     for line in lines:
         try:
-            record = json.loads(line)
-            yield record["time"], json.dumps(record | {"replica": replica_id})
+            record = json_value(line)
+            text = json.dumps(record | {"replica": replica_id})
+            if isinstance(record["time"], str):
+                yield record["time"], text
         except (ValueError, KeyError, TypeError):
-            continue  # cut off by the end of the replica
+            continue  # cut off by the end of the replica, or written by a script that imitates it

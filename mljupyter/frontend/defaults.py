@@ -34,9 +34,11 @@ def project_defaults(magic: str, options: Iterable[Option], directory: Path | No
         return {}
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise WrongInputError(f"{path} cannot be read: {error}") from None
-    table = document.get("tool", {}).get("mljupyter", {}).get(magic, {})
+    table: Any = document
+    for key in ("tool", "mljupyter", magic):
+        table = table.get(key, {}) if isinstance(table, dict) else None
     where = f"{path}, [tool.mljupyter.{magic}]"
     if not isinstance(table, dict):
         raise WrongInputError(f"{where}: this is to be a table of options.")
@@ -54,6 +56,7 @@ def project_defaults(magic: str, options: Iterable[Option], directory: Path | No
 
 
 def _nearest(directory: Path) -> Path | None:
+    """Return the nearest file of this user's or of root's: another user's would decide which script is run."""
     for place in (directory, *directory.parents):
         path = place / FILE
         try:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from mljupyter.visible import markup, visible
+from mljupyter.visible import markup, one_line, visible
 
 _MUTED = "color: var(--jp-ui-font-color2, var(--vscode-descriptionForeground, inherit))"
 _CODE = (
@@ -93,7 +93,7 @@ class Table(View):
         """Return the table with aligned columns, or the sentence for no rows."""
         if not self.rows:
             return self.empty
-        lines = [self.columns, *self.rows]
+        lines = [[one_line(cell) for cell in line] for line in (self.columns, *self.rows)]
         widths = [max(_width(line[column]) for line in lines) for column in range(len(self.columns))]
         return "\n".join(
             "  ".join(_padded(*pair) for pair in zip(line, widths, strict=True)).rstrip() for line in lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mljupyter import __version__
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext
 
+_LARGEST = 2**63 - 1
+_MOST_RESOURCES = 1000
+# What a line that only looks like a record runs into: a script may print anything.
+_NO_RECORD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _SEVERITY_NUMBERS = {"Verbose": 5, "Information": 9, "Warning": 13, "Error": 17, "Critical": 21}
 
 
@@ -29,7 +33,7 @@ def spans_and_logs(records: Iterable[Mapping[str, Any]]) -> tuple[list[ReadableS
                 spans.append(_span(record))
             elif record["type"] == "trace":
                 logs.append(_log(record))
-        except (KeyError, TypeError, ValueError):
+        except _NO_RECORD:
             continue
     return spans, logs
 
@@ -44,13 +48,13 @@ def _span(record: Mapping[str, Any]) -> ReadableSpan:
     parent = record.get("operationParentId")
     method, _, path = record["name"].partition(" ")
     return ReadableSpan(
-        name=record["name"],
+        name=_text(record["name"]),
         context=_context(record["operationId"], record["id"]),
         parent=_context(record["operationId"], parent) if parent else None,
         resource=_resource_of(properties),
         attributes={
-            "http.request.method": method,
-            "url.path": path,
+            "http.request.method": _text(method),
+            "url.path": _text(path),
             "http.response.status_code": int(record["resultCode"]),
             **_attributes(properties),
         },
@@ -73,12 +77,12 @@ def _log(record: Mapping[str, Any]) -> ReadableLogRecord:
         log_record=LogRecord(
             timestamp=time,
             observed_timestamp=time,
-            trace_id=int(trace, 16) if trace else None,
-            span_id=int(span, 16) if span else None,
+            trace_id=_number(trace, 32) if trace else None,
+            span_id=_number(span, 16) if span else None,
             severity_text=record["severity"],
             severity_number=SeverityNumber(_SEVERITY_NUMBERS[record["severity"]]),
-            body=record["message"],
-            attributes={"logger": record["logger"], **_attributes(properties)},
+            body=_text(record["message"]),
+            attributes={"logger": _text(record["logger"]), **_attributes(properties)},
         ),
         resource=_resource_of(properties),
         instrumentation_scope=_scope(),
@@ -87,25 +91,43 @@ def _log(record: Mapping[str, Any]) -> ReadableLogRecord:
 
 def _attributes(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record's own fields under their names; lists and objects as JSON, as Application Insights shows them."""
-    return {
-        name: value if isinstance(value, (str, int, float, bool)) else json.dumps(value)
-        for name, value in properties.items()
-        if value != ""
-    }
+    return {_text(name): _attribute(value) for name, value in properties.items() if value != ""}
+
+
+def _attribute(value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, float | bool) or (isinstance(value, int) and -_LARGEST <= value <= _LARGEST):
+        return value
+    return json.dumps(value)
+
+
+def _text(text: str) -> str:
+    """Return text as it can be encoded: one record that cannot would hold up all others."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _number(text: str, digits: int) -> int:
+    """Return an id of a trace or span, which has so many hexadecimal digits at most."""
+    if len(text) > digits:
+        raise ValueError(text[:digits])
+    return int(text, 16)
 
 
 def _context(trace: str, span: str) -> SpanContext:
     from opentelemetry.trace import SpanContext, TraceFlags
 
-    return SpanContext(int(trace, 16), int(span, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return SpanContext(
+        _number(trace, 32), _number(span, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)
+    )
 
 
 def _resource_of(properties: Mapping[str, Any]) -> Resource:
     names = ("Service Name", "Service Version", "Workspace Name", "Container Id")
-    return _resource(*(str(properties.get(name, "")) for name in names))
+    return _resource(*(_text(str(properties.get(name, ""))) for name in names))
 
 
-@cache
+@lru_cache(_MOST_RESOURCES)
 def _resource(service: str, version: str, workspace: str, replica: str) -> Resource:
     from opentelemetry.sdk.resources import Resource
 

@@ -6,13 +6,13 @@ those are counted by the gaps in their numbers; a replica never waits.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mljupyter.files import write_whole
+from mljupyter.outside import json_value
 from mljupyter.runtimes.base import ReplicaLog
 from mljupyter.spec import Document
 from mljupyter.telemetry.exporters import Exporter
@@ -21,6 +21,7 @@ _MOST_BYTES_EACH = 256 * 1024
 _MOST_RECORDS = 512
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 GIVE_UP_SECONDS = 300.0
+_LARGEST = 2**62
 
 
 class Reached(Document):
@@ -134,7 +135,8 @@ def state_file(control: Path, name: str) -> Path:
 
 def _parsed(line: str) -> dict[str, Any] | None:
     try:
-        record = json.loads(line)
+        record = json_value(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("seq"), int) else None
+    seq = record.get("seq") if isinstance(record, dict) else None
+    return record if isinstance(seq, int) and 0 <= seq <= _LARGEST else None

@@ -25,10 +25,11 @@ import httpx
 import pytest
 
 from mljupyter.cli import output
-from mljupyter.controller import metrics_port
+from mljupyter.controller import metrics_port, replica_counts
 from mljupyter.controller.errors import InvalidSpecError
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.socket_http import Answer, ask
+from mljupyter.controller.telemetry_records import newest_records
 from mljupyter.core import Environment, conda_file, config_file
 from mljupyter.core.exceptions import UserErrorException, WebserviceException
 from mljupyter.core.releases import steps_of
@@ -38,6 +39,8 @@ from mljupyter.core.traffic import shares_of
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.errors import MLJupyterError
 from mljupyter.frontend.cell import Document
+from mljupyter.frontend.defaults import project_defaults
+from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.frontend.options import Option
 from mljupyter.frontend.plan import Plan
 from mljupyter.frontend.reading import WrongInputError, read
@@ -45,11 +48,13 @@ from mljupyter.frontend.views import Outcome, Table, Text
 from mljupyter.magics.call import json_line
 from mljupyter.magics.invoke import body_in_cell
 from mljupyter.outside import MOST_CHARACTERS
+from mljupyter.runtimes.base import LogPart, ReplicaLog
 from mljupyter.scoring.configuration import ConfigurationError, parse
 from mljupyter.scoring.identifiers import IdentifierError, answer_ids
 from mljupyter.spec import CodeReference, EndpointSpec, Problem, SpecError, VersionSpec
 from mljupyter.spec.difference import masked
 from mljupyter.spec.durations import seconds_of
+from mljupyter.telemetry.items import spans_and_logs
 from mljupyter.visible import one_line, visible
 from mljupyter.widgets.log_panel import LogPanel
 from tests.cli.in_process import run, run_json
@@ -138,6 +143,9 @@ def test_no_number_and_no_document_in_a_request_makes_the_controller_fail_or_kee
         assert raw(layout, f"POST {base}/rollback", member.encode()).startswith(b"HTTP/1.1 400"), member
     for member in ('{"key": ["a"]}', '{"key": {"a": 1}}', '{"key": 12345678}'):
         assert raw(layout, f"POST {base}/keys/primary", member.encode()).startswith(b"HTTP/1.1 400"), member
+    for largest in (2**62, 2**62 + 1, "4e18", "-1"):
+        for target in (f"{base}?after={largest}", f"{base}/metrics?after={largest}", f"{base}/metrics?since={largest}"):
+            assert get(target).status in (200, 400), target
     get("/v1/endpoints/x%0A2026-01-01T00:00:00Z%20I%20forged%1B%5B31m")
 
     log = layout.log.read_text()
@@ -530,3 +538,81 @@ def test_variables_are_masked_wherever_a_document_is_printed() -> None:
     spec = {"versions": {"a": {"environmentVariables": {"TOKEN": "hunter2"}}}, "other": [{"environmentVariables": {}}]}
     assert "hunter2" not in str(masked([spec, {"spec": spec}]))
     assert "hunter2" not in repr(VersionSpec(code=CODE, environment_variables={"TOKEN": "hunter2"}))
+
+
+GOOD = {"seq": 1, "type": "trace", "time": "2026-01-01T00:00:00Z", "message": "m", "severity": "Error", "logger": "l"}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        *("[" * 100_000, "5", "null", "{}", '{"time": 5}', '{"time": {}}', '{"time": null}'),
+        '{"time": "2026-01-01T00:00:00Z", "deep": ' + "[" * 5000,
+        '{"seq": ' + "9" * 5000 + "}",
+    ],
+    ids=short,
+)
+def test_a_record_that_a_script_imitates_does_not_hide_those_of_others(forged: str) -> None:
+    good = json.dumps(GOOD)
+    logs = [ReplicaLog(name, 0.0, lambda: [good, forged, good], lambda *_: LogPart([], None)) for name in ("a", "b")]
+    assert len(newest_records(logs, 100).splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"operationId": "f" * 33}, {"operationId": "x"}, {"operationId": 5}, {"time": "x"}, {"time": 5}),
+        *({"type": "request", "resultCode": "9" * 5000}, {"type": "request", "duration": math.inf}, {"properties": []}),
+        *({"severity": "none"}, {"message": {}}, {"logger": None}, {"type": "request", "name": 5}),
+    ],
+    ids=short,
+)
+def test_a_record_that_a_script_imitates_is_passed_over_on_its_way_out(change: dict[str, Any]) -> None:
+    request = {"resultCode": 200, "duration": 1.0, "name": "POST /score", "id": "1" * 16, "operationId": "1" * 32}
+    good = {**GOOD, **request, "properties": {"a": "\ud800", "b": 10**30, "\udfff": [1]}}
+    spans, logs = spans_and_logs([good, {**good, **change}, {**good, "type": "request"}])
+    assert (len(spans), len(logs)) == (1, 1)
+    assert json.dumps([dict(span.attributes or {}) for span in spans], ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"[" * 100_000,
+        b"null",
+        b'{"started": 1e999}',
+        *(
+            json.dumps(
+                {"started": 1, "run_seconds_count": 1, "run_seconds_sum": 1, "wait_seconds_sum": 1} | forged
+            ).encode()
+            for forged in ({"started": 10**30}, {"started": -1}, {"run_seconds_sum": 1e300}, {"worker_pid": 10**30})
+        ),
+    ],
+    ids=short,
+)
+def test_what_a_replica_counts_is_a_number_that_can_be_kept_or_is_passed_over(state: bytes) -> None:
+    assert replica_counts._read(state) is None
+    good = {"started": 1, "run_seconds_count": 1, "run_seconds_sum": 1, "wait_seconds_sum": 1, "worker_pid": 5}
+    assert replica_counts._read(json.dumps(good).encode()) is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["tool = 1", "[tool]\nmljupyter = 1", "a = " + "[" * 5000, "a = " + "9" * 5000], ids=short
+)
+def test_a_project_file_that_holds_something_else_gives_no_traceback(text: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with contextlib.suppress(WrongInputError):
+        assert project_defaults("deploy", DEPLOYMENT_OPTIONS, tmp_path) == {}
+
+
+def test_a_project_file_of_another_user_decides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.mljupyter.deploy]\nscore = "theirs.py"\n')
+    assert project_defaults("deploy", DEPLOYMENT_OPTIONS, tmp_path)
+    if os.getuid() == 0:
+        os.chown(tmp_path / "pyproject.toml", 54321, 54321)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert project_defaults("deploy", DEPLOYMENT_OPTIONS, tmp_path) == {}
+    assert "is not used: it or its directory belongs to" in capsys.readouterr().err
