@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 import sys
 from typing import TextIO
@@ -47,6 +46,8 @@ def markup(text: str) -> str:
         &lt;b&gt;\x1b
 
     """
+    import html
+
     return html.escape(visible(text))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
+
+from mljupyter.visible import one_line
 
 _CERTIFICATES = "It needs the certificates of Docker's context: put %env DOCKER_CONTEXT={} into the first cell."
 
@@ -67,7 +68,7 @@ def problem_of(address: str) -> str | None:
 def address_rule(address: str) -> str:
     """Return what is wrong with the form of an address; empty when nothing is."""
     schemes = ("unix://", "tcp://", "ssh://", "http://", "https://", "npipe://")
-    if address.startswith(schemes) and re.fullmatch(r"[a-z]+://[!-~]+", address):
+    if address.startswith(schemes) and address.partition("://")[2] and one_line(address) == address:
         return ""
     return f"{address!r} is no address of an engine: for example unix:///var/run/docker.sock or ssh://user@host."
 

@@ -11,10 +11,12 @@ from mljupyter.spec.texts import Texts, Variables
 
 MOST_MODELS = 1000
 MOST_REPLICAS = 10_000
-MOST_CORES = 1_000_000
-MOST_GIGABYTES = 1_000_000
+MOST_CORES = 1_000_000_000
+MOST_GIGABYTES = 1_000_000_000
 _DAY = 86_400
-"""Seconds: no replica is started that waits longer for anything."""
+"""Seconds: no replica can be started that waits longer for a run or for ``init()``."""
+
+_MANY = 2**31 - 1
 
 _LARGEST = 2**62
 """What a database holds without loss."""
@@ -79,8 +81,8 @@ class AutoscalePolicy(Document):
 
     min_replicas: Annotated[int, Field(ge=0)] = 1
     max_replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] = 10
-    target_utilization: Annotated[int, Field(ge=1, le=1000)] = 70
-    refresh_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 1
+    target_utilization: Annotated[int, Field(ge=1, le=_MANY)] = 70
+    refresh_seconds: Annotated[int, Field(ge=1, le=_MANY)] = 1
     scale_down_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     scale_to_zero_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 300
     max_wake_wait_ms: Annotated[int, Field(ge=1000, le=600_000)] = 60_000
@@ -130,11 +132,11 @@ class RequestLimits(Document):
 class LivenessProbe(Document):
     """When a replica counts as dead. `initial_delay_seconds` is also the longest time ``init()`` may take."""
 
-    period_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 10
+    period_seconds: Annotated[int, Field(ge=1, le=_MANY)] = 10
     initial_delay_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 310
-    timeout_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 2
-    success_threshold: Annotated[int, Field(ge=1, le=10_000)] = 1
-    failure_threshold: Annotated[int, Field(ge=1, le=10_000)] = 3
+    timeout_seconds: Annotated[int, Field(ge=1, le=_MANY)] = 2
+    success_threshold: Annotated[int, Field(ge=1, le=_MANY)] = 1
+    failure_threshold: Annotated[int, Field(ge=1, le=_MANY)] = 3
 
 
 class VersionSpec(Document):

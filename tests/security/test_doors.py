@@ -23,6 +23,8 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mljupyter.cli import output
 from mljupyter.controller import metrics_port, replica_counts
@@ -38,7 +40,7 @@ from mljupyter.core.scaling import replicas_of
 from mljupyter.core.traffic import shares_of
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.cell import Document
+from mljupyter.frontend.cell import Document, values_in_cell
 from mljupyter.frontend.defaults import project_defaults
 from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.frontend.options import Option
@@ -449,28 +451,35 @@ def test_errors_and_problems_hold_no_control_characters() -> None:
 
 
 class Shown(Rich):
+    """An object of the SDK with names, tags and a description of others."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
     def _summary(self) -> Rows:
-        return [(HOSTILE, HOSTILE), ("Tags", pairs({HOSTILE: HOSTILE}))]
+        return [(self.text, self.text), ("Tags", pairs({self.text: self.text}))]
 
 
-def views() -> list[Any]:
-    problem = Problem(code="X", message=HOSTILE[:-1], last_lines=[HOSTILE[:-1]])
-    version = VersionSpec(code=CODE, description=HOSTILE[:-1], tags={HOSTILE[:-1]: HOSTILE[:-1]})
+def views(text: str) -> list[Any]:
+    """Return every kind of view, made of text of others."""
+    whole = text.encode("utf-8", "replace").decode()
+    problem = Problem(code="X", message=whole, last_lines=[whole])
+    version = VersionSpec(code=CODE, description=whole, tags={whole: whole})
     spec = EndpointSpec(
         name="doors",
         versions={"doors": version},
         default_version="doors",
-        description=HOSTILE[:-1],
-        tags={HOSTILE[:-1]: HOSTILE[:-1]},
+        description=whole,
+        tags={whole: whole},
     )
     return [
-        Text(HOSTILE),
+        Text(text),
         Text(problem.text()),
-        Outcome("failed", HOSTILE, HOSTILE),
-        Table([HOSTILE, "B"], [[HOSTILE, 1], [problem, HOSTILE]], [], ""),
-        Table(["A"], [], [], HOSTILE),
-        Plan(spec, None, {HOSTILE: HOSTILE}),
-        Shown(),
+        Outcome("failed", text, text),
+        Table([text, "B"], [[text, 1], [problem, text]], [], ""),
+        Table(["A"], [], [], text),
+        Plan(spec, None, {text: text}),
+        Shown(text),
     ]
 
 
@@ -488,19 +497,25 @@ class Tags(HTMLParser):
         self.attributes |= {name for name, _ in attrs}
 
 
-@pytest.mark.parametrize("number", range(7))
-def test_a_view_holds_no_markup_and_no_control_characters_of_others(number: int) -> None:
-    view = views()[number]
-    html = view._repr_html_()
-    found = Tags(html)
-    assert found.names <= {"pre", "div", "span", "b", "code", "p", "table", "thead", "tbody", "tr", "th", "td"} | {
-        "details",
-        "summary",
-    }
-    assert found.attributes <= {"style", "scope", "colspan"}
-    assert not NEVER.search(html) and "<script" not in html
-    if not isinstance(view, Shown):
-        assert not NEVER.search(repr(view))
+TAGS = {"pre", "div", "span", "b", "code", "p", "table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
+
+
+@given(st.lists(st.sampled_from([*HOSTILE, *"<>&\"'/= \n\t\r", "<img src=x onerror=", "javascript:"])).map("".join))
+@example(HOSTILE)
+def test_a_view_holds_no_markup_and_no_control_characters_of_others(text: str) -> None:
+    for view in views(text):
+        html = view._repr_html_()
+        found = Tags(html)
+        assert found.names <= TAGS and found.attributes <= {"style", "scope", "colspan"}, html
+        assert not NEVER.search(html.replace("\r\n", "\n"))
+        if not isinstance(view, Shown):
+            assert not NEVER.search(repr(view).replace("\r\n", "\n"))
+
+
+@pytest.mark.parametrize("line", ["replicas: .inf", "cpu: .nan", "memory: -.inf", "replicas: 1.0e400", "port: 1e99"])
+def test_a_cell_takes_no_number_that_is_not_finite(line: str) -> None:
+    with pytest.raises(WrongInputError, match="Line 2"):
+        values_in_cell(line, DEPLOYMENT_OPTIONS)
 
 
 def test_what_a_log_panel_shows_and_saves_holds_no_control_characters() -> None:
