@@ -14,7 +14,6 @@ from mljupyter.frontend.views import Text
 from mljupyter.frontend.withdrawal import take_back
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
-from mljupyter.spec.difference import masked
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
@@ -45,6 +44,8 @@ def run(call: Call) -> Any:
     plan = deployment.plan()
     if call["dry_run"]:
         if call["json"]:
+            from mljupyter.spec.difference import masked
+
             print(json_line(masked(plan.wanted.document())))
             return None
         return call.deliver(plan)

@@ -11,7 +11,6 @@ from mljupyter.frontend.reading import near
 from mljupyter.frontend.views import Table
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
-from mljupyter.spec.difference import masked
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice, Workspace
@@ -76,6 +75,8 @@ def run(call: Call) -> Any:
     documents = [record.document() for record in found]
     call.session.cache.refresh_soon()
     if call["json"]:
+        from mljupyter.spec.difference import masked
+
         print(json_line(masked(documents)))
         return call.deliver(documents) if call["output"] else None
     columns, rows = list(COLUMNS), [row(record) for record in found]

@@ -9,7 +9,6 @@ from mljupyter.frontend.code import script_of
 from mljupyter.frontend.options import Option
 from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
-from mljupyter.spec.difference import masked
 
 if TYPE_CHECKING:
     from mljupyter.frontend.views import View
@@ -83,6 +82,8 @@ def present(call: Call) -> EndpointRecord:
 def shown(call: Call, view: View, document: Mapping[str, Any]) -> Any:
     """Return what would be done, or print it as JSON where that is asked for."""
     if call.values.get("json"):
+        from mljupyter.spec.difference import masked
+
         print(json_line(masked(document)))
         return call.deliver(document) if call.values.get("output") else None
     return call.deliver(view)
