@@ -73,8 +73,10 @@ class LivePanel(anywidget.AnyWidget):
     def _hear(self, message: dict[str, Any]) -> None:
         """Take a message of the view that only this kind of panel knows; must return at once."""
 
-    def _received(self, _: Any, message: dict[str, Any], buffers: Any) -> None:
+    def _received(self, _: Any, message: Any, buffers: Any) -> None:
         """Take note; what takes time happens on threads of ours."""
+        if not isinstance(message, dict):  # not from a view of ours
+            return
         if message.get("kind") in ("hello", "watch"):
             self._watch(anew=message["kind"] == "hello")
         else:

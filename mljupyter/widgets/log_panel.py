@@ -50,7 +50,9 @@ class LogPanel(anywidget.AnyWidget):
         self._closed.set()
         super().close()
 
-    def _received(self, _: Any, message: dict[str, Any], buffers: Any) -> None:
+    def _received(self, _: Any, message: Any, buffers: Any) -> None:
+        if not isinstance(message, dict):  # not from a view of ours
+            return
         if message.get("kind") == "hello":
             with self._lock:
                 self._new = []

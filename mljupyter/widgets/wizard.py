@@ -138,7 +138,9 @@ class Wizard(anywidget.AnyWidget):
             timer.daemon = True
             timer.start()
 
-    def _received(self, _: Any, message: dict[str, Any], buffers: Any) -> None:
+    def _received(self, _: Any, message: Any, buffers: Any) -> None:
+        if not isinstance(message, dict):  # not from a view of ours
+            return
         if message.get("kind") == "change":
             self.change(str(message.get("key")), message.get("value"))
         elif message.get("kind") == "press":
