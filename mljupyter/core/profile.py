@@ -14,6 +14,7 @@ from mljupyter.core import profile_run
 from mljupyter.core.exceptions import WebserviceException
 from mljupyter.errors import MLJupyterError
 from mljupyter.files import write_whole
+from mljupyter.outside import json_value
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
@@ -177,13 +178,14 @@ class ModelProfile:
 
     def _read(self) -> dict[str, Any]:
         try:
-            details: dict[str, Any] = json.loads(self._file.read_bytes())
-        except (OSError, ValueError):
+            details: dict[str, Any] = json_value(self._file.read_bytes())
+            running = details["state"] == _RUNNING and not profile_run.is_alive(details["owner"])
+        except (OSError, ValueError, LookupError, TypeError):
             raise WebserviceException(
                 f"ProfileNotFound: there is no profile {self.name!r} in workspace {self.workspace.name!r}.",
                 status_code=404,
             ) from None
-        if details["state"] == _RUNNING and not profile_run.is_alive(details["owner"]):
+        if running:
             details |= {"state": _FAILED, "error": "the process that ran it has ended."}
         return details
 

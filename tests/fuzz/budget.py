@@ -6,7 +6,7 @@ import contextlib
 import functools
 import time
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
@@ -59,15 +59,21 @@ class Budget:
         @functools.wraps(function)
         def tried(*arguments: Any, **named: Any) -> Any:
             self.look()
-            try:
+            with self.failing():
                 return function(*arguments, **named)
-            except HypothesisException:
-                raise
-            except Exception:
-                self._failed = True
-                raise
 
         return tried  # type: ignore[return-value]
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Note when something was found."""
+        try:
+            yield
+        except HypothesisException:
+            raise
+        except Exception:
+            self._failed = True
+            raise
 
     def search(self, test: Callable[[], None]) -> None:
         """Run a test of Hypothesis until it fails or the time is up."""
