@@ -27,14 +27,34 @@ def show(workspace: str | None, as_json: bool) -> None:
 
 
 @router.command()
-@click.argument("address")
+@click.argument("address", required=False)
 @click.option("--allow-without-authentication", is_flag=True, help="Let everybody score where no key is asked for.")
+@click.option(
+    "--host", "hosts", multiple=True, help="Another name by which requests may come; may be given repeatedly."
+)
+@click.option("--own-hosts-only", is_flag=True, help="Forget the names given by --host before.")
 @workspace_option
 @json_option
-def listen(address: str, allow_without_authentication: bool, workspace: str | None, as_json: bool) -> None:
-    """Listen on ADDRESS: 127.0.0.1 for this machine alone, 0.0.0.0 for all of its addresses."""
+def listen(
+    address: str | None,
+    allow_without_authentication: bool,
+    hosts: tuple[str, ...],
+    own_hosts_only: bool,
+    workspace: str | None,
+    as_json: bool,
+) -> None:
+    """Listen on ADDRESS: 127.0.0.1 for this machine alone, 0.0.0.0 for all of its addresses.
+
+    On this machine alone, endpoints without keys and tokens answer only to names of this machine, so that no web page
+    reaches them. A proxy in front of the router that passes on a name of its own needs --host NAME.
+    """
     found = open_workspace(workspace).router
-    _print(found.listen(address, allow_without_authentication=allow_without_authentication), as_json)
+    record = found.listen(
+        address,
+        allow_without_authentication=allow_without_authentication,
+        hosts=hosts if hosts or own_hosts_only else None,
+    )
+    _print(record, as_json)
 
 
 @router.command()
@@ -118,6 +138,8 @@ def _print(record: RouterRecord, as_json: bool) -> None:
         return
     spec, limits = record.spec, record.spec.limits
     fields = [("Address", f"{spec.address}:{record.port}"), ("TLS", "off" if spec.tls is None else "on")]
+    if spec.hosts:
+        fields.append(("Further hosts", ", ".join(spec.hosts)))
     for name, one in sorted(record.certificates.items()):
         fields.append(
             (f"Certificate {name}".strip(), f"{', '.join(one.names)}; ends {one.not_after:%Y-%m-%d %H:%M} UTC")

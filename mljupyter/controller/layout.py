@@ -161,7 +161,7 @@ class Layout:
             runtime = self.runtime()
             admin = self.router_admin_socket()
             of_routers = runtime.glob(f"{admin.stem}*{admin.suffix}")
-            for path in (self.socket(), self.waiting_room_socket(), *of_routers):
+            for path in (self.socket(), self.waiting_room_socket(), runtime / "no-grpc.sock", *of_routers):
                 path.unlink(missing_ok=True)
             runtime.rmdir()
             self.runtime_link.unlink()

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from mljupyter.controller.collector import Collector
 from mljupyter.controller.errors import PortInUseError
+from mljupyter.engine.envoy_hosts import OWN_HOSTS
 from mljupyter.runtimes.ports import LOOPBACK
 from mljupyter.telemetry.prometheus import CONTENT_TYPE, exposition
 
@@ -30,7 +33,11 @@ class MetricsPort:
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
-        self._application = Starlette(routes=[Route("/metrics", self._metrics, methods=["GET"])])
+        self._application = Starlette(
+            routes=[Route("/metrics", self._metrics, methods=["GET"])],
+            # A web page may let a name of its own lead to this port (DNS rebinding), and would read what is here.
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(OWN_HOSTS), www_redirect=False)],
+        )
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
         self.number: int | None = None

@@ -51,12 +51,17 @@ class ConnectionPool:
                 port = int(match["port"])
                 connections[port] = connections.get(port, 0) + int(item["value"])
         pressure = fullest(connections, self._settings.port, limits.max_connections)
-        file, text = Path(self._settings.pressure_file), json.dumps(pressure)
         try:
-            if file.exists() and file.read_text() == text:
-                return
-            write_whole(file, text)
+            written = _write(Path(self._settings.pressure_file), json.dumps(pressure))
         except OSError as error:
-            raise ControllerError(f"'{file}' cannot be written: {error.strerror}.") from None
-        if pressure == 1.0:
+            raise ControllerError(f"'{self._settings.pressure_file}' cannot be written: {error.strerror}.") from None
+        if written and pressure == 1.0:
             log.warning("the router has as many connections as are allowed: silent ones are closed after 2 s")
+
+
+def _write(file: Path, text: str) -> bool:
+    """Write a file that says something else, or is not there; return whether it was."""
+    if file.exists() and file.read_text() == text:
+        return False
+    write_whole(file, text)
+    return True

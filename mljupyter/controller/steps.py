@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mljupyter.controller.goals import Goal
@@ -12,6 +12,8 @@ from mljupyter.engine.traffic import Split, split
 from mljupyter.runtimes.base import RunningReplica
 from mljupyter.runtimes.process import TARGET as LOCAL
 from mljupyter.spec import Authentication, EndpointRecord, VersionSpec
+
+_ORIGINS = "AML_CORS_ORIGINS"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def route_of(
         tokens=spec.authentication is Authentication.TOKEN,
         rate_limit=spec.rate_limit,
         host=spec.tls.host if spec.tls is not None else None,
+        origins=_origins(step.spec for step in steps if step.spec is not None),
     )
 
 
@@ -93,3 +96,9 @@ def _replica_keys(target: str, replicas: Sequence[RunningReplica]) -> Mapping[st
     """
     keys = {replica.address: replica.key for replica in replicas if replica.key is not None}
     return keys if keys or target != LOCAL else None
+
+
+def _origins(versions: Iterable[VersionSpec]) -> tuple[str, ...]:
+    """Return the origins whose web pages may call an endpoint: those that one of its versions answers."""
+    found = {origin.strip() for one in versions for origin in one.environment_variables.get(_ORIGINS, "").split(",")}
+    return tuple(sorted(found - {""}))

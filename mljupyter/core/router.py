@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,18 +35,29 @@ class Router:
         with as_webservice_exception():
             return self.workspace.controller.router()
 
-    def listen(self, address: str, *, allow_without_authentication: bool = False) -> RouterRecord:
+    def listen(
+        self,
+        address: str | None = None,
+        *,
+        allow_without_authentication: bool = False,
+        hosts: Iterable[str] | None = None,
+    ) -> RouterRecord:
         """Listen on an IP address: 127.0.0.1 for this machine alone, 0.0.0.0 for all of its addresses.
 
         Parameters:
-            address: the IP address.
+            address: the IP address; None for the one before.
             allow_without_authentication: let other machines reach endpoints that ask for neither key nor token.
+            hosts: names by which requests to such endpoints may come on this machine, beside its own: those of a proxy
+                in front of the router. None for those before.
 
         Raises:
             WebserviceException: when an endpoint would be open to other machines, or the address is not this machine's.
 
         """
-        return self._change(address=address, allow_without_authentication=allow_without_authentication)
+        changes: dict[str, Any] = {} if address is None else {"address": address}
+        if hosts is not None:
+            changes["hosts"] = tuple(hosts)
+        return self._change(**changes, allow_without_authentication=allow_without_authentication)
 
     def enable_tls(
         self,

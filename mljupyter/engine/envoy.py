@@ -141,12 +141,13 @@ def _http_filters(files: FilterFiles | None) -> list[Resource]:
     ]
 
 
-def route_table(name: str, routes: Iterable[Resource]) -> Resource:
-    """Return a listener's table of routes."""
+def route_table(name: str, virtual_hosts: Iterable[Resource]) -> Resource:
+    """Return a listener's table of routes, by the host that a request is for."""
     return {
         "@type": f"{TYPE}config.route.v3.RouteConfiguration",
         "name": name,
-        "virtual_hosts": [{"name": name, "domains": ["*"], "routes": list(routes)}],
+        "virtual_hosts": list(virtual_hosts),
+        "ignore_port_in_host_matching": True,
         "validate_clusters": False,  # clusters come and go by another file; the writer keeps the order
         "response_headers_to_remove": [BUSY_HEADER, KEY_HEADER, START_HEADER],
     }

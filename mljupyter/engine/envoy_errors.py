@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mljupyter.engine import envoy_tokens
+from mljupyter.engine import envoy_hosts, envoy_tokens
 from mljupyter.engine.envoy_resource import Resource
 
 
@@ -35,6 +35,20 @@ REPLIES = (
     Reply(404, 404, "NotFound", "No endpoint answers at this path. The scoring URI ends in /score."),
     Reply(408, 408, "RequestTimeout", "The request's headers or body took too long to arrive."),
     Reply(413, 413, "PayloadTooLarge", "The body is larger than this endpoint's limit."),
+    Reply(
+        envoy_hosts.HOST_REFUSED,
+        421,
+        "HostNotAllowed",
+        "Without a key or token this machine answers to its own names only, not to %REQ(:AUTHORITY)%. "
+        "Allow another name: mljupyter router listen --host NAME",
+    ),
+    Reply(
+        envoy_hosts.ORIGIN_REFUSED,
+        403,
+        "OriginNotAllowed",
+        "Web pages of %REQ(ORIGIN)% may not call this endpoint. Allow them: set AML_CORS_ORIGINS among its environment "
+        "variables, or mljupyter router listen --host NAME",
+    ),
     Reply(426, 426, "UpgradeRequired", "This version of HTTP is not spoken here: use HTTP/1.1 or HTTP/2."),
     Reply(429, 429, "TooManyRequests", "The endpoint takes no more requests in this second. Try again later."),
     Reply(431, 431, "HeadersTooLarge", "The request's headers are too large."),

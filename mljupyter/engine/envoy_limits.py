@@ -13,6 +13,7 @@ _FILTER_TYPE = f"{TYPE}extensions.filters.http.local_ratelimit.v3.LocalRateLimit
 _ENDPOINT = "endpoint"
 # A bucket is filled ten times a second, so that its limit does not let all requests of a second pass at once.
 _FILLS_PER_SECOND = 10
+_LAST_CALL = "1s"  # a connection to be closed is still served for so long: a request may be on its way
 _INTERVAL = f"{1 / _FILLS_PER_SECOND}s"
 _OF_THE_ROUTE = {
     "descriptor_key": _ENDPOINT,
@@ -39,6 +40,7 @@ def patience(limits: ConnectionLimits) -> dict[str, Any]:
         "request_headers_timeout": _seconds(limits.headers_seconds),
         "request_timeout": _seconds(limits.request_seconds),
         "common_http_protocol_options": {"idle_timeout": _seconds(limits.idle_seconds)},
+        "drain_timeout": _LAST_CALL,
     }
 
 

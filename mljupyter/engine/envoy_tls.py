@@ -71,6 +71,16 @@ def secret(name: str, certificate: str, key: str) -> Resource:
     }
 
 
-def redirect(match: Resource) -> Resource:
-    """Return a route that sends a client to the same URI with https; 308 keeps method and body."""
-    return {"match": match, "redirect": {"https_redirect": True, "response_code": "PERMANENT_REDIRECT"}}
+def redirect(match: Resource, host: str | None = None, port: int | None = None) -> Resource:
+    """Return a route that sends a client to the same URI with https; 308 keeps method and body.
+
+    Parameters:
+        match: the requests that it is about.
+        host, port: where to; None for the host that the client has named.
+
+    """
+    there: Resource = {} if host is None else {"host_redirect": host, "port_redirect": port}
+    return {
+        "match": match,
+        "redirect": {"https_redirect": True, "response_code": "PERMANENT_REDIRECT", **there},
+    }

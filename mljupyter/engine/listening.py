@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from mljupyter.engine.envoy_hosts import OWN_HOSTS, bracketed
 from mljupyter.engine.envoy_tokens import TokenVerification
 from mljupyter.spec import EndpointSpec, RouterSpec
 
@@ -53,6 +54,17 @@ class Listening:
         if address.is_unspecified:
             return self.machine
         return f"[{address}]" if address.version == 6 else str(address)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts that requests may be for: this machine's own, those of certificates, and those that are allowed."""
+        names = {*OWN_HOSTS, self.machine, self.spec.address, *self.spec.hosts}
+        for pair in self.pairs.values():
+            names.update(pair.hosts)
+        if self.spec.tls is not None and self.spec.tls.files is not None:
+            names.add(self.spec.tls.files.host)
+        # Where a certificate has a pattern, the router takes one whole label before the rest, and no other.
+        return frozenset(bracketed(name.lower()) for name in names if name and "*" not in name.removeprefix("*."))
 
     def base(self, endpoint: EndpointSpec, port: int) -> str:
         """Return the URI that ``/score`` and ``/swagger.json`` of an endpoint stand under.

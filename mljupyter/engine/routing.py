@@ -14,9 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from mljupyter.engine import envoy, envoy_limits, envoy_overload, envoy_tls, envoy_tokens, waiting_room
+from mljupyter.engine import (
+    envoy,
+    envoy_grpc,
+    envoy_hosts,
+    envoy_limits,
+    envoy_overload,
+    envoy_tls,
+    envoy_tokens,
+    waiting_room,
+)
 from mljupyter.engine.listening import ROUTER_CERTIFICATE, SERVICE_PREFIX, Listening
-from mljupyter.spec import ConnectionLimits, PlainHttp, RateLimit, RequestLimits
+from mljupyter.spec import PlainHttp, RateLimit, RequestLimits
 from mljupyter.spec.router import LOOPBACK
 
 Resource = dict[str, Any]
@@ -24,6 +33,7 @@ SHARED = "router"
 SECURE = "router-tls"
 LISTENERS, CLUSTERS, PRESSURE = "lds.json", "cds.json", "pressure.json"
 TOKENS, RATES = f"ecds-{envoy_tokens.FILTER}.json", f"ecds-{envoy_limits.FILTER}.json"
+_ANY_ORIGIN = "*"
 # Copies that may be under way to one version: what holds them up costs the router this much memory and no more.
 MOST_MIRRORED = 64
 
@@ -67,6 +77,12 @@ class EndpointRoute:
     rate_limit: RateLimit | None = None
     host: str | None = None
     leaving: tuple[VersionRoute, ...] = ()
+    origins: tuple[str, ...] = ()
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a key or a token is asked for."""
+        return self.keys is not None or self.tokens
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,11 @@ class RouterSettings:
     def waiting_room(self) -> str:
         """The path of the socket where requests wait for a version without replicas."""
         return str(self.admin_socket.with_name("waiting.sock"))
+
+    @property
+    def no_grpc(self) -> str:
+        """The path of the socket that answers requests of gRPC."""
+        return str(self.admin_socket.with_name("no-grpc.sock"))
 
     @property
     def pressure_file(self) -> str:
@@ -158,11 +179,11 @@ def router_files(
     ordered = sorted(endpoints, key=lambda endpoint: endpoint.name)
     shared = [endpoint for endpoint in ordered if endpoint.port is None]
     files: dict[str, Resource] = {}
-    listeners = [_shared_listener(settings, shared, listening, files)]
-    clusters: list[Resource] = []
+    listeners = [_shared_listener(settings, shared, listening, files), envoy_grpc.listener(settings.no_grpc)]
+    clusters: list[Resource] = [envoy_grpc.cluster(settings.no_grpc)]
     for endpoint in ordered:
         if endpoint.port is not None:
-            listeners.append(_local_listener(settings, endpoint, endpoint.port, listening.spec.limits, files))
+            listeners.append(_local_listener(settings, endpoint, endpoint.port, listening, files))
         for version in (*endpoint.versions, *endpoint.leaving):
             kinds = [(cluster_name(endpoint.name, version.name), envoy.MOST_REQUESTS)]
             if version.mirror:
@@ -192,18 +213,14 @@ def _shared_listener(
 
     One port for both, with TLS and without. Where TLS is on, what comes without it is sent there, or closed.
     """
-    plain, secure = [], []
+    plain, secure = _Routes(listening), _Routes(listening)
     for endpoint in endpoints:
         prefix = f"{SERVICE_PREFIX}/{endpoint.name}"
-        routes = _routes(endpoint, prefix)
-        if listening.secure or endpoint.host is not None:
-            secure += routes
-        else:
-            plain += routes
-        if endpoint.host is not None and listening.spec.plain_http is PlainHttp.REDIRECT:
-            plain.append(envoy_tls.redirect({"path_separated_prefix": prefix}))
+        (secure if listening.secure or endpoint.host is not None else plain).add(endpoint, prefix)
+        if endpoint.host is not None and not listening.secure and listening.spec.plain_http is PlainHttp.REDIRECT:
+            plain.redirect({"path_separated_prefix": prefix}, endpoint.host, settings.port)
     if listening.secure:
-        plain = [envoy_tls.redirect({"prefix": "/"})]
+        plain.redirect({"prefix": "/"}, listening.host, settings.port)
     chains = []
     if not (listening.secure and listening.spec.plain_http is PlainHttp.CLOSE):
         chains.append(envoy_tls.plain_chain(_table(settings, SHARED, plain, listening, files)))
@@ -218,29 +235,78 @@ def _shared_listener(
         filters = _table(settings, SECURE, secure, listening, files)
         chains.append(envoy_tls.secure_chain(secret, settings.path(file), hosts, filters))
     if not chains:  # a listener has one at least: without its certificate there is nothing to serve
-        chains.append(envoy_tls.plain_chain(_table(settings, SHARED, [], listening, files)))
+        chains.append(envoy_tls.plain_chain(_table(settings, SHARED, _Routes(listening), listening, files)))
     return envoy.listener(SHARED, listening.spec.address, settings.port, chains, **envoy_tls.tells_apart())
 
 
 def _table(
-    settings: RouterSettings, name: str, routes: Iterable[Resource], listening: Listening, files: dict[str, Resource]
+    settings: RouterSettings, name: str, routes: _Routes, listening: Listening, files: dict[str, Resource]
 ) -> list[Resource]:
-    files[_routes_file(name)] = _discovery([envoy.route_table(name, routes)])
+    guard = not listening.spec.beyond_loopback
+    files[_routes_file(name)] = _discovery([envoy.route_table(name, routes.virtual_hosts(name, guard=guard))])
     filters = envoy.FilterFiles(settings.path(TOKENS), settings.path(RATES))
     return envoy.connections(name, settings.path(_routes_file(name)), listening.spec.limits, filters)
 
 
 def _local_listener(
-    settings: RouterSettings, endpoint: EndpointRoute, port: int, limits: ConnectionLimits, files: dict[str, Resource]
+    settings: RouterSettings, endpoint: EndpointRoute, port: int, listening: Listening, files: dict[str, Resource]
 ) -> Resource:
     """Return the listener of a local web service: on this machine alone, whatever the router listens on."""
     name = f"local-{endpoint.name}"
-    files[_routes_file(name)] = _discovery([envoy.route_table(name, _routes(endpoint, prefix=""))])
+    routes = _Routes(listening)
+    routes.add(endpoint, prefix="")
+    files[_routes_file(name)] = _discovery([envoy.route_table(name, routes.virtual_hosts(name, guard=True))])
+    limits = listening.spec.limits
     most = envoy_overload.most_local(limits.max_connections)
     own = limits.model_copy(update={"max_connections": most})
     filters = envoy.connections(name, settings.path(_routes_file(name)), own)
     # Connections to the shared port take no room from these; their own number is limited by a filter.
     return envoy.listener(name, LOOPBACK, port, [{"filters": filters}], ignore_global_conn_limit=True)
+
+
+class _Routes:
+    """The routes of a listener, in the order in which the router looks at them: by who may take them."""
+
+    def __init__(self, listening: Listening) -> None:
+        self._hosts = listening.hosts
+        self._redirects: list[tuple[Resource, str, int]] = []
+        self._guarded: list[Resource] = []
+        self._of_origins: list[tuple[Resource, EndpointRoute, list[Resource]]] = []
+        self._open: list[Resource] = []
+
+    def add(self, endpoint: EndpointRoute, prefix: str) -> None:
+        """Add the routes of an endpoint, whose paths begin with a prefix."""
+        routes = _routes(endpoint, prefix)
+        if endpoint.guarded:
+            self._guarded += routes
+        elif endpoint.origins:
+            paths = {"path_separated_prefix": prefix} if prefix else {"prefix": "/"}
+            self._of_origins.append((paths, endpoint, routes))
+        else:
+            self._open += routes
+
+    def redirect(self, match: Resource, host: str, port: int) -> None:
+        """Send requests to https: for known hosts to the same one, for others to the host given."""
+        self._redirects.append((match, host, port))
+
+    def virtual_hosts(self, name: str, *, guard: bool) -> list[Resource]:
+        """Return the virtual hosts; with `guard`, web pages of others do not reach endpoints without authentication."""
+        known = [envoy_grpc.route(), *self._guarded]
+        others = list(known)
+        for paths, endpoint, routes in self._of_origins:
+            if guard and _ANY_ORIGIN not in endpoint.origins:
+                known.append(envoy_hosts.refuse_origins(paths, self._hosts, endpoint.origins))
+            known += routes
+            others += [] if guard else routes
+        if guard and self._open:
+            known.append(envoy_hosts.refuse_origins({"prefix": "/"}, self._hosts))
+        known += self._open
+        others += [] if guard else self._open
+        known += [envoy_tls.redirect(match) for match, _, _ in self._redirects]
+        others += [envoy_tls.redirect(match, host, port) for match, host, port in self._redirects]
+        if guard and (self._open or self._of_origins):
+            others.append(envoy_hosts.refuse_host())
+        return envoy_hosts.virtual_hosts(name, known, others, self._hosts)
 
 
 def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:

@@ -87,6 +87,8 @@ class RouterSpec(Document):
     Parameters:
         address: the IP address it listens on; beyond loopback only with authentication on every endpoint.
         allow_without_authentication: lifts that rule.
+        hosts: names by which requests may come, beside this machine's own and those of certificates: those under which
+            a proxy in front of the router is known. Endpoints with keys or tokens are reached by any name.
         tls: None for plain HTTP.
         plain_http: what becomes of requests without TLS where TLS is on.
         limits: limits of connections.
@@ -96,6 +98,7 @@ class RouterSpec(Document):
 
     address: str = LOOPBACK
     allow_without_authentication: bool = False
+    hosts: tuple[str, ...] = ()
     tls: RouterTls | None = None
     plain_http: PlainHttp = PlainHttp.REDIRECT
     limits: ConnectionLimits = ConnectionLimits()
@@ -108,6 +111,16 @@ class RouterSpec(Document):
             return str(ip_address(address))
         except ValueError:
             raise ValueError("an IP address, for example 127.0.0.1 for this machine alone, 0.0.0.0 for all") from None
+
+    @field_validator("hosts")
+    @classmethod
+    def _host_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host.lower()):
+                raise ValueError(
+                    f"{host!r} is no host name: labels of letters, digits and '-', without scheme and port"
+                )
+        return tuple(dict.fromkeys(host.lower() for host in hosts))
 
     @property
     def beyond_loopback(self) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mljupyter.engine import waiting_room
+from mljupyter.engine import envoy_grpc, waiting_room
 from mljupyter.engine.envoy_tokens import TokenVerification
 from mljupyter.engine.listening import Listening
 from mljupyter.engine.routing import (
@@ -83,10 +83,20 @@ def resources(files: RouterFiles, name: str) -> list[dict[str, Any]]:
 
 
 def routes(files: RouterFiles) -> Iterator[dict[str, Any]]:
+    """Yield the routes to endpoints, of requests for known hosts."""
     for name in files.documents:
         if name.startswith("rds-"):
             for table in resources(files, name):
-                yield from table["virtual_hosts"][0]["routes"]
+                yield from (route for route in table["virtual_hosts"][0]["routes"] if "path" in route["match"])
+
+
+def with_port(files: RouterFiles) -> list[dict[str, Any]]:
+    """Return the listeners that clients reach."""
+    return [item for item in resources(files, LISTENERS) if "socket_address" in item["address"]]
+
+
+def clusters_of_versions(files: RouterFiles) -> list[dict[str, Any]]:
+    return [item for item in resources(files, CLUSTERS) if item["name"] != envoy_grpc.NAME]
 
 
 def clusters_of(route: dict[str, Any]) -> dict[str, int]:
@@ -144,7 +154,7 @@ def test_copies_are_limited_on_their_own_and_a_mirror_has_the_replicas_of_its_ve
     shadow = VersionRoute("b", 0, ("unix:/b.sock",), RequestLimits(), mirror=30)
     files = router_files(SETTINGS, [EndpointRoute("iris", (version("a"), shadow), "a")])
     most = {
-        item["name"]: item["circuit_breakers"]["thresholds"][0]["max_requests"] for item in resources(files, CLUSTERS)
+        item["name"]: item["circuit_breakers"]["thresholds"][0]["max_requests"] for item in clusters_of_versions(files)
     }
     assert most == {"iris.a": 10_000, "iris.b": 10_000, "iris.b.mirror": 64}
     assert [resources(files, f"eds-iris.{name}.json")[0]["endpoints"] for name in ("b", "b.mirror")] == [
@@ -172,15 +182,15 @@ def test_keys_are_in_no_repr() -> None:
 
 def test_a_local_web_service_has_a_listener_of_its_own_and_no_shared_path() -> None:
     files = router_files(SETTINGS, [EndpointRoute("mine", (version("mine"),), "mine", port=9001)])
-    ports = {item["name"]: item["address"]["socket_address"]["port_value"] for item in resources(files, LISTENERS)}
+    ports = {item["name"]: item["address"]["socket_address"]["port_value"] for item in with_port(files)}
     assert ports == {"router": 8600, "local-mine": 9001}
     assert {route["match"]["path"] for route in routes(files)} == {"/score", "/swagger.json", "/"}
-    assert resources(files, "rds-router.json")[0]["virtual_hosts"][0]["routes"] == []
+    assert all("/api/v1" not in json.dumps(route) for route in resources(files, "rds-router.json"))
 
 
 def test_listeners_listen_on_loopback_alone() -> None:
     files = router_files(SETTINGS, [EndpointRoute("mine", (version("mine"),), "mine", port=9001)])
-    assert {item["address"]["socket_address"]["address"] for item in resources(files, LISTENERS)} == {"127.0.0.1"}
+    assert {item["address"]["socket_address"]["address"] for item in with_port(files)} == {"127.0.0.1"}
 
 
 def test_limits_reach_the_route() -> None:
@@ -190,7 +200,7 @@ def test_limits_reach_the_route() -> None:
     assert route["route"]["timeout"] == "4.5s"
     assert route["request_body_buffer_limit"] == 77
     assert route["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"]["max_request_bytes"] == 77
-    assert resources(files, CLUSTERS)[0]["circuit_breakers"]["thresholds"][0]["max_retries"] == 5
+    assert clusters_of_versions(files)[0]["circuit_breakers"]["thresholds"][0]["max_retries"] == 5
 
 
 def test_the_order_of_endpoints_does_not_matter() -> None:
@@ -208,13 +218,14 @@ def test_a_file_keeps_its_version_unless_its_content_changes() -> None:
 def test_while_routes_change_the_clusters_of_both_states_exist() -> None:
     before = router_files(SETTINGS, [EndpointRoute("old", (version("a"),), "a")])
     after = router_files(SETTINGS, [EndpointRoute("new", (version("a"),), "a")])
-    assert {item["name"] for item in after.merged_clusters(before)["resources"]} == {"old.a", "new.a"}
+    names = {item["name"] for item in after.merged_clusters(before)["resources"]}
+    assert names == {"old.a", "new.a", envoy_grpc.NAME}
 
 
 @given(endpoints())
 def test_every_route_leads_to_a_cluster_with_a_file_of_replicas(drawn: list[EndpointRoute]) -> None:
     files = router_files(SETTINGS, drawn)
-    clusters = {item["name"] for item in resources(files, CLUSTERS)}
+    clusters = {item["name"] for item in clusters_of_versions(files)}
     for route in routes(files):
         assert set(clusters_of(route)) <= clusters
         assert sum(clusters_of(route).values()) > 0
@@ -225,7 +236,7 @@ def test_every_route_leads_to_a_cluster_with_a_file_of_replicas(drawn: list[Endp
         chain["filters"][-1]["typed_config"]["rds"]["route_config_name"]
         for item in resources(files, LISTENERS)
         for chain in item["filter_chains"]
-        if item["name"] != waiting_room.NAME  # answers by itself
+        if item["name"] not in (waiting_room.NAME, envoy_grpc.NAME)  # these answer by themselves
     }
     assert {f"rds-{table}.json" for table in tables} == {name for name in files.documents if name.startswith("rds-")}
 
@@ -275,11 +286,11 @@ def test_where_requests_wait_is_the_only_address_of_a_version_without_replicas()
     room = next(item for item in files[LISTENERS]["resources"] if item["name"] == waiting_room.NAME)
     assert host["endpoint"]["address"] == {"pipe": {"path": "/run/waiting.sock"}}
     assert room["address"]["pipe"] == {"path": "/run/waiting.sock", "mode": 0o600}
-    (route, *_) = files["rds-router.json"]["resources"][0]["virtual_hosts"][0]["routes"]
+    (*_, route) = files["rds-router.json"]["resources"][0]["virtual_hosts"][0]["routes"]
     assert route["route"]["retry_policy"]["num_retries"] >= 534
     assert route["route"]["timeout"] == "121.5s"
 
 
 def test_the_router_has_no_waiting_room_where_no_version_sleeps() -> None:
     files = router_files(SETTINGS, [EndpointRoute("iris", (version("v"),), "v")]).documents
-    assert [item["name"] for item in files[LISTENERS]["resources"]] == ["router"]
+    assert [item["name"] for item in files[LISTENERS]["resources"]] == ["router", envoy_grpc.NAME]

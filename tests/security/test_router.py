@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
 
-from mljupyter.spec import Authentication, ConnectionLimits, EndpointKind, RouterSpec
+from mljupyter.runtimes.ports import free_port
+from mljupyter.spec import Authentication, ConnectionLimits, EndpointKind, RouterSpec, SpecError
 from tests.system.conftest import Machine, machine, machines  # noqa: F401 - fixtures
 from tests.waiting import wait_until
 
@@ -33,9 +33,9 @@ def address_of(uri: str | None) -> tuple[int, str]:
     return int(parts.port or 0), parts.path
 
 
-def router_memory(machine: Machine) -> int:
+def router_memory(one: Machine) -> int:
     """Return the memory of the router in MB, without that of its program."""
-    (pid,) = machine.routers()
+    (pid,) = one.routers()
     used = psutil.Process(pid).memory_info()
     return int(used.rss - used.shared) >> 20
 
@@ -136,3 +136,79 @@ def test_a_client_with_a_key_gets_through_while_one_without_takes_all_connection
     wait_until(served, 15, "a client with a key is served")
     for connection in held:
         connection.close()
+
+
+def post(uri: str | None, **headers: str) -> httpx.Response:
+    return httpx.post(
+        str(uri), content=b"1", headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+def test_no_web_page_of_others_reaches_an_endpoint_without_authentication(machine: Machine) -> None:  # noqa: F811
+    shared = machine.healthy(machine.spec("open")).status.scoring_uri
+    local = machine.healthy(machine.spec("local", kind=EndpointKind.LOCAL)).status.scoring_uri
+    keyed = machine.healthy(machine.spec("keyed", authentication=Authentication.KEY)).status.scoring_uri
+    key = f"Bearer {machine.client.keys('keyed')[0]}"
+    for uri in (shared, local):
+        port, _ = address_of(uri)
+        for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", "127.0.0.1.nip.example"):
+            assert code(post(uri, host=host)) == (421, "HostNotAllowed"), host
+        for origin in ("https://evil.example", "null", "http://localhost.evil.example", "https://evil.example:8888"):
+            assert code(post(uri, origin=origin, content_type="text/plain")) == (403, "OriginNotAllowed"), origin
+        for host in (
+            "localhost",
+            f"127.0.0.1:{port}",
+            "[::1]:8600",
+            "churn.localhost",
+            "host.docker.internal",
+            "LOCALHOST",
+        ):
+            assert post(uri, host=host).status_code == 200, host
+        for origin in ("http://localhost:8888", "https://127.0.0.1", "http://[::1]:1", "http://churn.localhost"):
+            assert post(uri, origin=origin).status_code == 200, origin
+    # A key is proof enough: a proxy may be in front, and no web page knows the key.
+    assert post(keyed, host="scoring.example.org", authorization=key).status_code == 200
+    assert post(keyed, origin="https://app.example.org", authorization=key).status_code == 200
+    assert code(post(keyed, host="evil.example")) == (401, "Unauthorized")
+
+
+def test_hosts_and_origins_that_the_user_allows_reach_an_endpoint_without_authentication(machine: Machine) -> None:  # noqa: F811
+    plain = machine.healthy(machine.spec("plain")).status.scoring_uri
+    variables = {"AML_CORS_ORIGINS": "https://app.example.org"}
+    own = machine.healthy(machine.spec("own", environmentVariables=variables)).status.scoring_uri
+    everybody = {"AML_CORS_ORIGINS": "*"}
+    raw = machine.healthy(machine.spec("raw", environmentVariables=everybody)).status.scoring_uri
+    assert post(own, origin="https://app.example.org").status_code == 200
+    assert code(post(own, origin="https://app.example.org.evil.example")) == (403, "OriginNotAllowed")
+    assert code(post(plain, origin="https://app.example.org")) == (403, "OriginNotAllowed")
+    assert post(raw, origin="https://whoever.example").status_code == 200
+    assert code(post(raw, host="evil.example")) == (421, "HostNotAllowed")
+    machine.client.put_router(RouterSpec(hosts=("Hub.Example.org",)))
+    assert post(plain, host="hub.example.org", origin="https://hub.example.org").status_code == 200
+    assert code(post(plain, host="evil.example")) == (421, "HostNotAllowed")
+    with pytest.raises(SpecError, match="without scheme and port"):
+        RouterSpec.parse({"hosts": ["https://hub.example.org"]})
+
+
+def test_a_refusal_has_its_status_whatever_the_content_type(machine: Machine) -> None:  # noqa: F811
+    keyed = machine.healthy(machine.spec("keyed", authentication=Authentication.KEY)).status.scoring_uri
+    local = machine.healthy(machine.spec("local", kind=EndpointKind.LOCAL)).status.scoring_uri
+    for uri in (keyed, str(keyed) + "/nowhere", local):
+        for kind in ("application/grpc", "application/grpc+proto"):
+            answer = post(uri, content_type=kind, te="trailers")
+            assert answer.status_code >= 400, (uri, kind)
+            assert "grpc-status" not in answer.headers
+            assert code(answer)[1] in ("UnsupportedMediaType", "Unauthorized", "NotFound")
+
+
+def test_the_port_for_metrics_answers_to_names_of_this_machine_only(machine: Machine) -> None:  # noqa: F811
+    port = free_port()
+    machine.client.metrics_settings(port=port)
+    uri = f"http://127.0.0.1:{port}/metrics"
+    assert httpx.get(uri).status_code == 200
+    assert httpx.get(uri, headers={"host": f"localhost:{port}"}).status_code == 200
+    assert httpx.get(uri, headers={"host": f"evil.example:{port}"}).status_code == 400

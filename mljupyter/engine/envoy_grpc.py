@@ -1,0 +1,75 @@
+"""gRPC in the router's vocabulary: no endpoint speaks it, and who asks for it is told so with a status of HTTP.
+
+Envoy answers every request of the content type ``application/grpc`` that it refuses by itself with 200, and puts the
+error where gRPC clients look for it: a monitor that counts statuses would see nothing but successes. Such requests are
+therefore sent to a listener of the router's own, without their content type, and get its answer.
+"""
+
+from __future__ import annotations
+
+import json
+
+from mljupyter.engine.envoy_resource import TYPE, Resource, named
+
+NAME = "no-grpc"
+_STATUS = 415
+_BODY = {
+    "code": "UnsupportedMediaType",
+    "message": "gRPC is not spoken here. POST the body with another content type, for example application/json.",
+}
+
+
+def route() -> Resource:
+    """Return the route that takes requests of gRPC, whatever their path; it comes before all others."""
+    return {
+        "match": {"prefix": "/", "grpc": {}},
+        "route": {"cluster": NAME, "timeout": "5s"},
+        "request_headers_to_remove": ["content-type", "authorization"],
+    }
+
+
+def cluster(path: str) -> Resource:
+    """Return the cluster that this route leads to: the listener on a socket."""
+    host = {"endpoint": {"address": {"pipe": {"path": path}}}}
+    return {
+        "@type": f"{TYPE}config.cluster.v3.Cluster",
+        "name": NAME,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": NAME, "endpoints": [{"lb_endpoints": [host]}]},
+    }
+
+
+def listener(path: str) -> Resource:
+    """Return the listener that answers, on a socket that only the router's user can reach."""
+    json_type = {"header": {"key": "content-type", "value": "application/json"}}
+    manager = named(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=NAME,
+        route_config={
+            "name": NAME,
+            "virtual_hosts": [
+                {
+                    "name": NAME,
+                    "domains": ["*"],
+                    "response_headers_to_add": [{**json_type, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+                    "routes": [
+                        {
+                            "match": {"prefix": "/"},
+                            "direct_response": {"status": _STATUS, "body": {"inline_string": json.dumps(_BODY)}},
+                        }
+                    ],
+                }
+            ],
+        },
+        http_filters=[named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
+    )
+    return {
+        "@type": f"{TYPE}config.listener.v3.Listener",
+        "name": NAME,
+        "address": {"pipe": {"path": path, "mode": 0o600}},
+        "ignore_global_conn_limit": True,
+        "bypass_overload_manager": True,
+        "filter_chains": [{"filters": [manager]}],
+    }
