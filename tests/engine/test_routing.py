@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mljupyter.engine import envoy_grpc, waiting_room
+from mljupyter.engine import envoy_grpc, envoy_hosts, envoy_overload, waiting_room
 from mljupyter.engine.envoy_tokens import TokenVerification
-from mljupyter.engine.listening import Listening
+from mljupyter.engine.listening import Listening, Pair
 from mljupyter.engine.routing import (
     CLUSTERS,
     LISTENERS,
@@ -26,7 +26,7 @@ from mljupyter.engine.routing import (
     bootstrap,
     router_files,
 )
-from mljupyter.spec import RateLimit, RequestLimits
+from mljupyter.spec import RateLimit, RequestLimits, RouterSpec, RouterTls
 
 SETTINGS = RouterSettings(directory=Path("/config"), admin_socket=Path("/run/router.sock"), port=8600)
 PUBLIC_KEY = {
@@ -72,6 +72,7 @@ def endpoints(draw: st.DrawFn) -> list[EndpointRoute]:
                 port=draw(st.sampled_from([None, 9000 + len(drawn)])),
                 sticky_header=draw(st.sampled_from([None, "X-User-Id"])),
                 tokens=draw(st.booleans()),
+                origins=draw(st.sampled_from([(), ("*",), ("https://app.example.org", "http://a.example:1")])),
                 rate_limit=draw(st.sampled_from([None, RateLimit(requests_per_second=7), *RATES])),
             )
         )
@@ -220,6 +221,117 @@ def test_while_routes_change_the_clusters_of_both_states_exist() -> None:
     after = router_files(SETTINGS, [EndpointRoute("new", (version("a"),), "a")])
     names = {item["name"] for item in after.merged_clusters(before)["resources"]}
     assert names == {"old.a", "new.a", envoy_grpc.NAME}
+
+
+def hosts_of(files: RouterFiles, name: str) -> list[tuple[set[str], list[dict[str, Any]]]]:
+    """Return domains and routes of the virtual hosts of a table."""
+    (table,) = resources(files, f"rds-{name}.json")
+    return [(set(one["domains"]), one["routes"]) for one in table["virtual_hosts"]]
+
+
+def refusals(found: list[dict[str, Any]]) -> list[int]:
+    return [route["direct_response"]["status"] for route in found if "direct_response" in route]
+
+
+OPEN = EndpointRoute("open", (version("a"),), "a")
+KEYED = EndpointRoute("keyed", (version("a"),), "a", keys=("first", "second"))
+TOKENS = EndpointRoute("tokens", (version("a"),), "a", tokens=True)
+
+
+@pytest.mark.parametrize("endpoint", [OPEN, replace(OPEN, port=9001)])
+def test_an_open_endpoint_on_this_machine_is_for_known_hosts_and_no_web_pages_of_others(
+    endpoint: EndpointRoute,
+) -> None:
+    files = router_files(SETTINGS, [endpoint], Listening(RouterSpec(hosts=("hub.example.org",)), machine="box"))
+    known, others = hosts_of(files, "local-open" if endpoint.port else "router")
+    assert known[0] >= {"localhost", "127.0.0.1", "[::1]", "box", "hub.example.org"}
+    assert refusals(known[1]) == [envoy_hosts.ORIGIN_REFUSED]
+    assert others[0] == {"*"}
+    assert refusals(others[1]) == [envoy_hosts.HOST_REFUSED]
+    assert not any("path" in route["match"] for route in others[1])
+
+
+@pytest.mark.parametrize("endpoint", [KEYED, TOKENS])
+def test_an_endpoint_with_authentication_is_for_all_hosts_and_web_pages(endpoint: EndpointRoute) -> None:
+    ((domains, found),) = hosts_of(router_files(SETTINGS, [endpoint]), "router")
+    assert domains == {"*"}
+    assert refusals(found) == []
+
+
+def test_beyond_loopback_nothing_is_refused_by_host_or_origin() -> None:
+    listening = Listening(RouterSpec(address="0.0.0.0", allow_without_authentication=True))
+    ((domains, found),) = hosts_of(router_files(SETTINGS, [OPEN, KEYED], listening), "router")
+    assert domains == {"*"}
+    assert refusals(found) == []
+
+
+def test_authentication_is_looked_at_before_web_pages_are_refused_and_open_endpoints_after() -> None:
+    pages = replace(OPEN, name="pages", origins=("https://app.example.org",))
+    known, _ = hosts_of(
+        router_files(SETTINGS, [OPEN, KEYED, pages, replace(OPEN, name="all", origins=("*",))]), "router"
+    )
+    order = [
+        route["match"]["path"].split("/")[4] if "path" in route["match"] else "refusal"
+        for route in known[1]
+        if "grpc" not in route["match"] and "headers" in route["match"]
+    ]
+    assert list(dict.fromkeys(order)) == ["keyed", "all", "refusal", "pages", "open"]
+    assert order.count("refusal") == 2
+
+
+def test_where_tls_is_on_an_unknown_host_is_sent_to_that_of_the_certificate() -> None:
+    tls = RouterTls(leaf_domain_label="churn")
+    pairs = {"": Pair("certificate", "key", ("churn.localhost", "*.example.org", "::1"))}
+    known, others = hosts_of(router_files(SETTINGS, [KEYED], Listening(RouterSpec(tls=tls), pairs)), "router")
+    assert known[0] >= {"churn.localhost", "*.example.org", "[::1]"}
+    assert "host_redirect" not in known[1][-1]["redirect"]
+    assert others[1][-1]["redirect"]["host_redirect"] == "localhost"
+    assert others[1][-1]["redirect"]["port_redirect"] == SETTINGS.port
+
+
+def test_requests_of_grpc_lead_to_a_listener_of_their_own_before_anything_else() -> None:
+    files = router_files(SETTINGS, [OPEN, KEYED, replace(OPEN, name="local", port=9001)])
+    for table in ("router", "local-local"):
+        for _, found in hosts_of(files, table):
+            assert found[0] == envoy_grpc.route()
+    assert "content-type" in envoy_grpc.route()["request_headers_to_remove"]
+
+
+@pytest.mark.parametrize(
+    ("connections", "most", "expected"),
+    [
+        ({}, 100, 0.0),
+        ({8600: 9}, 100, 0.0),
+        ({8600: 50, 9001: 1}, 100, 0.5),
+        ({8600: 99}, 100, 0.9),
+        ({8600: 130}, 100, 1.0),
+        ({8600: 0, 9001: 1000}, 10_000, 1.0),
+        ({8600: 2, 9001: 0}, 1, 1.0),
+    ],
+)
+def test_the_fullest_pool_of_connections_decides(connections: dict[int, int], most: int, expected: float) -> None:
+    assert envoy_overload.fullest(connections, 8600, most) == expected
+
+
+def test_what_a_client_takes_is_bounded_for_the_router_as_a_whole() -> None:
+    config = bootstrap(replace(SETTINGS, most_connections=200, most_memory_bytes=300 << 20))
+    monitors = {
+        one["name"].split(".")[-1]: one["typed_config"] for one in config["overload_manager"]["resource_monitors"]
+    }
+    assert monitors["fixed_heap"]["max_heap_size_bytes"] == 300 << 20
+    assert monitors["injected_resource"]["filename"] == "/config/pressure.json"
+    assert monitors["global_downstream_max_connections"]["max_active_downstream_connections"] > 200
+    (layer,) = config["layered_runtime"]["layers"]
+    assert layer["static_layer"] == {"envoy.resource_limits.listener.router.connection_limit": 200}
+    assert config["admin"]["ignore_global_conn_limit"]  # the controller always gets through
+
+
+def test_the_port_of_a_local_web_service_has_connections_of_its_own() -> None:
+    (local,) = (
+        item for item in with_port(router_files(SETTINGS, [replace(OPEN, port=9001)])) if item["name"] == "local-open"
+    )
+    assert local["ignore_global_conn_limit"]
+    assert local["filter_chains"][0]["filters"][0]["typed_config"]["max_connections"] == 1000
 
 
 @given(endpoints())
