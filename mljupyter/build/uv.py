@@ -38,7 +38,8 @@ class Uv:
     """Runs uv, or another installer, for one build.
 
     Parameters:
-        directory: where it runs; a ``pyproject.toml`` of the caller has no effect there.
+        directory: where it runs, a directory made for that: no ``pyproject.toml`` and no ``uv.toml`` of the caller, or
+            of somebody else in a directory above such as ``/tmp``, has an effect there.
         on_line: gets every line that is shown.
         cancel: ends what runs, with `BuildCancelledError`.
         keep_open: descriptors that children inherit: a lock is then held until the last of them has ended.
@@ -70,6 +71,7 @@ class Uv:
         """
         self.check()
         command = [program or self.program, *(str(argument) for argument in arguments)]
+        (self.directory / "uv.toml").touch()  # the nearest one counts; the user's own settings stay in force
         with contextlib.ExitStack() as stack:
             target = stack.enter_context(output.open("wb")) if output is not None else None
             child = subprocess.Popen(

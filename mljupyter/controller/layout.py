@@ -152,6 +152,8 @@ class Layout:
         runtime = self.runtime()
         if runtime == self.runtime_link or not runtime.is_dir() or runtime.stat().st_uid != os.getuid():
             return check_runtime_base()  # another one is chosen when a controller starts
+        if runtime.stat().st_mode & 0o077:
+            raise SocketPathError(f"{str(runtime)!r} is open to others, and holds sockets.\nchmod 700 {runtime}")
         check_socket_path(self.socket())
         return runtime
 
@@ -207,7 +209,7 @@ def runtime_base() -> Path:
     if chosen := os.environ.get(RUNTIME_VARIABLE):
         return Path(chosen).expanduser().absolute()
     system = os.environ.get("XDG_RUNTIME_DIR")
-    if system and os.access(system, os.W_OK):
+    if system and os.access(system, os.W_OK) and Path(system).stat().st_uid == os.getuid():  # su and sudo may keep it
         return Path(system).absolute() / "mljupyter"
     return Path(tempfile.gettempdir()).absolute()
 
@@ -257,34 +259,29 @@ def _new_name(base: Path) -> Path:
     return base / f"{_PREFIX}{secrets.token_hex(_RANDOM_BYTES)}"
 
 
-def ports_directory() -> Path:
-    """Return the directory in which all workspaces of this user reserve ports, open to the owner alone.
+def ports_directory(control: Path) -> Path:
+    """Return the directory to reserve ports in, open to the owner alone: one for all workspaces of this user.
 
     It lies in the user's home directory, wherever workspaces and sockets are: all of the user's controllers have to
-    meet there. Where the home cannot be used it is the place for sockets, if that is the user's own.
+    meet there. Where the home cannot be used, it lies beside the sockets, if that is a place of the user's own. Without
+    that, a workspace reserves for itself alone: another user's directory must not keep a controller from starting.
 
-    Raises:
-        SocketPathError: when there is no such place.
+    Parameters:
+        control: the workspace's own control directory.
 
     """
-    places = [Path("~/.mljupyter").expanduser()]
-    if RUNTIME_VARIABLE in os.environ or "XDG_RUNTIME_DIR" in os.environ:
-        places.append(runtime_base())
-    problems = []
-    for place in places:
-        directory = place / "ports"
+    for place in (Path(os.path.expanduser("~")), runtime_base()):  # noqa: PTH111 - this one never raises
+        directory = place / ".mljupyter" / "ports"
         try:
-            place.mkdir(mode=0o700, exist_ok=True)
-            private_directory(directory)
-            if os.access(directory, os.W_OK | os.X_OK):
-                return directory
-            problems.append(f"{directory}: you cannot write to it")
-        except (OSError, RuntimeError, SocketPathError) as error:
-            problems.append(str(error).partition("\n")[0])
-    raise SocketPathError(
-        f"there is no directory to reserve ports in ({'; '.join(problems)}).\n"
-        f"Set {RUNTIME_VARIABLE} to a directory of your own."
-    )
+            if place.stat().st_uid == os.getuid():
+                directory.parent.mkdir(mode=0o700, exist_ok=True)
+                private_directory(directory)
+                if os.access(directory, os.W_OK | os.X_OK):
+                    return directory
+        except (OSError, SocketPathError):
+            continue
+    private_directory(control / "ports")
+    return control / "ports"
 
 
 def check_socket_path(path: Path) -> None:

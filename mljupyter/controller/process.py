@@ -27,6 +27,7 @@ from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.metrics_api import MetricsApi
 from mljupyter.controller.metrics_port import MetricsPort
+from mljupyter.controller.own_connections import OwnConnections
 from mljupyter.controller.reconciler import Reconciler
 from mljupyter.controller.release_api import ReleaseApi
 from mljupyter.controller.releases import Releases
@@ -71,7 +72,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     supervisor = Supervisor(runtimes, replica_changed)
 
     keeper = ListeningKeeper(layout, store)
-    ports = PortReservations(ports_directory())
+    ports = PortReservations(ports_directory(layout.control))
     router = Router(_router_settings(layout, store, ports), keeper, changed=lambda: reconciler.look_again())
     admissions = Admissions(runtimes)
     autoscaler = Autoscaler(store, router, admissions, changed=queue.add)
@@ -114,6 +115,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     server = _Server(
         uvicorn.Config(
             api.application,
+            http=OwnConnections,
             log_config=None,
             access_log=False,
             lifespan="off",

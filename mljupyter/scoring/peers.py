@@ -11,7 +11,7 @@ import socket
 import struct
 
 _LINUX = struct.Struct("=iII")  # struct ucred: pid, uid, gid
-_XUCRED = struct.Struct("=IIh2x16I")  # struct xucred of macOS: version, uid, number of groups, groups
+_XUCRED = struct.Struct("=II68x")  # struct xucred of macOS: version, uid, then groups
 _XUCRED_VERSION = 0
 _SOL_LOCAL, _LOCAL_PEERCRED = 0, 1  # <sys/un.h>; Python's socket module does not name them on macOS
 
@@ -36,6 +36,11 @@ def check(connection: socket.socket) -> None:
         raise ForeignPeerError(f"a process of user {user} listens there, and this is user {mine}")
 
 
+def may_command(user: int) -> bool:
+    """Return whether a process of a user may tell a process of this one what to do: it is the same user, or root."""
+    return user in (os.getuid(), 0)
+
+
 def user_of(connection: socket.socket) -> int:
     """Return the user id of the process at the other end, as it was when it began to listen or to connect."""
     if hasattr(socket, "SO_PEERCRED"):
@@ -46,10 +51,9 @@ def user_of(connection: socket.socket) -> int:
 
 def user_of_xucred(credentials: bytes) -> int:
     """Return the user id that macOS's answer to LOCAL_PEERCRED holds; raise OSError for an answer of another form."""
-    head = struct.Struct("=II")
-    if len(credentials) < head.size:
-        raise OSError(f"LOCAL_PEERCRED answered with {len(credentials)} bytes")
-    version, user = head.unpack_from(credentials)
+    if len(credentials) != _XUCRED.size:
+        raise OSError(f"LOCAL_PEERCRED answered with {len(credentials)} bytes, not {_XUCRED.size}")
+    version, user = _XUCRED.unpack(credentials)
     if version != _XUCRED_VERSION:
         raise OSError(f"LOCAL_PEERCRED answered with version {version} of its structure, not {_XUCRED_VERSION}")
     return int(user)

@@ -10,6 +10,7 @@ import json
 import os
 import pwd  # noqa: F401
 import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import anyio._backends._asyncio  # noqa: F401
 import pytest
 
+from mljupyter.build.uv import Uv
 from mljupyter.controller import launch
 from mljupyter.controller.client import ControllerClient
 from mljupyter.controller.errors import ControllerStartError, SocketPathError
@@ -167,7 +169,7 @@ def test_a_directory_of_another_user_stops_nobodys_controller(commons: Path) -> 
         workspace = commons / "workspace-of-victim"
         workspace.mkdir()
         Layout.of(workspace).prepare()
-        assert ports_directory().stat().st_uid == VICTIM
+        assert ports_directory(workspace / "control").stat().st_uid == VICTIM
 
     run_as(ATTACKER, block)
     as_victim(commons, prepare)
@@ -192,15 +194,33 @@ def test_the_way_out_of_a_bad_place_for_sockets_works(commons: Path) -> None:
     as_victim(commons, follow_the_advice)
 
 
-def test_the_way_out_of_a_home_that_cannot_be_written_works(commons: Path) -> None:
-    def follow_the_advice() -> None:
+def test_without_a_home_ports_are_reserved_beside_the_sockets_or_in_the_workspace(commons: Path) -> None:
+    def look() -> None:
+        workspace = commons / "workspace-of-victim"
+        workspace.mkdir()
         os.environ["HOME"] = "/nonexistent"
-        with pytest.raises(SocketPathError, match=r"/nonexistent(?s:.*)Set MLJUPYTER_RUNTIME_DIR to a"):
-            ports_directory()
-        os.environ["MLJUPYTER_RUNTIME_DIR"] = str(commons / "of-victim")
-        assert ports_directory() == commons / "of-victim" / "ports"
+        assert ports_directory(workspace) == workspace / "ports"
+        (own := commons / "of-victim").mkdir()
+        os.environ["MLJUPYTER_RUNTIME_DIR"] = str(own)
+        assert ports_directory(workspace).parents[1] == own
+        os.environ["MLJUPYTER_RUNTIME_DIR"] = str(commons / "theirs")
+        assert ports_directory(workspace) == workspace / "ports"
 
-    as_victim(commons, follow_the_advice)
+    run_as(ATTACKER, lambda: (commons / "theirs").mkdir())
+    (commons / "theirs").chmod(0o777)
+    as_victim(commons, look)
+
+
+def test_a_session_of_another_user_that_su_has_kept_is_not_used(commons: Path) -> None:
+    def look() -> None:
+        os.environ["XDG_RUNTIME_DIR"] = str(commons / "session")
+        (workspace := commons / "workspace-of-victim").mkdir()
+        Layout.of(workspace).prepare()
+        assert Layout.of(workspace).runtime().parent == commons
+
+    run_as(ATTACKER, lambda: (commons / "session").mkdir())
+    (commons / "session").chmod(0o777)
+    as_victim(commons, look)
 
 
 PLACES = [".azureml/config.json", "aml_config/project.json", "config.json"]
@@ -291,6 +311,17 @@ def test_defaults_of_another_users_project_above_are_not_used(commons: Path) -> 
 
     run_as(ATTACKER, plant_project)
     as_victim(commons, look)
+
+
+def test_settings_of_another_user_in_tmp_do_not_say_where_packages_come_from(commons: Path) -> None:
+    def plant_settings() -> None:
+        (commons / "uv.toml").write_text("index-url = this is read, and refused")
+        (commons / "pyproject.toml").write_text("[tool.uv]\nindex-url = this is read, and refused")
+
+    run_as(ATTACKER, plant_settings)
+    (scratch := commons / "mljupyter-pins").mkdir(mode=0o700)
+    finished = Uv(scratch, on_line=print).run("pip", "list", "--python", sys.executable)
+    assert finished.status == 0, finished.lines
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755])
