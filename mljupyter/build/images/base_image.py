@@ -5,20 +5,32 @@ from __future__ import annotations
 import json
 import os
 import re
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
+from mljupyter.build.images.descriptors import (
+    LAYER_TYPES,
+    Descriptor,
+    checked_digest,
+    digest_for_platform,
+    image_configuration,
+    image_parts,
+    is_index,
+)
 from mljupyter.build.images.errors import ImageError
-from mljupyter.build.images.registry_client import DOCKER_LIST, OCI_INDEX, RegistryClient, shown_host
+from mljupyter.build.images.layer_names import layer_names
+from mljupyter.build.images.registry_client import RegistryClient, shown_host
 from mljupyter.files import write_whole
 
-_INTERPRETER = re.compile(r"(?:\./)?((?:usr/local|usr|opt/[\w.-]+|root/[\w.-]+)/bin/python3\.(\d+))")
-_MUSL = re.compile(r"(?:\./)?(?:usr/)?lib/ld-musl-[\w-]+\.so\.1")
-_LAYER_TYPES = ("tar+gzip", "tar.gzip", ".tar")
-MOST_CONFIG_BYTES = 4 << 20
+_FOLDER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
+_INTERPRETER = re.compile(
+    rf"(?:\./)?(?P<path>(?:usr/local|usr|opt/{_FOLDER}|root/{_FOLDER})/bin/python3\.(?P<minor>[1-9]?[0-9]))"
+)
+_MUSL = re.compile(r"(?:\./)?(?:usr/)?lib/ld-musl-[a-z0-9_-]+\.so\.1")
+# Notes of before were written without a look at the whole layer: they are called otherwise, and not read.
+_NOTES = "interpreters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,7 @@ class BaseImage:
     """What is needed of a base image: its digest, its layers as the manifest has them, and its configuration."""
 
     digest: str
-    layers: list[dict[str, Any]]
+    layers: tuple[Descriptor, ...]
     config: dict[str, Any]
 
     @property
@@ -47,26 +59,21 @@ def read_base_image(client: RegistryClient, version: str, platform: str) -> Base
     """Return a base image for a platform such as ``linux/amd64``; raises `RegistryError` and `ImageError`."""
     manifest = client.manifest(version)
     document = manifest.json()
-    if manifest.media_type in (OCI_INDEX, DOCKER_LIST) or "manifests" in document:
-        manifest = client.manifest(_for_platform(document, platform, client))
+    if is_index(manifest.media_type, document):
+        manifest = client.manifest(digest_for_platform(document, platform))
         document = manifest.json()
-    if not isinstance(document.get("config"), dict) or not isinstance(document.get("layers"), list):
-        raise ImageError(
-            f"{shown_host(client.host)}/{client.repository} has a manifest of an old kind (schema 1): push it again."
-        )
-    content = b""
-    for chunk in client.blob(document["config"]["digest"]):
-        content += chunk
-        if len(content) > MOST_CONFIG_BYTES:
-            raise ImageError(f"The configuration of {client.repository} is larger than {MOST_CONFIG_BYTES:,} bytes.")
-    config = json.loads(content)
+        if is_index(manifest.media_type, document):
+            raise ImageError(f"{shown_host(client.host)}/{client.repository} has an index in its index: push it again.")
+    parts = image_parts(document)
+    content = b"".join(client.blob(parts.config.digest, parts.config.size))
+    config = image_configuration(content, len(parts.layers))
     system, _, machine = platform.partition("/")
     if (config.get("os", "linux"), config.get("architecture", machine)) != (system, machine):
         raise ImageError(
             f"The base image {client.repository} is for {config.get('os')}/{config.get('architecture')}, "
             f"but {platform} is wanted: choose another base image or platform."
         )
-    return BaseImage(manifest.digest, document["layers"], config)
+    return BaseImage(manifest.digest, parts.layers, config)
 
 
 def interpreters(
@@ -118,67 +125,42 @@ def read_note(path: Path) -> dict[str, Any] | None:
     """Return a note, None when there is none."""
     try:
         document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 
 
-def _for_platform(index: dict[str, Any], platform: str, client: RegistryClient) -> str:
-    system, _, machine = platform.partition("/")
-    there = []
-    for entry in index.get("manifests", []):
-        described = entry.get("platform", {})
-        there.append(f"{described.get('os')}/{described.get('architecture')}")
-        if there[-1] == f"{system}/{machine}":
-            return str(entry["digest"])
-    raise ImageError(f"The base image {client.repository} is not for {platform}. It is for: {', '.join(there)}.")
-
-
-def _noted(client: RegistryClient, layer: dict[str, Any], cache: Path, on_chunk: Callable[[], None]) -> Interpreters:
-    digest = str(layer["digest"])
-    path = cache / f"python-{digest.removeprefix('sha256:')}.json"
-    note = read_note(path)
-    if note is not None:
-        try:
-            return Interpreters(**note)
-        except TypeError:
-            pass
-    if not str(layer.get("mediaType", "")).endswith(_LAYER_TYPES):
+def _noted(client: RegistryClient, layer: Descriptor, cache: Path, on_chunk: Callable[[], None]) -> Interpreters:
+    path = cache / f"{_NOTES}-{checked_digest(layer.digest).removeprefix('sha256:')}.json"
+    if (known := _known(read_note(path))) is not None:
+        return known
+    compression = LAYER_TYPES.get(layer.media_type)
+    if compression is None:
         raise ImageError(
-            f"The base image has a layer of the kind {layer.get('mediaType')}, which cannot be read here.\n"
+            f"The base image has a layer of the kind {layer.media_type}, which cannot be read here.\n"
             "Choose a base image with gzip layers, or build with a Docker engine."
         )
     pythons: dict[str, int] = {}
     musl = False
-    with tarfile.open(fileobj=cast("IO[bytes]", _Stream(client.blob(digest), on_chunk)), mode="r|*") as archive:
-        for member in archive:
-            archive.members = []  # type: ignore[attr-defined] # else every name of a large layer stays in memory
-            if match := _INTERPRETER.fullmatch(member.name):
-                pythons[f"/{match[1]}"] = int(match[2])
-            musl = musl or bool(_MUSL.fullmatch(member.name))
+    # It raises at the end of a layer that is not what its digest says: then nothing of it is noted or used.
+    for name in layer_names(client.blob(layer.digest, layer.size), compression, on_chunk):
+        if match := _INTERPRETER.fullmatch(name):
+            pythons[f"/{match['path']}"] = int(match["minor"])
+        musl = musl or bool(_MUSL.fullmatch(name))
     found = Interpreters(pythons, musl)
     write_note(path, asdict(found))
     return found
 
 
-class _Stream:
-    """Reads chunks as a file."""
-
-    def __init__(self, chunks: Iterator[bytes], on_chunk: Callable[[], None]) -> None:
-        self._chunks = chunks
-        self._on_chunk = on_chunk
-        self._buffer = b""
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes, fewer only at the end."""
-        parts, there = [self._buffer], len(self._buffer)
-        while there < size:
-            self._on_chunk()
-            chunk = next(self._chunks, b"")
-            if not chunk:
-                break
-            parts.append(chunk)
-            there += len(chunk)
-        content = b"".join(parts)
-        self._buffer = content[size:]
-        return content[:size]
+def _known(note: dict[str, Any] | None) -> Interpreters | None:
+    """Return what a note says, None for anything that is not written here."""
+    if note is None or note.keys() != {"pythons", "musl"}:
+        return None
+    pythons, musl = note["pythons"], note["musl"]
+    if not isinstance(pythons, dict) or type(musl) is not bool:
+        return None
+    for path, minor in pythons.items():
+        match = _INTERPRETER.fullmatch(path.removeprefix("/"))
+        if match is None or match["minor"] != str(minor):
+            return None
+    return Interpreters(pythons, musl)

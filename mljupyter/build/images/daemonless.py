@@ -26,7 +26,8 @@ from mljupyter.build.images.base_image import (
 from mljupyter.build.images.builder import BuiltImage, InstalledPackage, built
 from mljupyter.build.images.context import Store, interpreter_script
 from mljupyter.build.images.credentials import RegistryCredentials, find_credentials
-from mljupyter.build.images.errors import ImageError, RegistryNotFoundError
+from mljupyter.build.images.descriptors import OCI_MANIFEST, Descriptor, checked_digest, image_parts, is_index
+from mljupyter.build.images.errors import ImageError, RegistryError, RegistryNotFoundError
 from mljupyter.build.images.events import BuildLog, OnEvent
 from mljupyter.build.images.layers import LayerEntry, tree_entries, write_layer
 from mljupyter.build.images.oci import image_config, image_manifest
@@ -41,7 +42,7 @@ from mljupyter.build.images.python_layers import (
     wrapper_entries,
 )
 from mljupyter.build.images.references import Reference
-from mljupyter.build.images.registry_client import OCI_MANIFEST, RegistryClient
+from mljupyter.build.images.registry_client import RegistryClient
 from mljupyter.build.uv import Uv
 
 _NOTE_FORMAT = 1
@@ -164,7 +165,7 @@ class DaemonlessBuilder:
                 pushed = push.put_manifest(tag.version, manifest, OCI_MANIFEST)
                 log.line(f"pushed {tag} with digest {pushed}")
         packages = tuple(package for layer in layers for package in layer.packages)
-        digests = tuple(str(layer["digest"]) for layer in base.layers) + tuple(layer.digest for layer in layers)
+        digests = tuple(layer.digest for layer in base.layers) + tuple(layer.digest for layer in layers)
         relaxed = plan.labels().get(layout.LABEL_RELAXED)
         return BuiltImage(str(tag), pushed, digests, packages, log, relaxed)
 
@@ -172,7 +173,9 @@ class DaemonlessBuilder:
         with log.stage("image"), self._client(own, credentials) as client:
             manifest = client.manifest(own.version)
             log.line(f"{own} has digest {manifest.digest}")
-            layers = tuple(str(layer["digest"]) for layer in manifest.json().get("layers", []))
+            document = manifest.json()
+            is_list = is_index(manifest.media_type, document)
+            layers = () if is_list else tuple(layer.digest for layer in image_parts(document).layers)
             return BuiltImage(str(own), manifest.digest, layers, (), log)
 
     def _copy_base(
@@ -186,12 +189,11 @@ class DaemonlessBuilder:
     ) -> None:
         for layer in base.layers:
             log.raise_if_cancelled()
-            digest = str(layer["digest"])
+            digest = layer.digest
             if push.has_blob(digest) or (source.host == tag.host and push.mount_blob(digest, source.path)):
                 continue
-            log.line(f"copying the base image's layer {digest} ({int(layer['size']):,} bytes)")
-            chunks = functools.partial(_watched, pull, digest, log)
-            push.push_blob(digest, int(layer["size"]), chunks)
+            log.line(f"copying the base image's layer {digest} ({layer.size:,} bytes)")
+            push.push_blob(digest, layer.size, functools.partial(_watched, pull, layer, log))
 
 
 class _Work:
@@ -312,12 +314,14 @@ def _known(note: dict[str, Any] | None) -> _Pushed | None:
         return None
     try:
         packages = tuple(InstalledPackage(**package) for package in note.pop("packages"))
-        return _Pushed(**note, packages=packages)
-    except (KeyError, TypeError):
+        known = _Pushed(**note, packages=packages)
+        checked_digest(known.digest), checked_digest(known.diff_id)
+        return known
+    except (KeyError, TypeError, RegistryError):
         return None
 
 
-def _watched(client: RegistryClient, digest: str, log: BuildLog) -> Iterator[bytes]:
-    for chunk in client.blob(digest):
+def _watched(client: RegistryClient, layer: Descriptor, log: BuildLog) -> Iterator[bytes]:
+    for chunk in client.blob(layer.digest, layer.size):
         log.raise_if_cancelled()
         yield chunk

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mljupyter.build.images import layout
+from mljupyter.build.images.descriptors import OCI_MANIFEST, Descriptor
 from mljupyter.build.images.layers import MEDIA_TYPE
 from mljupyter.build.images.plan import ImagePlan
-from mljupyter.build.images.registry_client import OCI_MANIFEST
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 # When nobody knows better: a time of building would give another digest each time.
@@ -74,11 +74,15 @@ def image_config(base: dict[str, Any], plan: ImagePlan, layers: Sequence[tuple[s
 
 
 def image_manifest(
-    base_layers: Sequence[dict[str, Any]], config_digest: str, config_size: int, layers: Sequence[tuple[str, int]]
+    base_layers: Sequence[Descriptor], config_digest: str, config_size: int, layers: Sequence[tuple[str, int]]
 ) -> bytes:
-    """Return the manifest that names configuration and layers."""
+    """Return the manifest that names configuration and layers, and of the base image's nothing else.
+
+    Addresses that a base image gives for its layers (``urls``) are left out: the registry has those layers, too.
+    """
     described = [
-        {**layer, "mediaType": _LAYER_TYPES.get(layer["mediaType"], layer["mediaType"])} for layer in base_layers
+        {"mediaType": _LAYER_TYPES.get(layer.media_type, layer.media_type), "digest": layer.digest, "size": layer.size}
+        for layer in base_layers
     ]
     described += [{"mediaType": MEDIA_TYPE, "digest": digest, "size": size} for digest, size in layers]
     return _canonical(

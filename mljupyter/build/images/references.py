@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.descriptors import checked_digest
+from mljupyter.build.images.errors import ImageError, RegistryError
+from mljupyter.build.images.registry_address import checked_host
 
 DOCKER_HUB = "registry-1.docker.io"
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NOT_IN_REPOSITORY = re.compile(r"[^a-z0-9]+")
 
 
@@ -32,13 +33,20 @@ class Reference:
         is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
         registry, path = (first, after) if is_host else (None, rest)
         repository, _, tag = path.partition(":")
-        valid = _REPOSITORY.fullmatch(repository) and len(repository) <= 255
-        if not valid or (tag and not _TAG.fullmatch(tag)) or (at and not _DIGEST.fullmatch(digest)):
+        try:
+            if registry is not None:
+                checked_host(registry)
+            checked_path(repository)
+            if tag:
+                checked_version(tag)
+            if at:
+                checked_digest(digest)
+        except RegistryError as error:
             raise ImageError(
                 f"{text!r} is no reference to an image.\n"
                 "Rule: [registry/]repository[:tag] or [registry/]repository@sha256:..., in lower case, "
                 "such as 'registry.example.com:5000/team/python:3.11'."
-            )
+            ) from error
         return cls(registry, repository, tag or None, digest or None)
 
     @property
@@ -65,6 +73,20 @@ class Reference:
     def __str__(self) -> str:
         prefix = f"{self.registry}/" if self.registry else ""
         return f"{prefix}{self.repository}" + (f"@{self.digest}" if self.digest else f":{self.tag or 'latest'}")
+
+
+def checked_path(repository: str) -> str:
+    """Return a repository's name, or raise `RegistryError` when it could be anything else in a URL or a command."""
+    if _REPOSITORY.fullmatch(repository) and len(repository) <= 255:
+        return repository
+    raise RegistryError(
+        f"{repository!r:.100} is no name of a repository. Rule: lower-case words, such as 'team/python'."
+    )
+
+
+def checked_version(version: str) -> str:
+    """Return a tag or digest, or raise `RegistryError`."""
+    return version if _TAG.fullmatch(version) else checked_digest(version)
 
 
 def reference_for(name: str, version: int, plan_digest: str, registry: str | None = None) -> str:

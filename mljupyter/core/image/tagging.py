@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from mljupyter.core.image.building import ENGINE
 
 if TYPE_CHECKING:
     from mljupyter.build.images import Reference
-    from mljupyter.build.images.registry_client import RegistryClient
 
 
 def tag_image(place: str, present: str, wanted: str) -> None:
@@ -45,22 +44,17 @@ def _on_engine(present: str, wanted: Reference) -> None:
 
 def _in_registry(present: Reference, wanted: Reference) -> None:
     from mljupyter.build.images.credentials import find_credentials
+    from mljupyter.build.images.descriptors import image_parts
     from mljupyter.build.images.registry_client import RegistryClient
 
-    credentials = find_credentials(present.host)
-    with RegistryClient(present.host, present.path, credentials) as source:
+    with (
+        RegistryClient(present.host, present.path, find_credentials(present.host)) as source,
+        RegistryClient(wanted.host, wanted.path, find_credentials(wanted.host)) as target,
+    ):
         manifest = source.manifest(present.version)
-    document = manifest.json()
-    with RegistryClient(wanted.host, wanted.path, credentials) as target:
-        for blob in (document["config"], *document["layers"]):
-            if not target.has_blob(blob["digest"]) and not target.mount_blob(blob["digest"], present.path):
-                _copy(present, target, blob)
+        parts = image_parts(manifest.json())
+        for blob in (parts.config, *parts.layers):
+            there = target.has_blob(blob.digest)
+            if not there and not (present.host == wanted.host and target.mount_blob(blob.digest, present.path)):
+                target.push_blob(blob.digest, blob.size, partial(source.blob, blob.digest, blob.size))
         target.put_manifest(wanted.version, manifest.content, manifest.media_type)
-
-
-def _copy(present: Reference, target: RegistryClient, blob: Mapping[str, Any]) -> None:
-    from mljupyter.build.images.credentials import find_credentials
-    from mljupyter.build.images.registry_client import RegistryClient
-
-    with RegistryClient(present.host, present.path, find_credentials(present.host)) as source:
-        target.push_blob(blob["digest"], blob["size"], lambda: source.blob(blob["digest"]))

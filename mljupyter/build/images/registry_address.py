@@ -1,0 +1,149 @@
+"""Where a registry's requests may go: its own address gets credentials and content, others get neither."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from mljupyter.build.images.errors import RegistryError
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*\.?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LONGEST_URL = 16384
+
+
+def checked_host(host: str) -> str:
+    """Return a registry's ``host[:port]``, or raise `RegistryError` when it is anything else."""
+    name, _, port = host.rpartition(":") if re.search(r":\d{1,5}\Z", host) else (host, "", "")
+    if (_NAME.fullmatch(name) or _is_ipv6(name)) and (not port or 0 < int(port) < 65536):
+        return host
+    raise RegistryError(f"{host!r:.100} is no address of a registry. Rule: host or host:port, such as 'r.example.com'.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a registry is on this machine."""
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    if name.lower().rstrip(".") == "localhost":
+        return True
+    address = _address(name)
+    return address is not None and address.is_loopback
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a URL, or raise `RegistryError` for one that names them in no plain way."""
+    parts = _split(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
+def upload_url(base: str, location: str) -> str:
+    """Return where an upload goes on, or raise `RegistryError` when that is not the registry itself.
+
+    The content of models and code goes to the registry that was named, and to no other address.
+    """
+    url = urljoin(base, location)
+    if not location or origin(url) != origin(base):
+        raise RegistryError(
+            f"The registry {_shown(base)} wants the upload to go on at {_shown(url)}.\n"
+            "Rule: uploads stay at the registry's own scheme, host and port. Behind a proxy, tell the registry its "
+            "address (REGISTRY_HTTP_HOST, or the header X-Forwarded-Proto)."
+        )
+    return url
+
+
+def redirect_url(base: str, current: str, location: str) -> str:
+    """Return where a download goes on, or raise `RegistryError`.
+
+    Storage elsewhere is usual, and gets no credentials. HTTPS never goes on as HTTP. A registry elsewhere cannot send
+    its clients to their own machine, nor to the addresses where clouds hand out credentials.
+    """
+    url = urljoin(current, location)
+    if origin(url) == origin(base):
+        return url
+    scheme, host, _ = origin(url)
+    if not location or (scheme == "http" and origin(base)[0] == "https"):
+        raise RegistryError(
+            f"The registry {_shown(base)} wants the download to go on at {_shown(url)}, which is not encrypted."
+        )
+    if _is_inside(host, of_this_machine=is_loopback(origin(base)[1])):
+        raise RegistryError(
+            f"The registry {_shown(base)} wants the download to go on at {_shown(url)}, an address of this "
+            "machine or its link: that is not followed."
+        )
+    return url
+
+
+def realm_url(base: str, realm: str) -> str:
+    """Return where a token is asked for, with the registry's credentials, or raise `RegistryError`.
+
+    As with Docker's own clients that may be any host by HTTPS: the registry could as well ask for the password itself.
+    By HTTP it is only the host of a registry that is spoken to by HTTP.
+    """
+    scheme, host, _ = origin(realm)
+    base_scheme, base_host, _ = origin(base)
+    if scheme == "http" and (base_scheme, host) != ("http", base_host):
+        raise RegistryError(
+            f"The registry {_shown(base)} wants a password sent to {_shown(realm)}, which is not encrypted."
+        )
+    if host != base_host and _is_inside(host, of_this_machine=is_loopback(base_host)):
+        raise RegistryError(
+            f"The registry {_shown(base)} wants a password sent to {_shown(realm)}, an address of this machine "
+            "or its link: that is not done."
+        )
+    return realm
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise RegistryError(f"The registry names the address {url!r:.100}, which is no URL.") from error
+    # urllib drops line ends and reads a backslash otherwise than others do: such an address means two things.
+    plain = url.isascii() and url.isprintable() and len(url) <= _LONGEST_URL and not re.search(r"[\s\\]", url)
+    host = parts.hostname or ""
+    if not plain or parts.scheme not in _DEFAULT_PORTS or "@" in parts.netloc or port == 0:
+        raise RegistryError(
+            f"The registry names the address {url!r:.100}. Rule: http or https, a host, no user name in it."
+        )
+    if not (_NAME.fullmatch(host) or _is_ipv6(f"[{host}]")):
+        raise RegistryError(f"The registry names the address {url!r:.100}, whose host cannot be one.")
+    return parts
+
+
+def _is_inside(host: str, *, of_this_machine: bool) -> bool:
+    """Whether a host is this machine, its link, or no host at all; for a registry of this machine, that may be."""
+    address = _address(host)
+    if address is None:
+        # Numbers in other spellings, such as 2130706433 and 0x7f.1, are addresses to a resolver, too.
+        odd = re.fullmatch(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*\.?", host) is not None
+        return odd or (is_loopback(host) and not of_this_machine)
+    if address.is_loopback:
+        return not of_this_machine
+    return address.is_link_local or address.is_multicast or address.is_unspecified
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _is_ipv6(name: str) -> bool:
+    inside = name.removeprefix("[").removesuffix("]")
+    if name != f"[{inside}]" or "%" in inside:
+        return False
+    try:
+        ipaddress.IPv6Address(inside)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(url: str) -> str:
+    """Return scheme and host alone: the rest may hold what lets its reader in."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
