@@ -55,6 +55,7 @@ def endpoint_status(
     *,
     base: str,
     certificate: tuple[CertificateStatus | None, Problem | None] = (None, None),
+    router: Problem | None = None,
 ) -> EndpointStatus:
     """Return the status of an endpoint whose plans are in force.
 
@@ -65,6 +66,7 @@ def endpoint_status(
         division: how requests are divided.
         base: the URI that its paths stand under.
         certificate: the one it is served with, and what is wrong with it.
+        router: what keeps the router from passing requests on.
 
     """
     versions = {}
@@ -74,11 +76,12 @@ def endpoint_status(
         versions[name] = _version_status(before, wanted.goal, plan, mine, division.weights.get(name, 0))
         if wanted.shortage is not None:
             versions[name] = _short_of_room(versions[name], spec, wanted.shortage)
+        versions[name] = _with_silent_replicas(versions[name], mine)
     state = endpoint_state((version.state for version in versions.values()), deleting=record.deleting)
     problems = [
         problem for problem in (*(one.problem for one in versions.values()), certificate[1]) if problem is not None
     ]
-    return EndpointStatus(
+    status = EndpointStatus(
         state=state,
         observed_generation=record.generation,
         scoring_uri=f"{base}/score",
@@ -88,6 +91,13 @@ def endpoint_status(
         certificate=certificate[0],
         problem=problems[0] if problems else None,
     )
+    return failing(status, router) if router is not None else status
+
+
+def failing(status: EndpointStatus, problem: Problem) -> EndpointStatus:
+    """Return the status of an endpoint whose requests fail for a reason outside of its versions."""
+    state = EndpointState.UNHEALTHY if status.state is EndpointState.HEALTHY else status.state
+    return status.model_copy(update={"state": state, "problem": problem})
 
 
 def _version_status(
@@ -95,7 +105,11 @@ def _version_status(
 ) -> VersionStatus:
     wanted = goal.revision
     reached = plan.complete and plan.revision == wanted
-    ready = [item for item in watched if item.phase is ReplicaPhase.READY and item.replica.revision == plan.revision]
+    ready = [
+        item
+        for item in watched
+        if item.phase is ReplicaPhase.READY and item.replica.revision == plan.revision and item.silence is None
+    ]
     ready_revision = wanted if reached else before.ready_revision
     problem = None if reached or (before.problem and before.problem.code == UNSCHEDULABLE) else before.problem
     return VersionStatus(
@@ -118,6 +132,17 @@ def _version_status(
         failed_revision=before.failed_revision,
         problem=problem,
     )
+
+
+def _with_silent_replicas(status: VersionStatus, watched: Sequence[Watched]) -> VersionStatus:
+    """Return the status of a version whose replicas may run without being reached."""
+    silent = [(item.replica.id, item.silence) for item in watched if item.silence is not None]
+    if not silent or status.replicas_ready >= status.replicas_wanted:
+        return status
+    replica_id, silence = silent[0]
+    problem = Problem(code="ReplicaUnreachable", message=f"replica {replica_id} {silence}.")
+    state = EndpointState.UNHEALTHY if status.state is EndpointState.HEALTHY else status.state
+    return status.model_copy(update={"state": state, "problem": status.problem or problem})
 
 
 def _short_of_room(status: VersionStatus, spec: VersionSpec, shortage: str) -> VersionStatus:

@@ -8,11 +8,8 @@ import logging
 import logging.handlers
 import os
 import signal
-import socket
+import threading
 import time
-from collections.abc import Iterator
-
-import uvicorn
 
 from mljupyter.controller import router_process
 from mljupyter.controller.admissions import Admissions
@@ -20,6 +17,7 @@ from mljupyter.controller.api import Api, user_of
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.changes import Changes
 from mljupyter.controller.collector import Collector
+from mljupyter.controller.controller_socket import ControllerSocket
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.exporting import RecordExport
 from mljupyter.controller.housekeeping import Housekeeping
@@ -27,7 +25,6 @@ from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.metrics_api import MetricsApi
 from mljupyter.controller.metrics_port import MetricsPort
-from mljupyter.controller.own_connections import OwnConnections
 from mljupyter.controller.reconciler import Reconciler
 from mljupyter.controller.release_api import ReleaseApi
 from mljupyter.controller.releases import Releases
@@ -37,6 +34,7 @@ from mljupyter.controller.router import Router
 from mljupyter.controller.router_api import RouterApi
 from mljupyter.controller.router_service import RouterService
 from mljupyter.controller.service import Service
+from mljupyter.controller.socket_keeper import SocketKeeper
 from mljupyter.controller.store import Store
 from mljupyter.controller.supervisor import Supervisor
 from mljupyter.controller.workqueue import WorkQueue
@@ -50,8 +48,8 @@ from mljupyter.visible import visible
 ROUTER_PORTS = range(8600, 8700)
 LOOK_AGAIN_EVERY = 10.0
 BACKUP_EVERY = 1.0
-_ANSWER_WITHIN = 5
-"""Seconds that requests under way have when the process ends: a handler that hangs must not keep it from ending."""
+END_WITHIN = 15.0
+_REPLICAS_END_WITHIN = 4.0
 _LOG_BYTES, _LOG_BACKUPS = 5_000_000, 2
 
 log = logging.getLogger("mljupyter.controller")
@@ -73,7 +71,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
 
     keeper = ListeningKeeper(layout, store)
     ports = PortReservations(ports_directory(layout.control))
-    router = Router(_router_settings(layout, store, ports), keeper, changed=lambda: reconciler.look_again())
+    router = Router(_router_settings(layout, store, ports), keeper, changed=lambda: reconciler.router_changed())
     admissions = Admissions(runtimes)
     autoscaler = Autoscaler(store, router, admissions, changed=queue.add)
     reconciler = Reconciler(
@@ -106,24 +104,15 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     end = _End()
     routes = [*RouterApi(router_service).routes, *ReleaseApi(releases, user_of).routes, *metrics.routes]
     api = Api(service, end.request, routes)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, end.request)
+    _end_by_signal(end)
 
-    listener = _listen(layout)
+    own = ControllerSocket(layout, api.application, failed=end.because_of)
+    own.bind()
     await router.start()
     await reconciler.begin()
-    server = _Server(
-        uvicorn.Config(
-            api.application,
-            http=OwnConnections,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=_ANSWER_WITHIN,
-        )
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
+    own.serve()
+    sockets = SocketKeeper(layout, own, router, supervisor)
+    keeping_sockets = asyncio.create_task(sockets.run(), name="sockets")
     working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
     scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
     rolling = asyncio.create_task(rollouts.run(), name="rollouts")
@@ -131,7 +120,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     measuring = asyncio.create_task(collector.run(), name="collector")
     keeping = asyncio.create_task(Housekeeping(layout, store).run(), name="housekeeping")
     backing_up = asyncio.create_task(_keep_backup(store), name="backup")
-    for task in (serving, working, scaling, rolling, listening):
+    for task in (working, scaling, rolling, listening, keeping_sockets):
         task.add_done_callback(end.because_of)
     exporting = asyncio.create_task(RecordExport(layout, store).run(), name="export")
     await metrics.begin()
@@ -143,19 +132,19 @@ async def run(layout: Layout, idle_seconds: float) -> None:
                 await end.wait()
 
     log.info("controller ends: %s", end.reason if end.asked else "idle")
+    _end_in_any_case()
     service.ending = True
-    changes.notify()  # who waits for a change is answered now
-    server.should_exit = True
-    await asyncio.gather(serving, return_exceptions=True)
-    layout.socket().unlink(missing_ok=True)
-    others = (working, scaling, rolling, listening, measuring, keeping, backing_up)
+    changes.notify()  # clients that wait for a change are answered now
+    keeping_sockets.cancel()
+    await own.close()
+    others = (working, scaling, rolling, listening, measuring, keeping, backing_up, keeping_sockets)
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
     await metrics_port.close()
     await collector.close()
     if end.everything:
-        await supervisor.stop_all()
+        await _stop_replicas(supervisor)
     exporting.cancel()  # last: what replicas record while they end is sent, too
     await asyncio.gather(exporting, return_exceptions=True)
     if end.everything or not store.names():
@@ -205,7 +194,7 @@ def _runtimes(layout: Layout) -> Runtimes:
         return DockerRuntime(
             workspace=str(layout.directory),
             collected=layout.collected,
-            sockets=layout.runtime(),
+            sockets=layout.runtime,
             workspace_key=workspace_key(layout.replica_key),
         )
 
@@ -213,7 +202,7 @@ def _runtimes(layout: Layout) -> Runtimes:
         return ProcessRuntime(
             replicas=layout.replicas,
             revisions=layout.revisions,
-            sockets=layout.runtime(),
+            sockets=layout.runtime,
             collected=layout.collected,
             store=ArtifactStore(layout.artifacts),
         )
@@ -263,25 +252,36 @@ class _Idle:
         return time.monotonic() - max(self._busy_at, self._api.last_request) > self._seconds
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to the controller."""
+def _end_by_signal(end: _End) -> None:
+    """End when told to by a signal, also where the loop is held up: the handler itself needs none of it."""
+    loop = asyncio.get_running_loop()
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    def asked(_number: int, _frame: object) -> None:
+        _end_in_any_case()
+        loop.call_soon_threadsafe(end.request)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, asked)
 
 
-def _listen(layout: Layout) -> socket.socket:
-    path = layout.socket()
-    path.unlink(missing_ok=True)  # whoever holds the lock owns it
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    previous = os.umask(0o177)
+def _end_in_any_case() -> None:
+    """End this process in a while, whatever hangs then: what serves is found again by the next controller."""
+
+    def too_late() -> None:
+        log.critical("the controller has not ended within %.0f s: it is cut off", END_WITHIN)
+        os._exit(1)
+
+    timer = threading.Timer(END_WITHIN, too_late)
+    timer.daemon = True
+    timer.start()
+
+
+async def _stop_replicas(supervisor: Supervisor) -> None:
     try:
-        listener.bind(str(path))
-    finally:
-        os.umask(previous)
-    listener.listen(128)
-    return listener
+        async with asyncio.timeout(_REPLICAS_END_WITHIN):
+            await supervisor.stop_all()
+    except TimeoutError:
+        log.error("not all replicas have ended within %.0f s: their engine does not answer", _REPLICAS_END_WITHIN)
 
 
 def _router_settings(layout: Layout, store: Store, ports: PortReservations) -> RouterSettings:

@@ -14,7 +14,7 @@ from mljupyter.controller.adoption import Adoption
 from mljupyter.controller.autoscaler import Autoscaler
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.goals import goal_of
-from mljupyter.controller.observation import Memory, endpoint_status, problem_of
+from mljupyter.controller.observation import Memory, endpoint_status, failing, problem_of
 from mljupyter.controller.retiring import LOOK_EVERY, Retiring
 from mljupyter.controller.router import Router
 from mljupyter.controller.steps import Step, divided, route_of
@@ -114,6 +114,19 @@ class Reconciler:
         for name in {*self._store.names(), *self._supervisor.endpoints()}:
             self._queue.add(name)
 
+    def router_changed(self) -> None:
+        """Take notice of a router that answers, or does not any more: a status never says Healthy while it does not."""
+        problem = self._router.problem
+        for record in map(self._store.get, self._store.names() if problem is not None else ()):
+            status = failing(record.status, problem) if problem is not None else record.status
+            if not record.deleting and status != record.status:
+                try:
+                    self._store.put_status(record.spec.name, status)
+                except ControllerError as error:
+                    log.error("endpoint %s: %s", record.spec.name, error.message)
+        self._notify()
+        self.look_again()
+
     def retry(self, name: str) -> None:
         """Forget an endpoint's failures: its spec has changed, or is to be tried again."""
         for key in [key for key in self._memory if key[0] == name]:
@@ -177,7 +190,8 @@ class Reconciler:
         try:
             record = self._store.find(name)
             if record is not None and record.status.problem != problem:
-                self._store.put_status(name, record.status.model_copy(update={"problem": problem}))
+                status = record.status.model_copy(update={"problem": problem})
+                self._store.put_status(name, status if self._router.problem is None else failing(status, problem))
         except ControllerError as storage:
             log.error("endpoint %s: %s", name, storage.message)
         self._notify()
@@ -335,6 +349,7 @@ class Reconciler:
             divided(record, steps),
             base=self._router.base(record.spec),
             certificate=self._router.certificate(record.spec),
+            router=self._router.problem,
         )
         written = self._store.find(name)
         if written is None or written.generation != record.generation or record_in_force(written).spec != record.spec:

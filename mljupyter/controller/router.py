@@ -10,31 +10,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mljupyter.controller import request_statistics, router_process
+import httpcore
+
+from mljupyter.controller import request_statistics, router_pool, router_process
 from mljupyter.controller.demand import DemandReader
 from mljupyter.controller.errors import ControllerError, PortInUseError
 from mljupyter.controller.handover import newest_wins
 from mljupyter.controller.listening_keeper import ListeningKeeper
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_drain import LeavingRouter
-from mljupyter.controller.router_files import FileWriter
-from mljupyter.controller.router_pool import LOOK_EVERY, ConnectionPool
+from mljupyter.controller.router_files import FileWriter, stamp
+from mljupyter.controller.router_pool import ConnectionPool
 from mljupyter.controller.router_process import RouterProcess
 from mljupyter.controller.router_reader import RouterReader
 from mljupyter.engine.demand import Reading
 from mljupyter.engine.envoy_overload import default_memory
 from mljupyter.engine.request_counts import RequestCounts
 from mljupyter.engine.routing import EndpointRoute, RouterSettings, router_files
+from mljupyter.engine.self_healing import ANSWER_WITHIN, LOOK_EVERY, Stamp, silent_router
+from mljupyter.engine.self_healing import Router as Decision
 from mljupyter.runtimes import machine
 from mljupyter.runtimes.ports import listening
 from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
 from mljupyter.telemetry.router_statistics import RouterStatistics
 
 _READY_WITHIN = 10.0
+# Envoy waits for files that it does not find for 15 s, and then serves without them.
+_STARTED_WITHIN = 25.0
 _PAUSE_AFTER_CRASH = 0.05
 _LONGEST_PAUSE = 10.0
 # Clients that have begun to connect to the router before are done by then, and it has accepted them.
 _HANDSHAKES_WITHIN = 1.0
+_LOOKS_FOR_A_WAITING_ROOM = 2
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +50,14 @@ class Router:
     """Keeps the router running and its configuration equal to the routes wanted.
 
     The router serves on without this process; what is adopted keeps its connections. `adopted` tells whether one ran
-    already when this one began to look after it.
+    already when this one began to look after it. A router that hangs is told of in `problem` and ended when it stays
+    silent; one whose sockets were removed is replaced.
+
+    Parameters:
+        settings: where the router and its files are.
+        keeper: how it listens.
+        changed: called when it begins to answer, and when `problem` changes.
+
     """
 
     def __init__(self, settings: RouterSettings, keeper: ListeningKeeper, changed: Callable[[], None]) -> None:
@@ -55,7 +69,7 @@ class Router:
         self._keeper: asyncio.Task[None] | None = None
         self._others: set[asyncio.Task[None]] = set()
         self._up = asyncio.Event()
-        self._admin = LocalHttp(self._address(slot=0), timeout=5)
+        self._admin = LocalHttp(f"unix:{settings.admin_socket}", timeout=5)
         self._demand = DemandReader(self._admin)
         self._writer = FileWriter(self._directory, self._admin)
         self._reader = RouterReader(self._admin)
@@ -64,7 +78,13 @@ class Router:
         self._replacing = asyncio.Lock()
         self._leaving: tuple[LeavingRouter, ...] = ()
         self._handed_over: frozenset[tuple[str, int]] = frozenset()
+        self._endpoints: tuple[EndpointRoute, ...] = ()
+        self._applied = asyncio.Event()  # `_endpoints` are those wanted
+        self._seen: Stamp = None  # its admin socket when it answered first
+        self._missing_waiting_rooms = 0
+        self._lost = False  # its sockets were removed
         self.adopted = False
+        self.problem: Problem | None = None
 
     @property
     def port(self) -> int:
@@ -100,12 +120,14 @@ class Router:
 
     async def start(self) -> None:
         """Adopt the router that runs, or start one; from now on keep it running."""
-        running = router_process.running(self._directory)
+        running = router_process.running(self._directory, self._settings)
         self.adopted = bool(running)
         if running:
             self._process = running[-1]
             self._handed_over = self._writer.written.listening_on()
-            await self._admin.turn_to(self._address(self._process.slot))
+            await self._admin.turn_to(_address(self._process))
+            if not self.sockets_there():
+                self._aside(self.replace_lost())
         if self._writer.empty:
             self._writer.write_all(router_files(self._settings, (), self._listening.listening()))
         self._keeper = asyncio.create_task(self._keep(), name="router")
@@ -119,13 +141,17 @@ class Router:
             ControllerError: when the router refuses the configuration or does not answer; the old one stays in force.
 
         """
-        files = router_files(self._settings, endpoints, self._listening.listening())
-        async with self._lock:
-            if not self.up:
+        self._endpoints = tuple(endpoints)
+        while True:
+            async with self._lock:
+                files = router_files(self._settings, self._endpoints, self._listening.listening())
+                if self.up:
+                    await self._writer.apply(files)
+                    self._hand_over()
+                    return
                 self._writer.write_all(files)
-                await self._wait_until_up()
-            await self._writer.apply(files)
-            self._hand_over()
+                self._applied.set()
+            await self._wait_until_up()  # without the lock: another router may have to take over for that
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
         """Return what has been counted for every version, by cluster; see `DemandReader.read`."""
@@ -157,32 +183,74 @@ class Router:
 
         """
         async with self._replacing:
-            async with self._lock:  # nothing changes until the other one has it all
-                await self._wait_until_up()
-                before = self._process
-                assert before is not None  # noqa: S101 - narrows the type
-                after = router_process.launch(self._started_with(), router_process.free_slot(self._directory))
-                try:
-                    await self._ready(after)
-                except BaseException:
-                    after.identity.signal(signal.SIGKILL)
-                    await after.ended()
-                    raise
-                leaving = self._leaves(before)
-                await self._look_after(after)
-            log.info("the router (pid %d) takes the place of pid %d", after.identity.pid, before.identity.pid)
-            await asyncio.sleep(_HANDSHAKES_WITHIN)
-            self._aside(self._end(leaving))
+            await self._wait_until_up()
+            await self._hand_over_to_another()
+
+    def sockets_there(self) -> bool:
+        """Return whether the router's sockets are where others look for them; of one that starts, that is not known."""
+        process = self._process
+        if process is None:
+            return True
+        present = _file(process.admin)
+        if present is None or present != self._seen:
+            return self._seen is None and (present is not None or process.child is not None)
+        room = self._writer.written.waiting_room()
+        missing = self.up and room is not None and _file(Path(room)) is None
+        self._missing_waiting_rooms = self._missing_waiting_rooms + 1 if missing else 0
+        return self._missing_waiting_rooms < _LOOKS_FOR_A_WAITING_ROOM  # it takes a moment to make one
+
+    def use_sockets_in(self, directory: Path) -> None:
+        """Put the sockets of the next router into a directory; the one that runs keeps its own."""
+        admin = directory / self._settings.admin_socket.name
+        self._settings = replace(self._settings, admin_socket=admin)
+
+    async def replace_lost(self) -> None:
+        """Replace the router since its sockets were removed: it serves on, but nobody can ask or configure it.
+
+        It finishes what its clients have asked. What keeps another one from taking over is told of in `problem`.
+        """
+        if self._replacing.locked():
+            return
+        async with self._replacing:
+            await self._applied.wait()  # what another one is to be started with
+            if self.sockets_there():
+                return
+            log.warning("the sockets of the router were removed: another one takes its place")
+            self._lost = True
+            try:
+                await self._hand_over_to_another()
+            except (ControllerError, OSError) as error:
+                reason = error.message if isinstance(error, ControllerError) else str(error)
+                self._say(Problem(code="RouterUnreachable", message=f"the router has lost its sockets. {reason}"))
+
+    async def _hand_over_to_another(self) -> None:
+        async with self._lock:  # nothing changes until the other one has it all
+            before = self._process
+            if before is None:
+                return  # it has ended meanwhile, and is started again
+            if self._applied.is_set():
+                self._writer.write_all(router_files(self._settings, self._endpoints, self._listening.listening()))
+            after = router_process.launch(self._started_with(), router_process.free_slot(self._directory))
+            try:
+                await self._ready(after)
+            except BaseException:
+                after.identity.signal(signal.SIGKILL)
+                await after.ended()
+                raise
+            leaving = self._leaves(before)
+            await self._look_after(after)
+        log.info("the router (pid %d) takes the place of pid %d", after.identity.pid, before.identity.pid)
+        await asyncio.sleep(_HANDSHAKES_WITHIN)
+        self._aside(self._end(leaving))
 
     async def stop(self) -> None:
         """End the router. Only for when no endpoint is left, or the user wants everything stopped."""
         await self.leave()
         running = router_process.running(self._directory)
-        for process in running:
-            process.identity.signal(signal.SIGTERM)
+        found = {process.identity: process for process in running}
         if self._process is not None:
-            await self._process.ended()
-        await asyncio.gather(*(process.ended() for process in running if process != self._process))
+            found[self._process.identity] = self._process
+        await asyncio.gather(*(process.end() for process in found.values()))
 
     async def leave(self) -> None:
         """Stop looking after the router; it serves on."""
@@ -194,7 +262,7 @@ class Router:
 
     async def _ready(self, process: RouterProcess) -> None:
         """Return when a router that was just started has all of the configuration in force."""
-        admin = LocalHttp(self._address(process.slot), timeout=5)
+        admin = LocalHttp(_address(process), timeout=5)
         gone = asyncio.create_task(process.ended())
         try:
             async with asyncio.timeout(_READY_WITHIN):
@@ -211,8 +279,8 @@ class Router:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        self._process = process
-        await self._admin.turn_to(self._address(process.slot))
+        self._process, self._seen, self._lost = process, None, False
+        await self._admin.turn_to(_address(process))
         self._keeper = asyncio.create_task(self._keep(), name="router")
 
     async def _finish_earlier(self, before: list[RouterProcess]) -> None:
@@ -230,7 +298,7 @@ class Router:
             log.error("the router is not replaced: %s", error.message)
 
     def _leaves(self, process: RouterProcess) -> LeavingRouter:
-        leaving = LeavingRouter(process, self._address(process.slot))
+        leaving = LeavingRouter(process, _address(process))
         self._leaving += (leaving,)
         return leaving
 
@@ -256,7 +324,7 @@ class Router:
     async def _watch_pool(self) -> None:
         complained = False
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(router_pool.LOOK_EVERY)
             if not self.up:
                 continue
             try:
@@ -271,9 +339,6 @@ class Router:
         task = asyncio.create_task(work)
         self._others.add(task)
         task.add_done_callback(self._others.discard)
-
-    def _address(self, slot: int) -> str:
-        return f"unix:{router_process.admin_socket(self._settings, slot)}"
 
     def _last_lines(self) -> str:
         return _last_lines(self._directory / router_process.LOG, 5)
@@ -291,25 +356,87 @@ class Router:
         crashes = slot = 0
         while True:
             if started := self._process is None:
+                self._writer.repair()
                 self._process = router_process.launch(self._started_with(), slot)
+                await self._admin.turn_to(_address(self._process))
             process = self._process
             slot = process.slot
             gone = asyncio.create_task(process.ended())
-            answered = await self._answers(gone, self._admin)
-            if answered:
-                crashes = 0
-                if started:
-                    self._handed_over = frozenset()
-                    self._hand_over()
-                self._up.set()
-                self._changed()
-                await gone
+            try:
+                answered = await self._begins(gone, process, _STARTED_WITHIN if started else _READY_WITHIN)
+                if answered:
+                    crashes = 0
+                    if started:
+                        self._handed_over = frozenset()
+                        self._hand_over()
+                    self._seen = _file(process.admin)
+                    self._well()
+                    await self._watch(gone, process)
+            finally:
+                gone.cancel()
             self._up.clear()
             log.warning("the router (pid %d) ended; starting it again", process.identity.pid)
-            self._process = None
+            self._process, self._seen, self._lost = None, None, False
             if not answered:
-                await asyncio.sleep(min(_PAUSE_AFTER_CRASH * 2.0**crashes, _LONGEST_PAUSE))
                 crashes += 1
+                if crashes > 1:
+                    message = f"the router ends when it is started. {self._last_lines()}"
+                    self._say(Problem(code="RouterUnreachable", message=message.strip()))
+                await asyncio.sleep(min(_PAUSE_AFTER_CRASH * 2.0 ** (crashes - 1), _LONGEST_PAUSE))
+
+    async def _begins(self, gone: asyncio.Task[None], process: RouterProcess, within: float) -> bool:
+        """Return whether the router begins to answer; one that does not is ended, unless only its socket is gone."""
+        answers = asyncio.create_task(self._answers(gone, self._admin))
+        try:
+            if not (await asyncio.wait([answers], timeout=_READY_WITHIN))[0]:
+                self._say(_silence(process, "has not begun to answer"))
+                await asyncio.wait([answers], timeout=within - _READY_WITHIN)
+            while not answers.done() and not self.sockets_there():
+                await asyncio.wait([answers], timeout=LOOK_EVERY)  # it serves on until another one takes its place
+            if not answers.done():
+                log.error("the router (pid %d) does not begin to answer: ending it", process.identity.pid)
+                process.identity.signal(signal.SIGKILL)
+                await gone
+            return await answers
+        finally:
+            answers.cancel()
+
+    async def _watch(self, gone: asyncio.Task[None], process: RouterProcess) -> None:
+        """Look at a router that answers until it has ended: say when it is silent, end it when it stays so."""
+        http = LocalHttp(_address(process), ANSWER_WITHIN)
+        looks = 0
+        try:
+            while not gone.done():
+                await asyncio.wait([gone], timeout=0 if looks else LOOK_EVERY)
+                answered = None if gone.done() else await _answers_a_look(http)
+                looks = looks + 1 if answered is False else 0
+                decision = silent_router(looks)
+                if answered and not self.up and not self._lost:
+                    self._well()
+                elif decision is not Decision.LEFT:
+                    self._say(_silence(process, "does not answer"))
+                if decision is Decision.ENDED:
+                    log.error(
+                        "the router (pid %d) has been silent for %d looks: ending it", process.identity.pid, looks
+                    )
+                    process.identity.signal(signal.SIGKILL)
+                    await gone
+        finally:
+            await http.close()
+
+    def _well(self) -> None:
+        """Let others know that the router answers."""
+        self.problem = None
+        self._up.set()
+        self._changed()
+
+    def _say(self, problem: Problem) -> None:
+        """Let others know that the router does not answer, and why."""
+        self._up.clear()
+        if self.problem != problem:
+            log.error("%s", problem.message)
+            self.problem = problem
+            self._changed()
 
     @staticmethod
     async def _answers(gone: asyncio.Task[None], admin: LocalHttp) -> bool:
@@ -322,6 +449,33 @@ class Router:
                 return True
             await asyncio.wait([gone], timeout=0.01)
         return False
+
+
+async def _answers_a_look(http: LocalHttp) -> bool | None:
+    """Return whether a router answers in time; None where it cannot be asked, since its socket is gone or it ends."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            await http.get("/ready")
+    except (TimeoutError, httpcore.TimeoutException):
+        return False
+    except UNREACHABLE:
+        return None
+    return True
+
+
+def _silence(process: RouterProcess, what: str) -> Problem:
+    message = f"the router (pid {process.identity.pid}) {what}: it is ended and started again if that goes on."
+    return Problem(code="RouterUnreachable", message=message)
+
+
+def _address(process: RouterProcess) -> str:
+    return f"unix:{process.admin}"
+
+
+def _file(path: Path) -> Stamp:
+    """Return which file is at a path, whatever is in it."""
+    found = stamp(path)
+    return (found[0], found[1]) if found is not None else None
 
 
 def check_port(port: int) -> None:

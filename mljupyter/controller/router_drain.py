@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
 import time
 from collections.abc import Mapping
+
+import httpcore
+import psutil
 
 from mljupyter.controller.demand import DemandReader
 from mljupyter.controller.errors import ControllerError
@@ -19,6 +21,7 @@ from mljupyter.engine.demand import Reading
 IDLE_WITHIN = 30.0
 REQUESTS_WITHIN = 900.0
 _LOOK_EVERY = 0.05
+_LOOK_AT_CONNECTIONS_EVERY = 0.5
 _NO_CLIENTS = ("http.admin.", f"http.{waiting_room.NAME}.")
 _CONNECTIONS, _REQUESTS = ".downstream_cx_active", ".downstream_rq_active"
 
@@ -72,9 +75,18 @@ class LeavingRouter:
                 await asyncio.sleep(_LOOK_EVERY)
         except UNREACHABLE as error:
             log.warning("router (pid %d) does not answer any more: %s", identity.pid, type(error).__name__)
-        identity.signal(signal.SIGTERM)
-        await self._process.ended()
+            if not isinstance(error, httpcore.TimeoutException):  # its socket was removed, and it serves
+                await self._until_clients_have_gone(IDLE_WITHIN)
+        await self._process.end()
         log.info("the router before (pid %d) has ended after %.1f s", identity.pid, time.monotonic() - began)
+
+    async def _until_clients_have_gone(self, seconds: float) -> None:
+        """Wait until a router that cannot be asked has no connection of a client, so many seconds at most."""
+        until = time.monotonic() + seconds
+        while self._process.identity.alive() and time.monotonic() < until:
+            if not await asyncio.to_thread(_has_clients, self._process.identity.pid):
+                return
+            await asyncio.sleep(_LOOK_AT_CONNECTIONS_EVERY)
 
     async def close(self) -> None:
         """Close the connection to its admin interface."""
@@ -87,3 +99,13 @@ class LeavingRouter:
         clients = {name: value for name, value in found.items() if not name.startswith(_NO_CLIENTS)}
         connections = sum(value for name, value in clients.items() if name.endswith(_CONNECTIONS))
         return connections, sum(value for name, value in clients.items() if name.endswith(_REQUESTS))
+
+
+def _has_clients(pid: int) -> bool:
+    """Return whether a process has open connections to a port that it listens on, by what the system knows."""
+    try:
+        found = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return False
+    ports = {one.laddr.port for one in found if one.status == psutil.CONN_LISTEN}
+    return any(one.status == psutil.CONN_ESTABLISHED and one.laddr.port in ports for one in found)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
-from mljupyter.engine.routing import CLUSTERS, LISTENERS, RouterFiles
+from mljupyter.engine.routing import CLUSTERS, LISTENERS, RouterFiles, whole
 from mljupyter.files import write_whole
 
 _IN_FORCE_WITHIN = 5.0
 _LOOK_EVERY = 0.003
 _ORDER = ("ecds", "sds", "eds", "cds", "rds", "lds")
+
+log = logging.getLogger(__name__)
 
 
 class FileWriter:
@@ -32,6 +35,7 @@ class FileWriter:
         for unfinished in directory.glob(".*.json.*"):  # of a process that was killed
             unfinished.unlink(missing_ok=True)
         self._written = _load(directory)
+        self._stamps = {name: stamp(directory / name) for name in self._written.documents}
         self._refusals_before = 0
 
     @property
@@ -59,10 +63,18 @@ class FileWriter:
         """
         reported = await self._versions()
         changed = {name for name in files.documents if reported.get(_statistic(name)) != files.version(name)}
+        changed |= {name for name in files.documents if not self._intact(name)}  # for the router that is started next
         if changed:
             self._refusals_before = await self._refusals()
             await self._write(files, changed, reported)
         self._finish(files)
+
+    def repair(self) -> None:
+        """Write those files again that are not as they were written, before a router is started that reads them."""
+        for name in sorted(self._written.documents, key=_rank):
+            if not self._intact(name):
+                log.warning("the router's file %s was damaged or removed: it is written again", name)
+                self.put(name, self._written.documents[name])
 
     async def confirm(self, admin: LocalHttp) -> None:
         """Return when another router has in force what was written last.
@@ -101,10 +113,16 @@ class FileWriter:
     def put(self, name: str, document: dict[str, Any]) -> None:
         """Write one file by renaming it into place: the router notices renames only, and never sees half a file."""
         write_whole(self._directory / name, json.dumps(document))
+        self._stamps[name] = stamp(self._directory / name)
+
+    def _intact(self, name: str) -> bool:
+        """Return whether a file is the one that was written or read last: nobody has emptied or removed it since."""
+        return name in self._stamps and self._stamps[name] == stamp(self._directory / name)
 
     def _finish(self, files: RouterFiles) -> None:
         for name in set(self._written.documents) - set(files.documents):
             (self._directory / name).unlink(missing_ok=True)
+            self._stamps.pop(name, None)
         self._written = files
 
     async def _in_force(self, versions: dict[str, str]) -> None:
@@ -139,9 +157,38 @@ class FileWriter:
         return {item["name"]: item["value"] for item in json.loads(body)["stats"] if "name" in item}
 
 
+def unreadable(directory: Path) -> list[Path]:
+    """Return the router's files that are empty or damaged."""
+    return [path for path in _paths(directory) if _document(path) is None]
+
+
+def stamp(path: Path) -> tuple[int, ...] | None:
+    """Return what changes when a file is written, also in place; None where there is none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def _load(directory: Path) -> RouterFiles:
-    names = [path for path in directory.glob("*.json") if path.name.split(".")[0].split("-")[0] in _ORDER]
-    return RouterFiles({path.name: json.loads(path.read_bytes()) for path in names})
+    """Return what was written. A file that is empty or damaged counts as not written, and is written again."""
+    found = {path.name: _document(path) for path in _paths(directory)}
+    for name in (name for name, document in found.items() if document is None):
+        log.warning("the router's file %s is empty or damaged: it is written again", name)
+    return RouterFiles({name: document for name, document in found.items() if document is not None})
+
+
+def _paths(directory: Path) -> list[Path]:
+    return [path for path in directory.glob("*.json") if path.name.split(".")[0].split("-")[0] in _ORDER]
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document if whole(document) else None
 
 
 def _rank(name: str) -> int:

@@ -6,10 +6,12 @@ all other files they share.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,31 +24,53 @@ from mljupyter.runtimes import processes
 from mljupyter.runtimes.process import open_private
 
 LOG = "router.log"
+END_WITHIN = 3.0
 _LOG_LIMIT = 10_000_000
 _INHERITED = ("PATH", "LD_LIBRARY_PATH")  # where programs and libraries are; LD_PRELOAD is for the user's programs
 
 
 @dataclass(frozen=True)
 class RouterProcess:
-    """A router that runs, or has run. `slot` tells which bootstrap file and admin socket are its own."""
+    """A router that runs, or has run.
+
+    `slot` tells which bootstrap file is its own, `admin` is the path of its admin socket.
+    """
 
     slot: int
     identity: processes.Identity
+    admin: Path
     child: subprocess.Popen[bytes] | None = field(default=None, compare=False)
 
     async def ended(self) -> None:
         """Wait until it has ended."""
         await processes.ended(self.identity, self.child)
 
+    async def end(self, within: float = END_WITHIN) -> None:
+        """End it, by SIGKILL when it has not ended within so many seconds of SIGTERM: one that hangs does not."""
+        self.identity.signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(within):
+                await self.ended()
+        except TimeoutError:
+            self.identity.signal(signal.SIGKILL)
+            await self.ended()
 
-def running(directory: Path) -> list[RouterProcess]:
-    """Return the routers that were started with the configuration in a directory, the newest last."""
+
+def running(directory: Path, settings: RouterSettings | None = None) -> list[RouterProcess]:
+    """Return the routers that were started with the configuration in a directory, the newest last.
+
+    Parameters:
+        directory: of the configuration.
+        settings: tell the admin socket of a router whose bootstrap file cannot be read.
+
+    """
     pattern = re.compile(re.escape(str(directory / "bootstrap")) + r"(?:-(\d+))?\.json")
     found = []
     for identity, command in processes.find(lambda command: any(pattern.fullmatch(part) for part in command)):
         matches = (pattern.fullmatch(part) for part in command)
         slot = next(int(match[1] or 0) for match in matches if match is not None)
-        found.append(RouterProcess(slot, identity))
+        assumed = admin_socket(settings, slot) if settings is not None else directory / "unknown.sock"
+        found.append(RouterProcess(slot, identity, _admin_of(directory, slot) or assumed))
     return sorted(found, key=lambda process: process.identity.started_time)
 
 
@@ -57,7 +81,7 @@ def free_slot(directory: Path) -> int:
 
 
 def admin_socket(settings: RouterSettings, slot: int) -> Path:
-    """Return the path of the admin socket of a router."""
+    """Return the path of the admin socket of a router that is started with these settings."""
     path = Path(settings.admin_socket)
     return path if slot == 0 else path.with_stem(f"{path.stem}-{slot}")
 
@@ -93,7 +117,8 @@ def launch(settings: RouterSettings, slot: int) -> RouterProcess:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return RouterProcess(slot, processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0), child)
+    identity = processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0)
+    return RouterProcess(slot, identity, admin_socket(settings, slot), child)
 
 
 def outdated(process: RouterProcess, settings: RouterSettings) -> str | None:
@@ -110,6 +135,14 @@ def outdated(process: RouterProcess, settings: RouterSettings) -> str | None:
     if text != _bootstrap_text(settings, process.slot):
         return "it was started with other settings"
     return None
+
+
+def _admin_of(directory: Path, slot: int) -> Path | None:
+    """Return the admin socket that a router was started with, which may be in a directory used before."""
+    try:
+        return Path(json.loads(_bootstrap_file(directory, slot).read_bytes())["admin"]["address"]["pipe"]["path"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _bootstrap_text(settings: RouterSettings, slot: int) -> bytes:

@@ -78,7 +78,7 @@ class Service:
             "router": {
                 "pid": self._router.pid,
                 "port": self._router.port,
-                "state": "running" if self._router.up else "starting",
+                "state": "running" if self._router.up else "silent" if self._router.problem else "starting",
             },
         }
 

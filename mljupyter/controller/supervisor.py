@@ -32,7 +32,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Watched:
-    """A replica and what is known of it. Times are of the monotonic clock, in seconds."""
+    """A replica and what is known of it. Times are of the monotonic clock, in seconds.
+
+    `lost` tells that its socket was removed, `unanswered` how often in a row it has not answered.
+    """
 
     replica: RunningReplica
     probe: LivenessProbe
@@ -40,6 +43,8 @@ class Watched:
     since: float
     phase: ReplicaPhase = ReplicaPhase.STARTING
     ready_since: float | None = None
+    lost: bool = False
+    unanswered: int = 0
     end: Ending = field(default_factory=Ending)
     asked_to_end: bool = False
     last_lines: list[str] = field(default_factory=list)
@@ -47,7 +52,18 @@ class Watched:
 
     def observed(self) -> rollout.Replica:
         """Return what the rollout needs to know."""
-        return rollout.Replica(self.replica.id, self.replica.revision, self.phase, self.since)
+        return rollout.Replica(self.replica.id, self.replica.revision, self.phase, self.since, lost=self.lost)
+
+    @property
+    def silence(self) -> str | None:
+        """Why requests may fail at it although it runs, in words that complete "the replica ..."; None when none do."""
+        if self.phase is not ReplicaPhase.READY:
+            return None
+        if self.lost:
+            return "has lost its socket: another one takes its place"
+        if self.unanswered:
+            return f"does not answer: it is ended after {self.probe.failure_threshold} looks without an answer"
+        return None
 
     def ending(self) -> str:
         """Return in words how the replica ended."""
@@ -122,6 +138,15 @@ class Supervisor:
             return
         self._of(watched.replica).stop(watched.replica)
         asyncio.get_running_loop().call_later(watched.grace, self._end_of_grace, replica_id)
+
+    def lose(self, replica_id: str) -> None:
+        """Note that a replica's socket was removed: another replica is to take its place."""
+        watched = self._watched.get(replica_id)
+        if watched is None or watched.lost:
+            return
+        watched.lost = True
+        log.warning("replica %s has lost its socket %s", replica_id, watched.replica.address)
+        self._changed(watched.replica.endpoint)
 
     def remove(self, replica_id: str) -> Watched | None:
         """Forget a replica that has ended; return what was known of it."""
@@ -202,12 +227,16 @@ class Supervisor:
 
     async def _while_ready(self, watched: Watched, http: LocalHttp) -> None:
         """End a replica that does not answer at all; one that restarts its worker says so, and is not dead."""
-        failures = 0
         while watched.phase is ReplicaPhase.READY:
             await asyncio.sleep(watched.probe.period_seconds)
-            failures = 0 if await _status(http) is not None else failures + 1
-            if failures >= watched.probe.failure_threshold and watched.phase is ReplicaPhase.READY:
-                log.warning("replica %s has not answered %d times: ending it", watched.replica.id, failures)
+            before = watched.unanswered
+            watched.unanswered = 0 if await _status(http) is not None else before + 1
+            if watched.phase is not ReplicaPhase.READY:
+                return
+            if bool(before) != bool(watched.unanswered):
+                self._changed(watched.replica.endpoint)
+            if watched.unanswered >= watched.probe.failure_threshold and not watched.lost:
+                log.warning("replica %s has not answered %d times: ending it", watched.replica.id, watched.unanswered)
                 self._of(watched.replica).kill(watched.replica)
                 return
 

@@ -16,7 +16,8 @@ LOOK_FOR_IDLE = 1.0
 class Replica:
     """A replica as observed. `since` is when it started, on the caller's clock in seconds.
 
-    `busy` tells that it has requests, where somebody has looked.
+    `busy` tells that it has requests, where somebody has looked. `lost` tells that no new connection reaches it, since
+    its socket was removed: another one takes its place, as in an update.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Replica:
     phase: ReplicaPhase
     since: float = 0.0
     busy: bool = False
+    lost: bool = False
 
     @property
     def serving(self) -> bool:
@@ -116,7 +118,9 @@ def plan(goal: VersionGoal, replicas: Sequence[Replica], now: float) -> Plan:
     split = _Split.of(revision, goal.failed_revision, replicas)
     complete = len(split.ready) >= wanted and not goal.unschedulable
     surplus = _surplus(split.current, wanted, wanted if goal.most is None else goal.most)
-    drain = surplus + [replica for replica in split.old if complete or replica.revision == goal.failed_revision]
+    drain = surplus + [
+        replica for replica in split.old if complete or _useless(replica) or replica.revision == goal.failed_revision
+    ]
     start, look_again_at = _missing(goal, wanted - len(split.current), now)
     if len(split.current) - len(surplus) > wanted:
         look_again_at = now + LOOK_FOR_IDLE
@@ -138,18 +142,26 @@ class _Split:
     ready: list[Replica] = field(default_factory=list)
     old: list[Replica] = field(default_factory=list)
     old_ready: list[Replica] = field(default_factory=list)
+    lost: list[Replica] = field(default_factory=list)
 
     @classmethod
     def of(cls, revision: str | None, failed: str | None, replicas: Sequence[Replica]) -> _Split:
         serving = [replica for replica in replicas if replica.serving]
-        current = [replica for replica in serving if replica.revision == revision]
-        old = [replica for replica in serving if replica.revision != revision]
+        current = [replica for replica in serving if replica.revision == revision and not replica.lost]
+        old = [replica for replica in serving if replica.revision != revision or replica.lost]
+        able = [item for item in old if item.phase is ReplicaPhase.READY and item.revision != failed]
         return cls(
             current=current,
             ready=[replica for replica in current if replica.phase is ReplicaPhase.READY],
             old=old,
-            old_ready=[item for item in old if item.phase is ReplicaPhase.READY and item.revision != failed],
+            old_ready=[replica for replica in able if not replica.lost],
+            lost=[replica for replica in able if replica.lost],
         )
+
+
+def _useless(replica: Replica) -> bool:
+    """Return whether a replica never had a request and never will: it can stop before another one is ready."""
+    return replica.lost and replica.phase is ReplicaPhase.STARTING
 
 
 def _routed(goal: VersionGoal, split: _Split, complete: bool) -> list[Replica]:
@@ -161,7 +173,10 @@ def _routed(goal: VersionGoal, split: _Split, complete: bool) -> list[Replica]:
         return split.ready
     # A version that served before and lost all its replicas: those that start answer "busy", so that the router
     # holds requests for them instead of refusing. One that may sleep has a better place for them to wait.
-    return split.current if goal.ready_revision is not None and not goal.may_sleep else []
+    if goal.ready_revision is not None and not goal.may_sleep and split.current:
+        return split.current
+    # Connections that the router has kept open still reach a replica whose socket is gone.
+    return split.lost
 
 
 def _missing(goal: VersionGoal, missing: int, now: float) -> tuple[int, float | None]:

@@ -131,6 +131,12 @@ class RouterFiles:
         found = [item["address"]["socket_address"] for item in listeners if "socket_address" in item["address"]]
         return frozenset((item["address"], item["port_value"]) for item in found)
 
+    def waiting_room(self) -> str | None:
+        """Return the path of the socket where requests wait, None where no version has them wait."""
+        listeners = self.documents.get(LISTENERS, {}).get("resources", [])
+        paths = (item["address"]["pipe"]["path"] for item in listeners if item.get("name") == waiting_room.NAME)
+        return next(paths, None)
+
     def merged_clusters(self, before: RouterFiles) -> Resource:
         """Return the clusters of both states, the newer definition winning: what is safe while routes change."""
         known = {item["name"]: item for item in before.documents.get(CLUSTERS, {}).get("resources", [])}
@@ -359,6 +365,13 @@ def _routes_file(listener: str) -> str:
 
 def _replicas_file(cluster: str) -> str:
     return f"eds-{cluster}.json"
+
+
+def whole(document: object) -> bool:
+    """Return whether a document is one of the router's files as it was written: its version fits its content."""
+    if not isinstance(document, dict) or not isinstance(document.get("resources"), list):
+        return False
+    return document == _discovery(document["resources"])
 
 
 def _discovery(resources: Iterable[Resource]) -> Resource:

@@ -78,13 +78,13 @@ class DockerRuntime:
     Parameters:
         workspace: directory of the workspace; containers are labelled with its fingerprint.
         collected: directory for what scripts collect, one in it for each endpoint.
-        sockets: directory for the sockets of ways to another machine's engine.
+        sockets: returns the directory for the sockets of ways to another machine's engine.
         workspace_key: what the keys of replicas follow from.
 
     Its methods raise `RuntimeUnavailableError` when the Docker SDK is not installed, or no engine answers.
     """
 
-    def __init__(self, workspace: str, collected: Path, sockets: Path, workspace_key: bytes) -> None:
+    def __init__(self, workspace: str, collected: Path, sockets: Callable[[], Path], workspace_key: bytes) -> None:
         self._collected = collected
         self._workspace_key = workspace_key
         self._sockets = sockets

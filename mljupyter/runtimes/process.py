@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -60,35 +60,36 @@ class ProcessRuntime:
     Parameters:
         replicas: directory for the replicas' records and logs.
         revisions: directory for app roots.
-        sockets: directory for sockets.
+        sockets: returns the directory for sockets, which may be another one after it was removed.
         collected: directory for what scripts collect, one in it for each endpoint.
         store: the artifact store that code and models come from.
 
     """
 
     def __init__(
-        self, *, replicas: Path, revisions: Path, sockets: Path, collected: Path, store: app_root.Store
+        self, *, replicas: Path, revisions: Path, sockets: Callable[[], Path], collected: Path, store: app_root.Store
     ) -> None:
         self._replicas = replicas
         self._revisions = revisions
         self._sockets = sockets
         self._collected = collected
         self._store = store
-        self._templates = Templates(sockets)
+        self._templates = Templates()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._running_ids: set[str] = set()  # their sockets may have been removed: these do not tell
         self._usage = ProcessUsage()
 
     async def adopt(self) -> list[RunningReplica]:
         """Return the replicas that run; end those whose record is gone, since nobody can tell what they are."""
         app_root.clear_unfinished(self._revisions)
         found = []
-        for identity, command in processes.find(self._is_ours):
+        for identity, command in processes.find(lambda command: _is_replica_below(self._replicas, command)):
             replica_id = _argument(command, "--replica") or ""
             record = self._record(replica_id)
             if record is None:
                 identity.signal(signal.SIGKILL)
                 continue
-            found.append(self._running(record, identity))
+            found.append(self._running(record, identity, _argument(command, "--unix-socket")))
         return found
 
     async def start(self, order: ReplicaOrder) -> RunningReplica:
@@ -115,15 +116,16 @@ class ProcessRuntime:
             places += ["--fork-from", str(self._socket(forked_from))]
         child = self._spawn(order, record, root, places)
         self._children[order.id] = child
-        return self._running(record, processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0))
+        return self._running(record, processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0), places[1])
 
     async def ended(self, replica: RunningReplica) -> Ending:
         """Wait for a replica's end; its exit status is known when it is a child of this process."""
         status = await processes.ended(_identity(replica), self._children.get(replica.id))
         self._children.pop(replica.id, None)
+        self._running_ids.discard(replica.id)
         self._templates.reap()
         self._usage.forget(replica.id)
-        self._socket(replica.id).unlink(missing_ok=True)
+        _remove_socket(replica)
         return Ending(status)
 
     def stop(self, replica: RunningReplica) -> None:
@@ -146,7 +148,7 @@ class ProcessRuntime:
             for directory, record in self._records()
             if record.endpoint == endpoint
             and version in (None, record.version)
-            and directory.name not in self._children
+            and directory.name not in self._running_ids
             and not self._socket(directory.name).exists()
         ]
         newest_first = sorted(ended, key=lambda directory: directory.stat().st_mtime, reverse=True)
@@ -252,24 +254,21 @@ class ProcessRuntime:
                 pass_fds=descriptors,
             )
 
-    def _running(self, record: ReplicaRecord, identity: processes.Identity) -> RunningReplica:
+    def _running(self, record: ReplicaRecord, identity: processes.Identity, socket: str | None) -> RunningReplica:
+        self._running_ids.add(record.id)
         return RunningReplica(
             id=record.id,
             endpoint=record.endpoint,
             version=record.version,
             revision=record.revision,
             target=TARGET,
-            address=f"unix:{self._socket(record.id)}",
+            address=f"unix:{socket or self._socket(record.id)}",
             pid=identity.pid,
             started_time=identity.started_time,
         )
 
     def _socket(self, replica_id: str) -> Path:
-        return self._sockets / f"{replica_id.rpartition('-')[2]}.sock"
-
-    def _is_ours(self, command: list[str]) -> bool:
-        socket = _argument(command, "--unix-socket")
-        return MODULE in command and socket is not None and Path(socket).parent == self._sockets
+        return self._sockets() / f"{replica_id.rpartition('-')[2]}.sock"
 
     def _record(self, replica_id: str) -> ReplicaRecord | None:
         return read_record(self._replicas / replica_id)
@@ -277,6 +276,21 @@ class ProcessRuntime:
     def _records(self) -> list[tuple[Path, ReplicaRecord]]:
         found = [(directory, self._record(directory.name)) for directory in self._replicas.iterdir()]
         return [(directory, record) for directory, record in found if record is not None]
+
+
+def replicas_of(directory: Path) -> list[tuple[processes.Identity, str, Path]]:
+    """Return the replicas that run with records below a directory: the process, the replica's id, its socket."""
+    return [
+        (identity, _argument(command, "--replica") or "", Path(_argument(command, "--unix-socket") or ""))
+        for identity, command in processes.find(lambda command: _is_replica_below(directory, command))
+    ]
+
+
+def _is_replica_below(directory: Path, command: list[str]) -> bool:
+    """Return whether a command is that of a replica: by its log, since its socket may be in a directory used before."""
+    file = _argument(command, "--log-file")
+    is_replica = MODULE in command and _argument(command, "--unix-socket") is not None
+    return is_replica and file is not None and Path(file).parent.parent == directory
 
 
 def read_record(directory: Path) -> ReplicaRecord | None:
@@ -316,6 +330,10 @@ def _environment(order: ReplicaOrder, root: Path, collected: Path) -> dict[str, 
     if _other_python(order.spec) is not None and "PYTHONPATH" in given:
         given[_WORKER_PYTHONPATH] = given.pop("PYTHONPATH")  # modules for the script's Python, not for the front's
     return {**threads, **inherited, **given, **contract, "PYTHONUNBUFFERED": "1"}
+
+
+def _remove_socket(replica: RunningReplica) -> None:
+    Path(replica.address.removeprefix("unix:")).unlink(missing_ok=True)
 
 
 def _other_python(spec: VersionSpec) -> str | None:

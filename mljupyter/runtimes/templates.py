@@ -28,15 +28,9 @@ Spawn = Callable[[list[str], int], subprocess.Popen[bytes]]
 
 
 class Templates:
-    """Starts templates, and finds those that run.
+    """Starts templates, and finds those that run."""
 
-    Parameters:
-        sockets: directory for their sockets.
-
-    """
-
-    def __init__(self, sockets: Path) -> None:
-        self._sockets = sockets
+    def __init__(self) -> None:
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
 
     def id_for(self, order: ReplicaOrder) -> str:

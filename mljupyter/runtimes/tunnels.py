@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from mljupyter.runtimes import processes
@@ -26,11 +27,11 @@ class Tunnels:
 
     Parameters:
         url: ``ssh://[user@]host[:port]`` of the engine.
-        sockets: directory for the sockets, with a short path.
+        sockets: returns the directory for the sockets, with a short path.
 
     """
 
-    def __init__(self, url: str, sockets: Path) -> None:
+    def __init__(self, url: str, sockets: Callable[[], Path]) -> None:
         self._url = url
         self._sockets = sockets
         self._open: dict[str, processes.Identity] = {}
@@ -80,4 +81,4 @@ class Tunnels:
         return next((identity for identity, _ in found), None)
 
     def _socket(self, replica_id: str) -> Path:
-        return self._sockets / f"{replica_id.rpartition('-')[2]}.ssh"
+        return self._sockets() / f"{replica_id.rpartition('-')[2]}.ssh"
