@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mljupyter.controller.errors import CertificateError
 from mljupyter.controller.private_files import write_private
 from mljupyter.engine.listening import Pair
 
@@ -43,10 +44,48 @@ class Authority:
         return self._directory / "authority.key"
 
     def certificate(self) -> str:
-        """Return the authority's certificate in PEM; make it and its key when there are none."""
-        if not (self.file.exists() and self._key_file.exists()):
-            self._make(datetime.now(UTC))
-        return self.file.read_text()
+        """Return the authority's certificate in PEM; make it and its key when there are none.
+
+        A certificate that is damaged or gone is made again from its key: clients that trust the one before trust it.
+
+        Raises:
+            CertificateError: when the key cannot be read, which nobody can make again.
+
+        """
+        from cryptography import x509
+
+        if not (self.file.exists() or self._key_file.exists()):
+            write_private(self._key_file, _private_pem(_new_key()))
+        key = self._key()
+        try:
+            text = self.file.read_text()
+            fits = x509.load_pem_x509_certificate(text.encode()).public_key() == key.public_key()
+        except (OSError, ValueError):
+            fits = False
+        if not fits:
+            text = self._signed_by(key, datetime.now(UTC))
+            write_private(self.file, text)
+        return text
+
+    def _key(self) -> ec.EllipticCurvePrivateKey:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        try:
+            key = serialization.load_pem_private_key(self._key_file.read_bytes(), password=None)
+        except (OSError, ValueError, TypeError) as error:
+            key, reason = None, getattr(error, "strerror", None) or "it is empty or damaged"
+        else:
+            reason = "it is of another kind"
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise CertificateError(
+                f"{str(self._key_file)!r}, the private key of the workspace's authority, cannot be used: {reason}.\n"
+                f"Remove {self._files()}: the workspace then makes another authority, which clients have to trust."
+            )
+        return key
+
+    def _files(self) -> str:
+        return " and ".join(repr(str(path)) for path in (self._key_file, self.file))
 
     def issue(self, hosts: Iterable[str], now: datetime) -> Pair:
         """Return a new certificate with a new key, valid for ninety days.
@@ -55,13 +94,15 @@ class Authority:
             hosts: host names and IP addresses it is for, the one for its subject first.
             now: the time, with its zone.
 
+        Raises:
+            CertificateError: when the authority's key cannot be read.
+
         """
         from cryptography import x509
-        from cryptography.hazmat.primitives import serialization
         from cryptography.x509.oid import ExtendedKeyUsageOID
 
         authority = x509.load_pem_x509_certificate(self.certificate().encode())
-        signer = serialization.load_pem_private_key(self._key_file.read_bytes(), password=None)
+        signer = self._key()
         hosts = list(hosts)
         key = _new_key()
         end = min(now + timedelta(days=LEAF_DAYS), authority.not_valid_after_utc)
@@ -71,16 +112,16 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),  # type: ignore[arg-type]
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
                 critical=False,
             )
         )
-        return Pair(_signed(builder, signer), _private_pem(key), tuple(hosts))  # type: ignore[arg-type]
+        return Pair(_signed(builder, signer), _private_pem(key), tuple(hosts))
 
-    def _make(self, now: datetime) -> None:
+    def _signed_by(self, key: ec.EllipticCurvePrivateKey, now: datetime) -> str:
+        """Return a certificate of the authority, signed by its own key."""
         from cryptography import x509
 
-        key = _new_key()
         name = _name(f"mljupyter workspace {self._workspace}"[:64])
         builder = (
             _builder(name, name, key.public_key(), now, now + timedelta(days=_AUTHORITY_DAYS))
@@ -101,8 +142,7 @@ class Authority:
                 critical=True,
             )
         )
-        write_private(self._key_file, _private_pem(key))
-        write_private(self.file, _signed(builder, key))
+        return _signed(builder, key)
 
 
 def _new_key() -> ec.EllipticCurvePrivateKey:

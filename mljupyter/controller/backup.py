@@ -7,6 +7,7 @@ does not start then, what runs keeps serving, and the error names the way back.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 import time
@@ -19,6 +20,7 @@ from mljupyter.controller.lock import AlreadyRunningError, ControllerLock
 
 WAY_BACK = "put the last copy in its place: mljupyter controller restore"
 _SIDE_FILES = ("-wal", "-shm")
+_BUSY_SECONDS = 1.0
 
 
 def backup_of(database: Path) -> Path:
@@ -49,11 +51,34 @@ def keep(connection: sqlite3.Connection, database: Path) -> None:
         with closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
             connection.backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, whole in itself
+            check(copy)  # of one that has been damaged meanwhile: the good copy before stays
         unfinished.replace(backup_of(database))
     except BaseException:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
         raise
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Raise `sqlite3.DatabaseError` when a database is damaged."""
+    if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise sqlite3.DatabaseError(found)
+
+
+def damage(database: Path) -> str | None:
+    """Return what is wrong with a database that a controller has open, as another process would find it."""
+    try:
+        if not database.stat().st_size:
+            return "it is empty"
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as connection:
+            check(connection)
+    except FileNotFoundError:
+        return "it is gone"
+    except sqlite3.OperationalError:
+        return None  # busy, or the disk: that is told where it is written
+    except (sqlite3.DatabaseError, OSError) as error:
+        return str(error)
+    return None
 
 
 def restore(layout: Layout) -> Path:
@@ -66,19 +91,26 @@ def restore(layout: Layout) -> Path:
 
     """
     database = layout.database
-    if not backup_of(database).exists():
+    copy = backup_of(database)
+    if not copy.exists():
         raise ControllerError(f"there is no copy of {str(database)!r} to restore.")
+    if (found := damage(copy)) is not None:
+        raise ControllerError(
+            f"the copy {str(copy)!r} is damaged as well: {found}. Nothing was changed.\n"
+            f"To begin without endpoints, remove both: rm {shlex.quote(str(copy))} {shlex.quote(str(database))}"
+        )
     try:
         with ControllerLock(layout.lock):
-            return _put_back(database)
+            return put_back(database)
     except AlreadyRunningError:
         raise ControllerStartError(
-            "a controller runs, so its database can be read. To restore the copy nevertheless, first: "
+            "a controller runs and uses the database. To restore the copy nevertheless, first: "
             "mljupyter controller stop"
         ) from None
 
 
-def _put_back(database: Path) -> Path:
+def put_back(database: Path) -> Path:
+    """Put the copy of a database that nobody has open in its place; return where what was there is now."""
     aside = database.with_name(f"{database.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
     for ending in ("", *_SIDE_FILES):
         with suppress(FileNotFoundError):

@@ -99,7 +99,7 @@ class CertificateKeeper:
                 pair = Pair(document["certificate"], document["key"])
                 kept.status = checked(pair.certificate, pair.key, None, now)
                 kept.pair = pair
-        except (OSError, ValueError, KeyError, CertificateError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError, CertificateError):
             pass  # there is none, or none of use: it is made or read anew
         return kept
 
@@ -116,8 +116,10 @@ class CertificateKeeper:
     def _renew(self, name: str, kept: _Kept, leaf: LeafCertificate, now: datetime) -> None:
         if kept.status is not None and kept.status.not_after - now > WARNED_BEFORE:
             return
-        log.info("the workspace signs a certificate for %s", ", ".join(leaf.hosts))
-        self._use(name, kept, self._authority.issue(leaf.hosts, now), now)
+        try:
+            self._use(name, kept, self._authority.issue(leaf.hosts, now), now)
+        except CertificateError as error:
+            self._refuse(name, kept, error)
 
     def _use(self, name: str, kept: _Kept, pair: Pair, now: datetime) -> None:
         kept.status = checked(pair.certificate, pair.key, None, now)
@@ -128,8 +130,10 @@ class CertificateKeeper:
 
     def _refuse(self, name: str, kept: _Kept, error: CertificateError) -> None:
         still = "the one before stays in use" if kept.pair is not None else "there is none to use"
-        kept.problem = Problem(code=error.code, message=f"{error.message} A new certificate is not used; {still}.")
-        log.warning("certificate %s: %s", name or "of the router", kept.problem.message)
+        problem = Problem(code=error.code, message=f"{error.message} A new certificate is not used; {still}.")
+        if kept.problem != problem:
+            log.warning("certificate %s: %s", name or "of the router", problem.message)
+        kept.problem = problem
 
     def _file(self, name: str) -> Path:
         return self._directory / (f"endpoint-{name}.json" if name else "router.json")

@@ -34,6 +34,7 @@ _SETTLE = 0.02  # timers may come a little early: the second is over by then
 _MEASURED = (ReplicaPhase.READY, ReplicaPhase.DRAINING)
 _NO_CLUSTER = Cluster(NOTHING)
 _DENIED = "denied:"
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ class Collector:
                 await self._look()
             except (ControllerError, sqlite3.Error, OSError) as error:
                 self._complain(error)
+                if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorname.startswith(_DAMAGED):
+                    await self._begin_again(error)
             except Exception:  # what serves must not end because it cannot be measured
                 if not self._failed:
                     log.exception("metrics pause")
@@ -202,6 +205,13 @@ class Collector:
         for key, interval in intervals.items():
             counts = before[key].counts.plus(interval.counts) if key in before else interval.counts
             self._totals[key] = VersionTotals(*key, counts, interval.levels, *self._meter.latest(replicas[key]))
+
+    async def _begin_again(self, reason: sqlite3.DatabaseError) -> None:
+        """Begin a new file in place of a damaged one: measuring goes on."""
+        try:
+            await self.in_thread(partial(self.series.begin_again, reason))
+        except (sqlite3.Error, OSError) as error:
+            self._complain(error)
 
     def _complain(self, error: Exception) -> None:
         """Say once that something is wrong, not every second."""

@@ -80,14 +80,7 @@ class Database:
         with self._translated():
             if backup.lost(path):
                 raise sqlite3.DatabaseError("it is gone or empty, and a copy of it is not")
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._connection.row_factory = sqlite3.Row
-            if (found := self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(found)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._bring_up_to_date()
+            self._open()
 
     def damaged(self, reason: object) -> StorageError:
         """Return the error for content that makes no sense."""
@@ -104,6 +97,23 @@ class Database:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def put_copy_back(self) -> Path:
+        """Go on with the last copy; return where the file is now that was open."""
+        with self._translated():
+            self.close()
+            aside = backup.put_back(self._path)
+            self._open()
+        return aside
+
+    def _open(self) -> None:
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._connection.row_factory = sqlite3.Row
+        backup.check(self._connection)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._bring_up_to_date()
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         """Return what a query finds."""

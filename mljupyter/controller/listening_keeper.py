@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 from mljupyter.controller.authority import Authority
 from mljupyter.controller.certificate_keeper import CertificateKeeper, LeafCertificate, Wanted, read_pair
-from mljupyter.controller.errors import AuthenticationRequiredError, StorageError
+from mljupyter.controller.errors import AuthenticationRequiredError, CertificateError, StorageError
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.store import Store
 from mljupyter.controller.tokens import TokenKeys
@@ -69,11 +69,18 @@ class ListeningKeeper:
         """Return what is wrong with the certificate that an endpoint is served with, or with that of the router."""
         return self._certificates.problem(_name(endpoint), datetime.now(UTC))
 
+    def refusal(self, endpoint: EndpointSpec) -> Problem | None:
+        """Return why all requests of an endpoint are refused, None where they are not."""
+        return self.token_keys.problem if endpoint.authentication is Authentication.TOKEN else None
+
     def trusted(self) -> str:
         """Return what a client on this machine trusts: the authority where it signs, and the certificates in use."""
         pairs = self._certificates.pairs
         tls = self._spec.tls
-        own = [self.authority.certificate()] if tls is not None and tls.files is None else []
+        own = []
+        if tls is not None and tls.files is None:
+            with contextlib.suppress(CertificateError):  # it is named where it is needed
+                own = [self.authority.certificate()]
         return "\n".join([*own, *(pair.certificate for pair in pairs.values())])
 
     def admit(self, spec: EndpointSpec) -> None:

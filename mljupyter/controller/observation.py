@@ -56,6 +56,7 @@ def endpoint_status(
     base: str,
     certificate: tuple[CertificateStatus | None, Problem | None] = (None, None),
     router: Problem | None = None,
+    storage: Problem | None = None,
 ) -> EndpointStatus:
     """Return the status of an endpoint whose plans are in force.
 
@@ -67,6 +68,7 @@ def endpoint_status(
         base: the URI that its paths stand under.
         certificate: the one it is served with, and what is wrong with it.
         router: what keeps the router from passing requests on.
+        storage: what is wrong with the controller's database.
 
     """
     versions = {}
@@ -79,7 +81,9 @@ def endpoint_status(
         versions[name] = _with_silent_replicas(versions[name], mine)
     state = endpoint_state((version.state for version in versions.values()), deleting=record.deleting)
     problems = [
-        problem for problem in (*(one.problem for one in versions.values()), certificate[1]) if problem is not None
+        problem
+        for problem in (*(one.problem for one in versions.values()), certificate[1], storage)
+        if problem is not None
     ]
     status = EndpointStatus(
         state=state,

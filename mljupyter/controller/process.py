@@ -15,6 +15,7 @@ from mljupyter.controller import router_process
 from mljupyter.controller.admissions import Admissions
 from mljupyter.controller.api import Api, user_of
 from mljupyter.controller.autoscaler import Autoscaler
+from mljupyter.controller.backup import damage
 from mljupyter.controller.changes import Changes
 from mljupyter.controller.collector import Collector
 from mljupyter.controller.controller_socket import ControllerSocket
@@ -49,6 +50,7 @@ ROUTER_PORTS = range(8600, 8700)
 LOOK_AGAIN_EVERY = 10.0
 BACKUP_EVERY = 1.0
 END_WITHIN = 15.0
+_LOOK_AT_DATABASE_EVERY = 5  # times it is looked whether a copy is due
 _REPLICAS_END_WITHIN = 4.0
 _LOG_BYTES, _LOG_BACKUPS = 5_000_000, 2
 
@@ -119,7 +121,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     listening = asyncio.create_task(_keep_listening(keeper, reconciler), name="listening")
     measuring = asyncio.create_task(collector.run(), name="collector")
     keeping = asyncio.create_task(Housekeeping(layout, store).run(), name="housekeeping")
-    backing_up = asyncio.create_task(_keep_backup(store), name="backup")
+    backing_up = asyncio.create_task(_keep_backup(layout, store), name="backup")
     for task in (working, scaling, rolling, listening, keeping_sockets):
         task.add_done_callback(end.because_of)
     exporting = asyncio.create_task(RecordExport(layout, store).run(), name="export")
@@ -161,18 +163,34 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     store.close()
 
 
-async def _keep_backup(store: Store) -> None:
-    """Copy the database soon after each change; what fails is tried again."""
-    failed = False
+async def _keep_backup(layout: Layout, store: Store) -> None:
+    """Copy the database soon after each change; put the copy back when the database is damaged or removed.
+
+    What fails is tried again.
+    """
+    failed, looks = False, 0
     while True:
         await asyncio.sleep(BACKUP_EVERY)
+        looks += 1
         try:
             store.keep_backup()
+            if looks % _LOOK_AT_DATABASE_EVERY == 0:
+                await _mend(layout, store)
             failed = False
         except ControllerError as error:
             if not failed:
                 log.error("no copy of the database: %s", error.message)
             failed = True
+
+
+async def _mend(layout: Layout, store: Store) -> None:
+    if (found := await asyncio.to_thread(damage, layout.database)) is None:
+        return
+    aside = store.mend(found)
+    if aside is not None:
+        log.error("the database was damaged: %s. Its copy is in its place; what was there is now %s", found, aside)
+    elif store.problem is not None:
+        log.error("%s", store.problem.message)
 
 
 async def _keep_listening(keeper: ListeningKeeper, reconciler: Reconciler) -> None:

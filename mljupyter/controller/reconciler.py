@@ -349,7 +349,8 @@ class Reconciler:
             divided(record, steps),
             base=self._router.base(record.spec),
             certificate=self._router.certificate(record.spec),
-            router=self._router.problem,
+            router=self._router.problem_of(record.spec),
+            storage=self._store.problem,
         )
         written = self._store.find(name)
         if written is None or written.generation != record.generation or record_in_force(written).spec != record.spec:

@@ -112,6 +112,10 @@ class Router:
         """Return the URI that ``/score`` and ``/swagger.json`` of an endpoint stand under."""
         return self._listening.listening().base(endpoint, self._settings.port)
 
+    def problem_of(self, endpoint: EndpointSpec) -> Problem | None:
+        """Return why requests of an endpoint cannot pass the router, None where they can."""
+        return self.problem or self._listening.refusal(endpoint)
+
     def certificate(self, endpoint: EndpointSpec) -> tuple[CertificateStatus | None, Problem | None]:
         """Return the certificate that an endpoint is served with, and what is wrong with it."""
         if endpoint.port is not None:

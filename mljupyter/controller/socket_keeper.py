@@ -11,7 +11,7 @@ from mljupyter.controller.controller_socket import ControllerSocket
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.router import Router
 from mljupyter.controller.supervisor import Supervisor, Watched
-from mljupyter.engine.self_healing import LOOK_EVERY, Remedy, Sockets, Stamp, lost, remedies
+from mljupyter.engine.self_healing import LOOK_EVERY, Remedy, ReplicaSocket, Sockets, Stamp, remedies
 from mljupyter.errors import MLJupyterError
 from mljupyter.spec import ReplicaPhase
 
@@ -93,14 +93,15 @@ class SocketKeeper:
     def _lost_replicas(self) -> frozenset[str]:
         now = time.monotonic()
         watched = [item for item in self._supervisor.all() if item.phase in _MADE_BY and not item.lost]
-        paths = {item.replica.id: path for item in watched if (path := _socket(item)) is not None}
-        present = {replica_id: _stamp(path) for replica_id, path in paths.items()}
-        known = {replica_id: self._seen.get(replica_id) or stamp for replica_id, stamp in present.items()}
-        self._seen = known
-        ready = {item.replica.id for item in watched if item.phase is ReplicaPhase.READY}
-        ages = {item.replica.id: now - item.since for item in watched if item.replica.id in paths}
-        answered = frozenset(replica_id for replica_id in ready & paths.keys() if present[replica_id] is None)
-        return lost(known, present, ages) | answered
+        found = {}
+        for item in watched:
+            path, replica_id = _socket(item), item.replica.id
+            if path is not None:
+                present, ready = _stamp(path), item.phase is ReplicaPhase.READY
+                seen = self._seen.get(replica_id) or present
+                found[replica_id] = ReplicaSocket(seen, present, ready, now - item.since, item.adopted)
+        self._seen = {replica_id: socket.seen for replica_id, socket in found.items()}
+        return frozenset(replica_id for replica_id, socket in found.items() if socket.lost)
 
 
 def _socket(watched: Watched) -> Path | None:

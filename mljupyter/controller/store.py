@@ -15,7 +15,7 @@ from mljupyter.controller.history import Change
 from mljupyter.controller.keys import Keys
 from mljupyter.controller.scaling_history import ScalingHistory
 from mljupyter.errors import MLJupyterError
-from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, Rollout, VersionSpec
+from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, Problem, Rollout, VersionSpec
 from mljupyter.spec.history import HistoryEntry
 
 _PUT_ROLLOUT = "INSERT OR REPLACE INTO rollouts (endpoint, document, seen) VALUES (?, ?, ?)"
@@ -39,12 +39,39 @@ class Store:
             self._database.close()
             raise error if isinstance(error, StorageError) else self._database.damaged(error) from None
         self._backup_due = True
+        self._unwritten: set[str] = set()  # names of endpoints whose status is in memory only
+        self.problem: Problem | None = None
 
     def keep_backup(self) -> None:
-        """Copy the database, if more than what is observed has changed since the last time."""
+        """Copy the database, if more than what is observed has changed since the last time.
+
+        What was observed while nothing could be written is written first.
+        """
+        for name in [name for name in self._unwritten if name in self._records]:
+            self.put_status(name, self._records[name].status)
         if self._backup_due:
             self._database.keep_backup()
             self._backup_due = False
+
+    def mend(self, damage: str) -> Path | None:
+        """Go on with the last copy of the database, since the file was damaged or removed while it was in use.
+
+        Nothing is lost where the copy has all that is wanted: what is observed is in memory. Where a change is not in
+        the copy yet, nothing is done but that `problem` says so. Returns where the damaged file is now.
+
+        Raises:
+            StorageError: when the copy cannot be put in its place.
+
+        """
+        if self._backup_due:
+            error = self._database.damaged(damage)
+            self.problem = Problem(code=error.code, message=error.message)
+            return None
+        aside = self._database.put_copy_back()
+        for name, record in self._records.items():
+            self.put_status(name, record.status)
+        self.problem = None
+        return aside
 
     def close(self) -> None:
         """Close the database."""
@@ -98,8 +125,14 @@ class Store:
         return self._records[spec.name]
 
     def put_status(self, name: str, status: EndpointStatus) -> None:
-        """Write what is observed of an endpoint."""
+        """Write what is observed of an endpoint. It is told to clients also where it cannot be written."""
+        record = self._records.get(name)
+        if record is not None:
+            told = {"status": status, "resource_version": self._next()}
+            self._records[name] = record.model_copy(update=told)
+            self._unwritten.add(name)
         self._update(name, "status = ?", status.json_text(), wanted=False)
+        self._unwritten.discard(name)
 
     def put_keys(self, name: str, keys: Keys) -> None:
         """Write an endpoint's keys."""

@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 class Watched:
     """A replica and what is known of it. Times are of the monotonic clock, in seconds.
 
-    `lost` tells that its socket was removed, `unanswered` how often in a row it has not answered.
+    `adopted` tells that it ran before this controller, `lost` that its socket was removed, `unanswered` how often in a
+    row it has not answered.
     """
 
     replica: RunningReplica
@@ -43,6 +44,7 @@ class Watched:
     since: float
     phase: ReplicaPhase = ReplicaPhase.STARTING
     ready_since: float | None = None
+    adopted: bool = False
     lost: bool = False
     unanswered: int = 0
     end: Ending = field(default_factory=Ending)
@@ -116,6 +118,7 @@ class Supervisor:
                 self._of(replica).kill(replica)
                 continue
             watched = self._watch(replica, spec)
+            watched.adopted = True
             taken.append(self._look(watched))
         await asyncio.gather(*taken)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Mapping
@@ -9,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mljupyter.controller.errors import TokensNotAvailableError
 from mljupyter.controller.private_files import write_private
 from mljupyter.engine.envoy_tokens import TokenVerification
+from mljupyter.spec import Problem
 
 ALGORITHM = "ES256"
 REFRESH_AFTER = 0.8  # of a token's time: who asks for a new one then has one before the old one ends
@@ -41,9 +44,18 @@ class TokenKeys:
         self._path = path
         self._issuer = ""
         self._keys: list[dict[str, Any]] = []
-        if path.exists():
-            document = json.loads(path.read_bytes())
-            self._issuer, self._keys = document["issuer"], document["keys"]
+        self.problem: Problem | None = None
+        """What is lost where the file cannot be read, and the way out; no token is signed or accepted then."""
+        try:
+            self._issuer, self._keys = _read(path)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            self.problem = Problem(
+                code=TokensNotAvailableError.code,
+                message=f"{str(path)!r}, the keys that sign tokens, is empty or damaged: tokens are refused.\n"
+                "Let a new key sign, and ask for new tokens: mljupyter endpoint rotate-token-key --revoke",
+            )
 
     @property
     def verification(self) -> TokenVerification:
@@ -56,7 +68,14 @@ class TokenKeys:
         return [key["jwk"]["kid"] for key in self._keys]
 
     def ensure(self) -> bool:
-        """Make the first key when there is none; return whether that was so."""
+        """Make the first key when there is none; return whether that was so.
+
+        Raises:
+            TokensNotAvailableError: when there were keys that cannot be read any more; `rotate` begins with a new one.
+
+        """
+        if self.problem is not None:
+            raise TokensNotAvailableError(self.problem.message)
         if self._keys:
             return False
         self._issuer = self._issuer or f"mljupyter:{secrets.token_hex(8)}"
@@ -73,6 +92,8 @@ class TokenKeys:
             revoke: forget the old keys at once, and with them every token there is.
 
         """
+        if self.problem is not None:
+            self._put_aside(now)
         self.ensure()
         until = now + token_seconds + _SPARE_SECONDS
         kept = [] if revoke else [{**key, "until": key.get("until") or until} for key in self._keys]
@@ -115,8 +136,26 @@ class TokenKeys:
         text = jwt.encode({"alg": ALGORITHM, "kid": key["kid"], "typ": "JWT"}, claims, ECKey.import_key(key))
         return Token(text, now + int(seconds * REFRESH_AFTER), now + seconds)
 
+    def _put_aside(self, now: float) -> None:
+        """Keep what cannot be read under another name, and begin with a new key."""
+        with contextlib.suppress(FileNotFoundError):
+            self._path.replace(self._path.with_name(f"{self._path.name}.damaged-{int(now)}"))
+        self.problem = None
+
     def _save(self) -> None:
         write_private(self._path, json.dumps({"issuer": self._issuer, "keys": self._keys}))
+
+
+def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    """Return issuer and keys of a file; what it raises tells that there is none, or none of use."""
+    document = json.loads(path.read_bytes())
+    issuer, keys = document["issuer"], document["keys"]
+    if not isinstance(issuer, str) or not isinstance(keys, list):
+        raise TypeError
+    for key in keys:
+        if any(not isinstance(key["jwk"][part], str) for part in ("kid", "kty", "crv", "x", "y", "d")):
+            raise TypeError
+    return issuer, keys
 
 
 def _new_key() -> dict[str, Any]:

@@ -6,7 +6,6 @@ can, and does. A process that hangs is told about first and ended when it stays 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -21,6 +20,8 @@ ENDED_AFTER = 3
 because the machine slept in the middle of it."""
 BEGINS_WITHIN = 60.0
 """Seconds after which a replica that has started should have made its socket, however busy the machine is."""
+ADOPTED_WITHIN = 4.0
+"""The same for one that an earlier controller has started, from when it was found: it has had its time."""
 
 Stamp = tuple[int, int] | None
 """Device and inode of a socket's file, None where there is none."""
@@ -78,16 +79,32 @@ def remedies(found: Sockets) -> tuple[Remedy, ...]:
     return tuple(remedy for remedy in Remedy if needed[remedy])
 
 
-def socket_lost(seen: Stamp, present: Stamp, *, age: float) -> bool:
-    """Return whether a socket was removed, or another file put in its place.
+@dataclass(frozen=True)
+class ReplicaSocket:
+    """The socket of a replica as one look finds it.
 
     Parameters:
         seen: the file when it was first seen; None where it was not seen yet.
         present: the file now.
-        age: seconds since the process started that makes it.
+        ready: whether the replica has answered on it.
+        age: seconds since the replica was started, or found.
+        adopted: whether it was found.
 
     """
-    return present != seen if seen is not None else present is None and age > BEGINS_WITHIN
+
+    seen: Stamp
+    present: Stamp
+    ready: bool
+    age: float
+    adopted: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was removed, or another file put in its place."""
+        if self.seen is not None:
+            return self.present != self.seen
+        overdue = self.age > (ADOPTED_WITHIN if self.adopted else BEGINS_WITHIN)
+        return self.present is None and (self.ready or overdue)
 
 
 def silent_router(looks: int) -> Router:
@@ -95,12 +112,3 @@ def silent_router(looks: int) -> Router:
     if looks >= ENDED_AFTER:
         return Router.ENDED
     return Router.SAID if looks >= SAID_AFTER else Router.LEFT
-
-
-def lost(seen: Mapping[str, Stamp], present: Mapping[str, Stamp], ages: Mapping[str, float]) -> frozenset[str]:
-    """Return the ids of the replicas whose sockets are gone; see `socket_lost`."""
-    return frozenset(
-        replica_id
-        for replica_id, age in ages.items()
-        if socket_lost(seen.get(replica_id), present.get(replica_id), age=age)
-    )

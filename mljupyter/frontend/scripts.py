@@ -62,8 +62,14 @@ class KeptScripts:
                 f"There is no scoring script {name!r} in this workspace.{near(name, self.names())} "
                 f"Write one in a cell that starts with %%score {name}"
             )
-        settings = json.loads((path.parent / _SETTINGS).read_text(encoding="utf-8"))
-        directory = settings.get("sourceDirectory")
+        settings = path.parent / _SETTINGS
+        try:
+            directory = json.loads(settings.read_text(encoding="utf-8")).get("sourceDirectory")
+        except (OSError, ValueError, AttributeError):
+            raise ScoringScriptNotFoundError(
+                f"{settings} is empty or damaged: it says where the files of script {name!r} are. "
+                f"Run the cell that starts with %%score {name} again."
+            ) from None
         return KeptScript(name, path, Path(directory) if directory else None)
 
     def names(self) -> list[str]:

@@ -6,6 +6,7 @@ would touch fifty. Whole numbers throughout, which SQLite keeps in as few bytes 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from mljupyter.telemetry.histogram import Histogram
 from mljupyter.telemetry.samples import COUNTERS, NOTHING, Counts, Interval, Levels
 
+log = logging.getLogger(__name__)
 _LEVELS = ("running_milli", "waiting_milli", "replicas_wanted", "replicas_ready", "weight")
 COLUMNS = ("time", "series", "microseconds", *COUNTERS, *_LEVELS, "latency")
 SCHEMA_VERSION = 1
@@ -41,12 +43,19 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         return _open(path)
-    except sqlite3.DatabaseError:
-        for suffix in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.replace(path.with_name(f"{path.name}.unreadable{suffix}"))
+    except sqlite3.DatabaseError as error:
+        put_aside(path, error)
         return _open(path)
+
+
+def put_aside(path: Path, reason: Exception) -> None:
+    """Rename a file that cannot be read, so that a new one can take its place."""
+    aside = path.with_name(f"{path.name}.unreadable")
+    log.error("the metrics %s cannot be read: %s. They begin again; what was there is now %s", path, reason, aside)
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.replace(aside.with_name(aside.name + suffix))
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

@@ -58,11 +58,22 @@ class TimeSeries:
         self._connection = database.connect(path)
         self._series: dict[tuple[str, str], int] = {}
         self._replicas: dict[str, int] = {}
-        self._load_keys()
+        try:
+            self._load_keys()
+            self.progress()
+        except sqlite3.DatabaseError as error:
+            self.begin_again(error)
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def begin_again(self, reason: Exception) -> None:
+        """Put a file aside that turns out to be damaged, and begin a new one."""
+        self._connection.close()
+        database.put_aside(self._path, reason)
+        self._connection = database.connect(self._path)
+        self._load_keys()
 
     @property
     def last_time(self) -> int | None:
