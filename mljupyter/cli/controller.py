@@ -47,12 +47,19 @@ def start(workspace: str | None, as_json: bool) -> None:
 @workspace_option
 @json_option
 def stop(force: bool, workspace: str | None, as_json: bool) -> None:
-    """Stop the controller. Endpoints keep serving, unless --force is given."""
-    stopped = open_workspace(workspace).controller.stop(force=force)
+    """Stop the controller. Endpoints keep serving, unless --force is given.
+
+    With --force all of it has ended after 20 s; what does not end by itself is killed.
+    """
+    result = open_workspace(workspace).controller.stop(force=force)
     if as_json:
-        print_json({"stopped": stopped})
-    else:
-        say("stopped" if stopped else "not running")
+        print_json({"stopped": result.stopped, "killed": list(result.killed), "left": result.left})
+        return
+    say("stopped" if result else "not running")
+    if result.killed:
+        say(f"killed: {', '.join(result.killed)}")
+    if result.left:
+        say(f"may still run: {result.left}", err=True)
 
 
 @controller.command()
@@ -75,9 +82,10 @@ def restore(workspace: str | None, as_json: bool) -> None:
     """Put the last copy of the controller's database in its place. Endpoints keep serving."""
     aside = open_workspace(workspace).controller.restore()
     if as_json:
-        print_json({"restored": True, "damaged": str(aside)})
+        print_json({"restored": True, "damaged": str(aside) if aside.exists() else None})
     else:
-        say(f"restored; what was there is now {aside}")
+        was = f"what was there is now {aside}" if aside.exists() else "there was none"
+        say(f"restored the database from its copy; {was}")
 
 
 controller.add_command(metrics)

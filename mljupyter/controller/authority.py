@@ -67,6 +67,16 @@ class Authority:
             write_private(self.file, text)
         return text
 
+    def damage(self) -> str | None:
+        """Return what is wrong with the key, and the way out; None where there is none, or a good one."""
+        if not (self.file.exists() or self._key_file.exists()):
+            return None
+        try:
+            self._key()
+        except CertificateError as error:
+            return error.message
+        return None
+
     def _key(self) -> ec.EllipticCurvePrivateKey:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec

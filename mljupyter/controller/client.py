@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
 from mljupyter.controller import launch
@@ -16,8 +16,12 @@ from mljupyter.controller.socket_http import Answer, ConnectionLostError, Connec
 from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, RouterRecord, RouterSpec, ScalingDecision
 from mljupyter.spec.history import HistoryEntry
 
+if TYPE_CHECKING:
+    from mljupyter.controller.stopping import Stop
+
 _ANSWER_WITHIN = 30.0
 _POLL_SPARE = 10.0
+_STATUS_WITHIN = 5.0
 _NO_CONTENT, _FIRST_ERROR = 204, 400
 
 
@@ -38,10 +42,16 @@ class ControllerClient:
         return f"ControllerClient({str(self._layout.directory)!r})"
 
     def running(self) -> dict[str, Any] | None:
-        """Return the controller's status document, or None when none runs. Starts nothing."""
+        """Return the controller's status document, or None when none runs. Starts nothing.
+
+        Raises:
+            ControllerStartError: when one runs that cannot be reached, or does not answer.
+
+        """
         if not launch.reachable(self._layout):
+            self._refuse_unreachable()
             return None
-        status: dict[str, Any] = self._call("GET", "/v1/status", start=False).json()
+        status: dict[str, Any] = self._call("GET", "/v1/status", start=False, within=_STATUS_WITHIN).json()
         return status
 
     def ensure(self) -> dict[str, Any]:
@@ -268,25 +278,19 @@ class ControllerClient:
         )
         return [ScalingDecision.parse(item) for item in self._call("GET", f"{_path(name)}/scaling", query=query).json()]
 
-    def stop(self, *, force: bool = False) -> bool:
-        """Stop the controller; return whether there was anything to stop.
+    def stop(self, *, force: bool = False) -> Stop:
+        """Stop the controller; return what was stopped, which is false when there was nothing to stop.
 
         Endpoints keep serving. With `force` their replicas and the router end too; the next controller starts them.
+        What does not end in time is killed then: after 20 s nothing of it is left, whatever hangs.
+
+        Raises:
+            ControllerError: when the controller does not end, which only `force` changes.
+
         """
-        import time
+        from mljupyter.controller.stopping import stop
 
-        if not launch.reachable(self._layout):
-            if not (force and self._layout.database.exists()):
-                return False
-            self.ensure()  # replicas and router may have outlived their controller: only another one finds them
-        pid = self._call("GET", "/v1/status", start=False).json()["pid"]
-        self._call("POST", "/v1/stop", query={"force": "true" if force else "false"}, start=False)
-        from mljupyter.runtimes.processes import Identity
-
-        identity = Identity.of(pid)
-        while identity is not None and identity.alive():
-            time.sleep(0.02)
-        return True
+        return stop(self._layout, force=force)
 
     def restore(self) -> Path:
         """Put the last copy of the controller's database in its place; return where what was there is now.
@@ -309,6 +313,19 @@ class ControllerClient:
         except OSError:
             return ""
         return "".join(text.splitlines(keepends=True)[-lines:])
+
+    def _refuse_unreachable(self) -> None:
+        """Raise `ControllerStartError` when a controller runs that nobody can connect to; one that starts, may."""
+        import time
+
+        from mljupyter.controller.running import controller_of
+
+        found = controller_of(self._layout)
+        if found is not None and time.time() - found.started_time > launch.START_WITHIN:
+            raise ControllerStartError(
+                f"the controller (pid {found.pid}) runs, but its socket {str(self._layout.socket())!r} is gone.\n"
+                "It makes the socket again within 15 s. If it does not: mljupyter controller stop"
+            )
 
     def _call(
         self,

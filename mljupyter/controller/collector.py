@@ -87,7 +87,7 @@ class Collector:
                 await self._look()
             except (ControllerError, sqlite3.Error, OSError) as error:
                 self._complain(error)
-                if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorname.startswith(_DAMAGED):
+                if getattr(error, "sqlite_errorname", "").startswith(_DAMAGED):
                     await self._begin_again(error)
             except Exception:  # what serves must not end because it cannot be measured
                 if not self._failed:
@@ -206,7 +206,7 @@ class Collector:
             counts = before[key].counts.plus(interval.counts) if key in before else interval.counts
             self._totals[key] = VersionTotals(*key, counts, interval.levels, *self._meter.latest(replicas[key]))
 
-    async def _begin_again(self, reason: sqlite3.DatabaseError) -> None:
+    async def _begin_again(self, reason: Exception) -> None:
         """Begin a new file in place of a damaged one: measuring goes on."""
         try:
             await self.in_thread(partial(self.series.begin_again, reason))

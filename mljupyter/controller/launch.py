@@ -30,10 +30,14 @@ def reachable(layout: Layout) -> bool:
         return True
 
 
-def start(layout: Layout) -> None:
+def start(layout: Layout, within: float = START_WITHIN) -> None:
     """Start the controller, unless one runs; return when it can be reached.
 
     Several clients may do this at once: the lock file leaves one controller, and all of them find it.
+
+    Parameters:
+        layout: of the workspace.
+        within: seconds it has for that.
 
     Raises:
         ControllerStartError: when none can be reached in time; with what the process last said.
@@ -46,7 +50,7 @@ def start(layout: Layout) -> None:
         child = _spawn(layout)
     except OSError as error:
         raise ControllerStartError(stopped("the controller cannot be started", error)) from None
-    deadline = time.monotonic() + START_WITHIN
+    deadline = time.monotonic() + within
     while not reachable(layout):
         status = child.poll()
         if status is not None and status != _LOST_THE_RACE:
@@ -55,7 +59,7 @@ def start(layout: Layout) -> None:
             )
         if time.monotonic() > deadline:
             raise ControllerStartError(
-                f"the controller cannot be reached after {START_WITHIN:.0f} s. It says:\n{_last(layout)}\n"
+                f"the controller cannot be reached after {within:.0f} s. It says:\n{_last(layout)}\n"
                 "Its log: mljupyter controller logs"
             )
         time.sleep(_LOOK_EVERY)

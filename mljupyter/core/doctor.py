@@ -11,38 +11,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
+from mljupyter.core.doctor_workspace import Check, examine_workspace
 from mljupyter.errors import MLJupyterError
 
-Status = Literal["ok", "note", "failed"]
 _OLDEST_PYTHON = (3, 11)
 _ENVOY_SECONDS = 20.0
 _EXTRAS = {"lab": ("ipykernel", "jupyterlab", "pandas", "sklearn"), "demo": ("sklearn",)}
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at.
-
-    Parameters:
-        name: what was looked at.
-        status: ``ok``; ``note`` for what works but is worth knowing; ``failed`` for what keeps endpoints from serving.
-        text: what was found.
-        fix: what to do; empty when there is nothing to do.
-
-    """
-
-    name: str
-    status: Status
-    text: str
-    fix: str = ""
-
-    def document(self) -> dict[str, Any]:
-        """Return the check as JSON types."""
-        return asdict(self)
 
 
 def examine(find_workspace: Callable[[], Path]) -> list[Check]:
@@ -59,7 +35,7 @@ def examine(find_workspace: Callable[[], Path]) -> list[Check]:
         first, _, rest = error.message.partition("\n")
         checks.append(Check("workspace", "failed", first, " ".join(rest.split())))
     else:
-        checks += [_workspace(directory), _controller(directory), _runtime_directory(directory)]
+        checks += [_workspace(directory), *examine_workspace(directory), _runtime_directory(directory)]
     return [*checks, _ports(), *_extras()]
 
 
@@ -103,21 +79,6 @@ def _workspace(directory: Path) -> Check:
             "workspace", "note", f"{directory}; only {free >> 20} MB are free there", "Make room on that disk."
         )
     return Check("workspace", "ok", str(directory))
-
-
-def _controller(directory: Path) -> Check:
-    from mljupyter.controller.client import ControllerClient
-
-    try:
-        status = ControllerClient(directory).running()
-    except MLJupyterError as error:
-        return Check("controller", "failed", error.message.partition("\n")[0], "mljupyter controller logs")
-    if status is None:
-        return Check("controller", "ok", "not running; it starts when it is needed")
-    router = status.get("router") or {}
-    number = status["endpoints"]
-    text = f"running, pid {status['pid']}, {number} endpoint{'' if number == 1 else 's'}"
-    return Check("controller", "ok", f"{text}; router {router.get('state', 'stopped')}")
 
 
 def _runtime_directory(directory: Path) -> Check:

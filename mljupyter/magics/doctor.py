@@ -12,7 +12,7 @@ from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
-    from mljupyter.core.doctor import Check
+    from mljupyter.core.doctor_workspace import Check
 
 
 class DoctorError(MLJupyterError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mljupyter.spec import EndpointRecord, EndpointState
+from mljupyter.controller.errors import ControllerError
+from mljupyter.controller.router_files import unreadable
+from mljupyter.core.doctor_workspace import examine_workspace
+from mljupyter.spec import Authentication, EndpointRecord, EndpointState, RouterSpec
 from tests.fault_table import Fault
 from tests.system.conftest import Machine
 from tests.system.faults.test_kills_under_load import only, only_router
@@ -162,3 +167,166 @@ def test_a_replica_that_hangs_is_said_within_15_seconds(machine: Machine, stoppe
     problem = said(machine).status.problem
     assert problem is not None
     assert "does not answer" in problem.message
+
+
+def damaged(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    path.chmod(0o600)
+    path.write_bytes({"empty": b"", "garbage": b"\xff\x00{" * 50, "truncated": content[: len(content) // 2]}[how])
+
+
+RECREATED = ("control/router/*.json", "control/tls/*.json", "control/tls/authority.pem", "control/telemetry*.json")
+OTHERS = ("control/metrics.db", "control/controller.out", "control/controller.lock", "control/controller.log")
+
+
+@pytest.mark.faults(33, "files of router, certificates, metrics empty, garbage, truncated; controller killed")
+@pytest.mark.parametrize("how", ["empty", "garbage", "truncated"])
+def test_files_that_cannot_be_read_are_written_again(machine: Machine, fault: Fault, how: str) -> None:
+    machine.healthy(machine.spec())
+    tls = machine.client.put_router(RouterSpec.parse({"tls": {"leafDomainLabel": "healing"}, "plainHttp": "redirect"}))
+    uri = str(machine.settle(machine.client.endpoint("echo")).status.scoring_uri)
+    assert uri.startswith("https:")
+    router = only_router(machine)
+    os.kill(only(machine.controllers()), signal.SIGKILL)
+    wait_until(lambda: not machine.controllers(), 5, "the controller is gone")
+    files = [path for pattern in (*RECREATED, *OTHERS) for path in machine.directory.glob(pattern)]
+    assert {path.name for path in files} >= {"lds.json", "cds.json", "rds-router.json", "bootstrap.json", "router.json"}
+    for path in files:
+        damaged(path, how)
+    began = time.monotonic()
+    settled = machine.settle(machine.client.endpoint("echo"))
+    assert settled.status.state is EndpointState.HEALTHY, settled.status.problem
+    fault.recovered(time.monotonic() - began, "until said")
+    assert "Traceback" not in machine.client.controller_log()
+    assert not unreadable(machine.directory / "control" / "router")
+    assert machine.client.router().trust.count("BEGIN CERTIFICATE") == tls.trust.count("BEGIN CERTIFICATE")
+    wait_until(lambda: machine.client.ensure()["router"]["state"] == "running", 10, "a router is up")
+    os.kill(only_router(machine), signal.SIGKILL)  # the next one reads what is on the disk
+    wait_until(lambda: only_router_or_none(machine) not in (None, router), 10, "another router is up")
+    context = ssl.create_default_context(cadata=machine.client.router().trust)
+    answer = wait_until(lambda: sent(uri, context), 10, "requests are answered")
+    assert answer == 200
+
+
+def only_router_or_none(machine: Machine) -> int | None:
+    router = machine.client.ensure()["router"]
+    pid: int | None = router["pid"]
+    return pid if router["state"] == "running" else None
+
+
+def sent(uri: str, context: ssl.SSLContext) -> int | None:
+    try:
+        return httpx.post(uri, content=b"1", timeout=5, verify=context).status_code
+    except httpx.HTTPError:
+        return None
+
+
+@pytest.mark.faults(33, "router file emptied under a controller that runs, then the router killed")
+def test_a_router_file_that_is_emptied_is_written_again_before_a_router_reads_it(
+    machine: Machine, fault: Fault
+) -> None:
+    uri = str(machine.healthy(machine.spec()).status.scoring_uri)
+    for name in ("rds-router.json", "lds.json", "cds.json"):
+        (machine.directory / "control" / "router" / name).write_bytes(b"")
+    router = only_router(machine)
+    began = time.monotonic()
+    os.kill(router, signal.SIGKILL)
+    wait_until(lambda: only_router_or_none(machine) not in (None, router), 10, "another router is up")
+    wait_until(lambda: is_well(machine, uri), MENDED_WITHIN, "requests are answered")
+    fault.recovered(time.monotonic() - began, "until answered by another router")
+
+
+@pytest.mark.parametrize("how", ["empty", "garbage"])
+def test_lost_token_keys_are_said_with_the_way_out_and_other_endpoints_serve(machine: Machine, how: str) -> None:
+    uri = str(machine.healthy(machine.spec()).status.scoring_uri)
+    machine.healthy(machine.spec("tokens", authentication=Authentication.TOKEN))
+    os.kill(only(machine.controllers()), signal.SIGKILL)
+    wait_until(lambda: not machine.controllers(), 5, "the controller is gone")
+    damaged(machine.directory / "control" / "token-keys.json", how)
+    machine.client.ensure()
+    found = wait_until(
+        lambda: (it := machine.client.endpoint("tokens")).status.state is EndpointState.UNHEALTHY and it, 15, "it says"
+    )
+    assert "rotate-token-key --revoke" in found.status.problem.message
+    with pytest.raises(ControllerError, match="rotate-token-key --revoke"):
+        machine.client.token("tokens")
+    assert is_well(machine, uri)
+    machine.client.rotate_token_keys(revoke=True)
+    token = machine.client.token("tokens")["token"]
+    wait_until(lambda: machine.client.endpoint("tokens").status.state is EndpointState.HEALTHY, 15, "it is mended")
+    headers = {"authorization": f"Bearer {token}"}
+    assert httpx.post(str(found.status.scoring_uri), content=b"1", headers=headers).status_code == 200
+
+
+@pytest.mark.faults(9, "controller.db garbage, truncated, gone while the controller runs")
+def test_a_database_that_is_damaged_while_in_use_is_replaced_by_its_copy(machine: Machine, fault: Fault) -> None:
+    before = machine.healthy(machine.spec())
+    control = machine.directory / "control"
+    took = []
+    for number, how in enumerate(("garbage", "truncated", "gone")):
+        wait_until(lambda: (control / "controller.db.backup").exists(), 5, "there is a copy")
+        time.sleep(1.2)  # the copy of the last change is made after a second: no event tells of it
+        began = time.monotonic()
+        if how == "gone":
+            (control / "controller.db").unlink()
+        else:
+            damaged(control / "controller.db", how)
+        wait_until(
+            lambda number=number: machine.client.controller_log().count("Its copy is in its place") == number + 1,
+            MENDED_WITHIN,
+            f"{how}: the copy is in its place",
+        )
+        took.append(time.monotonic() - began)
+        assert is_well(machine, str(before.status.scoring_uri))
+    machine.client.stop()
+    assert machine.settle(machine.client.endpoint("echo")).spec == before.spec
+    fault.recovered(max(took), "by the copy, the longest")
+
+
+@pytest.mark.faults(34, "stop --force while controller, router and replicas are stopped by SIGSTOP")
+def test_a_forced_stop_ends_within_20_seconds_whatever_hangs(
+    machine: Machine, fault: Fault, stopped: Callable[[int], None]
+) -> None:
+    machine.healthy(machine.spec(scaling={"replicas": 2}))
+    pids = [*machine.controllers(), *machine.routers(), *machine.replicas()]
+    for pid in pids:
+        stopped(pid)
+    began = time.monotonic()
+    result = machine.client.stop(force=True)
+    took = time.monotonic() - began
+    assert took < 20
+    assert not (machine.controllers() or machine.routers() or machine.replicas())
+    assert len(result.killed) >= 4
+    assert all(any(f"(pid {pid})" in killed for killed in result.killed) for pid in pids)
+    fault.recovered(took, "until all had ended")
+
+
+def test_a_stop_ends_the_controller_although_a_handler_hangs(machine: Machine) -> None:
+    uri = str(machine.healthy(machine.spec()).status.scoring_uri)
+    path = sockets(machine) / "controller.sock"
+    with socket.socket(socket.AF_UNIX) as waits:
+        waits.connect(str(path))
+        waits.sendall(b"GET /v1/endpoints/echo?timeout=60&after=99999999 HTTP/1.1\r\nhost: c\r\n\r\n")
+        assert machine.client.running() is not None
+        began = time.monotonic()
+        assert machine.client.stop()
+        assert time.monotonic() - began < 20
+    assert not machine.controllers()
+    assert answered(uri), "replicas and router serve on"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_controller_without_its_sockets_is_stopped_and_told_of(machine: Machine, force: bool) -> None:
+    machine.healthy(machine.spec())
+    pid = only(machine.controllers())
+    os.kill(pid, signal.SIGSTOP)  # so that it does not make its socket again
+    shutil.rmtree(sockets(machine))
+    found = {check.name: check for check in examine_workspace(machine.directory)}
+    assert found["controller"].status == found["router process"].status == found["replicas"].status == "failed"
+    assert f"pid {pid} runs" in found["controller"].text
+    assert "mljupyter controller stop" in found["controller"].fix
+    if not force:
+        os.kill(pid, signal.SIGCONT)
+    assert machine.client.stop(force=force)
+    assert not machine.controllers()
+    assert bool(machine.replicas()) is bool(machine.routers()) is not force

@@ -1,0 +1,93 @@
+"""The processes of a workspace, found without asking any of them: for when sockets are gone, or processes hang."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from mljupyter.controller import router_process
+from mljupyter.controller.layout import Layout
+from mljupyter.runtimes import processes
+from mljupyter.runtimes.process import MODULE, replicas_of
+
+_CONTROLLER = "mljupyter.controller"
+_TELEMETRY = "mljupyter.telemetry"
+_LOOK_EVERY = 0.02
+_CLOCK_SPARE = 2.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process of a workspace, and what it is, in words."""
+
+    what: str
+    identity: processes.Identity
+
+    def __str__(self) -> str:
+        return f"{self.what} (pid {self.identity.pid})"
+
+
+def controller_of(layout: Layout) -> processes.Identity | None:
+    """Return the controller of a workspace, whether or not it can be reached; None when there is none.
+
+    It is the process that holds the lock. Its command line names the workspace and it is older than what it wrote
+    there: another process that has got its pid is told apart by that.
+    """
+    try:
+        pid = int(layout.lock.read_text().strip() or 0)
+        written = layout.lock.stat().st_mtime
+    except (OSError, ValueError):
+        pid, written = 0, 0.0
+    identity = processes.Identity.of(pid) if pid > 0 else None
+    if identity is not None and identity.alive() and identity.started_time <= written + _CLOCK_SPARE:
+        try:
+            process = psutil.Process(pid)
+            if str(layout.directory) in process.cmdline() and process.uids().real == layout.lock.stat().st_uid:
+                return identity
+        except (psutil.Error, OSError):
+            pass
+    own = str(layout.directory)
+    found = processes.find(lambda command: _CONTROLLER in command and own in command)
+    return next((identity for identity, _ in found), None)
+
+
+def what_serves(layout: Layout) -> list[Running]:
+    """Return the routers, the replicas on this machine and what belongs to them, whoever looks after them."""
+    routers = [Running("router", process.identity) for process in router_process.running(layout.router)]
+    replicas = [Running(f"replica {name}", identity) for identity, name, _ in replicas_of(layout.replicas)]
+    known = {one.identity for one in (*routers, *replicas)}
+    others = [
+        Running("process of a replica", identity)
+        for identity, command in processes.find(lambda it: _belongs(layout, it))
+    ]
+    return [*routers, *replicas, *(one for one in others if one.identity not in known)]
+
+
+def sockets_of_replicas(layout: Layout) -> dict[str, Path]:
+    """Return the sockets of the replicas that run on this machine, by their ids."""
+    return {name: socket for _, name, socket in replicas_of(layout.replicas)}
+
+
+def kill(found: list[Running]) -> None:
+    """End processes at once, also those that hang or are stopped."""
+    for one in found:
+        one.identity.signal(signal.SIGKILL)
+
+
+def gone(identities: list[processes.Identity], until: float) -> bool:
+    """Return whether processes have ended by a time of the monotonic clock."""
+    while any(identity.alive() for identity in identities):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_LOOK_EVERY)
+    return True
+
+
+def _belongs(layout: Layout, command: list[str]) -> bool:
+    if _TELEMETRY in command:
+        return str(layout.directory) in command
+    return MODULE in command and any(part.startswith(f"{layout.replicas}/") for part in command)

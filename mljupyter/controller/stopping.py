@@ -1,0 +1,133 @@
+"""Stops the controller of a workspace in bounded time, by its socket or by signals; with force, what serves as well."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from mljupyter.controller import launch, running
+from mljupyter.controller.errors import ControllerError
+from mljupyter.controller.inspection import needed_versions
+from mljupyter.controller.layout import Layout
+from mljupyter.controller.running import Running
+from mljupyter.controller.socket_http import ConnectionLostError, ConnectionNotMadeError, ask
+from mljupyter.runtimes import processes
+from mljupyter.spec import SpecError
+
+_ANSWER_WITHIN = 3.0
+_ENDS_WITHIN = 18.0  # it cuts itself off before: see `process.END_WITHIN`
+# Of the twenty seconds that a forced stop may take.
+_FORCED_ENDS_WITHIN = 10.0
+_FORCED_WITHIN = 18.0
+_START_WITHIN = 5.0
+_IN_CONTAINERS = "docker"
+_FIRST_ERROR = 400
+
+
+@dataclass(frozen=True)
+class Stop:
+    """What was stopped; true when there was anything.
+
+    Parameters:
+        stopped: whether a controller, a router or a replica has run.
+        killed: the processes that were killed since they did not end when they were asked to.
+        left: what may still run, in words, since nobody could end it.
+
+    """
+
+    stopped: bool
+    killed: tuple[str, ...] = ()
+    left: str = ""
+
+    def __bool__(self) -> bool:
+        return self.stopped
+
+
+def stop(layout: Layout, *, force: bool) -> Stop:
+    """Stop the controller; with `force` the replicas of all endpoints and the router as well.
+
+    Raises:
+        ControllerError: when it does not end, which only `force` changes.
+
+    """
+    began = time.monotonic()
+    controller = running.controller_of(layout)
+    asked = _asked(layout, force=force)
+    if controller is None and not asked:
+        return _stop_what_serves(layout, began, killed=[]) if force else Stop(stopped=False)
+    if controller is None:  # it has ended in this very moment
+        return Stop(stopped=True)
+    if not asked:
+        controller.signal(signal.SIGKILL if force else signal.SIGTERM)
+    elif running.gone([controller], began + (_FORCED_ENDS_WITHIN if force else _ENDS_WITHIN)) and not force:
+        return Stop(stopped=True)
+    if not force and not running.gone([controller], began + _ENDS_WITHIN):
+        raise ControllerError(
+            f"the controller (pid {controller.pid}) has not ended within {_ENDS_WITHIN:.0f} s.\n"
+            "To kill it, and to end all endpoints with it: mljupyter controller stop --force"
+        )
+    if not force:
+        return Stop(stopped=True)
+    killed = [] if asked and not controller.alive() else [str(Running("controller", controller))]
+    controller.signal(signal.SIGKILL)
+    running.gone([controller], began + _FORCED_WITHIN)
+    return _stop_what_serves(layout, began, killed=killed, ended_by_controller=asked and not killed)
+
+
+def _stop_what_serves(layout: Layout, began: float, killed: list[str], *, ended_by_controller: bool = False) -> Stop:
+    """Kill the router and the replicas that no controller ends."""
+    found = running.what_serves(layout)
+    sockets = running.sockets_of_replicas(layout)
+    running.kill(found)
+    left = ""
+    if not ended_by_controller and _has_containers(layout):
+        left = _end_containers(layout, began)
+    identities = [one.identity for one in found]
+    if not running.gone(identities, began + _FORCED_WITHIN):
+        left = ", ".join(str(one) for one in found if one.identity.alive())
+    with suppress(OSError):
+        for socket in sockets.values():
+            socket.unlink(missing_ok=True)
+    layout.leave()
+    return Stop(bool(found or killed or ended_by_controller), (*killed, *map(str, found)), left)
+
+
+def _end_containers(layout: Layout, began: float) -> str:
+    """Let another controller end the containers; return what is left where it does not within the time."""
+    try:
+        launch.start(layout, within=_START_WITHIN)
+        controller = running.controller_of(layout)
+        left = [controller] if controller is not None else []
+        ended = _asked(layout, force=True) and running.gone(left, began + _FORCED_WITHIN)
+    except ControllerError:
+        controller, ended = running.controller_of(layout), False
+    if ended:
+        return ""
+    _kill(controller)
+    running.kill(running.what_serves(layout))
+    return "containers of this workspace: their engine does not answer"
+
+
+def _kill(controller: processes.Identity | None) -> None:
+    if controller is not None:
+        controller.signal(signal.SIGKILL)
+
+
+def _has_containers(layout: Layout) -> bool:
+    try:
+        return any(version.target == _IN_CONTAINERS for version in needed_versions(layout.directory))
+    except (ControllerError, SpecError):
+        return False  # no controller could start either
+
+
+def _asked(layout: Layout, *, force: bool) -> bool:
+    """Return whether a controller has taken the request to stop."""
+    try:
+        answer = ask(
+            layout.socket(), "POST", f"/v1/stop?force={'true' if force else 'false'}", None, within=_ANSWER_WITHIN
+        )
+    except (ConnectionNotMadeError, ConnectionLostError, TimeoutError, ControllerError):
+        return False
+    return answer.status < _FIRST_ERROR
