@@ -92,10 +92,12 @@ def workspace(directory: Path) -> Iterator[Machine]:
     needed("TESTBED_DOCKER")
     directory.mkdir(mode=0o700)
     machine = Machine(directory.resolve(), ControllerClient(directory), ArtifactStore(directory / "artifacts"))
-    yield machine
-    clear_away(machine)
-    for container in containers(machine):
-        container.remove(force=True)
+    try:
+        yield machine
+    finally:
+        clear_away(machine)
+        for container in containers(machine):
+            container.remove(force=True)
 
 
 @pytest.fixture(scope="module")
