@@ -8,6 +8,7 @@ from typing import Any
 
 MOST_DEPTH = 100
 _MOST_DIGITS = 18
+_TOO_DEEP = f"lists and objects are nested more than {MOST_DEPTH} deep"
 MOST_NODES = 100_000
 MOST_CHARACTERS = 1_000_000
 # What PyYAML's constructors raise for values that a tag or a pattern lets through: `!!bool maybe`, 2026-99-99.
@@ -39,19 +40,14 @@ def json_value(text: str | bytes) -> Any:
     try:
         value = json.loads(text)
     except RecursionError:
-        value = None
-    else:
-        level = [value]
-        for _ in range(MOST_DEPTH + 1):
-            level = [
-                child
-                for item in level
-                if isinstance(item, (dict, list))
-                for child in (item.values() if isinstance(item, dict) else item)
-            ]
-            if not level:
-                return value
-    raise ValueError(f"lists and objects are nested more than {MOST_DEPTH} deep")
+        raise ValueError(_TOO_DEEP) from None
+    level = [value]
+    for _ in range(MOST_DEPTH + 1):
+        level = [item for item in level if isinstance(item, (dict, list))]
+        if not level:
+            return value
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+    raise ValueError(_TOO_DEEP)
 
 
 def yaml_value(text: str, kind: Any = None) -> Any:
