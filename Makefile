@@ -50,7 +50,7 @@ screenshots: $(VENV)/.dev chromium ## the pictures of the documentation, made an
 	@MLJUPYTER_SCREENSHOTS=docs/images/panels $(BIN)/python -m pytest --no-cov tests/browser/test_panels.py -k log
 	@$(BIN)/python -m pytest --no-cov tests/browser/pictures.py
 
-test: check unit test-faults notebooks ## all checks and tests
+test: check unit test-fuzz test-faults notebooks ## all checks and tests
 
 check: $(VENV)/.dev ## style, types, layers, bandit, known vulnerabilities
 	@$(MAKE) --no-print-directory -j 3 style bandit audit
@@ -67,12 +67,18 @@ bandit: $(VENV)/.dev
 audit: $(VENV)/.dev ## known vulnerabilities of packages; STRICT=1: fail where they cannot be looked up
 	@$(BIN)/python -m checks.packages $(if $(STRICT),--strict)
 
-unit: $(VENV)/.dev ## all tests but those of test-faults, JOBS=2 files at a time (0: in one process)
-	@$(BIN)/python -m pytest -m "not faults and not alone" --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=
+unit: $(VENV)/.dev ## all tests but those of test-faults and test-fuzz, JOBS=2 files at a time (0: in one process)
+	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz" --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=
 	@$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term:skip-covered
 
 test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; in ten minutes at most
 	@$(BIN)/python -m pytest -m faults --session-timeout=600
+
+test-fuzz: $(VENV)/.dev ## random input at every door, for two minutes; SEED=1 to choose a seed
+	@$(BIN)/python -m pytest -m fuzz tests/fuzz --hypothesis-seed=$(or $(SEED),$$RANDOM)
+
+fuzz: $(VENV)/.dev ## the same for HOURS=1; what is found is kept in .hypothesis and build/fuzz
+	@$(BIN)/python -m tests.fuzz.hours $(or $(HOURS),1)
 
 notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compared with their saved outputs
 	@chosen=$$($(BIN)/python -m tests.notebooks) && home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \

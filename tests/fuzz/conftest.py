@@ -11,7 +11,7 @@ import pytest
 from tests.fuzz.budget import Budget
 
 HERE = Path(__file__).parent
-SECONDS = float(os.environ.get("MLJUPYTER_FUZZ_SECONDS", "80"))
+SECONDS = float(os.environ.get("MLJUPYTER_FUZZ_SECONDS", "64"))
 """For all tests together; starting what they need comes on top of it."""
 _MOST_SHARES = 8  # one test alone does not take the time of all
 _tried: dict[str, tuple[int, float]] = {}
@@ -20,7 +20,7 @@ _shares = 1
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     global _shares
-    here = [item for item in items if item.path.is_relative_to(HERE)]
+    here = [item for item in items if item.path.is_relative_to(HERE) and "budget" in getattr(item, "fixturenames", ())]
     for item in here:
         item.add_marker(pytest.mark.fuzz)
         item.add_marker(pytest.mark.timeout(2 * SECONDS + 180))
