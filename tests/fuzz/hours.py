@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         report = REPORTS / f"{seed}.txt"
         with report.open("wb") as output:
             done = subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", "tests/fuzz", f"--hypothesis-seed={seed}"],
+                [sys.executable, "-m", "pytest", "-q", "-m", "fuzz", "tests/fuzz", f"--hypothesis-seed={seed}"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "MLJUPYTER_FUZZ_SECONDS": str(length)},
