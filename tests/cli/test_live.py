@@ -249,3 +249,15 @@ def test_a_rollout_a_promotion_a_rollback_and_the_history(served: Commands) -> N
         assert "Did you mean 'pair'?" in served.failed("endpoint", "history", "pairs")
     finally:
         served.run("endpoint", "delete", "pair")
+
+
+def test_the_router_is_bounded_and_answers_to_further_hosts(served: Commands) -> None:
+    limited = served.json("router", "limits", "--max-memory-mb", "300")["spec"]
+    assert limited["limits"]["maxMemoryMb"] == 300
+    allowed = served.json("router", "listen", "--host", "hub.example.org")["spec"]
+    assert allowed["hosts"] == ["hub.example.org"]
+    assert (allowed["address"], allowed["limits"]) == (limited["address"], limited["limits"])
+    assert "hub.example.org" in served.run("router", "show").stdout
+    assert "300 MB" in served.run("router", "show").stdout
+    assert served.json("router", "listen", "--own-hosts-only")["spec"]["hosts"] == []
+    assert "no host name" in served.failed("router", "listen", "--host", "https://hub.example.org")
