@@ -36,8 +36,12 @@ def foreign_owner(*paths: Path) -> int | None:
         OSError: when one of the paths is missing.
 
     """
-    owners = [status.st_uid for path in paths for status in (path.lstat(), path.stat())]
-    return next((owner for owner in owners if owner not in (os.getuid(), _ROOT)), None)
+    for path in paths:
+        for look in (path.lstat, path.stat):  # the link first: the system may refuse to follow one of another user
+            owner = look().st_uid
+            if owner not in (os.getuid(), _ROOT):
+                return owner
+    return None
 
 
 @cache

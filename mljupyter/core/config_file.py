@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,9 +94,21 @@ def read(file: Path) -> WorkspaceConfig:
 
 
 def write(directory: Path, file_name: str | None, data: dict[str, Any]) -> Path:
-    """Write a config file into the ``.azureml`` folder of a directory, all or nothing; return its path."""
+    """Write a config file into the ``.azureml`` folder of a directory, all or nothing; return its path.
+
+    Raises:
+        UserErrorException: when the folder is another user's, or a link of theirs to a directory with other files.
+
+    """
     file = directory / FOLDER / (file_name or FILE_NAME)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    owner = ownership.foreign_owner(file.parent) if os.path.lexists(file.parent) else None
+    if owner is not None:
+        raise UserErrorException(
+            f"{file.parent} belongs to {ownership.name_of(owner)}: a config file there would not be used.\n"
+            "Write it into a directory of your own: write_config(path=DIR)."
+        )
+    file.parent.mkdir(exist_ok=True)
     write_whole(file, json.dumps(data, indent=4) + "\n", mode=_SHARED)
     return file
 

@@ -213,6 +213,7 @@ def _create_in_index(document: WorkspaceDocument) -> Path:
 def _create_at(document: WorkspaceDocument, path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory = path.resolve()
+    _refuse_of_others(directory)  # an empty one, too: its owner could put anything into it later
     adopted = holds(directory)
     if adopted:
         there = read(directory).name

@@ -25,7 +25,7 @@ from mljupyter.controller.errors import ControllerStartError, SocketPathError
 from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.core import config_file
-from mljupyter.core.exceptions import WorkspaceException
+from mljupyter.core.exceptions import UserErrorException, WorkspaceException
 from mljupyter.core.selection import default_workspace, open_workspace
 from mljupyter.core.workspace import Workspace
 from mljupyter.frontend.defaults import project_defaults
@@ -350,6 +350,35 @@ def test_a_workspace_of_another_user_is_refused_with_its_owner_and_the_way_out(c
 
     run_as(ATTACKER, make)
     as_victim(commons, use)
+
+
+def test_a_directory_that_another_user_has_made_ready_gets_no_workspace(commons: Path) -> None:
+    def create() -> None:
+        with pytest.raises(WorkspaceException, match=f"belongs to user {ATTACKER}"):
+            Workspace.create("churn-team", path=commons / "ready")
+        assert Workspace.create("churn-team", path=commons / "mine").name == "churn-team"
+
+    run_as(ATTACKER, lambda: (commons / "ready").mkdir())
+    (commons / "ready").chmod(0o777)
+    as_victim(commons, create)
+
+
+def test_a_link_of_another_user_does_not_say_which_file_a_config_replaces(commons: Path) -> None:
+    private = commons / "private-of-victim"
+
+    def write() -> None:
+        workspace = Workspace.create("churn-team")
+        with pytest.raises(UserErrorException, match=rf"belongs to user {ATTACKER}(?s:.*)write_config\(path=DIR\)"):
+            workspace.write_config(commons)
+        assert (private / "config.json").read_text() == "important"
+
+    def make() -> None:
+        private.mkdir()
+        (private / "config.json").write_text("important")
+
+    run_as(VICTIM, make)
+    run_as(ATTACKER, lambda: (commons / ".azureml").symlink_to(private))
+    as_victim(commons, write)
 
 
 def test_the_control_directory_of_another_user_is_not_used(commons: Path) -> None:
