@@ -63,13 +63,16 @@ def weak_spot(directory: Path) -> str | None:
         directory: one that exists.
 
     """
-    given, real = directory.absolute(), directory.resolve(strict=True)
-    trusted = (os.getuid(), _ROOT, _unmapped_root())
-    for place in dict.fromkeys((given, *given.parents, real, *real.parents)):  # links on the way, and what they lead to
+    given, trusted = directory.absolute(), (os.getuid(), _ROOT, _unmapped_root())
+    for place in (given, *given.parents):  # links on the way first: the system may refuse to follow another user's
+        owner = place.lstat().st_uid
+        if owner not in trusted:
+            return f"{str(place)!r} belongs to {name_of(owner)}"
+    real = directory.resolve(strict=True)
+    for place in dict.fromkeys((given, *given.parents, real, *real.parents)):
         status = place.stat()
-        for owner in (place.lstat().st_uid, status.st_uid):
-            if owner not in trusted:
-                return f"{str(place)!r} belongs to {name_of(owner)}"
+        if status.st_uid not in trusted:
+            return f"{str(place)!r} belongs to {name_of(status.st_uid)}"
         if status.st_mode & _writable_for_others(status) and not status.st_mode & stat.S_ISVTX:
             return f"others may rename what is in {str(place)!r} (mode {stat.S_IMODE(status.st_mode):04o})"
     return None
