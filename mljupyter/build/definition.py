@@ -19,7 +19,8 @@ DEFAULT_CPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
 DEFAULT_GPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04"
 
 _FINGERPRINT_FORMAT = 1
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+# Up to the last '@' before the path, as URLs are read: a password may hold one.
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+@")
 _CHANNEL_TOKEN = re.compile(r"(?<=/t/)[^/\s]+(?=/)")
 _REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

@@ -42,8 +42,18 @@ class ModelRecord:
 
     @property
     def entry(self) -> str:
-        """The name of the model's single file or directory."""
-        return self.artifact.name
+        """The name of the model's single file or directory.
+
+        Raises `ModelError` when the database holds a path in its place: a database that a team shares is written by
+        others, and this name is put behind directories here.
+        """
+        name = self.artifact.name
+        if "/" in name or "\0" in name or name in ("", ".", ".."):
+            raise ModelError(
+                f"The content of model {self.id} is called {name!r:.200} in the database, which is a path.\n"
+                "Rule: the name of one file or directory. Register the model again."
+            )
+        return name
 
 
 def from_row(row: Row[Any]) -> ModelRecord:

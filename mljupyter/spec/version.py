@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mljupyter.spec.document import Document
 from mljupyter.spec.texts import Texts, Variables
@@ -25,13 +25,34 @@ NoCode = Literal["auto", "sklearn", "onnx", "tensorflow", "mlflow"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
+def below(path: str) -> str:
+    """Return a relative path that stays below where it is put, or raise `ValueError`.
+
+    Line ends and other control characters are refused, too: such a path becomes a line of a Dockerfile.
+    """
+    if any(part in ("", ".", "..") for part in path.split("/")) or any(ord(character) < 32 for character in path):
+        raise ValueError(f"{path!r:.200} leads elsewhere. Rule: a relative path without '..' and control characters")
+    return path
+
+
+def one_name(name: str) -> str:
+    """Return the name of one file or directory, or raise `ValueError`."""
+    if "/" in name or name in ("", ".", "..") or "\0" in name:
+        raise ValueError(f"{name!r:.200} is a path. Rule: the name of one file or directory, without '/'")
+    return name
+
+
 class ModelReference(Document):
     """A registered model, and where its content lies in the artifact store."""
 
-    name: str
+    name: Annotated[str, AfterValidator(one_name)]
     version: Annotated[int, Field(ge=0, le=_LARGEST)]
     digest: Digest
-    entry: Annotated[str, Field(min_length=1, description="file or directory name under <name>/<version>/")]
+    entry: Annotated[
+        str,
+        Field(min_length=1, description="file or directory name under <name>/<version>/"),
+        AfterValidator(one_name),
+    ]
 
     @property
     def id(self) -> str:
@@ -46,8 +67,8 @@ class CodeReference(Document):
     """
 
     digest: Digest
-    entry_script: Annotated[str, Field(pattern=r"\.py$")]
-    source_directory: str | None = None
+    entry_script: Annotated[str, Field(pattern=r"\.py$"), AfterValidator(below)]
+    source_directory: Annotated[str, AfterValidator(below)] | None = None
 
 
 class Resources(Document):

@@ -144,7 +144,11 @@ def _quoted(value: str) -> str:
 
     >>> _quoted('a "b" $c')
     '"a \\"b\\" \\$c"'
+
+    Raises `ImageError` for a line end, behind which another instruction would begin.
     """
+    if any(end in value for end in "\n\r\0"):
+        raise ImageError(f"{value!r:.200} holds a line end, which a Dockerfile cannot hold.")
     for character in ("\\", '"', "$"):
         value = value.replace(character, f"\\{character}")
     return f'"{value}"'

@@ -257,8 +257,10 @@ def _check_places(code: CodeReference | None, models: Sequence[ModelReference], 
     if code is not None:
         places.append(code.source_directory or code.entry_script)
     for place in places:
-        if any(part in ("", ".", "..") for part in place.split("/")) or "\0" in place:
-            raise ImageError(f"{place!r} leads out of the app root. Rule: a relative path without '..'.")
+        if any(part in ("", ".", "..") for part in place.split("/")) or any(ord(letter) < 32 for letter in place):
+            raise ImageError(
+                f"{place!r:.200} leads out of the app root. Rule: a relative path without '..' and control characters."
+            )
     if taken := sorted({place for place in places if places.count(place) > 1}):
         raise ImageError(f"{', '.join(taken)}: several things would lie at the same path. Give each of them once.")
 
@@ -267,7 +269,7 @@ def _checked_variables(variables: Mapping[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         if not _VARIABLE.fullmatch(name):
             raise ImageError(f"{name!r} is no name of an environment variable. Rule: letters, digits and '_'.")
-        if "\n" in value or "\0" in value:
+        if any(end in value for end in "\n\r\0"):
             raise ImageError(f"The environment variable {name} holds a line end, which an image cannot hold.")
     return {name: value for name, value in variables.items() if name not in _CONTRACT_VARIABLES}
 
