@@ -41,7 +41,7 @@ def upload_url(base: str, location: str) -> str:
 
     The content of models and code goes to the registry that was named, and to no other address.
     """
-    url = urljoin(base, location)
+    url = _joined(base, location)
     if not location or origin(url) != origin(base):
         raise RegistryError(
             f"The registry {_shown(base)} wants the upload to go on at {_shown(url)}.\n"
@@ -57,7 +57,7 @@ def redirect_url(base: str, current: str, location: str) -> str:
     Storage elsewhere is usual, and gets no credentials. HTTPS never goes on as HTTP. A registry elsewhere cannot send
     its clients to their own machine, nor to the addresses where clouds hand out credentials.
     """
-    url = urljoin(current, location)
+    url = _joined(current, location)
     if origin(url) == origin(base):
         return url
     scheme, host, _ = origin(url)
@@ -91,6 +91,13 @@ def realm_url(base: str, realm: str) -> str:
             "or its link: that is not done."
         )
     return realm
+
+
+def _joined(base: str, location: str) -> str:
+    try:
+        return urljoin(base, location)
+    except ValueError as error:
+        raise RegistryError(f"The registry names the address {location!r:.100}, which is no URL.") from error
 
 
 def _split(url: str) -> SplitResult:
