@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mljupyter.registry.model_record import ModelRecord
 
 MLFLOW_FILE = "MLmodel"
+_MOST_TEXT_BYTES = 1 << 20
 _FLAVOURS: dict[str, NoCode] = {
     "ScikitLearn": "sklearn",
     "Onnx": "onnx",
@@ -94,8 +95,9 @@ def environment_of(
     if here and any(importlib.util.find_spec(name) is not None for name in enough):
         return None
     environment = Environment(f"no-code-{flavour}")
-    lines = own.get("requirements.txt", "").splitlines()
-    given = [line.strip() for line in lines if line.strip() and not line.startswith(("#", "-"))]
+    # Options are left out, such as an index of packages that the model's author chose.
+    lines = [line.strip() for line in own.get("requirements.txt", "").splitlines()]
+    given = [line for line in lines if line and not line.startswith(("#", "-"))]
     if not given:
         record = _record(workspace, reference)
         version = record.framework_version if record is not None and flavour not in ("auto", "mlflow") else None
@@ -119,7 +121,15 @@ def _mlflow_files(workspace: Workspace, reference: ModelReference) -> dict[str, 
     with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
         content = workspace.artifacts.fetch(reference.digest, Path(directory) / "model")
         paths = [content / name for name in (MLFLOW_FILE, "requirements.txt")]
-        return {path.name: path.read_text(errors="replace") for path in paths if path.is_file()}
+        return {path.name: _beginning(path) for path in paths if path.is_file()}
+
+
+def _beginning(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_MOST_TEXT_BYTES + 1)
+    if len(content) > _MOST_TEXT_BYTES:
+        raise WebserviceException(f"{path.name} of the model has more than {_MOST_TEXT_BYTES:,} bytes: too many.")
+    return content.decode(errors="replace")
 
 
 def _record(workspace: Workspace, reference: ModelReference) -> ModelRecord | None:

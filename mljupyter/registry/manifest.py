@@ -40,7 +40,7 @@ def decode(content: bytes, digest: str) -> list[ManifestEntry]:
     """Return the entries of a manifest, or raise `ArtifactError` when one could lead out of its directory."""
     try:
         items = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _invalid(digest, "it is not JSON") from error
     if not isinstance(items, list):
         raise _invalid(digest, "it is not a list")

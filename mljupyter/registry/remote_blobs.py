@@ -98,6 +98,8 @@ class RemoteBlobs:
             return
         for path in self._fs.find(f"{self._root}/{folder}"):
             hexadecimal = path.rsplit("/", 1)[-1]
+            if not re.fullmatch(r"[0-9a-f]{64}", hexadecimal):
+                continue  # not of this store: others may write below the same URL
             if self.age(folder, hexadecimal) >= max(self._grace, keep_seconds):
                 yield hexadecimal
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ from mljupyter.build.images import ImageError, Reference, plan_image
 from mljupyter.build.images.base_context import fetch_base_context
 from mljupyter.build.images.dockerfile import dockerfile
 from mljupyter.build.images.events import BuildLog
-from mljupyter.core import Model, Workspace
+from mljupyter.build.images.python_inside import python_in
+from mljupyter.core import Model, Workspace, no_code
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry import Registry
 from mljupyter.registry.artifacts import ArtifactStore
@@ -283,13 +285,8 @@ def test_a_models_file_is_a_name_wherever_it_is_given(entry: str) -> None:
         CodeReference.parse(script)
 
 
-def test_a_download_stays_in_its_directory_whatever_the_database_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_download_stays_in_its_directory_whatever_the_database_says(workspace: Workspace, tmp_path: Path) -> None:
     """A team's database is written by others: the name in a row must not choose which file of mine is replaced."""
-    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    workspace = Workspace.create("team")
     (tmp_path / "model.txt").write_text("attacker's")
     victim = tmp_path / "victim"
     victim.write_text("mine")
@@ -335,3 +332,46 @@ def test_whatever_parses_as_a_reference_is_one_plain_word(text: str) -> None:
     assert str(reference).isascii() and str(reference).isprintable()
     assert not {*" \\?#%"} & {*str(reference)}
     assert not str(reference).startswith("-") and ".." not in str(reference).split("/")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return Workspace.create("team")
+
+
+def test_a_models_requirements_choose_no_index_of_packages(workspace: Workspace, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "MLmodel").write_text("flavors:\n  other: {}\n")
+    (model / "requirements.txt").write_text(
+        "--index-url http://127.0.0.1:9/a\n  --extra-index-url http://127.0.0.1:9/b\n\t-r /x\n # x\n roman==4.2\n"
+    )
+    registered = Model.register(workspace, model, "m")
+    reference = ModelReference(name="m", version=1, digest=registered._record.artifact.digest, entry="model")
+    environment = no_code.environment_of(workspace, reference, "mlflow", here=False)
+    assert environment is not None
+    packages = environment.python.conda_dependencies
+    assert packages is not None
+    assert (list(packages.pip_packages), list(packages.pip_options)) == (["roman==4.2"], [])
+
+    (model / "MLmodel").write_bytes(bytes(2 << 20))
+    larger = Model.register(workspace, model, "m")
+    reference = ModelReference(name="m", version=2, digest=larger._record.artifact.digest, entry="model")
+    with pytest.raises(MLJupyterError, match="too many"):
+        no_code.environment_of(workspace, reference, "mlflow", here=False)
+
+
+@pytest.mark.parametrize("release", ["3", "3.", "3.x", "3.999", "3.-1", f"3.{'9' * 5000}", "", "4.1"])
+def test_an_image_may_call_its_python_anything(release: str) -> None:
+    class Images:
+        def get(self, name: str) -> Any:
+            return SimpleNamespace(attrs={"Config": {"Env": [f"PYTHON_VERSION={release}", "X"]}}, tags=[name])
+
+    class Containers:
+        def run(self, *_: Any, **__: Any) -> bytes:
+            return f"{release} 1 ; {'x' * 100}".encode()
+
+    client: Any = SimpleNamespace(images=Images(), containers=Containers())
+    assert python_in(client, "team/python:3", None) is None

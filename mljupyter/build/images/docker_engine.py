@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.build.images.builder import InstalledPackage
 from mljupyter.build.images.credentials import RegistryCredentials, find_credentials
+from mljupyter.build.images.descriptors import checked_digest
 from mljupyter.build.images.engine_address import EngineAddress, TlsFiles, engine_address
 from mljupyter.build.images.errors import (
     BuilderUnavailableError,
@@ -140,7 +141,7 @@ def push(
             digest = str((message.get("aux") or {}).get("Digest") or digest)
     if not digest:
         raise RegistryError(f"The registry did not say which digest {reference} has: push it again.")
-    return digest
+    return checked_digest(digest)
 
 
 def follow(messages: Any, on_line: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -173,8 +174,11 @@ def list_packages(client: docker.DockerClient, image: str, interpreter: str, par
             read_only=True,
             labels={LABEL_RUN: "packages"},
         )
-        return [InstalledPackage(name, version, part, text) for name, version, text in json.loads(output)]
-    except (DockerException, RequestException, ValueError, TypeError):
+        found = [InstalledPackage(name, version, part, text) for name, version, text in json.loads(output)]
+        # The interpreter is the image's own: it may say anything.
+        fields = [(one.name, one.version, one.license or "") for one in found]
+        return found if all(isinstance(value, str) for values in fields for value in values) else []
+    except (DockerException, RequestException, ValueError, TypeError, RecursionError):
         return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from mljupyter.build.images.docker_engine import LABEL_RUN, told
 if TYPE_CHECKING:
     import docker
 
+_RELEASE = re.compile(r"(3)\.([1-9]?[0-9])(?![0-9])")
+_ANSWER = re.compile(rb"(?P<minor>[1-9]?[0-9]) (?P<musl>[01])\s*")
 _ASK = 'import glob, sys; print(sys.version_info.minor, int(bool(glob.glob("/lib/ld-musl-*"))))'
 
 
@@ -36,9 +39,10 @@ def python_in(client: docker.DockerClient, image: str, version: str | None) -> P
     with told():
         found = client.images.get(image)
     variables = dict(item.partition("=")[::2] for item in found.attrs["Config"].get("Env") or [])
-    release = variables.get("PYTHON_VERSION", "").split(".")  # Python's own images have it
+    # Python's own images have it; in others it may be anything.
+    release = match.groups() if (match := _RELEASE.match(variables.get("PYTHON_VERSION", ""))) else ()
     names = " ".join([image, *found.tags])
-    if release[:1] == ["3"] and version in (None, ".".join(release[:2])) and "alpine" not in names:
+    if release and version in (None, ".".join(release)) and "alpine" not in names:
         return PythonInside(int(release[1]), musl=False)
     python = f'"$(command -v python{version} || command -v python3)"' if version else "python3"
     try:
@@ -51,7 +55,7 @@ def python_in(client: docker.DockerClient, image: str, version: str | None) -> P
             read_only=True,
             labels={LABEL_RUN: "python"},
         )
-        minor, musl = output.split()
-        return PythonInside(int(minor), bool(int(musl)))
-    except (DockerException, RequestException, ValueError):
+        answer = _ANSWER.fullmatch(output)
+        return PythonInside(int(answer["minor"]), answer["musl"] == b"1") if answer else None
+    except (DockerException, RequestException):
         return None
