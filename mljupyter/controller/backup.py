@@ -21,6 +21,7 @@ from mljupyter.controller.lock import AlreadyRunningError, ControllerLock
 WAY_BACK = "put the last copy in its place: mljupyter controller restore"
 _SIDE_FILES = ("-wal", "-shm")
 _BUSY_SECONDS = 1.0
+_CUT_OFF = "SQLITE_IOERR_SHORT_READ"
 
 
 def backup_of(database: Path) -> Path:
@@ -74,8 +75,9 @@ def damage(database: Path) -> str | None:
             check(connection)
     except FileNotFoundError:
         return "it is gone"
-    except sqlite3.OperationalError:
-        return None  # busy, or the disk: that is told where it is written
+    except sqlite3.OperationalError as error:
+        # Others are of the disk, or of somebody who writes: that is told where it is written.
+        return "it is cut off" if error.sqlite_errorname == _CUT_OFF else None
     except (sqlite3.DatabaseError, OSError) as error:
         return str(error)
     return None

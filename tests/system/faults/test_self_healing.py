@@ -267,10 +267,11 @@ def test_a_database_that_is_damaged_while_in_use_is_replaced_by_its_copy(machine
         wait_until(lambda: (control / "controller.db.backup").exists(), 5, "there is a copy")
         time.sleep(1.2)  # the copy of the last change is made after a second: no event tells of it
         began = time.monotonic()
-        if how == "gone":
-            (control / "controller.db").unlink()
-        else:
-            damaged(control / "controller.db", how)
+        for path in (control / "controller.db", control / "controller.db-wal"):
+            if how == "gone":
+                path.unlink()
+            else:
+                damaged(path, how)
         wait_until(
             lambda number=number: machine.client.controller_log().count("Its copy is in its place") == number + 1,
             MENDED_WITHIN,
