@@ -37,22 +37,21 @@ def controller_of(layout: Layout) -> processes.Identity | None:
     It is the process that holds the lock. Its command line names the workspace and it is older than what it wrote
     there: another process that has got its pid is told apart by that.
     """
-    try:
-        pid = int(layout.lock.read_text().strip() or 0)
-        written = layout.lock.stat().st_mtime
-    except (OSError, ValueError):
-        pid, written = 0, 0.0
-    identity = processes.Identity.of(pid) if pid > 0 else None
-    if identity is not None and identity.alive() and identity.started_time <= written + _CLOCK_SPARE:
-        try:
-            process = psutil.Process(pid)
-            if str(layout.directory) in process.cmdline() and process.uids().real == layout.lock.stat().st_uid:
-                return identity
-        except (psutil.Error, OSError):
-            pass
     own = str(layout.directory)
-    found = processes.find(lambda command: _CONTROLLER in command and own in command)
-    return next((identity for identity, _ in found), None)
+    try:
+        pid = int(layout.lock.read_text())
+        written, owner = layout.lock.stat().st_mtime, layout.lock.stat().st_uid
+    except (OSError, ValueError):  # it was removed or damaged, which ends no controller
+        found = processes.find(lambda command: _CONTROLLER in command and own in command)
+        return next((identity for identity, _ in found), None) if layout.control.is_dir() else None
+    identity = processes.Identity.of(pid)
+    if identity is None or not identity.alive() or identity.started_time > written + _CLOCK_SPARE:
+        return None
+    try:
+        process = psutil.Process(pid)
+        return identity if own in process.cmdline() and process.uids().real == owner else None
+    except psutil.Error:
+        return None
 
 
 def what_serves(layout: Layout) -> list[Running]:

@@ -20,7 +20,7 @@ ENDED_AFTER = 3
 because the machine slept in the middle of it."""
 BEGINS_WITHIN = 60.0
 """Seconds after which a replica that has started should have made its socket, however busy the machine is."""
-ADOPTED_WITHIN = 4.0
+ADOPTED_WITHIN = 1.0
 """The same for one that an earlier controller has started, from when it was found: it has had its time."""
 
 Stamp = tuple[int, int] | None

@@ -52,7 +52,7 @@ def test_what_is_missing_is_made_again_and_the_directory_comes_first(
         (ReplicaSocket(None, None, ready=True, age=0), True),
         (ReplicaSocket(None, None, ready=False, age=BEGINS_WITHIN - 1), False),
         (ReplicaSocket(None, None, ready=False, age=BEGINS_WITHIN + 1), True),
-        (ReplicaSocket(None, None, ready=False, age=ADOPTED_WITHIN - 1, adopted=True), False),
+        (ReplicaSocket(None, None, ready=False, age=ADOPTED_WITHIN / 2, adopted=True), False),
         (ReplicaSocket(None, None, ready=False, age=ADOPTED_WITHIN + 1, adopted=True), True),
     ],
 )
