@@ -83,7 +83,7 @@ class ProcessRuntime:
         """Return the replicas that run; end those whose record is gone, since nobody can tell what they are."""
         app_root.clear_unfinished(self._revisions)
         found = []
-        for identity, command in processes.find(lambda command: _is_replica_below(self._replicas, command)):
+        for identity, command in processes.find(self._is_ours):
             replica_id = _argument(command, "--replica") or ""
             record = self._record(replica_id)
             if record is None:
@@ -269,6 +269,11 @@ class ProcessRuntime:
 
     def _socket(self, replica_id: str) -> Path:
         return self._sockets() / f"{replica_id.rpartition('-')[2]}.sock"
+
+    def _is_ours(self, command: list[str]) -> bool:
+        socket = _argument(command, "--unix-socket")
+        on_ours = MODULE in command and socket is not None and Path(socket).parent == self._sockets()
+        return on_ours or _is_replica_below(self._replicas, command)
 
     def _record(self, replica_id: str) -> ReplicaRecord | None:
         return read_record(self._replicas / replica_id)

@@ -256,10 +256,10 @@ def test_an_idle_controller_ends_by_itself_and_takes_the_router_along(
 
 def test_stopping_the_controller_leaves_endpoints_serving(machine: Machine) -> None:
     record = machine.healthy(machine.spec())
-    assert machine.client.stop() is True
+    assert machine.client.stop()
     assert machine.client.running() is None
     assert httpx.post(record.status.scoring_uri).status_code == 200
-    assert machine.client.stop() is False
+    assert not machine.client.stop()
 
 
 @pytest.mark.faults(19, "socket path of more than 107 bytes")
