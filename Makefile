@@ -62,10 +62,10 @@ style: $(VENV)/.dev
 	@$(BIN)/lint-imports
 
 bandit: $(VENV)/.dev
-	@$(BIN)/python -m checks.source
+	@$(BIN)/python -m tests.checks.source
 
 audit: $(VENV)/.dev ## known vulnerabilities of packages; STRICT=1: fail where they cannot be looked up
-	@$(BIN)/python -m checks.packages $(if $(STRICT),--strict)
+	@$(BIN)/python -m tests.checks.packages $(if $(STRICT),--strict)
 
 unit: $(VENV)/.dev ## all tests but those of test-faults and test-fuzz, JOBS=2 files at a time (0: in one process)
 	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz" --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from checks import packages
-from checks.packages import ACCEPTED, Accepted, Audit, Vulnerability, accepted_in, complaints, main
+from tests.checks import packages
+from tests.checks.packages import ACCEPTED, Accepted, Audit, Vulnerability, accepted_in, complaints, main
 
 TODAY = date(2026, 6, 1)
 LATER, EARLIER = TODAY + timedelta(1), TODAY - timedelta(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.source import ROOT, exempted, findings, without_reason
+from tests.checks.source import ROOT, exempted, findings, without_reason
 
 
 @pytest.fixture

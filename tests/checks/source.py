@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-SOURCES = ("mljupyter", "binder", "checks", "labextension")
+ROOT = Path(__file__).parents[2]
+SOURCES = ("mljupyter", "binder", "labextension")
 _EXCEPTION = re.compile(r"#\s*noqa:\s*(?P<codes>[A-Z]+\d+(?:\s*,\s*[A-Z]+\d+)*)(?P<reason>.*)")
 _SHORTEST_REASON = 4  # letters
 

@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ACCEPTED = Path(__file__).with_name("known-vulnerabilities.toml")
 LOCK_FILE = ROOT / "labextension" / "package-lock.json"
 SEEN = Path(sys.prefix)
