@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +25,11 @@ def _interruptible() -> None:
     """Interrupts arrive in tests and their processes, although a shell ignores them for what it runs in background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory for sockets, whose paths may have 107 bytes: those of `tmp_path` are longer in a worker of xdist."""
+    path = Path(tempfile.mkdtemp(prefix="mlj-test-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

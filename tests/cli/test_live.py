@@ -149,7 +149,7 @@ def test_the_endpoint_serves_on_while_the_controller_is_stopped_and_started(serv
         patch.setenv("MLJUPYTER_HOME", served.environment["MLJUPYTER_HOME"])
         key = Workspace.get("cli-team").controller.keys("adder")[0]
     uri = served.json("endpoint", "show", "adder")["status"]["scoringUri"]
-    assert served.json("controller", "stop") == {"stopped": True}
+    assert served.json("controller", "stop") == {"stopped": True, "killed": [], "left": ""}
     assert served.json("controller", "status")["running"] is False
     answer = httpx.post(uri, content='{"data": [[2]]}', headers={"Authorization": f"Bearer {key}"})
     assert answer.json() == [2]

@@ -16,32 +16,32 @@ from mljupyter.controller.layout import Layout, check_socket_path, private_direc
 from tests.waiting import switching_often
 
 
-def test_all_clients_find_the_directory_chosen_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / "first"))
-    layout = Layout.of(tmp_path)
+def test_all_clients_find_the_directory_chosen_first(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(short_path / "first"))
+    layout = Layout.of(short_path)
     layout.prepare()
-    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / "second"))
-    assert layout.socket().is_relative_to(tmp_path / "first")
+    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(short_path / "second"))
+    assert layout.socket().is_relative_to(short_path / "first")
     layout.prepare()
-    assert layout.socket().is_relative_to(tmp_path / "first")
+    assert layout.socket().is_relative_to(short_path / "first")
 
 
-def test_a_directory_that_is_gone_is_chosen_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / "first"))
-    layout = Layout.of(tmp_path)
+def test_another_directory_is_chosen_for_one_that_is_gone(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(short_path / "first"))
+    layout = Layout.of(short_path)
     layout.prepare()
     layout.runtime().rmdir()
-    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / "second"))
+    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(short_path / "second"))
     layout.prepare()
-    assert layout.socket().is_relative_to(tmp_path / "second")
+    assert layout.socket().is_relative_to(short_path / "second")
 
 
-def test_a_directory_that_is_gone_is_made_again_at_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
-    layout = Layout.of(tmp_path)
+def test_a_directory_that_is_gone_is_made_again_at_its_place(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(short_path / "run"))
+    layout = Layout.of(short_path)
     layout.prepare()
     before = layout.runtime()
-    shutil.rmtree(tmp_path / "run")
+    shutil.rmtree(short_path / "run")
     layout.prepare()
     assert layout.runtime() == before and before.stat().st_mode & 0o777 == 0o700
 
@@ -56,13 +56,13 @@ def test_a_link_that_is_gone_is_made_again(tmp_path: Path) -> None:
 
 
 def test_the_directory_of_a_workspace_that_an_earlier_release_serves_stays_in_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(short_path))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    earlier = tmp_path / f"mljupyter-{os.getuid()}" / "f55dd7c072"
+    earlier = short_path / f"mljupyter-{os.getuid()}" / "f55dd7c072"
     earlier.mkdir(parents=True, mode=0o700)
-    layout = Layout.of(tmp_path / "workspace")
+    layout = Layout.of(short_path / "workspace")
     layout.control.mkdir(parents=True, mode=0o700)
     layout.runtime_link.symlink_to(earlier)
     layout.prepare()
@@ -113,14 +113,14 @@ def test_a_directory_open_to_others_is_closed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("mode", "safe"), [(0o755, True), (0o1777, True), (0o777, False), (0o775, False)])
 def test_sockets_go_only_where_nobody_else_can_put_something_in_their_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, safe: bool
+    short_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, safe: bool
 ) -> None:
-    base = tmp_path / "base"
+    base = short_path / "base"
     base.mkdir()
     os.chown(base, -1, os.getgid() if os.getgid() != os.getuid() else _another_group())
     base.chmod(mode)
     monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(base / "mine"))
-    layout = Layout.of(tmp_path / "workspace")
+    layout = Layout.of(short_path / "workspace")
     with nullcontext() if safe else pytest.raises(SocketPathError, match="others may rename what is in"):
         layout.prepare()
 

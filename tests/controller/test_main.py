@@ -14,10 +14,10 @@ pytestmark = pytest.mark.system
 
 
 def test_what_the_system_refuses_is_said_in_a_line_and_kept_with_its_traceback_in_the_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
-    workspace = tmp_path / "workspace"
+    monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(short_path / "run"))
+    workspace = short_path / "workspace"
     workspace.mkdir()
     layout = Layout.of(workspace)
     layout.prepare()

@@ -40,7 +40,8 @@ def of_one_version(**fields: object) -> RouterFiles:
 
 
 def filters(files: RouterFiles) -> list[str]:
-    options = files.documents[CLUSTERS]["resources"][0]["typed_extension_protocol_options"]
+    clusters = files.documents[CLUSTERS]["resources"]
+    (options,) = (one["typed_extension_protocol_options"] for one in clusters if one["name"] == "iris.v")
     (protocol,) = options.values()
     return [item["name"] for item in protocol.get("http_filters", [])]
 

@@ -234,7 +234,7 @@ async def test_a_client_of_the_metrics_port_that_does_not_read_does_not_keep_the
     port = metrics_port.MetricsPort(collector)
     await port.open(number)
     with socket.create_connection(("127.0.0.1", number)) as client:
-        client.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        client.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
         client.setblocking(False)
         assert (await asyncio.get_running_loop().sock_recv(client, 12)) == b"HTTP/1.1 200"
         async with asyncio.timeout(ENDED):

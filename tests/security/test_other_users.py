@@ -152,7 +152,7 @@ def test_a_replica_takes_no_workers_from_another_users_template(commons: Path) -
 
     async def ensure() -> None:
         with pytest.raises(OSError, match="denied"):  # it would start one of its own, and cannot remove theirs
-            Templates(path.parent).ensure(path, lambda options, descriptor: pytest.fail("it listens there"))
+            Templates().ensure(path, lambda options, descriptor: pytest.fail("it listens there"))
 
     with running_as(ATTACKER, impostor(path, stolen)):
         as_victim(commons, fork)
