@@ -10,8 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.fault_table"]
+
+# A busy machine may take any time for an example: that is not what these tests are about.
+settings.register_profile("mljupyter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mljupyter")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,8 +12,6 @@ from mljupyter.visible import one_line
 
 Typed = Mapping[str, Any]
 """What was typed, by option: text, a list of texts where an option may be repeated, or a boolean."""
-
-_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-][A-Za-z0-9_@%+=:,./\[\]()*-]*")  # a word that begins with a bracket is JSON
 
 
 def values_of(options: Iterable[Option], typed: Typed) -> tuple[dict[str, Any], dict[str, str]]:
@@ -79,16 +76,14 @@ def line_of(name: str, options: Sequence[Option], typed: Typed, explicit: Contai
 
 
 def quoted(text: str) -> str:
-    """Return a word of a magic's line, quoted where it must be. A line end, which no line can hold, becomes an escape.
-
-    A magic is not a shell: brackets and stars stay as they are, so that expressions remain readable.
+    """Return a word of a line, quoted where it must be. A line end, which no line can hold, becomes an escape.
 
     Example:
-        >>> print(quoted("a b"), quoted("x\\nimport os"), quoted("X[:3]"))
-        'a b' 'x\\nimport os' X[:3]
+        >>> print(quoted("a b"), quoted("x\\nimport os"))
+        'a b' 'x\\nimport os'
 
     """
-    return text if _PLAIN.fullmatch(text) else shlex.quote(one_line(text))
+    return shlex.quote(one_line(text))
 
 
 def typed_of(value: Any) -> Any:

@@ -65,7 +65,7 @@ def test_a_newcomer_deploys_a_model_of_their_own_within_two_minutes(
     form.get_by_role("heading", name="It answers").wait_for(timeout=LONGEST_SECONDS * 1000)
     form.get_by_role("button", name="Insert a call below").click()
     form.get_by_text("Inserted below").wait_for()
-    assert notebook.sources()[2] == "%invoke my-wine X[:3]"
+    assert notebook.sources()[2] == "%invoke my-wine 'X[:3]'"
     assert "[0, 0, 0]" in notebook.run(2).inner_text()
     seconds = time.monotonic() - began
     print(f"{seconds:.1f} s from %deploy to the first answer")
