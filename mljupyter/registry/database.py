@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.outside import json_value
 from mljupyter.registry.database_errors import damaged_file, explain, from_os_error, place_of, read_only_file
 from mljupyter.registry.errors import DatabaseError
 from mljupyter.registry.locking import locked_directory
@@ -129,7 +131,11 @@ def _remove(path: Path) -> None:
 def _engine(address: URL) -> Engine:
     is_sqlite = address.get_backend_name() == "sqlite"
     try:
-        engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {})
+        engine = create_engine(
+            address,
+            connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {},
+            json_deserializer=partial(_json_of, place_of(address)),
+        )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise DatabaseError(
             f"The database {place_of(address)} needs a driver that is not installed: {error}.\n"
@@ -140,6 +146,13 @@ def _engine(address: URL) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "handle_error", _translate_errors(address), retval=True)
     return engine
+
+
+def _json_of(place: str, text: str | bytes) -> Any:
+    try:
+        return json_value(text)
+    except ValueError as error:
+        raise damaged_file(place, f"a value that should be JSON cannot be read ({error})") from None
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

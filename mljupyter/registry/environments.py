@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry.environment_tables import ENVIRONMENT_LABELS, ENVIRONMENTS
 from mljupyter.registry.transactions import reading, writing
-from mljupyter.registry.versioned import stored_number
+from mljupyter.registry.versioned import check_row, stored_number
 from mljupyter.spec import SpecError
 from mljupyter.spec.names import NameRule
 
@@ -225,6 +225,7 @@ def _some(items: builtins.list[str]) -> str:
 
 
 def _record(row: Row[Any]) -> EnvironmentRecord:
+    check_row(row, ENVIRONMENT)
     return EnvironmentRecord(
         name=row.name,
         version=row.version,

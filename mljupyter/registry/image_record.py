@@ -11,8 +11,12 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from mljupyter.registry.versioned import check_row
+from mljupyter.spec import names
+
 RUNNING, SUCCEEDED, FAILED, CANCELED = "Running", "Succeeded", "Failed", "Canceled"
 FLAVORS = ("WebApiContainer", "AccelContainer", "IoTContainer")
+_REGISTERED = replace(names.MODEL, kind="an image", example="diabetes-image")
 ENVIRONMENT_FLAVOR = "Environment"  # an environment alone: no image that anything is deployed from
 
 
@@ -54,6 +58,7 @@ class ImageRecord:
 
 def from_row(row: Row[Any]) -> ImageRecord:
     """Return the record that a row holds; one whose builder has died meanwhile has failed."""
+    check_row(row, _REGISTERED)
     record = ImageRecord(**row._mapping)
     if record.creation_state == RUNNING and _has_died(record.builder):
         reason = "the process that built it ended before the image was ready: create it again"

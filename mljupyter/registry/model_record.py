@@ -10,8 +10,11 @@ from typing import Any, cast
 
 from sqlalchemy import Row
 
+from mljupyter.outside import json_value
 from mljupyter.registry.artifacts import Artifact
 from mljupyter.registry.errors import ModelError
+from mljupyter.registry.versioned import check_row
+from mljupyter.spec import names
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class ModelRecord:
 
 def from_row(row: Row[Any]) -> ModelRecord:
     """Return the record that a row of the table of models holds."""
+    check_row(row, names.MODEL)
     values = dict(row._mapping)
     artifact = Artifact(*(values.pop(f"artifact_{part}") for part in ("digest", "kind", "size", "name")))
     return ModelRecord(artifact=artifact, **values)
@@ -94,8 +98,8 @@ def checked_keys(value: object, what: str) -> list[str]:
 def checked_json(value: object, what: str) -> Any:
     """Return a value as it comes back from JSON, or raise `ModelError` when JSON cannot hold it."""
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
+        return json_value(json.dumps(value, allow_nan=False))
+    except (RecursionError, TypeError, ValueError) as error:
         raise ModelError(f"{what} cannot be stored as JSON: {error}. Use text, numbers, lists and dicts.") from error
 
 

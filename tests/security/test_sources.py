@@ -6,7 +6,7 @@ import base64
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import Table, update
 
 from mljupyter.build.definition import BuildContextDefinition, EnvironmentDefinition, redacted
 from mljupyter.build.images import ImageError, Reference, plan_image
@@ -23,12 +23,16 @@ from mljupyter.build.images.dockerfile import dockerfile
 from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.python_inside import python_in
 from mljupyter.core import Model, Workspace, no_code
+from mljupyter.core.image_users import delete_unused_image
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry import Registry
 from mljupyter.registry.artifacts import ArtifactStore
-from mljupyter.registry.errors import ArtifactError
+from mljupyter.registry.environment_tables import ENVIRONMENTS
+from mljupyter.registry.errors import ArtifactError, DatabaseError
+from mljupyter.registry.image_tables import IMAGES
 from mljupyter.registry.tables import MODELS
 from mljupyter.spec import CodeReference, ModelReference
+from mljupyter.visible import visible
 
 from .registries import Answer, FakeRegistry, Got, digest_of, running
 
@@ -297,6 +301,61 @@ def test_a_download_stays_in_its_directory_whatever_the_database_says(workspace:
     with pytest.raises(MLJupyterError, match="is a path"):
         Model(workspace, "m").download(tmp_path / "downloads", exist_ok=True)
     assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("table", [MODELS, IMAGES, ENVIRONMENTS], ids=["models", "images", "environments"])
+@pytest.mark.parametrize(
+    "change",
+    [{"name": "../x"}, {"name": "/x"}, {"name": "a\x1b]0;x\x07"}, {"version": ".."}, {"id": "other:1"}],
+    ids=str,
+)
+def test_a_row_under_a_name_that_nothing_can_have_is_refused(workspace: Workspace, table: Table, change: dict) -> None:
+    rows = register_one_of_each(workspace)
+    change_rows(workspace, table, change)
+    with pytest.raises(DatabaseError, match="nothing was registered as") as refusal:
+        rows[table.name]()
+    assert visible(str(refusal.value)) == str(refusal.value)
+
+
+def test_deleting_an_image_removes_no_directory_that_the_database_names(workspace: Workspace, tmp_path: Path) -> None:
+    register_one_of_each(workspace)
+    (tmp_path / "thesis" / "1").mkdir(parents=True)
+    (tmp_path / "thesis" / "1" / "text").write_text("mine")
+    name = str(tmp_path / "thesis")
+    change_rows(workspace, IMAGES, {"name": name, "id": f"{name}:1", "place": "docker"})
+    with pytest.raises(MLJupyterError):
+        delete_unused_image(workspace, f"{name}:1", keep=True)
+    assert (tmp_path / "thesis" / "1" / "text").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[" * 5000, "[" * 200 + "]" * 200, '{"a": ' + "9" * 5000 + "}"],
+    ids=["cut", "cut deep inside", "nested too deeply", "a number of 5000 digits"],
+)
+def test_json_in_the_database_that_cannot_be_read_is_said_to_be_damaged(workspace: Workspace, text: str) -> None:
+    rows = register_one_of_each(workspace)
+    with workspace.registry.models._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE models SET tags = ?", (text,))
+    with pytest.raises(DatabaseError, match="damaged"):
+        rows["models"]()
+
+
+def register_one_of_each(workspace: Workspace) -> dict[str, Callable[[], object]]:
+    """Register a model, an image and an environment; return what lists them."""
+    model = workspace.directory / "model.txt"
+    model.write_text("m")
+    registry = workspace.registry
+    registry.models.register("mine", model)
+    registry.images.begin("mine", plan_digest=DIGEST, place="docker", recipe={})
+    registry.environments.register("mine", {}, fingerprint="f", password=None)
+    return {table: getattr(registry, table).list for table in ("models", "images", "environments")}
+
+
+def change_rows(workspace: Workspace, table: Table, values: dict[str, object]) -> None:
+    with workspace.registry.models._engine.begin() as connection:
+        sets = ", ".join(f"{column} = ?" for column in values)
+        connection.exec_driver_sql(f"UPDATE {table.name} SET {sets}", tuple(values.values()))
 
 
 @pytest.mark.parametrize("kind", ["link out", "link to a directory", "pipe", "pipe alone", "link to a device"])
