@@ -11,6 +11,8 @@ _MOST_DIGITS = 18
 _TOO_DEEP = f"lists and objects are nested more than {MOST_DEPTH} deep"
 MOST_NODES = 100_000
 MOST_CHARACTERS = 1_000_000
+_MOST_NUMBER_CHARACTERS = 100
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 # What PyYAML's constructors raise for values that a tag or a pattern lets through: `!!bool maybe`, 2026-99-99.
 _UNUSABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
@@ -127,6 +129,12 @@ def bounded(base: type[Any]) -> type[Any]:
 
         def construct_object(self, node: Any, deep: bool = False) -> Any:
             """Make the value of a node, and remember the one that none can be made of."""
+            if node.tag in _NUMBERS and len(node.value) > _MOST_NUMBER_CHARACTERS:
+                # 1:1:1:... is a number to YAML 1.1, counted in sixties: its time grows with the square of its length.
+                raise _refusal(
+                    f"a number has more than {_MOST_NUMBER_CHARACTERS} characters: text stands in quotes",
+                    node.start_mark,
+                )
             try:
                 return super().construct_object(node, deep)
             except _UNUSABLE:

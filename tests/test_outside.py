@@ -29,6 +29,15 @@ def test_yaml_says_where_a_value_is_that_cannot_be_read() -> None:
     assert caught.value.problem_mark is not None and caught.value.problem_mark.line == 1
 
 
+@pytest.mark.parametrize(
+    "text", ["1" + ":1" * 50_000, "0x" + "f" * 50_000, "!!int '" + "9" * 200 + "'", "1." + "0" * 200]
+)
+def test_yaml_reads_numbers_of_a_length_that_numbers_have(text: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="a number has more than 100 characters"):
+        yaml_value(f"a: {text}")
+    assert yaml_value(f"a: '{text}'" if "'" not in text else "a: 1") is not None
+
+
 def test_an_empty_document_is_none() -> None:
     assert yaml_document("") == (None, None)
 

@@ -115,7 +115,7 @@ def value_of_yaml(option: Option, value: Any) -> Any:
     found = []
     for item in items:
         if isinstance(item, (Mapping, list)) or item is None:
-            raise ValueError(f"{item!r} is no single value")
+            raise ValueError(_not_single(item))
         found.append(read(option, str(item)))
     return found if option.repeatable else found[0]
 
@@ -123,5 +123,11 @@ def value_of_yaml(option: Option, value: Any) -> Any:
 def _plain(item: Any) -> str:
     """Return what a variable is set to, as it stands in YAML."""
     if isinstance(item, (Mapping, list)) or item is None:
-        raise ValueError(f"{item!r} is no single value")
+        raise ValueError(_not_single(item))
     return str(item).lower() if isinstance(item, bool) else str(item)
+
+
+def _not_single(item: Any) -> str:
+    """Return what is wrong with a list or a mapping in the place of one value; what it holds may be secret."""
+    kind = "nothing" if item is None else "a mapping" if isinstance(item, Mapping) else "a list"
+    return f"one value is expected, not {kind}"

@@ -93,7 +93,9 @@ def _sentence(cls: type[BaseModel], detail: ErrorDetails) -> str:
         return f"{field}: {rule}" if path else rule
     if _SECRET in path:
         return f"{field}: {rule[:1].lower()}{rule[1:]}."
-    return f"{field} is {shown_value(value)}: {rule[:1].lower()}{rule[1:]}."
+    # A list in the wrong place may hold whole documents, with their environment variables.
+    shown = "a list" if isinstance(value, list) else shown_value(value)
+    return f"{field} is {shown}: {rule[:1].lower()}{rule[1:]}."
 
 
 def shown_value(value: Any) -> str:

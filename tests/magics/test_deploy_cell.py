@@ -66,7 +66,7 @@ def test_the_line_beats_the_cell(prepared: Shell) -> None:
             "score: sums\nmaxQueueWaitMs: 5\nmax-queue-wait-ms: 6",
             "Line 4: max-queue-wait-ms is max-queue-wait-ms again",
         ),
-        ("score: {a: 1}", "Line 2: score: {'a': 1} is no single value."),
+        ("score: {a: 1}", "Line 2: score: one value is expected, not a mapping."),
         ("score: sums\n  kind: [", "Line 3: this cannot be read as YAML"),
         ("just text", "The cell holds no YAML mapping"),
         ("- a list", "The cell holds no YAML mapping"),

@@ -48,6 +48,20 @@ def test_what_is_wrong_with_a_variable_is_told_without_its_value(shell: Shell) -
     assert said == "--env-from: missing.env cannot be read: No such file or directory."
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "env:\n  KEY: [hunter2]",
+        "env:\n  KEY: {a: hunter2}",
+        "env: [[KEY=hunter2]]",
+        "defaultVersion: one\nversions: [{name: one, environmentVariables: {KEY: hunter2}}]",
+        "defaultVersion: one\nversions:\n  one: [{environmentVariables: {KEY: hunter2}}]",
+    ],
+)
+def test_what_is_wrong_with_a_cell_is_told_without_the_values_of_variables(shell: Shell, cell: str) -> None:
+    assert "hunter2" not in shell.error(f"%%deploy adder\n{cell}")
+
+
 def test_a_plan_names_variables_and_hides_their_values(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     shell.run(f"%%score reading\n{READING}")
     Path("serving.env").write_text("DATABASE=hunter2\n")

@@ -307,7 +307,7 @@ def test_a_download_stays_in_its_directory_whatever_the_database_says(workspace:
 @pytest.mark.parametrize(
     "change",
     [{"name": "../x"}, {"name": "/x"}, {"name": "a\x1b]0;x\x07"}, {"version": ".."}, {"id": "other:1"}],
-    ids=str,
+    ids=["path up", "path from the root", "control characters", "path as version", "id of another"],
 )
 def test_a_row_under_a_name_that_nothing_can_have_is_refused(workspace: Workspace, table: Table, change: dict) -> None:
     rows = register_one_of_each(workspace)
