@@ -47,7 +47,11 @@ def parse(text: str, where: str) -> dict[str, Any]:
     try:
         content = yaml_value(text)
     except yaml.YAMLError as error:
-        raise UserErrorException(f"{where} cannot be read as YAML: {error}") from None
+        # Not the error's own text: it quotes the line, which may hold an index's password.
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark is not None else ""
+        said = getattr(error, "problem", None) or getattr(error, "reason", None) or "it has another form"
+        raise UserErrorException(f"{where} cannot be read as YAML:{line} {said}") from None
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise UserErrorException(f"{where} holds no conda environment: it begins with a {type(content).__name__}.")

@@ -18,6 +18,7 @@ from mljupyter.core.model_path import find_model_path
 from mljupyter.core.profiled_model import ProfiledModel
 from mljupyter.core.resource_configuration import ResourceConfiguration
 from mljupyter.spec import ModelReference
+from mljupyter.visible import one_line
 
 if TYPE_CHECKING:
     from mljupyter.core.compute import ComputeTarget
@@ -134,7 +135,7 @@ class Model(ProfiledModel, ChangedModel):
 
         """
         path = Path(model_path).expanduser()
-        print(f"Registering model {model_name}")
+        print(f"Registering model {one_line(str(model_name))}")
         with as_webservice_exception():
             try:
                 record = workspace.registry.models.register(

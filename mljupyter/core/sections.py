@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from mljupyter.build.definition import redacted
 from mljupyter.core.exceptions import UserErrorException
 
 
@@ -29,5 +30,5 @@ class Section:
         return deepcopy(self)
 
     def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self._defaults if name not in self._hidden)
+        shown = (f"{name}={redacted(repr(getattr(self, name)))}" for name in self._defaults if name not in self._hidden)
         return f"{type(self).__name__}({', '.join(shown)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any, Self, get_args, get_origin
 
@@ -15,7 +16,8 @@ from mljupyter.errors import MLJupyterError
 _MOST_SHOWN = 5
 _MOST_CHARACTERS = 200
 _LONGEST_TEXT = 4_000_000
-_SECRET = "environmentVariables"  # noqa: S105 - the name of a field; its values may be secrets
+_OF_PYDANTIC = re.compile(r"function-after\Z|constrained-str\Z|(?:dict|list)\[")  # its names for alternatives
+_SECRETS = {"environmentVariables", "password"}  # fields whose values are not shown
 
 
 def camel_case(name: str) -> str:
@@ -77,7 +79,7 @@ def explain(cls: type[BaseModel], error: ValidationError) -> str:
 
 
 def _sentence(cls: type[BaseModel], detail: ErrorDetails) -> str:
-    path = [str(part) for part in detail["loc"] if part != "function-after"]
+    path = [str(part) for part in detail["loc"] if not _OF_PYDANTIC.match(str(part))]
     field = ".".join(path)[:_MOST_CHARACTERS] or cls.__name__
     kind, value = detail["type"], detail["input"]
     if kind == "missing":
@@ -91,7 +93,7 @@ def _sentence(cls: type[BaseModel], detail: ErrorDetails) -> str:
     rule = detail["msg"].removeprefix("Value error, ")
     if kind == "value_error" or isinstance(value, (dict, BaseModel)):
         return f"{field}: {rule}" if path else rule
-    if _SECRET in path:
+    if not _SECRETS.isdisjoint(path):
         return f"{field}: {rule[:1].lower()}{rule[1:]}."
     # A list in the wrong place may hold whole documents, with their environment variables.
     shown = "a list" if isinstance(value, list) else shown_value(value)

@@ -133,3 +133,14 @@ def test_passwords_of_indexes_are_not_shown() -> None:
     packages = CondaDependencies.create(pip_packages=["x @ https://u:hunter2@example.org/x.whl"])
     packages.set_pip_index_url("https://u:hunter2@example.org")
     assert "hunter2" not in repr(packages)
+
+
+@pytest.mark.parametrize("end", ["\n bad", " 'x", "\n   - {a: hunter2}", "\n   - [hunter2]\n"])
+def test_what_is_wrong_with_a_conda_file_is_told_without_the_passwords_in_it(project: Path, end: str) -> None:
+    option = "--index-url 'https://u:hunter2@example.org'"
+    (project / "env.yml").write_text(f'dependencies:\n - pip:\n   - "{option}"{end}')
+    with pytest.raises(UserErrorException) as refusal:
+        CondaDependencies("env.yml")
+    assert "hunter2" not in refusal.value.message
+    assert "unicode string" not in refusal.value.message
+    assert "constrained" not in refusal.value.message

@@ -251,6 +251,18 @@ def test_passwords_are_not_shown() -> None:
     assert "hunter2" not in str(environment.definition().document())
 
 
+@pytest.mark.parametrize("password", ["hunter2\ud800", ["hunter2"]], ids=["half a character", "a list"])
+def test_a_password_that_cannot_be_one_is_refused_without_being_shown(password: object) -> None:
+    environment = Environment("serving")
+    registry = environment.docker.base_image_registry
+    registry.address, registry.username = "https://ada:hunter2@r.example.org", "ada"
+    assert "hunter2" not in repr(registry)
+    registry.password = password
+    with pytest.raises(UserErrorException, match="password: input should be a valid string") as refusal:
+        environment.definition()
+    assert "hunter2" not in refusal.value.message
+
+
 @pytest.mark.parametrize("section", ["python", "docker", "spark"])
 def test_a_misspelt_setting_of_a_section_is_an_error(section: str) -> None:
     with pytest.raises(AttributeError):
