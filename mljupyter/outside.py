@@ -1,4 +1,4 @@
-"""JSON, YAML and numbers that somebody else wrote, within bounds: of size, of depth, of what aliases stand for."""
+"""Readers of JSON, YAML and numbers from outside, with bounds on size, on depth and on the expansion of aliases."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def json_value(text: str | bytes) -> Any:
     """Return the value of JSON text.
 
     Raises:
-        ValueError: when it is no JSON, or lists and objects are nested more than 100 deep.
+        ValueError: when it is not JSON, or lists and objects are nested more than 100 deep.
 
     Example:
         >>> json_value('{"a": [1]}')
@@ -65,7 +65,7 @@ def yaml_document(text: str, kind: Any = None) -> tuple[Any, Any]:
         kind: a `SafeLoader` made by `bounded`; None for YAML 1.1 as PyYAML reads it.
 
     Raises:
-        yaml.YAMLError: when it is no YAML or beyond a bound, with `problem` and `problem_mark`.
+        yaml.YAMLError: when it is not YAML or beyond a bound, with `problem` and `problem_mark`.
 
     Example:
         >>> yaml_value("a: &x [1, 2]\\nb: *x")
@@ -91,7 +91,7 @@ def yaml_document(text: str, kind: Any = None) -> tuple[Any, Any]:
 
 
 def bounded(base: type[Any]) -> type[Any]:
-    """Return a loader that reads as `base`, a `SafeLoader`, and refuses what is too large or nested too deeply.
+    """Return a loader that reads as `base`, a `SafeLoader`, and refuses documents too large or nested too deeply.
 
     An alias counts as often as it is used, with all that is in what it stands for: a few lines of aliases of aliases
     stand for more values than memory holds.

@@ -1,4 +1,4 @@
-"""Whom files and directories belong to, and which of them may be used.
+"""The owners of files and directories, and the rule which of them may be used.
 
 On a machine that several people use, a file found by looking around (in the directories above, in ``/tmp``) may have
 been put there by somebody else. The rule is that of git's ``safe.directory``: a file is used only when it belongs to
@@ -13,12 +13,14 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from mljupyter.visible import one_line
+
 _ROOT = 0
 _OTHERS_MAY_WRITE = 0o022
 
 
 def name_of(user: int) -> str:
-    """Return what to call a user in a message."""
+    """Return the name of a user for messages."""
     import pwd
 
     try:
@@ -48,7 +50,8 @@ def foreign_owner(*paths: Path) -> int | None:
 def pass_over(path: Path, owner: int) -> None:
     """Say, once, that a file is not used since it belongs to another user."""
     print(
-        f"mljupyter: {path} is not used: it or its directory belongs to {name_of(owner)}, neither to you nor to root.",
+        f"mljupyter: {one_line(str(path))} is not used: it or its directory belongs to {name_of(owner)}, "
+        "neither to you nor to root. To use it, copy it into a directory of your own.",
         file=sys.stderr,
     )
 

@@ -1,4 +1,4 @@
-"""Text of others, to be shown: characters that command a terminal, or hide what is written, become escapes."""
+"""Escapes for characters in the text of others that command a terminal, or hide other text."""
 
 from __future__ import annotations
 

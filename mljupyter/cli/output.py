@@ -32,19 +32,19 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under a heading."""
+    """Print rows under a heading. A line end in a cell is shown as an escape: it would look like another row."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for row in rows:
-        table.add_row(*(Text(for_stream(cell)) for cell in row))
+        table.add_row(*(Text(for_stream(cell).replace("\n", r"\n")) for cell in row))
     Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
-    """Print names and values, one pair a line."""
+    """Print names and values, one pair a line. A line end in a value is shown as an escape, as in `print_table`."""
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
-        say(f"{name + ':':{width + 1}} {value}")
+        say(f"{name + ':':{width + 1}} {value}".replace("\n", r"\n"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mljupyter.controller.errors import InvalidSpecError
 
 LARGEST_NUMBER = 2**62
-"""What a database holds without loss."""
+"""The largest number that a database stores without loss."""
 
 LONGEST_POLL = 60.0
 """Seconds that a request may wait for something to happen."""

@@ -1,4 +1,4 @@
-"""The workspace's key that the secrets of its replicas follow from (`engine/replica_key.py`): made once, and kept."""
+"""The workspace's key, made once and kept. The secrets of its replicas come from it (`engine/replica_key.py`)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _WHOLE = re.compile(r"[0-9a-f]{64}\s*")
 
 
 def workspace_key(path: Path) -> bytes:
-    """Return the key in a file, which is made with mode 0600 where there is none, or none that is whole.
+    """Return the key in a file. A missing or damaged file is replaced by one with another key and mode 0600.
 
-    Another key does no harm to replicas that run: each of them tells the controller that finds it which key it has.
+    Another key does no harm to replicas that run: each of them tells the controller its own.
 
     Raises:
         StorageError: when the file cannot be written.

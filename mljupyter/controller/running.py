@@ -22,7 +22,7 @@ _CLOCK_SPARE = 2.0
 
 @dataclass(frozen=True)
 class Running:
-    """A process of a workspace, and what it is, in words."""
+    """A process of a workspace, with its role in words."""
 
     what: str
     identity: processes.Identity
@@ -55,7 +55,7 @@ def controller_of(layout: Layout) -> processes.Identity | None:
 
 
 def what_serves(layout: Layout) -> list[Running]:
-    """Return the routers, the replicas on this machine and what belongs to them, whoever looks after them."""
+    """Return the routers and the replicas on this machine with all their processes, those without a controller too."""
     routers = [Running("router", process.identity) for process in router_process.running(layout.router)]
     replicas = [Running(f"replica {name}", identity) for identity, name, _ in replicas_of(layout.replicas)]
     known = {one.identity for one in (*routers, *replicas)}

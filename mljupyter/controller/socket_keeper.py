@@ -43,7 +43,7 @@ class SocketKeeper:
         self._failed = False
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look every two seconds until cancelled."""
         while True:
             try:
                 self.look()

@@ -1,4 +1,4 @@
-"""Stops the controller of a workspace in bounded time, by its socket or by signals; with force, what serves as well."""
+"""Stops the controller of a workspace in bounded time, by its socket or by signals; with force, also what serves."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def _files(layout: Layout) -> Iterator[Check]:
 
 
 def _from(message: str) -> Check:
-    """Return the check for a message whose first line says what is wrong, and the next the way out."""
+    """Return the check for a message with the problem in its first line and the way out in the next."""
     text, _, fix = message.partition("\n")
     return Check("files", "failed", text, fix)
 

@@ -39,8 +39,8 @@ REPLIES = (
         envoy_hosts.HOST_REFUSED,
         421,
         "HostNotAllowed",
-        "Without a key or token this machine answers to its own names only, not to %REQ(:AUTHORITY)%. "
-        "Allow another name: mljupyter router listen --host NAME",
+        "%REQ(:AUTHORITY)% is not a name of this machine: under other names only endpoints with keys or tokens answer. "
+        "Use the scoring URI as it is, or allow the name: mljupyter router listen --host NAME",
     ),
     Reply(
         envoy_hosts.ORIGIN_REFUSED,

@@ -1,4 +1,4 @@
-"""gRPC in the router's vocabulary: no endpoint speaks it, and who asks for it is told so with a status of HTTP.
+"""gRPC in the router's vocabulary: no endpoint speaks it, and its requests are refused with a status of HTTP.
 
 Envoy answers every request of the content type ``application/grpc`` that it refuses by itself with 200, and puts the
 error where gRPC clients look for it: a monitor that counts statuses would see nothing but successes. Such requests are

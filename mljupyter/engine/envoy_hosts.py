@@ -39,7 +39,7 @@ def virtual_hosts(
 
 
 def refuse_host() -> Resource:
-    """Return the route that refuses what no route before has taken: the request is for a host that is not known."""
+    """Return the last route of an unknown host: it refuses all requests that no route before it has taken."""
     return {"match": {"prefix": "/"}, "direct_response": {"status": HOST_REFUSED}}
 
 

@@ -1,4 +1,4 @@
-"""Limits of the router as a whole in its vocabulary: memory and connections, and what gives way as they run out.
+"""Limits of the router as a whole in its vocabulary: memory and connections, and its steps as they run out.
 
 Envoy calls the share of a limit that is used *pressure*, and gives way by *overload actions*. Memory it measures by
 itself. How full the pool of connections is, it counts but does not act on: the controller writes that into a file.
@@ -122,7 +122,7 @@ def fullest(connections: Mapping[int, int], shared_port: int, most: int) -> floa
 
 
 def default_memory(machine_bytes: int) -> int:
-    """Return how much memory the router may use where nobody has said: a quarter of the machine's, 256 MB to 8 GB.
+    """Return how much memory the router may use by default: a quarter of the machine's, 256 MB to 8 GB.
 
     Example:
         >>> default_memory(16 << 30) >> 20, default_memory(1 << 29) >> 20, default_memory(1 << 40) >> 20

@@ -1,7 +1,7 @@
 """The secrets of replicas that others can reach, by which a replica knows its router and its control plane.
 
-Each replica has one of its own. It follows from the workspace's key and the replica's id, so that a control plane needs
-to keep one key only, and can tell the secret of every replica that it finds.
+Each replica has its own, derived from the workspace's key and the replica's id: a control plane keeps one key, and can
+compute the secret of every replica that it finds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hmac
 HEADER = "x-mlj-replica-key"
 VARIABLE = "MLJUPYTER_REPLICA_KEY"  # as in `scoring/replica_key.py`, which stands alone
 PRIVATE_HEADERS = "x-mlj-"
-"""How all headers begin that router and replicas say things with; a client's are taken away."""
+"""The beginning of all headers between router and replicas; those of a client are removed."""
 
 
 def replica_key(workspace_key: bytes, replica_id: str) -> str:

@@ -37,7 +37,7 @@ def check(connection: socket.socket) -> None:
 
 
 def may_command(user: int) -> bool:
-    """Return whether a process of a user may tell a process of this one what to do: it is the same user, or root."""
+    """Return whether a user may command the processes of this user: the same user may, and root."""
     return user in (os.getuid(), 0)
 
 

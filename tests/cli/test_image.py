@@ -77,6 +77,14 @@ def test_images_are_listed_shown_and_explained(image: ImageRecord) -> None:
     assert json.loads(run("image", "sbom", "scorer").stdout) == BILL
 
 
+def test_a_line_end_in_a_description_makes_no_line_of_its_own(workspace: Workspace, image: ImageRecord) -> None:
+    workspace.registry.images.update(
+        image.id, description="mine\nDigest: sha256:forged", add_tags={"a": "b\nUsed by: all"}
+    )
+    lines = run("image", "show", "scorer").stdout.splitlines()
+    assert len([line for line in lines if line.startswith(("Digest:", "Used by:"))]) == 2
+
+
 def test_a_failed_image_shows_why(workspace: Workspace) -> None:
     begun = workspace.registry.images.begin("broken", plan_digest=f"sha256:{'3' * 64}", place="docker", recipe={})
     error = {"step": "environment", "reason": "exit 1", "hint": "Pin another one.", "lastLines": ["no such version"]}

@@ -249,7 +249,7 @@ def test_a_config_file_of_another_user_above_is_named_and_passed_over(
     said = capfd.readouterr().err
     assert said == (
         f"mljupyter: {commons / place} is not used: it or its directory belongs to user {ATTACKER}, "
-        "neither to you nor to root.\n"
+        "neither to you nor to root. To use it, copy it into a directory of your own.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a registry says of an image's parts, checked before any of it is used as a path, an address or a number."""
+"""Descriptions of images that a registry sent, checked before any value is used as a path, an address or a number."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def image_parts(document: dict[str, Any]) -> ImageParts:
 
 
 def descriptor(value: object) -> Descriptor:
-    """Return what a manifest says of one part, or raise `RegistryError`."""
+    """Return the checked description of one part of an image, or raise `RegistryError`."""
     if not isinstance(value, dict):
         raise RegistryError(f"The manifest names a part as {value!r:.100}. Rule: an object with digest and size.")
     digest, size, media_type = checked_digest(value.get("digest")), value.get("size"), value.get("mediaType")
@@ -144,7 +144,7 @@ def digest_for_platform(index: dict[str, Any], platform: str) -> str:
 
 
 def image_configuration(content: bytes, layers: int) -> dict[str, Any]:
-    """Return an image's configuration, or raise `RegistryError` where its form would mislead who reads it.
+    """Return an image's configuration, or raise `RegistryError` where a value has another type than readers expect.
 
     Parameters:
         content: what the registry sent.

@@ -1,4 +1,4 @@
-"""The names of the files in a layer, read with bounded memory and time whatever the layer claims to be."""
+"""The names of the files in a layer, read with bounded memory and time even from a hostile layer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_HEADER_BYTES = 1 << 20
 _SKIP_BYTES = 1 << 20
 _PAX_SIZE = re.compile(rb"(?:\A|\n)\d{1,9} size=(\d{1,15})\n")
 _FILES_AND_LINKS = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.LNKTYPE, tarfile.SYMTYPE)
-# Those have no content in the archive, whatever their size says.
+# Members of these types have no content in the archive, even where their header has a size.
 _WITHOUT_CONTENT = (
     tarfile.LNKTYPE,
     tarfile.SYMTYPE,
@@ -59,7 +59,7 @@ def layer_names(
     try:
         yield from _names(_Bounded(cast("IO[bytes]", source), most_bytes))
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        stream.drain()  # what was damaged on the way is said to be so
+        stream.drain()  # raises the better error where the layer was damaged on its way
         raise ImageError(f"A layer of the base image is no archive: {error or 'it ends too early'}.") from error
     # The archive ends before the layer may: only at its end it is known whether it is the one that was asked for.
     stream.drain()

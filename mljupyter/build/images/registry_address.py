@@ -18,7 +18,9 @@ def checked_host(host: str) -> str:
     name, _, port = host.rpartition(":") if re.search(r":\d{1,5}\Z", host) else (host, "", "")
     if (_NAME.fullmatch(name) or _is_ipv6(name)) and (not port or 0 < int(port) < 65536):
         return host
-    raise RegistryError(f"{host!r:.100} is no address of a registry. Rule: host or host:port, such as 'r.example.com'.")
+    raise RegistryError(
+        f"{host!r:.100} is not the address of a registry. Rule: host or host:port, such as 'r.example.com'."
+    )
 
 
 def is_loopback(host: str) -> bool:
@@ -97,7 +99,7 @@ def _joined(base: str, location: str) -> str:
     try:
         return urljoin(base, location)
     except ValueError as error:
-        raise RegistryError(f"The registry names the address {location!r:.100}, which is no URL.") from error
+        raise RegistryError(f"The registry names the address {location!r:.100}, which is not a URL.") from error
 
 
 def _split(url: str) -> SplitResult:
@@ -105,7 +107,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise RegistryError(f"The registry names the address {url!r:.100}, which is no URL.") from error
+        raise RegistryError(f"The registry names the address {url!r:.100}, which is not a URL.") from error
     # urllib drops line ends and reads a backslash otherwise than others do: such an address means two things.
     plain = url.isascii() and url.isprintable() and len(url) <= _LONGEST_URL and not re.search(r"[\s\\]", url)
     host = parts.hostname or ""
@@ -119,7 +121,10 @@ def _split(url: str) -> SplitResult:
 
 
 def _is_inside(host: str, *, of_this_machine: bool) -> bool:
-    """Whether a host is this machine, its link, or no host at all; for a registry of this machine, that may be."""
+    """Whether a host is this machine, link-local or not a host at all.
+
+    A registry on this machine may name this machine: `of_this_machine`.
+    """
     address = _address(host)
     if address is None:
         # Numbers in other spellings, such as 2130706433 and 0x7f.1, are addresses to a resolver, too.
@@ -151,6 +156,6 @@ def _is_ipv6(name: str) -> bool:
 
 
 def _shown(url: str) -> str:
-    """Return scheme and host alone: the rest may hold what lets its reader in."""
+    """Return scheme and host alone: the rest may hold credentials, such as the signature of an upload."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

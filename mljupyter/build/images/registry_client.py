@@ -130,7 +130,7 @@ class RegistryClient:
     def blob(self, digest: str, size: int) -> Iterator[bytes]:
         """Yield a blob in chunks; raise `RegistryError` as soon as it is not what was asked for.
 
-        Who stops before the end has unchecked bytes: nothing may be kept of them.
+        A caller that stops before the end has unchecked bytes, and must keep nothing of them.
         """
         checked, there = hashlib.sha256(), 0
         response = self._send("GET", f"{self.repository}/blobs/{checked_digest(digest)}")
