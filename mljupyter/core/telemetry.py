@@ -106,7 +106,7 @@ class Telemetry:
 
     def __repr__(self) -> str:
         destination = configured(self._control)
-        places = [destination.otlp_endpoint] if destination.otlp_endpoint else []
+        places = [destination.otlp_place] if destination.otlp_place else []
         places += ["Azure Monitor"] if destination.connection_string else []
         return " and ".join(places) or "no collector"
 

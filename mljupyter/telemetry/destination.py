@@ -31,7 +31,7 @@ class Destination(Document):
     Headers may hold a token and so are secret, as the connection string is.
     """
 
-    otlp_endpoint: str | None = None
+    otlp_endpoint: str | None = Field(default=None, repr=False)
     otlp_headers: dict[str, SecretStr] = Field(default={}, repr=False)
     connection_string: SecretStr | None = Field(default=None, repr=False)
 
@@ -40,10 +40,17 @@ class Destination(Document):
         """Whether there is any."""
         return self.otlp_endpoint is not None or self.connection_string is not None
 
+    @property
+    def otlp_place(self) -> str | None:
+        """The endpoint as it may be shown: without user, password and query, which may hold a token."""
+        return None if self.otlp_endpoint is None else _shown(self.otlp_endpoint)
+
     @model_validator(mode="after")
     def _rules(self) -> Self:
         if self.otlp_endpoint is not None and not _URL.fullmatch(self.otlp_endpoint):
-            raise ValueError(f"otlpEndpoint is {self.otlp_endpoint!r}: it must be a URL such as http://localhost:4318")
+            raise ValueError(
+                f"otlpEndpoint is {_shown(self.otlp_endpoint)!r}: it must be a URL such as http://localhost:4318"
+            )
         if self.connection_string is not None:
             text = self.connection_string.get_secret_value()
             if "InstrumentationKey=" not in text:
@@ -96,3 +103,7 @@ def from_environment(environment: Mapping[str, str]) -> Destination:
             "connection_string": environment.get(CONNECTION_STRING) or None,
         }
     )
+
+
+def _shown(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//***@", url.partition("?")[0])

@@ -244,10 +244,19 @@ def test_a_destination_is_kept_for_its_owner_alone_and_shows_no_secret(tmp_path:
     assert not configured(tmp_path).given
 
 
+def test_the_address_of_a_collector_is_shown_without_what_lets_in_there(tmp_path: Path) -> None:
+    destination = Destination.parse({"otlp_endpoint": "https://ada:hidden@collector.example:4318/otlp?key=hidden"})
+    assert destination.otlp_place == "https://***@collector.example:4318/otlp"
+    assert "hidden" not in repr(destination) + str(destination)
+    destination.write(tmp_path)
+    assert configured(tmp_path) == destination
+
+
 @pytest.mark.parametrize(
     ("given_", "rule"),
     [
         ({"otlp_endpoint": "localhost:4318"}, "it must be a URL"),
+        ({"otlp_endpoint": "ftp://ada:secret-without-key@localhost"}, "it must be a URL"),
         ({"connection_string": "secret-without-key"}, "has no InstrumentationKey"),
     ],
 )
