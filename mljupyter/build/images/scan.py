@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.references import Reference
 from mljupyter.build.images.sbom import requirements_of
 
 SCANNERS = ("trivy", "grype", "pip-audit")
@@ -82,9 +83,12 @@ def scan_report(reference: str, bill: bytes, scanners: tuple[str, ...] = SCANNER
         scanners: which to use where installed.
 
     Raises:
-        ImageError: when none is installed, when one fails, or when one could not look a single package up.
+        ImageError: for an invalid reference; when no scanner is installed, when one fails, or when one could not look a
+            single package up.
 
     """
+    # A shared database names it: to a scanner, `--config=...` is an option and `dir:/home` is a directory.
+    Reference.parse(reference)
     installed = [(name, program) for name in scanners if (program := _program(name))]
     if not installed:
         raise ImageError(

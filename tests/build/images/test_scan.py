@@ -149,3 +149,20 @@ def test_the_real_pip_audit_without_its_service_says_so(
     assert "Its vulnerability service cannot be reached: check the network" in caught.value.message
     assert "Traceback" not in caught.value.message
     assert len(caught.value.message.splitlines()) == 2
+
+
+@pytest.mark.parametrize("location", ["--config=evil.yaml", "-oout", "dir:/home", "file:/etc/passwd", ""])
+def test_a_scanner_gets_no_option_and_no_directory_in_place_of_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    """The location of an image is in the database, which a team shares."""
+    started = tmp_path / "started"
+    for name in ("trivy", "grype"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {started}\necho '{{}}'\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(ImageError, match="no reference to an image"):
+        scan(location, BILL, ("trivy", "grype"))
+    assert not started.exists()
+    scan(f"sha256:{'1' * 64}", BILL, ("trivy", "grype"))
+    assert started.exists()
