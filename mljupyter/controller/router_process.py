@@ -66,9 +66,14 @@ def running(directory: Path, settings: RouterSettings | None = None) -> list[Rou
     """
     pattern = re.compile(re.escape(str(directory / "bootstrap")) + r"(?:-(\d+))?\.json")
     found = []
-    for identity, command in processes.find(lambda command: any(pattern.fullmatch(part) for part in command)):
-        matches = (pattern.fullmatch(part) for part in command)
-        slot = next(int(match[1] or 0) for match in matches if match is not None)
+
+    def file_of(command: list[str]) -> re.Match[str] | None:
+        """Return the bootstrap file that a command starts a router with; an editor that has it open does not."""
+        return pattern.fullmatch(processes.option(command, "--config-path") or "")
+
+    for identity, command in processes.find(lambda command: file_of(command) is not None):
+        match = file_of(command)
+        slot = int(match[1] or 0) if match is not None else 0
         assumed = admin_socket(settings, slot) if settings is not None else directory / "unknown.sock"
         found.append(RouterProcess(slot, identity, _admin_of(directory, slot) or assumed))
     return sorted(found, key=lambda process: process.identity.started_time)

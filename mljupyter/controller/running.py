@@ -42,7 +42,7 @@ def controller_of(layout: Layout) -> processes.Identity | None:
         pid = int(layout.lock.read_text())
         written, owner = layout.lock.stat().st_mtime, layout.lock.stat().st_uid
     except (OSError, ValueError):  # it was removed or damaged, which ends no controller
-        found = processes.find(lambda command: _CONTROLLER in command and own in command)
+        found = processes.find(lambda it: processes.option(it, "-m") == _CONTROLLER and own in it)
         return next((identity for identity, _ in found), None) if layout.control.is_dir() else None
     identity = processes.Identity.of(pid)
     if identity is None or not identity.alive() or identity.started_time > written + _CLOCK_SPARE:
@@ -87,6 +87,7 @@ def gone(identities: list[processes.Identity], until: float) -> bool:
 
 
 def _belongs(layout: Layout, command: list[str]) -> bool:
-    if _TELEMETRY in command:
+    module = processes.option(command, "-m")
+    if module == _TELEMETRY:
         return str(layout.directory) in command
-    return MODULE in command and any(part.startswith(f"{layout.replicas}/") for part in command)
+    return module == MODULE and any(part.startswith(f"{layout.replicas}/") for part in command)

@@ -133,7 +133,7 @@ def _interpreters_of_all(workspace: Workspace) -> set[str]:
     interpreters = {
         version.spec.interpreter or "" for directory in directories for version in needed_versions(directory)
     }
-    arguments = {part for _, command in processes.find(bool) for part in command}
+    arguments = {part for _, command in processes.find(bool, also_in_containers=True) for part in command}
     return interpreters | arguments | {sys.executable}
 
 

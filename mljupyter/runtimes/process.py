@@ -84,12 +84,12 @@ class ProcessRuntime:
         app_root.clear_unfinished(self._revisions)
         found = []
         for identity, command in processes.find(self._is_ours):
-            replica_id = _argument(command, "--replica") or ""
+            replica_id = processes.option(command, "--replica") or ""
             record = self._record(replica_id)
             if record is None:
                 identity.signal(signal.SIGKILL)
                 continue
-            found.append(self._running(record, identity, _argument(command, "--unix-socket")))
+            found.append(self._running(record, identity, processes.option(command, "--unix-socket")))
         return found
 
     async def start(self, order: ReplicaOrder) -> RunningReplica:
@@ -271,11 +271,15 @@ class ProcessRuntime:
         return self._sockets() / f"{replica_id.rpartition('-')[2]}.sock"
 
     def _is_ours(self, command: list[str]) -> bool:
-        socket = _argument(command, "--unix-socket")
-        on_ours = MODULE in command and socket is not None and Path(socket).parent == self._sockets()
-        return on_ours or _is_replica_below(self._replicas, command)
+        socket = processes.option(command, "--unix-socket")
+        is_replica = processes.option(command, "-m") == MODULE and socket is not None
+        return (is_replica and Path(socket or "").parent == self._sockets()) or _is_replica_below(
+            self._replicas, command
+        )
 
     def _record(self, replica_id: str) -> ReplicaRecord | None:
+        if Path(replica_id).name != replica_id:  # an id is a name: no path leads out of the directory of the records
+            return None
         return read_record(self._replicas / replica_id)
 
     def _records(self) -> list[tuple[Path, ReplicaRecord]]:
@@ -286,15 +290,15 @@ class ProcessRuntime:
 def replicas_of(directory: Path) -> list[tuple[processes.Identity, str, Path]]:
     """Return the replicas that run with records below a directory: the process, the replica's id, its socket."""
     return [
-        (identity, _argument(command, "--replica") or "", Path(_argument(command, "--unix-socket") or ""))
+        (identity, processes.option(command, "--replica") or "", Path(processes.option(command, "--unix-socket") or ""))
         for identity, command in processes.find(lambda command: _is_replica_below(directory, command))
     ]
 
 
 def _is_replica_below(directory: Path, command: list[str]) -> bool:
     """Return whether a command is that of a replica: by its log, since its socket may be in a directory used before."""
-    file = _argument(command, "--log-file")
-    is_replica = MODULE in command and _argument(command, "--unix-socket") is not None
+    file = processes.option(command, "--log-file")
+    is_replica = processes.option(command, "-m") == MODULE and processes.option(command, "--unix-socket") is not None
     return is_replica and file is not None and Path(file).parent.parent == directory
 
 
@@ -348,10 +352,3 @@ def _other_python(spec: VersionSpec) -> str | None:
 
 def _identity(replica: RunningReplica) -> processes.Identity:
     return processes.Identity(replica.pid or 0, replica.started_time)
-
-
-def _argument(command: list[str], option: str) -> str | None:
-    try:
-        return command[command.index(option) + 1]
-    except (ValueError, IndexError):
-        return None

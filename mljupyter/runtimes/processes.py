@@ -46,18 +46,53 @@ class Identity:
                 return
 
 
-def find(matches: Callable[[list[str]], bool]) -> Iterator[tuple[Identity, list[str]]]:
-    """Yield the processes of this user whose command line matches."""
-    user = os.getuid()
+def find(
+    matches: Callable[[list[str]], bool], *, also_in_containers: bool = False
+) -> Iterator[tuple[Identity, list[str]]]:
+    """Yield the processes of this user whose command line matches.
+
+    Those in containers are passed over: the number of their user may be this user's, while a script of somebody else
+    chooses their command lines.
+
+    Parameters:
+        matches: tells whether a command line does.
+        also_in_containers: pass none over, where it does no harm to take one for ours.
+
+    """
+    user, depth = os.getuid(), _depth("self")
     for process in psutil.process_iter():
         try:
             if process.uids().real != user:
                 continue
             command = process.cmdline()
-            if matches(command) and process.status() != psutil.STATUS_ZOMBIE:
+            ours = matches(command) and process.status() != psutil.STATUS_ZOMBIE
+            if ours and (also_in_containers or _depth(process.pid) == depth):
                 yield Identity(process.pid, process.create_time()), command
         except psutil.Error:
             continue
+
+
+def option(command: list[str], name: str) -> str | None:
+    """Return the value that a command line gives to an option, None where it is not there.
+
+    Example:
+        >>> option(["envoy", "--config-path", "/a.json"], "--config-path"), option(["less", "/a.json"], "--config-path")
+        ('/a.json', None)
+
+    """
+    try:
+        return command[command.index(name) + 1]
+    except (ValueError, IndexError):
+        return None
+
+
+def _depth(process: int | str) -> int | None:
+    """Return how many PID namespaces a process is in, seen from here; None where the system has none, or it is gone."""
+    try:
+        with open(f"/proc/{process}/status", encoding="utf-8", errors="replace") as status:  # noqa: PTH123
+            return next((len(line.split()) for line in status if line.startswith("NSpid:")), None)
+    except OSError:
+        return None
 
 
 async def ended(identity: Identity, child: subprocess.Popen[bytes] | None) -> int | None:
