@@ -34,22 +34,25 @@ class Running:
 def controller_of(layout: Layout) -> processes.Identity | None:
     """Return the controller of a workspace, whether or not it can be reached; None when there is none.
 
-    It is the process that holds the lock. Its command line names the workspace and it is older than what it wrote
-    there: another process that has got its pid is told apart by that.
+    It is the process that holds the lock. Its command line names the workspace. Another process that has got its pid
+    holds no lock; where the system does not tell, it is younger than what was written there.
     """
     own = str(layout.directory)
     try:
         pid = int(layout.lock.read_text())
-        written, owner = layout.lock.stat().st_mtime, layout.lock.stat().st_uid
+        file = layout.lock.stat()
     except (OSError, ValueError):  # it was removed or damaged, which ends no controller
         found = processes.find(lambda it: processes.option(it, "-m") == _CONTROLLER and own in it)
         return next((identity for identity, _ in found), None) if layout.control.is_dir() else None
     identity = processes.Identity.of(pid)
-    if identity is None or not identity.alive() or identity.started_time > written + _CLOCK_SPARE:
+    if identity is None or not identity.alive():
+        return None
+    # The clock may have been set since, and with it the time at which the system says that a process started.
+    if not _locks(pid, file.st_ino) and identity.started_time > file.st_mtime + _CLOCK_SPARE:
         return None
     try:
         process = psutil.Process(pid)
-        return identity if own in process.cmdline() and process.uids().real == owner else None
+        return identity if own in process.cmdline() and process.uids().real == file.st_uid else None
     except psutil.Error:
         return None
 
@@ -84,6 +87,17 @@ def gone(identities: list[processes.Identity], until: float) -> bool:
             return False
         time.sleep(_LOOK_EVERY)
     return True
+
+
+def _locks(pid: int, inode: int) -> bool:
+    """Return whether the system says that a process has a lock on a file; false, too, where it does not tell."""
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return False
+    # 1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF. Some file systems have another device here than `stat` says.
+    found = (line.split() for line in lines if " FLOCK " in line)
+    return any(fields[-4] == str(pid) and fields[-3].rpartition(":")[2] == str(inode) for fields in found)
 
 
 def _belongs(layout: Layout, command: list[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -89,6 +90,19 @@ def test_no_process_of_a_container_is_taken_for_one_of_the_workspace(layout: Lay
     wait_until(lambda: shown(child.pid, "--config-path"), 10, "it runs what was given")
     assert child.uids().real == psutil.Process().uids().real, "it has this user's number, as scripts in containers may"
     assert child.pid not in pids(layout)
+
+
+def test_the_controller_is_found_although_the_clock_was_set(layout: Layout, start: Start) -> None:
+    code = (
+        "import sys; from pathlib import Path; from mljupyter.controller.lock import ControllerLock\n"
+        "with ControllerLock(Path(sys.argv[1])): input()"
+    )
+    pid = start(sys.executable, "-c", code, str(layout.lock), str(layout.directory))
+    found = wait_until(lambda: running.controller_of(layout), 10, "it holds the lock")
+    assert found.pid == pid
+    an_hour_ago = layout.lock.stat().st_mtime - 3600
+    os.utime(layout.lock, (an_hour_ago, an_hour_ago))  # as if the clock was set forward by an hour
+    assert running.controller_of(layout) == found
 
 
 async def test_the_id_of_a_replica_leads_to_no_record_elsewhere(layout: Layout, start: Start) -> None:
