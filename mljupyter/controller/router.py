@@ -41,7 +41,7 @@ _PAUSE_AFTER_CRASH = 0.05
 _LONGEST_PAUSE = 10.0
 # Clients that have begun to connect to the router before are done by then, and it has accepted them.
 _HANDSHAKES_WITHIN = 1.0
-_LOOKS_FOR_A_WAITING_ROOM = 2
+_LOOKS_FOR_SOCKETS = 2
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Router:
         self._endpoints: tuple[EndpointRoute, ...] = ()
         self._applied = asyncio.Event()  # `_endpoints` are those wanted
         self._seen: Stamp = None  # its admin socket when it answered first
-        self._missing_waiting_rooms = 0
+        self._looks_without_sockets = 0  # of those listeners that have one
         self._lost = False  # its sockets were removed
         self.adopted = False
         self.problem: Problem | None = None
@@ -198,10 +198,9 @@ class Router:
         present = _file(process.admin)
         if present is None or present != self._seen:
             return self._seen is None and (present is not None or process.child is not None)
-        room = self._writer.written.waiting_room()
-        missing = self.up and room is not None and _file(Path(room)) is None
-        self._missing_waiting_rooms = self._missing_waiting_rooms + 1 if missing else 0
-        return self._missing_waiting_rooms < _LOOKS_FOR_A_WAITING_ROOM  # it takes a moment to make one
+        missing = self.up and any(_file(Path(path)) is None for path in self._writer.written.sockets())
+        self._looks_without_sockets = self._looks_without_sockets + 1 if missing else 0
+        return self._looks_without_sockets < _LOOKS_FOR_SOCKETS  # it takes a moment to make them
 
     def use_sockets_in(self, directory: Path) -> None:
         """Put the sockets of the next router into a directory; the one that runs keeps its own."""
@@ -284,6 +283,7 @@ class Router:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         self._process, self._seen, self._lost = process, None, False
+        self._looks_without_sockets = 0
         await self._admin.turn_to(_address(process))
         self._keeper = asyncio.create_task(self._keep(), name="router")
 
@@ -381,6 +381,7 @@ class Router:
             self._up.clear()
             log.warning("the router (pid %d) ended; starting it again", process.identity.pid)
             self._process, self._seen, self._lost = None, None, False
+            self._looks_without_sockets = 0
             if not answered:
                 crashes += 1
                 if crashes > 1:

@@ -15,14 +15,14 @@ from mljupyter.controller.demand import DemandReader
 from mljupyter.controller.errors import ControllerError
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router_process import RouterProcess
-from mljupyter.engine import waiting_room
+from mljupyter.engine import envoy_grpc, waiting_room
 from mljupyter.engine.demand import Reading
 
 IDLE_WITHIN = 30.0
 REQUESTS_WITHIN = 900.0
 _LOOK_EVERY = 0.05
 _LOOK_AT_CONNECTIONS_EVERY = 0.5
-_NO_CLIENTS = ("http.admin.", f"http.{waiting_room.NAME}.")
+_NO_CLIENTS = ("http.admin.", f"http.{waiting_room.NAME}.", f"http.{envoy_grpc.NAME}.")
 _CONNECTIONS, _REQUESTS = ".downstream_cx_active", ".downstream_rq_active"
 
 log = logging.getLogger(__name__)

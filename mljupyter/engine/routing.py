@@ -131,11 +131,10 @@ class RouterFiles:
         found = [item["address"]["socket_address"] for item in listeners if "socket_address" in item["address"]]
         return frozenset((item["address"], item["port_value"]) for item in found)
 
-    def waiting_room(self) -> str | None:
-        """Return the path of the socket where requests wait, None where no version has them wait."""
+    def sockets(self) -> frozenset[str]:
+        """Return the paths of the sockets that the router listens on."""
         listeners = self.documents.get(LISTENERS, {}).get("resources", [])
-        paths = (item["address"]["pipe"]["path"] for item in listeners if item.get("name") == waiting_room.NAME)
-        return next(paths, None)
+        return frozenset(item["address"]["pipe"]["path"] for item in listeners if "pipe" in item["address"])
 
     def merged_clusters(self, before: RouterFiles) -> Resource:
         """Return the clusters of both states, the newer definition winning: what is safe while routes change."""

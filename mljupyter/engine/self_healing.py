@@ -43,7 +43,7 @@ class Sockets:
     Parameters:
         directory: whether their directory is there, and clients find it.
         controller: whether the controller's is the one that it listens on.
-        router: whether the router's admin socket and its waiting room are there.
+        router: whether the router's admin socket and those that it listens on are there.
         lost_replicas: ids of the replicas whose socket is gone.
 
     """
