@@ -27,10 +27,10 @@ def main() -> int:
     layout = Layout.of(arguments.workspace)
     try:
         layout.prepare()
-        with ControllerLock(layout.lock):
+        with ControllerLock(layout.lock) as lock:
             from mljupyter.controller.process import run
 
-            asyncio.run(run(layout, arguments.idle_seconds))
+            asyncio.run(run(layout, arguments.idle_seconds, lock))
     except AlreadyRunningError as error:
         print(error.message, file=sys.stderr)
         return 3

@@ -6,6 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from mljupyter.controller.errors import ControllerError
 
@@ -29,7 +30,7 @@ class ControllerLock:
         self._path = path
         self._descriptor = -1
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,6 +43,19 @@ class ControllerLock:
             ) from None
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, f"{os.getpid()}\n".encode())
+        return self
+
+    def held(self) -> bool:
+        """Return whether others find the lock: not when the workspace was removed, moved, or made again at its place.
+
+        Whoever holds a lock that nobody finds is not the only controller, and must write nothing there.
+        """
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # a file system that does not answer for a while
+            return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -24,6 +24,7 @@ from mljupyter.controller.exporting import RecordExport
 from mljupyter.controller.housekeeping import Housekeeping
 from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.listening_keeper import ListeningKeeper
+from mljupyter.controller.lock import ControllerLock
 from mljupyter.controller.metrics_api import MetricsApi
 from mljupyter.controller.metrics_port import MetricsPort
 from mljupyter.controller.reconciler import Reconciler
@@ -50,6 +51,7 @@ ROUTER_PORTS = range(8600, 8700)
 LOOK_AGAIN_EVERY = 10.0
 BACKUP_EVERY = 1.0
 END_WITHIN = 15.0
+_LOOK_AT_LOCK_EVERY = 0.5
 _LOOK_AT_DATABASE_EVERY = 5  # times it is looked whether a copy is due
 _REPLICAS_END_WITHIN = 4.0
 _LOG_BYTES, _LOG_BACKUPS = 5_000_000, 2
@@ -57,8 +59,8 @@ _LOG_BYTES, _LOG_BACKUPS = 5_000_000, 2
 log = logging.getLogger("mljupyter.controller")
 
 
-async def run(layout: Layout, idle_seconds: float) -> None:
-    """Run the controller until it has been idle for `idle_seconds` or is told to stop."""
+async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None:
+    """Run the controller until it has been idle for `idle_seconds`, is told to stop, or its workspace is gone."""
     _log_to(layout)
     log.info("controller starts (pid %d) for %s", os.getpid(), layout.directory)
     store = Store(layout.database)
@@ -113,7 +115,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     await router.start()
     await reconciler.begin()
     own.serve()
-    sockets = SocketKeeper(layout, own, router, supervisor)
+    sockets = SocketKeeper(layout, own, router, supervisor, lock)
     keeping_sockets = asyncio.create_task(sockets.run(), name="sockets")
     working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
     scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
@@ -121,9 +123,10 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     listening = asyncio.create_task(_keep_listening(keeper, reconciler), name="listening")
     measuring = asyncio.create_task(collector.run(), name="collector")
     keeping = asyncio.create_task(Housekeeping(layout, store).run(), name="housekeeping")
-    backing_up = asyncio.create_task(_keep_backup(layout, store), name="backup")
+    backing_up = asyncio.create_task(_keep_backup(layout, store, lock), name="backup")
     for task in (working, scaling, rolling, listening, keeping_sockets):
         task.add_done_callback(end.because_of)
+    watching = asyncio.create_task(_end_without(lock, end), name="workspace")
     exporting = asyncio.create_task(RecordExport(layout, store).run(), name="export")
     await metrics.begin()
     idle = _Idle(store, api, idle_seconds)
@@ -139,7 +142,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     changes.notify()  # clients that wait for a change are answered now
     keeping_sockets.cancel()
     await own.close()
-    others = (working, scaling, rolling, listening, measuring, keeping, backing_up, keeping_sockets)
+    others = (working, scaling, rolling, listening, measuring, keeping, backing_up, keeping_sockets, watching)
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
@@ -149,7 +152,7 @@ async def run(layout: Layout, idle_seconds: float) -> None:
         await _stop_replicas(supervisor)
     exporting.cancel()  # last: what replicas record while they end is sent, too
     await asyncio.gather(exporting, return_exceptions=True)
-    if end.everything or not store.names():
+    if (end.everything or not store.names()) and not _replaced(layout, lock):
         await router.stop()
         layout.leave()
     else:
@@ -158,12 +161,26 @@ async def run(layout: Layout, idle_seconds: float) -> None:
     await supervisor.leave()
     for runtime in runtimes.made():
         await runtime.leave()
-    with contextlib.suppress(ControllerError):
-        store.keep_backup()
+    if lock.held():
+        with contextlib.suppress(ControllerError):
+            store.keep_backup()
     store.close()
 
 
-async def _keep_backup(layout: Layout, store: Store) -> None:
+def _replaced(layout: Layout, lock: ControllerLock) -> bool:
+    """Return whether another workspace is at this one's place: its router is found by the same path."""
+    return layout.lock.exists() and not lock.held()
+
+
+async def _end_without(lock: ControllerLock, end: _End) -> None:
+    """End the controller when its workspace was removed or moved: another one may be at its place."""
+    while lock.held():  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(_LOOK_AT_LOCK_EVERY)
+    end.reason = "its workspace was removed or moved; what serves is left alone"
+    end.request()
+
+
+async def _keep_backup(layout: Layout, store: Store, lock: ControllerLock) -> None:
     """Copy the database soon after each change; put the copy back when the database is damaged or removed.
 
     What fails is tried again.
@@ -172,6 +189,8 @@ async def _keep_backup(layout: Layout, store: Store) -> None:
     while True:
         await asyncio.sleep(BACKUP_EVERY)
         looks += 1
+        if not lock.held():
+            continue
         try:
             store.keep_backup()
             if looks % _LOOK_AT_DATABASE_EVERY == 0:

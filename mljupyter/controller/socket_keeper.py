@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mljupyter.controller.controller_socket import ControllerSocket
 from mljupyter.controller.layout import Layout
+from mljupyter.controller.lock import ControllerLock
 from mljupyter.controller.router import Router
 from mljupyter.controller.supervisor import Supervisor, Watched
 from mljupyter.engine.self_healing import LOOK_EVERY, Remedy, ReplicaSocket, Sockets, Stamp, remedies
@@ -28,14 +29,18 @@ class SocketKeeper:
         own: the controller's socket.
         router: has a socket for its admin interface, and one where requests wait.
         supervisor: knows the replicas, which have one each.
+        lock: nothing is made again in a workspace that is not this controller's any more.
 
     """
 
-    def __init__(self, layout: Layout, own: ControllerSocket, router: Router, supervisor: Supervisor) -> None:
+    def __init__(
+        self, layout: Layout, own: ControllerSocket, router: Router, supervisor: Supervisor, lock: ControllerLock
+    ) -> None:
         self._layout = layout
         self._own = own
         self._router = router
         self._supervisor = supervisor
+        self._lock = lock
         self._directory = layout.runtime()
         self._directory_stamp = _stamp(self._directory)
         self._seen: dict[str, Stamp] = {}
@@ -63,6 +68,8 @@ class SocketKeeper:
 
         """
         found = self._find()
+        if not self._lock.held():
+            return
         for remedy in remedies(found):
             log.warning("sockets were removed: %s", remedy.value)
             match remedy:

@@ -130,6 +130,34 @@ def test_the_next_controller_finds_what_runs_without_its_sockets_and_replaces_it
     wait_until(lambda: len(machine.replicas()) == 1, 10, "the replica before has ended")
 
 
+def test_nothing_is_made_again_in_a_workspace_that_was_removed(machine: Machine) -> None:
+    machine.healthy(machine.spec())
+    before = only(machine.controllers())
+    away = machine.directory.with_name("away")
+    machine.directory.rename(away)  # at once, so that nothing can be written meanwhile
+    shutil.rmtree(away)
+    wait_until(lambda: not machine.controllers(), MENDED_WITHIN, "its controller has ended")
+    assert not machine.directory.exists()
+    machine.directory.mkdir(mode=0o700)
+    assert machine.client.ensure()["pid"] != before
+    assert not machine.client.endpoints(), "those of the workspace before are gone"
+    wait_until(lambda: not machine.replicas(), MENDED_WITHIN, "replicas that nobody knows have ended")
+
+
+def test_a_workspace_made_again_at_the_same_place_is_another_one(machine: Machine) -> None:
+    machine.healthy(machine.spec())
+    before = only(machine.controllers())
+    away = machine.directory.with_name("away")
+    machine.directory.rename(away)
+    machine.directory.mkdir(mode=0o700)
+    wait_until(lambda: machine.client.ensure()["pid"] != before, MENDED_WITHIN, "another controller is there")
+    wait_until(lambda: set(machine.controllers()) == {machine.client.ensure()["pid"]}, MENDED_WITHIN, "it is alone")
+    assert not machine.client.endpoints()
+    database = away / "control" / "controller.db"
+    assert database.exists(), "what was moved is whole"
+    shutil.rmtree(away)
+
+
 @pytest.mark.faults(32, "router hangs")
 def test_a_router_that_hangs_is_said_and_replaced_within_15_seconds(
     machine: Machine, fault: Fault, stopped: Callable[[int], None]
