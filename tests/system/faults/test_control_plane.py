@@ -83,7 +83,7 @@ def left(machine: Machine) -> list[str]:
     unfinished = [name for name in found if name.startswith(".")]
     known = {revision for path in (control / "replicas").glob("*/replica.json") for revision in revision_of(path)}
     roots = [path.name for path in (control / "revisions").iterdir() if path.name.rpartition(".")[2] not in known]
-    ours = ("controller", "router")
+    ours = ("controller", "router", "no-grpc")
     sockets = [path.name for path in (control / "run").resolve().glob("*.sock") if path.stem not in ours]
     return unfinished + roots + sockets[1:]
 
