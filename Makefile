@@ -71,8 +71,8 @@ unit: $(VENV)/.dev ## all tests but those of test-faults and test-fuzz, JOBS=2 f
 	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz" --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=
 	@$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term:skip-covered
 
-test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; in ten minutes at most
-	@$(BIN)/python -m pytest -m faults --session-timeout=600
+test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; about ten minutes
+	@$(BIN)/python -m pytest -m faults --session-timeout=2400
 
 test-fuzz: $(VENV)/.dev ## random input at every door, for two minutes; SEED=1 to choose a seed
 	@$(BIN)/python -m pytest -m fuzz tests/fuzz --hypothesis-seed=$(or $(SEED),$$RANDOM)

@@ -61,6 +61,7 @@ def test_requests_wait_without_a_controller_and_the_next_one_wakes_it(machine: M
     assert load.failed == 0, load.results
 
 
+@pytest.mark.alone
 def test_as_many_wait_as_may_and_no_longer_than_they_may(machine: Machine) -> None:
     marker = machine.directory / "marker"
     record = machine.healthy(
