@@ -1,4 +1,4 @@
-"""How commands print: JSON for programs, aligned text for people. Control characters never reach a terminal."""
+"""Output of commands: JSON for programs, aligned text for people. Control characters never reach a terminal."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def main() -> int:
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not seconds >= 0:  # not a number, too: no time would ever have passed
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds: it must be 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds: it must be 0 or more")
     return seconds
 
 

@@ -18,7 +18,7 @@ def count_within(name: str, value: object, most: int) -> int:
     """Return how many lines or records a client asks for: not more than there may be.
 
     Raises:
-        InvalidSpecError: when it is no whole number; a negative one is refused by the controller.
+        InvalidSpecError: when it is not a whole number; a negative one is refused by the controller.
 
     """
     if isinstance(value, bool) or not isinstance(value, int):

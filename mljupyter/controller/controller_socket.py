@@ -41,7 +41,7 @@ class ControllerSocket:
     def bind(self) -> None:
         """Make the socket: clients can connect, and are answered when it is served."""
         path = self._layout.socket()
-        path.unlink(missing_ok=True)  # whoever holds the lock owns it
+        path.unlink(missing_ok=True)  # the holder of the lock owns it
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         previous = os.umask(0o177)
         try:

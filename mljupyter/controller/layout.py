@@ -20,7 +20,7 @@ LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 RUNTIME_VARIABLE = "MLJUPYTER_RUNTIME_DIR"
 _LONGEST_SOCKET_NAME = "controller.sock"
 _PREFIX = "mlj-"
-_RANDOM_BYTES = 6  # of a directory's name; whoever guessed one in 2**48 could only keep us from choosing it
+_RANDOM_BYTES = 6  # of a directory's name; a guess of one in 2**48 could only keep us from choosing it
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def patience(request: Request) -> float:
     """Return how many seconds a client wants to wait, a minute at most: 0 where it does not say.
 
     Raises:
-        InvalidSpecError: when it is no number of seconds.
+        InvalidSpecError: when it is not a number of seconds.
 
     """
     text = request.query_params.get("timeout", "0")

@@ -50,7 +50,7 @@ class Router:
     """Keeps the router running and its configuration equal to the routes wanted.
 
     The router serves on without this process; what is adopted keeps its connections. `adopted` tells whether one ran
-    already when this one began to look after it. A router that hangs is told of in `problem` and ended when it stays
+    already when this one began to look after it. A router that hangs is named in `problem` and ended when it stays
     silent; one whose sockets were removed is replaced.
 
     Parameters:
@@ -210,7 +210,7 @@ class Router:
     async def replace_lost(self) -> None:
         """Replace the router since its sockets were removed: it serves on, but nobody can ask or configure it.
 
-        It finishes what its clients have asked. What keeps another one from taking over is told of in `problem`.
+        It finishes what its clients have asked. The reason why another one cannot take over is in `problem`.
         """
         if self._replacing.locked():
             return

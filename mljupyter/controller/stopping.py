@@ -28,7 +28,7 @@ _FIRST_ERROR = 400
 
 @dataclass(frozen=True)
 class Stop:
-    """What was stopped; true when there was anything.
+    """The processes that were stopped; true when there was one.
 
     Parameters:
         stopped: whether a controller, a router or a replica has run.

@@ -45,7 +45,7 @@ class TokenKeys:
         self._issuer = ""
         self._keys: list[dict[str, Any]] = []
         self.problem: Problem | None = None
-        """What is lost where the file cannot be read, and the way out; no token is signed or accepted then."""
+        """The loss when the file cannot be read, and the way out; no token is signed or accepted then."""
         try:
             self._issuer, self._keys = _read(path)
         except FileNotFoundError:

@@ -121,7 +121,7 @@ def _exists(file: Path) -> bool:
 
 
 def _foreign(*paths: Path) -> bool:
-    """Whether another user has made a file or its folder, which is then said."""
+    """Return whether another user has made a file or its folder, and say so."""
     owner = ownership.foreign_owner(*paths)
     if owner is not None:
         ownership.pass_over(paths[-1], owner)

@@ -7,9 +7,8 @@ therefore sent to a listener of the router's own, without their content type, an
 
 from __future__ import annotations
 
-import json
-
-from mljupyter.engine.envoy_resource import TYPE, Resource, named
+from mljupyter.engine.envoy_resource import TYPE, Resource
+from mljupyter.engine.private_listener import private_listener
 
 NAME = "no-grpc"
 _STATUS = 415
@@ -42,34 +41,4 @@ def cluster(path: str) -> Resource:
 
 def listener(path: str) -> Resource:
     """Return the listener that answers, on a socket that only the router's user can reach."""
-    json_type = {"header": {"key": "content-type", "value": "application/json"}}
-    manager = named(
-        "envoy.filters.network.http_connection_manager",
-        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        stat_prefix=NAME,
-        route_config={
-            "name": NAME,
-            "virtual_hosts": [
-                {
-                    "name": NAME,
-                    "domains": ["*"],
-                    "response_headers_to_add": [{**json_type, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
-                    "routes": [
-                        {
-                            "match": {"prefix": "/"},
-                            "direct_response": {"status": _STATUS, "body": {"inline_string": json.dumps(_BODY)}},
-                        }
-                    ],
-                }
-            ],
-        },
-        http_filters=[named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
-    )
-    return {
-        "@type": f"{TYPE}config.listener.v3.Listener",
-        "name": NAME,
-        "address": {"pipe": {"path": path, "mode": 0o600}},
-        "ignore_global_conn_limit": True,
-        "bypass_overload_manager": True,
-        "filter_chains": [{"filters": [manager]}],
-    }
+    return private_listener(NAME, path, status=_STATUS, body=_BODY)

@@ -11,8 +11,8 @@ from typing import Any
 
 from mljupyter.engine.envoy_resource import TYPE, Resource, named
 
-# Connections to the ports of local web services, beyond those of the port that all other endpoints share: whoever takes
-# all connections of one port takes none of the others'.
+# Connections to the ports of local web services, beyond those of the port that all other endpoints share: a client that
+# takes all connections of one port takes none of the others.
 RESERVED_CONNECTIONS = 1000
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _POOL = "envoy.resource_monitors.injected_resource"

@@ -28,7 +28,7 @@ Stamp = tuple[int, int] | None
 
 
 class Remedy(Enum):
-    """What is done about the sockets, in this order."""
+    """Steps that mend the sockets, in this order."""
 
     PREPARE_DIRECTORY = "make the directory of the sockets again, and the link to it"
     LISTEN_AGAIN = "let the controller listen again"
@@ -55,10 +55,10 @@ class Sockets:
 
 
 class Router(Enum):
-    """What is done about the router after a look at it."""
+    """Step that follows a look at the router."""
 
     LEFT = "left alone"
-    SAID = "told of in the status"
+    SAID = "named in the status"
     ENDED = "ended, and started again"
 
 

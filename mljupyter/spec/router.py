@@ -118,7 +118,7 @@ class RouterSpec(Document):
         for host in hosts:
             if not _HOST.fullmatch(host.lower()):
                 raise ValueError(
-                    f"{host!r} is no host name: labels of letters, digits and '-', without scheme and port"
+                    f"{host!r} is not a host name: labels of letters, digits and '-', without scheme and port"
                 )
         return tuple(dict.fromkeys(host.lower() for host in hosts))
 

@@ -19,7 +19,7 @@ _DAY = 86_400
 _MANY = 2**31 - 1
 
 _LARGEST = 2**62
-"""What a database holds without loss."""
+"""The largest number that a database holds without loss."""
 
 NoCode = Literal["auto", "sklearn", "onnx", "tensorflow", "mlflow"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     except ValueError:
         hours = -1.0
     if not 0 < hours <= 1000:
-        print(f"{arguments[0]!r} is no number of hours: make fuzz HOURS=8")
+        print(f"{arguments[0]!r} is not a number of hours: make fuzz HOURS=8")
         return 2
     REPORTS.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + max(hours * 3600, _LEAST_SECONDS + _STARTS_SECONDS)

@@ -63,7 +63,7 @@ def _cloned(location: str, directory: Path, log: BuildLog) -> Path:
     outside = ".." in PurePosixPath(folder).parts or "\0" in folder
     if not _is_repository(url) or outside or (reference and not _REFERENCE.fullmatch(reference)):
         raise ImageError(
-            f"{redacted(location)!r} is no git repository. Rule: URL, or URL#BRANCH:FOLDER; "
+            f"{redacted(location)!r} is not a git repository. Rule: URL, or URL#BRANCH:FOLDER; "
             f"the URL begins with {', '.join(f'{scheme}://' for scheme in _SCHEMES)} or is USER@HOST:PATH."
         )
     git = shutil.which("git")

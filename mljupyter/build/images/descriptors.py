@@ -136,7 +136,7 @@ def digest_for_platform(index: dict[str, Any], platform: str) -> str:
     for entry in entries:
         described = entry.get("platform") if isinstance(entry, dict) else None
         if not isinstance(described, dict):
-            continue  # an entry without a platform is no image to be run, such as a signature
+            continue  # an entry without a platform cannot be run, such as a signature
         there.append(f"{described.get('os')}/{described.get('architecture')}"[:50])
         if there[-1] == platform:
             return descriptor(entry).digest

@@ -51,7 +51,7 @@ def layer_names(
         most_bytes: how much it may unpack to.
 
     Raises:
-        ImageError: for what is no layer, or too large a one.
+        ImageError: when the layer is not an archive, or too large.
 
     """
     stream = _Stream(chunks, on_chunk)
@@ -60,7 +60,7 @@ def layer_names(
         yield from _names(_Bounded(cast("IO[bytes]", source), most_bytes))
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         stream.drain()  # raises the better error where the layer was damaged on its way
-        raise ImageError(f"A layer of the base image is no archive: {error or 'it ends too early'}.") from error
+        raise ImageError(f"A layer of the base image is not an archive: {error or 'it ends too early'}.") from error
     # The archive ends before the layer may: only at its end it is known whether it is the one that was asked for.
     stream.drain()
 

@@ -80,7 +80,7 @@ def checked_path(repository: str) -> str:
     if _REPOSITORY.fullmatch(repository) and len(repository) <= 255:
         return repository
     raise RegistryError(
-        f"{repository!r:.100} is no name of a repository. Rule: lower-case words, such as 'team/python'."
+        f"{repository!r:.100} is not the name of a repository. Rule: lower-case words, such as 'team/python'."
     )
 
 

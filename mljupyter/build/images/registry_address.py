@@ -1,4 +1,4 @@
-"""Where a registry's requests may go: its own address gets credentials and content, others get neither."""
+"""Rules for the addresses of a registry: its own gets credentials and content, others get neither."""
 
 from __future__ import annotations
 

@@ -67,9 +67,9 @@ def test_a_git_repository_is_fetched_at_a_branch_and_a_folder(repository: str, t
         ("#main", "docker/Base", "no docker/Base in the build context"),
         ("#serving", "../artifacts", "no ../artifacts"),
         ("#no-such-branch", "docker/Base", "cannot be fetched"),
-        ("#serving:../..", "Base", "is no git repository"),
+        ("#serving:../..", "Base", "is not a git repository"),
         ("#serving:nowhere", "Base", "no folder 'nowhere'"),
-        ("#--upload-pack=x", "Base", "is no git repository"),
+        ("#--upload-pack=x", "Base", "is not a git repository"),
     ],
 )
 def test_what_a_git_repository_lacks_is_named(
