@@ -66,7 +66,9 @@ def _explain_sqlite(error: BaseException, url: URL) -> MLJupyterError | None:
     code = getattr(error, "sqlite_errorname", "")
     if code == "SQLITE_FULL" or (code.startswith("SQLITE_IOERR") and _is_full(place)):
         return storage_full(place, None, "a database change", "database or disk is full")
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    # Our statements are fixed: a table or column that SQLite does not find was there when the schema was made.
+    unknown = code == "SQLITE_ERROR" and str(error).startswith(("no such", "malformed"))
+    if unknown or code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_MISMATCH")):
         return damaged_file(place, str(error))
     if code.startswith("SQLITE_READONLY"):
         return read_only_file(place)

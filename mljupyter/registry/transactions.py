@@ -8,14 +8,27 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
+from mljupyter.errors import MLJupyterError
+from mljupyter.registry.database_errors import damaged_file, place_of
+
 WRITES = "mljupyter_writes"
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a transaction that sees one state of the database and changes nothing."""
+    """Give a connection in a transaction that sees one state of the database and changes nothing.
+
+    Raises:
+        DatabaseError: when a value that is read has a form that no registry writes, such as a broken time.
+
+    """
     with engine.connect() as connection:
-        yield connection
+        try:
+            yield connection
+        except MLJupyterError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise damaged_file(place_of(engine.url), f"a value cannot be read: {str(error)[:200]}") from error
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import DateTime, Engine, literal_column, select, text
 
 from mljupyter.registry.database import open_database, reading, writing
 from mljupyter.registry.errors import DatabaseError, StorageFullError
 from mljupyter.registry.registry import MIGRATIONS
+from mljupyter.registry.tables import MODELS
 from mljupyter.registry.upgrade import newest_revision
 
 from .processes import finish, run_python, start_python
@@ -276,3 +277,15 @@ def write_revision(migrations: Path, number: str, before: str | None, body: str)
         "import sqlalchemy as sa\nfrom alembic import op\n"
         f"revision = {number!r}\ndown_revision = {before!r}\n\n\ndef upgrade():\n    {body}\n"
     )
+
+
+def test_a_column_that_is_gone_is_told_as_damage(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("ALTER TABLE models RENAME COLUMN description TO descriptiom"))
+    with pytest.raises(DatabaseError, match="is damaged: no such column"), reading(engine) as connection:
+        connection.execute(select(MODELS))
+
+
+def test_a_value_that_no_registry_writes_is_told_as_damage(engine: Engine) -> None:
+    with pytest.raises(DatabaseError, match="a value cannot be read"), reading(engine) as connection:
+        connection.execute(select(literal_column("'yesterday'", DateTime))).all()
