@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mljupyter.controller.bounds import LARGEST_NUMBER, LONGEST_POLL, MOST_DECISIONS, MOST_LOG_LINES
+from mljupyter.controller.bounds import LONGEST_POLL, MOST_DECISIONS, MOST_LOG_LINES
 from mljupyter.controller.documents import document_of, text_member, whole_member
 from mljupyter.controller.errors import ControllerError, InvalidSpecError
 from mljupyter.controller.history import Change
@@ -21,6 +21,7 @@ from mljupyter.controller.query import patience, whole_number
 from mljupyter.controller.service import Service
 from mljupyter.controller.socket_http import USER_HEADER
 from mljupyter.spec import EndpointRecord, EndpointSpec, SpecError
+from mljupyter.spec.version import LARGEST_NUMBER
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from mljupyter.controller.errors import InvalidSpecError
 
-LARGEST_NUMBER = 2**62
-"""The largest number that a database stores without loss."""
-
 LONGEST_POLL = 60.0
 """Seconds that a request may wait for something to happen."""
 

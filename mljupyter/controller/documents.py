@@ -6,9 +6,9 @@ from typing import Any
 
 from starlette.requests import Request
 
-from mljupyter.controller.bounds import LARGEST_NUMBER
 from mljupyter.controller.errors import DocumentTooLargeError, InvalidSpecError
 from mljupyter.outside import json_value
+from mljupyter.spec.version import LARGEST_NUMBER
 
 _LARGEST_DOCUMENT = 8 * 1024 * 1024
 _PASSED_OVER = 8

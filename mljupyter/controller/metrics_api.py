@@ -10,12 +10,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mljupyter.controller.bounds import LARGEST_NUMBER
 from mljupyter.controller.collector import Collector
 from mljupyter.controller.documents import document_of
 from mljupyter.controller.errors import EndpointNotFoundError, InvalidSpecError, PortInUseError
 from mljupyter.controller.metrics_port import MetricsPort
 from mljupyter.controller.store import Store
+from mljupyter.spec.version import LARGEST_NUMBER
 from mljupyter.telemetry.prometheus import CONTENT_TYPE, exposition
 from mljupyter.telemetry.report import Period, report
 from mljupyter.telemetry.store import KEEP_MINUTES

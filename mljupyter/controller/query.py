@@ -7,8 +7,9 @@ import re
 
 from starlette.requests import Request
 
-from mljupyter.controller.bounds import LARGEST_NUMBER, LONGEST_POLL
+from mljupyter.controller.bounds import LONGEST_POLL
 from mljupyter.controller.errors import InvalidSpecError
+from mljupyter.spec.version import LARGEST_NUMBER
 
 _MOST_SHOWN = 50
 _WHOLE = re.compile(r"-?[0-9]{1,19}")

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mljupyter.controller.bounds import LARGEST_NUMBER
 from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
 from mljupyter.outside import json_value
 from mljupyter.runtimes.base import RunningReplica
+from mljupyter.spec.version import LARGEST_NUMBER
 from mljupyter.telemetry.samples import Counts
 
 MOST_AT_A_TIME = 16

@@ -9,6 +9,7 @@ from mljupyter.build.definition import EnvironmentDefinition, fingerprint
 from mljupyter.core.environment import Environment
 from mljupyter.core.exceptions import UserErrorException, as_user_error
 from mljupyter.outside import whole
+from mljupyter.spec.version import LARGEST_NUMBER
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
@@ -68,7 +69,7 @@ def _of(record: EnvironmentRecord) -> Environment:
 def _number(version: str | int | None) -> int | None:
     if version is None:
         return None
-    number = version if isinstance(version, int) and abs(version) < 2**62 else whole(str(version)[:100])
+    number = version if isinstance(version, int) and abs(version) < LARGEST_NUMBER else whole(str(version)[:100])
     if number is None or number < 0:
         raise UserErrorException(f"version is {str(version)[:100]!r}. Rule: a whole number from 1, such as '1'.")
     return number

@@ -18,7 +18,7 @@ _DAY = 86_400
 
 _MANY = 2**31 - 1
 
-_LARGEST = 2**62
+LARGEST_NUMBER = 2**62
 """The largest number that a database holds without loss."""
 
 NoCode = Literal["auto", "sklearn", "onnx", "tensorflow", "mlflow"]
@@ -46,7 +46,7 @@ class ModelReference(Document):
     """A registered model, and where its content lies in the artifact store."""
 
     name: Annotated[str, AfterValidator(one_name)]
-    version: Annotated[int, Field(ge=0, le=_LARGEST)]
+    version: Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
     digest: Digest
     entry: Annotated[
         str,
@@ -185,7 +185,7 @@ class VersionSpec(Document):
     traffic_percentile: Annotated[int, Field(ge=0, le=100)] = 0
     mirror_percentile: Annotated[int, Field(ge=0, le=100, description="share copied to it, answers thrown away")] = 0
     app_insights_enabled: bool = False
-    reload: Annotated[int, Field(ge=0, le=_LARGEST, description="raised by one to replace all replicas")] = 0
+    reload: Annotated[int, Field(ge=0, le=LARGEST_NUMBER, description="raised by one to replace all replicas")] = 0
     description: str | None = None
     tags: Texts = {}
     properties: Texts = {}

@@ -15,13 +15,13 @@ from mljupyter.files import write_whole
 from mljupyter.outside import json_value
 from mljupyter.runtimes.base import ReplicaLog
 from mljupyter.spec import Document
+from mljupyter.spec.version import LARGEST_NUMBER
 from mljupyter.telemetry.exporters import Exporter
 
 _MOST_BYTES_EACH = 256 * 1024
 _MOST_RECORDS = 512
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 GIVE_UP_SECONDS = 300.0
-_LARGEST = 2**62
 
 
 class Reached(Document):
@@ -139,4 +139,4 @@ def _parsed(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     seq = record.get("seq") if isinstance(record, dict) else None
-    return record if isinstance(seq, int) and 0 <= seq <= _LARGEST else None
+    return record if isinstance(seq, int) and 0 <= seq <= LARGEST_NUMBER else None
