@@ -50,7 +50,8 @@ screenshots: $(VENV)/.dev chromium ## the pictures of the documentation, made an
 	@MLJUPYTER_SCREENSHOTS=docs/images/panels $(BIN)/python -m pytest --no-cov tests/browser/test_panels.py -k log
 	@$(BIN)/python -m pytest --no-cov tests/browser/pictures.py
 
-test: check unit test-fuzz test-faults notebooks ## all checks and tests
+test: $(VENV)/.dev ## all checks and tests: every stage runs, and those that failed are named at the end
+	@$(MAKE) --no-print-directory --keep-going check unit test-fuzz test-faults notebooks
 
 check: $(VENV)/.dev ## style, types, layers, bandit, known vulnerabilities
 	@$(MAKE) --no-print-directory -j 3 style bandit audit

@@ -260,4 +260,4 @@ def test_the_router_is_bounded_and_answers_to_further_hosts(served: Commands) ->
     assert "hub.example.org" in served.run("router", "show").stdout
     assert "300 MB" in served.run("router", "show").stdout
     assert served.json("router", "listen", "--own-hosts-only")["spec"]["hosts"] == []
-    assert "no host name" in served.failed("router", "listen", "--host", "https://hub.example.org")
+    assert "is not a host name" in served.failed("router", "listen", "--host", "https://hub.example.org")

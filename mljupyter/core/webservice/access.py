@@ -62,7 +62,7 @@ def asked_tls(given: Mapping[str, Any], present: CertificateFiles | None) -> Cer
 
     Raises:
         WebserviceException: when only some of the three are given.
-        SpecError: when the host is no host name.
+        SpecError: when the host is not a host name.
 
     """
     if given.get("ssl_enabled") is False:
