@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.image_peers import Bentoml, Mlflow
 from benchmarks.serving.environments import UnavailableError
-from mljupyter.build.uv import uv_program
+from mljupyter.build.environments.uv import uv_program
 
 REQUIREMENTS = ("requests==2.32.3", "pyyaml==6.0.2", "roman==4.2")
 SCRIPT = "import requests, roman, yaml\ndef init(): ...\ndef run(data): return roman.toRoman(7)\n"
@@ -129,7 +129,7 @@ def _environments(directory: Path) -> Row:
 
 
 def _docker(directory: Path, base: str, *, buildkit: bool) -> Row:
-    from mljupyter.build.images.docker_builder import DockerBuilder
+    from mljupyter.build.images.docker.builder import DockerBuilder
 
     kind = "BuildKit" if buildkit else "classic builder"
     with _registry(directory / f"docker-{buildkit}") as registry:
@@ -137,7 +137,7 @@ def _docker(directory: Path, base: str, *, buildkit: bool) -> Row:
 
 
 def _daemonless(directory: Path, base: str, host: str) -> Row:
-    from mljupyter.build.images.daemonless import DaemonlessBuilder
+    from mljupyter.build.images.oci.daemonless import DaemonlessBuilder
 
     _push_base(base, host)
     os.environ["UV_CACHE_DIR"] = str(directory / "uv-cache-daemonless")
@@ -175,7 +175,7 @@ def _size(reference: str) -> str:
 
 
 def _plan(registry: Any, base: str, script: str) -> Any:
-    from mljupyter.build.definition import EnvironmentDefinition
+    from mljupyter.build.environments.definition import EnvironmentDefinition
     from mljupyter.build.images import plan_image
     from mljupyter.spec import CodeReference
 
@@ -195,7 +195,7 @@ def _plan(registry: Any, base: str, script: str) -> Any:
 
 def _plain(directory: Path, base: str, buildkit: bool) -> Row:
     """Build what one writes by hand: pip install of the requirements, the server's and the script's, copy, run."""
-    from mljupyter.build.images.layout import server_requirements
+    from mljupyter.build.images.plan.layout import server_requirements
 
     context = directory / f"plain-{buildkit}"
     context.mkdir()

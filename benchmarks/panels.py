@@ -46,7 +46,7 @@ def main() -> None:
 
 def measured(found: Any, names: list[str], seconds: float) -> dict[str, Any]:
     """Return what panels of these endpoints cost while they are looked at."""
-    from mljupyter.widgets.monitor import Monitor
+    from mljupyter.widgets.panels.monitor import Monitor
 
     sizes: list[int] = []
 

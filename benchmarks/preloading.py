@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from mljupyter.controller.client import ControllerClient
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.client.local import ControllerClient
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import CodeReference, EndpointSpec, EndpointState
 
 SCRIPT = """

@@ -20,7 +20,7 @@ Missing = Callable[[], str | None]
 def docker_missing() -> str | None:
     """Return why images cannot be built and run here, and what starts what is missing; None when they can."""
     from mljupyter.build.images import BuilderUnavailableError
-    from mljupyter.build.images.docker_engine import connect
+    from mljupyter.build.images.docker.engine import connect
 
     if not any(os.environ.get(name) for name in BASE_IMAGE_VARIABLES):
         return f"no base image is named: {_STARTED_BY}, or set MLJUPYTER_BASE_IMAGE to an image with Python 3.11"

@@ -14,9 +14,9 @@ from itertools import islice
 import numpy as np
 
 from benchmarks.autoscaling.service import BOUNDS, Seen
-from mljupyter.engine.autoscaling import Sample, decide, look_every
-from mljupyter.engine.demand import MEAN_SECONDS, Reading, demand
-from mljupyter.engine.samples import Samples
+from mljupyter.engine.scaling.autoscaling import Sample, decide, look_every
+from mljupyter.engine.scaling.demand import MEAN_SECONDS, Reading, demand
+from mljupyter.engine.scaling.window import Samples
 from mljupyter.spec import AutoscalePolicy
 
 

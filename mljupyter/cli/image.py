@@ -12,7 +12,7 @@ from mljupyter.visible import lines_of
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
 
 _COLUMNS = ("IMAGE", "STATE", "MODELS", "PLACE", "CREATED", "LOCATION")
 _FINDING_COLUMNS = ("SEVERITY", "PACKAGE", "VERSION", "FIXED IN", "VULNERABILITY", "SCANNER")
@@ -102,7 +102,7 @@ def scan(image_id: str, workspace: str | None, as_json: bool) -> None:
 
     Exit status 1 when something is found, as those programs have it.
     """
-    from mljupyter.build.images.scan import scan_report
+    from mljupyter.build.images.oci.scan import scan_report
 
     found = open_workspace(workspace)
     record = _find(found, image_id)

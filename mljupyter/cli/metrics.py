@@ -33,7 +33,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 @json_option
 def endpoint_metrics(name: str, since: str, every: str | None, workspace: str | None, as_json: bool) -> None:
     """Show what was measured: requests, errors, latencies, replicas, CPU and memory of each version."""
-    from mljupyter.telemetry.periods import seconds_of
+    from mljupyter.telemetry.metrics.periods import seconds_of
 
     seconds = None if every is None else round(seconds_of(every, "every"))
     report = open_workspace(workspace).controller.metrics(name, since=seconds_of(since), every=seconds)
@@ -66,7 +66,7 @@ def controller_metrics(
 ) -> None:
     """Print the metrics of all endpoints in Prometheus' text format, or change how they are taken."""
     if dashboard:
-        from mljupyter.telemetry.grafana import dashboard_text
+        from mljupyter.telemetry.metrics.grafana import dashboard_text
 
         say(dashboard_text(), nl=False)
         return

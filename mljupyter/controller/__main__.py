@@ -8,9 +8,9 @@ import logging
 import sys
 from pathlib import Path
 
-from mljupyter.controller.errors import stopped
-from mljupyter.controller.layout import Layout
-from mljupyter.controller.lock import AlreadyRunningError, ControllerLock
+from mljupyter.client.errors import stopped
+from mljupyter.client.layout import Layout
+from mljupyter.controller.storage.lock import AlreadyRunningError, ControllerLock
 from mljupyter.errors import MLJupyterError
 
 IDLE_SECONDS = 300.0
@@ -28,7 +28,7 @@ def main() -> int:
     try:
         layout.prepare()
         with ControllerLock(layout.lock) as lock:
-            from mljupyter.controller.process import run
+            from mljupyter.controller.lifecycle import run
 
             asyncio.run(run(layout, arguments.idle_seconds, lock))
     except AlreadyRunningError as error:

@@ -8,9 +8,9 @@ import logging
 import sys
 import time
 
-from mljupyter.controller.errors import StorageError
-from mljupyter.controller.layout import Layout
-from mljupyter.controller.store import Store
+from mljupyter.client.errors import StorageError
+from mljupyter.client.layout import Layout
+from mljupyter.controller.storage.store import Store
 
 EVERY_SECONDS = 86_400.0
 _SETTING = "garbageCollectedTime"

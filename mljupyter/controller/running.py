@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 
-from mljupyter.controller import router_process
-from mljupyter.controller.layout import Layout
-from mljupyter.runtimes import processes
-from mljupyter.runtimes.process import MODULE, replicas_of
+from mljupyter.client.layout import Layout
+from mljupyter.controller.router import process as router_process
+from mljupyter.runtimes.process import processes
+from mljupyter.runtimes.process.runtime import MODULE, replicas_of
 
 _CONTROLLER = "mljupyter.controller"
 _TELEMETRY = "mljupyter.telemetry"

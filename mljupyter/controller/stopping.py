@@ -7,13 +7,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mljupyter.controller import launch, running
-from mljupyter.controller.errors import ControllerError
-from mljupyter.controller.inspection import needed_versions
-from mljupyter.controller.layout import Layout
+from mljupyter.client import launch
+from mljupyter.client.errors import ControllerError
+from mljupyter.client.layout import Layout
+from mljupyter.client.offline import needed_versions
+from mljupyter.client.transport import ConnectionLostError, ConnectionNotMadeError, ask
+from mljupyter.controller import running
 from mljupyter.controller.running import Running
-from mljupyter.controller.socket_http import ConnectionLostError, ConnectionNotMadeError, ask
-from mljupyter.runtimes import processes
+from mljupyter.runtimes.process import processes
 from mljupyter.spec import SpecError
 
 _ANSWER_WITHIN = 3.0

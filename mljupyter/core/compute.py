@@ -127,7 +127,7 @@ class DockerTarget(ComputeTarget):
     def provisioning_errors(self) -> str | None:
         """Why the engine cannot be used now, and what to do; None when it answers."""
         from mljupyter.runtimes.base import RuntimeUnavailableError
-        from mljupyter.runtimes.containers import connect
+        from mljupyter.runtimes.docker.container_spec import connect
 
         try:
             connect().close()

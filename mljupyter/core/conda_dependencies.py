@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mljupyter.build.definition import CondaDefinition, redacted
-from mljupyter.build.requirements import name_of
+from mljupyter.build.environments.definition import CondaDefinition, redacted
+from mljupyter.build.environments.requirements import name_of
 from mljupyter.core import conda_file
 from mljupyter.core.exceptions import UserErrorException
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mljupyter.build.definition import CondaDefinition
+from mljupyter.build.environments.definition import CondaDefinition
 from mljupyter.core.exceptions import UserErrorException
 from mljupyter.files import write_whole
 from mljupyter.outside import yaml_value

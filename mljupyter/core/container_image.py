@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mljupyter.build.images.events import OnEvent
     from mljupyter.core.environment import Environment
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
 
 
 @dataclass(frozen=True)

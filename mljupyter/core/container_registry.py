@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.build.definition import RegistryDefinition
+from mljupyter.build.environments.definition import RegistryDefinition
 from mljupyter.core.sections import Section
 
 

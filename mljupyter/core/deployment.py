@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mljupyter.build.snapshot import single_file, snapshot
+from mljupyter.build.project.snapshot import single_file, snapshot
 from mljupyter.core.compute import DOCKER, LOCAL, ComputeTarget, check_target_name
 from mljupyter.core.container_image import image_for
 from mljupyter.core.environment import Environment

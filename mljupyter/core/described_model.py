@@ -10,7 +10,7 @@ from mljupyter.core.rich import Rich, Rows, pairs
 from mljupyter.spec import ModelReference
 
 if TYPE_CHECKING:
-    from mljupyter.registry.model_record import ModelRecord
+    from mljupyter.registry.catalog.model_record import ModelRecord
 
 
 class DescribedModel(Rich):

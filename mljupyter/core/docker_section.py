@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.build.definition import DEFAULT_CPU_IMAGE, BuildContextDefinition, DockerDefinition
+from mljupyter.build.environments.definition import DEFAULT_CPU_IMAGE, BuildContextDefinition, DockerDefinition
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.exceptions import UserErrorException, as_user_error
 from mljupyter.core.sections import Section
@@ -60,7 +60,7 @@ class DockerBuildContext(Section):
             UserErrorException: when there is no such directory or Dockerfile, or it is too large.
 
         """
-        from mljupyter.build.snapshot import snapshot
+        from mljupyter.build.project.snapshot import snapshot
 
         directory = Path(path).expanduser().absolute()
         if not (directory / dockerfile_path).is_file():

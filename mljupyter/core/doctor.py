@@ -82,8 +82,8 @@ def _workspace(directory: Path) -> Check:
 
 
 def _runtime_directory(directory: Path) -> Check:
-    from mljupyter.controller.errors import SocketPathError
-    from mljupyter.controller.layout import Layout
+    from mljupyter.client.errors import SocketPathError
+    from mljupyter.client.layout import Layout
 
     try:
         place = Layout.of(directory).examine()

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mljupyter.controller.layout import Layout
+from mljupyter.client.layout import Layout
 from mljupyter.errors import MLJupyterError
 
 Status = Literal["ok", "note", "failed"]
@@ -50,8 +50,9 @@ def examine_workspace(directory: Path) -> Iterator[Check]:
 
 
 def _controller(layout: Layout) -> Check:
-    from mljupyter.controller import launch, running
-    from mljupyter.controller.client import ControllerClient
+    from mljupyter.client import launch
+    from mljupyter.client.local import ControllerClient
+    from mljupyter.controller import running
 
     found = running.controller_of(layout)
     if found is not None and not launch.reachable(layout):
@@ -74,8 +75,8 @@ def _controller(layout: Layout) -> Check:
 
 
 def _router(layout: Layout) -> Iterator[Check]:
-    from mljupyter.controller import router_process
-    from mljupyter.controller.socket_http import ConnectionLostError, ConnectionNotMadeError, ask
+    from mljupyter.client.transport import ConnectionLostError, ConnectionNotMadeError, ask
+    from mljupyter.controller.router import process as router_process
 
     for process in router_process.running(layout.router):
         pid = process.identity.pid
@@ -104,13 +105,13 @@ def _replicas(layout: Layout) -> Iterator[Check]:
 
 
 def _files(layout: Layout) -> Iterator[Check]:
-    from mljupyter.controller import router_files
-    from mljupyter.controller.authority import Authority
-    from mljupyter.controller.backup import WAY_BACK, damage, lost
-    from mljupyter.controller.tokens import TokenKeys
-    from mljupyter.telemetry.destination import configured
+    from mljupyter.controller.router import files
+    from mljupyter.controller.storage.backup import WAY_BACK, damage, lost
+    from mljupyter.controller.tls.authority import Authority
+    from mljupyter.controller.tls.tokens import TokenKeys
+    from mljupyter.telemetry.export.destination import configured
 
-    for path in router_files.unreadable(layout.router):
+    for path in files.unreadable(layout.router):
         yield Check("files", "failed", f"{path} is empty or damaged", f"It is written again: {_START}")
     if (layout.database.exists() or lost(layout.database)) and (found := damage(layout.database)) is not None:
         way = f"mljupyter controller stop; then {WAY_BACK}"

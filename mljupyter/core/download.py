@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mljupyter.registry.artifacts import ArtifactStore
+    from mljupyter.registry.artifacts.store import ArtifactStore
 
 
 def download(store: ArtifactStore, digest: str, target: Path) -> None:

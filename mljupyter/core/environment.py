@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.build.definition import (
+from mljupyter.build.environments.definition import (
     DEFAULT_CPU_IMAGE,
     DEFAULT_GPU_IMAGE,
     EnvironmentDefinition,

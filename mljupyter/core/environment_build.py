@@ -10,15 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from mljupyter.build.definition import fingerprint
+from mljupyter.build.environments.definition import fingerprint
 from mljupyter.core import home
 from mljupyter.core.environment import DEFAULT_INTERPRETER, Environment
 from mljupyter.core.exceptions import UserErrorException, WebserviceException, as_user_error, as_webservice_exception
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:
-    from mljupyter.build.environment_record import BuiltEnvironment
-    from mljupyter.build.relaxation import Policy
+    from mljupyter.build.environments.record import BuiltEnvironment
+    from mljupyter.build.environments.relaxation import Policy
 
 SHARED_VARIABLE = "MLJUPYTER_SHARED_ENVIRONMENTS"
 PINS_VARIABLE = "MLJUPYTER_PINS"
@@ -42,7 +42,7 @@ def policy_of(environment: Environment) -> Policy:
         UserErrorException: when MLJUPYTER_PINS is neither ``strict`` nor ``compatible``.
 
     """
-    from mljupyter.build.relaxation import check_policy
+    from mljupyter.build.environments.relaxation import check_policy
 
     policy = environment.python.pins or os.environ.get(PINS_VARIABLE) or "compatible"
     with as_user_error():
@@ -95,7 +95,7 @@ def built(
         cancel: set it from another thread to end the build.
 
     """
-    from mljupyter.build.uv_environments import ensure_environment, find_environment
+    from mljupyter.build.environments.uv_environments import ensure_environment, find_environment
 
     definition, policy, shared = environment.definition(), policy_of(environment), shared_directory()
     root = environments_directory()
@@ -207,8 +207,8 @@ def _user_managed(environment: Environment) -> str:
 
 
 def _expected(environment: Environment) -> str:
-    from mljupyter.build.environment_record import places
-    from mljupyter.build.uv_environments import find_environment
+    from mljupyter.build.environments.record import places
+    from mljupyter.build.environments.uv_environments import find_environment
 
     definition, policy, shared = environment.definition(), policy_of(environment), shared_directory()
     root = environments_directory()

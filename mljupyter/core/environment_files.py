@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mljupyter.build.definition import EnvironmentDefinition
+from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import DEFAULT_FILE as CONDA_FILE
 from mljupyter.core.conda_dependencies import CondaDependencies

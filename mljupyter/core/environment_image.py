@@ -13,7 +13,7 @@ from mljupyter.core.image.image import Image
 if TYPE_CHECKING:
     from mljupyter.build.images import ImagePlan
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
 
 _DIGITS = 12
 
@@ -117,7 +117,7 @@ def build(
         rebuild: build it even if there is one.
 
     """
-    from mljupyter.registry.image_record import ENVIRONMENT_FLAVOR
+    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR
 
     with as_user_error():
         plan = _plan(environment)
@@ -134,7 +134,8 @@ def build(
 
 def details(workspace: Workspace, environment: Environment) -> DockerImageDetails:
     """Return what is known of the image of an environment."""
-    from mljupyter.build.images import Reference, dockerfile, layout, reference_for
+    from mljupyter.build.images import Reference, dockerfile, reference_for
+    from mljupyter.build.images.plan import layout
 
     with as_user_error():
         plan = _plan(environment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mljupyter.build.definition import EnvironmentDefinition, fingerprint
+from mljupyter.build.environments.definition import EnvironmentDefinition, fingerprint
 from mljupyter.core.environment import Environment
 from mljupyter.core.exceptions import UserErrorException, as_user_error
 from mljupyter.outside import whole
@@ -13,7 +13,7 @@ from mljupyter.spec.version import LARGEST_NUMBER
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.environments import EnvironmentRecord
+    from mljupyter.registry.catalog.environments import EnvironmentRecord
 
 
 def register(workspace: Workspace, environment: Environment) -> Environment:

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mljupyter.build.definition import redacted
+from mljupyter.build.environments.definition import redacted
 from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.docker_section import DockerSection

@@ -15,9 +15,9 @@ from mljupyter.core import home
 from mljupyter.core.exceptions import WorkspaceException
 
 if TYPE_CHECKING:
-    from mljupyter.controller.inspection import NeededVersion
+    from mljupyter.client.offline import NeededVersion
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
 
 KEEP_SECONDS = 3600.0
 UNUSED_DAYS = 30.0
@@ -63,7 +63,7 @@ def collect_garbage(
         MLJupyterError: when it cannot be told what endpoints need; then nothing is removed.
 
     """
-    from mljupyter.controller.inspection import needed_versions
+    from mljupyter.client.offline import needed_versions
 
     needed = needed_versions(workspace.directory)
     unused_seconds = max(unused_days * _DAY_SECONDS, KEEP_SECONDS)
@@ -77,7 +77,7 @@ def collect_garbage(
 
 
 def _artifacts(workspace: Workspace, dry_run: bool) -> Collected:
-    from mljupyter.controller.inspection import needed_versions
+    from mljupyter.client.offline import needed_versions
 
     def referenced() -> set[str]:
         # Read while nobody can store anything: what was deployed meanwhile is in it.
@@ -88,8 +88,8 @@ def _artifacts(workspace: Workspace, dry_run: bool) -> Collected:
 
 
 def _revisions(workspace: Workspace, needed: Sequence[NeededVersion], dry_run: bool) -> Collected:
-    from mljupyter.controller.layout import Layout
-    from mljupyter.runtimes.finished_revisions import RevisionName, finished_revisions, remove
+    from mljupyter.client.layout import Layout
+    from mljupyter.runtimes.process.finished_revisions import RevisionName, finished_revisions, remove
 
     layout = Layout.of(workspace.directory)
     found = finished_revisions(
@@ -104,7 +104,7 @@ def _revisions(workspace: Workspace, needed: Sequence[NeededVersion], dry_run: b
 
 
 def _environments(workspace: Workspace, unused_seconds: float, dry_run: bool) -> Collected:
-    from mljupyter.build.unused_environments import remove_environment, unused_environments
+    from mljupyter.build.environments.unused import remove_environment, unused_environments
     from mljupyter.core.environment_build import environments_directory
 
     try:
@@ -121,8 +121,8 @@ def _interpreters_of_all(workspace: Workspace) -> set[str]:
     """Return the interpreters that endpoints of any workspace of this user need, and what its processes name."""
     import sys
 
-    from mljupyter.controller.inspection import needed_versions
-    from mljupyter.runtimes import processes
+    from mljupyter.client.offline import needed_versions
+    from mljupyter.runtimes.process import processes
 
     directories = {workspace.directory.resolve()}
     for name in home.known():
@@ -167,9 +167,9 @@ def _superfluous(record: ImageRecord, unused_seconds: float) -> bool:
 
 def _networks(dry_run: bool) -> Collected:
     """Remove the network of replicas from the engine, if there is one and no workspace has a container."""
-    from mljupyter.runtimes import docker_network
     from mljupyter.runtimes.base import RuntimeUnavailableError
-    from mljupyter.runtimes.containers import connect, translated
+    from mljupyter.runtimes.docker import network
+    from mljupyter.runtimes.docker.container_spec import connect, translated
 
     try:
         client = connect()
@@ -177,19 +177,19 @@ def _networks(dry_run: bool) -> Collected:
         return Collected("networks", 0)  # no engine, no network
     try:
         with translated():
-            removed = docker_network.remove_unused(client, dry_run=dry_run)
+            removed = network.remove_unused(client, dry_run=dry_run)
     except RuntimeUnavailableError as error:
         return Collected("networks", 0, problem=error.message.partition("\n")[0])
     finally:
         client.close()
-    return Collected("networks", int(removed), names=(docker_network.NAME,) if removed else ())
+    return Collected("networks", int(removed), names=(network.NAME,) if removed else ())
 
 
 def _stages(unused_seconds: float, dry_run: bool) -> tuple[list[str], int]:
     """Remove old stages of builds from the engine, if there is one; return their ids, and their size."""
-    from mljupyter.build.images.docker_engine import connect
+    from mljupyter.build.images.docker.dangling import leftovers, remove_leftover
+    from mljupyter.build.images.docker.engine import connect
     from mljupyter.build.images.errors import ImageError
-    from mljupyter.build.images.leftovers import leftovers, remove_leftover
 
     try:
         client = connect(timeout=30)

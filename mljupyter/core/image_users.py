@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mljupyter.build.images import Builder
-    from mljupyter.controller.inspection import NeededVersion
+    from mljupyter.client.offline import NeededVersion
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
 
 
 def users_of_image(
@@ -24,7 +24,7 @@ def users_of_image(
         needed: what its endpoints need, where that was read before.
 
     """
-    from mljupyter.controller.inspection import needed_versions
+    from mljupyter.client.offline import needed_versions
 
     images = workspace.registry.images
     users = set(images.references(record.id))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mljupyter.core.webservice import Webservice
     from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.model_record import ModelRecord
+    from mljupyter.registry.catalog.model_record import ModelRecord
 
 __all__ = ["InferenceConfig", "Model", "ModelPackage"]
 

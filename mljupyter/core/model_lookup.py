@@ -11,7 +11,7 @@ from mljupyter.spec import ModelReference
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.model_record import ModelRecord
+    from mljupyter.registry.catalog.model_record import ModelRecord
 
 
 def find(
@@ -40,8 +40,8 @@ def find(
 
 def unregistered(workspace: Workspace, reference: ModelReference) -> ModelRecord:
     """Return a record for what an endpoint serves but nobody registered: a local path, with version 0."""
-    from mljupyter.registry.artifacts import Artifact
-    from mljupyter.registry.model_record import ModelRecord
+    from mljupyter.registry.artifacts.store import Artifact
+    from mljupyter.registry.catalog.model_record import ModelRecord
 
     return ModelRecord(
         id=reference.id,

@@ -155,7 +155,7 @@ class ModelPackage:
 
         All of it is None for an image on the Docker engine.
         """
-        from mljupyter.build.images.credentials import find_credentials
+        from mljupyter.build.images.oci.credentials import find_credentials
 
         place = building.place_of(self.workspace) if self._image is None else self._image._record.place
         host = place.partition("registry/")[2]

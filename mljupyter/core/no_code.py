@@ -15,7 +15,7 @@ from mljupyter.spec import CodeReference, ModelReference, NoCode, Resources
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.model_record import ModelRecord
+    from mljupyter.registry.catalog.model_record import ModelRecord
 
 MLFLOW_FILE = "MLmodel"
 _MOST_TEXT_BYTES = 1 << 20
@@ -108,7 +108,7 @@ def environment_of(
 
 def script_for(workspace: Workspace, flavour: NoCode) -> CodeReference:
     """Store the script that an image holds for a model without one, and return the reference to it."""
-    from mljupyter.build.snapshot import single_file
+    from mljupyter.build.project.snapshot import single_file
 
     with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
         path = Path(directory) / "score.py"

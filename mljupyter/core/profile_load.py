@@ -10,7 +10,7 @@ from typing import Self
 
 from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice.scoring import Scorer
-from mljupyter.engine.sizing import UsageSample
+from mljupyter.engine.scaling.recommender import UsageSample
 from mljupyter.runtimes.base import RuntimeUnavailableError
 from mljupyter.runtimes.usage import Usage
 

@@ -15,9 +15,9 @@ from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.profile_load import Sampler, Tally, Target, run_load
 from mljupyter.core.webservice.reaching import reach
 from mljupyter.core.webservice.scoring import Scorer
-from mljupyter.engine.sizing import peak_cpu, percentile, recommended
+from mljupyter.engine.scaling.recommender import peak_cpu, percentile, recommended
 from mljupyter.errors import MLJupyterError
-from mljupyter.runtimes.processes import Identity
+from mljupyter.runtimes.process.processes import Identity
 from mljupyter.spec import EndpointState
 
 if TYPE_CHECKING:

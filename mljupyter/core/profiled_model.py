@@ -69,7 +69,7 @@ class ProfiledModel:
         from mljupyter.core.profile import ModelProfile
         from mljupyter.core.profile_input import bodies
         from mljupyter.core.profile_run import Order, temporary_name
-        from mljupyter.engine.sizing import LEAST, MOST_CPU, MOST_MEMORY_GB
+        from mljupyter.engine.scaling.recommender import LEAST, MOST_CPU, MOST_MEMORY_GB
         from mljupyter.spec import EndpointKind
 
         with as_webservice_exception():

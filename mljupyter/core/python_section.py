@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mljupyter.build.definition import CondaDefinition, PythonDefinition
+from mljupyter.build.environments.definition import CondaDefinition, PythonDefinition
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.exceptions import UserErrorException
 from mljupyter.core.sections import Section

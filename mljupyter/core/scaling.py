@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
-from mljupyter.engine import autoscaling
+from mljupyter.engine.scaling import autoscaling
 from mljupyter.outside import whole
 from mljupyter.spec import AutoscalePolicy, EndpointRecord, EndpointSpec, Scaling, ScalingDecision, VersionStatus
 

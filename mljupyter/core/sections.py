@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from mljupyter.build.definition import redacted
+from mljupyter.build.environments.definition import redacted
 from mljupyter.core.exceptions import UserErrorException
 
 

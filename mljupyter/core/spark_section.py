@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mljupyter.build.definition import SparkDefinition
+from mljupyter.build.environments.definition import SparkDefinition
 from mljupyter.core.sections import Section
 
 

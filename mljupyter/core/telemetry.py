@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.core.exceptions import UserErrorException
-from mljupyter.telemetry.destination import Destination, configured, from_environment
+from mljupyter.telemetry.export.destination import Destination, configured, from_environment
 
 _PACKAGES = {
     "telemetry": ("otlp_endpoint", "opentelemetry.exporter.otlp.proto.http"),
@@ -71,7 +71,7 @@ class Telemetry:
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Return, for each way out, how many records were exported and lost, and what is wrong with it, if anything."""
-        from mljupyter.telemetry.pipeline import read_state, state_file
+        from mljupyter.telemetry.export.pipeline import read_state, state_file
 
         destination = configured(self._control)
         names = ["OTLP"] if destination.otlp_endpoint else []

@@ -11,10 +11,10 @@ from typing import Any
 
 def load(shell: Any) -> None:
     """Register the magics and their completion in a shell; doing it twice changes nothing."""
-    from mljupyter.frontend.session import session_of
     from mljupyter.magics.completion import IDENTIFIER, matcher
     from mljupyter.magics.registration import register
     from mljupyter.magics.settings import add_settings
+    from mljupyter.notebook.session import session_of
 
     add_settings(shell)
     taken, magics = register(shell)
@@ -27,10 +27,10 @@ def load(shell: Any) -> None:
 
 def unload(shell: Any) -> None:
     """Take the magics and their completion away; names of other extensions stay."""
-    from mljupyter.frontend.session import forget
     from mljupyter.magics.completion import IDENTIFIER
     from mljupyter.magics.registration import unregister
     from mljupyter.magics.settings import remove_settings
+    from mljupyter.notebook.session import forget
 
     remove_settings(shell)
     unregister(shell)

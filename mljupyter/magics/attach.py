@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mljupyter.frontend.docker_engines import address_rule, problem_of
-from mljupyter.frontend.options import Option
-from mljupyter.frontend.reading import WrongInputError
-from mljupyter.frontend.session import Session
-from mljupyter.frontend.views import Outcome
 from mljupyter.magics.call import Call
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import Option
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.session import Session
+from mljupyter.notebook.sources.docker_engines import address_rule, problem_of
+from mljupyter.notebook.views.views import Outcome
 
 
 def run(call: Call) -> Any:
@@ -28,7 +28,7 @@ def run(call: Call) -> Any:
 
 
 def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
-    from mljupyter.widgets.attach_wizard import AttachWizard
+    from mljupyter.widgets.wizards.attach_wizard import AttachWizard
 
     return AttachWizard(session)
 

@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.frontend.reading import WrongInputError
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.visible import visible, visible_json
 
 if TYPE_CHECKING:
-    from mljupyter.frontend.session import Session
+    from mljupyter.notebook.session import Session
 
 
 @dataclass(frozen=True)

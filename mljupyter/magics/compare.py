@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mljupyter.frontend.options import ENDPOINT_NAME, Option
-from mljupyter.frontend.session import Session
-from mljupyter.frontend.views import Table
 from mljupyter.magics.call import Call
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import ENDPOINT_NAME, Option
+from mljupyter.notebook.session import Session
+from mljupyter.notebook.views.views import Table
 
 
 def run(call: Call) -> Any:
     """Return the versions as a table, as a live panel, or as a form that promotes one."""
-    from mljupyter.frontend.comparison import COLUMNS, compared
+    from mljupyter.notebook.views.comparison import COLUMNS, compared
 
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
     if call["wizard"]:
-        from mljupyter.widgets.compare_wizard import CompareWizard
+        from mljupyter.widgets.wizards.compare_wizard import CompareWizard
 
         return CompareWizard(call.session, call["name"])
     if call["live"] and call.has_widgets:
-        from mljupyter.widgets.comparison import Comparison
+        from mljupyter.widgets.panels.comparison import Comparison
 
         return Comparison(workspace, call["name"])
     rows = compared(workspace, workspace.controller.endpoint(call["name"]))
@@ -33,7 +33,7 @@ def run(call: Call) -> Any:
 
 
 def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
-    from mljupyter.widgets.compare_wizard import CompareWizard
+    from mljupyter.widgets.wizards.compare_wizard import CompareWizard
 
     return CompareWizard(session)
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mljupyter.frontend.options import Option
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import Option
 
 _LINE = re.compile(r"^(?:\s*[\w.,\[\]'\" ]+=)?\s*%{1,2}(?P<magic>\w+)(?P<rest>\s.*)$", re.DOTALL)
 IDENTIFIER = "mljupyter"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.frontend.options import JSON, OUTPUT
-from mljupyter.frontend.views import MARKS, Table
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import JSON, OUTPUT
+from mljupyter.notebook.views.views import MARKS, Table
 
 COLUMNS = ("", "Target", "Kind", "State")
 

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.cell import values_in_cell
-from mljupyter.frontend.deployment import deployment_of
-from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
-from mljupyter.frontend.variables import secret_looking
-from mljupyter.frontend.views import Text
-from mljupyter.frontend.withdrawal import take_back
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.deployment import deployment_of
+from mljupyter.notebook.options.cell_body import values_in_cell
+from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.sources.variables import secret_looking
+from mljupyter.notebook.undo import take_back
+from mljupyter.notebook.views.views import Text
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
-    from mljupyter.frontend.plan import Deployment, Plan
-    from mljupyter.frontend.session import Session
+    from mljupyter.notebook.plan import Deployment, Plan
+    from mljupyter.notebook.session import Session
 
 
 class DeploymentCancelledError(MLJupyterError):
@@ -37,8 +37,8 @@ def run(call: Call) -> Any:
     if call["code"]:
         return call.deliver(Text(deployment.code()))
     if call["panel"] and not (call["dry_run"] or call["json"]) and call.has_widgets:
-        from mljupyter.widgets.log_panel import LogPanel
-        from mljupyter.widgets.log_sources import DeploymentLog
+        from mljupyter.widgets.panels.log_panel import LogPanel
+        from mljupyter.widgets.panels.log_sources import DeploymentLog
 
         return LogPanel(DeploymentLog(deployment))
     plan = deployment.plan()
@@ -120,7 +120,7 @@ def _followed(call: Call, service: Webservice) -> Webservice:
 
 
 def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
-    from mljupyter.widgets.deploy_wizard import DeployWizard
+    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 
     return DeployWizard(session, namespace)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.options import JSON, OUTPUT
-from mljupyter.frontend.views import MARKS, Table
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import JSON, OUTPUT
+from mljupyter.notebook.views.views import MARKS, Table
 
 if TYPE_CHECKING:
     from mljupyter.core.doctor_workspace import Check

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.options import JSON, OUTPUT, Option
-from mljupyter.frontend.reading import near
-from mljupyter.frontend.views import Table
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import JSON, OUTPUT, Option
+from mljupyter.notebook.options.option_values import near
+from mljupyter.notebook.views.views import Table
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice, Workspace

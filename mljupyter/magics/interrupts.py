@@ -21,7 +21,7 @@ def taken_back_if_interrupted(call: Call) -> Iterator[None]:
         StoppedError: it was interrupted; the text says what there is now.
 
     """
-    from mljupyter.frontend.withdrawal import take_back
+    from mljupyter.notebook.undo import take_back
 
     workspace, name = call.session.workspace(), call.endpoint
     before = workspace.controller.endpoint(name)

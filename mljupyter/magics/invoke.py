@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.options import ENDPOINT_VERSION, JSON, Option
-from mljupyter.frontend.reading import WrongInputError
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import version_of, webservice
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.values import body_of
+from mljupyter.notebook.options.option import ENDPOINT_VERSION, JSON, Option
+from mljupyter.notebook.options.option_values import WrongInputError
 
 
 class InvokeError(MLJupyterError):

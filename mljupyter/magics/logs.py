@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.log_lines import LEVELS, Filter
-from mljupyter.frontend.options import ENDPOINT_VERSION, JSON, OUTPUT, Option
-from mljupyter.frontend.reading import WrongInputError
-from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import version_of, webservice
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import ENDPOINT_VERSION, JSON, OUTPUT, Option
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.views.log_lines import LEVELS, Filter
+from mljupyter.notebook.views.views import Text
 from mljupyter.visible import lines_of, visible
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
-    from mljupyter.widgets.log_panel import LogPanel
+    from mljupyter.widgets.panels.log_panel import LogPanel
 
 _MOST_LINES = 5000
 """Read when only some lines are shown."""
@@ -87,8 +87,8 @@ def _build_log(call: Call, service: Webservice) -> str:
 
 def _follow(call: Call, service: Webservice, chosen: Filter) -> LogPanel | None:
     if call.has_widgets:
-        from mljupyter.widgets.log_panel import LogPanel
-        from mljupyter.widgets.log_sources import EndpointLog
+        from mljupyter.widgets.panels.log_panel import LogPanel
+        from mljupyter.widgets.panels.log_sources import EndpointLog
 
         return LogPanel(EndpointLog(service, call["lines"], call.version, chosen))
     lines: Iterable[str] = service.workspace.controller.follow_logs(

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.frontend.options import Option
+from mljupyter.notebook.options.option import Option
 
 if TYPE_CHECKING:
-    from mljupyter.frontend.session import Session
     from mljupyter.magics.call import Call
+    from mljupyter.notebook.session import Session
 
 
 @dataclass(frozen=True)

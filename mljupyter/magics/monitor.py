@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.frontend.measured import frame_of, measured
-from mljupyter.frontend.options import JSON, Option
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import JSON, Option
+from mljupyter.notebook.views.metrics_table import frame_of, measured
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
@@ -36,7 +36,7 @@ def _panels(call: Call, services: list[Webservice]) -> Any:
     """Display a live panel for each endpoint, but the last, which is the cell's value."""
     from IPython.display import display
 
-    from mljupyter.widgets.monitor import Monitor
+    from mljupyter.widgets.panels.monitor import Monitor
 
     panels = [Monitor(service.workspace, service.name, call["window"]) for service in services]
     for panel in panels[:-1]:

@@ -10,9 +10,9 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from mljupyter.frontend.options import GIVEN, Option
-from mljupyter.frontend.reading import WrongInputError, near, read
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import GIVEN, Option
+from mljupyter.notebook.options.option_values import WrongInputError, near, read
 
 _MOST_LINE_CHARACTERS = 1_000_000
 _NOT_GIVEN: Any = object()

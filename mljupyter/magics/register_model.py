@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mljupyter.frontend.options import JSON, OUTPUT, Option
-from mljupyter.frontend.reading import WrongInputError
-from mljupyter.frontend.session import Session
-from mljupyter.frontend.views import Outcome
 from mljupyter.magics.call import Call, json_line
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import JSON, OUTPUT, Option
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.session import Session
+from mljupyter.notebook.views.views import Outcome
 
 FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
 
@@ -53,7 +53,7 @@ def _tags(words: list[str]) -> dict[str, str]:
 
 
 def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
-    from mljupyter.widgets.register_wizard import RegisterWizard
+    from mljupyter.widgets.wizards.register_wizard import RegisterWizard
 
     return RegisterWizard(session, namespace)
 

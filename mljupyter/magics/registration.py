@@ -6,10 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from mljupyter.frontend.defaults import project_defaults
-from mljupyter.frontend.reading import WrongInputError, near
-from mljupyter.frontend.session import session_of
-from mljupyter.frontend.views import Text
 from mljupyter.magics import (
     attach,
     compare,
@@ -34,6 +30,10 @@ from mljupyter.magics.call import Call, has_widgets
 from mljupyter.magics.interrupts import StoppedError
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.parsing import help_text, parse, split
+from mljupyter.notebook.options.defaults import project_defaults
+from mljupyter.notebook.options.option_values import WrongInputError, near
+from mljupyter.notebook.session import session_of
+from mljupyter.notebook.views.views import Text
 
 SHORT = tuple(
     module.MAGIC

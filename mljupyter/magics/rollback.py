@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
-from mljupyter.frontend.views import Table, Text
 from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.dry_run import CODE, DRY_RUN, REHEARSED, is_rehearsal, present, rehearse, shown
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Magic
-from mljupyter.magics.rehearsal import CODE, DRY_RUN, REHEARSED, is_rehearsal, present, rehearse, shown
+from mljupyter.notebook.options.option import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
+from mljupyter.notebook.views.views import Table, Text
 
 if TYPE_CHECKING:
     from mljupyter.spec import EndpointSpec
@@ -45,7 +45,7 @@ def go_back(call: Call, number: int | None) -> Any:
 
 
 def _rehearsed(call: Call, number: int | None) -> Any:
-    from mljupyter.engine.history import rollback_target
+    from mljupyter.engine.rollout.history import rollback_target
 
     record = present(call)
     rollout = record.rollout

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
-from mljupyter.frontend.reading import WrongInputError
-from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.dry_run import CODE, DRY_RUN, REHEARSED, called, code_of, is_rehearsal, present, shown
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.magic import Magic
-from mljupyter.magics.rehearsal import CODE, DRY_RUN, REHEARSED, called, code_of, is_rehearsal, present, shown
+from mljupyter.notebook.options.option import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.views.views import Text
 
 GUARD = Option(
     "guard",

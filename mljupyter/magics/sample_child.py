@@ -18,9 +18,9 @@ HEAD = json.dumps(
 def main(root: str, sample_path: str, answer_path: str) -> None:
     """Write ``{"stage": ..., "message": ..., "result": ...}`` to the answer file; tracebacks go to standard error."""
     sys.path.append(root)
-    from mljupyter.scoring.diagnostics import user_traceback, write_record
-    from mljupyter.scoring.loading import load_script
-    from mljupyter.scoring.script import ScriptError
+    from mljupyter.scoring.logs.diagnostics import user_traceback, write_record
+    from mljupyter.scoring.worker.loading import load_script
+    from mljupyter.scoring.worker.script import ScriptError
 
     answer: dict[str, object] = {}
     try:

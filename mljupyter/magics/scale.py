@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, Option
-from mljupyter.frontend.reading import WrongInputError
-from mljupyter.frontend.views import Table
 from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.dry_run import CODE, DRY_RUN, is_rehearsal, rehearse
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Magic
-from mljupyter.magics.rehearsal import CODE, DRY_RUN, is_rehearsal, rehearse
+from mljupyter.notebook.options.option import ENDPOINT_NAME, JSON, OUTPUT, Option
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.views.views import Table
 
 _SETTINGS = {
     "replicas": "replicas",

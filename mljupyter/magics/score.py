@@ -8,18 +8,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mljupyter.frontend.options import Option
-from mljupyter.frontend.reading import WrongInputError
-from mljupyter.frontend.views import Outcome, shortened
 from mljupyter.magics.call import Call
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.option import Option
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.views.views import Outcome, shortened
 
 
 def run(call: Call) -> Any:
     """Check the cell, run it once when there is a sample, and keep it in the workspace."""
-    from mljupyter.frontend.inference import inference_config, lay_out_models, lay_out_source
-    from mljupyter.frontend.scripts import checked_name
     from mljupyter.magics.script_check import check
+    from mljupyter.notebook.sources.inference import inference_config, lay_out_models, lay_out_source
+    from mljupyter.notebook.sources.scripts import checked_name
 
     if call.body is None:
         raise WrongInputError(f"The scoring script goes into the cell: start it with %%score {call['name']}")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mljupyter.frontend.options import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
-from mljupyter.frontend.reading import WrongInputError
-from mljupyter.frontend.session import Session
-from mljupyter.frontend.views import Table, Text
 from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.dry_run import CODE, DRY_RUN, is_rehearsal, rehearse
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Magic
-from mljupyter.magics.rehearsal import CODE, DRY_RUN, is_rehearsal, rehearse
 from mljupyter.magics.rollback import go_back
 from mljupyter.magics.rollout import GUARD, rehearse_rollout
+from mljupyter.notebook.options.option import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.session import Session
+from mljupyter.notebook.views.views import Table, Text
 
 _POINTS = 10
 
@@ -78,7 +78,7 @@ def _roll_out(call: Call) -> Any:
 def _rehearsed(call: Call) -> Any:
     from mljupyter.core.traffic import NO_HEADER, shares_of
     from mljupyter.core.webservice.versions import known_version, with_traffic
-    from mljupyter.engine.guarded_rollout import promoted
+    from mljupyter.engine.rollout.canary import promoted
     from mljupyter.spec import EndpointSpec
 
     def with_promoted(spec: EndpointSpec) -> EndpointSpec:
@@ -102,7 +102,7 @@ def _promote(call: Call) -> None:
 
 
 def _wizard(session: Session, namespace: Mapping[str, Any], name: str = "") -> Any:
-    from mljupyter.widgets.traffic_wizard import TrafficWizard
+    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
 
     return TrafficWizard(session, name)
 

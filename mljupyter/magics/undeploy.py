@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.frontend.options import ENDPOINT_VERSION, JSON, QUIET
-from mljupyter.frontend.views import Text
 from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.dry_run import CODE, DRY_RUN, REHEARSED, called, code_of, is_rehearsal, present, rehearse, shown
 from mljupyter.magics.endpoints import webservice
 from mljupyter.magics.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Magic
-from mljupyter.magics.rehearsal import CODE, DRY_RUN, REHEARSED, called, code_of, is_rehearsal, present, rehearse, shown
+from mljupyter.notebook.options.option import ENDPOINT_VERSION, JSON, QUIET
+from mljupyter.notebook.views.views import Text
 
 
 def run(call: Call) -> Any:

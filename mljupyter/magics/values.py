@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mljupyter.frontend.expressions import value_of
-from mljupyter.frontend.reading import WrongInputError
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.sources.expressions import value_of
 
 MOST_BYTES = 100 * 1024 * 1024  # what a service accepts as a request body
 

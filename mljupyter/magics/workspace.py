@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.line import quoted
-from mljupyter.frontend.options import Option
 from mljupyter.magics.call import Call
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.command_line import quoted
+from mljupyter.notebook.options.option import Option
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace

@@ -10,13 +10,13 @@ from typing import Self
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
-from mljupyter.registry.artifacts import ArtifactStore, Swept
-from mljupyter.registry.database import open_database
-from mljupyter.registry.environments import EnvironmentRegistry
-from mljupyter.registry.images import ImageRegistry
-from mljupyter.registry.models import ModelRegistry
+from mljupyter.registry.artifacts.store import ArtifactStore, Swept
+from mljupyter.registry.catalog.database import open_database
+from mljupyter.registry.catalog.environments import EnvironmentRegistry
+from mljupyter.registry.catalog.images import ImageRegistry
+from mljupyter.registry.catalog.models import ModelRegistry
 
-MIGRATIONS = Path(__file__).with_name("migrations")
+MIGRATIONS = Path(__file__).parent / "catalog" / "migrations"
 
 
 class Registry:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from mljupyter.engine.capacity import Capacity
-from mljupyter.engine.replica_key import HEADER as KEY_HEADER
+from mljupyter.engine.replicas.replica_key import HEADER as KEY_HEADER
+from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.errors import MLJupyterError
 from mljupyter.spec import VersionSpec
 

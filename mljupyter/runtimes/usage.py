@@ -31,7 +31,7 @@ def meter(replica_id: str, pid: int | None) -> Callable[[], Usage]:
     """
     if pid is not None:
         return partial(of_process, pid)
-    from mljupyter.runtimes.containers import connect
+    from mljupyter.runtimes.docker.container_spec import connect
 
     return partial(_of_container, connect(), f"mljupyter-{replica_id}")
 

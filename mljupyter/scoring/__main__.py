@@ -17,23 +17,25 @@ import mljupyter
 
 if TYPE_CHECKING:
     from mljupyter.scoring.configuration import Configuration
-    from mljupyter.scoring.insights import Insights
-    from mljupyter.scoring.log_capture import LogCapture
+    from mljupyter.scoring.logs.capture import LogCapture
+    from mljupyter.scoring.logs.insights import Insights
 
 
 def main() -> int:
-    """Serve a scoring script until told to stop, and return the exit status (see `mljupyter.scoring.front`)."""
+    """Serve a scoring script until told to stop; return the exit status (`mljupyter.scoring.server.replica_server`)."""
     package_root = os.path.dirname(mljupyter.__path__[0])
     if not sys.flags.safe_path and sys.path[0] != package_root:
         del sys.path[0]  # the current directory often holds the script; its modules must not replace ours
 
     # Imported late and in this order: the worker's start and the import of the HTTP server overlap.
-    from mljupyter.scoring import configuration, exit_codes, log_capture, replica_key, sockets
+    from mljupyter.scoring import configuration, exit_codes
+    from mljupyter.scoring.logs import capture
+    from mljupyter.scoring.server import replica_key, sockets
 
     try:
         key = replica_key.take(os.environ)
         settings = configuration.parse(sys.argv[1:], os.environ)
-        log = log_capture.LogCapture(log_capture.open_sink(settings), settings.log_level)
+        log = capture.LogCapture(capture.open_sink(settings), settings.log_level)
         recorder = _recorder(settings, log)
         listener = sockets.listen(settings)
     except (configuration.ConfigurationError, replica_key.ReplicaKeyError, OSError) as error:
@@ -44,13 +46,13 @@ def main() -> int:
     log.start()
     try:
         if settings.template_socket is not None:
-            from mljupyter.scoring.template_keeper import keep
+            from mljupyter.scoring.zygote.zygote_manager import keep
 
             return keep(settings, listener, log)
-        from mljupyter.scoring.worker_source import first_worker
+        from mljupyter.scoring.server.worker_source import first_worker
 
         worker = first_worker(settings, log)
-        from mljupyter.scoring.front import serve
+        from mljupyter.scoring.server.replica_server import serve
 
         return serve(settings, listener, log, worker, recorder, key)
     finally:
@@ -63,7 +65,7 @@ def main() -> int:
 def _recorder(settings: Configuration, log: LogCapture) -> Insights | None:
     if not settings.insights:
         return None
-    from mljupyter.scoring.insights import open_insights
+    from mljupyter.scoring.logs.insights import open_insights
 
     return open_insights(settings, log)
 

@@ -9,7 +9,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mljupyter.scoring import config_file, tagging
+from mljupyter.scoring import config_file
+from mljupyter.scoring.worker import log_context
 
 NO_CODE = ("auto", "sklearn", "onnx", "tensorflow", "mlflow")
 LOG_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "WARN": 30, "ERROR": 40, "CRITICAL": 50, "FATAL": 50}
@@ -74,7 +75,7 @@ class Configuration(NamedTuple):
         """Return the variables that tell the worker and the scoring script where they are."""
         named = {"AML_APP_ROOT": self.app_root, "AZUREML_ENTRY_SCRIPT": self.entry_script}
         variables = {**self.file_variables, **named, "MLJUPYTER_NO_CODE": self.no_code or ""}
-        variables[tagging.VARIABLE] = "1" if self.insights else ""
+        variables[log_context.VARIABLE] = "1" if self.insights else ""
         if self.source_directory:
             variables["AZUREML_SOURCE_DIRECTORY"] = self.source_directory
         if self.model_dir:

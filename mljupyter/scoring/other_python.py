@@ -43,6 +43,6 @@ if "mljupyter.scoring" not in sys.modules:
     make_importable()
 
 if __name__ == "__main__":  # processes that the script starts by multiprocessing run what is above, too
-    from mljupyter.scoring.worker import main
+    from mljupyter.scoring.worker.worker import main
 
     sys.exit(main(sys.argv[1:]))

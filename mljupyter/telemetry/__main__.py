@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mljupyter.runtimes.base import ReplicaLog, RuntimeUnavailableError
-from mljupyter.runtimes.log_files import record_logs
-from mljupyter.telemetry.destination import TelemetryError, configured
-from mljupyter.telemetry.exporters import exporters_for
-from mljupyter.telemetry.pipeline import Pipeline, state_file
+from mljupyter.runtimes.process.log_files import record_logs
+from mljupyter.telemetry.export.destination import TelemetryError, configured
+from mljupyter.telemetry.export.exporters import exporters_for
+from mljupyter.telemetry.export.pipeline import Pipeline, state_file
 
 NOT_INSTALLED = 3
 _LOOK_EVERY = 0.5
@@ -81,13 +81,13 @@ def _sources(replicas: Path, workspace: str | None) -> Callable[[], Sequence[Rep
     """Return what finds the records of processes and, with a workspace, of its containers."""
     if workspace is None:
         return lambda: record_logs(replicas)
-    from mljupyter.runtimes import containers, docker
+    from mljupyter.runtimes.docker import container_spec, runtime
 
-    client = containers.connect()
+    client = container_spec.connect()
 
     def find() -> Sequence[ReplicaLog]:
         try:
-            contained = docker.record_logs(client, workspace)
+            contained = runtime.record_logs(client, workspace)
         except RuntimeUnavailableError as error:
             log.warning("%s", error.message)
             contained = []

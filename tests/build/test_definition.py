@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.build.definition import EnvironmentDefinition, fingerprint
+from mljupyter.build.environments.definition import EnvironmentDefinition, fingerprint
 from mljupyter.spec import SpecError
 
 NAMES = st.sampled_from(["numpy", "scikit-learn", "pandas", "six", "toolz", "humanize"])

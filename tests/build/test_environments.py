@@ -15,13 +15,13 @@ from typing import Any
 import psutil
 import pytest
 
-from mljupyter.build.definition import EnvironmentDefinition, fingerprint
-from mljupyter.build.environment_record import BuiltEnvironment
+from mljupyter.build.environments.definition import EnvironmentDefinition, fingerprint
+from mljupyter.build.environments.interpreters import choose, on_this_machine
+from mljupyter.build.environments.record import BuiltEnvironment
+from mljupyter.build.environments.requirements import python_versions
+from mljupyter.build.environments.uv import Uv
+from mljupyter.build.environments.uv_environments import ensure_environment, find_environment, first_versions
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError
-from mljupyter.build.pythons import choose, on_this_machine
-from mljupyter.build.requirements import python_versions
-from mljupyter.build.uv import Uv
-from mljupyter.build.uv_environments import ensure_environment, find_environment, first_versions
 from tests.registry.processes import on_small_disk
 from tests.waiting import wait_until
 
@@ -31,8 +31,8 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 BUILD = """
     import sys
     from pathlib import Path
-    from mljupyter.build.definition import EnvironmentDefinition
-    from mljupyter.build.uv_environments import ensure_environment
+    from mljupyter.build.environments.definition import EnvironmentDefinition
+    from mljupyter.build.environments.uv_environments import ensure_environment
     definition = EnvironmentDefinition.parse(sys.argv[1])
     ensure_environment(definition, Path(sys.argv[2]), lambda line: print(line, flush=True))
 """

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from mljupyter.build.definition import EnvironmentDefinition
-from mljupyter.build.requirements import RequirementError, Wanted, python_versions, split_conda, wanted
+from mljupyter.build.environments.definition import EnvironmentDefinition
+from mljupyter.build.environments.requirements import RequirementError, Wanted, python_versions, split_conda, wanted
 
 
 def asked(*dependencies: object) -> Wanted:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.build.snapshot import SnapshotError, SourceNotFoundError, single_file, snapshot
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.build.project.snapshot import SnapshotError, SourceNotFoundError, single_file, snapshot
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.errors import ArtifactError
 
 

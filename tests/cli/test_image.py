@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mljupyter.core import Workspace
-from mljupyter.registry.image_record import ImageRecord
+from mljupyter.registry.catalog.image_record import ImageRecord
 from tests.cli.in_process import failed, run, run_json
 
 BILL = {"components": [{"name": "roman", "version": "4.2", "purl": "pkg:pypi/roman@4.2"}]}

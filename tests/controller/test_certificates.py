@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.controller.authority import Authority
-from mljupyter.controller.certificate_keeper import CertificateKeeper, LeafCertificate
-from mljupyter.controller.certificates import checked, expiry_problem
-from mljupyter.controller.errors import CertificateError
+from mljupyter.client.errors import CertificateError
+from mljupyter.controller.tls.authority import Authority
+from mljupyter.controller.tls.certificate_manager import CertificateKeeper, LeafCertificate
+from mljupyter.controller.tls.certificates import checked, expiry_problem
 from mljupyter.spec import CertificateFiles
 from tests.system.certificates import Files, pem_pair
 

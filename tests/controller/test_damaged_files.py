@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.controller.authority import Authority
-from mljupyter.controller.backup import backup_of, damage, restore
-from mljupyter.controller.certificate_keeper import CertificateKeeper, LeafCertificate
-from mljupyter.controller.errors import CertificateError, ControllerError, StorageError, TokensNotAvailableError
-from mljupyter.controller.layout import Layout
-from mljupyter.controller.local_http import LocalHttp
-from mljupyter.controller.router_files import FileWriter, unreadable
-from mljupyter.controller.store import Store
-from mljupyter.controller.tokens import TokenKeys
-from mljupyter.engine.routing import RouterSettings, router_files
-from mljupyter.telemetry.store import Samples, TimeSeries
+from mljupyter.client.errors import CertificateError, ControllerError, StorageError, TokensNotAvailableError
+from mljupyter.client.layout import Layout
+from mljupyter.controller.router.files import FileWriter, unreadable
+from mljupyter.controller.router.local_http import LocalHttp
+from mljupyter.controller.storage.backup import backup_of, damage, restore
+from mljupyter.controller.storage.store import Store
+from mljupyter.controller.tls.authority import Authority
+from mljupyter.controller.tls.certificate_manager import CertificateKeeper, LeafCertificate
+from mljupyter.controller.tls.tokens import TokenKeys
+from mljupyter.engine.envoy.routing import RouterSettings, router_files
+from mljupyter.telemetry.metrics.store import Samples, TimeSeries
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mljupyter.client.layout import Layout
 from mljupyter.controller.housekeeping import Housekeeping
-from mljupyter.controller.layout import Layout
-from mljupyter.controller.store import Store
+from mljupyter.controller.storage.store import Store
 from mljupyter.core import Workspace
 
 LONG_AGO = time.time() - 90 * 86_400

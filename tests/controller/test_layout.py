@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.controller.errors import SocketPathError
-from mljupyter.controller.layout import Layout, check_socket_path, private_directory
+from mljupyter.client.errors import SocketPathError
+from mljupyter.client.layout import Layout, check_socket_path, private_directory
 from tests.waiting import switching_often
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mljupyter.controller.logs import beginning, merged
+from mljupyter.controller.logs.merge import beginning, merged
 from mljupyter.runtimes.base import ReplicaLog
 
 

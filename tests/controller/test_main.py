@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.controller.layout import Layout
+from mljupyter.client.layout import Layout
 
 pytestmark = pytest.mark.system
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.controller.replica_secrets import workspace_key
+from mljupyter.controller.endpoints.replica_secrets import workspace_key
 
 
 def test_it_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:

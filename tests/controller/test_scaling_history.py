@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.controller import scaling_history
-from mljupyter.controller.store import Store
+from mljupyter.controller.storage import scaling_history
+from mljupyter.controller.storage.store import Store
 from mljupyter.spec import EndpointStatus, ScalingDecision
 from tests.controller.test_store import SPEC
 

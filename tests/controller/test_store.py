@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.controller.database import STEPS
-from mljupyter.controller.errors import EndpointNotFoundError, StorageError
-from mljupyter.controller.history import MOST_ENTRIES, Change
-from mljupyter.controller.keys import Keys
-from mljupyter.controller.store import Store
-from mljupyter.engine.guarded_rollout import begin
+from mljupyter.client.errors import EndpointNotFoundError, StorageError
+from mljupyter.controller.endpoints.keys import Keys
+from mljupyter.controller.storage.database import STEPS
+from mljupyter.controller.storage.history import MOST_ENTRIES, Change
+from mljupyter.controller.storage.store import Store
+from mljupyter.engine.rollout.canary import begin
 from mljupyter.spec import EndpointSpec, EndpointState, EndpointStatus, RolloutPlan
 
 SPEC = EndpointSpec.parse(

@@ -10,7 +10,7 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError, InvalidKeyIdError
 from joserfc.jwk import ECKey, KeySet
 
-from mljupyter.controller.tokens import TokenKeys
+from mljupyter.controller.tls.tokens import TokenKeys
 
 NOW = int(time.time())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from mljupyter.controller.workqueue import WorkQueue
+from mljupyter.controller.endpoints.workqueue import WorkQueue
 
 
 async def run(work: Callable[[WorkQueue, str], Awaitable[None]], *keys: str, until: Callable[[], bool]) -> WorkQueue:

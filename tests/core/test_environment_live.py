@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from mljupyter.build.uv import Uv
+from mljupyter.build.environments.uv import Uv
 from mljupyter.core import AksWebservice, CondaDependencies, Environment, InferenceConfig, Model, Workspace
 from mljupyter.core.environment_build import environments_directory, interpreter_of
 from mljupyter.core.exceptions import UserErrorException, WebserviceException
@@ -91,7 +91,7 @@ def test_a_script_runs_with_packages_that_the_notebook_does_not_have(
 
 
 def test_a_script_runs_with_another_python_through_the_older_form(live: Workspace, project: Path) -> None:
-    from mljupyter.build.pythons import on_this_machine
+    from mljupyter.build.environments.interpreters import on_this_machine
 
     oldest = min(on_this_machine(Uv(project, print)), key=lambda python: python.version)
     text = f"dependencies:\n- python={oldest.minor}\n- pip:\n  - humanize==4.9.0\n"

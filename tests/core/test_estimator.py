@@ -51,7 +51,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, estimator: Any, scri
     """Return what answers requests by the script, with the estimator saved as a replica finds it."""
     import joblib
 
-    from mljupyter.scoring.schema import schema_of
+    from mljupyter.scoring.worker.schema import schema_of
 
     joblib.dump(estimator, tmp_path / "model.joblib")
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path))

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.build.definition import EnvironmentDefinition
-from mljupyter.build.uv_environments import ensure_environment
-from mljupyter.controller.layout import Layout
+from mljupyter.build.environments.definition import EnvironmentDefinition
+from mljupyter.build.environments.uv_environments import ensure_environment
+from mljupyter.client.layout import Layout
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Webservice, Workspace
 from mljupyter.core.environment_build import environments_directory
 from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.garbage import MADE_FOR, Collected, collect_garbage
-from mljupyter.runtimes.process import ReplicaRecord
+from mljupyter.runtimes.process.runtime import ReplicaRecord
 from tests.cli.in_process import run, run_json
 from tests.testbed import needed
 from tests.waiting import wait_until
@@ -196,7 +196,7 @@ def test_when_it_cannot_be_told_what_endpoints_need_nothing_is_removed(workspace
 def _image(workspace: Workspace, name: str, made_for: str | None, days: float) -> str:
     from sqlalchemy import update
 
-    from mljupyter.registry.image_tables import IMAGES
+    from mljupyter.registry.catalog.image_tables import IMAGES
 
     images = workspace.registry.images
     properties = {MADE_FOR: made_for} if made_for else {}
@@ -225,7 +225,7 @@ def test_failed_images_go_after_a_month_and_made_ones_stay_while_they_are_used(w
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     needed("TESTBED_DOCKER")
     monkeypatch.delenv("DOCKER_HOST")
-    from mljupyter.build.images.docker_engine import connect
+    from mljupyter.build.images.docker.engine import connect
 
     client = connect()
     yield client

@@ -12,7 +12,7 @@ import pytest
 from mljupyter.core import ContainerImage, ContainerRegistry, Image, Model, Webservice, Workspace
 from mljupyter.core.exceptions import AzureMLException, WebserviceException
 from mljupyter.core.image import ContainerImageConfig, trial
-from mljupyter.engine.revision import revision
+from mljupyter.engine.replicas.revision import revision
 from mljupyter.spec import SpecError, VersionSpec
 from mljupyter.spec.names import IMAGE
 

@@ -15,7 +15,7 @@ import pytest
 
 from mljupyter.core import AciWebservice, AksWebservice, Environment, InferenceConfig, Model, Webservice, Workspace
 from mljupyter.core.exceptions import UserErrorException
-from mljupyter.runtimes import processes
+from mljupyter.runtimes.process import processes
 from tests.telemetry.receiver import Collector, collector
 from tests.testbed import needed
 from tests.waiting import wait_until

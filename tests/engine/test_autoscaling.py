@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.engine.autoscaling import Sample, decide, replicas_needed
-from mljupyter.engine.samples import Samples
+from mljupyter.engine.scaling.autoscaling import Sample, decide, replicas_needed
+from mljupyter.engine.scaling.window import Samples
 from mljupyter.spec import AutoscalePolicy
 
 POLICY = AutoscalePolicy(min_replicas=1, max_replicas=10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.engine.capacity import Capacity, Claim, admit
+from mljupyter.engine.scaling.capacity import Capacity, Claim, admit
 from mljupyter.spec import Resources
 
 LAPTOP = Capacity(cpu=4, memory_in_gb=8)

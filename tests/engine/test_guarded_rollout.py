@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.engine.guarded_rollout import (
+from mljupyter.engine.rollout.canary import (
     Observation,
     aborted,
     advance,
@@ -21,8 +21,8 @@ from mljupyter.engine.guarded_rollout import (
     promoted,
     resumed,
 )
-from mljupyter.engine.request_counts import RequestCounts
-from mljupyter.engine.traffic import weights
+from mljupyter.engine.rollout.request_counts import RequestCounts
+from mljupyter.engine.rollout.traffic import weights
 from mljupyter.spec import EndpointSpec, Rollout, RolloutPhase, RolloutPlan, Scaling
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,8 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.engine.replica_key import HEADER, replica_key
-from mljupyter.engine.routing import (
+from mljupyter.engine.envoy.routing import (
     CLUSTERS,
     EndpointRoute,
     RouterFiles,
@@ -27,6 +26,7 @@ from mljupyter.engine.routing import (
     bootstrap,
     router_files,
 )
+from mljupyter.engine.replicas.replica_key import HEADER, replica_key
 from mljupyter.spec import RequestLimits
 from tests.waiting import wait_until
 

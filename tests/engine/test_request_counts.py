@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.engine.request_counts import RequestCounts
+from mljupyter.engine.rollout.request_counts import RequestCounts
 
 buckets = st.dictionaries(
     st.tuples(st.integers(0, 50).map(lambda number: number * 10.0), st.just(10.0)), st.integers(1, 50), max_size=8

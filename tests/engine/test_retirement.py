@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mljupyter.engine.retirement import QUIET_SECONDS, Retirement
+from mljupyter.engine.replicas.draining import QUIET_SECONDS, Retirement
 
 LOOKS = {
     "not looked at": ([], 1.0, False),

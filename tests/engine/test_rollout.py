@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.engine.rollout import Crashes, Plan, Replica, VersionGoal, pause_after, plan
+from mljupyter.engine.replicas.replica_plan import Crashes, Plan, Replica, VersionGoal, pause_after, plan
 from mljupyter.spec import ReplicaPhase
 
 READY, STARTING, EXITED = ReplicaPhase.READY, ReplicaPhase.STARTING, ReplicaPhase.EXITED

@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mljupyter.engine import envoy_grpc, envoy_hosts, envoy_overload, waiting_room
-from mljupyter.engine.envoy_tokens import TokenVerification
-from mljupyter.engine.listening import Listening, Pair
-from mljupyter.engine.routing import (
+from mljupyter.engine.envoy import activator, grpc, hosts, overload
+from mljupyter.engine.envoy.listener import Listening, Pair
+from mljupyter.engine.envoy.routing import (
     CLUSTERS,
     LISTENERS,
     EndpointRoute,
@@ -26,6 +25,7 @@ from mljupyter.engine.routing import (
     bootstrap,
     router_files,
 )
+from mljupyter.engine.envoy.tokens import TokenVerification
 from mljupyter.spec import RateLimit, RequestLimits, RouterSpec, RouterTls
 
 SETTINGS = RouterSettings(directory=Path("/config"), admin_socket=Path("/run/router.sock"), port=8600)
@@ -97,7 +97,7 @@ def with_port(files: RouterFiles) -> list[dict[str, Any]]:
 
 
 def clusters_of_versions(files: RouterFiles) -> list[dict[str, Any]]:
-    return [item for item in resources(files, CLUSTERS) if item["name"] != envoy_grpc.NAME]
+    return [item for item in resources(files, CLUSTERS) if item["name"] != grpc.NAME]
 
 
 def clusters_of(route: dict[str, Any]) -> dict[str, int]:
@@ -220,7 +220,7 @@ def test_while_routes_change_the_clusters_of_both_states_exist() -> None:
     before = router_files(SETTINGS, [EndpointRoute("old", (version("a"),), "a")])
     after = router_files(SETTINGS, [EndpointRoute("new", (version("a"),), "a")])
     names = {item["name"] for item in after.merged_clusters(before)["resources"]}
-    assert names == {"old.a", "new.a", envoy_grpc.NAME}
+    assert names == {"old.a", "new.a", grpc.NAME}
 
 
 def hosts_of(files: RouterFiles, name: str) -> list[tuple[set[str], list[dict[str, Any]]]]:
@@ -245,9 +245,9 @@ def test_an_open_endpoint_on_this_machine_is_for_known_hosts_and_no_web_pages_of
     files = router_files(SETTINGS, [endpoint], Listening(RouterSpec(hosts=("hub.example.org",)), machine="box"))
     known, others = hosts_of(files, "local-open" if endpoint.port else "router")
     assert known[0] >= {"localhost", "127.0.0.1", "[::1]", "box", "hub.example.org"}
-    assert refusals(known[1]) == [envoy_hosts.ORIGIN_REFUSED]
+    assert refusals(known[1]) == [hosts.ORIGIN_REFUSED]
     assert others[0] == {"*"}
-    assert refusals(others[1]) == [envoy_hosts.HOST_REFUSED]
+    assert refusals(others[1]) == [hosts.HOST_REFUSED]
     assert not any("path" in route["match"] for route in others[1])
 
 
@@ -293,8 +293,8 @@ def test_requests_of_grpc_lead_to_a_listener_of_their_own_before_anything_else()
     files = router_files(SETTINGS, [OPEN, KEYED, replace(OPEN, name="local", port=9001)])
     for table in ("router", "local-local"):
         for _, found in hosts_of(files, table):
-            assert found[0] == envoy_grpc.route()
-    assert "content-type" in envoy_grpc.route()["request_headers_to_remove"]
+            assert found[0] == grpc.route()
+    assert "content-type" in grpc.route()["request_headers_to_remove"]
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_requests_of_grpc_lead_to_a_listener_of_their_own_before_anything_else()
     ],
 )
 def test_the_fullest_pool_of_connections_decides(connections: dict[int, int], most: int, expected: float) -> None:
-    assert envoy_overload.fullest(connections, 8600, most) == expected
+    assert overload.fullest(connections, 8600, most) == expected
 
 
 def test_what_a_client_takes_is_bounded_for_the_router_as_a_whole() -> None:
@@ -348,7 +348,7 @@ def test_every_route_leads_to_a_cluster_with_a_file_of_replicas(drawn: list[Endp
         chain["filters"][-1]["typed_config"]["rds"]["route_config_name"]
         for item in resources(files, LISTENERS)
         for chain in item["filter_chains"]
-        if item["name"] not in (waiting_room.NAME, envoy_grpc.NAME)  # these answer by themselves
+        if item["name"] not in (activator.NAME, grpc.NAME)  # these answer by themselves
     }
     assert {f"rds-{table}.json" for table in tables} == {name for name in files.documents if name.startswith("rds-")}
 
@@ -395,7 +395,7 @@ def test_where_requests_wait_is_the_only_address_of_a_version_without_replicas()
     waiting = replace(version("v", 100), wake_wait_ms=60_000, waiting=True)
     files = router_files(SETTINGS, [EndpointRoute("iris", (waiting,), "v")]).documents
     (host,) = files["eds-iris.v.json"]["resources"][0]["endpoints"][0]["lb_endpoints"]
-    room = next(item for item in files[LISTENERS]["resources"] if item["name"] == waiting_room.NAME)
+    room = next(item for item in files[LISTENERS]["resources"] if item["name"] == activator.NAME)
     assert host["endpoint"]["address"] == {"pipe": {"path": "/run/waiting.sock"}}
     assert room["address"]["pipe"] == {"path": "/run/waiting.sock", "mode": 0o600}
     (*_, route) = files["rds-router.json"]["resources"][0]["virtual_hosts"][0]["routes"]
@@ -405,4 +405,4 @@ def test_where_requests_wait_is_the_only_address_of_a_version_without_replicas()
 
 def test_the_router_has_no_waiting_room_where_no_version_sleeps() -> None:
     files = router_files(SETTINGS, [EndpointRoute("iris", (version("v"),), "v")]).documents
-    assert [item["name"] for item in files[LISTENERS]["resources"]] == ["router", envoy_grpc.NAME]
+    assert [item["name"] for item in files[LISTENERS]["resources"]] == ["router", grpc.NAME]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mljupyter.engine.rollout import Plan, Replica, VersionGoal, plan
+from mljupyter.engine.replicas.replica_plan import Plan, Replica, VersionGoal, plan
 from mljupyter.engine.self_healing import (
     ADOPTED_WITHIN,
     ANSWER_WITHIN,

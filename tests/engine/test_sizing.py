@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.engine.sizing import MOST_CPU, MOST_MEMORY_GB, UsageSample, peak_cpu, percentile, recommended
+from mljupyter.engine.scaling.recommender import (
+    MOST_CPU,
+    MOST_MEMORY_GB,
+    UsageSample,
+    peak_cpu,
+    percentile,
+    recommended,
+)
 
 
 def samples(*points: tuple[float, float]) -> list[UsageSample]:

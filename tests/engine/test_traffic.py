@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.engine.traffic import Split, split, weights
+from mljupyter.engine.rollout.traffic import Split, split, weights
 
 
 @pytest.mark.parametrize(

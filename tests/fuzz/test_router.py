@@ -12,8 +12,8 @@ import httpx
 import pytest
 from hypothesis import given
 
-from mljupyter.controller.client import ControllerClient
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.client.local import ControllerClient
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import Authentication
 from tests.fuzz.budget import Budget
 from tests.fuzz.http_bytes import KEY, PATH, conversations

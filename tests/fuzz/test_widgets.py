@@ -17,17 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Workspace
-from mljupyter.frontend.session import Session
-from mljupyter.widgets.attach_wizard import AttachWizard
-from mljupyter.widgets.compare_wizard import CompareWizard
-from mljupyter.widgets.comparison import Comparison
-from mljupyter.widgets.deploy_wizard import DeployWizard
-from mljupyter.widgets.log_panel import LogPanel
-from mljupyter.widgets.log_sources import EndpointLog
-from mljupyter.widgets.monitor import Monitor
-from mljupyter.widgets.register_wizard import RegisterWizard
-from mljupyter.widgets.traffic_wizard import TrafficWizard
-from mljupyter.widgets.wizard import Wizard
+from mljupyter.notebook.session import Session
+from mljupyter.widgets.panels.comparison import Comparison
+from mljupyter.widgets.panels.log_panel import LogPanel
+from mljupyter.widgets.panels.log_sources import EndpointLog
+from mljupyter.widgets.panels.monitor import Monitor
+from mljupyter.widgets.wizards.attach_wizard import AttachWizard
+from mljupyter.widgets.wizards.compare_wizard import CompareWizard
+from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
+from mljupyter.widgets.wizards.register_wizard import RegisterWizard
+from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
+from mljupyter.widgets.wizards.wizard import Wizard
 from tests.fuzz.budget import Budget
 
 pytestmark = pytest.mark.system

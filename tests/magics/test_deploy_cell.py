@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.frontend.cell import option_name, values_in_cell
-from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
-from mljupyter.frontend.options import Option
+from mljupyter.notebook.options.cell_body import option_name, values_in_cell
+from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.options.option import Option
 from tests.magics.conftest import SCRIPT, Shell
 
 SPECIFICATION = """\
@@ -134,8 +134,8 @@ def test_a_project_has_defaults_of_its_own_which_cell_and_line_beat(prepared: Sh
 
 
 def test_the_line_of_the_wizard_says_what_the_project_would_change(prepared: Shell) -> None:
-    from mljupyter.frontend.session import session_of
-    from mljupyter.widgets.deploy_wizard import DeployWizard
+    from mljupyter.notebook.session import session_of
+    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 
     Path("pyproject.toml").write_text('[tool.mljupyter.deploy]\nto = "docker"\n')
     wizard = DeployWizard(session_of(prepared.ip), {}, {"name": "adder", "score": "sums", "to": "local"})
@@ -152,8 +152,8 @@ def test_the_line_of_the_wizard_says_what_the_project_would_change(prepared: She
 def test_the_wizard_offers_fitted_estimators_and_writes_their_line(prepared: Shell) -> None:
     from sklearn.linear_model import Ridge
 
-    from mljupyter.frontend.session import session_of
-    from mljupyter.widgets.deploy_wizard import DeployWizard
+    from mljupyter.notebook.session import session_of
+    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 
     variables = {"ridge": Ridge().fit([[1.0], [2.0]], [1, 2]), "raw": Ridge(), "rows": [[1.0]]}
     wizard = DeployWizard(session_of(prepared.ip), variables)

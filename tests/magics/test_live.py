@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from mljupyter.core import Workspace
-from mljupyter.frontend.session import session_of
+from mljupyter.notebook.session import session_of
 from tests.magics.conftest import SCRIPT, Shell
 from tests.waiting import wait_until
 

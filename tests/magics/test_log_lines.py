@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.frontend.log_lines import LEVELS, Filter
+from mljupyter.notebook.views.log_lines import LEVELS, Filter
 
 LOG = [
     "2026-01-01T10:00:00.000000Z I [7] azmlinfsrv.print | loading",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mljupyter.frontend.options import Option
-from mljupyter.frontend.reading import WrongInputError, near
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.parsing import help_text, parse, split
+from mljupyter.notebook.options.option import Option
+from mljupyter.notebook.options.option_values import WrongInputError, near
 
 MAGIC = Magic(
     name="deploy",

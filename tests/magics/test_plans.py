@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.frontend.session import session_of
+from mljupyter.notebook.session import session_of
 from tests.magics.conftest import SCRIPT, Shell
 from tests.waiting import wait_until
 

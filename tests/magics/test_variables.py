@@ -8,9 +8,9 @@ import pytest
 
 from mljupyter.core.exceptions import UserErrorException
 from mljupyter.core.variables import variables_in
-from mljupyter.frontend.line import line_of, typed_of
-from mljupyter.frontend.options import Option
-from mljupyter.frontend.reading import read
+from mljupyter.notebook.options.command_line import line_of, typed_of
+from mljupyter.notebook.options.option import Option
+from mljupyter.notebook.options.option_values import read
 from tests.magics.conftest import Shell
 
 READING = (

@@ -13,8 +13,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from mljupyter.registry import manifest
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.registry.artifacts import manifest
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.errors import (
     ArtifactError,
     ArtifactNotFoundError,

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import DateTime, Engine, literal_column, select, text
 
-from mljupyter.registry.database import open_database, reading, writing
+from mljupyter.registry.catalog.database import open_database, reading, writing
+from mljupyter.registry.catalog.tables import MODELS
+from mljupyter.registry.catalog.upgrade import newest_revision
 from mljupyter.registry.errors import DatabaseError, StorageFullError
 from mljupyter.registry.registry import MIGRATIONS
-from mljupyter.registry.tables import MODELS
-from mljupyter.registry.upgrade import newest_revision
 
 from .processes import finish, run_python, start_python
 
@@ -24,7 +24,7 @@ LATER = f"{int(NEWEST) + 1:04}"
 OPEN = """
     import sys
     from pathlib import Path
-    from mljupyter.registry.database import open_database
+    from mljupyter.registry.catalog.database import open_database
     from mljupyter.registry.registry import MIGRATIONS
     engine = open_database("sqlite:///" + sys.argv[1], MIGRATIONS)
 """
@@ -65,7 +65,7 @@ def test_the_tables_in_code_are_those_the_migrations_make(engine: Engine) -> Non
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
-    from mljupyter.registry.tables import METADATA
+    from mljupyter.registry.catalog.tables import METADATA
 
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.registry import Registry
-from mljupyter.registry.environments import EnvironmentNotFoundError, EnvironmentRegistry
+from mljupyter.registry.catalog.environments import EnvironmentNotFoundError, EnvironmentRegistry
 from mljupyter.spec import SpecError
 
 from .processes import finish, start_python

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.errors import ArtifactError
 
 from .processes import on_small_disk, run_python, start_python
@@ -112,7 +112,7 @@ def test_changed_content_is_found_when_copied(store: ArtifactStore, root: Path, 
 SLOW_PUT = """
     import sys
     from pathlib import Path
-    from mljupyter.registry.artifacts import ArtifactStore
+    from mljupyter.registry.artifacts.store import ArtifactStore
     store = ArtifactStore(sys.argv[1])
     def on_progress(done, total):
         if done >= int(sys.argv[3]):
@@ -194,7 +194,7 @@ def test_garbage_collection_waits_for_writers_and_sees_their_references(
 def test_garbage_collection_refuses_while_writers_stay_busy(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mljupyter.registry.local_blobs.GARBAGE_LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("mljupyter.registry.artifacts.local_blobs.GARBAGE_LOCK_SECONDS", 0.05)
     with store.hold(), pytest.raises(ArtifactError, match="being written to"):
         store.collect_garbage(set())
 
@@ -229,7 +229,7 @@ def test_memory_stays_small_whatever_the_size(root: Path, tmp_path: Path) -> Non
     code = """
         import resource, sys
         from pathlib import Path
-        from mljupyter.registry.artifacts import ArtifactStore
+        from mljupyter.registry.artifacts.store import ArtifactStore
         store = ArtifactStore(sys.argv[1])
         artifact = store.put(Path(sys.argv[2]))
         store.fetch(artifact.digest, Path(sys.argv[3]), writable=True)
@@ -245,7 +245,7 @@ def test_memory_stays_small_whatever_the_size(root: Path, tmp_path: Path) -> Non
 FULL = """
     import sys
     from pathlib import Path
-    from mljupyter.registry.artifacts import ArtifactStore
+    from mljupyter.registry.artifacts.store import ArtifactStore
     from mljupyter.registry.errors import StorageFullError
     disk, source, fits = (Path(argument) for argument in sys.argv[1:])
     store = ArtifactStore(disk / "artifacts")
@@ -279,7 +279,7 @@ def test_a_size_limit_of_the_process_counts_as_full(root: Path, tmp_path: Path) 
     code = """
         import resource, sys
         from pathlib import Path
-        from mljupyter.registry.artifacts import ArtifactStore
+        from mljupyter.registry.artifacts.store import ArtifactStore
         from mljupyter.registry.errors import StorageFullError
         store = ArtifactStore(sys.argv[1])
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
@@ -302,7 +302,7 @@ def test_a_full_disk_at_the_target_of_a_fetch_leaves_nothing_there(
     code = """
         import sys
         from pathlib import Path
-        from mljupyter.registry.artifacts import ArtifactStore
+        from mljupyter.registry.artifacts.store import ArtifactStore
         from mljupyter.registry.errors import StorageFullError
         root, digest, disk = sys.argv[1:]
         try:

@@ -7,6 +7,7 @@ import pytest
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry import Registry
+from mljupyter.registry.catalog.models import ModelRegistry
 from mljupyter.registry.errors import (
     ArtifactError,
     ModelError,
@@ -14,7 +15,6 @@ from mljupyter.registry.errors import (
     ModelNotFoundError,
     ModelPathNotFoundError,
 )
-from mljupyter.registry.models import ModelRegistry
 
 from .processes import run_python
 

@@ -159,5 +159,6 @@ def test_a_directory_may_have_any_name(tmp_path: Path, model: Path) -> None:
 
 
 def test_the_artifact_store_alone_does_not_import_sqlalchemy() -> None:
-    code = "import sys, mljupyter.registry.artifacts, mljupyter.build.snapshot; print('sqlalchemy' in sys.modules)"
+    imports = "import sys, mljupyter.registry.artifacts.store, mljupyter.build.project.snapshot"
+    code = f"{imports}; print('sqlalchemy' in sys.modules)"
     assert run_python(code) == "False\n"

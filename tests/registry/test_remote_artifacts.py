@@ -11,7 +11,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.errors import ArtifactError
 
 from .processes import run_python

@@ -9,9 +9,9 @@ import pytest
 
 docker_errors = pytest.importorskip("docker.errors", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
 
-from mljupyter.runtimes import docker_network  # noqa: E402
 from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, RuntimeUnavailableError  # noqa: E402
-from mljupyter.runtimes.containers import environment_of, key_of, limit_options  # noqa: E402
+from mljupyter.runtimes.docker import network  # noqa: E402
+from mljupyter.runtimes.docker.container_spec import environment_of, key_of, limit_options  # noqa: E402
 from mljupyter.spec import Resources, VersionSpec  # noqa: E402
 
 GIB = 1 << 30
@@ -71,17 +71,17 @@ class Networks:
 
 
 def ensured(networks: Networks) -> str:
-    return docker_network.ensure(SimpleNamespace(networks=networks))  # type: ignore[arg-type]
+    return network.ensure(SimpleNamespace(networks=networks))  # type: ignore[arg-type]
 
 
 def test_the_network_is_made_once() -> None:
-    assert ensured(Networks()) == docker_network.NAME
+    assert ensured(Networks()) == network.NAME
     there = Networks(there={"Driver": "bridge", "Options": SEPARATES})
-    assert (ensured(there), there.made) == (docker_network.NAME, 0)
+    assert (ensured(there), there.made) == (network.NAME, 0)
 
 
 def test_a_network_that_another_controller_makes_meanwhile_is_taken() -> None:
-    assert ensured(Networks("another was faster")) == docker_network.NAME
+    assert ensured(Networks("another was faster")) == network.NAME
 
 
 def test_an_engine_without_addresses_is_told_with_the_way_out() -> None:

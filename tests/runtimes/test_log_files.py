@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mljupyter.runtimes.log_files import after, lines
-from mljupyter.scoring.logs import RotatingFile
+from mljupyter.runtimes.process.log_files import after, lines
+from mljupyter.scoring.logs.output import RotatingFile
 
 
 @pytest.fixture

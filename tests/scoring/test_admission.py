@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.scoring.admission import (
+from mljupyter.scoring.server.admission import (
     LONGEST_SEND_SECONDS,
     LONGEST_STAY_SECONDS,
     MAX_WAITING,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.scoring.admission import Action, Load, admit
-from mljupyter.scoring.batching import MAX_BATCH_BYTES, WAIT_SHARE, first_batch, seconds_to_wait
+from mljupyter.scoring.server.admission import Action, Load, admit
+from mljupyter.scoring.server.batching import MAX_BATCH_BYTES, WAIT_SHARE, first_batch, seconds_to_wait
 
 
 @pytest.mark.parametrize(

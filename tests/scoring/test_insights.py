@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mljupyter.scoring import configuration
-from mljupyter.scoring.insights import Insights
-from mljupyter.scoring.log_capture import LogCapture
-from mljupyter.scoring.logs import StandardOutput
-from mljupyter.scoring.trace_context import TraceContexts
+from mljupyter.scoring.logs.capture import LogCapture
+from mljupyter.scoring.logs.insights import Insights
+from mljupyter.scoring.logs.output import StandardOutput
+from mljupyter.scoring.server.trace_context import TraceContexts
 from tests.scoring.conftest import Replica, now_ms
 from tests.waiting import wait_until
 
@@ -271,7 +271,7 @@ def test_records_are_off_by_default_and_nothing_of_them_is_imported(serve: Serve
     replica.score("x", x_request_id="one")
     assert "azmlinfsrv.print | printed x\n" in replica.wait_log("printed x")
     assert "insights" not in replica.state()
-    code = "import sys, mljupyter.scoring.front; print([m for m in sys.modules if 'insights' in m])"
+    code = "import sys, mljupyter.scoring.server.replica_server; print([m for m in sys.modules if 'insights' in m])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 

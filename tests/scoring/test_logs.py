@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.scoring.log_capture import LogCapture
+from mljupyter.scoring.logs.capture import LogCapture
 from tests.scoring.conftest import Replica
 from tests.waiting import wait_until
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from mljupyter.build.definition import EnvironmentDefinition
-from mljupyter.build.uv_environments import ensure_environment
+from mljupyter.build.environments.definition import EnvironmentDefinition
+from mljupyter.build.environments.uv_environments import ensure_environment
 from tests.scoring.conftest import Replica
 
 pytestmark = pytest.mark.timeout(900)

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from mljupyter.scoring.quarantine import ENTRIES, SECONDS, Quarantine
+from mljupyter.scoring.server.quarantine import ENTRIES, SECONDS, Quarantine
 from tests.scoring.conftest import Replica, is_alive
 from tests.scoring.test_worker_death import DEADLY
 from tests.waiting import wait_until

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mljupyter.engine import replica_key as rule
-from mljupyter.scoring import replica_key
-from mljupyter.scoring.replica_key import ReplicaKey, ReplicaKeyError
+from mljupyter.engine.replicas import replica_key as rule
+from mljupyter.scoring.server import replica_key
+from mljupyter.scoring.server.replica_key import ReplicaKey, ReplicaKeyError
 from tests.scoring.conftest import Replica, now_ms
 from tests.scoring.replicas import replica_of
 from tests.waiting import wait_until

@@ -27,11 +27,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mljupyter.cli import output
-from mljupyter.controller import metrics_port, replica_counts
-from mljupyter.controller.errors import InvalidSpecError
-from mljupyter.controller.layout import Layout
-from mljupyter.controller.socket_http import Answer, ask
-from mljupyter.controller.telemetry_records import newest_records
+from mljupyter.client.errors import InvalidSpecError
+from mljupyter.client.layout import Layout
+from mljupyter.client.transport import Answer, ask
+from mljupyter.controller.logs.request_log import newest_records
+from mljupyter.controller.metrics import port as metrics_port
+from mljupyter.controller.metrics import replica_counts
 from mljupyter.core import Environment, conda_file, config_file
 from mljupyter.core.exceptions import UserErrorException, WebserviceException
 from mljupyter.core.releases import steps_of
@@ -40,25 +41,25 @@ from mljupyter.core.scaling import replicas_of
 from mljupyter.core.traffic import shares_of
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.errors import MLJupyterError
-from mljupyter.frontend.cell import Document, values_in_cell
-from mljupyter.frontend.defaults import project_defaults
-from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
-from mljupyter.frontend.options import Option
-from mljupyter.frontend.plan import Plan
-from mljupyter.frontend.reading import WrongInputError, read
-from mljupyter.frontend.views import Outcome, Table, Text
 from mljupyter.magics.call import json_line
 from mljupyter.magics.invoke import body_in_cell
+from mljupyter.notebook.options.cell_body import Document, values_in_cell
+from mljupyter.notebook.options.defaults import project_defaults
+from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.options.option import Option
+from mljupyter.notebook.options.option_values import WrongInputError, read
+from mljupyter.notebook.plan import Plan
+from mljupyter.notebook.views.views import Outcome, Table, Text
 from mljupyter.outside import MOST_CHARACTERS
 from mljupyter.runtimes.base import LogPart, ReplicaLog
 from mljupyter.scoring.configuration import ConfigurationError, parse
-from mljupyter.scoring.identifiers import IdentifierError, answer_ids
+from mljupyter.scoring.server.identifiers import IdentifierError, answer_ids
 from mljupyter.spec import CodeReference, EndpointSpec, Problem, SpecError, VersionSpec
 from mljupyter.spec.difference import masked
 from mljupyter.spec.durations import seconds_of
-from mljupyter.telemetry.items import spans_and_logs
+from mljupyter.telemetry.export.items import spans_and_logs
 from mljupyter.visible import one_line, visible
-from mljupyter.widgets.log_panel import LogPanel
+from mljupyter.widgets.panels.log_panel import LogPanel
 from tests.cli.in_process import run, run_json
 from tests.scoring.replicas import replica_of
 from tests.scoring.test_schemas import DECORATED

@@ -13,11 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mljupyter.controller import router_process, running
-from mljupyter.controller.layout import Layout
-from mljupyter.registry.artifacts import ArtifactStore
-from mljupyter.runtimes import processes
-from mljupyter.runtimes.process import ProcessRuntime
+from mljupyter.client.layout import Layout
+from mljupyter.controller import running
+from mljupyter.controller.router import process
+from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.runtimes.process import processes
+from mljupyter.runtimes.process.runtime import ProcessRuntime
 from tests.waiting import wait_until
 
 WAITS = "input()"
@@ -70,7 +71,7 @@ def test_who_looks_at_a_file_of_the_workspace_is_no_part_of_it(layout: Layout, s
     for command in lookers:
         pid = start(*command)
         wait_until(lambda pid=pid, word=command[-1]: shown(pid, word), 10, "it runs")
-    assert not router_process.running(layout.router)
+    assert not process.running(layout.router)
     assert not pids(layout)
     assert running.controller_of(layout) is None
 
@@ -94,7 +95,7 @@ def test_no_process_of_a_container_is_taken_for_one_of_the_workspace(layout: Lay
 
 def test_the_controller_is_found_although_the_clock_was_set(layout: Layout, start: Start) -> None:
     code = (
-        "import sys; from pathlib import Path; from mljupyter.controller.lock import ControllerLock\n"
+        "import sys; from pathlib import Path; from mljupyter.controller.storage.lock import ControllerLock\n"
         "with ControllerLock(Path(sys.argv[1])): input()"
     )
     pid = start(sys.executable, "-c", code, str(layout.lock), str(layout.directory))

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
-from mljupyter.frontend.docker_engines import address_rule
-from mljupyter.frontend.estimator import PlannedEstimator
-from mljupyter.frontend.expressions import written
-from mljupyter.frontend.line import line_of, quoted, values_of
-from mljupyter.frontend.plan import Deployment
-from mljupyter.frontend.preparation import Preparation
-from mljupyter.frontend.variables import variables_code
 from mljupyter.magics.deploy import MAGIC as DEPLOY
+from mljupyter.magics.dry_run import called
 from mljupyter.magics.parsing import parse, split
-from mljupyter.magics.rehearsal import called
+from mljupyter.notebook.options.command_line import line_of, quoted, values_of
+from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.plan import Deployment
+from mljupyter.notebook.sources.docker_engines import address_rule
+from mljupyter.notebook.sources.estimator import PlannedEstimator
+from mljupyter.notebook.sources.expressions import written
+from mljupyter.notebook.sources.preparation import Preparation
+from mljupyter.notebook.sources.variables import variables_code
 from tests.magics.conftest import SCRIPT, Shell, home, shell  # noqa: F401 - fixtures
 
 HOSTILE = (

@@ -18,21 +18,21 @@ from pathlib import Path
 import anyio._backends._asyncio  # noqa: F401
 import pytest
 
-from mljupyter.build.uv import Uv
-from mljupyter.controller import launch
-from mljupyter.controller.client import ControllerClient
-from mljupyter.controller.errors import ControllerStartError, SocketPathError
-from mljupyter.controller.layout import Layout, ports_directory
-from mljupyter.controller.local_http import UNREACHABLE, LocalHttp
+from mljupyter.build.environments.uv import Uv
+from mljupyter.client import launch
+from mljupyter.client.errors import ControllerStartError, SocketPathError
+from mljupyter.client.layout import Layout, ports_directory
+from mljupyter.client.local import ControllerClient
+from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.core import config_file
 from mljupyter.core.exceptions import UserErrorException, WorkspaceException
 from mljupyter.core.selection import default_workspace, open_workspace
 from mljupyter.core.workspace import Workspace
-from mljupyter.frontend.defaults import project_defaults
-from mljupyter.frontend.options import Option
-from mljupyter.runtimes.templates import Templates
-from mljupyter.scoring.log_capture import LogCapture
-from mljupyter.scoring.preloading import Template
+from mljupyter.notebook.options.defaults import project_defaults
+from mljupyter.notebook.options.option import Option
+from mljupyter.runtimes.process.zygotes import Templates
+from mljupyter.scoring.logs.capture import LogCapture
+from mljupyter.scoring.zygote.forked_worker import Template
 from mljupyter.spec import CodeReference, EndpointSpec, VersionSpec
 from tests.security.users import ATTACKER, VICTIM, commons, needs_root, run_as, running_as
 from tests.waiting import wait_until

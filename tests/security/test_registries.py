@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from mljupyter.build.images import ImageError, RegistryCredentials
-from mljupyter.build.images.base_image import interpreters, read_base_image
-from mljupyter.build.images.registry_client import RegistryClient
+from mljupyter.build.images.oci.base_image import interpreters, read_base_image
+from mljupyter.build.images.oci.registry_client import RegistryClient
 
 from .registries import LAYER, OCI_INDEX, OCI_MANIFEST, Answer, FakeRegistry, config_of, digest_of, layer, running
 
@@ -413,7 +413,7 @@ def test_a_version_is_a_tag_or_a_digest(registry: FakeRegistry, version: str) ->
 
 
 def test_what_other_layers_say_of_addresses_is_not_passed_on(registry: FakeRegistry) -> None:
-    from mljupyter.build.images.oci import image_manifest
+    from mljupyter.build.images.oci.manifest import image_manifest
 
     content = layer(PYTHON)
 

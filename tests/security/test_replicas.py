@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from mljupyter.controller.client import ControllerClient
+from mljupyter.client.local import ControllerClient
 from mljupyter.core.image import trial
-from mljupyter.registry.artifacts import ArtifactStore
-from mljupyter.runtimes import docker_network
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.runtimes.base import RuntimeUnavailableError
+from mljupyter.runtimes.docker import network as docker_network
 from mljupyter.spec import Authentication, EndpointSpec, EndpointState, VersionSpec
 from tests.system.conftest import Machine, clear_away
 from tests.system.targets import build, containers

@@ -16,21 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Table, update
 
-from mljupyter.build.definition import BuildContextDefinition, EnvironmentDefinition, redacted
+from mljupyter.build.environments.definition import BuildContextDefinition, EnvironmentDefinition, redacted
 from mljupyter.build.images import ImageError, Reference, plan_image
-from mljupyter.build.images.base_context import fetch_base_context
-from mljupyter.build.images.dockerfile import dockerfile
+from mljupyter.build.images.docker.base_python import python_in
 from mljupyter.build.images.events import BuildLog
-from mljupyter.build.images.python_inside import python_in
+from mljupyter.build.images.plan.base_context import fetch_base_context
+from mljupyter.build.images.plan.dockerfile import dockerfile
 from mljupyter.core import Model, Workspace, no_code
 from mljupyter.core.image_users import delete_unused_image
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry import Registry
-from mljupyter.registry.artifacts import ArtifactStore
-from mljupyter.registry.environment_tables import ENVIRONMENTS
+from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.registry.catalog.environment_tables import ENVIRONMENTS
+from mljupyter.registry.catalog.image_tables import IMAGES
+from mljupyter.registry.catalog.tables import MODELS
 from mljupyter.registry.errors import ArtifactError, DatabaseError
-from mljupyter.registry.image_tables import IMAGES
-from mljupyter.registry.tables import MODELS
 from mljupyter.spec import CodeReference, ModelReference
 from mljupyter.visible import visible
 
@@ -181,7 +181,7 @@ def test_a_repository_that_takes_too_long_shows_no_password(tmp_path: Path, monk
     (programs / "git").write_text("#!/bin/sh\nexec sleep 30\n")
     (programs / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    monkeypatch.setattr("mljupyter.build.images.base_context._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("mljupyter.build.images.plan.base_context._PATIENCE_SECONDS", 0.2)
     began = time.monotonic()
     with pytest.raises(ImageError, match="not fetched within") as caught:
         fetched(f"http://ada:{PASSWORD}@127.0.0.1:9/x.git", tmp_path / "target")

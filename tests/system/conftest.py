@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.controller.client import ControllerClient
-from mljupyter.registry.artifacts import ArtifactStore
-from mljupyter.runtimes import processes
+from mljupyter.client.local import ControllerClient
+from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.runtimes.process import processes
 from mljupyter.spec import (
     Authentication,
     CodeReference,

@@ -7,10 +7,10 @@ import threading
 import httpx
 import pytest
 
-from mljupyter.controller.demand import DemandReader
-from mljupyter.controller.layout import Layout
-from mljupyter.controller.local_http import LocalHttp
-from mljupyter.engine.demand import Reading, asked, demand
+from mljupyter.client.layout import Layout
+from mljupyter.controller.router.demand import DemandReader
+from mljupyter.controller.router.local_http import LocalHttp
+from mljupyter.engine.scaling.demand import Reading, asked, demand
 from tests.system.conftest import Machine
 from tests.waiting import wait_until
 

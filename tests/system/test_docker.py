@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mljupyter.controller.client import ControllerClient
+from mljupyter.client.local import ControllerClient
 from mljupyter.spec import Authentication, EndpointSpec, EndpointState, RouterSpec, RouterTls, VersionSpec
 from tests.load import Load
 from tests.system.conftest import Machine

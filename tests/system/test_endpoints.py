@@ -9,7 +9,7 @@ import socket
 import httpx
 import pytest
 
-from mljupyter.controller.errors import (
+from mljupyter.client.errors import (
     EndpointExistsError,
     EndpointNotFoundError,
     InvalidSpecError,

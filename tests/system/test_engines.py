@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from mljupyter.build.images import BuilderUnavailableError
-from mljupyter.build.images.docker_builder import DockerBuilder
-from mljupyter.build.images.docker_engine import connect
-from mljupyter.runtimes import processes
+from mljupyter.build.images.docker.builder import DockerBuilder
+from mljupyter.build.images.docker.engine import connect
+from mljupyter.runtimes.process import processes
 from mljupyter.spec import EndpointState
 from tests.second_engine import SecondEngine
 from tests.ssh_server import engine_over_ssh

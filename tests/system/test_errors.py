@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from mljupyter.controller.client import ControllerClient
-from mljupyter.engine.envoy_errors import OTHERWISE, REPLIES
-from mljupyter.registry.artifacts import ArtifactStore
-from mljupyter.scoring.results import _CODES
+from mljupyter.client.local import ControllerClient
+from mljupyter.engine.envoy.error_replies import OTHERWISE, REPLIES
+from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.scoring.worker.results import _CODES
 from mljupyter.spec import Authentication, ConnectionLimits, RateLimit, RouterSpec
 from tests.system.conftest import Machine
 from tests.waiting import wait_until

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from mljupyter.controller.errors import EndpointNotFoundError
+from mljupyter.client.errors import EndpointNotFoundError
 from tests.system.conftest import Machine
 from tests.waiting import wait_until
 

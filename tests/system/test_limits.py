@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from mljupyter.controller.errors import AuthenticationRequiredError, ControllerError
+from mljupyter.client.errors import AuthenticationRequiredError, ControllerError
 from mljupyter.spec import Authentication, ConnectionLimits, EndpointKind, RateLimit, RouterSpec, SpecError
 from tests.system.conftest import Machine
 from tests.waiting import wait_until

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mljupyter.controller.errors import InvalidSpecError, PortInUseError
+from mljupyter.client.errors import InvalidSpecError, PortInUseError
 from mljupyter.runtimes.ports import free_port
 from mljupyter.spec import Authentication, EndpointKind
 from tests.load import Load

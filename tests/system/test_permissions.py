@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from mljupyter.spec import Authentication, RouterSpec, RouterTls
-from mljupyter.telemetry.destination import Destination
+from mljupyter.telemetry.export.destination import Destination
 from tests.system.conftest import Machine
 from tests.telemetry.receiver import collector
 from tests.waiting import wait_until

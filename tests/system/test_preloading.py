@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from mljupyter.runtimes.templates import AVAILABLE
+from mljupyter.runtimes.process.zygotes import AVAILABLE
 from mljupyter.spec import EndpointRecord
 from tests.load import Load
 from tests.system.conftest import Machine

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from mljupyter.controller.errors import EndpointBusyError, InvalidSpecError, RolloutInProgressError, RolloutRefusedError
+from mljupyter.client.errors import EndpointBusyError, InvalidSpecError, RolloutInProgressError, RolloutRefusedError
 from mljupyter.spec import EndpointRecord, EndpointState, RolloutPhase, RolloutPlan
 from tests.load import Load
 from tests.system.conftest import Machine

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from mljupyter.runtimes.machine import capacity
+from mljupyter.runtimes.host import capacity
 from mljupyter.spec import EndpointState
 from tests.load import Load
 from tests.system.conftest import Machine

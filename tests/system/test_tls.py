@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from mljupyter.controller.errors import CertificateError, DomainExistsError
+from mljupyter.client.errors import CertificateError, DomainExistsError
 from mljupyter.spec import (
     Authentication,
     CertificateFiles,

@@ -14,7 +14,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from mljupyter.controller.errors import KeysNotAvailableError, TokensNotAvailableError
+from mljupyter.client.errors import KeysNotAvailableError, TokensNotAvailableError
 from mljupyter.spec import Authentication, EndpointRecord
 from tests.load import Load
 from tests.system.conftest import Machine

@@ -7,7 +7,7 @@ import threading
 import httpx
 import pytest
 
-from mljupyter.controller.errors import EndpointNotFoundError
+from mljupyter.client.errors import EndpointNotFoundError
 from mljupyter.spec import EndpointSpec, EndpointState
 from tests.load import Load
 from tests.system.conftest import Machine

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from mljupyter.controller.errors import EndpointBusyError, EndpointChangedError
+from mljupyter.client.errors import EndpointBusyError, EndpointChangedError
 from mljupyter.spec import EndpointSpec, EndpointState
 from tests.load import Load
 from tests.system.conftest import Machine

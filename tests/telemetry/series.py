@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mljupyter.telemetry.histogram import Histogram
-from mljupyter.telemetry.samples import Counts, Interval, Levels, Usage
-from mljupyter.telemetry.store import Samples, TimeSeries
+from mljupyter.telemetry.metrics.histogram import Histogram
+from mljupyter.telemetry.metrics.samples import Counts, Interval, Levels, Usage
+from mljupyter.telemetry.metrics.store import Samples, TimeSeries
 
 START = 1_795_000_020  # the beginning of a minute
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mljupyter.runtimes.log_files import record_logs
-from mljupyter.scoring.logs import RotatingFile
+from mljupyter.runtimes.process.log_files import record_logs
+from mljupyter.scoring.logs.output import RotatingFile
 from mljupyter.spec import SpecError
-from mljupyter.telemetry.destination import Destination, TelemetryError, configured, from_environment
-from mljupyter.telemetry.exporters import exporters_for
-from mljupyter.telemetry.pipeline import GIVE_UP_SECONDS, Pipeline, read_state
+from mljupyter.telemetry.export.destination import Destination, TelemetryError, configured, from_environment
+from mljupyter.telemetry.export.exporters import exporters_for
+from mljupyter.telemetry.export.pipeline import GIVE_UP_SECONDS, Pipeline, read_state
 from tests.telemetry.receiver import collector
 
 TRACE, SPAN, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "00f067aa0ba902b7"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from mljupyter.telemetry.figures import COLOURS, KINDS, PlotError, figure
-from mljupyter.telemetry.report import Period, report
-from mljupyter.telemetry.store import TimeSeries
+from mljupyter.telemetry.metrics.figures import COLOURS, KINDS, PlotError, figure
+from mljupyter.telemetry.metrics.report import Period, report
+from mljupyter.telemetry.metrics.store import TimeSeries
 from tests.telemetry.series import START, interval, write
 
 

@@ -5,7 +5,7 @@ import math
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mljupyter.telemetry.histogram import Histogram, bounds, bucket_of, merged
+from mljupyter.telemetry.metrics.histogram import Histogram, bounds, bucket_of, merged
 
 latencies = st.lists(st.floats(0, 4e6, allow_nan=False), max_size=60)
 histograms = latencies.map(Histogram.of)

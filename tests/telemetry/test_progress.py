@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.telemetry.histogram import Histogram
-from mljupyter.telemetry.progress import Progress
-from mljupyter.telemetry.samples import Counts, total
+from mljupyter.telemetry.metrics.histogram import Histogram
+from mljupyter.telemetry.metrics.progress import Progress
+from mljupyter.telemetry.metrics.samples import Counts, total
 
 steps = st.lists(
     st.builds(

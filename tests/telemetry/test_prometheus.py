@@ -7,10 +7,10 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from mljupyter.telemetry.grafana import dashboard_text
-from mljupyter.telemetry.histogram import Histogram
-from mljupyter.telemetry.prometheus import Totals, VersionTotals, exposition
-from mljupyter.telemetry.samples import Counts, Levels, Usage
+from mljupyter.telemetry.metrics.grafana import dashboard_text
+from mljupyter.telemetry.metrics.histogram import Histogram
+from mljupyter.telemetry.metrics.prometheus import Totals, VersionTotals, exposition
+from mljupyter.telemetry.metrics.samples import Counts, Levels, Usage
 
 AWKWARD = 'a"b\\c\nd'
 COUNTS = Counts(

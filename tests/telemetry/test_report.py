@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mljupyter.telemetry.aggregate import resolution
-from mljupyter.telemetry.frame import data_frame
-from mljupyter.telemetry.periods import PeriodError, seconds_of, seconds_since
-from mljupyter.telemetry.report import Period, report
-from mljupyter.telemetry.samples import Usage
-from mljupyter.telemetry.store import TimeSeries
+from mljupyter.telemetry.metrics.aggregate import resolution
+from mljupyter.telemetry.metrics.frame import data_frame
+from mljupyter.telemetry.metrics.periods import PeriodError, seconds_of, seconds_since
+from mljupyter.telemetry.metrics.report import Period, report
+from mljupyter.telemetry.metrics.samples import Usage
+from mljupyter.telemetry.metrics.store import TimeSeries
 from tests.telemetry.series import START, interval, write
 
 

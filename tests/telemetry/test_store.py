@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.telemetry.histogram import merged
-from mljupyter.telemetry.samples import Usage, total
-from mljupyter.telemetry.store import KEEP_SECONDS, Samples, TimeSeries
+from mljupyter.telemetry.metrics.histogram import merged
+from mljupyter.telemetry.metrics.samples import Usage, total
+from mljupyter.telemetry.metrics.store import KEEP_SECONDS, Samples, TimeSeries
 from tests.telemetry.series import START, interval, write
 
 HOUR = 3600
@@ -139,7 +139,7 @@ def test_names_made_in_a_write_that_fails_are_made_again(path: Path) -> None:
 def test_a_killed_writer_loses_nothing_that_it_wrote(path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from tests.telemetry.series import START, interval, write\n"
-        "from mljupyter.telemetry.store import TimeSeries\n"
+        "from mljupyter.telemetry.metrics.store import TimeSeries\n"
         "series = TimeSeries(Path(sys.argv[1]))\n"
         "for n in range(1, 10**6):\n"
         "    write(series, [interval(START + n, latencies=[n])]); print(n, flush=True)\n"

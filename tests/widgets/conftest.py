@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mljupyter.core import Workspace
-from mljupyter.frontend.session import Session
-from mljupyter.widgets.wizard import Wizard
+from mljupyter.notebook.session import Session
+from mljupyter.widgets.wizards.wizard import Wizard
 
 
 class User:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mljupyter.spec import EndpointRecord
-from mljupyter.widgets.comparison_data import comparison_of, verdict
+from mljupyter.widgets.panels.comparison_data import comparison_of, verdict
 
 CODE = {"digest": "sha256:" + "0" * 64, "entryScript": "score.py"}
 SEEN = {"requests": 1000, "error_ratio": 0.01, "latency_p95_ms": 100.0}

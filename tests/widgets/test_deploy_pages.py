@@ -11,8 +11,8 @@ import pytest
 
 from mljupyter.core import InferenceConfig, Workspace
 from mljupyter.core.compute import DockerTarget
-from mljupyter.frontend.session import Session
-from mljupyter.widgets.deploy_wizard import DeployWizard
+from mljupyter.notebook.session import Session
+from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 from tests.waiting import wait_until
 from tests.widgets.conftest import User
 

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from mljupyter.core import Environment, InferenceConfig, Workspace
-from mljupyter.frontend.session import Session
-from mljupyter.widgets.deploy_wizard import DeployWizard
+from mljupyter.notebook.session import Session
+from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 from tests.testbed import needed
 from tests.waiting import wait_until
 from tests.widgets.conftest import User

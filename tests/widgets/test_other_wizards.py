@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from mljupyter.core import InferenceConfig, Model, Workspace
 from mljupyter.core.webservice import AksEndpoint
-from mljupyter.frontend.docker_engines import address_rule
-from mljupyter.frontend.model_sources import files_near, fitted_variables
-from mljupyter.frontend.session import Session
-from mljupyter.widgets.attach_wizard import AttachWizard
-from mljupyter.widgets.compare_wizard import CompareWizard
-from mljupyter.widgets.register_wizard import RegisterWizard
-from mljupyter.widgets.shares_page import SharesPage
-from mljupyter.widgets.traffic_wizard import TrafficWizard
-from mljupyter.widgets.wizard import Wizard
+from mljupyter.notebook.session import Session
+from mljupyter.notebook.sources.docker_engines import address_rule
+from mljupyter.notebook.sources.model_sources import files_near, fitted_variables
+from mljupyter.widgets.pages.shares_page import SharesPage
+from mljupyter.widgets.wizards.attach_wizard import AttachWizard
+from mljupyter.widgets.wizards.compare_wizard import CompareWizard
+from mljupyter.widgets.wizards.register_wizard import RegisterWizard
+from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
+from mljupyter.widgets.wizards.wizard import Wizard
 from tests.waiting import wait_until
 from tests.widgets.conftest import User
 
@@ -96,7 +96,7 @@ def endpoint(workspace: Workspace) -> AksEndpoint:
 
 
 def test_shares_make_a_hundred_whatever_is_asked_for(session: Session, endpoint: AksEndpoint) -> None:
-    from mljupyter.widgets.endpoint_pages import Chosen
+    from mljupyter.widgets.pages.endpoint_pages import Chosen
 
     page = SharesPage(Chosen(session, "churn"))
     page.enter()

@@ -11,9 +11,9 @@ import pytest
 
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Webservice, Workspace
 from mljupyter.errors import MLJupyterError
-from mljupyter.widgets import live
-from mljupyter.widgets.actions import act
-from mljupyter.widgets.monitor import Monitor
+from mljupyter.widgets.panels import live_panel
+from mljupyter.widgets.panels.actions import act
+from mljupyter.widgets.panels.monitor import Monitor
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -56,7 +56,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webserv
 def test_a_monitor_sends_everything_once_then_what_is_new_and_rests_when_nobody_looks(
     service: Webservice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_UNWATCHED_AFTER", 2.0)
+    monkeypatch.setattr(live_panel, "_UNWATCHED_AFTER", 2.0)
     panel = Recorded(service.workspace, "watched")
     assert panel.sent == [], "nothing is asked before somebody looks"
     panel._received(None, {"kind": "hello"}, None)

@@ -16,7 +16,7 @@ the image. `scan` looks for known vulnerabilities. See docs/images.md.
 from __future__ import annotations
 
 from mljupyter.build.images.builder import Builder, BuiltImage, InstalledPackage
-from mljupyter.build.images.context import save_context
+from mljupyter.build.images.builders import builder_for
 from mljupyter.build.images.create import (
     begin_image,
     build_or_reuse,
@@ -25,8 +25,6 @@ from mljupyter.build.images.create import (
     relaxations,
     stored_text,
 )
-from mljupyter.build.images.credentials import RegistryCredentials
-from mljupyter.build.images.dockerfile import dockerfile
 from mljupyter.build.images.errors import (
     BuildCancelledError,
     BuilderUnavailableError,
@@ -37,11 +35,13 @@ from mljupyter.build.images.errors import (
     RegistryNotFoundError,
 )
 from mljupyter.build.images.events import BuildEvent
-from mljupyter.build.images.pins import pins_for_saving
-from mljupyter.build.images.plan import ImagePlan, PlannedFile, plan_image, plan_of
-from mljupyter.build.images.references import Reference, reference_for
-from mljupyter.build.images.scan import Finding, ScanReport, scan, scan_report
-from mljupyter.build.images.targets import builder_for
+from mljupyter.build.images.oci.credentials import RegistryCredentials
+from mljupyter.build.images.oci.references import Reference, reference_for
+from mljupyter.build.images.oci.scan import Finding, ScanReport, scan, scan_report
+from mljupyter.build.images.plan.context import save_context
+from mljupyter.build.images.plan.dockerfile import dockerfile
+from mljupyter.build.images.plan.pins import pins_for_saving
+from mljupyter.build.images.plan.plan import ImagePlan, PlannedFile, plan_image, plan_of
 
 __all__ = [
     "BuildCancelledError",

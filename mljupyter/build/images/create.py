@@ -9,21 +9,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.build.environment_record import ChangeRecord
-from mljupyter.build.images.base_context import GIT
+from mljupyter.build.environments.record import ChangeRecord
+from mljupyter.build.environments.requirements import Change
 from mljupyter.build.images.builder import Builder, BuiltImage
-from mljupyter.build.images.dockerfile import dockerfile
 from mljupyter.build.images.errors import BuildCancelledError, ImageError
 from mljupyter.build.images.events import BuildLog, OnEvent
-from mljupyter.build.images.plan import ImagePlan
-from mljupyter.build.images.references import reference_for
-from mljupyter.build.images.sbom import bill_of_materials
-from mljupyter.build.requirements import Change
+from mljupyter.build.images.oci.references import reference_for
+from mljupyter.build.images.oci.sbom import bill_of_materials
+from mljupyter.build.images.plan.base_context import GIT
+from mljupyter.build.images.plan.dockerfile import dockerfile
+from mljupyter.build.images.plan.plan import ImagePlan
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
     from mljupyter.registry.registry import Registry
 
 #: Property of images in which pins were relaxed: which, to what and why, as JSON.

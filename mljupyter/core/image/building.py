@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mljupyter.build.images import Builder, BuildEvent, BuiltImage, ImagePlan
     from mljupyter.build.images.events import OnEvent
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
 
 BASE_IMAGE_VARIABLE = "MLJUPYTER_BASE_IMAGE"
 REGISTRY_VARIABLE = "MLJUPYTER_CONTAINER_REGISTRY"

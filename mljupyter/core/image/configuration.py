@@ -177,7 +177,7 @@ class ContainerImageConfig(ImageConfig):
     @staticmethod
     def _stored(workspace: Workspace, place: str, path: Path) -> PlannedFile:
         from mljupyter.build.images import PlannedFile
-        from mljupyter.build.snapshot import single_file, snapshot
+        from mljupyter.build.project.snapshot import single_file, snapshot
 
         artifact = snapshot(path, workspace.artifacts) if path.is_dir() else single_file(path, workspace.artifacts)
         return PlannedFile(place, artifact.digest)

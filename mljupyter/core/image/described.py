@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mljupyter.core.environment import Environment
     from mljupyter.core.model import Model
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
 
 
 class DescribedImage(Rich):
@@ -124,7 +124,7 @@ class DescribedImage(Rich):
     @property
     def environment(self) -> Environment:
         """The environment that it was built of, without the password of its registry."""
-        from mljupyter.build.definition import EnvironmentDefinition
+        from mljupyter.build.environments.definition import EnvironmentDefinition
         from mljupyter.core.environment import Environment
 
         return Environment.of(EnvironmentDefinition.parse(self._record.recipe["definition"]))

@@ -12,7 +12,7 @@ from mljupyter.files import write_whole
 if TYPE_CHECKING:
     from mljupyter.build.images import BuildEvent
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
 
 _FOLDER = "images"
 

@@ -14,11 +14,11 @@ from mljupyter.core.image_users import delete_unused_image
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:
-    from mljupyter.build.requirements import Change
+    from mljupyter.build.environments.requirements import Change
     from mljupyter.core.container_registry import ContainerRegistry
     from mljupyter.core.model import Model
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
 
 _LOOK_EVERY_SECONDS = 0.2
 
@@ -138,7 +138,7 @@ class Image(DescribedImage):
                 cannot be pulled.
 
         """
-        from mljupyter.build.definition import EnvironmentDefinition
+        from mljupyter.build.environments.definition import EnvironmentDefinition
         from mljupyter.build.images import plan_image
         from mljupyter.core.image.configuration import credentials_of
         from mljupyter.spec.names import IMAGE
@@ -332,7 +332,7 @@ def _find(
 def _records(
     workspace: Workspace, name: str | None, *, tags: Filters = None, properties: Filters = None, **filters: Any
 ) -> Sequence[ImageRecord]:
-    from mljupyter.registry.image_record import ENVIRONMENT_FLAVOR
+    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR
 
     found = workspace.registry.images.list(name, tags=items(tags), properties=items(properties), **filters)
     return [record for record in found if record.image_flavor != ENVIRONMENT_FLAVOR]

@@ -10,7 +10,7 @@ from mljupyter.core.image.building import ENGINE
 if TYPE_CHECKING:
     from mljupyter.build.images.events import OnEvent
     from mljupyter.core.workspace import Workspace
-    from mljupyter.registry.image_record import ImageRecord
+    from mljupyter.registry.catalog.image_record import ImageRecord
 
 
 def make_present(
@@ -30,7 +30,7 @@ def make_present(
 
     """
     from mljupyter.build.images import Reference, RegistryNotFoundError, builder_for, plan_of
-    from mljupyter.build.images.docker_engine import connect, pull, told
+    from mljupyter.build.images.docker.engine import connect, pull, told
 
     location = location or record.location
     if location is None:

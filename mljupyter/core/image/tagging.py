@@ -32,7 +32,7 @@ def tag_image(place: str, present: str, wanted: str) -> None:
 
 
 def _on_engine(present: str, wanted: Reference) -> None:
-    from mljupyter.build.images.docker_engine import connect, told
+    from mljupyter.build.images.docker.engine import connect, told
 
     client = connect()
     try:
@@ -43,9 +43,9 @@ def _on_engine(present: str, wanted: Reference) -> None:
 
 
 def _in_registry(present: Reference, wanted: Reference) -> None:
-    from mljupyter.build.images.credentials import find_credentials
-    from mljupyter.build.images.descriptors import image_parts
-    from mljupyter.build.images.registry_client import RegistryClient
+    from mljupyter.build.images.oci.credentials import find_credentials
+    from mljupyter.build.images.oci.descriptors import image_parts
+    from mljupyter.build.images.oci.registry_client import RegistryClient
 
     with (
         RegistryClient(present.host, present.path, find_credentials(present.host)) as source,

@@ -85,7 +85,7 @@ class ChangedWebservice(DescribedWebservice):
         Of several that change it at once, one after the other does so: who comes too late reads what there is now, and
         makes the same change of that.
         """
-        from mljupyter.controller.errors import EndpointChangedError
+        from mljupyter.client.errors import EndpointChangedError
 
         self._check_not_deleted()
         for attempt in range(_MOST_ATTEMPTS):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mljupyter.core.exceptions import as_webservice_exception
 from mljupyter.core.rich import Rows, pairs
 from mljupyter.core.webservice.aks_described import DescribedAksWebservice
-from mljupyter.engine.envoy import VERSION_HEADERS
+from mljupyter.engine.envoy.resources import VERSION_HEADERS
 from mljupyter.spec import EndpointKind, VersionSpec, VersionStatus
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from mljupyter.core.workspace import Workspace
-    from mljupyter.telemetry.periods import Length
+    from mljupyter.telemetry.metrics.periods import Length
 
 _BY = ("version", "endpoint", "replica")
 
@@ -41,7 +41,7 @@ class MeasuredWebservice:
             MissingPackageError: when pandas is not installed.
 
         """
-        from mljupyter.telemetry.frame import data_frame
+        from mljupyter.telemetry.metrics.frame import data_frame
 
         if by not in _BY:
             raise WebserviceException(f"by is {by!r}: it must be 'version', 'endpoint' or 'replica'.")
@@ -68,12 +68,12 @@ class MeasuredWebservice:
             MissingPackageError: when Plotly is not installed.
 
         """
-        from mljupyter.telemetry.figures import figure
+        from mljupyter.telemetry.metrics.figures import figure
 
         return figure(kind, self._report(since, every, merge=False), template=template)
 
     def _report(self, since: Length | datetime, every: Length | None, *, merge: bool) -> dict[str, Any]:
-        from mljupyter.telemetry.periods import seconds_of, seconds_since
+        from mljupyter.telemetry.metrics.periods import seconds_of, seconds_since
 
         with as_webservice_exception():
             seconds = seconds_since(since, datetime.now(UTC))

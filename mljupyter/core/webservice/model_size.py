@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mljupyter.spec import EndpointKind, EndpointSpec
 
 if TYPE_CHECKING:
-    from mljupyter.registry.artifacts import ArtifactStore
+    from mljupyter.registry.artifacts.store import ArtifactStore
 
 MOST_BYTES = 1 << 30
 

@@ -11,7 +11,7 @@ from mljupyter.core.exceptions import WebserviceException, as_webservice_excepti
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState
 
 if TYPE_CHECKING:
-    from mljupyter.controller.client import ControllerClient
+    from mljupyter.client.local import ControllerClient
 
 NOT_DEPLOYED = (EndpointState.FAILED, EndpointState.UNSCHEDULABLE)
 _DONE = (EndpointState.HEALTHY, *NOT_DEPLOYED)
@@ -71,7 +71,7 @@ def follow(
 
 def _asked_again(ask: Callable[[], EndpointRecord]) -> EndpointRecord:
     """Ask a second time when the controller ends in the middle: asking starts it anew, and nothing is lost."""
-    from mljupyter.controller.errors import ControllerStartError
+    from mljupyter.client.errors import ControllerStartError
 
     try:
         return ask()

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mljupyter.controller.client import ControllerClient
+    from mljupyter.client.local import ControllerClient
 
 
 @dataclass(frozen=True)

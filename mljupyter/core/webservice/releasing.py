@@ -11,15 +11,15 @@ from mljupyter.core.exceptions import WebserviceException, as_webservice_excepti
 from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.described import DescribedWebservice
 from mljupyter.core.webservice.observing import in_force, keep_silent
-from mljupyter.engine.guarded_rollout import share_before
-from mljupyter.engine.history import rollback_target
+from mljupyter.engine.rollout.canary import share_before
+from mljupyter.engine.rollout.history import rollback_target
 from mljupyter.spec import EndpointRecord, Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.durations import seconds_of
 from mljupyter.spec.history import HistoryEntry
 from mljupyter.spec.rollout import LEAST_REQUESTS
 
 if TYPE_CHECKING:
-    from mljupyter.controller.client import ControllerClient
+    from mljupyter.client.local import ControllerClient
 
 _POLL_SECONDS = 1.0
 _IN_FORCE_WITHIN = 10.0

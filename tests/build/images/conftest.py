@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from mljupyter.build.definition import EnvironmentDefinition
+from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.build.images import ImagePlan, RegistryCredentials, plan_image
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import CodeReference, ModelReference
 from tests.testbed import needed
 from tests.waiting import wait_until
@@ -75,7 +75,7 @@ def name() -> str:
 @pytest.fixture(scope="session")
 def _stages() -> Iterator[None]:
     """Removes the stages that an engine keeps of builds, in the end: each test profits from those before."""
-    from mljupyter.build.images.docker_engine import connect
+    from mljupyter.build.images.docker.engine import connect
 
     client = connect()
 
@@ -97,7 +97,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The Docker engine; images and containers that a test leaves behind go with it."""
     needed("TESTBED_DOCKER")
     request.getfixturevalue("_stages")
-    from mljupyter.build.images.docker_engine import connect
+    from mljupyter.build.images.docker.engine import connect
 
     client = connect()
     yield client
@@ -137,8 +137,8 @@ def pushed_base(base: str, registry_host: str) -> str:
     reference = f"{registry_host}/{base}"
     repository, _, tag = base.partition(":")
     if httpx.head(f"http://{registry_host}/v2/{repository}/manifests/{tag}").status_code != httpx.codes.OK:
-        from mljupyter.build.images.docker_engine import connect, push
-        from mljupyter.build.images.references import Reference
+        from mljupyter.build.images.docker.engine import connect, push
+        from mljupyter.build.images.oci.references import Reference
 
         client = connect(timeout=300)
         client.images.get(base).tag(reference)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from mljupyter.build.definition import BuildContextDefinition
+from mljupyter.build.environments.definition import BuildContextDefinition
 from mljupyter.build.images import BuildFailedError, ImageError, begin_image, plan_of, save_context
-from mljupyter.build.images.base_context import fetch_base_context
-from mljupyter.build.images.daemonless import DaemonlessBuilder
-from mljupyter.build.images.docker_builder import DockerBuilder
+from mljupyter.build.images.docker.builder import DockerBuilder
 from mljupyter.build.images.events import BuildLog
+from mljupyter.build.images.oci.daemonless import DaemonlessBuilder
+from mljupyter.build.images.plan.base_context import fetch_base_context
 from mljupyter.registry import Registry
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.registry.artifacts.store import ArtifactStore
 
 from .conftest import Planner, answer_of
 

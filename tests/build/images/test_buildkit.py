@@ -11,11 +11,12 @@ from typing import IO, Any
 
 import pytest
 
-from mljupyter.build.images import BuildCancelledError, BuildFailedError, buildkit
-from mljupyter.build.images.docker_builder import DockerBuilder
+from mljupyter.build.images import BuildCancelledError, BuildFailedError
+from mljupyter.build.images.docker import buildkit
+from mljupyter.build.images.docker.builder import DockerBuilder
 from mljupyter.build.images.events import BuildLog
-from mljupyter.registry.artifacts import ArtifactStore
-from mljupyter.runtimes import processes
+from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.runtimes.process import processes
 from tests.waiting import wait_until
 
 from .conftest import Planner, answer_of

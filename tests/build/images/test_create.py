@@ -24,9 +24,9 @@ from mljupyter.build.images import (
     relaxations,
     stored_text,
 )
-from mljupyter.build.images.docker_builder import DockerBuilder
+from mljupyter.build.images.docker.builder import DockerBuilder
 from mljupyter.registry import Registry
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.image_errors import ImageInUseError, ImageNotFoundError
 from mljupyter.spec import ModelReference
 

@@ -19,11 +19,11 @@ from mljupyter.build.images import (
     RegistryCredentialsError,
     RegistryNotFoundError,
 )
-from mljupyter.build.images.daemonless import DaemonlessBuilder
-from mljupyter.build.images.docker_engine import pull
-from mljupyter.build.images.references import Reference
-from mljupyter.build.images.registry_client import RegistryClient
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.build.images.docker.engine import pull
+from mljupyter.build.images.oci.daemonless import DaemonlessBuilder
+from mljupyter.build.images.oci.references import Reference
+from mljupyter.build.images.oci.registry_client import RegistryClient
+from mljupyter.registry.artifacts.store import ArtifactStore
 
 from .conftest import Planner, answer_of
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mljupyter.build.images.descriptors import (
+from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.oci.descriptors import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,
@@ -23,8 +24,7 @@ from mljupyter.build.images.descriptors import (
     is_index,
     parsed_json,
 )
-from mljupyter.build.images.errors import ImageError
-from mljupyter.build.images.layer_names import layer_names
+from mljupyter.build.images.oci.layer_names import layer_names
 
 GOOD = f"sha256:{'0a' * 32}"
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.build.images import ImageError, dockerfile, save_context
-from mljupyter.build.images.plan import ImagePlan
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.build.images import ImageError, save_context
+from mljupyter.build.images.plan import dockerfile
+from mljupyter.build.images.plan.plan import ImagePlan
+from mljupyter.registry.artifacts.store import ArtifactStore
 
 from .conftest import SCORE, Planner
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from mljupyter.build.images import BuildCancelledError, BuilderUnavailableError, BuildEvent
-from mljupyter.build.images.docker_builder import DockerBuilder
-from mljupyter.build.images.engine_address import engine_address
-from mljupyter.registry.artifacts import ArtifactStore
-from mljupyter.runtimes import processes
+from mljupyter.build.images.docker.address import engine_address
+from mljupyter.build.images.docker.builder import DockerBuilder
+from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.runtimes.process import processes
 from tests.ssh_server import engine_over_ssh
 from tests.waiting import wait_until
 

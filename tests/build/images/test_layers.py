@@ -6,7 +6,7 @@ import os
 import tarfile
 from pathlib import Path
 
-from mljupyter.build.images.layers import LayerEntry, tree_entries, write_layer
+from mljupyter.build.images.oci.layers import LayerEntry, tree_entries, write_layer
 
 
 def make_tree(root: Path, names: list[str], time: int) -> Path:

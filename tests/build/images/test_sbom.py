@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mljupyter.build.images import BuiltImage, InstalledPackage
-from mljupyter.build.images.sbom import bill_of_materials, requirements_of
+from mljupyter.build.images.oci.sbom import bill_of_materials, requirements_of
 
 from .conftest import Planner
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.build.images import ImageError, scan, scan_report
-from mljupyter.build.images.scan import Finding
+from mljupyter.build.images import ImageError, scan_report
+from mljupyter.build.images.oci import scan
+from mljupyter.build.images.oci.scan import Finding
 
 BILL = json.dumps(
     {"components": [{"name": "roman", "version": "4.2", "purl": "pkg:pypi/roman@4.2"}, {"name": "scale"}]}

@@ -14,9 +14,9 @@ WITH_A_DISK_OF_ITS_OWN = """
 import subprocess, sys, time
 from pathlib import Path
 import httpx
-from mljupyter.controller.client import ControllerClient
-from mljupyter.controller.errors import ControllerError
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.client.local import ControllerClient
+from mljupyter.client.errors import ControllerError
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import EndpointState
 from tests.system.conftest import Machine
 

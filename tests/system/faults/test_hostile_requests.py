@@ -15,8 +15,8 @@ import httpx
 import psutil
 import pytest
 
-from mljupyter.controller.client import ControllerClient
-from mljupyter.registry.artifacts import ArtifactStore
+from mljupyter.client.local import ControllerClient
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import ConnectionLimits, RouterSpec
 from tests.fault_table import Fault
 from tests.steady_load import SteadyLoad

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mljupyter.controller.errors import ControllerError
-from mljupyter.controller.router_files import unreadable
+from mljupyter.client.errors import ControllerError
+from mljupyter.controller.router.files import unreadable
 from mljupyter.core.doctor_workspace import examine_workspace
 from mljupyter.spec import Authentication, EndpointRecord, EndpointState, RouterSpec
 from tests.fault_table import Fault

@@ -1,0 +1,190 @@
+"""From requirements to exact versions, with pins relaxed that cannot be had on this Python.
+
+The policy ``strict`` relaxes nothing. ``compatible`` takes wheels only, and where that fails looks at each requirement
+by itself: one that has wheels for other Pythons, or that does not exist any more, becomes ``>=`` of its version, and
+without a version if even that fails; one that exists as source alone is built.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from mljupyter.build.environments.requirements import Change, WantedPackage
+from mljupyter.build.environments.resolver import Resolution, Resolver
+from mljupyter.errors import MLJupyterError
+
+Policy = Literal["strict", "compatible"]
+_OTHER_PYTHONS = ("3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+_AT_ONCE = 4
+_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+\s*(?:\[[^\]]*\])?)\s*\(?(?P<version>[<>=!~][^;)]*)\)?\s*(?P<marker>;.*)?")
+_LOWER_BOUND = re.compile(r"(?:===?|~=|>=)\s*(?P<number>[^,\s*]+?)(?:\.\*)?\s*(?:,|$)")
+
+
+@dataclass(frozen=True)
+class ExactVersions:
+    """Requirements with exact versions, whether wheels suffice, and what was changed to get there."""
+
+    lines: list[str]
+    wheels_only: bool
+    changes: list[Change]
+
+
+@dataclass
+class _Package:
+    """A requirement on its way: how it reads now, and what was changed."""
+
+    wanted: WantedPackage
+    line: str
+    change: Change | None = None
+    from_source: bool = False
+    left_out: bool = False
+
+    def relax(self, line: str, reason: str) -> None:
+        self.line = line
+        self.change = Change(self.wanted.conda or self.wanted.line, line, reason)
+
+
+def check_policy(policy: str) -> None:
+    """Raise `MLJupyterError` for a policy that there is not."""
+    if policy not in get_args(Policy):
+        raise MLJupyterError(f"The policy for pins is {policy!r}. Rule: {' or '.join(get_args(Policy))}.")
+
+
+def exact_versions(packages: Sequence[WantedPackage], resolver: Resolver, policy: Policy) -> ExactVersions:
+    """Return exact versions for requirements, relaxed as far as the policy allows and as is needed.
+
+    Raises:
+        EnvironmentBuildError: when there are none.
+
+    """
+    lines = [package.line for package in packages]
+    first = resolver.resolve(lines, wheels_only=policy == "compatible")
+    if first.succeeded:
+        return _result(first, ())
+    if policy == "strict":
+        needed = [package.line for package in packages if not package.optional]
+        again = resolver.resolve(needed, wheels_only=False) if len(needed) < len(lines) else first
+        if not again.succeeded:
+            raise resolver.refusal(again)
+        return _result(again, [_left_out(package, resolver) for package in packages if package.optional])
+    states = [_Package(package, package.line) for package in packages]
+    _each(states, lambda state: _relax_alone(state, resolver))
+    result = _together(states, resolver)
+    return _result(result, [state.change for state in states if state.change is not None])
+
+
+def looser(line: str) -> list[str]:
+    """Return weaker forms of a requirement, the strongest first; none for what has no version, a path or a URL.
+
+    >>> looser("numpy==1.23"), looser("pandas[excel]~=1.5 ; os_name != 'nt'"), looser("six")
+    (['numpy>=1.23', 'numpy'], ["pandas[excel]>=1.5 ; os_name != 'nt'", "pandas[excel] ; os_name != 'nt'"], [])
+    """
+    match = _REQUIREMENT.fullmatch(line.strip())
+    if match is None:
+        return []
+    name, marker = match["name"].strip(), f" {match['marker']}" if match["marker"] else ""
+    bound = _LOWER_BOUND.search(match["version"])
+    at_least = [f"{name}>={bound['number']}{marker}"] if bound else []
+    return [form for form in (*at_least, f"{name}{marker}") if form != line.strip()]
+
+
+def _relax_alone(state: _Package, resolver: Resolver) -> None:
+    """Make a requirement one that can be satisfied by itself.
+
+    Raises `EnvironmentBuildError` when there is no such one.
+    """
+    wanted = state.wanted.line
+    alone = resolver.resolve([wanted], wheels_only=True)
+    if alone.succeeded:
+        return
+    forms = looser(wanted)
+    elsewhere = _pythons_with_wheels(wanted, resolver) if forms else []
+    source = alone if elsewhere else resolver.resolve([wanted], wheels_only=False)
+    if source.succeeded:
+        state.from_source = True
+        return
+    reason = _reason(elsewhere, source, resolver)
+    for form in forms:
+        if resolver.resolve([form], wheels_only=True).succeeded:
+            state.relax(form, reason)
+            return
+    if forms and resolver.resolve([forms[-1]], wheels_only=False).succeeded:
+        state.from_source = True
+        state.relax(forms[-1], reason)
+        return
+    if not state.wanted.optional:
+        raise resolver.refusal(source)
+    state.left_out = True
+    state.change = _left_out(state.wanted, resolver)
+
+
+def _together(states: list[_Package], resolver: Resolver) -> Resolution:
+    """Resolve everything at once; where pins exclude each other on this Python, loosen the fewest that help."""
+
+    def attempt() -> Resolution:
+        lines = [state.line for state in states if not state.left_out]
+        return resolver.resolve(lines, wheels_only=not any(state.from_source for state in states))
+
+    first = result = attempt()
+    if result.succeeded:
+        return result
+    if not any(state.change for state in states):
+        # Each can be had, and all together cannot: that is a conflict in what was asked for, or something is needed
+        # by all of them that has no wheels.
+        result = resolver.resolve([state.line for state in states], wheels_only=False)
+        if result.succeeded:
+            return result
+        raise resolver.refusal(result)
+    reason = f"excludes another package on Python {resolver.python.minor}"
+    pinned = [state for state in states if not state.left_out and looser(state.line)]
+    for state in pinned:
+        before = state.line, state.change
+        state.relax(looser(state.line)[0], reason)
+        if (result := attempt()).succeeded:
+            return result
+        state.line, state.change = before
+    for _ in range(2):  # all at once: first to lower bounds, then to none
+        for state in pinned:
+            if forms := looser(state.line):
+                state.relax(forms[0], reason)
+        if (result := attempt()).succeeded:
+            return result
+    raise resolver.refusal(first)
+
+
+def _pythons_with_wheels(line: str, resolver: Resolver) -> list[str]:
+    others = [version for version in _OTHER_PYTHONS if version != resolver.python.minor]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = pool.map(
+            lambda version: resolver.resolve([line], wheels_only=True, for_python=version).succeeded, others
+        )
+        return [version for version, there in zip(others, found, strict=True) if there]
+
+
+def _reason(elsewhere: list[str], resolution: Resolution, resolver: Resolver) -> str:
+    python = resolver.python.minor
+    if elsewhere:
+        return f"not made for Python {python}, but for {', '.join(elsewhere)}"
+    text = "\n".join(resolution.finished.lines).lower()
+    if "failed to build" in text:
+        return f"there only as source, which cannot be built on Python {python}"
+    return f"not there for Python {python}"
+
+
+def _left_out(package: WantedPackage, resolver: Resolver) -> Change:
+    return Change(package.line, None, f"not there for Python {resolver.python.minor}, and optional", "replaced")
+
+
+def _result(resolution: Resolution, changes: Sequence[Change]) -> ExactVersions:
+    assert resolution.lines is not None  # noqa: S101 (for the type checker: it succeeded)
+    return ExactVersions(resolution.lines, resolution.wheels_only, list(changes))
+
+
+def _each(states: Sequence[_Package], work: Callable[[_Package], None]) -> None:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for future in [pool.submit(work, state) for state in states]:
+            future.result()

@@ -1,0 +1,209 @@
+"""From an environment's definition to what an installer is asked for: a Python and requirements for pip.
+
+Nothing is installed or looked up here. What cannot be asked for as it stands is changed, and each change is recorded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from mljupyter.build.environments.conda_names import is_part_of_wheels, is_python_package, pip_name
+from mljupyter.build.environments.definition import CondaDefinition, EnvironmentDefinition, redacted
+from mljupyter.errors import MLJupyterError
+
+INFERENCE_SCHEMA = "inference-schema"
+
+# What the scoring server takes the place of; other azureml packages, such as azureml-automl-runtime, are libraries.
+_REPLACED = re.compile(
+    r"azureml-(?:cli.*|contrib-.+|core|defaults|inference-server-http|model-management-sdk|monitoring|pipeline(?:-.+)?"
+    r"|sdk|telemetry|train|train-core|train-restclients-hyperdrive|webservice-schema|widgets)"
+)
+_BRINGS_SCHEMA = ("azureml-defaults", "azureml-sdk")
+_NAME = re.compile(r"\s*(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?P<rest>.*)", re.DOTALL)
+_CONDA = re.compile(r"(?:[^:\s]+::?)?(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?P<rest>.*)")
+_BRACKET_VERSION = re.compile(r"\[.*?version\s*=\s*['\"]?(?P<version>[^'\"\]]+)['\"]?.*\]")
+_COMMENT = re.compile(r"(^|\s)#.*$")
+
+
+class RequirementError(MLJupyterError):
+    """A line of an environment's definition is no requirement."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was asked for, what it became, and why.
+
+    `became` is None for what is left out. `kind` is ``relaxed`` where something else is installed than was asked for,
+    ``replaced`` where something that is there already takes its place.
+    """
+
+    requirement: str
+    became: str | None
+    reason: str
+    kind: Literal["relaxed", "replaced"] = "relaxed"
+
+    def __str__(self) -> str:
+        return f"{self.requirement} -> {self.became or 'left out'}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class WantedPackage:
+    """A requirement for pip. `conda` is the conda package that it stands for; an optional one may be left out."""
+
+    line: str
+    conda: str | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an environment needs.
+
+    Parameters:
+        python: versions of Python that will do, as PEP 440 has it; None for any.
+        packages: requirements for pip.
+        options: lines with options of pip, such as index URLs, in their order.
+        pip_packages: those given for pip alone, for an installer that gets the conda packages elsewhere.
+        conda_only: conda packages that pip cannot install.
+        channels: where conda looks, in this order.
+        changes: what is not asked for, or otherwise than it was written.
+
+    """
+
+    python: str | None
+    packages: tuple[WantedPackage, ...]
+    options: tuple[str, ...] = ()
+    pip_packages: tuple[WantedPackage, ...] = ()
+    conda_only: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+def wanted(definition: EnvironmentDefinition) -> Wanted:
+    """Return what to install for a definition.
+
+    Raises:
+        RequirementError: when a line is no requirement, or a version cannot be said to pip.
+
+    Example:
+        >>> python = {"condaDependencies": {"dependencies": ["python=3.11", "pytorch=2.1", {"pip": ["azureml-core"]}]}}
+        >>> found = wanted(EnvironmentDefinition.parse({"python": python}))
+        >>> found.python, [package.line for package in found.packages], found.changes[0].requirement
+        ('==3.11.*', ['torch==2.1.*'], 'azureml-core')
+
+    """
+    conda = definition.python.conda_dependencies or CondaDefinition()
+    changes: list[Change] = []
+    python: str | None = None
+    from_conda: list[WantedPackage] = []
+    conda_only: list[str] = []
+    for text in conda.conda_packages:
+        name, version = split_conda(text)
+        if name == "python":
+            python = version or None
+        elif is_part_of_wheels(name):
+            reason = (
+                "uv installs the packages" if name in ("pip", "wheel") else "the wheels of Python packages bring it"
+            )
+            changes.append(Change(text, None, reason, "replaced"))
+        elif not is_python_package(name):
+            conda_only.append(text)
+        else:
+            from_conda.append(WantedPackage(f"{pip_name(name)}{version}", conda=text))
+    options: list[str] = []
+    pip_lines: list[str] = []
+    for line in _lines(conda.pip_lines):
+        (options if line.startswith("-") and not _is_source(line) else pip_lines).append(line)
+    pip_packages = [WantedPackage(line) for line in pip_lines]
+    kept = _without_replaced(pip_packages, changes)
+    from_conda = _without_replaced(from_conda, changes)
+    if _needs_schema(pip_packages + from_conda):
+        kept.append(WantedPackage(INFERENCE_SCHEMA, optional=True))
+    return Wanted(
+        python=python,
+        packages=(*from_conda, *kept),
+        options=tuple(dict.fromkeys(options)),
+        pip_packages=tuple(kept),
+        conda_only=tuple(conda_only),
+        channels=tuple(conda.channels),
+        changes=tuple(changes),
+    )
+
+
+def split_conda(text: str) -> tuple[str, str]:
+    """Return name and version of a conda package, the version as PEP 440 writes it, empty for any.
+
+    >>> split_conda("conda-forge::numpy=1.23"), split_conda("numpy 1.23.* py38_0"), split_conda("scipy>=1.2,<2")
+    (('numpy', '==1.23.*'), ('numpy', '==1.23.*'), ('scipy', '>=1.2,<2'))
+
+    Raises:
+        RequirementError: when it is no package, or its version has no such form.
+
+    """
+    match = _CONDA.fullmatch(_COMMENT.sub("", text).strip())
+    if match is None:
+        raise RequirementError(f"{redacted(text)!r} is no conda package. Rule: name, name=version or name>=version.")
+    rest = match["rest"].strip()
+    bracket = _BRACKET_VERSION.fullmatch(rest)
+    version = (bracket["version"] if bracket else rest).strip()
+    return match["name"].lower(), _pep440(version, text) if version else ""
+
+
+def name_of(line: str) -> str | None:
+    """Return the normalised name that a requirement for pip has, None for a path or URL without one."""
+    match = _NAME.fullmatch(line)
+    if match is None or line.startswith("-") or (match["rest"] and match["rest"][0] in "/:\\+"):
+        return None
+    return re.sub(r"[-_.]+", "-", match["name"]).lower()
+
+
+def python_versions(text: str) -> str:
+    """Return the versions of Python that will do, as PEP 440 has it, from a version such as ``3.8`` or ``>=3.9``."""
+    return split_conda(f"python{text if text[:1] in '<>=!~' else '=' + text}")[1]
+
+
+def _pep440(version: str, text: str) -> str:
+    parts = []
+    # A build such as py38_0 says nothing outside of conda. It follows a space, or a second "=".
+    for part in re.sub(r"\s*([,<>=!~|])\s*", r"\1", version).split()[0].split(","):
+        match = re.fullmatch(r"(?P<operator>[<>=!~]{0,2})(?P<number>[^=<>!~|]+)(?:=[^=|]*)?", part)
+        if match is None:
+            raise RequirementError(
+                f"The version of the conda package {redacted(text)!r} cannot be said to pip: {part!r}.\n"
+                "Rule: =, ==, >=, <=, >, <, !=, ~= and a number, joined by commas. For example: numpy>=1.20,<2"
+            )
+        operator, number = match["operator"] or "=", match["number"]
+        if number == "*":
+            continue
+        if operator == "=" or (operator in ("==", "!=") and number.endswith("*")):
+            operator = "==" if operator == "=" else operator
+            parts.append(f"{operator}{number.rstrip('*').rstrip('.')}.*")
+        else:
+            parts.append(f"{operator}{number}")
+    return ",".join(parts)
+
+
+def _lines(lines: Iterable[str]) -> list[str]:
+    return [line for text in lines if (line := _COMMENT.sub("", text).strip())]
+
+
+def _is_source(line: str) -> bool:
+    return re.match(r"(-e|--editable|-r|--requirement)[\s=]", line) is not None
+
+
+def _without_replaced(packages: Iterable[WantedPackage], changes: list[Change]) -> list[WantedPackage]:
+    kept = []
+    for package in packages:
+        if _REPLACED.fullmatch(name_of(package.line) or ""):
+            changes.append(Change(package.line, None, "the scoring server takes its place", "replaced"))
+        else:
+            kept.append(package)
+    return kept
+
+
+def _needs_schema(packages: Iterable[WantedPackage]) -> bool:
+    names = {name_of(package.line) for package in packages}
+    return INFERENCE_SCHEMA not in names and not names.isdisjoint(_BRINGS_SCHEMA)

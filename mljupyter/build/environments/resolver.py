@@ -1,0 +1,120 @@
+"""Ask uv which versions satisfy requirements; nothing is installed."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mljupyter.build.environments.interpreters import Python
+from mljupyter.build.environments.requirements import Change
+from mljupyter.build.environments.uv import Finished, Uv, failed
+from mljupyter.build.failures import cannot_be_satisfied
+
+_STEP = "Looking for versions of the packages"
+_KEPT_OPTIONS = (
+    "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index", "--no-binary", "--only-binary",
+    "-c", "--constraint",
+)  # fmt: skip
+_PRE = re.compile(r"--pre\b")
+_TRUSTED_HOST = re.compile(r"--trusted-host[\s=]+(\S+)")
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What uv answered: exact requirements, or none and the reason.
+
+    `wheels_only` says whether building from source was forbidden.
+    """
+
+    lines: list[str] | None
+    wheels_only: bool
+    finished: Finished
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether there are versions that satisfy everything."""
+        return self.lines is not None
+
+
+@dataclass
+class Resolver:
+    """Resolves requirements for one Python.
+
+    Parameters:
+        uv: runs uv.
+        python: the Python they are for.
+        options: lines with options of pip; index URLs may hold secrets, so that files with them are private.
+        scratch: a private directory for files.
+        platform: another platform than this machine's, as uv calls it; `python` is then only known by its version.
+
+    """
+
+    uv: Uv
+    python: Python
+    options: Sequence[str]
+    scratch: Path
+    changes: list[Change] = field(default_factory=list)
+    platform: str | None = None
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self._kept: list[str] = []
+        self.arguments: list[str] = []
+        for line in self.options:
+            if _PRE.match(line):
+                self.arguments += ["--prerelease", "allow"]
+            elif match := _TRUSTED_HOST.match(line):
+                self.arguments += ["--allow-insecure-host", match[1]]
+            elif re.split(r"[\s=]", line)[0] in _KEPT_OPTIONS:
+                self._kept.append(line)
+            else:
+                self.changes.append(Change(line, None, "an option that means nothing to uv", "replaced"))
+        if any(line.startswith("--extra-index-url") for line in self._kept):
+            # As pip does: the best version of all indexes counts, not the first index that has the package.
+            self.arguments += ["--index-strategy", "unsafe-best-match"]
+
+    def resolve(
+        self, lines: Sequence[str], *, wheels_only: bool, shown: bool = False, for_python: str | None = None
+    ) -> Resolution:
+        """Return exact versions that satisfy all lines together, or why there are none.
+
+        Parameters:
+            lines: requirements.
+            wheels_only: pass over what would have to be built from source.
+            shown: whether uv's output is shown.
+            for_python: another minor version of Python than the one chosen, to find out what it would have.
+
+        Raises:
+            EnvironmentBuildError: when it cannot be found out: no network, an invalid line.
+
+        """
+        number = next(self._numbers)
+        asked, answer = self.write(f"{number}.in", lines), self.scratch / f"{number}.out"
+        arguments = [*("pip", "compile", "--quiet", "--no-header", "--no-annotate"), *self.arguments]
+        arguments += ["--python", self.python.path]
+        if self.platform is not None:
+            arguments += ["--python-platform", self.platform]
+        if for_python or self.platform is not None:
+            arguments += ["--python-version", for_python or self.python.minor]
+        arguments += ["--only-binary", ":all:"] if wheels_only else []
+        finished = self.uv.run(*arguments, asked, shown=shown, output=answer)
+        if finished.status == 0:
+            exact = [line for line in answer.read_text().splitlines() if line.strip()]
+            return Resolution(exact, wheels_only, finished)
+        if not cannot_be_satisfied(finished.lines):
+            raise failed(_STEP, finished)
+        return Resolution(None, wheels_only, finished)
+
+    def write(self, name: str, lines: Sequence[str]) -> Path:
+        """Write a requirements file with the options that hold for all of them."""
+        path = self.scratch / name
+        path.touch(mode=0o600)
+        path.write_text("\n".join([*self._kept, *lines, ""]))
+        return path
+
+    def refusal(self, resolution: Resolution) -> Exception:
+        """Return the error for requirements that must be satisfied and cannot be."""
+        return failed(_STEP, resolution.finished)

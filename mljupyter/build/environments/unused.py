@@ -1,0 +1,106 @@
+"""Environments that nobody has asked for in a long time: find them, and remove them safely."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mljupyter.build.environments.record import RECORD, Place
+from mljupyter.registry.locking import try_lock
+
+_DOOMED, _SCRATCH = ".removed-", ".build-"
+
+
+@dataclass(frozen=True)
+class UnusedEnvironment:
+    """An environment, or what a killed build or removal has left, that nobody uses."""
+
+    directory: Path
+    used_time: float
+    size: int
+
+
+def mark_used(place: Place) -> None:
+    """Note that an environment was asked for now; one that others look after is left as it is."""
+    with contextlib.suppress(OSError):
+        os.utime(place.directory / RECORD)
+
+
+def unused_environments(root: Path, *, unused_seconds: float, in_use: Iterable[str]) -> list[UnusedEnvironment]:
+    """Return the environments below `root` that were not asked for within a time and that nothing runs in.
+
+    Parameters:
+        root: the directory of environments.
+        unused_seconds: how long it must be that anybody asked for it.
+        in_use: interpreters and arguments of processes that are needed: what lies below an environment keeps it.
+
+    """
+    used_before = time.time() - unused_seconds
+    kept = [place for path in in_use if path.startswith("/") for place in (path, _resolved(path))]
+    found = []
+    for directory in _directories(root):
+        record = directory / RECORD
+        used = (record if record.exists() else directory).stat().st_mtime
+        inside = f"{directory}{os.sep}"
+        if used < used_before and not any(inside in path for path in kept):
+            found.append(UnusedEnvironment(directory, used, _size(directory)))
+    return found
+
+
+def remove_environment(unused: UnusedEnvironment) -> bool:
+    """Remove an environment; False when it is being built, or was asked for meanwhile.
+
+    The versions that its first build installed are kept: building it again gives the same.
+    """
+    directory = unused.directory
+    if directory.name.startswith((_DOOMED, _SCRATCH)):
+        shutil.rmtree(directory, ignore_errors=True)
+        return True
+    place = Place(directory.parent, directory.name)
+    descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if not try_lock(descriptor, fcntl.LOCK_EX):
+            return False
+        # Renamed first: one that is cut short leaves nothing that looks like an environment.
+        doomed = directory.with_name(f"{_DOOMED}{uuid.uuid4().hex}")
+        directory.rename(doomed)
+        record = doomed / RECORD
+        if record.exists() and record.stat().st_mtime > unused.used_time:
+            doomed.rename(directory)
+            return False
+        shutil.rmtree(doomed, ignore_errors=True)
+        place.log.unlink(missing_ok=True)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _directories(root: Path) -> Iterator[Path]:
+    with contextlib.suppress(FileNotFoundError):
+        for path in sorted(root.resolve().iterdir()):
+            ours = (path / RECORD).is_file() or path.name.startswith((_DOOMED, _SCRATCH))
+            if path.is_dir() and not path.is_symlink() and ours:
+                yield path
+
+
+def _resolved(path: str) -> str:
+    """Return a path through no link but its last part: that of an environment's python leads to another."""
+    return f"{Path(path).parent.resolve()}{os.sep}{Path(path).name}"
+
+
+def _size(directory: Path) -> int:
+    """Return the bytes that removing a directory sets free: of files whose only name is in it."""
+    total = 0
+    for here, _, files in os.walk(directory):
+        for name in files:
+            with contextlib.suppress(OSError):
+                status = os.lstat(os.path.join(here, name))  # noqa: PTH118 - many thousand files
+                total += status.st_size if status.st_nlink == 1 else 0
+    return total

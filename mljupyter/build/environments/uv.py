@@ -1,0 +1,187 @@
+"""Run uv: its output line by line, secrets gone from it, and an end when asked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from mljupyter.build.environments.definition import redacted
+from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, hint_for
+
+_POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 5.0
+# They say which environment uv is to work on, which is always said on its command line here.
+_NOT_INHERITED = {"CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"}
+# What pip's users have set counts for uv, too, unless they have set uv's own.
+_FROM_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended: its exit status and its output, secrets redacted."""
+
+    status: int
+    lines: list[str]
+
+
+@dataclass
+class Uv:
+    """Runs uv, or another installer, for one build.
+
+    Parameters:
+        directory: where it runs, a directory made for that: no ``pyproject.toml`` and no ``uv.toml`` of the caller, or
+            of somebody else in a directory above such as ``/tmp``, has an effect there.
+        on_line: gets every line that is shown.
+        cancel: ends what runs, with `BuildCancelledError`.
+        keep_open: descriptors that children inherit: a lock is then held until the last of them has ended.
+        cache: where uv caches; None for its own choice.
+
+    """
+
+    directory: Path
+    on_line: Callable[[str], None]
+    cancel: Event | None = None
+    keep_open: Sequence[int] = ()
+    cache: Path | None = None
+    program: str = field(default_factory=lambda: uv_program())
+
+    def run(
+        self, *arguments: str | Path, shown: bool = True, program: str | None = None, output: Path | None = None
+    ) -> Finished:
+        """Run a command to its end.
+
+        Parameters:
+            arguments: what follows the program's name.
+            shown: whether its lines go to `on_line`; where they do not, they are in the result alone.
+            program: another one than uv.
+            output: a file for its standard output; lines are then those of standard error.
+
+        Raises:
+            BuildCancelledError: when `cancel` is set.
+
+        """
+        self.check()
+        command = [program or self.program, *(str(argument) for argument in arguments)]
+        (self.directory / "uv.toml").touch()  # the nearest one counts; the user's own settings stay in force
+        with contextlib.ExitStack() as stack:
+            target = stack.enter_context(output.open("wb")) if output is not None else None
+            child = subprocess.Popen(
+                command,
+                cwd=self.directory,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=target or subprocess.PIPE,
+                stderr=subprocess.PIPE if target else subprocess.STDOUT,
+                pass_fds=tuple(self.keep_open),
+                process_group=0,  # a Ctrl-C reaches this process, which ends the child with all that it has started
+            )
+            try:
+                lines = self._follow(child, shown)
+                return Finished(child.wait(), lines)
+            finally:
+                _end(child)
+
+    def checked(self, step: str, *arguments: str | Path, program: str | None = None) -> Finished:
+        """Run a command that must succeed.
+
+        Raises:
+            EnvironmentBuildError: with step, last lines and a hint when it fails.
+
+        """
+        finished = self.run(*arguments, program=program)
+        if finished.status:
+            raise failed(step, finished)
+        return finished
+
+    def check(self) -> None:
+        """Raise `BuildCancelledError` when the build is to end."""
+        if self.cancel is not None and self.cancel.is_set():
+            raise BuildCancelledError("The build was cancelled; nothing of it is left.")
+
+    def _follow(self, child: subprocess.Popen[bytes], shown: bool) -> list[str]:
+        pipe = child.stdout or child.stderr
+        assert pipe is not None  # noqa: S101 (for the type checker: one of the two is a pipe)
+        lines: list[str] = []
+        rest = b""
+        with pipe, selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while True:
+                self.check()
+                if not selector.select(_POLL_SECONDS):
+                    continue
+                data = os.read(pipe.fileno(), 65536)
+                *complete, rest = (rest + data).split(b"\n") if data else (rest, b"")
+                for line in complete:
+                    text = redacted(line.decode("utf-8", "replace").rstrip())
+                    if text or data:
+                        lines.append(text)
+                        if shown:
+                            self.on_line(text)
+                if not data:
+                    return [line for line in lines if line]
+
+    def _environment(self) -> dict[str, str]:
+        environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        for theirs, ours in _FROM_PIP.items():
+            if value := environment.get(theirs):
+                environment.setdefault(ours, value)
+        environment |= {"NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
+        if self.cache is not None:
+            environment.setdefault("UV_CACHE_DIR", str(self.cache))
+        return environment
+
+
+def failed(step: str, finished: Finished) -> EnvironmentBuildError:
+    """Return the error for a command that failed."""
+    message = f"{step} failed:" if finished.lines else f"{step} failed with exit status {finished.status}."
+    return EnvironmentBuildError(message, step=step, last_lines=finished.lines, hint=hint_for(finished.lines))
+
+
+def uv_program() -> str:
+    """Return the path of uv: that of its package, else the one on PATH.
+
+    Raises:
+        EnvironmentBuildError: when there is none.
+
+    """
+    try:
+        from uv import find_uv_bin
+
+        return str(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        pass
+    found = shutil.which("uv")
+    if found is None:
+        raise EnvironmentBuildError("uv, which makes environments, is not installed: pip install uv")
+    return found
+
+
+def cache_beside(root: Path, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return a cache in `root` where uv's own is on another file system: files cannot be hard-linked from there."""
+    if environment.get("UV_CACHE_DIR"):
+        return None
+    usual = Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    while not usual.exists():
+        usual = usual.parent
+    return None if usual.stat().st_dev == root.stat().st_dev else root / "cache"
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a child and what it has started; nothing happens when it has ended."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if child.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, number)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)

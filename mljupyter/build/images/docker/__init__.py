@@ -1,0 +1,1 @@
+"""Image builds by a Docker engine: the classic builder and BuildKit."""

@@ -1,0 +1,1 @@
+"""Image builds without a Docker engine: layers and manifests, pushed to a registry."""

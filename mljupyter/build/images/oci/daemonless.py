@@ -1,0 +1,327 @@
+"""Build images without a Docker engine: layers of the base image and our own, put together in a registry."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mljupyter.build.environments.uv import Uv
+from mljupyter.build.images.builder import BuiltImage, InstalledPackage, built
+from mljupyter.build.images.errors import ImageError, RegistryError, RegistryNotFoundError
+from mljupyter.build.images.events import BuildLog, OnEvent
+from mljupyter.build.images.oci.base_image import (
+    BaseImage,
+    cache_directory,
+    choose_python,
+    interpreters,
+    read_base_image,
+    read_note,
+    write_note,
+)
+from mljupyter.build.images.oci.credentials import RegistryCredentials, find_credentials
+from mljupyter.build.images.oci.descriptors import OCI_MANIFEST, Descriptor, checked_digest, image_parts, is_index
+from mljupyter.build.images.oci.layers import LayerEntry, tree_entries, write_layer
+from mljupyter.build.images.oci.manifest import image_config, image_manifest
+from mljupyter.build.images.oci.python_layers import (
+    environment_entries,
+    install_wheels,
+    installed_packages,
+    uv_platform,
+    wrapper_entries,
+)
+from mljupyter.build.images.oci.references import Reference
+from mljupyter.build.images.oci.registry_client import RegistryClient
+from mljupyter.build.images.plan import layout
+from mljupyter.build.images.plan.context import Store, interpreter_script
+from mljupyter.build.images.plan.packages import OLDEST_PYTHON
+from mljupyter.build.images.plan.pins import with_pins_that_exist
+from mljupyter.build.images.plan.plan import ImagePlan, PlannedFile
+
+_NOTE_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class _Pushed:
+    """A layer of ours that the registry has."""
+
+    digest: str
+    size: int
+    diff_id: str
+    created_by: str
+    packages: tuple[InstalledPackage, ...] = ()
+
+
+class DaemonlessBuilder:
+    """Builds into one registry, with nothing but HTTP and uv.
+
+    Parameters:
+        registry: where images go, such as ``registry.example.com:5000``.
+        store: the artifact store that models and code come from.
+        credentials: for this registry, and others to pull from; ``docker login``'s are found, too.
+        cache: notes about layers that were made before; None for the user's cache directory.
+
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        store: Store,
+        credentials: tuple[RegistryCredentials, ...] = (),
+        *,
+        cache: Path | None = None,
+    ) -> None:
+        self.registry = registry
+        self._store = store
+        self._credentials = credentials
+        self._cache = cache or cache_directory()
+
+    @property
+    def place(self) -> str:
+        """Where its images are."""
+        return f"registry/{self.registry}"
+
+    def unavailable(self, plan: ImagePlan) -> str | None:
+        """Return why this plan cannot be built without an engine, None when it can."""
+        if plan.base_dockerfile is not None or plan.base_context is not None or plan.extra_steps:
+            return "steps of a Dockerfile have to be run, which takes an engine"
+        if plan.packages.kind == "conda":
+            return "packages of conda have to be installed, which takes an engine"
+        return None
+
+    def find(self, plan: ImagePlan) -> BuiltImage | None:
+        """Return None: a registry cannot be asked by label; the registry of images knows."""
+        return None
+
+    def build(
+        self,
+        plan: ImagePlan,
+        *,
+        tag: str,
+        on_event: OnEvent | None = None,
+        cancel: threading.Event | None = None,
+    ) -> BuiltImage:
+        """Put the image together and push it as `tag`; see `Builder.build`."""
+        credentials = (*plan.credentials, *self._credentials)
+        log = BuildLog(on_event, [s for one in credentials for s in one.secrets], cancel)
+        return built(log, lambda log: self._build(plan, Reference.parse(tag), credentials, log))
+
+    def remove(self, reference: str) -> None:
+        """Remove a tag's manifest from the registry; nothing happens when it is gone."""
+        parsed = Reference.parse(reference)
+        with self._client(parsed, self._credentials) as client:
+            try:
+                client.delete_manifest(client.manifest(parsed.version).digest)
+            except RegistryNotFoundError:
+                return
+
+    def _client(self, reference: Reference, known: tuple[RegistryCredentials, ...]) -> RegistryClient:
+        return RegistryClient(reference.host, reference.path, find_credentials(reference.host, known))
+
+    def _build(
+        self, plan: ImagePlan, tag: Reference, credentials: tuple[RegistryCredentials, ...], log: BuildLog
+    ) -> BuiltImage:
+        if reason := self.unavailable(plan):
+            raise ImageError(f"This image cannot be built without a Docker engine: {reason}.")
+        if tag.registry != self.registry:
+            raise ImageError(f"{tag} is not in the registry {self.registry}, which images are built for here.")
+        if plan.own_image is not None:
+            return self._take(Reference.parse(plan.own_image), credentials, log)
+        source = Reference.parse(str(plan.base_image))
+        with (
+            tempfile.TemporaryDirectory(prefix="mljupyter-image-") as temporary,
+            self._client(source, credentials) as pull,
+            self._client(tag, credentials) as push,
+        ):
+            work = _Work(plan, self._store, Path(temporary), self._cache, push, log)
+            with log.stage("base image"):
+                log.line(f"reading {source}")
+                base = read_base_image(pull, source.version, plan.platform)
+                found = interpreters(pull, base, self._cache, log.raise_if_cancelled)
+                work.use(base, choose_python(found, plan.packages.python_version, OLDEST_PYTHON), musl=found.musl)
+            with log.stage("server"):
+                layers = [work.server()]
+            with log.stage("environment"):
+                plan = work.relax()
+                layers.append(work.environment())
+            with log.stage("content"):
+                layers += work.content()
+            with log.stage("push"):
+                self._copy_base(base, source, pull, tag, push, log)
+                config = image_config(base.config, plan, [(layer.diff_id, layer.created_by) for layer in layers])
+                digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+                if not push.has_blob(digest):
+                    push.push_blob(digest, len(config), lambda: iter([config]))
+                manifest = image_manifest(base.layers, digest, len(config), [(la.digest, la.size) for la in layers])
+                log.raise_if_cancelled()
+                # Last of all: an image appears whole or not at all.
+                pushed = push.put_manifest(tag.version, manifest, OCI_MANIFEST)
+                log.line(f"pushed {tag} with digest {pushed}")
+        packages = tuple(package for layer in layers for package in layer.packages)
+        digests = tuple(layer.digest for layer in base.layers) + tuple(layer.digest for layer in layers)
+        relaxed = plan.labels().get(layout.LABEL_RELAXED)
+        return BuiltImage(str(tag), pushed, digests, packages, log, relaxed)
+
+    def _take(self, own: Reference, credentials: tuple[RegistryCredentials, ...], log: BuildLog) -> BuiltImage:
+        with log.stage("image"), self._client(own, credentials) as client:
+            manifest = client.manifest(own.version)
+            log.line(f"{own} has digest {manifest.digest}")
+            document = manifest.json()
+            is_list = is_index(manifest.media_type, document)
+            layers = () if is_list else tuple(layer.digest for layer in image_parts(document).layers)
+            return BuiltImage(str(own), manifest.digest, layers, (), log)
+
+    def _copy_base(
+        self,
+        base: BaseImage,
+        source: Reference,
+        pull: RegistryClient,
+        tag: Reference,
+        push: RegistryClient,
+        log: BuildLog,
+    ) -> None:
+        for layer in base.layers:
+            log.raise_if_cancelled()
+            digest = layer.digest
+            if push.has_blob(digest) or (source.host == tag.host and push.mount_blob(digest, source.path)):
+                continue
+            log.line(f"copying the base image's layer {digest} ({layer.size:,} bytes)")
+            push.push_blob(digest, layer.size, functools.partial(_watched, pull, layer, log))
+
+
+class _Work:
+    """The layers of one image."""
+
+    def __init__(
+        self, plan: ImagePlan, store: Store, directory: Path, cache: Path, push: RegistryClient, log: BuildLog
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._directory = directory
+        self._cache = cache
+        self._push = push
+        self._log = log
+        self._python, self._minor, self._platform = "", 0, ""
+
+    def use(self, base: BaseImage, python: tuple[str, int], *, musl: bool) -> None:
+        """Note which Python the image has."""
+        self._python, self._minor = python
+        self._platform = uv_platform(base.architecture, musl=musl)
+        self._log.line(f"the base image has {self._python} for {self._platform}")
+
+    def server(self) -> _Pushed:
+        """Make the layer of the scoring server's own environment."""
+        text = "".join(f"{line}\n" for line in self._plan.server_requirements)
+        return self._installed(text, layout.SERVER_ENVIRONMENT, "server")
+
+    def relax(self) -> ImagePlan:
+        """Relax pins that the image's Python cannot have; return the plan of what is installed."""
+        self._plan = with_pins_that_exist(
+            self._plan,
+            minor=self._minor,
+            platform=self._platform,
+            scratch=self._directory / "pins",
+            cache=self._cache,
+            log=self._log,
+        )
+        return self._plan
+
+    def environment(self) -> _Pushed:
+        """Make the layer of the scoring script's environment."""
+        packages = self._plan.packages
+        if packages.kind == "own":
+            entries = wrapper_entries(interpreter_script(packages.interpreter), layout.ENVIRONMENT)
+            return self._layer(entries, f"the base image's {packages.interpreter}", ["own", packages.interpreter])
+        return self._installed(packages.requirements_text(), layout.ENVIRONMENT, "environment")
+
+    def content(self) -> list[_Pushed]:
+        """Make the layers of the server's code, the models, and the code."""
+        server = [LayerEntry(f"{layout.SERVER_CODE}/{name}", path) for name, path in layout.server_files().items()]
+        server.append(LayerEntry(layout.WORKING_DIRECTORY))
+        pushed = [self._layer(server, "the scoring server", ["code", self._plan.server])]
+        files = self._plan.content()
+        models = [file for file in files if file.path.startswith(f"{layout.MODELS}/")]
+        code = [file for file in files if file not in models]
+        if models:
+            pushed.append(self._placed(models, "the models", owner=0))
+        pushed.append(self._placed(code, "the scoring script", owner=layout.USER))
+        return pushed
+
+    def _placed(self, files: list[PlannedFile], created_by: str, owner: int) -> _Pushed:
+        def entries() -> Iterable[LayerEntry]:
+            # The app root is the user's in whichever layer it is.
+            yield LayerEntry(layout.APP_ROOT, owner=layout.USER)
+            for number, file in enumerate(files):
+                self._log.raise_if_cancelled()
+                place = self._directory / f"{created_by.replace(' ', '-')}-{number}" / "content"
+                self._store.fetch(file.digest, place)
+                target = f"{layout.APP_ROOT}/{file.path}"
+                if place.is_dir():
+                    yield from tree_entries(place, target, owner=owner)
+                else:
+                    yield LayerEntry(target, place, executable=bool(place.stat().st_mode & 0o100), owner=owner)
+
+        return self._layer(entries(), created_by, [created_by, owner, *([f.path, f.digest] for f in files)])
+
+    def _installed(self, requirements: str, prefix: str, part: str) -> _Pushed:
+        target = self._directory / f"packages-{part}"
+
+        def entries() -> Iterable[LayerEntry]:
+            if requirements.strip():
+                uv = Uv(self._directory, self._log.line, self._log.cancel)
+                install_wheels(
+                    uv, requirements, target, minor=self._minor, platform=self._platform, python=sys.executable
+                )
+            yield from environment_entries(target, prefix, self._python, self._minor)
+
+        key = [part, requirements, prefix, self._python, self._minor, self._platform]
+        return self._layer(entries(), f"the {part}'s packages", key, lambda: tuple(installed_packages(target, part)))
+
+    def _layer(
+        self,
+        entries: Iterable[LayerEntry],
+        created_by: str,
+        key: list[Any],
+        packages: Callable[[], tuple[InstalledPackage, ...]] = lambda: (),
+    ) -> _Pushed:
+        """Make and push a layer, unless one was made of the same and the registry has it."""
+        digest = hashlib.sha256(json.dumps([_NOTE_FORMAT, layout.LAYOUT_VERSION, *key]).encode()).hexdigest()
+        note = self._cache / f"layer-{digest}.json"
+        known = _known(read_note(note))
+        if known is not None and self._push.has_blob(known.digest):
+            self._log.line(f"{created_by}: as built before, {known.digest}")
+            return known
+        file = self._directory / f"layer-{digest}.tar.gz"
+        made = write_layer(entries, file, f"mljupyter: {created_by}", self._log.raise_if_cancelled)
+        pushed = _Pushed(made.digest, made.size, made.diff_id, made.created_by, packages())
+        if not self._push.has_blob(made.digest):
+            self._log.line(f"{created_by}: pushing {made.digest} ({made.size:,} bytes)")
+            self._push.push_file(made.digest, file, self._log.raise_if_cancelled)
+        file.unlink()
+        write_note(note, asdict(pushed))
+        return pushed
+
+
+def _known(note: dict[str, Any] | None) -> _Pushed | None:
+    if note is None:
+        return None
+    try:
+        packages = tuple(InstalledPackage(**package) for package in note.pop("packages"))
+        known = _Pushed(**note, packages=packages)
+        checked_digest(known.digest), checked_digest(known.diff_id)
+        return known
+    except (KeyError, TypeError, RegistryError):
+        return None
+
+
+def _watched(client: RegistryClient, layer: Descriptor, log: BuildLog) -> Iterator[bytes]:
+    for chunk in client.blob(layer.digest, layer.size):
+        log.raise_if_cancelled()
+        yield chunk

@@ -1,0 +1,137 @@
+"""Virtual environments as layers, made without running the image's Python: wheels, unpacked by uv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from email.parser import HeaderParser
+from importlib import metadata
+from pathlib import Path
+
+from mljupyter.build.environments.uv import Uv
+from mljupyter.build.images.builder import InstalledPackage
+from mljupyter.build.images.oci.layers import LayerEntry, tree_entries
+
+# Made by installers, different each time or of no use in an image.
+_LEFT_OUT = ("uv_cache.json", ".lock")
+_SHEBANG = re.compile(rb"\A#!.*\n(?:'''exec'.*\n' '''\n)?")
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+MOST_SCRIPT_BYTES = 1 << 20
+
+
+def uv_platform(architecture: str, *, musl: bool) -> str:
+    """Return what uv calls a platform.
+
+    >>> uv_platform("amd64", musl=False)
+    'x86_64-unknown-linux-gnu'
+    """
+    return f"{_MACHINES.get(architecture, architecture)}-unknown-linux-{'musl' if musl else 'gnu'}"
+
+
+def install_wheels(uv: Uv, requirements: str, target: Path, *, minor: int, platform: str, python: str) -> None:
+    """Unpack wheels for another platform and Python into a directory.
+
+    Parameters:
+        uv: runs uv; its directory takes the requirements file.
+        requirements: the requirements file's text.
+        target: the directory.
+        minor: the minor version of the image's Python 3.
+        platform: as `uv_platform` has it.
+        python: an interpreter of this machine, which uv wants to know.
+
+    Raises `EnvironmentBuildError` with a hint when a requirement cannot be met by wheels.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    file = uv.directory / f"{target.name}.txt"
+    file.write_text(requirements)
+    file.chmod(0o600)  # the URL of an index may hold a password
+    uv.checked(
+        "installing packages",
+        *("pip", "install", "--no-config", "--target", target, "--only-binary", ":all:", "--python", python),
+        *("--python-version", f"3.{minor}", "--python-platform", platform, "--requirement", file),
+    )
+
+
+def environment_entries(packages: Path | None, prefix: str, python: str, minor: int) -> Iterator[LayerEntry]:
+    """Yield a virtual environment for the image.
+
+    Parameters:
+        packages: what `install_wheels` made; None for an empty environment.
+        prefix: where the environment is in the image.
+        python: the path of the image's own Python.
+        minor: its minor version.
+
+    """
+    home = python.rpartition("/")[0]
+    yield LayerEntry(
+        f"{prefix}/pyvenv.cfg",
+        f"home = {home}\ninclude-system-site-packages = false\nversion = 3.{minor}\n".encode(),
+    )
+    yield LayerEntry(f"{prefix}/bin/python", link=python)
+    for name in ("python3", f"python3.{minor}"):
+        yield LayerEntry(f"{prefix}/bin/{name}", link="python")
+    site = f"{prefix}/lib/python3.{minor}/site-packages"
+    yield LayerEntry(site)
+    if packages is None or not packages.is_dir():
+        return
+    for entry in tree_entries(packages, site, skip=_skipped):
+        relative = entry.path.removeprefix(site).lstrip("/")
+        if relative == "bin":
+            continue
+        if relative.startswith("bin/"):
+            yield _script(entry, f"{prefix}/{relative}", prefix)
+        elif relative.endswith(".dist-info/RECORD") and isinstance(entry.source, Path):
+            yield LayerEntry(entry.path, _record(entry.source))
+        else:
+            yield entry
+
+
+def wrapper_entries(script: str, prefix: str) -> Iterator[LayerEntry]:
+    """Yield what stands for an environment when the base image's own interpreter is used."""
+    yield LayerEntry(f"{prefix}/bin/python", script.encode(), executable=True)
+
+
+def installed_packages(directory: Path, part: str = "environment") -> list[InstalledPackage]:
+    """Return what is installed in a directory of packages, by name."""
+    found = []
+    for distribution in metadata.distributions(path=[str(directory)]):
+        text = distribution.read_text("METADATA") or ""
+        headers = HeaderParser().parsestr(text, headersonly=True)
+        name = headers["Name"]
+        if name:
+            license_text = headers["License-Expression"] or headers["License"]
+            short = license_text if license_text and len(license_text) < 100 and "\n" not in license_text else None
+            found.append(InstalledPackage(name, headers["Version"] or "0", part, short))
+    return sorted(found, key=lambda package: package.name.lower())
+
+
+def _skipped(relative: str) -> bool:
+    return "__pycache__" in relative.split("/") or relative.rpartition("/")[2] in _LEFT_OUT
+
+
+def _script(entry: LayerEntry, path: str, prefix: str) -> LayerEntry:
+    """Return a script that starts the image's interpreter, instead of the one that it was installed with."""
+    if not isinstance(entry.source, Path) or entry.source.stat().st_size > MOST_SCRIPT_BYTES:
+        return LayerEntry(path, entry.source, executable=True, link=entry.link)
+    content = entry.source.read_bytes()
+    first = content.partition(b"\n")[0]
+    if first.startswith(b"#!") and (b"python" in first or b"/bin/sh" in first):
+        content = _SHEBANG.sub(f"#!{prefix}/bin/python\n".encode(), content, count=1)
+    return LayerEntry(path, content, executable=True)
+
+
+def _record(path: Path) -> bytes:
+    """Return the list of a package's files, as they lie in the image: sorted, scripts beside Python."""
+    rows: Iterable[list[str]] = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+    kept = []
+    for row in rows:
+        if not row or _skipped(row[0]):
+            continue
+        if row[0].startswith("bin/"):
+            row = [f"../../../{row[0]}", "", ""]
+        kept.append(row)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(sorted(kept))
+    return text.getvalue().encode()

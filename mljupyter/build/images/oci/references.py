@@ -1,0 +1,99 @@
+"""References to images: registry, repository, tag or digest."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from mljupyter.build.images.errors import ImageError, RegistryError
+from mljupyter.build.images.oci.descriptors import checked_digest
+from mljupyter.build.images.oci.registry_address import checked_host
+
+DOCKER_HUB = "registry-1.docker.io"
+_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_NOT_IN_REPOSITORY = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """``registry/repository:tag`` or ``registry/repository@digest``; without registry it is Docker Hub's."""
+
+    registry: str | None
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Return the parts of a reference, or raise `ImageError` when it is none."""
+        rest, at, digest = text.partition("@")
+        first, slash, after = rest.partition("/")
+        # As Docker reads it: the first part is a registry only when it looks like a host.
+        is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
+        registry, path = (first, after) if is_host else (None, rest)
+        repository, _, tag = path.partition(":")
+        try:
+            if registry is not None:
+                checked_host(registry)
+            checked_path(repository)
+            if tag:
+                checked_version(tag)
+            if at:
+                checked_digest(digest)
+        except RegistryError as error:
+            raise ImageError(
+                f"{text!r} is no reference to an image.\n"
+                "Rule: [registry/]repository[:tag] or [registry/]repository@sha256:..., in lower case, "
+                "such as 'registry.example.com:5000/team/python:3.11'."
+            ) from error
+        return cls(registry, repository, tag or None, digest or None)
+
+    @property
+    def host(self) -> str:
+        """Where the registry's HTTP interface is."""
+        return self.registry if self.registry and self.registry != "docker.io" else DOCKER_HUB
+
+    @property
+    def path(self) -> str:
+        """The repository's name at the registry: Docker Hub's own images are in ``library/``."""
+        if self.host == DOCKER_HUB and "/" not in self.repository:
+            return f"library/{self.repository}"
+        return self.repository
+
+    @property
+    def version(self) -> str:
+        """What is asked for: the digest, else the tag, else ``latest``."""
+        return self.digest or self.tag or "latest"
+
+    def at(self, digest: str) -> Reference:
+        """Return the same repository at a digest."""
+        return replace(self, tag=None, digest=digest)
+
+    def __str__(self) -> str:
+        prefix = f"{self.registry}/" if self.registry else ""
+        return f"{prefix}{self.repository}" + (f"@{self.digest}" if self.digest else f":{self.tag or 'latest'}")
+
+
+def checked_path(repository: str) -> str:
+    """Return a repository's name, or raise `RegistryError` when it could be anything else in a URL or a command."""
+    if _REPOSITORY.fullmatch(repository) and len(repository) <= 255:
+        return repository
+    raise RegistryError(
+        f"{repository!r:.100} is not the name of a repository. Rule: lower-case words, such as 'team/python'."
+    )
+
+
+def checked_version(version: str) -> str:
+    """Return a tag or digest, or raise `RegistryError`."""
+    return version if _TAG.fullmatch(version) else checked_digest(version)
+
+
+def reference_for(name: str, version: int, plan_digest: str, registry: str | None = None) -> str:
+    """Return under which reference the image `name`:`version` is built, such as ``mljupyter/myimage:1-37b4e05a0f6f``.
+
+    The start of the plan's digest keeps workspaces apart that share an engine or a registry, and a name.
+    """
+    repository = f"mljupyter/{_NOT_IN_REPOSITORY.sub('-', name.lower()).strip('-')}"
+    tagged = f"{repository}:{version}-{plan_digest.removeprefix('sha256:')[:12]}"
+    return str(Reference.parse(f"{registry}/{tagged}" if registry else tagged))

@@ -1,0 +1,339 @@
+"""The HTTP interface of container registries (OCI distribution): manifests and blobs of one repository."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from mljupyter.build.images.errors import RegistryCredentialsError, RegistryError, RegistryNotFoundError
+from mljupyter.build.images.oci.credentials import RegistryCredentials
+from mljupyter.build.images.oci.descriptors import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    checked_digest,
+    parsed_json,
+)
+from mljupyter.build.images.oci.references import DOCKER_HUB, checked_path, checked_version
+from mljupyter.build.images.oci.registry_address import (
+    checked_host,
+    is_loopback,
+    origin,
+    realm_url,
+    redirect_url,
+    upload_url,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+_ACCEPTED = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))
+MOST_MANIFEST_BYTES = 8 << 20
+MOST_TOKEN_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
+_MOST_SAID_BYTES = 4096
+_MOST_REDIRECTS = 5
+_REDIRECTS = (301, 302, 303, 307, 308)
+_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest as stored: its bytes, type and digest."""
+
+    content: bytes
+    media_type: str
+    digest: str
+
+    def json(self) -> dict[str, Any]:
+        """Return what it says."""
+        return parsed_json(self.content, f"The manifest {self.digest}")
+
+
+class RegistryClient:
+    """One repository of a container registry; use it in a ``with`` statement.
+
+    Registries on this machine are spoken to by HTTP, all others by HTTPS, so that no password travels openly.
+    Credentials and content go to the registry's own scheme, host and port alone: a download may go on elsewhere,
+    without credentials. Digests that the registry sends are not believed: they are computed here, and compared.
+
+    Parameters:
+        host: the registry, such as ``registry.example.com:5000``.
+        repository: the repository's name there.
+        credentials: used when the registry asks for some.
+        timeout: seconds without any progress after which a request fails.
+
+    """
+
+    def __init__(
+        self, host: str, repository: str, credentials: RegistryCredentials | None = None, *, timeout: float = 60.0
+    ) -> None:
+        import httpx
+
+        self.host = checked_host(host)
+        self.repository = checked_path(repository)
+        self._base = f"{'http' if is_loopback(host) else 'https'}://{host}/v2/"
+        self._credentials = credentials
+        self._authorization: str | None = None
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(timeout, connect=10.0),
+            transport=httpx.HTTPTransport(retries=2),
+            follow_redirects=False,
+            # Else a small answer could unpack to any size, and a blob's digest is that of the bytes as they are stored.
+            headers={"Accept-Encoding": "identity"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def manifest(self, version: str) -> Manifest:
+        """Return the manifest of a tag or digest, or raise `RegistryNotFoundError`."""
+        path = f"{self.repository}/manifests/{checked_version(version)}"
+        response = self._send("GET", path, headers={"Accept": _ACCEPTED})
+        content = self._read(response, MOST_MANIFEST_BYTES, f"The manifest of {self._name(version)}")
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if version.startswith("sha256:") and version != digest:
+            raise RegistryError(f"{self.host} sent another manifest than {self._name(version)}.")
+        return Manifest(content, response.headers.get("content-type", "").partition(";")[0].strip().lower(), digest)
+
+    def put_manifest(self, version: str, content: bytes, media_type: str) -> str:
+        """Store a manifest under a tag, and return its digest."""
+        path = f"{self.repository}/manifests/{checked_version(version)}"
+        self._send("PUT", path, headers={"Content-Type": media_type}, content=content).close()
+        return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+    def delete_manifest(self, digest: str) -> None:
+        """Remove a manifest and the tags that name it; registries may be set not to allow that."""
+        self._send("DELETE", f"{self.repository}/manifests/{checked_digest(digest)}").close()
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether the repository has a blob."""
+        path = f"{self.repository}/blobs/{checked_digest(digest)}"
+        response = self._send("HEAD", path, missing_is_none=True)
+        if response is None:
+            return False
+        response.close()
+        return True
+
+    def blob(self, digest: str, size: int) -> Iterator[bytes]:
+        """Yield a blob in chunks; raise `RegistryError` as soon as it is not what was asked for.
+
+        A caller that stops before the end has unchecked bytes, and must keep nothing of them.
+        """
+        checked, there = hashlib.sha256(), 0
+        response = self._send("GET", f"{self.repository}/blobs/{checked_digest(digest)}")
+        try:
+            for chunk in self._chunks(response):
+                there += len(chunk)
+                if there > size:
+                    break
+                checked.update(chunk)
+                yield chunk
+        finally:
+            response.close()
+        if there != size or f"sha256:{checked.hexdigest()}" != digest:
+            raise RegistryError(f"{self.host} sent a damaged layer {digest}: try again.")
+
+    def push_blob(self, digest: str, size: int, content: Callable[[], Iterator[bytes]]) -> None:
+        """Store a blob that the repository lacks. `content` gives its chunks; raise in it to stop the upload."""
+        checked_digest(digest)
+        opened = self._send("POST", f"{self.repository}/blobs/uploads/")
+        opened.close()
+        url = upload_url(str(opened.url), opened.headers.get("location", ""))
+        separator = "&" if "?" in url else "?"
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        try:
+            self._send("PUT", f"{url}{separator}digest={digest}", headers=headers, content=content()).close()
+        except BaseException:
+            self._abandon(url)
+            raise
+
+    def push_file(self, digest: str, file: Path, on_chunk: Callable[[], None] = lambda: None) -> None:
+        """Store a file as a blob. `on_chunk` is called between chunks; raise there to stop."""
+
+        def chunks() -> Iterator[bytes]:
+            with file.open("rb") as source:
+                while chunk := source.read(CHUNK_BYTES):
+                    on_chunk()
+                    yield chunk
+
+        self.push_blob(digest, file.stat().st_size, chunks)
+
+    def mount_blob(self, digest: str, repository: str) -> bool:
+        """Take a blob over from another repository of the same registry; False when the registry will not."""
+        query = f"mount={checked_digest(digest)}&from={checked_path(repository)}"
+        response = self._send("POST", f"{self.repository}/blobs/uploads/?{query}")
+        response.close()
+        if response.status_code == 201:
+            return True
+        if location := response.headers.get("location"):
+            self._abandon(upload_url(str(response.url), location))
+        return False
+
+    def _abandon(self, url: str) -> None:
+        """End an upload at the registry itself, where `upload_url` has found it to be."""
+        import httpx
+
+        headers = {"Authorization": self._authorization} if self._authorization else {}
+        try:
+            with self._http.stream("DELETE", url, headers=headers):
+                return
+        except httpx.HTTPError:
+            return  # the registry forgets unfinished uploads by itself
+
+    def _send(self, method: str, url: str, *, missing_is_none: bool = False, **options: Any) -> Any:
+        """Send a request to the registry, a second time with credentials when it asks for them.
+
+        The answer's body is not read yet: read it with a bound, or close it.
+        """
+        content = options.get("content")
+        # An upload in chunks cannot be repeated: what opened it has authenticated already.
+        attempts = 2 if content is None or isinstance(content, bytes) else 1
+        url = url if url.startswith(("http://", "https://")) else f"{self._base}{url}"
+        response: httpx.Response | None = None
+        for attempt in range(attempts):
+            headers = {**options.get("headers", {})}
+            if self._authorization:
+                headers["Authorization"] = self._authorization
+            response = self._request(method, url, headers, content)
+            if response.status_code != 401 or attempt == attempts - 1 or not self._authenticate(response):
+                break
+            response.close()
+        if response is not None and response.status_code in _REDIRECTS:
+            response = self._redirected(method, response, options.get("headers", {}))
+        if response is None or response.status_code < 300:
+            return response
+        if response.status_code == 404 and missing_is_none:
+            response.close()
+            return None
+        try:
+            said = self._beginning(response)
+        finally:
+            response.close()
+        raise self._refused(method, url, response.status_code, said)
+
+    def _request(self, method: str, url: str, headers: dict[str, str], content: Any = None) -> httpx.Response:
+        request = self._told(self._http.build_request, method, url, headers=headers, content=content)
+        response: httpx.Response = self._told(self._http.send, request, stream=True)
+        return response
+
+    def _redirected(self, method: str, response: httpx.Response, headers: dict[str, str]) -> httpx.Response:
+        """Follow where a download is; credentials stay with the registry, and so does what is uploaded."""
+        for _ in range(_MOST_REDIRECTS):
+            if response.status_code not in _REDIRECTS:
+                return response
+            response.close()
+            if method not in ("GET", "HEAD"):
+                raise RegistryError(f"The registry {self.host} redirects {method}: uploads follow no redirect.")
+            url = redirect_url(self._base, str(response.url), response.headers.get("location", ""))
+            own = origin(url) == origin(self._base)
+            added = {"Authorization": self._authorization} if own and self._authorization else {}
+            response = self._request(method, url, headers | added)
+        response.close()
+        raise RegistryError(f"The registry {self.host} redirects a download more than {_MOST_REDIRECTS} times.")
+
+    def _authenticate(self, response: httpx.Response) -> bool:
+        """Take what the registry asks for; False when there is nothing (more) to offer."""
+        scheme, _, rest = response.headers.get("www-authenticate", "").partition(" ")
+        parameters = dict(_PARAMETER.findall(rest))
+        mine = self._credentials
+        if scheme.lower() == "basic":
+            if mine is None or self._authorization is not None:
+                return False
+            self._authorization = f"Basic {mine.secrets[1]}"
+            return True
+        if scheme.lower() != "bearer" or "realm" not in parameters:
+            return False
+        query = {key: parameters[key] for key in ("service", "scope") if key in parameters}
+        headers = {"Authorization": f"Basic {mine.secrets[1]}"} if mine else {}
+        request = self._told(
+            self._http.build_request, "GET", realm_url(self._base, parameters["realm"]), params=query, headers=headers
+        )
+        # A redirect is an answer like any other without a token: nobody else gets the password.
+        answer = self._told(self._http.send, request, stream=True)
+        if answer.status_code != 200:
+            answer.close()
+            return False
+        document = parsed_json(self._read(answer, MOST_TOKEN_BYTES, "The registry's token"), "The registry's token")
+        token = document.get("access_token") or document.get("token")
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token) or self._authorization == f"Bearer {token}":
+            return False
+        self._authorization = f"Bearer {token}"
+        return True
+
+    def _read(self, response: httpx.Response, most: int, what: str) -> bytes:
+        """Return the whole body of an answer, or raise `RegistryError` when there is too much of it."""
+        content = bytearray()
+        try:
+            for chunk in self._chunks(response):
+                content += chunk
+                if len(content) > most:
+                    raise RegistryError(f"{what} has more than {most:,} bytes: too many.")
+        finally:
+            response.close()
+        return bytes(content)
+
+    def _beginning(self, response: httpx.Response) -> str:
+        content = b""
+        for chunk in self._chunks(response):
+            content += chunk
+            if len(content) >= _MOST_SAID_BYTES:
+                break
+        text = content[:_MOST_SAID_BYTES].decode("utf-8", "replace")
+        return "".join(character if character.isprintable() else " " for character in text)[:300].strip()
+
+    def _chunks(self, response: httpx.Response) -> Iterator[bytes]:
+        """Yield the body of an answer as it is, whatever packing it claims: none was asked for."""
+        chunks = response.iter_raw(CHUNK_BYTES)
+        while chunk := self._told(next, chunks, b""):
+            yield chunk
+
+    def _refused(self, method: str, url: str, status: int, said: str) -> RegistryError:
+        if status in (401, 403):
+            who = f"user {self._credentials.username!r}" if self._credentials else "a client without credentials"
+            return RegistryCredentialsError(
+                f"The container registry {self.host} refuses {who} access to {self.repository} (HTTP {status}).\n"
+                "Check user name and password, and that the user may "
+                + ("pull from it." if method in ("GET", "HEAD") else "push to it.")
+            )
+        if status == 404:
+            missing = url.removeprefix(self._base).partition("?")[0]
+            return RegistryNotFoundError(
+                f"The container registry {self.host} has no {missing} (HTTP 404).\n"
+                "Check the image's name and tag, and that it was pushed there."
+            )
+        what = f"{self.host}/{self.repository}"
+        return RegistryError(f"The container registry answered HTTP {status} to {method} {what}: {said}")
+
+    def _told(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Call httpx and say in words what goes wrong."""
+        import httpx
+
+        try:
+            return call(*arguments, **options)
+        except httpx.TimeoutException as error:
+            raise RegistryError(f"The container registry {self.host} does not answer: {error or 'timeout'}.") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise RegistryError(
+                f"The container registry {self.host} cannot be reached: {error}.\nCheck its address and the network."
+            ) from error
+
+    def _name(self, version: str) -> str:
+        return f"{self.host}/{self.repository}{'@' if version.startswith('sha256:') else ':'}{version}"
+
+
+def shown_host(host: str) -> str:
+    """Return a registry's name as people know it."""
+    return "docker.io" if host == DOCKER_HUB else host

@@ -1,0 +1,1 @@
+"""Image plans: what an image consists of, decided before the build, and its digest."""

@@ -1,0 +1,157 @@
+"""A base image made of an environment's own build context: a directory of the artifact store, or a git repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from mljupyter.build.environments.definition import BuildContextDefinition, redacted
+from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.events import BuildLog
+from mljupyter.build.images.plan.context import Store
+
+GIT = "git"
+_PATIENCE_SECONDS = 600
+_SCHEMES = ("https", "http", "ssh", "git", "file")
+_REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@-]{0,250}")
+_SCP_LIKE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:\s-][^:\s]*")
+_SETTINGS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")
+# Variables of a program that git itself has started, such as a hook: they lead to a repository of the user's.
+_OF_ANOTHER_REPOSITORY = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_WORK_TREE",
+    }
+)
+_HELPER = '!printf "username=%s\\npassword=%s\\n" "$MLJUPYTER_GIT_USER" "$MLJUPYTER_GIT_PASSWORD" #'
+
+
+def fetch_base_context(context: BuildContextDefinition, store: Store, directory: Path, log: BuildLog) -> Path:
+    """Place a build context in a directory that does not exist yet; return the directory that Docker is to be given.
+
+    Parameters:
+        context: where it is: a digest in the store, or ``URL[#REFERENCE[:FOLDER]]`` as ``docker build`` has it.
+        store: the artifact store.
+        directory: where to.
+        log: gets the output of git.
+
+    Raises:
+        ImageError: when there is no such repository, reference, folder or Dockerfile.
+
+    """
+    location = context.location or ""
+    place = _cloned(location, directory, log) if context.location_type == GIT else store.fetch(location, directory)
+    path = PurePosixPath(context.dockerfile_path)
+    if path.is_absolute() or ".." in path.parts or not (place / path).is_file():
+        raise ImageError(f"There is no {context.dockerfile_path} in the build context {redacted(location)}.")
+    return place
+
+
+def _cloned(location: str, directory: Path, log: BuildLog) -> Path:
+    url, _, rest = location.partition("#")
+    reference, _, folder = rest.partition(":")
+    outside = ".." in PurePosixPath(folder).parts or "\0" in folder
+    if not _is_repository(url) or outside or (reference and not _REFERENCE.fullmatch(reference)):
+        raise ImageError(
+            f"{redacted(location)!r} is not a git repository. Rule: URL, or URL#BRANCH:FOLDER; "
+            f"the URL begins with {', '.join(f'{scheme}://' for scheme in _SCHEMES)} or is USER@HOST:PATH."
+        )
+    git = shutil.which("git")
+    if git is None:
+        raise ImageError("The environment's build context is a git repository, and git is not installed.")
+    directory.mkdir(mode=0o700)
+    address, environment = _for_git(url)
+    steps = [
+        # Without the user's templates, which may hold hooks: none is to run on what others have written.
+        ("init", "--quiet", "--template="),
+        (
+            "fetch",
+            "--quiet",
+            "--depth",
+            "1",
+            "--no-tags",
+            "--no-recurse-submodules",
+            "--",
+            address,
+            reference or "HEAD",
+        ),
+        ("checkout", "--quiet", "--detach", "--no-recurse-submodules", "FETCH_HEAD"),
+    ]
+    for step in steps:
+        log.raise_if_cancelled()
+        try:
+            finished = subprocess.run(
+                [git, *_SETTINGS, *step],
+                cwd=directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_PATIENCE_SECONDS,
+                check=False,
+                start_new_session=True,  # without a terminal, ssh cannot ask there for a password
+            )
+        except subprocess.TimeoutExpired:
+            # Its own text holds the command.
+            raise ImageError(
+                f"The git repository {redacted(location)} was not fetched within {_PATIENCE_SECONDS} s."
+            ) from None
+        if finished.returncode:
+            for line in finished.stderr.splitlines():
+                log.line(redacted(line))
+            raise ImageError(f"The git repository {redacted(location)} cannot be fetched.")
+    shutil.rmtree(directory / ".git")
+    place = directory / folder.strip("/") if folder else directory
+    if not place.resolve().is_relative_to(directory.resolve()) or not place.is_dir():
+        raise ImageError(f"There is no folder {folder!r} in the git repository {redacted(url)}.")
+    return place
+
+
+def _is_repository(url: str) -> bool:
+    """Whether git fetches from there by itself: ``ext::`` and its like are programs to be run."""
+    if url.startswith("-") or not url.isprintable() or " " in url:
+        return False
+    scheme, separator, rest = url.partition("://")
+    if separator:
+        return scheme.lower() in _SCHEMES and bool(rest) and not rest.startswith("-")
+    return _SCP_LIKE.fullmatch(url) is not None
+
+
+def _for_git(url: str) -> tuple[str, dict[str, str]]:
+    """Return a URL without a password, and git's environment, which has it: all users may read command lines."""
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_REPOSITORY}
+    environment |= {
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ALLOW_PROTOCOL": ":".join(_SCHEMES),
+        "SSH_ASKPASS_REQUIRE": "never",
+    }
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    who, at, host = authority.rpartition("@")
+    if not at or scheme.lower() not in ("http", "https"):
+        return url, environment
+    user, _, password = who.partition(":")
+    address = f"{scheme}://{host}{slash}{path}"
+    known = int(environment.get("GIT_CONFIG_COUNT") or 0)
+    settings = {
+        f"credential.{scheme}://{host}.helper": _HELPER,
+        f"credential.{scheme}://{host}.useHttpPath": "false",
+    }
+    for number, (name, value) in enumerate(settings.items(), start=known):
+        environment |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return address, environment | {
+        "GIT_CONFIG_COUNT": str(known + len(settings)),
+        "MLJUPYTER_GIT_USER": unquote(user),
+        "MLJUPYTER_GIT_PASSWORD": unquote(password),
+    }

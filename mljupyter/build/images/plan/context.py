@@ -1,0 +1,92 @@
+"""The build context of a plan: the directory that ``docker build`` is given."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.plan import dockerfile as names
+from mljupyter.build.images.plan import layout
+from mljupyter.build.images.plan.dockerfile import dockerfile
+from mljupyter.build.images.plan.plan import ImagePlan
+
+DOCKERFILE = "Dockerfile"
+MODEL_MAP = "model_config_map.json"
+
+
+class Store(Protocol):
+    """Where content comes from."""
+
+    def fetch(self, digest: str, target: Path, *, writable: bool = False) -> Path:
+        """Place content at a path."""
+        ...
+
+
+def save_context(
+    plan: ImagePlan, store: Store, directory: Path, *, writable: bool = True, on_file: Callable[[], None] = lambda: None
+) -> Path:
+    """Write the build context: ``docker build`` in that directory gives the image (Azure ML v1: Model.package).
+
+    It holds ``Dockerfile``, ``azureml-app/``, ``azureml-models/``, the scoring server and what is installed. A
+    requirements file may hold the credentials of a package index, which then are in the directory too.
+
+    Parameters:
+        plan: what the image is made of.
+        store: the artifact store.
+        directory: where to; it is made, and must be empty if it exists.
+        writable: give copies of content to be changed, instead of links to what the store holds.
+        on_file: called between artifacts; raise there to stop.
+
+    """
+    if plan.base_context is not None and writable:
+        raise ImageError(
+            "The environment has a Docker build context of its own, which cannot be part of another one.\n"
+            "Build its image, push it, and give that as base_image: the directory then begins with it."
+        )
+    text = dockerfile(plan)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ImageError(f"{directory} is not an empty directory: give one that does not exist yet.")
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / DOCKERFILE).write_text(text)
+    (directory / MODEL_MAP).write_text(f"{json.dumps(plan.model_config_map(), indent=2)}\n")
+    (directory / names.SERVER_FILE).write_text("".join(f"{line}\n" for line in plan.server_requirements))
+    _write_packages(plan, directory)
+    for relative, path in layout.server_files().items():
+        target = directory / names.SERVER_FOLDER / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    (directory / names.APP_FOLDER).mkdir()
+    (directory / layout.MODELS).mkdir()
+    for file in plan.content():
+        on_file()
+        is_model = file.path.startswith(f"{layout.MODELS}/")
+        target = (directory if is_model else directory / names.APP_FOLDER) / file.path
+        if writable:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        store.fetch(file.digest, target, writable=writable)
+    return directory
+
+
+def interpreter_script(interpreter: str) -> str:
+    """Return the script that stands for an interpreter of the base image, wherever that is on its PATH."""
+    quoted = interpreter.replace("'", "'\\''")
+    # The directory of this script comes first on the worker's PATH: without it there, it would find itself.
+    return f'#!/bin/sh\nPATH="${{PATH#{layout.ENVIRONMENT}/bin:}}"\nexec \'{quoted}\' "$@"\n'
+
+
+def _write_packages(plan: ImagePlan, directory: Path) -> None:
+    packages = plan.packages
+    if packages.kind == "own":
+        script = directory / names.INTERPRETER_FILE
+        script.write_text(interpreter_script(packages.interpreter))
+        script.chmod(0o755)
+    elif packages.kind == "conda" and packages.conda is not None:
+        # JSON is YAML, and conda reads it as such.
+        text = json.dumps(packages.conda.document(), indent=2)
+        (directory / names.CONDA_FILE).write_text(f"{text}\n")
+    elif packages.requirements:
+        (directory / names.REQUIREMENTS_FILE).write_text(packages.requirements_text())

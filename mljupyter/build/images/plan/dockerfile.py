@@ -1,0 +1,154 @@
+"""The Dockerfile of a plan: readable, in stages, what changes rarely before what changes often."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.plan import layout
+from mljupyter.build.images.plan.plan import ImagePlan
+
+SERVER_FILE = "server-requirements.txt"
+REQUIREMENTS_FILE = "requirements.txt"
+CONDA_FILE = "conda_dependencies.yml"
+INTERPRETER_FILE = "python"
+SERVER_FOLDER = "mljupyter-scoring"
+APP_FOLDER = "azureml-app"
+# A prefix of our own: the stages of a base Dockerfile have names, too.
+STAGE_PREFIX = "mljupyter-"
+BASE = f"{STAGE_PREFIX}base"
+TOOLS = f"{STAGE_PREFIX}tools"
+SERVER = f"{STAGE_PREFIX}server"
+PACKAGES = f"{STAGE_PREFIX}environment"
+_TOOLS = "/opt/mljupyter/tools"
+_INPUT = "/tmp/mljupyter"  # noqa: S108 - a folder of a stage that is thrown away
+_FROM = re.compile(r"(?im)^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*\S+(?:[ \t]+AS[ \t]+(?P<alias>\S+))?[ \t]*$")
+
+
+def dockerfile(plan: ImagePlan) -> str:
+    """Return the Dockerfile for the context that `save_context` writes.
+
+    Raises `ImageError` for a plan with an image of its own, and for a base Dockerfile without ``FROM``.
+    """
+    if plan.own_image is not None:
+        raise ImageError(f"The image {plan.own_image} is taken as it is: there is nothing to build, and no Dockerfile.")
+    stages = [_base(plan), _tools(), _server(plan), _environment(plan), _final(plan)]
+    return "\n".join(stage for stage in stages if stage)
+
+
+def _base(plan: ImagePlan) -> str:
+    steps = (plan.extra_steps or "").strip()
+    own = f"\n# Steps of the environment's own.\n{steps}\n" if steps else ""
+    if plan.base_dockerfile is None:
+        head = "# What all stages begin with."
+        # Only where steps differ: a label would make the builder run the server's stage for each environment.
+        label = _label(layout.LABEL_ENVIRONMENT, plan.environment) if own else ""
+        return f"{head}\nFROM {plan.base_image} AS {BASE}\nUSER root\n{label}{own}"
+    text = plan.base_dockerfile.strip()
+    stages = list(_FROM.finditer(text))
+    if not stages:
+        raise ImageError("The base Dockerfile has no FROM line: begin it with one, such as 'FROM python:3.11-slim'.")
+    last = stages[-1]
+    if last["alias"] is None:
+        text = f"{text[: last.end()].rstrip()} AS mljupyter-own{text[last.end() :]}"
+    alias = last["alias"] or "mljupyter-own"
+    return (
+        f"# The environment's own Dockerfile.\n{text}\n\n# What all stages begin with.\nFROM {alias} AS {BASE}\n"
+        f"USER root\n{_label(layout.LABEL_ENVIRONMENT, plan.environment)}{own}"
+    )
+
+
+def _tools() -> str:
+    return f"""# What installs packages; it does not get into the image.
+FROM {BASE} AS {TOOLS}
+{_label(layout.LABEL_SERVER, "tools")}RUN python3 -m venv {_TOOLS}
+"""
+
+
+def _server(plan: ImagePlan) -> str:
+    folder = layout.SERVER_ENVIRONMENT
+    return f"""# The scoring server's front has an environment of its own, apart from the model's packages.
+FROM {TOOLS} AS {SERVER}
+{_label(layout.LABEL_SERVER, "front")}COPY {SERVER_FILE} {_INPUT}/
+RUN python3 -m venv --without-pip {folder} \\
+ && {_pip(folder, SERVER_FILE)}
+"""
+
+
+def _pip(folder: str, file: str) -> str:
+    options = f"--no-cache-dir --progress-bar off --requirement {_INPUT}/{file}"
+    return f"{_TOOLS}/bin/python -m pip --python {folder}/bin/python install {options}"
+
+
+def _environment(plan: ImagePlan) -> str:
+    packages, folder = plan.packages, layout.ENVIRONMENT
+    label = _label(layout.LABEL_ENVIRONMENT, plan.environment)
+    if packages.kind == "own":
+        return f"""# The packages are those of the base image's own interpreter.
+FROM {BASE} AS {PACKAGES}
+{label}COPY {INTERPRETER_FILE} {folder}/bin/python
+"""
+    if packages.kind == "conda":
+        file = f"{_INPUT}/{CONDA_FILE}"
+        return f"""# The packages that the scoring script needs, some of them from conda.
+FROM {BASE} AS {PACKAGES}
+{label}COPY {CONDA_FILE} {_INPUT}/
+RUN if command -v micromamba > /dev/null; then micromamba create --yes --prefix {folder} --file {file}; \\
+    elif command -v conda > /dev/null; then conda env create --prefix {folder} --file {file}; \\
+    else echo "mljupyter: the base image has neither micromamba nor conda" >&2; exit 1; fi
+"""
+    version = packages.python_version
+    python = f'"$(command -v python{version} || command -v python3)"' if version else "python3"
+    install = ""
+    copy = ""
+    if packages.requirements:
+        copy = f"COPY {REQUIREMENTS_FILE} {_INPUT}/\n"
+        install = f" \\\n && {_pip(folder, REQUIREMENTS_FILE)}"
+    return f"""# The packages that the scoring script needs.
+FROM {TOOLS} AS {PACKAGES}
+{label}{copy}RUN {python} -m venv --without-pip {folder}{install}
+"""
+
+
+def _final(plan: ImagePlan) -> str:
+    variables = " \\\n    ".join(f"{name}={_quoted(value)}" for name, value in plan.all_variables().items())
+    models = f"COPY {layout.MODELS}/ {layout.APP_ROOT}/{layout.MODELS}/\n" if plan.models else ""
+    labels = " \\\n      ".join(f"{_quoted(name)}={_quoted(value)}" for name, value in plan.labels().items())
+    return f"""# The image: what is always the same first, then environments, server, models, code.
+FROM {BASE}
+WORKDIR {layout.WORKING_DIRECTORY}
+RUN install -d -o {layout.USER} -g {layout.USER} {layout.APP_ROOT}
+USER {layout.USER}:{layout.USER}
+EXPOSE {layout.PORT}
+HEALTHCHECK --interval={layout.HEALTH_INTERVAL_SECONDS}s --timeout={layout.HEALTH_TIMEOUT_SECONDS}s \\
+            --start-period={layout.HEALTH_START_SECONDS}s --retries={layout.HEALTH_RETRIES} \\
+    CMD {json.dumps(layout.HEALTH_CHECK)}
+ENTRYPOINT {json.dumps(layout.ENTRY_POINT)}
+CMD []
+COPY --from={SERVER} {layout.SERVER_ENVIRONMENT} {layout.SERVER_ENVIRONMENT}
+COPY --from={PACKAGES} {layout.ENVIRONMENT} {layout.ENVIRONMENT}
+COPY {SERVER_FOLDER}/ {layout.SERVER_CODE}/
+{models}COPY --chown={layout.USER}:{layout.USER} {APP_FOLDER}/ {layout.APP_ROOT}/
+ENV {variables}
+LABEL {labels}
+"""
+
+
+def _label(name: str, value: str) -> str:
+    return f"LABEL {_quoted(name)}={_quoted(value)}\n"
+
+
+def _quoted(value: str) -> str:
+    r"""Quote for a Dockerfile: there ``\`` escapes, and ``$`` begins a variable.
+
+    >>> _quoted('a "b" $c')
+    '"a \\"b\\" \\$c"'
+
+    Raises `ImageError` for a line end, behind which another instruction would begin.
+    """
+    if any(end in value for end in "\n\r\0"):
+        raise ImageError(f"{value!r:.200} holds a line end, which a Dockerfile cannot hold.")
+    for character in ("\\", '"', "$"):
+        value = value.replace(character, f"\\{character}")
+    return f'"{value}"'

@@ -1,0 +1,132 @@
+"""Pins that the image's Python cannot have, relaxed by the policy that environments on this machine have, too."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from mljupyter.build.environments.definition import redacted, without_credentials
+from mljupyter.build.environments.interpreters import Python
+from mljupyter.build.environments.record import ChangeRecord
+from mljupyter.build.environments.relaxation import exact_versions
+from mljupyter.build.environments.requirements import Change
+from mljupyter.build.environments.resolver import Resolver
+from mljupyter.build.environments.uv import Uv
+from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError
+from mljupyter.build.images.errors import BuildCancelledError as ImageBuildCancelledError
+from mljupyter.build.images.events import BuildLog
+from mljupyter.build.images.oci.base_image import cache_directory, read_note, write_note
+from mljupyter.build.images.oci.python_layers import uv_platform
+from mljupyter.build.images.plan.packages import PackageSet
+from mljupyter.build.images.plan.plan import ImagePlan
+
+_NOTE_FORMAT = 1
+_UNCHANGED_FOR_SECONDS = 86_400.0
+
+
+def with_pins_that_exist(
+    plan: ImagePlan, *, minor: int, platform: str, scratch: Path, cache: Path, log: BuildLog
+) -> ImagePlan:
+    """Return the plan with the requirements that are installed; what is changed goes to the log, line by line.
+
+    The same definition gets the same versions again. Where the versions cannot be found out from here, such as without
+    network, the requirements stay, and installing them says what is wrong.
+
+    Parameters:
+        plan: its digest stays the same: it is that of what was asked for.
+        minor: the minor version of the image's Python 3.
+        platform: as uv calls it.
+        scratch: a private directory for files.
+        cache: a directory for notes on earlier answers.
+        log: of the build.
+
+    Raises:
+        BuildCancelledError: when the build is cancelled meanwhile.
+
+    """
+    packages = plan.packages
+    if packages.asked and packages.pins == "compatible":
+        note = cache / f"pins-{_key(packages, minor, platform)}.json"
+        found = _noted(note)
+        if found is None:
+            found = _found(packages, minor, platform, scratch, log)
+            if found is not None:
+                changes = [ChangeRecord.of(change).document() for change in found[1]]
+                write_note(note, {"lines": found[0], "changes": changes, "time": time.time()})
+        if found is not None and found[1]:
+            exact, changed = found
+            packages = replace(packages, exact=tuple(exact), changes=(*packages.changes, *changed))
+            plan = replace(plan, packages=packages)
+    for change in packages.changes:
+        log.line(f"{change.kind.capitalize()}: {redacted(str(change))}")
+    return plan
+
+
+def pins_for_saving(plan: ImagePlan, on_line: Callable[[str], None]) -> ImagePlan:
+    """Return the plan with the requirements of a directory that is built elsewhere, where its Python is known.
+
+    Parameters:
+        plan: what is saved.
+        on_line: gets what is changed.
+
+    """
+    version = plan.packages.python_version
+    if version is None:
+        return plan
+    log = BuildLog(lambda event: on_line(event.text) if event.state is None else None, [])
+    with log.stage("environment"), tempfile.TemporaryDirectory(prefix="mljupyter-pins-") as scratch:
+        return with_pins_that_exist(
+            plan,
+            minor=int(version.partition(".")[2]),
+            platform=uv_platform(plan.platform.partition("/")[2], musl=False),
+            scratch=Path(scratch),
+            cache=cache_directory(),
+            log=log,
+        )
+
+
+def _key(packages: PackageSet, minor: int, platform: str) -> str:
+    document = [_NOTE_FORMAT, packages.document(), minor, platform]
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _noted(path: Path) -> tuple[list[str], list[Change]] | None:
+    """Return what was found earlier. That all pins exist is believed for a day; what was relaxed stays as it was."""
+    note: dict[str, Any] | None = read_note(path)
+    if note is None:
+        return None
+    try:
+        changes = [ChangeRecord.parse(document).change() for document in note["changes"]]
+        fresh = bool(changes) or 0 <= time.time() - note["time"] < _UNCHANGED_FOR_SECONDS
+        return ([str(line) for line in note["lines"]], changes) if fresh else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _found(
+    packages: PackageSet, minor: int, platform: str, scratch: Path, log: BuildLog
+) -> tuple[list[str], list[Change]] | None:
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    uv = Uv(scratch, log.line, log.cancel)
+    python = Python(sys.executable, Version(f"3.{minor}"))
+    try:
+        result = exact_versions(
+            packages.asked, Resolver(uv, python, packages.options, scratch, platform=platform), "compatible"
+        )
+    except BuildCancelledError as error:
+        raise ImageBuildCancelledError(error.message) from error
+    except EnvironmentBuildError:  # said better by what installs them in the image, which may reach another index
+        return None
+    # Credentials of a requirement's URL must not get into a note: such lines are installed as they were asked for.
+    if any(without_credentials(line) != line for line in result.lines):
+        return None
+    return (result.lines if result.changes else []), result.changes

@@ -1,0 +1,89 @@
+"""Starts the controller when a client needs it: a process of its own, that outlives the client."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+from mljupyter.client.errors import ControllerStartError, stopped
+from mljupyter.client.layout import Layout
+from mljupyter.scoring import peers
+
+START_WITHIN = 30.0
+_LOOK_EVERY = 0.01
+_OUTPUT = "controller.out"
+_LOST_THE_RACE = 3  # exit status of a controller that found another one
+
+
+def reachable(layout: Layout) -> bool:
+    """Return whether a process of this user listens on the controller's socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(layout.socket()))
+            peers.check(probe)
+        except OSError:
+            return False
+        return True
+
+
+def start(layout: Layout, within: float = START_WITHIN) -> None:
+    """Start the controller, unless one runs; return when it can be reached.
+
+    Several clients may do this at once: the lock file leaves one controller, and all of them find it.
+
+    Parameters:
+        layout: of the workspace.
+        within: seconds it has for that.
+
+    Raises:
+        ControllerStartError: when none can be reached in time; with what the process last said.
+
+    """
+    if not layout.directory.is_dir():
+        raise ControllerStartError(f"{str(layout.directory)!r} is not a directory: there is no workspace here.")
+    try:
+        layout.prepare()
+        child = _spawn(layout)
+    except OSError as error:
+        raise ControllerStartError(stopped("the controller cannot be started", error)) from None
+    deadline = time.monotonic() + within
+    while not reachable(layout):
+        status = child.poll()
+        if status is not None and status != _LOST_THE_RACE:
+            raise ControllerStartError(
+                f"the controller did not start (exit status {status}). It says:\n{_last(layout)}"
+            )
+        if time.monotonic() > deadline:
+            raise ControllerStartError(
+                f"the controller cannot be reached after {within:.0f} s. It says:\n{_last(layout)}\n"
+                "Its log: mljupyter controller logs"
+            )
+        time.sleep(_LOOK_EVERY)
+
+
+def _spawn(layout: Layout) -> subprocess.Popen[bytes]:
+    descriptor = os.open(layout.control / _OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        command = [sys.executable, "-m", "mljupyter.controller", str(layout.directory)]
+        if idle := os.environ.get("MLJUPYTER_CONTROLLER_IDLE_SECONDS"):
+            command += ["--idle-seconds", idle]
+        return subprocess.Popen(
+            command,
+            cwd=layout.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+
+
+def _last(layout: Layout) -> str:
+    output = layout.control / _OUTPUT
+    lines = output.read_text(errors="replace").splitlines()[-5:] if output.exists() else []
+    return "\n".join(f"  {line}" for line in lines) or "  (nothing)"

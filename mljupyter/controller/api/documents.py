@@ -1,0 +1,70 @@
+"""JSON documents in requests to the controller: bounded, and refused with a reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+
+from mljupyter.client.errors import DocumentTooLargeError, InvalidSpecError
+from mljupyter.outside import json_value
+from mljupyter.spec.version import LARGEST_NUMBER
+
+_LARGEST_DOCUMENT = 8 * 1024 * 1024
+_PASSED_OVER = 8
+
+
+async def document_of(request: Request, most_bytes: int = _LARGEST_DOCUMENT) -> dict[str, Any]:
+    """Return the JSON object in a request, an empty one for an empty body.
+
+    Parameters:
+        request: the request; of its body no more is kept than it may have.
+        most_bytes: how large it may be.
+
+    Raises:
+        DocumentTooLargeError: when it is larger.
+        InvalidSpecError: when it is no JSON object, or nested too deeply.
+
+    """
+    body, size = bytearray(), 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= most_bytes:
+            body += chunk
+        elif size > _LARGEST_DOCUMENT * _PASSED_OVER:
+            break
+    if size > most_bytes:  # what comes beyond was passed over: a client that still sends does not read the answer
+        raise DocumentTooLargeError(f"the document is larger than {most_bytes} bytes.")
+    try:
+        document = json_value(bytes(body) or b"{}")
+    except ValueError as error:
+        raise InvalidSpecError(f"the document is not JSON: {error}.") from None
+    if not isinstance(document, dict):
+        raise InvalidSpecError(f"the document is a {type(document).__name__}: it must be an object.")
+    return document
+
+
+def whole_member(document: dict[str, Any], name: str) -> int | None:
+    """Return a whole number of a document, None where it is null or not there.
+
+    Raises:
+        InvalidSpecError: when it is something else, or beyond what the database holds.
+
+    """
+    value = document.get(name)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_NUMBER):
+        return value
+    raise InvalidSpecError(f"{name} is {str(value)[:50]!r}: it must be a whole number from 0 to {LARGEST_NUMBER}.")
+
+
+def text_member(document: dict[str, Any], name: str) -> str | None:
+    """Return a text of a document, None where it is null or not there; the error does not show it: it may be a key.
+
+    Raises:
+        InvalidSpecError: when it is something else.
+
+    """
+    value = document.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise InvalidSpecError(f"{name} is a {type(value).__name__}: it must be text.")

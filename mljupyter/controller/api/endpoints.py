@@ -1,0 +1,171 @@
+"""The controller's HTTP interface, on its Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from urllib.parse import unquote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mljupyter.client.bounds import LONGEST_POLL, MOST_DECISIONS, MOST_LOG_LINES
+from mljupyter.client.errors import ControllerError, InvalidSpecError
+from mljupyter.client.transport import USER_HEADER
+from mljupyter.controller.api.documents import document_of, text_member, whole_member
+from mljupyter.controller.api.query import patience, whole_number
+from mljupyter.controller.endpoints.service import Service
+from mljupyter.controller.storage.history import Change
+from mljupyter.spec import EndpointRecord, EndpointSpec, SpecError
+from mljupyter.spec.version import LARGEST_NUMBER
+
+log = logging.getLogger(__name__)
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Api:
+    """Answers clients. `last_request` is when the last one came, on the monotonic clock."""
+
+    def __init__(
+        self, service: Service, stop: Callable[[bool], None], others: Iterable[tuple[str, Handler, str]] = ()
+    ) -> None:
+        self._service = service
+        self._stop = stop
+        self.last_request = time.monotonic()
+        self.application = Starlette(
+            routes=[
+                self._route("/v1/status", self._status, "GET"),
+                self._route("/v1/stop", self._stop_process, "POST"),
+                self._route("/v1/endpoints", self._list, "GET"),
+                self._route("/v1/endpoints", self._create, "POST"),
+                self._route("/v1/endpoints/{name}", self._get, "GET"),
+                self._route("/v1/endpoints/{name}", self._replace, "PUT"),
+                self._route("/v1/endpoints/{name}", self._delete, "DELETE"),
+                self._route("/v1/endpoints/{name}/keys", self._keys, "GET"),
+                self._route("/v1/endpoints/{name}/keys/{which:str}", self._regenerate, "POST"),
+                self._route("/v1/endpoints/{name}/logs", self._logs, "GET"),
+                self._route("/v1/endpoints/{name}/logs/follow", self._follow_logs, "GET"),
+                self._route("/v1/endpoints/{name}/records", self._records, "GET"),
+                self._route("/v1/endpoints/{name}/scaling", self._scaling, "GET"),
+                *(self._route(*other) for other in others),
+            ]
+        )
+
+    def _route(self, path: str, handler: Handler, method: str) -> Route:
+        async def answer(request: Request) -> Response:
+            self.last_request = time.monotonic()
+            try:
+                return await handler(request)
+            except ControllerError as error:
+                return _refusal(error)
+            except SpecError as error:
+                return _refusal(InvalidSpecError(error.message))
+            except Exception:
+                log.exception("%s %s failed", method, request.url.path)
+                return _refusal(ControllerError("the controller failed; its log says how: mljupyter controller logs"))
+            finally:
+                self.last_request = time.monotonic()
+
+        return Route(path, answer, methods=[method])
+
+    async def _status(self, _: Request) -> Response:
+        return JSONResponse(self._service.status())
+
+    async def _stop_process(self, request: Request) -> Response:
+        self._stop(request.query_params.get("force") == "true")
+        return JSONResponse({}, status_code=202)
+
+    async def _list(self, _: Request) -> Response:
+        return JSONResponse([record.document() for record in self._service.endpoints()])
+
+    async def _create(self, request: Request) -> Response:
+        body = await document_of(request)
+        record = self._service.create(
+            EndpointSpec.parse(body.get("spec", {})),
+            overwrite=bool(body.get("overwrite")),
+            primary_key=text_member(body, "primaryKey"),
+            secondary_key=text_member(body, "secondaryKey"),
+            user=user_of(request),
+        )
+        return _record(record, 202)
+
+    async def _get(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        after = whole_number(request, "after", -1, -1, LARGEST_NUMBER)
+        return _record(await self._service.watch(name, after, patience(request)))
+
+    async def _replace(self, request: Request) -> Response:
+        body = await document_of(request)
+        generation = whole_member(body, "generation")
+        spec = EndpointSpec.parse(body.get("spec", {}))
+        return _record(self._service.replace(spec, generation, Change(user_of(request))), 202)
+
+    async def _delete(self, request: Request) -> Response:
+        gone = await self._service.delete(request.path_params["name"], patience=LONGEST_POLL)
+        return Response(status_code=204 if gone else 202)
+
+    async def _keys(self, request: Request) -> Response:
+        keys = self._service.keys(request.path_params["name"])
+        return JSONResponse({"primary": keys.primary, "secondary": keys.secondary})
+
+    async def _regenerate(self, request: Request) -> Response:
+        which = request.path_params["which"]
+        if which not in ("primary", "secondary"):
+            raise InvalidSpecError(f"{which!r} is no key: there are 'primary' and 'secondary'.")
+        body = await document_of(request)
+        await self._service.regenerate_key(request.path_params["name"], which, text_member(body, "key"))
+        return Response(status_code=204)
+
+    async def _logs(self, request: Request) -> Response:
+        query = request.query_params
+        text = await asyncio.to_thread(
+            self._service.logs,
+            request.path_params["name"],
+            lines=whole_number(request, "lines", 5000, 1, MOST_LOG_LINES),
+            version=query.get("version"),
+            replica=query.get("replica"),
+            startup=query.get("startup") == "true",
+        )
+        return Response(text, media_type="text/plain; charset=utf-8")
+
+    async def _follow_logs(self, request: Request) -> Response:
+        query = request.query_params
+        followed = await self._service.follow_logs(
+            request.path_params["name"],
+            cursor=query.get("cursor"),
+            lines=whole_number(request, "lines", 100, 0, MOST_LOG_LINES),
+            version=query.get("version"),
+            patience=patience(request),
+        )
+        return JSONResponse({"lines": followed.lines, "cursor": followed.cursor})
+
+    async def _records(self, request: Request) -> Response:
+        text = await asyncio.to_thread(
+            self._service.records,
+            request.path_params["name"],
+            count=whole_number(request, "count", 1000, 1, MOST_LOG_LINES),
+            version=request.query_params.get("version"),
+        )
+        return Response(text, media_type="application/jsonl")
+
+    async def _scaling(self, request: Request) -> Response:
+        name, version = request.path_params["name"], request.query_params.get("version")
+        most = whole_number(request, "most", MOST_DECISIONS, 1, MOST_DECISIONS)
+        return JSONResponse([item.document() for item in self._service.scaling_history(name, version, most)])
+
+
+def user_of(request: Request) -> str:
+    """Return who sends a request, by own account: whoever may open the socket is the workspace's owner."""
+    return "".join(character for character in unquote(request.headers.get(USER_HEADER, "")) if character.isprintable())
+
+
+def _record(record: EndpointRecord, status_code: int = 200) -> Response:
+    return Response(record.json_text(), status_code=status_code, media_type="application/json")
+
+
+def _refusal(error: ControllerError) -> Response:
+    return JSONResponse({"code": error.code, "message": error.message}, status_code=error.status_code)

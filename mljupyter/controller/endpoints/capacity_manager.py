@@ -1,0 +1,67 @@
+"""Keeps account of what all versions ask for of the machines they run on, and says how many replicas have room."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from mljupyter.engine.scaling.capacity import Admission, Capacity, Claim, admit
+from mljupyter.runtimes.base import Runtimes, RuntimeUnavailableError
+
+_LOOK_AGAIN_AFTER = 60.0
+_ANSWER_WITHIN = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Admissions:
+    """Answers how many replicas a version may have. Where a machine's size is not known, as many as it wants.
+
+    Parameters:
+        runtimes: tell the size of their machine, by compute target.
+
+    """
+
+    def __init__(self, runtimes: Runtimes) -> None:
+        self._runtimes = runtimes
+        self._capacities: dict[str, tuple[float, Capacity | None]] = {}
+        self._claims: dict[tuple[str, str], tuple[str, Claim]] = {}
+
+    async def learn(self, target: str) -> None:
+        """Learn the size of a compute target's machine, unless that was done a short while ago."""
+        known = self._capacities.get(target)
+        if known is not None and time.monotonic() - known[0] < _LOOK_AGAIN_AFTER:
+            return
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN):
+                capacity: Capacity | None = await self._runtimes.of(target).capacity()
+        except (RuntimeUnavailableError, TimeoutError) as error:  # starting a replica there says what is wrong
+            log.warning("the size of compute target %s is not known: %s", target, error)
+            capacity = known[1] if known else None
+        self._capacities[target] = (time.monotonic(), capacity)
+
+    def admitted(self, target: str, claim: Claim) -> Admission:
+        """Return how many of the replicas that a version wants have room, and remember what it asks for."""
+        self._claims[claim.version] = (target, claim)
+        capacity = self._shared(target)
+        if capacity is None:
+            return Admission(claim.wanted)
+        together = [other for where, other in self._claims.values() if self._machine(where) == capacity.machine]
+        return admit(together, capacity)[claim.version]
+
+    def keep(self, versions: set[tuple[str, str]]) -> None:
+        """Forget what all other versions asked for."""
+        self._claims = {version: claim for version, claim in self._claims.items() if version in versions}
+
+    def _machine(self, target: str) -> str | None:
+        capacity = self._capacities.get(target, (0.0, None))[1]
+        return capacity.machine if capacity is not None else None
+
+    def _shared(self, target: str) -> Capacity | None:
+        """Return what compute targets on the same machine may use together: what each of them sees at least."""
+        machine = self._machine(target)
+        if machine is None:
+            return None
+        seen = [item for _, item in self._capacities.values() if item is not None and item.machine == machine]
+        return Capacity(min(item.cpu for item in seen), min(item.memory_in_gb for item in seen), machine)

@@ -1,0 +1,44 @@
+"""Keys that clients score with: made at random, or given by the user within a rule."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mljupyter.client.errors import InvalidSpecError
+
+Which = Literal["primary", "secondary"]
+_RANDOM_BYTES = 24
+_ALLOWED = re.compile(r"[\x21-\x7e]{8,256}")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The two keys of an endpoint. Either opens it, so that one can be changed while clients use the other."""
+
+    primary: str = field(repr=False)
+    secondary: str = field(repr=False)
+
+    @classmethod
+    def make(cls, primary: str | None = None, secondary: str | None = None) -> Keys:
+        """Return keys: those given, checked, and random ones in place of those not given."""
+        return cls(checked(primary), checked(secondary))
+
+    def with_key(self, which: Which, key: str | None) -> Keys:
+        """Return the keys with one of them replaced."""
+        new = checked(key)
+        return Keys(new, self.secondary) if which == "primary" else Keys(self.primary, new)
+
+
+def checked(key: str | None) -> str:
+    """Return a key that follows the rule, or a random one in place of None. The error does not show the key."""
+    if key is None:
+        return secrets.token_urlsafe(_RANDOM_BYTES)
+    if not _ALLOWED.fullmatch(key):
+        raise InvalidSpecError(
+            "a key was given that breaks the rule: 8 to 256 printable ASCII characters without blanks.\n"
+            "Give another one, or none: then a random key is made."
+        )
+    return key

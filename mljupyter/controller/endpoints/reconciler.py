@@ -1,0 +1,360 @@
+"""Makes what runs equal to what is wanted, one endpoint at a time, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from mljupyter.client.errors import ControllerError
+from mljupyter.controller.endpoints.actions import Step, divided, route_of
+from mljupyter.controller.endpoints.adoption import Adoption
+from mljupyter.controller.endpoints.autoscaler import Autoscaler
+from mljupyter.controller.endpoints.capacity_manager import Admissions
+from mljupyter.controller.endpoints.desired import goal_of
+from mljupyter.controller.endpoints.draining import LOOK_EVERY, Retiring
+from mljupyter.controller.endpoints.observation import Memory, endpoint_status, failing, problem_of
+from mljupyter.controller.endpoints.supervisor import Supervisor, Watched
+from mljupyter.controller.endpoints.workqueue import WorkQueue
+from mljupyter.controller.router.router import Router
+from mljupyter.controller.storage.store import Store
+from mljupyter.engine.envoy.routing import EndpointRoute
+from mljupyter.engine.replicas.replica_plan import plan
+from mljupyter.engine.replicas.revision import revision
+from mljupyter.engine.rollout.canary import record_in_force
+from mljupyter.errors import MLJupyterError
+from mljupyter.runtimes.base import ReplicaOrder, Runtimes, RuntimeUnavailableError
+from mljupyter.spec import (
+    EndpointRecord,
+    EndpointStatus,
+    Problem,
+    ReplicaPhase,
+    VersionSpec,
+    VersionStatus,
+)
+
+GOOD_FOR = 30.0
+_ADOPT_AGAIN_AFTER = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Compares endpoints wanted with replicas and routes that exist, and acts on the difference.
+
+    It keeps nothing that cannot be seen again after a restart, but the count of crashes in a row.
+    """
+
+    def __init__(
+        self,
+        *,
+        workspace: str,
+        store: Store,
+        runtimes: Runtimes,
+        supervisor: Supervisor,
+        router: Router,
+        autoscaler: Autoscaler,
+        admissions: Admissions,
+        queue: WorkQueue,
+        notify: Callable[[], None],
+    ) -> None:
+        self._workspace = workspace
+        self._store = store
+        self._runtimes = runtimes
+        self._supervisor = supervisor
+        self._router = router
+        self._autoscaler = autoscaler
+        self._admissions = admissions
+        self._queue = queue
+        self._notify = notify
+        self._routes: dict[str, EndpointRoute] = {}
+        self._wanted_routes = 1  # counts their changes
+        self._following = asyncio.Lock()
+        self._routes_in_force = 0  # the count that the router is known to follow
+        self._memory: dict[tuple[str, str], Memory] = {}
+        self._adoption = Adoption(supervisor, store)
+        self._retiring = Retiring(router)
+
+    async def begin(self) -> None:
+        """Take over what runs, and only then let the router follow: no route is lost by a restart."""
+        records = [record_in_force(self._store.get(name)) for name in self._store.names()]
+        for target in {"local", *(record.spec.compute_target for record in records)}:
+            try:
+                await self._adoption.begin(target)
+                await self._admissions.learn(target)
+            except RuntimeUnavailableError as error:  # each endpoint tries again, and says so
+                log.error("%s", error.message)
+        for record in records:
+            name = record.spec.name
+            if not record.deleting:
+                self._put_route(self._route(record, self._steps(record)))
+            self._queue.add(name)
+        try:
+            await self._follow()
+        except ControllerError as error:  # each endpoint tries again, and says so
+            log.error("%s", error.message)
+
+    async def _adopted(self, record: EndpointRecord) -> bool:
+        """Whether it is known what runs on an endpoint's target: else all of it would be started once more."""
+        try:
+            await self._adoption.ensure(record.spec.compute_target)
+        except RuntimeUnavailableError as error:
+            if record.status.problem is None or record.status.problem.message != error.message:
+                self.failed(record.spec.name, error)
+            self._queue.add_after(record.spec.name, _ADOPT_AGAIN_AFTER)
+            return False
+        return True
+
+    def look_again(self) -> None:
+        """Work on everything, whether or not anything is known to have changed: what was missed is seen now."""
+        self._wanted_routes += 1
+        for name in {*self._store.names(), *self._supervisor.endpoints()}:
+            self._queue.add(name)
+
+    def router_changed(self) -> None:
+        """Take notice of a router that answers, or does not any more: a status never says Healthy while it does not."""
+        problem = self._router.problem
+        for record in map(self._store.get, self._store.names() if problem is not None else ()):
+            status = failing(record.status, problem) if problem is not None else record.status
+            if not record.deleting and status != record.status:
+                try:
+                    self._store.put_status(record.spec.name, status)
+                except ControllerError as error:
+                    log.error("endpoint %s: %s", record.spec.name, error.message)
+        self._notify()
+        self.look_again()
+
+    def retry(self, name: str) -> None:
+        """Forget an endpoint's failures: its spec has changed, or is to be tried again."""
+        for key in [key for key in self._memory if key[0] == name]:
+            del self._memory[key]
+        self._queue.add(name)
+
+    async def reconcile(self, name: str) -> None:
+        """Take the next step for one endpoint."""
+        record = self._store.find(name)
+        if record is None or record.deleting:
+            await self._remove(name, record)
+            return
+        record = record_in_force(record)
+        if not await self._adopted(record):
+            return
+        await self._admissions.learn(record.spec.compute_target)
+        status = await self._learn(record)
+        record = record.model_copy(update={"status": status})
+        for step in self._steps(record):
+            try:
+                await self._start(record, step)
+            except (MLJupyterError, OSError) as error:
+                self._not_started(record, step, error)
+                self._queue.add(name)
+                return
+        steps = self._steps(record)  # again: requests may already be sent to those just started
+        if any(step.plan.drain and step.goal.most is not None for step in steps):
+            steps = self._steps(record, await self._router.busy())
+        watched = self._supervisor.of(name)
+        staying, leaving = await self._retiring.staying(self._routes.get(name), watched, record.spec.versions)
+        self._put_route(replace(self._route(record, steps), leaving=leaving))
+        await self._follow()
+        if staying:
+            self._queue.add_after(name, LOOK_EVERY)
+        for step in steps:
+            for replica_id in set(step.plan.drain) - staying:
+                self._supervisor.drain(replica_id)
+            if step.plan.look_again_at is not None:
+                self._queue.add_after(name, step.plan.look_again_at - time.monotonic())
+        self._observe(record, steps)
+
+    async def reroute(self, name: str) -> None:
+        """Make the router follow what has changed of an endpoint's keys; return when it does."""
+        if name in self._routes:
+            self._put_route(replace(self._routes[name], keys=self._keys(name)))
+            await self._follow()
+
+    async def listen_anew(self) -> None:
+        """Make the router follow what has changed of how it listens; return when it does."""
+        self.look_again()
+        await self._follow()
+
+    def failed(self, name: str, error: Exception) -> None:
+        """Note that a step could not be taken, where users see it; the queue tries again."""
+        if isinstance(error, MLJupyterError):
+            log.error("endpoint %s: %s", name, error.message)
+            problem = Problem(code=getattr(error, "code", type(error).__name__), message=error.message)
+        else:
+            log.error("endpoint %s", name, exc_info=error)
+            problem = Problem(code="ControllerError", message=f"{type(error).__name__}: {error}")
+        try:
+            record = self._store.find(name)
+            if record is not None and record.status.problem != problem:
+                status = record.status.model_copy(update={"problem": problem})
+                self._store.put_status(name, status if self._router.problem is None else failing(status, problem))
+        except ControllerError as storage:
+            log.error("endpoint %s: %s", name, storage.message)
+        self._notify()
+
+    async def _remove(self, name: str, record: EndpointRecord | None) -> None:
+        """Take the routes away first, then the replicas, then the record."""
+        if self._routes.pop(name, None) is not None:
+            self._wanted_routes += 1
+        await self._follow()
+        for watched in self._supervisor.of(name):
+            if watched.phase is ReplicaPhase.EXITED:
+                self._supervisor.remove(watched.replica.id)
+            else:
+                self._supervisor.drain(watched.replica.id)
+        if self._supervisor.of(name):
+            return  # each one's end brings us back here
+        for runtime in self._runtimes.made():
+            await runtime.forget(name)
+        if record is not None:
+            self._store.remove(name)
+            log.info("endpoint %s is deleted", name)
+        self._notify()
+
+    async def _learn(self, record: EndpointRecord) -> EndpointStatus:
+        """Take notice of replicas that have ended, and return the status with what follows from it."""
+        versions = dict(record.status.versions)
+        for watched in self._supervisor.of(record.spec.name):
+            if watched.phase is not ReplicaPhase.EXITED:
+                continue
+            self._supervisor.remove(watched.replica.id)
+            await self._runtimes.of(watched.replica.target).forget(record.spec.name, watched.replica.version)
+            version = versions.get(watched.replica.version, VersionStatus())
+            versions[watched.replica.version] = self._after_end(record, watched, version)
+        status = record.status.model_copy(update={"versions": versions})
+        if status != record.status:
+            self._store.put_status(record.spec.name, status)
+        return status
+
+    def _after_end(self, record: EndpointRecord, watched: Watched, status: VersionStatus) -> VersionStatus:
+        if watched.asked_to_end:
+            return status
+        replica = watched.replica
+        memory = self._memory.setdefault((replica.endpoint, replica.version), Memory())
+        lived = time.monotonic() - watched.ready_since if watched.ready_since is not None else 0.0
+        memory.crashed(time.monotonic(), lived_well=lived > GOOD_FOR)
+        spec = record.spec.versions.get(replica.version)
+        wanted = revision(spec, record.spec.compute_target) if spec else None
+        never_ready = watched.ready_since is None and status.ready_revision != replica.revision
+        failed = replica.revision if never_ready and replica.revision == wanted else status.failed_revision
+        return status.model_copy(
+            update={
+                "failed_revision": failed,
+                "restarts": status.restarts + (0 if never_ready else 1),
+                "problem": problem_of(watched, never_ready=never_ready),
+            }
+        )
+
+    def _steps(self, record: EndpointRecord, busy: Collection[str] = ()) -> list[Step]:
+        """Return the plan of every version: those wanted, and those that still have replicas.
+
+        `busy` are the addresses of those that work, where that decides which ones stop.
+        """
+        watched = self._supervisor.of(record.spec.name)
+        names = [*record.spec.versions, *({item.replica.version for item in watched} - set(record.spec.versions))]
+        steps = []
+        for name in names:
+            spec = record.spec.versions.get(name)
+            replicas = [
+                replace(item.observed(), busy=item.replica.address in busy)
+                for item in watched
+                if item.replica.version == name
+            ]
+            wanted = goal_of(self._autoscaler, record, name, sum(replica.serving for replica in replicas))
+            crashes = self._memory.get((record.spec.name, name), Memory()).crashes
+            wanted = wanted._replace(goal=replace(wanted.goal, crashes=crashes))
+            steps.append(Step(name, spec, wanted, plan(wanted.goal, replicas, time.monotonic())))
+        return steps
+
+    async def _start(self, record: EndpointRecord, step: Step) -> None:
+        if not step.plan.start or step.plan.revision is None:
+            return
+        endpoint = record.spec.name
+        found: tuple[str, VersionSpec] | None
+        if step.spec is not None and step.plan.revision == step.goal.revision:
+            found = (record.spec.compute_target, step.spec)
+        else:
+            found = self._store.revision(endpoint, step.name, step.plan.revision)
+        if found is None:
+            raise ControllerError(f"revision {step.plan.revision} of {endpoint}.{step.name} is not known any more.")
+        target, spec = found
+        for _ in range(step.plan.start):
+            middle = f"{endpoint}-{step.name}" if step.name != endpoint else endpoint
+            order = ReplicaOrder(
+                id=f"{middle}-{secrets.token_hex(4)}",
+                endpoint=endpoint,
+                version=step.name,
+                revision=step.plan.revision,
+                target=target,
+                workspace=self._workspace,
+                spec=spec,
+            )
+            await self._supervisor.start(order)
+
+    def _not_started(self, record: EndpointRecord, step: Step, error: MLJupyterError | OSError) -> None:
+        """Note that a replica could not even be started: its code or a model cannot be had, or there is no room."""
+        name = record.spec.name
+        log.error("endpoint %s, version %s: %s", name, step.name, error)
+        self._memory.setdefault((name, step.name), Memory()).crashed(time.monotonic(), lived_well=False)
+        before = record.status.versions.get(step.name, VersionStatus())
+        served_before = before.ready_revision is not None and before.ready_revision == step.plan.revision
+        version = before.model_copy(
+            update={
+                "failed_revision": before.failed_revision if served_before else step.plan.revision,
+                "problem": Problem(code="ReplicaStartFailed", message=str(error)),
+            }
+        )
+        versions = {**record.status.versions, step.name: version}
+        self._store.put_status(name, record.status.model_copy(update={"versions": versions}))
+
+    def _put_route(self, route: EndpointRoute) -> None:
+        if self._routes.get(route.name) != route:
+            self._routes[route.name] = route
+            self._wanted_routes += 1
+
+    async def _follow(self) -> None:
+        """Let the router follow the routes wanted, unless it is known to."""
+        wanted = self._wanted_routes
+        async with self._following:
+            if self._routes_in_force < wanted:  # else another endpoint's step has done it
+                wanted = self._wanted_routes
+                await self._router.apply(list(self._routes.values()))
+                self._routes_in_force = wanted
+
+    def _route(self, record: EndpointRecord, steps: list[Step]) -> EndpointRoute:
+        name = record.spec.name
+        replicas = {item.replica.id: item.replica for item in self._supervisor.of(name)}
+        return route_of(record, steps, replicas, self._keys(name))
+
+    def _keys(self, name: str) -> tuple[str, ...] | None:
+        keys = self._store.keys(name)
+        return (keys.primary, keys.secondary) if keys else None
+
+    def _observe(self, record: EndpointRecord, steps: list[Step]) -> None:
+        """Write what is observed, if it differs from what was written last."""
+        name = record.spec.name
+        for step in steps:
+            reached = step.plan.complete and step.plan.revision == step.goal.revision
+            if step.spec and reached and step.goal.ready_revision != step.goal.revision:
+                target = record.spec.compute_target
+                self._store.keep_revision(name, step.name, step.goal.revision, target, step.spec)
+        status = endpoint_status(
+            record,
+            {step.name: (step.spec, step.wanted, step.plan) for step in steps if step.spec is not None},
+            self._supervisor.of(name),
+            divided(record, steps),
+            base=self._router.base(record.spec),
+            certificate=self._router.certificate(record.spec),
+            router=self._router.problem_of(record.spec),
+            storage=self._store.problem,
+        )
+        written = self._store.find(name)
+        if written is None or written.generation != record.generation or record_in_force(written).spec != record.spec:
+            self._queue.add(name)  # the spec has changed meanwhile: what was observed belongs to the earlier one
+        elif written.status != status:
+            self._store.put_status(name, status)
+        self._notify()

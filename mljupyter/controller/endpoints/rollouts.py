@@ -1,0 +1,170 @@
+"""Takes rollouts from step to step: looks at the version once a second, and at once when its replicas change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mljupyter.client.errors import ControllerError
+from mljupyter.controller.endpoints.supervisor import Supervisor
+from mljupyter.controller.router.request_statistics import RequestStatistics
+from mljupyter.controller.storage.history import Change
+from mljupyter.controller.storage.store import Store
+from mljupyter.engine.envoy.routing import cluster_name
+from mljupyter.engine.rollout import canary
+from mljupyter.engine.rollout.canary import Observation
+from mljupyter.engine.rollout.request_counts import RequestCounts
+from mljupyter.spec import EndpointRecord, EndpointState, ReplicaPhase, Rollout, RolloutPhase
+
+EVERY = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was counted in a step so far, and the router's counts at the last look, from which the next one goes on."""
+
+    counted: RequestCounts
+    reported: RequestCounts
+
+    def then(self, reported: RequestCounts) -> Seen:
+        """Return what is seen after another look."""
+        return Seen(self.counted.plus(reported.since(self.reported)), reported)
+
+    def text(self) -> str:
+        """Return it as JSON text."""
+        return json.dumps({"counted": self.counted.document(), "reported": self.reported.document()})
+
+    @classmethod
+    def of(cls, text: str) -> Seen:
+        """Read what `text` returned."""
+        document = json.loads(text)
+        return cls(RequestCounts.of(document["counted"]), RequestCounts.of(document["reported"]))
+
+
+class Rollouts:
+    """Carries out the rollouts of all endpoints. What it knows is in the store: a restart goes on where it was.
+
+    Parameters:
+        store: endpoints, and how far their rollouts are.
+        statistics: tells what was answered.
+        supervisor: tells which replicas are ready.
+        changed: called with an endpoint's name when requests are to be divided anew.
+        notify: called when clients may see something new.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        statistics: RequestStatistics,
+        supervisor: Supervisor,
+        changed: Callable[[str], None],
+        notify: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._statistics = statistics
+        self._supervisor = supervisor
+        self._changed = changed
+        self._notify = notify
+        self._bell = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look again now: replicas may have changed."""
+        self._bell.set()
+
+    async def reported(self, name: str, version: str) -> RequestCounts:
+        """Return what the router counts of a version now: where a step begins."""
+        return await self._statistics.counts(cluster_name(name, version))
+
+    def put(self, name: str, rollout: Rollout, reported: RequestCounts) -> EndpointRecord:
+        """Begin a step of a rollout, or note its end; what the router counts from `reported` on belongs to it."""
+        return self._put(name, rollout, Seen(RequestCounts(), reported))
+
+    def hold(self, name: str, rollout: Rollout) -> EndpointRecord:
+        """Note that a rollout stays in its step; what was counted stays, too."""
+        return self._put(name, rollout, Seen.of(self._store.seen(name)))
+
+    def _put(self, name: str, rollout: Rollout, seen: Seen) -> EndpointRecord:
+        self._store.put_rollout(name, rollout, seen.text())
+        log.info("endpoint %s: rollout of %s", name, rollout.text())
+        self._changed(name)
+        self._notify()
+        self.wake()
+        return self._store.get(name)
+
+    async def run(self) -> None:
+        """Look and decide for ever."""
+        due = 0.0
+        while True:
+            self._bell.clear()
+            measure = time.monotonic() >= due
+            if measure:
+                due = time.monotonic() + EVERY
+            for name in self._store.names():
+                try:
+                    await self._look(name, measure=measure)
+                except ControllerError as error:
+                    log.warning("endpoint %s: its rollout waits: %s", name, error.message)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(due - time.monotonic(), 0.0)):
+                    await self._bell.wait()
+
+    async def _look(self, name: str, *, measure: bool) -> None:
+        asked = _active(self._store.find(name))
+        if asked is None:
+            return
+        seen = Seen.of(self._store.seen(name))
+        if measure:
+            seen = seen.then(await self.reported(name, asked.plan.version))
+        record = self._store.find(name)
+        rollout = _active(record)
+        # A client may have ended it, or begun the step anew, while the router was asked.
+        if record is None or rollout is None or _step(rollout) != _step(asked):
+            return
+        ready = self._ready(record, rollout)
+        after = canary.advance(rollout, datetime.now(UTC), Observation(ready, seen.counted))
+        if after.phase is RolloutPhase.COMPLETED:
+            self._complete(record, after)
+        elif _step(after) != _step(rollout):
+            self.put(name, after, seen.reported)
+        elif after != rollout or measure:
+            self._store.put_rollout(name, after, seen.text())
+            self._notify()
+
+    def _ready(self, record: EndpointRecord, rollout: Rollout) -> bool:
+        version = rollout.plan.version
+        status = record.status.versions.get(version)
+        if status is not None and status.state is EndpointState.FAILED:
+            return False
+        return any(
+            item.phase is ReplicaPhase.READY and item.replica.version == version
+            for item in self._supervisor.of(record.spec.name)
+        )
+
+    def _complete(self, record: EndpointRecord, rollout: Rollout) -> None:
+        name, plan = record.spec.name, rollout.plan
+        spec = canary.completed(record.spec, plan)
+        change = Change(rollout.started_by, f"rolled out {plan.version} to {plan.steps[-1]} %")
+        self._store.put(spec, record.status, self._store.keys(name), change, rollout)
+        log.info("endpoint %s: rollout of %s", name, rollout.text())
+        self._changed(name)
+        self._notify()
+
+
+def _active(record: EndpointRecord | None) -> Rollout | None:
+    if record is None or record.deleting or record.rollout is None or not record.rollout.active:
+        return None
+    return record.rollout
+
+
+def _step(rollout: Rollout) -> tuple[object, ...]:
+    return rollout.started_time, rollout.phase, rollout.step, rollout.step_time

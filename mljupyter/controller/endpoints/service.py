@@ -1,0 +1,296 @@
+"""What the controller does for its clients: accept, change, delete, tell."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from mljupyter import __version__
+from mljupyter.client.bounds import MOST_LOG_LINES
+from mljupyter.client.errors import (
+    EndpointBusyError,
+    EndpointChangedError,
+    EndpointExistsError,
+    EndpointNotFoundError,
+    InvalidSpecError,
+    KeysNotAvailableError,
+    PortInUseError,
+)
+from mljupyter.client.layout import Layout
+from mljupyter.controller.endpoints.keys import Keys, Which
+from mljupyter.controller.endpoints.notifier import Changes
+from mljupyter.controller.endpoints.reconciler import Reconciler
+from mljupyter.controller.endpoints.releases import refuse_collision
+from mljupyter.controller.logs import merge as logs
+from mljupyter.controller.logs.follow import Followed, follow
+from mljupyter.controller.logs.request_log import newest_records
+from mljupyter.controller.router.router import Router, check_port
+from mljupyter.controller.storage.history import UNNAMED, Change
+from mljupyter.controller.storage.store import Store
+from mljupyter.controller.tls.listener_manager import ListeningKeeper
+from mljupyter.engine.rollout.canary import aborted, collides
+from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
+from mljupyter.runtimes.ports import PortReservations
+from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus, ScalingDecision
+from mljupyter.spec.difference import HIDDEN
+
+LOCAL_PORTS = range(8890, 8990)
+
+
+class Service:
+    """The operations on endpoints. Each checks, writes what is wanted, and wakes the reconciler."""
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        store: Store,
+        reconciler: Reconciler,
+        router: Router,
+        runtimes: Runtimes,
+        changes: Changes,
+        keeper: ListeningKeeper,
+        ports: PortReservations,
+    ) -> None:
+        self._layout = layout
+        self._store = store
+        self._reconciler = reconciler
+        self._router = router
+        self._runtimes = runtimes
+        self._changes = changes
+        self._keeper = keeper
+        self._ports = ports
+        self._started_time = datetime.now(UTC)
+        self.ending = False
+        """Set when the process is about to end: all who wait for a change or for lines of a log are answered now."""
+
+    def status(self) -> dict[str, Any]:
+        """Return what the controller is and does."""
+        return {
+            "pid": os.getpid(),
+            "release": __version__,
+            "workspace": str(self._layout.directory),
+            "startedTime": self._started_time.isoformat(),
+            "endpoints": len(self._store.names()),
+            "router": {
+                "pid": self._router.pid,
+                "port": self._router.port,
+                "state": "running" if self._router.up else "silent" if self._router.problem else "starting",
+            },
+        }
+
+    def endpoints(self) -> list[EndpointRecord]:
+        """Return all endpoints."""
+        return [self._store.get(name) for name in self._store.names()]
+
+    def create(
+        self,
+        spec: EndpointSpec,
+        *,
+        overwrite: bool,
+        primary_key: str | None,
+        secondary_key: str | None,
+        user: str = "",
+    ) -> EndpointRecord:
+        """Accept a new endpoint, or with `overwrite` put it in the place of one that exists.
+
+        An endpoint that is overwritten keeps its keys unless new ones are given, and serves until the new one does.
+        A rollout under way is aborted.
+        """
+        before = self._store.find(spec.name)
+        if before is not None:
+            self._refuse_while_deleting(before)
+            if not overwrite:
+                raise EndpointExistsError(
+                    f"an endpoint {spec.name!r} exists ({before.status.state}). Deploy with overwrite=True to put "
+                    "the new one in its place, update it, or choose another name."
+                )
+        spec = self._with_port(spec, before)
+        keys = None
+        if spec.authentication is Authentication.KEY:
+            existing = self._store.keys(spec.name)
+            keys = Keys.make(
+                primary_key or (existing.primary if existing else None),
+                secondary_key or (existing.secondary if existing else None),
+            )
+        return self._accept(spec, before, keys, Change(user, "deployed anew" if before else ""))
+
+    def replace(self, spec: EndpointSpec, generation: int | None = None, change: Change = UNNAMED) -> EndpointRecord:
+        """Accept a change of an endpoint that exists. Keys are kept where it still has any.
+
+        With `generation`, the change was made for that generation and is refused for any other: so that of two who
+        read the same one and change it, the second does not undo what the first did. While a rollout is under way,
+        changes of versions and shares are refused.
+        """
+        before = self.find_changeable(spec.name)
+        if generation is not None and generation != before.generation:
+            raise EndpointChangedError(
+                f"endpoint {spec.name!r} was changed by another operation at {before.updated_time:%H:%M:%S} UTC: "
+                f"it was read at generation {generation} and is at {before.generation}, {before.status.state}.\n"
+                "Nothing was changed now. Read it again and repeat the change."
+            )
+        refuse_collision(before, spec)
+        keys = None
+        if spec.authentication is Authentication.KEY:
+            keys = self._store.keys(spec.name) or Keys.make()
+        return self._accept(self._with_port(spec, before), before, keys, change)
+
+    async def watch(self, name: str, after: int, patience: float) -> EndpointRecord:
+        """Return an endpoint as soon as its resource version is above `after`, or when `patience` seconds are over."""
+        self.find(name)
+        await self._changes.wait_until(
+            lambda: self.ending or (record := self._store.find(name)) is None or record.resource_version > after,
+            patience,
+        )
+        return self.find(name)
+
+    async def delete(self, name: str, patience: float) -> bool:
+        """Delete an endpoint; return whether it is gone within `patience` seconds."""
+        self.find(name)
+        self._store.mark_deleting(name)
+        self._reconciler.retry(name)
+        self._changes.notify()
+        await self._changes.wait_until(lambda: self.ending or self._store.find(name) is None, patience)
+        self._give_ports_back()
+        return self._store.find(name) is None
+
+    def keys(self, name: str) -> Keys:
+        """Return an endpoint's keys."""
+        self.find(name)
+        keys = self._store.keys(name)
+        if keys is None:
+            raise KeysNotAvailableError(f"endpoint {name!r} has no keys: key authentication is off.")
+        return keys
+
+    async def regenerate_key(self, name: str, which: Which, key: str | None) -> None:
+        """Replace one key; return when the router knows."""
+        self._store.put_keys(name, self.keys(name).with_key(which, key))
+        await self._reconciler.reroute(name)
+        self._changes.notify()
+
+    def logs(self, name: str, *, lines: int, version: str | None, replica: str | None, startup: bool) -> str:
+        """Return the log of all replicas, or of one, in the order of time, ended ones included."""
+        found = [
+            log
+            for runtime in self._runtimes_of(name)
+            for log in runtime.logs(name, version)
+            if replica is None or log.replica_id == replica
+        ]
+        count = max(1, min(lines, MOST_LOG_LINES))
+        return logs.beginning(found, count) if startup else logs.merged(found, count)
+
+    async def follow_logs(
+        self, name: str, *, cursor: str | None, lines: int, version: str | None, patience: float
+    ) -> Followed:
+        """Return what is new in the logs of all replicas since `cursor`; see `following.follow`."""
+
+        def find() -> Sequence[ReplicaLog]:
+            return [log for runtime in self._runtimes_of(name) for log in runtime.logs(name, version)]
+
+        return await follow(find, cursor, max(0, min(lines, MOST_LOG_LINES)), patience, lambda: self.ending)
+
+    def records(self, name: str, *, count: int, version: str | None) -> str:
+        """Return the newest records of requests, of all replicas in the order of time, one JSON object a line."""
+        found = [log for runtime in self._runtimes_of(name) for log in runtime.records(name, version)]
+        return newest_records(found, max(1, min(count, MOST_LOG_LINES)))
+
+    def _runtimes_of(self, name: str) -> list[Runtime]:
+        """Return the runtime of an endpoint's target, and others in use: it may have been moved."""
+        mine = self._runtimes.of(self.find(name).spec.compute_target)
+        return [mine, *(runtime for runtime in self._runtimes.made() if runtime is not mine)]
+
+    def scaling_history(self, name: str, version: str | None, most: int) -> list[ScalingDecision]:
+        """Return the newest decisions on the number of replicas, oldest first."""
+        self.find(name)
+        return self._store.scaling.of(name, version, max(1, most))
+
+    def _accept(
+        self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None, change: Change
+    ) -> EndpointRecord:
+        _refuse_hidden_values(spec, before)
+        self._keeper.admit(spec)
+        status = before.status if before else EndpointStatus()
+        ended = None
+        if before is not None and before.rollout is not None and collides(before.spec, spec):
+            ended = aborted(before.rollout, datetime.now(UTC), "the endpoint was deployed anew")
+        record = self._store.put(spec, _tried_again(status, spec), keys, change, ended)
+        if self._keeper.look():
+            self._reconciler.look_again()
+        self._reconciler.retry(spec.name)
+        self._changes.notify()
+        return record
+
+    def _give_ports_back(self) -> None:
+        """Give back the ports of endpoints that have gone, have another port by now, or were refused."""
+        ports = [record.spec.port for record in self.endpoints() if record.spec.port is not None]
+        self._ports.keep_only([self._router.port, *ports])
+
+    def find_changeable(self, name: str) -> EndpointRecord:
+        """Return an endpoint, or raise: there is none, or it is being deleted."""
+        record = self.find(name)
+        self._refuse_while_deleting(record)
+        return record
+
+    def find(self, name: str) -> EndpointRecord:
+        """Return an endpoint, or raise `EndpointNotFoundError` with the nearest name."""
+        record = self._store.find(name)
+        if record is None:
+            near = difflib.get_close_matches(name, self._store.names(), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise EndpointNotFoundError(f"WebserviceNotFound: no endpoint {name!r} in this workspace.{hint}")
+        return record
+
+    def _refuse_while_deleting(self, record: EndpointRecord) -> None:
+        if record.deleting:
+            raise EndpointBusyError(f"endpoint {record.spec.name!r} is being deleted: try again when it is gone.")
+
+    def _with_port(self, spec: EndpointSpec, before: EndpointRecord | None) -> EndpointSpec:
+        """Return the spec with a port of its own for a local web service: the one it has, one asked for, a free one."""
+        if spec.kind is not EndpointKind.LOCAL and spec.port is None:
+            return spec
+        self._give_ports_back()
+        mine = before.spec.port if before else None
+        if spec.port is None:
+            taken = {record.spec.port for record in self.endpoints()}
+            port = mine or self._ports.free_port([candidate for candidate in LOCAL_PORTS if candidate not in taken])
+            return spec.model_copy(update={"port": port})
+        if spec.port != mine:
+            for record in self.endpoints():
+                if record.spec.port == spec.port and record.spec.name != spec.name:
+                    raise PortInUseError(
+                        f"port {spec.port} is in use by endpoint {record.spec.name!r}. Give another port, or none: "
+                        "then a free one is chosen."
+                    )
+            check_port(spec.port)
+            if not self._ports.take(spec.port):
+                raise PortInUseError(
+                    f"port {spec.port} is reserved by another workspace of yours. Give another port, or none: then a "
+                    "free one is chosen."
+                )
+        return spec
+
+
+def _refuse_hidden_values(spec: EndpointSpec, before: EndpointRecord | None) -> None:
+    """Refuse what stands in place of a value where documents are shown, unless that is the value there is."""
+    present = before.spec.versions if before is not None else {}
+    for version, wanted in spec.versions.items():
+        known = present[version].environment_variables if version in present else {}
+        for name, value in wanted.environment_variables.items():
+            if value == HIDDEN and known.get(name) != HIDDEN:
+                raise InvalidSpecError(
+                    f"versions.{version}.environmentVariables.{name} is {HIDDEN!r}: that is shown in place of a value. "
+                    "Give the value; mljupyter endpoint show NAME --json --show-secrets prints it."
+                )
+
+
+def _tried_again(status: EndpointStatus, spec: EndpointSpec) -> EndpointStatus:
+    """Return the status of an endpoint whose spec is accepted anew: what failed before may be tried again."""
+    versions = {
+        name: version.model_copy(update={"failed_revision": None, "problem": None})
+        for name, version in status.versions.items()
+        if name in spec.versions
+    }
+    return status.model_copy(update={"state": EndpointStatus().state, "versions": versions, "problem": None})

@@ -1,0 +1,269 @@
+"""Watches replicas: when each becomes ready, stops answering, or ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
+from mljupyter.engine.replicas import replica_plan
+from mljupyter.runtimes.base import Ending, ReplicaOrder, RunningReplica, Runtime, Runtimes
+from mljupyter.runtimes.replica_layout import grace_seconds
+from mljupyter.spec import LivenessProbe, ReplicaPhase, VersionSpec
+
+_FIRST_LOOK, _LATER_LOOK, _SOON = 0.01, 0.1, 2.0
+_LAST_LINES = 20
+_GRACE_SPARE = 5.0  # the replica itself ends first, and says so in its log
+_OK = 200
+# What the exit statuses of a replica mean; the texts complete "the replica ...".
+_ENDINGS = {
+    3: "could not start: the scoring script failed",
+    4: "did not start in time: init() has not returned",
+    5: "keeps crashing",
+    6: "has failed: its log has the reason",
+}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Watched:
+    """A replica and what is known of it. Times are of the monotonic clock, in seconds.
+
+    `adopted` tells that it ran before this controller, `lost` that its socket was removed, `unanswered` how often in a
+    row it has not answered.
+    """
+
+    replica: RunningReplica
+    probe: LivenessProbe
+    grace: float
+    since: float
+    phase: ReplicaPhase = ReplicaPhase.STARTING
+    ready_since: float | None = None
+    adopted: bool = False
+    lost: bool = False
+    unanswered: int = 0
+    end: Ending = field(default_factory=Ending)
+    asked_to_end: bool = False
+    last_lines: list[str] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+    def observed(self) -> replica_plan.Replica:
+        """Return what the rollout needs to know."""
+        return replica_plan.Replica(self.replica.id, self.replica.revision, self.phase, self.since, lost=self.lost)
+
+    @property
+    def silence(self) -> str | None:
+        """Why requests may fail at it although it runs, in words that complete "the replica ..."; None when none do."""
+        if self.phase is not ReplicaPhase.READY:
+            return None
+        if self.lost:
+            return "has lost its socket: another one takes its place"
+        if self.unanswered:
+            return f"does not answer: it is ended after {self.probe.failure_threshold} looks without an answer"
+        return None
+
+    def ending(self) -> str:
+        """Return in words how the replica ended."""
+        if self.end.reason is not None:
+            return self.end.reason
+        status = self.end.exit_status
+        if status in _ENDINGS:
+            return _ENDINGS[status]
+        if status is None:
+            return "ended unexpectedly"
+        return f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+
+
+class Supervisor:
+    """Starts, watches and stops the replicas of all endpoints.
+
+    Parameters:
+        runtimes: how replicas run, by compute target.
+        changed: called with the endpoint's name whenever one of its replicas changes its phase.
+
+    """
+
+    def __init__(self, runtimes: Runtimes, changed: Callable[[str], None]) -> None:
+        self._runtimes = runtimes
+        self._changed = changed
+        self._watched: dict[str, Watched] = {}
+
+    def of(self, endpoint: str) -> list[Watched]:
+        """Return the replicas of an endpoint."""
+        return [item for item in self._watched.values() if item.replica.endpoint == endpoint]
+
+    def all(self) -> list[Watched]:
+        """Return the replicas of all endpoints."""
+        return list(self._watched.values())
+
+    def endpoints(self) -> set[str]:
+        """Return the names of all endpoints that have replicas."""
+        return {item.replica.endpoint for item in self._watched.values()}
+
+    async def adopt(self, target: str, spec_of: Callable[[RunningReplica], VersionSpec | None]) -> None:
+        """Take over the replicas that run on a compute target. Those whose spec nobody knows are ended.
+
+        Returns when it is known of each whether it is ready.
+        """
+        taken = []
+        for replica in await self._runtimes.of(target).adopt():
+            spec = spec_of(replica)
+            if spec is None:
+                log.info("ending replica %s: nothing wants it", replica.id)
+                self._of(replica).kill(replica)
+                continue
+            watched = self._watch(replica, spec)
+            watched.adopted = True
+            taken.append(self._look(watched))
+        await asyncio.gather(*taken)
+
+    async def start(self, order: ReplicaOrder) -> None:
+        """Start a replica and watch it."""
+        replica = await self._runtimes.of(order.target).start(order)
+        log.info("started replica %s (%s, revision %s)", replica.id, replica.address, replica.revision)
+        self._watch(replica, order.spec)
+
+    def drain(self, replica_id: str) -> None:
+        """Ask a replica to finish its requests and end; end it when its grace time is over."""
+        watched = self._watched.get(replica_id)
+        if watched is None or not watched.observed().serving:
+            return
+        starting = watched.phase is ReplicaPhase.STARTING
+        watched.phase = ReplicaPhase.DRAINING
+        watched.asked_to_end = True
+        if starting:
+            self._of(watched.replica).kill(watched.replica)  # nothing to finish: it has had no request
+            return
+        self._of(watched.replica).stop(watched.replica)
+        asyncio.get_running_loop().call_later(watched.grace, self._end_of_grace, replica_id)
+
+    def lose(self, replica_id: str) -> None:
+        """Note that a replica's socket was removed: another replica is to take its place."""
+        watched = self._watched.get(replica_id)
+        if watched is None or watched.lost:
+            return
+        watched.lost = True
+        log.warning("replica %s has lost its socket %s", replica_id, watched.replica.address)
+        self._changed(watched.replica.endpoint)
+
+    def remove(self, replica_id: str) -> Watched | None:
+        """Forget a replica that has ended; return what was known of it."""
+        return self._watched.pop(replica_id, None)
+
+    async def leave(self) -> None:
+        """Stop watching. The replicas serve on."""
+        tasks = [item.task for item in self._watched.values() if item.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stop_all(self) -> None:
+        """End all replicas, and return when they are gone."""
+        watched = list(self._watched.values())
+        for item in watched:
+            self._of(item.replica).kill(item.replica)
+        await asyncio.gather(*(item.task for item in watched if item.task is not None), return_exceptions=True)
+
+    def _of(self, replica: RunningReplica) -> Runtime:
+        return self._runtimes.of(replica.target)
+
+    def _watch(self, replica: RunningReplica, spec: VersionSpec) -> Watched:
+        grace = grace_seconds(spec) + _GRACE_SPARE
+        watched = Watched(replica, spec.probe, grace, since=time.monotonic())
+        self._watched[replica.id] = watched
+        watched.task = asyncio.create_task(self._follow(watched), name=f"replica {replica.id}")
+        return watched
+
+    def _end_of_grace(self, replica_id: str) -> None:
+        watched = self._watched.get(replica_id)
+        if watched is not None and watched.phase is ReplicaPhase.DRAINING:
+            log.warning("replica %s did not end within its grace time", replica_id)
+            self._of(watched.replica).kill(watched.replica)
+
+    async def _follow(self, watched: Watched) -> None:
+        """Follow a replica to its end."""
+        health = asyncio.create_task(self._check_health(watched))
+        try:
+            watched.end = await self._of(watched.replica).ended(watched.replica)
+        except Exception as error:
+            # Nobody would ever notice the end of a replica that is not watched: better another one.
+            log.exception("replica %s cannot be watched: ending it", watched.replica.id)
+            self._of(watched.replica).kill(watched.replica)
+            watched.end = Ending(reason=f"could not be watched any more: {error}")
+        finally:
+            health.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await health
+        was = watched.phase
+        watched.phase = ReplicaPhase.EXITED
+        if not watched.asked_to_end:
+            watched.last_lines = await self._of(watched.replica).last_lines(watched.replica, _LAST_LINES)
+            log.warning("replica %s, %s, %s", watched.replica.id, was, watched.ending())
+        self._changed(watched.replica.endpoint)
+
+    async def _check_health(self, watched: Watched) -> None:
+        while watched.phase in (ReplicaPhase.STARTING, ReplicaPhase.READY):
+            http = _http_of(watched)
+            try:
+                await self._until_ready(watched, http)
+                await self._while_ready(watched, http)
+                return
+            except Exception:
+                # Whatever it is, a replica that nobody asks would stay as it is for ever.
+                log.exception("the health of replica %s cannot be checked: trying again", watched.replica.id)
+                await asyncio.sleep(_SOON)
+            finally:
+                await http.close()
+
+    async def _until_ready(self, watched: Watched, http: LocalHttp) -> None:
+        while watched.phase is ReplicaPhase.STARTING:
+            if await _status(http) == _OK:
+                self._ready(watched)
+                return
+            soon = time.monotonic() - watched.since < _SOON
+            await asyncio.sleep(_FIRST_LOOK if soon else _LATER_LOOK)
+
+    async def _while_ready(self, watched: Watched, http: LocalHttp) -> None:
+        """End a replica that does not answer at all; one that restarts its worker says so, and is not dead."""
+        while watched.phase is ReplicaPhase.READY:
+            await asyncio.sleep(watched.probe.period_seconds)
+            before = watched.unanswered
+            watched.unanswered = 0 if await _status(http) is not None else before + 1
+            if watched.phase is not ReplicaPhase.READY:
+                return
+            if bool(before) != bool(watched.unanswered):
+                self._changed(watched.replica.endpoint)
+            if watched.unanswered >= watched.probe.failure_threshold and not watched.lost:
+                log.warning("replica %s has not answered %d times: ending it", watched.replica.id, watched.unanswered)
+                self._of(watched.replica).kill(watched.replica)
+                return
+
+    async def _look(self, watched: Watched) -> None:
+        http = _http_of(watched)
+        if await _status(http) == _OK:
+            self._ready(watched)
+        await http.close()
+
+    def _ready(self, watched: Watched) -> None:
+        if watched.phase is ReplicaPhase.STARTING:
+            watched.phase = ReplicaPhase.READY
+            watched.ready_since = time.monotonic()
+            self._changed(watched.replica.endpoint)
+
+
+def _http_of(watched: Watched) -> LocalHttp:
+    return LocalHttp(watched.replica.address, watched.probe.timeout_seconds, watched.replica.headers)
+
+
+async def _status(http: LocalHttp) -> int | None:
+    """Return what a replica's health answers, or None where nothing does."""
+    try:
+        status, _ = await http.get("/")
+    except UNREACHABLE:
+        return None
+    return status

@@ -1,0 +1,351 @@
+"""Puts the controller together and runs it: reconcile loop, router, HTTP interface, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import logging.handlers
+import os
+import signal
+import threading
+import time
+
+from mljupyter.client.errors import ControllerError
+from mljupyter.client.layout import Layout, ports_directory
+from mljupyter.controller.api.controller_socket import ControllerSocket
+from mljupyter.controller.api.endpoints import Api, user_of
+from mljupyter.controller.api.metrics import MetricsApi
+from mljupyter.controller.api.releases import ReleaseApi
+from mljupyter.controller.api.router import RouterApi
+from mljupyter.controller.api.socket_keeper import SocketKeeper
+from mljupyter.controller.endpoints.autoscaler import Autoscaler
+from mljupyter.controller.endpoints.capacity_manager import Admissions
+from mljupyter.controller.endpoints.notifier import Changes
+from mljupyter.controller.endpoints.reconciler import Reconciler
+from mljupyter.controller.endpoints.releases import Releases
+from mljupyter.controller.endpoints.replica_secrets import workspace_key
+from mljupyter.controller.endpoints.rollouts import Rollouts
+from mljupyter.controller.endpoints.service import Service
+from mljupyter.controller.endpoints.supervisor import Supervisor
+from mljupyter.controller.endpoints.workqueue import WorkQueue
+from mljupyter.controller.housekeeping import Housekeeping
+from mljupyter.controller.metrics.collector import Collector
+from mljupyter.controller.metrics.exporter_process import RecordExport
+from mljupyter.controller.metrics.port import MetricsPort
+from mljupyter.controller.router import process
+from mljupyter.controller.router.router import Router
+from mljupyter.controller.router.service import RouterService
+from mljupyter.controller.storage.backup import damage
+from mljupyter.controller.storage.lock import ControllerLock
+from mljupyter.controller.storage.store import Store
+from mljupyter.controller.tls.listener_manager import ListeningKeeper
+from mljupyter.engine.envoy.routing import RouterSettings
+from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.runtimes.base import Runtime, Runtimes
+from mljupyter.runtimes.ports import PortReservations
+from mljupyter.runtimes.process.runtime import ProcessRuntime
+from mljupyter.visible import visible
+
+ROUTER_PORTS = range(8600, 8700)
+LOOK_AGAIN_EVERY = 10.0
+BACKUP_EVERY = 1.0
+END_WITHIN = 15.0
+_LOOK_AT_LOCK_EVERY = 0.5
+_LOOK_AT_DATABASE_EVERY = 5  # times it is looked whether a copy is due
+_REPLICAS_END_WITHIN = 4.0
+_LOG_BYTES, _LOG_BACKUPS = 5_000_000, 2
+
+log = logging.getLogger("mljupyter.controller")
+
+
+async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None:
+    """Run the controller until it has been idle for `idle_seconds`, is told to stop, or its workspace is gone."""
+    _log_to(layout)
+    log.info("controller starts (pid %d) for %s", os.getpid(), layout.directory)
+    store = Store(layout.database)
+    queue, changes = WorkQueue(), Changes()
+    runtimes = _runtimes(layout)
+
+    def replica_changed(endpoint: str) -> None:
+        queue.add(endpoint)
+        rollouts.wake()  # now: another replica may be ready before the reconciler is
+
+    supervisor = Supervisor(runtimes, replica_changed)
+
+    keeper = ListeningKeeper(layout, store)
+    ports = PortReservations(ports_directory(layout.control))
+    router = Router(_router_settings(layout, store, ports), keeper, changed=lambda: reconciler.router_changed())
+    admissions = Admissions(runtimes)
+    autoscaler = Autoscaler(store, router, admissions, changed=queue.add)
+    reconciler = Reconciler(
+        workspace=layout.directory.name,
+        store=store,
+        runtimes=runtimes,
+        supervisor=supervisor,
+        router=router,
+        autoscaler=autoscaler,
+        admissions=admissions,
+        queue=queue,
+        notify=changes.notify,
+    )
+    rollouts = Rollouts(store=store, statistics=router, supervisor=supervisor, changed=queue.add, notify=changes.notify)
+    service = Service(
+        layout=layout,
+        store=store,
+        reconciler=reconciler,
+        router=router,
+        runtimes=runtimes,
+        changes=changes,
+        keeper=keeper,
+        ports=ports,
+    )
+    router_service = RouterService(store, keeper, reconciler.listen_anew, router)
+    collector = Collector(layout.metrics, store, router, supervisor, runtimes)
+    metrics_port = MetricsPort(collector)
+    metrics = MetricsApi(store, collector, metrics_port)
+    releases = Releases(store=store, rollouts=rollouts, service=service)
+    end = _End()
+    routes = [*RouterApi(router_service).routes, *ReleaseApi(releases, user_of).routes, *metrics.routes]
+    api = Api(service, end.request, routes)
+    _end_by_signal(end)
+
+    own = ControllerSocket(layout, api.application, failed=end.because_of)
+    own.bind()
+    await router.start()
+    await reconciler.begin()
+    own.serve()
+    sockets = SocketKeeper(layout, own, router, supervisor, lock)
+    keeping_sockets = asyncio.create_task(sockets.run(), name="sockets")
+    working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
+    scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
+    rolling = asyncio.create_task(rollouts.run(), name="rollouts")
+    listening = asyncio.create_task(_keep_listening(keeper, reconciler), name="listening")
+    measuring = asyncio.create_task(collector.run(), name="collector")
+    keeping = asyncio.create_task(Housekeeping(layout, store).run(), name="housekeeping")
+    backing_up = asyncio.create_task(_keep_backup(layout, store, lock), name="backup")
+    for task in (working, scaling, rolling, listening, keeping_sockets):
+        task.add_done_callback(end.because_of)
+    watching = asyncio.create_task(_end_without(lock, end), name="workspace")
+    exporting = asyncio.create_task(RecordExport(layout, store).run(), name="export")
+    await metrics.begin()
+    idle = _Idle(store, api, idle_seconds)
+    while not end.asked and not idle.over():
+        reconciler.look_again()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(LOOK_AGAIN_EVERY, max(idle_seconds / 4, 0.05))):
+                await end.wait()
+
+    log.info("controller ends: %s", end.reason if end.asked else "idle")
+    _end_in_any_case()
+    service.ending = True
+    changes.notify()  # clients that wait for a change are answered now
+    keeping_sockets.cancel()
+    await own.close()
+    others = (working, scaling, rolling, listening, measuring, keeping, backing_up, keeping_sockets, watching)
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await metrics_port.close()
+    await collector.close()
+    if end.everything:
+        await _stop_replicas(supervisor)
+    exporting.cancel()  # last: what replicas record while they end is sent, too
+    await asyncio.gather(exporting, return_exceptions=True)
+    if (end.everything or not store.names()) and not _replaced(layout, lock):
+        await router.stop()
+        layout.leave()
+    else:
+        await router.leave()
+    ports.keep_only(())
+    await supervisor.leave()
+    for runtime in runtimes.made():
+        await runtime.leave()
+    if lock.held():
+        with contextlib.suppress(ControllerError):
+            store.keep_backup()
+    store.close()
+
+
+def _replaced(layout: Layout, lock: ControllerLock) -> bool:
+    """Return whether another workspace is at this one's place: its router is found by the same path."""
+    return layout.lock.exists() and not lock.held()
+
+
+async def _end_without(lock: ControllerLock, end: _End) -> None:
+    """End the controller when its workspace was removed or moved: another one may be at its place."""
+    while lock.held():  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(_LOOK_AT_LOCK_EVERY)
+    end.reason = "its workspace was removed or moved; what serves is left alone"
+    end.request()
+
+
+async def _keep_backup(layout: Layout, store: Store, lock: ControllerLock) -> None:
+    """Copy the database soon after each change; put the copy back when the database is damaged or removed.
+
+    What fails is tried again.
+    """
+    failed, looks = False, 0
+    while True:
+        await asyncio.sleep(BACKUP_EVERY)
+        looks += 1
+        if not lock.held():
+            continue
+        try:
+            store.keep_backup()
+            if looks % _LOOK_AT_DATABASE_EVERY == 0:
+                await _mend(layout, store)
+            failed = False
+        except ControllerError as error:
+            if not failed:
+                log.error("no copy of the database: %s", error.message)
+            failed = True
+
+
+async def _mend(layout: Layout, store: Store) -> None:
+    if (found := await asyncio.to_thread(damage, layout.database)) is None:
+        return
+    aside = store.mend(found)
+    if aside is not None:
+        log.error("the database was damaged: %s. Its copy is in its place; what was there is now %s", found, aside)
+    elif store.problem is not None:
+        log.error("%s", store.problem.message)
+
+
+async def _keep_listening(keeper: ListeningKeeper, reconciler: Reconciler) -> None:
+    """Let the router follow changes of certificates and token keys; what fails is tried again by the next look."""
+
+    async def follow() -> None:
+        try:
+            await reconciler.listen_anew()
+        except ControllerError as error:
+            log.error("certificates: %s", error.message)
+
+    await keeper.run(follow)
+
+
+def _runtimes(layout: Layout) -> Runtimes:
+    def docker() -> Runtime:
+        from mljupyter.runtimes.docker.runtime import DockerRuntime
+
+        return DockerRuntime(
+            workspace=str(layout.directory),
+            collected=layout.collected,
+            sockets=layout.runtime,
+            workspace_key=workspace_key(layout.replica_key),
+        )
+
+    def local() -> Runtime:
+        return ProcessRuntime(
+            replicas=layout.replicas,
+            revisions=layout.revisions,
+            sockets=layout.runtime,
+            collected=layout.collected,
+            store=ArtifactStore(layout.artifacts),
+        )
+
+    return Runtimes({"docker": docker, "local": local})
+
+
+class _End:
+    """Whether, and how thoroughly, the process is to end."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.everything = False
+        self.reason = "told to"
+
+    @property
+    def asked(self) -> bool:
+        return self._event.is_set()
+
+    def request(self, everything: bool = False) -> None:
+        self.everything = everything
+        self._event.set()
+
+    def because_of(self, task: asyncio.Task[None]) -> None:
+        """End where a part has failed: clients start another controller, but cannot mend this one."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.reason = f"{task.get_name()} has failed"
+            log.critical("the %s has failed", task.get_name(), exc_info=error)
+            self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+class _Idle:
+    """Whether nobody has needed the controller for a while: no endpoint, no request."""
+
+    def __init__(self, store: Store, api: Api, seconds: float) -> None:
+        self._store = store
+        self._api = api
+        self._seconds = seconds
+        self._busy_at = time.monotonic()
+
+    def over(self) -> bool:
+        if self._store.names():
+            self._busy_at = time.monotonic()
+        return time.monotonic() - max(self._busy_at, self._api.last_request) > self._seconds
+
+
+def _end_by_signal(end: _End) -> None:
+    """End when told to by a signal, also where the loop is held up: the handler itself needs none of it."""
+    loop = asyncio.get_running_loop()
+
+    def asked(_number: int, _frame: object) -> None:
+        _end_in_any_case()
+        loop.call_soon_threadsafe(end.request)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, asked)
+
+
+def _end_in_any_case() -> None:
+    """End this process in a while, whatever hangs then: what serves is found again by the next controller."""
+
+    def too_late() -> None:
+        log.critical("the controller has not ended within %.0f s: it is cut off", END_WITHIN)
+        os._exit(1)
+
+    timer = threading.Timer(END_WITHIN, too_late)
+    timer.daemon = True
+    timer.start()
+
+
+async def _stop_replicas(supervisor: Supervisor) -> None:
+    try:
+        async with asyncio.timeout(_REPLICAS_END_WITHIN):
+            await supervisor.stop_all()
+    except TimeoutError:
+        log.error("not all replicas have ended within %.0f s: their engine does not answer", _REPLICAS_END_WITHIN)
+
+
+def _router_settings(layout: Layout, store: Store, ports: PortReservations) -> RouterSettings:
+    """Return where the router listens: where it did before, unless somebody else does by now."""
+    known = store.setting("routerPort")
+    port = int(known) if known is not None else None
+    if port is None or not (process.running(layout.router) or ports.take(port)):
+        port = ports.free_port(ROUTER_PORTS)
+        store.put_setting("routerPort", str(port))
+    return RouterSettings(directory=layout.router, admin_socket=layout.router_admin_socket(), port=port)
+
+
+class _OneRecord(logging.Formatter):
+    """Writes each record so that nothing in it looks like another one: what clients send is quoted in messages."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of the library
+        """Return time, level and message; further lines of the message are indented."""
+        record.message = visible(record.message).replace("\n", "\n    ")
+        return super().formatMessage(record)
+
+
+def _log_to(layout: Layout) -> None:
+    handler = logging.handlers.RotatingFileHandler(layout.log, maxBytes=_LOG_BYTES, backupCount=_LOG_BACKUPS)
+    layout.log.chmod(0o600)
+    formatter = _OneRecord("%(asctime)s.%(msecs)03dZ %(levelname).1s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.raiseExceptions = False  # a full disk must not stop the controller
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("mljupyter").setLevel(logging.INFO)

@@ -1,0 +1,1 @@
+"""Logs of replicas: merged by time and followed."""

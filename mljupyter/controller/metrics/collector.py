@@ -1,0 +1,243 @@
+"""Looks at the router, the replicas and the endpoints once a second, and keeps what it sees."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from mljupyter.client.errors import ControllerError
+from mljupyter.controller.endpoints.supervisor import Supervisor
+from mljupyter.controller.metrics import gauges
+from mljupyter.controller.metrics.gauges import MeasuredVersion
+from mljupyter.controller.metrics.replica_meter import Key, ReplicaMeter, replica_source
+from mljupyter.controller.router.router import Router
+from mljupyter.controller.storage.store import Store
+from mljupyter.engine.envoy.routing import cluster_name, mirror_name
+from mljupyter.runtimes.base import RunningReplica, Runtimes
+from mljupyter.spec import ReplicaPhase
+from mljupyter.telemetry.metrics.progress import Progress
+from mljupyter.telemetry.metrics.prometheus import Totals, VersionTotals
+from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics
+from mljupyter.telemetry.metrics.samples import NOTHING, Counts, Interval, Usage
+from mljupyter.telemetry.metrics.store import MINUTE, Samples, TimeSeries
+
+EVERY = 1
+_SETTLE = 0.02  # timers may come a little early: the second is over by then
+_MEASURED = (ReplicaPhase.READY, ReplicaPhase.DRAINING)
+_NO_CLUSTER = Cluster(NOTHING)
+_DENIED = "denied:"
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+class Collector:
+    """Measures every version of every endpoint, once a second, and writes that down at once.
+
+    What has come since the look before is told by the last reading of each source, which is saved with the samples:
+    a controller that takes over goes on where the one before has ended, and its first sample has all that came in
+    between.
+
+    Parameters:
+        path: the file of the time series.
+        store: the endpoints.
+        router: counts requests.
+        supervisor: knows the replicas.
+        runtimes: measure the replicas.
+
+    """
+
+    def __init__(self, path: Path, store: Store, router: Router, supervisor: Supervisor, runtimes: Runtimes) -> None:
+        self.series = TimeSeries(path)
+        self.enabled = True
+        self._store = store
+        self._router = router
+        self._supervisor = supervisor
+        self._progress = Progress(self.series.progress())
+        self._meter = ReplicaMeter(runtimes, self._progress)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+        self._last_time = self.series.last_time
+        self._last_clock: float | None = None
+        self._rolled = 0
+        self._first = True
+        self._busy: set[Key] = set()
+        self._active: set[Key] = set()
+        self._totals: dict[Key, VersionTotals] = {}
+        self._denied = 0
+        self._failed = False
+
+    async def run(self) -> None:
+        """Look at the end of every second, for ever."""
+        while True:
+            now = time.time()
+            await asyncio.sleep(math.floor(now) + EVERY + _SETTLE - now)
+            if not self.enabled:
+                self._last_clock = None
+                continue
+            try:
+                await self._look()
+            except (ControllerError, sqlite3.Error, OSError) as error:
+                self._complain(error)
+                if getattr(error, "sqlite_errorname", "").startswith(_DAMAGED):
+                    await self._begin_again(error)
+            except Exception:  # what serves must not end because it cannot be measured
+                if not self._failed:
+                    log.exception("metrics pause")
+                self._failed = True
+            else:
+                self._failed = False
+
+    async def close(self) -> None:
+        """Close the file and all connections."""
+        await self._meter.keep([])
+        await self.in_thread(self.series.close)
+        self._thread.shutdown()
+
+    async def in_thread(self, work: Callable[[], Result]) -> Result:
+        """Do something with the time series, one at a time, while the controller goes on."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def totals(self) -> Totals:
+        """Return what has been counted since this process started, and the levels now."""
+        found = [self._totals[key] for key in sorted(self._totals)]
+        return Totals(found, self._router.up, self._denied, float(self._last_time or 0))
+
+    async def _look(self) -> None:
+        self._progress.begin()
+        statistics = await self._router.statistics() if self._router.up else None
+        at, clock = self._time(), time.monotonic()
+        seconds = self._seconds(clock)
+        versions = self._versions()
+        replicas = self._replicas(versions)
+        counted, denied = self._count(versions, statistics)
+        metered = await self._meter.measure(replicas, self._active, at)
+        intervals = {
+            version.key: Interval(
+                at,
+                version.name,
+                seconds,
+                counted[version.key].plus(metered.counts.get(version.key, NOTHING)),
+                gauges.levels(version, *_clusters(version, statistics)),
+            )
+            for version in versions
+        }
+        running = [replica for found in replicas.values() for replica in found]
+        gone = self._progress.gone({_DENIED, *map(_source, replicas), *map(replica_source, running)})
+        samples = Samples(_by_endpoint(intervals), _flat(metered.usages), self._progress.changed(), gone)
+        await self.in_thread(partial(self.series.write, samples))
+        self._progress.commit()
+        self._progress.forget(gone)
+        self._last_time, self._last_clock = at, clock
+        self._denied += denied
+        self._add_up(intervals, replicas)
+        await self._meter.keep(running)
+        if at // MINUTE != self._rolled:
+            self._rolled = at // MINUTE
+            await self.in_thread(partial(self.series.roll_up, at))
+
+    def _time(self) -> int:
+        """Return the time of this look."""
+        at, last = math.floor(time.time()), self._last_time
+        if last is not None and last >= at > last - MINUTE:  # the clock was put back a little: no second comes twice
+            return last + EVERY
+        return at
+
+    def _seconds(self, clock: float) -> float:
+        """Return how long it is since the last look that was written down, whichever process took it."""
+        if self._last_clock is not None:
+            return clock - self._last_clock
+        return max(time.time() - self._last_time, EVERY) if self._last_time is not None else float(EVERY)
+
+    def _versions(self) -> list[MeasuredVersion]:
+        records = (self._store.find(name) for name in self._store.names())
+        wanted = (record for record in records if record is not None and not record.deleting)
+        return [version for record in wanted for version in gauges.versions(record)]
+
+    def _replicas(self, versions: Sequence[MeasuredVersion]) -> dict[Key, list[RunningReplica]]:
+        replicas: dict[Key, list[RunningReplica]] = {version.key: [] for version in versions}
+        for watched in self._supervisor.all():
+            key = (watched.replica.endpoint, watched.replica.version)
+            if watched.phase in _MEASURED and key in replicas:
+                replicas[key].append(watched.replica)
+        return replicas
+
+    def _count(
+        self, versions: Sequence[MeasuredVersion], statistics: RouterStatistics | None
+    ) -> tuple[dict[Key, Counts], int]:
+        """Return what the router has counted of each version since the last look, and how many it has sent away.
+
+        Which versions have something to do is noted.
+
+        One that has nothing to do any more stays noted for another look: its replicas tell the rest.
+        """
+        before, self._busy = self._busy, set()
+        counts: dict[Key, Counts] = {}
+        router = self._router.identity
+        for version in versions:
+            counts[version.key] = new = NOTHING
+            if statistics is not None:
+                cluster, mirror = _clusters(version, statistics)
+                mirrored = mirror.counts.requests
+                reading = cluster.counts.plus(Counts(mirrored=mirrored) if mirrored else NOTHING)
+                counts[version.key] = new = self._progress.advance(_source(version.key), router, reading)
+                if cluster.active or mirror.active or new.requests or new.mirrored:
+                    self._busy.add(version.key)
+        denied = 0
+        if statistics is not None:
+            denied = self._progress.advance(_DENIED, router, Counts(requests=statistics.denied)).requests
+        self._active = self._busy | before
+        if self._first and self._last_time is None and self._router.adopted:
+            counts = dict.fromkeys(counts, NOTHING)  # nobody knows over which time that has been counted
+        self._first = self._first and statistics is None
+        return counts, denied
+
+    def _add_up(self, intervals: Mapping[Key, Interval], replicas: Mapping[Key, Sequence[RunningReplica]]) -> None:
+        before, self._totals = self._totals, {}
+        for key, interval in intervals.items():
+            counts = before[key].counts.plus(interval.counts) if key in before else interval.counts
+            self._totals[key] = VersionTotals(*key, counts, interval.levels, *self._meter.latest(replicas[key]))
+
+    async def _begin_again(self, reason: Exception) -> None:
+        """Begin a new file in place of a damaged one: measuring goes on."""
+        try:
+            await self.in_thread(partial(self.series.begin_again, reason))
+        except (sqlite3.Error, OSError) as error:
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        """Say once that something is wrong, not every second."""
+        if not self._failed:
+            log.warning("metrics pause: %s", getattr(error, "message", None) or f"{type(error).__name__}: {error}")
+        self._failed = True
+
+
+def _clusters(version: MeasuredVersion, statistics: RouterStatistics | None) -> tuple[Cluster, Cluster]:
+    known = statistics.clusters if statistics is not None else {}
+    return known.get(cluster_name(*version.key), _NO_CLUSTER), known.get(mirror_name(*version.key), _NO_CLUSTER)
+
+
+def _by_endpoint(intervals: Mapping[Key, Interval]) -> dict[str, list[Interval]]:
+    found: dict[str, list[Interval]] = {}
+    for (endpoint, _), interval in intervals.items():
+        found.setdefault(endpoint, []).append(interval)
+    return found
+
+
+def _flat(usages: Mapping[Key, Sequence[Usage]]) -> dict[str, list[Usage]]:
+    found: dict[str, list[Usage]] = {}
+    for (endpoint, _), measured in usages.items():
+        found.setdefault(endpoint, []).extend(measured)
+    return found
+
+
+def _source(key: Key) -> str:
+    return f"router:{cluster_name(*key)}"

@@ -1,0 +1,103 @@
+"""A port on the loopback address where Prometheus finds the metrics, when the user asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mljupyter.client.errors import PortInUseError
+from mljupyter.controller.metrics.collector import Collector
+from mljupyter.engine.envoy.hosts import OWN_HOSTS
+from mljupyter.runtimes.ports import LOOPBACK
+from mljupyter.telemetry.metrics.prometheus import CONTENT_TYPE, exposition
+
+log = logging.getLogger(__name__)
+
+_END_WITHIN = 2
+"""Seconds: any user of the machine may connect here, and one who does not read his answer must not keep it open."""
+
+
+class MetricsPort:
+    """Serves ``/metrics`` on a port of 127.0.0.1. Nothing else is there, and no request keeps the controller alive."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._application = Starlette(
+            routes=[Route("/metrics", self._metrics, methods=["GET"])],
+            # A web page may let a name of its own lead to this port (DNS rebinding), and would read what is here.
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(OWN_HOSTS), www_redirect=False)],
+        )
+        self._server: uvicorn.Server | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.number: int | None = None
+
+    async def open(self, port: int) -> None:
+        """Listen on a port, in place of the one before.
+
+        Raises:
+            PortInUseError: when it cannot be listened on; the one before stays.
+
+        """
+        if port == self.number:
+            return
+        listener = _listen(port)
+        await self.close()
+        config = uvicorn.Config(
+            self._application,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=_END_WITHIN,
+        )
+        self._server = _Server(config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="metrics port")
+        self.number = port
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = True
+            await self._task
+        self._server = self._task = self.number = None
+
+    def complain(self, reason: str) -> None:
+        """Tell the log why there is no port."""
+        log.warning("no port for Prometheus: %s", reason)
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(exposition(self._collector.totals()), headers={"content-type": CONTENT_TYPE})
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the controller."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a controller that takes over finds it free
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        reason = "needs more rights" if isinstance(error, PermissionError) else "is in use by another program"
+        raise PortInUseError(
+            f"port {port} {reason}. Give another one: mljupyter controller metrics --port PORT"
+        ) from None
+    listener.listen(16)
+    return listener

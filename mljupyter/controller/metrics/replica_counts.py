@@ -1,0 +1,80 @@
+"""Asks replicas what they have counted: runs, the time they took, and the time requests waited for them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
+from mljupyter.outside import json_value
+from mljupyter.runtimes.base import RunningReplica
+from mljupyter.spec.version import LARGEST_NUMBER
+from mljupyter.telemetry.metrics.samples import Counts
+
+MOST_AT_A_TIME = 16
+_ANSWER_WITHIN = 1.0
+_OK = 200
+_LARGEST_PID = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class ReplicaCounts:
+    """What a replica has counted since it started, and the pid of the process that runs the script."""
+
+    counts: Counts
+    worker_pid: int | None
+
+
+class ReplicaAsker:
+    """Asks replicas over connections that are kept, at most `MOST_AT_A_TIME` in one go: those not asked longest.
+
+    What a replica tells are sums: asked later, it tells no less.
+    """
+
+    def __init__(self) -> None:
+        self._connections: dict[str, LocalHttp] = {}
+        self._asked: dict[str, float] = {}
+
+    async def ask(self, replicas: Iterable[RunningReplica]) -> dict[str, ReplicaCounts]:
+        """Return what those replicas tell whose turn it is, by id; those that do not answer are left out."""
+        turn = sorted(replicas, key=lambda replica: self._asked.get(replica.id, 0.0))[:MOST_AT_A_TIME]
+        answers = await asyncio.gather(*(self._ask(replica) for replica in turn))
+        return {replica.id: answer for replica, answer in zip(turn, answers, strict=True) if answer is not None}
+
+    async def keep(self, replicas: Sequence[RunningReplica]) -> None:
+        """Forget all replicas but these."""
+        for replica_id in self._connections.keys() - {replica.id for replica in replicas}:
+            self._asked.pop(replica_id, None)
+            await self._connections.pop(replica_id).close()
+
+    async def _ask(self, replica: RunningReplica) -> ReplicaCounts | None:
+        http = self._connections.get(replica.id)
+        if http is None:
+            http = self._connections[replica.id] = LocalHttp(replica.address, _ANSWER_WITHIN, replica.headers)
+        self._asked[replica.id] = time.monotonic()
+        try:
+            status, body = await http.get("/-/state")
+        except UNREACHABLE:
+            return None
+        return _read(body) if status == _OK else None
+
+
+def _read(body: bytes) -> ReplicaCounts | None:
+    """Return what an answer tells, or None: what runs in an image of the user's own may answer anything."""
+    try:
+        state = json_value(body)
+        counts = Counts(
+            started=int(state["started"]),
+            runs=int(state["run_seconds_count"]),
+            run_microseconds=round(float(state["run_seconds_sum"]) * 1e6),
+            wait_microseconds=round(float(state["wait_seconds_sum"]) * 1e6),
+        )
+        told = (counts.started, counts.runs, counts.run_microseconds, counts.wait_microseconds)
+        if not all(0 <= number <= LARGEST_NUMBER for number in told):
+            return None
+        pid = int(state["worker_pid"]) if state.get("worker_pid") else None
+        return ReplicaCounts(counts, pid) if pid is None or 0 < pid <= _LARGEST_PID else None
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return None

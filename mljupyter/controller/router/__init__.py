@@ -1,0 +1,1 @@
+"""The router: one Envoy process, its configuration files and its statistics."""

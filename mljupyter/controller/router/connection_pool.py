@@ -1,0 +1,67 @@
+"""The router's pool of connections, looked at each second: as it fills, silent ones are closed sooner."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+
+from mljupyter.client.errors import ControllerError
+from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
+from mljupyter.engine.envoy.overload import NO_PRESSURE, fullest
+from mljupyter.engine.envoy.routing import RouterSettings
+from mljupyter.files import write_whole
+from mljupyter.spec import ConnectionLimits
+
+LOOK_EVERY = 1.0
+# Open connections by listener, and those that have not said a byte yet. Workers count them once more: left out.
+_OPEN = r"^listener\.[^w]*_\d+\.downstream_(pre_)?cx_active$"
+_LISTENER = re.compile(r"^listener\..*_(?P<port>\d+)\.downstream_(?:pre_)?cx_active$")
+
+log = logging.getLogger(__name__)
+
+
+def forget(settings: RouterSettings) -> None:
+    """Say that the pool is empty: for a router that starts, which reads the file at once."""
+    write_whole(Path(settings.pressure_file), json.dumps(NO_PRESSURE))
+
+
+class ConnectionPool:
+    """Tells the router how full its pool of connections is, by a file that is written when that changes."""
+
+    def __init__(self, settings: RouterSettings, admin: LocalHttp) -> None:
+        self._settings = settings
+        self._admin = admin
+
+    async def look(self, limits: ConnectionLimits) -> None:
+        """Count connections, and tell the router.
+
+        Raises:
+            ControllerError: when the router does not answer, or the file cannot be written.
+
+        """
+        try:
+            _, body = await self._admin.get("/stats", format="json", filter=_OPEN, type="Gauges")
+        except UNREACHABLE as error:
+            raise ControllerError(f"the router does not answer: {type(error).__name__}.") from None
+        connections: dict[int, int] = {}
+        for item in json.loads(body)["stats"]:
+            if match := _LISTENER.match(item.get("name", "")):
+                port = int(match["port"])
+                connections[port] = connections.get(port, 0) + int(item["value"])
+        pressure = fullest(connections, self._settings.port, limits.max_connections)
+        try:
+            written = _write(Path(self._settings.pressure_file), json.dumps(pressure))
+        except OSError as error:
+            raise ControllerError(f"'{self._settings.pressure_file}' cannot be written: {error.strerror}.") from None
+        if written and pressure == 1.0:
+            log.warning("the router has as many connections as are allowed: silent ones are closed after 2 s")
+
+
+def _write(file: Path, text: str) -> bool:
+    """Write a file that says something else, or is not there; return whether it was."""
+    if file.exists() and file.read_text() == text:
+        return False
+    write_whole(file, text)
+    return True

@@ -1,0 +1,119 @@
+"""What the router tells of the demand for each version: requests that run, requests that wait, time spent."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+from mljupyter.client.errors import ControllerError
+from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
+from mljupyter.engine.scaling.demand import Reading
+
+_ACTIVE, _PENDING, _TOTAL = ".upstream_rq_active", ".upstream_rq_pending_active", ".upstream_rq_total"
+_REMAINING = ".circuit_breakers.default.remaining_retries"
+_GAUGES = r"^cluster\..*\.(upstream_rq_(active|pending_active|total)|circuit_breakers\.default\.remaining_retries)$"
+_TIMES = re.compile(
+    r'^envoy_cluster_(?P<rest>\w+)_upstream_rq_time_(?P<kind>bucket|sum)\{envoy_cluster_name="(?P<first>[^"]+)"'
+    r'(?:,le="(?P<upper>[^"]+)")?\} (?P<value>\d+)',
+    re.MULTILINE,
+)
+_BUSY = re.compile(r"^.+?::(?P<address>.+)::rq_active::[1-9]\d*$", re.MULTILINE)
+
+
+class DemandReader:
+    """Reads what the router has counted. What has not changed since is not asked for again.
+
+    Parameters:
+        admin: the router's admin interface.
+
+    """
+
+    def __init__(self, admin: LocalHttp) -> None:
+        self._admin = admin
+        self._totals: dict[str, int] = {}
+        self._again = False
+        self._times: dict[str, tuple[tuple[tuple[float, int], ...], float]] = {}
+
+    async def read(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
+        """Return what the router has counted for every version, by cluster.
+
+        Parameters:
+            most_again: how many requests may be tried again at once, by cluster.
+
+        Raises:
+            ControllerError: when the router does not answer.
+
+        """
+        body = await self._get("/stats", format="json", filter=_GAUGES)
+        # Since the epoch of the monotonic clock: at the moment of the answer, which is when it was true.
+        now = time.monotonic()
+        values = {
+            item["name"].removeprefix("cluster."): int(item["value"])
+            for item in json.loads(body)["stats"]
+            if "name" in item
+        }
+        clusters = [name.removesuffix(_ACTIVE) for name in values if name.endswith(_ACTIVE)]
+        totals = {name: values.get(name + _TOTAL, 0) for name in clusters}
+        active = {name: values[name + _ACTIVE] + values.get(name + _PENDING, 0) for name in clusters}
+        changed = totals != self._totals or any(active.values())
+        if changed or self._again:
+            # The router merges its histograms after it has answered: what this look misses, the next one finds.
+            self._times = _times(
+                await self._get("/stats/prometheus", filter=r"^cluster\..*\.upstream_rq_time$"), clusters
+            )
+            self._totals, self._again = totals, changed
+        readings = {}
+        for name in clusters:
+            finished, seconds = self._times.get(name, ((), 0.0))
+            remaining = values.get(name + _REMAINING, 0)
+            again = max(most_again.get(name, remaining) - remaining, 0)
+            readings[name] = Reading(now, active[name], again, finished, seconds)
+        return readings
+
+    async def busy(self) -> frozenset[str]:
+        """Return the addresses of the replicas that have requests, in the form of the router's configuration.
+
+        Raises:
+            ControllerError: when the router does not answer.
+
+        """
+        text = (await self._get("/clusters")).decode()
+        found = (match["address"] for match in _BUSY.finditer(text))
+        return frozenset(f"unix:{address}" if address.startswith("/") else address for address in found)
+
+    async def _get(self, path: str, **query: str) -> bytes:
+        try:
+            _, body = await self._admin.get(path, **query)
+        except UNREACHABLE as error:
+            raise ControllerError(f"the router does not answer: {type(error).__name__}.") from None
+        return body
+
+
+def _times(body: bytes, clusters: list[str]) -> dict[str, tuple[tuple[tuple[float, int], ...], float]]:
+    """Return what requests took by cluster: counts by upper bound in seconds, and the sum of seconds.
+
+    This form of the statistics takes a cluster's name apart at its dots and knows no dashes; where two names become
+    the same, neither is told.
+    """
+    known = {_mangled(name): name for name in clusters}
+    ambiguous = {name for name, count in Counter(map(_mangled, clusters)).items() if count > 1}
+    buckets: dict[str, list[tuple[float, int]]] = {}
+    sums: dict[str, float] = {}
+    for match in _TIMES.finditer(body.decode()):
+        mangled = (match["first"], match["rest"])
+        if mangled not in known or mangled in ambiguous:
+            continue
+        name, value = known[mangled], int(match["value"])
+        if match["kind"] == "sum":
+            sums[name] = value / 1000
+        else:
+            buckets.setdefault(name, []).append((float(match["upper"]) / 1000, value))
+    return {name: (tuple(sorted(found)), sums.get(name, 0.0)) for name, found in buckets.items()}
+
+
+def _mangled(cluster: str) -> tuple[str, str]:
+    first, _, rest = cluster.partition(".")
+    return first, rest.replace(".", "_").replace("-", "_")

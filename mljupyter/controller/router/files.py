@@ -1,0 +1,211 @@
+"""Put configuration in force: files renamed into place in an order in which no route leads nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mljupyter.client.errors import ControllerError
+from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
+from mljupyter.engine.envoy.routing import CLUSTERS, LISTENERS, RouterFiles, whole
+from mljupyter.files import write_whole
+
+_IN_FORCE_WITHIN = 5.0
+_LOOK_EVERY = 0.003
+_ORDER = ("ecds", "sds", "eds", "cds", "rds", "lds")
+
+log = logging.getLogger(__name__)
+
+
+class FileWriter:
+    """Writes the router's files and learns from its statistics which are in force.
+
+    What has to be written is decided by what the router reports, not by what was written before: a file that it
+    refused is written again. Order: replicas and clusters before the routes to them, listeners last; what is no
+    longer wanted goes afterwards.
+    """
+
+    def __init__(self, directory: Path, admin: LocalHttp) -> None:
+        self._directory = directory
+        self._admin = admin
+        for unfinished in directory.glob(".*.json.*"):  # of a process that was killed
+            unfinished.unlink(missing_ok=True)
+        self._written = _load(directory)
+        self._stamps = {name: stamp(directory / name) for name in self._written.documents}
+        self._refusals_before = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether no configuration has ever been written."""
+        return not self._written.documents
+
+    @property
+    def written(self) -> RouterFiles:
+        """What was written last."""
+        return self._written
+
+    def write_all(self, files: RouterFiles) -> None:
+        """Write all files at once: for a router that does not run yet, and reads them when it starts."""
+        for name in sorted(files.documents, key=_rank):
+            self.put(name, files.documents[name])
+        self._finish(files)
+
+    async def apply(self, files: RouterFiles) -> None:
+        """Write what the router does not have yet, step by step; return when all of it is in force.
+
+        Raises:
+            ControllerError: when the router refuses a file. The configuration before stays in force.
+
+        """
+        reported = await self._versions()
+        changed = {name for name in files.documents if reported.get(_statistic(name)) != files.version(name)}
+        changed |= {name for name in files.documents if not self._intact(name)}  # for the router that is started next
+        if changed:
+            self._refusals_before = await self._refusals()
+            await self._write(files, changed, reported)
+        self._finish(files)
+
+    def repair(self) -> None:
+        """Write those files again that are not as they were written, before a router is started that reads them."""
+        for name in sorted(self._written.documents, key=_rank):
+            if not self._intact(name):
+                log.warning("the router's file %s was damaged or removed: it is written again", name)
+                self.put(name, self._written.documents[name])
+
+    async def confirm(self, admin: LocalHttp) -> None:
+        """Return when another router has in force what was written last.
+
+        Raises:
+            ControllerError: when it refuses a file or does not answer.
+
+        """
+        documents = self._written.documents
+        other = FileWriter(self._directory, admin)
+        await other._in_force({name: self._written.version(name) for name in documents})
+
+    async def _write(self, files: RouterFiles, changed: set[str], reported: Mapping[str, str]) -> None:
+        replicas = {name for name in changed if name.startswith("eds-")}
+        routes = {name for name in changed if name.startswith("rds-")}
+        others = {name for name in changed if name.startswith(("ecds-", "sds-"))}  # what filters do, certificates
+        for name in (*others, *replicas):
+            self.put(name, files.documents[name])
+        if CLUSTERS in changed:
+            merged = files.merged_clusters(self._written)
+            self.put(CLUSTERS, merged)
+            await self._in_force({CLUSTERS: merged["version_info"]})
+        await self._in_force({name: files.version(name) for name in replicas})
+        await self._in_force({name: files.version(name) for name in others if _statistic(name) in reported})
+        for name in routes:
+            self.put(name, files.documents[name])
+        listening = {name for name in routes if _statistic(name) in reported}
+        await self._in_force({name: files.version(name) for name in listening})
+        if LISTENERS in changed:
+            self.put(LISTENERS, files.documents[LISTENERS])
+            await self._in_force({name: files.version(name) for name in (LISTENERS, *routes, *others)})
+        if CLUSTERS in changed:
+            self.put(CLUSTERS, files.documents[CLUSTERS])
+            await self._in_force({CLUSTERS: files.version(CLUSTERS)})
+
+    def put(self, name: str, document: dict[str, Any]) -> None:
+        """Write one file by renaming it into place: the router notices renames only, and never sees half a file."""
+        write_whole(self._directory / name, json.dumps(document))
+        self._stamps[name] = stamp(self._directory / name)
+
+    def _intact(self, name: str) -> bool:
+        """Return whether a file is the one that was written or read last: nobody has emptied or removed it since."""
+        return name in self._stamps and self._stamps[name] == stamp(self._directory / name)
+
+    def _finish(self, files: RouterFiles) -> None:
+        for name in set(self._written.documents) - set(files.documents):
+            (self._directory / name).unlink(missing_ok=True)
+            self._stamps.pop(name, None)
+        self._written = files
+
+    async def _in_force(self, versions: dict[str, str]) -> None:
+        """Wait until the router reports these versions of these files."""
+        wanted = {_statistic(name): version for name, version in versions.items()}
+        if not wanted:
+            return
+        deadline = asyncio.get_running_loop().time() + _IN_FORCE_WITHIN
+        while True:
+            found = await self._versions()
+            missing = [name for name, version in wanted.items() if found.get(name) != version]
+            if not missing:
+                return
+            refused = await self._refusals() - self._refusals_before
+            if refused or asyncio.get_running_loop().time() > deadline:
+                what = "refused" if refused else "did not follow"
+                raise ControllerError(f"the router {what} a change of {', '.join(sorted(missing))}.")
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def _versions(self) -> dict[str, str]:
+        return await self._statistics("version_text$", "TextReadouts")
+
+    async def _refusals(self) -> int:
+        found = await self._statistics("update_(rejected|failure)$", "Counters")
+        return sum(int(value) for value in found.values())
+
+    async def _statistics(self, pattern: str, kind: str) -> dict[str, Any]:
+        try:
+            _, body = await self._admin.get("/stats", format="json", filter=pattern, type=kind)
+        except UNREACHABLE as error:
+            raise ControllerError(f"the router does not answer: {type(error).__name__}.") from None
+        return {item["name"]: item["value"] for item in json.loads(body)["stats"] if "name" in item}
+
+
+def unreadable(directory: Path) -> list[Path]:
+    """Return the router's files that are empty or damaged."""
+    return [path for path in _paths(directory) if _document(path) is None]
+
+
+def stamp(path: Path) -> tuple[int, ...] | None:
+    """Return what changes when a file is written, also in place; None where there is none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _load(directory: Path) -> RouterFiles:
+    """Return what was written. A file that is empty or damaged counts as not written, and is written again."""
+    found = {path.name: _document(path) for path in _paths(directory)}
+    for name in (name for name, document in found.items() if document is None):
+        log.warning("the router's file %s is empty or damaged: it is written again", name)
+    return RouterFiles({name: document for name, document in found.items() if document is not None})
+
+
+def _paths(directory: Path) -> list[Path]:
+    return [path for path in directory.glob("*.json") if path.name.split(".")[0].split("-")[0] in _ORDER]
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document if whole(document) else None
+
+
+def _rank(name: str) -> int:
+    return _ORDER.index(name.split(".")[0].split("-")[0])
+
+
+def _statistic(file: str) -> str:
+    """Return the name of the router's statistic that tells which version of a file is in force."""
+    stem = file.removesuffix(".json")
+    if file == LISTENERS:
+        return "listener_manager.lds.version_text"
+    if file == CLUSTERS:
+        return "cluster_manager.cds.version_text"
+    kind, _, name = stem.partition("-")
+    return {
+        "eds": f"cluster.{name}.version_text",
+        "rds": f"http.{name}.rds.{name}.version_text",
+        "sds": f"sds.{name}.version_text",
+        "ecds": f"extension_config_discovery.http_filter.{name}.version_text",
+    }[kind]

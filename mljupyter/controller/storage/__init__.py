@@ -1,0 +1,1 @@
+"""The controller's state on disk: one SQLite file, its backup and the lock."""

@@ -1,0 +1,63 @@
+"""One controller per workspace: whoever holds the lock is it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mljupyter.client.errors import ControllerError
+
+
+class AlreadyRunningError(ControllerError):
+    """Another process is the controller of this workspace."""
+
+    code = "ControllerRunning"
+    status_code = 409
+
+
+class ControllerLock:
+    """The lock of a workspace's controller. The system releases it when the process ends, however it ends.
+
+    Raises:
+        AlreadyRunningError: on entering, when another process holds it; the text has its pid.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(self._descriptor, 32).decode(errors="replace").strip()
+            os.close(self._descriptor)
+            raise AlreadyRunningError(
+                f"the workspace {self._path.parent.parent} has a controller already (pid {pid or 'unknown'}).\n"
+                "Clients find it by themselves; to replace it, run: mljupyter controller stop"
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"{os.getpid()}\n".encode())
+        return self
+
+    def held(self) -> bool:
+        """Return whether others find the lock: not when the workspace was removed, moved, or made again at its place.
+
+        Whoever holds a lock that nobody finds is not the only controller, and must write nothing there.
+        """
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # a file system that does not answer for a while
+            return True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)

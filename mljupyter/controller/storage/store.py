@@ -1,0 +1,235 @@
+"""What the controller remembers: endpoints as wanted and observed, their keys, and specs of earlier revisions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mljupyter.client.errors import EndpointNotFoundError, StorageError
+from mljupyter.controller.endpoints.keys import Keys
+from mljupyter.controller.storage import history
+from mljupyter.controller.storage.database import Database
+from mljupyter.controller.storage.history import Change
+from mljupyter.controller.storage.scaling_history import ScalingHistory
+from mljupyter.errors import MLJupyterError
+from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, Problem, Rollout, VersionSpec
+from mljupyter.spec.history import HistoryEntry
+
+_PUT_ROLLOUT = "INSERT OR REPLACE INTO rollouts (endpoint, document, seen) VALUES (?, ?, ?)"
+
+
+class Store:
+    """The controller's memory. Every write is one transaction; a failed one raises `StorageError`.
+
+    What is in the database is kept in memory too: the controller is the only one who writes it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path)
+        self.scaling = ScalingHistory(self._database)
+        try:
+            newest = self._database.rows("SELECT max(resource_version) AS newest FROM endpoints")[0]["newest"]
+            self._resource_version = int(newest or 0)
+            names = [row["name"] for row in self._database.rows("SELECT name FROM endpoints")]
+            self._records = {name: self._read(name) for name in names}
+        except (MLJupyterError, ValueError, LookupError, TypeError) as error:
+            self._database.close()
+            raise error if isinstance(error, StorageError) else self._database.damaged(error) from None
+        self._backup_due = True
+        self._unwritten: set[str] = set()  # names of endpoints whose status is in memory only
+        self.problem: Problem | None = None
+
+    def keep_backup(self) -> None:
+        """Copy the database, if more than what is observed has changed since the last time.
+
+        What was observed while nothing could be written is written first.
+        """
+        for name in [name for name in self._unwritten if name in self._records]:
+            self.put_status(name, self._records[name].status)
+        if self._backup_due:
+            self._database.keep_backup()
+            self._backup_due = False
+
+    def mend(self, damage: str) -> Path | None:
+        """Go on with the last copy of the database, since the file was damaged or removed while it was in use.
+
+        Nothing is lost where the copy has all that is wanted: what is observed is in memory. Where a change is not in
+        the copy yet, nothing is done but that `problem` says so. Returns where the damaged file is now.
+
+        Raises:
+            StorageError: when the copy cannot be put in its place.
+
+        """
+        if self._backup_due:
+            error = self._database.damaged(damage)
+            self.problem = Problem(code=error.code, message=error.message)
+            return None
+        aside = self._database.put_copy_back()
+        for name, record in self._records.items():
+            self.put_status(name, record.status)
+        self.problem = None
+        return aside
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def names(self) -> list[str]:
+        """Return the names of all endpoints."""
+        return sorted(self._records)
+
+    def find(self, name: str) -> EndpointRecord | None:
+        """Return an endpoint, or None when there is none of this name."""
+        return self._records.get(name)
+
+    def get(self, name: str) -> EndpointRecord:
+        """Return an endpoint, or raise `EndpointNotFoundError`."""
+        record = self.find(name)
+        if record is None:
+            raise EndpointNotFoundError(f"WebserviceNotFound: no endpoint {name!r} in this workspace.")
+        return record
+
+    def put(
+        self,
+        spec: EndpointSpec,
+        status: EndpointStatus,
+        keys: Keys | None,
+        change: Change = history.UNNAMED,
+        rollout: Rollout | None = None,
+    ) -> EndpointRecord:
+        """Write what is wanted, as a new generation of an endpoint that may be new too.
+
+        The history gets an entry in the same transaction, and so does the end of the `rollout` that is the reason.
+        """
+        before = self.find(spec.name)
+        now = datetime.now(UTC).isoformat()
+        pair = (keys.primary, keys.secondary) if keys else (None, None)
+        with self._wanted() as connection:
+            connection.execute(
+                """
+                INSERT INTO endpoints (name, spec, status, generation, resource_version, created_time, updated_time,
+                                       primary_key, secondary_key)
+                VALUES (?1, ?2, ?3, 1, ?4, ?5, ?5, ?6, ?7)
+                ON CONFLICT (name) DO UPDATE SET spec = ?2, status = ?3, generation = generation + 1,
+                    resource_version = ?4, updated_time = ?5, deleting = 0, primary_key = ?6, secondary_key = ?7
+                """,
+                (spec.name, spec.json_text(), status.json_text(), self._next(), now, *pair),
+            )
+            history.add(connection, before.spec if before else None, spec, change, now)
+            if rollout is not None:
+                connection.execute(_PUT_ROLLOUT, (spec.name, rollout.json_text(), "{}"))
+        self._records[spec.name] = self._read(spec.name)
+        return self._records[spec.name]
+
+    def put_status(self, name: str, status: EndpointStatus) -> None:
+        """Write what is observed of an endpoint. It is told to clients also where it cannot be written."""
+        record = self._records.get(name)
+        if record is not None:
+            told = {"status": status, "resource_version": self._next()}
+            self._records[name] = record.model_copy(update=told)
+            self._unwritten.add(name)
+        self._update(name, "status = ?", status.json_text(), wanted=False)
+        self._unwritten.discard(name)
+
+    def put_keys(self, name: str, keys: Keys) -> None:
+        """Write an endpoint's keys."""
+        self._update(name, "primary_key = ?, secondary_key = ?", keys.primary, keys.secondary)
+
+    def mark_deleting(self, name: str) -> None:
+        """Note that an endpoint is to go."""
+        self._update(name, "deleting = 1")
+
+    def keys(self, name: str) -> Keys | None:
+        """Return an endpoint's keys, or None where it has none."""
+        rows = self._database.rows("SELECT primary_key, secondary_key FROM endpoints WHERE name = ?", name)
+        if not rows or rows[0]["primary_key"] is None:
+            return None
+        return Keys(rows[0]["primary_key"], rows[0]["secondary_key"])
+
+    def remove(self, name: str) -> None:
+        """Forget an endpoint, its revisions, its history and its rollout."""
+        with self._wanted() as connection:
+            connection.execute("DELETE FROM endpoints WHERE name = ?", (name,))
+            for table in ("revisions", "history", "rollouts", "scaling"):
+                connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (name,))  # noqa: S608 - ours
+        self._records.pop(name, None)
+
+    def revision(self, endpoint: str, version: str, revision: str) -> tuple[str, VersionSpec] | None:
+        """Return compute target and spec of the revision that is kept of a version, if it is this one."""
+        query = "SELECT target, spec FROM revisions WHERE endpoint = ? AND version = ? AND revision = ?"
+        rows = self._database.rows(query, endpoint, version, revision)
+        return (rows[0]["target"], VersionSpec.parse(rows[0]["spec"])) if rows else None
+
+    def keep_revision(self, endpoint: str, version: str, revision: str, target: str, spec: VersionSpec) -> None:
+        """Keep compute target and spec of the revision that serves, in place of the one kept before."""
+        with self._wanted() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO revisions (endpoint, version, revision, target, spec) VALUES (?, ?, ?, ?, ?)",
+                (endpoint, version, revision, target, spec.json_text()),
+            )
+
+    def history(self, name: str) -> list[HistoryEntry]:
+        """Return the changes of an endpoint that are remembered, the oldest first."""
+        return history.read(self._database, name)
+
+    def put_rollout(self, name: str, rollout: Rollout, seen: str = "{}") -> None:
+        """Write how far a rollout is, and what its next look needs to know."""
+        if name not in self._records:
+            return
+        with self._wanted() as connection:
+            connection.execute(_PUT_ROLLOUT, (name, rollout.json_text(), seen))
+            connection.execute("UPDATE endpoints SET resource_version = ? WHERE name = ?", (self._next(), name))
+        self._records[name] = self._read(name)
+
+    def seen(self, name: str) -> str:
+        """Return what `put_rollout` was given last."""
+        rows = self._database.rows("SELECT seen FROM rollouts WHERE endpoint = ?", name)
+        return str(rows[0]["seen"]) if rows else "{}"
+
+    def setting(self, name: str) -> str | None:
+        """Return a setting."""
+        rows = self._database.rows("SELECT value FROM settings WHERE name = ?", name)
+        return str(rows[0]["value"]) if rows else None
+
+    def put_setting(self, name: str, value: str) -> None:
+        """Write a setting."""
+        with self._wanted() as connection:
+            connection.execute("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", (name, value))
+
+    @contextmanager
+    def _wanted(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection to write with what must not be lost."""
+        with self._database.writing() as connection:
+            yield connection
+        self._backup_due = True
+
+    def _update(self, name: str, assignments: str, *values: object, wanted: bool = True) -> None:
+        if name not in self._records:
+            return
+        with self._wanted() if wanted else self._database.writing() as connection:
+            connection.execute(
+                f"UPDATE endpoints SET {assignments}, resource_version = ? WHERE name = ?",  # noqa: S608 - ours
+                (*values, self._next(), name),
+            )
+        self._records[name] = self._read(name)
+
+    def _read(self, name: str) -> EndpointRecord:
+        row = self._database.rows("SELECT * FROM endpoints WHERE name = ?", name)[0]
+        rollouts = self._database.rows("SELECT document FROM rollouts WHERE endpoint = ?", name)
+        return EndpointRecord(
+            spec=EndpointSpec.parse(row["spec"]),
+            status=EndpointStatus.parse(row["status"]),
+            generation=row["generation"],
+            resource_version=row["resource_version"],
+            created_time=datetime.fromisoformat(row["created_time"]),
+            updated_time=datetime.fromisoformat(row["updated_time"]),
+            deleting=bool(row["deleting"]),
+            rollout=Rollout.parse(rollouts[0]["document"]) if rollouts else None,
+        )
+
+    def _next(self) -> int:
+        self._resource_version += 1
+        return self._resource_version

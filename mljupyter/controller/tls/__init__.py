@@ -1,0 +1,1 @@
+"""TLS and tokens: certificates, the workspace's authority, signing keys."""

@@ -1,0 +1,171 @@
+"""Keeps certificates: reads files when they change, keeps the last good pair, renews what the workspace signs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mljupyter.client.errors import CertificateError
+from mljupyter.controller.tls.authority import Authority
+from mljupyter.controller.tls.certificates import WARNED_BEFORE, checked, expiry_problem
+from mljupyter.controller.tls.private_files import write_private
+from mljupyter.engine.envoy.listener import Pair
+from mljupyter.spec import CertificateFiles, CertificateStatus, Problem
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LeafCertificate:
+    """A certificate that the workspace signs, for these host names and IP addresses."""
+
+    hosts: tuple[str, ...]
+
+
+Wanted = CertificateFiles | LeafCertificate
+
+
+@dataclass
+class _Kept:
+    """What is kept of one certificate: what was asked for, the files as they were read, and what is in use."""
+
+    wanted: Wanted
+    seen: object = None
+    pair: Pair | None = None
+    status: CertificateStatus | None = None
+    problem: Problem | None = None
+
+
+class CertificateKeeper:
+    """The certificates in use, by name.
+
+    Parameters:
+        directory: where the pairs in use are kept, so that they outlive files that are broken later.
+        authority: signs where no files are given.
+
+    """
+
+    def __init__(self, directory: Path, authority: Authority) -> None:
+        self._directory = directory
+        self._authority = authority
+        self._kept: dict[str, _Kept] = {}
+
+    @property
+    def pairs(self) -> dict[str, Pair]:
+        """Certificates with their keys, of all that have one."""
+        return {name: kept.pair for name, kept in self._kept.items() if kept.pair is not None}
+
+    def status(self, name: str, now: datetime) -> CertificateStatus | None:
+        """Return what is known of a certificate, with what is wrong; None when there is none."""
+        kept = self._kept.get(name)
+        if kept is None or kept.status is None:
+            return None
+        return kept.status.model_copy(update={"problem": kept.problem or expiry_problem(kept.status, now)})
+
+    def problem(self, name: str, now: datetime) -> Problem | None:
+        """Return what is wrong with a certificate, whether or not an earlier one is in use."""
+        kept, status = self._kept.get(name), self.status(name, now)
+        return status.problem if status is not None else kept.problem if kept is not None else None
+
+    def look(self, wanted: Mapping[str, Wanted], now: datetime) -> bool:
+        """Look at every certificate wanted; return whether anything of it has changed.
+
+        What cannot be used changes nothing of what is in use: a file that is half written, a key that does not fit.
+        """
+        before = {name: (kept.pair, kept.problem) for name, kept in self._kept.items()}
+        for name in set(self._kept) - set(wanted):
+            del self._kept[name]
+            self._file(name).unlink(missing_ok=True)
+        for name, one in wanted.items():
+            kept = self._kept.get(name)
+            if kept is None or kept.wanted != one:
+                kept = self._kept[name] = self._begin(name, one, now)
+            if isinstance(one, CertificateFiles):
+                self._look_at_files(name, kept, one, now)
+            else:
+                self._renew(name, kept, one, now)
+        return before != {name: (kept.pair, kept.problem) for name, kept in self._kept.items()}
+
+    def _begin(self, name: str, wanted: Wanted, now: datetime) -> _Kept:
+        """Return what was kept of a certificate when it was in use before, by this process or an earlier one."""
+        kept = _Kept(wanted)
+        try:
+            document = json.loads(self._file(name).read_bytes())
+            if document["wanted"] == _described(wanted):
+                pair = Pair(document["certificate"], document["key"])
+                kept.status = checked(pair.certificate, pair.key, None, now)
+                kept.pair = pair
+        except (OSError, ValueError, LookupError, TypeError, RecursionError, CertificateError):
+            pass  # there is none, or none of use: it is made or read anew
+        return kept
+
+    def _look_at_files(self, name: str, kept: _Kept, files: CertificateFiles, now: datetime) -> None:
+        seen = [_stamp(Path(path)) for path in (files.certificate_file, files.key_file)]
+        if seen == kept.seen:
+            return
+        kept.seen = seen
+        try:
+            self._use(name, kept, read_pair(files, now), now)
+        except CertificateError as error:
+            self._refuse(name, kept, error)
+
+    def _renew(self, name: str, kept: _Kept, leaf: LeafCertificate, now: datetime) -> None:
+        if kept.status is not None and kept.status.not_after - now > WARNED_BEFORE:
+            return
+        try:
+            self._use(name, kept, self._authority.issue(leaf.hosts, now), now)
+        except CertificateError as error:
+            self._refuse(name, kept, error)
+
+    def _use(self, name: str, kept: _Kept, pair: Pair, now: datetime) -> None:
+        kept.status = checked(pair.certificate, pair.key, None, now)
+        kept.pair, kept.problem = pair, None
+        document = {"wanted": _described(kept.wanted), "certificate": pair.certificate, "key": pair.key}
+        write_private(self._file(name), json.dumps(document))
+        log.info("certificate in use for %s: ends %s", ", ".join(kept.status.names), kept.status.not_after)
+
+    def _refuse(self, name: str, kept: _Kept, error: CertificateError) -> None:
+        still = "the one before stays in use" if kept.pair is not None else "there is none to use"
+        problem = Problem(code=error.code, message=f"{error.message} A new certificate is not used; {still}.")
+        if kept.problem != problem:
+            log.warning("certificate %s: %s", name or "of the router", problem.message)
+        kept.problem = problem
+
+    def _file(self, name: str) -> Path:
+        return self._directory / (f"endpoint-{name}.json" if name else "router.json")
+
+
+def read_pair(files: CertificateFiles, now: datetime) -> Pair:
+    """Return a certificate with its key from their files.
+
+    Raises:
+        CertificateError: when they cannot be read, or cannot be used together for the host.
+
+    """
+    texts = []
+    for path in (files.certificate_file, files.key_file):
+        try:
+            texts.append(Path(path).read_bytes().decode("ascii"))
+        except OSError as error:
+            raise CertificateError(f"{path!r} cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise CertificateError(f"{path!r} is no PEM file: PEM is text.") from None
+    pair = Pair(texts[0], texts[1], (files.host,))
+    checked(pair.certificate, pair.key, files.host, now)
+    return pair
+
+
+def _described(wanted: Wanted) -> object:
+    return wanted.document() if isinstance(wanted, CertificateFiles) else list(wanted.hosts)
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,1 @@
+"""Envoy's configuration as plain resources: listeners, routes, clusters and their filters."""

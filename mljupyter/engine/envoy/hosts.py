@@ -1,0 +1,71 @@
+"""Web pages in the router's vocabulary: which of them reach endpoints that ask for neither key nor token.
+
+A page of any site can let its visitor's browser send requests to this machine. The browser names the page's site in the
+header Origin; and a site that lets its own name lead to this machine (DNS rebinding) shows by the header Host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mljupyter.engine.envoy.extensions import Resource
+
+# Names that no web page can take: those under localhost lead to this machine (RFC 6761), and container engines give the
+# last two to the machine that runs them.
+OWN_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "[::1]", "host.docker.internal", "host.containers.internal")
+HOST_REFUSED = 421
+ORIGIN_REFUSED = 470  # among the router's own answers 403 stands for a missing key: the table of answers makes it 403
+_ORIGIN = "origin"
+
+
+def virtual_hosts(
+    name: str, known: Sequence[Resource], others: Sequence[Resource], hosts: Iterable[str]
+) -> list[Resource]:
+    """Return the virtual hosts of a table of routes: one for known hosts, one for all others.
+
+    Parameters:
+        name: the table's name.
+        known: the routes of known hosts.
+        others: the routes of all others.
+        hosts: the known hosts, without port; ``*.`` stands for any labels before the rest.
+
+    """
+    everybody: Resource = {"name": name, "domains": ["*"], "routes": list(others)}
+    if known == others:
+        return [everybody]
+    domains = sorted({host.lower() for host in hosts})
+    return [{"name": name, "domains": domains, "routes": list(known)}, {**everybody, "name": f"{name}-others"}]
+
+
+def refuse_host() -> Resource:
+    """Return the last route of an unknown host: it refuses all requests that no route before it has taken."""
+    return {"match": {"prefix": "/"}, "direct_response": {"status": HOST_REFUSED}}
+
+
+def refuse_origins(match: Resource, hosts: Iterable[str], origins: Iterable[str] = ()) -> Resource:
+    """Return the route that refuses requests of web pages; requests that no page has sent pass it by.
+
+    Parameters:
+        match: the paths that it is about.
+        hosts: hosts whose pages are not refused.
+        origins: origins that are not refused either, such as ``https://example.org``.
+
+    """
+    # All of these must hold. An origin is a scheme, ``://``, a host without ``/`` and ``:``, and perhaps a port.
+    # Regular expressions will not do: Envoy refuses long ones, and the machine's name would decide how long they are.
+    headers: list[dict[str, Any]] = [{"name": _ORIGIN, "present_match": True}]
+    for host in sorted(set(hosts)):
+        end = host.removeprefix("*") if host.startswith("*.") else f"//{host}"
+        headers += [_other_than("suffix", end), _other_than("contains", f"{end}:")]
+    headers += [_other_than("exact", origin) for origin in sorted(origins)]
+    return {"match": {**match, "headers": headers}, "direct_response": {"status": ORIGIN_REFUSED}}
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in a URI: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _other_than(kind: str, text: str) -> dict[str, Any]:
+    return {"name": _ORIGIN, "string_match": {kind: text, "ignore_case": True}, "invert_match": True}

@@ -1,0 +1,151 @@
+"""Limits of the router as a whole in its vocabulary: memory and connections, and its steps as they run out.
+
+Envoy calls the share of a limit that is used *pressure*, and gives way by *overload actions*. Memory it measures by
+itself. How full the pool of connections is, it counts but does not act on: the controller writes that into a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mljupyter.engine.envoy.extensions import TYPE, Resource, named
+
+# Connections to the ports of local web services, beyond those of the port that all other endpoints share: a client that
+# takes all connections of one port takes none of the others.
+RESERVED_CONNECTIONS = 1000
+_HEAP = "envoy.resource_monitors.fixed_heap"
+_POOL = "envoy.resource_monitors.injected_resource"
+_MEASURED_EVERY = "0.1s"  # a client on this machine sends 100 MB in that time
+# The first account of memory is for streams of 16 KB, the last of eight for all of 2 MB and more. The largest are reset
+# first, and the more of them the nearer the limit is.
+_SMALLEST_ACCOUNT = 14
+_SHORTEST_IDLE = "2s"
+NO_PRESSURE = 0.0
+_STEPS = 10
+_LEAST_MEMORY, _MOST_MEMORY, _MEMORY_STEP = 256 << 20, 8 << 30, 64 << 20
+
+
+def manager(*, most_connections: int, most_memory_bytes: int, pressure_file: str) -> Resource:
+    """Return the overload manager.
+
+    Parameters:
+        most_connections: how many there may be to the shared port.
+        most_memory_bytes: how much memory the router may use.
+        pressure_file: the file that says how full the pool of connections is, see `fullest`.
+
+    """
+    return {
+        "refresh_interval": _MEASURED_EVERY,
+        "resource_monitors": [
+            named(
+                "envoy.resource_monitors.global_downstream_max_connections",
+                "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                max_active_downstream_connections=most_connections + RESERVED_CONNECTIONS,
+            ),
+            named(
+                _HEAP,
+                "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+                max_heap_size_bytes=most_memory_bytes,
+            ),
+            named(
+                _POOL,
+                "extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig",
+                filename=pressure_file,
+            ),
+        ],
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": _SMALLEST_ACCOUNT},
+        "actions": [
+            _action(
+                "shrink_heap",
+                {_HEAP: _above(0.5)},
+                "ShrinkHeapConfig",
+                timer_interval="1s",
+                max_unfreed_memory_bytes=most_memory_bytes // 20,
+            ),
+            _action("reset_high_memory_stream", {_HEAP: _between(0.7, 0.9)}),
+            _action(
+                "reduce_timeouts",
+                {_POOL: _between(0.5, 0.9), _HEAP: _between(0.7, 0.9)},
+                "ScaleTimersOverloadActionConfig",
+                timer_scale_factors=[
+                    {"timer": timer, "min_timeout": _SHORTEST_IDLE}
+                    for timer in ("HTTP_DOWNSTREAM_CONNECTION_IDLE", "TRANSPORT_SOCKET_CONNECT")
+                ],
+            ),
+            _action("stop_accepting_requests", {_HEAP: _above(0.95)}),
+            _action("stop_accepting_connections", {_HEAP: _above(0.98)}),
+        ],
+        "loadshed_points": [
+            {
+                "name": "envoy.load_shed_points.http1_server_abort_dispatch",
+                "triggers": [{"name": _HEAP, **_between(0.7, 0.95)}],
+            }
+        ],
+    }
+
+
+def runtime(listener: str, most_connections: int) -> Resource:
+    """Return the settings that bound the connections of one listener, those that have not said anything included."""
+    limits = {f"envoy.resource_limits.listener.{listener}.connection_limit": most_connections}
+    return {"layers": [{"name": "limits", "static_layer": limits}]}
+
+
+def memory_release() -> Resource:
+    """Return how memory that is free goes back to the machine, whether the limit is near or not."""
+    return {"bytes_to_release": 64 << 20, "memory_release_interval": "1s"}
+
+
+def most_local(most_connections: int) -> int:
+    """Return how many connections there may be to the port of a local web service, where the shared one has so many."""
+    return min(most_connections, RESERVED_CONNECTIONS)
+
+
+def fullest(connections: Mapping[int, int], shared_port: int, most: int) -> float:
+    """Return how full the fullest pool of connections is, in steps of a tenth: 1 when there is no room.
+
+    Parameters:
+        connections: how many there are, by port.
+        shared_port: the port of all endpoints but local web services.
+        most: how many there may be to it.
+
+    Example:
+        >>> fullest({8600: 5_499, 6789: 3}, 8600, 10_000), fullest({8600: 10, 6789: 1_003}, 8600, 10_000)
+        (0.5, 1.0)
+
+    """
+    steps = [
+        min(count * _STEPS // (most if port == shared_port else most_local(most)), _STEPS)
+        for port, count in connections.items()
+    ]
+    return max(steps, default=0) / _STEPS
+
+
+def default_memory(machine_bytes: int) -> int:
+    """Return how much memory the router may use by default: a quarter of the machine's, 256 MB to 8 GB.
+
+    Example:
+        >>> default_memory(16 << 30) >> 20, default_memory(1 << 29) >> 20, default_memory(1 << 40) >> 20
+        (4096, 256, 8192)
+
+    """
+    quarter = machine_bytes // 4 // _MEMORY_STEP * _MEMORY_STEP  # small differences between two looks do not count
+    return min(max(quarter, _LEAST_MEMORY), _MOST_MEMORY)
+
+
+def _action(name: str, triggers: dict[str, Resource], kind: str | None = None, **config: Any) -> Resource:
+    action: Resource = {
+        "name": f"envoy.overload_actions.{name}",
+        "triggers": [{"name": monitor, **trigger} for monitor, trigger in triggers.items()],
+    }
+    if kind is not None:
+        action["typed_config"] = {"@type": f"{TYPE}config.overload.v3.{kind}", **config}
+    return action
+
+
+def _above(pressure: float) -> Resource:
+    return {"threshold": {"value": pressure}}
+
+
+def _between(begins: float, complete: float) -> Resource:
+    return {"scaled": {"scaling_threshold": begins, "saturation_threshold": complete}}

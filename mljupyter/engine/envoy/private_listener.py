@@ -1,0 +1,64 @@
+"""A listener of the router on a private socket that gives one fixed answer: a route leads there to refuse a request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from mljupyter.engine.envoy.extensions import TYPE, Resource, named
+
+
+def private_listener(
+    name: str,
+    path: str,
+    *,
+    status: int,
+    body: Mapping[str, str],
+    headers: Mapping[str, str] | None = None,
+    filters: Sequence[Resource] = (),
+) -> Resource:
+    """Return the listener, on a socket that only the router's user can reach.
+
+    Connections to it come from the router itself, with requests that have been let in before. So they do not count
+    towards the limits of clients.
+
+    Parameters:
+        name: of the listener and of its statistics.
+        path: of the socket.
+        status: the status of the answer.
+        body: the JSON of the answer.
+        headers: further headers of the answer.
+        filters: filters of HTTP before the answer is given.
+
+    """
+    added = [_header(key, value) for key, value in {**(headers or {}), "content-type": "application/json"}.items()]
+    answer = {"status": status, "body": {"inline_string": json.dumps(dict(body))}}
+    manager = named(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=name,
+        route_config={
+            "name": name,
+            "virtual_hosts": [
+                {
+                    "name": name,
+                    "domains": ["*"],
+                    "response_headers_to_add": added,
+                    "routes": [{"match": {"prefix": "/"}, "direct_response": answer}],
+                }
+            ],
+        },
+        http_filters=[*filters, named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
+    )
+    return {
+        "@type": f"{TYPE}config.listener.v3.Listener",
+        "name": name,
+        "address": {"pipe": {"path": path, "mode": 0o600}},
+        "ignore_global_conn_limit": True,
+        "bypass_overload_manager": True,
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _header(key: str, value: str) -> Resource:
+    return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

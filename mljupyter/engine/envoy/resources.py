@@ -1,0 +1,366 @@
+"""The router's vocabulary: builders for Envoy's listeners, routes, clusters and replicas.
+
+What each setting is for is measured or read in Envoy's own documentation; only those that differ from the default
+are given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mljupyter.engine.envoy import activator, overload
+from mljupyter.engine.envoy import limits as envoy_limits
+from mljupyter.engine.envoy import tokens as envoy_tokens
+from mljupyter.engine.envoy.error_replies import local_replies
+from mljupyter.engine.envoy.extensions import TYPE, Resource, named, watched_file
+from mljupyter.engine.replicas.replica_key import HEADER as KEY_HEADER
+from mljupyter.engine.replicas.replica_key import PRIVATE_HEADERS
+from mljupyter.spec import ConnectionLimits, RequestLimits
+
+VERSION_HEADERS = ("azureml-model-deployment", "mljupyter-version")
+START_HEADER = "x-mlj-start"
+BUSY_HEADER = "x-mlj-busy"
+MOST_REQUESTS = 10_000
+_METADATA = "mljupyter"  # our own part of what the router knows of a replica
+_REPLICA_IDLE = "30s"  # below the replica's own keep-alive, so that the router is the one to close
+_CONNECT_TIMEOUT = "1s"
+_FIRST_TRY_AGAIN, _LAST_TRY_AGAIN = "0.005s", "0.025s"
+_MEAN_PAUSE_MS = 12.5  # Envoy draws each pause between 0 and the longest
+_SHORTEST_STAY_MS = 50  # a busy replica keeps a request for as long at least
+_SPARE_MS = 1000  # what the router waits beyond queue and run time, so that the replica's own answer comes first
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a route leads: clusters with weights, and the limits that hold on the way.
+
+    `mirrors` are clusters that a percentage of requests is copied to. With `sticky_header`, requests with the same
+    value of it go to the same cluster. `wake_wait_ms` is how long requests may wait for the first replica of a version
+    that has none, 0 where there always is one.
+    """
+
+    clusters: Mapping[str, int]
+    limits: RequestLimits
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+    sticky_header: str | None = None
+    wake_wait_ms: int = 0
+
+
+def bootstrap(
+    *, admin_socket: str, listeners_file: str, clusters_file: str, overload_manager: Resource, runtime: Resource
+) -> Resource:
+    """Return the file Envoy is started with.
+
+    Parameters:
+        admin_socket: where the controller asks and tells; never closed to it, whatever clients do.
+        listeners_file, clusters_file: the files that say what it does.
+        overload_manager: what gives way as memory or connections run out.
+        runtime: settings that Envoy takes from nowhere else.
+
+    """
+    return {
+        "node": {"id": "router", "cluster": "mljupyter"},
+        "admin": {"address": {"pipe": {"path": admin_socket, "mode": 0o600}}, "ignore_global_conn_limit": True},
+        "dynamic_resources": {"lds_config": watched_file(listeners_file), "cds_config": watched_file(clusters_file)},
+        "stats_flush_on_admin": True,
+        "overload_manager": overload_manager,
+        "layered_runtime": runtime,
+        "memory_allocator_manager": overload.memory_release(),
+    }
+
+
+@dataclass(frozen=True)
+class FilterFiles:
+    """The files that say what the filters for tokens and for requests a second do."""
+
+    tokens: str
+    rates: str
+
+
+def listener(name: str, address: str, port: int, chains: Iterable[Resource], **others: Any) -> Resource:
+    """Return a listener: what it does with connections, by chains of filters."""
+    return {
+        "@type": f"{TYPE}config.listener.v3.Listener",
+        "name": name,
+        "address": {"socket_address": {"address": address, "port_value": port, "ipv4_compat": address == "::"}},
+        "filter_chains": list(chains),
+        **others,
+    }
+
+
+def connections(
+    name: str, routes_file: str, limits: ConnectionLimits, files: FilterFiles | None = None
+) -> list[Resource]:
+    """Return the filters of a connection that is served the routes in a file.
+
+    Parameters:
+        name: the name of the table of routes.
+        routes_file: the file it is in.
+        limits: when a client is turned away.
+        files: what the filters for tokens and rates do; None for routes that need neither.
+
+    """
+    manager = named(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=name,
+        rds={"route_config_name": name, "config_source": watched_file(routes_file)},
+        early_header_mutation_extensions=[_no_private_headers()],
+        http_filters=_http_filters(files),
+        local_reply_config=local_replies(),
+        server_header_transformation="PASS_THROUGH",
+        preserve_external_request_id=True,
+        use_remote_address=True,
+        normalize_path=True,
+        path_with_escaped_slashes_action="REJECT_REQUEST",
+        http2_protocol_options=envoy_limits.http2(),
+        **envoy_limits.patience(limits),
+    )
+    return [envoy_limits.connection_count(name, limits), manager]
+
+
+def _no_private_headers() -> Resource:
+    """Return what takes the headers away, before anything is decided, that only the router itself may send on."""
+    return named(
+        "envoy.http.early_header_mutation.header_mutation",
+        "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        mutations=[{"remove_on_match": {"key_matcher": {"prefix": PRIVATE_HEADERS}}}],
+    )
+
+
+def _http_filters(files: FilterFiles | None) -> list[Resource]:
+    """Return the filters of a request: who may pass, then how many, then how large, then where to."""
+    # A buffer filter without a limit is refused, even where routes give their own.
+    buffer = named("envoy.filters.http.buffer", "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=1)
+    return [
+        named("envoy.filters.http.rbac", "extensions.filters.http.rbac.v3.RBAC"),
+        *([envoy_tokens.http_filter(files.tokens), envoy_limits.http_filter(files.rates)] if files else []),
+        {**buffer, "disabled": True},
+        named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
+    ]
+
+
+def route_table(name: str, virtual_hosts: Iterable[Resource]) -> Resource:
+    """Return a listener's table of routes, by the host that a request is for."""
+    return {
+        "@type": f"{TYPE}config.route.v3.RouteConfiguration",
+        "name": name,
+        "virtual_hosts": list(virtual_hosts),
+        "ignore_port_in_host_matching": True,
+        "validate_clusters": False,  # clusters come and go by another file; the writer keeps the order
+        "response_headers_to_remove": [BUSY_HEADER, KEY_HEADER, START_HEADER],
+    }
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Who may pass a route: holders of these keys, or of a token for this audience; None of both lets everybody.
+
+    `rate_limited` names the endpoint whose limit of requests a second counts.
+    """
+
+    keys: tuple[str, ...] | None = field(default=None, repr=False)
+    audience: str | None = None
+    rate_limited: str | None = None
+
+
+def route(
+    path: str, upstream_path: str, to: Destination, who: Passes, header: tuple[str, str] | None = None
+) -> Resource:
+    """Return one route.
+
+    Parameters:
+        path: what the client asks for, matched exactly.
+        upstream_path: what the replica is asked for.
+        to: clusters with weights, and limits.
+        who: who may pass.
+        header: name and value that pick this route.
+
+    """
+    match: Resource = {"path": path}
+    if header:
+        match["headers"] = [{"name": header[0], "string_match": {"exact": header[1]}}]
+    limits = to.limits
+    longest = f"{(to.wake_wait_ms + limits.max_queue_wait_ms + limits.scoring_timeout_ms + _SPARE_MS) / 1000}s"
+    action: Resource = {
+        "prefix_rewrite": upstream_path,
+        "timeout": longest,
+        "idle_timeout": longest,
+        "retry_policy": _try_again(limits.max_queue_wait_ms, to.wake_wait_ms),
+        "weighted_clusters": {
+            "clusters": [{"name": name, "weight": weight} for name, weight in sorted(to.clusters.items())]
+        },
+    }
+    if to.sticky_header and len(to.clusters) > 1:
+        # A request without the header is sent anywhere, by weight.
+        action["hash_policy"] = [{"header": {"header_name": to.sticky_header}}]
+        action["weighted_clusters"]["use_hash_policy"] = True
+    if to.mirrors:
+        action["request_mirror_policies"] = [
+            {
+                "cluster": name,
+                "runtime_fraction": {"default_value": {"numerator": share, "denominator": "HUNDRED"}},
+                "disable_shadow_host_suffix_append": True,
+            }
+            for name, share in sorted(to.mirrors.items())
+        ]
+    return {
+        "match": match,
+        "route": action,
+        "metadata": envoy_limits.counted_for(who.rate_limited) if who.rate_limited is not None else {},
+        "request_body_buffer_limit": limits.max_body_bytes,  # a try again needs the body
+        "request_headers_to_add": [
+            {
+                "header": {"key": START_HEADER, "value": "%START_TIME(%s%3f)%"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+        ],
+        "request_headers_to_remove": ["authorization"] if who.keys is not None or who.audience else [],
+        "typed_per_filter_config": {
+            "envoy.filters.http.buffer": {
+                "@type": f"{TYPE}extensions.filters.http.buffer.v3.BufferPerRoute",
+                "buffer": {"max_request_bytes": limits.max_body_bytes},
+            },
+            **({"envoy.filters.http.rbac": _allow_keys(who.keys)} if who.keys is not None else {}),
+            **(envoy_tokens.asked_for(who.audience) if who.audience else {}),
+        },
+    }
+
+
+def cluster(
+    name: str, replicas_file: str, limits: RequestLimits, most_requests: int = MOST_REQUESTS, *, with_keys: bool = False
+) -> Resource:
+    """Return a cluster: the replicas of one version, the least busy of all of them next.
+
+    Parameters:
+        name: the cluster's name.
+        replicas_file: the file that lists its replicas.
+        limits: limits of the version.
+        most_requests: how many requests may be open at a time; more are refused.
+        with_keys: whether its replicas ask for keys; see `replicas`.
+
+    """
+    return {
+        "@type": f"{TYPE}config.cluster.v3.Cluster",
+        "name": name,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": watched_file(replicas_file)},
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "load_balancing_policy": {
+            "policies": [
+                {
+                    "typed_extension_config": named(
+                        "envoy.load_balancing_policies.least_request",
+                        "extensions.load_balancing_policies.least_request.v3.LeastRequest",
+                        selection_method="FULL_SCAN",  # two choices of many would wait beside an idle replica
+                    )
+                }
+            ]
+        },
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "max_connections": most_requests,
+                    "max_pending_requests": most_requests,
+                    "max_requests": most_requests,
+                    "max_retries": limits.max_queue_length,
+                    "track_remaining": True,
+                }
+            ]
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "common_http_protocol_options": {"idle_timeout": _REPLICA_IDLE},
+                **({"http_filters": _key_filters()} if with_keys else {}),
+            }
+        },
+    }
+
+
+def _key_filters() -> list[Resource]:
+    """Return the filters by which each request gets the key of the replica that it is sent to.
+
+    A filter of the cluster, since that runs when a replica has been chosen: for every try, and for copies. What routes
+    add is decided before. Nothing is added for a replica without a key.
+    """
+    name = "extensions.filters.http.header_mutation.v3.HeaderMutation"
+    key = {
+        "header": {"key": KEY_HEADER, "value": f"%UPSTREAM_METADATA({_METADATA}:key)%"},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+    return [
+        named("envoy.filters.http.header_mutation", name, mutations={"request_mutations": [{"append": key}]}),
+        named("envoy.filters.http.upstream_codec", "extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
+    ]
+
+
+def replicas(cluster_name: str, addresses: Iterable[str], keys: Mapping[str, str] | None = None) -> Resource:
+    """Return the replicas of a cluster.
+
+    Parameters:
+        cluster_name: the cluster's name.
+        addresses: ``unix:PATH`` or ``HOST:PORT``.
+        keys: by address, the secrets of those that ask for one.
+
+    """
+    hosts = []
+    for address in sorted(addresses):
+        host: Resource = {"endpoint": {"address": _address(address)}}
+        if keys and address in keys:
+            host["metadata"] = {"filter_metadata": {_METADATA: {"key": keys[address]}}}
+        hosts.append(host)
+    return {
+        "@type": f"{TYPE}config.endpoint.v3.ClusterLoadAssignment",
+        "cluster_name": cluster_name,
+        "endpoints": [{"lb_endpoints": hosts}] if hosts else [],
+    }
+
+
+def _address(text: str) -> Resource:
+    if text.startswith("unix:"):
+        return {"pipe": {"path": text.removeprefix("unix:")}}
+    host, _, port = text.rpartition(":")
+    return {"socket_address": {"address": host, "port_value": int(port)}}
+
+
+def _try_again(longest_wait_ms: int, wake_wait_ms: int) -> Resource:
+    """Return when the router asks another replica: the first one is busy, gone, or went away in the middle.
+
+    A busy replica itself ends the wait when it has lasted too long. Where no replica answers at all, the number of
+    tries does: enough of them for half as long again, so that it is rarely the number that decides.
+    In the waiting room it is the number that does.
+    """
+    most = 10 + math.ceil(1.5 * longest_wait_ms / _MEAN_PAUSE_MS)
+    if wake_wait_ms:
+        most = 10 + math.ceil(longest_wait_ms / _SHORTEST_STAY_MS) + activator.tries(wake_wait_ms)
+    return {
+        "retry_on": "connect-failure,refused-stream,reset,retriable-headers",
+        "retriable_headers": [{"name": BUSY_HEADER, "present_match": True}],
+        "num_retries": most,
+        "retry_back_off": {"base_interval": _FIRST_TRY_AGAIN, "max_interval": _LAST_TRY_AGAIN},
+        "retry_host_predicate": [
+            named(
+                "envoy.retry_host_predicates.previous_hosts",
+                "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+            )
+        ],
+        "host_selection_retry_max_attempts": 3,
+    }
+
+
+def _allow_keys(keys: Iterable[str]) -> Resource:
+    principals = [{"header": {"name": "authorization", "string_match": {"exact": f"Bearer {key}"}}} for key in keys]
+    return {
+        "@type": f"{TYPE}extensions.filters.http.rbac.v3.RBACPerRoute",
+        "rbac": {
+            "rules": {
+                "action": "ALLOW",
+                "policies": {"keys": {"permissions": [{"any": True}], "principals": principals}},
+            }
+        },
+    }

@@ -1,0 +1,86 @@
+"""TLS in the router's vocabulary: one port for both, told apart by the first bytes of a connection.
+
+A chain of filters for each certificate, chosen by the host name that the client asks for (SNI), and one for what comes
+without TLS. Certificates are files of their own (secret discovery): certificate and key change together, by one rename,
+and connections stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mljupyter.engine.envoy.extensions import TYPE, Resource, named, watched_file
+
+_SILENT_SECONDS = 15
+
+
+def tells_apart() -> dict[str, object]:
+    """Return the part of a listener that looks at the first bytes; who sends none is turned away after a while."""
+    return {
+        "listener_filters": [
+            named("envoy.filters.listener.tls_inspector", "extensions.filters.listener.tls_inspector.v3.TlsInspector")
+        ],
+        "listener_filters_timeout": f"{_SILENT_SECONDS}s",
+    }
+
+
+def plain_chain(filters: Iterable[Resource]) -> Resource:
+    """Return the chain for connections without TLS."""
+    return {"name": "plain", "filter_chain_match": {"transport_protocol": "raw_buffer"}, "filters": list(filters)}
+
+
+def secure_chain(secret: str, secret_file: str, hosts: Iterable[str], filters: Iterable[Resource]) -> Resource:
+    """Return the chain for connections with TLS.
+
+    Parameters:
+        secret: name of the certificate.
+        secret_file: the file it is in.
+        hosts: the names that clients ask for; none for whatever no other chain has.
+        filters: what the chain does.
+
+    """
+    match: Resource = {"transport_protocol": "tls"}
+    if names := sorted(hosts):
+        match["server_names"] = names
+    return {
+        "name": secret,
+        "filter_chain_match": match,
+        "filters": list(filters),
+        "transport_socket_connect_timeout": f"{_SILENT_SECONDS}s",  # for a handshake that is begun and not finished
+        "transport_socket": named(
+            "envoy.transport_sockets.tls",
+            "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            common_tls_context={
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                "tls_certificate_sds_secret_configs": [{"name": secret, "sds_config": watched_file(secret_file)}],
+            },
+        ),
+    }
+
+
+def secret(name: str, certificate: str, key: str) -> Resource:
+    """Return a certificate with its private key, both in PEM. Envoy shows the key to nobody."""
+    return {
+        "@type": f"{TYPE}extensions.transport_sockets.tls.v3.Secret",
+        "name": name,
+        "tls_certificate": {
+            "certificate_chain": {"inline_string": certificate},
+            "private_key": {"inline_string": key},
+        },
+    }
+
+
+def redirect(match: Resource, host: str | None = None, port: int | None = None) -> Resource:
+    """Return a route that sends a client to the same URI with https; 308 keeps method and body.
+
+    Parameters:
+        match: the requests that it is about.
+        host, port: where to; None for the host that the client has named.
+
+    """
+    there: Resource = {} if host is None else {"host_redirect": host, "port_redirect": port}
+    return {
+        "match": match,
+        "redirect": {"https_redirect": True, "response_code": "PERMANENT_REDIRECT", **there},
+    }

@@ -1,0 +1,73 @@
+"""Tokens in the router's vocabulary: who signs them, and which endpoint asks for which audience.
+
+The filter's configuration is a file of its own (extension configuration discovery): a change counts for the next
+request of every connection, those that are open included. As part of the listener it would count for new ones only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mljupyter.engine.envoy.extensions import TYPE, Resource, watched_file
+
+FILTER = "mljupyter.tokens"
+FAILURE = "refused"  # where the filter notes why it refuses
+_FILTER_TYPE = f"{TYPE}extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+_SIGNER = "workspace"
+_CLOCK_SKEW_SECONDS = 10
+_CACHED_TOKENS = 1000
+
+
+@dataclass(frozen=True)
+class TokenVerification:
+    """How tokens are verified: their issuer, and the public halves of the keys that sign them, as JWK."""
+
+    issuer: str = ""
+    public_keys: Sequence[Mapping[str, Any]] = ()
+
+
+def http_filter(file: str) -> Resource:
+    """Return the filter's place in the chain; what it does is in the file."""
+    return {"name": FILTER, "config_discovery": {"config_source": watched_file(file), "type_urls": [_FILTER_TYPE]}}
+
+
+def configuration(verification: TokenVerification, endpoints: Iterable[str]) -> Resource:
+    """Return what the filter does: each endpoint named asks for a token whose audience it is.
+
+    Without keys the filter lets no token pass: a route that asks for one is then answered 403.
+    """
+    config: dict[str, Any] = {"@type": _FILTER_TYPE}
+    if verification.public_keys:
+        config |= {
+            "providers": {
+                _SIGNER: {
+                    "issuer": verification.issuer,
+                    "local_jwks": {
+                        "inline_string": json.dumps({"keys": [dict(key) for key in verification.public_keys]})
+                    },
+                    "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+                    "failed_status_in_metadata": FAILURE,
+                    "clock_skew_seconds": _CLOCK_SKEW_SECONDS,
+                    "require_expiration": True,
+                    "jwt_cache_config": {"jwt_cache_size": _CACHED_TOKENS},
+                }
+            },
+            "requirement_map": {
+                name: {"provider_and_audiences": {"provider_name": _SIGNER, "audiences": [name]}}
+                for name in sorted(endpoints)
+            },
+        }
+    return {"@type": f"{TYPE}config.core.v3.TypedExtensionConfig", "name": FILTER, "typed_config": config}
+
+
+def asked_for(endpoint: str) -> dict[str, Resource]:
+    """Return what a route says of the filter, so that only tokens of an endpoint pass."""
+    return {
+        FILTER: {
+            "@type": f"{TYPE}extensions.filters.http.jwt_authn.v3.PerRouteConfig",
+            "requirement_name": endpoint,
+        }
+    }

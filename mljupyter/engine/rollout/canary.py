@@ -1,0 +1,203 @@
+"""A rollout in steps as a state machine: from what is seen of a version to the next step, or back to where it began.
+
+While a rollout is active it lies over the endpoint's spec, which stays as the user wrote it: to return is to take the
+rollout away. Only a rollout that is completed changes the spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mljupyter.engine.replicas.revision import revision
+from mljupyter.engine.rollout.request_counts import RequestCounts
+from mljupyter.engine.rollout.traffic import WHOLE, weights
+from mljupyter.spec import EndpointRecord, EndpointSpec
+from mljupyter.spec.guard import ERRORS, PERCENTILES, Condition, Guard, shown
+from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is seen of the version: whether a replica is ready, and its requests since the step began."""
+
+    ready: bool = True
+    counts: RequestCounts = field(default_factory=RequestCounts)
+
+
+def begin(plan: RolloutPlan, now: datetime, user: str = "") -> Rollout:
+    """Return a rollout in its first step."""
+    return Rollout(plan=plan, step_time=now, started_time=now, started_by=user)
+
+
+def advance(rollout: Rollout, now: datetime, seen: Observation) -> Rollout:
+    """Return the rollout after one look at the version.
+
+    A version without a ready replica, or one that breaks the guard, ends the rollout at once, also while it is paused.
+    A step is over when its time is, and with a guard when `least_requests` have been answered. A condition is judged
+    from that number of requests on; errors as soon as their number is above what so many requests may have.
+
+    Parameters:
+        rollout: the state so far; one that has ended stays as it is.
+        now: the time.
+        seen: what is seen of the version in this step.
+
+    """
+    if not rollout.active:
+        return rollout
+    rollout = _with_values(rollout, seen.counts)
+    if not seen.ready:
+        return _ended(rollout, RolloutPhase.RETURNED, now, "the version has no replica that is ready")
+    guard = Guard.parse(rollout.plan.guard) if rollout.plan.guard else Guard(())
+    for condition in guard.conditions:
+        if (broken := _breach(condition, seen.counts, rollout.plan.least_requests)) is not None:
+            return _ended(rollout, RolloutPhase.RETURNED, now, broken)
+    if rollout.phase is RolloutPhase.PAUSED:
+        return rollout
+    if now - rollout.step_time < timedelta(seconds=rollout.plan.every_seconds):
+        return rollout.model_copy(update={"reason": ""})
+    judged = min((_judged(condition, seen.counts) for condition in guard.conditions), default=None)
+    if judged is not None and judged < rollout.plan.least_requests:
+        return rollout.model_copy(update={"reason": f"waits for {rollout.plan.least_requests} requests to judge"})
+    if rollout.step + 1 == len(rollout.plan.steps):
+        return _ended(rollout, RolloutPhase.COMPLETED, now, "")
+    return _in_step(rollout, rollout.step + 1, now)
+
+
+def paused(rollout: Rollout, user: str = "") -> Rollout:
+    """Return the rollout held in its step; the guard stays in force."""
+    reason = f"paused by {user}" if user else ""
+    return rollout.model_copy(update={"phase": RolloutPhase.PAUSED, "reason": reason})
+
+
+def resumed(rollout: Rollout, now: datetime) -> Rollout:
+    """Return a paused rollout that goes on: its step begins anew."""
+    return _in_step(rollout, rollout.step, now)
+
+
+def aborted(rollout: Rollout, now: datetime, reason: str) -> Rollout:
+    """Return the rollout ended by a user; requests are divided as before it."""
+    return _ended(rollout, RolloutPhase.ABORTED, now, reason) if rollout.active else rollout
+
+
+def in_force(spec: EndpointSpec, rollout: Rollout | None) -> EndpointSpec:
+    """Return the spec with the shares that a rollout gives now; without an active one the spec itself."""
+    if rollout is None or not rollout.active or rollout.plan.version not in spec.versions:
+        return spec
+    return divided(spec, rollout.plan.version, rollout.share)
+
+
+def record_in_force(record: EndpointRecord) -> EndpointRecord:
+    """Return an endpoint as it is to be now: a rollout under way lays its shares over the spec."""
+    return record.model_copy(update={"spec": in_force(record.spec, record.rollout)})
+
+
+def completed(spec: EndpointSpec, plan: RolloutPlan) -> EndpointSpec:
+    """Return the spec that a rollout leaves behind when it has passed its last step."""
+    return promoted(spec, plan.version) if plan.promote else divided(spec, plan.version, plan.steps[-1])
+
+
+def divided(spec: EndpointSpec, version: str, share: int) -> EndpointSpec:
+    """Return the spec with a share for one version, taken from the default version first, then from the others.
+
+    What the others keep stands in the proportions they had. The version is a mirror no more.
+
+    Example:
+        The default has 70, c has 30: with 50 for b, the default has 20 and c 30; with 80 for b, c has 20.
+
+    """
+    others = {name: item.traffic_percentile for name, item in spec.versions.items()}
+    others = {name: value for name, value in others.items() if name not in (version, spec.default_version)}
+    room = WHOLE - share
+    kept = _scaled(others, min(sum(others.values()), room))
+    own = spec.versions[spec.default_version].traffic_percentile
+    kept[spec.default_version] = min(own, room - sum(kept.values()))
+    return _with_percentiles(spec, {**kept, version: share}, receives=version)
+
+
+def promoted(spec: EndpointSpec, version: str) -> EndpointSpec:
+    """Return the spec with a version as default and control, and with all requests; the others stay, without any."""
+    changed = _with_percentiles(spec, dict.fromkeys(spec.versions, 0), receives=version)
+    return changed.model_copy(update={"default_version": version, "control_version": None})
+
+
+def collides(before: EndpointSpec, after: EndpointSpec) -> bool:
+    """Whether a change touches what a rollout decides or judges: the versions, what they run, who gets requests."""
+    return _decided(before) != _decided(after)
+
+
+def share_before(spec: EndpointSpec, version: str) -> int:
+    """Return the percentage of the requests that a version has by the spec alone."""
+    percentiles = {name: item.traffic_percentile for name, item in spec.versions.items()}
+    return weights(percentiles, spec.default_version).get(version, 0)
+
+
+def _decided(spec: EndpointSpec) -> object:
+    versions = {
+        name: (revision(item, spec.compute_target), item.traffic_percentile, item.mirror_percentile)
+        for name, item in spec.versions.items()
+    }
+    return spec.kind, spec.default_version, spec.sticky_header, versions
+
+
+def _with_percentiles(spec: EndpointSpec, shares: Mapping[str, int], *, receives: str) -> EndpointSpec:
+    versions = {
+        name: item.model_copy(
+            update={
+                "traffic_percentile": shares[name],
+                "mirror_percentile": 0 if name == receives else item.mirror_percentile,
+            }
+        )
+        for name, item in spec.versions.items()
+    }
+    return spec.model_copy(update={"versions": versions})
+
+
+def _scaled(shares: Mapping[str, int], total: int) -> dict[str, int]:
+    """Return whole shares that add up to a total no greater than theirs, in their proportions."""
+    whole = sum(shares.values())
+    if whole == total:
+        return dict(shares)
+    exact = {name: share * total / whole for name, share in shares.items()}
+    found = {name: int(value) for name, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: (found[name] - exact[name], name))
+    for name in by_remainder[: total - sum(found.values())]:
+        found[name] += 1
+    return found
+
+
+def _in_step(rollout: Rollout, step: int, now: datetime) -> Rollout:
+    update = {"phase": RolloutPhase.RUNNING, "step": step, "step_time": now, "reason": ""}
+    return rollout.model_copy(update={**update, "requests": 0, "errors": 0, "values": {}})
+
+
+def _ended(rollout: Rollout, phase: RolloutPhase, now: datetime, reason: str) -> Rollout:
+    return rollout.model_copy(update={"phase": phase, "ended_time": now, "reason": reason})
+
+
+def _with_values(rollout: Rollout, counts: RequestCounts) -> Rollout:
+    guard = Guard.parse(rollout.plan.guard) if rollout.plan.guard else Guard(())
+    values = {item.metric: round(_value(item.metric, counts), 3) for item in guard.conditions}
+    return rollout.model_copy(update={"requests": counts.requests, "errors": counts.errors, "values": values})
+
+
+def _value(metric: str, counts: RequestCounts) -> float:
+    return counts.error_percentage if metric == ERRORS else counts.latency(PERCENTILES[metric])
+
+
+def _judged(condition: Condition, counts: RequestCounts) -> int:
+    return counts.requests if condition.metric == ERRORS else counts.timed
+
+
+def _breach(condition: Condition, counts: RequestCounts, least: int) -> str | None:
+    """Return how a condition is broken, or None: it holds, or there were too few requests to tell."""
+    judged = _judged(condition, counts)
+    value = _value(condition.metric, counts)
+    if condition.metric == ERRORS:
+        if condition.holds(100.0 * counts.errors / max(judged, least)):
+            return None
+        return f"errors are {shown(ERRORS, value)} ({counts.errors} of {judged} requests), the guard is {condition}"
+    if judged < least or condition.holds(value):
+        return None
+    return f"{condition.metric} is {shown(condition.metric, value)} over {judged} requests, the guard is {condition}"

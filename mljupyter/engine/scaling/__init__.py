@@ -1,0 +1,1 @@
+"""Numbers and sizes of replicas: demand, the autoscaling policy, capacity and recommendations."""

@@ -1,0 +1,46 @@
+"""What was measured lately: everything of the last moments, and of the time before only what still decides."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from mljupyter.engine.scaling.autoscaling import Sample, recent_seconds
+from mljupyter.spec import AutoscalePolicy
+
+_MOST = 120  # of the time before the last moments, however long it is
+
+
+class Samples:
+    """Samples of demand, oldest first, for `engine.autoscaling.decide`. A long time costs no more than a short one."""
+
+    def __init__(self) -> None:
+        self._earlier: deque[Sample] = deque()
+        self._recent: deque[Sample] = deque()
+        self._began = 0.0
+
+    def add(self, sample: Sample, policy: AutoscalePolicy) -> None:
+        """Add a sample, newer than all others, and forget what the policy does not need any more."""
+        self._recent.append(sample)
+        while self._recent[0].time < sample.time - recent_seconds(policy):
+            self._keep(self._recent.popleft(), policy.scale_down_seconds / _MOST)
+        # One that is older than the time in question stays: it tells that all of that time was measured.
+        while len(self._earlier) > 1 and self._earlier[1].time <= sample.time - policy.scale_down_seconds:
+            self._earlier.popleft()
+
+    @property
+    def earlier_mean(self) -> float:
+        """The mean demand of all of that time but the last look, which may have seen a step begin; 0 when unknown."""
+        earlier = self.listed()[:-1]
+        return sum(sample.demand for sample in earlier) / len(earlier) if earlier else 0.0
+
+    def listed(self) -> list[Sample]:
+        """Return all samples."""
+        return [*self._earlier, *self._recent]
+
+    def _keep(self, sample: Sample, grain: float) -> None:
+        """Keep a sample, as one with those right before it: the highest demand, the latest time."""
+        if self._earlier and sample.time - self._began < grain:
+            self._earlier[-1] = Sample(sample.time, max(sample.demand, self._earlier[-1].demand))
+        else:
+            self._began = sample.time
+            self._earlier.append(sample)

@@ -1,0 +1,49 @@
+"""From the values of a deployment's options to the deployment they describe: for `%deploy` and for the wizard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.options.cell_body import SPECIFICATION
+
+if TYPE_CHECKING:
+    from mljupyter.notebook.plan import Deployment
+    from mljupyter.notebook.session import Session
+
+
+def deployment_of(session: Session, namespace: Mapping[str, Any], values: Mapping[str, Any]) -> Deployment:
+    """Return the deployment that values describe.
+
+    Parameters:
+        session: knows the workspace in use and the scoring scripts kept there.
+        namespace: the user's variables.
+        values: by option of `DEPLOYMENT_OPTIONS`; a specification from a cell under ``specification``.
+
+    Raises:
+        WrongInputError: options do not go together, or name something that is not there.
+
+    """
+    from mljupyter.notebook.plan import Deployment, settings_of
+    from mljupyter.notebook.sources.estimator import planned_estimator
+    from mljupyter.notebook.sources.inference import registered_models
+    from mljupyter.notebook.sources.preparation import preparation_of
+    from mljupyter.notebook.version_plan import VersionDeployment, check_version_options
+
+    if values.get(SPECIFICATION) is not None:
+        from mljupyter.notebook.specification import specification_of
+
+        return specification_of(session, namespace, values, values[SPECIFICATION])
+    settings = settings_of(values)
+    check_version_options(values)
+    workspace = session.workspace()
+    estimator = planned_estimator(workspace, values, namespace)
+    models = [] if estimator is not None else registered_models(workspace, values["model"], namespace)
+    preparation = preparation_of(session, namespace, values, estimator)
+    name, kind, target = values["name"], values["kind"], values["to"]
+    described = (workspace, name, models, preparation)
+    if values["version"] is None:
+        return Deployment(*described, kind, settings, target)
+    if values["traffic"] is not None:
+        settings["traffic_percentile"] = values["traffic"]
+    return VersionDeployment(*described, "endpoint", settings, target, version=values["version"])

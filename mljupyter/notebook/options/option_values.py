@@ -1,0 +1,123 @@
+"""From text to the value an option asks for; what is wrong is said with the rule, and with the nearest known name."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.notebook.options.option import Option
+
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_SECONDS = 1e9
+_MOST_DIGITS = 18
+_MOST_SHOWN = 100
+_GIGABYTES = {"": 1.0, "G": 1.0, "GB": 1.0, "GI": 1.0, "M": 1e-3, "MB": 1e-3, "MI": 1 / 1024}
+
+
+class WrongInputError(MLJupyterError):
+    """What was typed into a cell or a form cannot be understood, or breaks a rule."""
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return a sentence with the nearest known name, or with the known names, or nothing.
+
+    Example:
+        >>> near("diabets", ["diabetes", "iris"])
+        " Did you mean 'diabetes'?"
+
+    """
+    names = sorted(set(known))
+    matches = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if matches:
+        return f" Did you mean {matches[0]!r}?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:8])
+    return f" Known: {shown}{', ...' if len(names) > 8 else ''}."
+
+
+def read(option: Option, text: str) -> Any:
+    """Return the value that a text stands for.
+
+    Raises:
+        ValueError: it breaks a rule of the option; the text says which.
+
+    Example:
+        >>> read(Option("timeout", "longest time to wait", kind="duration"), "5m")
+        300.0
+
+    """
+    if option.choices and text not in option.choices:
+        raise ValueError(f"{text!r} is not one of {', '.join(option.choices)}")
+    try:
+        value = _READERS.get(option.kind, str)(text)
+    except ValueError:
+        shown = text.partition("=")[0] if option.kind == "assignment" else text  # a value may be secret
+        raise ValueError(f"{shown[:_MOST_SHOWN]!r} is not {_RULES[option.kind]}") from None
+    if option.minimum is not None and value < option.minimum:
+        raise ValueError(f"{text} is below {option.minimum:g}, the least allowed")
+    return value
+
+
+def _scaled(text: str, factors: dict[str, float], fold: Callable[[str], str]) -> float:
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)([A-Za-z]*)", text)
+    if match is None or fold(match[2]) not in factors:
+        raise ValueError(text)
+    return round(float(match[1]) * factors[fold(match[2])], 6)
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(text)
+    return int(text)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _seconds(text: str) -> float:
+    seconds = _scaled(text, _SECONDS, str)
+    if seconds > _LONGEST_SECONDS:  # timers of the system cannot wait for ever
+        raise ValueError(text)
+    return seconds
+
+
+def _bounds(text: str) -> tuple[int, int]:
+    least, _, most = text.partition(":")
+    return _integer(least), _integer(most)
+
+
+def _assignment(text: str) -> str:
+    name, equals, _ = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(text)
+    return text
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "integer": _integer,
+    "number": _number,
+    "cores": lambda text: _scaled(text, {"": 1.0, "m": 1e-3}, str),
+    "gigabytes": lambda text: _scaled(text, _GIGABYTES, str.upper),
+    "duration": _seconds,
+    "bounds": _bounds,
+    "assignment": _assignment,
+}
+_RULES = {
+    "text": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "cores": "a number of cores, such as 0.5 or 500m",
+    "gigabytes": "a size in gigabytes, such as 1.5 or 512Mi",
+    "duration": "a duration, such as 30s, 5m or 1h",
+    "bounds": "the least and the most, such as 1:5",
+    "assignment": "of the form NAME=VALUE",
+}

@@ -1,0 +1,38 @@
+"""The files that a deployment writes by itself, to be looked at before: the scoring script, the Dockerfile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mljupyter.core import InferenceConfig
+    from mljupyter.core.webservice.translate import Served
+    from mljupyter.notebook.sources.estimator import PlannedEstimator
+
+
+def generated_files(
+    estimator: PlannedEstimator | None, config: InferenceConfig | None, served: Served, name: str
+) -> dict[str, str]:
+    """Return the texts by file name.
+
+    Parameters:
+        estimator: the one that is deployed, if it is one.
+        config: the inference config.
+        served: what the version serves, with an image where it runs in containers.
+        name: of the endpoint.
+
+    """
+    files = {}
+    if estimator is not None and estimator.script is not None:
+        files["score.py"] = estimator.script
+    environment = config.environment_for(name) if config is not None else None
+    if served.image is not None and environment is not None:
+        from mljupyter.build.images import dockerfile, plan_image
+        from mljupyter.core.image.building import default_base_image
+
+        plan = plan_image(
+            environment.definition(), code=served.code, models=served.models, default_base_image=default_base_image()
+        )
+        if plan.own_image is None:
+            files["Dockerfile"] = dockerfile(plan)
+    return files

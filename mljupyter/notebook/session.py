@@ -1,0 +1,156 @@
+"""What a kernel keeps between magics: the workspace in use, and names for completion."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from mljupyter.errors import MLJupyterError
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+    from mljupyter.notebook.sources.scripts import KeptScripts
+
+_FRESH_SECONDS = 5.0
+
+
+class NameCache:
+    """Names per kind, read in the background so that whoever asks never waits.
+
+    An answer may be some seconds old: asking for old names starts a refresh and returns what is there.
+    """
+
+    def __init__(self, read: Callable[[], dict[str, tuple[str, ...]]]) -> None:
+        self._read = read
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._read_at: float | None = None
+        self._busy = threading.Lock()
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Return the names last read, at once."""
+        if self._read_at is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
+            self.refresh_soon()
+        return self._names.get(kind, ())
+
+    def refresh_soon(self) -> None:
+        """Read the names on a thread of their own, unless that is happening already."""
+        if self._busy.acquire(blocking=False):
+            threading.Thread(target=self._refresh, name="mljupyter-names", daemon=True).start()
+
+    def refresh(self) -> None:
+        """Read the names now."""
+        with self._busy:
+            self._names = self._read()
+            self._read_at = time.monotonic()
+
+    def _refresh(self) -> None:
+        try:
+            # Completion is a convenience: with no workspace or a damaged one there are no names, and no noise.
+            with contextlib.suppress(Exception):
+                self._names = self._read()
+            self._read_at = time.monotonic()
+        finally:
+            self._busy.release()
+
+
+class WorkspaceGoneError(MLJupyterError):
+    """The workspace in use does not exist any more."""
+
+
+class Session:
+    """The magics' state in one kernel."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._chosen: Workspace | None = None
+        self._default: Workspace | None = None
+        self.cache = NameCache(self._read_names)
+
+    def workspace(self) -> Workspace:
+        """Return the workspace in use: the one chosen by ``%mlj workspace``, else the default one.
+
+        Raises:
+            MLJupyterError: the one chosen was deleted meanwhile, or the default one cannot be used.
+
+        """
+        if self._chosen is not None:
+            if not _is_there(self._chosen):
+                raise WorkspaceGoneError(
+                    f"The workspace {self._chosen.name!r} was deleted. Choose another one: %mlj workspace NAME"
+                )
+            return self._chosen
+        from mljupyter.core.selection import default_workspace
+
+        found = default_workspace()
+        # The same object as long as it is the same directory: it keeps its connections.
+        if self._default is None or self._default.directory != found.directory:
+            self._default = found
+        return self._default
+
+    def use(self, workspace: Workspace) -> None:
+        """Make a workspace the one in use."""
+        self._chosen = workspace
+        self.cache.refresh_soon()
+
+    def scripts(self) -> KeptScripts:
+        """Return the scoring scripts kept in the workspace in use."""
+        from mljupyter.notebook.sources.scripts import KeptScripts
+
+        return KeptScripts(Path(self.workspace().directory))
+
+    def names(self, kind: str) -> Iterable[str]:
+        """Return the names of a kind for completion, without waiting."""
+        if kind in ("variable", "estimator"):
+            return sorted(name for name, value in self._variables() if kind == "variable" or _predicts(value))
+        return self.cache.names(kind)
+
+    def _variables(self) -> list[tuple[str, Any]]:
+        hidden = self._shell.user_ns_hidden
+        return [
+            (name, value) for name, value in list(self._shell.user_ns.items()) if name[0] != "_" and name not in hidden
+        ]
+
+    def _read_names(self) -> dict[str, tuple[str, ...]]:
+        from mljupyter.core import Workspace
+        from mljupyter.notebook.options.names import read_names
+
+        workspace = self._chosen or self._default
+        if workspace is not None and not _is_there(workspace):
+            return {}  # reading would make parts of it again
+        if workspace is None:
+            if not Workspace.list():
+                return {}  # nothing was ever made here: completion must not be what makes the first workspace
+            workspace = self.workspace()
+        return read_names(workspace)
+
+
+def _is_there(workspace: Workspace) -> bool:
+    """Whether a workspace still exists; a directory without its document is what was left over of one."""
+    from mljupyter.core.home import DOCUMENT_NAME
+
+    return Path(workspace.directory, DOCUMENT_NAME).is_file()
+
+
+def _predicts(value: Any) -> bool:
+    """Whether a variable may be an estimator; asks its class only, since this runs while somebody types."""
+    return not isinstance(value, type) and hasattr(type(value), "predict") and hasattr(type(value), "fit")
+
+
+_sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+
+
+def session_of(shell: Any) -> Session:
+    """Return the session of a shell, the same one each time."""
+    if shell not in _sessions:
+        _sessions[shell] = Session(shell)
+    return _sessions[shell]
+
+
+def forget(shell: Any) -> None:
+    """Drop a shell's session."""
+    _sessions.pop(shell, None)

@@ -1,0 +1,51 @@
+"""The environment that ``--environment`` names, and the Python that gets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mljupyter.notebook.options.option_values import WrongInputError, near
+
+if TYPE_CHECKING:
+    from mljupyter.core import Environment, Workspace
+
+CURRENT = "current"
+_CONDA_FILES = (".yml", ".yaml")
+
+
+def environment_named(workspace: Workspace, text: str, service: str) -> tuple[Environment, str]:
+    """Return an environment and the expression of Python that makes the same.
+
+    Parameters:
+        workspace: where environments are registered.
+        text: ``current`` for this notebook's packages; a requirements file, a conda file; or a registered name,
+            perhaps with ``:version``.
+        service: name of the endpoint, after which one from a file is called.
+
+    Raises:
+        WrongInputError: there is no such file, and none is registered under this name.
+
+    """
+    from mljupyter.core import Environment
+    from mljupyter.core.exceptions import UserErrorException
+
+    name = f"{service}-environment"
+    if text == CURRENT:
+        return Environment.from_current(name), f"Environment.from_current({name!r})"
+    path = Path(text).expanduser()
+    if path.suffix in _CONDA_FILES and path.is_file():
+        code = f"Environment.from_conda_specification({name!r}, {str(path)!r})"
+        return Environment.from_conda_specification(name, str(path)), code
+    if path.suffix == ".txt" and path.is_file():
+        code = f"Environment.from_pip_requirements({name!r}, {str(path)!r})"
+        return Environment.from_pip_requirements(name, str(path)), code
+    registered, _, version = text.partition(":")
+    try:
+        found = Environment.get(workspace, registered, version=version or None)
+    except UserErrorException as error:
+        hint = near(text, workspace.environments)
+        raise WrongInputError(
+            f"--environment {text}: there is no such file, and no environment is registered under this name.{hint}"
+        ) from error
+    return found, f"Environment.get(ws, {registered!r}{f', version={version!r}' if version else ''})"

@@ -1,0 +1,166 @@
+"""An estimator of the notebook on its way to an endpoint: what is shown of it first, and what is done then."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.sources.expressions import value_of, written
+from mljupyter.notebook.sources.inference import inference_config, lay_out_source
+from mljupyter.notebook.sources.scripts import KeptScripts
+
+if TYPE_CHECKING:
+    from mljupyter.core import Environment, InferenceConfig, Model, Workspace
+    from mljupyter.spec import ModelReference
+
+
+@dataclass(frozen=True)
+class PlannedEstimator:
+    """A fitted estimator, the model it is to become, and the scoring script that serves it.
+
+    Parameters:
+        workspace: where it is registered.
+        expression: as it was named: ``ridge``, ``search.best_estimator_``.
+        value: the estimator.
+        model_name: what it is registered under.
+        script: the text of the scoring script that was written for it; None when the user has one.
+        script_name: what that is kept under.
+        source_directory: goes along with the script.
+
+    """
+
+    workspace: Workspace
+    expression: str
+    value: Any
+    model_name: str
+    script: str | None
+    script_name: str
+    source_directory: Path | None
+    _folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="mljupyter-script-"), repr=False, compare=False
+    )
+
+    @cached_property
+    def reference(self) -> ModelReference:
+        """The model it would be registered as."""
+        from mljupyter.core.estimator import planned_model
+
+        return planned_model(self.workspace, self.value, self.model_name)
+
+    def planned_config(self, environment: Environment | None) -> InferenceConfig:
+        """Return the inference config of the written script, which is not kept yet."""
+        from mljupyter.core import InferenceConfig
+
+        assert self.script is not None  # noqa: S101 - asked for only where one was written
+        path = lay_out_source(
+            self.workspace.artifacts, self.script, self.source_directory, Path(self._folder.name).resolve()
+        )
+        if self.source_directory is None:
+            return InferenceConfig(entry_script=str(path), environment=environment)
+        return InferenceConfig(entry_script=path.name, source_directory=str(path.parent), environment=environment)
+
+    def register(self) -> Model:
+        """Register it; the same content is the same version."""
+        from mljupyter.core.estimator import register_estimator
+
+        return register_estimator(self.workspace, self.value, self.model_name)
+
+    def kept_config(self, environment: Environment | None) -> InferenceConfig:
+        """Keep the written script, and return its inference config."""
+        assert self.script is not None  # noqa: S101 - as above
+        kept = KeptScripts(Path(self.workspace.directory)).save(self.script_name, self.script, self.source_directory)
+        return inference_config(self.workspace.artifacts, kept, environment)
+
+    def code(self) -> list[str]:
+        """Return the Python that registers it, and writes the script if one was written."""
+        lines = [f"model = register_estimator(ws, {written(self.expression)}, {self.model_name!r})"]
+        if self.script is None:
+            return lines
+        text = _quoted_lines(self.script)
+        folder = f"{self.script_name}-serving"
+        lines += [f"script = Path({folder!r}, 'score.py')", "script.parent.mkdir(exist_ok=True)"]
+        return [*lines, f"script.write_text('''{text}''')"]
+
+
+def _quoted_lines(text: str) -> str:
+    """Return text for between triple quotes: all that Python would read as something else is an escape."""
+    ends = len(text) - len(text.rstrip("'"))
+    text = text.replace("\\", "\\\\").replace("'''", "\\'\\'\\'")
+    text = re.sub("[\r\0\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    return text[:-1] + "\\'" if ends % 3 else text  # three are escapes already
+
+
+def planned_estimator(
+    workspace: Workspace, values: Mapping[str, Any], namespace: Mapping[str, Any]
+) -> PlannedEstimator | None:
+    """Return the estimator that the options of a deployment name, with its script; None when they name none.
+
+    Raises:
+        WrongInputError: options do not go together, or a name is unknown.
+        EstimatorError: it cannot be deployed; the text says why.
+
+    """
+    from mljupyter.core.estimator import check_estimator, scoring_script
+
+    expression = values["estimator"]
+    _check_options(values)
+    if expression is None:
+        return None
+    value = value_of(expression, namespace)
+    source = _directory(values["source_directory"])
+    method = values["method"] or "predict"
+    check_estimator(value, expression, method=method, source_directory=source)
+    sample = None if values["sample"] is None else value_of(values["sample"], namespace)
+    written = values["score"] is None
+    script_name = values["name"] if values["version"] is None else f"{values['name']}-{values['version']}"
+    return PlannedEstimator(
+        workspace,
+        expression,
+        value,
+        model_name=values["model"][0] if values["model"] else values["name"],
+        script=scoring_script(value, sample, method, expression) if written else None,
+        script_name=_free_name(workspace, script_name),
+        source_directory=source,
+    )
+
+
+def _check_options(values: Mapping[str, Any]) -> None:
+    given = {key: values[key] for key in ("sample", "method", "source_directory") if values[key] is not None}
+    if values["estimator"] is None and given:
+        raise WrongInputError(
+            f"--{next(iter(given)).replace('_', '-')} is for an estimator: %deploy NAME ESTIMATOR ..."
+        )
+    if values["estimator"] is None:
+        return
+    if values["score"] is not None and given:
+        raise WrongInputError(
+            f"--score and --{next(iter(given)).replace('_', '-')} exclude each other: with a scoring script of your "
+            "own, none is written."
+        )
+    if len(values["model"]) > 1 or any(":" in name for name in values["model"]):
+        raise WrongInputError("With ESTIMATOR, --model is the name it is registered under, once and without a version.")
+
+
+def _free_name(workspace: Workspace, name: str) -> str:
+    """Return the name for a script that is written here; one that somebody wrote by hand is not overwritten."""
+    from mljupyter.core.estimator import GENERATED
+
+    scripts = KeptScripts(Path(workspace.directory))
+    if name in scripts.names() and not scripts.load(name).path.read_text(encoding="utf-8").startswith(GENERATED):
+        return f"{name}-generated"
+    return name
+
+
+def _directory(text: str | None) -> Path | None:
+    if text is None:
+        return None
+    directory = Path(text).expanduser().resolve()
+    if not directory.is_dir():
+        raise WrongInputError(f"--source-directory {text}: there is no such directory.")
+    return directory

@@ -1,0 +1,43 @@
+"""From what was typed to a value of the user's: a variable, or an expression of variables."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Mapping
+from typing import Any
+
+from mljupyter.notebook.options.option_values import WrongInputError, near
+
+
+def written(text: str) -> str:
+    """Return an expression as it stands in generated code: on one line, without comments.
+
+    Example:
+        >>> written("search.best_estimator_"), written("ridge # x")
+        ('search.best_estimator_', 'ridge')
+
+    """
+    return ast.unparse(ast.parse(text.strip(), mode="eval"))
+
+
+def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
+    """Return the value of a variable, or of an expression of variables without spaces.
+
+    Raises:
+        WrongInputError: it is no expression, or a name in it is unknown.
+
+    """
+    try:
+        tree = ast.parse(text, mode="eval")
+    except (MemoryError, RecursionError, SyntaxError, ValueError):
+        raise WrongInputError(f"{text!r} is neither JSON nor a variable. A file is written @path.") from None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id not in namespace and not hasattr(builtins, node.id):
+            known = [name for name in namespace if not name.startswith("_")]
+            hint = near(node.id, known)
+            raise WrongInputError(f"There is no variable {node.id!r}.{hint if 'mean' in hint else ''}")
+    try:
+        return eval(compile(tree, "<magic>", "eval"), dict(namespace))  # noqa: S307 - the user's own expression, in the user's own kernel
+    except Exception as error:
+        raise WrongInputError(f"{text} cannot be evaluated: {type(error).__name__}: {error}") from error

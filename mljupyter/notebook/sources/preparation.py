@@ -1,0 +1,146 @@
+"""What a deployment needs before it is made: the inference config, and for an estimator its model; also as Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.sources.expressions import written
+from mljupyter.visible import one_line
+
+if TYPE_CHECKING:
+    from mljupyter.core import Environment, InferenceConfig, Model
+    from mljupyter.notebook.session import Session
+    from mljupyter.notebook.sources.estimator import PlannedEstimator
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Where scoring script, environment and perhaps the model of a deployment come from.
+
+    Parameters:
+        config: the inference config; None for a model that is served without a script.
+        code: the Python that makes it, as the variable ``inference_config``.
+        estimator: the one to be registered, if there is one.
+        environment: that of the script written for the estimator.
+
+    """
+
+    config: InferenceConfig | None
+    code: tuple[str, ...]
+    estimator: PlannedEstimator | None = None
+    environment: Environment | None = None
+
+    def carried_out(self) -> tuple[list[Model], InferenceConfig | None]:
+        """Register the estimator, keep its script, and return what is to be deployed."""
+        if self.estimator is None:
+            return [], self.config
+        model = self.estimator.register()
+        config = self.config if self.estimator.script is None else self.estimator.kept_config(self.environment)
+        return [model], config
+
+
+def preparation_of(
+    session: Session, namespace: Mapping[str, Any], values: Mapping[str, Any], estimator: PlannedEstimator | None
+) -> Preparation:
+    """Return what the options of a deployment ask for.
+
+    Raises:
+        WrongInputError: there is nothing to deploy, or something is not there.
+
+    """
+    from mljupyter.notebook.sources.inference import scoring_config
+
+    text = values["score"]
+    environment, code = _with_variables(session, values, *_environment(session, values, estimator))
+    if estimator is not None and estimator.script is not None:
+        lines = [*estimator.code(), *code, f"inference_config = InferenceConfig({_arguments('str(script)', code)})"]
+        if estimator.source_directory is not None:
+            lines = _with_directory(estimator, code)
+        return Preparation(estimator.planned_config(environment), tuple(lines), estimator, environment)
+    register = estimator.code() if estimator is not None else []
+    if text is None:
+        if not values["model"]:
+            raise WrongInputError(
+                "Nothing to deploy is named: a fitted estimator (%deploy NAME ESTIMATOR), or --model MODEL "
+                "--score SCRIPT. See %deploy --help."
+            )
+        if environment is not None:
+            given = next(name for name in ("environment", "env", "env_from") if values[name]).replace("_", "-")
+            raise WrongInputError(f"--{given} goes with a scoring script: name it with --score.")
+        return Preparation(None, ("inference_config = None  # served by what its framework says",))
+    config = scoring_config(session, text, namespace, environment)
+    if text.isidentifier() and namespace.get(text) is config:
+        lines = [] if text == "inference_config" else [f"inference_config = {text}  # the variable"]
+    else:
+        lines = [
+            *code,
+            f"inference_config = InferenceConfig({_config_arguments(config, code)})  # --score {one_line(text)}",
+        ]
+    return Preparation(config, (*register, *lines), estimator)
+
+
+def _environment(
+    session: Session, values: Mapping[str, Any], estimator: PlannedEstimator | None
+) -> tuple[Environment | None, list[str]]:
+    from mljupyter.core.compute import LOCAL
+    from mljupyter.notebook.sources.environments import environment_named
+
+    if values["environment"] is not None:
+        found, code = environment_named(session.workspace(), values["environment"], values["name"])
+        return found, [f"environment = {code}"]
+    if estimator is None or estimator.script is None or values["to"] == LOCAL:
+        return None, []
+    from mljupyter.core.estimator import environment_for
+
+    # What the notebook has installed is not in a container: the estimator's own packages are named.
+    name, frame = f"{values['name']}-environment", "PandasParameterType" in estimator.script
+    code = f"environment = environment_for({written(estimator.expression)}, {name!r}, frame={frame})"
+    return environment_for(estimator.value, name, frame=frame), [code]
+
+
+def _with_variables(
+    session: Session, values: Mapping[str, Any], environment: Environment | None, code: list[str]
+) -> tuple[Environment | None, list[str]]:
+    """Give the environment the variables that were asked for; without another one it is that of the notebook."""
+    from mljupyter.notebook.sources.environments import CURRENT, environment_named
+    from mljupyter.notebook.sources.variables import variables_code, variables_of
+
+    variables = variables_of(values)
+    if not variables:
+        return environment, code
+    if environment is None:
+        environment, made = environment_named(session.workspace(), CURRENT, values["name"])
+        code = [f"environment = {made}"]
+    environment.environment_variables = {**environment.environment_variables, **variables}
+    return environment, [*code, *variables_code(values)]
+
+
+def _arguments(script: str, environment: list[str]) -> str:
+    return ", ".join([script, *(["environment=environment"] if environment else [])])
+
+
+def _config_arguments(config: InferenceConfig, environment: list[str]) -> str:
+    arguments = [f"entry_script={config.entry_script!r}"]
+    if config.source_directory:
+        arguments.append(f"source_directory={config.source_directory!r}")
+    return ", ".join([*arguments, *(["environment=environment"] if environment else [])])
+
+
+def _with_directory(estimator: PlannedEstimator, environment: list[str]) -> list[str]:
+    """Return Python that writes the script among the files of the source directory it needs."""
+    lines = estimator.code()
+    name = estimator.source_directory.name if estimator.source_directory is not None else ""
+    copy = f"shutil.copytree({str(estimator.source_directory)!r}, folder, ignore=shutil.ignore_patterns('*-serving'))"
+    config = _arguments("script.name, source_directory=str(folder)", environment)
+    return [
+        lines[0],
+        f"folder = Path({estimator.script_name + '-serving'!r}, {name!r})",
+        f"folder.exists() or {copy}",
+        "script = folder / 'score.py'",
+        lines[-1],
+        *environment,
+        f"inference_config = InferenceConfig({config})",
+    ]

@@ -1,0 +1,89 @@
+"""The scoring scripts that ``%%score`` keeps in a workspace, under ``scoring/NAME/``: they outlive the kernel."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.files import write_whole
+from mljupyter.notebook.options.option_values import near
+
+SCRIPT = "score.py"
+_SETTINGS = "settings.json"
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,63}")
+
+
+class ScoringScriptNotFoundError(MLJupyterError):
+    """No scoring script of this name was kept in the workspace."""
+
+
+class ScoringScriptNameError(MLJupyterError):
+    """A name cannot name a scoring script."""
+
+
+@dataclass(frozen=True)
+class KeptScript:
+    """A scoring script in a workspace: its name, its file, and the directory that goes with it."""
+
+    name: str
+    path: Path
+    source_directory: Path | None
+
+
+class KeptScripts:
+    """The scoring scripts of one workspace directory."""
+
+    def __init__(self, workspace_directory: Path) -> None:
+        self.directory = workspace_directory / "scoring"
+
+    def save(self, name: str, source: str, source_directory: Path | None = None) -> KeptScript:
+        """Keep a script, readable by its owner alone; a reader sees the old text or the new one, never a mixture."""
+        folder = self.directory / checked_name(name)
+        for directory in (self.directory, folder):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings = {"sourceDirectory": str(source_directory)} if source_directory else {}
+        write_whole(folder / _SETTINGS, json.dumps(settings))
+        write_whole(folder / SCRIPT, source)
+        return KeptScript(name, folder / SCRIPT, source_directory)
+
+    def load(self, name: str) -> KeptScript:
+        """Return a kept script.
+
+        Raises:
+            ScoringScriptNotFoundError: there is none of this name; the text has the nearest one.
+
+        """
+        path = self.directory / name / SCRIPT
+        if not _NAME.fullmatch(name) or not path.is_file():
+            raise ScoringScriptNotFoundError(
+                f"There is no scoring script {name!r} in this workspace.{near(name, self.names())} "
+                f"Write one in a cell that starts with %%score {name}"
+            )
+        settings = path.parent / _SETTINGS
+        try:
+            directory = json.loads(settings.read_text(encoding="utf-8")).get("sourceDirectory")
+        except (OSError, ValueError, AttributeError):
+            raise ScoringScriptNotFoundError(
+                f"{settings} is empty or damaged: it says where the files of script {name!r} are. "
+                f"Run the cell that starts with %%score {name} again."
+            ) from None
+        return KeptScript(name, path, Path(directory) if directory else None)
+
+    def names(self) -> list[str]:
+        """Return the names of all kept scripts."""
+        if not self.directory.is_dir():
+            return []
+        return sorted(entry.name for entry in self.directory.iterdir() if (entry / SCRIPT).is_file())
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a scoring script, or raise `ScoringScriptNameError` with the rule."""
+    if _NAME.fullmatch(name):
+        return name
+    raise ScoringScriptNameError(
+        f"{name!r} cannot name a scoring script. "
+        "Rule: 1 to 64 letters, digits, '-', '.' and '_'; a letter or digit first. For example: 'ridge-score'."
+    )

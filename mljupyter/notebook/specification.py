@@ -1,0 +1,226 @@
+"""``%%deploy`` with an endpoint's specification in the cell: names become references, flags of the line beat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.code import script_of
+from mljupyter.notebook.options.cell_body import Document
+from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.options.option import GIVEN
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.plan import Deployment, Plan
+from mljupyter.notebook.sources.preparation import Preparation
+
+if TYPE_CHECKING:
+    from mljupyter.core import Webservice
+    from mljupyter.core.webservice.translate import Served
+    from mljupyter.notebook.session import Session
+    from mljupyter.spec import EndpointSpec
+
+# Where an option of the line stands in the document: of the endpoint, or of one of its versions.
+_ENDPOINT = {"to": ("computeTarget",), "auth": ("authentication",), "port": ("port",)}
+_VERSION: dict[str, tuple[str, ...]] = {
+    "model": ("models",),
+    "score": ("code",),
+    "replicas": ("scaling", "replicas"),
+    "cpu": ("resources", "cpu"),
+    "memory": ("resources", "memoryInGB"),
+    "max_concurrent_requests": ("limits", "maxConcurrentRequests"),
+    "max_queue_wait_ms": ("limits", "maxQueueWaitMs"),
+    "batching": ("batching",),
+    "preload": ("preload",),
+    "traffic": ("trafficPercentile",),
+}
+_ABOUT_DOING = ("name", "version", "environment", "wait", "timeout", "dry_run", "code", "output", "json", "quiet")
+
+
+@dataclass(frozen=True)
+class SpecificationDeployment(Deployment):
+    """A deployment of a whole document. Its models and scripts may be given by name."""
+
+    document: dict[str, Any]
+    cell: Document
+    session: Session
+    namespace: Mapping[str, Any]
+    environment: str | None = None
+
+    def plan(self) -> Plan:
+        """Return what deploying would change; see `Deployment.plan`."""
+        from mljupyter.core.compute import check_target_name
+
+        check_target_name(self.target)
+        files: dict[str, str] = {}
+        wanted = self.resolved(build=False, files=files)
+        return Plan(wanted, self.present(), files, whole=True)
+
+    def deploy(self, plan: Plan) -> Webservice:
+        """Create the endpoint or bring it to what the document says."""
+        from mljupyter.core.specification import deploy_specification
+
+        return deploy_specification(self.workspace, self.resolved(build=True))
+
+    def code(self) -> str:
+        """Return the Python that does the same, with the document in full."""
+        from pprint import pformat
+
+        document = pformat(self.resolved(build=False).document(), sort_dicts=False, width=110)
+        lines = [f"service = deploy_specification(ws, {document})", "service.wait_for_deployment(show_output=True)"]
+        return script_of(self.workspace, lines)
+
+    def resolved(self, *, build: bool, files: dict[str, str] | None = None) -> EndpointSpec:
+        """Return the specification with references in place of names.
+
+        Parameters:
+            build: whether environments and images are built where they are not there yet.
+            files: gets the files that are generated.
+
+        Raises:
+            WrongInputError: with the line of the cell.
+
+        """
+        from mljupyter.spec import EndpointSpec, SpecError
+
+        document = {**self.document, "name": self.name}
+        if isinstance(document["versions"], dict) and document["versions"]:
+            document.setdefault("defaultVersion", next(iter(document["versions"])))
+            document["versions"] = {
+                str(name): self._version(str(name), version, build=build, files=files)
+                for name, version in document["versions"].items()
+            }
+        try:
+            return EndpointSpec.parse(document)
+        except SpecError as error:
+            raise WrongInputError("\n".join(map(self._placed, error.message.splitlines()))) from None
+
+    def _placed(self, sentence: str) -> str:
+        """Put the line of the cell before a sentence that begins with the path of a field."""
+        path = sentence.split(maxsplit=1)[0].rstrip(":").split(".")
+        return f"Line {self.cell.line(*path)}: {sentence}"
+
+    def _version(self, name: str, version: Any, *, build: bool, files: dict[str, str] | None) -> Any:
+        if not isinstance(version, dict):
+            return version
+        models = version.get("models", [])
+        by_name = isinstance(models, list) and any(isinstance(model, str) for model in models)
+        if not by_name and not isinstance(version.get("code"), str):
+            return version
+        if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
+            line = self.cell.line("versions", name, "models")
+            raise WrongInputError(
+                f"Line {line}: versions.{name}.models: give a list of names, such as [diabetes-ridge:2], with code: "
+                "SCRIPT; or full references in both."
+            )
+        served = self._served(name, version, models, build=build, files=files)
+        given = {key: value for key, value in version.items() if key not in ("models", "code")}
+        found = {
+            "code": served.code,
+            "models": [reference.document() for reference in served.models],
+            "image": served.image,
+            "imageId": served.image_id,
+            "noCode": served.no_code,
+            "interpreter": served.interpreter,
+        }
+        variables = {**served.environment_variables, **version.get("environmentVariables", {})}
+        written = {key: value for key, value in found.items() if value is not None}
+        return {**written, **given, **({"environmentVariables": variables} if variables else {})}
+
+    def _served(
+        self, name: str, version: Mapping[str, Any], models: list[str], *, build: bool, files: dict[str, str] | None
+    ) -> Served:
+        from mljupyter.core.deployment import what_is_served
+        from mljupyter.core.exceptions import as_webservice_exception
+        from mljupyter.notebook.rendered_files import generated_files
+        from mljupyter.notebook.sources.environments import environment_named
+        from mljupyter.notebook.sources.inference import registered_models, scoring_config
+        from mljupyter.spec import EndpointKind
+
+        environment = None
+        if self.environment is not None:
+            environment, _ = environment_named(self.workspace, self.environment, self.name)
+        script = version.get("code")
+        config = None if script is None else scoring_config(self.session, script, self.namespace, environment)
+        with as_webservice_exception(), self.workspace.artifacts.hold():
+            served = what_is_served(
+                self.workspace,
+                registered_models(self.workspace, models, self.namespace),
+                config,
+                kind=EndpointKind.AKS,
+                service=self.name,
+                target=self.target,
+                build=build,
+            )
+        if files is not None:
+            files |= {f"{name}/{file}": text for file, text in generated_files(None, config, served, self.name).items()}
+        return served
+
+
+def specification_of(
+    session: Session, namespace: Mapping[str, Any], values: Mapping[str, Any], cell: Document
+) -> SpecificationDeployment:
+    """Return the deployment of a document, with the options of the line in it.
+
+    Raises:
+        WrongInputError: an option does not go with a document, or the version it is for is not said.
+
+    """
+    document = with_options(cell, values)
+    target = str(document.get("computeTarget", "local"))
+    return SpecificationDeployment(
+        session.workspace(),
+        values["name"],
+        [],
+        Preparation(None, ()),
+        "aks",
+        {},
+        target,
+        document=document,
+        cell=cell,
+        session=session,
+        namespace=namespace,
+        environment=values["environment"],
+    )
+
+
+def with_options(cell: Document, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a cell, with what the line says about the endpoint and one of its versions."""
+    document: dict[str, Any] = _copied(cell.data)
+    versions = document["versions"] if isinstance(document["versions"], dict) else {}
+    for option in DEPLOYMENT_OPTIONS:
+        value = values[option.key]
+        if option.key in _ABOUT_DOING or option.key not in values.get(GIVEN, ()):
+            continue
+        if option.key in _ENDPOINT:
+            _put(document, _ENDPOINT[option.key], value)
+        elif option.key in _VERSION:
+            _put(versions[_meant(document, values, option.name)], _VERSION[option.key], value)
+        else:
+            raise WrongInputError(f"--{option.name} does not go with a specification in the cell: write it there.")
+    return document
+
+
+def _meant(document: Mapping[str, Any], values: Mapping[str, Any], option: str) -> str:
+    """Return the name of the version that an option of the line is for."""
+    versions = document["versions"]
+    chosen = values["version"] or (next(iter(versions)) if len(versions) == 1 else None)
+    if chosen is None or not isinstance(versions.get(chosen), dict):
+        raise WrongInputError(
+            f"--{option} is for one version: say which with --version: {', '.join(map(str, versions))}."
+        )
+    return str(chosen)
+
+
+def _put(place: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for key in path[:-1]:
+        place = place.setdefault(key, {})
+    if path[-1] == "replicas":
+        place.pop("autoscale", None)
+    place[path[-1]] = value
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value

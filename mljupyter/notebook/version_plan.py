@@ -1,0 +1,119 @@
+"""``%deploy --version``: add a version to an endpoint that has several, or change one; the first makes the endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.plan import Deployment, Plan
+
+if TYPE_CHECKING:
+    from mljupyter.core import Webservice
+    from mljupyter.spec import EndpointRecord
+
+
+@dataclass(frozen=True)
+class VersionDeployment(Deployment):
+    """A deployment of one version of an endpoint, in the terms of `AksEndpoint`. What is not given stays as it is."""
+
+    version: str
+
+    def configuration(self) -> Any:
+        """Return the deployment configuration of the SDK."""
+        from mljupyter.core.webservice import AksEndpoint
+
+        return AksEndpoint.deploy_configuration(version_name=self.version, **self.settings)
+
+    def plan(self) -> Plan:
+        """Return what deploying would change; see `Deployment.plan`."""
+        from mljupyter.core.deployment import what_is_served
+        from mljupyter.core.exceptions import as_webservice_exception
+        from mljupyter.core.webservice.versions import with_changed_version, with_new_version
+
+        present = self.present()
+        if present is None:
+            return super().plan()
+        self._check(present)
+        configuration = self.configuration()
+        change = with_changed_version if self.version in present.spec.versions else with_new_version
+        with as_webservice_exception(), self.workspace.artifacts.hold():
+            served = what_is_served(
+                self.workspace,
+                self.planned_models,
+                self.preparation.config,
+                kind=configuration.kind,
+                service=self.name,
+                target=present.spec.compute_target,
+                build=False,
+            )
+            wanted = change(present.spec, configuration, served, name=self.version)
+        return Plan(wanted, present, self.files(served))
+
+    def deploy(self, plan: Plan) -> Webservice:
+        """Create the endpoint with this version, or add or change the version."""
+        if plan.present is None:
+            return super().deploy(plan)
+        from mljupyter.core.webservice import AksEndpoint
+
+        endpoint = AksEndpoint(self.workspace, self.name)
+        change = endpoint.update_version if self.version in plan.present.spec.versions else endpoint.create_version
+        registered, config = self.preparation.carried_out()
+        change(self.version, models=[*self.models, *registered], inference_config=config, **self.settings)
+        return endpoint
+
+    def steps(self) -> list[str]:
+        """Return the lines of Python that make this deployment."""
+        present = self.present()
+        settings = "".join(f", {name}={value!r}" for name, value in self.settings.items())
+        if present is None:
+            first = Deployment(
+                self.workspace,
+                self.name,
+                self.models,
+                self.preparation,
+                self.kind,
+                {"version_name": self.version, **self.settings},
+                self.target,
+            )
+            return first.steps()
+        self._check(present)
+        method = "update_version" if self.version in present.spec.versions else "create_version"
+        return [
+            f"service = AksEndpoint(ws, {self.name!r})",
+            f"service.{method}(",
+            f"    {self.version!r}, models={self.models_code()}, inference_config=inference_config{settings},",
+            ")",
+        ]
+
+    def _check(self, present: EndpointRecord) -> None:
+        """Refuse what an endpoint that exists cannot take with one of its versions."""
+        spec = present.spec
+        if spec.kind != "AKSENDPOINT":
+            raise WrongInputError(
+                f"{self.name!r} is of kind {str(spec.kind).lower()}, which has one version: deploy to another name "
+                "with --version, or %undeploy it first."
+            )
+        if spec.compute_target != self.target:
+            raise WrongInputError(
+                f"{self.name!r} runs on {spec.compute_target!r}, and so do all its versions: --to {spec.compute_target}"
+            )
+        if "auth_enabled" in self.settings:
+            raise WrongInputError(
+                f"--auth holds for all versions of {self.name!r}, which exists: change it with "
+                "ws.webservices[NAME].update(auth_enabled=...)."
+            )
+
+
+def check_version_options(values: Mapping[str, Any]) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        WrongInputError: --traffic is given without --version, or --version with another kind than aks.
+
+    """
+    if values["version"] is None and values["traffic"] is not None:
+        raise WrongInputError("--traffic is the share of a version: name it with --version.")
+    if values["version"] is not None and values["kind"] != "aks":
+        raise WrongInputError(f"--version is not available with --kind {values['kind']}: only with aks.")

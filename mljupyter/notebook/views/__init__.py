@@ -1,0 +1,1 @@
+"""Tables and HTML that magics show."""

@@ -1,0 +1,80 @@
+"""What endpoints have done lately, as a table: one row for each version."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.views.views import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mljupyter.core import Webservice
+
+COLUMNS = ("Endpoint", "Version", "Replicas", "Traffic", "Requests", "Errors", "p50 ms", "p95 ms", "p99 ms")
+_NOTHING = "-"
+
+
+def measured(services: Sequence[Webservice], seconds: float) -> Table:
+    """Return the versions of endpoints with their state and what they did in the last seconds.
+
+    Items of the table are dicts: what `%traffic` knows of a version, and the columns of `Webservice.metrics` over the
+    whole time.
+    """
+    items: list[dict[str, Any]] = []
+    for service in services:
+        items += _versions(service, seconds)
+    rows = [
+        (
+            item["endpoint"],
+            item["version"],
+            item["replicas"],
+            f"{item['weight']} %",
+            item.get("requests") or 0,
+            _errors(item),
+            *(_milliseconds(item.get(f"latency_{name}_ms")) for name in ("p50", "p95", "p99")),
+        )
+        for item in items
+    ]
+    return Table(COLUMNS, rows, items, "No versions.")
+
+
+def frame_of(services: Sequence[Webservice], seconds: float) -> pd.DataFrame:
+    """Return what was measured as one tidy data frame, with a column for the endpoint where there are several."""
+    frames = [service.metrics(since=seconds) for service in services]
+    if len(frames) == 1:
+        return frames[0]
+    import pandas as pd
+
+    for service, frame in zip(services, frames, strict=True):
+        frame.insert(0, "endpoint", service.name)
+    return pd.concat(frames, ignore_index=True)
+
+
+def by_version(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what was measured of each version over the whole period of a report."""
+    summary = report["summary"]
+    return {
+        version: {name: values[row] for name, values in summary.items() if name not in ("time", "version")}
+        for row, version in enumerate(summary["version"])
+    }
+
+
+def _versions(service: Webservice, seconds: float) -> list[dict[str, Any]]:
+    from mljupyter.core.traffic import documents
+
+    record = service.workspace.controller.endpoint(service.name)
+    done = by_version(service.workspace.controller.metrics(service.name, since=seconds))
+    return [
+        {"endpoint": service.name, **document, **done.get(document["version"], {})} for document in documents(record)
+    ]
+
+
+def _errors(item: dict[str, Any]) -> int:
+    return sum(item.get(name) or 0 for name in ("server_errors", "refused", "timeouts"))
+
+
+def _milliseconds(value: float | None) -> str:
+    return _NOTHING if value is None or math.isnan(value) else f"{value:.3g}"

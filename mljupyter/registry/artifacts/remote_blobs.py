@@ -1,0 +1,243 @@
+"""Blobs in an object store or any other file system that fsspec knows: uploaded under a temporary name, then moved."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from mljupyter.registry.artifacts.content import CHUNK_BYTES, copy_content, damaged, write_verified
+from mljupyter.registry.artifacts.local_blobs import file_mode
+from mljupyter.registry.errors import ArtifactError, ArtifactNotFoundError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+ABANDONED_SECONDS = 24 * 3600.0
+
+
+class RemoteBlobs:
+    """The blobs below a URL such as ``s3://bucket/team``.
+
+    There is no lock across machines. Instead a blob younger than `grace` seconds is never collected, and one older
+    than half of that is uploaded again when it is stored again.
+    """
+
+    def __init__(self, url: str, grace: float) -> None:
+        self.location = re.sub(r"//[^/]*@", "//", url)
+        self._fs, self._root = _file_system(url, self.location)
+        self._grace = grace
+        self._folders: set[str] = set()
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Do nothing: `grace` keeps the garbage collector away from what is new."""
+        return nullcontext()
+
+    def collecting(self) -> AbstractContextManager[None]:
+        """Do nothing: see `hold`."""
+        return nullcontext()
+
+    @contextmanager
+    def writing(self) -> Iterator[RemoteWriter]:
+        """Give a writer whose blobs appear, all of them, when the block ends without an exception."""
+        self._remove_abandoned()
+        staging = f"{self._root}/staging/{_Writer.here()}"
+        writer = RemoteWriter(self, self._fs, staging)
+        try:
+            yield writer
+            writer.publish()
+        finally:
+            if self._fs.exists(staging):
+                self._fs.rm(staging, recursive=True)
+
+    def size(self, folder: str, hexadecimal: str) -> int | None:
+        """Return the size of a blob in bytes, None when there is none."""
+        self._fs.invalidate_cache()
+        try:
+            return int(self._fs.size(self.path(folder, hexadecimal)))
+        except FileNotFoundError:
+            return None
+
+    def read(self, folder: str, hexadecimal: str, most: int) -> bytes | None:
+        """Return the content of a small blob after checking its digest, None when there is none."""
+        self._fs.invalidate_cache()
+        try:
+            with self._fs.open(self.path(folder, hexadecimal), "rb") as source:
+                return cast(bytes, source.read(most))
+        except FileNotFoundError:
+            return None
+
+    def place(self, hexadecimal: str, target: Path, *, size: int | None, executable: bool, writable: bool) -> None:
+        """Download a blob to the new file `target`; `ArtifactError` when what arrives is not what was stored."""
+        mode = file_mode(executable=executable, writable=writable)
+        try:
+            with self._fs.open(self.path("blobs", hexadecimal), "rb") as source:
+                write_verified(_Readable(source), target, expected_hex=hexadecimal, expected_size=size, mode=mode)
+        except FileNotFoundError as error:
+            raise ArtifactNotFoundError(f"{self.location} holds no artifact sha256:{hexadecimal}.") from error
+
+    def remove(self, folder: str, hexadecimal: str) -> bool:
+        """Remove a blob; False when there is none."""
+        try:
+            self._fs.rm_file(self.path(folder, hexadecimal))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def collectable(self, folder: str, keep_seconds: float = 0.0) -> Iterator[str]:
+        """Yield the blobs of a folder that are older than the grace, and than `keep_seconds`."""
+        self._fs.invalidate_cache()
+        if not self._fs.exists(f"{self._root}/{folder}"):
+            return
+        for path in self._fs.find(f"{self._root}/{folder}"):
+            hexadecimal = path.rsplit("/", 1)[-1]
+            if not re.fullmatch(r"[0-9a-f]{64}", hexadecimal):
+                continue  # not of this store: others may write below the same URL
+            if self.age(folder, hexadecimal) >= max(self._grace, keep_seconds):
+                yield hexadecimal
+
+    def path(self, folder: str, hexadecimal: str) -> str:
+        """Return where a finished blob lies in the file system."""
+        return f"{self._root}/{folder}/{hexadecimal[:2]}/{hexadecimal}"
+
+    def age(self, folder: str, hexadecimal: str) -> float:
+        """Return the seconds since a blob was written; 0 where the file system does not tell: it is never collected."""
+        try:
+            modified: datetime = self._fs.modified(self.path(folder, hexadecimal))
+        except NotImplementedError:
+            return 0.0
+        aware = modified if modified.tzinfo else modified.replace(tzinfo=UTC)
+        return (datetime.now(UTC) - aware).total_seconds()
+
+    def is_safe(self, folder: str, hexadecimal: str, size: int) -> bool:
+        """Whether a blob is there, whole, and too young to be collected before a row can refer to it."""
+        return self.size(folder, hexadecimal) == size and self.age(folder, hexadecimal) < self._grace / 2
+
+    def make_folder(self, path: str) -> None:
+        """Make the folder of a path where the file system has folders."""
+        folder = path.rsplit("/", 1)[0]
+        if folder not in self._folders:
+            self._fs.makedirs(folder, exist_ok=True)
+            self._folders.add(folder)
+
+    def _remove_abandoned(self) -> None:
+        staging = f"{self._root}/staging"
+        self._fs.invalidate_cache()
+        if not self._fs.exists(staging):
+            return
+        for path in self._fs.ls(staging, detail=False):
+            if _Writer.is_dead(path.rstrip("/").rsplit("/", 1)[-1]):
+                self._fs.rm(path, recursive=True)
+
+
+class RemoteWriter:
+    """Uploads blobs under a temporary prefix."""
+
+    def __init__(self, blobs: RemoteBlobs, fs: AbstractFileSystem, staging: str) -> None:
+        self._blobs = blobs
+        self._fs = fs
+        self._staging = staging
+        self._staged: dict[tuple[str, str], str] = {}
+
+    def add_file(self, path: Path, on_chunk: Callable[[int], None]) -> tuple[str, int]:
+        """Upload a file unless its content is there; return its digest in hexadecimal and its size."""
+        with path.open("rb", buffering=0) as source:
+            hexadecimal, size = copy_content(source, None, on_chunk)
+            if ("blobs", hexadecimal) in self._staged or self._blobs.is_safe("blobs", hexadecimal, size):
+                return hexadecimal, size
+            source.seek(0)
+            staged = self._new("blobs", hexadecimal)
+            with self._fs.open(staged, "wb") as sink:
+                sent = copy_content(source, lambda chunk: sink.write(bytes(chunk)))
+        if sent != (hexadecimal, size):
+            raise ArtifactError(f"{path} changed while it was being stored: store it again when it is complete.")
+        self._check(staged, hexadecimal, size)
+        self._staged["blobs", hexadecimal] = staged
+        return hexadecimal, size
+
+    def add_bytes(self, folder: str, hexadecimal: str, content: bytes) -> None:
+        """Upload small content whose digest is known, unless it is there."""
+        if self._blobs.is_safe(folder, hexadecimal, len(content)):
+            return
+        staged = self._new(folder, hexadecimal)
+        with self._fs.open(staged, "wb") as sink:
+            for start in range(0, len(content), CHUNK_BYTES):
+                sink.write(content[start : start + CHUNK_BYTES])
+        self._check(staged, hexadecimal, len(content))
+        self._staged[folder, hexadecimal] = staged
+
+    def publish(self) -> None:
+        """Move everything into place in the order it was added: a directory's manifest comes last."""
+        for (folder, hexadecimal), staged in self._staged.items():
+            final = self._blobs.path(folder, hexadecimal)
+            self._blobs.make_folder(final)
+            self._fs.mv(staged, final)
+
+    def _new(self, folder: str, hexadecimal: str) -> str:
+        staged = f"{self._staging}/{folder}-{hexadecimal}"
+        self._blobs.make_folder(staged)
+        return staged
+
+    def _check(self, staged: str, hexadecimal: str, size: int) -> None:
+        found = self._fs.size(staged)
+        if found != size:
+            raise damaged(hexadecimal, f"{found:,} bytes arrived of {size:,}")
+
+
+class _Writer:
+    """Names of staging prefixes, from which one can tell whether their maker is dead."""
+
+    @staticmethod
+    def here() -> str:
+        """Return a new name for this process."""
+        return f"{int(time.time())}_{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex}"
+
+    @staticmethod
+    def is_dead(name: str) -> bool:
+        """Whether the maker of a name has ended; one on another machine is taken for dead after a day."""
+        match = re.fullmatch(r"(\d+)_(.+)_(\d+)_[0-9a-f]{32}", name)
+        if match is None:
+            return False
+        if time.time() - int(match[1]) > ABANDONED_SECONDS:
+            return True
+        if match[2] != socket.gethostname():
+            return False
+        try:
+            os.kill(int(match[3]), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+class _Readable:
+    """Gives the files of fsspec, some of which only know `read`, the `readinto` that copying needs."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the start of `buffer`; return the number of bytes, 0 at the end."""
+        chunk = self._source.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+
+def _file_system(url: str, location: str) -> tuple[AbstractFileSystem, str]:
+    from fsspec.core import url_to_fs
+
+    try:
+        fs, root = url_to_fs(url)
+    except ImportError as error:
+        raise ArtifactError(f"The artifact store {location} needs a package that is not installed: {error}") from error
+    except ValueError as error:
+        raise ArtifactError(f"The artifact store {location} cannot be used: {error}.") from error
+    return fs, root.rstrip("/")

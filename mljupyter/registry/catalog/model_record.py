@@ -1,0 +1,156 @@
+"""A registered model as users of the registry see it, and the rules for its values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Row
+
+from mljupyter.outside import json_value
+from mljupyter.registry.artifacts.store import Artifact
+from mljupyter.registry.catalog.versioned import check_row
+from mljupyter.registry.errors import ModelError
+from mljupyter.spec import names
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """One version of a model.
+
+    `artifact.name` is the entry: the file or directory name that a scoring script finds under
+    ``<name>/<version>/``. `created_time` is aware, in UTC. `datasets` lists pairs of scenario and dataset id.
+    """
+
+    id: str
+    name: str
+    version: int
+    artifact: Artifact
+    description: str | None
+    tags: dict[str, str]
+    properties: dict[str, str]
+    framework: str | None
+    framework_version: str | None
+    sample_input_dataset: str | None
+    sample_output_dataset: str | None
+    resource_configuration: dict[str, Any] | None
+    created_by: str
+    created_time: datetime
+    run_id: str | None
+    experiment_name: str | None
+    datasets: list[list[str]]
+
+    @property
+    def entry(self) -> str:
+        """The name of the model's single file or directory.
+
+        Raises `ModelError` when the database holds a path in its place: a database that a team shares is written by
+        others, and this name is put behind directories here.
+        """
+        name = self.artifact.name
+        if "/" in name or "\0" in name or name in ("", ".", ".."):
+            raise ModelError(
+                f"The content of model {self.id} is called {name!r:.200} in the database, which is a path.\n"
+                "Rule: the name of one file or directory. Register the model again."
+            )
+        return name
+
+
+def from_row(row: Row[Any]) -> ModelRecord:
+    """Return the record that a row of the table of models holds."""
+    check_row(row, names.MODEL)
+    values = dict(row._mapping)
+    artifact = Artifact(*(values.pop(f"artifact_{part}") for part in ("digest", "kind", "size", "name")))
+    return ModelRecord(artifact=artifact, **values)
+
+
+def checked_text(value: object, what: str) -> dict[str, str]:
+    """Return tags or properties with text values: numbers and booleans become text, anything else is an error.
+
+    (Azure ML v1: tags and properties.)
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ModelError(f"{what} must be a dict of text to text, not {type(value).__name__}: {{'area': 'demo'}}.")
+    checked = {}
+    for key, item in value.items():
+        if not isinstance(key, str) or not key:
+            raise ModelError(f"{what}: the key {key!r} is not a text of at least one character.")
+        if not isinstance(item, str | int | float):
+            raise ModelError(f"{what}[{key!r}] is a {type(item).__name__}. Rule: text, number or boolean.")
+        checked[key] = str(item)
+    return checked
+
+
+def checked_keys(value: object, what: str) -> list[str]:
+    """Return a list of keys, or raise `ModelError`."""
+    if value is None:
+        return []
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence) or not all(isinstance(k, str) for k in value):
+        raise ModelError(f"{what} must be a list of keys, such as ['area'], not {value!r:.80}.")
+    return list(value)
+
+
+def checked_json(value: object, what: str) -> Any:
+    """Return a value as it comes back from JSON, or raise `ModelError` when JSON cannot hold it."""
+    try:
+        return json_value(json.dumps(value, allow_nan=False))
+    except (RecursionError, TypeError, ValueError) as error:
+        raise ModelError(f"{what} cannot be stored as JSON: {error}. Use text, numbers, lists and dicts.") from error
+
+
+def checked_filter(value: object, what: str) -> list[tuple[str, str | None]]:
+    """Return a filter as pairs of key and wanted value, None for any.
+
+    Its items are ``"key"`` or ``["key", "value"]`` (Azure ML v1: filters of lists).
+    """
+    if value is None:
+        return []
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise _filter_error(value, what)
+    pairs: list[tuple[str, str | None]] = []
+    for item in value:
+        if isinstance(item, str):
+            pairs.append((item, None))
+        elif isinstance(item, list | tuple) and len(item) in (1, 2) and isinstance(item[0], str):
+            pairs.append((item[0], str(item[1]) if len(item) == 2 else None))
+        else:
+            raise _filter_error(value, what)
+    return pairs
+
+
+def matches(values: Mapping[str, str], wanted: list[tuple[str, str | None]]) -> bool:
+    """Whether tags or properties satisfy every item of a filter."""
+    return all(key in values and (value is None or values[key] == value) for key, value in wanted)
+
+
+def split_id(model_id: object) -> tuple[str, int] | None:
+    """Return name and version of ``name:version``, None for anything else."""
+    if not isinstance(model_id, str):
+        return None
+    name, colon, version = model_id.rpartition(":")
+    if not (name and colon and version.isascii() and version.isdigit() and len(version) < 10):
+        return None
+    return name, int(version)
+
+
+def checked_framework(framework: object, version: object) -> None:
+    """Raise `ModelError` for a framework version without framework, or for either not being text."""
+    for value, what in ((framework, "framework"), (version, "framework_version")):
+        if value is not None and not isinstance(value, str):
+            raise ModelError(f"{what} is a {type(value).__name__}: it must be text, such as 'ScikitLearn' or '1.9'.")
+    if version is not None and framework is None:
+        raise ModelError(
+            f"framework_version is {cast(str, version)!r}, but no framework is given.\n"
+            "Name the framework as well, for example 'ScikitLearn', or leave the version out."
+        )
+
+
+def _filter_error(value: object, what: str) -> ModelError:
+    return ModelError(
+        f"{what} filters by a list of 'key' or ['key', 'value'], such as [['area', 'demo']]: {value!r:.80}."
+    )

@@ -1,0 +1,176 @@
+"""Containers of replicas: their options, what they are found by, and what the Docker engine says of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.engine.replicas.replica_key import VARIABLE as KEY_VARIABLE
+from mljupyter.engine.scaling.capacity import Capacity
+from mljupyter.runtimes import replica_layout
+from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, RuntimeUnavailableError
+from mljupyter.runtimes.docker import network
+from mljupyter.spec import VersionSpec
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+    from docker.models.images import Image
+
+PORT = 5001
+COLLECTED = "/var/mljupyter/collected"
+_ANSWER_WITHIN = 30
+_GIB = 1 << 30
+_NANO = 1_000_000_000
+_MOST_OF_MACHINE = 0.75
+_MOST_PROCESSES = 512
+
+
+def connect() -> DockerClient:
+    """Return a client of the Docker engine that images are built on, too.
+
+    Raises:
+        RuntimeUnavailableError: when the Docker SDK is not installed, or no engine answers.
+
+    """
+    from mljupyter.build.images.docker.engine import connect as connect_to_engine
+    from mljupyter.build.images.errors import ImageError
+
+    try:
+        return connect_to_engine(timeout=_ANSWER_WITHIN)
+    except ImageError as error:
+        raise RuntimeUnavailableError(error.message) from None
+
+
+def pulled(client: DockerClient, reference: str) -> Image:
+    """Return an image that the engine lacks from the container registry that its name begins with."""
+    from mljupyter.build.images.docker.engine import pull
+    from mljupyter.build.images.errors import ImageError
+    from mljupyter.build.images.oci.references import Reference
+
+    parsed = Reference.parse(reference)
+    if parsed.registry is not None:
+        try:
+            pull(client, parsed, ())
+        except ImageError as error:
+            raise RuntimeUnavailableError(f"image {reference} is gone, and cannot be pulled: {error.message}") from None
+    return client.images.get(reference)
+
+
+@contextlib.contextmanager
+def translated(doing: str = "asking the Docker engine") -> Iterator[None]:
+    """Turn the errors of the Docker SDK into ours."""
+    import requests
+    from docker.errors import DockerException, ImageNotFound
+
+    try:
+        yield
+    except ImageNotFound as error:
+        reason = str(error.explanation or error)
+        raise RuntimeUnavailableError(f"{doing} failed: {reason}. Build the image again: deploy anew.") from None
+    except (DockerException, requests.RequestException) as error:
+        reason = getattr(error, "explanation", None) or str(error)
+        raise RuntimeUnavailableError(f"{doing} failed: {reason}") from None
+
+
+def capacity_of(client: DockerClient, name: str) -> Capacity:
+    """Return cores and memory of an engine's machine, which is called `name` where the engine does not tell."""
+    with translated():
+        found = client.info()
+    return Capacity(found["NCPU"], found["MemTotal"] / _GIB, str(found.get("Name", name)))
+
+
+def published_port(attributes: dict[str, Any]) -> int:
+    """Return the port of the engine's machine that leads to a container: the one asked for, or the one it got."""
+    asked_for = attributes["HostConfig"]["PortBindings"][f"{PORT}/tcp"][0]["HostPort"]
+    got = (attributes["NetworkSettings"]["Ports"] or {}).get(f"{PORT}/tcp") or [{"HostPort": "0"}]
+    return int(asked_for or got[0]["HostPort"])
+
+
+def started_time(container: Container) -> float:
+    """Return when a container was started, in seconds since the epoch; 0 for never."""
+    text = container.attrs["State"]["StartedAt"][:19]
+    return datetime.fromisoformat(f"{text}+00:00").timestamp() if not text.startswith("0001") else 0.0
+
+
+def container_name(replica: RunningReplica) -> str:
+    """Return what a replica's container is called."""
+    return f"mljupyter-{replica.id}"
+
+
+def arguments_of(order: ReplicaOrder) -> list[str]:
+    """Return the options of the scoring server."""
+    return replica_layout.server_options(order.spec, order.id)
+
+
+def environment_of(order: ReplicaOrder, key: str | None) -> dict[str, str]:
+    """Return the environment variables of a container, its key among them; None for a server that knows of no keys."""
+    contract = replica_layout.service_variables(
+        order.spec,
+        service=order.endpoint,
+        version=order.version,
+        workspace=order.workspace,
+        collected=PurePosixPath(COLLECTED),
+    )
+    own = {KEY_VARIABLE: key} if key is not None else {}
+    return {**replica_layout.thread_variables(order.spec), **order.spec.environment_variables, **contract, **own}
+
+
+def key_of(attributes: dict[str, Any]) -> str | None:
+    """Return the key that a container was given, None for one of a release without keys."""
+    variables = dict(item.partition("=")[::2] for item in attributes["Config"]["Env"] or ())
+    return variables.get(KEY_VARIABLE)
+
+
+def confinement(client: DockerClient) -> dict[str, Any]:
+    """Return the options that keep a container from its machine and from other containers.
+
+    Raises:
+        RuntimeUnavailableError: when the engine cannot make the network for it.
+
+    """
+    return {
+        "init": True,
+        "read_only": True,
+        "tmpfs": {"/tmp": "size=256m,mode=1777"},  # noqa: S108 - in the container
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "pids_limit": _MOST_PROCESSES,
+        "network": network.ensure(client),
+    }
+
+
+def memory_options(most_bytes: int) -> dict[str, Any]:
+    """Return the options that limit memory; what is swapped out counts, too."""
+    return {"mem_limit": most_bytes, "memswap_limit": most_bytes}
+
+
+def most_of(machine_bytes: int) -> int:
+    """Return what a container without a limit of its own may use of its machine's memory."""
+    return int(machine_bytes * _MOST_OF_MACHINE)
+
+
+def limit_options(spec: VersionSpec, machine_bytes: int) -> dict[str, Any]:
+    """Return the options that limit cores and memory.
+
+    Without a limit of its own a version may use three quarters of the machine's memory, or what it asks for if that is
+    more: a model that needs more than was asked for goes on, and a replica that takes ever more leaves the machine
+    alive. Cores without a limit are shared by the system, so that none is needed.
+
+    Parameters:
+        spec: the version.
+        machine_bytes: the memory of the engine's machine.
+
+    """
+    resources = spec.resources
+    asked_for = int(resources.memory_in_gb * _GIB)
+    memory = max(asked_for, most_of(machine_bytes))
+    if resources.memory_in_gb_limit is not None:
+        memory = int(resources.memory_in_gb_limit * _GIB)
+    limits = memory_options(memory)
+    if resources.cpu_limit is not None:
+        limits["nano_cpus"] = int(resources.cpu_limit * _NANO)
+    return limits

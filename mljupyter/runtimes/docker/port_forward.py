@@ -1,0 +1,84 @@
+"""Ways through SSH to containers of an engine on another machine, whose ports are published on its loopback alone."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from mljupyter.runtimes.base import RuntimeUnavailableError
+from mljupyter.runtimes.ports import LOOPBACK
+from mljupyter.runtimes.process import processes
+
+# A connection that is gone without a word is noticed, and its tunnel made anew.
+_OPTIONS = (
+    *("-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindUnlink=yes"),
+    *("-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=2", "-o", "ConnectTimeout=10"),
+)
+
+
+class Tunnels:
+    """One ``ssh`` for each replica, from a socket of the owner's alone to a port of the other machine.
+
+    They outlive this process, as replicas do; the next one finds them by their command lines.
+
+    Parameters:
+        url: ``ssh://[user@]host[:port]`` of the engine.
+        sockets: returns the directory for the sockets, with a short path.
+
+    """
+
+    def __init__(self, url: str, sockets: Callable[[], Path]) -> None:
+        self._url = url
+        self._sockets = sockets
+        self._open: dict[str, processes.Identity] = {}
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+
+    def address(self, replica_id: str) -> str:
+        """Return the address that a replica has on this machine."""
+        return f"unix:{self._socket(replica_id)}"
+
+    def ensure(self, replica_id: str, port: int) -> None:
+        """Make the tunnel to a replica's port, unless it is there."""
+        with self._lock:
+            self._children = [child for child in self._children if child.poll() is None]
+            there = self._open.get(replica_id) or self._found(replica_id)
+            if there is None or not there.alive():
+                there = self._start(self._socket(replica_id), port)
+            self._open[replica_id] = there
+
+    def close(self, replica_id: str) -> None:
+        """End a replica's tunnel, if there is one."""
+        with self._lock:
+            there = self._open.pop(replica_id, None) or self._found(replica_id)
+            if there is not None:
+                there.signal(signal.SIGTERM)
+            self._socket(replica_id).unlink(missing_ok=True)
+
+    def _start(self, socket: Path, port: int) -> processes.Identity:
+        from mljupyter.build.images.docker.ssh import ssh_destination
+
+        program = shutil.which("ssh")
+        if program is None:
+            raise RuntimeUnavailableError("the program ssh is missing: install OpenSSH's client.")
+        child = subprocess.Popen(
+            [program, "-N", *_OPTIONS, "-L", f"{socket}:{LOOPBACK}:{port}", *ssh_destination(self._url)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._children.append(child)
+        return processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0)
+
+    def _found(self, replica_id: str) -> processes.Identity | None:
+        prefix = f"{self._socket(replica_id)}:{LOOPBACK}:"
+        found = processes.find(lambda command: any(part.startswith(prefix) for part in command))
+        return next((identity for identity, _ in found), None)
+
+    def _socket(self, replica_id: str) -> Path:
+        return self._sockets() / f"{replica_id.rpartition('-')[2]}.ssh"

@@ -1,0 +1,420 @@
+"""Replicas as containers of a Docker engine, found again by their labels.
+
+The engine is the one that images are built on: that of ``DOCKER_HOST``, else of Docker's current context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from mljupyter.build.images.plan.layout import LABEL_REPLICA_KEY
+from mljupyter.engine.replicas.replica_key import replica_key
+from mljupyter.engine.scaling.capacity import Capacity
+from mljupyter.runtimes.base import (
+    Ending,
+    ReplicaLog,
+    ReplicaOrder,
+    RunningReplica,
+    RuntimeUnavailableError,
+)
+from mljupyter.runtimes.docker import logs as docker_logs
+from mljupyter.runtimes.docker import network
+from mljupyter.runtimes.docker.container_spec import (
+    COLLECTED,
+    PORT,
+    arguments_of,
+    capacity_of,
+    confinement,
+    connect,
+    container_name,
+    environment_of,
+    key_of,
+    limit_options,
+    published_port,
+    pulled,
+    started_time,
+    translated,
+)
+from mljupyter.runtimes.docker.port_forward import Tunnels
+from mljupyter.runtimes.docker.usage import ContainerUsage
+from mljupyter.runtimes.ports import LOOPBACK, free_port
+from mljupyter.runtimes.usage import Usage
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+    from docker.models.images import Image
+
+TARGET = "docker"
+KEPT_AFTER_END = 3
+LABEL = "mljupyter"
+INSIGHTS_LABEL = f"{LABEL}/insights"
+SERVER_LABEL = f"{LABEL}/plan"  # on images whose entry point is our scoring server
+_LOG_SIZE, _LOG_FILES = "10m", "3"
+_RECONNECT_AFTER = 0.5
+_LOOK_EVERY = 2.0
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class DockerRuntime:
+    """Runs each replica as a container that publishes its port on this machine's loopback alone.
+
+    The engine's own restart policy stays off: the controller starts replicas again, with its back-off, and must see a
+    script that cannot start.
+
+    Parameters:
+        workspace: directory of the workspace; containers are labelled with its fingerprint.
+        collected: directory for what scripts collect, one in it for each endpoint.
+        sockets: returns the directory for the sockets of ways to another machine's engine.
+        workspace_key: what the keys of replicas follow from.
+
+    Its methods raise `RuntimeUnavailableError` when the Docker SDK is not installed, or no engine answers.
+    """
+
+    def __init__(self, workspace: str, collected: Path, sockets: Callable[[], Path], workspace_key: bytes) -> None:
+        self._collected = collected
+        self._workspace_key = workspace_key
+        self._sockets = sockets
+        self._workspace = fingerprint(workspace)
+        self._connecting = threading.Lock()
+        self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
+        self._usage = ContainerUsage()
+        self._bells: dict[str, asyncio.Event] = {}
+        self._loop = asyncio.get_running_loop()
+        self._stream: Any = None
+        self._leaving = False
+        threading.Thread(target=self._listen, name="docker-events", daemon=True).start()
+
+    @cached_property
+    def _client(self) -> DockerClient:
+        """The engine; asked for in threads, since one that is far away or hangs takes its time."""
+        with self._connecting:
+            return self.__dict__.get("_client") or connect()
+
+    @cached_property
+    def _tunnels(self) -> Tunnels | None:
+        """The ways to containers, where their engine is on another machine."""
+        from mljupyter.build.images.docker.address import engine_address
+
+        address = engine_address()
+        if not address.elsewhere:
+            return None
+        if not address.over_ssh:
+            raise RuntimeUnavailableError(
+                f"the Docker engine {address} is on another machine, where containers listen on the loopback alone.\n"
+                "Reach it by SSH: DOCKER_HOST=ssh://USER@HOST, or a context made with `docker context create`."
+            )
+        return Tunnels(address.url, self._sockets)
+
+    @cached_property
+    def _machine_bytes(self) -> int:
+        return int(self._client.info()["MemTotal"])
+
+    async def adopt(self) -> list[RunningReplica]:
+        """Return the containers that run; remove those that were made and never started."""
+        found = []
+        for container in await self._in_thread(self._containers):
+            if container.status == "running":
+                found.append(await self._in_thread(partial(self._running, container)))
+            elif container.status == "created":
+                await self._in_thread(partial(container.remove, force=True))
+        return found
+
+    async def start(self, order: ReplicaOrder) -> RunningReplica:
+        """Start a container of the version's image.
+
+        Raises:
+            RuntimeUnavailableError: when the image is missing or the engine refuses; with its reason.
+
+        """
+        return await self._in_thread(partial(self._start, order))
+
+    async def ended(self, replica: RunningReplica) -> Ending:
+        """Wait until a container has ended; an engine that does not answer ends nothing."""
+        bell = self._bells.setdefault(replica.id, asyncio.Event())
+        ended = False  # else whoever waits is leaving, and the replica goes on
+        try:
+            while True:
+                bell.clear()
+                with contextlib.suppress(RuntimeUnavailableError):
+                    ending = await self._in_thread(partial(self._ending, replica))
+                    if ending is not None:
+                        ended = True
+                        return ending
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_EVERY):
+                        await bell.wait()
+        finally:
+            self._bells.pop(replica.id, None)
+            if (tunnels := self.__dict__.get("_tunnels")) is not None and ended:
+                tunnels.close(replica.id)
+
+    def stop(self, replica: RunningReplica) -> None:
+        """Ask the replica to finish its requests and end (SIGTERM)."""
+        self._threads.submit(self._signal, replica, "SIGTERM")
+
+    def kill(self, replica: RunningReplica) -> None:
+        """End the replica at once (SIGKILL)."""
+        self._threads.submit(self._signal, replica, "SIGKILL")
+
+    async def forget(self, endpoint: str, version: str | None = None) -> None:
+        """Remove containers that have ended; of one version the newest few stay, for their logs."""
+        try:
+            await self._in_thread(partial(self._forget, endpoint, version))
+        except RuntimeUnavailableError as error:  # nothing waits for what has ended
+            log.warning("containers of %s that have ended stay for now: %s", endpoint, error.message)
+
+    async def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
+        """Return the last lines of a container's log."""
+        try:
+            return await self._in_thread(partial(self._last_lines, replica, count))
+        except RuntimeUnavailableError:
+            return []
+
+    def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
+        """Return the logs of an endpoint's containers, ended ones included."""
+        return [_log(container, records=False) for container in self._containers(endpoint, version)]
+
+    def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
+        """Return the records of requests that containers have written among their logs, ended ones included."""
+        return [_log(container, records=True) for container in self._containers(endpoint, version)]
+
+    async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
+        """Return CPU time and memory of containers as the engine tells them, each at most every five seconds."""
+        names = {replica.id: container_name(replica) for replica in replicas}
+        return await self._in_thread(lambda: self._usage.measure(self._client, names))
+
+    async def capacity(self) -> Capacity:
+        """Return cores and memory of the engine's machine; on this machine they are shared with other targets."""
+
+        return await self._in_thread(lambda: capacity_of(self._client, TARGET))
+
+    async def leave(self) -> None:
+        """Stop listening to the engine; containers go on."""
+        self._leaving = True
+        if self._stream is not None:
+            with contextlib.suppress(Exception):
+                self._stream.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, order: ReplicaOrder) -> RunningReplica:
+        from docker.errors import NotFound
+
+        spec = order.spec
+        if spec.image is None:
+            raise RuntimeUnavailableError(f"version {order.version!r} has no image: a container needs one.")
+        with translated(f"starting a container of {spec.image}"):
+            image = self._image(spec.image, order)
+            try:
+                return self._started(image, order)
+            except NotFound:  # its network was removed meanwhile, as the last container of another workspace went
+                return self._started(image, order)
+
+    def _started(self, image: Image, order: ReplicaOrder) -> RunningReplica:
+        from docker.types import LogConfig
+
+        spec = order.spec
+        key = self._key_for(image, order)
+        container = self._client.containers.create(
+            image,
+            arguments_of(order) if SERVER_LABEL in image.labels else None,
+            name=f"mljupyter-{order.id}",
+            labels={
+                f"{LABEL}/workspace": self._workspace,
+                network.REPLICA_LABEL: order.id,
+                f"{LABEL}/endpoint": order.endpoint,
+                f"{LABEL}/version": order.version,
+                f"{LABEL}/revision": order.revision,
+                **({INSIGHTS_LABEL: "true"} if spec.app_insights_enabled else {}),
+            },
+            environment=environment_of(order, key),
+            # Of another machine only its engine knows which port is free.
+            ports={f"{PORT}/tcp": cast("int", (LOOPBACK, free_port() if self._tunnels is None else None))},
+            **confinement(self._client),
+            log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
+            **limit_options(spec, self._machine_bytes),
+            **(self._collecting(order) if spec.collect_model_data else {}),
+        )
+        try:
+            container.start()
+        except BaseException:
+            container.remove(force=True)
+            raise
+        container.reload()
+        return self._running(container)
+
+    def _key_for(self, image: Image, order: ReplicaOrder) -> str | None:
+        """Return a replica's key, or None for a scoring server of a release that knows of no keys.
+
+        That one would leave it to the script. Servers of the user's own get it, and may ask for it.
+        """
+        if SERVER_LABEL in image.labels and LABEL_REPLICA_KEY not in image.labels:
+            log.warning(
+                "replica %s: image %s has a scoring server of an earlier release, which answers everybody on this "
+                "machine without a key. Deploy again: the image is built with the one of this release.",
+                order.id,
+                order.spec.image,
+            )
+            return None
+        return replica_key(self._workspace_key, order.id)
+
+    def _image(self, reference: str, order: ReplicaOrder) -> Image:
+        """Return the image to start from; one that was removed is looked for where it still may be."""
+        from docker.errors import ImageNotFound
+
+        try:
+            return self._client.images.get(reference)
+        except ImageNotFound:
+            # A container of the same revision, running or ended, keeps what it was started from, though not its name.
+            for container in self._containers(order.endpoint, order.version):
+                if container.labels.get(f"{LABEL}/revision") == order.revision:
+                    log.warning("image %s was removed: taking it from container %s", reference, container.name)
+                    image = self._client.images.get(container.attrs["Image"])
+                    image.tag(reference)
+                    return image
+            return pulled(self._client, reference)
+
+    def _running(self, container: Container) -> RunningReplica:
+        labels = container.labels
+        replica_id = labels[f"{LABEL}/replica"]
+        address = f"{LOOPBACK}:{published_port(container.attrs)}"
+        if self._tunnels is not None:
+            self._tunnels.ensure(replica_id, published_port(container.attrs))
+            address = self._tunnels.address(replica_id)
+        return RunningReplica(
+            id=replica_id,
+            endpoint=labels[f"{LABEL}/endpoint"],
+            version=labels[f"{LABEL}/version"],
+            revision=labels[f"{LABEL}/revision"],
+            target=TARGET,
+            address=address,
+            pid=None,
+            started_time=started_time(container),
+            # What it was given: one of an earlier release has none, and the workspace's key may be another by now.
+            key=key_of(container.attrs),
+        )
+
+    def _collecting(self, order: ReplicaOrder) -> dict[str, Any]:
+        """Return the options of a container that writes into the endpoint's directory of collected data."""
+        if self._tunnels is not None:
+            raise RuntimeUnavailableError(
+                "collect_model_data is True: what a script collects on another machine's engine cannot be had here.\n"
+                "Leave it out, or deploy to an engine of this machine."
+            )
+        place = self._collected / order.endpoint
+        self._collected.mkdir(mode=0o700, exist_ok=True)
+        place.mkdir(exist_ok=True)
+        place.chmod(0o777)  # for the container's user; nobody else comes through the directory above
+        options: dict[str, Any] = {"volumes": {str(place): {"bind": COLLECTED, "mode": "rw"}}}
+        if os.getuid():
+            options["user"] = f"{os.getuid()}:{os.getgid()}"  # else the files would not belong to whoever reads them
+        return options
+
+    def _ending(self, replica: RunningReplica) -> Ending | None:
+        from docker.errors import NotFound
+
+        with translated():
+            try:
+                container = self._client.api.inspect_container(container_name(replica))
+            except NotFound:
+                return Ending(reason="was removed from the Docker engine")
+        state = container["State"]
+        if state["Running"]:
+            if self._tunnels is not None:
+                self._tunnels.ensure(replica.id, published_port(container))
+            return None
+        if state.get("OOMKilled"):
+            limit = container["HostConfig"].get("Memory") or 0
+            of = f" of {limit / (1 << 20):.0f} MiB" if limit else ""
+            return Ending(state["ExitCode"], f"was killed by the system: it used more memory than its limit{of}")
+        return Ending(state["ExitCode"], state.get("Error") or None)
+
+    def _signal(self, replica: RunningReplica, name: str) -> None:
+        try:
+            with translated():
+                self._client.api.kill(container_name(replica), signal=name)
+        except RuntimeUnavailableError as error:  # it has ended, or the engine is away: both are noticed elsewhere
+            log.info("replica %s: %s", replica.id, error.message)
+
+    def _forget(self, endpoint: str, version: str | None) -> None:
+        with translated():
+            ended = [item for item in self._containers(endpoint, version) if item.status in ("exited", "dead")]
+            ended.sort(key=started_time, reverse=True)
+            for container in ended[KEPT_AFTER_END if version is not None else 0 :]:
+                container.remove(v=True, force=True)
+            if version is None:
+                network.remove_unused(self._client)
+
+    def _last_lines(self, replica: RunningReplica, count: int) -> list[str]:
+        with translated():
+            text: bytes = self._client.api.logs(container_name(replica), tail=count)
+        return list(deque(text.decode(errors="replace").splitlines(), maxlen=count))
+
+    def _containers(self, endpoint: str | None = None, version: str | None = None) -> list[Container]:
+        labels = [f"{LABEL}/workspace={self._workspace}"]
+        labels += [f"{LABEL}/endpoint={endpoint}"] if endpoint is not None else []
+        labels += [f"{LABEL}/version={version}"] if version is not None else []
+        with translated():
+            found: list[Container] = self._client.containers.list(all=True, filters={"label": labels})
+        return found
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await self._loop.run_in_executor(self._threads, work)
+
+    def _listen(self) -> None:
+        """Ring the bell of each container that ends, and all bells after the engine was away."""
+        filters = {"label": f"{LABEL}/workspace={self._workspace}", "event": ["die", "destroy", "oom"]}
+        while not self._leaving:
+            with contextlib.suppress(Exception):  # whatever broke the connection, another one is made
+                self._client.ping()
+                self._stream = self._client.events(decode=True, filters=filters)
+                self._ring(None)
+                for event in self._stream:
+                    self._ring(event["Actor"]["Attributes"].get(f"{LABEL}/replica"))
+            time.sleep(_RECONNECT_AFTER)
+
+    def _ring(self, replica_id: str | None) -> None:
+        def ring() -> None:
+            for name, bell in self._bells.items():
+                if replica_id in (None, name):
+                    bell.set()
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the controller is leaving
+            self._loop.call_soon_threadsafe(ring)
+
+
+def fingerprint(workspace: str) -> str:
+    """Return what containers of a workspace are labelled with, from its directory."""
+    return hashlib.sha256(workspace.encode()).hexdigest()[:16]
+
+
+def record_logs(client: DockerClient, workspace: str) -> list[ReplicaLog]:
+    """Return the records of requests of all containers of a workspace that keep any, ended ones included.
+
+    Raises:
+        RuntimeUnavailableError: when the engine does not answer.
+
+    """
+    labels = [f"{LABEL}/workspace={fingerprint(workspace)}", f"{INSIGHTS_LABEL}=true"]
+    with translated():
+        found: list[Container] = client.containers.list(all=True, filters={"label": labels})
+    return [_log(container, records=True) for container in found]
+
+
+def _log(container: Container, *, records: bool) -> ReplicaLog:
+    name = container.labels[f"{LABEL}/replica"]
+    return docker_logs.replica_log(container, name, started_time(container), records=records, guard=translated)

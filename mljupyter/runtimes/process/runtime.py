@@ -1,0 +1,361 @@
+"""Replicas as processes on this machine, found again by their command lines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from mljupyter.engine.scaling.capacity import Capacity
+from mljupyter.runtimes import host, replica_layout
+from mljupyter.runtimes.base import Ending, ReplicaLog, ReplicaOrder, RunningReplica
+from mljupyter.runtimes.process import log_files, processes
+from mljupyter.runtimes.process.usage import ProcessUsage
+from mljupyter.runtimes.process.zygotes import AVAILABLE as TEMPLATES_AVAILABLE
+from mljupyter.runtimes.process.zygotes import Templates
+from mljupyter.runtimes.usage import Usage
+from mljupyter.spec import VersionSpec
+
+TARGET = "local"
+MODULE = "mljupyter.scoring"
+KEPT_AFTER_END = 3
+_RECORD = "replica.json"
+_LOG = "replica.log"
+_OUTPUT = "output.log"
+_WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
+
+# What a replica sees of the environment its controller was started in; everything else comes from the spec.
+_INHERITED = {
+    "CONDA_PREFIX", "CURL_CA_BUNDLE", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LANGUAGE", "LOGNAME", "NO_PROXY",
+    "PATH", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER",
+    "VIRTUAL_ENV",
+}  # fmt: skip
+_INHERITED_PREFIXES = ("CUDA_", "DYLD_", "LC_", "LD_", "MKL_", "NVIDIA_", "OMP_", "OPENBLAS_", "XDG_")
+
+
+class ReplicaRecord(BaseModel):
+    """What a replica's directory says about it: also of a template, and which one a replica's worker is forked from."""
+
+    id: str
+    endpoint: str
+    version: str
+    revision: str
+    is_template: bool = False
+    forked_from: str | None = None
+
+
+class ProcessRuntime:
+    """Runs each replica as a process of its own on a Unix socket.
+
+    A replica's command line names its id and its socket, which is how a later controller finds it.
+
+    Parameters:
+        replicas: directory for the replicas' records and logs.
+        revisions: directory for app roots.
+        sockets: returns the directory for sockets, which may be another one after it was removed.
+        collected: directory for what scripts collect, one in it for each endpoint.
+        store: the artifact store that code and models come from.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        replicas: Path,
+        revisions: Path,
+        sockets: Callable[[], Path],
+        collected: Path,
+        store: replica_layout.Store,
+    ) -> None:
+        self._replicas = replicas
+        self._revisions = revisions
+        self._sockets = sockets
+        self._collected = collected
+        self._store = store
+        self._templates = Templates()
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._running_ids: set[str] = set()  # their sockets may have been removed: these do not tell
+        self._usage = ProcessUsage()
+
+    async def adopt(self) -> list[RunningReplica]:
+        """Return the replicas that run; end those whose record is gone, since nobody can tell what they are."""
+        replica_layout.clear_unfinished(self._revisions)
+        found = []
+        for identity, command in processes.find(self._is_ours):
+            replica_id = processes.option(command, "--replica") or ""
+            record = self._record(replica_id)
+            if record is None:
+                identity.signal(signal.SIGKILL)
+                continue
+            found.append(self._running(record, identity, processes.option(command, "--unix-socket")))
+        return found
+
+    async def start(self, order: ReplicaOrder) -> RunningReplica:
+        """Lay out the app root, if this is the revision's first replica, and start the process."""
+        root = await asyncio.to_thread(
+            replica_layout.prepare,
+            self._store,
+            order.spec,
+            self._revisions / f"{order.endpoint}.{order.version}.{order.revision}",
+        )
+        if order.spec.collect_model_data:
+            for directory in (self._collected, self._collected_by(order)):
+                directory.mkdir(mode=0o700, exist_ok=True)
+        forked_from = self._template(order, root) if order.spec.preload and TEMPLATES_AVAILABLE else None
+        record = ReplicaRecord(
+            id=order.id,
+            endpoint=order.endpoint,
+            version=order.version,
+            revision=order.revision,
+            forked_from=forked_from,
+        )
+        places = ["--unix-socket", str(self._socket(order.id))]
+        if forked_from is not None:
+            places += ["--fork-from", str(self._socket(forked_from))]
+        child = self._spawn(order, record, root, places)
+        self._children[order.id] = child
+        return self._running(record, processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0), places[1])
+
+    async def ended(self, replica: RunningReplica) -> Ending:
+        """Wait for a replica's end; its exit status is known when it is a child of this process."""
+        status = await processes.ended(_identity(replica), self._children.get(replica.id))
+        self._children.pop(replica.id, None)
+        self._running_ids.discard(replica.id)
+        self._templates.reap()
+        self._usage.forget(replica.id)
+        _remove_socket(replica)
+        return Ending(status)
+
+    def stop(self, replica: RunningReplica) -> None:
+        """Ask the replica to finish its requests and end (SIGTERM)."""
+        _identity(replica).signal(signal.SIGTERM)
+
+    def kill(self, replica: RunningReplica) -> None:
+        """End the replica at once (SIGKILL)."""
+        _identity(replica).signal(signal.SIGKILL)
+
+    async def forget(self, endpoint: str, version: str | None = None) -> None:
+        """Remove records, logs and app roots of an endpoint's ended replicas.
+
+        With a version given, the newest few ended replicas keep their logs, and what is left keeps its app roots.
+        """
+        if version is None:
+            self._end_templates(endpoint)
+        ended = [
+            directory
+            for directory, record in self._records()
+            if record.endpoint == endpoint
+            and version in (None, record.version)
+            and directory.name not in self._running_ids
+            and not self._socket(directory.name).exists()
+        ]
+        newest_first = sorted(ended, key=lambda directory: directory.stat().st_mtime, reverse=True)
+        for directory in newest_first[KEPT_AFTER_END if version is not None else 0 :]:
+            shutil.rmtree(directory, ignore_errors=True)
+        kept = {record.revision for _, record in self._records() if record.endpoint == endpoint}
+        pattern = f"{endpoint}.*" if version is None else f"{endpoint}.{version}.*"
+        for root in self._revisions.glob(pattern):
+            if version is None or root.name.rpartition(".")[2] not in kept:
+                shutil.rmtree(root, ignore_errors=True)
+
+    def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
+        """Return the logs of an endpoint's replicas, rotated parts and those of ended replicas included."""
+        return [
+            # One that died before it had a log has said why on its standard output.
+            log_files.replica_log(
+                directory,
+                _LOG if (directory / _LOG).exists() else _OUTPUT,
+                self._replicas / record.forked_from / _LOG if record.forked_from is not None else None,
+            )
+            for directory, record in self._records()
+            if record.endpoint == endpoint and version in (None, record.version)
+        ]
+
+    def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
+        """Return the records of requests that replicas have written, those of ended replicas included."""
+        return [
+            log_files.replica_log(directory, log_files.INSIGHTS)
+            for directory, record in self._records()
+            if endpoint in (None, record.endpoint) and version in (None, record.version)
+        ]
+
+    async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
+        """Return CPU time and memory of replicas with all processes that belong to them."""
+        return self._usage.measure(replicas, worker_pids)
+
+    async def capacity(self) -> Capacity:
+        """Return cores and memory of this machine."""
+        return host.capacity()
+
+    async def leave(self) -> None:
+        """Do nothing: processes need nobody to look at them."""
+
+    async def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
+        """Return the last lines of a replica's log, or of its raw output where it died before it had a log."""
+        directory = self._replicas / replica.id
+        for name in (_LOG, _OUTPUT):
+            with contextlib.suppress(OSError), (directory / name).open(errors="replace", newline="\n") as lines:
+                if last := deque((line.rstrip("\n") for line in lines), maxlen=count):
+                    return list(last)
+        return []
+
+    def _template(self, order: ReplicaOrder, root: Path) -> str:
+        """Return the id of the template for a replica, which is started if it does not run."""
+        record = ReplicaRecord(
+            id=self._templates.id_for(order),
+            endpoint=order.endpoint,
+            version=order.version,
+            revision=order.revision,
+            is_template=True,
+        )
+        self._templates.ensure(
+            self._socket(record.id),
+            lambda places, descriptor: self._spawn(order, record, root, places, (descriptor,)),
+        )
+        return record.id
+
+    def _end_templates(self, endpoint: str) -> None:
+        for directory, record in self._records():
+            if record.endpoint == endpoint and record.is_template:
+                self._templates.end(self._socket(directory.name))
+
+    def _collected_by(self, order: ReplicaOrder) -> Path:
+        return self._collected / order.endpoint
+
+    def _spawn(
+        self,
+        order: ReplicaOrder,
+        record: ReplicaRecord,
+        root: Path,
+        places: list[str],
+        descriptors: tuple[int, ...] = (),
+    ) -> subprocess.Popen[bytes]:
+        directory = self._replicas / record.id
+        directory.mkdir(mode=0o700, exist_ok=record.is_template)
+        with open_private(directory / _RECORD) as file:
+            os.ftruncate(file, 0)  # a template that is started again has one already
+            os.write(file, record.model_dump_json().encode())
+        # The front runs here in any case, where the server is installed; only the script needs its environment.
+        other = _other_python(order.spec)
+        worker = ["--worker-python", other] if other is not None else []
+        files = ["--log-file", str(directory / _LOG), "--insights-file", str(directory / log_files.INSIGHTS)]
+        options = [*places, *files, *worker]
+        with open_private(directory / _OUTPUT) as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", MODULE, *options, *replica_layout.server_options(order.spec, record.id)],
+                cwd=directory,  # not the app root: a file json.py there must not replace the server's own json
+                env=_environment(order, root, self._collected_by(order)),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=descriptors,
+            )
+
+    def _running(self, record: ReplicaRecord, identity: processes.Identity, socket: str | None) -> RunningReplica:
+        self._running_ids.add(record.id)
+        return RunningReplica(
+            id=record.id,
+            endpoint=record.endpoint,
+            version=record.version,
+            revision=record.revision,
+            target=TARGET,
+            address=f"unix:{socket or self._socket(record.id)}",
+            pid=identity.pid,
+            started_time=identity.started_time,
+        )
+
+    def _socket(self, replica_id: str) -> Path:
+        return self._sockets() / f"{replica_id.rpartition('-')[2]}.sock"
+
+    def _is_ours(self, command: list[str]) -> bool:
+        socket = processes.option(command, "--unix-socket")
+        is_replica = processes.option(command, "-m") == MODULE and socket is not None
+        return (is_replica and Path(socket or "").parent == self._sockets()) or _is_replica_below(
+            self._replicas, command
+        )
+
+    def _record(self, replica_id: str) -> ReplicaRecord | None:
+        if Path(replica_id).name != replica_id:  # an id is a name: no path leads out of the directory of the records
+            return None
+        return read_record(self._replicas / replica_id)
+
+    def _records(self) -> list[tuple[Path, ReplicaRecord]]:
+        found = [(directory, self._record(directory.name)) for directory in self._replicas.iterdir()]
+        return [(directory, record) for directory, record in found if record is not None]
+
+
+def replicas_of(directory: Path) -> list[tuple[processes.Identity, str, Path]]:
+    """Return the replicas that run with records below a directory: the process, the replica's id, its socket."""
+    return [
+        (identity, processes.option(command, "--replica") or "", Path(processes.option(command, "--unix-socket") or ""))
+        for identity, command in processes.find(lambda command: _is_replica_below(directory, command))
+    ]
+
+
+def _is_replica_below(directory: Path, command: list[str]) -> bool:
+    """Return whether a command is that of a replica: by its log, since its socket may be in a directory used before."""
+    file = processes.option(command, "--log-file")
+    is_replica = processes.option(command, "-m") == MODULE and processes.option(command, "--unix-socket") is not None
+    return is_replica and file is not None and Path(file).parent.parent == directory
+
+
+def read_record(directory: Path) -> ReplicaRecord | None:
+    """Return what a replica's directory says about it, None where nothing can be read."""
+    try:
+        return ReplicaRecord.model_validate_json((directory / _RECORD).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+@contextlib.contextmanager
+def open_private(path: Path) -> Iterator[int]:
+    """Open a file of the owner's alone for appending; yield its descriptor."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _environment(order: ReplicaOrder, root: Path, collected: Path) -> dict[str, str]:
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in _INHERITED or name.startswith(_INHERITED_PREFIXES)
+    }
+    contract = replica_layout.contract_variables(
+        order.spec,
+        root,
+        service=order.endpoint,
+        version=order.version,
+        workspace=order.workspace,
+        collected=collected,
+    )
+    threads = replica_layout.thread_variables(order.spec)
+    given = dict(order.spec.environment_variables)
+    if _other_python(order.spec) is not None and "PYTHONPATH" in given:
+        given[_WORKER_PYTHONPATH] = given.pop("PYTHONPATH")  # modules for the script's Python, not for the front's
+    return {**threads, **inherited, **given, **contract, "PYTHONUNBUFFERED": "1"}
+
+
+def _remove_socket(replica: RunningReplica) -> None:
+    Path(replica.address.removeprefix("unix:")).unlink(missing_ok=True)
+
+
+def _other_python(spec: VersionSpec) -> str | None:
+    """Return the interpreter that runs the script, None when it is the one that runs this."""
+    return spec.interpreter if spec.interpreter not in (None, "", sys.executable) else None
+
+
+def _identity(replica: RunningReplica) -> processes.Identity:
+    return processes.Identity(replica.pid or 0, replica.started_time)

@@ -1,0 +1,1 @@
+"""The replica's log: output of the script, diagnostics and request records."""

@@ -1,0 +1,1 @@
+"""The replica's HTTP server: accepts requests, queues them, and watches its worker."""

@@ -1,0 +1,293 @@
+"""The HTTP side of a replica: routes, limits, headers (Azure ML v1: scoring-container contract)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from mljupyter.scoring.configuration import Configuration
+from mljupyter.scoring.logs.capture import LogCapture
+from mljupyter.scoring.media_types import is_json
+from mljupyter.scoring.protocol import unpack_headers
+from mljupyter.scoring.server.calls import Answer, refusal
+from mljupyter.scoring.server.cross_origin import CrossOrigin
+from mljupyter.scoring.server.http_limits import closing_answer
+from mljupyter.scoring.server.identifiers import IdentifierError, RequestHeaders, answer_ids
+from mljupyter.scoring.server.supervisor import Supervisor
+from mljupyter.scoring.server.swagger import SwaggerError, swagger
+from mljupyter.scoring.worker.interface import PARAMETERS
+from mljupyter.scoring.worker.request_meta import call_head, id_head
+from mljupyter.scoring.worker.results import encode_error
+
+if TYPE_CHECKING:
+    from mljupyter.scoring.logs.insights import Insights
+    from mljupyter.scoring.server.replica_key import ReplicaKey
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_HTML = (b"content-type", b"text/html; charset=utf-8")
+_CLOSE = (b"connection", b"close")
+_BUSY = (b"x-mlj-busy", b"1")
+_RETRY = (b"retry-after", b"1")
+_RUN_FAILED = {flag: (b"x-ms-run-function-failed", str(flag).encode()) for flag in (False, True)}
+_METHODS = {
+    "/": ("GET", "HEAD", "OPTIONS"),
+    "/score": ("GET", "POST", "OPTIONS"),
+    "/swagger.json": ("GET", "HEAD", "OPTIONS"),
+    "/-/state": ("GET", "HEAD"),
+}
+_RUN = ("GET", "POST")
+# The connection is closed, and the body of the request is not read.
+_NOT_THE_ROUTER = closing_answer(
+    401, "this replica answers its router alone: send requests to the endpoint's scoring URI"
+)
+_NO_LENGTH = (204, 304)
+_BODIES_HELD = 4  # how many bodies of the largest size may be in memory at once
+
+
+class RequestError(Exception):
+    """A request that is refused before it reaches the script."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ClientGoneError(Exception):
+    """The client went away before its request was complete."""
+
+
+class Application:
+    """The ASGI application. `draining` makes it refuse new work and close connections.
+
+    With a `key` it answers those alone who have it, which is the router, and everybody who asks for its health.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        supervisor: Supervisor,
+        log: LogCapture,
+        insights: Insights | None = None,
+        key: ReplicaKey | None = None,
+    ) -> None:
+        self._configuration = configuration
+        self._supervisor = supervisor
+        self._dispatcher = supervisor.dispatcher
+        self._log = log
+        self._insights = insights
+        self._key = key
+        # On a port without a key anybody may say when a request began.
+        self._believes_start = key is not None or configuration.unix_socket is not None
+        self._cross_origin = CrossOrigin(configuration.cors_origins)
+        self._max_body = configuration.max_body_bytes
+        self._held = 0
+        self.draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; an error of ours is logged and answered 500 without its traceback."""
+        if scope["type"] != "http":
+            return
+        if self._key is not None and not self._key.admits(scope["method"], scope["path"], scope["headers"]):
+            await _NOT_THE_ROUTER(scope, receive, send)
+            return
+        insights = self._insights
+        began = time.time() if insights is not None else 0.0
+        try:
+            status, headers, body = await self._respond(scope, receive)
+        except ClientGoneError:
+            return
+        except Exception as error:  # noqa: BLE001 (nothing of ours may reach the client as a traceback)
+            import traceback
+
+            self._log.record("E", "".join(traceback.format_exception(error)))
+            status, headers, body = (
+                500,
+                [_JSON],
+                encode_error(500, "internal error of the scoring server; see its log", "ScoringServerFailed"),
+            )
+        # A busy answer is not the client's: the router asks elsewhere.
+        if insights is not None and scope["path"] == "/score" and scope["method"] in _RUN and _BUSY not in headers:
+            insights.request(scope, began, time.time() - began, status, headers, body)
+        if self._cross_origin.enabled and scope["path"] in _METHODS:
+            headers += self._cross_origin.headers(scope["method"], scope["headers"])
+        if status not in _NO_LENGTH:
+            headers.append((b"content-length", b"%d" % len(body)))
+        if self.draining:
+            headers.append(_CLOSE)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, RequestHeaders, bytes]:
+        path, method = scope["path"], scope["method"]
+        methods = _METHODS.get(path)
+        if methods is None:
+            headers = [_JSON, _RUN_FAILED[False]]
+            return (
+                404,
+                headers,
+                encode_error(404, f"there is no {path[:200]}; the routes are /score, / and /swagger.json"),
+            )
+        if method not in methods:
+            allowed = ", ".join(methods)
+            headers = [_JSON, _RUN_FAILED[False], (b"allow", allowed.encode())]
+            return 405, headers, encode_error(405, f"{path} takes {allowed}, not {method}")
+        request_id = legacy_id = client_id = trace_id = started = length = kind = b""
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                length = value
+            elif name == b"content-type":
+                kind = value
+            elif name == b"x-mlj-start":
+                started = value if self._believes_start else b""
+            elif name == b"x-request-id":
+                request_id = value
+            elif name == b"x-ms-request-id":
+                legacy_id = value
+            elif name == b"x-ms-client-request-id":
+                client_id = value
+            elif name == b"traceid":
+                trace_id = value
+        try:
+            headers = answer_ids(request_id, legacy_id, client_id, trace_id)
+        except IdentifierError as error:
+            return 431, [_JSON, _RUN_FAILED[False], *error.headers], encode_error(431, str(error))
+        if method == "OPTIONS":
+            return 200, [_HTML, _RUN_FAILED[False], *headers, (b"allow", ", ".join(methods).encode())], b""
+        if path != "/score":
+            status, media, body = self._inform(path, scope)
+            return status, [media, *headers] if media is _TEXT else [media, _RUN_FAILED[False], *headers], body
+        try:
+            self._check_type(method, kind)
+            answer = await self._score(scope, receive, length, started, headers[0][1])
+        except RequestError as error:
+            return error.status, [_JSON, _RUN_FAILED[False], *headers], encode_error(error.status, str(error))
+        return answer.status, self._answer_headers(answer, headers), answer.body
+
+    def _check_type(self, method: str, content_type: bytes) -> None:
+        """Refuse a body that `run()` cannot take before it waits for its turn; the worker checks those it asks for."""
+        interface = self._supervisor.interface
+        if interface is None or interface.mode != PARAMETERS or method != "POST":
+            return
+        if not is_json(content_type.decode("latin-1")):
+            raise RequestError(415, "run() takes named parameters: send JSON with Content-Type: application/json")
+
+    async def _score(self, scope: Scope, receive: Receive, length: bytes, started: bytes, request_id: bytes) -> Answer:
+        if self.draining:
+            return refusal("the replica is stopping", busy=True)
+        if length and int(length) > self._max_body:
+            raise RequestError(413, f"the request body has {int(length)} bytes; at most {self._max_body} are allowed")
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        body: bytes = message["body"]
+        if message["more_body"]:
+            return await self._score_large(scope, receive, body, started, request_id)
+        if len(body) > self._max_body:
+            raise RequestError(413, f"the request body has more than {self._max_body} bytes")
+        return await self._submit(scope, (body,), len(body), started, request_id)
+
+    async def _score_large(
+        self, scope: Scope, receive: Receive, first: bytes, started: bytes, request_id: bytes
+    ) -> Answer:
+        """Collect a body that comes in pieces; all such bodies together stay within a bound."""
+        pieces, size = [first], len(first)
+        self._held += size
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError
+                piece = message["body"]
+                pieces.append(piece)
+                size += len(piece)
+                self._held += len(piece)
+                if size > self._max_body:
+                    raise RequestError(413, f"the request body has more than {self._max_body} bytes")
+                if self._held > self._max_body * _BODIES_HELD:
+                    return refusal("too many large request bodies at once", busy=bool(started))
+                if not message["more_body"]:
+                    if self.draining:
+                        return refusal("the replica is stopping", busy=True)
+                    return await self._submit(scope, tuple(pieces), size, started, request_id)
+        finally:
+            self._held -= size
+
+    async def _submit(
+        self, scope: Scope, body: tuple[bytes, ...], size: int, started: bytes, request_id: bytes
+    ) -> Answer:
+        interface = self._supervisor.interface
+        head = b""
+        if interface is None or interface.needs_head or scope["method"] == "GET":
+            head = call_head(scope, request_id)
+        elif self._insights is not None:
+            head = id_head(request_id)
+        if self._insights is not None:
+            self._insights.begin(request_id, scope["headers"])
+            if self._insights.collects:
+                scope["mlj.input"] = body
+        submitted = self._dispatcher.submit(head, body, size, _milliseconds(started))
+        return submitted if isinstance(submitted, Answer) else await submitted
+
+    def _answer_headers(self, answer: Answer, ids: RequestHeaders) -> RequestHeaders:
+        own = unpack_headers(answer.headers) if answer.headers else [_JSON]
+        headers = [*own, _RUN_FAILED[answer.run_failed], *ids]
+        if answer.seconds is not None:
+            headers.append((b"x-ms-run-fn-exec-ms", b"%.3f" % (answer.seconds * 1000)))
+        if answer.busy:
+            headers.append(_BUSY)
+        if answer.retry:
+            headers.append(_RETRY)
+        if answer.run_failed:
+            self._log.record("E", f"request {ids[0][1].decode('latin-1')} was answered {answer.status}")
+        return headers
+
+    def _inform(self, path: str, scope: Scope) -> tuple[int, tuple[bytes, bytes], bytes]:
+        if path == "/":
+            if self.draining:
+                return 503, _TEXT, b"Stopping"
+            return (200, _TEXT, b"Healthy") if self._dispatcher.ready else (503, _TEXT, b"Starting")
+        if path == "/-/state":
+            return 200, _JSON, json.dumps(self._state()).encode()
+        version = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("version", ["2"])[0]
+        interface = self._supervisor.interface
+        if interface is None:
+            return 503, _JSON, encode_error(503, "Starting: the schema of the scoring script is not known yet")
+        try:
+            return 200, _JSON, swagger(version, self._configuration, interface)
+        except SwaggerError as error:
+            return 404, _JSON, encode_error(404, str(error))
+
+    def _state(self) -> dict[str, Any]:
+        calls = self._dispatcher
+        return {
+            "state": "draining" if self.draining else "ready" if calls.ready else "starting",
+            "running": calls.running,
+            "waiting": calls.waiting,
+            "completed": calls.completed,
+            "failed": calls.failed,
+            "quarantined": calls.quarantined,
+            "runs": calls.run_count,
+            "worker_restarts": self._supervisor.restarts,
+            "run_seconds_sum": calls.run_seconds_sum,
+            "run_seconds_count": calls.run_seconds_count,
+            "started": calls.started,
+            "wait_seconds_sum": calls.wait_seconds_sum,
+            "replica": self._configuration.replica,
+            "worker_pid": self._supervisor.worker_pid,
+            **({"insights": self._insights.counts()} if self._insights is not None else {}),
+        }
+
+
+def _milliseconds(value: bytes) -> float | None:
+    try:
+        return float(value) if value else None
+    except ValueError:
+        return None

@@ -1,0 +1,391 @@
+"""Give requests to the worker, never more at once than allowed; keep the short queue, the time limit, the counts.
+
+A worker runs at most `concurrency` calls of `run()` at once. With batching each of these is for several requests.
+
+When a worker dies with one call, that call is to blame: 502. With several, threads' or a batch's, nobody can know
+which one it was; each of them is then run again by itself on the next worker, and nothing else at the same time. So
+a crash costs the request that causes it and no other. The price: `run()` may be started twice for the others, as it
+may when the router repeats a request after a replica's end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from mljupyter.scoring.configuration import Configuration
+from mljupyter.scoring.protocol import ANSWER_HEAD, BATCH, CALL, MAX_CALL, PREFIX, RAN, RUN_FAILED, SHARED
+from mljupyter.scoring.server.admission import SHORTEST_STAY_SECONDS, Action, Load, admit
+from mljupyter.scoring.server.batching import first_batch, seconds_to_wait
+from mljupyter.scoring.server.calls import Answer, Call, Run, failure, refusal
+from mljupyter.scoring.server.quarantine import SECONDS as QUARANTINE_SECONDS
+from mljupyter.scoring.server.quarantine import Quarantine
+from mljupyter.scoring.worker.results import encode_error
+
+_SMOOTHING = 0.2
+_COALESCE_BYTES = 65536
+_SPARE_SECONDS = 60.0  # how much longer than it may wait and run a request can have been on its way at most
+_STAMP_SECONDS = 0.001  # the router's stamp is in whole milliseconds, cut off: below one there was no wait
+
+_REFUSALS = {
+    (True, Action.BUSY): "the replica is busy",
+    (True, Action.OVERDUE): "no run() became free within the time a request may wait; try again later",
+    (False, Action.BUSY): "Starting: the replica is not ready yet",
+    (False, Action.OVERDUE): "Starting: the replica did not become ready within the time a request may wait",
+}
+_QUARANTINED = (
+    "this request has killed the worker process too often and is refused, until "
+    f"{QUARANTINE_SECONDS / 60:g} minutes after the last time; the service's log has the crashes"
+)
+_UNREADABLE = (0, 0, 0.0)
+_NO_ANSWER = "the worker process sent an answer that cannot be read"
+_NOT_REPEATED = "the worker process died while it ran this request, and no new one was ready in time to run it again"
+
+
+class Writer(Protocol):
+    """The sending half of the connection to the worker."""
+
+    def write(self, data: bytes) -> bool:
+        """Send bytes; return False when the worker is gone and has not received them."""
+
+    def writelines(self, parts: Sequence[bytes]) -> None:
+        """Send pieces one after another."""
+
+
+class Dispatcher:
+    """The calls of one replica. Everything happens on the event loop; nothing here waits.
+
+    `on_stuck` is called with the reason when the worker must be replaced to go on.
+    """
+
+    def __init__(self, configuration: Configuration, on_stuck: Callable[[str], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._concurrency = configuration.concurrency
+        self._most = configuration.max_batch_size
+        self._max_wait = configuration.max_queue_wait_ms / 1000
+        self._wake_wait = max(configuration.max_wake_wait_ms / 1000, self._max_wait)
+        self._ready_at = math.inf  # on the loop's clock
+        self._most_waiting = configuration.max_queue_length
+        self._timeout = configuration.scoring_timeout_ms / 1000
+        self._on_stuck = on_stuck
+        self._quarantine = Quarantine(configuration.quarantine_after)
+        self._worker: Writer | None = None
+        self._batch = 1  # how many requests the worker takes for one run
+        self._running: dict[int, Call] = {}  # in the order of starting
+        self._runs = 0
+        self._waiting: deque[Call] = deque()
+        self._suspects: deque[Call] = deque()  # to be run again, each by itself
+        self._isolating = False  # suspects wait or run
+        self._usual_run: float | None = None
+        self._expected = 0
+        self._free_since = 0.0
+        self._next_number = 0
+        self._starter: asyncio.Handle | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._when_idle: Callable[[], None] | None = None
+        self.answered = 0
+        self.completed = 0
+        self.failed = 0
+        self.quarantined = 0
+        self.run_count = 0
+        self.run_seconds_sum = 0.0
+        self.run_seconds_count = 0
+        self.started = 0
+        self.wait_seconds_sum = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a worker to send calls to."""
+        return self._worker is not None
+
+    @property
+    def running(self) -> int:
+        """How many requests the worker has."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the worker."""
+        return len(self._waiting) + len(self._suspects)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for an answer."""
+        return not self.waiting and all(call.abandoned for call in self._running.values())
+
+    def submit(
+        self, head: bytes, body: tuple[bytes, ...], size: int, start_ms: float | None
+    ) -> asyncio.Future[Answer] | Answer:
+        """Run, queue or refuse a request; `start_ms` is when the router took it, in milliseconds of the epoch."""
+        if self._quarantine.refuses(head, body, size):
+            self.quarantined += 1
+            return Answer(502, encode_error(502, _QUARANTINED))
+        age = None if start_ms is None else self._age(start_ms)
+        free = self._runs < self._concurrency and self._worker is not None and not self._isolating
+        if free and self._batch == 1 and not self._waiting:
+            call = self._new_call(head, body, size, age)
+            if self._send([call]):
+                return call.future
+        elif free and self._batch > 1 and len(self._waiting) < self._batch:
+            call = self._new_call(head, body, size, age)
+            call.routed = start_ms is not None
+            self._enqueue(call)
+            self._start_soon()
+            return call.future
+        max_wait = self._max_wait
+        if age is not None and self._loop.time() - age < self._ready_at:
+            max_wait = self._wake_wait  # it has waited for the start of a replica, as others have with it
+        action, patience, then = admit(self._load(), age, max_wait, size)
+        if action is not Action.WAIT:
+            return self._refusal(action)
+        call = self._new_call(head, body, size, age)
+        call.patience = self._loop.call_later(patience, self._give_up, call, then)
+        self._enqueue(call)
+        return call.future
+
+    def attach(self, worker: Writer, batching: bool) -> None:
+        """Send calls to this worker from now on, several for one run if it takes batches."""
+        self._worker = worker
+        self._ready_at = min(self._ready_at, self._loop.time())
+        self._batch = self._most if batching else 1
+        self._expected = 0
+        self._pump()
+
+    def suspend(self) -> None:
+        """Give the worker nothing more; what it runs it may still answer."""
+        self._worker = None
+        for call in self._waiting:
+            if call.patience is None:  # it was about to be sent
+                patience, then = (
+                    (SHORTEST_STAY_SECONDS, Action.BUSY) if call.routed else (self._max_wait, Action.OVERDUE)
+                )
+                call.patience = self._loop.call_later(patience, self._give_up, call, then)
+
+    def lose(self, ending: str, deliberate: bool) -> None:
+        """Decide what becomes of the calls of a worker that has ended; the queue waits on.
+
+        Parameters:
+            ending: how it ended, for the clients.
+            deliberate: whether it was killed for a reason that says nothing about the calls it ran.
+
+        """
+        calls = self._forget_worker()
+        if len(calls) == 1 and not deliberate:
+            call = calls[0]
+            if self._quarantine.charge(call.head, call.body, call.size):
+                ending += "; it has done so too often, and this request is refused for a while"
+        self._isolating = bool(self._suspects)
+        for call in calls:
+            if call.abandoned:
+                continue
+            if len(calls) == 1 or deliberate:
+                self.failed += 1
+                call.settle(failure(502, f"{ending} while it ran this request"))
+            else:
+                self._isolating = call.alone = True
+                call.patience = self._loop.call_later(self._timeout, self._give_up_suspect, call)
+                self._suspects.append(call)
+        self._check_idle()
+
+    def abandon(self, message: str) -> None:
+        """Answer everybody now with a 503, whatever still runs."""
+        self.refuse_waiting(message)
+        for call in self._forget_worker():
+            if not call.abandoned:
+                self.failed += 1
+                call.settle(failure(503, message))
+        self._check_idle()
+
+    def answer(self, number: int, head: bytes, body: bytes) -> None:
+        """Pass on what the worker answered, and give it the next calls."""
+        call = self._running.pop(number, None)
+        if call is None or call.run is None:
+            return
+        status, flags, seconds = ANSWER_HEAD.unpack_from(head) if len(head) >= ANSWER_HEAD.size else _UNREADABLE
+        if not (200 <= status <= 599 and 0 <= seconds < math.inf):  # a script has written to the worker's socket
+            status, flags, seconds, head, body = 502, RAN | RUN_FAILED, 0.0, b"", encode_error(502, _NO_ANSWER)
+        self.answered += 1
+        call.run.left -= 1
+        if not call.run.left:
+            self._run_ended(call)
+        ran, run_failed = bool(flags & RAN), bool(flags & RUN_FAILED)
+        if ran:
+            self.run_seconds_sum += 0.0 if flags & SHARED else seconds
+            self.run_seconds_count += not flags & SHARED
+            if not call.abandoned:
+                self.failed += run_failed
+                self.completed += not run_failed
+        call.settle(Answer(status, body, run_failed, seconds if ran else None, headers=head[ANSWER_HEAD.size :]))
+        if self._when_idle is not None:
+            self._check_idle()
+
+    def refuse_waiting(self, message: str) -> None:
+        """Send away everything that waits: there will be no worker for it."""
+        for queue in (self._waiting, self._suspects):
+            while queue:
+                queue.popleft().settle(refusal(message, busy=True))
+
+    def call_when_idle(self, callback: Callable[[], None]) -> None:
+        """Call back once, as soon as nobody waits for an answer."""
+        self._when_idle = callback
+        self._check_idle()
+
+    def _age(self, start_ms: float) -> float:
+        """Return how many seconds ago the router took a request; 0 where its clock says what cannot be.
+
+        One of the two was set meanwhile: that is no reason to send a request away that has just come.
+        """
+        age = time.time() - start_ms / 1000
+        return age if 0 <= age <= self._wake_wait + self._timeout + _SPARE_SECONDS else 0.0
+
+    def _new_call(self, head: bytes, body: tuple[bytes, ...], size: int, age: float | None) -> Call:
+        self._next_number = (self._next_number + 1) % MAX_CALL
+        call = Call(self._next_number, head, body, size, self._loop.create_future())
+        call.arrived_at = self._loop.time() - max((age or 0.0) - _STAMP_SECONDS, 0.0)
+        return call
+
+    def _enqueue(self, call: Call) -> None:
+        """Let a call wait behind those that the router took before it: who was sent around is not overtaken."""
+        place = len(self._waiting)
+        while place and self._waiting[place - 1].arrived_at > call.arrived_at:
+            place -= 1
+        self._waiting.insert(place, call)
+
+    def _load(self) -> Load:
+        elapsed = self._loop.time() - next(reversed(self._running.values())).sent_at if self._running else 0.0
+        runs = self._concurrency if self._isolating else self._runs
+        return Load(
+            ready=self.ready,
+            running=runs,
+            waiting=self.waiting,
+            concurrency=self._concurrency,
+            usual_run=self._usual_run,
+            shortest_elapsed=elapsed,
+            batch=self._batch,
+            most_waiting=self._most_waiting,
+        )
+
+    def _refusal(self, action: Action) -> Answer:
+        return refusal(_REFUSALS[self.ready, action], busy=action is Action.BUSY)
+
+    def _give_up(self, call: Call, action: Action) -> None:
+        self._waiting.remove(call)
+        call.settle(self._refusal(action))
+        self._check_idle()
+
+    def _give_up_suspect(self, call: Call) -> None:
+        self._suspects.remove(call)
+        self._isolating = bool(self._suspects) or any(running.alone for running in self._running.values())
+        self.failed += 1
+        call.settle(failure(502, _NOT_REPEATED))
+        self._pump()
+        self._check_idle()
+
+    def _run_ended(self, call: Call) -> None:
+        assert call.run is not None  # noqa: S101 (for the type checker)
+        self._runs -= 1
+        now = self._loop.time()
+        held = now - call.sent_at
+        usual = self._usual_run
+        self._usual_run = held if usual is None else usual + _SMOOTHING * (held - usual)
+        if self._isolating:
+            self._isolating = bool(self._suspects)
+        self._expected = call.run.size + len(self._waiting)
+        self._free_since = now
+        if self._batch > 1 and not self._isolating:
+            if self._waiting:
+                self._start_soon()
+        elif self.waiting:
+            self._pump()
+
+    def _start_soon(self) -> None:
+        """Start a batch at the end of the loop's turn, so that it takes along what has arrived in the same turn.
+
+        It waits for more only where `seconds_to_wait` says so.
+        """
+        free_for = self._loop.time() - self._free_since
+        seconds = seconds_to_wait(len(self._waiting), self._expected, self._batch, self._usual_run, free_for)
+        if self._starter is not None:
+            if seconds or not isinstance(self._starter, asyncio.TimerHandle):
+                return
+            self._starter.cancel()
+        self._starter = self._loop.call_later(seconds, self._pump) if seconds else self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        if self._starter is not None:
+            self._starter.cancel()
+            self._starter = None
+        while self._worker is not None and self._runs < self._concurrency:
+            if self._isolating:
+                if self._running or not self._suspects:
+                    return
+                queue, count = self._suspects, 1
+            elif self._waiting:
+                queue, count = self._waiting, 1
+                if self._batch > 1:
+                    count = first_batch((call.size for call in self._waiting), self._batch)
+            else:
+                return
+            if not self._send(list(itertools.islice(queue, count))):
+                return
+            for _ in range(count):
+                queue.popleft().stop_waiting()
+
+    def _send(self, calls: list[Call]) -> bool:
+        assert self._worker is not None  # noqa: S101 (for the type checker: all callers have looked)
+        parts = [PREFIX.pack(BATCH, len(calls), 0, 0)] if self._batch > 1 else []
+        size = 0
+        for call in calls:
+            parts += (PREFIX.pack(CALL, call.number, len(call.head), call.size), call.head, *call.body)
+            size += call.size
+        if size > _COALESCE_BYTES:
+            self._worker.writelines(parts)
+        elif not self._worker.write(b"".join(parts)):
+            self.suspend()
+            return False
+        now = self._loop.time()
+        run = Run(len(calls))
+        for call in calls:
+            if not call.alone:  # one that is run again has been counted
+                self.started += 1
+                self.wait_seconds_sum += now - call.arrived_at
+            call.run, call.sent_at = run, now
+            self._running[call.number] = call
+        self._runs += 1
+        self.run_count += 1
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_later(self._timeout, self._check_timeouts)
+        return True
+
+    def _forget_worker(self) -> list[Call]:
+        self.suspend()
+        calls, self._running, self._runs = list(self._running.values()), {}, 0
+        return calls
+
+    def _check_timeouts(self) -> None:
+        """Answer calls over the limit with 504; armed for the oldest call, so one timer serves all."""
+        self._watchdog = None
+        now = self._loop.time()
+        for call in self._running.values():
+            if call.abandoned:
+                continue
+            due = call.sent_at + self._timeout
+            if due > now + 0.001:
+                self._watchdog = self._loop.call_at(due, self._check_timeouts)
+                break
+            self.failed += 1
+            call.settle(failure(504, f"run() did not return within {self._timeout * 1000:g} ms"))
+        overdue = [call for call in self._running.values() if call.abandoned]
+        if len({call.run for call in overdue}) >= self._concurrency or any(call.alone for call in overdue):
+            self._on_stuck(f"run() takes longer than {self._timeout * 1000:g} ms and cannot be interrupted")
+        self._check_idle()
+
+    def _check_idle(self) -> None:
+        if self._when_idle is not None and self.idle:
+            callback, self._when_idle = self._when_idle, None
+            callback()

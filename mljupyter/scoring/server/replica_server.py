@@ -1,0 +1,144 @@
+"""The front process: an HTTP server that always answers at once, because it never runs the user's code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import uvicorn
+import uvloop
+
+from mljupyter import __version__
+from mljupyter.scoring import exit_codes
+from mljupyter.scoring.configuration import Configuration
+from mljupyter.scoring.logs.capture import LogCapture
+from mljupyter.scoring.server.application import Application
+from mljupyter.scoring.server.http_limits import Limits, limited_protocol, watch
+from mljupyter.scoring.server.supervisor import Supervisor
+from mljupyter.scoring.server.worker_source import Worker
+
+if TYPE_CHECKING:
+    from mljupyter.scoring.logs.insights import Insights
+    from mljupyter.scoring.server.replica_key import ReplicaKey
+
+_SWITCH_SECONDS = 0.0005  # the log thread must not hold up the HTTP loop
+_FLUSH_SECONDS = 2
+
+
+def serve(
+    configuration: Configuration,
+    listener: socket.socket,
+    log: LogCapture,
+    worker: Worker,
+    insights: Insights | None = None,
+    key: ReplicaKey | None = None,
+) -> int:
+    """Answer requests until told to stop or without hope of a worker; return the exit status."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    logger = logging.getLogger("uvicorn")
+    logger.addHandler(_LogHandler(log))
+    logger.propagate = False
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Front(configuration, log, insights, key).run(listener, worker))
+
+
+class _Front:
+    """What holds the parts together: signals, the drain, the end."""
+
+    def __init__(
+        self, configuration: Configuration, log: LogCapture, insights: Insights | None, key: ReplicaKey | None
+    ) -> None:
+        self._configuration = configuration
+        self._log = log
+        self._insights = insights
+        self._key = key
+        self._status = exit_codes.STOPPED
+        self._supervisor: Supervisor
+        self._application: Application
+        self._server: _Server
+
+    async def run(self, listener: socket.socket, worker: Worker) -> int:
+        """Serve until the end, and return the exit status."""
+        self._supervisor = Supervisor(self._configuration, self._log, self._stop)
+        self._application = Application(self._configuration, self._supervisor, self._log, self._insights, self._key)
+        settings = self._configuration
+        limits = Limits(settings.request_timeout, settings.max_connections, settings.max_header_bytes)
+        self._server = _Server(_server_settings(settings, self._application, limits, self._key))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+        await self._supervisor.adopt(worker)
+        watching = loop.create_task(watch(self._server.server_state.connections, limits))
+        try:
+            await self._server.serve(sockets=[listener])
+        finally:
+            watching.cancel()
+            await self._supervisor.close()
+        return self._status
+
+    def _on_signal(self, number: int) -> None:
+        name = signal.Signals(number).name
+        if self._application.draining:
+            self._log.record("W", f"{name} again: stopping without waiting for what runs")
+            self._cut_short()
+            return
+        calls = self._supervisor.dispatcher
+        self._log.record("I", f"{name}: no new requests; {calls.running} running, {calls.waiting} waiting")
+        self._application.draining = True
+        asyncio.get_running_loop().call_later(self._configuration.grace_seconds, self._cut_short)
+        calls.call_when_idle(lambda: self._stop(exit_codes.STOPPED))
+
+    def _cut_short(self) -> None:
+        if not self._supervisor.dispatcher.idle:
+            self._stop(exit_codes.CUT_SHORT)
+            self._supervisor.abandon("the replica was stopped before this request was answered")
+
+    def _stop(self, status: int) -> None:
+        if not self._server.should_exit:
+            self._status = status
+            self._application.draining = True
+            self._server.should_exit = True
+
+
+def _server_settings(
+    configuration: Configuration, application: Application, limits: Limits, key: ReplicaKey | None
+) -> uvicorn.Config:
+    version = [("x-ms-server-version", f"mljupyter/{__version__}")] if configuration.show_server_version else []
+    return uvicorn.Config(
+        application,
+        http=limited_protocol(limits, key),
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        headers=version,
+        timeout_keep_alive=configuration.idle_timeout,
+        timeout_graceful_shutdown=_FLUSH_SECONDS,
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals alone: a first one means to finish what runs, which uvicorn's handlers do not do."""
+        yield
+
+
+class _LogHandler(logging.Handler):
+    def __init__(self, log: LogCapture) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put what the HTTP server complains about into the replica's log."""
+        self._log.record("W" if record.levelno < logging.ERROR else "E", self.format(record), "azmlinfsrv.http")

@@ -1,0 +1,1 @@
+"""The worker: loads the scoring script and runs it."""

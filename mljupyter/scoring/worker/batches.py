@@ -1,0 +1,279 @@
+"""Several requests, one `run()`: put their data together, and give each of them its part of the result.
+
+Two kinds of scripts can do it. One whose `run()` has an input schema with rows gets the rows of all requests in one
+array or data frame. One without a schema that declares ``batching = True`` gets a list with the data of each request,
+always, and returns a list with a result for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from mljupyter.scoring.logs.diagnostics import write_record
+from mljupyter.scoring.protocol import SHARED, Frame
+from mljupyter.scoring.shims.current_request import request_id
+from mljupyter.scoring.worker.request_body import InputError
+from mljupyter.scoring.worker.script import Outcome, Script, ScriptError
+
+MAX_FRUITLESS = 3
+"""After so many joint runs in a row whose requests could be answered only one by one, rows are no longer joined."""
+AS_DECLARED, ON, OFF = 0, 1, 2
+"""What the replica was told about batching."""
+
+Answers = Iterator[list[tuple[int, Outcome]]]
+"""The answers of a batch by the numbers of the calls, in groups: each group is ready before the next is worked on."""
+
+
+class ListLengthError(Exception):
+    """A script that declares batching returned something else than one result for each request."""
+
+
+class _Rows(NamedTuple):
+    """The data of one request: what `run()` would get, how many rows it has, and what it can be joined with."""
+
+    number: int
+    request: str
+    value: Any
+    entries: int
+    kind: Hashable
+
+
+def batches_of(script: Script, option: int) -> Callable[[Sequence[Frame]], Answers] | None:
+    """Return what answers batches for a script, None when each request is to be run by itself.
+
+    The script's own `batching` beats `option`, except that OFF limits a batch to one request. Raises ScriptError when
+    the script declares ``batching = True`` but its `run()` has no place for more than one request.
+    """
+    declared = script.batching
+    if declared and script.batchable is None and not script.takes_text_only:
+        raise ScriptError(
+            "the scoring script says batching = True, but run() cannot take several requests: it needs one parameter "
+            "and no request_headers, without a schema or with a NumPy or pandas schema whose rows are free"
+        )
+    if declared and script.batchable is None:
+        return ListBatches(script).answer
+    if option == OFF or declared is False or not (declared or option == ON):
+        return None
+    if script.batchable is None:
+        text = "it needs a schema of run() with rows, or batching = True in the script"
+        write_record("W", "azmlinfsrv", f"batching is on, but has no effect: {text}")
+        return None
+    return RowBatches(script, script.batchable).answer
+
+
+class ListBatches:
+    """Batches for a script that takes and returns lists."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def answer(self, calls: Sequence[Frame]) -> Answers:
+        """Answer the requests of a batch together or, where that fails, one by one."""
+        script = self._script
+        data, refused = [], []
+        for call in calls:
+            try:
+                (argument,) = script.arguments(call.head, call.body).items()
+                data.append((call.call, request_id.get(), argument))
+            except InputError as error:
+                refused.append((call.call, script.refused(error)))
+        if refused:
+            yield refused
+        if len(data) > 1:
+            request_id.set(data[0][1])  # what it prints belongs to all, and one of them stands for it
+            start = perf_counter()
+            try:
+                results = self._run([argument for _, _, argument in data])
+            except BaseException as error:  # noqa: BLE001 (user code; each request is run again below)
+                _note_failure(len(data), error)
+            else:
+                seconds = perf_counter() - start
+                yield _shared([(data[i][0], script.succeeded(result, seconds)) for i, result in enumerate(results)])
+                return
+        for number, request, argument in data:
+            request_id.set(request)
+            start = perf_counter()
+            try:
+                (result,) = self._run([argument])
+            except BaseException as error:  # noqa: BLE001 (user code)
+                yield [(number, script.failed(error, perf_counter() - start))]
+            else:
+                yield [(number, script.succeeded(result, perf_counter() - start))]
+
+    def _run(self, arguments: list[tuple[str, Any]]) -> Sequence[Any]:
+        results = self._script.run(**{arguments[0][0]: [value for _, value in arguments]})
+        if not isinstance(results, (list, tuple)) or len(results) != len(arguments):
+            got = f"{len(results)} results" if isinstance(results, (list, tuple)) else f"a {type(results).__name__}"
+            raise ListLengthError(
+                f"run() of a script with batching = True must return a list with one result for each of its "
+                f"{len(arguments)} inputs; it returned {got}"
+            )
+        return results
+
+
+class RowBatches:
+    """Batches for a script whose schema has rows.
+
+    A result is divided only if it is certain to have one entry for each row: its length is the number of rows, and
+    was so in an earlier run with another number of rows too. Else ``[labels, probabilities]`` for two rows would pass
+    for two answers. What cannot be divided, or fails, is run one by one; if that keeps happening, joining ends.
+    """
+
+    def __init__(self, script: Script, parameter: str) -> None:
+        self._script = script
+        self._parameter = parameter
+        self._fits: set[int] = set()  # numbers of rows for which the result had as many entries
+        self._fruitless = 0
+
+    def answer(self, calls: Sequence[Frame]) -> Answers:
+        """Answer the requests of a batch: those whose rows go together in one run, the others one by one."""
+        alone: list[_Rows] = []
+        kinds: dict[Hashable, list[_Rows]] = {}
+        refused = []
+        for call in calls:
+            rows = self._rows(call)
+            if isinstance(rows, _Rows):
+                kinds.setdefault(rows.kind, []).append(rows)
+            else:
+                refused.append((call.call, rows))
+        if refused:
+            yield refused
+        for group in kinds.values():
+            if self._fruitless < MAX_FRUITLESS and group[0].kind is not None and len(group) > 1:
+                yield from self._joined(group)
+            else:
+                alone += group
+        for rows in alone:
+            yield [(rows.number, self._run_one(rows))]
+
+    def _rows(self, call: Frame) -> _Rows | Outcome:
+        script, start = self._script, perf_counter()
+        try:
+            value = script.arguments(call.head, call.body)[self._parameter]
+            value = script.convert(self._parameter, value)
+        except InputError as error:
+            return script.refused(error)
+        except BaseException as error:  # noqa: BLE001 (the schema's own errors, as run() would have raised them)
+            return script.failed(error, perf_counter() - start)
+        count, kind = _kind_of(value)
+        return _Rows(call.call, request_id.get(), value, count, kind)
+
+    def _joined(self, group: list[_Rows]) -> Answers:
+        if not self._fits:
+            yield [(group[0].number, self._run_one(group[0]))]
+            group = group[1:]
+        total = sum(rows.entries for rows in group)
+        if len(group) > 1 and self._fits - {total} and self._fruitless < MAX_FRUITLESS:
+            together = self._run_together(group, total)
+            if together:
+                yield together
+                return
+            outcomes = []
+            for rows in group:
+                outcomes.append(self._run_one(rows))
+                yield [(rows.number, outcomes[-1])]
+            self._count_fruitless(outcomes)
+            return
+        for rows in group:
+            yield [(rows.number, self._run_one(rows))]
+
+    def _run_together(self, group: list[_Rows], total: int) -> list[tuple[int, Outcome]]:
+        """Return the answers of one run for all, none when that failed."""
+        request_id.set(group[0].request)  # what it prints belongs to all, and one of them stands for it
+        start = perf_counter()
+        try:
+            result = self._script.run(**{self._parameter: _join([rows.value for rows in group])})
+            parts = _divide(result, [rows.entries for rows in group])
+        except BaseException as error:  # noqa: BLE001 (user code; each request is run again)
+            _note_failure(len(group), error)
+            return []
+        seconds = perf_counter() - start
+        self._fits.add(total)
+        self._fruitless = 0
+        answers = [
+            (rows.number, self._script.succeeded(part, seconds))
+            for rows, part in zip(group, parts)  # noqa: B905 (Python 3.9 has no strict)
+        ]
+        return _shared(answers)
+
+    def _run_one(self, rows: _Rows) -> Outcome:
+        request_id.set(rows.request)
+        start = perf_counter()
+        try:
+            result = self._script.run(**{self._parameter: rows.value})
+        except BaseException as error:  # noqa: BLE001 (user code)
+            return self._script.failed(error, perf_counter() - start)
+        seconds = perf_counter() - start
+        if _length(result) == rows.entries:
+            self._fits.add(rows.entries)
+        elif self._fruitless < MAX_FRUITLESS:
+            self._end_joining("the result of run() does not have one entry for each row")
+        return self._script.succeeded(result, seconds)
+
+    def _count_fruitless(self, outcomes: list[Outcome]) -> None:
+        if any(status >= 400 for status, *_ in outcomes):
+            return  # one of them was to blame
+        self._fruitless += 1
+        if self._fruitless == MAX_FRUITLESS:
+            self._end_joining(f"joint runs failed {MAX_FRUITLESS} times, while the requests went well one by one")
+
+    def _end_joining(self, reason: str) -> None:
+        self._fruitless = MAX_FRUITLESS
+        write_record("W", "azmlinfsrv", f"batching ends, and each request is run by itself: {reason}")
+
+
+def _note_failure(count: int, error: BaseException) -> None:
+    text = f"a run() for {count} requests failed ({type(error).__name__}); they are run one by one"
+    write_record("D", "azmlinfsrv", text)
+
+
+def _shared(answers: list[tuple[int, Outcome]]) -> list[tuple[int, Outcome]]:
+    """Mark all answers but the first, so that the time of their run is counted once."""
+    return answers[:1] + [(number, (outcome[0], outcome[1] | SHARED, *outcome[2:])) for number, outcome in answers[1:]]
+
+
+def _kind_of(value: Any) -> tuple[int, Hashable]:
+    """Return the number of rows, and a key that values have in common which can be joined; None joins with nothing."""
+    kind = type(value)
+    count = _length(value)
+    if not count:
+        return 0, None  # no rows often fail by themselves; together with others they would not
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
+        return count, (value.dtype, value.shape[1:])
+    if kind.__name__ == "DataFrame" and type(value.index).__name__ == "RangeIndex":
+        return count, (tuple(value.columns), tuple(value.dtypes), value.index.start, value.index.step)
+    return count, None
+
+
+def _join(values: list[Any]) -> Any:
+    if hasattr(values[0], "iloc"):
+        import pandas
+
+        return pandas.concat(values, ignore_index=True)
+    import numpy
+
+    return numpy.concatenate(values)
+
+
+def _divide(result: Any, counts: list[int]) -> list[Any]:
+    """Cut a result into parts of so many entries; raise ListLengthError if it has more or fewer."""
+    if _length(result) != sum(counts):
+        raise ListLengthError("the result does not have one entry for each row")
+    framed = hasattr(result, "iloc")
+    numbered = framed and type(result.index).__name__ == "RangeIndex"
+    parts, start = [], 0
+    for count in counts:
+        part = (result.iloc if framed else result)[start : start + count]
+        parts.append(part.reset_index(drop=True) if numbered else part)
+        start += count
+    return parts
+
+
+def _length(value: Any) -> int | None:
+    """Return how many entries a list, tuple, array, series or frame has; None for anything else."""
+    if isinstance(value, (list, tuple)):
+        return len(value)
+    shape = getattr(value, "shape", None)
+    return shape[0] if isinstance(shape, tuple) and shape and isinstance(shape[0], int) else None

@@ -1,0 +1,77 @@
+"""Find the scoring script, and import it with the working directory and path it expects."""
+
+# ruff: noqa: PTH118, PTH119, PTH122, PTH123
+# pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from types import ModuleType
+
+from mljupyter.scoring.logs.diagnostics import write_record
+from mljupyter.scoring.shims import finder
+from mljupyter.scoring.worker.script import Script, ScriptError, brief
+
+
+def load_script() -> Script:
+    """Return the script that the environment names, imported with the working directory and path it expects.
+
+    The working directory is the app root; the app root and the source directory are appended to `sys.path`
+    (Azure ML v1: configuration). Raises ScriptError when the script is missing, fails to import, or has no
+    usable `init` and `run`.
+    """
+    app_root = os.environ["AML_APP_ROOT"]
+    os.chdir(app_root)
+    for directory in (app_root, os.environ.get("AZUREML_SOURCE_DIRECTORY")):
+        if directory:
+            sys.path.append(os.path.join(app_root, directory))
+    finder.install()
+    _configure_logging(os.path.join(app_root, "logging.json"))
+    flavour = os.environ.get("MLJUPYTER_NO_CODE")
+    if flavour:
+        sys.argv = [flavour]
+        return Script(importlib.import_module(f"mljupyter.scoring.nocode.{flavour}"))
+    return _load_file(app_root, os.environ["AZUREML_ENTRY_SCRIPT"])
+
+
+def _load_file(app_root: str, entry_script: str) -> Script:
+    path = os.path.join(app_root, entry_script)
+    sys.argv = [path]
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        raise ScriptError(f"the scoring script {path} cannot be read: {error.strerror}") from None
+    module = ModuleType(_module_name(path))
+    module.__file__ = path
+    sys.modules[module.__name__] = module
+    try:
+        # Not the import system: it would write its cache beside the script and put its frames into tracebacks.
+        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - the user's script
+    except BaseException as error:
+        raise ScriptError(f"the scoring script {entry_script} cannot be imported: {brief(error)}") from error
+    return Script(module)
+
+
+def _module_name(path: str) -> str:
+    stem = os.path.splitext(os.path.basename(path))[0]
+    standard = getattr(sys, "stdlib_module_names", sys.builtin_module_names)  # Python 3.9 has only the latter
+    taken = stem in sys.modules or stem in standard or not stem.isidentifier()
+    return "entry_module" if taken else stem
+
+
+def _configure_logging(path: str) -> None:
+    """Apply the user's `logging.json` to the loggers of the script; a broken one costs a warning."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError:
+        return
+    import json
+    import logging.config
+
+    try:
+        logging.config.dictConfig(json.loads(text))
+    except Exception as error:  # noqa: BLE001 (the handlers and formatters it names are the user's code)
+        write_record("W", "azmlinfsrv", f"{path} cannot be used: {brief(error)}")

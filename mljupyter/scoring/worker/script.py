@@ -1,0 +1,202 @@
+"""A scoring script: check it, initialise it, call it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Callable
+from time import perf_counter
+from types import ModuleType
+from typing import Any
+
+from mljupyter.scoring.logs.diagnostics import user_traceback, write_record
+from mljupyter.scoring.protocol import RAN, RUN_FAILED
+from mljupyter.scoring.shims.current_request import request_id
+from mljupyter.scoring.worker import rawhttp
+from mljupyter.scoring.worker.interface import ALL_VERSIONS, PARAMETERS, REQUEST, TEXT, Interface
+from mljupyter.scoring.worker.request_body import MISSING, InputError, parameters_of, text_of
+from mljupyter.scoring.worker.results import ResultError, encode, encode_error
+from mljupyter.scoring.worker.schema import Schema, schema_of
+
+_HEADERS_PARAMETER = "request_headers"
+Outcome = tuple[int, int, float, bytes, bytes]
+"""HTTP status, flags of `protocol`, seconds that `run()` took, body, packed headers (empty: JSON)."""
+
+
+class ScriptError(Exception):
+    """The scoring script cannot serve; the cause, if any, is what its own code raised."""
+
+
+class Script:
+    """A checked scoring script. `takes_headers` says whether `run()` has the parameter `request_headers`.
+
+    `answer` does everything for one request. Its parts are there for who wants to put requests together: `arguments`
+    of a request, `convert`, `run`, and `succeeded` or `failed` for the outcome.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        self._init = _function(module, "init")
+        self.run = _function(_run_home(module), "run")
+        """The script's own `run`, to be called with the names that `arguments` returns."""
+        declared = getattr(_run_home(module), "batching", None)
+        self.batching: bool | None = declared if isinstance(declared, bool) else None
+        """What the script itself says with ``batching = True`` or ``False``; None when it says nothing."""
+        self._schema = schema_of(self.run)
+        self._parameters, self.takes_headers = _parameters(self.run)
+        self._mode = _mode(self._schema, self._parameters)
+        self.interface = self._describe()
+
+    @property
+    def batchable(self) -> str | None:
+        """The parameter whose rows may be put together with other requests' rows in one call; None if there is none.
+
+        It is the only parameter, and its schema leaves the first dimension free.
+        """
+        if self._schema is None or self.takes_headers or len(self._parameters) != 1:
+            return None
+        name = self._parameters[0][0]
+        return name if self._schema.has_rows(name) else None
+
+    @property
+    def takes_text_only(self) -> bool:
+        """Whether `run` gets the body as text and nothing else."""
+        return self._mode == TEXT and not self.takes_headers
+
+    def initialise(self) -> None:
+        """Call `init()`; raise ScriptError from whatever it raises, exits included."""
+        try:
+            self._init()
+        except BaseException as error:
+            raise ScriptError(f"init() of the scoring script raised {brief(error)}") from error
+        if rawhttp.requested() and self._mode != REQUEST:
+            self._mode = _mode(self._schema, self._parameters)  # init() may import the module that has run()
+            self.interface = self._describe()
+
+    def answer(self, head: bytes, body: bytes) -> Outcome:
+        """Return the outcome of one request; nothing that user code does escapes as an exception."""
+        try:
+            arguments = self.arguments(head, body)
+        except InputError as error:
+            return self.refused(error)
+        start = perf_counter()
+        try:
+            result = self.run(**arguments)
+        except BaseException as error:  # noqa: BLE001 (user code may raise anything, SystemExit too)
+            return self.failed(error, perf_counter() - start)
+        return self.succeeded(result, perf_counter() - start)
+
+    def arguments(self, head: bytes, body: bytes) -> dict[str, Any]:
+        """Return what to call `run` with for a request; raise InputError when the request does not fit.
+
+        What the schema converts is converted by `run` itself, or before by `convert`.
+        """
+        call = json.loads(head) if head else {}
+        if call:
+            request_id.set(call["id"])
+        if self._mode == TEXT:
+            arguments = {self._parameters[0][0]: text_of(call, body)}
+        elif self._mode == PARAMETERS:
+            arguments = parameters_of(call, body, self._parameters)
+        else:
+            arguments = {self._parameters[0][0]: rawhttp.request(call, body)}
+        if self.takes_headers:
+            arguments[_HEADERS_PARAMETER] = call.get("headers", {})
+        return arguments
+
+    def convert(self, name: str, value: Any) -> Any:
+        """Return the array or frame that the schema makes of a parameter's JSON value; raises as the schema does.
+
+        The schema leaves it as it is when `run` is called with it.
+        """
+        assert self._schema is not None  # noqa: S101 (for the type checker: only names from `batchable` come here)
+        return self._schema.types[name].deserialize_input(value)
+
+    def succeeded(self, result: Any, seconds: float) -> Outcome:
+        """Return the outcome of a `run` that returned; a result that cannot be sent makes it a failed one."""
+        try:
+            status, body, headers, run_failed = encode(result)
+        except ResultError as error:
+            write_record("E", "azmlinfsrv", str(error))
+            return 500, RAN | RUN_FAILED, seconds, encode_error(500, str(error)), b""
+        except BaseException as error:  # noqa: BLE001 (a response object of the script's own may raise anything)
+            return self.failed(error, seconds)
+        return status, RAN | RUN_FAILED if run_failed else RAN, seconds, body, headers
+
+    def failed(self, error: BaseException, seconds: float) -> Outcome:
+        """Return the outcome of a `run` that raised; the traceback goes to the log and not to the client."""
+        write_record("E", "azmlinfsrv.user_script", f"run() raised:\n{user_traceback(error)}")
+        message = f"run() of the scoring script raised {type(error).__name__}; the service's log has the traceback"
+        return 500, RAN | RUN_FAILED, seconds, encode_error(500, message), b""
+
+    def refused(self, error: InputError) -> Outcome:
+        """Return the outcome of a request that does not fit `run`."""
+        return error.status, 0, 0.0, encode_error(error.status, str(error)), b""
+
+    def _describe(self) -> Interface:
+        schema = self._schema
+        needs_head = self.takes_headers or self._mode == REQUEST or _collects()
+        if schema is None:
+            return Interface(self._mode, needs_head, None, ALL_VERSIONS, *self._undecorated())
+        return Interface(
+            self._mode, needs_head, self.batchable, schema.versions, schema.input_schema, schema.output_schema
+        )
+
+    def _undecorated(self) -> tuple[dict[str, Any] | None, None]:
+        if self._mode != PARAMETERS:
+            return None, None
+        return {"type": "object", "properties": {name: {} for name, _ in self._parameters}}, None
+
+
+def brief(error: BaseException) -> str:
+    """Return an error in one line."""
+    text = str(error).strip().split("\n", 1)[0][:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _run_home(module: ModuleType) -> ModuleType:
+    """Return the module whose `run` to call: behind a generated driver it is the driver's `driver_module`."""
+    behind = getattr(module, "driver_module", None)
+    return behind if isinstance(behind, ModuleType) and hasattr(behind, "run") else module
+
+
+def _function(module: ModuleType, name: str) -> Callable[..., Any]:
+    function: Callable[..., Any] | None = getattr(module, name, None)
+    if function is None:
+        raise ScriptError(f"the scoring script {module.__file__} does not define {name}()")
+    if not callable(function):
+        raise ScriptError(
+            f"{name} in the scoring script {module.__file__} is a {type(function).__name__}, not a function"
+        )
+    return function
+
+
+def _parameters(run: Callable[..., Any]) -> tuple[list[tuple[str, Any]], bool]:
+    """Return the data parameters with their defaults (or MISSING), and whether `run` takes the headers."""
+    parameters = inspect.signature(run).parameters.values()
+    for parameter in parameters:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ScriptError(f"run() has {parameter}; positional-only parameters, *args and **kwargs are not allowed")
+    named = [
+        (parameter.name, MISSING if parameter.default is parameter.empty else parameter.default)
+        for parameter in parameters
+        if parameter.name != _HEADERS_PARAMETER
+    ]
+    if not named:
+        raise ScriptError("run() needs a parameter for the input data, for example: def run(data)")
+    return named, len(named) < len(parameters)
+
+
+def _mode(schema: Schema | None, parameters: list[tuple[str, Any]]) -> str:
+    required = sum(default is MISSING for _, default in parameters)
+    if rawhttp.requested():
+        if schema is not None:
+            raise ScriptError("run() is decorated with both @rawhttp and @input_schema; use one of them")
+        if required > 1:
+            raise ScriptError("run() is decorated with @rawhttp: it takes one parameter, the request")
+        return REQUEST
+    return PARAMETERS if schema is not None or required > 1 else TEXT
+
+
+def _collects() -> bool:
+    return os.environ.get("AML_MODEL_DC_STORAGE_ENABLED", "").strip().lower() == "true"

@@ -1,0 +1,1 @@
+"""The zygote: a process that has run init() once and forks workers."""

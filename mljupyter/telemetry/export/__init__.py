@@ -1,0 +1,1 @@
+"""Export of request records to OpenTelemetry collectors and Azure Monitor."""

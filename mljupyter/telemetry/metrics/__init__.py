@@ -1,0 +1,1 @@
+"""Metrics: time series of endpoints, their store, reports, tables, plots and the Prometheus format."""

@@ -1,0 +1,74 @@
+"""How far sources had counted: what comes to them is told apart from what was there, across restarts of the reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+
+from mljupyter.telemetry.metrics.histogram import Histogram
+from mljupyter.telemetry.metrics.samples import COUNTERS, NOTHING, Counts
+
+
+class Progress:
+    """The last reading of each source.
+
+    A source is a name, and the identity of what counts: one with another identity counts from zero. What `advance` told
+    counts as told when `commit` is called; a look that fails is followed by `begin`, and the next one tells it again.
+
+    Parameters:
+        saved: what `changed` returned, of an earlier reader.
+
+    Example:
+        >>> progress = Progress({})
+        >>> progress.advance("router:a", "7@1", Counts(requests=5)).requests
+        5
+        >>> progress.commit()
+        >>> progress.advance("router:a", "7@1", Counts(requests=8)).requests
+        3
+
+    """
+
+    def __init__(self, saved: Mapping[str, str]) -> None:
+        self._last = {source: _read(text) for source, text in saved.items()}
+        self._new: dict[str, tuple[str, Counts]] = {}
+
+    def begin(self) -> None:
+        """Begin a look: readings since the last `commit` have never been."""
+        self._new.clear()
+
+    def advance(self, source: str, identity: str, reading: Counts) -> Counts:
+        """Return what has come to a source since the last reading that was committed."""
+        before = self._last.get(source)
+        if before is not None and before[0] == identity and (before[1] is reading or before[1] == reading):
+            return NOTHING
+        self._new[source] = (identity, reading)
+        return reading.since(before[1]) if before is not None and before[0] == identity else reading
+
+    def changed(self) -> dict[str, str]:
+        """Return the sources that have advanced since `begin`, in a form to save."""
+        return {source: _text(*reading) for source, reading in self._new.items()}
+
+    def commit(self) -> None:
+        """Keep the readings: what they told has been written down."""
+        self._last.update(self._new)
+        self._new.clear()
+
+    def gone(self, kept: Collection[str]) -> list[str]:
+        """Return the sources that are known but are none of these."""
+        return [source for source in self._last if source not in kept]
+
+    def forget(self, sources: Iterable[str]) -> None:
+        """Forget sources: should they ever count again, they count from zero."""
+        for source in sources:
+            self._last.pop(source, None)
+            self._new.pop(source, None)
+
+
+def _text(identity: str, counts: Counts) -> str:
+    latency = (counts.latency.encode() or b"").hex()
+    return json.dumps([identity, [getattr(counts, name) for name in COUNTERS], latency], separators=(",", ":"))
+
+
+def _read(text: str) -> tuple[str, Counts]:
+    identity, numbers, latency = json.loads(text)
+    return identity, Counts.of(numbers, Histogram.decode(bytes.fromhex(latency)))

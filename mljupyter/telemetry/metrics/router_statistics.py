@@ -1,0 +1,87 @@
+"""Reads the router's statistics: one question for all versions, and what its answer says of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mljupyter.telemetry.metrics.histogram import Histogram
+from mljupyter.telemetry.metrics.samples import Counts
+
+_CLUSTER = (
+    r"^cluster\.[^.]+\.[^.]+(\.mirror)?\."
+    r"(upstream_rq_(completed|4xx|5xx|503|504|active|retry|time)|upstream_cx_(rx|tx)_bytes_total"
+    r"|upstream_cx_destroy_remote_with_active_rq|circuit_breakers\.default\.remaining_retries)$"
+)
+_DENIED = r"^http\.[^.]+\.(rbac|jwt_authn)\.denied$"
+QUESTION = {
+    "format": "json",
+    "filter": f"{_CLUSTER}|{_DENIED}",
+    "histogram_buckets": "detailed",
+    "usedonly": "",  # an idle version is then a few gauges
+}
+"""The query of ``/stats`` that `parse` reads the answer of."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the router tells of one cluster: counts since it began, and levels now."""
+
+    counts: Counts = field(default_factory=Counts)
+    active: int = 0
+    remaining_tries: int | None = None
+
+
+@dataclass(frozen=True)
+class RouterStatistics:
+    """All clusters by name, and how many requests came without a valid key or token."""
+
+    clusters: Mapping[str, Cluster]
+    denied: int = 0
+
+
+def parse(body: bytes) -> RouterStatistics:
+    """Read the router's answer to `QUESTION`."""
+    values: dict[str, dict[str, int]] = {}
+    latencies: dict[str, Histogram] = {}
+    denied = 0
+    for item in json.loads(body)["stats"]:
+        if "histograms" in item:
+            for detail in item["histograms"].get("details", ()):
+                cluster, _ = _split(detail["name"])
+                latencies[cluster] = Histogram.of_router(detail["totals"])
+        elif item["name"].startswith("cluster."):
+            cluster, name = _split(item["name"])
+            values.setdefault(cluster, {})[name] = int(item["value"])
+        else:
+            denied += int(item["value"])
+    clusters = {name: _cluster(found, latencies.get(name, Histogram())) for name, found in values.items()}
+    return RouterStatistics(clusters, denied)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return cluster and statistic of a full name; names of endpoints and versions have no dot."""
+    parts = name.split(".")
+    size = 4 if parts[3] == "mirror" else 3
+    return ".".join(parts[1:size]), ".".join(parts[size:])
+
+
+def _cluster(values: Mapping[str, int], latency: Histogram) -> Cluster:
+    def of(name: str) -> int:
+        return values.get(name, 0)
+
+    refused, timeouts = of("upstream_rq_503"), of("upstream_rq_504")
+    counts = Counts(
+        requests=of("upstream_rq_completed"),
+        client_errors=of("upstream_rq_4xx"),
+        server_errors=max(of("upstream_rq_5xx") - refused - timeouts, 0),
+        refused=refused,
+        timeouts=timeouts,
+        resets=of("upstream_cx_destroy_remote_with_active_rq"),
+        retries=of("upstream_rq_retry"),
+        bytes_in=of("upstream_cx_tx_bytes_total"),
+        bytes_out=of("upstream_cx_rx_bytes_total"),
+        latency=latency,
+    )
+    return Cluster(counts, of("upstream_rq_active"), values.get("circuit_breakers.default.remaining_retries"))

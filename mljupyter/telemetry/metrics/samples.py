@@ -1,0 +1,117 @@
+"""What is measured of a version: counts of an interval, levels at its end, and the usage of its replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+
+from mljupyter.telemetry.metrics.histogram import Histogram, merged
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What adds up. Those of an interval, or those since a source began to count.
+
+    Each request counts in `requests` once, by its last answer, and in at most one of the classes of errors:
+
+    - `client_errors`: answered 400 to 499
+    - `refused`: answered 503: no replica was free, or ready, in time
+    - `timeouts`: answered 504: `run()` took too long
+    - `server_errors`: any other answer of 500 and above
+    - `resets`: connections to replicas that broke under a request; the router may have answered it by another one
+    - `retries`: how often the router asked another replica, mostly since the first one was busy
+    - `mirrored`: copies that were sent to the version; not in `requests`
+    - `bytes_in`, `bytes_out`: sent to replicas and received from them, headers and retries included
+    - `started`: requests handed to `run()`, with `wait_microseconds` from the router until then
+    - `runs`: calls of `run()`, which took `run_microseconds`
+    - `latency`: from the whole request to the whole answer, at the router, refusals included
+    """
+
+    requests: int = 0
+    client_errors: int = 0
+    server_errors: int = 0
+    refused: int = 0
+    timeouts: int = 0
+    resets: int = 0
+    retries: int = 0
+    mirrored: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    started: int = 0
+    runs: int = 0
+    run_microseconds: int = 0
+    wait_microseconds: int = 0
+    latency: Histogram = field(default_factory=Histogram)
+
+    @classmethod
+    def of(cls, numbers: Iterable[int], latency: Histogram) -> Counts:
+        """Return the counts of numbers in the order of `COUNTERS`."""
+        return cls(**dict(zip(COUNTERS, numbers, strict=True)), latency=latency)
+
+    def since(self, earlier: Counts) -> Counts:
+        """Return what has come since an earlier reading of the same source.
+
+        A source that began anew meanwhile, as its counts are lower, counts from zero.
+        """
+        latency = self.latency.since(earlier.latency)
+        if latency is None or any(getattr(self, name) < getattr(earlier, name) for name in COUNTERS):
+            return self
+        return Counts.of((getattr(self, name) - getattr(earlier, name) for name in COUNTERS), latency)
+
+    def plus(self, other: Counts) -> Counts:
+        """Return both together."""
+        return total((self, other))
+
+
+COUNTERS = tuple(item.name for item in fields(Counts) if item.name != "latency")
+
+
+NOTHING = Counts()
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """Return the sum of counts."""
+    items = [item for item in counts if item is not NOTHING]  # most versions do nothing most of the time
+    if not items:
+        return NOTHING
+    if len(items) == 1:
+        return items[0]
+    sums = (sum(getattr(item, name) for item in items) for name in COUNTERS)
+    return Counts.of(sums, merged(item.latency for item in items))
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What goes up and down.
+
+    `running` and `waiting` are requests, `weight` is the percentage of the endpoint's requests that the router is
+    told to send to the version.
+    """
+
+    running: float = 0
+    waiting: float = 0
+    replicas_wanted: int = 0
+    replicas_ready: int = 0
+    weight: int = 0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One version between two looks. `time` is its end in seconds since the epoch, `seconds` its length."""
+
+    time: int
+    version: str
+    seconds: float
+    counts: Counts
+    levels: Levels
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Cores and memory that a replica uses, as measured last at `time`."""
+
+    time: int
+    version: str
+    replica: str
+    cores: float
+    memory_bytes: int

@@ -1,0 +1,114 @@
+"""The page of the deploy wizard that asks who may send requests, and says how they travel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage
+from mljupyter.widgets.pages.size_page import SizePage
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Choice, Field
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+
+_TURN_ON = "ws.compute_targets['local'].enable_ssl(leaf_domain_label='{label}')"
+_OFF = "off: requests travel in the clear, on this machine unless its port is made public"
+_WAYS = {
+    "key": Choice("key", "With a key", "One of two keys in the Authorization header; either can be made anew."),
+    "token": Choice("token", "With a token", "Signed by the workspace, and valid for hours; nothing to keep."),
+    "none": Choice("none", "Open", "Whoever reaches the address may score."),
+}
+
+
+class AccessPage(DraftPage):
+    """The kind of web service, authentication and TLS."""
+
+    name = "Access"
+    heading = "Who may send requests?"
+    about = "You can look at keys and make new ones at any time."
+    asks = ("kind", "auth", "port")
+
+    def enter(self) -> None:
+        """See how requests travel now."""
+        self._transport = _transport(self.draft.session.workspace())
+
+    def fields(self) -> list[Field]:
+        """Return the kind of web service, its authentication, and how requests travel."""
+        kinds = [
+            Choice("aks", "As on a cluster", "Keys, several replicas and versions; behind the shared address."),
+            Choice("aci", "As a container instance", "One replica; open unless you ask for a key."),
+            Choice("local", "For development", "A port of its own on this machine; open, can be reloaded."),
+        ]
+        kind = self._kind
+        found = [fields.cards("kind", "Kind of web service", kind, kinds)]
+        if kind == "local":
+            found.append(self.field("port", "Port"))
+        else:
+            usual = "key" if kind == "aks" else "none"
+            ways = [self._way(name) for name in OPTIONS["auth"].choices]
+            found.append(fields.cards("auth", "Authentication", self.draft.typed.get("auth") or usual, ways))
+        found.append(fields.summary("transport", "On the way", [("TLS", self._tls(kind))]))
+        if self._can_turn_on:
+            found.append(fields.code("turn-on", "Turn it on, for all endpoints of the workspace", self._turn_on))
+        return found
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the button that inserts what turns TLS on."""
+        if not self._can_turn_on:
+            return []
+        return [{"key": "insert", "label": "Insert what turns TLS on", "inserts": self._turn_on}]
+
+    @property
+    def _can_turn_on(self) -> bool:
+        return self._kind != "local" and self._transport == _OFF
+
+    @property
+    def _turn_on(self) -> str:
+        workspace = self.draft.session.workspace().name
+        return "\n".join(
+            [
+                "from mljupyter.core import Workspace",
+                "",
+                f"ws = Workspace.get({workspace!r})",
+                _TURN_ON.format(label=workspace),
+            ]
+        )
+
+    def change(self, key: str, value: Any) -> None:
+        """Forget what the other kind does not have."""
+        super().change(key, value)
+        if key == "kind":
+            kept = {"local": (), "aci": ("cpu", "memory")}.get(str(value), SizePage.asks)
+            for other in ("auth", "port", *(key for key in SizePage.asks if key not in kept)):
+                self.draft.typed.pop(other, None)
+
+    @property
+    def _kind(self) -> str:
+        return str(self.draft.typed.get("kind") or "aks")
+
+    def _way(self, name: str) -> Choice:
+        way = _WAYS.get(name, Choice(name, name))
+        if name == "token" and self._kind != "aks":
+            return Choice(way.value, way.label, way.help, reason="Only for the kind as on a cluster.")
+        return way
+
+    def _tls(self, kind: str) -> str:
+        if kind == "local":
+            return "none: it listens on this machine alone"
+        return self._transport
+
+
+def _transport(workspace: Workspace) -> str:
+    """Return whether the router of a workspace serves with TLS, and how to change that."""
+    from mljupyter.core.router import Router
+
+    try:
+        tls = Router(workspace).show().spec.tls
+    except MLJupyterError as error:
+        return f"not known: {error}"
+    if tls is None:
+        return _OFF
+    host = tls.files.host if tls.files is not None else tls.leaf_domain_label
+    return f"on for all endpoints of this workspace, certificate for {host}"

@@ -1,0 +1,223 @@
+"""One attempt to deploy, on a thread of its own: its stages as they happen, its log, and a way to stop it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.notebook.undo import take_back
+from mljupyter.visible import lines_of, visible
+
+if TYPE_CHECKING:
+    from mljupyter.build.images.events import BuildEvent
+    from mljupyter.core import Webservice
+    from mljupyter.notebook.plan import Deployment, Plan
+    from mljupyter.spec import EndpointRecord
+
+REGISTER = "register the model"
+HAND_OVER = "hand over"
+START = "start replicas"
+ANSWER = "answer requests"
+NOTHING_DONE = "Nothing had been handed over; everything is as it was."
+MOST_LINES = 300
+_LOOK_EVERY = 0.5
+_LOG_LINES = 100
+_STATES = {"succeeded": "ok", "failed": "failed", "running": "running", "cancelled": "skipped"}
+
+Outcome = Literal["", "succeeded", "failed", "cancelled"]
+
+
+@dataclass
+class Stage:
+    """One step: its state is ``waiting``, ``running``, ``ok``, ``failed`` or ``skipped``."""
+
+    name: str
+    state: str = "waiting"
+    began: float | None = None
+    ended: float | None = None
+    remark: str = ""
+
+    def begin(self) -> None:
+        """Let its time run."""
+        self.state, self.began = "running", time.monotonic()
+
+    def end(self, state: str) -> None:
+        """Stop its time."""
+        self.state, self.ended = state, time.monotonic()
+
+    def row(self) -> tuple[str, str, str]:
+        """Return name, state and what is said of it: how long it took, or how long it has taken so far."""
+        if self.began is None:
+            return self.name, self.state, self.remark
+        now = time.monotonic()
+        length = f"{self.ended - self.began:.1f} s" if self.ended is not None else f"{int(now - self.began)} s so far"
+        return self.name, self.state, f"{self.remark}, {length}" if self.remark else length
+
+
+class DeploymentRun:
+    """Deploys, and can be stopped at any moment: nothing new is left then, and what was there before serves on.
+
+    Parameters:
+        deployment: what is to be deployed.
+        changed: called, from any thread, when there is something new to show.
+        built: called, from any thread, with each line of a build's log.
+
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        changed: Callable[[], None],
+        built: Callable[[str], object] = lambda line: None,
+    ) -> None:
+        self.deployment = deployment
+        self.outcome: Outcome = ""
+        self.problem = ""
+        self.failed_at = ""
+        self.service: Webservice | None = None
+        names = [*([REGISTER] if deployment.preparation.estimator is not None else []), HAND_OVER, START, ANSWER]
+        self.stages: list[Stage] = [Stage(name) for name in names]
+        self.lines: deque[str] = deque(maxlen=MOST_LINES)
+        self._changed = changed
+        self._built = built
+        self._cancel = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"mljupyter deploys {deployment.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin, and return at once."""
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Stop it; `outcome` says when that has happened."""
+        self._cancel.set()
+        self._changed()
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether it was asked to stop, and has not yet."""
+        return self._cancel.is_set() and not self.outcome
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has ended; return whether it has."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        from mljupyter.build.failures import BuildCancelledError
+
+        try:
+            self._deploy()
+        except BuildCancelledError:
+            self._end("cancelled", NOTHING_DONE)
+        except MLJupyterError as error:
+            self._end("failed", str(error))
+        except Exception as error:  # noqa: BLE001 (shown to the person who waits)
+            self._end("failed", f"{type(error).__name__}: {error}")
+        self._changed()
+
+    def _deploy(self) -> None:
+        self._make_beforehand()
+        if self._cancel.is_set():
+            self._end("cancelled", NOTHING_DONE)
+            return
+        stage = self._begin(HAND_OVER)
+        plan = self.deployment.plan()
+        before = plan.present
+        self.service = self._handed_over(plan)
+        stage.end("ok")
+        self._begin(START)
+        self._follow(self.service, before)
+
+    def _make_beforehand(self) -> None:
+        from mljupyter.core.beforehand import make_beforehand
+
+        deployment = self.deployment
+        if deployment.preparation.estimator is not None:
+            self._begin(REGISTER)
+        models, config = deployment.preparation.carried_out()
+        if deployment.preparation.estimator is not None:
+            self._stage(REGISTER).end("ok")
+        make_beforehand(
+            deployment.workspace,
+            deployment.name,
+            [*deployment.models, *models],
+            config,
+            kind=deployment.configuration().kind,
+            target=deployment.target,
+            on_event=self._on_event,
+            cancel=self._cancel,
+        )
+
+    def _handed_over(self, plan: Plan) -> Webservice:
+        is_there = plan.action == "unchanged" and plan.settled_as in ("Healthy", None)
+        return self.deployment.service() if is_there else self.deployment.deploy(plan)
+
+    def _follow(self, service: Webservice, before: EndpointRecord | None) -> None:
+        while not self._cancel.wait(_LOOK_EVERY):
+            service.update_deployment_state()
+            record = self.deployment.present()
+            if record is None:
+                self._end("failed", f"{service.name!r} was deleted by somebody else meanwhile.")
+                return
+            self._look_at(record)
+            with suppress(MLJupyterError):  # a log that cannot be read is no reason to stop
+                self.lines = deque(lines_of(visible(service.get_logs(num_lines=_LOG_LINES))), maxlen=MOST_LINES)
+            state = str(service.state)
+            if state == "Healthy":
+                self._stage(START).end("ok")
+                self._begin(ANSWER).end("ok")
+                self.outcome = "succeeded"
+                return
+            if state == "Failed":
+                self._end("failed", str(service.error))
+                return
+            self._changed()
+        self._take_back(before)
+
+    def _look_at(self, record: EndpointRecord) -> None:
+        self._stage(START).remark = f"{record.status.replicas} ready"
+
+    def _take_back(self, before: EndpointRecord | None) -> None:
+        self._end("cancelled", take_back(self.deployment.workspace, self.deployment.name, before))
+
+    def _on_event(self, event: BuildEvent) -> None:
+        """Follow a build: it reports from its own thread."""
+        if event.state is None:
+            self.lines.append(visible(event.text))
+            self._built(event.text)
+        else:
+            stage = next((stage for stage in self.stages if stage.name == event.stage), None)
+            if stage is None:
+                stage = Stage(event.stage)
+                handing = next(index for index, other in enumerate(self.stages) if other.name == HAND_OVER)
+                self.stages.insert(handing, stage)
+            if event.state == "running":
+                stage.begin()
+            else:
+                stage.end(_STATES[event.state])
+        self._changed()
+
+    def _stage(self, name: str) -> Stage:
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def _begin(self, name: str) -> Stage:
+        stage = self._stage(name)
+        stage.begin()
+        self._changed()
+        return stage
+
+    def _end(self, outcome: Outcome, problem: str = "") -> None:
+        for stage in self.stages:
+            if stage.state == "running":
+                stage.end("failed" if outcome == "failed" else "skipped")
+            elif stage.state == "waiting":
+                stage.state = "skipped"
+        failed = [stage.name for stage in self.stages if stage.state == "failed"]
+        self.failed_at = failed[-1] if failed else ""
+        self.problem, self.outcome = problem, outcome

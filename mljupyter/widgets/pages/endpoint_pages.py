@@ -1,0 +1,132 @@
+"""What wizards about endpoints with several versions share: choosing one, and doing something to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Choice, Field
+from mljupyter.widgets.wizards.wizard import Page
+
+if TYPE_CHECKING:
+    from mljupyter.core.webservice import AksEndpoint
+    from mljupyter.notebook.session import Session
+    from mljupyter.spec import EndpointRecord
+
+NO_ENDPOINT = "There is no endpoint with versions yet. Make one: %deploy NAME --version VERSION --model … --score …"
+ONE_VERSION = "It has one version. Add another one: %deploy {name} --version VERSION --model … --score …"
+
+
+@dataclass
+class Chosen:
+    """The endpoint a wizard is about.
+
+    Parameters:
+        session: knows the workspace.
+        name: of the endpoint; empty until one is chosen.
+        record: as it was when it was looked at last.
+
+    """
+
+    session: Session
+    name: str = ""
+    record: EndpointRecord | None = field(default=None, repr=False)
+
+    def look(self) -> None:
+        """Read the endpoint as it is now."""
+        records = self.session.workspace().endpoint_records()
+        self.record = next((record for record in records if record.spec.name == self.name), None)
+
+    def endpoint(self) -> AksEndpoint:
+        """Return the endpoint's object of the SDK."""
+        from mljupyter.core.webservice import AksEndpoint
+
+        return AksEndpoint(self.session.workspace(), self.name)
+
+
+class EndpointPage(Page):
+    """Which endpoint."""
+
+    name = "Endpoint"
+    heading = "Which endpoint?"
+    about = "One with several versions."
+
+    def __init__(self, chosen: Chosen) -> None:
+        self.chosen = chosen
+        self._records: list[EndpointRecord] = []
+
+    def enter(self) -> None:
+        """Look at the endpoints there are."""
+        records = self.chosen.session.workspace().endpoint_records()
+        self._records = [record for record in records if record.spec.kind == "AKSENDPOINT"]
+        free = [record.spec.name for record in self._records if len(record.spec.versions) > 1]
+        if not self.chosen.name and len(free) == 1:
+            self.chosen.name = free[0]
+
+    def fields(self) -> list[Field]:
+        """Return a card for each endpoint."""
+        offered = [
+            Choice(
+                record.spec.name,
+                record.spec.name,
+                f"{', '.join(sorted(record.spec.versions))}: {record.status.state}",
+                reason=ONE_VERSION.format(name=record.spec.name) if len(record.spec.versions) < 2 else "",
+            )
+            for record in self._records
+        ]
+        return [fields.cards("endpoint", "Endpoint", self.chosen.name, offered)]
+
+    def change(self, key: str, value: Any) -> None:
+        """Take the endpoint."""
+        self.chosen.name = str(value)
+
+    def errors(self) -> dict[str, str]:
+        """Refuse to go on without one."""
+        there = {record.spec.name: record for record in self._records}
+        if self.chosen.name not in there:
+            return {"endpoint": "Choose one."}
+        if len(there[self.chosen.name].spec.versions) < 2:
+            return {"endpoint": ONE_VERSION.format(name=self.chosen.name)}
+        return {}
+
+    def blocked(self) -> str:
+        """Say how to get an endpoint when there is none."""
+        return "" if self._records else NO_ENDPOINT
+
+
+def said_of(error: Exception) -> str:
+    """Return what is shown of an error: our own say it in words for the reader."""
+    return str(error) if isinstance(error, MLJupyterError) else f"{type(error).__name__}: {error}"
+
+
+@dataclass
+class Action:
+    """Something a page does on a thread of its own, and what came of it.
+
+    Parameters:
+        changed: called, from any thread, when its state changes.
+
+    """
+
+    changed: Callable[[], None]
+    state: str = ""
+    problem: str = ""
+
+    def start(self, work: Callable[[], object]) -> None:
+        """Begin, unless it is under way."""
+        import threading
+
+        if self.state != "running":
+            self.state, self.problem = "running", ""
+            threading.Thread(target=self._run, args=(work,), name="mljupyter wizard", daemon=True).start()
+
+    def _run(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 (shown to the person who waits)
+            self.problem = said_of(error)
+        self.state = "failed" if self.problem else "ok"
+        self.changed()

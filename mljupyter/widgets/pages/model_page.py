@@ -1,0 +1,135 @@
+"""The first page of the deploy wizard: what is deployed, with which scoring script, under which name."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from mljupyter.widgets.pages.deploy_pages import DraftPage
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Choice, Field
+
+_ESTIMATOR = "estimator "
+_WRITTEN = ""
+
+
+class ModelPage(DraftPage):
+    """Which model, with which scoring script, under which name."""
+
+    name = "Model"
+    heading = "What do you want to deploy?"
+    about = (
+        "A fitted estimator of this notebook, or a registered model and the scoring script that answers with it, under "
+        "a name that becomes part of the address."
+    )
+    asks = ("name", "estimator", "model", "score", "sample", "method")
+
+    def enter(self) -> None:
+        """Look at what the workspace and the notebook have now."""
+        from mljupyter.core import Model
+
+        models = Model.list(self.draft.session.workspace(), latest=True)
+        self._models = sorted(models, key=lambda model: model.name)
+        self._scripts = [*self.draft.session.scripts().names(), *self._inference_configs()]
+        self._estimators = self._fitted()
+        typed = self.draft.typed
+        if typed.get("estimator") or typed.get("model"):
+            return
+        if len(self._estimators) == 1 and not self._models:
+            typed["estimator"] = next(iter(self._estimators))
+        elif len(self._models) == 1 and not self._estimators:
+            typed["model"] = self._models[0].name
+            if len(self._scripts) == 1:
+                typed.setdefault("score", self._scripts[0])
+
+    def fields(self) -> list[Field]:
+        """Return name and model; then the script, or what an estimator answers with."""
+        typed = self.draft.typed
+        chosen = f"{_ESTIMATOR}{typed['estimator']}" if typed.get("estimator") else typed.get("model")
+        offered = [
+            *(Choice(f"{_ESTIMATOR}{name}", f"{name}: {kind}, fitted here") for name, kind in self._estimators.items()),
+            *(Choice(model.name, f"{model.name} (version {model.version})") for model in self._models),
+        ]
+        found = [
+            {**self.field("name", "Name of the endpoint"), "help": "For example diabetes: letters, digits and '-'."},
+            fields.choice(
+                "model",
+                "Model",
+                chosen,
+                [Choice("", "no model"), *offered],
+                about="An estimator is registered when it is deployed. Of a registered model, the newest version.",
+            ),
+        ]
+        scripts = [Choice(name, name) for name in self._scripts]
+        if typed.get("estimator"):
+            first = Choice(_WRITTEN, "written for the estimator")
+            about = "What is written checks the rows that come in, and describes them."
+        else:
+            first = Choice("", "choose one")
+            about = "A cell kept by %%score, or a variable with an InferenceConfig: init() loads, run(data) answers."
+        found.append(fields.choice("score", "Scoring script", typed.get("score"), [first, *scripts], about=about))
+        if typed.get("estimator") and not typed.get("score"):
+            method = {**self.field("method", "What it answers with"), "help": "What it calls for each request."}
+            about = "Rows as it was fitted with, a variable or expression: they describe what may be sent."
+            found += [method, {**self.field("sample", "Sample rows"), "help": about, "placeholder": "X_train[:3]"}]
+        return found
+
+    def change(self, key: str, value: Any) -> None:
+        """Keep an answer; an estimator and a registered model exclude each other."""
+        typed = self.draft.typed
+        if key == "model":
+            for other in ("estimator", "model", "sample", "method", "score"):
+                typed.pop(other, None)
+            if str(value).startswith(_ESTIMATOR):
+                typed["estimator"] = str(value).removeprefix(_ESTIMATOR)
+                return
+            if value and len(self._scripts) == 1:
+                typed["score"] = self._scripts[0]
+        super().change(key, value)
+
+    def blocked(self) -> str:
+        """Say how to begin when there is nothing to deploy."""
+        if not self._scripts and not self._estimators and not self._models:
+            return (
+                "There is nothing to deploy yet: fit an estimator in a cell, or write a scoring script in a cell that "
+                "begins with %%score NAME, and run it."
+            )
+        return ""
+
+    def errors(self) -> dict[str, str]:
+        """Check what is typed here, and that there is something to deploy."""
+        from mljupyter.spec import SpecError
+        from mljupyter.spec.names import ENDPOINT
+
+        found = super().errors()
+        typed = self.draft.typed
+        if "name" not in found:
+            try:
+                ENDPOINT.check(str(typed.get("name", "")).strip())
+            except SpecError as error:
+                found["name"] = error.message
+        custom = (None, "Custom")
+        without_script = {model.name for model in self._models if model.model_framework not in custom}
+        if not typed.get("estimator") and not typed.get("score") and typed.get("model") not in without_script:
+            found.setdefault("score", "Scoring script kept by %%score: it is needed")
+        if "estimator" in found:
+            found["model"] = found.pop("estimator")
+        return found
+
+    def _inference_configs(self) -> list[str]:
+        from mljupyter.core import InferenceConfig
+
+        variables = dict(self.draft.namespace)
+        return [name for name, value in variables.items() if name[0] != "_" and isinstance(value, InferenceConfig)]
+
+    def _fitted(self) -> dict[str, str]:
+        """Return the fitted estimators among the user's variables, by name, with their kind."""
+        if "sklearn" not in sys.modules:
+            return {}  # nothing here was fitted with it, and importing it takes a second
+        from mljupyter.core.estimator import is_fitted, looks_like_estimator
+
+        return {
+            name: type(value).__name__
+            for name, value in sorted(dict(self.draft.namespace).items())
+            if not name.startswith("_") and looks_like_estimator(value) and is_fitted(value)
+        }

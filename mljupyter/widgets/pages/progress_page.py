@@ -1,0 +1,112 @@
+"""The page of the deploy wizard that shows what is going on, until the endpoint answers."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from mljupyter.notebook.options.command_line import quoted
+from mljupyter.widgets.pages.deploy_job import START, DeploymentRun
+from mljupyter.widgets.pages.review_page import ReviewPage
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Field
+from mljupyter.widgets.wizards.wizard import Page
+
+_TICK_SECONDS = 1.0
+_HEADINGS = {"": "On its way", "succeeded": "It answers", "failed": "It did not work", "cancelled": "Cancelled"}
+
+
+class ProgressPage(Page):
+    """Stages with their times, the log, and what came of it."""
+
+    name = "Progress"
+
+    def __init__(self, review: ReviewPage) -> None:
+        self._review = review
+        self.run: DeploymentRun | None = None
+        self._over = threading.Event()
+
+    @property
+    def heading(self) -> str:  # type: ignore[override]
+        """How it stands."""
+        return _HEADINGS[self.run.outcome if self.run is not None else ""]
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        """What that means."""
+        run = self.run
+        if run is None:
+            return ""
+        if run.outcome == "succeeded":
+            return "It serves on when the kernel restarts and when the notebook is closed."
+        if run.outcome == "cancelled":
+            return f"{run.problem} Back has everything as you typed it."
+        if run.outcome == "failed":
+            return "Back has everything as you typed it: change what is wrong, and deploy again."
+        return "It goes on when you close this notebook's page; the endpoint does not need the notebook."
+
+    def enter(self) -> None:
+        """Start the deployment on a thread of its own: the wizard goes on to answer."""
+        deployment = self._review.deployment
+        if deployment is None:
+            return  # the page before leads here only with a plan
+        self.run = DeploymentRun(deployment, self.refresh)
+        self._over.clear()
+        self.run.start()
+        threading.Thread(target=self._tick, args=(self.run,), name="mljupyter clock", daemon=True).start()
+
+    def fields(self) -> list[Field]:
+        """Return the stages, what went wrong, the end of the log, and how to use what is there."""
+        run = self.run
+        if run is None:
+            return []
+        found = [fields.stages("stages", "Stages", [stage.row() for stage in run.stages])]
+        if run.outcome == "failed":
+            at = f" at the step {run.failed_at!r}" if run.failed_at else ""
+            found.append(fields.code("problem", f"What went wrong{at}", run.problem))
+        if run.outcome == "succeeded" and run.service is not None:
+            found.append(fields.summary("address", "Address", [("Scoring URI", str(run.service.scoring_uri))]))
+            found.append(fields.code("use", "Use it", self._call(run)))
+        if run.lines:
+            found.append(fields.log("log", _log_label(run), list(run.lines)))
+        return found
+
+    def moving(self) -> bool:
+        """Whether it is under way: then there is Cancel in place of Back."""
+        return self.run is not None and not self.run.outcome
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the button that stops it while it is under way, then the one that inserts a call."""
+        run = self.run
+        if run is None:
+            return []
+        if not run.outcome:
+            reason = "It is being stopped: what has begun is taken back." if run.cancelling else ""
+            return [{"key": "cancel", "label": "Cancel the deployment", "reason": reason}]
+        if run.outcome == "succeeded" and run.service is not None:
+            return [{"key": "insert", "label": "Insert a call below", "inserts": self._call(run)}]
+        return []
+
+    def press(self, button: str) -> None:
+        """Stop the deployment."""
+        if button == "cancel" and self.run is not None:
+            self.run.cancel()
+
+    def close(self) -> None:
+        """Stop showing; the deployment goes on."""
+        self._over.set()
+
+    def _call(self, run: DeploymentRun) -> str:
+        return f"%invoke {run.deployment.name} {quoted(str(self._review.draft.typed.get('sample') or 'DATA'))}"
+
+    def _tick(self, run: DeploymentRun) -> None:
+        """Let times run on the page."""
+        while not run.wait(_TICK_SECONDS) and not self._over.is_set():
+            self.refresh()
+        self._review.draft.session.cache.refresh_soon()
+        self.refresh()
+
+
+def _log_label(run: DeploymentRun) -> str:
+    started = any(stage.name == START and stage.began is not None for stage in run.stages)
+    return "Log of the replicas" if started else "Log of the build"

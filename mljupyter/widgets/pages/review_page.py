@@ -1,0 +1,136 @@
+"""The page of the deploy wizard that shows what would happen; nothing has been done so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.notebook.deployment import deployment_of
+from mljupyter.notebook.options.command_line import line_of, values_of
+from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.spec.difference import masked
+from mljupyter.widgets.pages.deploy_pages import DraftPage
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Field
+
+if TYPE_CHECKING:
+    from mljupyter.notebook.plan import Deployment, Plan
+    from mljupyter.spec import EndpointSpec, VersionSpec
+
+FILES = {"score.py": "The scoring script that is written", "Dockerfile": "The Dockerfile"}
+_SHOWN_DIGITS = 12
+_AUTHENTICATION = {"key": "with a key", "token": "with a token", "none": "open to whoever reaches the address"}
+
+
+class ReviewPage(DraftPage):
+    """The plan in short, or the differences; the line, the Python, the files."""
+
+    name = "Review"
+    heading = "Is this what you want?"
+    about = "Nothing has been done so far. The line below does the same in every notebook: insert it, and keep it."
+    next_label = "Deploy now"
+    asks = ()
+
+    def enter(self) -> None:
+        """Work the plan out."""
+        self._plan: Plan | None = None
+        self._problem = ""
+        self.deployment: Deployment | None = None
+        values, errors = values_of(DEPLOYMENT_OPTIONS, self.draft.typed)
+        if errors:
+            self._problem = "\n".join(f"{key}: {text}" for key, text in errors.items())
+            return
+        try:
+            self.deployment = deployment_of(self.draft.session, self.draft.namespace, values)
+            self._plan = self.deployment.plan()
+        except MLJupyterError as error:
+            self._problem = str(error)
+
+    @property
+    def line(self) -> str:
+        """The line of `%deploy` that says all of it."""
+        return line_of("deploy", DEPLOYMENT_OPTIONS, self.draft.typed, explicit=self.draft.project)
+
+    def fields(self) -> list[Field]:
+        """Return the plan, the line, the Python and the files."""
+        line = fields.code("line", "The line that does it", self.line)
+        if self._plan is None or self.deployment is None:
+            return [fields.code("problem", "What is in the way", self._problem), line]
+        found = [
+            _described(self._plan),
+            line,
+            fields.code("python", "The same in Python", self.deployment.code(), folded=True),
+        ]
+        for name, text in self._plan.files.items():
+            found.append(fields.code(f"file-{name}", FILES.get(name, name), text, folded=True))
+        return [*found, fields.code("specification", "The specification", _yaml(self._plan.wanted), folded=True)]
+
+    def blocked(self) -> str:
+        """Say that something is in the way."""
+        return "Go back and change what is in the way." if self._problem else ""
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the button that inserts the line."""
+        return [{"key": "insert", "label": "Insert the line below", "inserts": self.line}]
+
+
+def _described(plan: Plan) -> Field:
+    """Return what a plan would do: in short for what is new, by what differs for what is there."""
+    if plan.action == "create":
+        return fields.summary("plan", "A new endpoint is made", summary_of(plan.wanted))
+    state = f" (it is {plan.settled_as} now)" if plan.settled_as else ""
+    if plan.action == "unchanged":
+        return fields.summary("plan", f"Nothing changes{state}", summary_of(plan.wanted))
+    rows = [[path, _short(old), _short(new)] for path, old, new in plan.changes]
+    return fields.table("plan", f"The endpoint is changed{state}", ["Field", "Now", "Then"], rows)
+
+
+def summary_of(spec: EndpointSpec) -> list[tuple[str, str]]:
+    """Return what somebody wants to know of an endpoint before it is made: terms, and what is said of each."""
+    version = spec.versions[spec.default_version]
+    rows = [
+        ("Name", spec.name),
+        ("Where", f"{spec.compute_target}, in {'containers' if version.image else 'processes'}"),
+        ("Models", ", ".join(model.id for model in version.models) or "none"),
+        ("Script", version.code.entry_script if version.code else "that of the image"),
+        ("Replicas", _replicas(version)),
+        ("Each replica", f"{version.resources.cpu:g} cores, {version.resources.memory_in_gb:g} GB"),
+        ("Requests", _limits(version)),
+        ("Who may score", _AUTHENTICATION.get(str(spec.authentication), str(spec.authentication))),
+    ]
+    if version.image:
+        rows.insert(4, ("Image", version.image))
+    if spec.default_version != spec.name:
+        rows.insert(1, ("Version", spec.default_version))
+    return rows
+
+
+def _replicas(version: VersionSpec) -> str:
+    policy = version.scaling.autoscale
+    if policy is None:
+        return str(version.scaling.initial_replicas)
+    bounds = f"{policy.min_replicas} to {policy.max_replicas}"
+    return f"{bounds}, following the load: {policy.target_utilization} % of them busy"
+
+
+def _limits(version: VersionSpec) -> str:
+    limits = version.limits
+    at_once = limits.max_concurrent_requests
+    return (
+        f"{at_once} at a time in each replica; a request waits {limits.max_queue_wait_ms:g} ms and runs "
+        f"{limits.scoring_timeout_ms / 1000:g} s at most"
+    )
+
+
+def _yaml(spec: EndpointSpec) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(masked(spec.document()), sort_keys=False))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        value = ", ".join(map(str, value))
+    text = str(value)
+    return text[: len("sha256:") + _SHOWN_DIGITS] if text.startswith("sha256:") else text

@@ -1,0 +1,158 @@
+"""The page of the deploy wizard that asks how large and how many, with the advice of the documented formula."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mljupyter.notebook.options.command_line import values_of
+from mljupyter.notebook.options.option import Option
+from mljupyter.widgets.pages.deploy_pages import OPTIONS, Draft, DraftPage
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Choice, Field
+
+USUAL, FIXED, FOLLOWING = "usual", "fixed", "following"
+_LOAD = (
+    Option("rate", "requests a second at the busiest time", kind="number", minimum=0),
+    Option("duration", "milliseconds that one request takes", kind="number", minimum=0),
+)
+_LEAST = Option("least", "replicas at any time", kind="integer", required=True)
+_MOST = Option("most", "replicas at the busiest time", kind="integer", required=True)
+_USUAL_UTILIZATION = 70
+# Key, label, what an AKS web service has when nothing is given (Azure ML v1: AksWebservice.deploy_configuration), help.
+_UTILIZATION = (
+    "target_utilization",
+    "Target utilisation, in percent",
+    "70",
+    "How many of the replicas should be busy.",
+)
+_SETTINGS = (
+    ("cpu", "CPU cores of a replica", "0.1", "0.5 or 500m is half a core."),
+    ("memory", "Memory of a replica, in GB", "0.5", "512Mi is half a GB."),
+    ("max_concurrent_requests", "Requests a replica runs at a time", "1", "More only if the script can."),
+    ("max_queue_wait_ms", "Longest wait for a free replica, in ms", "500", "A request that waits longer gets 503."),
+)
+
+
+class SizePage(DraftPage):
+    """Size of a replica, and how many: a fixed number, or one that follows the load."""
+
+    name = "Size"
+    heading = "How large, and how many?"
+    about = "What you leave empty is as usual, shown in grey. Say what load you expect, and the number is worked out."
+    asks = (
+        "replicas",
+        "autoscale",
+        "target_utilization",
+        "cpu",
+        "memory",
+        "max_concurrent_requests",
+        "max_queue_wait_ms",
+    )
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__(draft)
+        self._own: dict[str, Any] = {"least": "1", "most": "10"}
+
+    def enter(self) -> None:
+        """Take what is known: from before, or changed by another page."""
+        typed = self.draft.typed
+        least, _, most = str(typed.get("autoscale") or "").partition(":")
+        if most:
+            self._own |= {"least": least, "most": most}
+        self._way = FIXED if typed.get("replicas") else FOLLOWING if most else USUAL
+
+    def change(self, key: str, value: Any) -> None:
+        """Keep an answer; the expected load is no part of the deployment."""
+        if key == "way":
+            self._way = str(value)
+        elif key in ("rate", "duration", "least", "most"):
+            self._own[key] = value
+        else:
+            self.draft.typed[key] = value
+        self._settle()
+
+    def fields(self) -> list[Field]:
+        """Return number and size, and the advice."""
+        ways = [
+            Choice(USUAL, "As usual", "Between 1 and 10, as the load asks for."),
+            Choice(FIXED, "A fixed number", "The same at any time."),
+            Choice(FOLLOWING, "Following the load", "Between bounds of your own."),
+        ]
+        return [
+            fields.of_option(_LOAD[0], self._own.get("rate"), "Expected requests per second"),
+            {
+                **fields.of_option(_LOAD[1], self._own.get("duration"), "Time of one request, in ms"),
+                "help": self._advice() or "With both, the number of replicas that is enough is shown here.",
+            },
+            fields.cards("way", "Number of replicas", self._way, ways),
+            *self._number(),
+            *(self._usual(*described) for described in _SETTINGS),
+        ]
+
+    def errors(self) -> dict[str, str]:
+        """Check the expected load and the bounds too."""
+        found = {**super().errors(), **values_of(_LOAD, self._own)[1]}
+        if self._way == FIXED and not str(self.draft.typed.get("replicas") or "").strip():
+            found["replicas"] = "How many? A whole number, 1 or more."
+        if self._way == FOLLOWING:
+            found.pop("autoscale", None)
+            found |= self._wrong_bounds()
+        return found
+
+    def _number(self) -> list[Field]:
+        if self._way == FIXED:
+            return [self.field("replicas", "Replicas")]
+        if self._way == FOLLOWING:
+            return [
+                fields.of_option(_LEAST, self._own["least"], "Least"),
+                fields.of_option(_MOST, self._own["most"], "Most"),
+                self._usual(*_UTILIZATION),
+            ]
+        return []
+
+    def _usual(self, key: str, label: str, usual: str, about: str) -> Field:
+        """Return the field of an option that shows what is usual until something else is typed."""
+        return {**self.field(key, label), "placeholder": usual, "help": about}
+
+    def _wrong_bounds(self) -> dict[str, str]:
+        from mljupyter.notebook.options.autoscaling import broken_rule
+
+        bounds, wrong = values_of((_LEAST, _MOST), self._own)
+        if wrong:
+            return wrong
+        utilization = values_of([OPTIONS["target_utilization"]], self.draft.typed)[0].get("target_utilization")
+        problem = broken_rule(bounds["least"], bounds["most"], utilization)
+        if not problem:
+            return {}
+        if bounds["least"] > bounds["most"]:
+            return {"most": f"{bounds['most']} is below the least, {bounds['least']}."}
+        key = "most" if "maxReplicas" in problem else "least" if "minReplicas" in problem else "target_utilization"
+        return {key: problem}
+
+    def _settle(self) -> None:
+        """Let the options say what was chosen, and nothing that was chosen before."""
+        typed = self.draft.typed
+        if self._way != FIXED:
+            typed.pop("replicas", None)
+        if self._way == FOLLOWING:
+            typed["autoscale"] = f"{self._own['least']}:{self._own['most']}"
+        else:
+            typed.pop("autoscale", None)
+            typed.pop("target_utilization", None)
+
+    def _advice(self) -> str:
+        from mljupyter.engine.scaling.autoscaling import replicas_needed
+
+        keys = ("max_concurrent_requests", "target_utilization")
+        load, wrong = values_of(_LOAD, self._own)
+        limits, wrong_too = values_of([OPTIONS[key] for key in keys], self.draft.typed)
+        if wrong or wrong_too or load["rate"] is None or load["duration"] is None:
+            return ""
+        percent = min(limits["target_utilization"] or _USUAL_UTILIZATION, 100)
+        at_once = limits["max_concurrent_requests"] or 1
+        count = replicas_needed(load["rate"], load["duration"] / 1000, at_once, percent / 100)
+        noun = "replica" if count == 1 else "replicas"
+        advice = f"{count} {noun} would be {percent} % busy with that."
+        if self._way == FOLLOWING and not self._wrong_bounds() and int(self._own["most"]) < count:
+            return f"{advice} With {self._own['most']} at most, requests would have to wait."
+        return advice

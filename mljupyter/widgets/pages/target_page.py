@@ -1,0 +1,90 @@
+"""The page of the deploy wizard that asks where: each compute target with a look at whether it can be used now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.widgets.pages.deploy_pages import DraftPage
+from mljupyter.widgets.pages.target_checks import Look, TargetChecks
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Choice, Field
+
+if TYPE_CHECKING:
+    from mljupyter.core.compute import ComputeTarget
+
+ABOUT = {
+    "local": "Processes on this machine: up in about a second.",
+    "docker": "Containers of a Docker engine, from an image that is built once.",
+}
+LOOKING = "Looking whether it can be used …"
+
+
+def looks(targets: dict[str, ComputeTarget]) -> dict[str, Look]:
+    """Return how to look at each target."""
+
+    def look(target: ComputeTarget) -> Callable[[], str | None]:
+        return lambda: target.provisioning_errors
+
+    return {name: look(target) for name, target in targets.items()}
+
+
+def as_choice(checks: TargetChecks, name: str, about: str, reason: str = "") -> Choice:
+    """Return a target as something to choose, with what is known of it; `reason` is why it cannot be in any case."""
+    check = checks.of(name)
+    said = LOOKING if check.state == "running" else about
+    return Choice(name, name, said, check.state, reason or check.reason)
+
+
+class TargetPage(DraftPage):
+    """Where: each compute target, looked at while the page is there."""
+
+    name = "Where"
+    heading = "Where should it run?"
+    about = "The same model, script and settings run on every target; you can move later."
+    asks = ("to",)
+
+    def enter(self) -> None:
+        """Begin to look at every target."""
+        self._targets = self.draft.session.workspace().compute_targets
+        self._present = self.draft.endpoint()
+        self._checks = TargetChecks(self.refresh)
+        self._checks.look(looks(self._targets))
+        self.draft.typed.setdefault("to", "local")
+
+    def fields(self) -> list[Field]:
+        """Return a card for each target."""
+        offered = [as_choice(self._checks, name, self._about(name), self._fixed(name)) for name in self._targets]
+        return [fields.cards("to", "Compute target", self.draft.typed.get("to"), offered)]
+
+    def errors(self) -> dict[str, str]:
+        """Refuse a target that cannot be used now."""
+        chosen = str(self.draft.typed.get("to"))
+        problem = self._fixed(chosen) or self._checks.of(chosen).reason
+        return {"to": problem} if problem else super().errors()
+
+    def blocked(self) -> str:
+        """Wait until it is known whether the target can be used."""
+        chosen = str(self.draft.typed.get("to"))
+        if chosen in self._targets and self._checks.of(chosen).state == "running":
+            return f"Still looking whether {chosen!r} can be used: this takes a moment."
+        return ""
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the button that looks again."""
+        reason = "It is being looked at now." if self._checks.looking else ""
+        return [{"key": "check", "label": "Check again", "reason": reason}]
+
+    def press(self, button: str) -> None:
+        """Look again."""
+        self._checks.look(looks(self._targets))
+
+    def _about(self, name: str) -> str:
+        return ABOUT.get(name, f"A target of type {self._targets[name].type}.")
+
+    def _fixed(self, name: str) -> str:
+        """Return why an endpoint that is there already cannot go to a target."""
+        spec = self._present.spec if self._present is not None else None
+        if spec is None or spec.kind != "AKSENDPOINT" or name == spec.compute_target:
+            return ""
+        return f"{spec.name!r} runs on {spec.compute_target}, and so do all its versions."

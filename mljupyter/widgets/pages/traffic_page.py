@@ -1,0 +1,68 @@
+"""The page of the deploy wizard that asks for a version's share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mljupyter.notebook.options.command_line import values_of
+from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Field
+
+_NAMELESS = "Empty for an endpoint that will always have one version; with a name, others can be added later."
+
+
+class TrafficPage(DraftPage):
+    """The share of a new version of an endpoint that is there already."""
+
+    name = "Traffic"
+    heading = "Which part of the requests should it get?"
+    asks = ("version", "traffic")
+
+    def enter(self) -> None:
+        """Look whether there is something to share with."""
+        present = self.draft.endpoint()
+        self._present = present if present is not None and present.spec.kind == "AKSENDPOINT" else None
+        self._taken = present is not None and self._present is None
+        if self._present is not None:
+            number = len(self._present.spec.versions) + 1
+            self.draft.typed.setdefault("version", f"version-{number}")
+            self.draft.typed.setdefault("traffic", "0")
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        """Say what is there."""
+        if self._present is not None:
+            there = ", ".join(self._present.spec.versions)
+            return f"{self._present.spec.name!r} has the versions {there}. A new one can start with no traffic at all."
+        if self._taken:
+            return "An endpoint of this name is there: it is updated, and keeps its address and its keys."
+        return "A new endpoint sends all requests to its first version."
+
+    def fields(self) -> list[Field]:
+        """Return the version's name, and its share where others have the rest."""
+        if self._taken:
+            return []
+        about = "Small letters, digits and '-'." if self._present is not None else _NAMELESS
+        found = [{**self.field("version", "Name of the version"), "help": about, "placeholder": "version-a"}]
+        if self._present is None:
+            return found
+        spec = self._present.spec
+        mine = str(self.draft.typed.get("version", ""))
+        shares = {name: version.traffic_percentile or 0 for name, version in spec.versions.items() if name != mine}
+        asked = values_of([OPTIONS["traffic"]], self.draft.typed)[0].get("traffic") or 0
+        if mine == spec.default_version:
+            return found
+        others = sum(share for name, share in shares.items() if name != spec.default_version)
+        percent = max(0, min(asked, 100 - others))
+        shares[spec.default_version] = 100 - others - percent
+        percentiles = {**shares, mine or "new": percent}
+        return [*found, fields.split("traffic", "Shares in percent", percentiles, spec.default_version, fixed=shares)]
+
+    def change(self, key: str, value: Any) -> None:
+        """Take the new version's share; those of the others are changed with %traffic."""
+        if key == "traffic" and isinstance(value, dict):
+            if value.get("name") != self.draft.typed.get("version"):
+                return
+            value = str(fields.percent_of(value))
+        super().change(key, value)

@@ -1,0 +1,1 @@
+"""Panels: live views of endpoints, logs and comparisons."""

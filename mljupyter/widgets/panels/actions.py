@@ -1,0 +1,84 @@
+"""What the buttons of a panel do: each is one call of the SDK, and answers with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.options.option_values import WrongInputError, near
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+
+Values = Mapping[str, Any]
+
+
+def act(workspace: Workspace, name: str, action: str, values: Values) -> str:
+    """Do what a button stands for; return what was done.
+
+    Parameters:
+        workspace: where the endpoint is.
+        name: the endpoint.
+        action: ``traffic``, ``scale``, ``restart``, ``rollback``, ``promote`` or ``key``.
+        values: what was typed.
+
+    Raises:
+        MLJupyterError: it cannot be done; the text says why and what to do.
+
+    """
+    if action not in _ACTIONS:
+        raise WrongInputError(f"{action!r} is no action of a panel.{near(action, _ACTIONS)}")
+    return _ACTIONS[action](workspace, name, values)
+
+
+def _traffic(workspace: Workspace, name: str, values: Values) -> str:
+    from mljupyter.core.traffic import divide
+
+    divide(workspace, name, [f"{version}={str(percent).strip() or 0}" for version, percent in values.items()], (), None)
+    return "The requests are divided anew."
+
+
+def _scale(workspace: Workspace, name: str, values: Values) -> str:
+    from mljupyter.core.scaling import replicas_of
+
+    text = str(values.get("replicas", "")).strip()
+    bounds = replicas_of(text)
+    version = str(values.get("version", "")) or None
+    workspace.webservices[name].scale(**bounds, version=version)
+    return f"{version or name} gets {text} replicas."
+
+
+def _restart(workspace: Workspace, name: str, values: Values) -> str:
+    service = workspace.webservices[name]
+    version = str(values.get("version", "")) or None
+    service.restart(version)
+    return f"The replicas of {version or name} are replaced, one set after the other."
+
+
+def _rollback(workspace: Workspace, name: str, values: Values) -> str:
+    workspace.webservices[name].rollback()
+    return "It goes back to what was deployed before."
+
+
+def _promote(workspace: Workspace, name: str, values: Values) -> str:
+    from mljupyter.core.releases import versioned_endpoint
+
+    version = str(values.get("version", ""))
+    versioned_endpoint(workspace, name).promote(version)
+    return f"{version} is default and control and gets all requests."
+
+
+def _key(workspace: Workspace, name: str, values: Values) -> str:
+    which = str(values.get("key", "Secondary"))
+    workspace.webservices[name].regen_key(which)
+    return f"The {which.lower()} key is a new one; get_keys() shows it. The other one stays."
+
+
+_ACTIONS: dict[str, Callable[[Workspace, str, Values], str]] = {
+    "traffic": _traffic,
+    "scale": _scale,
+    "restart": _restart,
+    "rollback": _rollback,
+    "promote": _promote,
+    "key": _key,
+}

@@ -1,0 +1,69 @@
+"""The version comparison: control against treatments, side by side and live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.views.views import Table
+from mljupyter.widgets.panels.actions import act
+from mljupyter.widgets.panels.comparison_data import comparison_of
+from mljupyter.widgets.panels.live_panel import LivePanel
+from mljupyter.widgets.static_files import module, styles
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+
+SECONDS = (60, 300, 900, 3600)
+_POINTS = 60
+_DRAWN = ("time", "version", "latency_p95_ms", "error_ratio", "requests_per_second")
+
+
+class Comparison(LivePanel):
+    """A panel that sets the versions of an endpoint beside each other, and promotes one.
+
+    Parameters:
+        workspace: where the endpoint is.
+        name: the endpoint.
+        seconds: how far it looks back; the view can change it.
+
+    Raises:
+        MLJupyterError: there is no such endpoint.
+
+    """
+
+    _esm = module("charts", "comparison")
+    _css = styles("wizard", "panels", "comparison")
+
+    def __init__(self, workspace: Workspace, name: str, seconds: int = 300) -> None:
+        self._seconds = seconds
+        super().__init__(workspace, name, f"%mlj compare {name} --live")
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message.get("kind") == "window" and message.get("seconds") in SECONDS:
+            self._seconds = int(message["seconds"])
+        elif message.get("kind") == "act":
+            values = {"version": str(message.get("version", ""))}
+            self._worker.put(lambda: self._say(act(self._workspace, self._endpoint, "promote", values)))
+
+    def _look(self, whole: bool) -> dict[str, Any]:
+        controller = self._workspace.controller
+        seconds = self._seconds
+        every = max(seconds // _POINTS, 1)
+        report = controller.metrics(self._endpoint, since=seconds, every=every)
+        return {
+            "name": self._endpoint,
+            "seconds": seconds,
+            **comparison_of(controller.endpoint(self._endpoint), report),
+            "series": {column: report["versions"][column] for column in _DRAWN},
+        }
+
+    def _table(self) -> Table:
+        controller = self._workspace.controller
+        record = controller.endpoint(self._endpoint)
+        found = comparison_of(record, controller.metrics(self._endpoint, since=self._seconds))
+        rows = [
+            [row["label"], *("-" if value is None else f"{value:.3g} {row['unit']}".strip() for value in row["values"])]
+            for row in found["rows"]
+        ]
+        columns = ("", *(f"{item['version']} ({item['role']})" for item in found["versions"]))
+        return Table(columns, rows, found["rows"], "No versions.")

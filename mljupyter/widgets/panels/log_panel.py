@@ -1,0 +1,112 @@
+"""The log panel: stages, and lines as they come, to be searched, followed and copied."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+from weakref import ref
+
+import anywidget
+import traitlets
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.visible import markup, visible
+from mljupyter.widgets.panels.log_sources import LogSource
+from mljupyter.widgets.static_files import module, styles
+
+MOST_LINES = 5000
+_PAUSE_SECONDS = 0.25  # at most four messages a second
+_SHOWN_IN_TEXT = 20
+
+
+class LogPanel(anywidget.AnyWidget):
+    """A log, live, with the stages of what it tells above it.
+
+    Parameters:
+        source: where it comes from.
+
+    """
+
+    _esm = module("log")
+    _css = styles("wizard", "panels", "log")
+    view = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, source: LogSource) -> None:
+        self._source = source
+        self._held: deque[str] = deque(maxlen=MOST_LINES)
+        self._new: list[str] = []
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        super().__init__(view=source.view())
+        self.on_msg(self._received)
+        for work in (_read, _send):
+            threading.Thread(
+                target=work, args=(ref(self), source), name=f"mljupyter log {source.name}", daemon=True
+            ).start()
+
+    def close(self) -> None:
+        """End the panel; what it shows goes on."""
+        self._closed.set()
+        super().close()
+
+    def _received(self, _: Any, message: Any, buffers: Any) -> None:
+        if not isinstance(message, dict):  # not from a view of ours
+            return
+        if message.get("kind") == "hello":
+            with self._lock:
+                self._new = []
+                whole = list(self._held)
+            self.send({"kind": "lines", "whole": True, "lines": whole})
+        elif message.get("kind") == "cancel":
+            threading.Thread(target=self._source.cancel, name="mljupyter cancel", daemon=True).start()
+
+    def _add(self, line: str) -> None:
+        text = visible(line.rstrip("\r\n"))
+        with self._lock:
+            self._held.append(text)
+            self._new.append(text)
+
+    def _flush(self) -> None:
+        with self._lock:
+            lines, self._new = self._new, []
+        if lines:
+            self.send({"kind": "lines", "whole": False, "lines": lines[-MOST_LINES:]})
+        view = self._source.view()
+        if view != self.view:
+            self.view = view
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Add the last lines as text and HTML: a saved notebook stays readable."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        found, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        last = "\n".join(list(self._held)[-_SHOWN_IN_TEXT:])
+        again = visible(f"{self._source.again} shows it live again.")
+        forms = {
+            "text/plain": f"{last}\n{again}".lstrip(),
+            "text/html": f"<pre>{markup(last)}</pre><p><em>{markup(again)}</em></p>",
+        }
+        return {**(found or {}), **forms}, metadata
+
+
+def _read(weak: ref[LogPanel], source: LogSource) -> None:
+    """Take lines as they come, until the panel is closed or nobody holds it any more."""
+    try:
+        for line in source.lines():
+            panel = weak()
+            if panel is None or panel._closed.is_set():
+                return
+            panel._add(line)
+            del panel
+    except MLJupyterError as error:
+        panel = weak()
+        if panel is not None:
+            panel._add(str(error))
+
+
+def _send(weak: ref[LogPanel], source: LogSource) -> None:
+    while (panel := weak()) is not None and not panel._closed.is_set():
+        panel._flush()
+        closed = panel._closed
+        del panel
+        closed.wait(_PAUSE_SECONDS)

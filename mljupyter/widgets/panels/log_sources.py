@@ -1,0 +1,169 @@
+"""What a log panel shows: where its lines come from, and the stages above them."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.notebook.views.log_lines import Filter
+from mljupyter.spec import EndpointRecord, EndpointState
+from mljupyter.widgets.pages.deploy_job import DeploymentRun
+
+if TYPE_CHECKING:
+    from mljupyter.core import Webservice
+    from mljupyter.notebook.plan import Deployment
+
+View = dict[str, Any]
+_LOOK_EVERY = 0.25
+_LINES = 200
+_SETTLED = (EndpointState.HEALTHY, EndpointState.FAILED)
+
+
+class LogSource(Protocol):
+    """Something that has a log and, perhaps, stages.
+
+    Attributes:
+        name: of what it is the log.
+        again: the line that shows it again, for saved notebooks.
+
+    """
+
+    name: str
+    again: str
+
+    def view(self) -> View:
+        """Return what stands above the lines: title, status, stages, and the label of the button that cancels."""
+        ...
+
+    def lines(self) -> Iterator[str]:
+        """Yield lines as they come; ends when there will be no more."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop what the log tells of, where that can be."""
+        ...
+
+
+class EndpointLog:
+    """The log of an endpoint's replicas, and how its deployment stands.
+
+    Parameters:
+        service: the web service.
+        count: how many lines to begin with.
+        version: only this version.
+        chosen: which lines.
+
+    """
+
+    def __init__(
+        self, service: Webservice, count: int = 200, version: str | None = None, chosen: Filter | None = None
+    ) -> None:
+        self.name = service.name
+        self.again = f"%logs {service.name} -f"
+        self._service = service
+        self._count = count
+        self._version = version
+        self._chosen = chosen or Filter()
+        self._began = time.monotonic()
+        self._record = service.workspace.controller.endpoint(service.name)
+
+    def view(self) -> View:
+        """Return the stages of the deployment."""
+        if self._record.status.state not in _SETTLED or self._record.deleting:
+            try:
+                self._record = self._service.workspace.controller.endpoint(self.name)
+            except MLJupyterError:
+                return {"title": self.name, "status": "It was deleted.", "stages": [], "cancel": ""}
+        return view_of(self._record, time.monotonic() - self._began)
+
+    def lines(self) -> Iterator[str]:
+        """Yield lines of all replicas, over updates and restarts, until the endpoint is deleted."""
+        controller = self._service.workspace.controller
+        yield from self._chosen.chosen(controller.follow_logs(self.name, lines=self._count, version=self._version))
+
+    def cancel(self) -> None:
+        """Delete an endpoint that has never been ready; one that has stays as it is."""
+        if self._record.status.state not in _SETTLED and _is_new(self._record):
+            self._service.delete()
+
+
+class DeploymentLog:
+    """A deployment that begins with this object: its stages, the log of what is built, then that of the replicas.
+
+    Parameters:
+        deployment: what is to be deployed.
+
+    """
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.name = deployment.name
+        self.again = f"%logs {deployment.name} -f"
+        self._built: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.run = DeploymentRun(deployment, lambda: None, self._built.put)
+        self.run.start()
+
+    def view(self) -> View:
+        """Return the stages, each with the time it takes; the one that failed with what went wrong."""
+        run = self.run
+        rows = [(*stage.row(), run.problem if stage.name == run.failed_at else "") for stage in list(run.stages)]
+        going = "is being stopped" if run.cancelling else "is being deployed"
+        return {
+            "title": self.name,
+            "status": run.outcome or going,
+            "cancel": "" if run.outcome or run.cancelling else "Cancel the deployment",
+            "stages": [
+                {"name": name, "state": state, "remark": remark, "problem": problem}
+                for name, state, remark, problem in rows
+            ],
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of a build as they come, then those of the replicas."""
+        while (self.run.service is None and not self.run.outcome) or not self._built.empty():
+            with suppress(queue.Empty):
+                yield self._built.get(timeout=_LOOK_EVERY)
+        if self.run.service is not None:
+            yield from self.run.service.workspace.controller.follow_logs(self.name, lines=_LINES)
+
+    def cancel(self) -> None:
+        """Stop it: what has begun is taken back."""
+        self.run.cancel()
+
+
+def view_of(record: EndpointRecord, seconds: float) -> View:
+    """Return the stages of a deployment, and whether it can be cancelled.
+
+    Parameters:
+        record: the endpoint.
+        seconds: since the panel began to look.
+
+    """
+    status = record.status
+    problem = status.problem.text() if status.problem else ""
+    ready, _, wanted = status.replicas.partition("/")
+    if status.state is EndpointState.HEALTHY:
+        start, answer = "ok", "ok"
+    elif status.state is EndpointState.FAILED:
+        start, answer = "failed", "skipped"
+    else:
+        start, answer = "running", "waiting"
+    over = status.state in _SETTLED
+    return {
+        "title": record.spec.name,
+        "status": str(status.state) if over else f"{status.state} for {seconds:.0f} s",
+        "cancel": "" if over or record.deleting or not _is_new(record) else "Cancel the deployment",
+        "stages": [
+            {"name": "hand over", "state": "ok", "remark": f"to {record.spec.compute_target}", "problem": ""},
+            {"name": "start replicas", "state": start, "remark": f"{ready} of {wanted} ready", "problem": problem},
+            {"name": "answer requests", "state": answer, "remark": "", "problem": ""},
+        ],
+    }
+
+
+def _is_new(record: EndpointRecord) -> bool:
+    """Whether nothing was there before that would be lost with it."""
+    return record.generation == 1

@@ -1,0 +1,82 @@
+"""The endpoint monitor: what an endpoint does, live, and what can be done about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import traitlets
+
+from mljupyter.notebook.views.metrics_table import measured
+from mljupyter.notebook.views.views import Table
+from mljupyter.widgets.panels import monitor_data as data
+from mljupyter.widgets.panels.actions import act
+from mljupyter.widgets.panels.live_panel import LivePanel
+from mljupyter.widgets.static_files import module, styles
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+
+WINDOW_SECONDS = 900
+_DECISIONS_EVERY = 2  # ticks
+_MOST_DECISIONS = 50
+_LOG_LINES = 300
+
+
+class Monitor(LivePanel):
+    """A panel for one endpoint: replicas and why so many, requests, latencies and errors by version, and actions.
+
+    Parameters:
+        workspace: where the endpoint is.
+        name: the endpoint.
+        seconds: which time the charts show at first; at most 900.
+
+    Raises:
+        MLJupyterError: there is no such endpoint.
+
+    """
+
+    _esm = module("charts", "monitor")
+    _css = styles("wizard", "panels", "monitor")
+
+    seconds = traitlets.Float().tag(sync=True)
+
+    def __init__(self, workspace: Workspace, name: str, seconds: float = 300) -> None:
+        self._log: dict[str, Any] | None = None
+        self._cursor = 0.0
+        self._decisions: list[dict[str, Any]] = []
+        self._ticks = 0
+        super().__init__(workspace, name, f"%monitor {name}")
+        self.seconds = seconds
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message.get("kind") == "log":
+            replica = message.get("replica")
+            self._log = {"replica": str(replica) if replica else None} if message.get("open") else None
+        elif message.get("kind") == "act":
+            action, values = str(message.get("action")), dict(message.get("values") or {})
+            self._worker.put(lambda: self._say(act(self._workspace, self._endpoint, action, values)))
+
+    def _look(self, whole: bool) -> dict[str, Any]:
+        controller = self._workspace.controller
+        record = controller.endpoint(self._endpoint)
+        minute = controller.metrics(self._endpoint, since=60, every=1)
+        series = controller.metrics(self._endpoint, since=WINDOW_SECONDS, every=1) if whole else minute
+        found: dict[str, Any] = {
+            "status": data.status_of(record, data.usage_of(minute)),
+            "summary": data.summary_of(minute),
+            "series": data.series_of(series, record, 0 if whole else self._cursor),
+        }
+        if whole or self._ticks % _DECISIONS_EVERY == 0:
+            decisions = data.decisions_of(controller.scaling_history(self._endpoint, most=_MOST_DECISIONS))
+            if whole or decisions != self._decisions:
+                self._decisions = found["decisions"] = decisions
+        if (log := self._log) is not None:
+            found["log"] = controller.logs(self._endpoint, lines=_LOG_LINES, **log)
+        self._ticks += 1
+        self._cursor = minute["cursor"] - 1  # the last second may not have been complete
+        return found
+
+    def _table(self) -> Table:
+        from mljupyter.core import Webservice
+
+        return measured([Webservice(self._workspace, self._endpoint)], WINDOW_SECONDS)

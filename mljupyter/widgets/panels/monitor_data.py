@@ -1,0 +1,121 @@
+"""What the monitor shows, as data: from the record of an endpoint and its metrics to messages of a few kilobytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mljupyter.notebook.views.metrics_table import by_version
+from mljupyter.spec import EndpointRecord, EndpointState, ScalingDecision
+
+LINES = (
+    "requests_per_second",
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "error_ratio",
+    "run_mean_ms",
+    "wait_mean_ms",
+    "busy_mean",
+    "replicas_wanted",
+    "replicas_ready",
+)
+"""The columns of the metrics that are drawn over time."""
+_SUMMED = (*LINES, "requests", "traffic_observed")
+_MARKS = {
+    EndpointState.HEALTHY: "ok",
+    EndpointState.FAILED: "failed",
+    EndpointState.UNHEALTHY: "failed",
+    EndpointState.UNSCHEDULABLE: "warning",
+    EndpointState.TRANSITIONING: "running",
+    EndpointState.DELETING: "running",
+}
+
+
+def status_of(record: EndpointRecord, usage: Mapping[str, tuple[float | None, float | None]]) -> dict[str, Any]:
+    """Return the state of an endpoint, its versions and its replicas.
+
+    Parameters:
+        record: the endpoint.
+        usage: CPU in cores and memory in MB of each replica, by id.
+
+    """
+    spec, status = record.spec, record.status
+    default = spec.versions[spec.default_version]
+    return {
+        "name": spec.name,
+        "state": str(status.state),
+        "mark": _MARKS[status.state],
+        "uri": status.scoring_uri or "",
+        "authentication": str(spec.authentication),
+        "target_utilisation": default.scaling.autoscale.target_utilization if default.scaling.autoscale else None,
+        "versions": [
+            {
+                "version": name,
+                "is_default": name == (status.default_version or spec.default_version),
+                "percentile": version.traffic_percentile,
+                "weight": status.versions[name].weight if name in status.versions else 0,
+                "ready": status.versions[name].replicas_ready if name in status.versions else 0,
+                "wanted": status.versions[name].replicas_wanted if name in status.versions else 0,
+            }
+            for name, version in spec.versions.items()
+        ],
+        "replicas": [
+            {
+                "id": replica.id,
+                "version": name,
+                "phase": str(replica.phase),
+                "started": replica.started_time.timestamp() if replica.started_time else None,
+                "cpu": usage.get(replica.id, (None, None))[0],
+                "memory": usage.get(replica.id, (None, None))[1],
+            }
+            for name, version_status in status.versions.items()
+            for replica in version_status.replicas
+        ],
+    }
+
+
+def series_of(report: Mapping[str, Any], record: EndpointRecord, since: float) -> dict[str, list[Any]]:
+    """Return the columns that are drawn, from a time on, with the utilisation in percent worked out.
+
+    Parameters:
+        report: the metrics of the endpoint, one row for each second and version.
+        record: the endpoint.
+        since: seconds since the epoch.
+
+    """
+    columns = report["versions"]
+    rows = [index for index, time in enumerate(columns["time"]) if time >= since]
+    found = {name: [columns[name][index] for index in rows] for name in ("time", "version", *LINES)}
+    at_once = {name: version.limits.max_concurrent_requests for name, version in record.spec.versions.items()}
+    found["utilisation"] = [
+        round(100 * busy / (ready * at_once.get(version, 1)), 1) if ready and busy is not None else None
+        for busy, ready, version in zip(found["busy_mean"], found["replicas_ready"], found["version"], strict=True)
+    ]
+    return found
+
+
+def summary_of(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the whole period of a report, by version."""
+    return {version: {name: seen[name] for name in _SUMMED} for version, seen in by_version(report).items()}
+
+
+def usage_of(report: Mapping[str, Any]) -> dict[str, tuple[float | None, float | None]]:
+    """Return CPU and memory of each replica as measured last."""
+    columns = report["replicas"]
+    rows = zip(columns["replica"], columns["cpu_cores"], columns["memory_mb"], strict=True)
+    return {replica: (cores, memory) for replica, cores, memory in rows}
+
+
+def decisions_of(decisions: Sequence[ScalingDecision]) -> list[dict[str, Any]]:
+    """Return the decisions of the autoscaler: when, on which version, from, to and why."""
+    return [
+        {
+            "time": item.time.timestamp(),
+            "version": item.version,
+            "from": item.before,
+            "to": item.after,
+            "reason": item.reason,
+        }
+        for item in decisions
+    ]

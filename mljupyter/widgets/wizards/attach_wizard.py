@@ -1,0 +1,209 @@
+"""The wizard about compute targets: what can be used now and why not, and which Docker engine containers run on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.options.command_line import quoted
+from mljupyter.notebook.sources.docker_engines import address_rule, current_engine, known_engines, problem_of
+from mljupyter.widgets.pages.endpoint_pages import Action
+from mljupyter.widgets.pages.target_checks import TargetChecks
+from mljupyter.widgets.pages.target_page import ABOUT, as_choice, looks
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Choice, Field
+from mljupyter.widgets.wizards.wizard import Page, Wizard
+
+if TYPE_CHECKING:
+    from mljupyter.notebook.session import Session
+
+OTHER = "other"
+DOCKER = "docker"
+
+
+class TargetsPage(Page):
+    """All targets, each looked at while the page is there."""
+
+    name = "Targets"
+    heading = "Where can endpoints run?"
+    about = "Each target is looked at now. What is in the way comes with the way out."
+    next_label = "Choose a Docker engine"
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._checks = TargetChecks(lambda: self.refresh())
+
+    def enter(self) -> None:
+        """Look at every target."""
+        self._targets = self.session.workspace().compute_targets
+        self._checks.look(looks(self._targets))
+
+    def fields(self) -> list[Field]:
+        """Return what is known of each target."""
+        said = {"running": "Being looked at …", "ok": "Can be used now."}
+        rows = [
+            (name, self._checks.of(name).state, self._checks.of(name).reason or said[self._checks.of(name).state])
+            for name in self._targets
+        ]
+        about = [(name, ABOUT.get(name, target.type)) for name, target in self._targets.items()]
+        return [fields.stages("targets", "Targets", rows), fields.summary("about", "What they are", about)]
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the button that looks again."""
+        reason = "They are being looked at now." if self._checks.looking else ""
+        return [{"key": "check", "label": "Check again", "reason": reason}]
+
+    def press(self, button: str) -> None:
+        """Look again."""
+        self.enter()
+
+
+class EnginePage(Page):
+    """Which Docker engine."""
+
+    name = "Docker engine"
+    heading = "Which Docker engine?"
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._checks = TargetChecks(lambda: self.refresh())
+        self._chosen = ""
+        self._own = ""
+
+    def enter(self) -> None:
+        """Look at the engines that are known."""
+        now = current_engine()
+        self._now = now.address
+        self._engines = {engine.address: engine for engine in [now, *known_engines()] if engine.address}
+        self._chosen = self._chosen or self._now
+        self._look()
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        """Say which one is used now."""
+        now = f"Containers run on {self._now} now." if self._now else "No engine is chosen: Docker's default is used."
+        return f"{now} Images are built there too."
+
+    @property
+    def address(self) -> str:
+        """The address that was chosen."""
+        return self._own.strip() if self._chosen == OTHER else self._chosen
+
+    def fields(self) -> list[Field]:
+        """Return the engines, and a place for another address."""
+        offered = [
+            as_choice(self._checks, engine.address, engine.name, engine.reason) for engine in self._engines.values()
+        ]
+        cards = [*offered, Choice(OTHER, "another one", "By its address: on this machine, or over SSH.")]
+        found = [fields.cards("engine", "Engine", self._chosen, cards)]
+        if self._chosen == OTHER:
+            about = "It is looked at when you go on."
+            found.append(fields.text("address", "Address", self._own, about=about, placeholder="ssh://user@host"))
+        return found
+
+    def change(self, key: str, value: Any) -> None:
+        """Take the engine, or an address."""
+        if key == "engine":
+            self._chosen = str(value)
+        else:
+            self._own = str(value)
+
+    def errors(self) -> dict[str, str]:
+        """Refuse what is no address, and an engine that cannot be used."""
+        if self._chosen == OTHER:
+            wrong = address_rule(self.address)
+            return {"address": wrong} if wrong else {}
+        reason = self._engines[self._chosen].reason if self._chosen in self._engines else "Choose one."
+        reason = reason or self._checks.of(self._chosen).reason
+        return {"engine": reason} if reason else {}
+
+    def blocked(self) -> str:
+        """Wait until it is known whether the engine answers."""
+        if self._chosen in self._engines and self._checks.of(self._chosen).state == "running":
+            return "Still looking whether this engine answers: this takes a moment."
+        return ""
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the button that looks again."""
+        reason = "They are being looked at now." if self._checks.looking else ""
+        return [{"key": "check", "label": "Check again", "reason": reason}]
+
+    def press(self, button: str) -> None:
+        """Look again."""
+        self._look()
+
+    def _look(self) -> None:
+        self._checks.look({address: _look_at(address) for address in self._engines})
+
+
+class AttachPage(Page):
+    """The code that makes it the target's engine."""
+
+    name = "Use it"
+    heading = "Use this engine"
+    next_label = ""
+
+    def __init__(self, engine: EnginePage) -> None:
+        self._engine = engine
+
+    def enter(self) -> None:
+        """Look at the engine once more: an address may have been typed."""
+        self._problem: str | None = None
+        self._action = Action(self.refresh)
+        address = self._engine.address
+        self._action.start(lambda: self._look(address))
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        """Say when it holds."""
+        return (
+            "Put the line near the top of the notebook: it holds for this kernel and for what it deploys from then on."
+        )
+
+    @property
+    def code(self) -> str:
+        """The line of the cell."""
+        return f"%mlj attach {quoted(self._engine.address)}"
+
+    def fields(self) -> list[Field]:
+        """Return the check and the code."""
+        state = {"running": "running", "ok": "failed" if self._problem else "ok"}.get(self._action.state, "failed")
+        said = self._problem or self._action.problem or {"running": "looking …", "ok": "it answers"}.get(state, "")
+        return [
+            fields.stages("check", "Engine", [(self._engine.address, state, said)]),
+            fields.code("line", "The code that does it", self.code),
+        ]
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the button that inserts the code."""
+        reason = "It is being looked at." if self._action.state == "running" else ""
+        if self._problem or self._action.problem:
+            reason = "It does not answer: see above, or go back and choose another one."
+        return [
+            {
+                "key": "insert",
+                "label": "Insert the code below",
+                "inserts": self.code,
+                "primary": True,
+                "reason": reason,
+            }
+        ]
+
+    def _look(self, address: str) -> None:
+        self._problem = problem_of(address)
+
+
+class AttachWizard(Wizard):
+    """Shows the compute targets, and writes the code that chooses a Docker engine.
+
+    Parameters:
+        session: knows the workspace in use.
+
+    """
+
+    def __init__(self, session: Session) -> None:
+        engine = EnginePage(session)
+        super().__init__("Compute targets", [TargetsPage(session), engine, AttachPage(engine)], "%mlj attach")
+
+
+def _look_at(address: str) -> Any:
+    return lambda: problem_of(address)

@@ -1,0 +1,182 @@
+"""The wizard that compares the versions of an endpoint, and promotes one or goes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.options.command_line import quoted
+from mljupyter.notebook.views.comparison import COLUMNS, compared
+from mljupyter.widgets.pages.endpoint_pages import Action, Chosen, EndpointPage, said_of
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Choice, Field
+from mljupyter.widgets.wizards.wizard import Page, Wizard
+
+if TYPE_CHECKING:
+    from mljupyter.notebook.session import Session
+
+_STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
+
+
+class ComparePage(Page):
+    """The table, and the choice of a version."""
+
+    name = "Compare"
+    heading = "Which version is better?"
+    next_label = "Promote it"
+
+    def __init__(self, chosen: Chosen) -> None:
+        self.chosen = chosen
+        self._rows: list[list[str]] = []
+        self._version = ""
+        self._action = Action(self.refresh)
+
+    def enter(self) -> None:
+        """Look at the versions."""
+        self._look()
+        self._action = Action(self._done)
+
+    @property
+    def version(self) -> str:
+        """The version that was chosen."""
+        return self._version
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        """Say what is compared."""
+        if self._spec is None:
+            return f"There is no endpoint {self.chosen.name!r}: %endpoints shows those there are."
+        return f"The control of {self.chosen.name!r} is {self._spec.control!r}; the others are treatments."
+
+    def fields(self) -> list[Field]:
+        """Return the table, and the treatments to choose from."""
+        if self._spec is None:
+            return []
+        found = [fields.table("versions", "Versions, over the last 15 minutes", COLUMNS, self._rows)]
+        offered = [
+            Choice(name, name, "", "", "It has all requests already." if self._has_all(name) else "")
+            for name in sorted(self._spec.versions)
+        ]
+        found.append(fields.cards("version", "Version to promote", self._version, offered))
+        if self._action.state:
+            found.append(fields.stages("stages", "Progress", [("go back", _STATES[self._action.state], "")]))
+        if self._action.problem:
+            found.append(fields.code("problem", "What went wrong", self._action.problem))
+        return found
+
+    def change(self, key: str, value: Any) -> None:
+        """Take the version."""
+        self._version = str(value)
+
+    def errors(self) -> dict[str, str]:
+        """Refuse to go on without a version."""
+        if self._spec is not None and self._version in self._spec.versions and not self._has_all(self._version):
+            return {}
+        return {"version": "Choose the version that is to get all requests."}
+
+    def blocked(self) -> str:
+        """Say that there is nothing to promote."""
+        return "" if self._spec is not None else "There is no such endpoint."
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the buttons that look again and that go back."""
+        found = [{"key": "look", "label": "Look again"}]
+        if self._spec is not None:
+            reason = "It is under way." if self._action.state == "running" else ""
+            found.append({"key": "rollback", "label": "Undo the last change", "reason": reason})
+        return found
+
+    def press(self, button: str) -> None:
+        """Look again, or go back to what the endpoint was before its last change."""
+        if button == "rollback":
+            self._action.start(self.chosen.endpoint().rollback)
+        self._look()
+
+    @property
+    def _spec(self) -> Any:
+        return self.chosen.record.spec if self.chosen.record is not None else None
+
+    def _has_all(self, name: str) -> bool:
+        others = [version.traffic_percentile for other, version in self._spec.versions.items() if other != name]
+        return bool(name == self._spec.default_version and not any(others))
+
+    def _look(self) -> None:
+        self.chosen.look()
+        if self.chosen.record is not None:
+            self._rows = compared(self.chosen.session.workspace(), self.chosen.record)
+
+    def _done(self) -> None:
+        try:
+            self._look()
+        except Exception as error:  # noqa: BLE001 (shown to the person who waits)
+            self._action.problem = self._action.problem or said_of(error)
+        self.refresh()
+
+
+class PromotePage(Page):
+    """The line, and doing it."""
+
+    name = "Promote"
+    heading = "Give it all requests?"
+    about = "It becomes the default and the control version once it is ready; the others stay, without any requests."
+    next_label = ""
+
+    def __init__(self, compare: ComparePage) -> None:
+        self._compare = compare
+
+    def enter(self) -> None:
+        """Begin anew."""
+        self._action = Action(self.refresh)
+
+    @property
+    def code(self) -> str:
+        """The code that does it."""
+        name, version = self._compare.chosen.name, self._compare.version
+        return f"%traffic {quoted(name)} --promote {quoted(version)}"
+
+    def fields(self) -> list[Field]:
+        """Return what changes, the code, and how it goes."""
+        endpoint, version = self._compare.chosen.name, self._compare.version
+        found = [
+            fields.summary("plan", f"Endpoint {endpoint!r}", [("All requests", version), ("Control", version)]),
+            fields.code("line", "The code that does it", self.code),
+        ]
+        if self._action.state:
+            found.append(fields.stages("stages", "Progress", [("promote", _STATES[self._action.state], "")]))
+        if self._action.problem:
+            found.append(fields.code("problem", "What went wrong", self._action.problem))
+        return found
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the buttons that insert the code and that do it."""
+        reason = {"running": "It is under way.", "ok": "It is done."}.get(self._action.state, "")
+        return [
+            {"key": "insert", "label": "Insert the code below", "inserts": self.code},
+            {"key": "promote", "label": "Promote now", "primary": True, "reason": reason},
+        ]
+
+    def press(self, button: str) -> None:
+        """Promote."""
+        if button == "promote" and self._action.state != "ok":
+            self._action.start(self._promote)
+
+    def _promote(self) -> None:
+        endpoint = self._compare.chosen.endpoint()
+        endpoint.promote(self._compare.version)
+        endpoint.wait_for_deployment()
+
+
+class CompareWizard(Wizard):
+    """Compares the versions of an endpoint, and promotes one.
+
+    Parameters:
+        session: knows the workspace in use.
+        name: the endpoint; empty to be asked for it.
+
+    """
+
+    def __init__(self, session: Session, name: str = "") -> None:
+        chosen = Chosen(session, name)
+        compare = ComparePage(chosen)
+        pages = [*([] if name else [EndpointPage(chosen)]), compare, PromotePage(compare)]
+        title = f"Versions of {name}" if name else "Compare versions"
+        super().__init__(title, pages, f"%mlj compare {name}".rstrip())

@@ -1,0 +1,42 @@
+"""The deploy wizard: from a model to a live endpoint, or to the line of `%deploy` that makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.notebook.options.command_line import typed_of
+from mljupyter.notebook.options.defaults import project_defaults
+from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.widgets.pages.access_page import AccessPage
+from mljupyter.widgets.pages.deploy_pages import Draft
+from mljupyter.widgets.pages.model_page import ModelPage
+from mljupyter.widgets.pages.progress_page import ProgressPage
+from mljupyter.widgets.pages.review_page import ReviewPage
+from mljupyter.widgets.pages.size_page import SizePage
+from mljupyter.widgets.pages.target_page import TargetPage
+from mljupyter.widgets.pages.traffic_page import TrafficPage
+from mljupyter.widgets.wizards.wizard import Wizard
+
+if TYPE_CHECKING:
+    from mljupyter.notebook.session import Session
+
+
+class DeployWizard(Wizard):
+    """Asks what `%deploy` takes, page by page.
+
+    Parameters:
+        session: knows the workspace in use.
+        namespace: the user's variables.
+        typed: what is known already, by option of `DEPLOYMENT_OPTIONS`.
+
+    """
+
+    def __init__(self, session: Session, namespace: Mapping[str, Any], typed: Mapping[str, Any] | None = None) -> None:
+        project = project_defaults("deploy", DEPLOYMENT_OPTIONS)
+        usual = {key: typed_of(value) for key, value in project.items()}
+        draft = Draft(session, namespace, {**usual, **(typed or {})}, frozenset(project))
+        review = ReviewPage(draft)
+        asking = [ModelPage, TargetPage, SizePage, AccessPage, TrafficPage]
+        pages = [*(page(draft) for page in asking), review, ProgressPage(review)]
+        super().__init__("Deploy a model", pages, reopen="%deploy")

@@ -1,0 +1,92 @@
+"""The traffic wizard: shares that always make 100, at once or in steps that keep a guard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mljupyter.widgets.pages.endpoint_pages import Action, Chosen, EndpointPage
+from mljupyter.widgets.pages.shares_page import SharesPage
+from mljupyter.widgets.wizards import fields
+from mljupyter.widgets.wizards.fields import Field
+from mljupyter.widgets.wizards.wizard import Page, Wizard
+
+if TYPE_CHECKING:
+    from mljupyter.notebook.session import Session
+
+_STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
+
+
+class ApplyPage(Page):
+    """Now and then; the line; and, when asked to, doing it."""
+
+    name = "Review"
+    heading = "Is this what you want?"
+    next_label = ""
+
+    def __init__(self, shares: SharesPage) -> None:
+        self._shares = shares
+        self._chosen = shares.chosen
+
+    def enter(self) -> None:
+        """Begin anew."""
+        self._action = Action(self.refresh)
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        """Say that nothing has been done, as long as that holds."""
+        so_far = "" if self._action.state else "Nothing has been done so far. "
+        return f"{so_far}The line below does the same in every notebook."
+
+    def fields(self) -> list[Field]:
+        """Return the shares now and then, the line, and how it goes."""
+        now = self._shares.now
+        rows = [[name, f"{now.get(name, 0)} %", f"{share} %"] for name, share in self._shares.shares.items()]
+        then = "In the end" if self._shares.stepwise else "Then"
+        found = [
+            fields.table("plan", f"Requests of {self._chosen.name!r}", ["Version", "Now", then], rows),
+            fields.code("line", "The line that does it", self._shares.line),
+        ]
+        if self._action.state:
+            said = self._said() if self._action.state == "ok" else ""
+            name = "begin the rollout" if self._shares.stepwise else "divide the requests"
+            found.append(fields.stages("stages", "Progress", [(name, _STATES[self._action.state], said)]))
+        if self._action.problem:
+            found.append(fields.code("problem", "What went wrong", self._action.problem))
+        return found
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Return the buttons that insert the line and that do it."""
+        running = self._action.state == "running"
+        reason = "It is under way." if running else "It is done." if self._action.state == "ok" else ""
+        label = "Begin now" if self._shares.stepwise else "Divide now"
+        return [
+            {"key": "insert", "label": "Insert the line below", "inserts": self._shares.line},
+            {"key": "apply", "label": label, "primary": True, "reason": reason},
+        ]
+
+    def press(self, button: str) -> None:
+        """Divide the requests, or begin to."""
+        if button == "apply" and self._action.state != "ok":
+            self._action.start(self._shares.apply)
+
+    def _said(self) -> str:
+        if self._shares.stepwise:
+            return f"follow it with %rollout {self._chosen.name}; it goes on without this notebook"
+        return "the router follows"
+
+
+class TrafficWizard(Wizard):
+    """Divides the requests of an endpoint between its versions.
+
+    Parameters:
+        session: knows the workspace in use.
+        name: the endpoint; empty to be asked for it.
+
+    """
+
+    def __init__(self, session: Session, name: str = "") -> None:
+        chosen = Chosen(session, name)
+        shares = SharesPage(chosen)
+        pages = [*([] if name else [EndpointPage(chosen)]), shares, ApplyPage(shares)]
+        reopen = f"%traffic {name} --wizard" if name else "%traffic"
+        super().__init__(f"Traffic of {name}" if name else "Shift traffic", pages, reopen=reopen)
