@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psutil
 
-from mljupyter.client.local import ControllerClient
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import CodeReference, EndpointSpec, EndpointState
+from mljupyter.targets.machine.client import ControllerClient
 
 SCRIPT = """
 import time

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mljupyter.client.errors import ControllerStartError, EndpointNotFoundError
-from mljupyter.client.layout import Layout
 from mljupyter.client.transport import Answer
+from mljupyter.controller.layout import Layout
 
 _PATIENCE = 20.0
 _SPARE = 10.0

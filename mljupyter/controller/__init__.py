@@ -1,4 +1,4 @@
 """The controller: one process per workspace that makes this machine match the endpoints wanted.
 
-Clients talk to it through `mljupyter.client.local`; the process itself is `mljupyter.controller.__main__`.
+Clients talk to it through `mljupyter.targets.machine.client`; the process itself is `mljupyter.controller.__main__`.
 """

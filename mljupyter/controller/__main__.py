@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from mljupyter.client.errors import stopped
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.lock import AlreadyRunningError, ControllerLock
 from mljupyter.errors import MLJupyterError
 

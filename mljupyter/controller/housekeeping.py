@@ -9,7 +9,7 @@ import sys
 import time
 
 from mljupyter.client.errors import StorageError
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.store import Store
 
 EVERY_SECONDS = 86_400.0

@@ -12,7 +12,6 @@ import threading
 import time
 
 from mljupyter.client.errors import ControllerError
-from mljupyter.client.layout import Layout, ports_directory
 from mljupyter.controller.api.controller_socket import ControllerSocket
 from mljupyter.controller.api.endpoints import Api, user_of
 from mljupyter.controller.api.metrics import MetricsApi
@@ -30,6 +29,7 @@ from mljupyter.controller.endpoints.service import Service
 from mljupyter.controller.endpoints.supervisor import Supervisor
 from mljupyter.controller.endpoints.workqueue import WorkQueue
 from mljupyter.controller.housekeeping import Housekeeping
+from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.metrics.collector import Collector
 from mljupyter.controller.metrics.exporter_process import RecordExport
 from mljupyter.controller.metrics.port import MetricsPort

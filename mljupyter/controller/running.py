@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.router import process as router_process
 from mljupyter.runtimes.process import processes
 from mljupyter.runtimes.process.runtime import MODULE, replicas_of

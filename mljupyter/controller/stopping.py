@@ -7,12 +7,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mljupyter.client import launch
 from mljupyter.client.errors import ControllerError
-from mljupyter.client.layout import Layout
-from mljupyter.client.offline import needed_versions
 from mljupyter.client.transport import ConnectionLostError, ConnectionNotMadeError, ask
-from mljupyter.controller import running
+from mljupyter.controller import launch, running
+from mljupyter.controller.layout import Layout
+from mljupyter.controller.offline import needed_versions
 from mljupyter.controller.running import Running
 from mljupyter.runtimes.process import processes
 from mljupyter.spec import SpecError

@@ -83,7 +83,7 @@ def _workspace(directory: Path) -> Check:
 
 def _runtime_directory(directory: Path) -> Check:
     from mljupyter.client.errors import SocketPathError
-    from mljupyter.client.layout import Layout
+    from mljupyter.controller.layout import Layout
 
     try:
         place = Layout.of(directory).examine()

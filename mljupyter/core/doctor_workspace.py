@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.errors import MLJupyterError
 
 Status = Literal["ok", "note", "failed"]
@@ -50,9 +50,8 @@ def examine_workspace(directory: Path) -> Iterator[Check]:
 
 
 def _controller(layout: Layout) -> Check:
-    from mljupyter.client import launch
-    from mljupyter.client.local import ControllerClient
-    from mljupyter.controller import running
+    from mljupyter.controller import launch, running
+    from mljupyter.targets.machine.client import ControllerClient
 
     found = running.controller_of(layout)
     if found is not None and not launch.reachable(layout):

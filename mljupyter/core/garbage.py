@@ -15,7 +15,7 @@ from mljupyter.core import home
 from mljupyter.core.exceptions import WorkspaceException
 
 if TYPE_CHECKING:
-    from mljupyter.client.offline import NeededVersion
+    from mljupyter.controller.offline import NeededVersion
     from mljupyter.core.workspace import Workspace
     from mljupyter.registry.catalog.image_record import ImageRecord
 
@@ -63,7 +63,7 @@ def collect_garbage(
         MLJupyterError: when it cannot be told what endpoints need; then nothing is removed.
 
     """
-    from mljupyter.client.offline import needed_versions
+    from mljupyter.controller.offline import needed_versions
 
     needed = needed_versions(workspace.directory)
     unused_seconds = max(unused_days * _DAY_SECONDS, KEEP_SECONDS)
@@ -77,7 +77,7 @@ def collect_garbage(
 
 
 def _artifacts(workspace: Workspace, dry_run: bool) -> Collected:
-    from mljupyter.client.offline import needed_versions
+    from mljupyter.controller.offline import needed_versions
 
     def referenced() -> set[str]:
         # Read while nobody can store anything: what was deployed meanwhile is in it.
@@ -88,7 +88,7 @@ def _artifacts(workspace: Workspace, dry_run: bool) -> Collected:
 
 
 def _revisions(workspace: Workspace, needed: Sequence[NeededVersion], dry_run: bool) -> Collected:
-    from mljupyter.client.layout import Layout
+    from mljupyter.controller.layout import Layout
     from mljupyter.runtimes.process.finished_revisions import RevisionName, finished_revisions, remove
 
     layout = Layout.of(workspace.directory)
@@ -121,7 +121,7 @@ def _interpreters_of_all(workspace: Workspace) -> set[str]:
     """Return the interpreters that endpoints of any workspace of this user need, and what its processes name."""
     import sys
 
-    from mljupyter.client.offline import needed_versions
+    from mljupyter.controller.offline import needed_versions
     from mljupyter.runtimes.process import processes
 
     directories = {workspace.directory.resolve()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mljupyter.build.images import Builder
-    from mljupyter.client.offline import NeededVersion
+    from mljupyter.controller.offline import NeededVersion
     from mljupyter.core.workspace import Workspace
     from mljupyter.registry.catalog.image_record import ImageRecord
 
@@ -24,7 +24,7 @@ def users_of_image(
         needed: what its endpoints need, where that was read before.
 
     """
-    from mljupyter.client.offline import needed_versions
+    from mljupyter.controller.offline import needed_versions
 
     images = workspace.registry.images
     users = set(images.references(record.id))

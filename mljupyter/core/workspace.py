@@ -16,7 +16,6 @@ from mljupyter.core.exceptions import UserErrorException, WorkspaceException, as
 from mljupyter.spec import EndpointRecord
 
 if TYPE_CHECKING:
-    from mljupyter.client.local import ControllerClient
     from mljupyter.core.compute import ComputeTarget
     from mljupyter.core.environment import Environment
     from mljupyter.core.image import Image
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from mljupyter.core.webservice import Webservice
     from mljupyter.registry import Registry
     from mljupyter.registry.artifacts.store import ArtifactStore
+    from mljupyter.targets.machine.client import ControllerClient
 
 _NO_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 _THIS_MACHINE = "local"
@@ -263,7 +263,7 @@ class Workspace(DescribedWorkspace):
     @property
     def telemetry(self) -> Telemetry:
         """Where the records of requests go; see `Telemetry.configure`."""
-        from mljupyter.client.layout import Layout
+        from mljupyter.controller.layout import Layout
         from mljupyter.core.telemetry import Telemetry
 
         return Telemetry(Layout.of(self.directory).control)
@@ -313,7 +313,7 @@ class Workspace(DescribedWorkspace):
     @cached_property
     def controller(self) -> ControllerClient:
         """The client of this workspace's controller."""
-        from mljupyter.client.local import ControllerClient
+        from mljupyter.targets.machine.client import ControllerClient
 
         return ControllerClient(self.directory)
 
@@ -331,7 +331,7 @@ class Workspace(DescribedWorkspace):
 
     def endpoint_records(self) -> Sequence[EndpointRecord]:
         """Return all endpoints; a controller is started for that only where there ever was one."""
-        from mljupyter.client.layout import Layout
+        from mljupyter.controller.layout import Layout
 
         if not Layout.of(self.directory).database.exists():
             return []

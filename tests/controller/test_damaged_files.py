@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.client.errors import CertificateError, ControllerError, StorageError, TokensNotAvailableError
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.router.files import FileWriter, unreadable
 from mljupyter.controller.router.local_http import LocalHttp
 from mljupyter.controller.storage.backup import backup_of, damage, restore

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.client.layout import Layout
 from mljupyter.controller.housekeeping import Housekeeping
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.store import Store
 from mljupyter.core import Workspace
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.client.errors import SocketPathError
-from mljupyter.client.layout import Layout, check_socket_path, private_directory
+from mljupyter.controller.layout import Layout, check_socket_path, private_directory
 from tests.waiting import switching_often
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 
 pytestmark = pytest.mark.system
 

@@ -15,7 +15,7 @@ import pytest
 
 from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.build.environments.uv_environments import ensure_environment
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Webservice, Workspace
 from mljupyter.core.environment_build import environments_directory
 from mljupyter.core.exceptions import WebserviceException

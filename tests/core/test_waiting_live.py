@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Workspace
 from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice import Webservice

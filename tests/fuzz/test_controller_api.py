@@ -16,8 +16,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from mljupyter.client.local import ControllerClient
 from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.targets.machine.client import ControllerClient
 from tests.fuzz.budget import SETTINGS, Budget
 from tests.system.conftest import Machine
 from tests.system.faults.test_fuzz import ANYTHING

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from hypothesis import given
 
-from mljupyter.client.local import ControllerClient
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import Authentication
+from mljupyter.targets.machine.client import ControllerClient
 from tests.fuzz.budget import Budget
 from tests.fuzz.http_bytes import KEY, PATH, conversations
 from tests.system.conftest import Machine

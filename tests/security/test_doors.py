@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 
 from mljupyter.cli import output
 from mljupyter.client.errors import InvalidSpecError
-from mljupyter.client.layout import Layout
 from mljupyter.client.transport import Answer, ask
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.logs.request_log import newest_records
 from mljupyter.controller.metrics import port as metrics_port
 from mljupyter.controller.metrics import replica_counts

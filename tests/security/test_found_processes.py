@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mljupyter.client.layout import Layout
 from mljupyter.controller import running
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.router import process
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.runtimes.process import processes

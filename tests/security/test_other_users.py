@@ -19,10 +19,9 @@ import anyio._backends._asyncio  # noqa: F401
 import pytest
 
 from mljupyter.build.environments.uv import Uv
-from mljupyter.client import launch
 from mljupyter.client.errors import ControllerStartError, SocketPathError
-from mljupyter.client.layout import Layout, ports_directory
-from mljupyter.client.local import ControllerClient
+from mljupyter.controller import launch
+from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.core import config_file
 from mljupyter.core.exceptions import UserErrorException, WorkspaceException
@@ -34,6 +33,7 @@ from mljupyter.runtimes.process.zygotes import Templates
 from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.zygote.forked_worker import Template
 from mljupyter.spec import CodeReference, EndpointSpec, VersionSpec
+from mljupyter.targets.machine.client import ControllerClient
 from tests.security.users import ATTACKER, VICTIM, commons, needs_root, run_as, running_as
 from tests.waiting import wait_until
 

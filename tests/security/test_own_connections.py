@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.scoring import peers
 from tests.security.users import ATTACKER, needs_root, run_as
 from tests.system.conftest import Machine, machine, machines

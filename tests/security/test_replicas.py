@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
-from mljupyter.client.local import ControllerClient
 from mljupyter.core.image import trial
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.runtimes.base import RuntimeUnavailableError
 from mljupyter.runtimes.docker import network as docker_network
 from mljupyter.spec import Authentication, EndpointSpec, EndpointState, VersionSpec
+from mljupyter.targets.machine.client import ControllerClient
 from tests.system.conftest import Machine, clear_away
 from tests.system.targets import build, containers
 from tests.testbed import needed

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.client.local import ControllerClient
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.runtimes.process import processes
 from mljupyter.spec import (
@@ -22,6 +21,7 @@ from mljupyter.spec import (
     EndpointState,
     VersionSpec,
 )
+from mljupyter.targets.machine.client import ControllerClient
 from tests.system.targets import Target, opened
 from tests.waiting import wait_until
 

@@ -7,7 +7,7 @@ import threading
 import httpx
 import pytest
 
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.router.demand import DemandReader
 from mljupyter.controller.router.local_http import LocalHttp
 from mljupyter.engine.scaling.demand import Reading, asked, demand

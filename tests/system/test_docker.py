@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mljupyter.client.local import ControllerClient
 from mljupyter.spec import Authentication, EndpointSpec, EndpointState, RouterSpec, RouterTls, VersionSpec
+from mljupyter.targets.machine.client import ControllerClient
 from tests.load import Load
 from tests.system.conftest import Machine
 from tests.system.targets import build

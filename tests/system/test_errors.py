@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from mljupyter.client.local import ControllerClient
 from mljupyter.engine.envoy.error_replies import OTHERWISE, REPLIES
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.scoring.worker.results import _CODES
 from mljupyter.spec import Authentication, ConnectionLimits, RateLimit, RouterSpec
+from mljupyter.targets.machine.client import ControllerClient
 from tests.system.conftest import Machine
 from tests.waiting import wait_until
 

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from mljupyter.client.errors import ControllerStartError
-from mljupyter.client.layout import Layout
-from mljupyter.client.local import ControllerClient
+from mljupyter.controller.layout import Layout
 from mljupyter.spec import Authentication, EndpointKind, EndpointState, ModelReference
+from mljupyter.targets.machine.client import ControllerClient
 from tests.load import Load
 from tests.system.conftest import Machine
 from tests.waiting import wait_until
@@ -213,7 +213,7 @@ def test_a_second_controller_is_refused_and_names_the_first(machine: Machine) ->
 @pytest.mark.faults(19, "four clients start the controller at once")
 def test_clients_that_start_at_once_find_one_controller(machine: Machine) -> None:
     code = (
-        "import sys; from pathlib import Path; from mljupyter.client.local import ControllerClient;"
+        "import sys; from pathlib import Path; from mljupyter.targets.machine.client import ControllerClient;"
         "print(ControllerClient(Path(sys.argv[1])).ensure()['pid'])"
     )
     clients = [

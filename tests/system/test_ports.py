@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from mljupyter.client.layout import ports_directory
+from mljupyter.controller.layout import ports_directory
 from mljupyter.controller.lifecycle import ROUTER_PORTS
 from mljupyter.runtimes.ports import PortReservations, free_port
 from mljupyter.spec import EndpointKind, EndpointRecord

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.applications import Starlette
 
-from mljupyter.client.layout import Layout
 from mljupyter.controller.api.own_connections import OwnConnections
+from mljupyter.controller.layout import Layout
 from mljupyter.engine.self_healing import Stamp
 
 ANSWERS_WITHIN = 3

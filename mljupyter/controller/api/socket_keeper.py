@@ -7,9 +7,9 @@ import logging
 import time
 from pathlib import Path
 
-from mljupyter.client.layout import Layout
 from mljupyter.controller.api.controller_socket import ControllerSocket
 from mljupyter.controller.endpoints.supervisor import Supervisor, Watched
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.router.router import Router
 from mljupyter.controller.storage.lock import ControllerLock
 from mljupyter.engine.self_healing import LOOK_EVERY, Remedy, ReplicaSocket, Sockets, Stamp, remedies

@@ -19,11 +19,11 @@ from mljupyter.client.errors import (
     KeysNotAvailableError,
     PortInUseError,
 )
-from mljupyter.client.layout import Layout
 from mljupyter.controller.endpoints.keys import Keys, Which
 from mljupyter.controller.endpoints.notifier import Changes
 from mljupyter.controller.endpoints.reconciler import Reconciler
 from mljupyter.controller.endpoints.releases import refuse_collision
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.logs import merge as logs
 from mljupyter.controller.logs.follow import Followed, follow
 from mljupyter.controller.logs.request_log import newest_records

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.store import Store
 from mljupyter.spec import EndpointRecord
 from mljupyter.telemetry.export.destination import FILE_NAME

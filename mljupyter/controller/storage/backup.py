@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from mljupyter.client.errors import ControllerError, ControllerStartError
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.lock import AlreadyRunningError, ControllerLock
 
 WAY_BACK = "put the last copy in its place: mljupyter controller restore"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from mljupyter.client.errors import AuthenticationRequiredError, CertificateError, StorageError
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.authority import Authority
 from mljupyter.controller.tls.certificate_manager import CertificateKeeper, LeafCertificate, Wanted, read_pair

@@ -11,7 +11,7 @@ from mljupyter.core.exceptions import WebserviceException, as_webservice_excepti
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState
 
 if TYPE_CHECKING:
-    from mljupyter.client.local import ControllerClient
+    from mljupyter.targets.machine.client import ControllerClient
 
 NOT_DEPLOYED = (EndpointState.FAILED, EndpointState.UNSCHEDULABLE)
 _DONE = (EndpointState.HEALTHY, *NOT_DEPLOYED)

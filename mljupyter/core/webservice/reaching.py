@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mljupyter.client.local import ControllerClient
+    from mljupyter.targets.machine.client import ControllerClient
 
 
 @dataclass(frozen=True)

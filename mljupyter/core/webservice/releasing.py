@@ -19,7 +19,7 @@ from mljupyter.spec.history import HistoryEntry
 from mljupyter.spec.rollout import LEAST_REQUESTS
 
 if TYPE_CHECKING:
-    from mljupyter.client.local import ControllerClient
+    from mljupyter.targets.machine.client import ControllerClient
 
 _POLL_SECONDS = 1.0
 _IN_FORCE_WITHIN = 10.0

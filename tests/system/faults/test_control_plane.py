@@ -17,9 +17,9 @@ import httpx
 import psutil
 import pytest
 
-from mljupyter.client import launch
 from mljupyter.client.errors import ControllerError, ControllerStartError, EndpointNotFoundError
-from mljupyter.client.layout import Layout
+from mljupyter.controller import launch
+from mljupyter.controller.layout import Layout
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState
 from tests.fault_table import Fault
 from tests.steady_load import SteadyLoad

@@ -14,7 +14,7 @@ WITH_A_DISK_OF_ITS_OWN = """
 import subprocess, sys, time
 from pathlib import Path
 import httpx
-from mljupyter.client.local import ControllerClient
+from mljupyter.targets.machine.client import ControllerClient
 from mljupyter.client.errors import ControllerError
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import EndpointState

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mljupyter.client.local import ControllerClient
 from mljupyter.controller.storage.store import Store
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.targets.machine.client import ControllerClient
 from tests.fault_table import Fault
 from tests.system.conftest import Machine
 from tests.system.targets import Local

@@ -15,9 +15,9 @@ import httpx
 import psutil
 import pytest
 
-from mljupyter.client.local import ControllerClient
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import ConnectionLimits, RouterSpec
+from mljupyter.targets.machine.client import ControllerClient
 from tests.fault_table import Fault
 from tests.steady_load import SteadyLoad
 from tests.system.conftest import Machine

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mljupyter.client.errors import StorageError
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.database import STEPS
 from mljupyter.engine.replicas.revision import revision
 from mljupyter.spec import EndpointSpec, VersionSpec

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
-from mljupyter.client import launch
 from mljupyter.client.bounds import MOST_DECISIONS, MOST_LOG_LINES, count_within
 from mljupyter.client.errors import ControllerError, ControllerStartError, error_for
-from mljupyter.client.layout import Layout
 from mljupyter.client.transport import Answer, ConnectionLostError, ConnectionNotMadeError, ask
+from mljupyter.controller import launch
+from mljupyter.controller.layout import Layout
 from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, RouterRecord, RouterSpec, ScalingDecision
 from mljupyter.spec.history import HistoryEntry
 

@@ -9,7 +9,7 @@ import sys
 import time
 
 from mljupyter.client.errors import ControllerStartError, stopped
-from mljupyter.client.layout import Layout
+from mljupyter.controller.layout import Layout
 from mljupyter.scoring import peers
 
 START_WITHIN = 30.0

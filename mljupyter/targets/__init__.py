@@ -1,0 +1,1 @@
+"""Compute targets: one package for each, found by entry points."""

@@ -1,0 +1,1 @@
+"""This machine's control plane: the controller of a workspace, started on demand."""
