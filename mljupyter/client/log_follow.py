@@ -1,42 +1,40 @@
-"""The client's side of following a log: one question after another, each from the place where the last one ended."""
+"""Following a log: repeated requests, each from the position where the last one ended."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mljupyter.client.errors import ControllerStartError, EndpointNotFoundError
-from mljupyter.client.transport import Answer
-from mljupyter.controller.layout import Layout
+from mljupyter.client.transport import Transport
 
-_PATIENCE = 20.0
+_POLL_SECONDS = 20.0
 _SPARE = 10.0
-_PAUSE = 0.25
 
 
-def stream(ask: Callable[..., Answer], layout: Layout, path: str, query: Mapping[str, Any]) -> Iterator[str]:
-    """Yield lines with their line ends, old ones first, then new ones as they are written.
+def stream(transport: Transport, path: str, query: Mapping[str, Any]) -> Iterator[str]:
+    """Yield lines with their line ends: old ones first, then new ones as they are written.
 
-    It ends when the endpoint or the workspace is deleted. A controller that has crashed is started again; while
-    one that was stopped is away, it waits. Nothing is held open between two questions, so an interrupt leaves nothing
+    The stream ends when the endpoint or the workspace is deleted. A crashed controller is started again; the stream
+    waits while a stopped one is away. No connection stays open between two requests, so an interrupt leaves nothing
     behind.
 
     Parameters:
-        ask: does a request to the controller and takes `query`, `within` and `start`.
-        layout: of the workspace.
+        transport: sends requests to the control plane.
         path: the route.
-        query: what to ask each time.
+        query: parameters of each request.
 
     Raises:
-        EndpointNotFoundError: when there is no such endpoint to begin with.
+        EndpointNotFoundError: the endpoint does not exist when the stream begins.
 
     """
     cursor: str | None = None
     while True:
-        place = {} if cursor is None else {"cursor": cursor, "timeout": _PATIENCE}
+        position = {} if cursor is None else {"cursor": cursor, "timeout": _POLL_SECONDS}
         try:
-            answer = ask("GET", path, query={**query, **place}, within=_PATIENCE + _SPARE, start=cursor is None)
+            answer = transport.ask(
+                "GET", path, query={**query, **position}, within=_POLL_SECONDS + _SPARE, start=cursor is None
+            )
         except EndpointNotFoundError:
             if cursor is None:
                 raise
@@ -44,17 +42,9 @@ def stream(ask: Callable[..., Answer], layout: Layout, path: str, query: Mapping
         except ControllerStartError:
             if cursor is None:
                 raise
-            if not layout.directory.exists():
+            if not transport.wait_for_control_plane():
                 return
-            _wait_for_controller(ask, layout)
             continue
         document = answer.json()
         cursor = document["cursor"]
         yield from document["lines"]
-
-
-def _wait_for_controller(ask: Callable[..., Answer], layout: Layout) -> None:
-    """Return after a pause; start the controller if it crashed, which leaves its socket behind."""
-    time.sleep(_PAUSE)
-    if layout.socket().exists():
-        ask("GET", "/v1/status")

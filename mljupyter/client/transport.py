@@ -1,28 +1,22 @@
-"""One HTTP request over a Unix socket, with the standard library alone: it is imported into every notebook."""
+"""Transports: how requests reach a control plane. The endpoint client over HTTP is the same on each of them."""
 
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from http.client import HTTPConnection, HTTPException
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Protocol
 
-from mljupyter.scoring import peers
-
-USER_HEADER = "mljupyter-user"
+ANSWER_WITHIN = 30.0
+"""Seconds that a control plane has for an answer, unless a request says otherwise."""
 
 
 class ConnectionNotMadeError(Exception):
-    """Nobody listens on the socket, or somebody else does: the request has not been sent."""
+    """Nothing listens there, or another user does: the request was not sent."""
 
 
 class ConnectionLostError(Exception):
-    """The other side went away in the middle: the request may have been carried out."""
+    """The connection was lost: the request may have been carried out."""
 
 
 @dataclass(frozen=True)
@@ -37,59 +31,35 @@ class Answer:
         return json.loads(self.body)
 
 
-class _UnixConnection(HTTPConnection):
-    def __init__(self, path: Path, timeout: float | None) -> None:
-        super().__init__("controller", timeout=timeout)
-        self._path = path
+class Transport(Protocol):
+    """Sends requests to one control plane."""
 
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(str(self._path))
-            peers.check(self.sock)
-        except OSError as error:
-            self.sock.close()
-            raise ConnectionNotMadeError(str(error)) from error
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        within: float | None = ANSWER_WITHIN,
+        start: bool = True,
+    ) -> Answer:
+        """Send a request and return the answer.
 
+        Parameters:
+            method, path: of the request.
+            body: a JSON document.
+            query: the query string's parameters.
+            within: seconds to wait for the answer; None waits forever.
+            start: start a control plane that is not running, where that is possible.
 
-def ask(path: Path, method: str, target: str, body: Mapping[str, Any] | None, within: float | None) -> Answer:
-    """Send a request in the name of this process's user, and return the answer.
+        Raises:
+            ControllerError: the control plane refuses, with its reason.
+            ControllerStartError: it cannot be reached, or does not answer in time.
 
-    Parameters:
-        path: the socket.
-        method: the HTTP method.
-        target: path and query.
-        body: a JSON document.
-        within: seconds to wait, or None for ever.
+        """
+        ...
 
-    Raises:
-        ConnectionNotMadeError: when nobody listens.
-        ConnectionLostError: when the other side ends the connection before it has answered.
-        TimeoutError: when there is no answer in time.
-
-    """
-    connection = _UnixConnection(path, within)
-    try:
-        content = None if body is None else json.dumps(body).encode()
-        headers = {USER_HEADER: quote(_user()), **({"content-type": "application/json"} if content else {})}
-        connection.request(method, target, content, headers)
-        answer = connection.getresponse()
-        return Answer(answer.status, answer.read())
-    except TimeoutError:
-        raise
-    except (HTTPException, OSError) as error:
-        raise ConnectionLostError(str(error)) from error
-    finally:
-        connection.close()
-
-
-@cache
-def _user() -> str:
-    import getpass
-    import os
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return str(os.getuid())
+    def wait_for_control_plane(self) -> bool:
+        """Wait a moment after a request that failed; return False when the workspace is gone."""
+        ...

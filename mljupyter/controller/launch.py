@@ -30,6 +30,18 @@ def reachable(layout: Layout) -> bool:
         return True
 
 
+def refuse_unreachable(layout: Layout) -> None:
+    """Raise `ControllerStartError` when a controller runs that cannot be connected to; one that is starting may."""
+    from mljupyter.controller.running import controller_of  # imports psutil: only for this rare case
+
+    found = controller_of(layout)
+    if found is not None and time.time() - found.started_time > START_WITHIN:
+        raise ControllerStartError(
+            f"the controller (pid {found.pid}) runs, but its socket {str(layout.socket())!r} is gone.\n"
+            "It makes the socket again within 15 s. If it does not: mljupyter controller stop"
+        )
+
+
 def start(layout: Layout, within: float = START_WITHIN) -> None:
     """Start the controller, unless one runs; return when it can be reached.
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mljupyter.client.errors import ControllerError
-from mljupyter.client.transport import ConnectionLostError, ConnectionNotMadeError, ask
+from mljupyter.client.transport import ConnectionLostError, ConnectionNotMadeError
+from mljupyter.client.unix_socket import ask
 from mljupyter.controller import launch, running
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.offline import needed_versions

@@ -74,7 +74,8 @@ def _controller(layout: Layout) -> Check:
 
 
 def _router(layout: Layout) -> Iterator[Check]:
-    from mljupyter.client.transport import ConnectionLostError, ConnectionNotMadeError, ask
+    from mljupyter.client.transport import ConnectionLostError, ConnectionNotMadeError
+    from mljupyter.client.unix_socket import ask
     from mljupyter.controller.router import process as router_process
 
     for process in router_process.running(layout.router):

@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 
 from mljupyter.cli import output
 from mljupyter.client.errors import InvalidSpecError
-from mljupyter.client.transport import Answer, ask
+from mljupyter.client.transport import Answer
+from mljupyter.client.unix_socket import ask
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.logs.request_log import newest_records
 from mljupyter.controller.metrics import port as metrics_port

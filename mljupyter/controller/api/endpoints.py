@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from mljupyter.client.bounds import LONGEST_POLL, MOST_DECISIONS, MOST_LOG_LINES
 from mljupyter.client.errors import ControllerError, InvalidSpecError
-from mljupyter.client.transport import USER_HEADER
+from mljupyter.client.unix_socket import USER_HEADER
 from mljupyter.controller.api.documents import document_of, text_member, whole_member
 from mljupyter.controller.api.query import patience, whole_number
 from mljupyter.controller.endpoints.service import Service

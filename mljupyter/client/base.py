@@ -1,0 +1,154 @@
+"""EndpointClient: the one interface between everything people use and the control planes that run endpoints.
+
+SDK, magics, widgets and command line speak to endpoints through it and through nothing else. The controller of this
+machine, the operator of a cluster and the union of several of them in a workspace are all endpoint clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol
+
+from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
+from mljupyter.spec.history import HistoryEntry
+
+RolloutAction = Literal["pause", "resume", "abort"]
+KeyName = Literal["primary", "secondary"]
+
+
+class EndpointClient(Protocol):
+    """Operations on the endpoints of one control plane.
+
+    All methods raise `ControllerError` or a subclass: `EndpointNotFoundError` for an unknown name,
+    `ControllerStartError` when the control plane cannot be reached.
+    """
+
+    def endpoints(self) -> list[EndpointRecord]:
+        """Return all endpoints."""
+        ...
+
+    def endpoint(self, name: str) -> EndpointRecord:
+        """Return an endpoint, or raise `EndpointNotFoundError`."""
+        ...
+
+    def create(
+        self,
+        spec: EndpointSpec,
+        *,
+        overwrite: bool = False,
+        primary_key: str | None = None,
+        secondary_key: str | None = None,
+    ) -> EndpointRecord:
+        """Accept a new endpoint and return at once, while its replicas are still starting.
+
+        Parameters:
+            spec: the endpoint.
+            overwrite: replace an endpoint of the same name, which serves until the new one does.
+            primary_key, secondary_key: keys to score with; random ones by default.
+
+        Raises:
+            EndpointExistsError: the name is taken, and `overwrite` is not set.
+
+        """
+        ...
+
+    def replace(self, spec: EndpointSpec, *, generation: int | None = None) -> EndpointRecord:
+        """Accept a change of an existing endpoint and return at once.
+
+        Parameters:
+            spec: the whole new spec.
+            generation: the generation that the change was made from; None replaces any.
+
+        Raises:
+            EndpointChangedError: the endpoint has another generation; nothing is changed.
+            EndpointBusyError: the endpoint is being deleted.
+
+        """
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete an endpoint; return when its replicas and routes are gone."""
+        ...
+
+    def watch(self, name: str, after: int, timeout: float) -> EndpointRecord:
+        """Return an endpoint as soon as its resource version is above `after`, or after `timeout` seconds."""
+        ...
+
+    def start_rollout(self, name: str, plan: RolloutPlan) -> EndpointRecord:
+        """Start a rollout of a version; return the endpoint with the rollout in its first step."""
+        ...
+
+    def control_rollout(self, name: str, action: RolloutAction) -> EndpointRecord:
+        """Pause, resume or abort the current rollout."""
+        ...
+
+    def promote(self, name: str, version: str) -> EndpointRecord:
+        """Make a version default and control, with all traffic."""
+        ...
+
+    def rollback(self, name: str, number: int | None = None, *, generation: int | None = None) -> EndpointRecord:
+        """Restore an entry of the history; None restores the state before the last change."""
+        ...
+
+    def history(self, name: str) -> list[HistoryEntry]:
+        """Return the changes of an endpoint, oldest first."""
+        ...
+
+    def keys(self, name: str) -> tuple[str, str]:
+        """Return the primary and the secondary key."""
+        ...
+
+    def regenerate_key(self, name: str, which: KeyName, key: str | None = None) -> None:
+        """Replace a key by a random or a given one; return when the old one is refused."""
+        ...
+
+    def token(self, name: str, subject: str = "") -> dict[str, Any]:
+        """Return a token: its text, and the times (seconds since 1970) at which to refresh it and at which it ends."""
+        ...
+
+    def logs(
+        self,
+        name: str,
+        *,
+        lines: int = 5000,
+        version: str | None = None,
+        replica: str | None = None,
+        startup: bool = False,
+    ) -> str:
+        """Return the last lines of the log, all replicas in order of time.
+
+        Parameters:
+            name: the endpoint.
+            lines: the largest number of lines.
+            version, replica: only this version, only this replica.
+            startup: the first lines of the newest replica instead: output of imports and ``init()``.
+
+        """
+        ...
+
+    def follow_logs(self, name: str, *, lines: int = 100, version: str | None = None) -> Iterator[str]:
+        """Yield the last lines of the log, then each new line as a replica writes it."""
+        ...
+
+    def records(self, name: str, *, count: int = 1000, version: str | None = None) -> list[dict[str, Any]]:
+        """Return the newest request records and script logs, oldest first."""
+        ...
+
+    def metrics(
+        self, name: str, *, since: float, every: int | None = None, after: int | None = None, merge: bool = False
+    ) -> dict[str, Any]:
+        """Return the time series of an endpoint in the form of `mljupyter.telemetry.metrics.report.report`.
+
+        Parameters:
+            name: the endpoint.
+            since: seconds back from now.
+            every: resolution in seconds; None chooses one.
+            after: the cursor of an earlier answer: return only newer intervals.
+            merge: sum all versions.
+
+        """
+        ...
+
+    def scaling_history(self, name: str, version: str | None = None, most: int = 1000) -> list[ScalingDecision]:
+        """Return the newest autoscaling decisions, oldest first."""
+        ...

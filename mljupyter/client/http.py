@@ -1,0 +1,162 @@
+"""The endpoint client over HTTP: the controller and the operator serve the same interface.
+
+Only the way a request travels differs, and a `Transport` knows that way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from mljupyter.client.base import KeyName, RolloutAction
+from mljupyter.client.bounds import MOST_DECISIONS, MOST_LOG_LINES, count_within
+from mljupyter.client.transport import Transport
+from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
+from mljupyter.spec.history import HistoryEntry
+
+_POLL_SPARE = 10.0
+_NO_CONTENT = 204
+
+
+class HttpEndpointClient:
+    """Operations on endpoints, each one request; see `EndpointClient` for what they do.
+
+    Parameters:
+        transport: sends requests to the control plane.
+
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def endpoints(self) -> list[EndpointRecord]:
+        """Return all endpoints."""
+        return [EndpointRecord.parse(item) for item in self._transport.ask("GET", "/v1/endpoints").json()]
+
+    def endpoint(self, name: str) -> EndpointRecord:
+        """Return an endpoint, or raise `EndpointNotFoundError`."""
+        return self._record("GET", _path(name))
+
+    def create(
+        self,
+        spec: EndpointSpec,
+        *,
+        overwrite: bool = False,
+        primary_key: str | None = None,
+        secondary_key: str | None = None,
+    ) -> EndpointRecord:
+        """Accept a new endpoint; see `EndpointClient.create`."""
+        body = {
+            "spec": spec.document(),
+            "overwrite": overwrite,
+            "primaryKey": primary_key,
+            "secondaryKey": secondary_key,
+        }
+        return self._record("POST", "/v1/endpoints", body)
+
+    def replace(self, spec: EndpointSpec, *, generation: int | None = None) -> EndpointRecord:
+        """Accept a change of an existing endpoint; see `EndpointClient.replace`."""
+        return self._record("PUT", _path(spec.name), {"spec": spec.document(), "generation": generation})
+
+    def delete(self, name: str) -> None:
+        """Delete an endpoint; return when its replicas and routes are gone."""
+        while self._transport.ask("DELETE", _path(name), within=None).status != _NO_CONTENT:
+            continue
+
+    def watch(self, name: str, after: int, timeout: float) -> EndpointRecord:
+        """Return an endpoint as soon as its resource version is above `after`, or after `timeout` seconds."""
+        query = {"after": after, "timeout": timeout}
+        answer = self._transport.ask("GET", _path(name), query=query, within=timeout + _POLL_SPARE)
+        return EndpointRecord.parse(answer.body)
+
+    def start_rollout(self, name: str, plan: RolloutPlan) -> EndpointRecord:
+        """Start a rollout of a version; return the endpoint with the rollout in its first step."""
+        return self._record("POST", f"{_path(name)}/rollout", plan.document())
+
+    def control_rollout(self, name: str, action: RolloutAction) -> EndpointRecord:
+        """Pause, resume or abort the current rollout."""
+        return self._record("POST", f"{_path(name)}/rollout/{action}", {})
+
+    def promote(self, name: str, version: str) -> EndpointRecord:
+        """Make a version default and control, with all traffic."""
+        return self._record("POST", f"{_path(name)}/promote", {"version": version})
+
+    def rollback(self, name: str, number: int | None = None, *, generation: int | None = None) -> EndpointRecord:
+        """Restore an entry of the history; None restores the state before the last change."""
+        return self._record("POST", f"{_path(name)}/rollback", {"number": number, "generation": generation})
+
+    def history(self, name: str) -> list[HistoryEntry]:
+        """Return the changes of an endpoint, oldest first."""
+        return [HistoryEntry.parse(item) for item in self._transport.ask("GET", f"{_path(name)}/history").json()]
+
+    def keys(self, name: str) -> tuple[str, str]:
+        """Return the primary and the secondary key."""
+        keys = self._transport.ask("GET", f"{_path(name)}/keys").json()
+        return keys["primary"], keys["secondary"]
+
+    def regenerate_key(self, name: str, which: KeyName, key: str | None = None) -> None:
+        """Replace a key by a random or a given one; return when the old one is refused."""
+        self._transport.ask("POST", f"{_path(name)}/keys/{which}", body={"key": key})
+
+    def token(self, name: str, subject: str = "") -> dict[str, Any]:
+        """Return a token: its text, and the times (seconds since 1970) at which to refresh it and at which it ends."""
+        token: dict[str, Any] = self._transport.ask("POST", f"{_path(name)}/token", body={"subject": subject}).json()
+        return token
+
+    def logs(
+        self,
+        name: str,
+        *,
+        lines: int = 5000,
+        version: str | None = None,
+        replica: str | None = None,
+        startup: bool = False,
+    ) -> str:
+        """Return the last lines of the log; see `EndpointClient.logs`."""
+        query = {
+            "lines": count_within("lines", lines, MOST_LOG_LINES),
+            "startup": "true" if startup else "false",
+            "version": version,
+            "replica": replica,
+        }
+        return self._transport.ask("GET", f"{_path(name)}/logs", query=_given(query)).body.decode()
+
+    def follow_logs(self, name: str, *, lines: int = 100, version: str | None = None) -> Iterator[str]:
+        """Yield the last lines of the log, then each new line; see `mljupyter.client.log_follow`."""
+        from mljupyter.client.log_follow import stream  # heavy for `%load_ext`, and rarely needed
+
+        query = {"lines": count_within("lines", lines, MOST_LOG_LINES), "version": version}
+        return stream(self._transport, f"{_path(name)}/logs/follow", _given(query))
+
+    def records(self, name: str, *, count: int = 1000, version: str | None = None) -> list[dict[str, Any]]:
+        """Return the newest request records and script logs, oldest first."""
+        query = {"count": count_within("count", count, MOST_LOG_LINES), "version": version}
+        text = self._transport.ask("GET", f"{_path(name)}/records", query=_given(query)).body
+        return [json.loads(line) for line in text.splitlines()]
+
+    def metrics(
+        self, name: str, *, since: float, every: int | None = None, after: int | None = None, merge: bool = False
+    ) -> dict[str, Any]:
+        """Return the time series of an endpoint; see `EndpointClient.metrics`."""
+        query = {"since": since, "every": every, "after": after, "merge": "true" if merge else "false"}
+        document: dict[str, Any] = self._transport.ask("GET", f"{_path(name)}/metrics", query=_given(query)).json()
+        return document
+
+    def scaling_history(self, name: str, version: str | None = None, most: int = 1000) -> list[ScalingDecision]:
+        """Return the newest autoscaling decisions, oldest first."""
+        query = {"most": count_within("most", most, MOST_DECISIONS), "version": version}
+        answer = self._transport.ask("GET", f"{_path(name)}/scaling", query=_given(query))
+        return [ScalingDecision.parse(item) for item in answer.json()]
+
+    def _record(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> EndpointRecord:
+        return EndpointRecord.parse(self._transport.ask(method, path, body=body).body)
+
+
+def _path(name: str) -> str:
+    return f"/v1/endpoints/{quote(name, safe='')}"
+
+
+def _given(query: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}

@@ -1,0 +1,78 @@
+"""Requests to the controller of a workspace over its Unix socket; a controller that is missing is started."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from mljupyter.client.errors import ControllerError, ControllerStartError, error_for
+from mljupyter.client.transport import ANSWER_WITHIN, Answer, ConnectionLostError, ConnectionNotMadeError
+from mljupyter.client.unix_socket import ask
+from mljupyter.controller.layout import Layout
+
+_FIRST_ERROR = 400
+_PAUSE = 0.25
+
+
+class SocketTransport:
+    """The `Transport` to one workspace's controller."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        within: float | None = ANSWER_WITHIN,
+        start: bool = True,
+    ) -> Answer:
+        """Send a request and return the answer; see `Transport.ask`."""
+        target = f"{path}?{urlencode(query)}" if query else path
+        try:
+            answer = ask(self._layout.socket(), method, target, body, within)
+        except (ConnectionNotMadeError, ConnectionLostError) as error:
+            if isinstance(error, ConnectionLostError) and method != "GET":
+                raise ControllerStartError(
+                    "the controller ended while it was asked. Look at the endpoint before trying again."
+                ) from None
+            if not start:
+                raise ControllerStartError("no controller runs. Start it: mljupyter controller start") from None
+            answer = self._ask_a_new_one(method, target, body, within)
+        except TimeoutError:
+            raise ControllerStartError(f"the controller has not answered within {within} s.") from None
+        if answer.status >= _FIRST_ERROR:
+            raise _error(answer)
+        return answer
+
+    def wait_for_control_plane(self) -> bool:
+        """Wait a moment, and start a controller that crashed, which leaves its socket behind."""
+        if not self._layout.directory.exists():
+            return False
+        time.sleep(_PAUSE)
+        if self._layout.socket().exists():
+            self.ask("GET", "/v1/status")
+        return True
+
+    def _ask_a_new_one(self, method: str, target: str, body: Mapping[str, Any] | None, within: float | None) -> Answer:
+        """Start the controller and ask it: the request has not been sent yet, or only reads."""
+        from mljupyter.controller import launch
+
+        launch.start(self._layout)
+        try:
+            return ask(self._layout.socket(), method, target, body, within)
+        except (ConnectionNotMadeError, ConnectionLostError, TimeoutError):
+            raise ControllerStartError("the controller was started, and does not answer. Its log says more.") from None
+
+
+def _error(answer: Answer) -> ControllerError:
+    try:
+        document = answer.json()
+        return error_for(document["code"], document["message"])
+    except (ValueError, KeyError, TypeError):
+        return error_for("", f"the controller answered with status {answer.status}.")
