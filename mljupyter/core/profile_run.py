@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.profile_load import Sampler, Tally, Target, run_load
-from mljupyter.core.webservice.reaching import reach
+from mljupyter.targets.reach import reach
 from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.engine.scaling.recommender import peak_cpu, percentile, recommended
 from mljupyter.errors import MLJupyterError

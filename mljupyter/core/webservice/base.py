@@ -13,7 +13,7 @@ from mljupyter.core.webservice.called import CalledWebservice
 from mljupyter.core.webservice.from_image import WebserviceFromImage
 from mljupyter.core.webservice.logged import LoggedWebservice
 from mljupyter.core.webservice.measured import MeasuredWebservice
-from mljupyter.core.webservice.reaching import reach
+from mljupyter.targets.reach import reach
 from mljupyter.core.webservice.releasing import ChangeHistory
 from mljupyter.core.webservice.scaling import ScaledWebservice
 from mljupyter.core.webservice.scoring import Scorer

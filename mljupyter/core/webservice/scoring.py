@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from mljupyter.core.exceptions import WebserviceException
-from mljupyter.core.webservice.reaching import Reach
+from mljupyter.targets.reach import Reach
 
 _LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 

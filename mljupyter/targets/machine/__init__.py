@@ -1,1 +1,61 @@
-"""This machine's control plane: the controller of a workspace, started on demand."""
+"""This machine's control plane, which the targets ``local`` and ``docker`` share: the controller of a workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mljupyter.targets.base import Target, TargetContext
+
+if TYPE_CHECKING:
+    from mljupyter.targets.machine.client import ControllerClient
+    from mljupyter.targets.reach import Reach
+
+CLOUD_ARGUMENTS = frozenset(
+    {
+        "location",
+        "dns_name_label",
+        "cmk_vault_base_url",
+        "cmk_key_name",
+        "cmk_key_version",
+        "vnet_name",
+        "subnet_name",
+        "namespace",
+        "blobfuse_enabled",
+    }
+)
+"""Arguments of deployment configurations that name parts of a cloud or of a cluster."""
+
+_clients: dict[Path, ControllerClient] = {}
+
+
+def controller_client(directory: Path) -> ControllerClient:
+    """Return the client of a workspace's controller: one object for each workspace directory."""
+    from mljupyter.targets.machine.client import ControllerClient
+
+    return _clients.setdefault(directory, ControllerClient(directory))
+
+
+class MachineTarget(Target):
+    """A target whose replicas the controller of this machine starts and watches."""
+
+    shares_router = True
+
+    def __init__(self, context: TargetContext) -> None:
+        self._directory = context.directory
+
+    def endpoints(self) -> ControllerClient:
+        """Return the client of the workspace's controller."""
+        return controller_client(self._directory)
+
+    def has_endpoints(self) -> bool:
+        """Return whether there ever was a controller, which keeps its endpoints in a database."""
+        from mljupyter.controller.layout import Layout
+
+        return Layout.of(self._directory).database.exists()
+
+    def reach(self) -> Reach:
+        """Return the address of the workspace's router and the certificates that are trusted for it."""
+        from mljupyter.targets.reach import of_router
+
+        return of_router(self.endpoints().router())

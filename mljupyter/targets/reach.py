@@ -1,4 +1,4 @@
-"""How this machine reaches a web service with TLS: by which address, and which certificates it trusts."""
+"""Connections to scoring URIs with TLS: the address they go to, and the certificates that are trusted."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import socket
 import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mljupyter.targets.machine.client import ControllerClient
+from mljupyter.spec import RouterRecord
 
 
 @dataclass(frozen=True)
@@ -27,9 +25,8 @@ class Reach:
         return _Connection(self.address, host, port, timeout, context)
 
 
-def reach(controller: ControllerClient) -> Reach:
+def of_router(record: RouterRecord) -> Reach:
     """Return how this machine reaches the router of a workspace."""
-    record = controller.router()
     address = ip_address(record.spec.address)
     if address.is_unspecified:
         return Reach("127.0.0.1" if address.version == 4 else "::1", record.trust)

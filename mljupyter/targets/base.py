@@ -1,0 +1,115 @@
+"""Target: the one place that knows what a compute target needs, whether it is available, and how it is reached.
+
+A compute target is one package. It registers itself as an entry point of the group ``mljupyter.targets``, and nothing
+else in the product knows its name. See `mljupyter.targets.catalog` for how targets are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from mljupyter.client.base import EndpointClient
+    from mljupyter.targets.reach import Reach
+
+
+class Needs(StrEnum):
+    """The form in which a target takes what it is to serve."""
+
+    INTERPRETER = "interpreter"
+    """A Python environment of this machine: replicas are processes."""
+
+    ENGINE_IMAGE = "engine image"
+    """An image on the Docker engine: replicas are containers."""
+
+    REGISTRY_IMAGE = "registry image"
+    """An image in a container registry: replicas run on other machines."""
+
+
+class TargetContext(Protocol):
+    """What a target gets to know of the workspace it is used from."""
+
+    @property
+    def directory(self) -> Path:
+        """The workspace's directory."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The workspace's name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding of a target's check, for `mljupyter doctor`.
+
+    Parameters:
+        name: the part that was checked.
+        state: ``ok``, ``note`` or ``failed``.
+        text: the finding.
+        fix: the command or step that mends it; empty where none is needed.
+
+    """
+
+    name: str
+    state: str
+    text: str
+    fix: str = ""
+
+
+class Target:
+    """A place to run endpoints. A subclass sets the attributes and defines `availability` and `endpoints`.
+
+    Attributes:
+        name: the name it is chosen by, unique in a workspace: ``--to NAME``, ``ws.compute_targets[NAME]``.
+        type: the type that users see, such as ``Docker``.
+        about: one sentence for people who choose a target.
+        needs: the form in which it takes what it is to serve.
+        ignored_arguments: arguments of deployment configurations that have no effect here.
+        shares_router: whether its endpoints are behind the router of the workspace on this machine, and use its
+            address, certificates and token keys.
+
+    """
+
+    name: str
+    type: str
+    about: str = ""
+    needs: Needs = Needs.REGISTRY_IMAGE
+    ignored_arguments: frozenset[str] = frozenset()
+    shares_router: bool = False
+
+    def availability(self) -> str | None:
+        """Return why the target cannot be used now and what to do about it; None when it can. May take seconds."""
+        raise NotImplementedError
+
+    def endpoints(self) -> EndpointClient:
+        """Return the client of the control plane that runs this target's endpoints.
+
+        Targets with the same control plane return the same object.
+        """
+        raise NotImplementedError
+
+    def has_endpoints(self) -> bool:
+        """Return False when it is certain, without asking the control plane, that there is no endpoint."""
+        return True
+
+    def reach(self) -> Reach | None:
+        """Return how this machine connects to scoring URIs with TLS; None to connect as the URI says."""
+        return None
+
+    def findings(self) -> Sequence[Finding]:
+        """Return what a check of this target finds; nothing is started and nothing is changed."""
+        return ()
+
+    @property
+    def runs_images(self) -> bool:
+        """Whether replicas are started from images."""
+        return self.needs is not Needs.INTERPRETER
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self.name!r}, type={self.type!r})"

@@ -1,0 +1,71 @@
+"""The compute targets of a workspace, found by entry points of the group ``mljupyter.targets``.
+
+An entry point names a function that takes a `TargetContext` and returns the targets of one type: one for ``local`` and
+``docker``, one for each attached cluster where clusters are attached.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.targets.base import Target, TargetContext
+
+GROUP = "mljupyter.targets"
+Provider = Callable[[TargetContext], Iterable[Target]]
+# Present without an installation's metadata, too: a source tree on the path has no entry points.
+_BUILT_IN = {"local": "mljupyter.targets.local:targets", "docker": "mljupyter.targets.docker:targets"}
+
+
+class TargetNotFoundError(MLJupyterError):
+    """No compute target has this name."""
+
+
+class TargetConflictError(MLJupyterError):
+    """Two installed packages offer a compute target of the same name."""
+
+
+@cache
+def _providers() -> tuple[tuple[str, EntryPoint], ...]:
+    """Return the registered entry points: the built-in ones first, then others by name."""
+    built_in = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+    others = sorted((point for point in entry_points(group=GROUP) if point.name not in built_in), key=lambda p: p.name)
+    return (*built_in.items(), *((point.name, point) for point in others))
+
+
+def find_targets(context: TargetContext) -> Mapping[str, Target]:
+    """Return the compute targets of a workspace by name.
+
+    Raises:
+        TargetConflictError: two of them have the same name.
+
+    """
+    found: dict[str, Target] = {}
+    for _, point in _providers():
+        provider: Provider = point.load()
+        for target in provider(context):
+            if target.name in found:
+                raise TargetConflictError(
+                    f"there are two compute targets {target.name!r}: one of type {found[target.name].type} and one of "
+                    f"type {target.type} ({point.value}). Uninstall or detach one of them."
+                )
+            found[target.name] = target
+    return found
+
+
+def check_target(targets: Mapping[str, Target], name: object) -> Target:
+    """Return the target of a name.
+
+    Raises:
+        TargetNotFoundError: there is none; with those there are, and the nearest name.
+
+    """
+    if isinstance(name, str) and name in targets:
+        return targets[name]
+    there = ", ".join(f"ws.compute_targets[{known!r}]" for known in targets)
+    near = difflib.get_close_matches(str(name), targets, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise TargetNotFoundError(f"ComputeTargetNotFound: there is no compute target {name!r}. There are: {there}.{hint}")

@@ -1,0 +1,34 @@
+"""The target ``docker``: replicas are containers of a Docker engine, on this machine or where DOCKER_HOST says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mljupyter.targets.base import Needs, Target, TargetContext
+from mljupyter.targets.machine import CLOUD_ARGUMENTS, MachineTarget
+
+
+class DockerTarget(MachineTarget):
+    """A Docker engine, that of this machine or the one that ``DOCKER_HOST`` names."""
+
+    name = "docker"
+    type = "Docker"
+    about = "Containers of a Docker engine, from an image that is built once."
+    needs = Needs.ENGINE_IMAGE
+    ignored_arguments = CLOUD_ARGUMENTS
+
+    def availability(self) -> str | None:
+        """Return why the engine cannot be used now and what to do about it; None when it answers."""
+        from mljupyter.runtimes.base import RuntimeUnavailableError
+        from mljupyter.runtimes.docker.container_spec import connect
+
+        try:
+            connect().close()
+        except RuntimeUnavailableError as error:
+            return error.message
+        return None
+
+
+def targets(context: TargetContext) -> Iterable[Target]:
+    """Return the target ``docker`` of a workspace."""
+    return [DockerTarget(context)]

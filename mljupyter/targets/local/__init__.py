@@ -1,0 +1,27 @@
+"""The target ``local``: replicas are processes of this machine, run by the user who deploys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mljupyter.targets.base import Needs, Target, TargetContext
+from mljupyter.targets.machine import CLOUD_ARGUMENTS, MachineTarget
+
+
+class LocalTarget(MachineTarget):
+    """This machine."""
+
+    name = "local"
+    type = "Local"
+    about = "Processes on this machine: up in about a second."
+    needs = Needs.INTERPRETER
+    ignored_arguments = CLOUD_ARGUMENTS
+
+    def availability(self) -> str | None:
+        """Return None: this machine is always available."""
+        return None
+
+
+def targets(context: TargetContext) -> Iterable[Target]:
+    """Return the target ``local`` of a workspace."""
+    return [LocalTarget(context)]
