@@ -75,7 +75,7 @@ def measure(directory: Path, rounds: int, seconds: float, export: bool) -> None:
 
 def _loaded(service: Any, connections: int, seconds: float) -> tuple[float, float]:
     """Return requests per second, and the CPU seconds of the replica for a thousand of them."""
-    record = service.workspace.controller.endpoint(service.name)
+    record = service.workspace.endpoints.endpoint(service.name)
     (replica,) = record.status.versions[service.name].replicas
     before, cpu = _completed(replica.pid), of_process(replica.pid).cpu_seconds
     figures = load(service.scoring_uri, BODY, connections, seconds, key=service.get_keys()[0])

@@ -78,7 +78,7 @@ def throughput(found: Any, pairs: int, seconds: float, connections: int) -> dict
     key = service.get_keys()[0]
     status = found.controller.ensure()
     controller, router = psutil.Process(status["pid"]), psutil.Process(status["router"]["pid"])
-    replica = psutil.Process(found.controller.endpoint("loaded").status.versions["loaded"].replicas[0].pid)
+    replica = psutil.Process(found.endpoints.endpoint("loaded").status.versions["loaded"].replicas[0].pid)
     everybody = [controller, router, replica, *replica.children(recursive=True)]
     for_a_request: dict[bool, list[float]] = {True: [], False: []}
     measured: dict[bool, list[float]] = {True: [], False: []}

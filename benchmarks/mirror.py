@@ -49,7 +49,7 @@ def measure(directory: Path, rounds: int, seconds: float) -> dict[str, list[floa
         endpoint = Model.deploy(workspace, "mirrored", [], inference, configuration)
         endpoint.create_version("shadow", models=[], inference_config=inference, **limits)
         endpoint.wait_for_deployment()
-        record = workspace.controller.endpoint("mirrored")
+        record = workspace.endpoints.endpoint("mirrored")
         (replica,) = record.status.versions["shadow"].replicas
         for _ in range(rounds):
             for name, share in (("no mirror", 0), ("mirror", 100), ("dead mirror", 100)):

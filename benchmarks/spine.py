@@ -119,7 +119,7 @@ def data_path(workspace, model, inference, config, seconds: float) -> list[tuple
     service = Model.deploy(workspace, "iris", [model], inference, config)
     service.wait_for_deployment()
     key = service.get_keys()[0]
-    pid = workspace.controller.endpoint("iris").status.versions["iris"].replicas[0].pid
+    pid = workspace.endpoints.endpoint("iris").status.versions["iris"].replicas[0].pid
     rows = []
     for connections in (1, 8, 64):
         through = load(service.scoring_uri, BODY, connections, seconds, key=key)

@@ -62,7 +62,7 @@ class OurSystem:
     def serve(self, workload: Workload, directory: Path) -> Iterator[Server]:
         """Deploy a model into a new workspace; the start includes the controller's and the router's."""
         from mljupyter.core import AksWebservice, InferenceConfig, Model, Workspace
-        from mljupyter.core.exceptions import WebserviceException
+        from mljupyter.exceptions import WebserviceException
 
         os.environ.update(MLJUPYTER_HOME=str(directory), OMP_NUM_THREADS="1")
         workspace = Workspace.create(_ENDPOINT, path=directory / "workspace")

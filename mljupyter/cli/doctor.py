@@ -21,7 +21,7 @@ def doctor(workspace: str | None, as_json: bool) -> None:
 
     Exit status 1 when something keeps endpoints from serving.
     """
-    from mljupyter.core.doctor import examine
+    from mljupyter.workspace.doctor import examine
 
     checks = examine(lambda: Path(open_workspace(workspace).directory))
     if as_json:

@@ -54,7 +54,7 @@ def list_endpoints(show_secrets: bool, workspace: str | None, as_json: bool) -> 
 @json_option
 def show(name: str, show_secrets: bool, workspace: str | None, as_json: bool) -> None:
     """Show one endpoint with its versions, and what is wrong with it."""
-    record = open_workspace(workspace).controller.endpoint(name)
+    record = open_workspace(workspace).endpoints.endpoint(name)
     if as_json:
         print_json(_document(record, show_secrets))
         return
@@ -87,12 +87,12 @@ def logs(name: str, lines: int, startup: bool, follow: bool, workspace: str | No
         raise click.UsageError("--follow goes neither with --startup nor with --json.")
     if follow:
         try:
-            for line in open_workspace(workspace).controller.follow_logs(name, lines=lines):
+            for line in open_workspace(workspace).endpoints.follow_logs(name, lines=lines):
                 say(line, nl=False)
         except KeyboardInterrupt:
             sys.exit(_INTERRUPTED)
         return
-    text = open_workspace(workspace).controller.logs(name, lines=lines, startup=startup)
+    text = open_workspace(workspace).endpoints.logs(name, lines=lines, startup=startup)
     if as_json:
         print_json({"name": name, "lines": lines_of(text)})
     else:
@@ -164,7 +164,7 @@ for command in (
 
 def _service(workspace: str | None, name: str) -> Webservice:
     found = open_workspace(workspace)
-    found.controller.endpoint(name)  # its error has the nearest name
+    found.endpoints.endpoint(name)  # its error has the nearest name
     return found.webservices[name]
 
 

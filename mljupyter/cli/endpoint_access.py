@@ -18,7 +18,7 @@ from mljupyter.cli.output import print_fields, print_json, say
 @json_option
 def keys(name: str, workspace: str | None, as_json: bool) -> None:
     """Print the two keys of an endpoint: either opens it."""
-    primary, secondary = open_workspace(workspace).controller.keys(name)
+    primary, secondary = open_workspace(workspace).endpoints.keys(name)
     if as_json:
         print_json({"primaryKey": primary, "secondaryKey": secondary})
     else:
@@ -35,7 +35,7 @@ def regen_key(name: str, which: str, set_key: str | None, workspace: str | None,
     """Replace one key of an endpoint; the other one keeps working."""
     new = sys.stdin.readline().strip() if set_key == "-" else set_key
     chosen: Literal["primary", "secondary"] = "primary" if which.lower() == "primary" else "secondary"
-    open_workspace(workspace).controller.regenerate_key(name, chosen, new)
+    open_workspace(workspace).endpoints.regenerate_key(name, chosen, new)
     if as_json:
         print_json({"name": name, "regenerated": chosen})
     else:
@@ -48,7 +48,7 @@ def regen_key(name: str, which: str, set_key: str | None, workspace: str | None,
 @json_option
 def token(name: str, workspace: str | None, as_json: bool) -> None:
     """Print a token for an endpoint; with --json also when to ask for the next one."""
-    issued = open_workspace(workspace).controller.token(name)
+    issued = open_workspace(workspace).endpoints.token(name)
     if as_json:
         times = {key: datetime.fromtimestamp(issued[key], UTC).isoformat() for key in ("refreshAfter", "expires")}
         print_json(

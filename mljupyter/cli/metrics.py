@@ -36,7 +36,7 @@ def endpoint_metrics(name: str, since: str, every: str | None, workspace: str | 
     from mljupyter.telemetry.metrics.periods import seconds_of
 
     seconds = None if every is None else round(seconds_of(every, "every"))
-    report = open_workspace(workspace).controller.metrics(name, since=seconds_of(since), every=seconds)
+    report = open_workspace(workspace).endpoints.metrics(name, since=seconds_of(since), every=seconds)
     if as_json:
         print_json(report)
     elif every is None:

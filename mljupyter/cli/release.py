@@ -103,7 +103,7 @@ def history(name: str, workspace: str | None, as_json: bool) -> None:
     """Show who changed an endpoint, when, and what; the newest change first."""
     from mljupyter.core.releases import HISTORY_COLUMNS, history_documents, history_rows
 
-    entries = open_workspace(workspace).controller.history(name)
+    entries = open_workspace(workspace).endpoints.history(name)
     if as_json:
         print_json(history_documents(entries))
     else:

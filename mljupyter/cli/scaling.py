@@ -53,7 +53,7 @@ def scaling(name: str, version: str | None, lines: int, workspace: str | None, a
     """Show the newest decisions on numbers of replicas: when, from, to, and why. Times are UTC."""
     from mljupyter.core.scaling import HISTORY_COLUMNS, history_rows
 
-    decisions = open_workspace(workspace).controller.scaling_history(name, version, lines)
+    decisions = open_workspace(workspace).endpoints.scaling_history(name, version, lines)
     if as_json:
         print_json([item.document() for item in decisions])
     elif not decisions:

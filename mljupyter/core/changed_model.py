@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.described_model import DescribedModel
-from mljupyter.core.exceptions import as_webservice_exception
 from mljupyter.core.model_lookup import dataset_id as id_of_dataset
 from mljupyter.core.model_lookup import dataset_ids
 from mljupyter.core.resource_configuration import ResourceConfiguration
 from mljupyter.core.usage import release_by_the_gone
+from mljupyter.exceptions import as_webservice_exception
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace

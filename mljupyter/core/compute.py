@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from mljupyter.core.exceptions import ComputeTargetException
 from mljupyter.core.rich import Rich, Rows
+from mljupyter.exceptions import ComputeTargetException
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace

@@ -13,7 +13,7 @@ from typing import Any
 from mljupyter.build.environments.definition import CondaDefinition, redacted
 from mljupyter.build.environments.requirements import name_of
 from mljupyter.core import conda_file
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 
 DEFAULT_FILE = "conda_dependencies.yml"
 DEFAULT_NAME = "project_environment"

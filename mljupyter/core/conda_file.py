@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.build.environments.definition import CondaDefinition
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 from mljupyter.files import write_whole
 from mljupyter.outside import yaml_value
 from mljupyter.spec import SpecError

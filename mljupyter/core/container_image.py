@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mljupyter.core.environment_build import policy_of
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.garbage import MADE_FOR
 from mljupyter.core.image.building import ENGINE, default_base_image, print_event
 from mljupyter.core.image.presence import make_present
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, ModelReference
 
 if TYPE_CHECKING:

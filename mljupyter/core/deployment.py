@@ -13,7 +13,6 @@ from mljupyter.core.compute import DOCKER, LOCAL, ComputeTarget, check_target_na
 from mljupyter.core.container_image import image_for
 from mljupyter.core.environment import Environment
 from mljupyter.core.environment_build import interpreter_of
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model import Model
 from mljupyter.core.usage import in_use
@@ -26,6 +25,7 @@ from mljupyter.core.webservice.translate import (
     new_endpoint,
     without_effect,
 )
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import Authentication, CodeReference, EndpointKind, ModelReference
 from mljupyter.spec.names import MODEL, SERVICE
 
@@ -102,7 +102,7 @@ def deploy_served(
                 print(warning)
             keys = spec.authentication is Authentication.KEY
             with in_use(workspace, name, spec):
-                record = workspace.controller.create(
+                record = workspace.endpoints.create(
                     spec,
                     overwrite=overwrite,
                     primary_key=configuration.primary_key if keys else None,
@@ -246,7 +246,7 @@ def code_reference(workspace: Workspace, source: Path, script: str | None) -> Co
         script: the script's path in the directory; None when `source` is the script.
 
     """
-    from mljupyter.core.script import check_script
+    from mljupyter.build.project.script import check_script
 
     if script is None:
         check_script(source)

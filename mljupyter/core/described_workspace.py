@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mljupyter.core.home import WorkspaceDocument
 from mljupyter.core.rich import Rich, Rows, pairs
+from mljupyter.workspace.index import WorkspaceDocument
 
 
 class DescribedWorkspace(Rich):

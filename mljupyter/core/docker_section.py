@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.build.environments.definition import DEFAULT_CPU_IMAGE, BuildContextDefinition, DockerDefinition
 from mljupyter.core.container_registry import ContainerRegistry
-from mljupyter.core.exceptions import UserErrorException, as_user_error
 from mljupyter.core.sections import Section
+from mljupyter.exceptions import UserErrorException, as_user_error
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace

@@ -16,10 +16,10 @@ from mljupyter.build.environments.definition import (
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
-from mljupyter.core.exceptions import UserErrorException, as_user_error
 from mljupyter.core.python_section import DEFAULT_INTERPRETER, PythonSection
 from mljupyter.core.rich import Rich, Rows
 from mljupyter.core.spark_section import SparkPackage, SparkSection
+from mljupyter.exceptions import UserErrorException, as_user_error
 
 if TYPE_CHECKING:
     from mljupyter.core.environment_build import LocalBuildDetails

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from mljupyter.build.environments.definition import fingerprint
-from mljupyter.core import home
 from mljupyter.core.environment import DEFAULT_INTERPRETER, Environment
-from mljupyter.core.exceptions import UserErrorException, WebserviceException, as_user_error, as_webservice_exception
+from mljupyter.exceptions import UserErrorException, WebserviceException, as_user_error, as_webservice_exception
 from mljupyter.visible import visible
+from mljupyter.workspace import index
 
 if TYPE_CHECKING:
     from mljupyter.build.environments.record import BuiltEnvironment
@@ -26,7 +26,7 @@ PINS_VARIABLE = "MLJUPYTER_PINS"
 
 def environments_directory() -> Path:
     """Return the directory of this user's environments."""
-    return home.home() / "environments"
+    return index.home() / "environments"
 
 
 def shared_directory() -> Path | None:

@@ -10,7 +10,7 @@ from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import DEFAULT_FILE as CONDA_FILE
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.environment import Environment
-from mljupyter.core.exceptions import UserErrorException, as_user_error
+from mljupyter.exceptions import UserErrorException, as_user_error
 from mljupyter.outside import json_value
 
 DOCUMENT = "azureml_environment.json"

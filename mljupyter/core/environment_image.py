@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.environment import Environment
 from mljupyter.core.environment_build import policy_of
-from mljupyter.core.exceptions import UserErrorException, WebserviceException, as_user_error
 from mljupyter.core.image import building, files
 from mljupyter.core.image.image import Image
+from mljupyter.exceptions import UserErrorException, WebserviceException, as_user_error
 
 if TYPE_CHECKING:
     from mljupyter.build.images import ImagePlan

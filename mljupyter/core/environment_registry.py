@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mljupyter.build.environments.definition import EnvironmentDefinition, fingerprint
 from mljupyter.core.environment import Environment
-from mljupyter.core.exceptions import UserErrorException, as_user_error
+from mljupyter.exceptions import UserErrorException, as_user_error
 from mljupyter.outside import whole
 from mljupyter.spec.version import LARGEST_NUMBER
 

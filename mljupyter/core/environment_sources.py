@@ -17,7 +17,7 @@ from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.docker_section import DockerSection
 from mljupyter.core.environment import Environment
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 from mljupyter.files import draft_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 
 Filters: TypeAlias = "Sequence[str | Sequence[str]] | Mapping[str, str] | None"
 

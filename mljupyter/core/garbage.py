@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mljupyter.core import home
-from mljupyter.core.exceptions import WorkspaceException
+from mljupyter.exceptions import WorkspaceException
+from mljupyter.workspace import index
 
 if TYPE_CHECKING:
     from mljupyter.controller.offline import NeededVersion
@@ -125,9 +125,9 @@ def _interpreters_of_all(workspace: Workspace) -> set[str]:
     from mljupyter.runtimes.process import processes
 
     directories = {workspace.directory.resolve()}
-    for name in home.known():
+    for name in index.known():
         try:
-            directories.add(home.existing(name).resolve())
+            directories.add(index.existing(name).resolve())
         except WorkspaceException:
             continue  # its directory is gone
     interpreters = {

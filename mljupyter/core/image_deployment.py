@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from mljupyter.core import deployment
 from mljupyter.core.compute import DOCKER, LOCAL, ComputeTarget
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.image.configuration import ContainerImageConfig
 from mljupyter.core.image.image import Image
 from mljupyter.core.image.presence import make_present
@@ -17,6 +16,7 @@ from mljupyter.core.webservice.configuration import (
     WebserviceDeploymentConfiguration,
 )
 from mljupyter.core.webservice.translate import Served
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import CodeReference, ModelReference
 from mljupyter.spec.names import SERVICE
 

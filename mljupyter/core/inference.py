@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mljupyter.build.project.script import check_script, check_script_name
 from mljupyter.core.docker_section import dockerfile_text
 from mljupyter.core.environment import DEFAULT_GPU_IMAGE, ContainerRegistry, Environment
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
-from mljupyter.core.script import check_script, check_script_name
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 
 _RUNTIMES = ("python", "spark-py", "python-slim")
 _CUDA_VERSIONS = ("9.0", "9.1", "10.0")

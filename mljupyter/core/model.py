@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.changed_model import ChangedModel
-from mljupyter.core.download import download
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.filters import Filters, items
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model_lookup import dataset_id as id_of_dataset
@@ -17,6 +15,8 @@ from mljupyter.core.model_lookup import dataset_ids, find, unregistered
 from mljupyter.core.model_path import find_model_path
 from mljupyter.core.profiled_model import ProfiledModel
 from mljupyter.core.resource_configuration import ResourceConfiguration
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.registry.artifacts.download import download
 from mljupyter.spec import ModelReference
 from mljupyter.visible import one_line
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import ModelReference
 
 if TYPE_CHECKING:

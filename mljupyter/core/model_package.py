@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.environment import Environment
 from mljupyter.core.environment_build import policy_of
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.image import building, files
 from mljupyter.core.image.image import Image
 from mljupyter.core.image.presence import make_present
 from mljupyter.core.image.tagging import tag_image
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 
 if TYPE_CHECKING:
     from mljupyter.build.images import ImagePlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mljupyter.core.exceptions import ModelNotFoundException
+from mljupyter.exceptions import ModelNotFoundException
 from mljupyter.outside import whole
 
 APP_ROOT_VARIABLE = "AML_APP_ROOT"

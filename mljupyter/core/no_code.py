@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.environment import Environment
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, ModelReference, NoCode, Resources
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core import profile_run
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.errors import MLJupyterError
+from mljupyter.exceptions import WebserviceException
 from mljupyter.files import write_whole
 from mljupyter.outside import json_value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 
 MOST_ROWS = 1_000_000
 _HOW = "For example: input_data=json.dumps({'data': [[1, 2, 3]]}), or a data frame with one column of such texts."

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.engine.scaling.recommender import UsageSample
+from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.base import RuntimeUnavailableError
 from mljupyter.runtimes.usage import Usage
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.profile_load import Sampler, Tally, Target, run_load
-from mljupyter.targets.reach import reach
 from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.engine.scaling.recommender import peak_cpu, percentile, recommended
 from mljupyter.errors import MLJupyterError
+from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.process.processes import Identity
 from mljupyter.spec import EndpointState
 
@@ -159,12 +158,12 @@ def _measured(
 ) -> dict[str, Any]:
     from mljupyter.runtimes.usage import meter
 
-    record = workspace.controller.endpoint(service.name)
+    record = workspace.endpoints.endpoint(service.name)
     (replica,) = record.status.versions[record.spec.default_version].replicas
     limits = record.spec.versions[record.spec.default_version].limits
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {service.get_keys()[0]}"}
     timeout = (limits.scoring_timeout_ms + limits.max_queue_wait_ms) / 1000 + 5
-    connect = partial(Scorer, lambda: reach(workspace.controller))
+    connect = partial(Scorer, workspace.context.targets[record.spec.compute_target].reach)
     target = Target(str(service.scoring_uri), headers, timeout, connect)
     began = time.monotonic()
     some = order.rows[:_WARM_UP_REQUESTS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec.names import SERVICE
 
 if TYPE_CHECKING:

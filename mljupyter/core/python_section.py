@@ -7,8 +7,8 @@ from typing import Any
 
 from mljupyter.build.environments.definition import CondaDefinition, PythonDefinition
 from mljupyter.core.conda_dependencies import CondaDependencies
-from mljupyter.core.exceptions import UserErrorException
 from mljupyter.core.sections import Section
+from mljupyter.exceptions import UserErrorException
 
 DEFAULT_INTERPRETER = "python"
 POLICIES = ("strict", "compatible")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.outside import whole
 from mljupyter.spec import EndpointRecord, Rollout
 from mljupyter.spec.history import HistoryEntry
@@ -29,7 +29,7 @@ def versioned_endpoint(workspace: Workspace, name: str) -> AksEndpoint:
     from mljupyter.core.webservice import AksEndpoint, Webservice
 
     with as_webservice_exception():
-        workspace.controller.endpoint(name)  # its error has the nearest name
+        workspace.endpoints.endpoint(name)  # its error has the nearest name
     endpoint = Webservice(workspace, name)
     if not isinstance(endpoint, AksEndpoint):
         raise WebserviceException(
@@ -120,7 +120,7 @@ def settle(service: Webservice) -> None:
     """
     from mljupyter.core.webservice.observing import NOT_DEPLOYED, failure, follow
 
-    record = follow(service.workspace.controller, service.name, timeout=None, tick=lambda: None)
+    record = follow(service.workspace.endpoints, service.name, timeout=None, tick=lambda: None)
     service.update_deployment_state()
     if record.status.state in NOT_DEPLOYED:
         raise failure(record, str(service.state))
@@ -139,7 +139,7 @@ def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[Hist
 
     """
     with as_webservice_exception():
-        before = workspace.controller.endpoint(name)  # its error has the nearest name
+        before = workspace.endpoints.endpoint(name)  # its error has the nearest name
     from mljupyter.core.webservice import Webservice
 
     service = Webservice(workspace, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 
 
 class ResourceConfiguration:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import ComputeTargetException, as_webservice_exception
+from mljupyter.exceptions import ComputeTargetException, as_webservice_exception
 from mljupyter.spec import CertificateFiles, PlainHttp, RouterRecord, RouterSpec, RouterTls
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.engine.scaling import autoscaling
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.outside import whole
 from mljupyter.spec import AutoscalePolicy, EndpointRecord, EndpointSpec, Scaling, ScalingDecision, VersionStatus
 
@@ -88,9 +88,9 @@ def scale(workspace: Workspace, name: str, version: str | None = None, **given: 
 
     if all(value is None for value in given.values()):
         with as_webservice_exception():
-            return workspace.controller.endpoint(name)
+            return workspace.endpoints.endpoint(name)
     Webservice(workspace, name).scale(version=version, **given)
-    return follow(workspace.controller, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)
+    return follow(workspace.endpoints, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)
 
 
 def replicas_of(text: str) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from mljupyter.build.environments.definition import redacted
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 
 
 class Section:

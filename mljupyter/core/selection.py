@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mljupyter.core import config_file, home
-from mljupyter.core.exceptions import WorkspaceException
 from mljupyter.core.workspace import Workspace
+from mljupyter.exceptions import WorkspaceException
+from mljupyter.workspace import config_file, index
 
 WORKSPACE_VARIABLE = "MLJUPYTER_WORKSPACE"
 DEFAULT_NAME = "default"
@@ -28,7 +28,7 @@ def open_workspace(text: str, *, create: bool = False) -> Workspace:
     if not (text.startswith(("~", ".")) or os.sep in text):
         return Workspace.create(text, exist_ok=True) if create else Workspace.get(text)
     directory = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - Path.absolute() keeps '..'
-    if home.holds(directory):
+    if index.holds(directory):
         return Workspace._at(directory)
     if create:
         return Workspace.create(directory.name, path=directory, exist_ok=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.compute import check_target_name
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.base import Webservice
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointSpec, ModelReference
 from mljupyter.spec.names import SERVICE
 
@@ -41,7 +41,7 @@ def deploy_specification(workspace: Workspace, document: Mapping[str, Any] | End
         with workspace.artifacts.hold():
             _check_content(workspace, spec)
             with in_use(workspace, spec.name, spec):
-                record = workspace.controller.create(spec, overwrite=True)
+                record = workspace.endpoints.create(spec, overwrite=True)
     return Webservice._of(workspace, record)
 
 

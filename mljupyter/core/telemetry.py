@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 from mljupyter.telemetry.export.destination import Destination, configured, from_environment
 
 _PACKAGES = {

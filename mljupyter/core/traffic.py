@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.outside import whole
 from mljupyter.spec import EndpointRecord, VersionStatus
 
@@ -43,11 +43,11 @@ def divide(
     percentiles, mirrored = shares_of(shares), shares_of(mirror)
     if not (percentiles or mirrored or sticky_header):
         with as_webservice_exception():
-            return workspace.controller.endpoint(name)
+            return workspace.endpoints.endpoint(name)
     endpoint = versioned_endpoint(workspace, name)
     header = "" if sticky_header == NO_HEADER else sticky_header
     endpoint.set_traffic(percentiles or None, mirror=mirrored or None, sticky_header=header)
-    return follow(workspace.controller, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)
+    return follow(workspace.endpoints, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)
 
 
 def shares_of(words: Sequence[str]) -> dict[str, int]:

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTES = "\"'"

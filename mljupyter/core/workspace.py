@@ -6,14 +6,14 @@ import os
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core import config_file, home
 from mljupyter.core.described_workspace import DescribedWorkspace, registry_host
-from mljupyter.core.exceptions import UserErrorException, WorkspaceException, as_webservice_exception
+from mljupyter.exceptions import UserErrorException, WorkspaceException, as_webservice_exception
 from mljupyter.spec import EndpointRecord
+from mljupyter.workspace import config_file, index
+from mljupyter.workspace.context import WorkspaceContext
 
 if TYPE_CHECKING:
     from mljupyter.core.compute import ComputeTarget
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mljupyter.core.webservice import Webservice
     from mljupyter.registry import Registry
     from mljupyter.registry.artifacts.store import ArtifactStore
+    from mljupyter.targets.endpoints import WorkspaceEndpoints
     from mljupyter.targets.machine.client import ControllerClient
 
 _NO_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
@@ -59,7 +60,7 @@ class Workspace(DescribedWorkspace):
         tags: dict[str, str] | None = None,
         _cloud: str = "AzureCloud",
     ) -> None:
-        self._open(home.existing(workspace_name))
+        self._open(index.existing(workspace_name))
 
     @classmethod
     def _at(cls, directory: Path) -> Workspace:
@@ -69,8 +70,8 @@ class Workspace(DescribedWorkspace):
         return workspace
 
     def _open(self, directory: Path) -> None:
-        self.directory = directory.absolute()
-        self._document = home.read(self.directory)
+        self.context = WorkspaceContext(directory)
+        self._document = self.context.document
 
     @staticmethod
     def create(
@@ -124,11 +125,11 @@ class Workspace(DescribedWorkspace):
             >>> Workspace.create("churn-team", path="team", exist_ok=True)     # doctest: +SKIP
 
         """
-        home.check_name(name)
+        index.check_name(name)
         place = Path(path).expanduser() if path is not None else None
-        if exist_ok and (found := home.found(name, place)) is not None:
+        if exist_ok and (found := index.found(name, place)) is not None:
             return Workspace._at(found)
-        document = home.WorkspaceDocument(
+        document = index.WorkspaceDocument(
             name=name,
             id=str(uuid.uuid4()),
             created_time=datetime.now(UTC),
@@ -140,9 +141,9 @@ class Workspace(DescribedWorkspace):
             container_registry=registry_host(container_registry),
         )
         try:
-            return Workspace._at(home.create(document, place))
-        except home.NameTakenError:
-            if exist_ok and (found := home.found(name, place)) is not None:
+            return Workspace._at(index.create(document, place))
+        except index.NameTakenError:
+            if exist_ok and (found := index.found(name, place)) is not None:
                 return Workspace._at(found)  # another process was faster
             raise
 
@@ -162,7 +163,7 @@ class Workspace(DescribedWorkspace):
             WorkspaceException: when there is none of that name, or its directory is gone.
 
         """
-        return Workspace._at(home.existing(name))
+        return Workspace._at(index.existing(name))
 
     @staticmethod
     def from_config(
@@ -205,7 +206,7 @@ class Workspace(DescribedWorkspace):
 
         """
         found: dict[str, Sequence[Workspace]] = {}
-        for name in home.known():
+        for name in index.known():
             try:
                 workspace = Workspace.get(name)
             except WorkspaceException:
@@ -281,7 +282,7 @@ class Workspace(DescribedWorkspace):
             "resource_group": self.resource_group,
             "workspace_name": self.name,
         }
-        if self.directory.parent != home.index():
+        if self.directory.parent != index.index():
             data["path"] = str(self.directory)
         config_file.write(Path(path).expanduser() if path is not None else Path.cwd(), file_name, data)
 
@@ -304,39 +305,40 @@ class Workspace(DescribedWorkspace):
             )
         with as_webservice_exception():
             for name in names:
-                self.controller.delete(name)
+                self.endpoints.delete(name)
             self.controller.stop(force=True)
-        if "registry" in self.__dict__:
-            self.registry.close()
-        home.remove(self.name, self.directory)
+        self.context.close()
+        index.remove(self.name, self.directory)
 
-    @cached_property
+    @property
+    def directory(self) -> Path:  # type: ignore[override]
+        """The directory that holds everything."""
+        return self.context.directory
+
+    @property
     def controller(self) -> ControllerClient:
-        """The client of this workspace's controller."""
-        from mljupyter.targets.machine.client import ControllerClient
+        """The control plane of this machine."""
+        return self.context.controller
 
-        return ControllerClient(self.directory)
+    @property
+    def endpoints(self) -> WorkspaceEndpoints:
+        """The endpoints of all compute targets, as records."""
+        return self.context.endpoints
 
-    @cached_property
+    @property
     def registry(self) -> Registry:
-        """What is registered in this workspace."""
-        from mljupyter.registry import Registry
-
-        return Registry.open(self.directory)
+        """The catalog of models, environments and images."""
+        return self.context.registry
 
     @property
     def artifacts(self) -> ArtifactStore:
-        """The content of models and snapshots."""
-        return self.registry.artifacts
+        """The content of models and source directories."""
+        return self.context.artifacts
 
     def endpoint_records(self) -> Sequence[EndpointRecord]:
         """Return all endpoints; a controller is started for that only where there ever was one."""
-        from mljupyter.controller.layout import Layout
-
-        if not Layout.of(self.directory).database.exists():
-            return []
         with as_webservice_exception():
-            return self.controller.endpoints()
+            return self.endpoints.endpoints()
 
     def __repr__(self) -> str:
         return (
@@ -346,10 +348,10 @@ class Workspace(DescribedWorkspace):
 
 
 def _of_config(config: config_file.WorkspaceConfig) -> Workspace:
-    if config.path is not None and home.holds(config.path):
+    if config.path is not None and index.holds(config.path):
         return Workspace._at(config.path)
-    home.check_name(config.workspace_name)
-    directory = home.find(config.workspace_name)
+    index.check_name(config.workspace_name)
+    directory = index.find(config.workspace_name)
     if directory is not None:
         return Workspace._at(directory)
     workspace = Workspace.create(

@@ -27,7 +27,7 @@ def run(call: Call) -> Any:
         from mljupyter.widgets.panels.comparison import Comparison
 
         return Comparison(workspace, call["name"])
-    rows = compared(workspace, workspace.controller.endpoint(call["name"]))
+    rows = compared(workspace, workspace.endpoints.endpoint(call["name"]))
     data = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     return Table(COLUMNS, rows, data, "No versions.")
 

@@ -111,7 +111,7 @@ def _followed(call: Call, service: Webservice) -> Webservice:
     if not call["wait"]:
         _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
         return service
-    record = follow(service.workspace.controller, service.name, timeout=call["timeout"], tick=lambda: None)
+    record = follow(service.workspace.endpoints, service.name, timeout=call["timeout"], tick=lambda: None)
     service.update_deployment_state()
     if record.status.state == "Failed":
         raise failure(record, str(service.state))

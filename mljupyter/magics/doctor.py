@@ -12,7 +12,7 @@ from mljupyter.notebook.options.option import JSON, OUTPUT
 from mljupyter.notebook.views.views import MARKS, Table
 
 if TYPE_CHECKING:
-    from mljupyter.core.doctor_workspace import Check
+    from mljupyter.workspace.doctor_workspace import Check
 
 
 class DoctorError(MLJupyterError):
@@ -21,7 +21,7 @@ class DoctorError(MLJupyterError):
 
 def run(call: Call) -> Any:
     """Return the findings as a table; raise when one of them keeps endpoints from serving."""
-    from mljupyter.core.doctor import examine
+    from mljupyter.workspace.doctor import examine
 
     checks = examine(lambda: Path(call.session.workspace().directory))
     if call["json"]:

@@ -40,7 +40,7 @@ def rehearse(
         WebserviceException: a rule is broken.
 
     """
-    from mljupyter.core.exceptions import as_webservice_exception
+    from mljupyter.exceptions import as_webservice_exception
     from mljupyter.notebook.plan import Plan
     from mljupyter.spec import difference
 
@@ -76,7 +76,7 @@ def called(method: str, arguments: Mapping[str, Any]) -> str:
 
 def present(call: Call) -> EndpointRecord:
     """Return the endpoint that the magic names, as it is."""
-    return call.session.workspace().controller.endpoint(call.endpoint)
+    return call.session.workspace().endpoints.endpoint(call.endpoint)
 
 
 def shown(call: Call, view: View, document: Mapping[str, Any]) -> Any:

@@ -24,7 +24,7 @@ def taken_back_if_interrupted(call: Call) -> Iterator[None]:
     from mljupyter.notebook.undo import take_back
 
     workspace, name = call.session.workspace(), call.endpoint
-    before = workspace.controller.endpoint(name)
+    before = workspace.endpoints.endpoint(name)
     try:
         yield
     except KeyboardInterrupt:

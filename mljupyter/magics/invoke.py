@@ -20,7 +20,7 @@ class InvokeError(MLJupyterError):
 
 def run(call: Call) -> Any:
     """Send the data, and return what came back as Python values."""
-    from mljupyter.core.exceptions import WebserviceException
+    from mljupyter.exceptions import WebserviceException
 
     if (call["data"] is None) == (call.body is None):
         raise WrongInputError(

@@ -63,7 +63,7 @@ def _filter(call: Call) -> Filter:
 
 
 def _log(call: Call, service: Webservice, *, everything: bool) -> str:
-    return service.workspace.controller.logs(
+    return service.workspace.endpoints.logs(
         service.name,
         lines=call["lines"] if everything else _MOST_LINES,
         version=call.version,
@@ -75,7 +75,7 @@ def _build_log(call: Call, service: Webservice) -> str:
     from mljupyter.build.images import stored_text
     from mljupyter.core.image import Image
 
-    spec = service.workspace.controller.endpoint(service.name).spec
+    spec = service.workspace.endpoints.endpoint(service.name).spec
     image_id = spec.versions[call.version or spec.default_version].image_id
     if image_id is None:
         raise NoBuildLogError(f"No image was built for {call['name']!r}: on {spec.compute_target} it needs none.")
@@ -91,7 +91,7 @@ def _follow(call: Call, service: Webservice, chosen: Filter) -> LogPanel | None:
         from mljupyter.widgets.panels.log_sources import EndpointLog
 
         return LogPanel(EndpointLog(service, call["lines"], call.version, chosen))
-    lines: Iterable[str] = service.workspace.controller.follow_logs(
+    lines: Iterable[str] = service.workspace.endpoints.follow_logs(
         service.name, lines=call["lines"], version=call.version
     )
     try:

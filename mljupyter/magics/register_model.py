@@ -18,7 +18,7 @@ FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch
 
 def run(call: Call) -> Any:
     """Register what the path names."""
-    from mljupyter.core.exceptions import as_webservice_exception
+    from mljupyter.exceptions import as_webservice_exception
 
     path = Path(call["path"]).expanduser()
     if not path.exists():

@@ -54,7 +54,7 @@ def _rehearsed(call: Call, number: int | None) -> Any:
         return shown(call, Text(text), {"endpoint": call["name"], "action": "abort", "rollout": rollout.document()})
 
     def wanted(spec: EndpointSpec) -> EndpointSpec:
-        entries = call.session.workspace().controller.history(call["name"])
+        entries = call.session.workspace().endpoints.history(call["name"])
         target = rollback_target(entries, spec, number)
         if target is None:
             known = f" It has {entries[0].number} to {entries[-1].number}." if entries else ""

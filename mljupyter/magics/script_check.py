@@ -16,8 +16,8 @@ def check(script: Path) -> None:
 
     The rules are those of `InferenceConfig`; only the text differs, since the user sees a cell and no file.
     """
-    from mljupyter.core.exceptions import WebserviceException
-    from mljupyter.core.script import check_script
+    from mljupyter.build.project.script import check_script
+    from mljupyter.exceptions import WebserviceException
 
     try:
         check_script(script)

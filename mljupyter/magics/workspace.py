@@ -32,8 +32,8 @@ def run(call: Call) -> Any:
 
 
 def _chosen(text: str, *, create: bool) -> Workspace:
-    from mljupyter.core.exceptions import WorkspaceException
     from mljupyter.core.selection import open_workspace
+    from mljupyter.exceptions import WorkspaceException
 
     try:
         return open_workspace(text, create=create)

@@ -47,7 +47,7 @@ def imports_of(lines: Iterable[str]) -> list[str]:
 def workspace_code(workspace: Workspace) -> str:
     """Return the expression that opens a workspace: by its name, or by its directory where it lies elsewhere."""
     from mljupyter.core import Workspace as AnyWorkspace
-    from mljupyter.core.exceptions import WorkspaceException
+    from mljupyter.exceptions import WorkspaceException
 
     try:
         if AnyWorkspace.get(workspace.name).directory == workspace.directory:

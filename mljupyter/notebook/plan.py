@@ -70,8 +70,8 @@ class Deployment:
         """
         from mljupyter.core.compute import check_target_name
         from mljupyter.core.deployment import what_is_served
-        from mljupyter.core.exceptions import as_webservice_exception
         from mljupyter.core.webservice.translate import new_endpoint
+        from mljupyter.exceptions import as_webservice_exception
 
         check_target_name(self.target)
         configuration = self.configuration()

@@ -131,7 +131,7 @@ class Session:
 
 def _is_there(workspace: Workspace) -> bool:
     """Whether a workspace still exists; a directory without its document is what was left over of one."""
-    from mljupyter.core.home import DOCUMENT_NAME
+    from mljupyter.workspace.index import DOCUMENT_NAME
 
     return Path(workspace.directory, DOCUMENT_NAME).is_file()
 

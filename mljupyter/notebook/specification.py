@@ -131,7 +131,7 @@ class SpecificationDeployment(Deployment):
         self, name: str, version: Mapping[str, Any], models: list[str], *, build: bool, files: dict[str, str] | None
     ) -> Served:
         from mljupyter.core.deployment import what_is_served
-        from mljupyter.core.exceptions import as_webservice_exception
+        from mljupyter.exceptions import as_webservice_exception
         from mljupyter.notebook.rendered_files import generated_files
         from mljupyter.notebook.sources.environments import environment_named
         from mljupyter.notebook.sources.inference import registered_models, scoring_config

@@ -34,7 +34,7 @@ def take_back(workspace: Workspace, name: str, before: EndpointRecord | None) ->
         return f"Somebody else has changed it meanwhile, so it stays as it is now: see %endpoints and %logs {name}."
     try:
         with in_use(workspace, name, before.spec):
-            workspace.controller.replace(before.spec, generation=now.generation)
+            workspace.endpoints.replace(before.spec, generation=now.generation)
     except (EndpointChangedError, EndpointBusyError):
         return f"Somebody else has changed it meanwhile, so it stays as it is now: see %endpoints and %logs {name}."
     return "It goes back to what it was before; that has served all the time."

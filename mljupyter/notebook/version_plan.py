@@ -29,8 +29,8 @@ class VersionDeployment(Deployment):
     def plan(self) -> Plan:
         """Return what deploying would change; see `Deployment.plan`."""
         from mljupyter.core.deployment import what_is_served
-        from mljupyter.core.exceptions import as_webservice_exception
         from mljupyter.core.webservice.versions import with_changed_version, with_new_version
+        from mljupyter.exceptions import as_webservice_exception
 
         present = self.present()
         if present is None:

@@ -98,6 +98,10 @@ class Target:
         """Return False when it is certain, without asking the control plane, that there is no endpoint."""
         return True
 
+    def is_running(self) -> bool:
+        """Return whether the control plane answers without being started first."""
+        return True
+
     def reach(self) -> Reach | None:
         """Return how this machine connects to scoring URIs with TLS; None to connect as the URI says."""
         return None

@@ -28,10 +28,15 @@ class WorkspaceEndpoints:
         self._targets = targets
         self._owners: dict[str, EndpointClient] = {}
 
-    def endpoints(self) -> list[EndpointRecord]:
-        """Return the endpoints of all control planes; one that never had any is not started for it."""
+    def endpoints(self, *, start: bool = True) -> list[EndpointRecord]:
+        """Return the endpoints of all control planes; one that never had any is not started for it.
+
+        Parameters:
+            start: start a control plane that is not running; else its endpoints are left out.
+
+        """
         found = []
-        for client in self._clients(only_with_endpoints=True):
+        for client in self._clients(only_with_endpoints=True, only_running=not start):
             records = client.endpoints()
             self._owners |= {record.spec.name: client for record in records}
             found += records
@@ -143,11 +148,11 @@ class WorkspaceEndpoints:
         """Return the newest autoscaling decisions, oldest first."""
         return self._on(name, lambda client: client.scaling_history(name, version, most))
 
-    def _clients(self, *, only_with_endpoints: bool = False) -> list[EndpointClient]:
+    def _clients(self, *, only_with_endpoints: bool = False, only_running: bool = False) -> list[EndpointClient]:
         """Return the control planes, each once: several targets may share one."""
         found: list[EndpointClient] = []
         for target in self._targets().values():
-            if only_with_endpoints and not target.has_endpoints():
+            if (only_with_endpoints and not target.has_endpoints()) or (only_running and not target.is_running()):
                 continue
             client = target.endpoints()
             if not any(client is other for other in found):

@@ -13,10 +13,16 @@ from mljupyter.spec import RouterRecord
 
 @dataclass(frozen=True)
 class Reach:
-    """The address the router listens on, and certificates in PEM that are trusted for it alone."""
+    """The way to a router.
 
-    address: str
-    trust: str
+    Parameters:
+        address: the address it listens on; None connects to the host of the URI.
+        trust: certificates in PEM that are trusted for it alone; empty trusts those of the system.
+
+    """
+
+    address: str | None = None
+    trust: str = ""
 
     def connection(self, host: str, port: int, timeout: float) -> http.client.HTTPSConnection:
         """Return a connection that goes to the address, whatever leads to the host, and verifies the host's name."""
@@ -34,13 +40,13 @@ def of_router(record: RouterRecord) -> Reach:
 
 
 class _Connection(http.client.HTTPSConnection):
-    def __init__(self, address: str, host: str, port: int, timeout: float, context: ssl.SSLContext) -> None:
+    def __init__(self, address: str | None, host: str, port: int, timeout: float, context: ssl.SSLContext) -> None:
         super().__init__(host, port, timeout=timeout, context=context)
         self._address = address
         self._verifies = context
 
     def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), self.timeout)
+        plain = socket.create_connection((self._address or self.host, self.port), self.timeout)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.sock = self._verifies.wrap_socket(plain, server_hostname=self.host)

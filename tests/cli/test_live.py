@@ -38,7 +38,7 @@ def test_no_key_is_ever_shown(served: Commands) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLJUPYTER_HOME", served.environment["MLJUPYTER_HOME"])
-        keys = Workspace.get("cli-team").controller.keys("adder")
+        keys = Workspace.get("cli-team").endpoints.keys("adder")
     everything = "".join(
         served.run(*command).stdout
         for command in (
@@ -147,7 +147,7 @@ def test_the_endpoint_serves_on_while_the_controller_is_stopped_and_started(serv
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLJUPYTER_HOME", served.environment["MLJUPYTER_HOME"])
-        key = Workspace.get("cli-team").controller.keys("adder")[0]
+        key = Workspace.get("cli-team").endpoints.keys("adder")[0]
     uri = served.json("endpoint", "show", "adder")["status"]["scoringUri"]
     assert served.json("controller", "stop") == {"stopped": True, "killed": [], "left": ""}
     assert served.json("controller", "status")["running"] is False

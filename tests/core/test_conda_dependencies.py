@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mljupyter.core import CondaDependencies
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 

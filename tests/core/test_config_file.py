@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.core import config_file
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
+from mljupyter.workspace import config_file
 
 
 def write(file: Path, **data: object) -> Path:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
+from mljupyter.exceptions import WebserviceException
 
 AKS, ACI = AksWebservice.deploy_configuration, AciWebservice.deploy_configuration
 

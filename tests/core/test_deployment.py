@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mljupyter.core import deployment
-from mljupyter.core.exceptions import AzureMLException, WebserviceException
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model import Model
 from mljupyter.core.webservice import AciWebservice, LocalWebservice
 from mljupyter.core.workspace import Workspace
+from mljupyter.exceptions import AzureMLException, WebserviceException
 from mljupyter.spec import EndpointKind
 
 

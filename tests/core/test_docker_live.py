@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mljupyter.core import AciWebservice, AksWebservice, Environment, InferenceConfig, Model, Webservice, Workspace
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 from tests.testbed import needed
 
 pytestmark = pytest.mark.system
@@ -75,10 +75,10 @@ def test_a_container_serves_with_a_package_that_the_notebook_lacks(
     assert [(one["NanoCpus"], one["Memory"], one["MemorySwap"]) for one in host] == [(10**9, 1 << 29, 1 << 29)]
     assert service.auth_enabled is False
 
-    first = containers.controller.endpoint("words").spec.versions["words"].image
+    first = containers.endpoints.endpoint("words").spec.versions["words"].image
     again = Model.deploy(containers, "words", [model], inference, config, target, overwrite=True)
     again.wait_for_deployment()
-    assert containers.controller.endpoint("words").spec.versions["words"].image == first, "nothing is built twice"
+    assert containers.endpoints.endpoint("words").spec.versions["words"].image == first, "nothing is built twice"
 
     Path("score.py").write_text(SCRIPT.replace("number + int(data)", "number * int(data)"))
     service.update(inference_config=inference)

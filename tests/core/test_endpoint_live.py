@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.core import AksEndpoint, AksWebservice, InferenceConfig, Model, Webservice, Workspace
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system

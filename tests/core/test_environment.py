@@ -14,9 +14,9 @@ from mljupyter.core import ContainerRegistry, Environment
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
 from mljupyter.core.environment import DEFAULT_CPU_IMAGE, CondaDependencies
 from mljupyter.core.environment_build import interpreter_of
-from mljupyter.core.exceptions import UserErrorException
 from mljupyter.core.spark_section import SparkPackage
 from mljupyter.core.workspace import Workspace
+from mljupyter.exceptions import UserErrorException
 
 
 def full() -> Environment:

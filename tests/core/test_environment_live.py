@@ -14,7 +14,7 @@ from packaging.version import Version
 from mljupyter.build.environments.uv import Uv
 from mljupyter.core import AksWebservice, CondaDependencies, Environment, InferenceConfig, Model, Workspace
 from mljupyter.core.environment_build import environments_directory, interpreter_of
-from mljupyter.core.exceptions import UserErrorException, WebserviceException
+from mljupyter.exceptions import UserErrorException, WebserviceException
 
 pytestmark = pytest.mark.system
 

@@ -18,8 +18,8 @@ from mljupyter.build.environments.uv_environments import ensure_environment
 from mljupyter.controller.layout import Layout
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Webservice, Workspace
 from mljupyter.core.environment_build import environments_directory
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.garbage import MADE_FOR, Collected, collect_garbage
+from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.process.runtime import ReplicaRecord
 from tests.cli.in_process import run, run_json
 from tests.testbed import needed
@@ -162,9 +162,9 @@ def test_an_environment_that_an_endpoint_of_another_workspace_uses_stays(
     service = Model.deploy(other, "used", [], config, AksWebservice.deploy_configuration(num_replicas=1))
     service.wait_for_deployment(timeout_sec=60)
     try:
-        spec = other.controller.endpoint("used").spec
+        spec = other.endpoints.endpoint("used").spec
         version = spec.versions["used"].model_copy(update={"interpreter": str(environment / "bin" / "python")})
-        other.controller.replace(spec.model_copy(update={"versions": {"used": version}}))
+        other.endpoints.replace(spec.model_copy(update={"versions": {"used": version}}))
         other.controller.stop(force=True)
         assert collected(workspace)["environments"].count == 0
         assert environment.exists()

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from mljupyter.core import ContainerImage, ContainerRegistry, Image, Model, Webservice, Workspace
-from mljupyter.core.exceptions import AzureMLException, WebserviceException
 from mljupyter.core.image import ContainerImageConfig, trial
 from mljupyter.engine.replicas.revision import revision
+from mljupyter.exceptions import AzureMLException, WebserviceException
 from mljupyter.spec import SpecError, VersionSpec
 from mljupyter.spec.names import IMAGE
 

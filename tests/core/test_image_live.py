@@ -25,8 +25,8 @@ from mljupyter.core import (
     Webservice,
     Workspace,
 )
-from mljupyter.core.exceptions import UserErrorException, WebserviceException
 from mljupyter.core.image import ContainerImageConfig
+from mljupyter.exceptions import UserErrorException, WebserviceException
 from tests.testbed import needed
 from tests.waiting import wait_until
 

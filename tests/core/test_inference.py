@@ -9,8 +9,8 @@ import pytest
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.environment import Environment
 from mljupyter.core.environment_build import interpreter_of
-from mljupyter.core.exceptions import UserErrorException, WebserviceException
 from mljupyter.core.inference import InferenceConfig
+from mljupyter.exceptions import UserErrorException, WebserviceException
 
 from .conftest import SCRIPT
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from mljupyter.core import AciWebservice, AksWebservice, Environment, InferenceConfig, Model, Webservice, Workspace
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 from mljupyter.runtimes.process import processes
 from tests.telemetry.receiver import Collector, collector
 from tests.testbed import needed
@@ -182,7 +182,7 @@ def test_containers_record_too_and_their_logs_are_followed(
     live.telemetry.configure(otlp_endpoint=kept.url)
     target = live.compute_targets["docker"]
     service = deployed(live, inference=InferenceConfig("score.py", environment=environment), deployment_target=target)
-    image = live.controller.endpoint("echo").spec.versions["echo"].image
+    image = live.endpoints.endpoint("echo").spec.versions["echo"].image
     lines = service.follow_logs()
     assert any("loaded" in line for line in lines)
     large = "x" * 40_000  # the engine cuts a line of this length into pieces
@@ -195,7 +195,7 @@ def test_containers_record_too_and_their_logs_are_followed(
 
     service.update(enable_app_insights=False)
     service.wait_for_deployment(timeout_sec=90)
-    assert live.controller.endpoint("echo").spec.versions["echo"].image == image, "no other image is needed"
+    assert live.endpoints.endpoint("echo").spec.versions["echo"].image == image, "no other image is needed"
     ask(service, "off")
     assert any("asked off" in line for line in lines), "the container that took the first one's place is followed"
     assert "loaded" in service.get_logs(init=True)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.core.exceptions import ModelNotFoundException, UserErrorException, WebserviceException
 from mljupyter.core.model import Model
 from mljupyter.core.resource_configuration import ResourceConfiguration
 from mljupyter.core.workspace import Workspace
+from mljupyter.exceptions import ModelNotFoundException, UserErrorException, WebserviceException
 
 
 @pytest.fixture

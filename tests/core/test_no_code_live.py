@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Model, Webservice, Workspace
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.resource_configuration import ResourceConfiguration
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import VersionSpec
 from tests.testbed import needed
 
@@ -65,7 +65,7 @@ def deployed(workspace: Workspace, model: Model | str, configuration: Any = None
 
 
 def version(service: Webservice) -> VersionSpec:
-    return service.workspace.controller.endpoint(service.name).spec.versions[service.name]
+    return service.workspace.endpoints.endpoint(service.name).spec.versions[service.name]
 
 
 ROWS = json.dumps({"data": [[0.0], [3.0]], "method": "predict"})

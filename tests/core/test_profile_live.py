@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mljupyter.core import Environment, InferenceConfig, Model, ModelProfile, Webservice, Workspace
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 from tests.testbed import needed
 from tests.waiting import wait_until
 

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice.scoring import Scorer
+from mljupyter.exceptions import WebserviceException
 
 
 class Server(ThreadingHTTPServer):

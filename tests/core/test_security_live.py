@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from mljupyter.cli.app import app
-from mljupyter.core.exceptions import ComputeTargetException, WebserviceException
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model import Model
 from mljupyter.core.router import SslConfiguration
@@ -23,6 +22,7 @@ from mljupyter.core.webservice import (
     WebServiceAccessToken,
 )
 from mljupyter.core.workspace import Workspace
+from mljupyter.exceptions import ComputeTargetException, WebserviceException
 from tests.system.certificates import Files
 
 pytestmark = pytest.mark.system

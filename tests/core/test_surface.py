@@ -6,9 +6,9 @@ import sys
 import pytest
 
 import mljupyter.core
-from mljupyter.core import exceptions
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter import exceptions
 from mljupyter.errors import MLJupyterError
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.registry.errors import ModelPathNotFoundError
 from mljupyter.spec import SpecError
 

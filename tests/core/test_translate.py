@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.core.webservice.translate import Served, changed_endpoint, new_endpoint, without_effect
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointSpec, ModelReference, SpecError, VersionSpec
 
 AKS, ACI = AksWebservice.deploy_configuration, AciWebservice.deploy_configuration

@@ -23,7 +23,7 @@ def shared(workspace: Workspace, project: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     yield workspace
     for record in workspace.endpoint_records():
-        workspace.controller.delete(record.spec.name)
+        workspace.endpoints.delete(record.spec.name)
     workspace.controller.stop(force=True)
 
 
@@ -37,7 +37,7 @@ def test_a_model_is_held_while_a_service_uses_it_whoever_else_changes_the_servic
 ) -> None:
     (project / "model.txt").write_text("1")
     model = Model.register(shared, model_name="m", model_path="model.txt").reference
-    shared.controller.create(endpoint())
+    shared.endpoints.create(endpoint())
     barrier = threading.Barrier(3)
 
     def change(mine: Workspace, *models: ModelReference) -> None:
@@ -46,7 +46,7 @@ def test_a_model_is_held_while_a_service_uses_it_whoever_else_changes_the_servic
             barrier.wait()
             time.sleep(len(models) * turn * LATER)
             with in_use(mine, "shared", wanted):
-                mine.controller.replace(wanted)
+                mine.endpoints.replace(wanted)
             barrier.wait()
 
     threads = [
@@ -58,7 +58,7 @@ def test_a_model_is_held_while_a_service_uses_it_whoever_else_changes_the_servic
     for _ in range(TURNS):
         barrier.wait()  # both change it
         barrier.wait()  # both have
-        used = registered(shared.controller.endpoint("shared").spec)
+        used = registered(shared.endpoints.endpoint("shared").spec)
         held = {model.id} if shared.registry.models.references(model.id) else set()
         wrong += [(used, held)] if used != held else []
     for thread in threads:
@@ -72,6 +72,6 @@ def test_deleting_a_service_does_not_release_what_one_of_the_same_name_uses_by_t
     (project / "model.txt").write_text("1")
     model = Model.register(shared, model_name="m", model_path="model.txt").reference
     with in_use(shared, "shared", endpoint(model)):
-        shared.controller.create(endpoint(model))
+        shared.endpoints.create(endpoint(model))
     release(shared, "shared")  # what whoever deleted the one before does only now
     assert shared.registry.models.references(model.id) == ["web service shared"]

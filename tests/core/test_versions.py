@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice import AksEndpoint
 from mljupyter.core.webservice.translate import Served, new_endpoint
 from mljupyter.core.webservice.versions import with_changed_version, with_new_version, with_traffic, without_version
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointSpec, SpecError
 
 CONFIG = AksEndpoint.deploy_configuration

@@ -14,8 +14,8 @@ import pytest
 
 from mljupyter.controller.layout import Layout
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Workspace
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice import Webservice
+from mljupyter.exceptions import WebserviceException
 
 pytestmark = pytest.mark.system
 NEVER_READY = "import time\ndef init(): time.sleep(600)\ndef run(data): return 1\n"

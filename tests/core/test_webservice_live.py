@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.core.exceptions import WebserviceException, WorkspaceException
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model import Model
 from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice, Webservice
 from mljupyter.core.workspace import Workspace
+from mljupyter.exceptions import WebserviceException, WorkspaceException
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -342,7 +342,7 @@ def test_models_of_a_service_deleted_by_another_client_are_free(
     (project / "model.pkl").touch()
     model = Model.register(workspace, "model.pkl", "freed")
     Model.deploy(workspace, "elsewhere", [model], sums, ONE)
-    workspace.controller.delete("elsewhere")
+    workspace.endpoints.delete("elsewhere")
     model.delete()
 
 

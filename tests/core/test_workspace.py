@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.core import home
-from mljupyter.core.exceptions import UserErrorException, WorkspaceException
 from mljupyter.core.selection import default_workspace, open_workspace
 from mljupyter.core.workspace import Workspace
+from mljupyter.exceptions import UserErrorException, WorkspaceException
+from mljupyter.workspace import index
 
 
 def mode(path: Path) -> int:
@@ -21,8 +21,8 @@ def mode(path: Path) -> int:
 
 def test_a_new_workspace_lies_in_the_home_and_is_private(project: Path) -> None:
     workspace = Workspace.create("churn-team", tags={"area": "demo"}, location="westeurope")
-    assert workspace.directory == home.home() / "workspaces" / "churn-team"
-    assert mode(workspace.directory) == mode(home.home()) == 0o700
+    assert workspace.directory == index.home() / "workspaces" / "churn-team"
+    assert mode(workspace.directory) == mode(index.home()) == 0o700
     assert mode(workspace.directory / "workspace.json") == 0o600
     document = json.loads((workspace.directory / "workspace.json").read_text())
     assert document["name"] == "churn-team"
@@ -50,7 +50,7 @@ def test_a_name_is_taken_only_once_unless_that_is_all_right(project: Path) -> No
 def test_a_name_against_the_rule_is_refused_with_an_example(project: Path, name: str) -> None:
     with pytest.raises(UserErrorException, match="churn-team"):
         Workspace.create(name)
-    assert not home.index().exists()
+    assert not index.index().exists()
 
 
 def test_an_unknown_name_is_an_error_that_says_how_to_make_it(project: Path) -> None:
@@ -65,9 +65,9 @@ def test_a_chosen_directory_is_found_by_name_and_survives_a_moved_home(
     made = Workspace.create("churn-team", path="place")
     assert made.directory == project / "place"
     assert mode(made.directory) == 0o700
-    assert (home.index() / "churn-team").is_symlink()
+    assert (index.index() / "churn-team").is_symlink()
     moved = project / "moved-home"
-    home.home().rename(moved)
+    index.home().rename(moved)
     monkeypatch.setenv("MLJUPYTER_HOME", str(moved))
     assert Workspace.get("churn-team").directory == project / "place"
 
@@ -108,8 +108,8 @@ def test_a_directory_that_has_gone_is_named(project: Path) -> None:
 
 
 def test_creation_cut_short_can_be_repeated(project: Path) -> None:
-    home.index().mkdir(parents=True)
-    (home.index() / "churn-team").symlink_to(project / "place")
+    index.index().mkdir(parents=True)
+    (index.index() / "churn-team").symlink_to(project / "place")
     made = Workspace.create("churn-team", path="place")
     assert Workspace.get("churn-team").directory == made.directory
 
@@ -137,7 +137,7 @@ def test_several_processes_that_create_one_workspace_get_the_same(project: Path)
     for process in processes:
         process.join()
     assert len(ids) == 1
-    assert [entry.name for entry in home.index().iterdir()] == ["churn-team"]
+    assert [entry.name for entry in index.index().iterdir()] == ["churn-team"]
 
 
 def test_list_maps_names_to_lists_and_filters(project: Path) -> None:
@@ -179,7 +179,7 @@ def test_the_config_of_a_cloud_workspace_makes_one_here_and_says_so(
 
 def test_a_config_from_another_machine_with_a_path_there_makes_one_in_the_home(project: Path) -> None:
     (project / "config.json").write_text(json.dumps({"workspace_name": "docs-ws", "path": "/no/such/place"}))
-    assert Workspace.from_config().directory == home.index() / "docs-ws"
+    assert Workspace.from_config().directory == index.index() / "docs-ws"
     (project / "config.json").write_text(json.dumps({"workspace_name": "near", "path": "near"}))
     assert Workspace.from_config().directory == project / "near"
 
@@ -191,7 +191,7 @@ def test_the_default_workspace_is_that_of_the_variable_then_of_the_config_then_d
     Workspace.create("configured").write_config()
     assert default_workspace().name == "configured"
     monkeypatch.setenv("MLJUPYTER_WORKSPACE", "by-name")
-    assert default_workspace().directory == home.index() / "by-name"
+    assert default_workspace().directory == index.index() / "by-name"
     monkeypatch.setenv("MLJUPYTER_WORKSPACE", str(project / "by-path"))
     assert default_workspace().directory == project / "by-path"
     assert default_workspace().name == "by-path"

@@ -218,11 +218,11 @@ def test_interrupting_a_change_takes_it_back_and_the_error_is_short(kernel: Kern
     kernel.run("%scale changed 1")
     workspace = Workspace.get("kernel-team")
     workspace.webservices["changed"].wait_for_deployment(timeout_sec=60)
-    before = workspace.controller.endpoint("changed")
+    before = workspace.endpoints.endpoint("changed")
     gate.touch()
 
     def interrupt() -> None:
-        wait_until(lambda: workspace.controller.endpoint("changed").generation > before.generation, what="it is begun")
+        wait_until(lambda: workspace.endpoints.endpoint("changed").generation > before.generation, what="it is begun")
         kernel.manager.interrupt_kernel()
 
     thread = threading.Thread(target=interrupt)
@@ -233,5 +233,5 @@ def test_interrupting_a_change_takes_it_back_and_the_error_is_short(kernel: Kern
     assert content["ename"] == "StoppedError"
     assert content["evalue"].startswith("%rollback was interrupted. It goes back to what it was before")
     assert len(content["traceback"]) == 1
-    assert workspace.controller.endpoint("changed").spec == before.spec
+    assert workspace.endpoints.endpoint("changed").spec == before.spec
     kernel.run("%undeploy changed")

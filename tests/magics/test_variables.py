@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.core.exceptions import UserErrorException
 from mljupyter.core.variables import variables_in
+from mljupyter.exceptions import UserErrorException
 from mljupyter.notebook.options.command_line import line_of, typed_of
 from mljupyter.notebook.options.option import Option
 from mljupyter.notebook.options.option_values import read

@@ -25,23 +25,23 @@ import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from mljupyter.endpoints.logs.request_log import newest_records
+from mljupyter.endpoints.metrics import port as metrics_port
+from mljupyter.endpoints.metrics import replica_counts
 
 from mljupyter.cli import output
 from mljupyter.client.errors import InvalidSpecError
 from mljupyter.client.transport import Answer
 from mljupyter.client.unix_socket import ask
 from mljupyter.controller.layout import Layout
-from mljupyter.controller.logs.request_log import newest_records
-from mljupyter.controller.metrics import port as metrics_port
-from mljupyter.controller.metrics import replica_counts
-from mljupyter.core import Environment, conda_file, config_file
-from mljupyter.core.exceptions import UserErrorException, WebserviceException
+from mljupyter.core import Environment, conda_file
 from mljupyter.core.releases import steps_of
 from mljupyter.core.rich import Rich, Rows, pairs
 from mljupyter.core.scaling import replicas_of
 from mljupyter.core.traffic import shares_of
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.errors import MLJupyterError
+from mljupyter.exceptions import UserErrorException, WebserviceException
 from mljupyter.magics.call import json_line
 from mljupyter.magics.invoke import body_in_cell
 from mljupyter.notebook.options.cell_body import Document, values_in_cell
@@ -61,6 +61,7 @@ from mljupyter.spec.durations import seconds_of
 from mljupyter.telemetry.export.items import spans_and_logs
 from mljupyter.visible import one_line, visible
 from mljupyter.widgets.panels.log_panel import LogPanel
+from mljupyter.workspace import config_file
 from tests.cli.in_process import run, run_json
 from tests.scoring.replicas import replica_of
 from tests.scoring.test_schemas import DECORATED

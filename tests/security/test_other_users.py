@@ -23,10 +23,9 @@ from mljupyter.client.errors import ControllerStartError, SocketPathError
 from mljupyter.controller import launch
 from mljupyter.controller.layout import Layout, ports_directory
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
-from mljupyter.core import config_file
-from mljupyter.core.exceptions import UserErrorException, WorkspaceException
 from mljupyter.core.selection import default_workspace, open_workspace
 from mljupyter.core.workspace import Workspace
+from mljupyter.exceptions import UserErrorException, WorkspaceException
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.option import Option
 from mljupyter.runtimes.process.zygotes import Templates
@@ -34,6 +33,7 @@ from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.zygote.forked_worker import Template
 from mljupyter.spec import CodeReference, EndpointSpec, VersionSpec
 from mljupyter.targets.machine.client import ControllerClient
+from mljupyter.workspace import config_file
 from tests.security.users import ATTACKER, VICTIM, commons, needs_root, run_as, running_as
 from tests.waiting import wait_until
 

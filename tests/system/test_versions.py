@@ -329,7 +329,7 @@ def test_a_change_made_for_an_older_generation_is_refused(machine: Machine, targ
 CHANGES = """
 import sys
 from mljupyter.core import Webservice, Workspace
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 
 number = int(sys.argv[2])
 service = Webservice(Workspace.get(sys.argv[1]), "shared")

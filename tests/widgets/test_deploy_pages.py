@@ -136,7 +136,7 @@ def test_cancelling_an_update_gives_the_endpoint_what_it_was(user: User, workspa
     go_to(user, "Is this what you want?")
     user.press()
     wait_until(lambda: user.view["heading"] == "It answers", 60, "the endpoint")
-    before = workspace.controller.endpoint("churn").spec
+    before = workspace.endpoints.endpoint("churn").spec
     keys = workspace.webservices["churn"].get_keys()
     for _ in range(6):
         user.press("back")
@@ -144,10 +144,10 @@ def test_cancelling_an_update_gives_the_endpoint_what_it_was(user: User, workspa
     go_to(user, "Is this what you want?")
     assert user.field("plan")["label"].startswith("The endpoint is changed")
     user.press()
-    wait_until(lambda: workspace.controller.endpoint("churn").spec != before, 30, "the update")
+    wait_until(lambda: workspace.endpoints.endpoint("churn").spec != before, 30, "the update")
     user.press("cancel")
     wait_until(lambda: user.view["heading"] == "Cancelled", 30, "the end")
-    after = workspace.controller.endpoint("churn").spec
+    after = workspace.endpoints.endpoint("churn").spec
     assert after.versions["churn"].code == before.versions["churn"].code
     assert workspace.webservices["churn"].get_keys() == keys
 

@@ -86,7 +86,7 @@ def test_buttons_do_what_the_sdk_does_and_say_what_was_done(service: Webservice)
     workspace = service.workspace
 
     def replicas() -> set[str]:
-        return {item.id for item in workspace.controller.endpoint("watched").status.versions["watched"].replicas}
+        return {item.id for item in workspace.endpoints.endpoint("watched").status.versions["watched"].replicas}
 
     before = replicas()
     assert "2 replicas" in act(workspace, "watched", "scale", {"version": "watched", "replicas": "2"})

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import as_webservice_exception
 from mljupyter.core.model import Model
+from mljupyter.exceptions import as_webservice_exception
 from mljupyter.spec import ModelReference
 
 if TYPE_CHECKING:

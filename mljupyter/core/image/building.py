@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.image.files import BuildLogFile
+from mljupyter.exceptions import WebserviceException
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.environment import Environment
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.image.building import default_base_image
 from mljupyter.core.inference import InferenceConfig
+from mljupyter.exceptions import WebserviceException
 
 if TYPE_CHECKING:
     from mljupyter.build.images import ImagePlan, PlannedFile, RegistryCredentials

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import as_webservice_exception
 from mljupyter.core.image import trial
 from mljupyter.core.image.configuration import ContainerImageConfig
 from mljupyter.core.image.image import Image
 from mljupyter.core.image.presence import make_present
+from mljupyter.exceptions import as_webservice_exception
 
 if TYPE_CHECKING:
     from mljupyter.core.container_registry import ContainerRegistry

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.filters import Filters, items
 from mljupyter.core.image import building, files
 from mljupyter.core.image.configuration import ImageConfig
 from mljupyter.core.image.described import DescribedImage
 from mljupyter.core.image_users import delete_unused_image
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.image.building import ENGINE
+from mljupyter.exceptions import WebserviceException
 
 if TYPE_CHECKING:
     from mljupyter.build.images.events import OnEvent

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.engine.replicas.replica_key import HEADER, VARIABLE
+from mljupyter.exceptions import WebserviceException
 
 _PORT = 5001
 _ANSWERS_WITHIN_SECONDS = 310  # as long as init() may take

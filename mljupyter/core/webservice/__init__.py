@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice.access_token import AksServiceAccessToken, WebServiceAccessToken
 from mljupyter.core.webservice.aci import AciWebservice
 from mljupyter.core.webservice.aks import AksWebservice
 from mljupyter.core.webservice.aks_endpoint import AksEndpoint
 from mljupyter.core.webservice.base import Webservice
 from mljupyter.core.webservice.local import LocalWebservice
+from mljupyter.exceptions import WebserviceException
 
 __all__ = [
     "AciWebservice",

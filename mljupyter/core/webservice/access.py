@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import Authentication, CertificateFiles
 
 

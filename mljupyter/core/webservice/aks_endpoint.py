@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice.aks import AksWebservice
 from mljupyter.core.webservice.aks_endpoint_configuration import AksEndpointDeploymentConfiguration
 from mljupyter.core.webservice.endpoint_version import AksEndpointVersion, VersionType
@@ -18,6 +17,7 @@ from mljupyter.core.webservice.versions import (
     with_traffic,
     without_version,
 )
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import EndpointKind
 
 if TYPE_CHECKING:

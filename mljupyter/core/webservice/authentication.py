@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.webservice.access_token import AksServiceAccessToken
 from mljupyter.core.webservice.described import DescribedWebservice
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 
 
 class AuthenticatedWebservice(DescribedWebservice):
@@ -24,7 +24,7 @@ class AuthenticatedWebservice(DescribedWebservice):
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            return self.workspace.controller.keys(self.name)
+            return self.workspace.endpoints.keys(self.name)
 
     def regen_key(self, key: str, set_key: str | None = None) -> None:
         """Replace a key; the other one keeps working.
@@ -42,7 +42,7 @@ class AuthenticatedWebservice(DescribedWebservice):
         if which not in ("primary", "secondary"):
             raise WebserviceException(f"key is {key!r}: it must be 'Primary' or 'Secondary'.")
         with as_webservice_exception():
-            self.workspace.controller.regenerate_key(
+            self.workspace.endpoints.regenerate_key(
                 self.name, "primary" if which == "primary" else "secondary", set_key
             )
         self._keys = None
@@ -72,7 +72,7 @@ class AuthenticatedWebservice(DescribedWebservice):
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            return AksServiceAccessToken._of(self.workspace.controller.token(self.name, _user()))
+            return AksServiceAccessToken._of(self.workspace.endpoints.token(self.name, _user()))
 
     def _credential(self) -> dict[str, str]:
         """Return the header that lets a request pass: the key or token kept, or a new one; none where all may score."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.filters import Filters, matches
 from mljupyter.core.usage import release
 from mljupyter.core.webservice import observing
@@ -13,15 +12,16 @@ from mljupyter.core.webservice.called import CalledWebservice
 from mljupyter.core.webservice.from_image import WebserviceFromImage
 from mljupyter.core.webservice.logged import LoggedWebservice
 from mljupyter.core.webservice.measured import MeasuredWebservice
-from mljupyter.targets.reach import reach
 from mljupyter.core.webservice.releasing import ChangeHistory
 from mljupyter.core.webservice.scaling import ScaledWebservice
 from mljupyter.core.webservice.scoring import Scorer
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointKind, EndpointRecord
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
+    from mljupyter.targets.reach import Reach
 
 
 class Webservice(
@@ -52,7 +52,7 @@ class Webservice(
         if cls is not Webservice:
             return super().__new__(cls)
         with as_webservice_exception():
-            record = workspace.controller.endpoint(name)
+            record = workspace.endpoints.endpoint(name)
         service = object.__new__(_class_of(record.spec.kind))
         service._record = record
         return cast(Self, service)
@@ -61,7 +61,7 @@ class Webservice(
         self._attach(workspace, name)
         if self._record is None:
             with as_webservice_exception():
-                self._show(workspace.controller.endpoint(name))
+                self._show(workspace.endpoints.endpoint(name))
 
     @staticmethod
     def _of(workspace: Workspace, record: EndpointRecord) -> Webservice:
@@ -77,7 +77,10 @@ class Webservice(
         self._record: EndpointRecord | None = self.__dict__.get("_record")
         self._deleted = False
         self._forget_credentials()
-        self._scorer = Scorer(lambda: reach(workspace.controller))
+        self._scorer = Scorer(self._reach)
+
+    def _reach(self) -> Reach | None:
+        return self.workspace.context.targets[self._spec.compute_target].reach()
 
     @staticmethod
     def list(
@@ -135,7 +138,7 @@ class Webservice(
         say = _say if show_output else observing.keep_silent
         say("Running")
         try:
-            record = observing.follow(self.workspace.controller, self.name, timeout=timeout_sec, tick=lambda: say("."))
+            record = observing.follow(self.workspace.endpoints, self.name, timeout=timeout_sec, tick=lambda: say("."))
         except KeyboardInterrupt:
             say("\n")
             print(f"Interrupted; the deployment of {self.name!r} goes on.")
@@ -158,7 +161,7 @@ class Webservice(
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            self.workspace.controller.delete(self.name)
+            self.workspace.endpoints.delete(self.name)
             release(self.workspace, self.name)
         self._deleted = True
         self._scorer.close()

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.core.webservice.described import DescribedWebservice
 from mljupyter.core.webservice.translate import Served, added_properties, changed_endpoint, merged
 from mljupyter.core.webservice.versions import known_version
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointSpec, ModelReference
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class ChangedWebservice(DescribedWebservice):
                     return
                 try:
                     with in_use(self.workspace, self.name, spec):
-                        self._show(self.workspace.controller.replace(spec, generation=self._known.generation))
+                        self._show(self.workspace.endpoints.replace(spec, generation=self._known.generation))
                     return
                 except EndpointChangedError:
                     if attempt == _MOST_ATTEMPTS - 1:

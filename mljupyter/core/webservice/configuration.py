@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import EndpointKind
 
 OWN_PROPERTY_PREFIX = "mljupyter."

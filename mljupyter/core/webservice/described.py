@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.rich import Rich, Rows, pairs
 from mljupyter.core.webservice import observing
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointState, VersionSpec
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class DescribedWebservice(Rich):
 
         """
         with as_webservice_exception():
-            self._show(self.workspace.controller.endpoint(self.name))
+            self._show(self.workspace.endpoints.endpoint(self.name))
             self._deleted = False
 
     @property

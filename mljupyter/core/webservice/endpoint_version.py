@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import as_webservice_exception
 from mljupyter.core.rich import Rows, pairs
 from mljupyter.core.webservice.aks_described import DescribedAksWebservice
 from mljupyter.engine.envoy.resources import VERSION_HEADERS
+from mljupyter.exceptions import as_webservice_exception
 from mljupyter.spec import EndpointKind, VersionSpec, VersionStatus
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class AksEndpointVersion(DescribedAksWebservice):
     def get_logs(self, num_lines: int = 5000, init: bool = False) -> str:
         """Return the last lines of the log of its replicas; parameters as for `Webservice.get_logs`."""
         with as_webservice_exception():
-            return self.workspace.controller.logs(self.endpoint.name, lines=num_lines, version=self.name, startup=init)
+            return self.workspace.endpoints.logs(self.endpoint.name, lines=num_lines, version=self.name, startup=init)
 
     def update(self, **changes: Any) -> None:
         """Change this version; arguments as for `AksEndpoint.update_version`."""

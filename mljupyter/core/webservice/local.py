@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.webservice.base import Webservice
 from mljupyter.core.webservice.configuration import (
     LocalWebserviceDeploymentConfiguration,
     WebserviceDeploymentConfiguration,
 )
 from mljupyter.core.webservice.translate import SOURCE_PROPERTY, Served, merged
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import CodeReference, EndpointKind, EndpointSpec, EndpointState
 
 if TYPE_CHECKING:

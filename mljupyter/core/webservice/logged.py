@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mljupyter.core.exceptions import as_webservice_exception
 from mljupyter.core.webservice.described import DescribedWebservice
+from mljupyter.exceptions import as_webservice_exception
 
 
 class LoggedWebservice(DescribedWebservice):
@@ -22,7 +22,7 @@ class LoggedWebservice(DescribedWebservice):
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            return self.workspace.controller.logs(self.name, lines=num_lines, startup=init)
+            return self.workspace.endpoints.logs(self.name, lines=num_lines, startup=init)
 
     def follow_logs(self, num_lines: int = 100) -> Iterator[str]:
         """Yield the last lines of the log, and then each line that a replica writes, with its line end.
@@ -40,7 +40,7 @@ class LoggedWebservice(DescribedWebservice):
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            yield from self.workspace.controller.follow_logs(self.name, lines=num_lines)
+            yield from self.workspace.endpoints.follow_logs(self.name, lines=num_lines)
 
     def get_insights(self, num_records: int = 1000) -> list[dict[str, Any]]:
         """Return the newest records of requests and of what the script logged, the oldest of them first.
@@ -56,4 +56,4 @@ class LoggedWebservice(DescribedWebservice):
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            return self.workspace.controller.records(self.name, count=num_records)
+            return self.workspace.endpoints.records(self.name, count=num_records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,4 +78,4 @@ class MeasuredWebservice:
         with as_webservice_exception():
             seconds = seconds_since(since, datetime.now(UTC))
             whole = None if every is None else round(seconds_of(every, "every"))
-            return self.workspace.controller.metrics(self.name, since=seconds, every=whole, merge=merge)
+            return self.workspace.endpoints.metrics(self.name, since=seconds, every=whole, merge=merge)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState
 
 if TYPE_CHECKING:
-    from mljupyter.targets.machine.client import ControllerClient
+    from mljupyter.client.base import EndpointClient
 
 NOT_DEPLOYED = (EndpointState.FAILED, EndpointState.UNSCHEDULABLE)
 _DONE = (EndpointState.HEALTHY, *NOT_DEPLOYED)
@@ -29,7 +29,7 @@ def in_force(record: EndpointRecord) -> bool:
 
 
 def follow(
-    controller: ControllerClient,
+    endpoints: EndpointClient,
     name: str,
     *,
     timeout: float | None,
@@ -39,7 +39,7 @@ def follow(
     """Return an endpoint's record once its newest spec is Healthy, Failed or Unschedulable.
 
     Parameters:
-        controller: the client of the endpoint's controller.
+        endpoints: the client of the endpoint's control plane.
         name: the endpoint's name.
         timeout: seconds to wait at most; None for as long as it takes.
         tick: called once a second meanwhile.
@@ -52,7 +52,7 @@ def follow(
     deadline = None if timeout is None else time.monotonic() + timeout
     next_tick = time.monotonic() + _TICK_SECONDS
     with as_webservice_exception():
-        record = _asked_again(partial(controller.endpoint, name))
+        record = _asked_again(partial(endpoints.endpoint, name))
         while not reached(record):
             now = time.monotonic()
             if deadline is not None and now >= deadline:
@@ -65,7 +65,7 @@ def follow(
                 next_tick += _TICK_SECONDS
             until = next_tick if deadline is None else min(next_tick, deadline)
             after, wait = record.resource_version, max(until - now, 0.01)
-            record = _asked_again(partial(controller.watch, name, after, wait))
+            record = _asked_again(partial(endpoints.watch, name, after, wait))
     return record
 
 

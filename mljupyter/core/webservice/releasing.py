@@ -7,19 +7,19 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mljupyter.core.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.described import DescribedWebservice
 from mljupyter.core.webservice.observing import in_force, keep_silent
 from mljupyter.engine.rollout.canary import share_before
 from mljupyter.engine.rollout.history import rollback_target
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointRecord, Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.durations import seconds_of
 from mljupyter.spec.history import HistoryEntry
 from mljupyter.spec.rollout import LEAST_REQUESTS
 
 if TYPE_CHECKING:
-    from mljupyter.targets.machine.client import ControllerClient
+    from mljupyter.client.base import EndpointClient
 
 _POLL_SECONDS = 1.0
 _IN_FORCE_WITHIN = 10.0
@@ -32,7 +32,7 @@ class ChangeHistory(DescribedWebservice):
         """Return the changes of the web service: who, when, what. The oldest first; the newest 100 are kept."""
         self._check_not_deleted()
         with as_webservice_exception():
-            return self.workspace.controller.history(self.name)
+            return self.workspace.endpoints.history(self.name)
 
     def rollback(self, number: int | None = None) -> None:
         """Go back to what the web service was before its last change, or to an entry of its history.
@@ -52,7 +52,7 @@ class ChangeHistory(DescribedWebservice):
         """
         self._check_not_deleted()
         self.update_deployment_state()
-        client, record = self.workspace.controller, self._known
+        client, record = self.workspace.endpoints, self._known
         with as_webservice_exception():
             if number is None and record.rollout is not None and record.rollout.active:
                 self._show(client.rollback(self.name))
@@ -116,7 +116,7 @@ class ControlledRollout(DescribedWebservice):
                     "leastRequests": least_requests,
                 }
             )
-            return self._shown(self.workspace.controller.start_rollout(self.name, plan))
+            return self._shown(self.workspace.endpoints.start_rollout(self.name, plan))
 
     def pause_rollout(self) -> Rollout:
         """Hold the rollout in its step; its guard stays in force.
@@ -127,19 +127,19 @@ class ControlledRollout(DescribedWebservice):
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            return self._shown(self.workspace.controller.control_rollout(self.name, "pause"))
+            return self._shown(self.workspace.endpoints.control_rollout(self.name, "pause"))
 
     def resume_rollout(self) -> Rollout:
         """Go on with a paused rollout; its step begins anew."""
         self._check_not_deleted()
         with as_webservice_exception():
-            return self._shown(self.workspace.controller.control_rollout(self.name, "resume"))
+            return self._shown(self.workspace.endpoints.control_rollout(self.name, "resume"))
 
     def abort_rollout(self) -> Rollout:
         """End the rollout; return when requests are divided as before it."""
         self._check_not_deleted()
         with as_webservice_exception():
-            client = self.workspace.controller
+            client = self.workspace.endpoints
             client.control_rollout(self.name, "abort")
             return self._shown(follow_rollout(client, self.name, say=keep_silent))
 
@@ -164,7 +164,7 @@ class ControlledRollout(DescribedWebservice):
         self._check_not_deleted()
         say = print if show_output else keep_silent
         with as_webservice_exception():
-            self._show(follow_rollout(self.workspace.controller, self.name, timeout=timeout_sec, say=say))
+            self._show(follow_rollout(self.workspace.endpoints, self.name, timeout=timeout_sec, say=say))
         return self._known.rollout
 
     def promote(self, version: str) -> None:
@@ -181,7 +181,7 @@ class ControlledRollout(DescribedWebservice):
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            self._show(self.workspace.controller.promote(self.name, version))
+            self._show(self.workspace.endpoints.promote(self.name, version))
 
     def _shown(self, record: EndpointRecord) -> Rollout:
         self._show(record)
@@ -190,12 +190,12 @@ class ControlledRollout(DescribedWebservice):
 
 
 def follow_rollout(
-    controller: ControllerClient, name: str, *, timeout: float | None = None, say: Callable[[str], object]
+    endpoints: EndpointClient, name: str, *, timeout: float | None = None, say: Callable[[str], object]
 ) -> EndpointRecord:
     """Return an endpoint's record once its rollout has ended and the router follows.
 
     Parameters:
-        controller: the client of the endpoint's controller.
+        endpoints: the client of the endpoint's control plane.
         name: the endpoint's name.
         timeout: seconds to wait at most; None for as long as it takes.
         say: called with a line for each step, and for the end.
@@ -205,7 +205,7 @@ def follow_rollout(
 
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    record, said, ended_at = controller.endpoint(name), "", None
+    record, said, ended_at = endpoints.endpoint(name), "", None
     while True:
         rollout = record.rollout
         if rollout is None:
@@ -224,7 +224,7 @@ def follow_rollout(
                 "Wait longer with endpoint.wait_for_rollout(), or end it: endpoint.abort_rollout()"
             )
         wait = _POLL_SECONDS if deadline is None else min(_POLL_SECONDS, max(deadline - now, 0.01))
-        record = controller.watch(name, record.resource_version, wait)
+        record = endpoints.watch(name, record.resource_version, wait)
 
 
 def _step_line(rollout: Rollout) -> str:

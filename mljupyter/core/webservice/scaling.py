@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mljupyter.core.exceptions import as_webservice_exception
 from mljupyter.core.scaling import with_scaling
 from mljupyter.core.webservice.changed import ChangedWebservice
+from mljupyter.exceptions import as_webservice_exception
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ class ScaledWebservice(ChangedWebservice):
         from mljupyter.spec import ScalingDecision
 
         with as_webservice_exception():
-            decisions = self.workspace.controller.scaling_history(self.name, version)
+            decisions = self.workspace.endpoints.scaling_history(self.name, version)
         frame = pd.DataFrame([item.model_dump() for item in decisions], columns=list(ScalingDecision.model_fields))
         frame["time"] = pd.to_datetime(frame["time"], utc=True)
         return frame

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 from mljupyter.targets.reach import Reach
 
 _LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
@@ -37,7 +37,7 @@ class Scorer:
 
     """
 
-    def __init__(self, reach: Callable[[], Reach] | None = None) -> None:
+    def __init__(self, reach: Callable[[], Reach | None] | None = None) -> None:
         self._local = threading.local()
         self._ask = reach
         self._reach: Reach | None = None
@@ -93,7 +93,7 @@ class Scorer:
     def _connect(self, parts: SplitResult, timeout: float) -> None:
         self.close()
         if parts.scheme == "https" and self._ask is not None:
-            self._reach = self._reach or self._ask()
+            self._reach = self._reach or self._ask() or Reach()
             self._local.connection = self._reach.connection(str(parts.hostname), parts.port or 443, timeout)
         else:
             self._local.connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice.access import asked_authentication, asked_tls, changed_authentication
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import (
     Authentication,
     AutoscalePolicy,

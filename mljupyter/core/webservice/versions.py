@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from mljupyter.core.exceptions import WebserviceException
 from mljupyter.core.webservice.aks_endpoint_configuration import percentile_rule
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration, raise_all
 from mljupyter.core.webservice.translate import (
@@ -19,6 +18,7 @@ from mljupyter.core.webservice.translate import (
     merged,
     new_version,
 )
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import EndpointSpec, VersionSpec
 from mljupyter.spec.endpoint import MOST_VERSIONS
 from mljupyter.spec.names import VERSION

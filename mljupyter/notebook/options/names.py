@@ -19,7 +19,7 @@ def read_names(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     from mljupyter.notebook.sources.scripts import KeptScripts
 
     models = Model.list(workspace)
-    endpoints = workspace.controller.endpoints() if workspace.controller.running() is not None else []
+    endpoints = workspace.endpoints.endpoints(start=False)
     return {
         "endpoint": tuple(sorted(record.spec.name for record in endpoints)),
         "environment": (CURRENT, *sorted(record.name for record in workspace.registry.environments.list())),

@@ -28,7 +28,7 @@ def environment_named(workspace: Workspace, text: str, service: str) -> tuple[En
 
     """
     from mljupyter.core import Environment
-    from mljupyter.core.exceptions import UserErrorException
+    from mljupyter.exceptions import UserErrorException
 
     name = f"{service}-environment"
     if text == CURRENT:

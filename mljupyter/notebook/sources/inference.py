@@ -31,7 +31,7 @@ def registered_models(workspace: Workspace, names: Iterable[str], namespace: Map
 
 def _registered_model(workspace: Workspace, text: str, namespace: Mapping[str, Any]) -> Model:
     from mljupyter.core import Model
-    from mljupyter.core.exceptions import WebserviceException
+    from mljupyter.exceptions import WebserviceException
 
     name, colon, version = text.partition(":")
     if isinstance(namespace.get(text), Model):

@@ -18,8 +18,8 @@ def variables_of(values: Mapping[str, Any]) -> dict[str, str]:
         WrongInputError: the file cannot be used.
 
     """
-    from mljupyter.core.exceptions import UserErrorException
     from mljupyter.core.variables import variables_in
+    from mljupyter.exceptions import UserErrorException
 
     found: dict[str, str] = {}
     if values["env_from"] is not None:

@@ -25,7 +25,7 @@ def compared(workspace: Workspace, record: EndpointRecord) -> list[list[str]]:
     """
     from mljupyter.core.traffic import documents
 
-    measured = by_version(workspace.controller.metrics(record.spec.name, since=SINCE_SECONDS))
+    measured = by_version(workspace.endpoints.metrics(record.spec.name, since=SINCE_SECONDS))
     rows = []
     for item in sorted(documents(record), key=lambda item: ("control" not in item["roles"], item["version"])):
         row = [item["version"], ", ".join(item["roles"]), f"{item['weight']} %", item["replicas"], item["state"]]

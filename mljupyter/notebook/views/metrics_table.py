@@ -65,8 +65,8 @@ def by_version(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _versions(service: Webservice, seconds: float) -> list[dict[str, Any]]:
     from mljupyter.core.traffic import documents
 
-    record = service.workspace.controller.endpoint(service.name)
-    done = by_version(service.workspace.controller.metrics(service.name, since=seconds))
+    record = service.workspace.endpoints.endpoint(service.name)
+    done = by_version(service.workspace.endpoints.metrics(service.name, since=seconds))
     return [
         {"endpoint": service.name, **document, **done.get(document["version"], {})} for document in documents(record)
     ]

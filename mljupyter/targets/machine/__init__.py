@@ -54,6 +54,10 @@ class MachineTarget(Target):
 
         return Layout.of(self._directory).database.exists()
 
+    def is_running(self) -> bool:
+        """Return whether the controller runs. Starts nothing."""
+        return self.endpoints().running() is not None
+
     def reach(self) -> Reach:
         """Return the address of the workspace's router and the certificates that are trusted for it."""
         from mljupyter.targets.reach import of_router

@@ -46,21 +46,21 @@ class Comparison(LivePanel):
             self._worker.put(lambda: self._say(act(self._workspace, self._endpoint, "promote", values)))
 
     def _look(self, whole: bool) -> dict[str, Any]:
-        controller = self._workspace.controller
+        endpoints = self._workspace.endpoints
         seconds = self._seconds
         every = max(seconds // _POINTS, 1)
-        report = controller.metrics(self._endpoint, since=seconds, every=every)
+        report = endpoints.metrics(self._endpoint, since=seconds, every=every)
         return {
             "name": self._endpoint,
             "seconds": seconds,
-            **comparison_of(controller.endpoint(self._endpoint), report),
+            **comparison_of(endpoints.endpoint(self._endpoint), report),
             "series": {column: report["versions"][column] for column in _DRAWN},
         }
 
     def _table(self) -> Table:
-        controller = self._workspace.controller
-        record = controller.endpoint(self._endpoint)
-        found = comparison_of(record, controller.metrics(self._endpoint, since=self._seconds))
+        endpoints = self._workspace.endpoints
+        record = endpoints.endpoint(self._endpoint)
+        found = comparison_of(record, endpoints.metrics(self._endpoint, since=self._seconds))
         rows = [
             [row["label"], *("-" if value is None else f"{value:.3g} {row['unit']}".strip() for value in row["values"])]
             for row in found["rows"]

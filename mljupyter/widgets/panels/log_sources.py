@@ -69,21 +69,21 @@ class EndpointLog:
         self._version = version
         self._chosen = chosen or Filter()
         self._began = time.monotonic()
-        self._record = service.workspace.controller.endpoint(service.name)
+        self._record = service.workspace.endpoints.endpoint(service.name)
 
     def view(self) -> View:
         """Return the stages of the deployment."""
         if self._record.status.state not in _SETTLED or self._record.deleting:
             try:
-                self._record = self._service.workspace.controller.endpoint(self.name)
+                self._record = self._service.workspace.endpoints.endpoint(self.name)
             except MLJupyterError:
                 return {"title": self.name, "status": "It was deleted.", "stages": [], "cancel": ""}
         return view_of(self._record, time.monotonic() - self._began)
 
     def lines(self) -> Iterator[str]:
         """Yield lines of all replicas, over updates and restarts, until the endpoint is deleted."""
-        controller = self._service.workspace.controller
-        yield from self._chosen.chosen(controller.follow_logs(self.name, lines=self._count, version=self._version))
+        endpoints = self._service.workspace.endpoints
+        yield from self._chosen.chosen(endpoints.follow_logs(self.name, lines=self._count, version=self._version))
 
     def cancel(self) -> None:
         """Delete an endpoint that has never been ready; one that has stays as it is."""
@@ -127,7 +127,7 @@ class DeploymentLog:
             with suppress(queue.Empty):
                 yield self._built.get(timeout=_LOOK_EVERY)
         if self.run.service is not None:
-            yield from self.run.service.workspace.controller.follow_logs(self.name, lines=_LINES)
+            yield from self.run.service.workspace.endpoints.follow_logs(self.name, lines=_LINES)
 
     def cancel(self) -> None:
         """Stop it: what has begun is taken back."""

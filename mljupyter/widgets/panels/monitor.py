@@ -57,21 +57,21 @@ class Monitor(LivePanel):
             self._worker.put(lambda: self._say(act(self._workspace, self._endpoint, action, values)))
 
     def _look(self, whole: bool) -> dict[str, Any]:
-        controller = self._workspace.controller
-        record = controller.endpoint(self._endpoint)
-        minute = controller.metrics(self._endpoint, since=60, every=1)
-        series = controller.metrics(self._endpoint, since=WINDOW_SECONDS, every=1) if whole else minute
+        endpoints = self._workspace.endpoints
+        record = endpoints.endpoint(self._endpoint)
+        minute = endpoints.metrics(self._endpoint, since=60, every=1)
+        series = endpoints.metrics(self._endpoint, since=WINDOW_SECONDS, every=1) if whole else minute
         found: dict[str, Any] = {
             "status": data.status_of(record, data.usage_of(minute)),
             "summary": data.summary_of(minute),
             "series": data.series_of(series, record, 0 if whole else self._cursor),
         }
         if whole or self._ticks % _DECISIONS_EVERY == 0:
-            decisions = data.decisions_of(controller.scaling_history(self._endpoint, most=_MOST_DECISIONS))
+            decisions = data.decisions_of(endpoints.scaling_history(self._endpoint, most=_MOST_DECISIONS))
             if whole or decisions != self._decisions:
                 self._decisions = found["decisions"] = decisions
         if (log := self._log) is not None:
-            found["log"] = controller.logs(self._endpoint, lines=_LOG_LINES, **log)
+            found["log"] = endpoints.logs(self._endpoint, lines=_LOG_LINES, **log)
         self._ticks += 1
         self._cursor = minute["cursor"] - 1  # the last second may not have been complete
         return found

@@ -16,8 +16,8 @@ import pytest
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.files import unreadable
-from mljupyter.core.doctor_workspace import examine_workspace
 from mljupyter.spec import Authentication, EndpointRecord, EndpointState, RouterSpec
+from mljupyter.workspace.doctor_workspace import examine_workspace
 from tests.fault_table import Fault
 from tests.system.conftest import Machine
 from tests.system.faults.test_kills_under_load import only, only_router

@@ -7,7 +7,7 @@ import keyword
 import warnings
 from pathlib import Path
 
-from mljupyter.core.exceptions import WebserviceException
+from mljupyter.exceptions import WebserviceException
 
 REQUIRED = ("init", "run")
 

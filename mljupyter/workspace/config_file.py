@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter import ownership
-from mljupyter.core.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException
 from mljupyter.files import write_whole
 from mljupyter.outside import json_value
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mljupyter import ownership
-from mljupyter.core.exceptions import UserErrorException, WorkspaceException
+from mljupyter.exceptions import UserErrorException, WorkspaceException
 from mljupyter.files import write_whole
 from mljupyter.spec import Document, SpecError
 from mljupyter.spec.names import WORKSPACE

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mljupyter.core.doctor_workspace import Check, examine_workspace
 from mljupyter.errors import MLJupyterError
+from mljupyter.workspace.doctor_workspace import Check, examine_workspace
 
 _OLDEST_PYTHON = (3, 11)
 _ENVOY_SECONDS = 20.0

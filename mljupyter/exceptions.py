@@ -1,0 +1,87 @@
+"""The errors of the SDK, under the names of ``azureml.exceptions``.
+
+Code written for Azure ML catches these classes and searches their text for `WebserviceNotFound`, `ModelNotFound`
+and `ComputeTargetNotFound`: both are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mljupyter.errors import MLJupyterError
+
+__all__ = [
+    "AzureMLException",
+    "ComputeTargetException",
+    "ModelNotFoundException",
+    "ProjectSystemException",
+    "UserErrorException",
+    "WebserviceException",
+    "WorkspaceException",
+    "as_user_error",
+    "as_webservice_exception",
+]
+
+
+class AzureMLException(MLJupyterError):  # noqa: N818 - the name of the original
+    """Base of the errors that the SDK raises."""
+
+
+class UserErrorException(AzureMLException):
+    """An argument or a configuration file is wrong, or there is none."""
+
+
+class ProjectSystemException(AzureMLException):
+    """Something around a workspace is wrong."""
+
+
+class WorkspaceException(ProjectSystemException):
+    """A workspace is missing, exists already or cannot be used."""
+
+
+class ComputeTargetException(AzureMLException):
+    """A compute target is missing or cannot be used."""
+
+
+class ModelNotFoundException(AzureMLException):
+    """No model file where `Model.get_model_path` looks."""
+
+
+class WebserviceException(AzureMLException):
+    """A model or web service is missing, wrong, failed or refused.
+
+    `status_code` is that of HTTP, where one is known.
+    """
+
+    def __init__(self, message: str, status_code: int | None = None, logger: Any = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.logger = logger
+
+
+@contextmanager
+def as_webservice_exception() -> Iterator[None]:
+    """Raise the errors of specs, registry, snapshots and controller as `WebserviceException`, text unchanged.
+
+    Errors that are part of the SDK already pass as they are, and so does every `FileNotFoundError`: code written for
+    Azure ML expects it for a model path that does not exist.
+    """
+    try:
+        yield
+    except (AzureMLException, FileNotFoundError):
+        raise
+    except MLJupyterError as error:
+        raise WebserviceException(error.message, status_code=getattr(error, "status_code", None)) from error
+
+
+@contextmanager
+def as_user_error() -> Iterator[None]:
+    """Raise the errors of documents, registry and builds as `UserErrorException`, text unchanged."""
+    try:
+        yield
+    except AzureMLException:
+        raise
+    except MLJupyterError as error:
+        raise UserErrorException(error.message) from error

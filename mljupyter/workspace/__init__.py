@@ -1,0 +1,1 @@
+"""Workspaces: where they live, how one is found, and everything a workspace gives to the parts above."""

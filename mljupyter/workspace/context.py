@@ -1,0 +1,87 @@
+"""WorkspaceContext: everything that a workspace gives to the parts above it.
+
+The SDK's `Workspace` has one and hands it down, so that deploying, building and cleaning up need no face of the SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mljupyter.targets.machine import controller_client
+from mljupyter.workspace import index
+from mljupyter.workspace.index import WorkspaceDocument
+
+if TYPE_CHECKING:
+    from mljupyter.registry import Registry
+    from mljupyter.registry.artifacts.store import ArtifactStore
+    from mljupyter.targets.base import Target
+    from mljupyter.targets.endpoints import WorkspaceEndpoints
+    from mljupyter.targets.machine.client import ControllerClient
+
+
+class WorkspaceContext:
+    """The parts of one workspace; each is opened when it is first used.
+
+    Parameters:
+        directory: the workspace's directory.
+
+    Raises:
+        WorkspaceException: there is no workspace in it.
+
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.absolute()
+        self.document: WorkspaceDocument = index.read(self.directory)
+
+    @property
+    def name(self) -> str:
+        """The workspace's name."""
+        return self.document.name
+
+    @property
+    def container_registry(self) -> str | None:
+        """The host of the container registry that images are pushed to; None keeps them on the Docker engine."""
+        return self.document.container_registry
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The catalog of models, environments and images."""
+        from mljupyter.registry import Registry  # imports SQLAlchemy: 0.2 s that a first magic must not wait for
+
+        return Registry.open(self.directory)
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The content of models and source directories."""
+        return self.registry.artifacts
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """The compute targets by name."""
+        from mljupyter.targets.catalog import find_targets
+
+        return find_targets(self)
+
+    @cached_property
+    def endpoints(self) -> WorkspaceEndpoints:
+        """The endpoints of all targets."""
+        from mljupyter.targets.endpoints import WorkspaceEndpoints
+
+        return WorkspaceEndpoints(lambda: self.targets)
+
+    @property
+    def controller(self) -> ControllerClient:
+        """The control plane of this machine: its router, its certificates, its process."""
+        return controller_client(self.directory)
+
+    def close(self) -> None:
+        """Close the catalog's database, if it is open."""
+        if "registry" in self.__dict__:
+            self.registry.close()
+
+    def __repr__(self) -> str:
+        return f"WorkspaceContext({str(self.directory)!r})"
