@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.rich import Rich, Rows
 from mljupyter.exceptions import ComputeTargetException
+from mljupyter.targets.catalog import TargetNotFoundError, check_target
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
-
-LOCAL = "local"
-DOCKER = "docker"
 
 
 class ComputeTarget(Rich):
@@ -23,21 +21,28 @@ class ComputeTarget(Rich):
 
     """
 
-    type: str
-
-    def __new__(cls, workspace: Workspace, name: str) -> Self:
-        """Make an object of the class that the target's name calls for."""
-        check_target_name(name)
-        return cast(Self, object.__new__(_CLASSES[name]))
-
     def __init__(self, workspace: Workspace, name: str) -> None:
+        try:
+            self._target = check_target(workspace.context.targets, name)
+        except TargetNotFoundError as error:
+            raise ComputeTargetException(error.message) from None
         self.workspace = workspace
         self.name = name
+
+    @property
+    def type(self) -> str:
+        """The type of the target, such as ``Docker``."""
+        return self._target.type
+
+    @property
+    def about(self) -> str:
+        """One sentence for people who choose a target."""
+        return self._target.about
 
     @staticmethod
     def list(workspace: Workspace) -> Sequence[ComputeTarget]:
         """Return the compute targets of a workspace."""
-        return [ComputeTarget(workspace, name) for name in _CLASSES]
+        return [ComputeTarget(workspace, name) for name in workspace.context.targets]
 
     @property
     def provisioning_state(self) -> str:
@@ -47,7 +52,7 @@ class ComputeTarget(Rich):
     @property
     def provisioning_errors(self) -> str | None:
         """Why the target cannot be deployed to now, and what to do; None when it can."""
-        return None
+        return self._target.availability()
 
     def get_status(self) -> str:
         """Return the provisioning state."""
@@ -109,43 +114,4 @@ class ComputeTarget(Rich):
         return [("Name", self.name), ("Kind", self.type), ("State", self.provisioning_errors or "ready")]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.name}, type={self.type})"
-
-
-class LocalTarget(ComputeTarget):
-    """This machine: replicas are processes of the user who deploys."""
-
-    type = "Local"
-
-
-class DockerTarget(ComputeTarget):
-    """A Docker engine, that of this machine or the one that ``DOCKER_HOST`` names: replicas are containers."""
-
-    type = "Docker"
-
-    @property
-    def provisioning_errors(self) -> str | None:
-        """Why the engine cannot be used now, and what to do; None when it answers."""
-        from mljupyter.runtimes.base import RuntimeUnavailableError
-        from mljupyter.runtimes.docker.container_spec import connect
-
-        try:
-            connect().close()
-        except RuntimeUnavailableError as error:
-            return error.message
-        return None
-
-
-_CLASSES: dict[str, type[ComputeTarget]] = {LOCAL: LocalTarget, DOCKER: DockerTarget}
-
-
-def check_target_name(name: object) -> None:
-    """Raise `ComputeTargetException` when there is no compute target of a name.
-
-    Raises:
-        ComputeTargetException: `ComputeTargetNotFound`, with those there are.
-
-    """
-    if name not in _CLASSES:
-        there = ", ".join(f"ws.compute_targets[{known!r}]" for known in _CLASSES)
-        raise ComputeTargetException(f"ComputeTargetNotFound: there is no compute target {name!r}. There are: {there}.")
+        return f"{type(self._target).__name__}(name={self.name}, type={self.type})"
