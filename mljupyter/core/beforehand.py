@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mljupyter.core.compute import DOCKER, LOCAL
 from mljupyter.spec import EndpointKind, ModelReference
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from mljupyter.core.inference import InferenceConfig
     from mljupyter.core.model import Model
     from mljupyter.core.workspace import Workspace
+    from mljupyter.targets.base import Target
 
 ENVIRONMENT_STAGE = "environment"
 
@@ -27,7 +27,7 @@ def make_beforehand(
     inference_config: InferenceConfig | None,
     *,
     kind: EndpointKind,
-    target: str,
+    target: Target,
     on_event: OnEvent,
     cancel: threading.Event,
 ) -> None:
@@ -50,10 +50,10 @@ def make_beforehand(
         content, environment = content_of(
             workspace, models, inference_config, kind=kind, service=service, target=target
         )
-        if target == DOCKER and content.code is not None:
+        if target.runs_images and content.code is not None:
             plan = plan_for(content.code, content.models, environment)
             image_of(workspace, service, plan, on_event=on_event, cancel=cancel)
-        elif target == LOCAL and environment is not None and is_to_be_built(environment):
+        elif not target.runs_images and environment is not None and is_to_be_built(environment):
             _build(environment, on_event, cancel)
 
 

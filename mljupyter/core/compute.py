@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.rich import Rich, Rows
-from mljupyter.exceptions import ComputeTargetException
-from mljupyter.targets.catalog import TargetNotFoundError, check_target
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
@@ -22,10 +20,7 @@ class ComputeTarget(Rich):
     """
 
     def __init__(self, workspace: Workspace, name: str) -> None:
-        try:
-            self._target = check_target(workspace.context.targets, name)
-        except TargetNotFoundError as error:
-            raise ComputeTargetException(error.message) from None
+        self._target = workspace.context.target(name)
         self.workspace = workspace
         self.name = name
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mljupyter.build.project.snapshot import single_file, snapshot
-from mljupyter.core.compute import DOCKER, LOCAL, ComputeTarget, check_target_name
+from mljupyter.core.compute import ComputeTarget
 from mljupyter.core.container_image import image_for
 from mljupyter.core.environment import Environment
 from mljupyter.core.environment_build import interpreter_of
@@ -23,14 +23,15 @@ from mljupyter.core.webservice.model_size import size_warning
 from mljupyter.core.webservice.translate import (
     Served,
     new_endpoint,
-    without_effect,
 )
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import Authentication, CodeReference, EndpointKind, ModelReference
 from mljupyter.spec.names import MODEL, SERVICE
+from mljupyter.targets.catalog import default_name, image_target
 
 if TYPE_CHECKING:
     from mljupyter.core.workspace import Workspace
+    from mljupyter.targets.base import Target
 
 _LOCAL_MODEL_VERSION = 0
 _LONGEST_LOCAL_MODEL_NAME = 30
@@ -50,7 +51,7 @@ def deploy(
     if inference_config is not None:
         inference_config = checked_inference_config(inference_config)
         if deployment_target is None and _wants_container(workspace, name, inference_config, deployment_config):
-            deployment_target = DOCKER
+            deployment_target = image_target(workspace.context.targets).name
     if show_output:
         print_configuration(models, inference_config, deployment_config, deployment_target)
     configured = None if deployment_config is None else getattr(deployment_config, "compute_target_name", None)
@@ -63,7 +64,7 @@ def deploy(
             inference_config,
             kind=kind,
             service=name,
-            target=target_name(deployment_target, configured),
+            target=target_of(workspace, deployment_target, configured),
             show_output=show_output,
         ),
         deployment_config,
@@ -88,7 +89,7 @@ def deploy_served(
             f"deployment_config is a {type(configuration).__name__}: it must come from deploy_configuration() of "
             "LocalWebservice, AciWebservice, AksWebservice or AksEndpoint."
         )
-    target = target_name(deployment_target, configuration.given().get("compute_target_name"))
+    target = target_of(workspace, deployment_target, configuration.given().get("compute_target_name"))
     with as_webservice_exception():
         SERVICE.check(name)
         configuration.validate_configuration()
@@ -97,7 +98,9 @@ def deploy_served(
             workspace.telemetry.adopt_environment()
         # What is stored counts as unused until the controller has taken the spec: it must not be collected before.
         with workspace.artifacts.hold():
-            spec = new_endpoint(name, configuration, served_for(configuration.kind), target=target, created_by=_user())
+            spec = new_endpoint(
+                name, configuration, served_for(configuration.kind), target=target.name, created_by=_user()
+            )
             if warning := size_warning(spec, workspace.artifacts):
                 print(warning)
             keys = spec.authentication is Authentication.KEY
@@ -118,7 +121,7 @@ def what_is_served(
     *,
     kind: EndpointKind,
     service: str = "service",
-    target: str = LOCAL,
+    target: Target,
     build: bool = True,
     show_output: bool = False,
 ) -> Served:
@@ -147,15 +150,15 @@ def built(
     environment: Environment | None,
     *,
     service: str,
-    target: str,
+    target: Target,
     build: bool = True,
     show_output: bool = False,
 ) -> Served:
     """Return content with what it runs in, made where needed; for the rest see `what_is_served`."""
-    if target == LOCAL:
-        _print_image_without_effect(environment)
+    if not target.runs_images:
+        _print_image_without_effect(environment, target)
         return replace(content, interpreter=interpreter_of(environment, build=build, show_output=show_output))
-    if target != DOCKER or content.code is None:
+    if content.code is None:
         return content
     image = image_for(
         workspace,
@@ -176,7 +179,7 @@ def content_of(
     *,
     kind: EndpointKind,
     service: str,
-    target: str,
+    target: Target,
 ) -> tuple[Served, Environment | None]:
     """Return what is served without anything built, and the environment it needs; see `what_is_served`."""
     references = model_references(workspace, models, paths=kind is EndpointKind.LOCAL)
@@ -202,7 +205,7 @@ def _with_script(
 
 
 def _without_script(
-    workspace: Workspace, references: list[ModelReference], target: str
+    workspace: Workspace, references: list[ModelReference], target: Target
 ) -> tuple[Served, Environment | None]:
     from mljupyter.core import no_code
 
@@ -210,11 +213,11 @@ def _without_script(
     flavour = no_code.flavour_of(workspace, model)
     served = Served(
         models=references,
-        code=no_code.script_for(workspace, flavour) if target == DOCKER else None,
+        code=no_code.script_for(workspace, flavour) if target.runs_images else None,
         no_code=flavour,
         resources=no_code.resources_of(workspace, model),
     )
-    return served, no_code.environment_of(workspace, model, flavour, here=target == LOCAL)
+    return served, no_code.environment_of(workspace, model, flavour, here=not target.runs_images)
 
 
 def checked_inference_config(inference_config: InferenceConfig | None) -> InferenceConfig:
@@ -283,10 +286,11 @@ def model_references(
     return references
 
 
-def print_without_effect(configuration: WebserviceDeploymentConfiguration, target: str = LOCAL) -> None:
+def print_without_effect(configuration: WebserviceDeploymentConfiguration, target: Target) -> None:
     """Print one line about arguments that mean nothing on this machine, if there are any."""
-    if names := without_effect(configuration):
-        print(f"Without effect on target {target!r}: {', '.join(names)}")
+    given = configuration.given()
+    if names := [name for name in given if name in target.ignored_arguments and given[name]]:
+        print(f"Without effect on target {target.name!r}: {', '.join(names)}")
 
 
 def print_configuration(
@@ -298,7 +302,7 @@ def print_configuration(
     """Print what is to be deployed, one line each, keys left out."""
     given = [models] if isinstance(models, (Model, str)) else list(models or ())
     ids = [model.id if isinstance(model, Model) else str(model) for model in given]
-    target = getattr(deployment_target, "name", deployment_target) or LOCAL
+    target = getattr(deployment_target, "name", deployment_target) or default_name()
     print(f"Models: {', '.join(ids) or 'none'}")
     print(f"Inference config: {inference_config!r}")
     print(f"Deployment config: {deployment_config!r}")
@@ -320,12 +324,12 @@ def _wants_container(
     environment = inference_config.environment_for(service)
     if environment is None or environment.docker.is_default:
         return False
-    return ComputeTarget(workspace, DOCKER).provisioning_errors is None
+    return image_target(workspace.context.targets).availability() is None
 
 
-def _print_image_without_effect(environment: Environment | None) -> None:
+def _print_image_without_effect(environment: Environment | None, target: Target) -> None:
     if environment is not None and not (environment.python.user_managed_dependencies or environment.docker.is_default):
-        print(f"Without effect on target {LOCAL!r}: the image of environment {environment.name!r}")
+        print(f"Without effect on target {target.name!r}: the image of environment {environment.name!r}")
 
 
 def _reference(workspace: Workspace, model: Model | ModelReference | str, *, paths: bool) -> ModelReference:
@@ -354,20 +358,18 @@ def _from_path(workspace: Workspace, path: Path) -> ModelReference:
     return ModelReference(name=name, version=_LOCAL_MODEL_VERSION, digest=artifact.digest, entry=artifact.name)
 
 
-def target_name(target: ComputeTarget | str | None, configured: str | None) -> str:
-    """Return the name of a compute target: the one given, the configuration's, or this machine."""
+def target_of(workspace: Workspace, target: ComputeTarget | str | None, configured: str | None = None) -> Target:
+    """Return a compute target: the one given, the configuration's, or this machine."""
     if target is None:
-        target = configured or LOCAL
+        target = configured or default_name()
     if isinstance(target, str):
-        with as_webservice_exception():
-            check_target_name(target)
-        return target
+        return workspace.context.target(target)
     if not isinstance(target, ComputeTarget):
         raise WebserviceException(
             f"deployment_target is a {type(target).__name__}: it must be a compute target, such as "
-            f"ws.compute_targets[{LOCAL!r}], or None."
+            f"ws.compute_targets[{default_name()!r}], or None."
         )
-    return target.name
+    return workspace.context.target(target.name)
 
 
 def _user() -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mljupyter.core import deployment
-from mljupyter.core.compute import DOCKER, LOCAL, ComputeTarget
+from mljupyter.core.compute import ComputeTarget
 from mljupyter.core.image.configuration import ContainerImageConfig
 from mljupyter.core.image.image import Image
 from mljupyter.core.image.presence import make_present
@@ -19,12 +19,14 @@ from mljupyter.core.webservice.translate import Served
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import CodeReference, ModelReference
 from mljupyter.spec.names import SERVICE
+from mljupyter.targets.catalog import image_target
 
 if TYPE_CHECKING:
     from mljupyter.core.image.configuration import ImageConfig
     from mljupyter.core.model import Model
     from mljupyter.core.webservice import LocalWebservice, Webservice
     from mljupyter.core.workspace import Workspace
+    from mljupyter.targets.base import Target
 
 
 def deploy(
@@ -37,11 +39,11 @@ def deploy(
     overwrite: bool,
 ) -> Webservice:
     """Do what `Webservice.deploy_from_image` promises."""
-    target = _container_target(deployment_config, deployment_target)
+    target = _container_target(workspace, deployment_config, deployment_target)
     return deployment.deploy_served(
         workspace,
         name,
-        lambda _: served(workspace, image, deployment.target_name(target, None)),
+        lambda _: served(workspace, image, deployment.target_of(workspace, target)),
         deployment_config,
         target,
         overwrite=overwrite,
@@ -82,14 +84,15 @@ def deploy_local(
             f"deployment_config is a {type(configuration).__name__}: it must come from "
             "LocalWebservice.deploy_configuration()."
         )
+    target = image_target(workspace.context.targets)
     service = deployment.deploy_served(
-        workspace, name, lambda _: served_by(workspace, name, models, image_config), configuration, DOCKER
+        workspace, name, lambda _: served_by(workspace, name, models, image_config, target), configuration, target.name
     )
     assert isinstance(service, LocalWebservice)  # noqa: S101 (for the type checker: the configuration says so)
     return service
 
 
-def served(workspace: Workspace, image: Image | str, target: str) -> Served:
+def served(workspace: Workspace, image: Image | str, target: Target) -> Served:
     """Return what a version serves that is made from an image; wait until the image is ready.
 
     Parameters:
@@ -101,7 +104,7 @@ def served(workspace: Workspace, image: Image | str, target: str) -> Served:
         WebserviceException: when it was not made; on a target that runs no containers.
 
     """
-    _check_target(target)
+    _check_target(workspace, target)
     found = _image(workspace, image)
     found.wait_for_creation()
     record = found._record
@@ -119,13 +122,13 @@ def served_by(
     name: str,
     models: Sequence[Model | str],
     image_config: ImageConfig,
-    target: str = DOCKER,
+    target: Target,
 ) -> Served:
     """Make an image and return what a version serves that is made from it; a reload reads the script again.
 
     Raises as `served` does, before anything is built on a target that runs no containers.
     """
-    _check_target(target)
+    _check_target(workspace, target)
     image = Image.create(workspace, name, models, image_config)
     source = image_config.source_path if isinstance(image_config, ContainerImageConfig) else None
     return replace(served(workspace, image, target), source=None if source is None else str(source))
@@ -140,11 +143,12 @@ def check_name_is_free(workspace: Workspace, name: str, *, overwrite: bool) -> N
         )
 
 
-def _check_target(target: str) -> None:
-    if target == LOCAL:
+def _check_target(workspace: Workspace, target: Target) -> None:
+    if not target.runs_images:
+        other = image_target(workspace.context.targets).name
         raise WebserviceException(
-            f"An image is served by containers, which the target {LOCAL!r} has not: it runs processes.\n"
-            f"Deploy it to ws.compute_targets[{DOCKER!r}], which is where it goes without deployment_target, too."
+            f"The target {target.name!r} cannot serve an image: it runs processes, not containers.\n"
+            f"Deploy the image to ws.compute_targets[{other!r}], its target when no deployment_target is given."
         )
 
 
@@ -157,7 +161,7 @@ def _image(workspace: Workspace, image: Image | str) -> Image:
 
 
 def _container_target(
-    configuration: WebserviceDeploymentConfiguration | None, target: ComputeTarget | str | None
+    workspace: Workspace, configuration: WebserviceDeploymentConfiguration | None, target: ComputeTarget | str | None
 ) -> ComputeTarget | str:
     configured = getattr(configuration, "compute_target_name", None)
-    return target if target is not None else configured or DOCKER
+    return target if target is not None else configured or image_target(workspace.context.targets).name

@@ -137,8 +137,10 @@ def _deploy(workspace: Workspace, order: Order) -> Webservice:
         max_request_wait_time=60_000,
     )
 
+    target = workspace.context.target(order.target)
+
     def served(_: EndpointKind) -> Served:
-        return built(workspace, order.content, order.environment, service=order.endpoint, target=order.target)
+        return built(workspace, order.content, order.environment, service=order.endpoint, target=target)
 
     return deploy_served(workspace, order.endpoint, served, config, order.target)
 

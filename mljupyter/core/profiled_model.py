@@ -64,7 +64,7 @@ class ProfiledModel:
             >>> profile.get_details()["latencyPercentile99InMs"]                                  # doctest: +SKIP
 
         """
-        from mljupyter.core.deployment import content_of, target_name
+        from mljupyter.core.deployment import content_of, target_of
         from mljupyter.core.inference import InferenceConfig
         from mljupyter.core.profile import ModelProfile
         from mljupyter.core.profile_input import bodies
@@ -84,11 +84,11 @@ class ProfiledModel:
             "memory_in_gb": _within("memory_in_gb", memory_in_gb, LEAST, MOST_MEMORY_GB, MOST_MEMORY_GB),
             "seconds": _within("seconds", seconds, 0.1, _LONGEST_SECONDS, 20.0),
         }
-        endpoint, target = temporary_name(), target_name(deployment_target, None)
+        endpoint, target = temporary_name(), target_of(workspace, deployment_target)
         content, environment = content_of(
             workspace, models, inference_config, kind=EndpointKind.AKS, service=endpoint, target=target
         )
-        order = Order(profile_name, endpoint, content, environment, target, rows, **size)
+        order = Order(profile_name, endpoint, content, environment, target.name, rows, **size)
         return ModelProfile._start(workspace, order, description)
 
 

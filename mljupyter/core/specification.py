@@ -6,7 +6,6 @@ import getpass
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.compute import check_target_name
 from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.base import Webservice
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
@@ -36,7 +35,7 @@ def deploy_specification(workspace: Workspace, document: Mapping[str, Any] | End
     with as_webservice_exception():
         spec = document if isinstance(document, EndpointSpec) else EndpointSpec.parse(document)
         SERVICE.check(spec.name)
-        check_target_name(spec.compute_target)
+        workspace.context.target(spec.compute_target)
         spec = spec.model_copy(update={"created_by": spec.created_by or getpass.getuser()})
         with workspace.artifacts.hold():
             _check_content(workspace, spec)

@@ -68,12 +68,11 @@ class Deployment:
             WebserviceException: something asked for breaks a rule.
 
         """
-        from mljupyter.core.compute import check_target_name
         from mljupyter.core.deployment import what_is_served
         from mljupyter.core.webservice.translate import new_endpoint
         from mljupyter.exceptions import as_webservice_exception
 
-        check_target_name(self.target)
+        target = self.workspace.context.target(self.target)
         configuration = self.configuration()
         with as_webservice_exception(), self.workspace.artifacts.hold():
             served = what_is_served(
@@ -82,7 +81,7 @@ class Deployment:
                 self.preparation.config,
                 kind=configuration.kind,
                 service=self.name,
-                target=self.target,
+                target=target,
                 build=False,
             )
             wanted = new_endpoint(self.name, configuration, served, target=self.target)

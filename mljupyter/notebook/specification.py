@@ -13,6 +13,7 @@ from mljupyter.notebook.options.option import GIVEN
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.notebook.sources.preparation import Preparation
+from mljupyter.targets.catalog import default_name
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
@@ -49,9 +50,8 @@ class SpecificationDeployment(Deployment):
 
     def plan(self) -> Plan:
         """Return what deploying would change; see `Deployment.plan`."""
-        from mljupyter.core.compute import check_target_name
 
-        check_target_name(self.target)
+        self.workspace.context.target(self.target)
         files: dict[str, str] = {}
         wanted = self.resolved(build=False, files=files)
         return Plan(wanted, self.present(), files, whole=True)
@@ -149,7 +149,7 @@ class SpecificationDeployment(Deployment):
                 config,
                 kind=EndpointKind.AKS,
                 service=self.name,
-                target=self.target,
+                target=self.workspace.context.target(self.target),
                 build=build,
             )
         if files is not None:
@@ -167,7 +167,7 @@ def specification_of(
 
     """
     document = with_options(cell, values)
-    target = str(document.get("computeTarget", "local"))
+    target = str(document.get("computeTarget", default_name()))
     return SpecificationDeployment(
         session.workspace(),
         values["name"],

@@ -45,7 +45,7 @@ class VersionDeployment(Deployment):
                 self.preparation.config,
                 kind=configuration.kind,
                 service=self.name,
-                target=present.spec.compute_target,
+                target=self.workspace.context.target(present.spec.compute_target),
                 build=False,
             )
             wanted = change(present.spec, configuration, served, name=self.version)

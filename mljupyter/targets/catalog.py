@@ -12,6 +12,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.exceptions import ComputeTargetException
 from mljupyter.targets.base import Target, TargetContext
 
 GROUP = "mljupyter.targets"
@@ -20,7 +21,7 @@ Provider = Callable[[TargetContext], Iterable[Target]]
 _BUILT_IN = {"local": "mljupyter.targets.local:targets", "docker": "mljupyter.targets.docker:targets"}
 
 
-class TargetNotFoundError(MLJupyterError):
+class TargetNotFoundError(ComputeTargetException):
     """No compute target has this name."""
 
 
@@ -54,6 +55,24 @@ def find_targets(context: TargetContext) -> Mapping[str, Target]:
                 )
             found[target.name] = target
     return found
+
+
+def default_name() -> str:
+    """Return the name of the target of a deployment that names none: this machine."""
+    return next(iter(_BUILT_IN))
+
+
+def image_target(targets: Mapping[str, Target]) -> Target:
+    """Return the target of an image that is deployed without naming one: the first that runs images.
+
+    Raises:
+        TargetNotFoundError: no target runs images.
+
+    """
+    for target in targets.values():
+        if target.runs_images:
+            return target
+    raise TargetNotFoundError("ComputeTargetNotFound: no compute target here runs images.")
 
 
 def check_target(targets: Mapping[str, Target], name: object) -> Target:

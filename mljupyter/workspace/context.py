@@ -66,6 +66,17 @@ class WorkspaceContext:
 
         return find_targets(self)
 
+    def target(self, name: object) -> Target:
+        """Return the compute target of a name.
+
+        Raises:
+            ComputeTargetException: `ComputeTargetNotFound`: there is none; with those there are.
+
+        """
+        from mljupyter.targets.catalog import check_target
+
+        return check_target(self.targets, name)
+
     @cached_property
     def endpoints(self) -> WorkspaceEndpoints:
         """The endpoints of all targets."""

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mljupyter.core import InferenceConfig, Workspace
-from mljupyter.core.compute import DockerTarget
 from mljupyter.notebook.session import Session
+from mljupyter.targets.docker import DockerTarget
 from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 from tests.waiting import wait_until
 from tests.widgets.conftest import User
@@ -48,7 +48,7 @@ def test_a_target_is_looked_at_while_the_page_answers(user: User, monkeypatch: p
         answer.wait(30)
         return reason
 
-    monkeypatch.setattr(DockerTarget, "provisioning_errors", property(slowly))
+    monkeypatch.setattr(DockerTarget, "availability", slowly)
     go_to(user, "Where should it run?")
     assert user.choice("to", "docker")["state"] == "running"
     user.type(to="docker")
@@ -59,7 +59,7 @@ def test_a_target_is_looked_at_while_the_page_answers(user: User, monkeypatch: p
     assert user.choice("to", "docker")["reason"] == reason
     user.press()
     assert user.error("to") == reason
-    monkeypatch.setattr(DockerTarget, "provisioning_errors", None)
+    monkeypatch.setattr(DockerTarget, "availability", lambda self: None)
     user.press("check")
     wait_until(lambda: user.choice("to", "docker")["state"] == "ok", 10, "the second look")
     assert user.press()["heading"] == "How large, and how many?"

@@ -135,7 +135,7 @@ class ChangedWebservice(DescribedWebservice):
         given += [] if models is None else ["models"]
         if not configuration.given() and not given:
             raise WebserviceException("update() without arguments: give what is to change.")
-        deployment.print_without_effect(configuration, self._spec.compute_target)
+        deployment.print_without_effect(configuration, self.workspace.context.target(self._spec.compute_target))
         if configuration.given().get("enable_app_insights"):
             self.workspace.telemetry.adopt_environment()
         if not given:
@@ -154,7 +154,7 @@ class ChangedWebservice(DescribedWebservice):
     ) -> Served:
         from mljupyter.core import deployment, image_deployment
 
-        target = self._spec.compute_target
+        target = self.workspace.context.target(self._spec.compute_target)
         if image is not None:
             return image_deployment.served(self.workspace, image, target)
         present = self._version.models if models is None else models

@@ -36,18 +36,6 @@ SOURCE_PROPERTY = "mljupyter.source"
 _CONTAINER_QUEUE_WAIT_MS = 60_000
 
 _LIKE_AKS = (EndpointKind.AKS, EndpointKind.AKS_ENDPOINT)
-_WITHOUT_EFFECT = (
-    "location",
-    "dns_name_label",
-    "cmk_vault_base_url",
-    "cmk_key_name",
-    "cmk_key_version",
-    "vnet_name",
-    "subnet_name",
-    "namespace",
-    "blobfuse_enabled",
-)
-
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 
 
@@ -201,12 +189,6 @@ def merged(document: AnyDocument, **given: Any) -> AnyDocument:
     """Return a document with the values that are given (not None) in place of its own, validated."""
     values = {name: getattr(document, name) for name in type(document).model_fields}
     return type(document).parse(values | {name: value for name, value in given.items() if value is not None})
-
-
-def without_effect(configuration: WebserviceDeploymentConfiguration) -> list[str]:
-    """Return the arguments that were given but mean nothing on one machine, or nothing yet."""
-    given = configuration.given()
-    return [name for name in _WITHOUT_EFFECT if given.get(name)]
 
 
 def _serving(version: VersionSpec, served: Served) -> VersionSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mljupyter.notebook.options.option import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
+from mljupyter.targets.catalog import default_name
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
@@ -50,7 +51,7 @@ DEPLOYMENT_OPTIONS = (
         repeatable=True,
     ),
     Option("env-from", "file of NAME=VALUE lines, for what is secret and not to stand in a notebook", metavar="FILE"),
-    Option("to", "compute target", metavar="TARGET", default="local", completes="target"),
+    Option("to", "compute target", metavar="TARGET", default=default_name(), completes="target"),
     Option(
         "kind",
         "which kind of Azure ML web service it behaves as",

@@ -85,13 +85,16 @@ def preparation_of(
 def _environment(
     session: Session, values: Mapping[str, Any], estimator: PlannedEstimator | None
 ) -> tuple[Environment | None, list[str]]:
-    from mljupyter.core.compute import LOCAL
     from mljupyter.notebook.sources.environments import environment_named
 
     if values["environment"] is not None:
         found, code = environment_named(session.workspace(), values["environment"], values["name"])
         return found, [f"environment = {code}"]
-    if estimator is None or estimator.script is None or values["to"] == LOCAL:
+    if (
+        estimator is None
+        or estimator.script is None
+        or not session.workspace().context.target(values["to"]).runs_images
+    ):
         return None, []
     from mljupyter.core.estimator import environment_for
 

@@ -149,7 +149,7 @@ class DeploymentRun:
             [*deployment.models, *models],
             config,
             kind=deployment.configuration().kind,
-            target=deployment.target,
+            target=deployment.workspace.context.target(deployment.target),
             on_event=self._on_event,
             cancel=self._cancel,
         )

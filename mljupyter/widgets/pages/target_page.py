@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.targets.catalog import default_name
 from mljupyter.widgets.pages.deploy_pages import DraftPage
 from mljupyter.widgets.pages.target_checks import Look, TargetChecks
 from mljupyter.widgets.wizards import fields
@@ -13,10 +14,6 @@ from mljupyter.widgets.wizards.fields import Choice, Field
 if TYPE_CHECKING:
     from mljupyter.core.compute import ComputeTarget
 
-ABOUT = {
-    "local": "Processes on this machine: up in about a second.",
-    "docker": "Containers of a Docker engine, from an image that is built once.",
-}
 LOOKING = "Looking whether it can be used …"
 
 
@@ -29,10 +26,15 @@ def looks(targets: dict[str, ComputeTarget]) -> dict[str, Look]:
     return {name: look(target) for name, target in targets.items()}
 
 
-def as_choice(checks: TargetChecks, name: str, about: str, reason: str = "") -> Choice:
+def about(target: ComputeTarget) -> str:
+    """Return a sentence for people who choose a target."""
+    return target.about or f"A target of type {target.type}."
+
+
+def as_choice(checks: TargetChecks, name: str, text: str, reason: str = "") -> Choice:
     """Return a target as something to choose, with what is known of it; `reason` is why it cannot be in any case."""
     check = checks.of(name)
-    said = LOOKING if check.state == "running" else about
+    said = LOOKING if check.state == "running" else text
     return Choice(name, name, said, check.state, reason or check.reason)
 
 
@@ -50,7 +52,7 @@ class TargetPage(DraftPage):
         self._present = self.draft.endpoint()
         self._checks = TargetChecks(self.refresh)
         self._checks.look(looks(self._targets))
-        self.draft.typed.setdefault("to", "local")
+        self.draft.typed.setdefault("to", default_name())
 
     def fields(self) -> list[Field]:
         """Return a card for each target."""
@@ -80,7 +82,7 @@ class TargetPage(DraftPage):
         self._checks.look(looks(self._targets))
 
     def _about(self, name: str) -> str:
-        return ABOUT.get(name, f"A target of type {self._targets[name].type}.")
+        return about(self._targets[name])
 
     def _fixed(self, name: str) -> str:
         """Return why an endpoint that is there already cannot go to a target."""

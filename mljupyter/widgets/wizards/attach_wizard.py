@@ -8,7 +8,7 @@ from mljupyter.notebook.options.command_line import quoted
 from mljupyter.notebook.sources.docker_engines import address_rule, current_engine, known_engines, problem_of
 from mljupyter.widgets.pages.endpoint_pages import Action
 from mljupyter.widgets.pages.target_checks import TargetChecks
-from mljupyter.widgets.pages.target_page import ABOUT, as_choice, looks
+from mljupyter.widgets.pages.target_page import about, as_choice, looks
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Choice, Field
 from mljupyter.widgets.wizards.wizard import Page, Wizard
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mljupyter.notebook.session import Session
 
 OTHER = "other"
-DOCKER = "docker"
 
 
 class TargetsPage(Page):
@@ -44,8 +43,8 @@ class TargetsPage(Page):
             (name, self._checks.of(name).state, self._checks.of(name).reason or said[self._checks.of(name).state])
             for name in self._targets
         ]
-        about = [(name, ABOUT.get(name, target.type)) for name, target in self._targets.items()]
-        return [fields.stages("targets", "Targets", rows), fields.summary("about", "What they are", about)]
+        known = [(name, about(target)) for name, target in self._targets.items()]
+        return [fields.stages("targets", "Targets", rows), fields.summary("about", "What they are", known)]
 
     def buttons(self) -> list[dict[str, Any]]:
         """Return the button that looks again."""
