@@ -6,19 +6,20 @@ An entry point names a function that takes a `TargetContext` and returns the tar
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.targets.base import Target, TargetContext
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 GROUP = "mljupyter.targets"
 Provider = Callable[[TargetContext], Iterable[Target]]
-# Present without an installation's metadata, too: a source tree on the path has no entry points.
-_BUILT_IN = {"local": "mljupyter.targets.local:targets", "docker": "mljupyter.targets.docker:targets"}
+_FIRST = ("local", "docker")  # in lists, before those of other packages; the very first is the default
 
 
 class TargetNotFoundError(ComputeTargetException):
@@ -30,11 +31,14 @@ class TargetConflictError(MLJupyterError):
 
 
 @cache
-def _providers() -> tuple[tuple[str, EntryPoint], ...]:
-    """Return the registered entry points: the built-in ones first, then others by name."""
-    built_in = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
-    others = sorted((point for point in entry_points(group=GROUP) if point.name not in built_in), key=lambda p: p.name)
-    return (*built_in.items(), *((point.name, point) for point in others))
+def _providers() -> tuple[EntryPoint, ...]:
+    """Return the registered entry points: those of this machine first, then others by name."""
+    from importlib.metadata import entry_points  # 10 to 20 ms, which loading the magics must not take
+
+    def place(point: EntryPoint) -> tuple[int, str]:
+        return (_FIRST.index(point.name) if point.name in _FIRST else len(_FIRST), point.name)
+
+    return tuple(sorted(entry_points(group=GROUP), key=place))
 
 
 def find_targets(context: TargetContext) -> Mapping[str, Target]:
@@ -45,7 +49,7 @@ def find_targets(context: TargetContext) -> Mapping[str, Target]:
 
     """
     found: dict[str, Target] = {}
-    for _, point in _providers():
+    for point in _providers():
         provider: Provider = point.load()
         for target in provider(context):
             if target.name in found:
@@ -59,7 +63,7 @@ def find_targets(context: TargetContext) -> Mapping[str, Target]:
 
 def default_name() -> str:
     """Return the name of the target of a deployment that names none: this machine."""
-    return next(iter(_BUILT_IN))
+    return _FIRST[0]
 
 
 def image_target(targets: Mapping[str, Target]) -> Target:
@@ -84,6 +88,8 @@ def check_target(targets: Mapping[str, Target], name: object) -> Target:
     """
     if isinstance(name, str) and name in targets:
         return targets[name]
+    import difflib  # only for this error
+
     there = ", ".join(f"ws.compute_targets[{known!r}]" for known in targets)
     near = difflib.get_close_matches(str(name), targets, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
