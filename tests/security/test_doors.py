@@ -46,6 +46,7 @@ from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.frontend.options import Option
 from mljupyter.frontend.plan import Plan
 from mljupyter.frontend.reading import WrongInputError, read
+from mljupyter.frontend.scripts import KeptScripts, ScoringScriptNotFoundError
 from mljupyter.frontend.views import Outcome, Table, Text
 from mljupyter.magics.call import json_line
 from mljupyter.magics.invoke import body_in_cell
@@ -309,6 +310,11 @@ def test_json_that_is_nested_deeply_is_refused_in_a_sentence_wherever_it_is_read
         body_in_cell(text + "]")
     with pytest.raises(ConfigurationError, match="is not JSON"):
         parse([], {"AML_APP_ROOT": str(tmp_path), "AZUREML_CONFIG_FILE": str(tmp_path / "azureml_environment.json")})
+    kept = KeptScripts(tmp_path).save("score", "def init(): pass\ndef run(data): pass\n", None)
+    for settings in kept.path.parent.glob("*.json"):
+        settings.write_text(text)
+    with pytest.raises(ScoringScriptNotFoundError, match="is empty or damaged"):
+        KeptScripts(tmp_path).load("score")
 
 
 CODE = CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py")
