@@ -12,7 +12,7 @@ from mljupyter.frontend.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.frontend.variables import secret_looking
 from mljupyter.frontend.views import Text
 from mljupyter.frontend.withdrawal import take_back
-from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.call import Call, json_line, masked_line
 from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def run(call: Call) -> Any:
     plan = deployment.plan()
     if call["dry_run"]:
         if call["json"]:
-            from mljupyter.spec.difference import masked
-
-            print(json_line(masked(plan.wanted.document())))
+            print(masked_line(plan.wanted.document()))
             return None
         return call.deliver(plan)
     try:

@@ -9,7 +9,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.frontend.options import JSON, OUTPUT, Option
 from mljupyter.frontend.reading import near
 from mljupyter.frontend.views import Table
-from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.call import Call, masked_line
 from mljupyter.magics.magic import Magic
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ def run(call: Call) -> Any:
     documents = [record.document() for record in found]
     call.session.cache.refresh_soon()
     if call["json"]:
-        from mljupyter.spec.difference import masked
-
-        print(json_line(masked(documents)))
+        print(masked_line(documents))
         return call.deliver(documents) if call["output"] else None
     columns, rows = list(COLUMNS), [row(record) for record in found]
     if call["uris"]:
