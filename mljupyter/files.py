@@ -1,4 +1,4 @@
-"""Files that appear whole: whoever reads one meanwhile sees the old one or the new one, never a part."""
+"""Files that are written whole, so that a reader sees the old one or the new one, and files told apart."""
 
 from __future__ import annotations
 
@@ -49,3 +49,15 @@ def write_whole(path: Path, text: str, *, mode: int = OWNER_ONLY, durable: bool 
         if durable:
             file.flush()
             os.fsync(file.fileno())
+
+
+def file_at(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of the file at a path, None where there is none: another file there has others.
+
+    A link counts as itself, not as the file that it leads to.
+    """
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

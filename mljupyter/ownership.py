@@ -46,9 +46,21 @@ def foreign_owner(*paths: Path) -> int | None:
     return None
 
 
+def passed_over(path: Path, *folders: Path) -> bool:
+    """Return whether a file is not to be used, since it or one of its folders is another user's; say so, once.
+
+    Raises:
+        OSError: when one of them is missing, or closed to this user.
+
+    """
+    owner = foreign_owner(*folders, path)
+    if owner is not None:
+        _say_passed_over(path, owner)
+    return owner is not None
+
+
 @cache
-def pass_over(path: Path, owner: int) -> None:
-    """Say, once, that a file is not used since it belongs to another user."""
+def _say_passed_over(path: Path, owner: int) -> None:
     print(
         f"mljupyter: {one_line(str(path))} is not used: it or its directory belongs to {name_of(owner)}, "
         "neither to you nor to root. To use it, copy it into a directory of your own.",

@@ -60,21 +60,25 @@ def stop(layout: Layout, *, force: bool) -> Stop:
         return _stop_what_serves(layout, began, killed=[]) if force else Stop(stopped=False)
     if controller is None:  # it has ended in this very moment
         return Stop(stopped=True)
+    if force:
+        return _stop_by_force(layout, began, controller, asked=asked)
     if not asked:
-        controller.signal(signal.SIGKILL if force else signal.SIGTERM)
-    elif running.gone([controller], began + (_FORCED_ENDS_WITHIN if force else _ENDS_WITHIN)) and not force:
+        controller.signal(signal.SIGTERM)
+    if running.gone([controller], began + _ENDS_WITHIN):
         return Stop(stopped=True)
-    if not force and not running.gone([controller], began + _ENDS_WITHIN):
-        raise ControllerError(
-            f"the controller (pid {controller.pid}) has not ended within {_ENDS_WITHIN:.0f} s.\n"
-            "To kill it, and to end all endpoints with it: mljupyter controller stop --force"
-        )
-    if not force:
-        return Stop(stopped=True)
-    killed = [] if asked and not controller.alive() else [str(Running("controller", controller))]
+    raise ControllerError(
+        f"the controller (pid {controller.pid}) has not ended within {_ENDS_WITHIN:.0f} s.\n"
+        "To kill it, and to end all endpoints with it: mljupyter controller stop --force"
+    )
+
+
+def _stop_by_force(layout: Layout, began: float, controller: processes.Identity, *, asked: bool) -> Stop:
+    """Kill a controller that was not asked or does not end, then all that it has left."""
+    ended = asked and running.gone([controller], began + _FORCED_ENDS_WITHIN)
+    killed = [] if ended else [str(Running("controller", controller))]
     controller.signal(signal.SIGKILL)
     running.gone([controller], began + _FORCED_WITHIN)
-    return _stop_what_serves(layout, began, killed=killed, ended_by_controller=asked and not killed)
+    return _stop_what_serves(layout, began, killed=killed, ended_by_controller=ended)
 
 
 def _stop_what_serves(layout: Layout, began: float, killed: list[str], *, ended_by_controller: bool = False) -> Stop:

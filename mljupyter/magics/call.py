@@ -91,3 +91,10 @@ def has_widgets(shell: Any) -> bool:
 def json_line(value: Any) -> str:
     """Return a value as JSON text with sorted keys; control characters and the like are JSON's escapes in it."""
     return visible_json(json.dumps(value, indent=2, sort_keys=True, default=str, ensure_ascii=False))
+
+
+def masked_line(document: Any) -> str:
+    """Return an endpoint's document, or several, as JSON text without the values of environment variables."""
+    from mljupyter.spec.difference import masked
+
+    return json_line(masked(document))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.call import Call, json_line, masked_line
 from mljupyter.magics.magic import Magic
 from mljupyter.notebook.deployment import deployment_of
 from mljupyter.notebook.options.cell_body import values_in_cell
@@ -44,9 +44,7 @@ def run(call: Call) -> Any:
     plan = deployment.plan()
     if call["dry_run"]:
         if call["json"]:
-            from mljupyter.spec.difference import masked
-
-            print(json_line(masked(plan.wanted.document())))
+            print(masked_line(plan.wanted.document()))
             return None
         return call.deliver(plan)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.call import Call, masked_line
 from mljupyter.notebook.code import script_of
 from mljupyter.notebook.options.option import Option
 from mljupyter.notebook.views.views import Text
@@ -82,8 +82,6 @@ def present(call: Call) -> EndpointRecord:
 def shown(call: Call, view: View, document: Mapping[str, Any]) -> Any:
     """Return what would be done, or print it as JSON where that is asked for."""
     if call.values.get("json"):
-        from mljupyter.spec.difference import masked
-
-        print(json_line(masked(document)))
+        print(masked_line(document))
         return call.deliver(document) if call.values.get("output") else None
     return call.deliver(view)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call, json_line
+from mljupyter.magics.call import Call, masked_line
 from mljupyter.magics.magic import Magic
 from mljupyter.notebook.options.option import JSON, OUTPUT, Option
 from mljupyter.notebook.options.option_values import near
@@ -75,9 +75,7 @@ def run(call: Call) -> Any:
     documents = [record.document() for record in found]
     call.session.cache.refresh_soon()
     if call["json"]:
-        from mljupyter.spec.difference import masked
-
-        print(json_line(masked(documents)))
+        print(masked_line(documents))
         return call.deliver(documents) if call["output"] else None
     columns, rows = list(COLUMNS), [row(record) for record in found]
     if call["uris"]:

@@ -25,19 +25,29 @@ NoCode = Literal["auto", "sklearn", "onnx", "tensorflow", "mlflow"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
-def below(path: str) -> str:
-    """Return a relative path that stays below where it is put, or raise `ValueError`.
+def is_below(path: str) -> bool:
+    """Return whether a relative path stays below the directory that it is put in.
 
     Line ends and other control characters are refused, too: such a path becomes a line of a Dockerfile.
     """
-    if any(part in ("", ".", "..") for part in path.split("/")) or any(ord(character) < 32 for character in path):
+    return all(part not in ("", ".", "..") for part in path.split("/")) and all(ord(letter) >= 32 for letter in path)
+
+
+def is_one_name(name: str) -> bool:
+    """Return whether text is the name of one file or directory, and not a path."""
+    return not ("/" in name or "\0" in name or name in ("", ".", ".."))
+
+
+def below(path: str) -> str:
+    """Return a path that `is_below` holds for, or raise `ValueError`."""
+    if not is_below(path):
         raise ValueError(f"{path!r:.200} leads elsewhere. Rule: a relative path without '..' and control characters")
     return path
 
 
 def one_name(name: str) -> str:
     """Return the name of one file or directory, or raise `ValueError`."""
-    if "/" in name or name in ("", ".", "..") or "\0" in name:
+    if not is_one_name(name):
         raise ValueError(f"{name!r:.200} is a path. Rule: the name of one file or directory, without '/'")
     return name
 

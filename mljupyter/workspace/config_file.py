@@ -54,11 +54,11 @@ def find(start: Path, file_name: str | None = None) -> WorkspaceConfig | None:
         for folder in _OWN_FOLDERS:
             for name in names:
                 file = directory / folder / name
-                if _exists(file) and not _foreign(directory / folder, file):
+                if _exists(file) and not ownership.passed_over(file, directory / folder):
                     return read(file)
         for name in names:
             file = directory / name
-            if _exists(file) and _is_about_a_workspace(file) and not _foreign(file):
+            if _exists(file) and _is_about_a_workspace(file) and not ownership.passed_over(file):
                 return read(file)
     return None
 
@@ -118,14 +118,6 @@ def _exists(file: Path) -> bool:
         return file.is_file()
     except PermissionError:  # a directory that is closed to this user holds nothing for them
         return False
-
-
-def _foreign(*paths: Path) -> bool:
-    """Return whether another user has made a file or its folder, and say so."""
-    owner = ownership.foreign_owner(*paths)
-    if owner is not None:
-        ownership.pass_over(paths[-1], owner)
-    return owner is not None
 
 
 def _load(file: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from mljupyter.controller.layout import Layout
 from mljupyter.errors import MLJupyterError
+from mljupyter.outside import json_value
 
 Status = Literal["ok", "note", "failed"]
 _ANSWER_WITHIN = 3.0
@@ -137,6 +137,6 @@ def _from(message: str) -> Check:
 
 def _is_json(path: Path) -> bool:
     try:
-        return isinstance(json.loads(path.read_bytes()), dict)
-    except (OSError, ValueError, RecursionError):
+        return isinstance(json_value(path.read_bytes()), dict)
+    except (OSError, ValueError):
         return False

@@ -108,7 +108,9 @@ def test_the_monitor_follows_the_load_acts_and_comes_back(
     page.keyboard.press("Enter")
     expect(panel.get_by_text("watched gets 2 replicas.")).to_be_visible()
     expect(number(panel, "Replicas ready")).to_have_text("2 / 2")
-    panel.get_by_role("button", name="Log of watched-").first.click()
+    replica_logs = panel.get_by_role("button", name="Log of watched-")
+    expect(replica_logs).to_have_count(2)  # those that the autoscaler had started are gone
+    replica_logs.first.click()
     expect(panel.get_by_role("log")).to_contain_text("ready to score")
     panel.get_by_text("Log of watched-").click()
     looks_right(notebook, shot, "monitor", ".mlj-monitor")

@@ -274,6 +274,15 @@ def test_a_failure_carries_step_last_lines_hint_and_log(index: PackageIndex, roo
     assert find_environment(definition("missing-package", index.option), [root]) is None
 
 
+def test_a_narrow_terminal_does_not_break_the_lines_that_a_hint_is_found_by(
+    index: PackageIndex, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    with pytest.raises(EnvironmentBuildError) as caught:
+        ensure_environment(definition("missing-package", index.option), root)
+    assert caught.value.hint is not None and "no such package" in caught.value.hint
+
+
 def test_an_index_out_of_reach_relaxes_nothing_and_says_so(index: PackageIndex, root: Path) -> None:
     option = "--index-url http://127.0.0.1:9/simple"
     with pytest.raises(EnvironmentBuildError, match="index cannot be reached"):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from datetime import date, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests import osv
 from tests.checks import packages
 from tests.checks.packages import ACCEPTED, Accepted, Audit, Vulnerability, accepted_in, complaints, main
 
@@ -66,31 +65,14 @@ def test_an_entry_needs_a_reason_and_a_date(missing: str, tmp_path: Path) -> Non
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A vulnerability service that knows of one in pluggy, and an npm that prints a report."""
-
-    class Service(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            known = {"id": "PYSEC-7", "modified": "2026-01-01T00:00:00Z", "summary": "Plugs in too much."}
-            known["affected"] = [{"package": {"name": "pluggy", "ecosystem": "PyPI"}, "versions": [asked["version"]]}]
-            answer = json.dumps({"vulns": [known]} if asked["package"]["name"] == "pluggy" else {}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
     monkeypatch.setattr(packages, "SEEN", tmp_path)
     monkeypatch.setattr(packages, "_SERVICES", ("osv",))
     monkeypatch.setattr(packages, "installed", lambda: ["packaging==26.0", "pluggy==1.6.0"])
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     npm(tmp_path, {"vulnerabilities": {}, "metadata": {"dependencies": {"total": 500}}})
-    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("PIP_AUDIT_OSV_URL", f"http://127.0.0.1:{server.server_port}/v1/query")
+    with osv.serving("pluggy", "PYSEC-7", "Plugs in too much.") as server:
+        monkeypatch.setenv("PIP_AUDIT_OSV_URL", osv.address(server))
         yield tmp_path
-        server.shutdown()
 
 
 def npm(directory: Path, report: object) -> None:

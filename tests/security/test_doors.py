@@ -25,15 +25,15 @@ import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mljupyter.endpoints.logs.request_log import newest_records
-from mljupyter.endpoints.metrics import port as metrics_port
-from mljupyter.endpoints.metrics import replica_counts
 
 from mljupyter.cli import output
 from mljupyter.client.errors import InvalidSpecError
 from mljupyter.client.transport import Answer
 from mljupyter.client.unix_socket import ask
 from mljupyter.controller.layout import Layout
+from mljupyter.controller.logs.request_log import newest_records
+from mljupyter.controller.metrics import port as metrics_port
+from mljupyter.controller.metrics import replica_counts
 from mljupyter.core import Environment, conda_file
 from mljupyter.core.releases import steps_of
 from mljupyter.core.rich import Rich, Rows, pairs
@@ -50,6 +50,7 @@ from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.options.option import Option
 from mljupyter.notebook.options.option_values import WrongInputError, read
 from mljupyter.notebook.plan import Plan
+from mljupyter.notebook.sources.scripts import KeptScripts, ScoringScriptNotFoundError
 from mljupyter.notebook.views.views import Outcome, Table, Text
 from mljupyter.outside import MOST_CHARACTERS
 from mljupyter.runtimes.base import LogPart, ReplicaLog
@@ -312,6 +313,11 @@ def test_json_that_is_nested_deeply_is_refused_in_a_sentence_wherever_it_is_read
         body_in_cell(text + "]")
     with pytest.raises(ConfigurationError, match="is not JSON"):
         parse([], {"AML_APP_ROOT": str(tmp_path), "AZUREML_CONFIG_FILE": str(tmp_path / "azureml_environment.json")})
+    kept = KeptScripts(tmp_path).save("score", "def init(): pass\ndef run(data): pass\n", None)
+    for settings in kept.path.parent.glob("*.json"):
+        settings.write_text(text)
+    with pytest.raises(ScoringScriptNotFoundError, match="is empty or damaged"):
+        KeptScripts(tmp_path).load("score")
 
 
 CODE = CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py")

@@ -89,6 +89,7 @@ def test_the_call_of_a_method_is_one_statement(text: str) -> None:
 
 @given(texts.map(lambda text: text.strip()).filter(bool))
 @example("--code")
+@example("None")
 @example("-h")
 @example("[1].py")
 @example('{"a": 1}')

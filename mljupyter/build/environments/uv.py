@@ -19,8 +19,9 @@ from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError,
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 5.0
-# They say which environment uv is to work on, which is always said on its command line here.
-_NOT_INHERITED = {"CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"}
+# They say which environment uv is to work on, which is always said on its command line here. The width of a terminal
+# breaks uv's lines, by which hints are found.
+_NOT_INHERITED = {"COLUMNS", "CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"}
 # What pip's users have set counts for uv, too, unless they have set uv's own.
 _FROM_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
 

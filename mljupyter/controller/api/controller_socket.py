@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import uvicorn
 from starlette.applications import Starlette
 
+from mljupyter.controller.api.http_server import http_server
 from mljupyter.controller.api.own_connections import OwnConnections
 from mljupyter.controller.layout import Layout
 from mljupyter.engine.self_healing import Stamp
+from mljupyter.files import file_at
 
 ANSWERS_WITHIN = 3
 """Seconds that answers under way have when the controller ends: a handler that hangs must not keep it."""
@@ -34,7 +35,7 @@ class ControllerSocket:
         self._application = application
         self._failed = failed
         self._listeners: list[socket.socket] = []
-        self._servers: list[_Server] = []
+        self._servers: list[uvicorn.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._stamp: Stamp = None
 
@@ -50,20 +51,11 @@ class ControllerSocket:
             os.umask(previous)
         listener.listen(128)
         self._listeners.append(listener)
-        self._stamp = self._present()
+        self._stamp = file_at(path)
 
     def serve(self) -> None:
         """Answer requests from now on."""
-        configuration = uvicorn.Config(
-            self._application,
-            http=OwnConnections,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=ANSWERS_WITHIN,
-        )
-        server = _Server(configuration)
+        server = http_server(self._application, ends_within=ANSWERS_WITHIN, http=OwnConnections)
         task = asyncio.create_task(server.serve(sockets=[self._listeners[-1]]), name="api")
         task.add_done_callback(self._failed)
         self._servers.append(server)
@@ -71,7 +63,7 @@ class ControllerSocket:
 
     def there(self) -> bool:
         """Return whether the socket that clients find is this one."""
-        return self._stamp is not None and self._present() == self._stamp
+        return self._stamp is not None and file_at(self._layout.socket()) == self._stamp
 
     def listen_again(self) -> None:
         """Make the socket again, since it was removed. Answers that are under way on the one before are finished."""
@@ -88,18 +80,3 @@ class ControllerSocket:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.there():
             self._layout.socket().unlink(missing_ok=True)
-
-    def _present(self) -> Stamp:
-        try:
-            status = self._layout.socket().lstat()
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to the controller."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

@@ -14,6 +14,7 @@ from mljupyter.controller.router.router import Router
 from mljupyter.controller.storage.lock import ControllerLock
 from mljupyter.engine.self_healing import LOOK_EVERY, Remedy, ReplicaSocket, Sockets, Stamp, remedies
 from mljupyter.errors import MLJupyterError
+from mljupyter.files import file_at
 from mljupyter.spec import ReplicaPhase
 
 _MADE_BY = (ReplicaPhase.STARTING, ReplicaPhase.READY)
@@ -42,7 +43,7 @@ class SocketKeeper:
         self._supervisor = supervisor
         self._lock = lock
         self._directory = layout.runtime()
-        self._directory_stamp = _stamp(self._directory)
+        self._directory_stamp = file_at(self._directory)
         self._seen: dict[str, Stamp] = {}
         self._replacing: asyncio.Task[None] | None = None
         self._failed = False
@@ -76,7 +77,7 @@ class SocketKeeper:
                 case Remedy.PREPARE_DIRECTORY:
                     self._layout.prepare()
                     self._directory = self._layout.runtime()
-                    self._directory_stamp = _stamp(self._directory)
+                    self._directory_stamp = file_at(self._directory)
                     self._router.use_sockets_in(self._directory)
                 case Remedy.LISTEN_AGAIN:
                     self._own.listen_again()
@@ -89,7 +90,7 @@ class SocketKeeper:
 
     def _find(self) -> Sockets:
         linked = self._layout.runtime_link.is_symlink() and self._layout.runtime() == self._directory
-        present = _stamp(self._directory)
+        present = file_at(self._directory)
         return Sockets(
             directory=linked and present is not None and present == self._directory_stamp,
             controller=self._own.there(),
@@ -104,7 +105,7 @@ class SocketKeeper:
         for item in watched:
             path, replica_id = _socket(item), item.replica.id
             if path is not None:
-                present, ready = _stamp(path), item.phase is ReplicaPhase.READY
+                present, ready = file_at(path), item.phase is ReplicaPhase.READY
                 seen = self._seen.get(replica_id) or present
                 found[replica_id] = ReplicaSocket(seen, present, ready, now - item.since, item.adopted)
         self._seen = {replica_id: socket.seen for replica_id, socket in found.items()}
@@ -115,11 +116,3 @@ def _socket(watched: Watched) -> Path | None:
     """Return the path of a replica's socket, None where it has a port."""
     address = watched.replica.address
     return Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        status = path.lstat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -121,7 +121,8 @@ def _version_status(
             revision=wanted,
             wanted=goal.replicas,
             ready=len(ready) if plan.revision == wanted else 0,
-            routed=bool(plan.routed),
+            # A replica may have become ready since the plan was made: requests still go where the plan sends them.
+            routed=reached and bool(plan.routed),
             ready_revision=ready_revision,
             failed_revision=before.failed_revision,
             waking=plan.waiting and problem is None,

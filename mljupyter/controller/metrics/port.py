@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
-from collections.abc import Iterator
 
 import uvicorn
 from starlette.applications import Starlette
@@ -17,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mljupyter.client.errors import PortInUseError
+from mljupyter.controller.api.http_server import http_server
 from mljupyter.controller.metrics.collector import Collector
 from mljupyter.engine.envoy.hosts import OWN_HOSTS
 from mljupyter.runtimes.ports import LOOPBACK
@@ -53,15 +52,7 @@ class MetricsPort:
             return
         listener = _listen(port)
         await self.close()
-        config = uvicorn.Config(
-            self._application,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=_END_WITHIN,
-        )
-        self._server = _Server(config)
+        self._server = http_server(self._application, ends_within=_END_WITHIN)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="metrics port")
         self.number = port
 
@@ -78,14 +69,6 @@ class MetricsPort:
 
     async def _metrics(self, _: Request) -> Response:
         return Response(exposition(self._collector.totals()), headers={"content-type": CONTENT_TYPE})
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to the controller."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _listen(port: int) -> socket.socket:

@@ -20,6 +20,7 @@ import psutil
 
 from mljupyter.controller.router import connection_pool
 from mljupyter.engine.envoy.routing import RouterSettings, bootstrap
+from mljupyter.outside import json_value
 from mljupyter.runtimes.process import processes
 from mljupyter.runtimes.process.runtime import open_private
 
@@ -145,7 +146,7 @@ def outdated(process: RouterProcess, settings: RouterSettings) -> str | None:
 def _admin_of(directory: Path, slot: int) -> Path | None:
     """Return the admin socket that a router was started with, which may be in a directory used before."""
     try:
-        return Path(json.loads(_bootstrap_file(directory, slot).read_bytes())["admin"]["address"]["pipe"]["path"])
+        return Path(json_value(_bootstrap_file(directory, slot).read_bytes())["admin"]["address"]["pipe"]["path"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

@@ -18,7 +18,7 @@ from mljupyter.controller.router import process as router_process
 from mljupyter.controller.router.connection_pool import ConnectionPool
 from mljupyter.controller.router.demand import DemandReader
 from mljupyter.controller.router.drain import LeavingRouter
-from mljupyter.controller.router.files import FileWriter, stamp
+from mljupyter.controller.router.files import FileWriter
 from mljupyter.controller.router.hot_restart import newest_wins
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router.process import RouterProcess
@@ -30,6 +30,7 @@ from mljupyter.engine.rollout.request_counts import RequestCounts
 from mljupyter.engine.scaling.demand import Reading
 from mljupyter.engine.self_healing import ANSWER_WITHIN, LOOK_EVERY, Stamp, silent_router
 from mljupyter.engine.self_healing import Router as Decision
+from mljupyter.files import file_at
 from mljupyter.runtimes import host
 from mljupyter.runtimes.ports import listening
 from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
@@ -196,10 +197,10 @@ class Router:
         process = self._process
         if process is None:
             return True
-        present = _file(process.admin)
+        present = file_at(process.admin)
         if present is None or present != self._seen:
             return self._seen is None and (present is not None or process.child is not None)
-        missing = self.up and any(_file(Path(path)) is None for path in self._writer.written.sockets())
+        missing = self.up and any(file_at(Path(path)) is None for path in self._writer.written.sockets())
         self._looks_without_sockets = self._looks_without_sockets + 1 if missing else 0
         return self._looks_without_sockets < _LOOKS_FOR_SOCKETS  # it takes a moment to make them
 
@@ -283,10 +284,14 @@ class Router:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        self._process, self._seen, self._lost = process, None, False
-        self._looks_without_sockets = 0
+        self._turn_to(process)
         await self._admin.turn_to(_address(process))
         self._keeper = asyncio.create_task(self._keep(), name="router")
+
+    def _turn_to(self, process: RouterProcess | None) -> None:
+        """Look after another process, or none; nothing is known of its sockets yet."""
+        self._process, self._seen, self._lost = process, None, False
+        self._looks_without_sockets = 0
 
     async def _finish_earlier(self, before: list[RouterProcess]) -> None:
         """Finish what an earlier controller left: routers that were being replaced, or that are to be."""
@@ -374,15 +379,14 @@ class Router:
                     if started:
                         self._handed_over = frozenset()
                         self._hand_over()
-                    self._seen = _file(process.admin)
+                    self._seen = file_at(process.admin)
                     self._well()
                     await self._watch(gone, process)
             finally:
                 gone.cancel()
             self._up.clear()
             log.warning("the router (pid %d) ended; starting it again", process.identity.pid)
-            self._process, self._seen, self._lost = None, None, False
-            self._looks_without_sockets = 0
+            self._turn_to(None)
             if not answered:
                 crashes += 1
                 if crashes > 1:
@@ -476,12 +480,6 @@ def _silence(process: RouterProcess, what: str) -> Problem:
 
 def _address(process: RouterProcess) -> str:
     return f"unix:{process.admin}"
-
-
-def _file(path: Path) -> Stamp:
-    """Return which file is at a path, whatever is in it."""
-    found = stamp(path)
-    return (found[0], found[1]) if found is not None else None
 
 
 def check_port(port: int) -> None:

@@ -14,6 +14,7 @@ from mljupyter.controller.tls.authority import Authority
 from mljupyter.controller.tls.certificates import WARNED_BEFORE, checked, expiry_problem
 from mljupyter.controller.tls.private_files import write_private
 from mljupyter.engine.envoy.listener import Pair
+from mljupyter.outside import json_value
 from mljupyter.spec import CertificateFiles, CertificateStatus, Problem
 
 log = logging.getLogger(__name__)
@@ -94,12 +95,12 @@ class CertificateKeeper:
         """Return what was kept of a certificate when it was in use before, by this process or an earlier one."""
         kept = _Kept(wanted)
         try:
-            document = json.loads(self._file(name).read_bytes())
+            document = json_value(self._file(name).read_bytes())
             if document["wanted"] == _described(wanted):
                 pair = Pair(document["certificate"], document["key"])
                 kept.status = checked(pair.certificate, pair.key, None, now)
                 kept.pair = pair
-        except (OSError, ValueError, LookupError, TypeError, RecursionError, CertificateError):
+        except (OSError, ValueError, LookupError, TypeError, CertificateError):
             pass  # there is none, or none of use: it is made or read anew
         return kept
 

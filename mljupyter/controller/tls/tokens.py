@@ -13,6 +13,7 @@ from typing import Any
 from mljupyter.client.errors import TokensNotAvailableError
 from mljupyter.controller.tls.private_files import write_private
 from mljupyter.engine.envoy.tokens import TokenVerification
+from mljupyter.outside import json_value
 from mljupyter.spec import Problem
 
 ALGORITHM = "ES256"
@@ -50,7 +51,7 @@ class TokenKeys:
             self._issuer, self._keys = _read(path)
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        except (OSError, ValueError, LookupError, TypeError):
             self.problem = Problem(
                 code=TokensNotAvailableError.code,
                 message=f"{str(path)!r}, the keys that sign tokens, is empty or damaged: tokens are refused.\n"
@@ -148,7 +149,7 @@ class TokenKeys:
 
 def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:
     """Return issuer and keys of a file; what it raises tells that there is none, or none of use."""
-    document = json.loads(path.read_bytes())
+    document = json_value(path.read_bytes())
     issuer, keys = document["issuer"], document["keys"]
     if not isinstance(issuer, str) or not isinstance(keys, list):
         raise TypeError

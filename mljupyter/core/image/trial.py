@@ -45,7 +45,7 @@ def run(image: str, body: str | bytes) -> Any:
             raise WebserviceException(f"{image} answered with status {status}: {text}", status_code=status)
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply: the text is all there is
         return content.decode(errors="replace")
 
 

@@ -32,7 +32,7 @@ def version_state(
         revision: the revision that is wanted.
         wanted: replicas wanted.
         ready: replicas of that revision that are ready.
-        routed: whether the router is known to send requests to them.
+        routed: whether the router is known to send requests to replicas of that revision, and to no others.
         ready_revision: the newest revision that was ready as a whole.
         failed_revision: the newest revision whose start failed.
         waking: whether requests wait for its first replica, and nothing is known to be wrong.

@@ -69,7 +69,7 @@ def line_of(name: str, options: Sequence[Option], typed: Typed, explicit: Contai
         for text in _texts(given):
             if option.positional:
                 words.append(quoted(text))
-            elif text != str(option.default) or option.key in explicit:
+            elif option.default is None or text != str(option.default) or option.key in explicit:
                 # A value that begins like an option is one word with its name: else it would be read as an option.
                 words += [f"--{option.name}={quoted(text)}"] if text[:1] == "-" else [f"--{option.name}", quoted(text)]
     return " ".join(words)

@@ -60,11 +60,8 @@ def _nearest(directory: Path) -> Path | None:
     for place in (directory, *directory.parents):
         path = place / FILE
         try:
-            owner = ownership.foreign_owner(path) if path.is_file() else None
-            if owner is None and path.is_file():
+            if path.is_file() and not ownership.passed_over(path):
                 return path
         except OSError:  # the directory is closed to this user
             continue
-        if owner is not None:
-            ownership.pass_over(path, owner)
     return None

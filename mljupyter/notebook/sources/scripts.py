@@ -10,6 +10,7 @@ from pathlib import Path
 from mljupyter.errors import MLJupyterError
 from mljupyter.files import write_whole
 from mljupyter.notebook.options.option_values import near
+from mljupyter.outside import json_value
 
 SCRIPT = "score.py"
 _SETTINGS = "settings.json"
@@ -64,7 +65,7 @@ class KeptScripts:
             )
         settings = path.parent / _SETTINGS
         try:
-            directory = json.loads(settings.read_text(encoding="utf-8")).get("sourceDirectory")
+            directory = json_value(settings.read_text(encoding="utf-8")).get("sourceDirectory")
         except (OSError, ValueError, AttributeError):
             raise ScoringScriptNotFoundError(
                 f"{settings} is empty or damaged: it says where the files of script {name!r} are. "

@@ -15,6 +15,7 @@ from mljupyter.registry.artifacts.store import Artifact
 from mljupyter.registry.catalog.versioned import check_row
 from mljupyter.registry.errors import ModelError
 from mljupyter.spec import names
+from mljupyter.spec.version import is_one_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class ModelRecord:
         others, and this name is put behind directories here.
         """
         name = self.artifact.name
-        if "/" in name or "\0" in name or name in ("", ".", ".."):
+        if not is_one_name(name):
             raise ModelError(
                 f"The content of model {self.id} is called {name!r:.200} in the database, which is a path.\n"
                 "Rule: the name of one file or directory. Register the model again."

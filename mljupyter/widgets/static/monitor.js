@@ -178,7 +178,8 @@ function render({ model, el }) {
   /** The log of all replicas, or of the one that was chosen. */
   function written() {
     const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
-    text(log, held.log || "Nothing yet.");
+    const ended = only && held.status && !held.status.replicas.some((item) => item.id === only);
+    text(log, held.log || (ended ? `${only} has ended, and no log of it is kept.` : "Nothing yet."));
     text(whose, only ? `Log of ${only}` : "Log of all replicas");
     all.hidden = !only;
     if (atEnd) log.scrollTop = log.scrollHeight;

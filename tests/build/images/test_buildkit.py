@@ -157,7 +157,8 @@ def test_cancelling_buildkit_stops_what_runs_in_the_engine_and_leaves_nothing(
     cancel = threading.Event()
 
     def sleeping() -> bool:
-        return any(sleep in " ".join(command) for _, command in processes.find(lambda command: "sleep" in command[:1]))
+        found = processes.find(lambda command: "sleep" in command[:1], also_in_containers=True)
+        return any(sleep in " ".join(command) for _, command in found)
 
     def cancel_when_it_sleeps() -> None:
         wait_until(sleeping, 60, "the step runs")

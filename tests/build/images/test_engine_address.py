@@ -86,7 +86,8 @@ def test_cancelling_a_build_behind_ssh_stops_it_there(
     cancel = threading.Event()
 
     def sleeping() -> bool:
-        return any(sleep in " ".join(command) for _, command in processes.find(lambda command: "sleep" in command[:1]))
+        found = processes.find(lambda command: "sleep" in command[:1], also_in_containers=True)
+        return any(sleep in " ".join(command) for _, command in found)
 
     def cancel_when_it_sleeps() -> None:
         wait_until(sleeping, 60, "the step runs")

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from mljupyter.build.images import ImageError, scan_report
 from mljupyter.build.images.oci import scan
 from mljupyter.build.images.oci.scan import Finding
+from tests import osv
 
 BILL = json.dumps(
     {"components": [{"name": "roman", "version": "4.2", "purl": "pkg:pypi/roman@4.2"}, {"name": "scale"}]}
@@ -108,27 +108,10 @@ def test_a_scanner_that_could_look_nothing_up_does_not_pass_for_a_clean_image(pr
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     """A vulnerability service of this machine, in OSV's protocol: it knows of one in every version of roman."""
-
-    class Service(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            known = [{"id": "PYSEC-2026-1", "modified": "2026-01-01T00:00:00Z", "summary": "Numerals overflow."}]
-            known[0]["affected"] = [{"package": {"name": "roman", "ecosystem": "PyPI"}, "versions": ["4.2"]}]
-            answer = json.dumps({"vulns": known} if asked["package"]["name"] == "roman" else {}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with osv.serving("roman", "PYSEC-2026-1", "Numerals overflow.", version="4.2") as server:
         monkeypatch.setenv("PIP_AUDIT_VULNERABILITY_SERVICE", "osv")
-        monkeypatch.setenv("PIP_AUDIT_OSV_URL", f"http://127.0.0.1:{server.server_port}/v1/query")
+        monkeypatch.setenv("PIP_AUDIT_OSV_URL", osv.address(server))
         yield server
-        server.shutdown()
 
 
 def test_the_real_pip_audit_finds_what_its_service_knows(service: ThreadingHTTPServer) -> None:

@@ -6,7 +6,6 @@ Contexts are read here: the Docker SDK finds them only beside a ``config.json``,
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mljupyter.build.images.errors import BuilderUnavailableError
+from mljupyter.outside import json_value
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 _MOST_BYTES = 1 << 20
@@ -105,7 +105,7 @@ def _tls(directory: Path, skip_verify: bool) -> TlsFiles | None:
 def _document(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            document = json.loads(file.read(_MOST_BYTES))
+            document = json_value(file.read(_MOST_BYTES))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

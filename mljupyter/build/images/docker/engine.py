@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from mljupyter.build.images.errors import (
 from mljupyter.build.images.oci.credentials import RegistryCredentials, find_credentials
 from mljupyter.build.images.oci.descriptors import checked_digest
 from mljupyter.build.images.oci.references import Reference
+from mljupyter.outside import json_value
 
 if TYPE_CHECKING:
     import docker
@@ -174,11 +174,11 @@ def list_packages(client: docker.DockerClient, image: str, interpreter: str, par
             read_only=True,
             labels={LABEL_RUN: "packages"},
         )
-        found = [InstalledPackage(name, version, part, text) for name, version, text in json.loads(output)]
+        found = [InstalledPackage(name, version, part, text) for name, version, text in json_value(output)]
         # The interpreter is the image's own: it may say anything.
         fields = [(one.name, one.version, one.license or "") for one in found]
         return found if all(isinstance(value, str) for values in fields for value in values) else []
-    except (DockerException, RequestException, ValueError, TypeError, RecursionError):
+    except (DockerException, RequestException, ValueError, TypeError):
         return []
 
 

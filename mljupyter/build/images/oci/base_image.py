@@ -23,6 +23,7 @@ from mljupyter.build.images.oci.descriptors import (
 from mljupyter.build.images.oci.layer_names import layer_names
 from mljupyter.build.images.oci.registry_client import RegistryClient, shown_host
 from mljupyter.files import write_whole
+from mljupyter.outside import json_value
 
 _FOLDER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 _INTERPRETER = re.compile(
@@ -124,8 +125,8 @@ def write_note(path: Path, document: dict[str, Any]) -> None:
 def read_note(path: Path) -> dict[str, Any] | None:
     """Return a note, None when there is none."""
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        document = json_value(path.read_bytes())
+    except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) else None
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.events import basic_credentials
+from mljupyter.outside import json_value
 
 MOST_CONFIG_BYTES = 1 << 20
 
@@ -61,7 +61,7 @@ def find_credentials(host: str, known: tuple[RegistryCredentials, ...] = ()) -> 
     path = Path(os.environ.get("DOCKER_CONFIG", "~/.docker")).expanduser() / "config.json"
     try:
         with path.open("rb") as file:
-            stored = json.loads(file.read(MOST_CONFIG_BYTES))["auths"][host]["auth"]
+            stored = json_value(file.read(MOST_CONFIG_BYTES))["auths"][host]["auth"]
         username, colon, password = base64.b64decode(stored, validate=True).decode().partition(":")
     except (OSError, ValueError, KeyError, TypeError, binascii.Error):
         return None

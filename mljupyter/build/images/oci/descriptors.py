@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mljupyter.build.images.errors import ImageError, RegistryError
+from mljupyter.outside import json_value
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -66,8 +66,8 @@ def checked_digest(value: object) -> str:
 def parsed_json(content: bytes, what: str) -> dict[str, Any]:
     """Return a JSON object that a registry sent, or raise `RegistryError`; `what` names it in the message."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        document = json_value(content)
+    except ValueError as error:
         raise RegistryError(f"{what} cannot be read: it is not JSON, or nested too deeply.") from error
     if not isinstance(document, dict):
         raise RegistryError(f"{what} is a {type(document).__name__}, not a JSON object.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import IO, Any
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.oci.references import Reference
 from mljupyter.build.images.oci.sbom import requirements_of
+from mljupyter.outside import json_value
 
 SCANNERS = ("trivy", "grype", "pip-audit")
 TIMEOUT_SECONDS = 600
@@ -205,7 +205,7 @@ def _run(name: str, command: list[str]) -> dict[str, Any]:
         output.seek(0)
         errors.seek(0)
         try:
-            document = json.loads(output.read(MOST_OUTPUT_BYTES))
+            document = json_value(output.read(MOST_OUTPUT_BYTES))
         except ValueError as error:
             raise ImageError(_no_report(name, errors)) from error
     return document if isinstance(document, dict) else {"dependencies": document}

@@ -19,6 +19,7 @@ from mljupyter.build.images.oci.references import Reference
 from mljupyter.build.images.plan import layout
 from mljupyter.build.images.plan.packages import PackageSet, package_set
 from mljupyter.spec import CodeReference, ModelReference
+from mljupyter.spec.version import is_below
 
 MOST_MODELS = 1000
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -257,7 +258,7 @@ def _check_places(code: CodeReference | None, models: Sequence[ModelReference], 
     if code is not None:
         places.append(code.source_directory or code.entry_script)
     for place in places:
-        if any(part in ("", ".", "..") for part in place.split("/")) or any(ord(letter) < 32 for letter in place):
+        if not is_below(place):
             raise ImageError(
                 f"{place!r:.200} leads out of the app root. Rule: a relative path without '..' and control characters."
             )

@@ -1,0 +1,39 @@
+"""HTTP servers inside the controller's process: they leave signals and logs to it, and end in bounded time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+
+def http_server(application: Starlette, *, ends_within: int, **options: Any) -> uvicorn.Server:
+    """Return a server for an application; `serve` runs it on sockets that are bound already.
+
+    Parameters:
+        application: answers requests.
+        ends_within: seconds that answers under way have when the server is told to end.
+        options: further settings of `uvicorn.Config`.
+
+    """
+    configuration = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=ends_within,
+        **options,
+    )
+    return _Server(configuration)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the controller."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
