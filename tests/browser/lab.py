@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page
+from playwright.sync_api import TimeoutError as PageTimeoutError
 
 from tests.waiting import wait_until
 
@@ -137,7 +138,11 @@ class Notebook:
     def open(self) -> None:
         """Open the notebook, and wait until its kernel is there."""
         self.page.goto(self.lab.address(self.name))
-        self.wait_idle()
+        try:
+            self.wait_idle(60)
+        except PageTimeoutError:  # Jupyter misses a kernel that starts too slowly; people load the page again
+            self.page.reload()
+            self.wait_idle()
         self.command("application:toggle-left-area")
 
     def command(self, name: str, **arguments: object) -> None:

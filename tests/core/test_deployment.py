@@ -10,7 +10,8 @@ import pytest
 from mljupyter.core import deployment
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.model import Model
-from mljupyter.core.webservice import AciWebservice, LocalWebservice
+from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
+from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.core.workspace import Workspace
 from mljupyter.exceptions import AzureMLException, WebserviceException
 from mljupyter.spec import EndpointKind
@@ -119,8 +120,24 @@ def test_a_source_directory_keeps_its_name_and_its_tree(workspace: Workspace, pr
     assert (fetched / "inner" / "score.py").is_file()
 
 
-def test_arguments_without_effect_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    deployment.print_without_effect(AciWebservice.deploy_configuration(location="x", dns_name_label="y"))
-    assert capsys.readouterr().out == "Without effect on target 'local': location, dns_name_label\n"
-    deployment.print_without_effect(LocalWebservice.deploy_configuration(6789))
-    assert capsys.readouterr().out == ""
+@pytest.mark.parametrize(
+    ("configuration", "line"),
+    [
+        (
+            AciWebservice.deploy_configuration(
+                location="westeurope", dns_name_label="x", vnet_name="v", subnet_name="s", cpu_cores=1
+            ),
+            "Without effect on target 'local': location, dns_name_label, vnet_name, subnet_name\n",
+        ),
+        (
+            AksWebservice.deploy_configuration(namespace="team", enable_app_insights=True, collect_model_data=False),
+            "Without effect on target 'local': namespace\n",
+        ),
+        (LocalWebservice.deploy_configuration(6789), ""),
+    ],
+)
+def test_arguments_without_effect_are_told_in_one_line(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], configuration: WebserviceDeploymentConfiguration, line: str
+) -> None:
+    deployment.print_without_effect(configuration, workspace.context.target("local"))
+    assert capsys.readouterr().out == line

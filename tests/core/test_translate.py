@@ -6,7 +6,7 @@ import pytest
 
 from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
-from mljupyter.core.webservice.translate import Served, changed_endpoint, new_endpoint, without_effect
+from mljupyter.core.webservice.translate import Served, changed_endpoint, new_endpoint
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointSpec, ModelReference, SpecError, VersionSpec
 
@@ -187,12 +187,6 @@ def test_the_size_of_a_container_instance_is_also_its_limit() -> None:
 def test_a_minimum_above_the_default_maximum_is_refused() -> None:
     with pytest.raises(SpecError, match="minReplicas is 12, maxReplicas 10"):
         endpoint(AKS(autoscale_enabled=True, autoscale_min_replicas=12))
-
-
-def test_what_means_nothing_on_one_machine_is_listed() -> None:
-    configuration = ACI(location="westeurope", dns_name_label="x", vnet_name="v", subnet_name="s", cpu_cores=1)
-    assert without_effect(configuration) == ["location", "dns_name_label", "vnet_name", "subnet_name"]
-    assert without_effect(AKS(namespace="team", enable_app_insights=True, collect_model_data=False)) == ["namespace"]
 
 
 def test_records_of_requests_are_off_until_asked_for_and_an_update_turns_them_off_again() -> None:

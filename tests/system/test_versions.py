@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -192,21 +191,14 @@ def test_a_mirror_that_hangs_or_is_gone_slows_nobody(machine: Machine, target: T
     spec = endpoint(target, {"aaa": 0, "shadow": 0})
     uri = machine.healthy(spec).status.scoring_uri
     before = machine.client.endpoint("shared")
-
-    def seconds() -> float:
-        began = time.monotonic()
-        assert set(answers(uri, 1500)) == {"aaa"}
-        return time.monotonic() - began
-
-    alone = min(seconds(), seconds())
     machine.settle(machine.client.replace(changed(spec, "shadow", mirrorPercentile=100)))
     target.signal(before, "shadow", signal.SIGSTOP)
     try:
-        hanging = min(seconds(), seconds())  # of two, since others may have the processors for a moment
+        # Requests that waited for the mirror would run into its time limit, hundreds of them into that of the test.
+        assert set(answers(uri, 3000)) == {"aaa"}
     finally:
         target.signal(before, "shadow", signal.SIGKILL)
     assert set(answers(uri, 500)) == {"aaa"}  # from the moment the replica dies until another one is a mirror
-    assert hanging < alone * 1.5
 
 
 def test_versions_come_go_and_change_their_share_under_load_without_a_lost_request(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,8 @@ from mljupyter.build.images import BuildCancelledError, BuilderUnavailableError,
 from mljupyter.build.images.docker.address import engine_address
 from mljupyter.build.images.docker.builder import DockerBuilder
 from mljupyter.registry.artifacts.store import ArtifactStore
-from mljupyter.runtimes.process import processes
+from tests.build.images.sleeping_step import SleepingStep
 from tests.ssh_server import engine_over_ssh
-from tests.waiting import wait_until
 
 from .conftest import Planner, answer_of
 
@@ -81,24 +78,10 @@ def test_an_engine_behind_ssh_builds_what_serves(
 def test_cancelling_a_build_behind_ssh_stops_it_there(
     over_ssh: str, planned: Planner, store: ArtifactStore, base: str, engine: Any
 ) -> None:
-    sleep = f"sleep {700 + os.getpid() / 1e6:f}"
-    plan = planned(base, docker={"extraDockerfileSteps": f"RUN {sleep}"})
-    cancel = threading.Event()
-
-    def sleeping() -> bool:
-        found = processes.find(lambda command: "sleep" in command[:1], also_in_containers=True)
-        return any(sleep in " ".join(command) for _, command in found)
-
-    def cancel_when_it_sleeps() -> None:
-        wait_until(sleeping, 60, "the step runs")
-        cancel.set()
-
-    watcher = threading.Thread(target=cancel_when_it_sleeps)
-    watcher.start()
-    with pytest.raises(BuildCancelledError):
+    step = SleepingStep()
+    plan = planned(base, docker={"extraDockerfileSteps": f"RUN {step.command}"})
+    with step.cancelling() as cancel, pytest.raises(BuildCancelledError):
         DockerBuilder(store, use_buildkit=False).build(plan, tag="mljupyter/test-never:1", cancel=cancel)
-    watcher.join()
-    wait_until(lambda: not sleeping(), 15, "the step has ended in the engine")
     label = {"label": f"mljupyter/environment={plan.environment}"}
     assert engine.containers.list(all=True, filters=label) == []
 
