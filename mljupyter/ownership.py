@@ -19,6 +19,17 @@ _ROOT = 0
 _OTHERS_MAY_WRITE = 0o022
 
 
+@cache
+def user_name() -> str:
+    """Return the login name of the user of this process, or the number where there is no name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return str(os.getuid())
+
+
 def name_of(user: int) -> str:
     """Return the name of a user for messages."""
     import pwd

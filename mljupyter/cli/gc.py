@@ -28,9 +28,9 @@ def gc(dry_run: bool, unused_days: float, workspace: str | None, as_json: bool) 
     What an endpoint uses or what is registered stays, and so does what is younger than an hour. The controller does
     this once a day.
     """
-    from mljupyter.core.garbage import collect_garbage
+    from mljupyter.deploy.gc import collect_garbage
 
-    collected = collect_garbage(open_workspace(workspace), unused_days=unused_days, dry_run=dry_run)
+    collected = collect_garbage(open_workspace(workspace).context, unused_days=unused_days, dry_run=dry_run)
     if as_json:
         from dataclasses import asdict
 

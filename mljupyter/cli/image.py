@@ -48,11 +48,11 @@ def list_images(name: str | None, model: str | None, workspace: str | None, as_j
 def show(image_id: str, workspace: str | None, as_json: bool) -> None:
     """Show one image: what is in it, where it is, how long its build took or why it failed."""
     from mljupyter.build.images import relaxations
-    from mljupyter.core.image_users import users_of_image
+    from mljupyter.deploy.images.users import users_of_image
 
     found = open_workspace(workspace)
     record = _find(found, image_id)
-    users = users_of_image(found, record)
+    users = users_of_image(found.context, record)
     if as_json:
         print_json(_document(record) | {"usedBy": users})
         return
@@ -132,9 +132,9 @@ def delete(image_id: str, keep: bool, workspace: str | None, as_json: bool) -> N
 
     What another version shares stays, and so does an image that was not built here.
     """
-    from mljupyter.core.image_users import delete_unused_image
+    from mljupyter.deploy.images.users import delete_unused_image
 
-    record = delete_unused_image(open_workspace(workspace), image_id, keep=keep)
+    record = delete_unused_image(open_workspace(workspace).context, image_id, keep=keep)
     if as_json:
         print_json({"id": record.id, "deleted": True})
     else:

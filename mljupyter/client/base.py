@@ -36,6 +36,7 @@ class EndpointClient(Protocol):
         spec: EndpointSpec,
         *,
         overwrite: bool = False,
+        generation: int | None = None,
         primary_key: str | None = None,
         secondary_key: str | None = None,
     ) -> EndpointRecord:
@@ -44,10 +45,12 @@ class EndpointClient(Protocol):
         Parameters:
             spec: the endpoint.
             overwrite: replace an endpoint of the same name, which serves until the new one does.
+            generation: the generation of the endpoint to replace; None replaces any.
             primary_key, secondary_key: keys to score with; random ones by default.
 
         Raises:
             EndpointExistsError: the name is taken, and `overwrite` is not set.
+            EndpointChangedError: the endpoint has another generation; nothing is changed.
 
         """
         ...

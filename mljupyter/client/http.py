@@ -44,6 +44,7 @@ class HttpEndpointClient:
         spec: EndpointSpec,
         *,
         overwrite: bool = False,
+        generation: int | None = None,
         primary_key: str | None = None,
         secondary_key: str | None = None,
     ) -> EndpointRecord:
@@ -51,6 +52,7 @@ class HttpEndpointClient:
         body = {
             "spec": spec.document(),
             "overwrite": overwrite,
+            "generation": generation,
             "primaryKey": primary_key,
             "secondaryKey": secondary_key,
         }

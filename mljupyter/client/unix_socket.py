@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
-from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from mljupyter.client.transport import Answer, ConnectionLostError, ConnectionNotMadeError
+from mljupyter.ownership import user_name
 from mljupyter.scoring import peers
 
 USER_HEADER = "mljupyter-user"
@@ -52,7 +52,7 @@ def ask(path: Path, method: str, target: str, body: Mapping[str, Any] | None, wi
     connection = _UnixConnection(path, within)
     try:
         content = None if body is None else json.dumps(body).encode()
-        headers = {USER_HEADER: quote(_user()), **({"content-type": "application/json"} if content else {})}
+        headers = {USER_HEADER: quote(user_name()), **({"content-type": "application/json"} if content else {})}
         connection.request(method, target, content, headers)
         answer = connection.getresponse()
         return Answer(answer.status, answer.read())
@@ -62,14 +62,3 @@ def ask(path: Path, method: str, target: str, body: Mapping[str, Any] | None, wi
         raise ConnectionLostError(str(error)) from error
     finally:
         connection.close()
-
-
-@cache
-def _user() -> str:
-    import getpass
-    import os
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return str(os.getuid())

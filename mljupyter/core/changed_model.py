@@ -9,7 +9,7 @@ from mljupyter.core.described_model import DescribedModel
 from mljupyter.core.model_lookup import dataset_id as id_of_dataset
 from mljupyter.core.model_lookup import dataset_ids
 from mljupyter.core.resource_configuration import ResourceConfiguration
-from mljupyter.core.usage import release_by_the_gone
+from mljupyter.deploy.references import release_by_the_gone
 from mljupyter.exceptions import as_webservice_exception
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class ChangedModel(DescribedModel):
             try:
                 models.delete(self.id)
             except ModelInUseError as error:
-                release_by_the_gone(self.workspace, error.holders)
+                release_by_the_gone(self.workspace.context, error.holders)
                 models.delete(self.id)
 
     def _change(self, **changes: Any) -> None:

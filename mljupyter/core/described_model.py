@@ -36,10 +36,7 @@ class DescribedModel(Rich):
     @property
     def reference(self) -> ModelReference:
         """The model as specs refer to it."""
-        record = self._record
-        return ModelReference(
-            name=record.name, version=record.version, digest=record.artifact.digest, entry=record.entry
-        )
+        return self._record.reference
 
     @property
     def description(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,15 @@ from mljupyter.build.environments.definition import (
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
-from mljupyter.core.python_section import DEFAULT_INTERPRETER, PythonSection
+from mljupyter.core.python_section import PythonSection
 from mljupyter.core.rich import Rich, Rows
 from mljupyter.core.spark_section import SparkPackage, SparkSection
+from mljupyter.deploy.environments import DEFAULT_INTERPRETER, ServingEnvironment
 from mljupyter.exceptions import UserErrorException, as_user_error
 
 if TYPE_CHECKING:
-    from mljupyter.core.environment_build import LocalBuildDetails
     from mljupyter.core.environment_image import DockerImageDetails, ImageBuildDetails
+    from mljupyter.core.local_build import LocalBuildDetails
     from mljupyter.core.workspace import Workspace
 
 __all__ = [
@@ -134,6 +136,16 @@ class Environment(Rich):
     def fingerprint(self) -> str:
         """What is equal for equal environments: names, versions and environment variables do not enter."""
         return fingerprint(self.definition())
+
+    def serving(self) -> ServingEnvironment:
+        """Return the environment as it is now, as the parts that deploy take it.
+
+        Raises:
+            UserErrorException: a value breaks a rule.
+
+        """
+        definition = self.definition()
+        return ServingEnvironment(definition, self._taken_from == (sys.executable, fingerprint(definition)))
 
     def clone(self, new_name: str) -> Environment:
         """Return a copy under another name, not registered."""
@@ -316,7 +328,7 @@ class Environment(Rich):
 
             pushed = bool(kwargs.get("pushImageToWorkspaceAcr"))
             return environment_image.build(workspace, self, on_engine=not pushed, rebuild=False)
-        from mljupyter.core.environment_build import LocalBuildDetails
+        from mljupyter.core.local_build import LocalBuildDetails
 
         return LocalBuildDetails(self)
 

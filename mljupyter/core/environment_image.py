@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.environment import Environment
-from mljupyter.core.environment_build import policy_of
-from mljupyter.core.image import building, files
 from mljupyter.core.image.image import Image
+from mljupyter.deploy.environments import policy_of
+from mljupyter.deploy.images import build_job, files
 from mljupyter.exceptions import UserErrorException, WebserviceException, as_user_error
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ImageBuildDetails:
 
     def get_log(self) -> str:
         """Return the log so far."""
-        return files.BuildLogFile.of(self._image.workspace, self._image._record).read()
+        return files.BuildLogFile.of(self._image.workspace.context, self._image._record).read()
 
     def wait_for_completion(self, show_output: bool = True) -> ImageBuildDetails:
         """Wait until the build has ended.
@@ -121,11 +121,11 @@ def build(
 
     with as_user_error():
         plan = _plan(environment)
-        record = building.begin(
-            workspace,
+        record = build_job.begin(
+            workspace.context,
             plan,
             _name(plan),
-            place=building.ENGINE if on_engine else None,
+            place=build_job.ENGINE if on_engine else None,
             rebuild=rebuild,
             image_flavor=ENVIRONMENT_FLAVOR,
         )
@@ -139,7 +139,7 @@ def details(workspace: Workspace, environment: Environment) -> DockerImageDetail
 
     with as_user_error():
         plan = _plan(environment)
-        place = building.place_of(workspace)
+        place = build_job.place_of(workspace.context)
         found = _built(workspace, plan, place)
         host = place.partition("registry/")[2] or None
         reference = Reference.parse(
@@ -170,14 +170,14 @@ def _plan(environment: Environment) -> ImagePlan:
         definition,
         code=None,
         environment_only=True,
-        default_base_image=building.default_base_image(),
-        pins=policy_of(environment),
+        default_base_image=build_job.default_base_image(),
+        pins=policy_of(definition),
     )
 
 
 def _built(workspace: Workspace, plan: ImagePlan, place: str) -> ImageRecord | None:
     images = workspace.registry.images
-    return images.find_built(plan.digest, place) or images.find_built(plan.digest, building.ENGINE)
+    return images.find_built(plan.digest, place) or images.find_built(plan.digest, build_job.ENGINE)
 
 
 def _name(plan: ImagePlan) -> str:

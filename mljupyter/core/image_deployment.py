@@ -10,12 +10,13 @@ from mljupyter.core import deployment
 from mljupyter.core.compute import ComputeTarget
 from mljupyter.core.image.configuration import ContainerImageConfig
 from mljupyter.core.image.image import Image
-from mljupyter.core.image.presence import make_present
 from mljupyter.core.webservice.configuration import (
     LocalWebserviceDeploymentConfiguration,
     WebserviceDeploymentConfiguration,
 )
-from mljupyter.core.webservice.translate import Served
+from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.images.ensure_pulled import make_present
+from mljupyter.deploy.prepare import ready
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import CodeReference, ModelReference
 from mljupyter.spec.names import SERVICE
@@ -39,15 +40,12 @@ def deploy(
     overwrite: bool,
 ) -> Webservice:
     """Do what `Webservice.deploy_from_image` promises."""
-    target = _container_target(workspace, deployment_config, deployment_target)
-    return deployment.deploy_served(
-        workspace,
-        name,
-        lambda _: served(workspace, image, deployment.target_of(workspace, target)),
-        deployment_config,
-        target,
-        overwrite=overwrite,
-    )
+    target = deployment.target_of(workspace, _container_target(workspace, deployment_config, deployment_target))
+    configuration = deployment.configuration_of(deployment_config)
+    with as_webservice_exception(), workspace.artifacts.hold():
+        deployment.check_settings(workspace, name, configuration, target)
+        prepared = ready(content_of(workspace, image, target), name, target)
+        return deployment.deploy_prepared(workspace, name, prepared, configuration, overwrite=overwrite)
 
 
 def deploy_models(
@@ -85,15 +83,16 @@ def deploy_local(
             "LocalWebservice.deploy_configuration()."
         )
     target = image_target(workspace.context.targets)
-    service = deployment.deploy_served(
-        workspace, name, lambda _: served_by(workspace, name, models, image_config, target), configuration, target.name
-    )
+    with as_webservice_exception(), workspace.artifacts.hold():
+        deployment.check_settings(workspace, name, configuration, target)
+        prepared = ready(content_made_of(workspace, name, models, image_config, target), name, target)
+        service = deployment.deploy_prepared(workspace, name, prepared, configuration)
     assert isinstance(service, LocalWebservice)  # noqa: S101 (for the type checker: the configuration says so)
     return service
 
 
-def served(workspace: Workspace, image: Image | str, target: Target) -> Served:
-    """Return what a version serves that is made from an image; wait until the image is ready.
+def content_of(workspace: Workspace, image: Image | str, target: Target) -> VersionContent:
+    """Return the content of a version that serves from an image; wait until the image is ready.
 
     Parameters:
         workspace: the workspace.
@@ -109,29 +108,29 @@ def served(workspace: Workspace, image: Image | str, target: Target) -> Served:
     found.wait_for_creation()
     record = found._record
     code = record.recipe.get("code")
-    return Served(
+    return VersionContent(
         models=[ModelReference.parse(model) for model in record.recipe.get("models", [])],
         code=CodeReference.parse(code) if code else None,
-        image=make_present(workspace, record),
+        image=make_present(workspace.context, record),
         image_id=record.id,
     )
 
 
-def served_by(
+def content_made_of(
     workspace: Workspace,
     name: str,
     models: Sequence[Model | str],
     image_config: ImageConfig,
     target: Target,
-) -> Served:
-    """Make an image and return what a version serves that is made from it; a reload reads the script again.
+) -> VersionContent:
+    """Make an image and return the content of a version that serves from it; a reload reads the script again.
 
-    Raises as `served` does, before anything is built on a target that runs no containers.
+    Raises as `content_of` does, before anything is built on a target that runs no containers.
     """
     _check_target(workspace, target)
     image = Image.create(workspace, name, models, image_config)
     source = image_config.source_path if isinstance(image_config, ContainerImageConfig) else None
-    return replace(served(workspace, image, target), source=None if source is None else str(source))
+    return replace(content_of(workspace, image, target), source=None if source is None else str(source))
 
 
 def check_name_is_free(workspace: Workspace, name: str, *, overwrite: bool) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.environment import Environment
-from mljupyter.core.environment_build import policy_of
-from mljupyter.core.image import building, files
 from mljupyter.core.image.image import Image
-from mljupyter.core.image.presence import make_present
-from mljupyter.core.image.tagging import tag_image
+from mljupyter.deploy.environments import policy_of
+from mljupyter.deploy.images import build_job, files
+from mljupyter.deploy.images.ensure_pulled import make_present
+from mljupyter.deploy.images.tag import tag_image
+from mljupyter.deploy.prepare import code_reference
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class ModelPackage:
             offset: leave out so many bytes at its beginning.
 
         """
-        log = "" if self._image is None else files.BuildLogFile.of(self.workspace, self._image._record).read()
+        log = "" if self._image is None else files.BuildLogFile.of(self.workspace.context, self._image._record).read()
         content = log.encode()[offset:]
         return content.decode(errors="replace") if decode else content
 
@@ -123,7 +124,7 @@ class ModelPackage:
             raise WebserviceException("This package is a directory: save('DIRECTORY') writes it. It has no image.")
         self.wait_for_creation()
         with as_webservice_exception():
-            make_present(self.workspace, self._image._record, location=self.location)
+            make_present(self.workspace.context, self._image._record, location=self.location)
         print(f"Package image pulled: {self.location}")
 
     def save(self, output_directory: str | os.PathLike[str]) -> None:
@@ -157,7 +158,7 @@ class ModelPackage:
         """
         from mljupyter.build.images.oci.credentials import find_credentials
 
-        place = building.place_of(self.workspace) if self._image is None else self._image._record.place
+        place = build_job.place_of(self.workspace.context) if self._image is None else self._image._record.place
         host = place.partition("registry/")[2]
         if not host:
             return ContainerRegistry()
@@ -207,24 +208,29 @@ def package(
     from mljupyter.core import deployment
     from mljupyter.core.image.configuration import registered_references
 
+    if inference_config is None:
+        raise WebserviceException(
+            "inference_config is None: a package holds a scoring script.\n"
+            "Give one: InferenceConfig('score.py'), where score.py defines init() and run(data)."
+        )
     config = deployment.checked_inference_config(inference_config)
     name = image_name or DEFAULT_NAME
     with as_webservice_exception(), workspace.artifacts.hold():
         environment = config.environment_for(name) or Environment(f"{name}-env")
-        script = None if config.source_directory is None else config.script_in_source
+        definition = environment.definition()
         plan = plan_image(
-            environment.definition(),
-            code=deployment.code_reference(workspace, config.source_path, script),
+            definition,
+            code=code_reference(workspace.artifacts, deployment.script_source(config)),
             models=registered_references(workspace, models),
-            default_base_image=building.default_base_image(),
-            pins=policy_of(environment),
+            default_base_image=build_job.default_base_image(),
+            pins=policy_of(definition),
         )
         if generate_dockerfile:
             return ModelPackage(workspace, plan, environment)
-        host = building.place_of(workspace).partition("registry/")[2]
+        host = build_job.place_of(workspace.context).partition("registry/")[2]
         label = image_label or time.strftime("%Y%m%d%H%M%S")
         location = str(Reference.parse(f"{host}/{name}:{label}" if host else f"{name}:{label}"))
-        record = building.begin(workspace, plan, name.replace("/", "-"))
+        record = build_job.begin(workspace.context, plan, name.replace("/", "-"))
     made = ModelPackage(workspace, plan, environment, Image._of(workspace, record), location)
     made._name_image()
     return made

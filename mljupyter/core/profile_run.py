@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.profile_load import Sampler, Tally, Target, run_load
 from mljupyter.core.webservice.scoring import Scorer
+from mljupyter.deploy.profiling.load import Sampler, Tally, Target, run_load
 from mljupyter.engine.scaling.recommender import peak_cpu, percentile, recommended
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException
@@ -20,11 +20,9 @@ from mljupyter.runtimes.process.processes import Identity
 from mljupyter.spec import EndpointState
 
 if TYPE_CHECKING:
-    from mljupyter.core.environment import Environment
     from mljupyter.core.webservice import Webservice
-    from mljupyter.core.webservice.translate import Served
     from mljupyter.core.workspace import Workspace
-    from mljupyter.spec import EndpointKind
+    from mljupyter.deploy.prepare import Prepared
 
 NAME_PREFIX = "profile-"
 OWNER_TAG = "mljupyter-profile-owner"
@@ -42,15 +40,13 @@ class CancelledError(MLJupyterError):
 class Order:
     """What to profile, with how much room, for how long.
 
-    `content` is stored already: files that change while the profile runs change nothing. `endpoint` is the name of the
-    temporary endpoint.
+    `prepared` has its content stored: files that change while the profile runs change nothing. `endpoint` is the name
+    of the temporary endpoint.
     """
 
     name: str
     endpoint: str
-    content: Served
-    environment: Environment | None
-    target: str
+    prepared: Prepared
     rows: Sequence[bytes]
     cpu: float
     memory_in_gb: float
@@ -122,7 +118,7 @@ def is_alive(text: str) -> bool:
 
 
 def _deploy(workspace: Workspace, order: Order) -> Webservice:
-    from mljupyter.core.deployment import built, deploy_served
+    from mljupyter.core.deployment import check_settings, deploy_prepared
     from mljupyter.core.webservice import AksWebservice
 
     # What it may use is the limit; it claims little, since nothing else should have to make room for a profile.
@@ -136,13 +132,9 @@ def _deploy(workspace: Workspace, order: Order) -> Webservice:
         tags={OWNER_TAG: owner()},
         max_request_wait_time=60_000,
     )
-
-    target = workspace.context.target(order.target)
-
-    def served(_: EndpointKind) -> Served:
-        return built(workspace, order.content, order.environment, service=order.endpoint, target=target)
-
-    return deploy_served(workspace, order.endpoint, served, config, order.target)
+    with workspace.artifacts.hold():
+        check_settings(workspace, order.endpoint, config, order.prepared.target)
+        return deploy_prepared(workspace, order.endpoint, order.prepared, config)
 
 
 def _wait_until_healthy(service: Webservice, cancelled: Callable[[], bool], deadline: float) -> None:

@@ -64,11 +64,11 @@ class ProfiledModel:
             >>> profile.get_details()["latencyPercentile99InMs"]                                  # doctest: +SKIP
 
         """
-        from mljupyter.core.deployment import content_of, target_of
+        from mljupyter.core.deployment import prepare_version, target_of
         from mljupyter.core.inference import InferenceConfig
         from mljupyter.core.profile import ModelProfile
-        from mljupyter.core.profile_input import bodies
         from mljupyter.core.profile_run import Order, temporary_name
+        from mljupyter.deploy.profiling.input import bodies
         from mljupyter.engine.scaling.recommender import LEAST, MOST_CPU, MOST_MEMORY_GB
         from mljupyter.spec import EndpointKind
 
@@ -85,10 +85,11 @@ class ProfiledModel:
             "seconds": _within("seconds", seconds, 0.1, _LONGEST_SECONDS, 20.0),
         }
         endpoint, target = temporary_name(), target_of(workspace, deployment_target)
-        content, environment = content_of(
-            workspace, models, inference_config, kind=EndpointKind.AKS, service=endpoint, target=target
-        )
-        order = Order(profile_name, endpoint, content, environment, target.name, rows, **size)
+        with as_webservice_exception(), workspace.artifacts.hold():
+            prepared = prepare_version(
+                workspace, models, inference_config, kind=EndpointKind.AKS, service=endpoint, target=target
+            )
+        order = Order(profile_name, endpoint, prepared, rows, **size)
         return ModelProfile._start(workspace, order, description)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from mljupyter.build.environments.definition import CondaDefinition, PythonDefinition
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.sections import Section
+from mljupyter.deploy.environments import DEFAULT_INTERPRETER
 from mljupyter.exceptions import UserErrorException
 
-DEFAULT_INTERPRETER = "python"
 POLICIES = ("strict", "compatible")
 
 

@@ -118,7 +118,7 @@ def settle(service: Webservice) -> None:
         WebserviceException: it failed, with the reason and the last lines of its log.
 
     """
-    from mljupyter.core.webservice.observing import NOT_DEPLOYED, failure, follow
+    from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow
 
     record = follow(service.workspace.endpoints, service.name, timeout=None, tick=lambda: None)
     service.update_deployment_state()

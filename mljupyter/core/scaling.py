@@ -51,8 +51,8 @@ def with_scaling(spec: EndpointSpec, *, version: str | None = None, **given: int
         SpecError: when a value breaks a rule of the documents.
 
     """
-    from mljupyter.core.webservice.translate import merged
-    from mljupyter.core.webservice.versions import known_version
+    from mljupyter.deploy.spec_builder import merged
+    from mljupyter.deploy.versions import known_version
 
     name = spec.default_version if version is None else version
     values: dict[str, Any] = {_NAMES.get(key, key): value for key, value in given.items() if value is not None}
@@ -84,7 +84,7 @@ def scale(workspace: Workspace, name: str, version: str | None = None, **given: 
 
     """
     from mljupyter.core.webservice import Webservice
-    from mljupyter.core.webservice.observing import follow, in_force
+    from mljupyter.deploy.wait import follow, in_force
 
     if all(value is None for value in given.values()):
         with as_webservice_exception():

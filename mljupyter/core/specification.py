@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.base import Webservice
-from mljupyter.exceptions import WebserviceException, as_webservice_exception
-from mljupyter.spec import EndpointSpec, ModelReference
+from mljupyter.deploy.apply import apply
+from mljupyter.deploy.plan import DeploymentPlan, check_content
+from mljupyter.exceptions import as_webservice_exception
+from mljupyter.ownership import user_name
+from mljupyter.spec import EndpointSpec
 from mljupyter.spec.names import SERVICE
 
 if TYPE_CHECKING:
@@ -36,33 +37,7 @@ def deploy_specification(workspace: Workspace, document: Mapping[str, Any] | End
         spec = document if isinstance(document, EndpointSpec) else EndpointSpec.parse(document)
         SERVICE.check(spec.name)
         workspace.context.target(spec.compute_target)
-        spec = spec.model_copy(update={"created_by": spec.created_by or getpass.getuser()})
-        with workspace.artifacts.hold():
-            _check_content(workspace, spec)
-            with in_use(workspace, spec.name, spec):
-                record = workspace.endpoints.create(spec, overwrite=True)
+        spec = spec.model_copy(update={"created_by": spec.created_by or user_name()})
+        check_content(workspace.context, spec)
+        record = apply(workspace.context, DeploymentPlan(spec, None))
     return Webservice._of(workspace, record)
-
-
-def _check_content(workspace: Workspace, spec: EndpointSpec) -> None:
-    """Refuse what names content by digests that this workspace does not have."""
-    for name, version in spec.versions.items():
-        for model in version.models:
-            _check_model(workspace, model)
-        if version.code is not None and version.image is None and not workspace.artifacts.exists(version.code.digest):
-            raise WebserviceException(
-                f"versions.{name}.code names {version.code.digest[:19]}, which this workspace does not have.\n"
-                "A document from another workspace: name the scoring script instead, code: SCRIPT, and deploy it with "
-                "%%deploy."
-            )
-
-
-def _check_model(workspace: Workspace, model: ModelReference) -> None:
-    from mljupyter.registry.errors import ModelNotFoundError
-
-    try:
-        there = workspace.registry.models.get_by_id(model.id).artifact.digest if model.version else model.digest
-    except ModelNotFoundError as error:
-        raise WebserviceException(error.message) from error
-    if there != model.digest or not workspace.artifacts.exists(model.digest):
-        raise WebserviceException(f"Model {model.id} has other content in this workspace than the document says.")

@@ -38,7 +38,7 @@ def divide(
 
     """
     from mljupyter.core.releases import versioned_endpoint
-    from mljupyter.core.webservice.observing import follow, in_force
+    from mljupyter.deploy.wait import follow, in_force
 
     percentiles, mirrored = shares_of(shares), shares_of(mirror)
     if not (percentiles or mirrored or sticky_header):

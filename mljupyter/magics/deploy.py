@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.deploy.apply import undo
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.call import Call, json_line, masked_line
 from mljupyter.magics.magic import Magic
@@ -12,7 +13,6 @@ from mljupyter.notebook.deployment import deployment_of
 from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.sources.variables import secret_looking
-from mljupyter.notebook.undo import take_back
 from mljupyter.notebook.views.views import Text
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError
         )
     _say(call, "  interrupted: taking it back")
     try:
-        outcome = take_back(deployment.workspace, name, plan.present)
+        outcome = undo(deployment.workspace.context, name, plan.present)
     except KeyboardInterrupt:
         outcome = f"A second interrupt came before that was done: see %endpoints; %undeploy {name} takes it away."
     call.session.cache.refresh_soon()
@@ -104,7 +104,7 @@ def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError
 
 def _followed(call: Call, service: Webservice) -> Webservice:
     """Wait until it is Healthy, if asked to; without the SDK's words about interrupts, which differ here."""
-    from mljupyter.core.webservice.observing import failure, follow
+    from mljupyter.deploy.wait import failure, follow
 
     if not call["wait"]:
         _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")

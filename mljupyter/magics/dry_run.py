@@ -40,6 +40,7 @@ def rehearse(
         WebserviceException: a rule is broken.
 
     """
+    from mljupyter.deploy.plan import DeploymentPlan
     from mljupyter.exceptions import as_webservice_exception
     from mljupyter.notebook.plan import Plan
     from mljupyter.spec import difference
@@ -48,7 +49,7 @@ def rehearse(
         return code_of(call, [called(method, arguments), WAIT])
     record = present(call)
     with as_webservice_exception():
-        plan = Plan(wanted(record.spec), record, whole=True)
+        plan = Plan(DeploymentPlan(wanted(record.spec), record))
     changes = [
         {"field": path, "before": difference.shown(path, before), "after": difference.shown(path, after)}
         for path, before, after in plan.changes

@@ -21,7 +21,7 @@ def taken_back_if_interrupted(call: Call) -> Iterator[None]:
         StoppedError: it was interrupted; the text says what there is now.
 
     """
-    from mljupyter.notebook.undo import take_back
+    from mljupyter.deploy.apply import undo
 
     workspace, name = call.session.workspace(), call.endpoint
     before = workspace.endpoints.endpoint(name)
@@ -29,7 +29,7 @@ def taken_back_if_interrupted(call: Call) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         try:
-            outcome = take_back(workspace, name, before)
+            outcome = undo(workspace.context, name, before)
         except KeyboardInterrupt:
             outcome = "A second interrupt came before it was taken back: see %endpoints."
         raise StoppedError(f"{call.magic.spelled} was interrupted. {outcome}") from None

@@ -54,7 +54,7 @@ def run(call: Call) -> Any:
 
 def rehearse_rollout(call: Call, arguments: Mapping[str, Any]) -> Any:
     """Return the Python that begins a rollout, or its plan; `arguments` are those of `ControlledRollout.rollout`."""
-    from mljupyter.core.webservice.versions import known_version
+    from mljupyter.deploy.versions import known_version
     from mljupyter.exceptions import as_webservice_exception
     from mljupyter.spec import RolloutPlan
 

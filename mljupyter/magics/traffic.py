@@ -77,7 +77,7 @@ def _roll_out(call: Call) -> Any:
 
 def _rehearsed(call: Call) -> Any:
     from mljupyter.core.traffic import NO_HEADER, shares_of
-    from mljupyter.core.webservice.versions import known_version, with_traffic
+    from mljupyter.deploy.versions import known_version, with_traffic
     from mljupyter.engine.rollout.canary import promoted
     from mljupyter.spec import EndpointSpec
 

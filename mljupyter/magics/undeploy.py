@@ -16,7 +16,7 @@ from mljupyter.notebook.views.views import Text
 def run(call: Call) -> Any:
     """Delete the endpoint or the version; models and scoring scripts stay."""
     from mljupyter.core.releases import settle, versioned_endpoint
-    from mljupyter.core.webservice.versions import without_version
+    from mljupyter.deploy.versions import without_version
 
     name, version = call.endpoint, call.version
     service = webservice(call.session.workspace(), name)

@@ -1,9 +1,9 @@
-"""What ``%deploy`` is going to do, worked out before anything is done."""
+"""Deployments of ``%deploy`` and of the wizard: the plan, then its three steps: register, build, apply."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.notebook.code import script_of
@@ -13,10 +13,15 @@ from mljupyter.notebook.views.views import Text, View
 from mljupyter.visible import markup, one_line
 
 if TYPE_CHECKING:
+    import threading
+
+    from mljupyter.build.images.events import OnEvent
     from mljupyter.core import Model, Webservice, Workspace
-    from mljupyter.core.webservice.translate import Served
+    from mljupyter.deploy.plan import DeploymentPlan
+    from mljupyter.deploy.prepare import Prepared
     from mljupyter.notebook.sources.preparation import Preparation
-    from mljupyter.spec import EndpointRecord, EndpointSpec, ModelReference
+    from mljupyter.spec import EndpointKind, EndpointRecord, ModelReference, VersionSpec
+    from mljupyter.targets.base import Target
 
 # Option, the argument of deploy_configuration it becomes, and the kinds that have it.
 _ARGUMENTS = (
@@ -62,70 +67,122 @@ class Deployment:
         return getattr(webservice, CLASSES[self.kind]).deploy_configuration(**self.settings)
 
     def plan(self) -> Plan:
-        """Return what deploying would change. The scoring script's files are stored; nothing else is done.
+        """Return the changes that deploying would make. Files of the script are stored; nothing else is done.
 
         Raises:
-            WebserviceException: something asked for breaks a rule.
+            WebserviceException: a value breaks a rule.
 
         """
-        from mljupyter.core.deployment import what_is_served
-        from mljupyter.core.webservice.translate import new_endpoint
+        from mljupyter.deploy.plan import plan_new
         from mljupyter.exceptions import as_webservice_exception
 
-        target = self.workspace.context.target(self.target)
-        configuration = self.configuration()
-        with as_webservice_exception(), self.workspace.artifacts.hold():
-            served = what_is_served(
-                self.workspace,
-                self.planned_models,
-                self.preparation.config,
-                kind=configuration.kind,
-                service=self.name,
-                target=target,
-                build=False,
-            )
-            wanted = new_endpoint(self.name, configuration, served, target=self.target)
         present = self.present()
         if present is not None and present.spec.kind == "AKSENDPOINT":
             raise WrongInputError(
                 f"{self.name!r} is an endpoint with the versions {', '.join(sorted(present.spec.versions))}: "
                 "say which one with --version, or give a new one's name."
             )
-        return Plan(wanted, present, self.files(served))
+        configuration, context = self.configuration(), self.workspace.context
+        with as_webservice_exception(), context.artifacts.hold():
+            prepared = self.prepared(configuration.kind, context.target(self.target))
+            plan = plan_new(context, self.name, configuration, prepared, present=present)
+        return Plan(plan, self.files(plan.wanted.versions[plan.wanted.default_version]))
 
-    def files(self, served: Served) -> dict[str, str]:
+    def prepared(self, kind: EndpointKind, target: Target) -> Prepared:
+        """Store the content of the version that is deployed."""
+        from mljupyter.core.deployment import prepare_version
+
+        return prepare_version(
+            self.workspace, self.planned_models, self.preparation.config, kind=kind, service=self.name, target=target
+        )
+
+    def files(self, version: VersionSpec) -> dict[str, str]:
         """Return the files that deploying writes by itself."""
         from mljupyter.notebook.rendered_files import generated_files
 
-        return generated_files(self.preparation.estimator, self.preparation.config, served, self.name)
+        return generated_files(self.preparation.estimator, self.preparation.config, version, self.name)
 
     def present(self) -> EndpointRecord | None:
         """Return the endpoint of this name, if there is one."""
-        records = self.workspace.endpoint_records()
-        return next((record for record in records if record.spec.name == self.name), None)
+        from mljupyter.deploy.plan import find
+
+        return find(self.workspace.context, self.name)
 
     def deploy(self, plan: Plan) -> Webservice:
-        """Create the endpoint or bring it to what is wanted; the old state serves until the new one does.
+        """Create the endpoint or bring it to the planned state; the old state serves until the new one does."""
+        return self.apply(self.build(self.register(plan)))
 
-        What a line of ``%deploy`` cannot say, tags and description, stays as it is.
+    def register(self, plan: Plan) -> Plan:
+        """Do the first step: register the estimator and keep its script, where there is one.
+
+        Raises:
+            WebserviceException: another version of the model was registered since the plan was made.
+
         """
-        from mljupyter.core import Model
+        from mljupyter.deploy.spec_builder import SOURCE_PROPERTY
 
-        configuration = self.configuration()
-        if plan.present is not None:
-            configuration.tags = dict(plan.present.spec.tags)
-            configuration.description = plan.present.spec.description
-        target = self.workspace.compute_targets[self.target]
-        registered, config = self.preparation.carried_out()
-        return Model.deploy(
-            self.workspace,
-            self.name,
-            [*self.models, *registered],
-            config,
-            configuration,
-            deployment_target=target,
-            overwrite=True,
-        )
+        self.check_settings()
+        estimator = self.preparation.estimator
+        if estimator is None:
+            return plan
+        (model,), config = self.preparation.carried_out()
+        if model.reference != estimator.reference:
+            from mljupyter.exceptions import WebserviceException
+
+            raise WebserviceException(
+                f"The estimator was planned as {estimator.reference.id} and is registered as {model.id}: another model "
+                "was registered concurrently. Nothing was deployed. Deploy it again."
+            )
+        if config is None or SOURCE_PROPERTY not in plan.wanted.properties:
+            return plan
+        properties = {**plan.wanted.properties, SOURCE_PROPERTY: str(config.source_path)}
+        wanted = plan.wanted.model_copy(update={"properties": properties})
+        return Plan(replace(plan.deployment, wanted=wanted), plan.files)
+
+    def check_settings(self) -> None:
+        """Check the settings, and print those that have no effect on the target."""
+        from mljupyter.core.deployment import check_settings
+        from mljupyter.exceptions import as_webservice_exception
+
+        with as_webservice_exception():
+            check_settings(self.workspace, self.name, self.configuration(), self.workspace.context.target(self.target))
+
+    def build(self, plan: Plan, on_event: OnEvent | None = None, cancel: threading.Event | None = None) -> Plan:
+        """Do the second step: make the environments and images that are not there yet.
+
+        Parameters:
+            plan: the plan.
+            on_event: gets stages and log lines, from any thread.
+            cancel: ends the build when set.
+
+        Raises:
+            MLJupyterError: `BuildCancelledError`, or the build fails.
+
+        """
+        from mljupyter.deploy.build import build
+        from mljupyter.deploy.model_size import size_warning
+        from mljupyter.exceptions import as_webservice_exception
+
+        with as_webservice_exception():
+            if warning := size_warning(plan.wanted, self.workspace.artifacts):
+                print(warning)
+            return Plan(build(self.workspace.context, plan.deployment, on_event=on_event, cancel=cancel), plan.files)
+
+    def apply(self, plan: Plan) -> Webservice:
+        """Do the last step: hand the endpoint over to the control plane of its target.
+
+        Raises:
+            WebserviceException: the endpoint was changed since the plan was made; nothing is changed then.
+
+        """
+        from mljupyter.core import Webservice
+        from mljupyter.deploy.apply import apply
+        from mljupyter.exceptions import as_webservice_exception
+
+        with as_webservice_exception():
+            return Webservice._of(
+                self.workspace, apply(self.workspace.context, plan.deployment, overwrite=plan.present is not None)
+            )
 
     def service(self) -> Webservice:
         """Return the web service that exists."""
@@ -192,26 +249,24 @@ def _authentication(kind: str, auth: str | None) -> dict[str, bool]:
 
 
 class Plan(View):
-    """What would change: the result of ``%deploy --dry-run``."""
+    """A deployment plan as the result of ``%deploy --dry-run``.
 
-    def __init__(
-        self,
-        wanted: EndpointSpec,
-        present: EndpointRecord | None,
-        files: Mapping[str, str] | None = None,
-        *,
-        whole: bool = False,
-    ) -> None:
-        self.wanted = wanted
-        self.present = present
+    Parameters:
+        deployment: the plan.
+        files: the files that deploying writes by itself, by name.
+
+    """
+
+    def __init__(self, deployment: DeploymentPlan, files: Mapping[str, str] | None = None) -> None:
+        self.deployment = deployment
         self.files = dict(files or {})
-        self.changes = changes(present.spec, wanted, whole=whole) if present is not None else []
-        self.action = "create" if present is None else "update" if self.changes else "unchanged"
+        self.wanted, self.present = deployment.wanted, deployment.present
+        self.changes, self.action = deployment.changes, deployment.action
 
     @property
     def settled_as(self) -> str | None:
         """The state of what is there, or None while it is on its way to another one."""
-        from mljupyter.core.webservice.observing import done
+        from mljupyter.deploy.wait import done
 
         return str(self.present.status.state) if self.present is not None and done(self.present) else None
 
@@ -230,39 +285,13 @@ class Plan(View):
 
     def summary(self) -> str:
         """Return one line, then one line for each field that changes."""
+        from mljupyter.deploy.plan import comparable
         from mljupyter.spec.difference import leaves, shown
 
         lines = [f"{self.wanted.name} → {self.wanted.compute_target}: {self.action} (dry run, nothing done)"]
         if self.action == "create":
-            lines += [f"  {one_line(path)} = {shown(path, value)}" for path, value in leaves(_comparable(self.wanted))]
+            lines += [f"  {one_line(path)} = {shown(path, value)}" for path, value in leaves(comparable(self.wanted))]
         lines += [
             f"  {one_line(path)}: {shown(path, before)} → {shown(path, after)}" for path, before, after in self.changes
         ]
         return "\n".join(lines)
-
-
-def changes(present: EndpointSpec, wanted: EndpointSpec, *, whole: bool = False) -> list[tuple[str, Any, Any]]:
-    """Return each field that differs: its path, the value it has, the value it will have.
-
-    Parameters:
-        present, wanted: what is there, and what is to be.
-        whole: whether `wanted` decides everything; else a line of ``%deploy``, which leaves some fields alone.
-
-    """
-    from mljupyter.spec.difference import differences
-
-    before, after = _comparable(present, whole), _comparable(wanted, whole)
-    if wanted.port is None and wanted.kind is present.kind:
-        before.pop("port", None)  # chosen by the controller, and kept by it
-    return differences(before, after)
-
-
-def _comparable(spec: EndpointSpec, whole: bool = False) -> dict[str, Any]:
-    """Leave out what a line of ``%deploy`` does not decide, and what a document cannot know."""
-    document = spec.document()
-    for key in ("createdBy", "properties", *(() if whole else ("description", "tags"))):
-        document.pop(key, None)
-    for version in document["versions"].values():
-        version.pop("reload", None)
-        version.pop("imageId", None)
-    return document

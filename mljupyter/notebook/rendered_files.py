@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mljupyter.core import InferenceConfig
-    from mljupyter.core.webservice.translate import Served
+    from mljupyter.deploy.content import VersionContent
     from mljupyter.notebook.sources.estimator import PlannedEstimator
+    from mljupyter.spec import VersionSpec
 
 
 def generated_files(
-    estimator: PlannedEstimator | None, config: InferenceConfig | None, served: Served, name: str
+    estimator: PlannedEstimator | None, config: InferenceConfig | None, version: VersionSpec | VersionContent, name: str
 ) -> dict[str, str]:
     """Return the texts by file name.
 
     Parameters:
         estimator: the one that is deployed, if it is one.
         config: the inference config.
-        served: what the version serves, with an image where it runs in containers.
+        version: the planned version, with an image where it runs in containers.
         name: of the endpoint.
 
     """
@@ -26,12 +27,12 @@ def generated_files(
     if estimator is not None and estimator.script is not None:
         files["score.py"] = estimator.script
     environment = config.environment_for(name) if config is not None else None
-    if served.image is not None and environment is not None:
+    if version.image is not None and environment is not None:
         from mljupyter.build.images import dockerfile, plan_image
-        from mljupyter.core.image.building import default_base_image
+        from mljupyter.deploy.images.build_job import default_base_image
 
         plan = plan_image(
-            environment.definition(), code=served.code, models=served.models, default_base_image=default_base_image()
+            environment.definition(), code=version.code, models=version.models, default_base_image=default_base_image()
         )
         if plan.own_image is None:
             files["Dockerfile"] = dockerfile(plan)

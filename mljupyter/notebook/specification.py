@@ -17,7 +17,8 @@ from mljupyter.targets.catalog import default_name
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice
-    from mljupyter.core.webservice.translate import Served
+    from mljupyter.deploy.content import VersionContent
+    from mljupyter.deploy.prepare import Prepared
     from mljupyter.notebook.session import Session
     from mljupyter.spec import EndpointSpec
 
@@ -49,32 +50,40 @@ class SpecificationDeployment(Deployment):
     environment: str | None = None
 
     def plan(self) -> Plan:
-        """Return what deploying would change; see `Deployment.plan`."""
+        """Return the changes that deploying would make; see `Deployment.plan`."""
+        from mljupyter.deploy.plan import DeploymentPlan
 
         self.workspace.context.target(self.target)
         files: dict[str, str] = {}
-        wanted = self.resolved(build=False, files=files)
-        return Plan(wanted, self.present(), files, whole=True)
+        prepared: dict[str, Prepared] = {}
+        wanted = self._resolved(prepared, files)
+        return Plan(DeploymentPlan(wanted, self.present(), prepared), files)
 
-    def deploy(self, plan: Plan) -> Webservice:
-        """Create the endpoint or bring it to what the document says."""
-        from mljupyter.core.specification import deploy_specification
+    def check_settings(self) -> None:
+        """Do nothing: the document is checked when it is planned."""
 
-        return deploy_specification(self.workspace, self.resolved(build=True))
+    def apply(self, plan: Plan) -> Webservice:
+        """Hand the endpoint over; see `Deployment.apply`."""
+        from mljupyter.deploy.plan import check_content
+        from mljupyter.exceptions import as_webservice_exception
+
+        with as_webservice_exception():
+            check_content(self.workspace.context, plan.wanted)
+        return super().apply(plan)
 
     def code(self) -> str:
         """Return the Python that does the same, with the document in full."""
         from pprint import pformat
 
-        document = pformat(self.resolved(build=False).document(), sort_dicts=False, width=110)
+        document = pformat(self.plan().wanted.document(), sort_dicts=False, width=110)
         lines = [f"service = deploy_specification(ws, {document})", "service.wait_for_deployment(show_output=True)"]
         return script_of(self.workspace, lines)
 
-    def resolved(self, *, build: bool, files: dict[str, str] | None = None) -> EndpointSpec:
+    def _resolved(self, prepared: dict[str, Prepared], files: dict[str, str]) -> EndpointSpec:
         """Return the specification with references in place of names.
 
         Parameters:
-            build: whether environments and images are built where they are not there yet.
+            prepared: gets the versions that must be built.
             files: gets the files that are generated.
 
         Raises:
@@ -87,7 +96,7 @@ class SpecificationDeployment(Deployment):
         if isinstance(document["versions"], dict) and document["versions"]:
             document.setdefault("defaultVersion", next(iter(document["versions"])))
             document["versions"] = {
-                str(name): self._version(str(name), version, build=build, files=files)
+                str(name): self._version(str(name), version, prepared, files)
                 for name, version in document["versions"].items()
             }
         try:
@@ -100,7 +109,7 @@ class SpecificationDeployment(Deployment):
         path = sentence.split(maxsplit=1)[0].rstrip(":").split(".")
         return f"Line {self.cell.line(*path)}: {sentence}"
 
-    def _version(self, name: str, version: Any, *, build: bool, files: dict[str, str] | None) -> Any:
+    def _version(self, name: str, version: Any, prepared: dict[str, Prepared], files: dict[str, str]) -> Any:
         if not isinstance(version, dict):
             return version
         models = version.get("models", [])
@@ -113,8 +122,10 @@ class SpecificationDeployment(Deployment):
                 f"Line {line}: versions.{name}.models: give a list of names, such as [diabetes-ridge:2], with code: "
                 "SCRIPT; or full references in both."
             )
-        served = self._served(name, version, models, build=build, files=files)
+        found_part, served = self._prepared(name, version, models, files)
         given = {key: value for key, value in version.items() if key not in ("models", "code")}
+        if not {"image", "interpreter"} & set(given):
+            prepared[name] = found_part
         found = {
             "code": served.code,
             "models": [reference.document() for reference in served.models],
@@ -127,10 +138,11 @@ class SpecificationDeployment(Deployment):
         written = {key: value for key, value in found.items() if value is not None}
         return {**written, **given, **({"environmentVariables": variables} if variables else {})}
 
-    def _served(
-        self, name: str, version: Mapping[str, Any], models: list[str], *, build: bool, files: dict[str, str] | None
-    ) -> Served:
-        from mljupyter.core.deployment import what_is_served
+    def _prepared(
+        self, name: str, version: Mapping[str, Any], models: list[str], files: dict[str, str]
+    ) -> tuple[Prepared, VersionContent]:
+        """Store the content of a version that is given by names; return it, and what it will serve."""
+        from mljupyter.core.deployment import prepare_version
         from mljupyter.exceptions import as_webservice_exception
         from mljupyter.notebook.rendered_files import generated_files
         from mljupyter.notebook.sources.environments import environment_named
@@ -143,18 +155,17 @@ class SpecificationDeployment(Deployment):
         script = version.get("code")
         config = None if script is None else scoring_config(self.session, script, self.namespace, environment)
         with as_webservice_exception(), self.workspace.artifacts.hold():
-            served = what_is_served(
+            prepared = prepare_version(
                 self.workspace,
                 registered_models(self.workspace, models, self.namespace),
                 config,
                 kind=EndpointKind.AKS,
                 service=self.name,
                 target=self.workspace.context.target(self.target),
-                build=build,
             )
-        if files is not None:
-            files |= {f"{name}/{file}": text for file, text in generated_files(None, config, served, self.name).items()}
-        return served
+            content = prepared.expected(self.workspace.context)
+        files |= {f"{name}/{file}": text for file, text in generated_files(None, config, content, self.name).items()}
+        return prepared, content
 
 
 def specification_of(

@@ -10,7 +10,6 @@ from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.plan import Deployment, Plan
 
 if TYPE_CHECKING:
-    from mljupyter.core import Webservice
     from mljupyter.spec import EndpointRecord
 
 
@@ -28,40 +27,21 @@ class VersionDeployment(Deployment):
 
     def plan(self) -> Plan:
         """Return what deploying would change; see `Deployment.plan`."""
-        from mljupyter.core.deployment import what_is_served
-        from mljupyter.core.webservice.versions import with_changed_version, with_new_version
+        from mljupyter.deploy.plan import DeploymentPlan
+        from mljupyter.deploy.versions import with_changed_version, with_new_version
         from mljupyter.exceptions import as_webservice_exception
 
         present = self.present()
         if present is None:
             return super().plan()
         self._check(present)
-        configuration = self.configuration()
+        configuration, context = self.configuration(), self.workspace.context
         change = with_changed_version if self.version in present.spec.versions else with_new_version
-        with as_webservice_exception(), self.workspace.artifacts.hold():
-            served = what_is_served(
-                self.workspace,
-                self.planned_models,
-                self.preparation.config,
-                kind=configuration.kind,
-                service=self.name,
-                target=self.workspace.context.target(present.spec.compute_target),
-                build=False,
-            )
-            wanted = change(present.spec, configuration, served, name=self.version)
-        return Plan(wanted, present, self.files(served))
-
-    def deploy(self, plan: Plan) -> Webservice:
-        """Create the endpoint with this version, or add or change the version."""
-        if plan.present is None:
-            return super().deploy(plan)
-        from mljupyter.core.webservice import AksEndpoint
-
-        endpoint = AksEndpoint(self.workspace, self.name)
-        change = endpoint.update_version if self.version in plan.present.spec.versions else endpoint.create_version
-        registered, config = self.preparation.carried_out()
-        change(self.version, models=[*self.models, *registered], inference_config=config, **self.settings)
-        return endpoint
+        with as_webservice_exception(), context.artifacts.hold():
+            prepared = self.prepared(configuration.kind, context.target(present.spec.compute_target))
+            wanted = change(present.spec, configuration, prepared.expected(context), name=self.version)
+        plan = DeploymentPlan(wanted, present, {self.version: prepared}, is_change=True)
+        return Plan(plan, self.files(wanted.versions[self.version]))
 
     def steps(self) -> list[str]:
         """Return the lines of Python that make this deployment."""

@@ -51,6 +51,7 @@ class WorkspaceEndpoints:
         spec: EndpointSpec,
         *,
         overwrite: bool = False,
+        generation: int | None = None,
         primary_key: str | None = None,
         secondary_key: str | None = None,
     ) -> EndpointRecord:
@@ -67,7 +68,9 @@ class WorkspaceEndpoints:
                     f"the name {spec.name!r} is taken by an endpoint on another target, and names are unique in a "
                     f"workspace: delete that one first, or choose another name."
                 )
-        record = client.create(spec, overwrite=overwrite, primary_key=primary_key, secondary_key=secondary_key)
+        record = client.create(
+            spec, overwrite=overwrite, generation=generation, primary_key=primary_key, secondary_key=secondary_key
+        )
         self._owners[spec.name] = client
         return record
 

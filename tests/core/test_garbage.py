@@ -18,7 +18,7 @@ from mljupyter.build.environments.uv_environments import ensure_environment
 from mljupyter.controller.layout import Layout
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Webservice, Workspace
 from mljupyter.core.environment_build import environments_directory
-from mljupyter.core.garbage import MADE_FOR, Collected, collect_garbage
+from mljupyter.deploy.gc import MADE_FOR, Collected, collect_garbage
 from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.process.runtime import ReplicaRecord
 from tests.cli.in_process import run, run_json

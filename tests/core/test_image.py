@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mljupyter.core import ContainerImage, ContainerRegistry, Image, Model, Webservice, Workspace
-from mljupyter.core.image import ContainerImageConfig, trial
+from mljupyter.core.image import ContainerImageConfig
+from mljupyter.deploy.images import smoke_test
 from mljupyter.engine.replicas.revision import revision
 from mljupyter.exceptions import AzureMLException, WebserviceException
 from mljupyter.spec import SpecError, VersionSpec
@@ -264,7 +265,7 @@ def test_an_images_id_does_not_call_for_new_replicas() -> None:
 
 def test_the_log_of_a_build_is_a_private_file(workspace: Workspace, built: ContainerImageConfig) -> None:
     from mljupyter.build.images import BuildEvent
-    from mljupyter.core.image.files import BuildLogFile
+    from mljupyter.deploy.images.files import BuildLogFile
 
     image = Image.create(workspace, "myimage", [], built)
     log = BuildLogFile.of(workspace, image._record)
@@ -285,4 +286,4 @@ def test_the_log_of_a_build_is_a_private_file(workspace: Workspace, built: Conta
 def test_an_image_is_not_tried_on_the_engine_of_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
     with pytest.raises(WebserviceException, match="on another machine"):
-        trial.run("mljupyter/any:1", b"{}")
+        smoke_test.run("mljupyter/any:1", b"{}")

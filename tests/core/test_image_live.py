@@ -295,9 +295,9 @@ def test_a_package_is_an_image_or_the_directory_it_is_built_of(
     with pytest.raises(WebserviceException, match="save"):
         directory.pull()
 
-    from mljupyter.core.image import trial
+    from mljupyter.deploy.images import smoke_test
 
-    answer = trial.run(f"mljupyter/{name}:own", BODY)
+    answer = smoke_test.run(f"mljupyter/{name}:own", BODY)
     assert (answer["words"], answer["made"]) == ("1,000,234", "made\n")
     assert engine.images.get(package.location).attrs["Config"]["Env"] == built.attrs["Config"]["Env"]
     engine.images.remove(package.location)

@@ -9,7 +9,7 @@ import pytest
 import mljupyter.core
 from mljupyter.core.scaling import replicas_of, with_scaling
 from mljupyter.core.webservice import AksWebservice
-from mljupyter.core.webservice.translate import Served, changed_endpoint, new_endpoint
+from mljupyter.deploy.spec_builder import Served, changed_endpoint, new_endpoint
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointSpec, Scaling, SpecError
 

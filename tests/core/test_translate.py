@@ -6,7 +6,7 @@ import pytest
 
 from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
-from mljupyter.core.webservice.translate import Served, changed_endpoint, new_endpoint
+from mljupyter.deploy.spec_builder import Served, changed_endpoint, new_endpoint
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointSpec, ModelReference, SpecError, VersionSpec
 

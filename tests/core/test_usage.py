@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.core import Model, Workspace
-from mljupyter.core.usage import in_use, registered, release
+from mljupyter.deploy.references import in_use, registered, release
 from mljupyter.spec import EndpointSpec, ModelReference, VersionSpec
 
 # One of the two is later than the other by more in each turn, so that their steps meet in every way.

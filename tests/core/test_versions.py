@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from mljupyter.core.webservice import AksEndpoint
-from mljupyter.core.webservice.translate import Served, new_endpoint
-from mljupyter.core.webservice.versions import with_changed_version, with_new_version, with_traffic, without_version
+from mljupyter.deploy.spec_builder import Served, new_endpoint
+from mljupyter.deploy.versions import with_changed_version, with_new_version, with_traffic, without_version
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointSpec, SpecError
 

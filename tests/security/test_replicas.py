@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mljupyter.core.image import trial
+from mljupyter.deploy.images import smoke_test
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.runtimes.base import RuntimeUnavailableError
 from mljupyter.runtimes.docker import network as docker_network
@@ -319,7 +319,7 @@ def test_the_keys_of_replicas_are_in_files_and_sockets_of_the_owner_alone(host: 
 
 def test_a_container_that_tries_an_image_answers_nobody_else_either(host: Machine) -> None:
     # The script itself asks for its own schema, as anybody could: without a key.
-    assert trial.run(build(CURIOUS), "http://127.0.0.1:5001/swagger.json") == "reached: 401"
+    assert smoke_test.run(build(CURIOUS), "http://127.0.0.1:5001/swagger.json") == "reached: 401"
 
 
 def test_a_scoring_server_of_an_earlier_release_is_served_and_gets_no_key(host: Machine) -> None:

@@ -22,8 +22,9 @@ from mljupyter.build.images.docker.base_python import python_in
 from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.plan.base_context import fetch_base_context
 from mljupyter.build.images.plan.dockerfile import dockerfile
-from mljupyter.core import Model, Workspace, no_code
-from mljupyter.core.image_users import delete_unused_image
+from mljupyter.core import Model, Workspace
+from mljupyter.deploy import framework_serving
+from mljupyter.deploy.images.users import delete_unused_image
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry import Registry
 from mljupyter.registry.artifacts.store import ArtifactStore
@@ -409,7 +410,7 @@ def test_a_models_requirements_choose_no_index_of_packages(workspace: Workspace,
     )
     registered = Model.register(workspace, model, "m")
     reference = ModelReference(name="m", version=1, digest=registered._record.artifact.digest, entry="model")
-    environment = no_code.environment_of(workspace, reference, "mlflow", here=False)
+    environment = framework_serving.environment_of(workspace, reference, "mlflow", here=False)
     assert environment is not None
     packages = environment.python.conda_dependencies
     assert packages is not None
@@ -419,7 +420,7 @@ def test_a_models_requirements_choose_no_index_of_packages(workspace: Workspace,
     larger = Model.register(workspace, model, "m")
     reference = ModelReference(name="m", version=2, digest=larger._record.artifact.digest, entry="model")
     with pytest.raises(MLJupyterError, match="too many"):
-        no_code.environment_of(workspace, reference, "mlflow", here=False)
+        framework_serving.environment_of(workspace, reference, "mlflow", here=False)
 
 
 @pytest.mark.parametrize("release", ["3", "3.", "3.x", "3.999", "3.-1", f"3.{'9' * 5000}", "", "4.1"])

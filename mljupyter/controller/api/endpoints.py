@@ -89,6 +89,7 @@ class Api:
             overwrite=bool(body.get("overwrite")),
             primary_key=text_member(body, "primaryKey"),
             secondary_key=text_member(body, "secondaryKey"),
+            generation=whole_member(body, "generation"),
             user=user_of(request),
         )
         return _record(record, 202)

@@ -93,14 +93,17 @@ class Service:
         overwrite: bool,
         primary_key: str | None,
         secondary_key: str | None,
+        generation: int | None = None,
         user: str = "",
     ) -> EndpointRecord:
         """Accept a new endpoint, or with `overwrite` put it in the place of one that exists.
 
         An endpoint that is overwritten keeps its keys unless new ones are given, and serves until the new one does.
-        A rollout under way is aborted.
+        A rollout under way is aborted. With `generation`, only an endpoint of that generation is overwritten.
         """
         before = self._store.find(spec.name)
+        if generation is not None and overwrite:
+            _refuse_other_generation(spec.name, before, generation)
         if before is not None:
             self._refuse_while_deleting(before)
             if not overwrite:
@@ -126,12 +129,8 @@ class Service:
         changes of versions and shares are refused.
         """
         before = self.find_changeable(spec.name)
-        if generation is not None and generation != before.generation:
-            raise EndpointChangedError(
-                f"endpoint {spec.name!r} was changed by another operation at {before.updated_time:%H:%M:%S} UTC: "
-                f"it was read at generation {generation} and is at {before.generation}, {before.status.state}.\n"
-                "Nothing was changed now. Read it again and repeat the change."
-            )
+        if generation is not None:
+            _refuse_other_generation(spec.name, before, generation)
         refuse_collision(before, spec)
         keys = None
         if spec.authentication is Authentication.KEY:
@@ -294,3 +293,17 @@ def _tried_again(status: EndpointStatus, spec: EndpointSpec) -> EndpointStatus:
         if name in spec.versions
     }
     return status.model_copy(update={"state": EndpointStatus().state, "versions": versions, "problem": None})
+
+
+def _refuse_other_generation(name: str, present: EndpointRecord | None, generation: int) -> None:
+    if present is None:
+        raise EndpointChangedError(
+            f"endpoint {name!r} was deleted by another operation: it was read at generation {generation}.\n"
+            "Nothing was changed now. Create it again if it is still wanted."
+        )
+    if generation != present.generation:
+        raise EndpointChangedError(
+            f"endpoint {name!r} was changed by another operation at {present.updated_time:%H:%M:%S} UTC: "
+            f"it was read at generation {generation} and is at {present.generation}, {present.status.state}.\n"
+            "Nothing was changed now. Read it again and repeat the change."
+        )

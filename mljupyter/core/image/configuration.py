@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.environment import Environment
-from mljupyter.core.image.building import default_base_image
 from mljupyter.core.inference import InferenceConfig
+from mljupyter.deploy.environments import policy_of
+from mljupyter.deploy.images.build_job import default_base_image
+from mljupyter.deploy.prepare import ScriptSource, code_reference, model_references
 from mljupyter.exceptions import WebserviceException
 
 if TYPE_CHECKING:
@@ -115,18 +117,17 @@ class ContainerImageConfig(ImageConfig):
 
         """
         from mljupyter.build.images import plan_image
-        from mljupyter.core.deployment import code_reference
-        from mljupyter.core.environment_build import policy_of
 
         inference = self._inference_config()
         environment = inference.environment_for(name) or Environment(f"{name}-env")
+        definition = environment.definition()
         return plan_image(
-            environment.definition(),
-            code=code_reference(workspace, inference.source_path, None),
+            definition,
+            code=code_reference(workspace.artifacts, ScriptSource(inference.source_path)),
             models=registered_references(workspace, models),
             files=[self._stored(workspace, place, path) for place, path in self._beside().items()],
             default_base_image=default_base_image(),
-            pins=policy_of(environment),
+            pins=policy_of(definition),
         )
 
     def _inference_config(self) -> InferenceConfig:
@@ -194,13 +195,12 @@ def registered_references(workspace: Workspace, models: Sequence[Model | str]) -
         models: models, ids ``name:version``, names for the newest version, or paths.
 
     """
-    from mljupyter.core.deployment import model_references
+    from mljupyter.core.deployment import model_arguments
     from mljupyter.core.model import Model
 
     given = [models] if isinstance(models, (Model, str, Path)) else list(models or ())
-    return model_references(
-        workspace, [_registered(workspace, model) if _is_path(model) else model for model in given], paths=False
-    )
+    registered = [_registered(workspace, model) if _is_path(model) else model for model in given]
+    return model_references(workspace.context, model_arguments(registered), paths=False)
 
 
 def credentials_of(registry: ContainerRegistry | None, image: str) -> tuple[RegistryCredentials, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.image import trial
 from mljupyter.core.image.configuration import ContainerImageConfig
 from mljupyter.core.image.image import Image
-from mljupyter.core.image.presence import make_present
+from mljupyter.deploy.images import smoke_test
+from mljupyter.deploy.images.ensure_pulled import make_present
 from mljupyter.exceptions import as_webservice_exception
 
 if TYPE_CHECKING:
@@ -70,4 +70,4 @@ class ContainerImage(Image):
         """
         self.wait_for_creation()
         with as_webservice_exception():
-            return trial.run(make_present(self.workspace, self._record), input_data)
+            return smoke_test.run(make_present(self.workspace.context, self._record), input_data)

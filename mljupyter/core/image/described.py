@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.image import building, files
 from mljupyter.core.rich import Rich, Rows, pairs
+from mljupyter.deploy.images import build_job, files
 
 if TYPE_CHECKING:
     from mljupyter.core.environment import Environment
@@ -46,7 +46,7 @@ class DescribedImage(Rich):
     @property
     def creation_error(self) -> str | None:
         """Why it was not made: step, reason, last lines of the log and a hint; None when nothing is wrong."""
-        return building.failure_text(self._record) or None
+        return build_job.failure_text(self._record) or None
 
     @property
     def created_time(self) -> datetime:
@@ -81,12 +81,12 @@ class DescribedImage(Rich):
     @property
     def image_build_log_uri(self) -> str:
         """Where the log of its build is: a file that grows while it is built."""
-        return files.BuildLogFile.of(self.workspace, self._record).path.as_uri()
+        return files.BuildLogFile.of(self.workspace.context, self._record).path.as_uri()
 
     @property
     def generated_dockerfile_uri(self) -> str | None:
         """Where its Dockerfile is; None for an image that was not built here."""
-        path = files.dockerfile_of(self.workspace, self._record)
+        path = files.dockerfile_of(self.workspace.context, self._record)
         return path.as_uri() if path is not None else None
 
     @property

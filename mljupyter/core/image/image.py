@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from mljupyter.core.filters import Filters, items
-from mljupyter.core.image import building, files
 from mljupyter.core.image.configuration import ImageConfig
 from mljupyter.core.image.described import DescribedImage
-from mljupyter.core.image_users import delete_unused_image
+from mljupyter.deploy.images import build_job, files
+from mljupyter.deploy.images.users import delete_unused_image
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.visible import visible
 
@@ -101,8 +101,8 @@ class Image(DescribedImage):
             # What is stored counts as unused until an image refers to it: it must not be collected before.
             with workspace.artifacts.hold():
                 plan = image_config.plan(workspace, name, models)
-                record = building.begin(
-                    workspace,
+                record = build_job.begin(
+                    workspace.context,
                     plan,
                     name,
                     description=image_config.description,
@@ -149,11 +149,11 @@ class Image(DescribedImage):
             plan = plan_image(
                 definition, code=None, own_image=image, credentials=credentials_of(container_registry, image)
             )
-            record = building.begin(
-                workspace,
+            record = build_job.begin(
+                workspace.context,
                 plan,
                 name,
-                place=building.ENGINE,
+                place=build_job.ENGINE,
                 description=description,
                 tags=tags,
                 properties=properties,
@@ -214,7 +214,7 @@ class Image(DescribedImage):
             print(f"Interrupted; the build of {self.id} goes on. To stop it: image.cancel()")
             raise
         if self.creation_state != "Succeeded":
-            raise building.failure(self._record)
+            raise build_job.failure(self._record)
         for change in self.relaxations if not show_output else ():
             print(f"Image {self.id}: {change}")
         if show_output:
@@ -235,7 +235,7 @@ class Image(DescribedImage):
 
         """
         self.update_creation_state()
-        build = building.build_of(self.workspace, self.id)
+        build = build_job.build_of(self.workspace.context, self.id)
         if build is not None:
             build.cancel()
         elif self.creation_state == "Running":
@@ -276,19 +276,19 @@ class Image(DescribedImage):
         """
         if self.creation_state == "Running":
             self.cancel()
-            if (build := building.build_of(self.workspace, self.id)) is not None:
+            if (build := build_job.build_of(self.workspace.context, self.id)) is not None:
                 build.has_ended(within=None)
             self.update_creation_state()
         with as_webservice_exception():
-            delete_unused_image(self.workspace, self.id)
+            delete_unused_image(self.workspace.context, self.id)
 
     def _lines_until_made(self) -> Iterator[str]:
         """Yield the lines of the log until the image is ready or has failed."""
         import time
 
         self.update_creation_state()
-        build = building.build_of(self.workspace, self.id)
-        for line in files.BuildLogFile.of(self.workspace, self._record).follow():
+        build = build_job.build_of(self.workspace.context, self.id)
+        for line in files.BuildLogFile.of(self.workspace.context, self._record).follow():
             if line:
                 yield line
                 continue

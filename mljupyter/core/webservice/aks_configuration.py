@@ -6,14 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from mljupyter.core.webservice.configuration import (
-    WebserviceDeploymentConfiguration,
-    above_zero,
-    flags,
-    own_keys,
-    raise_all,
-    texts,
-)
+from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
+from mljupyter.deploy.configuration_rules import above_zero, flags, own_keys, raise_all, texts
 from mljupyter.spec import EndpointKind
 
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{,61}[a-z0-9])?")

@@ -10,7 +10,7 @@ from mljupyter.core.webservice.aks import AksWebservice
 from mljupyter.core.webservice.aks_endpoint_configuration import AksEndpointDeploymentConfiguration
 from mljupyter.core.webservice.endpoint_version import AksEndpointVersion, VersionType
 from mljupyter.core.webservice.releasing import ControlledRollout
-from mljupyter.core.webservice.versions import (
+from mljupyter.deploy.versions import (
     known_version,
     with_changed_version,
     with_new_version,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mljupyter.core.webservice.aks_configuration import AksServiceDeploymentConfiguration
-from mljupyter.core.webservice.configuration import raise_all
+from mljupyter.deploy.configuration_rules import percentile_rule, raise_all
 from mljupyter.spec import EndpointKind, SpecError
 from mljupyter.spec.names import VERSION
 
@@ -50,9 +50,3 @@ class AksEndpointDeploymentConfiguration(AksServiceDeploymentConfiguration):
                 yield error.message
         if self.traffic_percentile is not None:
             yield from percentile_rule("traffic_percentile", self.traffic_percentile)
-
-
-def percentile_rule(name: str, value: object) -> Iterable[str]:
-    """Yield a message for a value that is no whole number from 0 to 100."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
-        yield f"{name} is {value!r}: it must be a whole number from 0 to 100."

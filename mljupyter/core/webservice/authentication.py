@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from mljupyter.core.webservice.access_token import AksServiceAccessToken
 from mljupyter.core.webservice.described import DescribedWebservice
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.ownership import user_name
 
 
 class AuthenticatedWebservice(DescribedWebservice):
@@ -72,7 +73,7 @@ class AuthenticatedWebservice(DescribedWebservice):
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            return AksServiceAccessToken._of(self.workspace.endpoints.token(self.name, _user()))
+            return AksServiceAccessToken._of(self.workspace.endpoints.token(self.name, user_name()))
 
     def _credential(self) -> dict[str, str]:
         """Return the header that lets a request pass: the key or token kept, or a new one; none where all may score."""
@@ -88,12 +89,3 @@ class AuthenticatedWebservice(DescribedWebservice):
     def _forget_credentials(self) -> None:
         """Ask for key or token anew before the next request: those kept were refused, or belong to another endpoint."""
         self._keys = self._token = None
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""

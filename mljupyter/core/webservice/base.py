@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from mljupyter.core.filters import Filters, matches
-from mljupyter.core.usage import release
-from mljupyter.core.webservice import observing
 from mljupyter.core.webservice.called import CalledWebservice
 from mljupyter.core.webservice.from_image import WebserviceFromImage
 from mljupyter.core.webservice.logged import LoggedWebservice
@@ -15,6 +13,7 @@ from mljupyter.core.webservice.measured import MeasuredWebservice
 from mljupyter.core.webservice.releasing import ChangeHistory
 from mljupyter.core.webservice.scaling import ScaledWebservice
 from mljupyter.core.webservice.scoring import Scorer
+from mljupyter.deploy import apply, wait
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointKind, EndpointRecord
 from mljupyter.visible import visible
@@ -113,8 +112,8 @@ class Webservice(
             record
             for record in workspace.endpoint_records()
             if (compute_type is None or record.spec.kind == compute_type.upper())
-            and observing.serves(record.spec, model_name, model_id)
-            and observing.serves_from(record.spec, image_name, image_id, ids)
+            and wait.serves(record.spec, model_name, model_id)
+            and wait.serves_from(record.spec, image_name, image_id, ids)
             and matches(record.spec.tags, tags)
             and matches(record.spec.properties, properties)
         ]
@@ -135,10 +134,10 @@ class Webservice(
 
         """
         self._check_not_deleted()
-        say = _say if show_output else observing.keep_silent
+        say = _say if show_output else wait.keep_silent
         say("Running")
         try:
-            record = observing.follow(self.workspace.endpoints, self.name, timeout=timeout_sec, tick=lambda: say("."))
+            record = wait.follow(self.workspace.endpoints, self.name, timeout=timeout_sec, tick=lambda: say("."))
         except KeyboardInterrupt:
             say("\n")
             print(f"Interrupted; the deployment of {self.name!r} goes on.")
@@ -147,9 +146,9 @@ class Webservice(
             say("\n")
             raise
         self._show(record)
-        if record.status.state in observing.NOT_DEPLOYED:
+        if record.status.state in wait.NOT_DEPLOYED:
             say("\nFailed\n")
-            raise observing.failure(record, str(self.state))
+            raise wait.failure(record, str(self.state))
         say(f"\nSucceeded: {self.compute_type} service {self.name!r} is {self.state}\n")
 
     def delete(self) -> None:
@@ -161,8 +160,7 @@ class Webservice(
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            self.workspace.endpoints.delete(self.name)
-            release(self.workspace, self.name)
+            apply.delete(self.workspace.context, self.name)
         self._deleted = True
         self._scorer.close()
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.core.webservice.described import DescribedWebservice
-from mljupyter.core.webservice.translate import Served, added_properties, changed_endpoint, merged
-from mljupyter.core.webservice.versions import known_version
+from mljupyter.deploy import apply
+from mljupyter.deploy.build import build_version
+from mljupyter.deploy.prepare import Prepared, ready
+from mljupyter.deploy.spec_builder import added_properties, changed_endpoint, merged
+from mljupyter.deploy.versions import known_version
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointSpec, ModelReference
 
 if TYPE_CHECKING:
     from mljupyter.core.inference import InferenceConfig
     from mljupyter.core.model import Model
-
-_MOST_ATTEMPTS = 50
-_PAUSE_SECONDS = 0.05
 
 
 class ChangedWebservice(DescribedWebservice):
@@ -80,28 +77,18 @@ class ChangedWebservice(DescribedWebservice):
         self._replace(partial(_restarted, version=version))
 
     def _replace(self, change: Callable[[EndpointSpec], EndpointSpec], *, again: bool = False) -> None:
-        """Change the spec as it is now; `again` hands it over even if nothing changes: what failed is tried again.
+        """Change the spec as it is now; `again` hands it over even if nothing changes, so that a failed one is retried.
 
-        Of several that change it at once, one after the other does so: who comes too late reads what there is now, and
-        makes the same change of that.
+        See `mljupyter.deploy.apply.change` for concurrent changes.
         """
-        from mljupyter.client.errors import EndpointChangedError
-
         self._check_not_deleted()
-        for attempt in range(_MOST_ATTEMPTS):
-            self.update_deployment_state()
-            with as_webservice_exception():
-                spec = change(self._spec)
-                if spec == self._spec and not again:
-                    return
-                try:
-                    with in_use(self.workspace, self.name, spec):
-                        self._show(self.workspace.endpoints.replace(spec, generation=self._known.generation))
-                    return
-                except EndpointChangedError:
-                    if attempt == _MOST_ATTEMPTS - 1:
-                        raise
-            time.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311 - so that those who collided part
+
+        def changed(spec: EndpointSpec) -> EndpointSpec:
+            self._check_kind(spec)
+            return change(spec)
+
+        with as_webservice_exception():
+            self._show(apply.change(self.workspace.context, self.name, changed, even_unchanged=again))
 
     def _update(
         self,
@@ -142,28 +129,30 @@ class ChangedWebservice(DescribedWebservice):
             self._replace(lambda spec: change(spec, configuration, None))
             return
         with as_webservice_exception(), self.workspace.artifacts.hold():
-            served = self._served(image, image_config, inference_config, models)
-            self._replace(lambda spec: change(spec, configuration, served), again=True)
+            prepared = self._prepared(image, image_config, inference_config, models)
+            content = build_version(self.workspace.context, prepared)
+            self._replace(lambda spec: change(spec, configuration, content), again=True)
 
-    def _served(
+    def _prepared(
         self,
         image: Any,
         image_config: Any,
         inference_config: InferenceConfig | None,
         models: Sequence[Model | str] | None,
-    ) -> Served:
+    ) -> Prepared:
         from mljupyter.core import deployment, image_deployment
 
         target = self.workspace.context.target(self._spec.compute_target)
         if image is not None:
-            return image_deployment.served(self.workspace, image, target)
+            return ready(image_deployment.content_of(self.workspace, image, target), self.name, target)
         present = self._version.models if models is None else models
         if image_config is None:
-            return deployment.what_is_served(
+            return deployment.prepare_version(
                 self.workspace, present, inference_config, kind=self.kind, service=self.name, target=target
             )
         ids = [model.id if isinstance(model, ModelReference) else model for model in present]
-        return image_deployment.served_by(self.workspace, self.name, ids, image_config, target)
+        content = image_deployment.content_made_of(self.workspace, self.name, ids, image_config, target)
+        return ready(content, self.name, target)
 
 
 def _restarted(spec: EndpointSpec, version: str | None) -> EndpointSpec:

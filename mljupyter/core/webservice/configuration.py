@@ -5,18 +5,22 @@ A configuration holds None for what was not given (Azure ML v1: defaults are the
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, ClassVar
 
-from mljupyter.exceptions import WebserviceException
+from mljupyter.deploy.configuration_rules import (
+    above_zero,
+    all_or_none,
+    flags,
+    own_keys,
+    port_rule,
+    raise_all,
+    texts,
+    tls_files,
+)
 from mljupyter.spec import EndpointKind
 
-OWN_PROPERTY_PREFIX = "mljupyter."
 _NEVER_SHOWN = ("primary_key", "secondary_key", "port")
-_TLS_FILES = ("ssl_cert_pem_file", "ssl_key_pem_file")
 
 
 class WebserviceDeploymentConfiguration(ABC):
@@ -86,7 +90,7 @@ class LocalWebserviceDeploymentConfiguration(WebserviceDeploymentConfiguration):
             WebserviceException: with all messages.
 
         """
-        raise_all([*_port(self.port), *flags(self.given(), ("batching", "preload"))])
+        raise_all([*port_rule(self.port), *flags(self.given(), ("batching", "preload"))])
 
 
 class AciServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
@@ -160,76 +164,3 @@ class AciServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
                 *all_or_none(given, ("vnet_name", "subnet_name")),
             ]
         )
-
-
-def raise_all(messages: Iterable[str]) -> None:
-    """Raise one `WebserviceException` with all messages, one a line; do nothing when there are none."""
-    text = "\n".join(messages)
-    if text:
-        raise WebserviceException(text)
-
-
-def above_zero(given: dict[str, Any], names: Iterable[str], *, whole: bool = False) -> Iterable[str]:
-    """Yield a message for each value that is no number above 0, or no whole one where `whole` numbers count."""
-    for name in names:
-        value = given.get(name)
-        if value is None:
-            continue
-        if not _is_number(value, whole=whole) or not value > 0:
-            yield f"{name} is {value!r}: it must be a {'whole ' if whole else ''}number above 0."
-
-
-def flags(given: dict[str, Any], names: Iterable[str]) -> Iterable[str]:
-    """Yield a message for each value that is neither True nor False."""
-    for name in names:
-        if name in given and not isinstance(given[name], bool):
-            yield f"{name} is {given[name]!r}: it must be True or False."
-
-
-def texts(given: dict[str, Any]) -> Iterable[str]:
-    """Yield a message for tags and properties that are no mapping from text to text, and for reserved properties."""
-    for name in ("tags", "properties"):
-        value = given.get(name)
-        if value is None:
-            continue
-        if not isinstance(value, dict) or not all(isinstance(item, str) for pair in value.items() for item in pair):
-            yield f"{name} is {value!r}: it must be a dict from text to text."
-        elif name == "properties" and any(key.startswith(OWN_PROPERTY_PREFIX) for key in value):
-            yield f"properties: keys that start with {OWN_PROPERTY_PREFIX!r} are reserved."
-
-
-def own_keys(given: dict[str, Any], *, key_authentication: bool) -> Iterable[str]:
-    """Yield a message for own keys of a service that would be open to everybody in spite of them."""
-    names = [name for name in ("primary_key", "secondary_key") if name in given]
-    if names and not key_authentication:
-        yield f"{' and '.join(names)} given, but key authentication is off: pass auth_enabled=True with own keys."
-
-
-def tls_files(given: dict[str, Any]) -> Iterable[str]:
-    """Yield a message for TLS arguments that are not complete, or whose files do not exist."""
-    if given.get("ssl_enabled"):
-        missing = [name for name in (*_TLS_FILES, "ssl_cname") if not given.get(name)]
-        if missing:
-            yield f"ssl_enabled is True: {', '.join(missing)} must be given, too."
-    for name in _TLS_FILES:
-        if name in given and not Path(given[name]).expanduser().is_file():
-            yield f"{name} is {str(given[name])!r}: this file does not exist."
-
-
-def all_or_none(given: dict[str, Any], names: Iterable[str]) -> Iterable[str]:
-    """Yield a message when only some of several arguments that belong together are given."""
-    names = tuple(names)
-    missing = [name for name in names if name not in given]
-    if missing and len(missing) < len(names):
-        yield f"{', '.join(names)} belong together: {', '.join(missing)} must be given, too."
-
-
-def _port(port: object) -> Iterable[str]:
-    if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535):
-        yield f"port is {port!r}: it must be a whole number from 1 to 65535, or None."
-
-
-def _is_number(value: Any, *, whole: bool) -> bool:
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    return not isinstance(value, bool) and isinstance(value, int if whole else (int, float))

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mljupyter.core.rich import Rich, Rows, pairs
-from mljupyter.core.webservice import observing
+from mljupyter.deploy import wait
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointState, VersionSpec
 
@@ -37,7 +37,7 @@ class DescribedWebservice(Rich):
     @property
     def error(self) -> str | None:
         """What is wrong, with the last lines of the log; None when nothing is."""
-        return observing.problem_text(self._record) if self._record else None
+        return wait.problem_text(self._record) if self._record else None
 
     @property
     def description(self) -> str | None:
@@ -204,12 +204,15 @@ class DescribedWebservice(Rich):
         return self._spec.versions[self._spec.default_version]
 
     def _show(self, record: EndpointRecord) -> None:
-        if record.spec.kind is not self.kind:
+        self._check_kind(record.spec)
+        self._record = record
+
+    def _check_kind(self, spec: EndpointSpec) -> None:
+        if spec.kind is not self.kind:
             raise WebserviceException(
-                f"{self.name!r} is no {type(self).__name__} but of kind {record.spec.kind}: "
+                f"{self.name!r} is no {type(self).__name__} but of kind {spec.kind}: "
                 f"use Webservice(workspace, {self.name!r})"
             )
-        self._record = record
 
     def _check_not_deleted(self) -> None:
         if self._deleted:

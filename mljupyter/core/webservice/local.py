@@ -11,13 +11,15 @@ from mljupyter.core.webservice.configuration import (
     LocalWebserviceDeploymentConfiguration,
     WebserviceDeploymentConfiguration,
 )
-from mljupyter.core.webservice.translate import SOURCE_PROPERTY, Served, merged
+from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.images.served_image import ServedImage, image_with_code
+from mljupyter.deploy.prepare import ScriptSource, code_reference, ready
+from mljupyter.deploy.spec_builder import SOURCE_PROPERTY, merged
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import CodeReference, EndpointKind, EndpointSpec, EndpointState
 
 if TYPE_CHECKING:
     from mljupyter.core.compute import ComputeTarget
-    from mljupyter.core.container_image import ServedImage
     from mljupyter.core.inference import InferenceConfig
     from mljupyter.core.model import Model
     from mljupyter.core.workspace import Workspace
@@ -148,9 +150,6 @@ class LocalWebservice(Webservice):
                 it was.
 
         """
-        from mljupyter.core.container_image import image_with_code
-        from mljupyter.core.deployment import code_reference
-
         self._check_not_deleted()
         self.update_deployment_state(must_exist=True)
         source = self._spec.properties.get(SOURCE_PROPERTY)
@@ -159,9 +158,12 @@ class LocalWebservice(Webservice):
             raise WebserviceException(f"{self.name!r} does not know where it came from: use update() instead.")
         with as_webservice_exception(), self.workspace.artifacts.hold():
             script = present.entry_script.removeprefix(f"{present.source_directory}/")
-            code = code_reference(self.workspace, Path(source), None if present.source_directory is None else script)
+            given = ScriptSource(Path(source), None if present.source_directory is None else script)
+            code = code_reference(self.workspace.artifacts, given)
             image_id = self._version.image_id
-            image = image_with_code(self.workspace, self.name, image_id, code) if image_id is not None else None
+            image = None
+            if image_id is not None:
+                image = image_with_code(self.workspace.context, self.name, image_id, code)
             self._replace(lambda spec: _reloaded(spec, code, image))
         if wait:
             self.wait_for_deployment()
@@ -216,7 +218,7 @@ class LocalWebservice(Webservice):
 
         self.update_deployment_state(must_exist=True)
         version = self._version
-        served = Served(
+        content = VersionContent(
             code=version.code,
             no_code=version.no_code,
             models=version.models,
@@ -227,13 +229,11 @@ class LocalWebservice(Webservice):
             source=self._spec.properties.get(SOURCE_PROPERTY),
             description=version.description,
         )
-        return deployment.deploy_served(
-            self.workspace,
-            name or self.name,
-            lambda _: served,
-            deployment_config,
-            deployment_target or self._spec.compute_target,
-        )
+        target = deployment.target_of(self.workspace, deployment_target or self._spec.compute_target)
+        configuration, name = deployment.configuration_of(deployment_config), name or self.name
+        with as_webservice_exception(), self.workspace.artifacts.hold():
+            deployment.check_settings(self.workspace, name, configuration, target)
+            return deployment.deploy_prepared(self.workspace, name, ready(content, name, target), configuration)
 
     def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
         """Delete the web service; its port and its models are free again when this returns.

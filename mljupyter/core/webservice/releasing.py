@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mljupyter.core.usage import in_use
 from mljupyter.core.webservice.described import DescribedWebservice
-from mljupyter.core.webservice.observing import in_force, keep_silent
+from mljupyter.deploy import apply
+from mljupyter.deploy.wait import in_force, keep_silent
 from mljupyter.engine.rollout.canary import share_before
 from mljupyter.engine.rollout.history import rollback_target
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
@@ -58,9 +58,7 @@ class ChangeHistory(DescribedWebservice):
                 self._show(client.rollback(self.name))
                 return
             target = rollback_target(client.history(self.name), record.spec, number)
-            with in_use(self.workspace, self.name, target.spec if target else record.spec):
-                wanted = target.number if target else number
-                self._show(client.rollback(self.name, wanted, generation=record.generation))
+            self._show(apply.rollback(self.workspace.context, record, target, number))
 
 
 class ControlledRollout(DescribedWebservice):

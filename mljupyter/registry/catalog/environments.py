@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import builtins
 import difflib
-import getpass
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.ownership import user_name
 from mljupyter.registry.catalog.environment_tables import ENVIRONMENT_LABELS, ENVIRONMENTS
 from mljupyter.registry.catalog.transactions import reading, writing
 from mljupyter.registry.catalog.versioned import check_row, stored_number
@@ -180,7 +179,7 @@ def _add(
         "fingerprint": fingerprint,
         "definition": definition,
         "password": password,
-        "created_by": _user(),
+        "created_by": user_name(),
         "created_time": datetime.now(UTC),
     }
     connection.execute(insert(ENVIRONMENTS).values(values))
@@ -235,10 +234,3 @@ def _record(row: Row[Any]) -> EnvironmentRecord:
         created_by=row.created_by,
         created_time=row.created_time,
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return str(os.getuid())

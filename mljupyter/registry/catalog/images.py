@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
+from mljupyter.ownership import user_name
 from mljupyter.registry.catalog.image_record import (
     CANCELED,
     FAILED,
@@ -30,7 +31,7 @@ from mljupyter.registry.catalog.model_record import (
 )
 from mljupyter.registry.catalog.tables import MODEL_REFERENCES, MODELS
 from mljupyter.registry.catalog.transactions import reading, writing
-from mljupyter.registry.catalog.versioned import missing, next_version, stored_number, user
+from mljupyter.registry.catalog.versioned import missing, next_version, stored_number
 from mljupyter.registry.errors import ModelError, ModelNotFoundError
 from mljupyter.registry.image_errors import ImageInUseError, ImageNotFoundError, ImageStateError
 from mljupyter.spec import names
@@ -99,7 +100,7 @@ class ImageRegistry:
             "description": description,
             "tags": checked_text(tags, "tags"),
             "properties": checked_text(properties, "properties"),
-            "created_by": created_by or user(),
+            "created_by": created_by or user_name(),
             "created_time": datetime.now(UTC),
         }
         with writing(self._engine) as connection:

@@ -14,7 +14,7 @@ from mljupyter.outside import json_value
 from mljupyter.registry.artifacts.store import Artifact
 from mljupyter.registry.catalog.versioned import check_row
 from mljupyter.registry.errors import ModelError
-from mljupyter.spec import names
+from mljupyter.spec import ModelReference, names
 from mljupyter.spec.version import is_one_name
 
 
@@ -58,6 +58,11 @@ class ModelRecord:
                 "Rule: the name of one file or directory. Register the model again."
             )
         return name
+
+    @property
+    def reference(self) -> ModelReference:
+        """The model as endpoints refer to it."""
+        return ModelReference(name=self.name, version=self.version, digest=self.artifact.digest, entry=self.entry)
 
 
 def from_row(row: Row[Any]) -> ModelRecord:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
+from mljupyter.ownership import user_name
 from mljupyter.registry.artifacts.store import Artifact, ArtifactStore
 from mljupyter.registry.artifacts.tree import absolute, walk
 from mljupyter.registry.catalog.model_record import (
@@ -27,7 +28,7 @@ from mljupyter.registry.catalog.model_record import (
 )
 from mljupyter.registry.catalog.tables import MODEL_COUNTERS, MODEL_REFERENCES, MODELS
 from mljupyter.registry.catalog.transactions import reading, writing
-from mljupyter.registry.catalog.versioned import missing, next_version, stored_number, user
+from mljupyter.registry.catalog.versioned import missing, next_version, stored_number
 from mljupyter.registry.errors import ModelError, ModelInUseError, ModelNotFoundError, ModelPathNotFoundError
 from mljupyter.spec import names
 
@@ -89,7 +90,7 @@ class ModelRegistry:
             "datasets": checked_json(list(datasets or ()), "datasets"),
             "run_id": run_id,
             "experiment_name": experiment_name,
-            "created_by": created_by or user(),
+            "created_by": created_by or user_name(),
         }
         with self._artifacts.hold():
             artifact = self._store(absolute(path), child_paths, on_progress)

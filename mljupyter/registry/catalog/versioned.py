@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import getpass
-import os
 from typing import Any
 
 from sqlalchemy import Row, Table, insert, select, update
@@ -80,11 +78,3 @@ def missing(connection: Connection, table: Table, kind: str, name: str, version:
         return f"{token}: no {kind} is called {name!r}. Did you mean {nearest[0]!r}?"
     hint = f"There are: {', '.join(sorted(known)[:10])}." if known else none_yet
     return f"{token}: no {kind} is called {name!r}. {hint}"
-
-
-def user() -> str:
-    """Return the name of the user of this process, or the number where there is no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return str(os.getuid())

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from mljupyter.deploy.apply import undo
 from mljupyter.errors import MLJupyterError
-from mljupyter.notebook.undo import take_back
 from mljupyter.visible import lines_of, visible
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class DeploymentRun:
         deployment: what is to be deployed.
         changed: called, from any thread, when there is something new to show.
         built: called, from any thread, with each line of a build's log.
+        plan: the plan that was shown; without one, it is made first.
 
     """
 
@@ -75,8 +76,10 @@ class DeploymentRun:
         deployment: Deployment,
         changed: Callable[[], None],
         built: Callable[[str], object] = lambda line: None,
+        plan: Plan | None = None,
     ) -> None:
         self.deployment = deployment
+        self._plan = plan
         self.outcome: Outcome = ""
         self.problem = ""
         self.failed_at = ""
@@ -122,41 +125,30 @@ class DeploymentRun:
         self._changed()
 
     def _deploy(self) -> None:
-        self._make_beforehand()
-        if self._cancel.is_set():
-            self._end("cancelled", NOTHING_DONE)
-            return
-        stage = self._begin(HAND_OVER)
-        plan = self.deployment.plan()
+        deployment = self.deployment
+        plan = self._plan or deployment.plan()
         before = plan.present
-        self.service = self._handed_over(plan)
-        stage.end("ok")
+        if plan.action == "unchanged" and plan.settled_as in ("Healthy", None):
+            self._begin(HAND_OVER)
+            self.service = deployment.service()
+        else:
+            plan = deployment.build(self._registered(plan), self._on_event, self._cancel)
+            if self._cancel.is_set():
+                self._end("cancelled", NOTHING_DONE)
+                return
+            self._begin(HAND_OVER)
+            self.service = deployment.apply(plan)
+        self._stage(HAND_OVER).end("ok")
         self._begin(START)
         self._follow(self.service, before)
 
-    def _make_beforehand(self) -> None:
-        from mljupyter.core.beforehand import make_beforehand
-
-        deployment = self.deployment
-        if deployment.preparation.estimator is not None:
-            self._begin(REGISTER)
-        models, config = deployment.preparation.carried_out()
-        if deployment.preparation.estimator is not None:
-            self._stage(REGISTER).end("ok")
-        make_beforehand(
-            deployment.workspace,
-            deployment.name,
-            [*deployment.models, *models],
-            config,
-            kind=deployment.configuration().kind,
-            target=deployment.workspace.context.target(deployment.target),
-            on_event=self._on_event,
-            cancel=self._cancel,
-        )
-
-    def _handed_over(self, plan: Plan) -> Webservice:
-        is_there = plan.action == "unchanged" and plan.settled_as in ("Healthy", None)
-        return self.deployment.service() if is_there else self.deployment.deploy(plan)
+    def _registered(self, plan: Plan) -> Plan:
+        if self.deployment.preparation.estimator is None:
+            return self.deployment.register(plan)
+        stage = self._begin(REGISTER)
+        plan = self.deployment.register(plan)
+        stage.end("ok")
+        return plan
 
     def _follow(self, service: Webservice, before: EndpointRecord | None) -> None:
         while not self._cancel.wait(_LOOK_EVERY):
@@ -184,7 +176,7 @@ class DeploymentRun:
         self._stage(START).remark = f"{record.status.replicas} ready"
 
     def _take_back(self, before: EndpointRecord | None) -> None:
-        self._end("cancelled", take_back(self.deployment.workspace, self.deployment.name, before))
+        self._end("cancelled", undo(self.deployment.workspace.context, self.deployment.name, before))
 
     def _on_event(self, event: BuildEvent) -> None:
         """Follow a build: it reports from its own thread."""

@@ -50,7 +50,7 @@ class ProgressPage(Page):
         deployment = self._review.deployment
         if deployment is None:
             return  # the page before leads here only with a plan
-        self.run = DeploymentRun(deployment, self.refresh)
+        self.run = DeploymentRun(deployment, self.refresh, plan=self._review.plan)
         self._over.clear()
         self.run.start()
         threading.Thread(target=self._tick, args=(self.run,), name="mljupyter clock", daemon=True).start()

@@ -34,7 +34,7 @@ class ReviewPage(DraftPage):
 
     def enter(self) -> None:
         """Work the plan out."""
-        self._plan: Plan | None = None
+        self.plan: Plan | None = None
         self._problem = ""
         self.deployment: Deployment | None = None
         values, errors = values_of(DEPLOYMENT_OPTIONS, self.draft.typed)
@@ -43,7 +43,7 @@ class ReviewPage(DraftPage):
             return
         try:
             self.deployment = deployment_of(self.draft.session, self.draft.namespace, values)
-            self._plan = self.deployment.plan()
+            self.plan = self.deployment.plan()
         except MLJupyterError as error:
             self._problem = str(error)
 
@@ -55,16 +55,16 @@ class ReviewPage(DraftPage):
     def fields(self) -> list[Field]:
         """Return the plan, the line, the Python and the files."""
         line = fields.code("line", "The line that does it", self.line)
-        if self._plan is None or self.deployment is None:
+        if self.plan is None or self.deployment is None:
             return [fields.code("problem", "What is in the way", self._problem), line]
         found = [
-            _described(self._plan),
+            _described(self.plan),
             line,
             fields.code("python", "The same in Python", self.deployment.code(), folded=True),
         ]
-        for name, text in self._plan.files.items():
+        for name, text in self.plan.files.items():
             found.append(fields.code(f"file-{name}", FILES.get(name, name), text, folded=True))
-        return [*found, fields.code("specification", "The specification", _yaml(self._plan.wanted), folded=True)]
+        return [*found, fields.code("specification", "The specification", _yaml(self.plan.wanted), folded=True)]
 
     def blocked(self) -> str:
         """Say that something is in the way."""

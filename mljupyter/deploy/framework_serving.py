@@ -8,14 +8,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mljupyter.core.conda_dependencies import CondaDependencies
-from mljupyter.core.environment import Environment
+from mljupyter.build.environments.definition import CondaDefinition, EnvironmentDefinition, PythonDefinition
+from mljupyter.deploy.environments import ServingEnvironment
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, ModelReference, NoCode, Resources
 
 if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
     from mljupyter.registry.catalog.model_record import ModelRecord
+    from mljupyter.workspace.context import WorkspaceContext
 
 MLFLOW_FILE = "MLmodel"
 _MOST_TEXT_BYTES = 1 << 20
@@ -35,18 +35,18 @@ _NEEDS: dict[NoCode, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def flavour_of(workspace: Workspace, reference: ModelReference) -> NoCode:
+def flavour_of(context: WorkspaceContext, reference: ModelReference) -> NoCode:
     """Return how a model is served without a scoring script: by its framework, or as an MLflow directory.
 
     Raises:
         WebserviceException: when neither says how.
 
     """
-    record = _record(workspace, reference)
+    record = _record(context, reference)
     framework = record.framework if record is not None else None
     if framework in _FLAVOURS:
         return _FLAVOURS[framework]
-    if MLFLOW_FILE in (workspace.artifacts.files(reference.digest) or ()):
+    if MLFLOW_FILE in (context.artifacts.files(reference.digest) or ()):
         return "mlflow"
     known = ", ".join(_FLAVOURS)
     raise WebserviceException(
@@ -68,58 +68,59 @@ def only_model(references: list[ModelReference]) -> ModelReference:
     )
 
 
-def resources_of(workspace: Workspace, reference: ModelReference) -> Resources | None:
+def resources_of(context: WorkspaceContext, reference: ModelReference) -> Resources | None:
     """Return the size that a model was registered with, None when it asks for none."""
-    record = _record(workspace, reference)
+    record = _record(context, reference)
     wanted = record.resource_configuration if record is not None else None
     given = {key: wanted.get(key) for key in ("cpu", "memoryInGB", "gpu")} if wanted else {}
     return Resources.parse({key: value for key, value in given.items() if value is not None}) if given else None
 
 
 def environment_of(
-    workspace: Workspace, reference: ModelReference, flavour: NoCode, *, here: bool
-) -> Environment | None:
+    context: WorkspaceContext, reference: ModelReference, flavour: NoCode, *, here: bool
+) -> ServingEnvironment | None:
     """Return the environment that serves a model, None for the interpreter that deploys.
 
     Parameters:
-        workspace: the workspace.
+        context: the workspace.
         reference: the model; the version of its framework is the one that is installed.
         flavour: how it is served.
         here: whether the interpreter that deploys will do, if it has what is needed.
 
     """
     module, packages = _NEEDS[flavour]
-    own = _mlflow_files(workspace, reference) if flavour == "mlflow" else {}
+    own = _mlflow_files(context, reference) if flavour == "mlflow" else {}
     # The scikit-learn flavour of an MLflow directory is read without MLflow.
     enough = {module, "sklearn"} if "sklearn:" in own.get(MLFLOW_FILE, "") else {module}
     if here and any(importlib.util.find_spec(name) is not None for name in enough):
         return None
-    environment = Environment(f"no-code-{flavour}")
     # Options are left out, such as an index of packages that the model's author chose.
     lines = [line.strip() for line in own.get("requirements.txt", "").splitlines()]
     given = [line for line in lines if line and not line.startswith(("#", "-"))]
     if not given:
-        record = _record(workspace, reference)
+        record = _record(context, reference)
         version = record.framework_version if record is not None and flavour not in ("auto", "mlflow") else None
         given = [f"{packages[0]}=={version}" if version else packages[0], *packages[1:]]
-    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=given)
-    return environment
+    conda = CondaDefinition(dependencies=[f"python={sys.version_info[0]}.{sys.version_info[1]}", {"pip": given}])
+    return ServingEnvironment(
+        EnvironmentDefinition(name=f"no-code-{flavour}", python=PythonDefinition(conda_dependencies=conda))
+    )
 
 
-def script_for(workspace: Workspace, flavour: NoCode) -> CodeReference:
+def script_for(context: WorkspaceContext, flavour: NoCode) -> CodeReference:
     """Store the script that an image holds for a model without one, and return the reference to it."""
     from mljupyter.build.project.snapshot import single_file
 
     with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
         path = Path(directory) / "score.py"
         path.write_text(f"from mljupyter.scoring.nocode.{flavour} import init, run\n\n__all__ = ['init', 'run']\n")
-        return CodeReference(digest=single_file(path, workspace.artifacts).digest, entry_script=path.name)
+        return CodeReference(digest=single_file(path, context.artifacts).digest, entry_script=path.name)
 
 
-def _mlflow_files(workspace: Workspace, reference: ModelReference) -> dict[str, str]:
+def _mlflow_files(context: WorkspaceContext, reference: ModelReference) -> dict[str, str]:
     """Return the texts in an MLflow directory that say what it is and what it needs."""
     with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
-        content = workspace.artifacts.fetch(reference.digest, Path(directory) / "model")
+        content = context.artifacts.fetch(reference.digest, Path(directory) / "model")
         paths = [content / name for name in (MLFLOW_FILE, "requirements.txt")]
         return {path.name: _beginning(path) for path in paths if path.is_file()}
 
@@ -132,6 +133,6 @@ def _beginning(path: Path) -> str:
     return content.decode(errors="replace")
 
 
-def _record(workspace: Workspace, reference: ModelReference) -> ModelRecord | None:
+def _record(context: WorkspaceContext, reference: ModelReference) -> ModelRecord | None:
     """Return what is registered of a model, None for one from a local path."""
-    return workspace.registry.models.get_by_id(reference.id) if reference.version else None
+    return context.registry.models.get_by_id(reference.id) if reference.version else None

@@ -16,8 +16,8 @@ from mljupyter.workspace import index
 
 if TYPE_CHECKING:
     from mljupyter.controller.offline import NeededVersion
-    from mljupyter.core.workspace import Workspace
     from mljupyter.registry.catalog.image_record import ImageRecord
+    from mljupyter.workspace.context import WorkspaceContext
 
 KEEP_SECONDS = 3600.0
 UNUSED_DAYS = 30.0
@@ -48,14 +48,14 @@ class Collected:
 
 
 def collect_garbage(
-    workspace: Workspace, *, unused_days: float = UNUSED_DAYS, dry_run: bool = False
+    context: WorkspaceContext, *, unused_days: float = UNUSED_DAYS, dry_run: bool = False
 ) -> Sequence[Collected]:
     """Remove what nobody needs; return what that was, kind by kind.
 
     Images go before artifacts, since they keep some.
 
     Parameters:
-        workspace: the workspace. Environments belong to all workspaces of this user: those of the others are kept.
+        context: the workspace. Environments belong to all workspaces of this user: those of the others are kept.
         unused_days: how long nobody may have asked for an environment or a failed image until it is removed.
         dry_run: remove nothing.
 
@@ -65,33 +65,33 @@ def collect_garbage(
     """
     from mljupyter.controller.offline import needed_versions
 
-    needed = needed_versions(workspace.directory)
+    needed = needed_versions(context.directory)
     unused_seconds = max(unused_days * _DAY_SECONDS, KEEP_SECONDS)
     return [
-        _images(workspace, needed, unused_seconds, dry_run),
+        _images(context, needed, unused_seconds, dry_run),
         _networks(dry_run),
-        _revisions(workspace, needed, dry_run),
-        _artifacts(workspace, dry_run),
-        _environments(workspace, unused_seconds, dry_run),
+        _revisions(context, needed, dry_run),
+        _artifacts(context, dry_run),
+        _environments(context, unused_seconds, dry_run),
     ]
 
 
-def _artifacts(workspace: Workspace, dry_run: bool) -> Collected:
+def _artifacts(context: WorkspaceContext, dry_run: bool) -> Collected:
     from mljupyter.controller.offline import needed_versions
 
     def referenced() -> set[str]:
         # Read while nobody can store anything: what was deployed meanwhile is in it.
-        return set().union(*(version.digests for version in needed_versions(workspace.directory)))
+        return set().union(*(version.digests for version in needed_versions(context.directory)))
 
-    swept = workspace.registry.sweep(referenced, keep_seconds=KEEP_SECONDS, dry_run=dry_run)
+    swept = context.registry.sweep(referenced, keep_seconds=KEEP_SECONDS, dry_run=dry_run)
     return Collected("artifacts", swept.blobs, swept.size)
 
 
-def _revisions(workspace: Workspace, needed: Sequence[NeededVersion], dry_run: bool) -> Collected:
+def _revisions(context: WorkspaceContext, needed: Sequence[NeededVersion], dry_run: bool) -> Collected:
     from mljupyter.controller.layout import Layout
     from mljupyter.runtimes.process.finished_revisions import RevisionName, finished_revisions, remove
 
-    layout = Layout.of(workspace.directory)
+    layout = Layout.of(context.directory)
     found = finished_revisions(
         layout.replicas,
         layout.revisions,
@@ -103,12 +103,12 @@ def _revisions(workspace: Workspace, needed: Sequence[NeededVersion], dry_run: b
     return Collected("revisions", len(found), names=tuple(directory.name for directory in found))
 
 
-def _environments(workspace: Workspace, unused_seconds: float, dry_run: bool) -> Collected:
+def _environments(context: WorkspaceContext, unused_seconds: float, dry_run: bool) -> Collected:
     from mljupyter.build.environments.unused import remove_environment, unused_environments
-    from mljupyter.core.environment_build import environments_directory
+    from mljupyter.deploy.environments import environments_directory
 
     try:
-        interpreters = _interpreters_of_all(workspace)
+        interpreters = _interpreters_of_all(context)
     except Exception as error:  # noqa: BLE001 - whatever it is: without knowing what is needed nothing is removed
         return Collected("environments", 0, problem=f"what other workspaces need cannot be read: {error}")
     found = unused_environments(environments_directory(), unused_seconds=unused_seconds, in_use=interpreters)
@@ -117,14 +117,14 @@ def _environments(workspace: Workspace, unused_seconds: float, dry_run: bool) ->
     return Collected("environments", len(removed), size, tuple(one.directory.name for one in removed))
 
 
-def _interpreters_of_all(workspace: Workspace) -> set[str]:
+def _interpreters_of_all(context: WorkspaceContext) -> set[str]:
     """Return the interpreters that endpoints of any workspace of this user need, and what its processes name."""
     import sys
 
     from mljupyter.controller.offline import needed_versions
     from mljupyter.runtimes.process import processes
 
-    directories = {workspace.directory.resolve()}
+    directories = {context.directory.resolve()}
     for name in index.known():
         try:
             directories.add(index.existing(name).resolve())
@@ -137,19 +137,21 @@ def _interpreters_of_all(workspace: Workspace) -> set[str]:
     return interpreters | arguments | {sys.executable}
 
 
-def _images(workspace: Workspace, needed: Sequence[NeededVersion], unused_seconds: float, dry_run: bool) -> Collected:
-    from mljupyter.core.image_users import delete_unused_image, users_of_image
+def _images(
+    context: WorkspaceContext, needed: Sequence[NeededVersion], unused_seconds: float, dry_run: bool
+) -> Collected:
+    from mljupyter.deploy.images.users import delete_unused_image, users_of_image
     from mljupyter.errors import MLJupyterError
 
     doomed = [
         record
-        for record in workspace.registry.images.list()
-        if _superfluous(record, unused_seconds) and not users_of_image(workspace, record, needed)
+        for record in context.registry.images.list()
+        if _superfluous(record, unused_seconds) and not users_of_image(context, record, needed)
     ]
     removed, problem = [record.id for record in doomed], None
     for record in doomed if not dry_run else ():
         try:
-            delete_unused_image(workspace, record.id)
+            delete_unused_image(context, record.id)
         except MLJupyterError as error:  # used since, or its engine is away: another time
             removed.remove(record.id)
             problem = error.message.partition("\n")[0]

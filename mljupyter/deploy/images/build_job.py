@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.image.files import BuildLogFile
+from mljupyter.deploy.images.files import BuildLogFile
 from mljupyter.exceptions import WebserviceException
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.build.images import Builder, BuildEvent, BuiltImage, ImagePlan
     from mljupyter.build.images.events import OnEvent
-    from mljupyter.core.workspace import Workspace
     from mljupyter.registry.catalog.image_record import ImageRecord
+    from mljupyter.workspace.context import WorkspaceContext
 
 BASE_IMAGE_VARIABLE = "MLJUPYTER_BASE_IMAGE"
 REGISTRY_VARIABLE = "MLJUPYTER_CONTAINER_REGISTRY"
@@ -58,14 +58,14 @@ def default_base_image() -> str | None:
     return os.environ.get(BASE_IMAGE_VARIABLE)
 
 
-def place_of(workspace: Workspace) -> str:
+def place_of(context: WorkspaceContext) -> str:
     """Return where a workspace's images are: in its container registry, if it has one, else on the Docker engine."""
-    host = os.environ.get(REGISTRY_VARIABLE) or workspace.container_registry
+    host = os.environ.get(REGISTRY_VARIABLE) or context.container_registry
     return f"registry/{host}" if host else ENGINE
 
 
 def begin(
-    workspace: Workspace,
+    context: WorkspaceContext,
     plan: ImagePlan,
     name: str,
     *,
@@ -78,7 +78,7 @@ def begin(
     What was built of the same plan is taken again within this call, without touching any engine.
 
     Parameters:
-        workspace: the workspace.
+        context: the workspace.
         plan: what the image is made of.
         name: the image's name.
         place: ``docker`` or ``registry/<host>``; None for the workspace's.
@@ -91,31 +91,31 @@ def begin(
     """
     from mljupyter.build.images import begin_image, finish_image
 
-    builder = _BuilderOnDemand(workspace, plan, place or place_of(workspace))
-    reused = not rebuild and workspace.registry.images.find_built(plan.digest, builder.place) is not None
+    builder = _BuilderOnDemand(context, plan, place or place_of(context))
+    reused = not rebuild and context.registry.images.find_built(plan.digest, builder.place) is not None
     if not reused:
         builder.connected  # noqa: B018 - without any, nothing is to be noted
-    record = begin_image(workspace.registry, plan, name, builder.place, **described)
+    record = begin_image(context.registry, plan, name, builder.place, **described)
     if reused:
-        return finish_image(workspace.registry, record, plan, builder)
-    log = BuildLogFile.of(workspace, record)
+        return finish_image(context.registry, record, plan, builder)
+    log = BuildLogFile.of(context, record)
     log.begin()
 
     def make(cancel: threading.Event) -> None:
         with contextlib.closing(log):
-            finish_image(workspace.registry, record, plan, builder, on_event=log.write, cancel=cancel, rebuild=rebuild)
+            finish_image(context.registry, record, plan, builder, on_event=log.write, cancel=cancel, rebuild=rebuild)
 
-    _builds[_key(workspace, record.id)] = Build(record.id, make)
+    _builds[_key(context, record.id)] = Build(record.id, make)
     return record
 
 
-def build_of(workspace: Workspace, image_id: str) -> Build | None:
+def build_of(context: WorkspaceContext, image_id: str) -> Build | None:
     """Return the build of an image, if this process did or does it."""
-    return _builds.get(_key(workspace, image_id))
+    return _builds.get(_key(context, image_id))
 
 
-def _key(workspace: Workspace, image_id: str) -> tuple[str, str]:
-    return str(workspace.directory), image_id
+def _key(context: WorkspaceContext, image_id: str) -> tuple[str, str]:
+    return str(context.directory), image_id
 
 
 def failure(record: ImageRecord) -> WebserviceException:
@@ -135,8 +135,8 @@ def failure_text(record: ImageRecord) -> str:
 class _BuilderOnDemand:
     """The builder for a place, connected when something is asked of it first."""
 
-    def __init__(self, workspace: Workspace, plan: ImagePlan, place: str) -> None:
-        self._workspace = workspace
+    def __init__(self, context: WorkspaceContext, plan: ImagePlan, place: str) -> None:
+        self._context = context
         self._plan = plan
         self.place = place
 
@@ -144,7 +144,7 @@ class _BuilderOnDemand:
     def connected(self) -> Builder:
         from mljupyter.build.images import builder_for
 
-        return builder_for(self.place, self._workspace.artifacts, plan=self._plan)
+        return builder_for(self.place, self._context.artifacts, plan=self._plan)
 
     def find(self, plan: ImagePlan) -> BuiltImage | None:
         return self.connected.find(plan)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mljupyter.core.image.building import ENGINE
+from mljupyter.deploy.images.build_job import ENGINE
 from mljupyter.exceptions import WebserviceException
 
 if TYPE_CHECKING:
     from mljupyter.build.images.events import OnEvent
-    from mljupyter.core.workspace import Workspace
     from mljupyter.registry.catalog.image_record import ImageRecord
+    from mljupyter.workspace.context import WorkspaceContext
 
 
 def make_present(
-    workspace: Workspace, record: ImageRecord, on_event: OnEvent | None = None, *, location: str | None = None
+    context: WorkspaceContext, record: ImageRecord, on_event: OnEvent | None = None, *, location: str | None = None
 ) -> str:
     """Return the reference under which the Docker engine has an image.
 
     Parameters:
-        workspace: the workspace.
+        context: the workspace.
         record: the image; one that is gone from the engine is built again of the same content.
         on_event: gets what happens in that build.
         location: another name that it has; by default the one it was built under.
@@ -45,7 +45,7 @@ def make_present(
                 pull(client, Reference.parse(location), ())
             else:
                 plan = plan_of(record.recipe)
-                builder_for(ENGINE, workspace.artifacts, plan=plan).build(plan, tag=location, on_event=on_event)
+                builder_for(ENGINE, context.artifacts, plan=plan).build(plan, tag=location, on_event=on_event)
     finally:
         client.close()
     return location

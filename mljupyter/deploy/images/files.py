@@ -11,33 +11,33 @@ from mljupyter.files import write_whole
 
 if TYPE_CHECKING:
     from mljupyter.build.images import BuildEvent
-    from mljupyter.core.workspace import Workspace
     from mljupyter.registry.catalog.image_record import ImageRecord
+    from mljupyter.workspace.context import WorkspaceContext
 
 _FOLDER = "images"
 
 
-def directory_of(workspace: Workspace, record: ImageRecord) -> Path:
+def directory_of(context: WorkspaceContext, record: ImageRecord) -> Path:
     """Return the directory of an image's files."""
-    return workspace.directory / _FOLDER / record.name / str(record.version)
+    return context.directory / _FOLDER / record.name / str(record.version)
 
 
-def dockerfile_of(workspace: Workspace, record: ImageRecord) -> Path | None:
+def dockerfile_of(context: WorkspaceContext, record: ImageRecord) -> Path | None:
     """Return the file with the Dockerfile that an image was built of; None where there is none."""
     if record.dockerfile_digest is None:
         return None
-    path = directory_of(workspace, record) / "Dockerfile"
-    _write_stored(workspace, record.dockerfile_digest, path)
+    path = directory_of(context, record) / "Dockerfile"
+    _write_stored(context, record.dockerfile_digest, path)
     return path
 
 
-def remove(workspace: Workspace, record: ImageRecord) -> None:
+def remove(context: WorkspaceContext, record: ImageRecord) -> None:
     """Remove the files of an image."""
     import shutil
 
-    shutil.rmtree(directory_of(workspace, record), ignore_errors=True)
+    shutil.rmtree(directory_of(context, record), ignore_errors=True)
     with contextlib.suppress(OSError):  # another version has files, too
-        directory_of(workspace, record).parent.rmdir()
+        directory_of(context, record).parent.rmdir()
 
 
 class BuildLogFile:
@@ -53,11 +53,11 @@ class BuildLogFile:
         self._file: IO[str] | None = None
 
     @classmethod
-    def of(cls, workspace: Workspace, record: ImageRecord) -> BuildLogFile:
+    def of(cls, context: WorkspaceContext, record: ImageRecord) -> BuildLogFile:
         """Return the log of an image; that of one which was found again is the log of the build that made it."""
-        log = cls(directory_of(workspace, record) / "build.log")
+        log = cls(directory_of(context, record) / "build.log")
         if record.log_digest is not None and not log.path.exists():
-            _write_stored(workspace, record.log_digest, log.path)
+            _write_stored(context, record.log_digest, log.path)
         return log
 
     def begin(self) -> None:
@@ -107,9 +107,9 @@ def _line(event: BuildEvent) -> str:
     return f"--- {event.stage}: {event.state} after {event.seconds:.1f} s"
 
 
-def _write_stored(workspace: Workspace, digest: str, path: Path) -> None:
+def _write_stored(context: WorkspaceContext, digest: str, path: Path) -> None:
     from mljupyter.build.images import stored_text
 
-    text = stored_text(workspace.registry, digest)
+    text = stored_text(context.registry, digest)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_whole(path, text)

@@ -9,39 +9,39 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mljupyter.build.images import Builder
     from mljupyter.controller.offline import NeededVersion
-    from mljupyter.core.workspace import Workspace
     from mljupyter.registry.catalog.image_record import ImageRecord
+    from mljupyter.workspace.context import WorkspaceContext
 
 
 def users_of_image(
-    workspace: Workspace, record: ImageRecord, needed: Iterable[NeededVersion] | None = None
+    context: WorkspaceContext, record: ImageRecord, needed: Iterable[NeededVersion] | None = None
 ) -> list[str]:
     """Return who uses an image: those that hold it, and the web services that are started from where it is.
 
     Parameters:
-        workspace: the workspace.
+        context: the workspace.
         record: the image.
         needed: what its endpoints need, where that was read before.
 
     """
     from mljupyter.controller.offline import needed_versions
 
-    images = workspace.registry.images
+    images = context.registry.images
     users = set(images.references(record.id))
     found = [one for one in images.list(record.name) if one.location == record.location]
     # A web service names the location. Where several versions share one, the newest stands for it.
     if record.location is not None and found and found[0].id == record.id:
-        for version in needed_versions(workspace.directory) if needed is None else needed:
+        for version in needed_versions(context.directory) if needed is None else needed:
             if version.spec.image == record.location:
                 users.add(f"web service {version.endpoint}")
     return sorted(users)
 
 
-def delete_unused_image(workspace: Workspace, image_id: str, *, keep: bool = False) -> ImageRecord:
+def delete_unused_image(context: WorkspaceContext, image_id: str, *, keep: bool = False) -> ImageRecord:
     """Delete an image from the workspace and from where it is; return what was known of it.
 
     Parameters:
-        workspace: the workspace.
+        context: the workspace.
         image_id: its id, ``name:version``.
         keep: leave it on its engine, or in its container registry.
 
@@ -52,33 +52,33 @@ def delete_unused_image(workspace: Workspace, image_id: str, *, keep: bool = Fal
 
     """
     from mljupyter.build.images import delete_image
-    from mljupyter.core.image import files
-    from mljupyter.core.usage import release_by_the_gone
+    from mljupyter.deploy.images import files
+    from mljupyter.deploy.references import release_by_the_gone
     from mljupyter.registry.image_errors import ImageInUseError
 
-    record = workspace.registry.images.get_by_id(image_id)
-    if users := users_of_image(workspace, record):
-        release_by_the_gone(workspace, users)
-        users = users_of_image(workspace, record)
+    record = context.registry.images.get_by_id(image_id)
+    if users := users_of_image(context, record):
+        release_by_the_gone(context, users)
+        users = users_of_image(context, record)
     if users:
         raise ImageInUseError(
             f"Image {record.id} is in use by {', '.join(users)}: it cannot be deleted.\nDelete or update them first.",
             users,
         )
-    delete_image(workspace.registry, record.id, None if keep else partial(_remover, workspace, record))
-    files.remove(workspace, record)
+    delete_image(context.registry, record.id, None if keep else partial(_remover, context, record))
+    files.remove(context, record)
     return record
 
 
-def _remover(workspace: Workspace, record: ImageRecord) -> Builder:
+def _remover(context: WorkspaceContext, record: ImageRecord) -> Builder:
     """Return what removes an image from where it is."""
     from mljupyter.build.images import BuilderUnavailableError, builder_for
 
     kind, _, rest = record.place.partition("/")
     try:
         if kind == "docker":
-            return builder_for(kind, workspace.artifacts, engine_url=rest or None)
-        return builder_for(record.place, workspace.artifacts)
+            return builder_for(kind, context.artifacts, engine_url=rest or None)
+        return builder_for(record.place, context.artifacts)
     except BuilderUnavailableError as error:
         raise BuilderUnavailableError(
             f"{record.location} cannot be removed from where it is. {error.message}\n"

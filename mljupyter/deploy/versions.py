@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from mljupyter.core.webservice.aks_endpoint_configuration import percentile_rule
-from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration, raise_all
-from mljupyter.core.webservice.translate import (
-    Served,
+from mljupyter.deploy.configuration_rules import percentile_rule, raise_all
+from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.spec_builder import (
+    Settings,
     added_properties,
     changed_version,
     merged,
@@ -26,8 +26,8 @@ from mljupyter.spec.names import VERSION
 
 def with_new_version(
     spec: EndpointSpec,
-    configuration: WebserviceDeploymentConfiguration,
-    served: Served | None,
+    configuration: Settings,
+    served: VersionContent | None,
     *,
     name: str,
     is_default: bool | None = None,
@@ -67,8 +67,8 @@ def with_new_version(
 
 def with_changed_version(
     spec: EndpointSpec,
-    configuration: WebserviceDeploymentConfiguration,
-    served: Served | None,
+    configuration: Settings,
+    served: VersionContent | None,
     *,
     name: str,
     is_default: bool | None = None,
@@ -182,7 +182,7 @@ def _with(
     )
 
 
-def _described(version: VersionSpec, configuration: WebserviceDeploymentConfiguration) -> VersionSpec:
+def _described(version: VersionSpec, configuration: Settings) -> VersionSpec:
     return merged(
         version,
         description=configuration.description,

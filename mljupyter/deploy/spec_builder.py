@@ -6,23 +6,19 @@ or keeps the value it has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
 
-from mljupyter.core.webservice.access import asked_authentication, asked_tls, changed_authentication
-from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
+from mljupyter.deploy.access import asked_authentication, asked_tls, changed_authentication
+from mljupyter.deploy.content import VersionContent
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import (
     Authentication,
     AutoscalePolicy,
-    CodeReference,
     Document,
     EndpointKind,
     EndpointSpec,
     LivenessProbe,
-    ModelReference,
-    NoCode,
     RequestLimits,
     Resources,
     Scaling,
@@ -39,31 +35,38 @@ _LIKE_AKS = (EndpointKind.AKS, EndpointKind.AKS_ENDPOINT)
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 
 
-@dataclass(frozen=True)
-class Served:
-    """What a version serves: code and models by digest, and how the script is started.
+class Settings(Protocol):
+    """The settings of a deployment, as the deployment configurations of the SDK hold them."""
 
-    With `no_code` there is no script of the user's, and `resources` is the size that the model asks for.
-    `image` has code and models in it, for a target that runs containers; `image_id` is what it is registered as.
-    `source` is the absolute path that the code was taken from: where a reload reads it again.
-    """
+    @property
+    def kind(self) -> EndpointKind:
+        """The kind of web service, with the defaults of Azure ML v1 for that kind."""
+        ...
 
-    code: CodeReference | None
-    models: Sequence[ModelReference] = ()
-    image: str | None = None
-    image_id: str | None = None
-    interpreter: str | None = None
-    environment_variables: Mapping[str, str] = field(default_factory=dict)
-    source: str | None = None
-    description: str | None = None
-    no_code: NoCode | None = None
-    resources: Resources | None = None
+    @property
+    def description(self) -> str | None:
+        """Free text."""
+        ...
+
+    @property
+    def tags(self) -> Mapping[str, str] | None:
+        """Tags."""
+        ...
+
+    @property
+    def properties(self) -> Mapping[str, str] | None:
+        """Properties."""
+        ...
+
+    def given(self) -> Mapping[str, Any]:
+        """Return the arguments that were given, by name."""
+        ...
 
 
 def new_endpoint(
     name: str,
-    configuration: WebserviceDeploymentConfiguration,
-    served: Served,
+    configuration: Settings,
+    served: VersionContent,
     *,
     target: str = "local",
     created_by: str | None = None,
@@ -104,7 +107,7 @@ def new_endpoint(
     )
 
 
-def new_version(configuration: WebserviceDeploymentConfiguration, served: Served) -> VersionSpec:
+def new_version(configuration: Settings, served: VersionContent) -> VersionSpec:
     """Return the version that a deployment configuration asks for."""
     aks = configuration.kind in _LIKE_AKS
     version = VersionSpec(
@@ -120,9 +123,7 @@ def new_version(configuration: WebserviceDeploymentConfiguration, served: Served
     return changed_version(version, configuration, served)
 
 
-def changed_version(
-    version: VersionSpec, configuration: WebserviceDeploymentConfiguration, served: Served | None = None
-) -> VersionSpec:
+def changed_version(version: VersionSpec, configuration: Settings, served: VersionContent | None = None) -> VersionSpec:
     """Return a version changed in size, scaling, limits, probe and share by what a configuration gives.
 
     With `served`, it serves something else from now on.
@@ -144,9 +145,7 @@ def changed_version(
     )
 
 
-def changed_endpoint(
-    spec: EndpointSpec, configuration: WebserviceDeploymentConfiguration, served: Served | None = None
-) -> EndpointSpec:
+def changed_endpoint(spec: EndpointSpec, configuration: Settings, served: VersionContent | None = None) -> EndpointSpec:
     """Return an endpoint changed by what a configuration gives; everything else stays.
 
     Tags are replaced, properties are added (Azure ML v1: `AksWebservice.update`).
@@ -191,7 +190,7 @@ def merged(document: AnyDocument, **given: Any) -> AnyDocument:
     return type(document).parse(values | {name: value for name, value in given.items() if value is not None})
 
 
-def _serving(version: VersionSpec, served: Served) -> VersionSpec:
+def _serving(version: VersionSpec, served: VersionContent) -> VersionSpec:
     values = {name: getattr(version, name) for name in VersionSpec.model_fields}
     return VersionSpec.parse(
         values

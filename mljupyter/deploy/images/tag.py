@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mljupyter.core.image.building import ENGINE
+from mljupyter.deploy.images.build_job import ENGINE
 
 if TYPE_CHECKING:
     from mljupyter.build.images import Reference

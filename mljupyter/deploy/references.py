@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from mljupyter.core.usage_lock import changing_usage
+from mljupyter.registry.locking import wait_for_lock
 from mljupyter.spec import EndpointSpec
 
 if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.workspace.context import WorkspaceContext
 
 _HOLDER = "web service "
+_FILE = "usage.lock"
 _Used = Callable[[EndpointSpec], set[str]]
 
 
@@ -29,47 +32,47 @@ class _Registered(Protocol):
 
 
 @contextmanager
-def in_use(workspace: Workspace, name: str, spec: EndpointSpec) -> Iterator[None]:
+def in_use(context: WorkspaceContext, name: str, spec: EndpointSpec) -> Iterator[None]:
     """Keep models and images from being deleted while a web service is given them; afterwards, what it then uses.
 
     Parameters:
-        workspace: the workspace.
+        context: the workspace.
         name: the web service's name.
         spec: what it is to be.
 
     """
     holder = _HOLDER + name
     registries: tuple[tuple[_Registered, _Used], ...] = (
-        (workspace.registry.models, registered),
-        (workspace.registry.images, images),
+        (context.registry.models, registered),
+        (context.registry.images, images),
     )
-    with changing_usage(workspace):
-        before = [spec, *_present(workspace, name)]
+    with _locked(context):
+        before = [spec, *_present(context, name)]
         try:
             for registry, used in registries:
                 if ids := used(spec):
                     registry.add_reference(holder, ids)
             yield
         finally:
-            after = _present(workspace, name)
+            after = _present(context, name)
             for registry, used in registries:
                 if superfluous := _together(before, used) - _together(after, used):
                     registry.release(holder, superfluous)
 
 
-def release(workspace: Workspace, name: str) -> None:
+def release(context: WorkspaceContext, name: str) -> None:
     """Note that a web service is gone; one of the same name that somebody has made since keeps what it uses."""
-    release_by_the_gone(workspace, [_HOLDER + name])
+    release_by_the_gone(context, [_HOLDER + name])
 
 
-def release_by_the_gone(workspace: Workspace, holders: Iterable[str]) -> None:
+def release_by_the_gone(context: WorkspaceContext, holders: Iterable[str]) -> None:
     """Release what is held by web services that do not exist any more."""
-    with changing_usage(workspace):
-        present = {_HOLDER + record.spec.name for record in workspace.endpoint_records()}
+    with _locked(context):
+        present = {_HOLDER + record.spec.name for record in context.endpoints.endpoints()}
         for holder in holders:
             if holder.startswith(_HOLDER) and holder not in present:
-                workspace.registry.models.release(holder)
-                workspace.registry.images.release(holder)
+                context.registry.models.release(holder)
+                context.registry.images.release(holder)
 
 
 def registered(spec: EndpointSpec) -> set[str]:
@@ -82,9 +85,24 @@ def images(spec: EndpointSpec) -> set[str]:
     return {version.image_id for version in spec.versions.values() if version.image_id is not None}
 
 
-def _present(workspace: Workspace, name: str) -> list[EndpointSpec]:
-    return [record.spec for record in workspace.endpoint_records() if record.spec.name == name]
+def _present(context: WorkspaceContext, name: str) -> list[EndpointSpec]:
+    return [record.spec for record in context.endpoints.endpoints() if record.spec.name == name]
 
 
 def _together(specs: Iterable[EndpointSpec], used: _Used) -> set[str]:
     return set().union(*(used(spec) for spec in specs))
+
+
+@contextmanager
+def _locked(context: WorkspaceContext) -> Iterator[None]:
+    """Keep other processes, and threads, from changing what web services use, or what is noted of that.
+
+    Of two that change the same web service, one could otherwise note what it found, and the other had changed it by
+    then. The lock ends with the process that holds it.
+    """
+    descriptor = os.open(context.directory / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        wait_for_lock(descriptor, fcntl.LOCK_EX, None)
+        yield
+    finally:
+        os.close(descriptor)

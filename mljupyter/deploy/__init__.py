@@ -1,0 +1,1 @@
+"""Deploying: from a request to an endpoint. `prepare` -> `diff` -> `build` -> `apply`."""

@@ -1,0 +1,181 @@
+"""`apply`: hand an endpoint over to the control plane of its target, as one transaction with the catalog.
+
+Models and images must not be deleted while an endpoint uses them. Each function here holds the stored content, notes
+the use, makes the change, and then notes what is used afterwards. Nothing else in the product changes endpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mljupyter.client.errors import EndpointChangedError
+from mljupyter.deploy.references import in_use, release
+from mljupyter.exceptions import WebserviceException
+from mljupyter.spec import EndpointRecord, EndpointSpec
+
+if TYPE_CHECKING:
+    from mljupyter.deploy.plan import DeploymentPlan
+    from mljupyter.spec.history import HistoryEntry
+    from mljupyter.workspace.context import WorkspaceContext
+
+_MOST_ATTEMPTS = 50
+_LONGEST_PAUSE_SECONDS = 0.05
+
+
+def apply(context: WorkspaceContext, plan: DeploymentPlan, *, overwrite: bool = True) -> EndpointRecord:
+    """Create the endpoint of a plan, or bring the present one to it; return at once, while its replicas start.
+
+    The present endpoint serves until the new one does, and keeps its keys unless the plan has others.
+
+    Parameters:
+        context: the workspace.
+        plan: a plan with nothing left to build.
+        overwrite: whether an endpoint of the same name may be replaced.
+
+    Raises:
+        EndpointExistsError: there is an endpoint of this name, and `overwrite` is not set.
+        EndpointChangedError: the endpoint was changed since the plan was made; nothing is changed now.
+        WebserviceException: stored content of the plan was removed since.
+
+    """
+    with context.artifacts.hold():
+        _check_stored(context, plan.wanted)
+        with in_use(context, plan.wanted.name, plan.wanted):
+            generation = None if plan.present is None else plan.present.generation
+            if plan.is_change:
+                return context.endpoints.replace(plan.wanted, generation=generation)
+            return context.endpoints.create(
+                plan.wanted,
+                overwrite=overwrite,
+                generation=generation,
+                primary_key=plan.primary_key,
+                secondary_key=plan.secondary_key,
+            )
+
+
+def change(
+    context: WorkspaceContext,
+    name: str,
+    change: Callable[[EndpointSpec], EndpointSpec],
+    *,
+    even_unchanged: bool = False,
+) -> EndpointRecord:
+    """Change an endpoint as it is now; return at once.
+
+    Concurrent changes are made one after the other: a change that comes too late is repeated on the newer endpoint.
+
+    Parameters:
+        context: the workspace.
+        name: the endpoint.
+        change: returns the endpoint after the change.
+        even_unchanged: hand it over even if nothing changes, so that a failed endpoint is tried again.
+
+    Raises:
+        EndpointNotFoundError: there is no such endpoint.
+        EndpointChangedError: it was changed concurrently each time, up to 50 times.
+
+    """
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random  # 20 ms of imports
+
+    def once() -> EndpointRecord:
+        record = context.endpoints.endpoint(name)
+        wanted = change(record.spec)
+        if wanted == record.spec and not even_unchanged:
+            return record
+        return replace(context, wanted, generation=record.generation)
+
+    attempts = Retrying(
+        retry=retry_if_exception_type(EndpointChangedError),
+        stop=stop_after_attempt(_MOST_ATTEMPTS),
+        wait=wait_random(0, _LONGEST_PAUSE_SECONDS),  # so that colliding changes part
+        reraise=True,
+    )
+    return attempts(once)
+
+
+def replace(context: WorkspaceContext, spec: EndpointSpec, *, generation: int | None) -> EndpointRecord:
+    """Replace the spec of an endpoint; return at once.
+
+    Parameters:
+        context: the workspace.
+        spec: the endpoint after the change.
+        generation: the generation that the change was made from; None replaces any.
+
+    Raises:
+        EndpointChangedError: the endpoint has another generation; nothing is changed.
+
+    """
+    with context.artifacts.hold(), in_use(context, spec.name, spec):
+        return context.endpoints.replace(spec, generation=generation)
+
+
+def rollback(
+    context: WorkspaceContext, record: EndpointRecord, entry: HistoryEntry | None, number: int | None
+) -> EndpointRecord:
+    """Restore an entry of an endpoint's history; return at once.
+
+    Parameters:
+        context: the workspace.
+        record: the endpoint as it was read; another generation by now is refused.
+        entry: the entry that is restored; None where none was found.
+        number: the number that was asked for; the control plane says why it cannot be restored.
+
+    """
+    name = record.spec.name
+    with in_use(context, name, entry.spec if entry is not None else record.spec):
+        wanted = entry.number if entry is not None else number
+        return context.endpoints.rollback(name, wanted, generation=record.generation)
+
+
+def delete(context: WorkspaceContext, name: str) -> None:
+    """Delete an endpoint; its models and images are free when this returns.
+
+    Raises:
+        EndpointNotFoundError: there is no such endpoint.
+
+    """
+    context.endpoints.delete(name)
+    release(context, name)
+
+
+def undo(context: WorkspaceContext, name: str, before: EndpointRecord | None) -> str:
+    """Undo a deployment that is under way, and return one sentence about the endpoint as it is now.
+
+    Parameters:
+        context: the workspace.
+        name: the endpoint.
+        before: the endpoint before the deployment; None when it was new.
+
+    """
+    from mljupyter.client.errors import EndpointBusyError
+    from mljupyter.deploy.plan import find
+
+    changed_since = f"It was changed concurrently, so it stays as it is now: see %endpoints and %logs {name}."
+    now = find(context, name)
+    if now is None:
+        return "Nothing had been handed over; there is no such endpoint."
+    if before is None:
+        delete(context, name)
+        return "It was new, and was taken away again."
+    if now.generation == before.generation:
+        return "Nothing had been handed over; it is as it was."
+    if now.generation != before.generation + 1 or now.deleting:
+        return changed_since
+    try:
+        replace(context, before.spec, generation=now.generation)
+    except (EndpointChangedError, EndpointBusyError):
+        return changed_since
+    return "It goes back to what it was before; that has served all the time."
+
+
+def _check_stored(context: WorkspaceContext, spec: EndpointSpec) -> None:
+    """Refuse a plan whose content was removed between `prepare` and now."""
+    for version in spec.versions.values():
+        digests = [model.digest for model in version.models if not model.version]  # others are in use
+        digests += [version.code.digest] if version.code is not None and version.image is None else []
+        if missing := [digest for digest in digests if not context.artifacts.exists(digest)]:
+            raise WebserviceException(
+                f"Content of {spec.name!r} was removed from the workspace since it was prepared: {missing[0][:19]}.\n"
+                "Nothing was deployed. Deploy it again."
+            )

@@ -1,0 +1,70 @@
+"""`build`: make the images and environments that a deployment plan needs, or find those that were made before."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mljupyter.deploy.environments import ensure_with_events, interpreter_of
+from mljupyter.deploy.images.served_image import image_of, plan_for
+
+if TYPE_CHECKING:
+    from mljupyter.build.images.events import OnEvent
+    from mljupyter.deploy.content import VersionContent
+    from mljupyter.deploy.plan import DeploymentPlan
+    from mljupyter.deploy.prepare import Prepared
+    from mljupyter.workspace.context import WorkspaceContext
+
+
+def build(
+    context: WorkspaceContext,
+    plan: DeploymentPlan,
+    *,
+    on_event: OnEvent | None = None,
+    cancel: threading.Event | None = None,
+    show_output: bool = False,
+) -> DeploymentPlan:
+    """Build everything that a plan needs, and return the plan with nothing left to build.
+
+    Parameters:
+        context: the workspace.
+        plan: the plan.
+        on_event: gets stages and log lines as they happen, from any thread.
+        cancel: set it from another thread to end the build.
+        show_output: without `on_event`, print the whole log; else a line for each build and each changed pin.
+
+    Raises:
+        MLJupyterError: `BuildCancelledError`; or the build fails, with the last lines of its log and a hint.
+
+    """
+    built = {
+        name: build_version(context, prepared, on_event=on_event, cancel=cancel, show_output=show_output)
+        for name, prepared in plan.prepared.items()
+    }
+    return plan.with_built(built)
+
+
+def build_version(
+    context: WorkspaceContext,
+    prepared: Prepared,
+    *,
+    on_event: OnEvent | None = None,
+    cancel: threading.Event | None = None,
+    show_output: bool = False,
+) -> VersionContent:
+    """Build one version, and return its content; parameters as for `build`."""
+    content, environment = prepared.content, prepared.environment
+    if prepared.is_ready:
+        return content
+    if not prepared.target.runs_images:
+        if environment is not None and environment.has_image and not environment.is_user_managed:
+            print(f"Without effect on target {prepared.target.name!r}: the image of environment {environment.name!r}")
+        if on_event is not None and environment is not None and environment.must_be_built:
+            return replace(content, interpreter=ensure_with_events(environment, on_event, cancel))
+        return replace(content, interpreter=interpreter_of(environment, show_output=show_output))
+    if content.code is None:
+        return content
+    plan = plan_for(content.code, content.models, environment)
+    image = image_of(context, prepared.service, plan, show_output=show_output, on_event=on_event, cancel=cancel)
+    return replace(content, image=image.reference, image_id=image.id)

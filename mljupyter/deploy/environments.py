@@ -1,0 +1,212 @@
+"""Python environments of deployments: the interpreter that serves one on this machine, built where it is not there yet.
+
+An environment for containers is part of their image; see `mljupyter.deploy.images`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from mljupyter.build.environments.definition import DEFAULT_CPU_IMAGE, EnvironmentDefinition, fingerprint
+from mljupyter.exceptions import WebserviceException, as_user_error, as_webservice_exception
+from mljupyter.workspace import index
+
+if TYPE_CHECKING:
+    from mljupyter.build.environments.record import BuiltEnvironment
+    from mljupyter.build.environments.relaxation import Policy
+    from mljupyter.build.images.events import OnEvent, State
+
+SHARED_VARIABLE = "MLJUPYTER_SHARED_ENVIRONMENTS"
+PINS_VARIABLE = "MLJUPYTER_PINS"
+DEFAULT_INTERPRETER = "python"
+STAGE = "environment"
+"""The stage of a deployment in which an environment is built."""
+
+
+@dataclass(frozen=True)
+class ServingEnvironment:
+    """The environment of a scoring script.
+
+    Parameters:
+        definition: its packages, its image, its variables.
+        is_current: whether it was taken from the interpreter that deploys and not changed since.
+
+    """
+
+    definition: EnvironmentDefinition
+    is_current: bool = False
+
+    @property
+    def name(self) -> str:
+        """The environment's name."""
+        return self.definition.name or "environment"
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The environment variables of the scoring script."""
+        return self.definition.environment_variables
+
+    @property
+    def is_user_managed(self) -> bool:
+        """Whether the user looks after the packages, so that nothing is built."""
+        return self.definition.python.user_managed_dependencies
+
+    @property
+    def has_image(self) -> bool:
+        """Whether it asks for an image of its own: a base, or further steps."""
+        docker = self.definition.docker
+        return bool(
+            docker.base_image not in (None, DEFAULT_CPU_IMAGE)
+            or docker.base_dockerfile is not None
+            or docker.build_context is not None
+            or docker.extra_dockerfile_steps
+        )
+
+    @property
+    def must_be_built(self) -> bool:
+        """Whether a process on this machine needs packages installed for it first."""
+        return not (self.is_user_managed or self.is_current)
+
+
+def environments_directory() -> Path:
+    """Return the directory of this user's environments."""
+    return index.home() / "environments"
+
+
+def shared_directory() -> Path | None:
+    """Return the directory of environments that others have built, None where none is configured."""
+    given = os.environ.get(SHARED_VARIABLE)
+    return Path(given).expanduser().absolute() if given else None
+
+
+def policy_of(definition: EnvironmentDefinition) -> Policy:
+    """Return the treatment of pins that cannot be installed.
+
+    Raises:
+        UserErrorException: MLJUPYTER_PINS is neither ``strict`` nor ``compatible``.
+
+    """
+    from mljupyter.build.environments.relaxation import check_policy
+
+    policy = definition.python.pins or os.environ.get(PINS_VARIABLE) or "compatible"
+    with as_user_error():
+        check_policy(policy)
+    return cast("Policy", policy)
+
+
+def interpreter_of(environment: ServingEnvironment | None, *, build: bool = True, show_output: bool = False) -> str:
+    """Return the absolute path of the interpreter that serves, built first where needed.
+
+    Without an environment, the interpreter that deploys serves. Else one is looked for among this user's environments,
+    then among the shared ones, then it is built.
+
+    Parameters:
+        environment: None for the interpreter that runs this very code.
+        build: False to return its expected path without building it.
+        show_output: print the whole log of the build; else the environment's name and the changed pins.
+
+    Raises:
+        WebserviceException: it cannot be built, or its interpreter does not exist.
+
+    """
+    if environment is None:
+        return sys.executable
+    if environment.is_user_managed:
+        return _user_managed(environment)
+    if not environment.must_be_built:
+        return sys.executable
+    with as_webservice_exception():
+        if not build:
+            return _expected(environment.definition)
+        return ensure(environment, print if show_output else None).interpreter
+
+
+def ensure(
+    environment: ServingEnvironment, on_line: Callable[[str], None] | None, cancel: threading.Event | None = None
+) -> BuiltEnvironment:
+    """Return the environment as it is on this machine, built first where needed.
+
+    Parameters:
+        environment: one whose packages are not managed by the user.
+        on_line: gets each line of the log; None prints a summary.
+        cancel: set it from another thread to end the build.
+
+    Raises:
+        MLJupyterError: it cannot be built, with the last lines of the log; `BuildCancelledError`.
+
+    """
+    from mljupyter.build.environments.uv_environments import ensure_environment
+
+    found, policy, root, shared = _find(environment.definition)
+    if found is None and on_line is None:
+        print(f"Building the environment {environment.name!r}")
+    result = found or ensure_environment(
+        environment.definition, root, on_line, policy=policy, shared=shared, cancel=cancel
+    )
+    if on_line is None:
+        for change in result.relaxations:
+            print(f"Environment {environment.name!r}: {change}")
+    return result
+
+
+def ensure_with_events(environment: ServingEnvironment, on_event: OnEvent, cancel: threading.Event | None) -> str:
+    """Build an environment as one stage of a deployment, and return its interpreter.
+
+    Parameters:
+        environment: one that must be built.
+        on_event: gets the stage and the lines of the log.
+        cancel: set it from another thread to end the build.
+
+    """
+    from mljupyter.build.images.events import BuildEvent
+
+    def report(state: State | None, text: str = "", seconds: float | None = None) -> None:
+        on_event(BuildEvent(time.time(), STAGE, state, text, seconds))
+
+    began = time.monotonic()
+    report("running")
+    result = ensure(environment, lambda line: report(None, line), cancel)
+    report("succeeded", seconds=round(time.monotonic() - began, 3))
+    return result.interpreter
+
+
+def _find(definition: EnvironmentDefinition) -> tuple[BuiltEnvironment | None, Policy, Path, Path | None]:
+    from mljupyter.build.environments.uv_environments import find_environment
+
+    policy, root, shared = policy_of(definition), environments_directory(), shared_directory()
+    return find_environment(definition, [root, *([shared] if shared else [])], policy=policy), policy, root, shared
+
+
+def _expected(definition: EnvironmentDefinition) -> str:
+    from mljupyter.build.environments.record import places
+
+    found, policy, root, _ = _find(definition)
+    *_, place = places(root.resolve(), fingerprint(definition), policy)
+    return found.interpreter if found is not None else str(place.directory / "bin" / "python")
+
+
+def _user_managed(environment: ServingEnvironment) -> str:
+    path = environment.definition.python.interpreter_path
+    if environment.has_image:
+        raise WebserviceException(
+            f"Environment {environment.name!r} is the Python of an image, and a process cannot run in an image.\n"
+            "Deploy it to the compute target 'docker', or list its packages in python.conda_dependencies."
+        )
+    if path in (None, "", DEFAULT_INTERPRETER):
+        return sys.executable
+    # A link is not followed: the `python` of a virtual environment links to another interpreter.
+    found = shutil.which(Path(path).expanduser())
+    if found is None:
+        raise WebserviceException(
+            f"Environment {environment.name!r}: python.interpreter_path is {path!r}, "
+            "which is neither a command nor an executable file on this machine."
+        )
+    return os.path.abspath(found)  # noqa: PTH100 - Path.absolute() keeps '..'
