@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.webservice.scoring import Scorer
+from mljupyter.client.scorer import Scorer
 from mljupyter.deploy.profiling.load import Sampler, Tally, Target, run_load
 from mljupyter.engine.scaling.recommender import peak_cpu, percentile, recommended
 from mljupyter.errors import MLJupyterError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from mljupyter.client.base import EndpointClient
-    from mljupyter.targets.reach import Reach
+    from mljupyter.client.reach import Reach
 
 
 class Needs(StrEnum):

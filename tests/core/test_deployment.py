@@ -137,7 +137,10 @@ def test_a_source_directory_keeps_its_name_and_its_tree(workspace: Workspace, pr
     ],
 )
 def test_arguments_without_effect_are_told_in_one_line(
-    workspace: Workspace, capsys: pytest.CaptureFixture[str], configuration: WebserviceDeploymentConfiguration, line: str
+    workspace: Workspace,
+    capsys: pytest.CaptureFixture[str],
+    configuration: WebserviceDeploymentConfiguration,
+    line: str,
 ) -> None:
     deployment.print_without_effect(configuration, workspace.context.target("local"))
     assert capsys.readouterr().out == line

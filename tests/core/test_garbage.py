@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mljupyter.core.environment_build import environments_directory
 
 from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.build.environments.uv_environments import ensure_environment
 from mljupyter.controller.layout import Layout
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Webservice, Workspace
-from mljupyter.core.environment_build import environments_directory
 from mljupyter.deploy.gc import MADE_FOR, Collected, collect_garbage
 from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.process.runtime import ReplicaRecord

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from mljupyter.core.webservice.scoring import Scorer
+from mljupyter.client.scorer import Scorer
 from mljupyter.exceptions import WebserviceException
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from mljupyter.client.scorer import Scorer
 from mljupyter.core.filters import Filters, matches
 from mljupyter.core.webservice.called import CalledWebservice
 from mljupyter.core.webservice.from_image import WebserviceFromImage
@@ -12,15 +13,14 @@ from mljupyter.core.webservice.logged import LoggedWebservice
 from mljupyter.core.webservice.measured import MeasuredWebservice
 from mljupyter.core.webservice.releasing import ChangeHistory
 from mljupyter.core.webservice.scaling import ScaledWebservice
-from mljupyter.core.webservice.scoring import Scorer
 from mljupyter.deploy import apply, wait
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointKind, EndpointRecord
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:
+    from mljupyter.client.reach import Reach
     from mljupyter.core.workspace import Workspace
-    from mljupyter.targets.reach import Reach
 
 
 class Webservice(

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from mljupyter.client.scorer import Answer, Scorer
 from mljupyter.core.webservice.authentication import AuthenticatedWebservice
-from mljupyter.core.webservice.scoring import Answer, Scorer
 from mljupyter.exceptions import WebserviceException
 
 _ANSWER_MARGIN_SECONDS = 10.0

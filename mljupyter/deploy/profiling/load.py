@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from mljupyter.core.webservice.scoring import Scorer
+from mljupyter.client.scorer import Scorer
 from mljupyter.engine.scaling.recommender import UsageSample
 from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.base import RuntimeUnavailableError

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mljupyter.targets.base import Target, TargetContext
 
 if TYPE_CHECKING:
+    from mljupyter.client.reach import Reach
     from mljupyter.targets.machine.client import ControllerClient
-    from mljupyter.targets.reach import Reach
 
 CLOUD_ARGUMENTS = frozenset(
     {
@@ -60,6 +60,6 @@ class MachineTarget(Target):
 
     def reach(self) -> Reach:
         """Return the address of the workspace's router and the certificates that are trusted for it."""
-        from mljupyter.targets.reach import of_router
+        from mljupyter.client.reach import of_router
 
         return of_router(self.endpoints().router())

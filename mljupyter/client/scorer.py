@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from mljupyter.client.reach import Reach
 from mljupyter.exceptions import WebserviceException
-from mljupyter.targets.reach import Reach
 
 _LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 
