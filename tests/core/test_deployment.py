@@ -13,6 +13,7 @@ from mljupyter.core.model import Model
 from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.core.workspace import Workspace
+from mljupyter.deploy.prepare import model_references
 from mljupyter.exceptions import AzureMLException, WebserviceException
 from mljupyter.spec import EndpointKind
 
@@ -90,11 +91,8 @@ def test_models_are_given_in_any_way(workspace: Workspace, project: Path) -> Non
     (project / "a-file-with-a-name-of-more-than-thirty-letters.bin").touch()
     first = Model.register(workspace, "model.pkl", "ridge")
     Model.register(workspace, "model.pkl", "ridge")
-    references = deployment.model_references(
-        workspace,
-        [first, "ridge:2", "model.pkl", "a-file-with-a-name-of-more-than-thirty-letters.bin"],
-        paths=True,
-    )
+    given = [first, "ridge:2", "model.pkl", "a-file-with-a-name-of-more-than-thirty-letters.bin"]
+    references = model_references(workspace.context, deployment.model_arguments(given), paths=True)
     assert [reference.id for reference in references] == [
         "ridge:1",
         "ridge:2",
@@ -102,9 +100,9 @@ def test_models_are_given_in_any_way(workspace: Workspace, project: Path) -> Non
         "a-file-with-a-name-of-more-tha:0",
     ]
     assert references[2].entry == "model.pkl"
-    assert deployment.model_references(workspace, ["ridge"], paths=True)[0].id == "ridge:2"
+    assert model_references(workspace.context, ["ridge"], paths=True)[0].id == "ridge:2"
     with pytest.raises(WebserviceException, match="ridge:1 is given twice"):
-        deployment.model_references(workspace, [first, "ridge:1"], paths=True)
+        model_references(workspace.context, deployment.model_arguments([first, "ridge:1"]), paths=True)
 
 
 def test_a_source_directory_keeps_its_name_and_its_tree(workspace: Workspace, project: Path, script: Path) -> None:
@@ -112,11 +110,14 @@ def test_a_source_directory_keeps_its_name_and_its_tree(workspace: Workspace, pr
     (source / "inner").mkdir(parents=True)
     script.rename(source / "inner" / "score.py")
     config = InferenceConfig("inner/score.py", source_directory="my source")
-    served = deployment.what_is_served(workspace, [], config, kind=EndpointKind.AKS)
-    assert served.code.entry_script == "my source/inner/score.py"
-    assert served.code.source_directory == "my source"
-    assert served.source == str(source)
-    fetched = workspace.artifacts.fetch(served.code.digest, project / "fetched")
+    target = workspace.context.target("local")
+    content = deployment.prepare_version(
+        workspace, [], config, kind=EndpointKind.AKS, service="diabetes", target=target
+    ).content
+    assert content.code.entry_script == "my source/inner/score.py"
+    assert content.code.source_directory == "my source"
+    assert content.source == str(source)
+    fetched = workspace.artifacts.fetch(content.code.digest, project / "fetched")
     assert (fetched / "inner" / "score.py").is_file()
 
 

@@ -13,9 +13,9 @@ import pytest
 from mljupyter.core import ContainerRegistry, Environment
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
 from mljupyter.core.environment import DEFAULT_CPU_IMAGE, CondaDependencies
-from mljupyter.core.environment_build import interpreter_of
 from mljupyter.core.spark_section import SparkPackage
 from mljupyter.core.workspace import Workspace
+from mljupyter.deploy.environments import interpreter_of
 from mljupyter.exceptions import UserErrorException
 
 
@@ -286,15 +286,15 @@ def test_the_notebooks_environment_has_its_packages_and_needs_no_build(workspace
     assert packages.get_python_version() == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert f"pydantic=={metadata.version('pydantic')}" in packages.pip_packages
     assert not [line for line in packages.pip_packages if line.startswith("mljupyter")]
-    assert interpreter_of(environment) == sys.executable
-    assert interpreter_of(environment.register(workspace)) == sys.executable
+    assert interpreter_of(environment.serving()) == sys.executable
+    assert interpreter_of(environment.register(workspace).serving()) == sys.executable
 
 
 def test_a_changed_copy_of_the_notebooks_environment_is_another_one() -> None:
     environment = Environment.from_current().clone("changed")
     assert environment.python.conda_dependencies is not None
     environment.python.conda_dependencies.add_pip_package("no-such-package-here")
-    assert interpreter_of(environment, build=False) != sys.executable
+    assert interpreter_of(environment.serving(), build=False) != sys.executable
 
 
 def test_without_conda_a_conda_environment_says_what_to_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_the_policy_for_pins_is_checked(monkeypatch: pytest.MonkeyPatch, project
         Environment("serving").python.pins = "loose"
     monkeypatch.setenv("MLJUPYTER_PINS", "loose")
     with pytest.raises(UserErrorException, match="policy for pins is 'loose'"):
-        interpreter_of(Environment("serving"))
+        interpreter_of(Environment("serving").serving())
 
 
 def test_an_image_needs_an_engine_and_its_details_do_not(

@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from mljupyter.build.environments.uv import Uv
 from mljupyter.core import AksWebservice, CondaDependencies, Environment, InferenceConfig, Model, Workspace
-from mljupyter.core.environment_build import environments_directory, interpreter_of
+from mljupyter.deploy.environments import environments_directory, interpreter_of
 from mljupyter.exceptions import UserErrorException, WebserviceException
 
 pytestmark = pytest.mark.system
@@ -119,12 +119,12 @@ def test_build_local_shows_its_log_and_what_was_built_serves(
     live: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment = with_humanize()
-    assert interpreter_of(environment, build=False).endswith("bin/python"), "a plan knows where it will be"
+    assert interpreter_of(environment.serving(), build=False).endswith("bin/python"), "a plan knows where it will be"
     details = environment.build_local(live)
     details.wait_for_completion(show_output=True)
     assert details.status == "Succeeded"
     assert details.environment is not None
-    assert details.environment.interpreter == interpreter_of(environment, build=False)
+    assert details.environment.interpreter == interpreter_of(environment.serving(), build=False)
     output = capsys.readouterr().out
     assert "humanize==4.9.0" in output and "Built with" in output
     assert details.get_log() == output.strip()
@@ -147,5 +147,5 @@ def test_a_build_that_fails_or_is_cancelled_says_so(workspace: Workspace) -> Non
 def test_a_user_managed_environment_needs_no_build(workspace: Workspace) -> None:
     environment = Environment("serving")
     environment.python.user_managed_dependencies = True
-    assert interpreter_of(environment) == sys.executable
+    assert interpreter_of(environment.serving()) == sys.executable
     assert not environments_directory().exists()

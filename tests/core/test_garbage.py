@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mljupyter.core.environment_build import environments_directory
 
 from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.build.environments.uv_environments import ensure_environment
 from mljupyter.controller.layout import Layout
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Webservice, Workspace
+from mljupyter.deploy.environments import environments_directory
 from mljupyter.deploy.gc import MADE_FOR, Collected, collect_garbage
 from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.process.runtime import ReplicaRecord
@@ -34,7 +34,7 @@ def _no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def collected(workspace: Workspace, **options: object) -> dict[str, Collected]:
-    return {one.kind: one for one in collect_garbage(workspace, **options)}
+    return {one.kind: one for one in collect_garbage(workspace.context, **options)}
 
 
 def age(directory: Path) -> None:
@@ -189,7 +189,7 @@ def test_when_it_cannot_be_told_what_endpoints_need_nothing_is_removed(workspace
     from mljupyter.errors import MLJupyterError
 
     with pytest.raises(MLJupyterError, match="cannot be read"):
-        collect_garbage(workspace)
+        collect_garbage(workspace.context)
     assert workspace.artifacts.exists(orphan)
 
 

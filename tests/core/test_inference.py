@@ -8,8 +8,8 @@ import pytest
 
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.environment import Environment
-from mljupyter.core.environment_build import interpreter_of
 from mljupyter.core.inference import InferenceConfig
+from mljupyter.deploy.environments import interpreter_of
 from mljupyter.exceptions import UserErrorException, WebserviceException
 
 from .conftest import SCRIPT
@@ -168,19 +168,21 @@ def test_spark_is_refused_where_it_is_used(script: Path) -> None:
 def test_a_user_managed_environment_serves_with_its_interpreter(project: Path) -> None:
     environment = Environment("serving")
     environment.python.user_managed_dependencies = True
-    assert interpreter_of(environment) == sys.executable
+    assert interpreter_of(environment.serving()) == sys.executable
     (project / "bin").mkdir()
     (project / "bin/python").symlink_to(sys.executable)
     environment.python.interpreter_path = "bin/python"
-    assert interpreter_of(environment) == str(project / "bin/python"), "a link is not followed: it names another one"
+    assert interpreter_of(environment.serving()) == str(project / "bin/python"), (
+        "a link is not followed: it names another one"
+    )
     environment.python.interpreter_path = "no-such-python"
     with pytest.raises(WebserviceException, match="'no-such-python'"):
-        interpreter_of(environment)
+        interpreter_of(environment.serving())
 
 
 def test_the_python_of_an_image_is_not_run_as_a_process() -> None:
     with pytest.raises(WebserviceException, match="Python of an image(.|\n)*'docker'"):
-        interpreter_of(Environment.from_docker_image("serving", "team/base:1"))
+        interpreter_of(Environment.from_docker_image("serving", "team/base:1").serving())
 
 
 def test_environment_variables_are_texts_and_never_shown() -> None:

@@ -9,12 +9,13 @@ import pytest
 import mljupyter.core
 from mljupyter.core.scaling import replicas_of, with_scaling
 from mljupyter.core.webservice import AksWebservice
-from mljupyter.deploy.spec_builder import Served, changed_endpoint, new_endpoint
+from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.spec_builder import changed_endpoint, new_endpoint
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointSpec, Scaling, SpecError
 
 AKS = AksWebservice.deploy_configuration
-SERVED = Served(code=CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py"))
+SERVED = VersionContent(code=CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py"))
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 
 from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
-from mljupyter.deploy.spec_builder import Served, changed_endpoint, new_endpoint
+from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.spec_builder import changed_endpoint, new_endpoint
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointSpec, ModelReference, SpecError, VersionSpec
 
@@ -15,7 +16,7 @@ LOCAL = LocalWebservice.deploy_configuration
 CODE = CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py")
 OTHER_CODE = CodeReference(digest="sha256:" + "1" * 64, entry_script="score.py")
 MODEL = ModelReference(name="ridge", version=3, digest="sha256:" + "2" * 64, entry="model.pkl")
-SERVED = Served(code=CODE, models=[MODEL], interpreter="/usr/bin/python3", source="/project/score.py")
+SERVED = VersionContent(code=CODE, models=[MODEL], interpreter="/usr/bin/python3", source="/project/score.py")
 
 
 def endpoint(configuration: WebserviceDeploymentConfiguration) -> EndpointSpec:
@@ -235,7 +236,7 @@ def test_tags_are_replaced_and_properties_only_added() -> None:
 
 def test_new_code_and_models_replace_the_old_ones() -> None:
     before = endpoint(AKS())
-    after = changed_endpoint(before, AKS(), Served(code=OTHER_CODE, models=[], interpreter="/usr/bin/python3"))
+    after = changed_endpoint(before, AKS(), VersionContent(code=OTHER_CODE, models=[], interpreter="/usr/bin/python3"))
     assert (version(after).code, version(after).models) == (OTHER_CODE, [])
 
 

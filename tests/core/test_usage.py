@@ -45,7 +45,7 @@ def test_a_model_is_held_while_a_service_uses_it_whoever_else_changes_the_servic
         for turn in range(TURNS):
             barrier.wait()
             time.sleep(len(models) * turn * LATER)
-            with in_use(mine, "shared", wanted):
+            with in_use(mine.context, "shared", wanted):
                 mine.endpoints.replace(wanted)
             barrier.wait()
 
@@ -71,7 +71,7 @@ def test_deleting_a_service_does_not_release_what_one_of_the_same_name_uses_by_t
 ) -> None:
     (project / "model.txt").write_text("1")
     model = Model.register(shared, model_name="m", model_path="model.txt").reference
-    with in_use(shared, "shared", endpoint(model)):
+    with in_use(shared.context, "shared", endpoint(model)):
         shared.endpoints.create(endpoint(model))
-    release(shared, "shared")  # what whoever deleted the one before does only now
+    release(shared.context, "shared")  # what whoever deleted the one before does only now
     assert shared.registry.models.references(model.id) == ["web service shared"]

@@ -8,14 +8,15 @@ from collections.abc import Callable
 import pytest
 
 from mljupyter.core.webservice import AksEndpoint
-from mljupyter.deploy.spec_builder import Served, new_endpoint
+from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.spec_builder import new_endpoint
 from mljupyter.deploy.versions import with_changed_version, with_new_version, with_traffic, without_version
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointSpec, SpecError
 
 CONFIG = AksEndpoint.deploy_configuration
-SERVED = Served(code=CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py"))
-OTHER = Served(code=CodeReference(digest="sha256:" + "1" * 64, entry_script="score.py"))
+SERVED = VersionContent(code=CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py"))
+OTHER = VersionContent(code=CodeReference(digest="sha256:" + "1" * 64, entry_script="score.py"))
 
 
 def added(spec: EndpointSpec, name: str, percentile: int | None = None, **roles: bool) -> EndpointSpec:

@@ -325,7 +325,7 @@ def test_deleting_an_image_removes_no_directory_that_the_database_names(workspac
     name = str(tmp_path / "thesis")
     change_rows(workspace, IMAGES, {"name": name, "id": f"{name}:1", "place": "docker"})
     with pytest.raises(MLJupyterError):
-        delete_unused_image(workspace, f"{name}:1", keep=True)
+        delete_unused_image(workspace.context, f"{name}:1", keep=True)
     assert (tmp_path / "thesis" / "1" / "text").read_text() == "mine"
 
 
