@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.deploy.apply import undo
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.call import Call, json_line, masked_line
 from mljupyter.magics.magic import Magic
@@ -87,6 +86,8 @@ def _script_name(call: Call, deployment: Deployment) -> str | None:
 
 def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError:
     """Take back what was begun. With the same spec as before there is nothing to go back to: it is tried on."""
+    from mljupyter.deploy.apply import undo  # imports pydantic, as everything below does
+
     name = deployment.name
     if plan.action == "unchanged":
         return WaitInterruptedError(
