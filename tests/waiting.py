@@ -10,13 +10,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-HANG_SECONDS = 90.0
-"""The shortest limit of any wait. A limit only ends a test that hangs; it never measures the speed of a machine."""
-
 
 def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "the condition") -> T:
-    """Return the first truthy answer of `predicate`; fail when `timeout` and HANG_SECONDS pass without one."""
-    timeout = max(timeout, HANG_SECONDS)
+    """Return the first truthy answer of `predicate`; fail when `timeout` seconds pass without one."""
     deadline = time.monotonic() + timeout
     while True:
         answer = predicate()

@@ -96,7 +96,7 @@ def test_it_ends_with_the_time_or_an_interrupt_and_the_deployment_goes_on(
     started = time.monotonic()
     with pytest.raises(WebserviceException, match=r"still Transitioning after 0\.3 s"):
         gated.wait_for_deployment(timeout_sec=0.3)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 5
     threading.Timer(0.3, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         gated.wait_for_deployment()

@@ -87,7 +87,7 @@ def test_a_script_that_hangs_is_ended_with_what_it_started(shell: Shell, tmp_pat
     )
     start = time.monotonic()
     assert "took longer than 1.5 s" in shell.error(cell("slow --sample 1 --timeout 1.5s", script))
-    assert time.monotonic() - start < 50
+    assert time.monotonic() - start < 10
     import psutil
 
     pid = int(mark.read_text())

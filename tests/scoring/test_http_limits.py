@@ -64,7 +64,7 @@ def test_a_request_that_does_not_become_complete_in_time_is_408(serve: Serve) ->
         assert answer.startswith(b"HTTP/1.1 408 "), name
         assert b"not complete within 0.5 s" in answer
         raw.close()
-    assert 0.4 < time.monotonic() - start < 30
+    assert 0.4 < time.monotonic() - start < 3
     assert replica.score("still there").status_code == 200
 
 
@@ -101,7 +101,7 @@ def test_an_idle_connection_is_closed_after_its_time(serve: Serve) -> None:
         raw.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         start = time.monotonic()
         assert read_all(raw).endswith(b"Healthy")
-        assert 0.8 < time.monotonic() - start < 30
+        assert 0.8 < time.monotonic() - start < 3
 
 
 def test_a_client_that_does_not_take_its_answer_loses_its_connection(serve: Serve) -> None:

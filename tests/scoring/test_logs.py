@@ -89,7 +89,7 @@ def test_a_flood_of_output_blocks_nothing_and_grows_nothing(serve: Serve) -> Non
         start = time.monotonic()
         assert replica.health() == 200
         slowest = max(slowest, time.monotonic() - start)
-    assert slowest < 5
+    assert slowest < 0.25
     assert resident() - before < 10_000
     assert replica.score("x").json() == "x"
     assert sum(path.stat().st_size for path in replica.directory.glob("log*")) < 2_200_000

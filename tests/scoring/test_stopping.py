@@ -54,7 +54,7 @@ def test_the_grace_time_ends_what_does_not_finish(serve: Serve) -> None:
     start = time.monotonic()
     replica.terminate()
     assert replica.wait_exit(5) == 1
-    assert time.monotonic() - start < 25, "before the request ends, which takes 30 s"
+    assert time.monotonic() - start < 4
     thread.join()
     assert answers[0].status_code == 503
     assert not is_alive(worker)

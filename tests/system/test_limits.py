@@ -13,7 +13,7 @@ import pytest
 from mljupyter.client.errors import AuthenticationRequiredError, ControllerError
 from mljupyter.spec import Authentication, ConnectionLimits, EndpointKind, RateLimit, RouterSpec, SpecError
 from tests.system.conftest import Machine
-from tests.waiting import HANG_SECONDS, wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -76,7 +76,7 @@ def test_a_silent_connection_is_closed_and_slow_clients_do_not_slow_others(machi
         while chunk := idle.recv(65536):
             received += chunk
         assert received.startswith(b"HTTP/1.1 200")
-        assert time.monotonic() - began < HANG_SECONDS
+        assert time.monotonic() - began < 8
     slow = [connect(router.port) for _ in range(100)]
     for number, one in enumerate(slow):
         one.sendall(b"POST %s HTTP/1.1\r\n" % path)

@@ -49,12 +49,13 @@ def test_load_gets_no_more_replicas_than_have_room_and_nothing_flaps(machine: Ma
             limits={"maxQueueWaitMs": 30_000},
         )
     )
-    with Load(record.status.scoring_uri, clients=5) as load:
+    with Load(record.status.scoring_uri, clients=8) as load:
         wait_until(
             lambda: machine.client.endpoint("echo").status.versions["echo"].replicas_ready == 2, 90, "two are ready"
         )
-        # The five clients are all seen once the decision is 8; on a busy machine an earlier look sees fewer of them.
-        wait_until(lambda: machine.client.scaling_history("echo")[-1].needed == 8, 90, "the whole load is seen")
+        # Eight clients need 12 replicas: decisions reach the maximum even if the first saw only some of the clients.
+        # Five clients need 8, and the autoscaler stays at 7 once it is there, since that is near enough.
+        wait_until(lambda: machine.client.scaling_history("echo")[-1].after == 8, 90, "the whole load is seen")
         until = time.monotonic() + 2
         wait_until(lambda: time.monotonic() > until or len(machine.replicas()) > 2, 10, "the load goes on")
         assert len(machine.replicas()) == 2
@@ -65,5 +66,6 @@ def test_load_gets_no_more_replicas_than_have_room_and_nothing_flaps(machine: Ma
     decisions = machine.client.scaling_history("echo")  # more than one where a look fell between the first requests
     assert [item.before for item in decisions] == [1, *(item.after for item in decisions[:-1])]
     assert all(item.after > item.before and item.admitted == 2 for item in decisions)
-    assert (decisions[-1].after, decisions[-1].needed) == (8, 8)
+    assert decisions[-1].after == 8
+    assert 0 <= decisions[-1].needed - decisions[-1].demand / 0.7 < 1.01, "the formula, before the bounds"
     assert "there is room for 2" in decisions[-1].reason

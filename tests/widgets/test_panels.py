@@ -102,3 +102,17 @@ def test_buttons_do_what_the_sdk_does_and_say_what_was_done(service: Webservice)
     for action, values in (("scale", {"replicas": "many"}), ("restart", {"version": "none"}), ("jump", {})):
         with pytest.raises(MLJupyterError):
             act(workspace, "watched", action, values)
+
+
+@pytest.mark.parametrize("values", [1, ["ab"], "ab"])
+def test_a_button_whose_values_have_another_form_does_nothing_and_says_so(service: Webservice, values: Any) -> None:
+    panel = Recorded(service.workspace, "watched")
+    generation = service.workspace.controller.endpoint("watched").generation
+    content = {"kind": "act", "action": "traffic", "values": values}
+    panel._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+    wait_until(lambda: panel.sent, what="an answer")
+    assert panel.sent == [
+        {"kind": "said", "text": f"The values of a button are a {type(values).__name__}. Rule: names and their values."}
+    ]
+    assert service.workspace.controller.endpoint("watched").generation == generation
+    panel.close()

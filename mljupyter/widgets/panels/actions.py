@@ -26,6 +26,8 @@ def act(workspace: Workspace, name: str, action: str, values: Values) -> str:
         MLJupyterError: it cannot be done; the text says why and what to do.
 
     """
+    if not isinstance(values, Mapping):
+        raise WrongInputError(f"The values of a button are a {type(values).__name__}. Rule: names and their values.")
     if action not in _ACTIONS:
         raise WrongInputError(f"{action!r} is no action of a panel.{near(action, _ACTIONS)}")
     return _ACTIONS[action](workspace, name, values)

@@ -53,7 +53,7 @@ class Monitor(LivePanel):
             replica = message.get("replica")
             self._log = {"replica": str(replica) if replica else None} if message.get("open") else None
         elif message.get("kind") == "act":
-            action, values = str(message.get("action")), dict(message.get("values") or {})
+            action, values = str(message.get("action")), message.get("values") or {}
             self._worker.put(lambda: self._say(act(self._workspace, self._endpoint, action, values)))
 
     def _look(self, whole: bool) -> dict[str, Any]:

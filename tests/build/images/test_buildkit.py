@@ -88,7 +88,7 @@ def test_cancelling_ends_the_program_with_its_children(tmp_path: Path) -> None:
         buildkit.run(
             nothing(tmp_path), "a:1", "linux/amd64", log, None, stand_in(tmp_path, PROGRESS, 0, then_sleep=True)
         )
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 15
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_cancelling_stops_a_silent_step_and_leaves_nothing(
     began = time.monotonic()
     with pytest.raises(BuildCancelledError):
         builder.build(plan, tag="mljupyter/test-never:1", on_event=watch, cancel=cancel)
-    assert time.monotonic() - began < 120
+    assert time.monotonic() - began < 20
     label = {"label": f"mljupyter/environment={plan.environment}"}
     assert engine.containers.list(all=True, filters=label) == []
     assert engine.images.list(all=True, filters=label) == []

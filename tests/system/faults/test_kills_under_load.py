@@ -137,6 +137,7 @@ def test_a_killed_replica_costs_no_request_and_is_replaced(machine: Machine, tar
             load.runs()
     assert load.failed == 0, load.results
     fault.recovered(min(took))
+    assert min(took) < (3 if target.name == "local" else 10)
 
 
 @pytest.mark.faults(4, "kill -9 of the controller")

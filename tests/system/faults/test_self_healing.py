@@ -21,10 +21,10 @@ from mljupyter.workspace.doctor_workspace import examine_workspace
 from tests.fault_table import Fault
 from tests.system.conftest import Machine
 from tests.system.faults.test_kills_under_load import only, only_router
-from tests.waiting import HANG_SECONDS, wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
-MENDED_WITHIN = HANG_SECONDS  # 15 s are promised; docs/faults.md holds what was measured
+MENDED_WITHIN = 15.0
 
 
 def sockets(machine: Machine) -> Path:
@@ -107,6 +107,7 @@ def test_sockets_that_are_removed_are_there_again_within_15_seconds(
         wait_until(lambda: set(machine.replicas()) - replicas, MENDED_WITHIN, "another replica is there")
     wait_until(lambda: is_well(machine, uri), MENDED_WITHIN, "requests are answered")
     took = time.monotonic() - began
+    assert took < MENDED_WITHIN
     assert only(machine.controllers()) == controller, "it stays"
     assert (sockets(machine) / "controller.sock").is_socket()
     fault.recovered(took, "until answered and said")
@@ -124,6 +125,7 @@ def test_the_next_controller_finds_what_runs_without_its_sockets_and_replaces_it
     machine.client.ensure()
     wait_until(lambda: is_well(machine, uri), MENDED_WITHIN, "requests are answered")
     took = time.monotonic() - began
+    assert took < MENDED_WITHIN
     fault.recovered(took, "from the next call")
     wait_until(lambda: len(machine.replicas()) == 1, 10, "the replica before has ended")
 
@@ -169,6 +171,7 @@ def test_a_router_that_hangs_is_said_and_replaced_within_15_seconds(
     assert f"the router (pid {router}) does not answer" in record.status.problem.message
     wait_until(lambda: is_well(machine, uri), MENDED_WITHIN, "another router answers")
     took = time.monotonic() - began
+    assert took < MENDED_WITHIN
     assert only_router(machine) != router
     fault.recovered(took, "until answered by another one")
 
@@ -307,7 +310,7 @@ def test_a_forced_stop_ends_within_20_seconds_whatever_hangs(
     began = time.monotonic()
     result = machine.client.stop(force=True)
     took = time.monotonic() - began
-    assert took < HANG_SECONDS
+    assert took < 20
     assert not (machine.controllers() or machine.routers() or machine.replicas())
     assert len(result.killed) >= 4
     assert all(any(f"(pid {pid})" in killed for killed in result.killed) for pid in pids)
@@ -323,7 +326,7 @@ def test_a_stop_ends_the_controller_although_a_handler_hangs(machine: Machine) -
         assert machine.client.running() is not None
         began = time.monotonic()
         assert machine.client.stop()
-        assert time.monotonic() - began < HANG_SECONDS
+        assert time.monotonic() - began < 20
     assert not machine.controllers()
     assert answered(uri), "replicas and router serve on"
 
