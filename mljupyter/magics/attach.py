@@ -27,17 +27,7 @@ def run(call: Call) -> Any:
     return Outcome("ok", "docker", address)
 
 
-def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     from mljupyter.widgets.wizards.attach_wizard import AttachWizard
 
     return AttachWizard(session)
-
-
-MAGIC = Magic(
-    name="attach",
-    summary="Let containers run on this Docker engine; with nothing behind it, show the compute targets.",
-    options=(Option("address", "the engine", metavar="ADDRESS", positional=True, required=True),),
-    wizard=_wizard,
-    example="%mlj attach ssh://user@host\n%mlj attach unix:///var/run/docker.sock\n%mlj attach",
-    run=run,
-)

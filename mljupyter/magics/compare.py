@@ -32,21 +32,7 @@ def run(call: Call) -> Any:
     return Table(COLUMNS, rows, data, "No versions.")
 
 
-def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     from mljupyter.widgets.wizards.compare_wizard import CompareWizard
 
     return CompareWizard(session)
-
-
-MAGIC = Magic(
-    name="compare",
-    summary="Show the versions of an endpoint beside each other: control first, then treatments.",
-    options=(
-        ENDPOINT_NAME,
-        Option("live", "a panel that goes on measuring", kind="flag"),
-        Option("wizard", "a form that promotes one of them", kind="flag"),
-    ),
-    wizard=_wizard,
-    example="%mlj compare diabetes\n%mlj compare diabetes --live\n%mlj compare",
-    run=run,
-)

@@ -33,12 +33,3 @@ def run(call: Call) -> Any:
         for item in found
     ]
     return call.deliver(Table(COLUMNS, rows, found, ""))
-
-
-MAGIC = Magic(
-    name="compute",
-    summary="List the compute targets, and say of each whether it can be used now, or why not.",
-    options=(JSON, OUTPUT),
-    example="%compute\n%deploy diabetes ridge --to docker",
-    run=run,
-)

@@ -118,7 +118,7 @@ def _followed(call: Call, service: Webservice) -> Webservice:
     return service
 
 
-def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 
     return DeployWizard(session, namespace)
@@ -127,19 +127,3 @@ def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
 def _say(call: Call, text: str) -> None:
     if not call["json"]:
         call.say(text)
-
-
-MAGIC = Magic(
-    name="deploy",
-    summary="Deploy an estimator, or registered models with a scoring script; again, it changes only what differs.\n"
-    "Interrupting takes it back: a new endpoint goes away, a changed one is again what it was; --no-wait leaves it.",
-    options=DEPLOYMENT_OPTIONS,
-    wizard=_wizard,
-    body="YAML: options by their names, one a line; or the whole specification of an endpoint",
-    read_body=lambda text, magic: values_in_cell(text, magic.options),
-    example="%deploy diabetes ridge --sample X_train\n"
-    "%deploy diabetes --model diabetes-ridge --score ridge-score\n"
-    "%deploy diabetes --model diabetes-ridge:2 --score ridge-score --replicas 2 --dry-run\n"
-    "%deploy diabetes --version version-b --traffic 10 --model diabetes-ridge:2 --score ridge-score",
-    run=run,
-)

@@ -39,12 +39,3 @@ def run(call: Call) -> Any:
 def _table(checks: list[Check]) -> Table:
     rows = [(MARKS[check.status], check.name, f"{check.text}. {check.fix}".rstrip(". ")) for check in checks]
     return Table(("", "Check", "Found"), rows, checks, "")
-
-
-MAGIC = Magic(
-    name="doctor",
-    summary="Check Python, router, workspace, controller, sockets, ports and optional parts.",
-    options=(JSON, OUTPUT),
-    example="%mlj doctor",
-    run=run,
-)

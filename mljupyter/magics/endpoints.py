@@ -82,12 +82,3 @@ def run(call: Call) -> Any:
         columns.append("Scoring URI")
         rows = [[*cells, record.status.scoring_uri or ""] for cells, record in zip(rows, found, strict=True)]
     return call.deliver(Table(columns, rows, documents, EMPTY))
-
-
-MAGIC = Magic(
-    name="endpoints",
-    summary="List the endpoints of the workspace with their state.",
-    options=(Option("uris", "show scoring URIs as well", kind="flag"), JSON, OUTPUT),
-    example="%endpoints\n%endpoints --json",
-    run=run,
-)

@@ -51,27 +51,3 @@ def body_in_cell(text: str) -> str:
     except (ValueError, RecursionError) as error:
         raise WrongInputError(f"The cell holds JSON that cannot be read: {error}.") from None
     return text
-
-
-MAGIC = Magic(
-    name="invoke",
-    summary="Send data to an endpoint and show its answer.",
-    options=(
-        ENDPOINT_VERSION,
-        Option(
-            "data",
-            'JSON, a variable or expression, or @file; tables and arrays are sent as {"data": rows}',
-            metavar="DATA",
-            positional=True,
-            completes="variable",
-        ),
-        Option("output", "keep the answer in this variable instead of showing it", short="-o", metavar="VAR"),
-        JSON,
-    ),
-    example='%invoke diabetes {"data": [[0.04, 0.05, 0.06]]}\n%invoke diabetes X_test[:2] -o predictions\n'
-    "%invoke diabetes:version-b X_test[:2]\n"
-    '%%invoke diabetes\n{"data": [[0.04, 0.05, 0.06]]}',
-    body="the data, as JSON",
-    interrupted="The request was given up.",
-    run=run,
-)

@@ -100,28 +100,3 @@ def _follow(call: Call, service: Webservice, chosen: Filter) -> LogPanel | None:
     except KeyboardInterrupt:
         print(f"Stopped following {call['name']!r}.")
     return None
-
-
-MAGIC = Magic(
-    name="logs",
-    summary="Show the last lines that an endpoint's replicas wrote, or the log of its image's build.",
-    options=(
-        ENDPOINT_VERSION,
-        Option("lines", "how many lines", kind="integer", short="-n", metavar="N", default=100, minimum=1),
-        Option(
-            "follow",
-            "go on with what is written from now on: a live panel in a notebook, else until interrupted",
-            kind="flag",
-            short="-f",
-        ),
-        Option("startup", "what the newest replica wrote while it started", kind="flag"),
-        Option("build", "how its image was built", kind="flag"),
-        Option("since", "only lines of this time until now", kind="duration", metavar="TIME", minimum=1),
-        Option("level", "only lines of this level and above", metavar="LEVEL", choices=LEVELS),
-        Option("grep", "only lines in which this regular expression is found", metavar="PATTERN"),
-        JSON,
-        OUTPUT,
-    ),
-    example="%logs diabetes -n 20\n%logs diabetes:version-b --since 5m --level warning\n%logs diabetes -f --grep Error",
-    run=run,
-)

@@ -91,22 +91,3 @@ def _framework(model: Model) -> str:
 def _pairs(pairs: Mapping[str, str]) -> str:
     items: Iterable[tuple[str, str]] = sorted(pairs.items())
     return ", ".join(f"{key}={value}" for key, value in items)
-
-
-MAGIC = Magic(
-    name="models",
-    summary="List the registered models with versions, tags, and the endpoints that use them.",
-    options=(
-        Option(
-            "name",
-            "only this model, one row for each version",
-            metavar="NAME[:VERSION]",
-            positional=True,
-            completes="model",
-        ),
-        JSON,
-        OUTPUT,
-    ),
-    example="%models\n%models diabetes-ridge\n%models diabetes-ridge --json",
-    run=run,
-)

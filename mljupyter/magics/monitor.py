@@ -52,28 +52,3 @@ def _follow(call: Call, services: list[Webservice]) -> None:
             time.sleep(call["every"])
     except KeyboardInterrupt:
         print("Stopped.")
-
-
-MAGIC = Magic(
-    name="monitor",
-    summary="Show requests, errors, latencies and replicas of endpoints, version by version.",
-    options=(
-        Option(
-            "names",
-            "names of endpoints",
-            metavar="NAME...",
-            positional=True,
-            required=True,
-            repeatable=True,
-            completes="endpoint",
-        ),
-        Option("window", "how far to look back", kind="duration", metavar="TIME", default="5m", minimum=1),
-        Option("every", "how often to look", kind="duration", metavar="TIME", default="2s", minimum=0.5),
-        Option("once", "show one table and end", kind="flag"),
-        Option("text", "no panel: print tables until interrupted, as in a terminal", kind="flag"),
-        Option("output", "keep what was measured in this variable, a tidy DataFrame", short="-o", metavar="VAR"),
-        JSON,
-    ),
-    example="%monitor diabetes\n%monitor diabetes iris --once\n%monitor diabetes --window 1h -o df",
-    run=run,
-)

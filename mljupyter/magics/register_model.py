@@ -52,25 +52,7 @@ def _tags(words: list[str]) -> dict[str, str]:
     return found
 
 
-def _wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     from mljupyter.widgets.wizards.register_wizard import RegisterWizard
 
     return RegisterWizard(session, namespace)
-
-
-MAGIC = Magic(
-    name="register",
-    summary="Register a file or a directory as the next version of a model; with nothing behind it, ask for it.",
-    options=(
-        Option("path", "the file or directory", metavar="PATH", positional=True, required=True),
-        Option("model", "the model's name", metavar="NAME", positional=True, required=True, completes="model"),
-        Option("framework", "what made it", metavar="FRAMEWORK", choices=FRAMEWORKS),
-        Option("tag", "to find it again", metavar="KEY=VALUE", repeatable=True),
-        Option("description", "free text", metavar="TEXT"),
-        JSON,
-        OUTPUT,
-    ),
-    wizard=_wizard,
-    example="%mlj register model.pkl diabetes-ridge --framework ScikitLearn --tag area=demo\n%mlj register",
-    run=run,
-)

@@ -76,27 +76,3 @@ def run_history(call: Call) -> Any:
         print(json_line(documents))
         return call.deliver(documents) if call["output"] else None
     return call.deliver(Table(HISTORY_COLUMNS, history_rows(entries), documents, "No changes."))
-
-
-MAGIC = Magic(
-    name="rollback",
-    summary="Go back to what an endpoint was before its last change; a second time takes the first one back.",
-    options=(
-        ENDPOINT_NAME,
-        Option("to", "entry of the history, see %mlj history", kind="integer", metavar="NUMBER", minimum=1),
-        DRY_RUN,
-        CODE,
-        JSON,
-        QUIET,
-    ),
-    example="%rollback diabetes --dry-run\n%rollback diabetes\n%rollback diabetes --to 3",
-    run=run,
-)
-# `%history` is IPython's own.
-HISTORY = Magic(
-    name="history",
-    summary="Show who changed an endpoint, when, and what; the newest change first.",
-    options=(ENDPOINT_NAME, JSON, OUTPUT),
-    example="%mlj history diabetes",
-    run=run_history,
-)

@@ -103,39 +103,3 @@ def finish(call: Call, endpoint: Any) -> Any:
     if wait and not quiet and found is not None:
         return None  # its steps and its end stand there already
     return Text(found.text() if found is not None else NO_ROLLOUT)
-
-
-MAGIC = Magic(
-    name="rollout",
-    interrupted="A rollout goes on by itself: %rollout NAME shows it, %rollout NAME --abort ends it.",
-    summary="Give a version of an endpoint more and more of its requests, or show how far that is.",
-    options=(
-        ENDPOINT_NAME,
-        Option(
-            "version",
-            "the version; without it, the rollout is shown",
-            metavar="VERSION",
-            positional=True,
-            completes="version",
-        ),
-        Option("steps", "its shares in percent, rising", metavar="PERCENT,...", default="5,25,100"),
-        Option("every", "how long a step takes at least", kind="duration", metavar="TIME", default="1m"),
-        GUARD,
-        Option(
-            "least-requests", "requests that a condition needs to be judged", kind="integer", metavar="N", minimum=1
-        ),
-        Option("promote", "make it the default version in the end", kind="flag"),
-        Option("wait", "wait for the end and print a line for each step", kind="flag"),
-        Option("pause", "hold the rollout in its step; the guard stays in force", kind="flag"),
-        Option("resume", "go on with a paused rollout; its step begins anew", kind="flag"),
-        Option("abort", "end the rollout; requests are divided as before it", kind="flag"),
-        DRY_RUN,
-        CODE,
-        JSON,
-        OUTPUT,
-        QUIET,
-    ),
-    example="%rollout diabetes version-b --steps 5,25,100 --every 10m --guard 'p95<200ms, errors<1%' --promote\n"
-    "%rollout diabetes\n%rollout diabetes --abort",
-    run=run,
-)

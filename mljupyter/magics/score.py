@@ -63,37 +63,3 @@ def _try(call: Call, script: Path, app_root: Path, environment: dict[str, str]) 
         environment["AZUREML_SOURCE_DIRECTORY"] = script.parent.name
     result = run_sample(script, app_root, sample, environment, call["timeout"])
     return shortened(json.dumps(result, ensure_ascii=False))
-
-
-MAGIC = Magic(
-    name="score",
-    summary="Check a scoring script, try it on a sample and keep it under a name for %deploy --score NAME.",
-    body="the scoring script: init(), called once, and run(data), called for each request with its text",
-    needs_body=True,
-    interrupted="The try was ended; the script kept under this name is as it was.",
-    options=(
-        Option("name", "name of the scoring script", metavar="NAME", positional=True, required=True, completes="score"),
-        Option("sample", "try it on this: JSON, a variable, or @file", metavar="DATA", completes="variable"),
-        Option(
-            "model",
-            "registered model that init() finds below AZUREML_MODEL_DIR during the try",
-            metavar="MODEL[:VERSION]",
-            completes="model",
-            repeatable=True,
-        ),
-        Option("source-directory", "directory whose files go along with the script", metavar="DIR"),
-        Option("timeout", "longest time the try may take", kind="duration", default="60s", minimum=0.1),
-        Option("output", "keep the InferenceConfig in this variable", short="-o", metavar="VAR"),
-        Option("quiet", "print nothing but errors", kind="flag"),
-    ),
-    example="""%%score ridge-score --model diabetes-ridge --sample {"data": [[0.1, 0.2]]}
-import json, os, joblib
-
-def init():
-    global model
-    model = joblib.load(os.path.join(os.environ["AZUREML_MODEL_DIR"], "ridge.pkl"))
-
-def run(data):
-    return model.predict(json.loads(data)["data"]).tolist()""",
-    run=run,
-)

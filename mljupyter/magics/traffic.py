@@ -28,7 +28,7 @@ def run(call: Call) -> Any:
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
     if call["wizard"]:
-        return _wizard(call.session, call.namespace, call["name"])
+        return wizard(call.session, call.namespace, call["name"])
     if call["rollback"]:
         return go_back(call, None)
     if call["over"] is not None:
@@ -101,53 +101,7 @@ def _promote(call: Call) -> None:
     settle(endpoint)
 
 
-def _wizard(session: Session, namespace: Mapping[str, Any], name: str = "") -> Any:
+def wizard(session: Session, namespace: Mapping[str, Any], name: str = "") -> Any:
     from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
 
     return TrafficWizard(session, name)
-
-
-MAGIC = Magic(
-    name="traffic",
-    summary="Show how requests are divided between the versions of an endpoint, or divide them anew.",
-    options=(
-        ENDPOINT_NAME,
-        Option(
-            "shares",
-            "share of each version; who is not named has none, and the rest goes to the default version",
-            metavar="VERSION=PERCENT",
-            positional=True,
-            completes="share",
-            repeatable=True,
-        ),
-        Option(
-            "mirror",
-            "copy this share of the requests to a version and throw its answers away",
-            metavar="VERSION=PERCENT",
-            completes="share",
-            repeatable=True,
-        ),
-        Option(
-            "sticky-header",
-            "requests with the same value of this header meet the same version; none turns it off",
-            metavar="HEADER",
-        ),
-        Option(
-            "promote", "make this version the default and give it all requests", metavar="VERSION", completes="version"
-        ),
-        Option("rollback", "go back to what the endpoint was before its last change", kind="flag"),
-        Option("over", "move the requests in even steps over this time", kind="duration", metavar="TIME"),
-        Option("step", f"points of a step with --over; else {_POINTS}", kind="integer", metavar="PERCENT", minimum=1),
-        GUARD,
-        DRY_RUN,
-        CODE,
-        Option("wizard", "a form with sliders that always make 100", kind="flag"),
-        JSON,
-        OUTPUT,
-        QUIET,
-    ),
-    example="%traffic diabetes\n%traffic diabetes version-a=90 version-b=10\n%traffic diabetes --mirror version-c=20\n"
-    "%traffic diabetes version-b=100 --over 30m --guard 'p95<200ms, errors<1%'\n%traffic diabetes --promote version-b",
-    wizard=_wizard,
-    run=run,
-)

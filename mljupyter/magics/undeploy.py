@@ -53,13 +53,3 @@ def _rehearsed(call: Call) -> Any:
         f"  stays     {', '.join(record.spec.model_ids) or 'no models'}",
     ]
     return shown(call, Text("\n".join(lines)), {"endpoint": call.endpoint, "action": "delete", "versions": versions})
-
-
-MAGIC = Magic(
-    name="undeploy",
-    summary="Delete an endpoint: its replicas, its route and its keys; or one of its versions. Registered models stay.",
-    options=(ENDPOINT_VERSION, DRY_RUN, CODE, JSON, QUIET),
-    interrupted="What was begun is carried out: see %endpoints.",
-    example="%undeploy diabetes --dry-run\n%undeploy diabetes:version-b\n%undeploy diabetes",
-    run=run,
-)

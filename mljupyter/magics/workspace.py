@@ -42,19 +42,3 @@ def _chosen(text: str, *, create: bool) -> Workspace:
             raise
         what = error.message.partition("\n")[0]
         raise WorkspaceMissingError(f"{what}\nTo make it: %mlj workspace {quoted(text)} --create") from error
-
-
-MAGIC = Magic(
-    name="workspace",
-    summary="Show or choose the workspace that the magics use.",
-    options=(
-        Option(
-            "name", "name of a workspace, or its directory", metavar="NAME|DIR", positional=True, completes="workspace"
-        ),
-        Option("create", "create it when it does not exist", kind="flag"),
-        Option("output", "keep the Workspace in this variable", short="-o", metavar="VAR"),
-        Option("quiet", "print nothing but errors", kind="flag"),
-    ),
-    example="%mlj workspace\n%mlj workspace churn-team --create",
-    run=run,
-)
