@@ -1,3 +1,23 @@
+"""The catalogue of the magics: names, options, help. Reading it imports none of the work they do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.options.option import ENDPOINT_NAME, ENDPOINT_VERSION, JSON, OUTPUT, QUIET, Option
+from mljupyter.notebook.views.log_lines import LEVELS
+
+DRY_RUN = Option("dry-run", "show what would change and do nothing", kind="flag")
+CODE = Option("code", "show the Python that does the same and do nothing", kind="flag")
+GUARD = Option(
+    "guard",
+    "conditions such as 'p95<200ms, errors<1%'; when one is broken, requests are divided as before",
+    metavar="CONDITIONS",
+)
+FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
+
 SCORE = Magic(
     name="score",
     summary="Check a scoring script, try it on a sample and keep it under a name for %deploy --score NAME.",
@@ -39,7 +59,7 @@ DEPLOY = Magic(
     options=DEPLOYMENT_OPTIONS,
     wizard="deploy:wizard",
     body="YAML: options by their names, one a line; or the whole specification of an endpoint",
-    read_body=lambda text, magic: values_in_cell(text, magic.options),
+    reads_body=True,
     example="%deploy diabetes ridge --sample X_train\n"
     "%deploy diabetes --model diabetes-ridge --score ridge-score\n"
     "%deploy diabetes --model diabetes-ridge:2 --score ridge-score --replicas 2 --dry-run\n"
@@ -189,7 +209,7 @@ TRAFFIC = Magic(
         ),
         Option("rollback", "go back to what the endpoint was before its last change", kind="flag"),
         Option("over", "move the requests in even steps over this time", kind="duration", metavar="TIME"),
-        Option("step", f"points of a step with --over; else {_POINTS}", kind="integer", metavar="PERCENT", minimum=1),
+        Option("step", "points of a step with --over; else 10", kind="integer", metavar="PERCENT", minimum=1),
         GUARD,
         DRY_RUN,
         CODE,
@@ -378,4 +398,32 @@ WORKSPACE = Magic(
     ),
     example="%mlj workspace\n%mlj workspace churn-team --create",
     run="workspace:run",
+)
+
+SHORT = (
+    SCORE,
+    DEPLOY,
+    INVOKE,
+    LOGS,
+    MONITOR,
+    ENDPOINTS,
+    MODELS,
+    COMPUTE,
+    TRAFFIC,
+    SCALE,
+    ROLLOUT,
+    ROLLBACK,
+    UNDEPLOY,
+)
+"""Magics that are registered under their own name as well."""
+
+LONG = tuple(replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, COMPARE, ATTACH, DOCTOR, WORKSPACE))
+"""Magics that are found below ``%mlj`` alone."""
+
+UMBRELLA = Magic(
+    name="mlj",
+    summary="All of mljupyter's magics under one name: %mlj deploy is %deploy, and so on.",
+    options=(),
+    example="%mlj doctor\n%mlj workspace\n%mlj deploy diabetes --model diabetes-ridge --score ridge-score",
+    subcommands=(*SHORT, *LONG),
 )

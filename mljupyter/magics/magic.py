@@ -1,16 +1,22 @@
-"""A magic, as data: what it accepts, and the function that does the work."""
+"""A magic as data, and one use of it: values, the shell it came from, where its result goes."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
+from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.options.option import Option
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.session import Session
+from mljupyter.visible import visible, visible_json
 
-if TYPE_CHECKING:
-    from mljupyter.magics.call import Call
-    from mljupyter.notebook.session import Session
+
+class StoppedError(MLJupyterError):
+    """A magic was interrupted."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +28,15 @@ class Magic:
         summary: one sentence for help.
         options: positional values first, in order.
         example: lines that can be copied into a cell.
-        run: does the work; its answer is the cell's value.
+        run: the function that does the work, as ``module:function`` below `mljupyter.magics.commands`. It takes a
+            `Call`; its answer is the cell's value. It is imported when the magic is used, so that loading stays fast.
         body: what the cell below ``%%name`` holds; empty when there is no cell form.
         needs_body: whether the cell form is the only one.
         interrupted: a sentence on what becomes of the work when it is interrupted.
         prefix: what stands before the name where the magic is only had under another one: ``mlj ``.
-        read_body: turns the cell into values of options, which the line beats. None when `run` reads it.
-        wizard: returns a widget that asks for everything, shown when the magic is used with nothing behind it in a
-            notebook. Help is shown instead where there are no widgets.
+        reads_body: whether the cell holds values of options, which the line beats. Else `run` reads the cell.
+        wizard: the function that returns a widget which asks for everything, named like `run`; empty when there is
+            none. It is shown in a notebook when the magic is used with nothing behind it; elsewhere help is shown.
 
     """
 
@@ -37,12 +44,12 @@ class Magic:
     summary: str
     options: tuple[Option, ...]
     example: str
-    run: Callable[[Call], Any]
+    run: str = ""
     body: str = ""
     subcommands: tuple[Magic, ...] = field(default=())
-    wizard: Callable[[Session, Mapping[str, Any]], Any] | None = None
+    wizard: str = ""
     needs_body: bool = False
-    read_body: Callable[[str, Magic], Mapping[str, Any]] | None = None
+    reads_body: bool = False
     interrupted: str = ""
     prefix: str = ""
 
@@ -64,3 +71,103 @@ class Magic:
     def positionals(self) -> tuple[Option, ...]:
         """The positional values, in order."""
         return tuple(option for option in self.options if option.positional)
+
+    def carry_out(self, call: Call) -> Any:
+        """Import the function that does the work and call it."""
+        return _command(self.run)(call)
+
+    def open_wizard(self, session: Session, namespace: Mapping[str, Any]) -> Any:
+        """Import the wizard and return its widget."""
+        return _command(self.wizard)(session, namespace)
+
+
+def _command(reference: str) -> Callable[..., Any]:
+    module, _, function = reference.partition(":")
+    command: Callable[..., Any] = getattr(import_module(f"mljupyter.magics.commands.{module}"), function)
+    return command
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of a magic, as its function gets it.
+
+    Parameters:
+        magic: the declaration.
+        values: by option, as the declaration names them.
+        body: the cell below ``%%name``; None for the line form.
+        shell: the IPython shell.
+        session: what this kernel keeps between magics.
+
+    """
+
+    magic: Magic
+    values: dict[str, Any]
+    body: str | None
+    shell: Any
+    session: Session
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The user's variables."""
+        namespace: dict[str, Any] = self.shell.user_ns
+        return namespace
+
+    @property
+    def has_widgets(self) -> bool:
+        """Whether somebody may see a widget: a kernel has one, a terminal and a script do not."""
+        return has_widgets(self.shell)
+
+    @property
+    def endpoint(self) -> str:
+        """The name of the endpoint, where ``NAME`` or ``NAME:VERSION`` was given."""
+        return str(self.values["name"]).partition(":")[0]
+
+    @property
+    def version(self) -> str | None:
+        """The version, where ``NAME:VERSION`` was given; else None."""
+        return str(self.values["name"]).partition(":")[2] or None
+
+    def say(self, text: str) -> None:
+        """Print a line, unless ``--quiet`` was given."""
+        if not self.values.get("quiet"):
+            print(visible(text), flush=True)
+
+    def deliver(self, result: Any) -> Any:
+        """Return the result to show, or keep it in the variable that ``-o`` names.
+
+        A variable that held something of another type is replaced with a line that says so.
+        """
+        variable = self.values.get("output")
+        if variable is None:
+            return result
+        before = self.namespace.get(variable)
+        if before is not None and result is not None and type(before) is not type(result):
+            print(f"{variable}: {type(before).__name__} replaced by {type(result).__name__}", flush=True)
+        self.shell.push({variable: result})
+        return None
+
+    def check_output_variable(self) -> None:
+        """Refuse an ``-o`` that is no variable name, before any work is done."""
+        variable = self.values.get("output")
+        if variable is not None and not variable.isidentifier():
+            raise WrongInputError(f"-o {variable}: that is no name for a variable. For example: -o result")
+
+
+def has_widgets(shell: Any) -> bool:
+    """Whether somebody may see a widget: a kernel has one, a terminal and a script do not."""
+    return hasattr(shell, "kernel")
+
+
+def json_line(value: Any) -> str:
+    """Return a value as JSON text with sorted keys; control characters and the like are JSON's escapes in it."""
+    return visible_json(json.dumps(value, indent=2, sort_keys=True, default=str, ensure_ascii=False))
+
+
+def masked_line(document: Any) -> str:
+    """Return an endpoint's document, or several, as JSON text without the values of environment variables."""
+    from mljupyter.spec.difference import masked  # pydantic takes longer to import than all magics together
+
+    return json_line(masked(document))

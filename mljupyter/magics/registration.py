@@ -3,75 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-from mljupyter.magics import (
-    attach,
-    compare,
-    compute,
-    deploy,
-    doctor,
-    endpoints,
-    invoke,
-    logs,
-    models,
-    monitor,
-    register_model,
-    rollback,
-    rollout,
-    scale,
-    score,
-    traffic,
-    undeploy,
-    workspace,
-)
-from mljupyter.magics.call import Call, has_widgets
-from mljupyter.magics.interrupts import StoppedError
-from mljupyter.magics.magic import Magic
+from mljupyter.magics.catalog import SHORT, UMBRELLA
+from mljupyter.magics.magic import Call, Magic, StoppedError, has_widgets
 from mljupyter.magics.parsing import help_text, parse, split
+from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.option_values import WrongInputError, near
 from mljupyter.notebook.session import session_of
 from mljupyter.notebook.views.views import Text
 
-SHORT = tuple(
-    module.MAGIC
-    for module in (
-        score,
-        deploy,
-        invoke,
-        logs,
-        monitor,
-        endpoints,
-        models,
-        compute,
-        traffic,
-        scale,
-        rollout,
-        rollback,
-        undeploy,
-    )
-)
-LONG = tuple(
-    replace(magic, prefix="mlj ")
-    for magic in (
-        rollback.HISTORY,
-        register_model.MAGIC,
-        compare.MAGIC,
-        attach.MAGIC,
-        doctor.MAGIC,
-        workspace.MAGIC,
-    )
-)
-UMBRELLA = Magic(
-    name="mlj",
-    summary="All of mljupyter's magics under one name: %mlj deploy is %deploy, and so on.",
-    options=(),
-    example="%mlj doctor\n%mlj workspace\n%mlj deploy diabetes --model diabetes-ridge --score ridge-score",
-    run=lambda call: None,
-    subcommands=(*SHORT, *LONG),
-)
 _OWNER_MARK = "mljupyter_magic"
 
 
@@ -116,10 +58,10 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
     if _asks_for_help(magic, words, body):
         values = None
     else:
-        below = magic.read_body(body, magic) if magic.read_body is not None and body is not None else {}
+        below = values_in_cell(body, magic.options) if magic.reads_body and body is not None else {}
         values = parse(magic, words, {**project_defaults(magic.name, magic.options), **below})
-    if values is None and not words and magic.wizard is not None and has_widgets(shell):
-        return magic.wizard(session_of(shell), shell.user_ns)
+    if values is None and not words and magic.wizard and has_widgets(shell):
+        return magic.open_wizard(session_of(shell), shell.user_ns)
     if values is None:
         return Text(help_text(magic).rstrip())
     if body is not None and not magic.body:
@@ -128,7 +70,7 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
     call = Call(magic, values, body, shell, session)
     call.check_output_variable()
     try:
-        return magic.run(call)
+        return magic.carry_out(call)
     except KeyboardInterrupt:
         raise StoppedError(f"{magic.spelled} was interrupted. {magic.interrupted}".rstrip()) from None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mljupyter.magics.catalog import SHORT, UMBRELLA
 from mljupyter.magics.completion import completions
-from mljupyter.magics.registration import SHORT, UMBRELLA
 
 MAGICS = {magic.name: magic for magic in (UMBRELLA, *SHORT)}
 NAMES = {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mljupyter.magics.catalog import LONG, SHORT
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.parsing import help_text, parse, split
-from mljupyter.magics.registration import LONG, SHORT
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "magics.md").read_text(encoding="utf-8")

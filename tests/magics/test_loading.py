@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.magics.registration import SHORT
+from mljupyter.magics.catalog import SHORT
 from tests.magics.conftest import Shell
 
 LOAD = """

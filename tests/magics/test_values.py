@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mljupyter.magics.values import body_of
+from mljupyter.magics.commands.values import body_of
 from mljupyter.notebook.options.option_values import WrongInputError
 
 FRAME = pd.DataFrame({"age": [1.0, 2.0], "sex": [0.5, 0.25]})

@@ -42,8 +42,8 @@ from mljupyter.core.traffic import shares_of
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import UserErrorException, WebserviceException
-from mljupyter.magics.call import json_line
-from mljupyter.magics.invoke import body_in_cell
+from mljupyter.magics.commands.invoke import body_in_cell
+from mljupyter.magics.magic import json_line
 from mljupyter.notebook.options.cell_body import Document, values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mljupyter.magics.deploy import MAGIC as DEPLOY
-from mljupyter.magics.dry_run import called
+from mljupyter.magics.commands.deploy import MAGIC as DEPLOY
+from mljupyter.magics.commands.dry_run import called
 from mljupyter.magics.parsing import parse, split
 from mljupyter.notebook.options.command_line import line_of, quoted, values_of
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mljupyter.build.project.script import check_script
 from mljupyter.errors import MLJupyterError
+from mljupyter.exceptions import WebserviceException
 
 
 class ScoringScriptError(MLJupyterError):
@@ -16,9 +18,6 @@ def check(script: Path) -> None:
 
     The rules are those of `InferenceConfig`; only the text differs, since the user sees a cell and no file.
     """
-    from mljupyter.build.project.script import check_script
-    from mljupyter.exceptions import WebserviceException
-
     try:
         check_script(script)
     except WebserviceException as error:

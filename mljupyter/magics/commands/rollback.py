@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core.releases import HISTORY_COLUMNS, history_documents, history_rows, roll_back
+from mljupyter.engine.rollout.history import rollback_target
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.dry_run import CODE, DRY_RUN, REHEARSED, is_rehearsal, present, rehearse, shown
-from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.interrupts import taken_back_if_interrupted
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
+from mljupyter.magics.commands.dry_run import NOTHING_DONE, is_preview, present, preview, shown
+from mljupyter.magics.commands.endpoints import webservice
+from mljupyter.magics.commands.interrupts import taken_back_if_interrupted
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.views.views import Table, Text
-
-if TYPE_CHECKING:
-    from mljupyter.spec import EndpointSpec
+from mljupyter.spec import EndpointSpec
 
 
 class NothingToGoBackToError(MLJupyterError):
@@ -28,12 +26,10 @@ def run(call: Call) -> Any:
 
 def go_back(call: Call, number: int | None) -> Any:
     """Roll the endpoint that a magic names back, and print what changed."""
-    from mljupyter.core.releases import history_documents, roll_back
-
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
-    if is_rehearsal(call):
-        return _rehearsed(call, number)
+    if is_preview(call):
+        return _preview(call, number)
     with taken_back_if_interrupted(call):
         entry, line = roll_back(workspace, call["name"], number)
     if call["json"]:
@@ -44,13 +40,11 @@ def go_back(call: Call, number: int | None) -> Any:
     return None
 
 
-def _rehearsed(call: Call, number: int | None) -> Any:
-    from mljupyter.engine.rollout.history import rollback_target
-
+def _preview(call: Call, number: int | None) -> Any:
     record = present(call)
     rollout = record.rollout
     if number is None and rollout is not None and rollout.active and not call["code"]:
-        text = f"{call['name']}: the rollout would be aborted {REHEARSED}\n  {rollout.text()}"
+        text = f"{call['name']}: the rollout would be aborted {NOTHING_DONE}\n  {rollout.text()}"
         return shown(call, Text(text), {"endpoint": call["name"], "action": "abort", "rollout": rollout.document()})
 
     def wanted(spec: EndpointSpec) -> EndpointSpec:
@@ -62,13 +56,11 @@ def _rehearsed(call: Call, number: int | None) -> Any:
             raise NothingToGoBackToError(f"{call['name']!r} {what}: there is nothing to go back to.{known}")
         return target.spec
 
-    return rehearse(call, "rollback", {"number": number}, wanted)
+    return preview(call, "rollback", {"number": number}, wanted)
 
 
 def run_history(call: Call) -> Any:
     """Return the history of an endpoint as a table."""
-    from mljupyter.core.releases import HISTORY_COLUMNS, history_documents, history_rows
-
     service = webservice(call.session.workspace(), call["name"])
     entries = service.history()
     documents = history_documents(entries)

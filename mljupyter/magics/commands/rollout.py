@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mljupyter.core.releases import NO_ROLLOUT, control, steps_of, versioned_endpoint
+from mljupyter.deploy.versions import known_version
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.dry_run import CODE, DRY_RUN, REHEARSED, called, code_of, is_rehearsal, present, shown
-from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
+from mljupyter.exceptions import as_webservice_exception
+from mljupyter.magics.commands.dry_run import NOTHING_DONE, called, code_of, is_preview, present, shown
+from mljupyter.magics.commands.endpoints import webservice
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.views.views import Text
-
-GUARD = Option(
-    "guard",
-    "conditions such as 'p95<200ms, errors<1%'; when one is broken, requests are divided as before",
-    metavar="CONDITIONS",
-)
+from mljupyter.spec import RolloutPlan
 
 _PHASES = {"pause": ("Running",), "resume": ("Paused",), "abort": ("Running", "Paused")}
 
@@ -29,8 +25,6 @@ class NoSuchRolloutError(MLJupyterError):
 
 def run(call: Call) -> Any:
     """Begin, pause, resume or abort a rollout, or wait for it; return it as a line of text."""
-    from mljupyter.core.releases import control, steps_of, versioned_endpoint
-
     actions = [action for action in ("pause", "resume", "abort") if call[action]]
     if len(actions) + (call["version"] is not None) > 1:
         given = [*([call["version"]] if call["version"] else []), *(f"--{action}" for action in actions)]
@@ -42,22 +36,18 @@ def run(call: Call) -> Any:
         asked = {"steps": steps_of(call["steps"]), "every": call["every"], "guard": call["guard"]}
         asked |= {"promote": call["promote"] or None, "least_requests": call["least_requests"]}
         arguments = {"version": call["version"], **{name: value for name, value in asked.items() if value is not None}}
-        if is_rehearsal(call):
-            return rehearse_rollout(call, arguments)
+        if is_preview(call):
+            return preview_rollout(call, arguments)
         endpoint.rollout(**arguments)
     elif actions:
-        if is_rehearsal(call):
-            return _rehearse_control(call, actions[0])
+        if is_preview(call):
+            return _preview_control(call, actions[0])
         control(endpoint, actions[0])
     return finish(call, endpoint)
 
 
-def rehearse_rollout(call: Call, arguments: Mapping[str, Any]) -> Any:
+def preview_rollout(call: Call, arguments: Mapping[str, Any]) -> Any:
     """Return the Python that begins a rollout, or its plan; `arguments` are those of `ControlledRollout.rollout`."""
-    from mljupyter.deploy.versions import known_version
-    from mljupyter.exceptions import as_webservice_exception
-    from mljupyter.spec import RolloutPlan
-
     if call["code"]:
         wait = ["service.wait_for_rollout(show_output=True)"] if call.values.get("wait") else []
         return code_of(call, [called("rollout", arguments), *wait])
@@ -67,7 +57,7 @@ def rehearse_rollout(call: Call, arguments: Mapping[str, Any]) -> Any:
         plan = RolloutPlan.parse({names.get(name, name): value for name, value in arguments.items()})
     guard = f"{plan.guard}, judged with {plan.least_requests} requests or more" if plan.guard else "none"
     lines = [
-        f"{call['name']}: rollout of {plan.version} {REHEARSED}",
+        f"{call['name']}: rollout of {plan.version} {NOTHING_DONE}",
         f"  steps  {', '.join(f'{step} %' for step in plan.steps)}, {plan.every_seconds:g} s or more each",
         f"  guard  {guard}",
     ]
@@ -75,7 +65,7 @@ def rehearse_rollout(call: Call, arguments: Mapping[str, Any]) -> Any:
     return shown(call, Text("\n".join(lines)), {"endpoint": call["name"], "rollout": plan.document()})
 
 
-def _rehearse_control(call: Call, action: str) -> Any:
+def _preview_control(call: Call, action: str) -> Any:
     if call["code"]:
         return code_of(call, [called(f"{action}_rollout", {})])
     rollout = present(call).rollout
@@ -83,14 +73,12 @@ def _rehearse_control(call: Call, action: str) -> Any:
         found = "there was none yet" if rollout is None else f"the last one: {rollout.text()}"
         wanted = " or ".join(_PHASES[action])
         raise NoSuchRolloutError(f"{call['name']!r} has no rollout that is {wanted}; {found}.")
-    text = Text(f"{call['name']}: {action} {REHEARSED}\n  {rollout.text()}")
+    text = Text(f"{call['name']}: {action} {NOTHING_DONE}\n  {rollout.text()}")
     return shown(call, text, {"endpoint": call["name"], "action": action, "rollout": rollout.document()})
 
 
 def finish(call: Call, endpoint: Any) -> Any:
     """Wait for the end of the rollout if asked for, and show it."""
-    from mljupyter.core.releases import NO_ROLLOUT
-
     wait = call["wait"]
     quiet = call.values.get("quiet") or call["json"]
     found = endpoint.wait_for_rollout(show_output=not quiet) if wait else endpoint.rollout_status()

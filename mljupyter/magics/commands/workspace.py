@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Workspace
+from mljupyter.core.selection import open_workspace
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call
-from mljupyter.magics.magic import Magic
+from mljupyter.exceptions import WorkspaceException
+from mljupyter.magics.magic import Call
 from mljupyter.notebook.options.command_line import quoted
-from mljupyter.notebook.options.option import Option
-
-if TYPE_CHECKING:
-    from mljupyter.core import Workspace
 
 
 class WorkspaceMissingError(MLJupyterError):
@@ -32,9 +30,6 @@ def run(call: Call) -> Any:
 
 
 def _chosen(text: str, *, create: bool) -> Workspace:
-    from mljupyter.core.selection import open_workspace
-    from mljupyter.exceptions import WorkspaceException
-
     try:
         return open_workspace(text, create=create)
     except WorkspaceException as error:

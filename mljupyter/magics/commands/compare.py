@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mljupyter.magics.call import Call
-from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import ENDPOINT_NAME, Option
+from mljupyter.magics.commands.endpoints import webservice
+from mljupyter.magics.magic import Call
 from mljupyter.notebook.session import Session
+from mljupyter.notebook.views.comparison import COLUMNS, compared
 from mljupyter.notebook.views.views import Table
 
 
 def run(call: Call) -> Any:
     """Return the versions as a table, as a live panel, or as a form that promotes one."""
-    from mljupyter.notebook.views.comparison import COLUMNS, compared
-
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
     if call["wizard"]:
@@ -33,6 +30,7 @@ def run(call: Call) -> Any:
 
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+    """Return the form that compares versions and promotes one."""
     from mljupyter.widgets.wizards.compare_wizard import CompareWizard
 
     return CompareWizard(session)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Webservice, Workspace
+from mljupyter.core.releases import state_text
+from mljupyter.core.webservice.endpoint_version import AksEndpointVersion
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call, masked_line
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import JSON, OUTPUT, Option
+from mljupyter.magics.magic import Call, masked_line
 from mljupyter.notebook.options.option_values import near
 from mljupyter.notebook.views.views import Table
-
-if TYPE_CHECKING:
-    from mljupyter.core import Webservice, Workspace
-    from mljupyter.core.webservice.endpoint_version import AksEndpointVersion
-    from mljupyter.spec import EndpointRecord
+from mljupyter.spec import EndpointRecord
 
 COLUMNS = ("Name", "State", "Kind", "Target", "Models", "Replicas", "Authentication")
 EMPTY = "No endpoints yet. Deploy one with %deploy NAME --model MODEL --score SCRIPT"
@@ -55,8 +52,6 @@ def version_of(service: Webservice, name: str) -> AksEndpointVersion:
 
 def row(record: EndpointRecord) -> list[str]:
     """Return what the table shows of an endpoint. Addresses change from run to run, so they are not part of it."""
-    from mljupyter.core.releases import state_text
-
     spec, status = record.spec, record.status
     return [
         spec.name,

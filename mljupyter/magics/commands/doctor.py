@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import JSON, OUTPUT
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.views.views import MARKS, Table
-
-if TYPE_CHECKING:
-    from mljupyter.workspace.doctor_workspace import Check
+from mljupyter.workspace.doctor import examine
+from mljupyter.workspace.doctor_workspace import Check
 
 
 class DoctorError(MLJupyterError):
@@ -21,8 +18,6 @@ class DoctorError(MLJupyterError):
 
 def run(call: Call) -> Any:
     """Return the findings as a table; raise when one of them keeps endpoints from serving."""
-    from mljupyter.workspace.doctor import examine
-
     checks = examine(lambda: Path(call.session.workspace().directory))
     if call["json"]:
         print(json_line([check.document() for check in checks]))

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Model, Workspace
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import JSON, OUTPUT, Option
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.options.option_values import near
 from mljupyter.notebook.views.views import Table
-
-if TYPE_CHECKING:
-    from mljupyter.core import Model, Workspace
 
 COLUMNS = ("Name", "Versions", "Framework", "Tags", "Used by")
 VERSION_COLUMNS = ("Version", "Framework", "Tags", "Properties", "Used by")
@@ -27,8 +23,6 @@ class ModelMissingError(MLJupyterError):
 
 def run(call: Call) -> Any:
     """Return the models, or the versions of one, as a table; its items are the full data, one dict for each version."""
-    from mljupyter.core import Model
-
     workspace = call.session.workspace()
     name, _, version = (call["name"] or "").partition(":")
     found = [

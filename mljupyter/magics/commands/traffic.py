@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.dry_run import CODE, DRY_RUN, is_rehearsal, rehearse
-from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.interrupts import taken_back_if_interrupted
-from mljupyter.magics.magic import Magic
-from mljupyter.magics.rollback import go_back
-from mljupyter.magics.rollout import GUARD, rehearse_rollout
-from mljupyter.notebook.options.option import ENDPOINT_NAME, JSON, OUTPUT, QUIET, Option
+from mljupyter.core.releases import even_steps, settle, versioned_endpoint
+from mljupyter.core.traffic import COLUMNS, NO_HEADER, divide, documents, rows, shares_of
+from mljupyter.deploy.versions import known_version, with_traffic
+from mljupyter.engine.rollout.canary import promoted
+from mljupyter.magics.commands.dry_run import is_preview, preview
+from mljupyter.magics.commands.endpoints import webservice
+from mljupyter.magics.commands.interrupts import taken_back_if_interrupted
+from mljupyter.magics.commands.rollback import go_back
+from mljupyter.magics.commands.rollout import preview_rollout
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.views.views import Table, Text
+from mljupyter.spec import EndpointSpec
 
 _POINTS = 10
 
 
 def run(call: Call) -> Any:
     """Divide the requests anew if shares are given; return the versions as a table when the router follows."""
-    from mljupyter.core.traffic import COLUMNS, divide, documents, rows
-
     _check(call)
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
@@ -33,8 +34,8 @@ def run(call: Call) -> Any:
         return go_back(call, None)
     if call["over"] is not None:
         return _roll_out(call)
-    if is_rehearsal(call):
-        return _rehearsed(call)
+    if is_preview(call):
+        return _preview(call)
     with taken_back_if_interrupted(call):
         if call["promote"] is not None:
             _promote(call)
@@ -62,46 +63,37 @@ def _check(call: Call) -> None:
 
 def _roll_out(call: Call) -> Any:
     """Move requests to a version in even steps over a time."""
-    from mljupyter.core.releases import even_steps, versioned_endpoint
-    from mljupyter.core.traffic import shares_of
-
     endpoint = versioned_endpoint(call.session.workspace(), call["name"])
     ((version, target),) = shares_of(call["shares"]).items()
     share = endpoint.versions[version].weight if version in endpoint.versions else 0
     steps = even_steps(share, target, call["step"] or _POINTS)
     arguments = {"version": version, "steps": steps, "every": call["over"] / len(steps), "guard": call["guard"]}
-    if is_rehearsal(call):
-        return rehearse_rollout(call, arguments)
+    if is_preview(call):
+        return preview_rollout(call, arguments)
     return call.deliver(Text(endpoint.rollout(**arguments).text()))
 
 
-def _rehearsed(call: Call) -> Any:
-    from mljupyter.core.traffic import NO_HEADER, shares_of
-    from mljupyter.deploy.versions import known_version, with_traffic
-    from mljupyter.engine.rollout.canary import promoted
-    from mljupyter.spec import EndpointSpec
-
+def _preview(call: Call) -> Any:
     def with_promoted(spec: EndpointSpec) -> EndpointSpec:
         known_version(spec, call["promote"])
         return promoted(spec, call["promote"])
 
     if call["promote"] is not None:
-        return rehearse(call, "promote", {"version": call["promote"]}, with_promoted)
+        return preview(call, "promote", {"version": call["promote"]}, with_promoted)
     header = "" if call["sticky_header"] == NO_HEADER else call["sticky_header"]
     percentiles, mirror = shares_of(call["shares"]) or None, shares_of(call["mirror"]) or None
     arguments = {"percentiles": percentiles, "mirror": mirror, "sticky_header": header}
-    return rehearse(call, "set_traffic", arguments, lambda spec: with_traffic(spec, percentiles, mirror, header))
+    return preview(call, "set_traffic", arguments, lambda spec: with_traffic(spec, percentiles, mirror, header))
 
 
 def _promote(call: Call) -> None:
-    from mljupyter.core.releases import settle, versioned_endpoint
-
     endpoint = versioned_endpoint(call.session.workspace(), call["name"])
     endpoint.promote(call["promote"])
     settle(endpoint)
 
 
 def wizard(session: Session, namespace: Mapping[str, Any], name: str = "") -> Any:
+    """Return the form that divides requests between versions."""
     from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
 
     return TrafficWizard(session, name)

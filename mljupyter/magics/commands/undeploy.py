@@ -4,32 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.dry_run import CODE, DRY_RUN, REHEARSED, called, code_of, is_rehearsal, present, rehearse, shown
-from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.interrupts import taken_back_if_interrupted
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import ENDPOINT_VERSION, JSON, QUIET
+from mljupyter.core.releases import settle, versioned_endpoint
+from mljupyter.deploy.versions import without_version
+from mljupyter.magics.commands.dry_run import (
+    NOTHING_DONE,
+    called,
+    code_of,
+    is_preview,
+    present,
+    preview,
+    shown,
+)
+from mljupyter.magics.commands.endpoints import webservice
+from mljupyter.magics.commands.interrupts import taken_back_if_interrupted
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.views.views import Text
 
 
 def run(call: Call) -> Any:
     """Delete the endpoint or the version; models and scoring scripts stay."""
-    from mljupyter.core.releases import settle, versioned_endpoint
-    from mljupyter.deploy.versions import without_version
-
     name, version = call.endpoint, call.version
     service = webservice(call.session.workspace(), name)
     if version is not None:
         endpoint = versioned_endpoint(call.session.workspace(), name)
-        if is_rehearsal(call):
+        if is_preview(call):
             arguments = {"version_name": version}
-            return rehearse(call, "delete_version", arguments, lambda spec: without_version(spec, version))
+            return preview(call, "delete_version", arguments, lambda spec: without_version(spec, version))
         with taken_back_if_interrupted(call):
             endpoint.delete_version(version)
             settle(endpoint)
-    elif is_rehearsal(call):
-        return _rehearsed(call)
+    elif is_preview(call):
+        return _preview(call)
     else:
         service.delete()
     call.session.cache.refresh_soon()
@@ -41,13 +46,13 @@ def run(call: Call) -> Any:
     return None
 
 
-def _rehearsed(call: Call) -> Any:
+def _preview(call: Call) -> Any:
     if call["code"]:
         return code_of(call, [called("delete", {})])
     record = present(call)
     versions = sorted(record.spec.versions)
     lines = [
-        f"{call.endpoint} → {record.spec.compute_target}: delete {REHEARSED}",
+        f"{call.endpoint} → {record.spec.compute_target}: delete {NOTHING_DONE}",
         f"  versions  {', '.join(versions)}",
         f"  replicas  {sum(status.replicas_ready for status in record.status.versions.values())} running",
         f"  stays     {', '.join(record.spec.model_ids) or 'no models'}",

@@ -8,19 +8,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mljupyter.magics.call import Call
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import Option
+from mljupyter.magics.commands.sample_run import run_sample
+from mljupyter.magics.commands.script_check import check
+from mljupyter.magics.commands.values import body_of
+from mljupyter.magics.magic import Call
 from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.sources.inference import inference_config, lay_out_models, lay_out_source
+from mljupyter.notebook.sources.scripts import checked_name
 from mljupyter.notebook.views.views import Outcome, shortened
 
 
 def run(call: Call) -> Any:
     """Check the cell, run it once when there is a sample, and keep it in the workspace."""
-    from mljupyter.magics.script_check import check
-    from mljupyter.notebook.sources.inference import inference_config, lay_out_models, lay_out_source
-    from mljupyter.notebook.sources.scripts import checked_name
-
     if call.body is None:
         raise WrongInputError(f"The scoring script goes into the cell: start it with %%score {call['name']}")
     name = checked_name(call["name"])
@@ -55,9 +54,6 @@ def _source_directory(text: str | None) -> Path | None:
 
 
 def _try(call: Call, script: Path, app_root: Path, environment: dict[str, str]) -> str:
-    from mljupyter.magics.sample_run import run_sample
-    from mljupyter.magics.values import body_of
-
     sample = body_of(call["sample"], call.namespace)
     if script.parent != app_root:
         environment["AZUREML_SOURCE_DIRECTORY"] = script.parent.name

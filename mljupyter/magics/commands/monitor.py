@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import JSON, Option
+from mljupyter.core import Webservice
+from mljupyter.magics.commands.endpoints import webservice
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.views.metrics_table import frame_of, measured
-
-if TYPE_CHECKING:
-    from mljupyter.core import Webservice
 
 
 def run(call: Call) -> Any:

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mljupyter.magics import sample_child
-from mljupyter.magics.script_check import ScoringScriptError
+from mljupyter.magics.commands import sample_child
+from mljupyter.magics.commands.script_check import ScoringScriptError
 
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)$')
 _RECORD = "\x1e"

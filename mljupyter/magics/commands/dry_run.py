@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mljupyter.magics.call import Call, masked_line
+from mljupyter.deploy.plan import DeploymentPlan
+from mljupyter.exceptions import as_webservice_exception
+from mljupyter.magics.magic import Call, masked_line
 from mljupyter.notebook.code import script_of
-from mljupyter.notebook.options.option import Option
-from mljupyter.notebook.views.views import Text
+from mljupyter.notebook.plan import Plan
+from mljupyter.notebook.views.views import Text, View
+from mljupyter.spec import EndpointRecord, EndpointSpec, difference
 
-if TYPE_CHECKING:
-    from mljupyter.notebook.views.views import View
-    from mljupyter.spec import EndpointRecord, EndpointSpec
-
-DRY_RUN = Option("dry-run", "show what would change and do nothing", kind="flag")
-CODE = Option("code", "show the Python that does the same and do nothing", kind="flag")
-REHEARSED = "(dry run, nothing done)"
+NOTHING_DONE = "(dry run, nothing done)"
 WAIT = "service.wait_for_deployment(show_output=True)"
 
 
-def is_rehearsal(call: Call) -> bool:
+def is_preview(call: Call) -> bool:
     """Whether a magic is only to show what it would do."""
     return bool(call["code"] or call["dry_run"])
 
 
-def rehearse(
+def preview(
     call: Call, method: str, arguments: Mapping[str, Any], wanted: Callable[[EndpointSpec], EndpointSpec]
 ) -> Any:
     """Return the Python that calls one method of the endpoint and waits, or what `wanted` makes of its spec.
@@ -40,11 +37,6 @@ def rehearse(
         WebserviceException: a rule is broken.
 
     """
-    from mljupyter.deploy.plan import DeploymentPlan
-    from mljupyter.exceptions import as_webservice_exception
-    from mljupyter.notebook.plan import Plan
-    from mljupyter.spec import difference
-
     if call["code"]:
         return code_of(call, [called(method, arguments), WAIT])
     record = present(call)

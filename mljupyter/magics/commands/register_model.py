@@ -6,20 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import JSON, OUTPUT, Option
+from mljupyter.exceptions import as_webservice_exception
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.views.views import Outcome
 
-FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
-
 
 def run(call: Call) -> Any:
     """Register what the path names."""
-    from mljupyter.exceptions import as_webservice_exception
-
     path = Path(call["path"]).expanduser()
     if not path.exists():
         raise WrongInputError(f"There is no file or directory {call['path']!r}. A fitted variable: %mlj register")
@@ -53,6 +48,7 @@ def _tags(words: list[str]) -> dict[str, str]:
 
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+    """Return the form that registers a model."""
     from mljupyter.widgets.wizards.register_wizard import RegisterWizard
 
     return RegisterWizard(session, namespace)

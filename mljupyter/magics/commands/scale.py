@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.dry_run import CODE, DRY_RUN, is_rehearsal, rehearse
-from mljupyter.magics.endpoints import webservice
-from mljupyter.magics.interrupts import taken_back_if_interrupted
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import ENDPOINT_NAME, JSON, OUTPUT, Option
+from mljupyter.core.scaling import COLUMNS, documents, replicas_of, rows, scale, with_scaling
+from mljupyter.magics.commands.dry_run import is_preview, preview
+from mljupyter.magics.commands.endpoints import webservice
+from mljupyter.magics.commands.interrupts import taken_back_if_interrupted
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.views.views import Table
 
@@ -26,8 +25,6 @@ _SETTINGS = {
 
 def run(call: Call) -> Any:
     """Change numbers of replicas if any are given; return those of all versions as a table."""
-    from mljupyter.core.scaling import COLUMNS, documents, replicas_of, rows, scale, with_scaling
-
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
     given: dict[str, Any] = {name: _whole(call[key]) for key, name in _SETTINGS.items() if call[key] is not None}
@@ -36,10 +33,10 @@ def run(call: Call) -> Any:
         if twice := sorted(set(short) & set(given)):
             raise WrongInputError(f"{', '.join(twice)} is given twice: as {call['size']} and as an option.")
         given |= short
-    if is_rehearsal(call):
+    if is_preview(call):
         version = call["version"]
         arguments = {**given, "version": version}
-        return rehearse(call, "scale", arguments, lambda spec: with_scaling(spec, version=version, **given))
+        return preview(call, "scale", arguments, lambda spec: with_scaling(spec, version=version, **given))
     with taken_back_if_interrupted(call):
         record = scale(workspace, call["name"], call["version"], **given)
     found = documents(record)

@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.endpoints import version_of, webservice
-from mljupyter.magics.magic import Magic
-from mljupyter.magics.values import body_of
-from mljupyter.notebook.options.option import ENDPOINT_VERSION, JSON, Option
+from mljupyter.exceptions import WebserviceException
+from mljupyter.magics.commands.endpoints import version_of, webservice
+from mljupyter.magics.commands.values import body_of
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.options.option_values import WrongInputError
 
 
@@ -20,8 +19,6 @@ class InvokeError(MLJupyterError):
 
 def run(call: Call) -> Any:
     """Send the data, and return what came back as Python values."""
-    from mljupyter.exceptions import WebserviceException
-
     if (call["data"] is None) == (call.body is None):
         raise WrongInputError(
             "The data stands on the line, %invoke NAME DATA, or as JSON in the cell below %%invoke NAME: give it once."

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import JSON, OUTPUT
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.views.views import MARKS, Table
 
 COLUMNS = ("", "Target", "Kind", "State")

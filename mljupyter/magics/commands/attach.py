@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mljupyter.magics.call import Call
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import Option
+from mljupyter.magics.magic import Call
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.docker_engines import address_rule, problem_of
@@ -28,6 +26,7 @@ def run(call: Call) -> Any:
 
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+    """Return the form that shows the compute targets and takes the address of a Docker engine."""
     from mljupyter.widgets.wizards.attach_wizard import AttachWizard
 
     return AttachWizard(session)

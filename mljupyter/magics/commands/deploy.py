@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Webservice
+from mljupyter.deploy.apply import undo
+from mljupyter.deploy.wait import failure, follow
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call, json_line, masked_line
-from mljupyter.magics.magic import Magic
+from mljupyter.magics.magic import Call, json_line, masked_line
 from mljupyter.notebook.deployment import deployment_of
-from mljupyter.notebook.options.cell_body import values_in_cell
-from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.plan import Deployment, Plan
+from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.variables import secret_looking
 from mljupyter.notebook.views.views import Text
-
-if TYPE_CHECKING:
-    from mljupyter.core import Webservice
-    from mljupyter.notebook.plan import Deployment, Plan
-    from mljupyter.notebook.session import Session
 
 
 class DeploymentCancelledError(MLJupyterError):
@@ -86,8 +83,6 @@ def _script_name(call: Call, deployment: Deployment) -> str | None:
 
 def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError:
     """Take back what was begun. With the same spec as before there is nothing to go back to: it is tried on."""
-    from mljupyter.deploy.apply import undo  # imports pydantic, as everything below does
-
     name = deployment.name
     if plan.action == "unchanged":
         return WaitInterruptedError(
@@ -105,8 +100,6 @@ def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError
 
 def _followed(call: Call, service: Webservice) -> Webservice:
     """Wait until it is Healthy, if asked to; without the SDK's words about interrupts, which differ here."""
-    from mljupyter.deploy.wait import failure, follow
-
     if not call["wait"]:
         _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
         return service
@@ -119,6 +112,7 @@ def _followed(call: Call, service: Webservice) -> Webservice:
 
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
+    """Return the form that deploys a model."""
     from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 
     return DeployWizard(session, namespace)

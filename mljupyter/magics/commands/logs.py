@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.build.images import stored_text
+from mljupyter.core import Webservice
+from mljupyter.core.image import Image
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call, json_line
-from mljupyter.magics.endpoints import version_of, webservice
-from mljupyter.magics.magic import Magic
-from mljupyter.notebook.options.option import ENDPOINT_VERSION, JSON, OUTPUT, Option
+from mljupyter.magics.commands.endpoints import version_of, webservice
+from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.options.option_values import WrongInputError
-from mljupyter.notebook.views.log_lines import LEVELS, Filter
+from mljupyter.notebook.views.log_lines import Filter
 from mljupyter.notebook.views.views import Text
 from mljupyter.visible import lines_of, visible
 
 if TYPE_CHECKING:
-    from mljupyter.core import Webservice
     from mljupyter.widgets.panels.log_panel import LogPanel
 
 _MOST_LINES = 5000
@@ -72,9 +72,6 @@ def _log(call: Call, service: Webservice, *, everything: bool) -> str:
 
 
 def _build_log(call: Call, service: Webservice) -> str:
-    from mljupyter.build.images import stored_text
-    from mljupyter.core.image import Image
-
     spec = service.workspace.endpoints.endpoint(service.name).spec
     image_id = spec.versions[call.version or spec.default_version].image_id
     if image_id is None:

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mljupyter.errors import MLJupyterError
-from mljupyter.magics.call import Call
-
-
-class StoppedError(MLJupyterError):
-    """A magic was interrupted."""
+from mljupyter.deploy.apply import undo
+from mljupyter.magics.magic import Call, StoppedError
 
 
 @contextmanager
@@ -21,8 +17,6 @@ def taken_back_if_interrupted(call: Call) -> Iterator[None]:
         StoppedError: it was interrupted; the text says what there is now.
 
     """
-    from mljupyter.deploy.apply import undo
-
     workspace, name = call.session.workspace(), call.endpoint
     before = workspace.endpoints.endpoint(name)
     try:
