@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from mljupyter.cli.app import app
+from mljupyter.errors import MLJupyterError
+
 
 def main() -> None:
     """Run the command line; exit with 0 when all went well, 1 when something failed, 2 when used wrongly."""
-    from mljupyter.cli.app import app
-    from mljupyter.errors import MLJupyterError
-
     try:
         app(prog_name="mljupyter")
     except MLJupyterError as error:

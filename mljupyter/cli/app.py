@@ -1,24 +1,43 @@
-"""All commands, put together."""
+"""The command line: its groups of commands, each imported when it is used."""
 
 from __future__ import annotations
+
+from importlib import import_module
 
 import click
 
 from mljupyter import __version__
-from mljupyter.cli.controller import controller
-from mljupyter.cli.demo_command import demo
-from mljupyter.cli.doctor import doctor
-from mljupyter.cli.endpoint import endpoint
-from mljupyter.cli.gc import gc
-from mljupyter.cli.image import image
-from mljupyter.cli.router import router
+
+_COMMANDS = {
+    "controller": ("controller:controller", "Look after the controller, the process that keeps endpoints running."),
+    "demo": ("demo:demo", "Train, register, deploy, score and clean up, in a temporary workspace."),
+    "doctor": ("doctor:doctor", "Check Python, router, workspace, controller, sockets, ports and optional parts."),
+    "endpoint": ("endpoint:endpoint", "List, show, call and delete endpoints."),
+    "gc": ("gc:gc", "Remove content, environments, images and revisions that nothing uses."),
+    "image": ("image:image", "List, show, scan and delete images."),
+    "router": ("router:router", "Show and change how the router of the workspace listens."),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _LazyGroup(click.Group):
+    """A group that imports a command when it is named: neither help nor other commands wait for its imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"mljupyter.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in sorted(_COMMANDS.items())])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="mljupyter")
 def app() -> None:
     """Deploy machine learning models on this machine: endpoints, images, controller, checks."""
-
-
-for command in (doctor, endpoint, image, router, gc, controller, demo):
-    app.add_command(command)

@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from mljupyter.cli.output import print_json
-from mljupyter.errors import MLJupyterError
+import click
 
-if TYPE_CHECKING:
-    from mljupyter.core import Model, Webservice, Workspace
+from mljupyter.cli.options import json_option
+from mljupyter.cli.output import print_json
+from mljupyter.core import InferenceConfig, Model, Webservice, Workspace
+from mljupyter.core.webservice import AksWebservice
+from mljupyter.errors import MLJupyterError
 
 NAME = "diabetes"
 _DEPLOYED_WITHIN = 120.0
@@ -36,6 +38,17 @@ print(Workspace.get(sys.argv[1]).webservices[sys.argv[2]].run(sys.argv[3]))
 
 class DemoError(MLJupyterError):
     """A step of the demo did not do what it should."""
+
+
+@click.command()
+@click.option("--requests", default=500, show_default=True, type=click.IntRange(min=1), help="Requests to send.")
+@json_option
+def demo(requests: int, as_json: bool) -> None:
+    """Train, register, deploy, score and clean up, in a temporary workspace.
+
+    Exit status 1 when any step did not work.
+    """
+    sys.exit(0 if run_demo(requests, as_json=as_json) else 1)
 
 
 def run_demo(requests: int, *, as_json: bool = False) -> bool:
@@ -103,16 +116,11 @@ class _Demo:
         self._report(uri, predictions, latencies)
 
     def _register(self, model_file: Path) -> Model:
-        from mljupyter.core import Model, Workspace
-
         self._workspace = Workspace.create("demo", path=self._directory / "workspace")
         with _silent():
             return Model.register(self._workspace, str(model_file), "diabetes-ridge")
 
     def _deploy(self, model: Model) -> Webservice:
-        from mljupyter.core import InferenceConfig, Model
-        from mljupyter.core.webservice import AksWebservice
-
         workspace = model.workspace
         service = Model.deploy(
             workspace,

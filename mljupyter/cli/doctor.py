@@ -9,6 +9,7 @@ import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_json, say
+from mljupyter.workspace.doctor import examine
 
 _MARKS = {"ok": "✓", "note": "·", "failed": "✗"}
 
@@ -21,8 +22,6 @@ def doctor(workspace: str | None, as_json: bool) -> None:
 
     Exit status 1 when something keeps endpoints from serving.
     """
-    from mljupyter.workspace.doctor import examine
-
     checks = examine(lambda: Path(open_workspace(workspace).directory))
     if as_json:
         print_json([check.document() for check in checks])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,11 +14,11 @@ from mljupyter.cli.metrics import endpoint_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
 from mljupyter.cli.scaling import scale, scaling
+from mljupyter.core import Webservice
+from mljupyter.core.traffic import COLUMNS, divide, documents, rows
+from mljupyter.spec import EndpointRecord
+from mljupyter.spec.difference import masked
 from mljupyter.visible import lines_of
-
-if TYPE_CHECKING:
-    from mljupyter.core import Webservice
-    from mljupyter.spec import EndpointRecord
 
 _INTERRUPTED = 130
 _secrets_option = click.option(
@@ -145,8 +145,6 @@ def traffic(
     as_json: bool,
 ) -> None:
     """Show how requests are divided between versions, or divide them anew: the rest goes to the default version."""
-    from mljupyter.core.traffic import COLUMNS, divide, documents, rows
-
     found = open_workspace(workspace)
     record = divide(found, name, shares, mirror, sticky_header)
     if as_json:
@@ -180,8 +178,6 @@ def _body(data: str) -> str | bytes:
 
 
 def _document(record: EndpointRecord, show_secrets: bool) -> dict[str, Any]:
-    from mljupyter.spec.difference import masked
-
     document: dict[str, Any] = record.document() if show_secrets else masked(record.document())
     return document
 

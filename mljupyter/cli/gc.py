@@ -6,6 +6,7 @@ import click
 
 from mljupyter.cli.options import FiniteNumber, json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_json, say
+from mljupyter.deploy.gc import collect_garbage
 
 _MOST_NAMES = 5
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
@@ -28,8 +29,6 @@ def gc(dry_run: bool, unused_days: float, workspace: str | None, as_json: bool) 
     What an endpoint uses or what is registered stays, and so does what is younger than an hour. The controller does
     this once a day.
     """
-    from mljupyter.deploy.gc import collect_garbage
-
     collected = collect_garbage(open_workspace(workspace).context, unused_days=unused_days, dry_run=dry_run)
     if as_json:
         from dataclasses import asdict

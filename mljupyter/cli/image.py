@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from mljupyter.build.images import ImageError, relaxations, stored_text
+from mljupyter.build.images.oci.scan import scan_report
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.core import Workspace
+from mljupyter.deploy.images.users import delete_unused_image, users_of_image
+from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.visible import lines_of
-
-if TYPE_CHECKING:
-    from mljupyter.core import Workspace
-    from mljupyter.registry.catalog.image_record import ImageRecord
 
 _COLUMNS = ("IMAGE", "STATE", "MODELS", "PLACE", "CREATED", "LOCATION")
 _FINDING_COLUMNS = ("SEVERITY", "PACKAGE", "VERSION", "FIXED IN", "VULNERABILITY", "SCANNER")
@@ -47,9 +48,6 @@ def list_images(name: str | None, model: str | None, workspace: str | None, as_j
 @json_option
 def show(image_id: str, workspace: str | None, as_json: bool) -> None:
     """Show one image: what is in it, where it is, how long its build took or why it failed."""
-    from mljupyter.build.images import relaxations
-    from mljupyter.deploy.images.users import users_of_image
-
     found = open_workspace(workspace)
     record = _find(found, image_id)
     users = users_of_image(found.context, record)
@@ -102,8 +100,6 @@ def scan(image_id: str, workspace: str | None, as_json: bool) -> None:
 
     Exit status 1 when something is found, as those programs have it.
     """
-    from mljupyter.build.images.oci.scan import scan_report
-
     found = open_workspace(workspace)
     record = _find(found, image_id)
     report = scan_report(record.location or record.id, _bill(found, record.id).encode())
@@ -132,8 +128,6 @@ def delete(image_id: str, keep: bool, workspace: str | None, as_json: bool) -> N
 
     What another version shares stays, and so does an image that was not built here.
     """
-    from mljupyter.deploy.images.users import delete_unused_image
-
     record = delete_unused_image(open_workspace(workspace).context, image_id, keep=keep)
     if as_json:
         print_json({"id": record.id, "deleted": True})
@@ -147,8 +141,6 @@ def _find(workspace: Workspace, image_id: str) -> ImageRecord:
 
 
 def _stored(workspace: Workspace, image_id: str, digest: str, what: str) -> str:
-    from mljupyter.build.images import ImageError, stored_text
-
     record = _find(workspace, image_id)
     if getattr(record, digest) is None:
         raise ImageError(f"Image {record.id} ({record.creation_state}) has no {what}.")

@@ -10,6 +10,8 @@ import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.telemetry.metrics.grafana import dashboard_text
+from mljupyter.telemetry.metrics.periods import seconds_of
 
 _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "REQUESTS": ("requests", str),
@@ -33,8 +35,6 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 @json_option
 def endpoint_metrics(name: str, since: str, every: str | None, workspace: str | None, as_json: bool) -> None:
     """Show what was measured: requests, errors, latencies, replicas, CPU and memory of each version."""
-    from mljupyter.telemetry.metrics.periods import seconds_of
-
     seconds = None if every is None else round(seconds_of(every, "every"))
     report = open_workspace(workspace).endpoints.metrics(name, since=seconds_of(since), every=seconds)
     if as_json:
@@ -66,8 +66,6 @@ def controller_metrics(
 ) -> None:
     """Print the metrics of all endpoints in Prometheus' text format, or change how they are taken."""
     if dashboard:
-        from mljupyter.telemetry.metrics.grafana import dashboard_text
-
         say(dashboard_text(), nl=False)
         return
     if port is not None and no_port:

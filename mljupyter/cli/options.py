@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from mljupyter.core import Workspace
+from mljupyter.core import Workspace, selection
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,6 +44,4 @@ def open_workspace(text: str | None) -> Workspace:
         WorkspaceException: there is none of that name, or in that directory.
 
     """
-    from mljupyter.core import selection
-
     return selection.default_workspace() if text is None else selection.open_workspace(text)

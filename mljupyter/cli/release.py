@@ -8,6 +8,16 @@ import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_json, print_table, say
+from mljupyter.core.releases import (
+    HISTORY_COLUMNS,
+    NO_ROLLOUT,
+    control,
+    history_documents,
+    history_rows,
+    roll_back,
+    steps_of,
+    versioned_endpoint,
+)
 
 _RETURNED = 3
 
@@ -40,8 +50,6 @@ def rollout(
     as_json: bool,
 ) -> None:
     """Show the rollout of an endpoint, or give VERSION more and more of its requests, as long as it keeps the guard."""
-    from mljupyter.core.releases import NO_ROLLOUT, control, steps_of, versioned_endpoint
-
     if action is not None and version is not None:
         raise click.UsageError(f"--{action} is for the rollout under way: leave out {version!r}.")
     endpoint = versioned_endpoint(open_workspace(workspace), name)
@@ -66,8 +74,6 @@ def rollout(
 @json_option
 def promote(name: str, version: str, workspace: str | None, as_json: bool) -> None:
     """Make VERSION the default and give it all requests; the others stay, without any."""
-    from mljupyter.core.releases import versioned_endpoint
-
     endpoint = versioned_endpoint(open_workspace(workspace), name)
     endpoint.promote(version)
     endpoint.wait_for_deployment()
@@ -84,8 +90,6 @@ def promote(name: str, version: str, workspace: str | None, as_json: bool) -> No
 @json_option
 def rollback(name: str, number: int | None, workspace: str | None, as_json: bool) -> None:
     """Go back to what the endpoint was before its last change; a second time takes the first one back."""
-    from mljupyter.core.releases import history_documents, roll_back
-
     entry, line = roll_back(open_workspace(workspace), name, number)
     if as_json:
         print_json(history_documents([entry])[0])
@@ -101,8 +105,6 @@ def rollback(name: str, number: int | None, workspace: str | None, as_json: bool
 @json_option
 def history(name: str, workspace: str | None, as_json: bool) -> None:
     """Show who changed an endpoint, when, and what; the newest change first."""
-    from mljupyter.core.releases import HISTORY_COLUMNS, history_documents, history_rows
-
     entries = open_workspace(workspace).endpoints.history(name)
     if as_json:
         print_json(history_documents(entries))

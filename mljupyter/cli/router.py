@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, say
-
-if TYPE_CHECKING:
-    from mljupyter.spec import RouterRecord
+from mljupyter.spec import RouterRecord
 
 
 @click.group()

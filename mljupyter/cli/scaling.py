@@ -6,6 +6,8 @@ import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_json, print_table, say
+from mljupyter.core.scaling import COLUMNS, HISTORY_COLUMNS, documents, history_rows, replicas_of, rows
+from mljupyter.core.scaling import scale as change
 
 _AT_LEAST_ONE = click.IntRange(min=1)
 
@@ -28,9 +30,6 @@ def scale(
     name: str, size: str | None, version: str | None, workspace: str | None, as_json: bool, **given: int | None
 ) -> None:
     """Show how many replicas the versions of an endpoint have, or change it: SIZE is a number, or bounds MIN:MAX."""
-    from mljupyter.core.scaling import COLUMNS, documents, replicas_of, rows
-    from mljupyter.core.scaling import scale as change
-
     if size is not None:
         for key, value in replicas_of(size).items():
             if given[key] is not None:
@@ -51,8 +50,6 @@ def scale(
 @json_option
 def scaling(name: str, version: str | None, lines: int, workspace: str | None, as_json: bool) -> None:
     """Show the newest decisions on numbers of replicas: when, from, to, and why. Times are UTC."""
-    from mljupyter.core.scaling import HISTORY_COLUMNS, history_rows
-
     decisions = open_workspace(workspace).endpoints.scaling_history(name, version, lines)
     if as_json:
         print_json([item.document() for item in decisions])

@@ -7,17 +7,14 @@ the use, makes the change, and then notes what is used afterwards. Nothing else 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from mljupyter.client.errors import EndpointChangedError
+from mljupyter.client.errors import EndpointBusyError, EndpointChangedError
+from mljupyter.deploy.plan import DeploymentPlan, find
 from mljupyter.deploy.references import in_use, release
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import EndpointRecord, EndpointSpec
-
-if TYPE_CHECKING:
-    from mljupyter.deploy.plan import DeploymentPlan
-    from mljupyter.spec.history import HistoryEntry
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.spec.history import HistoryEntry
+from mljupyter.workspace.context import WorkspaceContext
 
 _MOST_ATTEMPTS = 50
 _LONGEST_PAUSE_SECONDS = 0.05
@@ -148,9 +145,6 @@ def undo(context: WorkspaceContext, name: str, before: EndpointRecord | None) ->
         before: the endpoint before the deployment; None when it was new.
 
     """
-    from mljupyter.client.errors import EndpointBusyError
-    from mljupyter.deploy.plan import find
-
     changed_since = f"It was changed concurrently, so it stays as it is now: see %endpoints and %logs {name}."
     now = find(context, name)
     if now is None:

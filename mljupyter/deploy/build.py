@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from mljupyter.build.images.events import OnEvent
+from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.environments import ensure_with_events, interpreter_of
 from mljupyter.deploy.images.served_image import image_of, plan_for
-
-if TYPE_CHECKING:
-    from mljupyter.build.images.events import OnEvent
-    from mljupyter.deploy.content import VersionContent
-    from mljupyter.deploy.plan import DeploymentPlan
-    from mljupyter.deploy.prepare import Prepared
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.deploy.plan import DeploymentPlan
+from mljupyter.deploy.prepare import Prepared
+from mljupyter.workspace.context import WorkspaceContext
 
 
 def build(

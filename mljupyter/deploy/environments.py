@@ -13,16 +13,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from mljupyter.build.environments.definition import DEFAULT_CPU_IMAGE, EnvironmentDefinition, fingerprint
+from mljupyter.build.environments.record import BuiltEnvironment, places
+from mljupyter.build.environments.relaxation import Policy, check_policy
+from mljupyter.build.environments.uv_environments import ensure_environment, find_environment
+from mljupyter.build.images.events import BuildEvent, OnEvent, State
 from mljupyter.exceptions import WebserviceException, as_user_error, as_webservice_exception
 from mljupyter.workspace import index
-
-if TYPE_CHECKING:
-    from mljupyter.build.environments.record import BuiltEnvironment
-    from mljupyter.build.environments.relaxation import Policy
-    from mljupyter.build.images.events import OnEvent, State
 
 SHARED_VARIABLE = "MLJUPYTER_SHARED_ENVIRONMENTS"
 PINS_VARIABLE = "MLJUPYTER_PINS"
@@ -94,8 +93,6 @@ def policy_of(definition: EnvironmentDefinition) -> Policy:
         UserErrorException: MLJUPYTER_PINS is neither ``strict`` nor ``compatible``.
 
     """
-    from mljupyter.build.environments.relaxation import check_policy
-
     policy = definition.python.pins or os.environ.get(PINS_VARIABLE) or "compatible"
     with as_user_error():
         check_policy(policy)
@@ -143,8 +140,6 @@ def ensure(
         MLJupyterError: it cannot be built, with the last lines of the log; `BuildCancelledError`.
 
     """
-    from mljupyter.build.environments.uv_environments import ensure_environment
-
     found, policy, root, shared = _find(environment.definition)
     if found is None and on_line is None:
         print(f"Building the environment {environment.name!r}")
@@ -166,7 +161,6 @@ def ensure_with_events(environment: ServingEnvironment, on_event: OnEvent, cance
         cancel: set it from another thread to end the build.
 
     """
-    from mljupyter.build.images.events import BuildEvent
 
     def report(state: State | None, text: str = "", seconds: float | None = None) -> None:
         on_event(BuildEvent(time.time(), STAGE, state, text, seconds))
@@ -179,15 +173,11 @@ def ensure_with_events(environment: ServingEnvironment, on_event: OnEvent, cance
 
 
 def _find(definition: EnvironmentDefinition) -> tuple[BuiltEnvironment | None, Policy, Path, Path | None]:
-    from mljupyter.build.environments.uv_environments import find_environment
-
     policy, root, shared = policy_of(definition), environments_directory(), shared_directory()
     return find_environment(definition, [root, *([shared] if shared else [])], policy=policy), policy, root, shared
 
 
 def _expected(definition: EnvironmentDefinition) -> str:
-    from mljupyter.build.environments.record import places
-
     found, policy, root, _ = _find(definition)
     *_, place = places(root.resolve(), fingerprint(definition), policy)
     return found.interpreter if found is not None else str(place.directory / "bin" / "python")

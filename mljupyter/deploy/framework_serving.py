@@ -6,16 +6,14 @@ import importlib.util
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mljupyter.build.environments.definition import CondaDefinition, EnvironmentDefinition, PythonDefinition
+from mljupyter.build.project.snapshot import single_file
 from mljupyter.deploy.environments import ServingEnvironment
 from mljupyter.exceptions import WebserviceException
+from mljupyter.registry.catalog.model_record import ModelRecord
 from mljupyter.spec import CodeReference, ModelReference, NoCode, Resources
-
-if TYPE_CHECKING:
-    from mljupyter.registry.catalog.model_record import ModelRecord
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.workspace.context import WorkspaceContext
 
 MLFLOW_FILE = "MLmodel"
 _MOST_TEXT_BYTES = 1 << 20
@@ -109,8 +107,6 @@ def environment_of(
 
 def script_for(context: WorkspaceContext, flavour: NoCode) -> CodeReference:
     """Store the script that an image holds for a model without one, and return the reference to it."""
-    from mljupyter.build.project.snapshot import single_file
-
     with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
         path = Path(directory) / "score.py"
         path.write_text(f"from mljupyter.scoring.nocode.{flavour} import init, run\n\n__all__ = ['init', 'run']\n")

@@ -9,15 +9,25 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from mljupyter.build.environments.unused import remove_environment, unused_environments
+from mljupyter.build.images.docker import engine
+from mljupyter.build.images.docker.dangling import leftovers, remove_leftover
+from mljupyter.build.images.errors import ImageError
+from mljupyter.controller.layout import Layout
+from mljupyter.controller.offline import NeededVersion, needed_versions
+from mljupyter.deploy.environments import environments_directory
+from mljupyter.deploy.images.users import delete_unused_image, users_of_image
+from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WorkspaceException
+from mljupyter.registry.catalog.image_record import ImageRecord
+from mljupyter.runtimes.base import RuntimeUnavailableError
+from mljupyter.runtimes.docker import network
+from mljupyter.runtimes.docker.container_spec import connect, translated
+from mljupyter.runtimes.process import processes
+from mljupyter.runtimes.process.finished_revisions import RevisionName, finished_revisions, remove
 from mljupyter.workspace import index
-
-if TYPE_CHECKING:
-    from mljupyter.controller.offline import NeededVersion
-    from mljupyter.registry.catalog.image_record import ImageRecord
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.workspace.context import WorkspaceContext
 
 KEEP_SECONDS = 3600.0
 UNUSED_DAYS = 30.0
@@ -63,8 +73,6 @@ def collect_garbage(
         MLJupyterError: when it cannot be told what endpoints need; then nothing is removed.
 
     """
-    from mljupyter.controller.offline import needed_versions
-
     needed = needed_versions(context.directory)
     unused_seconds = max(unused_days * _DAY_SECONDS, KEEP_SECONDS)
     return [
@@ -77,8 +85,6 @@ def collect_garbage(
 
 
 def _artifacts(context: WorkspaceContext, dry_run: bool) -> Collected:
-    from mljupyter.controller.offline import needed_versions
-
     def referenced() -> set[str]:
         # Read while nobody can store anything: what was deployed meanwhile is in it.
         return set().union(*(version.digests for version in needed_versions(context.directory)))
@@ -88,9 +94,6 @@ def _artifacts(context: WorkspaceContext, dry_run: bool) -> Collected:
 
 
 def _revisions(context: WorkspaceContext, needed: Sequence[NeededVersion], dry_run: bool) -> Collected:
-    from mljupyter.controller.layout import Layout
-    from mljupyter.runtimes.process.finished_revisions import RevisionName, finished_revisions, remove
-
     layout = Layout.of(context.directory)
     found = finished_revisions(
         layout.replicas,
@@ -104,9 +107,6 @@ def _revisions(context: WorkspaceContext, needed: Sequence[NeededVersion], dry_r
 
 
 def _environments(context: WorkspaceContext, unused_seconds: float, dry_run: bool) -> Collected:
-    from mljupyter.build.environments.unused import remove_environment, unused_environments
-    from mljupyter.deploy.environments import environments_directory
-
     try:
         interpreters = _interpreters_of_all(context)
     except Exception as error:  # noqa: BLE001 - whatever it is: without knowing what is needed nothing is removed
@@ -120,9 +120,6 @@ def _environments(context: WorkspaceContext, unused_seconds: float, dry_run: boo
 def _interpreters_of_all(context: WorkspaceContext) -> set[str]:
     """Return the interpreters that endpoints of any workspace of this user need, and what its processes name."""
     import sys
-
-    from mljupyter.controller.offline import needed_versions
-    from mljupyter.runtimes.process import processes
 
     directories = {context.directory.resolve()}
     for name in index.known():
@@ -140,9 +137,6 @@ def _interpreters_of_all(context: WorkspaceContext) -> set[str]:
 def _images(
     context: WorkspaceContext, needed: Sequence[NeededVersion], unused_seconds: float, dry_run: bool
 ) -> Collected:
-    from mljupyter.deploy.images.users import delete_unused_image, users_of_image
-    from mljupyter.errors import MLJupyterError
-
     doomed = [
         record
         for record in context.registry.images.list()
@@ -169,10 +163,6 @@ def _superfluous(record: ImageRecord, unused_seconds: float) -> bool:
 
 def _networks(dry_run: bool) -> Collected:
     """Remove the network of replicas from the engine, if there is one and no workspace has a container."""
-    from mljupyter.runtimes.base import RuntimeUnavailableError
-    from mljupyter.runtimes.docker import network
-    from mljupyter.runtimes.docker.container_spec import connect, translated
-
     try:
         client = connect()
     except RuntimeUnavailableError:
@@ -189,12 +179,8 @@ def _networks(dry_run: bool) -> Collected:
 
 def _stages(unused_seconds: float, dry_run: bool) -> tuple[list[str], int]:
     """Remove old stages of builds from the engine, if there is one; return their ids, and their size."""
-    from mljupyter.build.images.docker.dangling import leftovers, remove_leftover
-    from mljupyter.build.images.docker.engine import connect
-    from mljupyter.build.images.errors import ImageError
-
     try:
-        client = connect(timeout=30)
+        client = engine.connect(timeout=30)
     except ImageError:
         return [], 0  # no engine, no stages
     try:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import EndpointKind, EndpointSpec
-
-if TYPE_CHECKING:
-    from mljupyter.registry.artifacts.store import ArtifactStore
 
 MOST_BYTES = 1 << 30
 

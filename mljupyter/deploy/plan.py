@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.prepare import Prepared
+from mljupyter.deploy.spec_builder import Settings, new_endpoint
 from mljupyter.exceptions import WebserviceException
 from mljupyter.ownership import user_name
+from mljupyter.registry.errors import ModelNotFoundError
 from mljupyter.spec import Authentication, EndpointRecord, EndpointSpec, ModelReference
 from mljupyter.spec.difference import differences
-
-if TYPE_CHECKING:
-    from mljupyter.deploy.content import VersionContent
-    from mljupyter.deploy.spec_builder import Settings
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.workspace.context import WorkspaceContext
 
 Change = tuple[str, Any, Any]
 """A field that differs: its path, the value it has, the value it will have."""
@@ -88,8 +87,6 @@ def plan_new(
         WebserviceException, SpecError: a value breaks a rule.
 
     """
-    from mljupyter.deploy.spec_builder import new_endpoint
-
     wanted = new_endpoint(
         name, settings, prepared.expected(context), target=prepared.target.name, created_by=user_name()
     )
@@ -153,8 +150,6 @@ def check_content(context: WorkspaceContext, spec: EndpointSpec) -> None:
 
 
 def _check_model(context: WorkspaceContext, model: ModelReference) -> None:
-    from mljupyter.registry.errors import ModelNotFoundError
-
     try:
         there = context.registry.models.get_by_id(model.id).artifact.digest if model.version else model.digest
     except ModelNotFoundError as error:

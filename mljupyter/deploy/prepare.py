@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mljupyter.build.project.script import check_script
+from mljupyter.build.project.snapshot import single_file, snapshot
 from mljupyter.deploy import framework_serving
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.environments import ServingEnvironment, interpreter_of
 from mljupyter.deploy.images.served_image import expected_image, plan_for
 from mljupyter.exceptions import WebserviceException
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import CodeReference, ModelReference
 from mljupyter.spec.names import MODEL
-
-if TYPE_CHECKING:
-    from mljupyter.registry.artifacts.store import ArtifactStore
-    from mljupyter.targets.base import Target
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.targets.base import Target
+from mljupyter.workspace.context import WorkspaceContext
 
 _LOCAL_MODEL_VERSION = 0
 _LONGEST_LOCAL_MODEL_NAME = 30
@@ -143,9 +142,6 @@ def code_reference(artifacts: ArtifactStore, source: ScriptSource) -> CodeRefere
         WebserviceException: the script is not a Python file that can be read, or the directory has no name.
 
     """
-    from mljupyter.build.project.script import check_script
-    from mljupyter.build.project.snapshot import single_file, snapshot
-
     path, script = source.path, source.script
     if script is None:
         check_script(path)

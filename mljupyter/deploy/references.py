@@ -6,13 +6,11 @@ import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from mljupyter.registry.locking import wait_for_lock
 from mljupyter.spec import EndpointSpec
-
-if TYPE_CHECKING:
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.workspace.context import WorkspaceContext
 
 _HOLDER = "web service "
 _FILE = "usage.lock"

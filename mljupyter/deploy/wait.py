@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
+from mljupyter.client.base import EndpointClient
+from mljupyter.client.errors import ControllerStartError
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState
-
-if TYPE_CHECKING:
-    from mljupyter.client.base import EndpointClient
 
 NOT_DEPLOYED = (EndpointState.FAILED, EndpointState.UNSCHEDULABLE)
 _DONE = (EndpointState.HEALTHY, *NOT_DEPLOYED)
@@ -71,8 +69,6 @@ def follow(
 
 def _asked_again(ask: Callable[[], EndpointRecord]) -> EndpointRecord:
     """Ask a second time when the controller ends in the middle: asking starts it anew, and nothing is lost."""
-    from mljupyter.client.errors import ControllerStartError
-
     try:
         return ask()
     except ControllerStartError:

@@ -1,20 +1,46 @@
-"""Put the magics into a shell and take them out again."""
+"""Put the magics into a shell and take them out again.
+
+`load` registers ``%mlj``, under which every magic is found, and the short names that are free.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from mljupyter.magics.catalog import SHORT, UMBRELLA
+from mljupyter.magics.completion import IDENTIFIER, matcher
 from mljupyter.magics.magic import Call, Magic, StoppedError, has_widgets
 from mljupyter.magics.parsing import help_text, parse, split
+from mljupyter.magics.settings import add_settings, remove_settings
 from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.option_values import WrongInputError, near
-from mljupyter.notebook.session import session_of
+from mljupyter.notebook.session import forget, session_of
 from mljupyter.notebook.views.views import Text
 
 _OWNER_MARK = "mljupyter_magic"
+
+
+def load(shell: Any) -> None:
+    """Register the magics and their completion in a shell; doing it twice changes nothing."""
+    add_settings(shell)
+    taken, magics = register(shell)
+    for name in taken:
+        print(f"mljupyter: %{name} belongs to another extension: use %mlj {name}.", file=sys.stderr)
+    matchers = shell.Completer.custom_matchers
+    if not any(getattr(known, "matcher_identifier", "") == IDENTIFIER for known in matchers):
+        matchers.append(matcher(magics, session_of(shell).names))
+
+
+def unload(shell: Any) -> None:
+    """Take the magics and their completion away; names of other extensions stay."""
+    remove_settings(shell)
+    unregister(shell)
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [known for known in matchers if getattr(known, "matcher_identifier", "") != IDENTIFIER]
+    forget(shell)
 
 
 def register(shell: Any) -> tuple[list[str], dict[str, Magic]]:

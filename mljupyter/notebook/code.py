@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mljupyter.core import Workspace
+from mljupyter.core import Workspace
+from mljupyter.core import Workspace as AnyWorkspace
+from mljupyter.exceptions import WorkspaceException
 
 # Module, and the names that are imported from it where they are used.
 _SOURCES = {
@@ -46,9 +46,6 @@ def imports_of(lines: Iterable[str]) -> list[str]:
 
 def workspace_code(workspace: Workspace) -> str:
     """Return the expression that opens a workspace: by its name, or by its directory where it lies elsewhere."""
-    from mljupyter.core import Workspace as AnyWorkspace
-    from mljupyter.exceptions import WorkspaceException
-
     try:
         if AnyWorkspace.get(workspace.name).directory == workspace.directory:
             return f"Workspace.get({workspace.name!r})"

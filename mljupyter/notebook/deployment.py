@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mljupyter.notebook.options.cell_body import SPECIFICATION
-
-if TYPE_CHECKING:
-    from mljupyter.notebook.plan import Deployment
-    from mljupyter.notebook.session import Session
+from mljupyter.notebook.plan import Deployment, settings_of
+from mljupyter.notebook.session import Session
+from mljupyter.notebook.sources.estimator import planned_estimator
+from mljupyter.notebook.sources.inference import registered_models
+from mljupyter.notebook.sources.preparation import preparation_of
+from mljupyter.notebook.specification import specification_of
+from mljupyter.notebook.version_plan import VersionDeployment, check_version_options
 
 
 def deployment_of(session: Session, namespace: Mapping[str, Any], values: Mapping[str, Any]) -> Deployment:
@@ -24,15 +27,7 @@ def deployment_of(session: Session, namespace: Mapping[str, Any], values: Mappin
         WrongInputError: options do not go together, or name something that is not there.
 
     """
-    from mljupyter.notebook.plan import Deployment, settings_of
-    from mljupyter.notebook.sources.estimator import planned_estimator
-    from mljupyter.notebook.sources.inference import registered_models
-    from mljupyter.notebook.sources.preparation import preparation_of
-    from mljupyter.notebook.version_plan import VersionDeployment, check_version_options
-
     if values.get(SPECIFICATION) is not None:
-        from mljupyter.notebook.specification import specification_of
-
         return specification_of(session, namespace, values, values[SPECIFICATION])
     settings = settings_of(values)
     check_version_options(values)

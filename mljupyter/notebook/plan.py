@@ -6,22 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.build.images.events import OnEvent
+from mljupyter.core import Model, Webservice, Workspace, webservice
+from mljupyter.core.deployment import check_settings, prepare_version
+from mljupyter.deploy.apply import apply
+from mljupyter.deploy.build import build
+from mljupyter.deploy.model_size import size_warning
+from mljupyter.deploy.plan import DeploymentPlan, comparable, find, plan_new
+from mljupyter.deploy.prepare import Prepared
+from mljupyter.deploy.spec_builder import SOURCE_PROPERTY
+from mljupyter.deploy.wait import done
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.notebook.code import script_of
 from mljupyter.notebook.options.autoscaling import autoscaling
 from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.rendered_files import generated_files
+from mljupyter.notebook.sources.preparation import Preparation
 from mljupyter.notebook.views.views import Text, View
+from mljupyter.spec import EndpointKind, EndpointRecord, ModelReference, VersionSpec
+from mljupyter.spec.difference import leaves, shown
+from mljupyter.targets.base import Target
 from mljupyter.visible import markup, one_line
 
 if TYPE_CHECKING:
     import threading
 
-    from mljupyter.build.images.events import OnEvent
-    from mljupyter.core import Model, Webservice, Workspace
-    from mljupyter.deploy.plan import DeploymentPlan
-    from mljupyter.deploy.prepare import Prepared
-    from mljupyter.notebook.sources.preparation import Preparation
-    from mljupyter.spec import EndpointKind, EndpointRecord, ModelReference, VersionSpec
-    from mljupyter.targets.base import Target
 
 # Option, the argument of deploy_configuration it becomes, and the kinds that have it.
 _ARGUMENTS = (
@@ -62,8 +71,6 @@ class Deployment:
 
     def configuration(self) -> Any:
         """Return the deployment configuration of the SDK."""
-        from mljupyter.core import webservice
-
         return getattr(webservice, CLASSES[self.kind]).deploy_configuration(**self.settings)
 
     def plan(self) -> Plan:
@@ -73,9 +80,6 @@ class Deployment:
             WebserviceException: a value breaks a rule.
 
         """
-        from mljupyter.deploy.plan import plan_new
-        from mljupyter.exceptions import as_webservice_exception
-
         present = self.present()
         if present is not None and present.spec.kind == "AKSENDPOINT":
             raise WrongInputError(
@@ -90,22 +94,16 @@ class Deployment:
 
     def prepared(self, kind: EndpointKind, target: Target) -> Prepared:
         """Store the content of the version that is deployed."""
-        from mljupyter.core.deployment import prepare_version
-
         return prepare_version(
             self.workspace, self.planned_models, self.preparation.config, kind=kind, service=self.name, target=target
         )
 
     def files(self, version: VersionSpec) -> dict[str, str]:
         """Return the files that deploying writes by itself."""
-        from mljupyter.notebook.rendered_files import generated_files
-
         return generated_files(self.preparation.estimator, self.preparation.config, version, self.name)
 
     def present(self) -> EndpointRecord | None:
         """Return the endpoint of this name, if there is one."""
-        from mljupyter.deploy.plan import find
-
         return find(self.workspace.context, self.name)
 
     def deploy(self, plan: Plan) -> Webservice:
@@ -119,16 +117,12 @@ class Deployment:
             WebserviceException: another version of the model was registered since the plan was made.
 
         """
-        from mljupyter.deploy.spec_builder import SOURCE_PROPERTY
-
         self.check_settings()
         estimator = self.preparation.estimator
         if estimator is None:
             return plan
         (model,), config = self.preparation.carried_out()
         if model.reference != estimator.reference:
-            from mljupyter.exceptions import WebserviceException
-
             raise WebserviceException(
                 f"The estimator was planned as {estimator.reference.id} and is registered as {model.id}: another model "
                 "was registered concurrently. Nothing was deployed. Deploy it again."
@@ -141,9 +135,6 @@ class Deployment:
 
     def check_settings(self) -> None:
         """Check the settings, and print those that have no effect on the target."""
-        from mljupyter.core.deployment import check_settings
-        from mljupyter.exceptions import as_webservice_exception
-
         with as_webservice_exception():
             check_settings(self.workspace, self.name, self.configuration(), self.workspace.context.target(self.target))
 
@@ -159,10 +150,6 @@ class Deployment:
             MLJupyterError: `BuildCancelledError`, or the build fails.
 
         """
-        from mljupyter.deploy.build import build
-        from mljupyter.deploy.model_size import size_warning
-        from mljupyter.exceptions import as_webservice_exception
-
         with as_webservice_exception():
             if warning := size_warning(plan.wanted, self.workspace.artifacts):
                 print(warning)
@@ -175,10 +162,6 @@ class Deployment:
             WebserviceException: the endpoint was changed since the plan was made; nothing is changed then.
 
         """
-        from mljupyter.core import Webservice
-        from mljupyter.deploy.apply import apply
-        from mljupyter.exceptions import as_webservice_exception
-
         with as_webservice_exception():
             return Webservice._of(
                 self.workspace, apply(self.workspace.context, plan.deployment, overwrite=plan.present is not None)
@@ -266,8 +249,6 @@ class Plan(View):
     @property
     def settled_as(self) -> str | None:
         """The state of what is there, or None while it is on its way to another one."""
-        from mljupyter.deploy.wait import done
-
         return str(self.present.status.state) if self.present is not None and done(self.present) else None
 
     def text(self) -> str:
@@ -285,9 +266,6 @@ class Plan(View):
 
     def summary(self) -> str:
         """Return one line, then one line for each field that changes."""
-        from mljupyter.deploy.plan import comparable
-        from mljupyter.spec.difference import leaves, shown
-
         lines = [f"{self.wanted.name} → {self.wanted.compute_target}: {self.action} (dry run, nothing done)"]
         if self.action == "create":
             lines += [f"  {one_line(path)} = {shown(path, value)}" for path, value in leaves(comparable(self.wanted))]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mljupyter.core import InferenceConfig
-    from mljupyter.deploy.content import VersionContent
-    from mljupyter.notebook.sources.estimator import PlannedEstimator
-    from mljupyter.spec import VersionSpec
+from mljupyter.build.images import dockerfile, plan_image
+from mljupyter.core import InferenceConfig
+from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.images.build_job import default_base_image
+from mljupyter.notebook.sources.estimator import PlannedEstimator
+from mljupyter.spec import VersionSpec
 
 
 def generated_files(
@@ -28,9 +27,6 @@ def generated_files(
         files["score.py"] = estimator.script
     environment = config.environment_for(name) if config is not None else None
     if version.image is not None and environment is not None:
-        from mljupyter.build.images import dockerfile, plan_image
-        from mljupyter.deploy.images.build_job import default_base_image
-
         plan = plan_image(
             environment.definition(), code=version.code, models=version.models, default_base_image=default_base_image()
         )

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Webservice
+from mljupyter.core.deployment import prepare_version
+from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.plan import DeploymentPlan, check_content
+from mljupyter.deploy.prepare import Prepared
+from mljupyter.exceptions import as_webservice_exception
 from mljupyter.notebook.code import script_of
 from mljupyter.notebook.options.cell_body import Document
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.options.option import GIVEN
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.plan import Deployment, Plan
+from mljupyter.notebook.rendered_files import generated_files
+from mljupyter.notebook.session import Session
+from mljupyter.notebook.sources.environments import environment_named
+from mljupyter.notebook.sources.inference import registered_models, scoring_config
 from mljupyter.notebook.sources.preparation import Preparation
+from mljupyter.spec import EndpointKind, EndpointSpec, SpecError
 from mljupyter.targets.catalog import default_name
-
-if TYPE_CHECKING:
-    from mljupyter.core import Webservice
-    from mljupyter.deploy.content import VersionContent
-    from mljupyter.deploy.prepare import Prepared
-    from mljupyter.notebook.session import Session
-    from mljupyter.spec import EndpointSpec
 
 # Where an option of the line stands in the document: of the endpoint, or of one of its versions.
 _ENDPOINT = {"to": ("computeTarget",), "auth": ("authentication",), "port": ("port",)}
@@ -51,8 +55,6 @@ class SpecificationDeployment(Deployment):
 
     def plan(self) -> Plan:
         """Return the changes that deploying would make; see `Deployment.plan`."""
-        from mljupyter.deploy.plan import DeploymentPlan
-
         self.workspace.context.target(self.target)
         files: dict[str, str] = {}
         prepared: dict[str, Prepared] = {}
@@ -64,9 +66,6 @@ class SpecificationDeployment(Deployment):
 
     def apply(self, plan: Plan) -> Webservice:
         """Hand the endpoint over; see `Deployment.apply`."""
-        from mljupyter.deploy.plan import check_content
-        from mljupyter.exceptions import as_webservice_exception
-
         with as_webservice_exception():
             check_content(self.workspace.context, plan.wanted)
         return super().apply(plan)
@@ -90,8 +89,6 @@ class SpecificationDeployment(Deployment):
             WrongInputError: with the line of the cell.
 
         """
-        from mljupyter.spec import EndpointSpec, SpecError
-
         document = {**self.document, "name": self.name}
         if isinstance(document["versions"], dict) and document["versions"]:
             document.setdefault("defaultVersion", next(iter(document["versions"])))
@@ -142,13 +139,6 @@ class SpecificationDeployment(Deployment):
         self, name: str, version: Mapping[str, Any], models: list[str], files: dict[str, str]
     ) -> tuple[Prepared, VersionContent]:
         """Store the content of a version that is given by names; return it, and what it will serve."""
-        from mljupyter.core.deployment import prepare_version
-        from mljupyter.exceptions import as_webservice_exception
-        from mljupyter.notebook.rendered_files import generated_files
-        from mljupyter.notebook.sources.environments import environment_named
-        from mljupyter.notebook.sources.inference import registered_models, scoring_config
-        from mljupyter.spec import EndpointKind
-
         environment = None
         if self.environment is not None:
             environment, _ = environment_named(self.workspace, self.environment, self.name)

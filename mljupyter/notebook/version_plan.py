@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core.webservice import AksEndpoint
+from mljupyter.deploy.plan import DeploymentPlan
+from mljupyter.deploy.versions import with_changed_version, with_new_version
+from mljupyter.exceptions import as_webservice_exception
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.plan import Deployment, Plan
-
-if TYPE_CHECKING:
-    from mljupyter.spec import EndpointRecord
+from mljupyter.spec import EndpointRecord
 
 
 @dataclass(frozen=True)
@@ -21,16 +23,10 @@ class VersionDeployment(Deployment):
 
     def configuration(self) -> Any:
         """Return the deployment configuration of the SDK."""
-        from mljupyter.core.webservice import AksEndpoint
-
         return AksEndpoint.deploy_configuration(version_name=self.version, **self.settings)
 
     def plan(self) -> Plan:
         """Return what deploying would change; see `Deployment.plan`."""
-        from mljupyter.deploy.plan import DeploymentPlan
-        from mljupyter.deploy.versions import with_changed_version, with_new_version
-        from mljupyter.exceptions import as_webservice_exception
-
         present = self.present()
         if present is None:
             return super().plan()

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from mljupyter.client.base import EndpointClient
-    from mljupyter.client.reach import Reach
+from mljupyter.client.base import EndpointClient
+from mljupyter.client.reach import Reach
 
 
 class Needs(StrEnum):

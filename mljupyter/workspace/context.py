@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mljupyter.registry import Registry
+from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.targets.base import Target
+from mljupyter.targets.catalog import check_target, find_targets
+from mljupyter.targets.endpoints import WorkspaceEndpoints
 from mljupyter.targets.machine import controller_client
+from mljupyter.targets.machine.client import ControllerClient
 from mljupyter.workspace import index
 from mljupyter.workspace.index import WorkspaceDocument
-
-if TYPE_CHECKING:
-    from mljupyter.registry import Registry
-    from mljupyter.registry.artifacts.store import ArtifactStore
-    from mljupyter.targets.base import Target
-    from mljupyter.targets.endpoints import WorkspaceEndpoints
-    from mljupyter.targets.machine.client import ControllerClient
 
 
 class WorkspaceContext:
@@ -50,8 +48,6 @@ class WorkspaceContext:
     @cached_property
     def registry(self) -> Registry:
         """The catalog of models, environments and images."""
-        from mljupyter.registry import Registry  # imports SQLAlchemy: 0.2 s that a first magic must not wait for
-
         return Registry.open(self.directory)
 
     @property
@@ -62,8 +58,6 @@ class WorkspaceContext:
     @property
     def targets(self) -> Mapping[str, Target]:
         """The compute targets by name."""
-        from mljupyter.targets.catalog import find_targets
-
         return find_targets(self)
 
     def target(self, name: object) -> Target:
@@ -73,15 +67,11 @@ class WorkspaceContext:
             ComputeTargetException: `ComputeTargetNotFound`: there is none; with those there are.
 
         """
-        from mljupyter.targets.catalog import check_target
-
         return check_target(self.targets, name)
 
     @cached_property
     def endpoints(self) -> WorkspaceEndpoints:
         """The endpoints of all targets."""
-        from mljupyter.targets.endpoints import WorkspaceEndpoints
-
         return WorkspaceEndpoints(lambda: self.targets)
 
     @property

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mljupyter.client.errors import SocketPathError
+from mljupyter.controller.layout import Layout
 from mljupyter.errors import MLJupyterError
 from mljupyter.workspace.doctor_workspace import Check, examine_workspace
 
@@ -82,9 +84,6 @@ def _workspace(directory: Path) -> Check:
 
 
 def _runtime_directory(directory: Path) -> Check:
-    from mljupyter.client.errors import SocketPathError
-    from mljupyter.controller.layout import Layout
-
     try:
         place = Layout.of(directory).examine()
     except SocketPathError as error:

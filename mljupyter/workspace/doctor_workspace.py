@@ -8,9 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mljupyter.client.transport import ConnectionLostError, ConnectionNotMadeError
+from mljupyter.client.unix_socket import ask
+from mljupyter.controller import launch, running
 from mljupyter.controller.layout import Layout
+from mljupyter.controller.router import files
+from mljupyter.controller.router import process as router_process
+from mljupyter.controller.storage.backup import WAY_BACK, damage, lost
+from mljupyter.controller.tls.authority import Authority
+from mljupyter.controller.tls.tokens import TokenKeys
 from mljupyter.errors import MLJupyterError
 from mljupyter.outside import json_value
+from mljupyter.targets.machine.client import ControllerClient
+from mljupyter.telemetry.export.destination import configured
 
 Status = Literal["ok", "note", "failed"]
 _ANSWER_WITHIN = 3.0
@@ -50,9 +60,6 @@ def examine_workspace(directory: Path) -> Iterator[Check]:
 
 
 def _controller(layout: Layout) -> Check:
-    from mljupyter.controller import launch, running
-    from mljupyter.targets.machine.client import ControllerClient
-
     found = running.controller_of(layout)
     if found is not None and not launch.reachable(layout):
         text = f"pid {found.pid} runs, but nobody can connect to its socket {layout.socket()}"
@@ -74,10 +81,6 @@ def _controller(layout: Layout) -> Check:
 
 
 def _router(layout: Layout) -> Iterator[Check]:
-    from mljupyter.client.transport import ConnectionLostError, ConnectionNotMadeError
-    from mljupyter.client.unix_socket import ask
-    from mljupyter.controller.router import process as router_process
-
     for process in router_process.running(layout.router):
         pid = process.identity.pid
         try:
@@ -93,8 +96,6 @@ def _router(layout: Layout) -> Iterator[Check]:
 
 
 def _replicas(layout: Layout) -> Iterator[Check]:
-    from mljupyter.controller import running
-
     sockets = running.sockets_of_replicas(layout)
     missing = sorted(name for name, socket in sockets.items() if not socket.is_socket())
     if missing:
@@ -105,12 +106,6 @@ def _replicas(layout: Layout) -> Iterator[Check]:
 
 
 def _files(layout: Layout) -> Iterator[Check]:
-    from mljupyter.controller.router import files
-    from mljupyter.controller.storage.backup import WAY_BACK, damage, lost
-    from mljupyter.controller.tls.authority import Authority
-    from mljupyter.controller.tls.tokens import TokenKeys
-    from mljupyter.telemetry.export.destination import configured
-
     for path in files.unreadable(layout.router):
         yield Check("files", "failed", f"{path} is empty or damaged", f"It is written again: {_START}")
     if (layout.database.exists() or lost(layout.database)) and (found := damage(layout.database)) is not None:

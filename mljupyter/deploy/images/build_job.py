@@ -7,17 +7,15 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.build.images import Builder, BuildEvent, BuiltImage, ImagePlan, begin_image, builder_for, finish_image
+from mljupyter.build.images.events import OnEvent
 from mljupyter.deploy.images.files import BuildLogFile
 from mljupyter.exceptions import WebserviceException
+from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.visible import visible
-
-if TYPE_CHECKING:
-    from mljupyter.build.images import Builder, BuildEvent, BuiltImage, ImagePlan
-    from mljupyter.build.images.events import OnEvent
-    from mljupyter.registry.catalog.image_record import ImageRecord
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.workspace.context import WorkspaceContext
 
 BASE_IMAGE_VARIABLE = "MLJUPYTER_BASE_IMAGE"
 REGISTRY_VARIABLE = "MLJUPYTER_CONTAINER_REGISTRY"
@@ -89,8 +87,6 @@ def begin(
         MLJupyterError: when nothing here can build it, or a value breaks a rule.
 
     """
-    from mljupyter.build.images import begin_image, finish_image
-
     builder = _BuilderOnDemand(context, plan, place or place_of(context))
     reused = not rebuild and context.registry.images.find_built(plan.digest, builder.place) is not None
     if not reused:
@@ -142,8 +138,6 @@ class _BuilderOnDemand:
 
     @cached_property
     def connected(self) -> Builder:
-        from mljupyter.build.images import builder_for
-
         return builder_for(self.place, self._context.artifacts, plan=self._plan)
 
     def find(self, plan: ImagePlan) -> BuiltImage | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from mljupyter.build.images import Reference, RegistryNotFoundError, builder_for, plan_of
+from mljupyter.build.images.docker.engine import connect, pull, told
+from mljupyter.build.images.events import OnEvent
 from mljupyter.deploy.images.build_job import ENGINE
 from mljupyter.exceptions import WebserviceException
-
-if TYPE_CHECKING:
-    from mljupyter.build.images.events import OnEvent
-    from mljupyter.registry.catalog.image_record import ImageRecord
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.registry.catalog.image_record import ImageRecord
+from mljupyter.workspace.context import WorkspaceContext
 
 
 def make_present(
@@ -29,9 +27,6 @@ def make_present(
         MLJupyterError: when no engine answers, or it can neither be pulled nor built.
 
     """
-    from mljupyter.build.images import Reference, RegistryNotFoundError, builder_for, plan_of
-    from mljupyter.build.images.docker.engine import connect, pull, told
-
     location = location or record.location
     if location is None:
         raise WebserviceException(f"Image {record.id} has no location: it is {record.creation_state}.")

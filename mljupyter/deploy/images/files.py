@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
+from mljupyter.build.images import BuildEvent, stored_text
 from mljupyter.files import write_whole
-
-if TYPE_CHECKING:
-    from mljupyter.build.images import BuildEvent
-    from mljupyter.registry.catalog.image_record import ImageRecord
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.registry.catalog.image_record import ImageRecord
+from mljupyter.workspace.context import WorkspaceContext
 
 _FOLDER = "images"
 
@@ -108,8 +106,6 @@ def _line(event: BuildEvent) -> str:
 
 
 def _write_stored(context: WorkspaceContext, digest: str, path: Path) -> None:
-    from mljupyter.build.images import stored_text
-
     text = stored_text(context.registry, digest)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_whole(path, text)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from mljupyter.deploy.environments import policy_of
+from mljupyter.build.images import ImagePlan, build_or_reuse, builder_for, plan_image, plan_of, relaxations
+from mljupyter.build.images.events import OnEvent
+from mljupyter.deploy.environments import ServingEnvironment, policy_of
 from mljupyter.deploy.gc import MADE_FOR
 from mljupyter.deploy.images.build_job import ENGINE, default_base_image, print_event
 from mljupyter.deploy.images.ensure_pulled import make_present
 from mljupyter.exceptions import WebserviceException
+from mljupyter.registry.catalog.image_record import ImageRecord
+from mljupyter.registry.image_errors import ImageNotFoundError
 from mljupyter.spec import CodeReference, ModelReference
-
-if TYPE_CHECKING:
-    from mljupyter.build.images import ImagePlan
-    from mljupyter.build.images.events import OnEvent
-    from mljupyter.deploy.environments import ServingEnvironment
-    from mljupyter.registry.catalog.image_record import ImageRecord
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.workspace.context import WorkspaceContext
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,6 @@ def plan_for(
         WebserviceException: when there is no environment.
 
     """
-    from mljupyter.build.images import plan_image
-
     if environment is None:
         raise WebserviceException(
             "A container needs an environment: what this notebook has installed is not in it.\n"
@@ -89,8 +84,6 @@ def image_with_code(context: WorkspaceContext, service: str, image_id: str, code
         MLJupyterError: there is no Docker engine, or the build fails; with its last lines and a hint.
 
     """
-    from mljupyter.build.images import plan_of
-
     recipe = context.registry.images.get_by_id(image_id).recipe
     return image_of(context, service, plan_of({**recipe, "code": code.document()}))
 
@@ -105,8 +98,6 @@ def image_of(
     cancel: threading.Event | None = None,
 ) -> ServedImage:
     """Return the image of a plan on the Docker engine: the service's newest one if it is that, else another version."""
-    from mljupyter.build.images import build_or_reuse, builder_for, relaxations
-
     on_event = on_event or (print_event if show_output else None)
     record = _newest(context, service)
     if record is None or (record.plan_digest, record.place, record.creation_state) != (
@@ -131,8 +122,6 @@ def image_of(
 
 
 def _newest(context: WorkspaceContext, name: str) -> ImageRecord | None:
-    from mljupyter.registry.image_errors import ImageNotFoundError
-
     try:
         return context.registry.images.get(name)
     except ImageNotFoundError:

@@ -10,8 +10,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from mljupyter.build.images.docker.address import engine_address
+from mljupyter.build.images.docker.engine import LABEL_RUN, connect, told
 from mljupyter.engine.replicas.replica_key import HEADER, VARIABLE
 from mljupyter.exceptions import WebserviceException
+from mljupyter.runtimes.base import RuntimeUnavailableError
+from mljupyter.runtimes.docker.container_spec import confinement, memory_options, most_of
+from mljupyter.runtimes.ports import LOOPBACK, free_port
 
 _PORT = 5001
 _ANSWERS_WITHIN_SECONDS = 310  # as long as init() may take
@@ -51,12 +56,6 @@ def run(image: str, body: str | bytes) -> Any:
 
 @contextlib.contextmanager
 def _container(image: str, key: str) -> Iterator[tuple[Any, int]]:
-    from mljupyter.build.images.docker.address import engine_address
-    from mljupyter.build.images.docker.engine import LABEL_RUN, connect, told
-    from mljupyter.runtimes.base import RuntimeUnavailableError
-    from mljupyter.runtimes.docker.container_spec import confinement, memory_options, most_of
-    from mljupyter.runtimes.ports import LOOPBACK, free_port
-
     address = engine_address()
     if address.elsewhere:
         raise WebserviceException(

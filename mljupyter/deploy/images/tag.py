@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
+from mljupyter.build.images import Reference
+from mljupyter.build.images.docker.engine import connect, told
+from mljupyter.build.images.oci.credentials import find_credentials
+from mljupyter.build.images.oci.descriptors import image_parts
+from mljupyter.build.images.oci.registry_client import RegistryClient
 from mljupyter.deploy.images.build_job import ENGINE
-
-if TYPE_CHECKING:
-    from mljupyter.build.images import Reference
 
 
 def tag_image(place: str, present: str, wanted: str) -> None:
@@ -23,8 +24,6 @@ def tag_image(place: str, present: str, wanted: str) -> None:
         MLJupyterError: when it is not there, or the place cannot be reached.
 
     """
-    from mljupyter.build.images import Reference
-
     if place == ENGINE:
         _on_engine(present, Reference.parse(wanted))
     else:
@@ -32,8 +31,6 @@ def tag_image(place: str, present: str, wanted: str) -> None:
 
 
 def _on_engine(present: str, wanted: Reference) -> None:
-    from mljupyter.build.images.docker.engine import connect, told
-
     client = connect()
     try:
         with told():
@@ -43,10 +40,6 @@ def _on_engine(present: str, wanted: Reference) -> None:
 
 
 def _in_registry(present: Reference, wanted: Reference) -> None:
-    from mljupyter.build.images.oci.credentials import find_credentials
-    from mljupyter.build.images.oci.descriptors import image_parts
-    from mljupyter.build.images.oci.registry_client import RegistryClient
-
     with (
         RegistryClient(present.host, present.path, find_credentials(present.host)) as source,
         RegistryClient(wanted.host, wanted.path, find_credentials(wanted.host)) as target,

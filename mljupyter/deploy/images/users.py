@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mljupyter.build.images import Builder
-    from mljupyter.controller.offline import NeededVersion
-    from mljupyter.registry.catalog.image_record import ImageRecord
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.build.images import Builder, BuilderUnavailableError, builder_for, delete_image
+from mljupyter.controller.offline import NeededVersion, needed_versions
+from mljupyter.deploy.images import files
+from mljupyter.deploy.references import release_by_the_gone
+from mljupyter.registry.catalog.image_record import ImageRecord
+from mljupyter.registry.image_errors import ImageInUseError
+from mljupyter.workspace.context import WorkspaceContext
 
 
 def users_of_image(
@@ -24,8 +25,6 @@ def users_of_image(
         needed: what its endpoints need, where that was read before.
 
     """
-    from mljupyter.controller.offline import needed_versions
-
     images = context.registry.images
     users = set(images.references(record.id))
     found = [one for one in images.list(record.name) if one.location == record.location]
@@ -51,11 +50,6 @@ def delete_unused_image(context: WorkspaceContext, image_id: str, *, keep: bool 
         ImageError: when it cannot be removed where it is; then it is not forgotten either.
 
     """
-    from mljupyter.build.images import delete_image
-    from mljupyter.deploy.images import files
-    from mljupyter.deploy.references import release_by_the_gone
-    from mljupyter.registry.image_errors import ImageInUseError
-
     record = context.registry.images.get_by_id(image_id)
     if users := users_of_image(context, record):
         release_by_the_gone(context, users)
@@ -72,8 +66,6 @@ def delete_unused_image(context: WorkspaceContext, image_id: str, *, keep: bool 
 
 def _remover(context: WorkspaceContext, record: ImageRecord) -> Builder:
     """Return what removes an image from where it is."""
-    from mljupyter.build.images import BuilderUnavailableError, builder_for
-
     kind, _, rest = record.place.partition("/")
     try:
         if kind == "docker":

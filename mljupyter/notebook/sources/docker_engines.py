@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mljupyter.build.images.docker.address import engine_address
+from mljupyter.build.images.docker.engine import connect
+from mljupyter.build.images.errors import BuilderUnavailableError, ImageError
 from mljupyter.visible import one_line
 
 _CERTIFICATES = "It needs the certificates of Docker's context: put %env DOCKER_CONTEXT={} into the first cell."
@@ -24,9 +27,6 @@ def current_engine() -> DockerEngine:
 
     Its address is empty when the current context cannot be read.
     """
-    from mljupyter.build.images.docker.address import engine_address
-    from mljupyter.build.images.errors import BuilderUnavailableError
-
     try:
         found = engine_address()
     except BuilderUnavailableError:
@@ -55,9 +55,6 @@ def problem_of(address: str) -> str | None:
             one that is used now.
 
     """
-    from mljupyter.build.images.docker.engine import connect
-    from mljupyter.build.images.errors import ImageError
-
     try:
         connect(address or None, timeout=10).close()
     except ImageError as error:

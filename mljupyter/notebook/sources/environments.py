@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mljupyter.core import Environment, Workspace
+from mljupyter.exceptions import UserErrorException
 from mljupyter.notebook.options.option_values import WrongInputError, near
-
-if TYPE_CHECKING:
-    from mljupyter.core import Environment, Workspace
 
 CURRENT = "current"
 _CONDA_FILES = (".yml", ".yaml")
@@ -27,9 +25,6 @@ def environment_named(workspace: Workspace, text: str, service: str) -> tuple[En
         WrongInputError: there is no such file, and none is registered under this name.
 
     """
-    from mljupyter.core import Environment
-    from mljupyter.exceptions import UserErrorException
-
     name = f"{service}-environment"
     if text == CURRENT:
         return Environment.from_current(name), f"Environment.from_current({name!r})"

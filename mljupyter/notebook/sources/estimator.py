@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Environment, InferenceConfig, Model, Workspace
+from mljupyter.core.estimator import GENERATED, check_estimator, planned_model, register_estimator, scoring_script
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.sources.expressions import value_of, written
 from mljupyter.notebook.sources.inference import inference_config, lay_out_source
 from mljupyter.notebook.sources.scripts import KeptScripts
-
-if TYPE_CHECKING:
-    from mljupyter.core import Environment, InferenceConfig, Model, Workspace
-    from mljupyter.spec import ModelReference
+from mljupyter.spec import ModelReference
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,10 @@ class PlannedEstimator:
     @cached_property
     def reference(self) -> ModelReference:
         """The model it would be registered as."""
-        from mljupyter.core.estimator import planned_model
-
         return planned_model(self.workspace, self.value, self.model_name)
 
     def planned_config(self, environment: Environment | None) -> InferenceConfig:
         """Return the inference config of the written script, which is not kept yet."""
-        from mljupyter.core import InferenceConfig
-
         assert self.script is not None  # noqa: S101 - asked for only where one was written
         path = lay_out_source(
             self.workspace.artifacts, self.script, self.source_directory, Path(self._folder.name).resolve()
@@ -67,8 +62,6 @@ class PlannedEstimator:
 
     def register(self) -> Model:
         """Register it; the same content is the same version."""
-        from mljupyter.core.estimator import register_estimator
-
         return register_estimator(self.workspace, self.value, self.model_name)
 
     def kept_config(self, environment: Environment | None) -> InferenceConfig:
@@ -106,8 +99,6 @@ def planned_estimator(
         EstimatorError: it cannot be deployed; the text says why.
 
     """
-    from mljupyter.core.estimator import check_estimator, scoring_script
-
     expression = values["estimator"]
     _check_options(values)
     if expression is None:
@@ -149,8 +140,6 @@ def _check_options(values: Mapping[str, Any]) -> None:
 
 def _free_name(workspace: Workspace, name: str) -> str:
     """Return the name for a script that is written here; one that somebody wrote by hand is not overwritten."""
-    from mljupyter.core.estimator import GENERATED
-
     scripts = KeptScripts(Path(workspace.directory))
     if name in scripts.names() and not scripts.load(name).path.read_text(encoding="utf-8").startswith(GENERATED):
         return f"{name}-generated"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.build.project.snapshot import snapshot
+from mljupyter.core import Environment, InferenceConfig, Model, Workspace
+from mljupyter.exceptions import WebserviceException
 from mljupyter.notebook.options.option_values import WrongInputError, near
+from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.scripts import SCRIPT, KeptScript
 from mljupyter.outside import whole
-
-if TYPE_CHECKING:
-    from mljupyter.core import Environment, InferenceConfig, Model, Workspace
-    from mljupyter.notebook.session import Session
-    from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.registry.artifacts.store import ArtifactStore
 
 _MODELS = "azureml-models"
 
@@ -30,9 +30,6 @@ def registered_models(workspace: Workspace, names: Iterable[str], namespace: Map
 
 
 def _registered_model(workspace: Workspace, text: str, namespace: Mapping[str, Any]) -> Model:
-    from mljupyter.core import Model
-    from mljupyter.exceptions import WebserviceException
-
     name, colon, version = text.partition(":")
     if isinstance(namespace.get(text), Model):
         model: Model = namespace[text]
@@ -60,8 +57,6 @@ def scoring_config(
         MLJupyterError: there is none; the text has the nearest name.
 
     """
-    from mljupyter.core import InferenceConfig
-
     value = namespace.get(text)
     if isinstance(value, InferenceConfig):
         if environment is not None:
@@ -74,8 +69,6 @@ def scoring_config(
 
 def inference_config(store: ArtifactStore, kept: KeptScript, environment: Environment | None = None) -> InferenceConfig:
     """Return the inference config of a kept scoring script, its source directory as it is now."""
-    from mljupyter.core import InferenceConfig
-
     if kept.source_directory is None:
         return InferenceConfig(entry_script=str(kept.path), environment=environment)
     staged = kept.path.parent / "source"
@@ -88,7 +81,6 @@ def lay_out_source(store: ArtifactStore, source: str, source_directory: Path | N
     """Place a scoring script, and a source directory by the rules of snapshots, below a directory; return its path."""
     if source_directory is None:
         return lay_out_script(source, parent)
-    from mljupyter.build.project.snapshot import snapshot
 
     place = parent / source_directory.name
     with store.hold():

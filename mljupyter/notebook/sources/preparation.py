@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Environment, InferenceConfig, Model
+from mljupyter.core.estimator import environment_for
 from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.session import Session
+from mljupyter.notebook.sources.environments import CURRENT, environment_named
+from mljupyter.notebook.sources.estimator import PlannedEstimator
 from mljupyter.notebook.sources.expressions import written
+from mljupyter.notebook.sources.inference import scoring_config
+from mljupyter.notebook.sources.variables import variables_code, variables_of
 from mljupyter.visible import one_line
-
-if TYPE_CHECKING:
-    from mljupyter.core import Environment, InferenceConfig, Model
-    from mljupyter.notebook.session import Session
-    from mljupyter.notebook.sources.estimator import PlannedEstimator
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,6 @@ def preparation_of(
         WrongInputError: there is nothing to deploy, or something is not there.
 
     """
-    from mljupyter.notebook.sources.inference import scoring_config
-
     text = values["score"]
     environment, code = _with_variables(session, values, *_environment(session, values, estimator))
     if estimator is not None and estimator.script is not None:
@@ -85,8 +85,6 @@ def preparation_of(
 def _environment(
     session: Session, values: Mapping[str, Any], estimator: PlannedEstimator | None
 ) -> tuple[Environment | None, list[str]]:
-    from mljupyter.notebook.sources.environments import environment_named
-
     if values["environment"] is not None:
         found, code = environment_named(session.workspace(), values["environment"], values["name"])
         return found, [f"environment = {code}"]
@@ -96,7 +94,6 @@ def _environment(
         or not session.workspace().context.target(values["to"]).runs_images
     ):
         return None, []
-    from mljupyter.core.estimator import environment_for
 
     # What the notebook has installed is not in a container: the estimator's own packages are named.
     name, frame = f"{values['name']}-environment", "PandasParameterType" in estimator.script
@@ -108,9 +105,6 @@ def _with_variables(
     session: Session, values: Mapping[str, Any], environment: Environment | None, code: list[str]
 ) -> tuple[Environment | None, list[str]]:
     """Give the environment the variables that were asked for; without another one it is that of the notebook."""
-    from mljupyter.notebook.sources.environments import CURRENT, environment_named
-    from mljupyter.notebook.sources.variables import variables_code, variables_of
-
     variables = variables_of(values)
     if not variables:
         return environment, code

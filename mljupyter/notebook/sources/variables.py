@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from mljupyter.core.variables import variables_in
+from mljupyter.exceptions import UserErrorException
 from mljupyter.notebook.options.option_values import WrongInputError
 
 _SECRET = re.compile(r"PASS|SECRET|TOKEN|CREDENTIAL|KEY", re.IGNORECASE)
@@ -18,9 +20,6 @@ def variables_of(values: Mapping[str, Any]) -> dict[str, str]:
         WrongInputError: the file cannot be used.
 
     """
-    from mljupyter.core.variables import variables_in
-    from mljupyter.exceptions import UserErrorException
-
     found: dict[str, str] = {}
     if values["env_from"] is not None:
         try:

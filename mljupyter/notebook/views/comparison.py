@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Workspace
+from mljupyter.core.traffic import documents
 from mljupyter.notebook.views.metrics_table import by_version
-
-if TYPE_CHECKING:
-    from mljupyter.core import Workspace
-    from mljupyter.spec import EndpointRecord
+from mljupyter.spec import EndpointRecord
 
 _MEASURED = ("Requests", "Errors", "p50", "p95", "p99", "Waiting")
 COLUMNS = ("Version", "Role", "Share", "Replicas", "State", *_MEASURED)
@@ -23,8 +22,6 @@ def compared(workspace: Workspace, record: EndpointRecord) -> list[list[str]]:
 
     What was measured is that of the last quarter of an hour.
     """
-    from mljupyter.core.traffic import documents
-
     measured = by_version(workspace.endpoints.metrics(record.spec.name, since=SINCE_SECONDS))
     rows = []
     for item in sorted(documents(record), key=lambda item: ("control" not in item["roles"], item["version"])):

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.core import Webservice
+from mljupyter.core.traffic import documents
 from mljupyter.notebook.views.views import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mljupyter.core import Webservice
 
 COLUMNS = ("Endpoint", "Version", "Replicas", "Traffic", "Requests", "Errors", "p50 ms", "p95 ms", "p99 ms")
 _NOTHING = "-"
@@ -63,8 +64,6 @@ def by_version(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _versions(service: Webservice, seconds: float) -> list[dict[str, Any]]:
-    from mljupyter.core.traffic import documents
-
     record = service.workspace.endpoints.endpoint(service.name)
     done = by_version(service.workspace.endpoints.metrics(service.name, since=seconds))
     return [

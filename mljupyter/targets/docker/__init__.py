@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mljupyter.runtimes.base import RuntimeUnavailableError
+from mljupyter.runtimes.docker.container_spec import connect
 from mljupyter.targets.base import Needs, Target, TargetContext
 from mljupyter.targets.machine import CLOUD_ARGUMENTS, MachineTarget
 
@@ -19,9 +21,6 @@ class DockerTarget(MachineTarget):
 
     def availability(self) -> str | None:
         """Return why the engine cannot be used now and what to do about it; None when it answers."""
-        from mljupyter.runtimes.base import RuntimeUnavailableError
-        from mljupyter.runtimes.docker.container_spec import connect
-
         try:
             connect().close()
         except RuntimeUnavailableError as error:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mljupyter.client.reach import Reach, of_router
+from mljupyter.controller.layout import Layout
 from mljupyter.targets.base import Target, TargetContext
-
-if TYPE_CHECKING:
-    from mljupyter.client.reach import Reach
-    from mljupyter.targets.machine.client import ControllerClient
+from mljupyter.targets.machine.client import ControllerClient
 
 CLOUD_ARGUMENTS = frozenset(
     {
@@ -31,8 +29,6 @@ _clients: dict[Path, ControllerClient] = {}
 
 def controller_client(directory: Path) -> ControllerClient:
     """Return the client of a workspace's controller: one object for each workspace directory."""
-    from mljupyter.targets.machine.client import ControllerClient
-
     return _clients.setdefault(directory, ControllerClient(directory))
 
 
@@ -50,8 +46,6 @@ class MachineTarget(Target):
 
     def has_endpoints(self) -> bool:
         """Return whether there ever was a controller, which keeps its endpoints in a database."""
-        from mljupyter.controller.layout import Layout
-
         return Layout.of(self._directory).database.exists()
 
     def is_running(self) -> bool:
@@ -60,6 +54,4 @@ class MachineTarget(Target):
 
     def reach(self) -> Reach:
         """Return the address of the workspace's router and the certificates that are trusted for it."""
-        from mljupyter.client.reach import of_router
-
         return of_router(self.endpoints().router())

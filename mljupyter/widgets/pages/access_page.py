@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Workspace
+from mljupyter.core.router import Router
 from mljupyter.errors import MLJupyterError
 from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage
 from mljupyter.widgets.pages.size_page import SizePage
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Choice, Field
-
-if TYPE_CHECKING:
-    from mljupyter.core import Workspace
 
 _TURN_ON = "ws.compute_targets['local'].enable_ssl(leaf_domain_label='{label}')"
 _OFF = "off: requests travel in the clear, on this machine unless its port is made public"
@@ -102,8 +101,6 @@ class AccessPage(DraftPage):
 
 def _transport(workspace: Workspace) -> str:
     """Return whether the router of a workspace serves with TLS, and how to change that."""
-    from mljupyter.core.router import Router
-
     try:
         tls = Router(workspace).show().spec.tls
     except MLJupyterError as error:

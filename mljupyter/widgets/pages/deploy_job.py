@@ -8,17 +8,16 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from mljupyter.build.failures import BuildCancelledError
+from mljupyter.build.images.events import BuildEvent
+from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
 from mljupyter.errors import MLJupyterError
+from mljupyter.notebook.plan import Deployment, Plan
+from mljupyter.spec import EndpointRecord
 from mljupyter.visible import lines_of, visible
-
-if TYPE_CHECKING:
-    from mljupyter.build.images.events import BuildEvent
-    from mljupyter.core import Webservice
-    from mljupyter.notebook.plan import Deployment, Plan
-    from mljupyter.spec import EndpointRecord
 
 REGISTER = "register the model"
 HAND_OVER = "hand over"
@@ -112,8 +111,6 @@ class DeploymentRun:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        from mljupyter.build.failures import BuildCancelledError
-
         try:
             self._deploy()
         except BuildCancelledError:

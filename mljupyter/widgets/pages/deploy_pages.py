@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mljupyter.notebook.options.command_line import values_of
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.session import Session
+from mljupyter.spec import EndpointRecord
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Field
 from mljupyter.widgets.wizards.wizard import Page
-
-if TYPE_CHECKING:
-    from mljupyter.notebook.session import Session
-    from mljupyter.spec import EndpointRecord
 
 OPTIONS = {option.key: option for option in DEPLOYMENT_OPTIONS}
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core.webservice import AksEndpoint
 from mljupyter.errors import MLJupyterError
+from mljupyter.notebook.session import Session
+from mljupyter.spec import EndpointRecord
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Choice, Field
 from mljupyter.widgets.wizards.wizard import Page
-
-if TYPE_CHECKING:
-    from mljupyter.core.webservice import AksEndpoint
-    from mljupyter.notebook.session import Session
-    from mljupyter.spec import EndpointRecord
 
 NO_ENDPOINT = "There is no endpoint with versions yet. Make one: %deploy NAME --version VERSION --model … --score …"
 ONE_VERSION = "It has one version. Add another one: %deploy {name} --version VERSION --model … --score …"
@@ -42,8 +40,6 @@ class Chosen:
 
     def endpoint(self) -> AksEndpoint:
         """Return the endpoint's object of the SDK."""
-        from mljupyter.core.webservice import AksEndpoint
-
         return AksEndpoint(self.session.workspace(), self.name)
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from mljupyter.core import InferenceConfig, Model
+from mljupyter.core.estimator import is_fitted, looks_like_estimator
+from mljupyter.spec import SpecError
+from mljupyter.spec.names import ENDPOINT
 from mljupyter.widgets.pages.deploy_pages import DraftPage
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Choice, Field
@@ -26,8 +30,6 @@ class ModelPage(DraftPage):
 
     def enter(self) -> None:
         """Look at what the workspace and the notebook have now."""
-        from mljupyter.core import Model
-
         models = Model.list(self.draft.session.workspace(), latest=True)
         self._models = sorted(models, key=lambda model: model.name)
         self._scripts = [*self.draft.session.scripts().names(), *self._inference_configs()]
@@ -98,9 +100,6 @@ class ModelPage(DraftPage):
 
     def errors(self) -> dict[str, str]:
         """Check what is typed here, and that there is something to deploy."""
-        from mljupyter.spec import SpecError
-        from mljupyter.spec.names import ENDPOINT
-
         found = super().errors()
         typed = self.draft.typed
         if "name" not in found:
@@ -117,8 +116,6 @@ class ModelPage(DraftPage):
         return found
 
     def _inference_configs(self) -> list[str]:
-        from mljupyter.core import InferenceConfig
-
         variables = dict(self.draft.namespace)
         return [name for name, value in variables.items() if name[0] != "_" and isinstance(value, InferenceConfig)]
 
@@ -126,7 +123,6 @@ class ModelPage(DraftPage):
         """Return the fitted estimators among the user's variables, by name, with their kind."""
         if "sklearn" not in sys.modules:
             return {}  # nothing here was fitted with it, and importing it takes a second
-        from mljupyter.core.estimator import is_fitted, looks_like_estimator
 
         return {
             name: type(value).__name__

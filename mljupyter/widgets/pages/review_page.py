@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.deployment import deployment_of
 from mljupyter.notebook.options.command_line import line_of, values_of
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.plan import Deployment, Plan
+from mljupyter.spec import EndpointSpec, VersionSpec
 from mljupyter.spec.difference import masked
 from mljupyter.widgets.pages.deploy_pages import DraftPage
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Field
-
-if TYPE_CHECKING:
-    from mljupyter.notebook.plan import Deployment, Plan
-    from mljupyter.spec import EndpointSpec, VersionSpec
 
 FILES = {"score.py": "The scoring script that is written", "Dockerfile": "The Dockerfile"}
 _SHOWN_DIGITS = 12

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from mljupyter.core.traffic import divide
 from mljupyter.notebook.options.command_line import quoted, values_of
 from mljupyter.notebook.options.option import Option
 from mljupyter.outside import whole
+from mljupyter.spec import RolloutPlan, SpecError
 from mljupyter.widgets.pages.endpoint_pages import Chosen
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Choice, Field
@@ -88,7 +90,6 @@ class SharesPage(Page):
             values = values_of((_STEPS, _EVERY, _GUARD), self._typed)[0]
             self.chosen.endpoint().rollout(self._version, self._steps(), values["every"], values["guard"])
             return
-        from mljupyter.core.traffic import divide
 
         words = [f"{version}={share}" for version, share in self.shares.items()]
         divide(self.chosen.session.workspace(), self.chosen.name, words)
@@ -177,8 +178,6 @@ class SharesPage(Page):
 
 
 def _broken_rules(version: str, typed: dict[str, Any], steps: list[int]) -> dict[str, str]:
-    from mljupyter.spec import RolloutPlan, SpecError
-
     for key, document in (
         ("steps", {"version": version, "steps": steps, "everySeconds": 1}),
         ("guard", {"version": version, "steps": [100], "everySeconds": 1, "guard": typed.get("guard") or None}),

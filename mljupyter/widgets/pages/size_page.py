@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mljupyter.engine.scaling.autoscaling import replicas_needed
+from mljupyter.notebook.options.autoscaling import broken_rule
 from mljupyter.notebook.options.command_line import values_of
 from mljupyter.notebook.options.option import Option
 from mljupyter.widgets.pages.deploy_pages import OPTIONS, Draft, DraftPage
@@ -115,8 +117,6 @@ class SizePage(DraftPage):
         return {**self.field(key, label), "placeholder": usual, "help": about}
 
     def _wrong_bounds(self) -> dict[str, str]:
-        from mljupyter.notebook.options.autoscaling import broken_rule
-
         bounds, wrong = values_of((_LEAST, _MOST), self._own)
         if wrong:
             return wrong
@@ -141,8 +141,6 @@ class SizePage(DraftPage):
             typed.pop("target_utilization", None)
 
     def _advice(self) -> str:
-        from mljupyter.engine.scaling.autoscaling import replicas_needed
-
         keys = ("max_concurrent_requests", "target_utilization")
         load, wrong = values_of(_LOAD, self._own)
         limits, wrong_too = values_of([OPTIONS[key] for key in keys], self.draft.typed)

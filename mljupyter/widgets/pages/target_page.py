@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core.compute import ComputeTarget
 from mljupyter.targets.catalog import default_name
 from mljupyter.widgets.pages.deploy_pages import DraftPage
 from mljupyter.widgets.pages.target_checks import Look, TargetChecks
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Choice, Field
-
-if TYPE_CHECKING:
-    from mljupyter.core.compute import ComputeTarget
 
 LOOKING = "Looking whether it can be used …"
 

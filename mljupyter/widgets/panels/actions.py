@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Workspace
+from mljupyter.core.releases import versioned_endpoint
+from mljupyter.core.scaling import replicas_of
+from mljupyter.core.traffic import divide
 from mljupyter.notebook.options.option_values import WrongInputError, near
-
-if TYPE_CHECKING:
-    from mljupyter.core import Workspace
 
 Values = Mapping[str, Any]
 
@@ -34,15 +35,11 @@ def act(workspace: Workspace, name: str, action: str, values: Values) -> str:
 
 
 def _traffic(workspace: Workspace, name: str, values: Values) -> str:
-    from mljupyter.core.traffic import divide
-
     divide(workspace, name, [f"{version}={str(percent).strip() or 0}" for version, percent in values.items()], (), None)
     return "The requests are divided anew."
 
 
 def _scale(workspace: Workspace, name: str, values: Values) -> str:
-    from mljupyter.core.scaling import replicas_of
-
     text = str(values.get("replicas", "")).strip()
     bounds = replicas_of(text)
     version = str(values.get("version", "")) or None
@@ -63,8 +60,6 @@ def _rollback(workspace: Workspace, name: str, values: Values) -> str:
 
 
 def _promote(workspace: Workspace, name: str, values: Values) -> str:
-    from mljupyter.core.releases import versioned_endpoint
-
     version = str(values.get("version", ""))
     versioned_endpoint(workspace, name).promote(version)
     return f"{version} is default and control and gets all requests."

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Workspace
 from mljupyter.notebook.views.views import Table
 from mljupyter.widgets.panels.actions import act
 from mljupyter.widgets.panels.comparison_data import comparison_of
 from mljupyter.widgets.panels.live_panel import LivePanel
 from mljupyter.widgets.static_files import module, styles
-
-if TYPE_CHECKING:
-    from mljupyter.core import Workspace
 
 SECONDS = (60, 300, 900, 3600)
 _POINTS = 60

@@ -5,17 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anywidget
 
+from mljupyter.core import Workspace
 from mljupyter.errors import MLJupyterError
+from mljupyter.notebook.views.views import Table
 from mljupyter.visible import markup, visible
 from mljupyter.widgets.serial_executor import Worker
-
-if TYPE_CHECKING:
-    from mljupyter.core import Workspace
-    from mljupyter.notebook.views.views import Table
 
 EVERY_SECONDS = 1.0
 _UNWATCHED_AFTER = 12.0  # seconds; a view that is looked at says so every four

@@ -6,16 +6,14 @@ import queue
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from mljupyter.core import Webservice
 from mljupyter.errors import MLJupyterError
+from mljupyter.notebook.plan import Deployment
 from mljupyter.notebook.views.log_lines import Filter
 from mljupyter.spec import EndpointRecord, EndpointState
 from mljupyter.widgets.pages.deploy_job import DeploymentRun
-
-if TYPE_CHECKING:
-    from mljupyter.core import Webservice
-    from mljupyter.notebook.plan import Deployment
 
 View = dict[str, Any]
 _LOOK_EVERY = 0.25

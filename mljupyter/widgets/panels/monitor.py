@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import traitlets
 
+from mljupyter.core import Webservice, Workspace
 from mljupyter.notebook.views.metrics_table import measured
 from mljupyter.notebook.views.views import Table
 from mljupyter.widgets.panels import monitor_data as data
 from mljupyter.widgets.panels.actions import act
 from mljupyter.widgets.panels.live_panel import LivePanel
 from mljupyter.widgets.static_files import module, styles
-
-if TYPE_CHECKING:
-    from mljupyter.core import Workspace
 
 WINDOW_SECONDS = 900
 _DECISIONS_EVERY = 2  # ticks
@@ -77,6 +75,4 @@ class Monitor(LivePanel):
         return found
 
     def _table(self) -> Table:
-        from mljupyter.core import Webservice
-
         return measured([Webservice(self._workspace, self._endpoint)], WINDOW_SECONDS)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mljupyter.notebook.options.command_line import quoted
+from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.docker_engines import address_rule, current_engine, known_engines, problem_of
 from mljupyter.widgets.pages.endpoint_pages import Action
 from mljupyter.widgets.pages.target_checks import TargetChecks
@@ -12,9 +13,6 @@ from mljupyter.widgets.pages.target_page import about, as_choice, looks
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Choice, Field
 from mljupyter.widgets.wizards.wizard import Page, Wizard
-
-if TYPE_CHECKING:
-    from mljupyter.notebook.session import Session
 
 OTHER = "other"
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mljupyter.notebook.options.command_line import quoted
+from mljupyter.notebook.session import Session
 from mljupyter.notebook.views.comparison import COLUMNS, compared
 from mljupyter.widgets.pages.endpoint_pages import Action, Chosen, EndpointPage, said_of
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Choice, Field
 from mljupyter.widgets.wizards.wizard import Page, Wizard
-
-if TYPE_CHECKING:
-    from mljupyter.notebook.session import Session
 
 _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
 

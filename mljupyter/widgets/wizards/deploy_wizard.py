@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mljupyter.notebook.options.command_line import typed_of
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.session import Session
 from mljupyter.widgets.pages.access_page import AccessPage
 from mljupyter.widgets.pages.deploy_pages import Draft
 from mljupyter.widgets.pages.model_page import ModelPage
@@ -17,9 +18,6 @@ from mljupyter.widgets.pages.size_page import SizePage
 from mljupyter.widgets.pages.target_page import TargetPage
 from mljupyter.widgets.pages.traffic_page import TrafficPage
 from mljupyter.widgets.wizards.wizard import Wizard
-
-if TYPE_CHECKING:
-    from mljupyter.notebook.session import Session
 
 
 class DeployWizard(Wizard):

@@ -5,17 +5,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.core import Model
+from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.model_sources import ModelSource, files_near, fitted_variables, source_of_path
+from mljupyter.registry.catalog.model_record import ModelRecord
+from mljupyter.spec import SpecError
+from mljupyter.spec.names import MODEL
 from mljupyter.widgets.pages.endpoint_pages import Action
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Choice, Field
 from mljupyter.widgets.wizards.wizard import Page, Wizard
-
-if TYPE_CHECKING:
-    from mljupyter.notebook.session import Session
-    from mljupyter.registry.catalog.model_record import ModelRecord
 
 OTHER = "other"
 _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
@@ -143,8 +144,6 @@ class DescriptionPage(Page):
 
     def fields(self) -> list[Field]:
         """Return name, framework, tags and description."""
-        from mljupyter.core import Model
-
         names = [value for key, value in vars(Model.Framework).items() if key.isupper()]
         frameworks = [Choice(name, name) for name in names]
         return [
@@ -160,9 +159,6 @@ class DescriptionPage(Page):
 
     def errors(self) -> dict[str, str]:
         """Check name and tags."""
-        from mljupyter.spec import SpecError
-        from mljupyter.spec.names import MODEL
-
         found = {}
         try:
             MODEL.check(self.model_name)

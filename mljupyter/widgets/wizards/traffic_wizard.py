@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.notebook.session import Session
 from mljupyter.widgets.pages.endpoint_pages import Action, Chosen, EndpointPage
 from mljupyter.widgets.pages.shares_page import SharesPage
 from mljupyter.widgets.wizards import fields
 from mljupyter.widgets.wizards.fields import Field
 from mljupyter.widgets.wizards.wizard import Page, Wizard
-
-if TYPE_CHECKING:
-    from mljupyter.notebook.session import Session
 
 _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
 
