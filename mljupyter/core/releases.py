@@ -120,7 +120,7 @@ def settle(service: Webservice) -> None:
     """
     from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow
 
-    record = follow(service.workspace.endpoints, service.name, timeout=None, tick=lambda: None)
+    record = follow(service.workspace.endpoints, service.name, timeout=None)
     service.update_deployment_state()
     if record.status.state in NOT_DEPLOYED:
         raise failure(record, str(service.state))

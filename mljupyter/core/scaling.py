@@ -90,7 +90,7 @@ def scale(workspace: Workspace, name: str, version: str | None = None, **given: 
         with as_webservice_exception():
             return workspace.endpoints.endpoint(name)
     Webservice(workspace, name).scale(version=version, **given)
-    return follow(workspace.endpoints, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)
+    return follow(workspace.endpoints, name, timeout=_IN_FORCE_WITHIN, reached=in_force)
 
 
 def replicas_of(text: str) -> dict[str, int]:

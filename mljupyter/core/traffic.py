@@ -47,7 +47,7 @@ def divide(
     endpoint = versioned_endpoint(workspace, name)
     header = "" if sticky_header == NO_HEADER else sticky_header
     endpoint.set_traffic(percentiles or None, mirror=mirrored or None, sticky_header=header)
-    return follow(workspace.endpoints, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)
+    return follow(workspace.endpoints, name, timeout=_IN_FORCE_WITHIN, reached=in_force)
 
 
 def shares_of(words: Sequence[str]) -> dict[str, int]:

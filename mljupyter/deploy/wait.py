@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,7 @@ from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState
 NOT_DEPLOYED = (EndpointState.FAILED, EndpointState.UNSCHEDULABLE)
 _DONE = (EndpointState.HEALTHY, *NOT_DEPLOYED)
 _TICK_SECONDS = 1.0
+_CANCELLED_WITHIN_SECONDS = 0.5
 
 
 def done(record: EndpointRecord) -> bool:
@@ -30,28 +32,35 @@ def follow(
     endpoints: EndpointClient,
     name: str,
     *,
-    timeout: float | None,
-    tick: Callable[[], None],
+    timeout: float | None = None,
+    tick: Callable[[], None] = lambda: None,
+    on_record: Callable[[EndpointRecord], None] = lambda record: None,
     reached: Callable[[EndpointRecord], bool] = done,
+    cancel: threading.Event | None = None,
 ) -> EndpointRecord:
     """Return an endpoint's record once its newest spec is Healthy, Failed or Unschedulable.
+
+    Everything that waits for an endpoint waits here: the SDK, the magics and the widgets.
 
     Parameters:
         endpoints: the client of the endpoint's control plane.
         name: the endpoint's name.
         timeout: seconds to wait at most; None for as long as it takes.
-        tick: called once a second meanwhile.
-        reached: tells from the record whether there is more to wait for.
+        tick: called once a second.
+        on_record: called with each record that was read: on every change, and once a second or more often.
+        reached: tells from the record whether to stop waiting.
+        cancel: set it from another thread to stop waiting; the record that was read last is returned then.
 
     Raises:
-        WebserviceException: when the time is up, or the endpoint is deleted meanwhile.
+        WebserviceException: when the time is up, or the endpoint was deleted.
 
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     next_tick = time.monotonic() + _TICK_SECONDS
     with as_webservice_exception():
         record = _asked_again(partial(endpoints.endpoint, name))
-        while not reached(record):
+        on_record(record)
+        while not reached(record) and not (cancel is not None and cancel.is_set()):
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 raise WebserviceException(
@@ -62,8 +71,11 @@ def follow(
                 tick()
                 next_tick += _TICK_SECONDS
             until = next_tick if deadline is None else min(next_tick, deadline)
+            if cancel is not None:
+                until = min(until, now + _CANCELLED_WITHIN_SECONDS)
             after, wait = record.resource_version, max(until - now, 0.01)
             record = _asked_again(partial(endpoints.watch, name, after, wait))
+            on_record(record)
     return record
 
 

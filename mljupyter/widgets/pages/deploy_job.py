@@ -14,6 +14,7 @@ from mljupyter.build.failures import BuildCancelledError
 from mljupyter.build.images.events import BuildEvent
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
+from mljupyter.deploy.wait import NOT_DEPLOYED, follow
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.spec import EndpointRecord
@@ -25,7 +26,6 @@ START = "start replicas"
 ANSWER = "answer requests"
 NOTHING_DONE = "Nothing had been handed over; everything is as it was."
 MOST_LINES = 300
-_LOOK_EVERY = 0.5
 _LOG_LINES = 100
 _STATES = {"succeeded": "ok", "failed": "failed", "running": "running", "cancelled": "skipped"}
 
@@ -148,32 +148,23 @@ class DeploymentRun:
         return plan
 
     def _follow(self, service: Webservice, before: EndpointRecord | None) -> None:
-        while not self._cancel.wait(_LOOK_EVERY):
-            service.update_deployment_state()
-            record = self.deployment.present()
-            if record is None:
-                self._end("failed", f"{service.name!r} was deleted by somebody else meanwhile.")
-                return
-            self._look_at(record)
+        def show(record: EndpointRecord) -> None:
+            self._stage(START).remark = f"{record.status.replicas} ready"
             with suppress(MLJupyterError):  # a log that cannot be read is no reason to stop
                 self.lines = deque(lines_of(visible(service.get_logs(num_lines=_LOG_LINES))), maxlen=MOST_LINES)
-            state = str(service.state)
-            if state == "Healthy":
-                self._stage(START).end("ok")
-                self._begin(ANSWER).end("ok")
-                self.outcome = "succeeded"
-                return
-            if state == "Failed":
-                self._end("failed", str(service.error))
-                return
             self._changed()
-        self._take_back(before)
 
-    def _look_at(self, record: EndpointRecord) -> None:
-        self._stage(START).remark = f"{record.status.replicas} ready"
-
-    def _take_back(self, before: EndpointRecord | None) -> None:
-        self._end("cancelled", undo(self.deployment.workspace.context, self.deployment.name, before))
+        record = follow(service.workspace.endpoints, service.name, on_record=show, cancel=self._cancel)
+        if self._cancel.is_set():
+            self._end("cancelled", undo(self.deployment.workspace.context, self.deployment.name, before))
+            return
+        service.update_deployment_state()
+        if record.status.state in NOT_DEPLOYED:
+            self._end("failed", str(service.error))
+            return
+        self._stage(START).end("ok")
+        self._begin(ANSWER).end("ok")
+        self.outcome = "succeeded"
 
     def _on_event(self, event: BuildEvent) -> None:
         """Follow a build: it reports from its own thread."""
