@@ -17,6 +17,7 @@ from mljupyter.build.images.errors import ImageError
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.offline import NeededVersion, needed_versions
 from mljupyter.deploy.environments import environments_directory
+from mljupyter.deploy.images.served_image import MADE_FOR
 from mljupyter.deploy.images.users import delete_unused_image, users_of_image
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WorkspaceException
@@ -34,7 +35,6 @@ UNUSED_DAYS = 30.0
 _DAY_SECONDS = 86_400.0
 
 #: Property of images that deploying has made; nobody but a web service has asked for them.
-MADE_FOR = "mljupyter.madeFor"
 
 
 @dataclass(frozen=True)

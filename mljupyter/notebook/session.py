@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.notebook.options.deployment_options import CURRENT
+from mljupyter.notebook.scripts import KeptScripts
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
-    from mljupyter.notebook.sources.scripts import KeptScripts
 
 _FRESH_SECONDS = 5.0
 
@@ -84,7 +85,7 @@ class Session:
                     f"The workspace {self._chosen.name!r} was deleted. Choose another one: %mlj workspace NAME"
                 )
             return self._chosen
-        from mljupyter.core.selection import default_workspace
+        from mljupyter.core.selection import default_workspace  # the SDK is imported when a magic needs it
 
         found = default_workspace()
         # The same object as long as it is the same directory: it keeps its connections.
@@ -99,8 +100,6 @@ class Session:
 
     def scripts(self) -> KeptScripts:
         """Return the scoring scripts kept in the workspace in use."""
-        from mljupyter.notebook.sources.scripts import KeptScripts
-
         return KeptScripts(Path(self.workspace().directory))
 
     def names(self, kind: str) -> Iterable[str]:
@@ -116,8 +115,7 @@ class Session:
         ]
 
     def _read_names(self) -> dict[str, tuple[str, ...]]:
-        from mljupyter.core import Workspace
-        from mljupyter.notebook.options.names import read_names
+        from mljupyter.core import Workspace  # as above
 
         workspace = self._chosen or self._default
         if workspace is not None and not _is_there(workspace):
@@ -126,12 +124,32 @@ class Session:
             if not Workspace.list():
                 return {}  # nothing was ever made here: completion must not be what makes the first workspace
             workspace = self.workspace()
-        return read_names(workspace)
+        return _names_in(workspace)
+
+
+def _names_in(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """Return names by kind: endpoints, their versions as ``endpoint:version``, models as ``name`` and ``name:version``,
+    environments, scripts, targets, workspaces.
+    """
+    from mljupyter.core import Model  # completion reads names on a thread of its own, long after loading
+    from mljupyter.core import Workspace as SomeWorkspace
+
+    models = Model.list(workspace)
+    endpoints = workspace.endpoints.endpoints(start=False)
+    return {
+        "endpoint": tuple(sorted(record.spec.name for record in endpoints)),
+        "environment": (CURRENT, *sorted(record.name for record in workspace.registry.environments.list())),
+        "version": tuple(f"{record.spec.name}:{version}" for record in endpoints for version in record.spec.versions),
+        "model": tuple(sorted({model.name for model in models} | {model.id for model in models})),
+        "score": tuple(KeptScripts(Path(workspace.directory)).names()),
+        "target": tuple(sorted(workspace.compute_targets)),
+        "workspace": tuple(sorted(SomeWorkspace.list())),
+    }
 
 
 def _is_there(workspace: Workspace) -> bool:
     """Whether a workspace still exists; a directory without its document is what was left over of one."""
-    from mljupyter.workspace.index import DOCUMENT_NAME
+    from mljupyter.workspace.index import DOCUMENT_NAME  # as above
 
     return Path(workspace.directory, DOCUMENT_NAME).is_file()
 

@@ -8,7 +8,7 @@ from mljupyter.errors import MLJupyterError
 
 if TYPE_CHECKING:
     from mljupyter.notebook.session import Session
-    from mljupyter.widgets.wizards.wizard import Wizard
+    from mljupyter.widgets.wizard import Wizard
 
 
 class NoNotebookError(MLJupyterError):

@@ -18,7 +18,8 @@ from mljupyter.build.environments.uv_environments import ensure_environment
 from mljupyter.controller.layout import Layout
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Webservice, Workspace
 from mljupyter.deploy.environments import environments_directory
-from mljupyter.deploy.gc import MADE_FOR, Collected, collect_garbage
+from mljupyter.deploy.gc import Collected, collect_garbage
+from mljupyter.deploy.images.served_image import MADE_FOR
 from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.process.runtime import ReplicaRecord
 from tests.cli.in_process import run, run_json

@@ -22,12 +22,12 @@ from mljupyter.widgets.panels.comparison import Comparison
 from mljupyter.widgets.panels.log_panel import LogPanel
 from mljupyter.widgets.panels.log_sources import EndpointLog
 from mljupyter.widgets.panels.monitor import Monitor
+from mljupyter.widgets.wizard import Wizard
 from mljupyter.widgets.wizards.attach_wizard import AttachWizard
 from mljupyter.widgets.wizards.compare_wizard import CompareWizard
 from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 from mljupyter.widgets.wizards.register_wizard import RegisterWizard
 from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
-from mljupyter.widgets.wizards.wizard import Wizard
 from tests.fuzz.budget import Budget
 
 pytestmark = pytest.mark.system

@@ -50,7 +50,7 @@ from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.options.option import Option
 from mljupyter.notebook.options.option_values import WrongInputError, read
 from mljupyter.notebook.plan import Plan
-from mljupyter.notebook.sources.scripts import KeptScripts, ScoringScriptNotFoundError
+from mljupyter.notebook.scripts import KeptScripts, ScoringScriptNotFoundError
 from mljupyter.notebook.views.views import Outcome, Table, Text
 from mljupyter.outside import MOST_CHARACTERS
 from mljupyter.runtimes.base import LogPart, ReplicaLog

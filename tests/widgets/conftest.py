@@ -9,7 +9,7 @@ import pytest
 
 from mljupyter.core import Workspace
 from mljupyter.notebook.session import Session
-from mljupyter.widgets.wizards.wizard import Wizard
+from mljupyter.widgets.wizard import Wizard
 
 
 class User:

@@ -16,11 +16,11 @@ from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.docker_engines import address_rule
 from mljupyter.notebook.sources.model_sources import files_near, fitted_variables
 from mljupyter.widgets.pages.shares_page import SharesPage
+from mljupyter.widgets.wizard import Wizard
 from mljupyter.widgets.wizards.attach_wizard import AttachWizard
 from mljupyter.widgets.wizards.compare_wizard import CompareWizard
 from mljupyter.widgets.wizards.register_wizard import RegisterWizard
 from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
-from mljupyter.widgets.wizards.wizard import Wizard
 from tests.waiting import wait_until
 from tests.widgets.conftest import User
 

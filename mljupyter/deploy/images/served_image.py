@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from mljupyter.build.images import ImagePlan, build_or_reuse, builder_for, plan_image, plan_of, relaxations
 from mljupyter.build.images.events import OnEvent
 from mljupyter.deploy.environments import ServingEnvironment, policy_of
-from mljupyter.deploy.gc import MADE_FOR
 from mljupyter.deploy.images.build_job import ENGINE, default_base_image, print_event
 from mljupyter.deploy.images.ensure_pulled import make_present
 from mljupyter.exceptions import WebserviceException
@@ -17,6 +16,9 @@ from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.registry.image_errors import ImageNotFoundError
 from mljupyter.spec import CodeReference, ModelReference
 from mljupyter.workspace.context import WorkspaceContext
+
+MADE_FOR = "mljupyter.madeFor"
+"""The property of an image that names the service it was built for: such images are removed when unused."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from mljupyter.magics.commands.script_check import check
 from mljupyter.magics.commands.values import body_of
 from mljupyter.magics.magic import Call
 from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.scripts import checked_name
 from mljupyter.notebook.sources.inference import inference_config, lay_out_models, lay_out_source
-from mljupyter.notebook.sources.scripts import checked_name
 from mljupyter.notebook.views.views import Outcome, shortened
 
 

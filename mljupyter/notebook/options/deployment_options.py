@@ -7,6 +7,9 @@ from mljupyter.targets.catalog import default_name
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
+CURRENT = "current"
+"""The name of the environment with this notebook's packages."""
+
 DEPLOYMENT_OPTIONS = (
     ENDPOINT_NAME,
     Option(

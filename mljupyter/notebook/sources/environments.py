@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mljupyter.core import Environment, Workspace
 from mljupyter.exceptions import UserErrorException
+from mljupyter.notebook.options.deployment_options import CURRENT
 from mljupyter.notebook.options.option_values import WrongInputError, near
 
-CURRENT = "current"
 _CONDA_FILES = (".yml", ".yaml")
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from mljupyter.core import Environment, InferenceConfig, Model, Workspace
 from mljupyter.core.estimator import GENERATED, check_estimator, planned_model, register_estimator, scoring_script
 from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.scripts import KeptScripts
 from mljupyter.notebook.sources.expressions import value_of, written
 from mljupyter.notebook.sources.inference import inference_config, lay_out_source
-from mljupyter.notebook.sources.scripts import KeptScripts
 from mljupyter.spec import ModelReference
 
 

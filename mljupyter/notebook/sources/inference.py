@@ -11,8 +11,8 @@ from mljupyter.build.project.snapshot import snapshot
 from mljupyter.core import Environment, InferenceConfig, Model, Workspace
 from mljupyter.exceptions import WebserviceException
 from mljupyter.notebook.options.option_values import WrongInputError, near
+from mljupyter.notebook.scripts import SCRIPT, KeptScript
 from mljupyter.notebook.session import Session
-from mljupyter.notebook.sources.scripts import SCRIPT, KeptScript
 from mljupyter.outside import whole
 from mljupyter.registry.artifacts.store import ArtifactStore
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from mljupyter.core import Environment, InferenceConfig, Model
 from mljupyter.core.estimator import environment_for
+from mljupyter.notebook.options.deployment_options import CURRENT
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
-from mljupyter.notebook.sources.environments import CURRENT, environment_named
+from mljupyter.notebook.sources.environments import environment_named
 from mljupyter.notebook.sources.estimator import PlannedEstimator
 from mljupyter.notebook.sources.expressions import written
 from mljupyter.notebook.sources.inference import scoring_config

@@ -7,10 +7,10 @@ from typing import Any
 from mljupyter.core import Workspace
 from mljupyter.core.router import Router
 from mljupyter.errors import MLJupyterError
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage
 from mljupyter.widgets.pages.size_page import SizePage
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Choice, Field
 
 _TURN_ON = "ws.compute_targets['local'].enable_ssl(leaf_domain_label='{label}')"
 _OFF = "off: requests travel in the clear, on this machine unless its port is made public"

@@ -10,9 +10,9 @@ from mljupyter.notebook.options.command_line import values_of
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.session import Session
 from mljupyter.spec import EndpointRecord
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Field
-from mljupyter.widgets.wizards.wizard import Page
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Field
+from mljupyter.widgets.wizard import Page
 
 OPTIONS = {option.key: option for option in DEPLOYMENT_OPTIONS}
 

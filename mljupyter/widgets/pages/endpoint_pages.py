@@ -10,9 +10,9 @@ from mljupyter.core.webservice import AksEndpoint
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.session import Session
 from mljupyter.spec import EndpointRecord
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Choice, Field
-from mljupyter.widgets.wizards.wizard import Page
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Choice, Field
+from mljupyter.widgets.wizard import Page
 
 NO_ENDPOINT = "There is no endpoint with versions yet. Make one: %deploy NAME --version VERSION --model … --score …"
 ONE_VERSION = "It has one version. Add another one: %deploy {name} --version VERSION --model … --score …"

@@ -9,9 +9,9 @@ from mljupyter.core import InferenceConfig, Model
 from mljupyter.core.estimator import is_fitted, looks_like_estimator
 from mljupyter.spec import SpecError
 from mljupyter.spec.names import ENDPOINT
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.deploy_pages import DraftPage
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Choice, Field
 
 _ESTIMATOR = "estimator "
 _WRITTEN = ""

@@ -6,11 +6,11 @@ import threading
 from typing import Any
 
 from mljupyter.notebook.options.command_line import quoted
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Field
 from mljupyter.widgets.pages.deploy_job import START, DeploymentRun
 from mljupyter.widgets.pages.review_page import ReviewPage
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Field
-from mljupyter.widgets.wizards.wizard import Page
+from mljupyter.widgets.wizard import Page
 
 _TICK_SECONDS = 1.0
 _HEADINGS = {"": "On its way", "succeeded": "It answers", "failed": "It did not work", "cancelled": "Cancelled"}

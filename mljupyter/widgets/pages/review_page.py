@@ -12,9 +12,9 @@ from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.spec import EndpointSpec, VersionSpec
 from mljupyter.spec.difference import masked
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Field
 from mljupyter.widgets.pages.deploy_pages import DraftPage
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Field
 
 FILES = {"score.py": "The scoring script that is written", "Dockerfile": "The Dockerfile"}
 _SHOWN_DIGITS = 12

@@ -9,10 +9,10 @@ from mljupyter.notebook.options.command_line import quoted, values_of
 from mljupyter.notebook.options.option import Option
 from mljupyter.outside import whole
 from mljupyter.spec import RolloutPlan, SpecError
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.endpoint_pages import Chosen
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Choice, Field
-from mljupyter.widgets.wizards.wizard import Page
+from mljupyter.widgets.wizard import Page
 
 AT_ONCE, STEPWISE = "at-once", "stepwise"
 _STEPS = Option("steps", "its shares in percent, rising; the last one is where it stays", default="5,25,100")

@@ -8,9 +8,9 @@ from mljupyter.engine.scaling.autoscaling import replicas_needed
 from mljupyter.notebook.options.autoscaling import broken_rule
 from mljupyter.notebook.options.command_line import values_of
 from mljupyter.notebook.options.option import Option
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.deploy_pages import OPTIONS, Draft, DraftPage
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Choice, Field
 
 USUAL, FIXED, FOLLOWING = "usual", "fixed", "following"
 _LOAD = (

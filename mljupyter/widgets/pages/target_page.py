@@ -7,10 +7,10 @@ from typing import Any
 
 from mljupyter.core.compute import ComputeTarget
 from mljupyter.targets.catalog import default_name
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.deploy_pages import DraftPage
 from mljupyter.widgets.pages.target_checks import Look, TargetChecks
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Choice, Field
 
 LOOKING = "Looking whether it can be used …"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mljupyter.notebook.options.command_line import values_of
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Field
 from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Field
 
 _NAMELESS = "Empty for an endpoint that will always have one version; with a name, others can be added later."
 

@@ -7,12 +7,12 @@ from typing import Any
 from mljupyter.notebook.options.command_line import quoted
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.docker_engines import address_rule, current_engine, known_engines, problem_of
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.endpoint_pages import Action
 from mljupyter.widgets.pages.target_checks import TargetChecks
 from mljupyter.widgets.pages.target_page import about, as_choice, looks
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Choice, Field
-from mljupyter.widgets.wizards.wizard import Page, Wizard
+from mljupyter.widgets.wizard import Page, Wizard
 
 OTHER = "other"
 

@@ -7,10 +7,10 @@ from typing import Any
 from mljupyter.notebook.options.command_line import quoted
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.views.comparison import COLUMNS, compared
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.endpoint_pages import Action, Chosen, EndpointPage, said_of
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Choice, Field
-from mljupyter.widgets.wizards.wizard import Page, Wizard
+from mljupyter.widgets.wizard import Page, Wizard
 
 _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
 

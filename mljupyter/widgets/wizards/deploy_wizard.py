@@ -17,7 +17,7 @@ from mljupyter.widgets.pages.review_page import ReviewPage
 from mljupyter.widgets.pages.size_page import SizePage
 from mljupyter.widgets.pages.target_page import TargetPage
 from mljupyter.widgets.pages.traffic_page import TrafficPage
-from mljupyter.widgets.wizards.wizard import Wizard
+from mljupyter.widgets.wizard import Wizard
 
 
 class DeployWizard(Wizard):

@@ -13,10 +13,10 @@ from mljupyter.notebook.sources.model_sources import ModelSource, files_near, fi
 from mljupyter.registry.catalog.model_record import ModelRecord
 from mljupyter.spec import SpecError
 from mljupyter.spec.names import MODEL
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.endpoint_pages import Action
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Choice, Field
-from mljupyter.widgets.wizards.wizard import Page, Wizard
+from mljupyter.widgets.wizard import Page, Wizard
 
 OTHER = "other"
 _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}

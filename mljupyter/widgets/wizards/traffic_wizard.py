@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mljupyter.notebook.session import Session
+from mljupyter.widgets import fields
+from mljupyter.widgets.fields import Field
 from mljupyter.widgets.pages.endpoint_pages import Action, Chosen, EndpointPage
 from mljupyter.widgets.pages.shares_page import SharesPage
-from mljupyter.widgets.wizards import fields
-from mljupyter.widgets.wizards.fields import Field
-from mljupyter.widgets.wizards.wizard import Page, Wizard
+from mljupyter.widgets.wizard import Page, Wizard
 
 _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
 

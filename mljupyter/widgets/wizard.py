@@ -12,9 +12,9 @@ import traitlets
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.visible import markup
+from mljupyter.widgets.fields import Field
 from mljupyter.widgets.serial_executor import Worker
 from mljupyter.widgets.static_files import module, styles
-from mljupyter.widgets.wizards.fields import Field
 
 _SHOWS_PER_SECOND = 4
 
