@@ -121,7 +121,7 @@ class Deployment:
         estimator = self.preparation.estimator
         if estimator is None:
             return plan
-        (model,), config = self.preparation.carried_out()
+        (model,), config = self.preparation.register()
         if model.reference != estimator.reference:
             raise WebserviceException(
                 f"The estimator was planned as {estimator.reference.id} and is registered as {model.id}: another model "

@@ -36,7 +36,7 @@ class Preparation:
     estimator: PlannedEstimator | None = None
     environment: Environment | None = None
 
-    def carried_out(self) -> tuple[list[Model], InferenceConfig | None]:
+    def register(self) -> tuple[list[Model], InferenceConfig | None]:
         """Register the estimator, keep its script, and return what is to be deployed."""
         if self.estimator is None:
             return [], self.config
