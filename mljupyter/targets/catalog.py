@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import ComputeTargetException
-from mljupyter.targets.base import Target, TargetContext
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from mljupyter.targets.base import (  # imports pydantic, for which loading the magics must not wait
+        Target,
+        TargetContext,
+    )
+
 GROUP = "mljupyter.targets"
-Provider = Callable[[TargetContext], Iterable[Target]]
+Provider = Callable[["TargetContext"], Iterable["Target"]]
 _FIRST = ("local", "docker")  # in lists, before those of other packages; the very first is the default
 
 
