@@ -1,4 +1,4 @@
-"""Errors of the controller, as its clients see them. The code crosses the socket, the class is made anew."""
+"""Errors of the controller, as its clients see them. The code crosses the socket."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a web service answered."""
+    """An answer of a web service."""
 
     status: int
     body: bytes

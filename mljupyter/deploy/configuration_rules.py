@@ -21,7 +21,7 @@ def raise_all(messages: Iterable[str]) -> None:
 
 
 def above_zero(given: dict[str, Any], names: Iterable[str], *, whole: bool = False) -> Iterable[str]:
-    """Yield a message for each value that is no number above 0, or no whole one where `whole` numbers count."""
+    """Yield a message for each value that is not a number above 0, or not a whole one where `whole` is set."""
     for name in names:
         value = given.get(name)
         if value is None:
@@ -38,7 +38,7 @@ def flags(given: dict[str, Any], names: Iterable[str]) -> Iterable[str]:
 
 
 def texts(given: dict[str, Any]) -> Iterable[str]:
-    """Yield a message for tags and properties that are no mapping from text to text, and for reserved properties."""
+    """Yield a message for tags and properties that are not a mapping from text to text, and for reserved properties."""
     for name in ("tags", "properties"):
         value = given.get(name)
         if value is None:
@@ -82,7 +82,7 @@ def port_rule(port: object) -> Iterable[str]:
 
 
 def percentile_rule(name: str, value: object) -> Iterable[str]:
-    """Yield a message for a value that is no whole number from 0 to 100."""
+    """Yield a message for a value that is not a whole number from 0 to 100."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
         yield f"{name} is {value!r}: it must be a whole number from 0 to 100."
 

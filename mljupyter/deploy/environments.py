@@ -55,12 +55,12 @@ class ServingEnvironment:
 
     @property
     def is_user_managed(self) -> bool:
-        """Whether the user looks after the packages, so that nothing is built."""
+        """Whether the user manages the packages, so that nothing is built."""
         return self.definition.python.user_managed_dependencies
 
     @property
     def has_image(self) -> bool:
-        """Whether it asks for an image of its own: a base, or further steps."""
+        """Whether it defines an image: a base image, or further build steps."""
         docker = self.definition.docker
         return bool(
             docker.base_image not in (None, DEFAULT_CPU_IMAGE)
@@ -71,7 +71,7 @@ class ServingEnvironment:
 
     @property
     def must_be_built(self) -> bool:
-        """Whether a process on this machine needs packages installed for it first."""
+        """Whether packages must be installed before a process on this machine can use it."""
         return not (self.is_user_managed or self.is_current)
 
 

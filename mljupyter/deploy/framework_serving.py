@@ -23,7 +23,7 @@ _FLAVOURS: dict[str, NoCode] = {
     "TensorFlow": "tensorflow",
     "Multi": "auto",
 }
-# What serving needs: the module to look for, and the packages it comes in; the first is the framework's own.
+# For each framework: the module that serving imports, and its packages; the first is the framework's own.
 _NEEDS: dict[NoCode, tuple[str, tuple[str, ...]]] = {
     "sklearn": ("sklearn", ("scikit-learn", "joblib", "pandas")),
     "onnx": ("onnxruntime", ("onnxruntime", "numpy")),

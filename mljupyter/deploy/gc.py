@@ -1,6 +1,6 @@
 """Remove what nobody needs any more: content, environments, images, what finished replicas have left.
 
-What an endpoint or something registered uses is never removed, nor what was stored or made within the last hour: it may
+Nothing is removed that an endpoint or a registered item uses, or that was stored or made within the last hour: it may
 be about to be registered.
 """
 
@@ -39,7 +39,7 @@ _DAY_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class Collected:
-    """What was removed of one kind, or would be.
+    """The items of one kind that were removed, or would be.
 
     Parameters:
         kind: artifacts, environments, images, networks or revisions.
@@ -86,7 +86,7 @@ def collect_garbage(
 
 def _artifacts(context: WorkspaceContext, dry_run: bool) -> Collected:
     def referenced() -> set[str]:
-        # Read while nobody can store anything: what was deployed meanwhile is in it.
+        # Read while nobody can store anything, so that it has everything that was deployed until now.
         return set().union(*(version.digests for version in needed_versions(context.directory)))
 
     swept = context.registry.sweep(referenced, keep_seconds=KEEP_SECONDS, dry_run=dry_run)
@@ -154,7 +154,7 @@ def _images(
 
 
 def _superfluous(record: ImageRecord, unused_seconds: float) -> bool:
-    """Whether an image is wanted by nobody unless somebody uses it."""
+    """Return whether an image may be removed once nothing uses it."""
     age = time.time() - record.created_time.timestamp()
     if record.creation_state in ("Failed", "Canceled"):
         return age > unused_seconds

@@ -18,7 +18,7 @@ _Used = Callable[[EndpointSpec], set[str]]
 
 
 class _Registered(Protocol):
-    """A registry that keeps who uses what is in it."""
+    """A registry that counts references: it keeps the users of each item."""
 
     def add_reference(self, holder: str, ids: Iterable[str], /) -> None:
         """Note that a holder uses something."""

@@ -1,7 +1,7 @@
-"""From a deployment configuration to the documents of `mljupyter.spec`, for new and for existing endpoints.
+"""The spec builder makes endpoint specs from deployment configurations, for new and for existing endpoints.
 
-Pure functions. What a configuration leaves open gets here the default that its kind of web service has in Azure ML v1,
-or keeps the value it has.
+Pure functions. A field that a configuration leaves open keeps its value, or gets the default that its kind of web service
+has in Azure ML v1.
 """
 
 from __future__ import annotations

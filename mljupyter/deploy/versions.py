@@ -1,4 +1,6 @@
-"""What may be done to the versions of an endpoint: pure functions from spec to spec (Azure ML v1: AksEndpoint).
+"""Changes to the versions of an endpoint: pure functions from spec to spec.
+
+Azure: the methods of ``AksEndpoint``.
 
 The first version is the default and the control version. There is always exactly one of each, so both roles are taken
 over, never laid down.
@@ -77,7 +79,7 @@ def with_changed_version(
     """Return an endpoint with one of its versions changed by what is given; parameters as for `with_new_version`.
 
     Raises:
-        WebserviceException: when there is no such version, or the only holder of a role is to lay it down.
+        WebserviceException: when there is no such version, or a role would be left without a version.
         SpecError: when a value breaks a rule of the documents.
 
     """
@@ -133,10 +135,10 @@ def with_traffic(
         spec: the endpoint.
         percentiles: shares by version; a version not named gets none of its own. None leaves all as they are.
         mirror: shares of the requests that are copied to versions, in the same way.
-        sticky_header: the header that decides who meets which version; the empty text for none.
+        sticky_header: requests with the same value of this header go to the same version; the empty text for none.
 
     Raises:
-        WebserviceException: when there is no such version, or a share is no whole number from 0 to 100.
+        WebserviceException: when there is no such version, or a share is not a whole number from 0 to 100.
         SpecError: when shares add up to more than 100, or a version has both kinds.
 
     """

@@ -19,12 +19,12 @@ _CANCELLED_WITHIN_SECONDS = 0.5
 
 
 def done(record: EndpointRecord) -> bool:
-    """Whether the newest spec of an endpoint was brought to an end, good or bad; no room for it is an end, too."""
+    """Return whether the deployment of an endpoint's newest spec has ended: Healthy, Failed or Unschedulable."""
     return in_force(record) and record.status.state in _DONE
 
 
 def in_force(record: EndpointRecord) -> bool:
-    """Whether the router follows the newest spec of an endpoint; its replicas may still be starting."""
+    """Return whether the router follows the newest spec of an endpoint; its replicas may still be starting."""
     return record.status.observed_generation >= record.generation
 
 
@@ -80,7 +80,7 @@ def follow(
 
 
 def _asked_again(ask: Callable[[], EndpointRecord]) -> EndpointRecord:
-    """Ask a second time when the controller ends in the middle: asking starts it anew, and nothing is lost."""
+    """Retry once when the controller ends during the request: the retry starts it again, and nothing is lost."""
     try:
         return ask()
     except ControllerStartError:
@@ -100,7 +100,7 @@ def failure(record: EndpointRecord, state: str) -> WebserviceException:
 
 
 def serves(spec: EndpointSpec, model_name: str | None, model_id: str | None) -> bool:
-    """Whether one of an endpoint's versions serves a model, given by name or by id; None passes everything."""
+    """Return whether a version of an endpoint serves a model, given by name or by id; None matches all."""
     models = [model for version in spec.versions.values() for model in version.models]
     return (model_name is None or any(model.name == model_name for model in models)) and (
         model_id is None or any(model.id == model_id for model in models)
@@ -108,7 +108,7 @@ def serves(spec: EndpointSpec, model_name: str | None, model_id: str | None) -> 
 
 
 def serves_from(spec: EndpointSpec, image_name: str | None, image_id: str | None, ids: set[str] | None) -> bool:
-    """Whether one of an endpoint's versions serves from an image with this name, this id and an id among `ids`."""
+    """Return whether a version of an endpoint serves from an image with this name, this id and an id among `ids`."""
     if image_name is None and image_id is None and ids is None:
         return True
     return any(

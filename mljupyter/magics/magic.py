@@ -30,7 +30,7 @@ class Magic:
         example: lines that can be copied into a cell.
         run: the function that does the work, as ``module:function`` below `mljupyter.magics.commands`. It takes a
             `Call`; its answer is the cell's value. It is imported when the magic is used, so that loading stays fast.
-        body: what the cell below ``%%name`` holds; empty when there is no cell form.
+        body: the content of the cell below ``%%name``; empty when there is no cell form.
         needs_body: whether the cell form is the only one.
         interrupted: a sentence on what becomes of the work when it is interrupted.
         prefix: what stands before the name where the magic is only had under another one: ``mlj ``.
@@ -117,7 +117,7 @@ class Call:
 
     @property
     def has_widgets(self) -> bool:
-        """Whether somebody may see a widget: a kernel has one, a terminal and a script do not."""
+        """Whether widgets can be shown: in a kernel they can, in a terminal and a script they cannot."""
         return has_widgets(self.shell)
 
     @property
@@ -150,14 +150,14 @@ class Call:
         return None
 
     def check_output_variable(self) -> None:
-        """Refuse an ``-o`` that is no variable name, before any work is done."""
+        """Refuse an ``-o`` that is not a variable name, before any work is done."""
         variable = self.values.get("output")
         if variable is not None and not variable.isidentifier():
             raise WrongInputError(f"-o {variable}: that is no name for a variable. For example: -o result")
 
 
 def has_widgets(shell: Any) -> bool:
-    """Whether somebody may see a widget: a kernel has one, a terminal and a script do not."""
+    """Whether widgets can be shown: in a kernel they can, in a terminal and a script they cannot."""
     return hasattr(shell, "kernel")
 
 

@@ -1,1 +1,1 @@
-"""What magics and widgets share: options, plans, what is shown. It reads and decides; they ask and act."""
+"""The shared part of magics and widgets: options, sources, plans, views and the kernel's session."""

@@ -1,4 +1,4 @@
-"""What a kernel keeps between magics: the workspace in use, and names for completion."""
+"""The session of a kernel: the workspace in use, and names for completion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FRESH_SECONDS = 5.0
 
 
 class NameCache:
-    """Names per kind, read in the background so that whoever asks never waits.
+    """A cache of names by kind, read in the background so that completion never waits.
 
     An answer may be some seconds old: asking for old names starts a refresh and returns what is there.
     """
@@ -76,7 +76,7 @@ class Session:
         """Return the workspace in use: the one chosen by ``%mlj workspace``, else the default one.
 
         Raises:
-            MLJupyterError: the one chosen was deleted meanwhile, or the default one cannot be used.
+            MLJupyterError: the chosen workspace was deleted, or the default one cannot be used.
 
         """
         if self._chosen is not None:
@@ -148,14 +148,14 @@ def _names_in(workspace: Workspace) -> dict[str, tuple[str, ...]]:
 
 
 def _is_there(workspace: Workspace) -> bool:
-    """Whether a workspace still exists; a directory without its document is what was left over of one."""
+    """Return whether a workspace still exists. A directory without its document is the rest of a deleted one."""
     from mljupyter.workspace.index import DOCUMENT_NAME  # as above
 
     return Path(workspace.directory, DOCUMENT_NAME).is_file()
 
 
 def _predicts(value: Any) -> bool:
-    """Whether a variable may be an estimator; asks its class only, since this runs while somebody types."""
+    """Return whether a variable may be an estimator. Only its class is asked, because this runs during typing."""
     return not isinstance(value, type) and hasattr(type(value), "predict") and hasattr(type(value), "fit")
 
 

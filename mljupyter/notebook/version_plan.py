@@ -17,7 +17,7 @@ from mljupyter.spec import EndpointRecord
 
 @dataclass(frozen=True)
 class VersionDeployment(Deployment):
-    """A deployment of one version of an endpoint, in the terms of `AksEndpoint`. What is not given stays as it is."""
+    """A deployment of one version of an endpoint, in the terms of `AksEndpoint`. Options not given stay as they are."""
 
     version: str
 

@@ -30,7 +30,7 @@ class Needs(StrEnum):
 
 
 class TargetContext(Protocol):
-    """What a target gets to know of the workspace it is used from."""
+    """The part of a workspace that a target may read."""
 
     @property
     def directory(self) -> Path:

@@ -136,7 +136,7 @@ def of_option(option: Option, value: str | None, label: str = "") -> Field:
 
 
 def percent_of(value: Mapping[str, Any]) -> int:
-    """Return the share that a page in the browser says, from 0 to 100; what is no number is 0."""
+    """Return the share that a page in the browser says, from 0 to 100; 0 for a value that is not a number."""
     percent = value.get("percent")
     known = isinstance(percent, int | float) and 0 <= percent <= 100  # NaN is not
     return int(percent) if known and percent is not None else 0

@@ -17,7 +17,7 @@ class Worker:
     as others. They only put jobs here, so that a widget's state is never touched by two threads.
 
     Parameters:
-        name: of the thread, for those who look at a stuck kernel.
+        name: of the thread, as it is shown in a dump of a stuck kernel.
         failed: gets what a job raised; the next job runs all the same.
 
     """

@@ -31,7 +31,7 @@ class Page:
         heading: above the fields.
         about: a sentence or two below the heading.
         next_label: on the button that leads on; empty for none.
-        refresh: call it from any thread when the page is to be shown anew; the wizard sets it.
+        refresh: shows the page again; may be called from any thread. The wizard sets it.
 
     """
 
@@ -56,7 +56,7 @@ class Page:
         return {}
 
     def blocked(self) -> str:
-        """Return why there is no way on whatever is typed, and what to do; empty when there is."""
+        """Return the reason why no input can lead to the next page, and the way out; empty when input can."""
         return ""
 
     def buttons(self) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ class Page:
         """Do what one of the page's own buttons stands for."""
 
     def moving(self) -> bool:
-        """Whether something is under way on this page that `back` must not leave alone."""
+        """Whether work is under way on this page, so that `back` must not leave it."""
         return False
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Wizard(anywidget.AnyWidget):
     Parameters:
         title: above all pages.
         pages: in their order.
-        reopen: what to run to see the wizard again, for those who read a saved notebook.
+        reopen: the line that opens the wizard again, for readers of a saved notebook.
 
     """
 
@@ -104,7 +104,7 @@ class Wizard(anywidget.AnyWidget):
         pages[0].enter()
         super().__init__(view=self._view())
         self.on_msg(self._received)
-        self._worker.put(self._show)  # what has changed meanwhile
+        self._worker.put(self._show)  # changes since the message was sent
 
     def close(self) -> None:
         """End the wizard, and what its pages have begun."""

@@ -23,7 +23,7 @@ _SHARED = 0o666  # it holds no secret, and is there to be shared; the umask take
 
 @dataclass(frozen=True)
 class WorkspaceConfig:
-    """What a config file says. `path` is the workspace's directory, where the file names one."""
+    """The content of a config file. `path` is the workspace's directory, where the file names one."""
 
     file: Path
     workspace_name: str

@@ -1,4 +1,4 @@
-"""Where workspaces live: a home directory whose ``workspaces`` folder is the index of names.
+"""The index of workspaces: the ``workspaces`` folder of a home directory has one entry for each name.
 
 A workspace is a directory or, when its user chose another place, a symbolic link to one. The file system is the whole
 index: making a directory or a link is atomic, links are absolute and so survive a moved home.
@@ -30,7 +30,7 @@ class NameTakenError(WorkspaceException):
 
 
 class WorkspaceDocument(Document):
-    """What ``workspace.json`` holds."""
+    """The document ``workspace.json``."""
 
     name: str
     id: str
@@ -111,7 +111,7 @@ def find(name: str) -> Path | None:
 
 
 def holds(directory: Path) -> bool:
-    """Whether a directory is a workspace; raise `WorkspaceException` when it is another user's, closed to this one."""
+    """Return whether a directory is a workspace; raise `WorkspaceException` when this user may not read it."""
     try:
         return (directory / DOCUMENT_NAME).is_file()
     except PermissionError as error:
@@ -134,7 +134,7 @@ def read(directory: Path) -> WorkspaceDocument:
         return WorkspaceDocument.parse(path.read_bytes())
     except FileNotFoundError:
         raise WorkspaceException(
-            f"{directory} is no workspace: it holds no {DOCUMENT_NAME}.\n"
+            f"{directory} is not a workspace: it has no {DOCUMENT_NAME}.\n"
             f"To make one there: Workspace.create(NAME, path={str(directory)!r})"
         ) from None
     except SpecError as error:

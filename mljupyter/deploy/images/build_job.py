@@ -40,14 +40,19 @@ class Build:
         self._cancel.set()
 
     def has_ended(self, within: float | None = 0) -> bool:
-        """Whether it has ended, after waiting for that for so many seconds at most; None: for as long as it takes."""
+        """Wait until the build has ended, and return whether it has.
+
+        Parameters:
+            seconds: the longest wait; None waits as long as the build takes.
+
+        """
         self._thread.join(within)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
             self._make(self._cancel)
-        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+        except Exception as error:  # noqa: BLE001 - raised where the build is waited for
             self.error = error
 
 
@@ -73,7 +78,7 @@ def begin(
 ) -> ImageRecord:
     """Note the next version of an image and have it made; returns at once.
 
-    What was built of the same plan is taken again within this call, without touching any engine.
+    A result of the same plan is reused within this call, without asking any engine.
 
     Parameters:
         context: the workspace.

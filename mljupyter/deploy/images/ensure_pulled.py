@@ -1,4 +1,4 @@
-"""See to it that a Docker engine has an image: pulled from its registry, or built again after it was removed."""
+"""Ensure that a Docker engine has an image: pull it from its registry, or build it again after it was removed."""
 
 from __future__ import annotations
 

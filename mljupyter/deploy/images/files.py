@@ -1,4 +1,4 @@
-"""What is known of an image as files that can be opened: the log of its build, its Dockerfile."""
+"""Files of an image in the workspace: the log of its build, and its Dockerfile."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def remove(context: WorkspaceContext, record: ImageRecord) -> None:
 
 
 class BuildLogFile:
-    """The log of a build: written as the build goes on, and read by anybody who may read the workspace.
+    """The log of a build. It grows during the build, and all who may read the workspace may read it.
 
     Parameters:
         path: of the file.

@@ -1,4 +1,4 @@
-"""Who uses an image, and deleting one that nobody does."""
+"""The users of an image, and the deletion of an image without users."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mljupyter.workspace.context import WorkspaceContext
 def users_of_image(
     context: WorkspaceContext, record: ImageRecord, needed: Iterable[NeededVersion] | None = None
 ) -> list[str]:
-    """Return who uses an image: those that hold it, and the web services that are started from where it is.
+    """Return the users of an image: everything that holds it, and the web services that are started from its reference.
 
     Parameters:
         context: the workspace.

@@ -1,4 +1,7 @@
-"""What a profile sends: one request body for each row (Azure ML v1: Model.profile, input_dataset)."""
+"""The requests of a profile: one body for each row.
+
+Azure: ``Model.profile``, argument ``input_dataset``.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _MOST_SHOWN = 500
 
 @dataclass
 class Tally:
-    """What became of requests: latencies in seconds of those that succeeded, and the others by status."""
+    """The results of requests: latencies in seconds of successful ones, and counts of the others by status."""
 
     latencies: list[float] = field(default_factory=list)
     succeeded: int = 0
@@ -32,13 +32,13 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """How many requests were sent."""
+        """The number of requests that were sent."""
         return self.succeeded + sum(self.failed.values())
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where to send requests to."""
+    """The address that requests are sent to."""
 
     uri: str
     headers: Mapping[str, str]
@@ -56,7 +56,7 @@ def run_load(
         rows: request bodies.
         clients: how many requests are under way at once.
         seconds: for how long, but for
-        at_least: so many requests in any case.
+        at_least: the smallest number of requests.
         stop: asked before each request; True ends the load.
 
     """

@@ -21,7 +21,7 @@ def run(call: Call) -> Any:
     if problem:
         raise WrongInputError(problem)
     os.environ["DOCKER_HOST"] = address
-    call.session.workspace().controller.stop()  # the next one starts with it; replicas serve on meanwhile
+    call.session.workspace().controller.stop()  # the next controller uses the new engine; replicas go on serving
     return Outcome("ok", "docker", address)
 
 

@@ -18,7 +18,7 @@ WAIT = "service.wait_for_deployment(show_output=True)"
 
 
 def is_preview(call: Call) -> bool:
-    """Whether a magic is only to show what it would do."""
+    """Return whether a magic shall only show its effect: as Python, or as a plan."""
     return bool(call["code"] or call["dry_run"])
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a change when the cell that makes it is interrupted: it is taken back."""
+"""Undo a change when the cell that makes it is interrupted."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def run(call: Call) -> Any:
 
 
 def used_by(workspace: Workspace) -> dict[str, list[str]]:
-    """Return who uses each model, by its id: endpoints, with the version where there are several."""
+    """Return the users of each model, by its id: endpoints, with the version where there are several."""
     found: dict[str, list[str]] = {}
     for record in sorted(workspace.endpoint_records(), key=lambda record: record.spec.name):
         for version, spec in record.spec.versions.items():

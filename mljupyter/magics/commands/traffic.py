@@ -24,7 +24,7 @@ _POINTS = 10
 
 
 def run(call: Call) -> Any:
-    """Divide the requests anew if shares are given; return the versions as a table when the router follows."""
+    """Change the division of requests if shares are given; return the versions as a table once the router follows."""
     _check(call)
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name

@@ -11,7 +11,7 @@ from mljupyter.notebook.options.option_values import read
 from mljupyter.visible import one_line
 
 Typed = Mapping[str, Any]
-"""What was typed, by option: text, a list of texts where an option may be repeated, or a boolean."""
+"""Values by option, as typed: text, a list of texts where an option may be repeated, or a boolean."""
 
 
 def values_of(options: Iterable[Option], typed: Typed) -> tuple[dict[str, Any], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What a project has instead of the usual defaults: ``[tool.mljupyter.NAME]`` in ``pyproject.toml``."""
+"""Defaults of a project: the tables ``[tool.mljupyter.NAME]`` of its ``pyproject.toml``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a deployment is asked for: the options of `%deploy`, of its cell body, and of the wizard."""
+"""Options of a deployment: of `%deploy`, of its cell body, and of the wizard."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Option:
 
     @property
     def takes_value(self) -> bool:
-        """Whether a value follows."""
+        """Whether a value follows the option."""
         return self.kind not in ("flag", "switch")
 
 

@@ -19,7 +19,7 @@ _GIGABYTES = {"": 1.0, "G": 1.0, "GB": 1.0, "GI": 1.0, "M": 1e-3, "MB": 1e-3, "M
 
 
 class WrongInputError(MLJupyterError):
-    """What was typed into a cell or a form cannot be understood, or breaks a rule."""
+    """A value of a cell or a form cannot be understood, or breaks a rule."""
 
 
 def near(word: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""YAML as people read it: ``1:5`` is no number and ``2026-01-01`` no date, as version 1.2 has it."""
+"""A YAML loader with the rules of version 1.2: ``1:5`` is not a number and ``2026-01-01`` is not a date."""
 
 from __future__ import annotations
 

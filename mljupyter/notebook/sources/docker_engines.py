@@ -67,7 +67,7 @@ def address_rule(address: str) -> str:
     schemes = ("unix://", "tcp://", "ssh://", "http://", "https://", "npipe://")
     if address.startswith(schemes) and address.partition("://")[2] and one_line(address) == address:
         return ""
-    return f"{address!r} is no address of an engine: for example unix:///var/run/docker.sock or ssh://user@host."
+    return f"{address!r} is not the address of an engine: for example unix:///var/run/docker.sock or ssh://user@host."
 
 
 def _of(context: Any) -> DockerEngine:

@@ -25,7 +25,7 @@ def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
     """Return the value of a variable, or of an expression of variables without spaces.
 
     Raises:
-        WrongInputError: it is no expression, or a name in it is unknown.
+        WrongInputError: it is not an expression, or a name in it is unknown.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""What can be registered as a model: fitted variables of the notebook, files and directories near it."""
+"""Candidates for a model: fitted variables of the notebook, files and directories near it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ class ModelSource:
 def fitted_variables(namespace: Mapping[str, Any]) -> list[ModelSource]:
     """Return the variables with a fitted estimator of scikit-learn's interface.
 
-    What has `predict` and an attribute set by fitting, which ends with an underscore, counts; nothing is imported.
+    A variable counts if it has `predict` and an attribute set by fitting, which ends with an underscore.
+    Nothing is imported.
     """
     found = []
     for name, value in namespace.items():

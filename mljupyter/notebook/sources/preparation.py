@@ -1,4 +1,4 @@
-"""What a deployment needs before it is made: the inference config, and for an estimator its model; also as Python."""
+"""Sources of a deployment: the inference config and, for an estimator, its model; also as Python code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mljupyter.visible import one_line
 
 @dataclass(frozen=True)
 class Preparation:
-    """Where scoring script, environment and perhaps the model of a deployment come from.
+    """The sources of a deployment: scoring script, environment, and the estimator where there is one.
 
     Parameters:
         config: the inference config; None for a model that is served without a script.
@@ -96,7 +96,7 @@ def _environment(
     ):
         return None, []
 
-    # What the notebook has installed is not in a container: the estimator's own packages are named.
+    # A container does not have the notebook's packages, so the estimator's own packages are named.
     name, frame = f"{values['name']}-environment", "PandasParameterType" in estimator.script
     code = f"environment = environment_for({written(estimator.expression)}, {name!r}, frame={frame})"
     return environment_for(estimator.value, name, frame=frame), [code]

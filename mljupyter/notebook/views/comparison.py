@@ -20,7 +20,7 @@ _OF_LATENCY = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
 def compared(workspace: Workspace, record: EndpointRecord) -> list[list[str]]:
     """Return the rows of a table with `COLUMNS`: the control first, then the treatments by name.
 
-    What was measured is that of the last quarter of an hour.
+    Measurements are those of the last quarter of an hour.
     """
     measured = by_version(workspace.endpoints.metrics(record.spec.name, since=SINCE_SECONDS))
     rows = []

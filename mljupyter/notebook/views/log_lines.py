@@ -15,7 +15,7 @@ _LINE = re.compile(r"^(?P<time>\d{4}-\d\d-\d\dT\S+) +(?P<level>[DIWEC])[A-Za-z]*
 
 @dataclass(frozen=True)
 class Filter:
-    """What a line must have.
+    """A filter of log lines.
 
     Parameters:
         pattern: is found somewhere in the line; None for any.

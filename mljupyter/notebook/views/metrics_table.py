@@ -1,4 +1,4 @@
-"""What endpoints have done lately, as a table: one row for each version."""
+"""Metrics of endpoints as a table: one row for each version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What magics show: text and HTML that are the same on every run, so that saved notebooks can be compared."""
+"""Views that magics show: text and HTML that are the same on every run, so that saved notebooks can be compared."""
 
 from __future__ import annotations
 

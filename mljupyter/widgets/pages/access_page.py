@@ -1,4 +1,4 @@
-"""The page of the deploy wizard that asks who may send requests, and says how they travel."""
+"""The page of the deploy wizard for authentication and encryption."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class DeploymentRun:
 
     @property
     def cancelling(self) -> bool:
-        """Whether it was asked to stop, and has not yet."""
+        """Whether it was cancelled and has not ended yet."""
         return self._cancel.is_set() and not self.outcome
 
     def wait(self, seconds: float) -> bool:

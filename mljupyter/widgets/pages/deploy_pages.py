@@ -1,4 +1,4 @@
-"""What the pages of the deploy wizard share."""
+"""The base of the deploy wizard's pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What wizards about endpoints with several versions share: choosing one, and doing something to it."""
+"""Pages that several wizards use: the choice of an endpoint with versions, and the progress of an action."""
 
 from __future__ import annotations
 

@@ -28,12 +28,12 @@ class ProgressPage(Page):
 
     @property
     def heading(self) -> str:  # type: ignore[override]
-        """How it stands."""
+        """The state of the deployment."""
         return _HEADINGS[self.run.outcome if self.run is not None else ""]
 
     @property
     def about(self) -> str:  # type: ignore[override]
-        """What that means."""
+        """The meaning of that state."""
         run = self.run
         if run is None:
             return ""
@@ -72,7 +72,7 @@ class ProgressPage(Page):
         return found
 
     def moving(self) -> bool:
-        """Whether it is under way: then there is Cancel in place of Back."""
+        """Whether the deployment is under way: Cancel stands in place of Back then."""
         return self.run is not None and not self.run.outcome
 
     def buttons(self) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class SharesPage(Page):
 
     @property
     def about(self) -> str:  # type: ignore[override]
-        """Say who takes the rest."""
+        """Return a sentence on the version that takes the rest."""
         if self._spec is None:
             return f"There is no endpoint {self.chosen.name!r}: %endpoints shows those there are."
         return f"{self._spec.default_version!r} is the default version: it takes what the others leave."
@@ -59,7 +59,7 @@ class SharesPage(Page):
 
     @property
     def stepwise(self) -> bool:
-        """Whether it goes in steps."""
+        """Whether the change goes in steps."""
         return self._way == STEPWISE
 
     @property

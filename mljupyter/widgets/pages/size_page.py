@@ -64,7 +64,7 @@ class SizePage(DraftPage):
         self._way = FIXED if typed.get("replicas") else FOLLOWING if most else USUAL
 
     def change(self, key: str, value: Any) -> None:
-        """Keep an answer; the expected load is no part of the deployment."""
+        """Keep an answer; the expected load is not part of the deployment."""
         if key == "way":
             self._way = str(value)
         elif key in ("rate", "duration", "least", "most"):

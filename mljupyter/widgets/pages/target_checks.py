@@ -12,14 +12,14 @@ Look = Callable[[], str | None]
 
 @dataclass(frozen=True)
 class Check:
-    """What is known of a target: ``running`` while it is looked at, then ``ok`` or ``failed`` with the reason."""
+    """The state of a target's check: ``running``, then ``ok`` or ``failed`` with the reason."""
 
     state: str = "running"
     reason: str = ""
 
 
 class TargetChecks:
-    """What is known of several targets, brought up to date by `look`.
+    """Checks of several targets, updated by `look`.
 
     Parameters:
         changed: called, from any thread, when something more is known.
@@ -47,7 +47,7 @@ class TargetChecks:
 
     @property
     def looking(self) -> bool:
-        """Whether one of them has not answered yet."""
+        """Whether a target has not answered yet."""
         return any(check.state == "running" for check in self._found.values())
 
     def _check(self, number: int, name: str, look: Look) -> None:

@@ -37,7 +37,7 @@ def as_choice(checks: TargetChecks, name: str, text: str, reason: str = "") -> C
 
 
 class TargetPage(DraftPage):
-    """Where: each compute target, looked at while the page is there."""
+    """The page for the compute target: each one is checked while the page is shown."""
 
     name = "Where"
     heading = "Where should it run?"

@@ -1,4 +1,4 @@
-"""What the buttons of a panel do: each is one call of the SDK, and answers with a sentence."""
+"""Actions of a panel's buttons: each is one call of the SDK, and returns a sentence."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ _UNWATCHED_AFTER = 12.0  # seconds; a view that is looked at says so every four
 
 
 class LivePanel(anywidget.AnyWidget):
-    """What the panels of an endpoint have in common.
+    """The base of panels that follow an endpoint.
 
     A panel owns nothing: closing it changes nothing, and another one shows the same. Views say every few seconds that
-    they are looked at; when none does, the thread that asks the controller ends, and begins anew with the next one.
+    they are looked at; when none is shown, the thread that asks the controller ends. The next one starts it again.
 
     Parameters:
         workspace: where the endpoint is.
@@ -57,7 +57,7 @@ class LivePanel(anywidget.AnyWidget):
 
     @abstractmethod
     def _table(self) -> Table:
-        """Return what there is now, for where there are no widgets."""
+        """Return the present state as text, for places without widgets."""
 
     @abstractmethod
     def _look(self, whole: bool) -> dict[str, Any]:
@@ -76,13 +76,13 @@ class LivePanel(anywidget.AnyWidget):
         if not isinstance(message, dict):  # not from a view of ours
             return
         if message.get("kind") in ("hello", "watch"):
-            self._watch(anew=message["kind"] == "hello")
+            self._watch(afresh=message["kind"] == "hello")
         else:
             self._hear(message)
 
-    def _watch(self, *, anew: bool) -> None:
+    def _watch(self, *, afresh: bool) -> None:
         with self._lock:
-            self._whole = self._whole or anew
+            self._whole = self._whole or afresh
             self._last_watch = time.monotonic()
             if self._thread is None and not self._closed.is_set():
                 self._thread = threading.Thread(target=self._run, name=f"mljupyter {self._endpoint}", daemon=True)

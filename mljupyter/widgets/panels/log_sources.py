@@ -1,4 +1,4 @@
-"""What a log panel shows: where its lines come from, and the stages above them."""
+"""Sources of a log panel: its lines, and the stages above them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LogSource(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Stop what the log tells of, where that can be."""
+        """Stop the work that the log is about, where that is possible."""
         ...
 
 
@@ -163,5 +163,5 @@ def view_of(record: EndpointRecord, seconds: float) -> View:
 
 
 def _is_new(record: EndpointRecord) -> bool:
-    """Whether nothing was there before that would be lost with it."""
+    """Return whether cancelling loses nothing that existed before."""
     return record.generation == 1

@@ -21,7 +21,7 @@ _LOG_LINES = 300
 
 
 class Monitor(LivePanel):
-    """A panel for one endpoint: replicas and why so many, requests, latencies and errors by version, and actions.
+    """A panel for one endpoint: replicas and the reason of their number, requests, latencies, errors, actions.
 
     Parameters:
         workspace: where the endpoint is.

@@ -1,4 +1,4 @@
-"""What the monitor shows, as data: from the record of an endpoint and its metrics to messages of a few kilobytes."""
+"""Data of the monitor: messages of a few kilobytes, made from an endpoint's record and metrics."""
 
 from __future__ import annotations
 

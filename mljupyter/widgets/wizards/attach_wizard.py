@@ -105,7 +105,7 @@ class EnginePage(Page):
             self._own = str(value)
 
     def errors(self) -> dict[str, str]:
-        """Refuse what is no address, and an engine that cannot be used."""
+        """Refuse a text that is not an address, and an engine that cannot be used."""
         if self._chosen == OTHER:
             wrong = address_rule(self.address)
             return {"address": wrong} if wrong else {}

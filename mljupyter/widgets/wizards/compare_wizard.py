@@ -122,7 +122,7 @@ class PromotePage(Page):
         self._compare = compare
 
     def enter(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self._action = Action(self.refresh)
 
     @property

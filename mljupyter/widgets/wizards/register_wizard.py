@@ -23,7 +23,7 @@ _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
 
 
 class SourcePage(Page):
-    """What is to be registered."""
+    """The page for the source of the model."""
 
     name = "What"
     heading = "What do you want to register?"
@@ -44,7 +44,7 @@ class SourcePage(Page):
 
     @property
     def source(self) -> ModelSource | None:
-        """What was chosen; None when it is not there."""
+        """The chosen source; None when it does not exist."""
         if self._chosen != OTHER:
             return self._sources.get(self._chosen)
         try:
@@ -133,7 +133,7 @@ class DescriptionPage(Page):
         for part in filter(None, (part.strip() for part in self._typed.get("tags", "").split(","))):
             key, equals, value = (piece.strip() for piece in part.partition("="))
             if not key or not equals:
-                raise ValueError(f"{part!r} is no tag: write KEY=VALUE, for example area=demo, with commas between.")
+                raise ValueError(f"{part!r} is not a tag: write KEY=VALUE, for example area=demo, with commas between.")
             found[key] = value
         return found
 
@@ -183,7 +183,7 @@ class RegisterPage(Page):
         self._described = described
 
     def enter(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self._action = Action(self.refresh)
         self._record: ModelRecord | None = None
 

@@ -26,7 +26,7 @@ class ApplyPage(Page):
         self._chosen = shares.chosen
 
     def enter(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self._action = Action(self.refresh)
 
     @property
