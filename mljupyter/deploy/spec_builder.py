@@ -1,6 +1,6 @@
 """The spec builder makes endpoint specs from deployment configurations, for new and for existing endpoints.
 
-Pure functions. A field that a configuration leaves open keeps its value, or gets the default that its kind of web service
+Pure functions. A field that a configuration leaves open keeps its value, or gets the default that its kind of service
 has in Azure ML v1.
 """
 
