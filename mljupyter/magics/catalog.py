@@ -181,12 +181,12 @@ COMPUTE = Magic(
 
 TRAFFIC = Magic(
     name="traffic",
-    summary="Show how requests are divided between the versions of an endpoint, or divide them anew.",
+    summary="Show how requests are divided between the versions of an endpoint, or change the division.",
     options=(
         ENDPOINT_NAME,
         Option(
             "shares",
-            "share of each version; who is not named has none, and the rest goes to the default version",
+            "share of each version; a version that is not named gets none, and the rest goes to the default version",
             metavar="VERSION=PERCENT",
             positional=True,
             completes="share",
@@ -284,7 +284,7 @@ ROLLOUT = Magic(
         Option("promote", "make it the default version in the end", kind="flag"),
         Option("wait", "wait for the end and print a line for each step", kind="flag"),
         Option("pause", "hold the rollout in its step; the guard stays in force", kind="flag"),
-        Option("resume", "go on with a paused rollout; its step begins anew", kind="flag"),
+        Option("resume", "go on with a paused rollout; its step begins again", kind="flag"),
         Option("abort", "end the rollout; requests are divided as before it", kind="flag"),
         DRY_RUN,
         CODE,

@@ -153,7 +153,7 @@ class Call:
         """Refuse an ``-o`` that is not a variable name, before any work is done."""
         variable = self.values.get("output")
         if variable is not None and not variable.isidentifier():
-            raise WrongInputError(f"-o {variable}: that is no name for a variable. For example: -o result")
+            raise WrongInputError(f"-o {variable}: that is not a name for a variable. For example: -o result")
 
 
 def has_widgets(shell: Any) -> bool:

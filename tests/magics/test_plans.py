@@ -106,7 +106,7 @@ def test_a_script_in_a_file_is_understood(prepared: Shell) -> None:
         ("adder --score sums --kind aci --replicas 2", "--replicas is not available with --kind aci: only with aks."),
         ("adder --score sums --port 80", "--port is not available with --kind aks: only with local."),
         ("adder --score sums --cpu 0 --dry-run", "cpu_cores is 0.0: it must be a number above 0."),
-        ("adder --score sums -o 5x", "-o 5x: that is no name for a variable."),
+        ("adder --score sums -o 5x", "-o 5x: that is not a name for a variable."),
         ("adder --score {oops}", "{oops} is not JSON"),
     ],
 )

@@ -50,7 +50,7 @@ def test_the_sample_runs_in_another_process(shell: Shell) -> None:
         (("factor *", "factor +* "), "Line 9: invalid syntax\n    return [factor +*  sum(row)"),
         (("def run", "def runs"), "The cell does not define run()."),
         (("def init", "def start"), "The cell does not define init()."),
-        (("import json", "%pip install json"), "Magics and shell commands are no part of a scoring script."),
+        (("import json", "%pip install json"), "Magics and shell commands cannot be part of a scoring script."),
     ],
 )
 def test_a_script_that_cannot_work_is_not_kept(shell: Shell, home: Path, change: tuple[str, str], said: str) -> None:

@@ -290,7 +290,7 @@ def test_a_version_can_be_asked_and_its_log_be_read(live: Shell) -> None:
     assert lines[0].endswith("| louder")
     assert "| up" not in live.run("%logs shared:version-c --level warning").text()
     assert "louder" in live.run("%logs shared:version-c --since 1h").text()
-    assert "this is no regular expression" in live.error("%logs shared --grep (")
+    assert "this is not a regular expression" in live.error("%logs shared --grep (")
     assert "No image was built for 'shared'" in live.error("%logs shared --build")
     assert "--follow and --build do not go together" in live.error("%logs shared -f --build")
     live.run("%undeploy shared:version-c")

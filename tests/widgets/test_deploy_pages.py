@@ -107,7 +107,7 @@ def test_what_was_chosen_before_leaves_nothing_in_the_line(user: User) -> None:
     user.type(kind="aci")
     go_to(user, "Is this what you want?")
     assert user.field("line")["value"] == "%deploy churn --score answers --kind aci"
-    assert user.field("plan")["rows"][-1] == ["Who may score", "open to whoever reaches the address"]
+    assert user.field("plan")["rows"][-1] == ["Who may score", "open to everybody who reaches the address"]
 
 
 def test_a_deployment_shows_its_stages_and_its_address(user: User, workspace: Workspace) -> None:

@@ -57,7 +57,7 @@ def _filter(call: Call) -> Filter:
     try:
         pattern = None if call["grep"] is None else re.compile(call["grep"])
     except re.error as error:
-        raise WrongInputError(f"--grep {call['grep']}: this is no regular expression: {error}.") from None
+        raise WrongInputError(f"--grep {call['grep']}: this is not a regular expression: {error}.") from None
     since = None if call["since"] is None else datetime.now(UTC) - timedelta(seconds=call["since"])
     return Filter(pattern, call["level"], since)
 

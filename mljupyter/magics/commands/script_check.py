@@ -24,5 +24,5 @@ def check(script: Path) -> None:
         text = error.message.replace(f"{script}, line ", "Line ").replace(str(script), "The cell")
         code = text.rpartition("\n")[2].strip()
         if code[:1] in ("%", "!"):
-            text += "\nMagics and shell commands are no part of a scoring script."
+            text += "\nMagics and shell commands cannot be part of a scoring script."
         raise ScoringScriptError(text) from None

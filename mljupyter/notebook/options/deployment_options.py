@@ -63,7 +63,7 @@ DEPLOYMENT_OPTIONS = (
     ),
     Option(
         "auth",
-        "who may score; key is the default for aks, none for others",
+        "how clients authenticate; key is the default for aks, none for others",
         choices=("key", "token", "none"),
     ),
     Option(

@@ -15,9 +15,9 @@ from mljupyter.widgets.pages.size_page import SizePage
 _TURN_ON = "ws.compute_targets['local'].enable_ssl(leaf_domain_label='{label}')"
 _OFF = "off: requests travel in the clear, on this machine unless its port is made public"
 _WAYS = {
-    "key": Choice("key", "With a key", "One of two keys in the Authorization header; either can be made anew."),
+    "key": Choice("key", "With a key", "One of two keys in the Authorization header; each can be replaced."),
     "token": Choice("token", "With a token", "Signed by the workspace, and valid for hours; nothing to keep."),
-    "none": Choice("none", "Open", "Whoever reaches the address may score."),
+    "none": Choice("none", "Open", "Everybody who reaches the address may score."),
 }
 
 

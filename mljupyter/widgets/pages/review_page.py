@@ -18,7 +18,7 @@ from mljupyter.widgets.pages.deploy_pages import DraftPage
 
 FILES = {"score.py": "The scoring script that is written", "Dockerfile": "The Dockerfile"}
 _SHOWN_DIGITS = 12
-_AUTHENTICATION = {"key": "with a key", "token": "with a token", "none": "open to whoever reaches the address"}
+_AUTHENTICATION = {"key": "with a key", "token": "with a token", "none": "open to everybody who reaches the address"}
 
 
 class ReviewPage(DraftPage):

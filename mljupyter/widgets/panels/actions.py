@@ -30,13 +30,13 @@ def act(workspace: Workspace, name: str, action: str, values: Values) -> str:
     if not isinstance(values, Mapping):
         raise WrongInputError(f"The values of a button are a {type(values).__name__}. Rule: names and their values.")
     if action not in _ACTIONS:
-        raise WrongInputError(f"{action!r} is no action of a panel.{near(action, _ACTIONS)}")
+        raise WrongInputError(f"{action!r} is not an action of a panel.{near(action, _ACTIONS)}")
     return _ACTIONS[action](workspace, name, values)
 
 
 def _traffic(workspace: Workspace, name: str, values: Values) -> str:
     divide(workspace, name, [f"{version}={str(percent).strip() or 0}" for version, percent in values.items()], (), None)
-    return "The requests are divided anew."
+    return "The division of requests is changed."
 
 
 def _scale(workspace: Workspace, name: str, values: Values) -> str:
