@@ -150,10 +150,9 @@ class Deployment:
             MLJupyterError: `BuildCancelledError`, or the build fails.
 
         """
-        with as_webservice_exception():
-            if warning := size_warning(plan.wanted, self.workspace.artifacts):
-                print(warning)
-            return Plan(build(self.workspace.context, plan.deployment, on_event=on_event, cancel=cancel), plan.files)
+        if warning := size_warning(plan.wanted, self.workspace.artifacts):
+            print(warning)
+        return Plan(build(self.workspace.context, plan.deployment, on_event=on_event, cancel=cancel), plan.files)
 
     def apply(self, plan: Plan) -> Webservice:
         """Do the last step: hand the endpoint over to the control plane of its target.

@@ -239,7 +239,7 @@ class TestRefused:
 
     def test_an_image_on_a_target_of_processes(self, workspace: Workspace, built: ContainerImageConfig) -> None:
         image = Image.create(workspace, "myimage", [], built)
-        with pytest.raises(AzureMLException, match="served by containers"):
+        with pytest.raises(AzureMLException, match="cannot serve an image: it runs processes"):
             Webservice.deploy_from_image(workspace, "words", image, deployment_target="local")
         assert workspace.controller.running() is None
 

@@ -31,7 +31,7 @@ def test_loading_takes_less_than_150_ms_of_a_core_beyond_ipython(home: Path) -> 
 
 def test_loading_imports_neither_the_sdk_nor_anything_heavy(home: Path) -> None:
     code = (
-        "import sys; from mljupyter import magics; from mljupyter.magics import registration\n"
+        "import sys; from mljupyter.magics import registration\n"
         "heavy = {'mljupyter.core', 'mljupyter.widgets', 'anywidget', 'docker', 'ipywidgets', 'plotly', 'pydantic', "
         "'sqlalchemy', 'httpx', 'numpy', 'pandas', 'sklearn'}\n"
         "print(sorted(heavy & set(sys.modules)))"
@@ -51,7 +51,7 @@ def test_every_magic_is_there_under_its_short_name_and_under_mlj(shell: Shell) -
 def test_loading_again_changes_nothing(shell: Shell) -> None:
     matchers = len(shell.ip.Completer.custom_matchers)
     shell.run("%reload_ext mljupyter")
-    from mljupyter.magics import load
+    from mljupyter.magics.registration import load
 
     load(shell.ip)
     assert len(shell.ip.Completer.custom_matchers) == matchers

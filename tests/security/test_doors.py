@@ -40,6 +40,7 @@ from mljupyter.core.rich import Rich, Rows, pairs
 from mljupyter.core.scaling import replicas_of
 from mljupyter.core.traffic import shares_of
 from mljupyter.core.webservice import AksWebservice
+from mljupyter.deploy.plan import DeploymentPlan
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import UserErrorException, WebserviceException
 from mljupyter.magics.commands.invoke import body_in_cell
@@ -487,7 +488,7 @@ def views(text: str) -> list[Any]:
         Outcome("failed", text, text),
         Table([text, "B"], [[text, 1], [problem, text]], [], ""),
         Table(["A"], [], [], text),
-        Plan(spec, None, {text: text}),
+        Plan(DeploymentPlan(spec, None), {text: text}),
         Shown(text),
     ]
 

@@ -412,9 +412,9 @@ def test_a_models_requirements_choose_no_index_of_packages(workspace: Workspace,
     reference = ModelReference(name="m", version=1, digest=registered._record.artifact.digest, entry="model")
     environment = framework_serving.environment_of(workspace, reference, "mlflow", here=False)
     assert environment is not None
-    packages = environment.python.conda_dependencies
+    packages = environment.definition.python.conda_dependencies
     assert packages is not None
-    assert (list(packages.pip_packages), list(packages.pip_options)) == (["roman==4.2"], [])
+    assert [item["pip"] for item in packages.dependencies if isinstance(item, dict)] == [["roman==4.2"]]
 
     (model / "MLmodel").write_bytes(bytes(2 << 20))
     larger = Model.register(workspace, model, "m")
