@@ -11,8 +11,7 @@ from mljupyter.spec import EndpointRecord, Rollout
 from mljupyter.spec.history import HistoryEntry
 
 if TYPE_CHECKING:
-    from mljupyter.core.webservice import AksEndpoint, Webservice
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import AksEndpoint, Webservice, Workspace
 
 HISTORY_COLUMNS = ("Number", "Time", "User", "Action", "Changes")
 ACTIONS = ("pause", "resume", "abort")
@@ -26,7 +25,7 @@ def versioned_endpoint(workspace: Workspace, name: str) -> AksEndpoint:
         WebserviceException: when there is none of this name, or it is of a kind that has one version.
 
     """
-    from mljupyter.core.webservice import AksEndpoint, Webservice
+    from mljupyter.core import AksEndpoint, Webservice
 
     with as_webservice_exception():
         workspace.endpoints.endpoint(name)  # its error has the nearest name
@@ -140,7 +139,7 @@ def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[Hist
     """
     with as_webservice_exception():
         before = workspace.endpoints.endpoint(name)  # its error has the nearest name
-    from mljupyter.core.webservice import Webservice
+    from mljupyter.core import Webservice
 
     service = Webservice(workspace, name)
     service.rollback(number)

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 from mljupyter.engine.scaling import autoscaling
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.outside import whole
-from mljupyter.spec import AutoscalePolicy, EndpointRecord, EndpointSpec, Scaling, ScalingDecision, VersionStatus
+from mljupyter.spec import EndpointRecord, Scaling, ScalingDecision, VersionStatus
 
 if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import Workspace
 
 COLUMNS = ("Version", "Replicas", "Bounds", "Target utilization", "Down after", "Zero after", "State")
 HISTORY_COLUMNS = ("Time", "Version", "From", "To", "Room for", "Demand", "Why")
 _IN_FORCE_WITHIN = 30.0
-# What `scale` calls a bound, and what the documents call it.
-_NAMES = {"minimum": "min_replicas", "maximum": "max_replicas"}
 
 
 def replicas_needed(target_rps: float, request_time: float, max_concurrent: int = 1, utilization: float = 0.7) -> int:
@@ -43,34 +41,6 @@ def replicas_needed(target_rps: float, request_time: float, max_concurrent: int 
         raise WebserviceException(f"{error}.") from None
 
 
-def with_scaling(spec: EndpointSpec, *, version: str | None = None, **given: int | None) -> EndpointSpec:
-    """Return an endpoint with other numbers of replicas; parameters as of `Webservice.scale`.
-
-    Raises:
-        WebserviceException: when nothing is given, or `replicas` together with others, or there is no such version.
-        SpecError: when a value breaks a rule of the documents.
-
-    """
-    from mljupyter.deploy.spec_builder import merged
-    from mljupyter.deploy.versions import known_version
-
-    name = spec.default_version if version is None else version
-    values: dict[str, Any] = {_NAMES.get(key, key): value for key, value in given.items() if value is not None}
-    if not values:
-        raise WebserviceException("Nothing is given: give replicas, or minimum and maximum, or what else is to change.")
-    present = known_version(spec, name).scaling.autoscale
-    if "replicas" in values:
-        others = [key for key, value in given.items() if value is not None and key != "replicas"]
-        if others:
-            raise WebserviceException(
-                f"replicas is a fixed number, {', '.join(others)} let it follow the load: give one or the other."
-            )
-        scaling = Scaling.parse(values)
-    else:
-        scaling = Scaling(autoscale=merged(present or AutoscalePolicy(), **values))
-    return merged(spec, versions={**spec.versions, name: merged(spec.versions[name], scaling=scaling)})
-
-
 def scale(workspace: Workspace, name: str, version: str | None = None, **given: int | None) -> EndpointRecord:
     """Change numbers of replicas and return the endpoint when that is in force; with nothing given, just return it.
 
@@ -83,7 +53,7 @@ def scale(workspace: Workspace, name: str, version: str | None = None, **given: 
         WebserviceException: when there is no such endpoint or version, or a rule is broken.
 
     """
-    from mljupyter.core.webservice import Webservice
+    from mljupyter.core import Webservice
     from mljupyter.deploy.wait import follow, in_force
 
     if all(value is None for value in given.values()):

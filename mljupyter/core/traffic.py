@@ -10,7 +10,7 @@ from mljupyter.outside import whole
 from mljupyter.spec import EndpointRecord, VersionStatus
 
 if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import Workspace
 
 COLUMNS = ("Version", "Role", "Percentile", "Mirrored", "Weight", "Replicas", "State")
 NO_HEADER = "none"

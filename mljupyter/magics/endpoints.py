@@ -14,7 +14,7 @@ from mljupyter.notebook.views.views import Table
 
 if TYPE_CHECKING:
     from mljupyter.core import Webservice, Workspace
-    from mljupyter.core.webservice.endpoint_version import AksEndpointVersion
+    from mljupyter.core.webservice.aks_endpoint import AksEndpointVersion
     from mljupyter.spec import EndpointRecord
 
 COLUMNS = ("Name", "State", "Kind", "Target", "Models", "Replicas", "Authentication")

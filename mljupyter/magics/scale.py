@@ -26,7 +26,8 @@ _SETTINGS = {
 
 def run(call: Call) -> Any:
     """Change numbers of replicas if any are given; return those of all versions as a table."""
-    from mljupyter.core.scaling import COLUMNS, documents, replicas_of, rows, scale, with_scaling
+    from mljupyter.core.scaling import COLUMNS, documents, replicas_of, rows, scale
+    from mljupyter.deploy.scaling import with_scaling
 
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name

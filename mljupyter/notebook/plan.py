@@ -180,7 +180,7 @@ class Deployment:
         from mljupyter.exceptions import as_webservice_exception
 
         with as_webservice_exception():
-            return Webservice._of(
+            return Webservice.from_record(
                 self.workspace, apply(self.workspace.context, plan.deployment, overwrite=plan.present is not None)
             )
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 import mljupyter.core
-from mljupyter.core.scaling import replicas_of, with_scaling
+from mljupyter.core.scaling import replicas_of
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.scaling import with_scaling
 from mljupyter.deploy.spec_builder import changed_endpoint, new_endpoint
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointSpec, Scaling, SpecError
