@@ -145,10 +145,11 @@ def traffic(
     as_json: bool,
 ) -> None:
     """Show how requests are divided between versions, or divide them anew: the rest goes to the default version."""
-    from mljupyter.core.traffic import COLUMNS, divide, documents, rows
+    from mljupyter.notebook.endpoint_commands import change_traffic
+    from mljupyter.notebook.views.traffic import COLUMNS, documents, rows
 
     found = open_workspace(workspace)
-    record = divide(found, name, shares, mirror, sticky_header)
+    record = change_traffic(found, name, shares, mirror, sticky_header)
     if as_json:
         print_json(documents(record))
     else:

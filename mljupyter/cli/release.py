@@ -40,7 +40,8 @@ def rollout(
     as_json: bool,
 ) -> None:
     """Show the rollout of an endpoint, or give VERSION more and more of its requests, as long as it keeps the guard."""
-    from mljupyter.core.releases import NO_ROLLOUT, control, steps_of, versioned_endpoint
+    from mljupyter.notebook.endpoint_commands import control_rollout, steps_of, versioned_endpoint
+    from mljupyter.notebook.views.history import NO_ROLLOUT
 
     if action is not None and version is not None:
         raise click.UsageError(f"--{action} is for the rollout under way: leave out {version!r}.")
@@ -49,7 +50,7 @@ def rollout(
         least = {} if least_requests is None else {"least_requests": least_requests}
         endpoint.rollout(version, steps_of(steps), every, guard, promote=promote, **least)
     elif action is not None:
-        control(endpoint, action)
+        control_rollout(endpoint, action)
     found = endpoint.wait_for_rollout(show_output=not as_json) if wait else endpoint.rollout_status()
     if as_json:
         print_json(found.document() if found is not None else None)
@@ -66,7 +67,7 @@ def rollout(
 @json_option
 def promote(name: str, version: str, workspace: str | None, as_json: bool) -> None:
     """Make VERSION the default and give it all requests; the others stay, without any."""
-    from mljupyter.core.releases import versioned_endpoint
+    from mljupyter.notebook.endpoint_commands import versioned_endpoint
 
     endpoint = versioned_endpoint(open_workspace(workspace), name)
     endpoint.promote(version)
@@ -84,11 +85,12 @@ def promote(name: str, version: str, workspace: str | None, as_json: bool) -> No
 @json_option
 def rollback(name: str, number: int | None, workspace: str | None, as_json: bool) -> None:
     """Go back to what the endpoint was before its last change; a second time takes the first one back."""
-    from mljupyter.core.releases import history_documents, roll_back
+    from mljupyter.notebook.endpoint_commands import roll_back
+    from mljupyter.notebook.views.history import documents
 
     entry, line = roll_back(open_workspace(workspace), name, number)
     if as_json:
-        print_json(history_documents([entry])[0])
+        print_json(documents([entry])[0])
         return
     say(line)
     for change in entry.changes:
@@ -101,10 +103,10 @@ def rollback(name: str, number: int | None, workspace: str | None, as_json: bool
 @json_option
 def history(name: str, workspace: str | None, as_json: bool) -> None:
     """Show who changed an endpoint, when, and what; the newest change first."""
-    from mljupyter.core.releases import HISTORY_COLUMNS, history_documents, history_rows
+    from mljupyter.notebook.views.history import COLUMNS, documents, rows
 
     entries = open_workspace(workspace).endpoints.history(name)
     if as_json:
-        print_json(history_documents(entries))
+        print_json(documents(entries))
     else:
-        print_table([column.upper() for column in HISTORY_COLUMNS], history_rows(entries))
+        print_table([column.upper() for column in COLUMNS], rows(entries))

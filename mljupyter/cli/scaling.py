@@ -28,8 +28,9 @@ def scale(
     name: str, size: str | None, version: str | None, workspace: str | None, as_json: bool, **given: int | None
 ) -> None:
     """Show how many replicas the versions of an endpoint have, or change it: SIZE is a number, or bounds MIN:MAX."""
-    from mljupyter.core.scaling import COLUMNS, documents, replicas_of, rows
-    from mljupyter.core.scaling import scale as change
+    from mljupyter.notebook.endpoint_commands import replicas_of
+    from mljupyter.notebook.endpoint_commands import scale as change
+    from mljupyter.notebook.views.scaling import COLUMNS, documents, rows
 
     if size is not None:
         for key, value in replicas_of(size).items():
@@ -51,7 +52,7 @@ def scale(
 @json_option
 def scaling(name: str, version: str | None, lines: int, workspace: str | None, as_json: bool) -> None:
     """Show the newest decisions on numbers of replicas: when, from, to, and why. Times are UTC."""
-    from mljupyter.core.scaling import HISTORY_COLUMNS, history_rows
+    from mljupyter.notebook.views.scaling import DECISION_COLUMNS, decision_rows
 
     decisions = open_workspace(workspace).endpoints.scaling_history(name, version, lines)
     if as_json:
@@ -59,4 +60,4 @@ def scaling(name: str, version: str | None, lines: int, workspace: str | None, a
     elif not decisions:
         say("No decisions yet.")
     else:
-        print_table([column.upper() for column in HISTORY_COLUMNS], history_rows(decisions))
+        print_table([column.upper() for column in DECISION_COLUMNS], decision_rows(decisions))

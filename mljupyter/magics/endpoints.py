@@ -55,7 +55,7 @@ def version_of(service: Webservice, name: str) -> AksEndpointVersion:
 
 def row(record: EndpointRecord) -> list[str]:
     """Return what the table shows of an endpoint. Addresses change from run to run, so they are not part of it."""
-    from mljupyter.core.releases import state_text
+    from mljupyter.notebook.views.history import state_text
 
     spec, status = record.spec, record.status
     return [

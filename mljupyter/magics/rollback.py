@@ -28,7 +28,8 @@ def run(call: Call) -> Any:
 
 def go_back(call: Call, number: int | None) -> Any:
     """Roll the endpoint that a magic names back, and print what changed."""
-    from mljupyter.core.releases import history_documents, roll_back
+    from mljupyter.notebook.endpoint_commands import roll_back
+    from mljupyter.notebook.views.history import documents
 
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
@@ -37,7 +38,7 @@ def go_back(call: Call, number: int | None) -> Any:
     with taken_back_if_interrupted(call):
         entry, line = roll_back(workspace, call["name"], number)
     if call["json"]:
-        print(json_line(history_documents([entry])[0]))
+        print(json_line(documents([entry])[0]))
         return None
     for text in (line, *(f"  {change}" for change in entry.changes)):
         call.say(text)
@@ -67,15 +68,15 @@ def _rehearsed(call: Call, number: int | None) -> Any:
 
 def run_history(call: Call) -> Any:
     """Return the history of an endpoint as a table."""
-    from mljupyter.core.releases import HISTORY_COLUMNS, history_documents, history_rows
+    from mljupyter.notebook.views.history import COLUMNS, documents, rows
 
     service = webservice(call.session.workspace(), call["name"])
     entries = service.history()
-    documents = history_documents(entries)
+    found = documents(entries)
     if call["json"]:
-        print(json_line(documents))
-        return call.deliver(documents) if call["output"] else None
-    return call.deliver(Table(HISTORY_COLUMNS, history_rows(entries), documents, "No changes."))
+        print(json_line(found))
+        return call.deliver(found) if call["output"] else None
+    return call.deliver(Table(COLUMNS, rows(entries), found, "No changes."))
 
 
 MAGIC = Magic(

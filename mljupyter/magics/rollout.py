@@ -29,7 +29,7 @@ class NoSuchRolloutError(MLJupyterError):
 
 def run(call: Call) -> Any:
     """Begin, pause, resume or abort a rollout, or wait for it; return it as a line of text."""
-    from mljupyter.core.releases import control, steps_of, versioned_endpoint
+    from mljupyter.notebook.endpoint_commands import control_rollout, steps_of, versioned_endpoint
 
     actions = [action for action in ("pause", "resume", "abort") if call[action]]
     if len(actions) + (call["version"] is not None) > 1:
@@ -48,7 +48,7 @@ def run(call: Call) -> Any:
     elif actions:
         if is_rehearsal(call):
             return _rehearse_control(call, actions[0])
-        control(endpoint, actions[0])
+        control_rollout(endpoint, actions[0])
     return finish(call, endpoint)
 
 
@@ -89,7 +89,7 @@ def _rehearse_control(call: Call, action: str) -> Any:
 
 def finish(call: Call, endpoint: Any) -> Any:
     """Wait for the end of the rollout if asked for, and show it."""
-    from mljupyter.core.releases import NO_ROLLOUT
+    from mljupyter.notebook.views.history import NO_ROLLOUT
 
     wait = call["wait"]
     quiet = call.values.get("quiet") or call["json"]

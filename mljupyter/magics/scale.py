@@ -26,8 +26,9 @@ _SETTINGS = {
 
 def run(call: Call) -> Any:
     """Change numbers of replicas if any are given; return those of all versions as a table."""
-    from mljupyter.core.scaling import COLUMNS, documents, replicas_of, rows, scale
     from mljupyter.deploy.scaling import with_scaling
+    from mljupyter.notebook.endpoint_commands import replicas_of, scale
+    from mljupyter.notebook.views.scaling import COLUMNS, documents, rows
 
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name

@@ -22,7 +22,8 @@ _POINTS = 10
 
 def run(call: Call) -> Any:
     """Divide the requests anew if shares are given; return the versions as a table when the router follows."""
-    from mljupyter.core.traffic import COLUMNS, divide, documents, rows
+    from mljupyter.notebook.endpoint_commands import change_traffic
+    from mljupyter.notebook.views.traffic import COLUMNS, documents, rows
 
     _check(call)
     workspace = call.session.workspace()
@@ -38,7 +39,7 @@ def run(call: Call) -> Any:
     with taken_back_if_interrupted(call):
         if call["promote"] is not None:
             _promote(call)
-        record = divide(workspace, call["name"], call["shares"] or (), call["mirror"], call["sticky_header"])
+        record = change_traffic(workspace, call["name"], call["shares"] or (), call["mirror"], call["sticky_header"])
     found = documents(record)
     if call["json"]:
         print(json_line(found))
@@ -62,8 +63,7 @@ def _check(call: Call) -> None:
 
 def _roll_out(call: Call) -> Any:
     """Move requests to a version in even steps over a time."""
-    from mljupyter.core.releases import even_steps, versioned_endpoint
-    from mljupyter.core.traffic import shares_of
+    from mljupyter.notebook.endpoint_commands import even_steps, shares_of, versioned_endpoint
 
     endpoint = versioned_endpoint(call.session.workspace(), call["name"])
     ((version, target),) = shares_of(call["shares"]).items()
@@ -76,9 +76,9 @@ def _roll_out(call: Call) -> Any:
 
 
 def _rehearsed(call: Call) -> Any:
-    from mljupyter.core.traffic import NO_HEADER, shares_of
     from mljupyter.deploy.versions import known_version, with_traffic
     from mljupyter.engine.rollout.canary import promoted
+    from mljupyter.notebook.endpoint_commands import NO_HEADER, shares_of
     from mljupyter.spec import EndpointSpec
 
     def with_promoted(spec: EndpointSpec) -> EndpointSpec:
@@ -94,11 +94,11 @@ def _rehearsed(call: Call) -> Any:
 
 
 def _promote(call: Call) -> None:
-    from mljupyter.core.releases import settle, versioned_endpoint
+    from mljupyter.notebook.endpoint_commands import versioned_endpoint, wait_until_healthy
 
     endpoint = versioned_endpoint(call.session.workspace(), call["name"])
     endpoint.promote(call["promote"])
-    settle(endpoint)
+    wait_until_healthy(endpoint)
 
 
 def _wizard(session: Session, namespace: Mapping[str, Any], name: str = "") -> Any:

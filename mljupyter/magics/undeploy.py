@@ -15,8 +15,8 @@ from mljupyter.notebook.views.views import Text
 
 def run(call: Call) -> Any:
     """Delete the endpoint or the version; models and scoring scripts stay."""
-    from mljupyter.core.releases import settle, versioned_endpoint
     from mljupyter.deploy.versions import without_version
+    from mljupyter.notebook.endpoint_commands import versioned_endpoint, wait_until_healthy
 
     name, version = call.endpoint, call.version
     service = webservice(call.session.workspace(), name)
@@ -27,7 +27,7 @@ def run(call: Call) -> Any:
             return rehearse(call, "delete_version", arguments, lambda spec: without_version(spec, version))
         with taken_back_if_interrupted(call):
             endpoint.delete_version(version)
-            settle(endpoint)
+            wait_until_healthy(endpoint)
     elif is_rehearsal(call):
         return _rehearsed(call)
     else:

@@ -36,15 +36,13 @@ from mljupyter.controller.metrics import port as metrics_port
 from mljupyter.controller.metrics import replica_counts
 from mljupyter.core import Environment, conda_file
 from mljupyter.core.display import HtmlRepr, Rows, pairs
-from mljupyter.core.releases import steps_of
-from mljupyter.core.scaling import replicas_of
-from mljupyter.core.traffic import shares_of
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.deploy.plan import DeploymentPlan
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import UserErrorException, WebserviceException
 from mljupyter.magics.call import json_line
 from mljupyter.magics.invoke import body_in_cell
+from mljupyter.notebook.endpoint_commands import replicas_of, shares_of, steps_of
 from mljupyter.notebook.options.cell_body import Document, values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS

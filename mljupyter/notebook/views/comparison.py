@@ -23,7 +23,7 @@ def compared(workspace: Workspace, record: EndpointRecord) -> list[list[str]]:
 
     What was measured is that of the last quarter of an hour.
     """
-    from mljupyter.core.traffic import documents
+    from mljupyter.notebook.views.traffic import documents
 
     measured = by_version(workspace.endpoints.metrics(record.spec.name, since=SINCE_SECONDS))
     rows = []

@@ -63,7 +63,7 @@ def by_version(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _versions(service: Webservice, seconds: float) -> list[dict[str, Any]]:
-    from mljupyter.core.traffic import documents
+    from mljupyter.notebook.views.traffic import documents
 
     record = service.workspace.endpoints.endpoint(service.name)
     done = by_version(service.workspace.endpoints.metrics(service.name, since=seconds))

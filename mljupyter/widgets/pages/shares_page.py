@@ -88,10 +88,10 @@ class SharesPage(Page):
             values = values_of((_STEPS, _EVERY, _GUARD), self._typed)[0]
             self.chosen.endpoint().rollout(self._version, self._steps(), values["every"], values["guard"])
             return
-        from mljupyter.core.traffic import divide
+        from mljupyter.notebook.endpoint_commands import change_traffic
 
         words = [f"{version}={share}" for version, share in self.shares.items()]
-        divide(self.chosen.session.workspace(), self.chosen.name, words)
+        change_traffic(self.chosen.session.workspace(), self.chosen.name, words)
 
     def fields(self) -> list[Field]:
         """Return the way to get there, and what it asks for."""

@@ -34,14 +34,15 @@ def act(workspace: Workspace, name: str, action: str, values: Values) -> str:
 
 
 def _traffic(workspace: Workspace, name: str, values: Values) -> str:
-    from mljupyter.core.traffic import divide
+    from mljupyter.notebook.endpoint_commands import change_traffic
 
-    divide(workspace, name, [f"{version}={str(percent).strip() or 0}" for version, percent in values.items()], (), None)
+    shares = [f"{version}={str(percent).strip() or 0}" for version, percent in values.items()]
+    change_traffic(workspace, name, shares)
     return "The requests are divided anew."
 
 
 def _scale(workspace: Workspace, name: str, values: Values) -> str:
-    from mljupyter.core.scaling import replicas_of
+    from mljupyter.notebook.endpoint_commands import replicas_of
 
     text = str(values.get("replicas", "")).strip()
     bounds = replicas_of(text)
@@ -63,7 +64,7 @@ def _rollback(workspace: Workspace, name: str, values: Values) -> str:
 
 
 def _promote(workspace: Workspace, name: str, values: Values) -> str:
-    from mljupyter.core.releases import versioned_endpoint
+    from mljupyter.notebook.endpoint_commands import versioned_endpoint
 
     version = str(values.get("version", ""))
     versioned_endpoint(workspace, name).promote(version)
