@@ -15,7 +15,8 @@ from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
 from mljupyter.cli.scaling import scale, scaling
 from mljupyter.core import Webservice
-from mljupyter.core.traffic import COLUMNS, divide, documents, rows
+from mljupyter.notebook.endpoint_commands import change_traffic
+from mljupyter.notebook.views.traffic import COLUMNS, documents, rows
 from mljupyter.spec import EndpointRecord
 from mljupyter.spec.difference import masked
 from mljupyter.visible import lines_of
@@ -144,9 +145,9 @@ def traffic(
     workspace: str | None,
     as_json: bool,
 ) -> None:
-    """Show how requests are divided between versions, or divide them anew: the rest goes to the default version."""
+    """Show how requests are divided between versions, or change it; the rest goes to the default version."""
     found = open_workspace(workspace)
-    record = divide(found, name, shares, mirror, sticky_header)
+    record = change_traffic(found, name, shares, mirror, sticky_header)
     if as_json:
         print_json(documents(record))
     else:

@@ -8,16 +8,8 @@ import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_json, print_table, say
-from mljupyter.core.releases import (
-    HISTORY_COLUMNS,
-    NO_ROLLOUT,
-    control,
-    history_documents,
-    history_rows,
-    roll_back,
-    steps_of,
-    versioned_endpoint,
-)
+from mljupyter.notebook.endpoint_commands import control_rollout, roll_back, steps_of, versioned_endpoint
+from mljupyter.notebook.views.history import COLUMNS, NO_ROLLOUT, documents, rows
 
 _RETURNED = 3
 
@@ -57,7 +49,7 @@ def rollout(
         least = {} if least_requests is None else {"least_requests": least_requests}
         endpoint.rollout(version, steps_of(steps), every, guard, promote=promote, **least)
     elif action is not None:
-        control(endpoint, action)
+        control_rollout(endpoint, action)
     found = endpoint.wait_for_rollout(show_output=not as_json) if wait else endpoint.rollout_status()
     if as_json:
         print_json(found.document() if found is not None else None)
@@ -92,7 +84,7 @@ def rollback(name: str, number: int | None, workspace: str | None, as_json: bool
     """Go back to what the endpoint was before its last change; a second time takes the first one back."""
     entry, line = roll_back(open_workspace(workspace), name, number)
     if as_json:
-        print_json(history_documents([entry])[0])
+        print_json(documents([entry])[0])
         return
     say(line)
     for change in entry.changes:
@@ -107,6 +99,6 @@ def history(name: str, workspace: str | None, as_json: bool) -> None:
     """Show who changed an endpoint, when, and what; the newest change first."""
     entries = open_workspace(workspace).endpoints.history(name)
     if as_json:
-        print_json(history_documents(entries))
+        print_json(documents(entries))
     else:
-        print_table([column.upper() for column in HISTORY_COLUMNS], history_rows(entries))
+        print_table([column.upper() for column in COLUMNS], rows(entries))

@@ -6,8 +6,9 @@ import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_json, print_table, say
-from mljupyter.core.scaling import COLUMNS, HISTORY_COLUMNS, documents, history_rows, replicas_of, rows
-from mljupyter.core.scaling import scale as change
+from mljupyter.notebook.endpoint_commands import replicas_of
+from mljupyter.notebook.endpoint_commands import scale as change
+from mljupyter.notebook.views.scaling import COLUMNS, DECISION_COLUMNS, decision_rows, documents, rows
 
 _AT_LEAST_ONE = click.IntRange(min=1)
 
@@ -56,4 +57,4 @@ def scaling(name: str, version: str | None, lines: int, workspace: str | None, a
     elif not decisions:
         say("No decisions yet.")
     else:
-        print_table([column.upper() for column in HISTORY_COLUMNS], history_rows(decisions))
+        print_table([column.upper() for column in DECISION_COLUMNS], decision_rows(decisions))

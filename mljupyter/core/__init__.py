@@ -1,6 +1,9 @@
-"""The SDK, with the names and rules of ``azureml.core``: Workspace, Model, Webservice and what belongs to them.
+"""The SDK: workspaces, models, environments, images and web services.
 
-Each name is imported when it is asked for first, so that importing the package costs nothing.
+Each name is imported when it is used for the first time, so that importing the package takes no time. The modules in
+this package use each other's classes through it, as ``core.Model``: they import one way.
+
+Azure: azureml.core; names and rules are the same.
 """
 
 from __future__ import annotations
@@ -15,17 +18,24 @@ if TYPE_CHECKING:
     from mljupyter.core.conda_dependencies import CondaDependencies
     from mljupyter.core.container_registry import ContainerRegistry
     from mljupyter.core.environment import Environment
-    from mljupyter.core.image import ContainerImage, Image
+    from mljupyter.core.image import ContainerImage, Image, ImageConfig
     from mljupyter.core.inference import InferenceConfig
     from mljupyter.core.model import Model
     from mljupyter.core.model_package import ModelPackage
     from mljupyter.core.profile import ModelProfile
     from mljupyter.core.resource_configuration import ResourceConfiguration
     from mljupyter.core.scaling import replicas_needed
-    from mljupyter.core.webservice import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice
+    from mljupyter.core.webservice import (
+        AciWebservice,
+        AksEndpoint,
+        AksWebservice,
+        LocalWebservice,
+        Webservice,
+        WebserviceDeploymentConfiguration,
+    )
     from mljupyter.core.workspace import Workspace
 
-#: The level of Azure ML's SDK v1 whose names and rules these are. Notebooks compare it; `__version__` is our own.
+#: The version of azureml.core that the names and rules are those of. Notebooks compare it; `__version__` is our own.
 VERSION = "1.61.0"
 
 _HOME_OF = {
@@ -38,6 +48,7 @@ _HOME_OF = {
     "ContainerRegistry": "container_registry",
     "Environment": "environment",
     "Image": "image",
+    "ImageConfig": "image",
     "InferenceConfig": "inference",
     "LocalWebservice": "webservice",
     "Model": "model",
@@ -45,6 +56,7 @@ _HOME_OF = {
     "ModelProfile": "profile",
     "ResourceConfiguration": "resource_configuration",
     "Webservice": "webservice",
+    "WebserviceDeploymentConfiguration": "webservice",
     "Workspace": "workspace",
     "replicas_needed": "scaling",
 }
@@ -60,6 +72,7 @@ __all__ = [
     "ContainerRegistry",
     "Environment",
     "Image",
+    "ImageConfig",
     "InferenceConfig",
     "LocalWebservice",
     "Model",
@@ -67,6 +80,7 @@ __all__ = [
     "ModelProfile",
     "ResourceConfiguration",
     "Webservice",
+    "WebserviceDeploymentConfiguration",
     "Workspace",
     "__version__",
     "replicas_needed",
@@ -74,7 +88,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module that a name lives in."""
+    """Import a name from its module when it is used for the first time."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
@@ -83,5 +97,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return what there is, imported or not yet."""
+    """Return all names, imported or not yet."""
     return sorted({*globals(), *__all__})

@@ -1,21 +1,29 @@
-"""Compute targets: where web services run (Azure ML v1: ComputeTarget)."""
+"""Compute targets: the places that run web services.
+
+Azure: azureml.core.compute.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.rich import Rich, Rows
+from mljupyter.core.display import HtmlRepr, Rows
+from mljupyter.core.router import Router, SslConfiguration
 
 if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import Workspace
 
 
-class ComputeTarget(Rich):
-    """A place to deploy to. `ComputeTarget(workspace, name)` returns the target of that name.
+class ComputeTarget(HtmlRepr):
+    """A place that runs web services, such as this machine or a Docker engine.
+
+    Parameters:
+        workspace: the workspace.
+        name: the name of the target.
 
     Raises:
-        ComputeTargetException: `ComputeTargetNotFound` when there is none.
+        ComputeTargetException: `ComputeTargetNotFound`: there is no target of this name.
 
     """
 
@@ -41,12 +49,12 @@ class ComputeTarget(Rich):
 
     @property
     def provisioning_state(self) -> str:
-        """Succeeded when the target can be deployed to now, else Failed."""
+        """Succeeded when the target is available now, else Failed."""
         return "Succeeded" if self.provisioning_errors is None else "Failed"
 
     @property
     def provisioning_errors(self) -> str | None:
-        """Why the target cannot be deployed to now, and what to do; None when it can."""
+        """The reason why the target is not available now, with a way out; None when it is."""
         return self._target.availability()
 
     def get_status(self) -> str:
@@ -57,11 +65,13 @@ class ComputeTarget(Rich):
         """Do nothing: the state is looked up whenever it is read."""
 
     def wait_for_completion(self, show_output: bool = False, is_delete_operation: bool = False) -> None:
-        """Return at once: targets of this machine are not provisioned.
+        """Return at once: there is nothing to wait for.
 
         Parameters:
             show_output: print the state.
-            is_delete_operation: as in Azure ML; this target cannot be deleted.
+            is_delete_operation: without effect.
+
+        Azure: waits until the target is provisioned or deleted.
 
         """
         if show_output:
@@ -75,30 +85,26 @@ class ComputeTarget(Rich):
         leaf_domain_label: str | None = None,
         overwrite_existing_domain: bool = False,
     ) -> None:
-        """Serve with TLS (Azure ML v1: AksCompute.provisioning_configuration().enable_ssl).
-
-        All targets of this machine share the workspace's router, and so its TLS.
+        """Turn TLS on, for all targets of this machine: they share the workspace's router.
 
         Parameters:
-            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: a certificate of one's own: its host name and PEM files.
+            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: host name and PEM files of a certificate of your own.
             leaf_domain_label: instead, a label for a certificate that the workspace signs.
-            overwrite_existing_domain: whether another label may be put in place of the one there is.
+            overwrite_existing_domain: whether another label may replace the present one.
 
         Raises:
-            ComputeTargetException: when only some of the three are given, or both ways at once.
-            WebserviceException: when the certificate cannot be used.
+            ComputeTargetException: only some of the first three are given, or a label together with them.
+            WebserviceException: the certificate cannot be used.
+
+        Azure: AksCompute.provisioning_configuration().enable_ssl.
 
         """
-        from mljupyter.core.router import Router, SslConfiguration
-
         SslConfiguration(
             None, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname, leaf_domain_label, overwrite_existing_domain
         ).apply(Router(self.workspace))
 
     def disable_ssl(self) -> None:
-        """Serve without TLS."""
-        from mljupyter.core.router import Router
-
+        """Turn TLS off."""
         Router(self.workspace).disable_tls()
 
     def serialize(self) -> dict[str, Any]:

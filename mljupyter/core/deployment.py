@@ -1,4 +1,4 @@
-"""From the arguments of the SDK to the parts that deploy: what `Model.deploy` and updates have in common.
+"""Deployments from the arguments of the SDK: the common part of `Model.deploy`, `Webservice.deploy...` and updates.
 
 The steps themselves are in `mljupyter.deploy`: prepare, plan, build, apply.
 """
@@ -6,27 +6,35 @@ The steps themselves are in `mljupyter.deploy`: prepare, plan, build, apply.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from mljupyter.core.compute import ComputeTarget
-from mljupyter.core.inference import InferenceConfig
-from mljupyter.core.model import Model
-from mljupyter.core.webservice.aci import AciWebservice
-from mljupyter.core.webservice.base import Webservice
-from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
+from mljupyter import core
 from mljupyter.deploy.apply import apply
 from mljupyter.deploy.build import build
+from mljupyter.deploy.images.image_content import check_runs_images, content_of_image
 from mljupyter.deploy.model_size import size_warning
 from mljupyter.deploy.plan import plan_new
-from mljupyter.deploy.prepare import Prepared, ScriptSource, VersionRequest, prepare
+from mljupyter.deploy.prepare import Prepared, ScriptSource, VersionRequest, prepare, ready
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointKind, ModelReference
 from mljupyter.spec.names import SERVICE
 from mljupyter.targets.catalog import default_name, image_target
 
 if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import (
+        ComputeTarget,
+        Image,
+        ImageConfig,
+        InferenceConfig,
+        LocalWebservice,
+        Model,
+        Webservice,
+        WebserviceDeploymentConfiguration,
+        Workspace,
+    )
+    from mljupyter.deploy.content import VersionContent
     from mljupyter.targets.base import Target
 
 
@@ -40,7 +48,7 @@ def deploy(
     overwrite: bool,
     show_output: bool,
 ) -> Webservice:
-    """Deploy models; the implementation of `Model.deploy`."""
+    """Deploy models; see `Model.deploy`."""
     if inference_config is not None:
         inference_config = checked_inference_config(inference_config)
         if deployment_target is None and _wants_container(workspace, name, inference_config, deployment_config):
@@ -64,8 +72,8 @@ def configuration_of(given: WebserviceDeploymentConfiguration | None) -> Webserv
         WebserviceException: the value is not a deployment configuration.
 
     """
-    configuration = AciWebservice.deploy_configuration() if given is None else given
-    if not isinstance(configuration, WebserviceDeploymentConfiguration):
+    configuration = core.AciWebservice.deploy_configuration() if given is None else given
+    if not isinstance(configuration, core.WebserviceDeploymentConfiguration):
         raise WebserviceException(
             f"deployment_config is a {type(configuration).__name__}: it must come from deploy_configuration() of "
             "LocalWebservice, AciWebservice, AksWebservice or AksEndpoint."
@@ -98,7 +106,7 @@ def deploy_prepared(
     overwrite: bool = False,
     show_output: bool = False,
 ) -> Webservice:
-    """Build a prepared version, make it an endpoint, and return that.
+    """Build a prepared version, create an endpoint of it or replace the present one, and return that.
 
     Call it inside ``workspace.artifacts.hold()``, after `check_settings`.
     """
@@ -107,7 +115,7 @@ def deploy_prepared(
     if warning := size_warning(plan.wanted, workspace.artifacts):
         print(warning)
     record = apply(context, build(context, plan, show_output=show_output), overwrite=overwrite)
-    return Webservice._of(workspace, record)
+    return core.Webservice.from_record(workspace, record)
 
 
 def prepare_version(
@@ -159,8 +167,8 @@ def script_source(inference_config: InferenceConfig) -> ScriptSource:
 
 def model_arguments(models: Sequence[Model | ModelReference | str] | None) -> list[ModelReference | str | Path]:
     """Return models as a list in which each `Model` is a reference."""
-    given = [models] if isinstance(models, (Model, str, Path)) else list(models or ())
-    return [model.reference if isinstance(model, Model) else model for model in given]
+    given = [models] if isinstance(models, (core.Model, str, Path)) else list(models or ())
+    return [model.reference if isinstance(model, core.Model) else model for model in given]
 
 
 def checked_inference_config(inference_config: InferenceConfig) -> InferenceConfig:
@@ -170,7 +178,7 @@ def checked_inference_config(inference_config: InferenceConfig) -> InferenceConf
         WebserviceException: a rule is broken.
 
     """
-    if not isinstance(inference_config, InferenceConfig):
+    if not isinstance(inference_config, core.InferenceConfig):
         raise WebserviceException(
             f"inference_config is a {type(inference_config).__name__}: it must be an InferenceConfig."
         )
@@ -192,8 +200,8 @@ def print_configuration(
     deployment_target: ComputeTarget | str | None,
 ) -> None:
     """Print the arguments of a deployment, one line each, without keys."""
-    given = [models] if isinstance(models, (Model, str)) else list(models or ())
-    ids = [model.id if isinstance(model, Model) else str(model) for model in given]
+    given = [models] if isinstance(models, (core.Model, str)) else list(models or ())
+    ids = [model.id if isinstance(model, core.Model) else str(model) for model in given]
     target = getattr(deployment_target, "name", deployment_target) or default_name()
     print(f"Models: {', '.join(ids) or 'none'}")
     print(f"Inference config: {inference_config!r}")
@@ -213,7 +221,7 @@ def target_of(workspace: Workspace, target: ComputeTarget | str | None, configur
         target = configured or default_name()
     if isinstance(target, str):
         return workspace.context.target(target)
-    if not isinstance(target, ComputeTarget):
+    if not isinstance(target, core.ComputeTarget):
         raise WebserviceException(
             f"deployment_target is a {type(target).__name__}: it must be a compute target, such as "
             f"ws.compute_targets[{default_name()!r}], or None."
@@ -237,3 +245,109 @@ def _wants_container(
     if environment is None or environment.docker.is_default:
         return False
     return image_target(workspace.context.targets).availability() is None
+
+
+def deploy_image(
+    workspace: Workspace,
+    name: str,
+    image: Image | str,
+    deployment_config: WebserviceDeploymentConfiguration | None,
+    deployment_target: ComputeTarget | str | None,
+    *,
+    overwrite: bool,
+) -> Webservice:
+    """Deploy a registered image; see `Webservice.deploy_from_image`."""
+    if deployment_target is None:
+        configured = getattr(deployment_config, "compute_target_name", None)
+        deployment_target = configured or image_target(workspace.context.targets).name
+    target = target_of(workspace, deployment_target)
+    configuration = configuration_of(deployment_config)
+    with as_webservice_exception(), workspace.artifacts.hold():
+        check_settings(workspace, name, configuration, target)
+        prepared = ready(image_content(workspace, image, target), name, target)
+        return deploy_prepared(workspace, name, prepared, configuration, overwrite=overwrite)
+
+
+def deploy_local_image(
+    workspace: Workspace,
+    name: str,
+    models: Sequence[Model | str],
+    image_config: ImageConfig,
+    deployment_config: WebserviceDeploymentConfiguration | None,
+) -> LocalWebservice:
+    """Build an image and deploy it as a local web service; see `Webservice.deploy_local_from_model`."""
+    configuration = deployment_config or core.LocalWebservice.deploy_configuration()
+    if getattr(configuration, "kind", None) is not EndpointKind.LOCAL:
+        raise WebserviceException(
+            f"deployment_config is a {type(configuration).__name__}: it must come from "
+            "LocalWebservice.deploy_configuration()."
+        )
+    target = image_target(workspace.context.targets)
+    with as_webservice_exception(), workspace.artifacts.hold():
+        check_settings(workspace, name, configuration, target)
+        prepared = ready(new_image_content(workspace, name, models, image_config, target), name, target)
+        return cast("LocalWebservice", deploy_prepared(workspace, name, prepared, configuration))
+
+
+def image_content(workspace: Workspace, image: Image | str, target: Target) -> VersionContent:
+    """Return the content of a version that runs an image; wait until the image is ready.
+
+    Parameters:
+        workspace: the workspace.
+        image: an image, its id ``name:version``, or its name for the newest version.
+        target: the compute target.
+
+    Raises:
+        WebserviceException: the image could not be built, or the target does not run containers.
+
+    """
+    check_runs_images(workspace.context, target)
+    if not isinstance(image, (core.Image, str)):
+        raise WebserviceException(f"image is a {type(image).__name__}: it must be an Image, or an id like 'myimage:1'.")
+    if isinstance(image, str):
+        image = core.Image(workspace, id=image) if ":" in image else core.Image(workspace, image)
+    image.wait_for_creation()
+    return content_of_image(workspace.context, image.record)
+
+
+def new_image_content(
+    workspace: Workspace, name: str, models: Sequence[Model | str], image_config: ImageConfig, target: Target
+) -> VersionContent:
+    """Build an image, and return the content of a version that runs it.
+
+    The content notes the source of the scoring script, so that a reload reads the script again.
+
+    Raises:
+        WebserviceException: the target does not run containers, a rule is broken, or the image cannot be built.
+
+    """
+    check_runs_images(workspace.context, target)
+    image = core.Image.create(workspace, name, models, image_config)
+    source = image_config.source_path
+    return replace(image_content(workspace, image, target), source=None if source is None else str(source))
+
+
+def check_name_is_free(workspace: Workspace, name: str, *, overwrite: bool) -> None:
+    """Check that there is no web service of a name, unless it may be overwritten.
+
+    Raises:
+        WebserviceException: there is one.
+
+    """
+    if not overwrite and any(record.spec.name == name for record in workspace.endpoint_records()):
+        raise WebserviceException(
+            f"There is a web service {name!r} already: pass overwrite=True to replace it, or choose another name.",
+            status_code=409,
+        )
+
+
+def check_new_name(workspace: Workspace, name: str, *, overwrite: bool) -> None:
+    """Check that a name may be given to a new web service, before an image is built for it.
+
+    Raises:
+        WebserviceException: the name breaks a rule or is taken.
+
+    """
+    with as_webservice_exception():
+        SERVICE.check(name)
+    check_name_is_free(workspace, name, overwrite=overwrite)

@@ -12,7 +12,7 @@ from mljupyter.core.sections import Section
 from mljupyter.exceptions import UserErrorException, as_user_error
 
 if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import Workspace
 
 _LARGEST_DOCKERFILE = 1 << 20
 

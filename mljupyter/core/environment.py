@@ -1,7 +1,11 @@
-"""What a scoring script runs in: Python, packages, image, environment variables (Azure ML v1: Environment)."""
+"""Environments of scoring scripts: Python packages, base image and environment variables.
+
+Azure: azureml.core.environment.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,19 +18,24 @@ from mljupyter.build.environments.definition import (
     EnvironmentDefinition,
     fingerprint,
 )
+from mljupyter.core import conda_file, environment_image, package_sources
+from mljupyter.core.conda_dependencies import DEFAULT_FILE as CONDA_FILE
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.container_registry import ContainerRegistry
+from mljupyter.core.display import HtmlRepr, Rows
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
+from mljupyter.core.environment_image import DockerImageDetails, ImageBuildDetails
+from mljupyter.core.local_build import LocalBuildDetails
 from mljupyter.core.python_section import PythonSection
-from mljupyter.core.rich import Rich, Rows
 from mljupyter.core.spark_section import SparkPackage, SparkSection
 from mljupyter.deploy.environments import DEFAULT_INTERPRETER, ServingEnvironment
 from mljupyter.exceptions import UserErrorException, as_user_error
+from mljupyter.outside import json_value, whole
+from mljupyter.spec.version import LARGEST_NUMBER
 
 if TYPE_CHECKING:
-    from mljupyter.core.environment_image import DockerImageDetails, ImageBuildDetails
-    from mljupyter.core.local_build import LocalBuildDetails
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import Workspace
+    from mljupyter.registry.catalog.environments import EnvironmentRecord
 
 __all__ = [
     "DEFAULT_CPU_IMAGE",
@@ -35,25 +44,33 @@ __all__ = [
     "CondaDependencies",
     "ContainerRegistry",
     "DockerBuildContext",
+    "DockerImageDetails",
     "DockerSection",
     "Environment",
+    "ImageBuildDetails",
+    "LocalBuildDetails",
     "PythonSection",
     "SparkPackage",
     "SparkSection",
 ]
 
+DOCUMENT = "azureml_environment.json"
+DOCKERFILE = "BaseDockerfile"
 
-class Environment(Rich):
-    """A named environment.
 
-    Its sections `python`, `docker` and `spark` and its attribute `environment_variables` are set as they are in
-    Azure ML. Two environments with equal content are one: what is built for one serves the other.
+class Environment(HtmlRepr):
+    """A named environment: Python packages, base image and environment variables of a scoring script.
+
+    Set its sections `python`, `docker` and `spark` and its attribute `environment_variables`. Environments with equal
+    content share one build.
 
     Parameters:
-        name: its name.
+        name: the name.
 
     Raises:
-        UserErrorException: when the name is empty.
+        UserErrorException: the name is empty.
+
+    Azure: the sections and their attributes are the same.
 
     Example:
         >>> environment = Environment("serving")
@@ -83,7 +100,7 @@ class Environment(Rich):
 
     @property
     def environment_variables(self) -> dict[str, str]:
-        """The variables that the scoring script finds in ``os.environ``."""
+        """The variables that a scoring script finds in ``os.environ``."""
         return self._environment_variables
 
     @environment_variables.setter
@@ -98,7 +115,7 @@ class Environment(Rich):
         """Return the environment as a document.
 
         Raises:
-            UserErrorException: when a value breaks a rule, or a Dockerfile given by its path does not exist.
+            UserErrorException: a value breaks a rule, or a Dockerfile given by its path does not exist.
 
         """
         with as_user_error():
@@ -134,11 +151,11 @@ class Environment(Rich):
 
     @property
     def fingerprint(self) -> str:
-        """What is equal for equal environments: names, versions and environment variables do not enter."""
+        """A hash of the content without names, versions and environment variables; equal for equal environments."""
         return fingerprint(self.definition())
 
     def serving(self) -> ServingEnvironment:
-        """Return the environment as it is now, as the parts that deploy take it.
+        """Return the environment as it is now, for a deployment.
 
         Raises:
             UserErrorException: a value breaks a rule.
@@ -156,71 +173,89 @@ class Environment(Rich):
         return copy
 
     def register(self, workspace: Workspace) -> Environment:
-        """Register it as the next version of its name, and return what is registered.
+        """Register the environment as the next version of its name, and return the registered one.
 
-        One that equals the newest version keeps that version.
+        If it equals the newest version, that version is returned.
 
         Raises:
-            UserErrorException: for a name that begins with Microsoft or AzureML, or against the rule.
+            UserErrorException: the name breaks the rule, or begins with Microsoft or AzureML.
 
         """
-        from mljupyter.core import environment_registry
-
-        return environment_registry.register(workspace, self)
+        definition = self.definition()
+        left_out = ("name", "version", "assetId")
+        document = {key: value for key, value in definition.document().items() if key not in left_out}
+        password = definition.docker.base_image_registry.password
+        with as_user_error():
+            record = workspace.registry.environments.register(
+                self.name,
+                document,
+                fingerprint(definition),
+                password=password.get_secret_value() if password is not None else None,
+            )
+        registered = _from_record(record)
+        registered._taken_from = self._taken_from
+        return registered
 
     @staticmethod
     def get(workspace: Workspace, name: str, version: str | int | None = None, label: str | None = None) -> Environment:
-        """Return a registered environment: a version, the one with a label, or the newest.
+        """Return a registered environment: a version, the version with a label, or the newest version.
 
         Raises:
-            UserErrorException: `EnvironmentNotFound` when there is none; when version and label are both given.
+            UserErrorException: `EnvironmentNotFound`: there is no such environment; version and label are both given.
 
         """
-        from mljupyter.core import environment_registry
-
-        return environment_registry.get(workspace, name, version, label)
+        if version is not None and label is not None:
+            raise UserErrorException(f"version {version!r} and label {label!r} exclude each other: give one.")
+        with as_user_error():
+            return _from_record(workspace.registry.environments.get(name, _number(version), label=label))
 
     @staticmethod
     def list(workspace: Workspace) -> dict[str, Environment]:
         """Return the newest version of each registered environment, by name."""
-        from mljupyter.core import environment_registry
-
-        return environment_registry.every(workspace)
+        with as_user_error():
+            return {record.name: _from_record(record) for record in workspace.registry.environments.list()}
 
     @staticmethod
     def label(workspace: Workspace, name: str, version: str | int, labels: Sequence[str]) -> None:
-        """Put labels on a version; each label of a name is on one version at a time.
+        """Put labels on a version; a label moves from the version that has it.
 
         Raises:
-            UserErrorException: `EnvironmentNotFound` when there is no such version; for the label ``latest``.
+            UserErrorException: `EnvironmentNotFound`: there is no such version; a label is ``latest``.
 
         """
-        from mljupyter.core import environment_registry
-
-        environment_registry.label(workspace, name, version, labels)
+        number = _number(version)
+        if number is None:
+            raise UserErrorException("version is None: give the version that gets the labels.")
+        with as_user_error():
+            workspace.registry.environments.label(name, number, [labels] if isinstance(labels, str) else labels)
 
     @staticmethod
     def from_conda_specification(name: str, file_path: str | os.PathLike[str]) -> Environment:
-        """Return an environment of the packages in a conda environment file."""
-        from mljupyter.core import environment_sources
-
-        return environment_sources.from_conda_specification(name, file_path)
+        """Return an environment with the packages of a conda environment file."""
+        environment = Environment(name)
+        environment.python.conda_dependencies_file = file_path
+        packages = environment.python.conda_dependencies
+        assert packages is not None  # noqa: S101 - narrows the type
+        package_sources.make_paths_absolute(packages, Path(file_path).expanduser().parent)
+        environment.environment_variables = dict(packages.definition().variables)
+        return environment
 
     @staticmethod
     def from_pip_requirements(
         name: str, file_path: str | os.PathLike[str], pip_version: str | None = None
     ) -> Environment:
-        """Return an environment of the packages in a requirements file; files it refers to with ``-r`` are read, too.
+        """Return an environment with the packages of a requirements file and of the files that it includes.
 
         Parameters:
-            name: its name.
+            name: the name.
             file_path: the file.
-            pip_version: as in Azure ML; an image gets this version of pip, this machine needs none.
+            pip_version: the version of pip in an image; without effect on this machine.
 
         """
-        from mljupyter.core import environment_sources
-
-        return environment_sources.from_pip_requirements(name, file_path, pip_version)
+        environment = Environment(name)
+        packages = package_sources.read_pip_requirements(Path(file_path).expanduser(), pip_version)
+        environment.python.conda_dependencies = packages
+        return environment
 
     @staticmethod
     def from_dockerfile(
@@ -229,14 +264,12 @@ class Environment(Rich):
         conda_specification: str | os.PathLike[str] | None = None,
         pip_requirements: str | os.PathLike[str] | None = None,
     ) -> Environment:
-        """Return an environment that begins with a Dockerfile: its text, path or open file.
+        """Return an environment whose base image is built from a Dockerfile: its text, path or open file.
 
-        Without packages of its own, the Python in the image serves as it is.
+        Without a file of packages, the Python in the image is used as it is.
         """
-        from mljupyter.core import environment_sources
-
         docker = DockerSection(base_dockerfile=dockerfile)
-        return environment_sources.on_image(name, docker, conda_specification, pip_requirements)
+        return _on_image(name, docker, conda_specification, pip_requirements)
 
     @staticmethod
     def from_docker_image(
@@ -246,77 +279,72 @@ class Environment(Rich):
         conda_specification: str | os.PathLike[str] | None = None,
         pip_requirements: str | os.PathLike[str] | None = None,
     ) -> Environment:
-        """Return an environment that begins with an image, in a registry of its own if one is given.
+        """Return an environment with a base image, from `container_registry` if that is given.
 
-        Without packages of its own, the Python in the image serves as it is.
+        Without a file of packages, the Python in the image is used as it is.
         """
-        from mljupyter.core import environment_sources
-
         docker = DockerSection(base_image=image, base_image_registry=container_registry or ContainerRegistry())
-        return environment_sources.on_image(name, docker, conda_specification, pip_requirements)
+        return _on_image(name, docker, conda_specification, pip_requirements)
 
     @staticmethod
     def from_docker_build_context(name: str, docker_build_context: DockerBuildContext) -> Environment:
-        """Return an environment that is the image of a build context."""
-        from mljupyter.core import environment_sources
-
-        return environment_sources.on_image(name, DockerSection(build_context=docker_build_context), None, None)
+        """Return an environment whose image is built from a build context."""
+        return _on_image(name, DockerSection(build_context=docker_build_context), None, None)
 
     @staticmethod
     def from_existing_conda_environment(name: str, conda_environment_name: str) -> Environment:
-        """Return an environment of what a conda environment of this machine holds.
+        """Return an environment with the packages of a conda environment of this machine.
 
         Raises:
-            UserErrorException: when there is no conda, or no such environment.
+            UserErrorException: conda is not installed, or there is no such environment.
 
         """
-        from mljupyter.core import environment_sources
-
-        return environment_sources.from_existing_conda_environment(name, conda_environment_name)
+        environment = Environment(name)
+        environment.python.conda_dependencies = package_sources.read_conda_environment(conda_environment_name)
+        return environment
 
     @staticmethod
     def from_current(name: str = "notebook") -> Environment:
-        """Return an environment of what the notebook has installed, in the same versions.
+        """Return an environment with the packages of the running interpreter, in the same versions.
 
-        Deployed to this machine it is the notebook's own, as long as it is not changed; a container gets the same
-        packages. What was installed from a directory cannot be had elsewhere: it is left out and named.
+        On this machine the interpreter itself is used, as long as the environment is not changed; a container gets the
+        same packages. Packages that were installed from a directory are left out, and their names are printed.
 
         Example:
             >>> Environment.from_current("serving").register(ws)     # doctest: +SKIP
 
         """
-        from mljupyter.core import environment_sources
-
-        return environment_sources.from_current(name)
+        environment = Environment(name)
+        environment.python.conda_dependencies = package_sources.installed_packages()
+        environment._taken_from = (sys.executable, environment.fingerprint)
+        return environment
 
     @staticmethod
     def add_private_pip_wheel(workspace: Workspace, file_path: str | os.PathLike[str], exist_ok: bool = False) -> str:
-        """Store a wheel in the workspace, and return the URL to give to ``add_pip_package``.
+        """Store a wheel in the workspace, and return its URL for ``add_pip_package``.
 
         Raises:
-            UserErrorException: when it is no wheel, or one of its name is stored and `exist_ok` is not set.
+            UserErrorException: the file is not a wheel, or one of its name is stored and `exist_ok` is not set.
 
         """
-        from mljupyter.core import environment_sources
-
-        return environment_sources.add_private_pip_wheel(workspace, Path(file_path), exist_ok)
+        return package_sources.store_wheel(workspace.directory / "wheels", Path(file_path), exist_ok=exist_ok)
 
     def build_local(
         self, workspace: Workspace, platform: str | None = None, **kwargs: Any
     ) -> LocalBuildDetails | ImageBuildDetails:
-        """Build the environment on this machine, where it is not there yet; returns at once.
+        """Build the environment on this machine if it was not built before; return at once.
 
         Parameters:
-            workspace: whose image it becomes, with ``useDocker``; environments without serve all workspaces.
-            platform: as in Azure ML; this machine's.
+            workspace: the workspace that an image belongs to. A Python environment is shared by all workspaces.
+            platform: without effect: always the platform of this machine.
             **kwargs: ``useDocker=True`` builds an image on the Docker engine, ``pushImageToWorkspaceAcr=True`` one in
                 the workspace's container registry.
 
         Returns:
-            What `wait_for_completion(show_output=True)` is called on.
+            The build, with a method `wait_for_completion`.
 
         Raises:
-            UserErrorException: when a value breaks a rule, or nothing here can build the image that is asked for.
+            UserErrorException: a value breaks a rule, or nothing is available that can build the image.
 
         Example:
             >>> details = environment.build_local(ws)                            # doctest: +SKIP
@@ -324,75 +352,99 @@ class Environment(Rich):
 
         """
         if kwargs.get("useDocker") or kwargs.get("pushImageToWorkspaceAcr"):
-            from mljupyter.core import environment_image
-
             pushed = bool(kwargs.get("pushImageToWorkspaceAcr"))
-            return environment_image.build(workspace, self, on_engine=not pushed, rebuild=False)
-        from mljupyter.core.local_build import LocalBuildDetails
-
-        return LocalBuildDetails(self)
+            definition = self.definition()
+            return environment_image.build(workspace, definition, on_engine=not pushed, rebuild=False)
+        return LocalBuildDetails(self.serving())
 
     def build(self, workspace: Workspace, image_build_compute: str | None = None) -> ImageBuildDetails:
-        """Build an image of the environment, whether or not there is one; returns at once.
+        """Build an image of the environment, even if it was built before; return at once.
 
-        Images with a scoring script are then built on its layers.
+        Images with a scoring script share its layers.
 
         Parameters:
-            workspace: whose image it becomes.
-            image_build_compute: as in Azure ML; it is built where all images of the workspace are.
+            workspace: the workspace that the image belongs to.
+            image_build_compute: without effect.
 
         Returns:
-            What `wait_for_completion(show_output=True)` is called on.
+            The build, with a method `wait_for_completion`.
 
         Raises:
-            UserErrorException: when a value breaks a rule, or nothing here can build images.
+            UserErrorException: a value breaks a rule, or there is neither a Docker engine nor a container registry.
 
         Example:
             >>> environment.build(ws).wait_for_completion(show_output=True)      # doctest: +SKIP
 
         """
-        from mljupyter.core import environment_image
-
-        return environment_image.build(workspace, self)
+        return environment_image.build(workspace, self.definition())
 
     def get_image_details(self, workspace: Workspace) -> DockerImageDetails:
-        """Return what is known of the environment's image: whether it exists, its name, its Dockerfile.
+        """Return details of the environment's image: whether it exists, its name, its Dockerfile.
 
         Example:
             >>> environment.get_image_details(ws).image_exist                    # doctest: +SKIP
             True
 
         """
-        from mljupyter.core import environment_image
-
-        return environment_image.details(workspace, self)
+        return environment_image.details(workspace, self.definition())
 
     def save_to_directory(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write the environment into a directory, the password of its registry left out.
+        """Write the environment into a directory, without the password of its registry.
 
         Parameters:
-            path: the directory, made when absent.
-            overwrite: replace what is there.
+            path: the directory; it is created if it does not exist.
+            overwrite: replace the files of an environment in it.
 
         Raises:
-            UserErrorException: when it exists and `overwrite` is not set, or cannot be written.
+            UserErrorException: the directory exists and `overwrite` is not set, or it cannot be written.
 
         """
-        from mljupyter.core import environment_files
-
-        environment_files.save(self, Path(path).expanduser(), overwrite=overwrite)
+        directory = Path(path).expanduser()
+        definition = self.definition()
+        if directory.exists() and not overwrite:
+            raise UserErrorException(f"{str(directory)!r} exists already: choose another directory, or overwrite=True.")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for name in (DOCUMENT, CONDA_FILE, DOCKERFILE):
+                (directory / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise UserErrorException(f"{str(directory)!r} cannot be written: {error.strerror}.") from None
+        document = definition.document()
+        # Packages and Dockerfile are in their own files only, so that two copies cannot disagree.
+        document["python"].pop("condaDependencies", None)
+        dockerfile = document["docker"].pop("baseDockerfile", None)
+        conda_file.write(directory / DOCUMENT, json.dumps(document, indent=4, sort_keys=True) + "\n")
+        if self.python.conda_dependencies is not None:
+            self.python.conda_dependencies.save_to_file(directory, CONDA_FILE)
+        if dockerfile is not None:
+            conda_file.write(directory / DOCKERFILE, dockerfile)
 
     @staticmethod
     def load_from_directory(path: str | os.PathLike[str]) -> Environment:
-        """Return the environment that `save_to_directory` wrote, here or in Azure ML.
+        """Return the environment in a directory that `save_to_directory` has written.
 
         Raises:
-            UserErrorException: when a file is missing or breaks a rule.
+            UserErrorException: a file is missing or breaks a rule.
+
+        Azure: directories that its SDK has written can be read as well.
 
         """
-        from mljupyter.core import environment_files
-
-        return environment_files.load(Path(path).expanduser())
+        directory = Path(path).expanduser()
+        where = directory / DOCUMENT
+        text = conda_file.read_text(where, "environment file")
+        try:
+            document = json_value(text)
+        except ValueError as error:
+            raise UserErrorException(f"{str(where)!r} is not JSON: {error}") from None
+        if not isinstance(document, dict):
+            raise UserErrorException(f"{str(where)!r} is not an environment but a {type(document).__name__}.")
+        with as_user_error():
+            environment = Environment.of(EnvironmentDefinition.parse(document))
+        if (directory / CONDA_FILE).is_file():
+            environment.python.conda_dependencies = CondaDependencies(directory / CONDA_FILE)
+        if (directory / DOCKERFILE).is_file():
+            environment.docker.base_dockerfile = conda_file.read_text(directory / DOCKERFILE, "Dockerfile")
+        return environment
 
     def _summary(self) -> Rows:
         packages = self.python.conda_dependencies
@@ -405,3 +457,41 @@ class Environment(Rich):
 
     def __repr__(self) -> str:
         return f"Environment(name={self.name}, version={self.version})"
+
+
+def _on_image(
+    name: str,
+    docker: DockerSection,
+    conda_specification: str | os.PathLike[str] | None,
+    pip_requirements: str | os.PathLike[str] | None,
+) -> Environment:
+    if conda_specification is not None and pip_requirements is not None:
+        raise UserErrorException("conda_specification and pip_requirements exclude each other: give one.")
+    if conda_specification is not None:
+        environment = Environment.from_conda_specification(name, conda_specification)
+    elif pip_requirements is not None:
+        environment = Environment.from_pip_requirements(name, pip_requirements)
+    else:
+        environment = Environment(name)
+        environment.python.user_managed_dependencies = True
+    environment.docker = docker
+    return environment
+
+
+def _from_record(record: EnvironmentRecord) -> Environment:
+    definition = EnvironmentDefinition.parse(
+        {**record.definition, "name": record.name, "version": str(record.version), "assetId": record.id}
+    )
+    environment = Environment.of(definition)
+    if record.password is not None:
+        environment.docker.base_image_registry.password = record.password
+    return environment
+
+
+def _number(version: str | int | None) -> int | None:
+    if version is None:
+        return None
+    number = version if isinstance(version, int) and abs(version) < LARGEST_NUMBER else whole(str(version)[:100])
+    if number is None or number < 0:
+        raise UserErrorException(f"version is {str(version)[:100]!r}. Rule: a whole number from 1, such as '1'.")
+    return number

@@ -1,25 +1,28 @@
-"""Images of environments alone (Azure ML v1: Environment.build, ImageBuildDetails, DockerImageDetails)."""
+"""Images of environments, without models and scoring script.
+
+Azure: ImageBuildDetails and DockerImageDetails of azureml.core.environment.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.environment import Environment
-from mljupyter.core.image.image import Image
+from mljupyter import core
 from mljupyter.deploy.environments import policy_of
 from mljupyter.deploy.images import build_job, files
 from mljupyter.exceptions import UserErrorException, WebserviceException, as_user_error
 
 if TYPE_CHECKING:
+    from mljupyter.build.environments.definition import EnvironmentDefinition
     from mljupyter.build.images import ImagePlan
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import Image, Workspace
     from mljupyter.registry.catalog.image_record import ImageRecord
 
 _DIGITS = 12
 
 
 class ImageBuildDetails:
-    """A build of an environment's image, running in the background."""
+    """A build of an environment's image in the background."""
 
     def __init__(self, image: Image) -> None:
         self._image = image
@@ -32,13 +35,13 @@ class ImageBuildDetails:
 
     @property
     def image_location(self) -> str | None:
-        """What the image is called, once it is there."""
+        """The reference of the image; None until it is built."""
         self._image.update_creation_state()
         return self._image.image_location
 
     def get_log(self) -> str:
-        """Return the log so far."""
-        return files.BuildLogFile.of(self._image.workspace.context, self._image._record).read()
+        """Return the log of the build so far."""
+        return files.BuildLogFile.of(self._image.workspace.context, self._image.record).read()
 
     def wait_for_completion(self, show_output: bool = True) -> ImageBuildDetails:
         """Wait until the build has ended.
@@ -47,7 +50,7 @@ class ImageBuildDetails:
             show_output: print the log as it grows, from its beginning.
 
         Raises:
-            UserErrorException: when it has failed or was cancelled, with the last lines of the log and a hint.
+            UserErrorException: it failed or was cancelled, with the last lines of the log and a hint.
 
         """
         try:
@@ -57,7 +60,7 @@ class ImageBuildDetails:
         return self
 
     def cancel(self) -> None:
-        """Stop the build; nothing of it is left."""
+        """Stop the build and remove its results."""
         self._image.cancel()
 
     def __repr__(self) -> str:
@@ -65,38 +68,41 @@ class ImageBuildDetails:
 
 
 class DockerImageDetails(dict[str, Any]):
-    """What is known of an environment's image, with the keys that Azure ML has."""
+    """Details of an environment's image.
+
+    Azure: the keys of the dict are the same.
+    """
 
     @property
     def image_exist(self) -> bool:
-        """Whether it was built."""
+        """Whether the image was built."""
         return bool(self["imageExistsInRegistry"])
 
     @property
     def image(self) -> str | None:
-        """What a container is started from; None as long as it is not built."""
+        """The reference of the image; None until it is built."""
         found: str | None = self["dockerImage"]["image"]
         return found
 
     @property
     def repository(self) -> str:
-        """The image's name without registry and tag."""
+        """The name of the image without registry and tag."""
         return str(self["dockerImage"]["name"])
 
     @property
     def registry(self) -> str | None:
-        """The host of the registry that it is in; None on the Docker engine."""
+        """The host of its registry; None for an image on the Docker engine."""
         found: str | None = self["dockerImage"]["registry"]["address"]
         return found
 
     @property
     def interpreter_path(self) -> str:
-        """The path of its Python."""
+        """The path of its Python interpreter."""
         return str(self["pythonEnvironment"]["interpreterPath"])
 
     @property
     def environment_path(self) -> str:
-        """The path of its environment."""
+        """The path of its Python environment."""
         return str(self["pythonEnvironment"]["condaEnvironmentPath"])
 
     @property
@@ -106,21 +112,21 @@ class DockerImageDetails(dict[str, Any]):
 
 
 def build(
-    workspace: Workspace, environment: Environment, *, on_engine: bool = False, rebuild: bool = True
+    workspace: Workspace, definition: EnvironmentDefinition, *, on_engine: bool = False, rebuild: bool = True
 ) -> ImageBuildDetails:
-    """Begin to build the image of an environment.
+    """Start to build the image of an environment; return at once.
 
     Parameters:
-        workspace: whose image it becomes.
-        environment: the environment.
+        workspace: the workspace that the image belongs to.
+        definition: the environment.
         on_engine: build it on the Docker engine even if the workspace has a container registry.
-        rebuild: build it even if there is one.
+        rebuild: build it even if it was built before.
 
     """
-    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR
+    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR  # imports SQLAlchemy: 0.2 s
 
     with as_user_error():
-        plan = _plan(environment)
+        plan = _plan(definition)
         record = build_job.begin(
             workspace.context,
             plan,
@@ -129,16 +135,16 @@ def build(
             rebuild=rebuild,
             image_flavor=ENVIRONMENT_FLAVOR,
         )
-    return ImageBuildDetails(Image._of(workspace, record))
+    return ImageBuildDetails(core.Image.from_record(workspace, record))
 
 
-def details(workspace: Workspace, environment: Environment) -> DockerImageDetails:
-    """Return what is known of the image of an environment."""
-    from mljupyter.build.images import Reference, dockerfile, reference_for
-    from mljupyter.build.images.plan import layout
+def details(workspace: Workspace, definition: EnvironmentDefinition) -> DockerImageDetails:
+    """Return the details of an environment's image, built or not."""
+    from mljupyter.build.images import Reference, dockerfile, reference_for  # 50 ms: all builders
+    from mljupyter.build.images.plan import layout  # likewise
 
     with as_user_error():
-        plan = _plan(environment)
+        plan = _plan(definition)
         place = build_job.place_of(workspace.context)
         found = _built(workspace, plan, place)
         host = place.partition("registry/")[2] or None
@@ -162,10 +168,9 @@ def details(workspace: Workspace, environment: Environment) -> DockerImageDetail
         )
 
 
-def _plan(environment: Environment) -> ImagePlan:
-    from mljupyter.build.images import plan_image
+def _plan(definition: EnvironmentDefinition) -> ImagePlan:
+    from mljupyter.build.images import plan_image  # 50 ms: all builders
 
-    definition = environment.definition()
     return plan_image(
         definition,
         code=None,

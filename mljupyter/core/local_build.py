@@ -1,4 +1,7 @@
-"""Builds of environments on this machine, in the background (Azure ML v1: Environment.build_local)."""
+"""Builds of Python environments on this machine, in the background.
+
+Azure: Environment.build_local.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +14,37 @@ from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.build.environments.record import BuiltEnvironment
-    from mljupyter.core.environment import Environment
 
 
 class LocalBuildDetails:
-    """A build on this machine, running in the background.
+    """A build of a Python environment in the background.
 
-    `environment` is what was built, once `status` is Succeeded.
+    Parameters:
+        environment: the environment, as it is now.
+
+    Attributes:
+        status: Running, Succeeded, Failed or Canceled.
+        environment: the built environment, once `status` is Succeeded.
+
+    Raises:
+        UserErrorException: the environment has nothing to build, or a value breaks a rule.
+
     """
 
-    def __init__(self, environment: Environment) -> None:
-        if environment.python.user_managed_dependencies:
+    def __init__(self, environment: ServingEnvironment) -> None:
+        definition = environment.definition
+        if definition.python.user_managed_dependencies:
             raise UserErrorException(
-                f"Environment {environment.name!r} has nothing to build: the user looks after its packages."
+                f"Environment {definition.name!r} has nothing to build: its packages are managed by the user."
             )
+        policy_of(definition)
         self.status = "Running"
         self.environment: BuiltEnvironment | None = None
         self._error: Exception | None = None
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._cancel = threading.Event()
-        serving = environment.serving()  # later changes by the caller are not built
-        policy_of(serving.definition)
-        threading.Thread(target=self._run, args=(serving,), name="environment-build", daemon=True).start()
+        threading.Thread(target=self._run, args=(environment,), name="environment-build", daemon=True).start()
 
     def wait_for_completion(self, show_output: bool = True) -> LocalBuildDetails:
         """Wait until the build has ended.
@@ -42,7 +53,7 @@ class LocalBuildDetails:
             show_output: print the log as it is written, from its beginning.
 
         Raises:
-            UserErrorException: when it has failed or was cancelled, with the last lines of the log and a hint.
+            UserErrorException: it failed or was cancelled, with the last lines of the log and a hint.
 
         """
         shown = 0
@@ -64,19 +75,19 @@ class LocalBuildDetails:
         return self
 
     def get_log(self) -> str:
-        """Return the log so far."""
+        """Return the log of the build so far."""
         with self._changed:
             return "\n".join(self._lines)
 
     def cancel(self) -> None:
-        """End the build; nothing of it is left."""
+        """Stop the build and remove its results."""
         self._cancel.set()
 
     def _run(self, environment: ServingEnvironment) -> None:
         try:
             self.environment = ensure(environment, self._write, self._cancel)
             status = "Succeeded"
-        except Exception as error:  # noqa: BLE001 (whoever waits gets it)
+        except Exception as error:  # noqa: BLE001 (raised by wait_for_completion)
             self._error = error
             status = "Canceled" if self._cancel.is_set() else "Failed"
         with self._changed:

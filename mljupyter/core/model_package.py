@@ -1,4 +1,7 @@
-"""Models packaged for use elsewhere: an image, or the directory that one is built of (Azure ML v1: ModelPackage)."""
+"""Model packages: an image of models and a scoring script, or the build context for one, to use elsewhere.
+
+Azure: ModelPackage of azureml.core.model.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mljupyter import core
+from mljupyter.core import deployment
 from mljupyter.core.container_registry import ContainerRegistry
-from mljupyter.core.environment import Environment
-from mljupyter.core.image.image import Image
+from mljupyter.core.image.configuration import registered_references
 from mljupyter.deploy.environments import policy_of
 from mljupyter.deploy.images import build_job, files
 from mljupyter.deploy.images.ensure_pulled import make_present
@@ -20,22 +24,20 @@ from mljupyter.exceptions import WebserviceException, as_webservice_exception
 
 if TYPE_CHECKING:
     from mljupyter.build.images import ImagePlan
-    from mljupyter.core.inference import InferenceConfig
-    from mljupyter.core.model import Model
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import Environment, Image, InferenceConfig, Model, Workspace
 
 DEFAULT_NAME = "package"
 
 
 class ModelPackage:
-    """What `Model.package` makes; `wait_for_creation` waits until it is there.
+    """A package of models, from `Model.package`; `wait_for_creation` waits until it is ready.
 
     Parameters:
         workspace: the workspace.
-        plan: what is in it.
-        environment: what the scoring script needs.
-        image: the image, None for a package that is a directory.
-        location: how the image is to be called where it is, beside the name that the workspace gives it.
+        plan: the content of the image.
+        environment: the environment of the scoring script.
+        image: the image; None for a package that is a directory.
+        location: an additional reference for the image, beside the one that the workspace gives it.
 
     """
 
@@ -54,6 +56,47 @@ class ModelPackage:
         self._wanted_location = location
         self._location: str | None = None
 
+    @classmethod
+    def create(
+        cls,
+        workspace: Workspace,
+        models: Sequence[Model | str],
+        inference_config: InferenceConfig | None,
+        *,
+        generate_dockerfile: bool = False,
+        image_name: str | None = None,
+        image_label: str | None = None,
+    ) -> ModelPackage:
+        """Create a package; see `Model.package`."""
+        from mljupyter.build.images import Reference, plan_image  # 50 ms: all builders
+
+        if inference_config is None:
+            raise WebserviceException(
+                "inference_config is None: a package needs a scoring script.\n"
+                "Give one: InferenceConfig('score.py'), where score.py defines init() and run(data)."
+            )
+        config = deployment.checked_inference_config(inference_config)
+        name = image_name or DEFAULT_NAME
+        with as_webservice_exception(), workspace.artifacts.hold():
+            environment = config.environment_for(name) or core.Environment(f"{name}-env")
+            definition = environment.definition()
+            plan = plan_image(
+                definition,
+                code=code_reference(workspace.artifacts, deployment.script_source(config)),
+                models=registered_references(workspace, models),
+                default_base_image=build_job.default_base_image(),
+                pins=policy_of(definition),
+            )
+            if generate_dockerfile:
+                return cls(workspace, plan, environment)
+            host = build_job.place_of(workspace.context).partition("registry/")[2]
+            label = image_label or time.strftime("%Y%m%d%H%M%S")
+            location = str(Reference.parse(f"{host}/{name}:{label}" if host else f"{name}:{label}"))
+            record = build_job.begin(workspace.context, plan, name.replace("/", "-"))
+        package = cls(workspace, plan, environment, core.Image.from_record(workspace, record), location)
+        package._name_image()
+        return package
+
     @property
     def state(self) -> str:
         """Running, Succeeded, Failed or Canceled; as of the last operation."""
@@ -61,22 +104,22 @@ class ModelPackage:
 
     @property
     def error(self) -> str | None:
-        """Why it was not made; None when nothing is wrong."""
+        """The reason why its build failed; None without failure."""
         return None if self._image is None else self._image.creation_error
 
     @property
     def location(self) -> str | None:
-        """The image's reference, once it is there; None for a package that is a directory, which `save` writes."""
+        """The reference of the image, once it is ready; None for a package that is a directory."""
         return self._location
 
     @property
     def package_build_log_uri(self) -> str | None:
-        """Where the log of the image's build is; None for a package that is a directory."""
+        """The URI of the log of the build; None for a package that is a directory."""
         return None if self._image is None else self._image.image_build_log_uri
 
     @property
     def package_creation_logs(self) -> str:
-        """The log so far."""
+        """The log of the build so far."""
         return str(self.get_logs())
 
     def get_logs(self, decode: bool = True, offset: int = 0) -> Any:
@@ -84,27 +127,27 @@ class ModelPackage:
 
         Parameters:
             decode: return text.
-            offset: leave out so many bytes at its beginning.
+            offset: bytes to leave out at the beginning.
 
         """
-        log = "" if self._image is None else files.BuildLogFile.of(self.workspace.context, self._image._record).read()
+        log = "" if self._image is None else files.BuildLogFile.of(self.workspace.context, self._image.record).read()
         content = log.encode()[offset:]
         return content.decode(errors="replace") if decode else content
 
     def update_creation_state(self) -> None:
-        """Bring what this object shows up to date."""
+        """Read the attributes of this object again."""
         if self._image is not None:
             self._image.update_creation_state()
             self._name_image()
 
     def wait_for_creation(self, show_output: bool = False) -> None:
-        """Wait until the package is there.
+        """Wait until the package is ready.
 
         Parameters:
-            show_output: print the log of the build as it grows, and where the package is.
+            show_output: print the log of the build as it grows, and the location of the package.
 
         Raises:
-            WebserviceException: when the image was not made, with the step, the last lines of the log and a hint.
+            WebserviceException: the build failed, with the step, the last lines of the log and a hint.
 
         """
         if self._image is not None:
@@ -114,37 +157,37 @@ class ModelPackage:
             print(f"Package: {self.location or 'ready to be saved'}")
 
     def pull(self) -> None:
-        """See to it that the Docker engine has the image, and print what it is called there.
+        """Pull the image onto the Docker engine if it is missing there, and print its reference.
 
         Raises:
-            WebserviceException: for a package that is a directory; when the image is not there, or no engine answers.
+            WebserviceException: the package is a directory, the image cannot be pulled, or no engine answers.
 
         """
         if self._image is None:
             raise WebserviceException("This package is a directory: save('DIRECTORY') writes it. It has no image.")
         self.wait_for_creation()
         with as_webservice_exception():
-            make_present(self.workspace.context, self._image._record, location=self.location)
+            make_present(self.workspace.context, self._image.record, location=self.location)
         print(f"Package image pulled: {self.location}")
 
     def save(self, output_directory: str | os.PathLike[str]) -> None:
-        """Write the directory that the image is built of: ``docker build`` in it gives the image.
+        """Write the build context of the image: ``docker build`` in that directory builds the image.
 
-        It holds a Dockerfile, ``azureml-app/``, ``azureml-models/`` and ``model_config_map.json``.
+        It has a Dockerfile, ``azureml-app/``, ``azureml-models/`` and ``model_config_map.json``.
 
         Parameters:
-            output_directory: new or empty.
+            output_directory: a directory, new or empty.
 
         Raises:
-            WebserviceException: for a package that is an image; when the directory is not empty.
+            WebserviceException: the package is an image, or the directory is not empty.
 
         """
-        from mljupyter.build.images import pins_for_saving, save_context
+        from mljupyter.build.images import pins_for_saving, save_context  # 50 ms: all builders
 
         if self._image is not None:
             raise WebserviceException(
                 "This package is an image: pull() gets it.\n"
-                "A directory is what Model.package(..., generate_dockerfile=True) gives."
+                "Model.package(..., generate_dockerfile=True) makes a directory."
             )
         target = Path(output_directory).expanduser()
         with as_webservice_exception():
@@ -152,13 +195,13 @@ class ModelPackage:
         print(f"Package saved to {target}")
 
     def get_container_registry(self) -> ContainerRegistry:
-        """Return the registry that the image is in: address, and what ``docker login`` knows to get in.
+        """Return the registry of the image: its address, and the credentials of ``docker login``.
 
-        All of it is None for an image on the Docker engine.
+        All of its attributes are None for an image on the Docker engine.
         """
-        from mljupyter.build.images.oci.credentials import find_credentials
+        from mljupyter.build.images.oci.credentials import find_credentials  # 50 ms: all builders
 
-        place = build_job.place_of(self.workspace.context) if self._image is None else self._image._record.place
+        place = build_job.place_of(self.workspace.context) if self._image is None else self._image.record.place
         host = place.partition("registry/")[2]
         if not host:
             return ContainerRegistry()
@@ -170,7 +213,7 @@ class ModelPackage:
         )
 
     def serialize(self) -> dict[str, Any]:
-        """Return all that is known as JSON types."""
+        """Return all attributes as JSON types."""
         return {
             "packageId": None if self._image is None else self._image.id,
             "state": self.state,
@@ -184,53 +227,11 @@ class ModelPackage:
         return f"ModelPackage(state={self.state}, location={self.location})"
 
     def _name_image(self) -> None:
-        """Give the image the name that was asked for, where it is."""
+        """Tag the image with the reference that was asked for."""
         if self._image is None or self._image.creation_state != "Succeeded" or self._location is not None:
             return
         present = self._image.image_location
         with as_webservice_exception():
             if self._wanted_location is not None and present is not None:
-                tag_image(self._image._record.place, present, self._wanted_location)
+                tag_image(self._image.record.place, present, self._wanted_location)
         self._location = self._wanted_location or present
-
-
-def package(
-    workspace: Workspace,
-    models: Sequence[Model | str],
-    inference_config: InferenceConfig | None,
-    *,
-    generate_dockerfile: bool,
-    image_name: str | None,
-    image_label: str | None,
-) -> ModelPackage:
-    """Do what `Model.package` promises."""
-    from mljupyter.build.images import Reference, plan_image
-    from mljupyter.core import deployment
-    from mljupyter.core.image.configuration import registered_references
-
-    if inference_config is None:
-        raise WebserviceException(
-            "inference_config is None: a package holds a scoring script.\n"
-            "Give one: InferenceConfig('score.py'), where score.py defines init() and run(data)."
-        )
-    config = deployment.checked_inference_config(inference_config)
-    name = image_name or DEFAULT_NAME
-    with as_webservice_exception(), workspace.artifacts.hold():
-        environment = config.environment_for(name) or Environment(f"{name}-env")
-        definition = environment.definition()
-        plan = plan_image(
-            definition,
-            code=code_reference(workspace.artifacts, deployment.script_source(config)),
-            models=registered_references(workspace, models),
-            default_base_image=build_job.default_base_image(),
-            pins=policy_of(definition),
-        )
-        if generate_dockerfile:
-            return ModelPackage(workspace, plan, environment)
-        host = build_job.place_of(workspace.context).partition("registry/")[2]
-        label = image_label or time.strftime("%Y%m%d%H%M%S")
-        location = str(Reference.parse(f"{host}/{name}:{label}" if host else f"{name}:{label}"))
-        record = build_job.begin(workspace.context, plan, name.replace("/", "-"))
-    made = ModelPackage(workspace, plan, environment, Image._of(workspace, record), location)
-    made._name_image()
-    return made

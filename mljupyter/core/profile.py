@@ -1,4 +1,7 @@
-"""The result of profiling models, and the run that it comes from (Azure ML v1: azureml.core.profile)."""
+"""Profiles: measured CPU, memory and latency of models under load, with a recommended size.
+
+Azure: azureml.core.profile.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core import profile_run
+from mljupyter.deploy.profiling.run import CancelledError, ProfileRequest, is_alive, owner, run
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException
 from mljupyter.files import write_whole
 from mljupyter.outside import json_value
 
 if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import Workspace
 
 _FOLDER = "profiles"
 _RUNNING, _SUCCEEDED, _FAILED, _CANCELED = "Running", "Succeeded", "Failed", "Canceled"
@@ -26,16 +29,16 @@ _FAREWELL_SECONDS = 60.0
 
 
 class ModelProfile:
-    """A profile by its name: how much CPU and memory models used under load, and which size suits them.
+    """A profile: the CPU and memory that models used under load, and the recommended size of a replica.
 
-    `Model.profile` makes one. It runs in the process that called it, and its result is kept in the workspace.
+    `Model.profile` starts one. It runs in the process that started it, and its result is kept in the workspace.
 
     Parameters:
         workspace: the workspace.
         name: the profile's name.
 
     Raises:
-        WebserviceException: `ProfileNotFound` when there is none of this name.
+        WebserviceException: `ProfileNotFound`: there is no profile of this name.
 
     """
 
@@ -48,31 +51,42 @@ class ModelProfile:
         self._details = self._read()
 
     @classmethod
-    def _start(cls, workspace: Workspace, order: profile_run.Order, description: str | None) -> ModelProfile:
+    def start(cls, workspace: Workspace, request: ProfileRequest, description: str | None) -> ModelProfile:
+        """Start a profile in the background and return it.
+
+        Parameters:
+            workspace: the workspace.
+            request: the parameters of the run.
+            description: free text.
+
+        Raises:
+            WebserviceException: a profile of this name is running.
+
+        """
         profile = object.__new__(cls)
-        profile.workspace, profile.name = workspace, order.name
+        profile.workspace, profile.name = workspace, request.name
         profile._cancelled, profile._said = threading.Event(), []
         file = profile._file
-        if file.exists() and cls(workspace, order.name).state == _RUNNING:
+        if file.exists() and cls(workspace, request.name).state == _RUNNING:
             raise WebserviceException(
-                f"A profile {order.name!r} is running: wait for it, ModelProfile(ws, {order.name!r})"
+                f"A profile {request.name!r} is running: wait for it, ModelProfile(ws, {request.name!r})"
                 ".wait_for_completion(), or choose another name."
             )
         file.parent.mkdir(mode=0o700, exist_ok=True)
         profile._write(
             {
-                "name": order.name,
+                "name": request.name,
                 "description": description,
                 "createdTime": datetime.now(UTC).isoformat(),
                 "state": _RUNNING,
-                "requestedCpu": order.cpu,
-                "requestedMemoryInGB": order.memory_in_gb,
+                "requestedCpu": request.cpu,
+                "requestedMemoryInGB": request.memory_in_gb,
                 "requestedQueriesPerSecond": 0,
-                "owner": profile_run.owner(),
+                "owner": owner(),
             }
         )
         profile._thread = threading.Thread(
-            target=profile._run, args=(order,), name=f"profile {order.name}", daemon=True
+            target=profile._run, args=(request,), name=f"profile {request.name}", daemon=True
         )
         profile._thread.start()
         atexit.register(profile.cancel)
@@ -86,13 +100,13 @@ class ModelProfile:
         return str(self._details["state"])
 
     def wait_for_completion(self, show_output: bool = False) -> None:
-        """Wait until the profile is done. An interrupt ends the waiting, not the profile; `cancel` ends that.
+        """Wait until the profile is done. An interrupt ends the waiting, not the profile; `cancel` ends the profile.
 
         Parameters:
             show_output: print progress, and the recommendation at the end.
 
         Raises:
-            WebserviceException: when it failed, with the reason; when it was cancelled.
+            WebserviceException: it failed, with the reason, or was cancelled.
 
         """
         said = 0
@@ -115,19 +129,21 @@ class ModelProfile:
     wait_for_profiling = wait_for_completion
 
     def get_details(self) -> dict[str, Any]:
-        """Return all that is known, with the keys of Azure ML; those of the result are there once it has succeeded.
+        """Return parameters and result as a dict; the keys of the result are missing until it has succeeded.
 
         CPU is in cores, memory in GB, latency in milliseconds, successRate in percent, wallTime in seconds; errors
-        counts answers that failed by status.
+        counts failed answers by status.
+
+        Azure: the keys are the same.
         """
         state = self.state
         return {key: value for key, value in self._details.items() if key != "owner"} | {"state": state}
 
     def get_results(self) -> dict[str, Any]:
-        """Return the size that is recommended for a replica: ``cpu`` and ``memoryInGB``.
+        """Return the recommended size of a replica: ``cpu`` in cores and ``memoryInGB``.
 
         Raises:
-            WebserviceException: when there is no result (yet).
+            WebserviceException: there is no result, or not yet.
 
         """
         if self.state != _SUCCEEDED:
@@ -137,10 +153,10 @@ class ModelProfile:
         return {"cpu": self._details["recommendedCpu"], "memoryInGB": self._details["recommendedMemoryInGB"]}
 
     def cancel(self) -> None:
-        """End a profile that runs in this process; returns when its temporary endpoint is deleted.
+        """Cancel a profile that runs in this process; return when its temporary endpoint is deleted.
 
         Raises:
-            WebserviceException: when it runs in another process.
+            WebserviceException: it runs in another process.
 
         """
         atexit.unregister(self.cancel)
@@ -152,22 +168,22 @@ class ModelProfile:
         self._thread.join(_FAREWELL_SECONDS)
 
     def serialize(self) -> dict[str, Any]:
-        """Return all that is known as JSON types."""
+        """Return parameters and result as JSON types; see `get_details`."""
         return self.get_details()
 
     @property
     def _file(self) -> Path:
         return self.workspace.directory / _FOLDER / f"{self.name}.json"
 
-    def _run(self, order: profile_run.Order) -> None:
+    def _run(self, request: ProfileRequest) -> None:
         try:
-            found = profile_run.run(self.workspace, order, self._cancelled.is_set, self._said.append)
+            found = run(self.workspace.context, request, self._cancelled.is_set, self._said.append)
             outcome = {"state": _SUCCEEDED, **found}
-        except profile_run.CancelledError as error:
+        except CancelledError as error:
             outcome = {"state": _CANCELED, "error": error.message}
         except MLJupyterError as error:
             outcome = {"state": _FAILED, "error": error.message}
-        except Exception as error:  # noqa: BLE001 (it must not stay "running" for ever)
+        except Exception as error:  # noqa: BLE001 (its state must not stay Running)
             outcome = {"state": _FAILED, "error": f"{type(error).__name__}: {error}"}
         self._write(self._details | outcome)
         atexit.unregister(self.cancel)
@@ -179,7 +195,7 @@ class ModelProfile:
     def _read(self) -> dict[str, Any]:
         try:
             details: dict[str, Any] = json_value(self._file.read_bytes())
-            running = details["state"] == _RUNNING and not profile_run.is_alive(details["owner"])
+            running = details["state"] == _RUNNING and not is_alive(details["owner"])
         except (OSError, ValueError, LookupError, TypeError):
             raise WebserviceException(
                 f"ProfileNotFound: there is no profile {self.name!r} in workspace {self.workspace.name!r}.",

@@ -1,4 +1,7 @@
-"""The router of a workspace: where it listens, TLS, limits of connections, the keys that sign tokens."""
+"""Router settings of a workspace: its address, TLS, connection limits, and the keys that sign tokens.
+
+Azure: SslConfiguration of azureml.core.compute.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,17 @@ from mljupyter.exceptions import ComputeTargetException, as_webservice_exception
 from mljupyter.spec import CertificateFiles, PlainHttp, RouterRecord, RouterSpec, RouterTls
 
 if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import Workspace
 
 
 class Router:
-    """What every request to an endpoint passes. One router serves all endpoints of a workspace, whatever their target.
+    """The router of a workspace: the proxy that every request to an endpoint of this machine passes.
 
-    `show` tells how it listens; each other method changes that, and returns when the router follows. Requests that are
-    under way are answered meanwhile.
+    `show` returns its settings. Each other method changes them and returns when they are in force; requests that are
+    under way are answered.
+
+    Parameters:
+        workspace: the workspace.
 
     Example:
         >>> router = Router(ws)                                                                  # doctest: +SKIP
@@ -31,7 +37,7 @@ class Router:
         self.workspace = workspace
 
     def show(self) -> RouterRecord:
-        """Return how the router listens, its certificates, and what is wrong with them."""
+        """Return the settings of the router, its certificates, and their problems."""
         with as_webservice_exception():
             return self.workspace.controller.router()
 
@@ -42,16 +48,17 @@ class Router:
         allow_without_authentication: bool = False,
         hosts: Iterable[str] | None = None,
     ) -> RouterRecord:
-        """Listen on an IP address: 127.0.0.1 for this machine alone, 0.0.0.0 for all of its addresses.
+        """Change the IP address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all of its addresses.
 
         Parameters:
-            address: the IP address; None for the one before.
-            allow_without_authentication: let other machines reach endpoints that ask for neither key nor token.
-            hosts: names by which requests to such endpoints may come on this machine, beside its own: those of a proxy
-                in front of the router. None for those before.
+            address: the IP address; None to keep it.
+            allow_without_authentication: let other machines reach endpoints without authentication.
+            hosts: additional host names that requests to endpoints without authentication may have, such as that of
+                a proxy in front of the router; None to keep them.
 
         Raises:
-            WebserviceException: when an endpoint would be open to other machines, or the address is not this machine's.
+            WebserviceException: an endpoint without authentication would be open to other machines, or the address
+                does not belong to this machine.
 
         """
         changes: dict[str, Any] = {} if address is None else {"address": address}
@@ -69,19 +76,19 @@ class Router:
         overwrite_existing_domain: bool = False,
         plain_http: str = PlainHttp.REDIRECT.value,
     ) -> RouterRecord:
-        """Serve all endpoints with TLS: with a certificate of one's own, or with one that the workspace signs.
+        """Turn TLS on for all endpoints, with a certificate of your own or one that the workspace signs.
 
-        The files are watched: when both have changed and fit, the router takes them; until then it keeps what it has.
+        The files are watched: new files are used as soon as certificate and key match; until then the old ones are.
 
         Parameters:
             certificate_file, key_file: PEM files of the chain, the certificate first, and of the private key.
-            host: the host name that clients ask for; it stands in the certificate.
+            host: the host name of the certificate, which clients connect to.
             leaf_domain_label: instead, a label for a certificate that the workspace signs and renews.
-            overwrite_existing_domain: whether another label may be put in place of the one there is.
-            plain_http: what becomes of requests without TLS: 'redirect' or 'close'.
+            overwrite_existing_domain: whether another label may replace the present one.
+            plain_http: answer to requests without TLS: 'redirect' or 'close'.
 
         Raises:
-            WebserviceException: when the certificate cannot be used, or a rule is broken.
+            WebserviceException: the certificate cannot be used, or a rule is broken.
 
         """
         files = None
@@ -93,11 +100,11 @@ class Router:
         return self._change(overwrite_existing_domain, tls=tls, plain_http=plain_http)
 
     def disable_tls(self) -> RouterRecord:
-        """Serve without TLS again."""
+        """Turn TLS off."""
         return self._change(tls=None)
 
     def set_limits(self, **limits: float | None) -> RouterRecord:
-        """Change limits of connections: what is not given stays.
+        """Change connection limits; those that are not given stay.
 
         Parameters:
             limits: `headers_seconds`, `request_seconds`, `idle_seconds`, `max_connections`, `max_memory_mb`.
@@ -108,29 +115,29 @@ class Router:
         return self._change(limits=type(present).parse(present.model_dump() | given))
 
     def set_token_lifetime(self, seconds: int) -> RouterRecord:
-        """Let tokens that are given out from now on be valid for so long: a minute to thirty days."""
+        """Change the lifetime of tokens that are issued from now on: a minute to thirty days."""
         return self._change(token_seconds=seconds)
 
     def rotate_token_keys(self, *, revoke: bool = False) -> list[str]:
-        """Let a new key sign tokens from now on; tokens signed before stay valid until they end.
+        """Make a new key to sign tokens; tokens that were signed before stay valid until they expire.
 
         Parameters:
-            revoke: refuse all tokens there are, at once.
+            revoke: refuse all tokens that were issued before, at once.
 
         Returns:
-            The names of the keys that count, the one that signs first.
+            The names of the valid keys, the signing key first.
 
         """
         with as_webservice_exception():
             return self.workspace.controller.rotate_token_keys(revoke=revoke)
 
     def how_to_trust(self) -> str:
-        """Return what clients have to do to trust the router's certificate: text with commands."""
+        """Return instructions for clients to trust the router's certificate: text with commands."""
         record = self.show()
         if record.spec.tls is None:
             return "The router serves without TLS. Turn it on: mljupyter router tls --label NAME"
         if record.authority_file is None:
-            return "The certificate is your own: clients trust it by whoever has signed it."
+            return "The certificate is your own: clients trust it if they trust the authority that has signed it."
         file, quoted = record.authority_file, shlex.quote(record.authority_file)
         return (
             f"The workspace has signed the certificate. Clients trust it by the authority in\n  {file}\n"
@@ -149,15 +156,15 @@ class Router:
 
 
 class SslConfiguration:
-    """TLS of a compute target (Azure ML v1: SslConfiguration).
+    """TLS settings of a compute target.
 
     Parameters:
-        status: 'Enabled' with a certificate of one's own, 'Auto' with a leaf domain label, or 'Disabled'.
+        status: 'Enabled' with a certificate of your own, 'Auto' with a leaf domain label, or 'Disabled'.
         cert, key: paths of PEM files.
         cname: the host name of the certificate.
         leaf_domain_label: the label for a certificate that the workspace signs.
-        overwrite_existing_domain: whether another label may be put in place of the one there is.
-        renew: accepted; what the workspace signs is renewed by itself.
+        overwrite_existing_domain: whether another label may replace the present one.
+        renew: without effect: certificates that the workspace signs are always renewed.
 
     """
 
@@ -189,7 +196,7 @@ class SslConfiguration:
             raise ComputeTargetException("Give a certificate with its key and cname, or a leaf_domain_label.")
 
     def apply(self, router: Router) -> None:
-        """Let a router serve as this says."""
+        """Apply the settings to a router."""
         if self.status == "Disabled":
             router.disable_tls()
             return

@@ -29,7 +29,7 @@ def open_workspace(text: str, *, create: bool = False) -> Workspace:
         return Workspace.create(text, exist_ok=True) if create else Workspace.get(text)
     directory = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - Path.absolute() keeps '..'
     if index.holds(directory):
-        return Workspace._at(directory)
+        return Workspace.at(directory)
     if create:
         return Workspace.create(directory.name, path=directory, exist_ok=True)
     raise WorkspaceException(f"WorkspaceNotFound: there is no workspace in the directory {text!r}.")

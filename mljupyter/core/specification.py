@@ -1,30 +1,28 @@
-"""Deploy an endpoint from its specification: the document that the controller stores."""
+"""Deployment of a whole endpoint from its specification, the document that the control plane stores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.webservice.base import Webservice
-from mljupyter.deploy.apply import apply
-from mljupyter.deploy.plan import DeploymentPlan, check_content
+from mljupyter import core
+from mljupyter.deploy.specification import apply_specification
 from mljupyter.exceptions import as_webservice_exception
-from mljupyter.ownership import user_name
 from mljupyter.spec import EndpointSpec
-from mljupyter.spec.names import SERVICE
 
 if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import Webservice, Workspace
 
 
 def deploy_specification(workspace: Workspace, document: Mapping[str, Any] | EndpointSpec) -> Webservice:
-    """Create an endpoint as a document says, or bring the one of that name to it; the old state serves until then.
+    """Create an endpoint from a document, or change the endpoint of that name to it; return at once.
 
-    Keys and address of an endpoint that exists are kept. Returns at once; `wait_for_deployment` waits.
+    An endpoint that exists keeps its keys and its address, and serves its present versions until the new ones are
+    ready. `Webservice.wait_for_deployment` waits.
 
     Parameters:
-        workspace: where the models are registered, and code and images are known.
-        document: an endpoint's specification with camelCase keys: what ``%deploy --dry-run --json`` prints.
+        workspace: the workspace with the models, code and images that the document names.
+        document: an endpoint's specification with camelCase keys, as ``%deploy --dry-run --json`` prints it.
 
     Raises:
         WebserviceException: the document breaks a rule, or names a model or code that is not in the workspace.
@@ -34,10 +32,5 @@ def deploy_specification(workspace: Workspace, document: Mapping[str, Any] | End
 
     """
     with as_webservice_exception():
-        spec = document if isinstance(document, EndpointSpec) else EndpointSpec.parse(document)
-        SERVICE.check(spec.name)
-        workspace.context.target(spec.compute_target)
-        spec = spec.model_copy(update={"created_by": spec.created_by or user_name()})
-        check_content(workspace.context, spec)
-        record = apply(workspace.context, DeploymentPlan(spec, None))
-    return Webservice._of(workspace, record)
+        record = apply_specification(workspace.context, document)
+    return core.Webservice.from_record(workspace, record)

@@ -1,4 +1,4 @@
-"""Where a workspace sends the records of requests: the settings that notebooks change."""
+"""Telemetry settings of a workspace: the collectors that records of requests are sent to."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PACKAGES = {
 
 
 class Telemetry:
-    """Where the records of a workspace's requests go, besides the replicas' own files.
+    """The collectors that records of requests are sent to, beside the files of the replicas.
 
-    Records are made by web services with ``enable_app_insights=True``.
+    Web services with ``enable_app_insights=True`` write records.
 
     Parameters:
         control: the workspace's control directory.
@@ -39,7 +39,9 @@ class Telemetry:
         otlp_headers: Mapping[str, str] | None = None,
         connection_string: str | None = None,
     ) -> None:
-        """Send records there from now on, in place of what was configured before; also what the files still hold.
+        """Send records to a collector from now on, including those that are still in the files.
+
+        The former setting is replaced.
 
         Parameters:
             otlp_endpoint: base URL of a collector that takes OTLP over HTTP, such as ``http://localhost:4318``.
@@ -47,8 +49,8 @@ class Telemetry:
             connection_string: of an Application Insights resource. It is kept like the headers.
 
         Raises:
-            SpecError: when a value breaks a rule.
-            UserErrorException: when nothing is given, or packages are missing; with the command that installs them.
+            SpecError: a value breaks a rule.
+            UserErrorException: nothing is given, or packages are missing, with the command that installs them.
 
         """
         destination = Destination.parse(
@@ -66,12 +68,12 @@ class Telemetry:
         self._put(destination)
 
     def clear(self) -> None:
-        """Send records nowhere from now on; replicas keep theirs in files."""
+        """Stop sending records; replicas keep theirs in files."""
         (self._control / "telemetry.json").unlink(missing_ok=True)
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """Return, for each way out, how many records were exported and lost, and what is wrong with it, if anything."""
-        from mljupyter.telemetry.export.pipeline import read_state, state_file
+        """Return the numbers of exported and lost records, and the problem if any, for each collector."""
+        from mljupyter.telemetry.export.pipeline import read_state, state_file  # imports the runtimes: 50 ms
 
         destination = configured(self._control)
         names = ["OTLP"] if destination.otlp_endpoint else []
@@ -83,7 +85,7 @@ class Telemetry:
         }
 
     def adopt_environment(self) -> None:
-        """Take over what variables such as ``OTEL_EXPORTER_OTLP_ENDPOINT`` name, where nothing is configured yet."""
+        """Use the collector of variables such as ``OTEL_EXPORTER_OTLP_ENDPOINT``, unless one is configured."""
         if configured(self._control).given:
             return
         destination = from_environment(os.environ)
@@ -94,7 +96,7 @@ class Telemetry:
         except UserErrorException as error:
             print(f"Records of requests stay on this machine: {error.message}")
         else:
-            print(f"Records of requests go to {self}, as the environment has it.")
+            print(f"Records of requests go to {self}, as environment variables say.")
 
     def _put(self, destination: Destination) -> None:
         for extra, (field, package) in _PACKAGES.items():

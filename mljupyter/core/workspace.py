@@ -1,4 +1,7 @@
-"""The workspace: the home of everything that is registered and deployed (Azure ML v1: Workspace)."""
+"""Workspaces: each holds the models, environments, images and web services of a team.
+
+Azure: azureml.core.workspace.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.described_workspace import DescribedWorkspace, registry_host
+from mljupyter import core
+from mljupyter.controller.layout import Layout
+from mljupyter.core.display import HtmlRepr, Rows, pairs
+from mljupyter.core.router import Router
+from mljupyter.core.telemetry import Telemetry
 from mljupyter.exceptions import UserErrorException, WorkspaceException, as_webservice_exception
 from mljupyter.spec import EndpointRecord
 from mljupyter.workspace import config_file, index
 from mljupyter.workspace.context import WorkspaceContext
 
 if TYPE_CHECKING:
-    from mljupyter.core.compute import ComputeTarget
-    from mljupyter.core.environment import Environment
-    from mljupyter.core.image import Image
-    from mljupyter.core.model import Model
-    from mljupyter.core.router import Router
-    from mljupyter.core.telemetry import Telemetry
-    from mljupyter.core.webservice import Webservice
+    from mljupyter.core import ComputeTarget, Environment, Image, Model, Webservice
     from mljupyter.registry import Registry
     from mljupyter.registry.artifacts.store import ArtifactStore
     from mljupyter.targets.endpoints import WorkspaceEndpoints
@@ -32,18 +33,17 @@ _NO_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 _THIS_MACHINE = "local"
 
 
-class Workspace(DescribedWorkspace):
-    """A workspace on this machine: a directory with models, snapshots and endpoints.
-
-    Workspaces are found by name. `subscription_id`, `resource_group` and `auth` come from Azure ML: they are kept or
-    ignored, and select nothing.
+class Workspace(HtmlRepr):
+    """A workspace on this machine: a directory with models, snapshots and endpoints, found by its name.
 
     Parameters:
-        subscription_id, resource_group: kept as information.
+        subscription_id, resource_group: without effect.
         workspace_name: the name of an existing workspace.
 
     Raises:
-        WorkspaceException: when there is none of that name.
+        WorkspaceException: there is no workspace of this name.
+
+    Azure: `subscription_id`, `resource_group` and `auth` select a workspace in the cloud.
 
     """
 
@@ -63,8 +63,16 @@ class Workspace(DescribedWorkspace):
         self._open(index.existing(workspace_name))
 
     @classmethod
-    def _at(cls, directory: Path) -> Workspace:
-        """Return the workspace in a directory, whether or not the index knows it."""
+    def at(cls, directory: Path) -> Workspace:
+        """Return the workspace in a directory, even if it is not in the index of workspaces.
+
+        Parameters:
+            directory: the workspace's directory.
+
+        Raises:
+            WorkspaceException: there is no workspace in it.
+
+        """
         workspace = object.__new__(cls)
         workspace._open(directory)
         return workspace
@@ -112,14 +120,14 @@ class Workspace(DescribedWorkspace):
             name: 3 to 33 letters, digits, '-' and '_'.
             subscription_id, resource_group, location, tags, friendly_name: kept as information.
             container_registry: host, and port, of the registry that its images are pushed to, such as
-                ``registry.example.com:5000``; ``docker login`` has its credentials. By default images stay on the
+                ``registry.example.com:5000``, with the credentials of ``docker login``. By default images stay on the
                 Docker engine that builds them.
-            exist_ok: return the workspace of that name when it exists already.
+            exist_ok: return the workspace of that name if it exists.
             path: a directory for it, new or empty; by default one in ``~/.mljupyter``, or ``$MLJUPYTER_HOME``.
 
         Raises:
-            UserErrorException: when the name breaks the rule.
-            WorkspaceException: when the name is taken or the place cannot be used.
+            UserErrorException: the name breaks the rule.
+            WorkspaceException: the name is taken, or the directory cannot be used.
 
         Example:
             >>> Workspace.create("churn-team", path="team", exist_ok=True)     # doctest: +SKIP
@@ -128,7 +136,7 @@ class Workspace(DescribedWorkspace):
         index.check_name(name)
         place = Path(path).expanduser() if path is not None else None
         if exist_ok and (found := index.found(name, place)) is not None:
-            return Workspace._at(found)
+            return Workspace.at(found)
         document = index.WorkspaceDocument(
             name=name,
             id=str(uuid.uuid4()),
@@ -138,13 +146,13 @@ class Workspace(DescribedWorkspace):
             location=location or _THIS_MACHINE,
             tags=tags or {},
             friendly_name=friendly_name,
-            container_registry=registry_host(container_registry),
+            container_registry=_registry_host(container_registry),
         )
         try:
-            return Workspace._at(index.create(document, place))
+            return Workspace.at(index.create(document, place))
         except index.NameTakenError:
             if exist_ok and (found := index.found(name, place)) is not None:
-                return Workspace._at(found)  # another process was faster
+                return Workspace.at(found)  # created concurrently by another process
             raise
 
     @staticmethod
@@ -160,10 +168,10 @@ class Workspace(DescribedWorkspace):
         """Return an existing workspace.
 
         Raises:
-            WorkspaceException: when there is none of that name, or its directory is gone.
+            WorkspaceException: there is no workspace of this name, or its directory was removed.
 
         """
-        return Workspace._at(index.existing(name))
+        return Workspace.at(index.existing(name))
 
     @staticmethod
     def from_config(
@@ -172,15 +180,15 @@ class Workspace(DescribedWorkspace):
         _logger: Any = None,
         _file_name: str | None = None,
     ) -> Workspace:
-        """Return the workspace that a config file names; create it when this machine has none of that name.
+        """Return the workspace that a configuration file names; create it if this machine has none of that name.
 
         Parameters:
-            path: the file, or the directory to begin the search in; by default the current directory. The search
+            path: the file, or the directory where the search starts; by default the current directory. The search
                 goes on in the directories above; in each: ``.azureml``, ``aml_config``, the directory itself.
 
         Raises:
-            UserErrorException: when no config is found, or it cannot be read.
-            WorkspaceException: when its directory is gone.
+            UserErrorException: no configuration file is found, or it cannot be read.
+            WorkspaceException: the workspace's directory was removed.
 
         """
         start = Path(path).expanduser() if path is not None else Path.cwd()
@@ -199,7 +207,7 @@ class Workspace(DescribedWorkspace):
     def list(
         subscription_id: str | None = None, auth: Any = None, resource_group: str | None = None
     ) -> dict[str, Sequence[Workspace]]:
-        """Return the workspaces of this machine: name to a list with the one workspace.
+        """Return the workspaces of this machine by name, each as a list with one workspace.
 
         Parameters:
             subscription_id, resource_group: only those that were created with these.
@@ -210,7 +218,7 @@ class Workspace(DescribedWorkspace):
             try:
                 workspace = Workspace.get(name)
             except WorkspaceException:
-                continue  # its directory is gone; Workspace.get(name) says so
+                continue  # its directory was removed; Workspace.get(name) raises with that reason
             if subscription_id in (None, workspace.subscription_id) and resource_group in (
                 None,
                 workspace.resource_group,
@@ -220,60 +228,45 @@ class Workspace(DescribedWorkspace):
 
     @property
     def compute_targets(self) -> dict[str, ComputeTarget]:
-        """Where to deploy to, by name."""
-        from mljupyter.core.compute import ComputeTarget
-
-        return {target.name: target for target in ComputeTarget.list(self)}
+        """The compute targets, by name."""
+        return {target.name: target for target in core.ComputeTarget.list(self)}
 
     @property
     def router(self) -> Router:
-        """The router: where endpoints listen, TLS, token keys."""
-        from mljupyter.core.router import Router
-
+        """The router: its address, TLS, and the keys that sign tokens."""
         return Router(self)
 
     @property
     def models(self) -> dict[str, Model]:
         """The newest version of each model, by name."""
-        from mljupyter.core.model import Model
-
-        return {model.name: model for model in Model.list(self, latest=True)}
+        return {model.name: model for model in core.Model.list(self, latest=True)}
 
     @property
     def images(self) -> dict[str, Image]:
         """The newest version of each image, by name."""
-        from mljupyter.core.image import Image
-
-        # Newest first: the oldest of a name is seen last.
-        return {image.name: image for image in reversed(Image.list(self))}
+        # The list has the newest version first; in a dict the last one of a name counts.
+        return {image.name: image for image in reversed(core.Image.list(self))}
 
     @property
     def environments(self) -> dict[str, Environment]:
         """The newest version of each environment, by name."""
-        from mljupyter.core.environment import Environment
-
-        return Environment.list(self)
+        return core.Environment.list(self)
 
     @property
     def webservices(self) -> dict[str, Webservice]:
         """The web services, by name."""
-        from mljupyter.core.webservice import Webservice
-
-        return {service.name: service for service in Webservice.list(self)}
+        return {service.name: service for service in core.Webservice.list(self)}
 
     @property
     def telemetry(self) -> Telemetry:
-        """Where the records of requests go; see `Telemetry.configure`."""
-        from mljupyter.controller.layout import Layout
-        from mljupyter.core.telemetry import Telemetry
-
+        """The destination of the records of requests; see `Telemetry.configure`."""
         return Telemetry(Layout.of(self.directory).control)
 
     def write_config(self, path: str | os.PathLike[str] | None = None, file_name: str | None = None) -> None:
-        """Write the file that `from_config` reads.
+        """Write a configuration file for `from_config`.
 
         Parameters:
-            path: the directory whose ``.azureml`` folder gets it; by default the current directory.
+            path: the file is written into the ``.azureml`` folder of this directory; by default the current one.
             file_name: its name, ``config.json`` by default.
 
         """
@@ -291,10 +284,10 @@ class Workspace(DescribedWorkspace):
 
         Parameters:
             delete_dependent_resources: delete its web services first.
-            no_wait: as in Azure ML; deleting is over when this returns.
+            no_wait: without effect: the workspace is deleted when this returns.
 
         Raises:
-            WorkspaceException: while it has web services, unless they are to be deleted, too.
+            WorkspaceException: it has web services, and `delete_dependent_resources` is not set.
 
         """
         names = sorted(record.spec.name for record in self.endpoint_records())
@@ -311,8 +304,8 @@ class Workspace(DescribedWorkspace):
         index.remove(self.name, self.directory)
 
     @property
-    def directory(self) -> Path:  # type: ignore[override]
-        """The directory that holds everything."""
+    def directory(self) -> Path:
+        """The directory of the workspace."""
         return self.context.directory
 
     @property
@@ -322,7 +315,7 @@ class Workspace(DescribedWorkspace):
 
     @property
     def endpoints(self) -> WorkspaceEndpoints:
-        """The endpoints of all compute targets, as records."""
+        """The client for the endpoints of all compute targets."""
         return self.context.endpoints
 
     @property
@@ -336,9 +329,70 @@ class Workspace(DescribedWorkspace):
         return self.context.artifacts
 
     def endpoint_records(self) -> Sequence[EndpointRecord]:
-        """Return all endpoints; a controller is started for that only where there ever was one."""
+        """Return the records of all endpoints; a control plane that never had an endpoint is not started."""
         with as_webservice_exception():
             return self.endpoints.endpoints()
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self._document.name
+
+    @property
+    def subscription_id(self) -> str:
+        """The value that it was created with; information only."""
+        return self._document.subscription_id
+
+    @property
+    def resource_group(self) -> str:
+        """The value that it was created with; information only."""
+        return self._document.resource_group
+
+    @property
+    def location(self) -> str:
+        """The value that it was created with; information only."""
+        return self._document.location
+
+    @property
+    def sku(self) -> str:
+        """The edition; there is only one."""
+        return "basic"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags, a copy."""
+        return dict(self._document.tags)
+
+    @property
+    def container_registry(self) -> str | None:
+        """The host of the container registry for its images; None where they stay on the Docker engine."""
+        return self._document.container_registry
+
+    def _summary(self) -> Rows:
+        return [
+            ("Name", self.name),
+            ("Resource group", self.resource_group),
+            ("Container registry", self.container_registry),
+            ("Tags", pairs(self.tags)),
+        ]
+
+    def get_details(self) -> dict[str, Any]:
+        """Return all attributes, with camelCase keys."""
+        document = self._document
+        return {
+            "id": f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}",
+            "name": self.name,
+            "location": self.location,
+            "type": "Microsoft.MachineLearningServices/workspaces",
+            "sku": self.sku,
+            "workspaceid": document.id,
+            "friendlyName": document.friendly_name or self.name,
+            "creationTime": document.created_time.isoformat(),
+            "containerRegistry": self.container_registry or "",
+            "tags": self.tags,
+            "directory": str(self.directory),
+        }
 
     def __repr__(self) -> str:
         return (
@@ -349,11 +403,11 @@ class Workspace(DescribedWorkspace):
 
 def _of_config(config: config_file.WorkspaceConfig) -> Workspace:
     if config.path is not None and index.holds(config.path):
-        return Workspace._at(config.path)
+        return Workspace.at(config.path)
     index.check_name(config.workspace_name)
     directory = index.find(config.workspace_name)
     if directory is not None:
-        return Workspace._at(directory)
+        return Workspace.at(directory)
     workspace = Workspace.create(
         config.workspace_name,
         subscription_id=config.subscription_id,
@@ -364,3 +418,10 @@ def _of_config(config: config_file.WorkspaceConfig) -> Workspace:
     )
     print(f"Workspace {workspace.name!r} of {config.file} is new on this machine: created in {workspace.directory}")
     return workspace
+
+
+def _registry_host(container_registry: str | None) -> str | None:
+    """Return the host of a container registry given as host or URL; None for the id of a resource in a cloud."""
+    if not container_registry or container_registry.startswith("/subscriptions/"):
+        return None
+    return container_registry.partition("://")[2].partition("/")[0] or container_registry.partition("/")[0]

@@ -162,7 +162,7 @@ class Deployment:
 
         """
         with as_webservice_exception():
-            return Webservice._of(
+            return Webservice.from_record(
                 self.workspace, apply(self.workspace.context, plan.deployment, overwrite=plan.present is not None)
             )
 

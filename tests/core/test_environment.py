@@ -327,7 +327,7 @@ def test_a_private_wheel_is_stored_once(workspace: Workspace, project: Path) -> 
     with pytest.raises(UserErrorException, match="stored already"):
         Environment.add_private_pip_wheel(workspace, "mine-1.0-py3-none-any.whl")
     assert Environment.add_private_pip_wheel(workspace, "mine-1.0-py3-none-any.whl", exist_ok=True) == url
-    with pytest.raises(UserErrorException, match="no wheel"):
+    with pytest.raises(UserErrorException, match="is not a wheel"):
         Environment.add_private_pip_wheel(workspace, "score.py")
 
 

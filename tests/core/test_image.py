@@ -268,7 +268,7 @@ def test_the_log_of_a_build_is_a_private_file(workspace: Workspace, built: Conta
     from mljupyter.deploy.images.files import BuildLogFile
 
     image = Image.create(workspace, "myimage", [], built)
-    log = BuildLogFile.of(workspace, image._record)
+    log = BuildLogFile.of(workspace, image.record)
     log.begin()
     log.write(BuildEvent(0.0, "server", "running"))
     log.write(BuildEvent(0.0, "server", None, "ein Wört"))

@@ -254,7 +254,7 @@ def test_a_private_base_image_needs_the_right_password_which_is_shown_nowhere(
     with pytest.raises(WebserviceException, match=r"(?s)step|Step 'base image'.*credentials") as caught:
         failed.wait_for_creation(show_output=True)
     log = Path(failed.image_build_log_uri.removeprefix("file://")).read_text()
-    assert "wr0ng-password" not in f"{caught.value}{log}{failed.serialize()}{failed._record}"
+    assert "wr0ng-password" not in f"{caught.value}{log}{failed.serialize()}{failed.record}"
 
     image = ContainerImage.create(containers, name, [model], configured("edge-secret"))
     image.wait_for_creation()

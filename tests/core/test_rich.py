@@ -11,7 +11,6 @@ import pytest
 from mljupyter.core import Environment, Model, Workspace
 from mljupyter.core.compute import ComputeTarget
 from mljupyter.core.webservice import Webservice
-from mljupyter.core.webservice.endpoint_version import AksEndpointVersion
 from mljupyter.spec import EndpointRecord
 
 
@@ -61,11 +60,11 @@ OBJECTS: dict[str, Callable[[Workspace, Path], Any]] = {
     "model": model,
     "environment": lambda *_: environment(),
     "target": lambda ws, _: ComputeTarget(ws, "local"),
-    "local": lambda ws, _: Webservice._of(ws, record("LOCAL", ["shown"])),
-    "aci": lambda ws, _: Webservice._of(ws, record("ACI", ["shown"])),
-    "aks": lambda ws, _: Webservice._of(ws, record("AKS", ["shown"])),
-    "endpoint": lambda ws, _: Webservice._of(ws, record("AKSENDPOINT", ["one", "two"])),
-    "version": lambda ws, _: AksEndpointVersion(Webservice._of(ws, record("AKSENDPOINT", ["one", "two"])), "one"),
+    "local": lambda ws, _: Webservice.from_record(ws, record("LOCAL", ["shown"])),
+    "aci": lambda ws, _: Webservice.from_record(ws, record("ACI", ["shown"])),
+    "aks": lambda ws, _: Webservice.from_record(ws, record("AKS", ["shown"])),
+    "endpoint": lambda ws, _: Webservice.from_record(ws, record("AKSENDPOINT", ["one", "two"])),
+    "version": lambda ws, _: Webservice.from_record(ws, record("AKSENDPOINT", ["one", "two"])).versions["one"],
 }
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 import mljupyter.core
-from mljupyter.core.scaling import replicas_of, with_scaling
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.scaling import with_scaling
 from mljupyter.deploy.spec_builder import changed_endpoint, new_endpoint
 from mljupyter.exceptions import WebserviceException
+from mljupyter.notebook.endpoint_commands import replicas_of
 from mljupyter.spec import CodeReference, EndpointSpec, Scaling, SpecError
 
 AKS = AksWebservice.deploy_configuration
@@ -92,5 +93,5 @@ def test_the_bounds_hold_together_with_those_that_are_there(spec: EndpointSpec) 
 
 @pytest.mark.parametrize("text", ["", "a", "1:", ":5", "1:2:3", "-1", "1.5"])
 def test_other_forms_of_a_number_of_replicas_are_refused(text: str) -> None:
-    with pytest.raises(WebserviceException, match="no number of replicas"):
+    with pytest.raises(WebserviceException, match="not a number of replicas"):
         replicas_of(text)

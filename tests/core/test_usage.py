@@ -50,7 +50,7 @@ def test_a_model_is_held_while_a_service_uses_it_whoever_else_changes_the_servic
             barrier.wait()
 
     threads = [
-        threading.Thread(target=change, args=(Workspace._at(shared.directory), *models)) for models in ((), (model,))
+        threading.Thread(target=change, args=(Workspace.at(shared.directory), *models)) for models in ((), (model,))
     ]
     for thread in threads:
         thread.start()

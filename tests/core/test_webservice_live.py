@@ -332,7 +332,7 @@ def test_services_are_listed_by_every_filter(workspace: Workspace, sums: Inferen
     assert names(tags=[["stage", "test"]]) == names(properties=["p"]) == ["with-model"]
     assert names(compute_type="ACI") == ["without"]
     assert names(model_id="listed:9") == names(tags=["absent"]) == names(image_name="x") == []
-    with pytest.raises(WebserviceException, match="is no LocalWebservice but of kind AKS"):
+    with pytest.raises(WebserviceException, match="is of kind AKS: it is not of class LocalWebservice"):
         LocalWebservice(workspace, "with-model")
 
 

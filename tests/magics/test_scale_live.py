@@ -65,7 +65,7 @@ def test_the_number_is_shown_and_changed(live: Shell, capsys: pytest.CaptureFixt
         ("%scale slow 3 --min 1", "give one or the other"),
         ("%scale slow 1:2 --max 3", "maximum is given twice"),
         ("%scale slow 5:2", "min must not exceed max"),
-        ("%scale slow x", "no number of replicas"),
+        ("%scale slow x", "not a number of replicas"),
         ("%scale slo 1", "slow"),
     ],
 )

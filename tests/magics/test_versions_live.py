@@ -62,7 +62,7 @@ def test_requests_are_divided_anew_and_the_rest_goes_to_the_default(
     [
         ("%traffic shard", "Did you mean 'shared'?"),
         ("%traffic shared version-c=1", "no version 'version-c'. Did you mean"),
-        ("%traffic shared version-a", "'version-a' is no share: write VERSION=PERCENT"),
+        ("%traffic shared version-a", "'version-a' is not a share: write VERSION=PERCENT"),
         ("%traffic shared version-a=60 version-b=50", "add up to 110 (version-a 60, version-b 50): at most 100"),
         ("%traffic shared version-a=1 version-a=2", "'version-a' is given twice"),
         ("%traffic plain plain=10", "'plain' is of kind ACI, which has one version"),
@@ -155,7 +155,7 @@ def test_promotion_rollback_and_history(live: Shell, capsys: pytest.CaptureFixtu
         ("%rollout shared version-c", "has no version 'version-c'"),
         ("%rollout shared version-a", "'version-a' is the default version"),
         ("%rollout shared version-b --steps 50,20", "each step must be above the one before"),
-        ("%rollout shared version-b --steps few", "'few' are no steps"),
+        ("%rollout shared version-b --steps few", "'few' are not steps"),
         ("%rollout shared version-b --guard fast", "'fast', which is no condition"),
         ("%rollout shared version-b --every soon", "'soon' is not a duration"),
         ("%rollout shared version-b --abort", "version-b and --abort: one thing at a time"),

@@ -35,16 +35,14 @@ from mljupyter.controller.logs.request_log import newest_records
 from mljupyter.controller.metrics import port as metrics_port
 from mljupyter.controller.metrics import replica_counts
 from mljupyter.core import Environment, conda_file
-from mljupyter.core.releases import steps_of
-from mljupyter.core.rich import Rich, Rows, pairs
-from mljupyter.core.scaling import replicas_of
-from mljupyter.core.traffic import shares_of
+from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.deploy.plan import DeploymentPlan
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import UserErrorException, WebserviceException
 from mljupyter.magics.commands.invoke import body_in_cell
 from mljupyter.magics.magic import json_line
+from mljupyter.notebook.endpoint_commands import replicas_of, shares_of, steps_of
 from mljupyter.notebook.options.cell_body import Document, values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
@@ -308,7 +306,7 @@ def test_json_that_is_nested_deeply_is_refused_in_a_sentence_wherever_it_is_read
     (tmp_path / "azureml_environment.json").write_text(text)
     with pytest.raises(UserErrorException, match="cannot be read as JSON"):
         config_file.find(tmp_path)
-    with pytest.raises(UserErrorException, match="is no JSON"):
+    with pytest.raises(UserErrorException, match="is not JSON"):
         Environment.load_from_directory(tmp_path)
     with pytest.raises(WrongInputError):
         body_in_cell(text + "]")
@@ -460,7 +458,7 @@ def test_errors_and_problems_hold_no_control_characters() -> None:
     assert not NEVER.search(problem.text())
 
 
-class Shown(Rich):
+class Shown(HtmlRepr):
     """An object of the SDK with names, tags and a description of others."""
 
     def __init__(self, text: str) -> None:

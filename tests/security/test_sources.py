@@ -409,7 +409,7 @@ def test_a_models_requirements_choose_no_index_of_packages(workspace: Workspace,
         "--index-url http://127.0.0.1:9/a\n  --extra-index-url http://127.0.0.1:9/b\n\t-r /x\n # x\n roman==4.2\n"
     )
     registered = Model.register(workspace, model, "m")
-    reference = ModelReference(name="m", version=1, digest=registered._record.artifact.digest, entry="model")
+    reference = ModelReference(name="m", version=1, digest=registered.record.artifact.digest, entry="model")
     environment = framework_serving.environment_of(workspace, reference, "mlflow", here=False)
     assert environment is not None
     packages = environment.definition.python.conda_dependencies
@@ -418,7 +418,7 @@ def test_a_models_requirements_choose_no_index_of_packages(workspace: Workspace,
 
     (model / "MLmodel").write_bytes(bytes(2 << 20))
     larger = Model.register(workspace, model, "m")
-    reference = ModelReference(name="m", version=2, digest=larger._record.artifact.digest, entry="model")
+    reference = ModelReference(name="m", version=2, digest=larger.record.artifact.digest, entry="model")
     with pytest.raises(MLJupyterError, match="too many"):
         framework_serving.environment_of(workspace, reference, "mlflow", here=False)
 

@@ -50,7 +50,7 @@ def register_estimator(workspace: Workspace, estimator: Any, name: str) -> Model
             framework_version=version,
             properties={"estimator": type(estimator).__name__},
         )
-        return Model._of(workspace, record)
+        return Model.from_record(workspace, record)
 
 
 def planned_model(workspace: Workspace, estimator: Any, name: str) -> ModelReference:

@@ -1,4 +1,6 @@
-"""Images: built of scoring script, models and environment, registered, and deployed (Azure ML v1: Image).
+"""Images: built of scoring script, models and environment, registered, and deployed.
+
+Azure: azureml.core.image.
 
 >>> config = ContainerImage.image_configuration("score.py", "python", conda_file="environment.yml")  # doctest: +SKIP
 >>> image = ContainerImage.create(ws, "myimage", [model], config)                                    # doctest: +SKIP
@@ -7,6 +9,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,9 +28,7 @@ __all__ = ["ContainerImage", "ContainerImageConfig", "Image", "ImageConfig"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module that a name lives in."""
-    from importlib import import_module
-
+    """Import a name from its module when it is used for the first time."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

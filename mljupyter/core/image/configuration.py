@@ -1,4 +1,7 @@
-"""What an image is configured with, and the plan that it makes (Azure ML v1: ImageConfig, ContainerImageConfig)."""
+"""Image configurations: everything in an image except its models, and the plan to build it.
+
+Azure: ImageConfig of azureml.core.image.image, ContainerImageConfig of azureml.core.image.container.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mljupyter import core
+from mljupyter.build.project.snapshot import single_file, snapshot
 from mljupyter.core.container_registry import ContainerRegistry
-from mljupyter.core.environment import Environment
-from mljupyter.core.inference import InferenceConfig
+from mljupyter.core.deployment import model_arguments
 from mljupyter.deploy.environments import policy_of
 from mljupyter.deploy.images.build_job import default_base_image
 from mljupyter.deploy.prepare import ScriptSource, code_reference, model_references
@@ -17,15 +21,14 @@ from mljupyter.exceptions import WebserviceException
 
 if TYPE_CHECKING:
     from mljupyter.build.images import ImagePlan, PlannedFile, RegistryCredentials
-    from mljupyter.core.model import Model
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import InferenceConfig, Model, Workspace
     from mljupyter.spec import ModelReference
 
 _LONGEST_MODEL_NAME = 30
 
 
 class ImageConfig(ABC):
-    """What is in an image, beside models."""
+    """Base class: everything in an image except its models."""
 
     description: str | None
     tags: Mapping[str, str] | None
@@ -33,11 +36,21 @@ class ImageConfig(ABC):
 
     @abstractmethod
     def validate_configuration(self) -> None:
-        """Check all rules against the files as they are now; raises `WebserviceException`."""
+        """Check all rules against the files as they are now.
+
+        Raises:
+            WebserviceException: a rule is broken.
+
+        """
 
     @abstractmethod
     def plan(self, workspace: Workspace, name: str, models: Sequence[Model | str]) -> ImagePlan:
-        """Store what goes into the image and return its plan."""
+        """Store the content of the image and return the plan to build it."""
+
+    @property
+    def source_path(self) -> Path | None:
+        """The absolute path of the scoring script; None without one."""
+        return None
 
 
 class ContainerImageConfig(ImageConfig):
@@ -90,7 +103,7 @@ class ContainerImageConfig(ImageConfig):
         """Check all rules against the files as they are now.
 
         Raises:
-            WebserviceException: when a rule is broken.
+            WebserviceException: a rule is broken.
 
         """
         if not self.allow_absolute_path and Path(self.execution_script).name != self.execution_script:
@@ -110,16 +123,16 @@ class ContainerImageConfig(ImageConfig):
         self._beside()
 
     def plan(self, workspace: Workspace, name: str, models: Sequence[Model | str]) -> ImagePlan:
-        """Store script, dependencies and models given by their paths, and return the plan of the image.
+        """Store script, dependencies and models given by paths, and return the plan to build the image.
 
         Raises:
-            WebserviceException: when a rule is broken; `ModelNotFound` for what is not registered.
+            WebserviceException: a rule is broken; `ModelNotFound`: a model is not registered.
 
         """
-        from mljupyter.build.images import plan_image
+        from mljupyter.build.images import plan_image  # 50 ms: all builders
 
         inference = self._inference_config()
-        environment = inference.environment_for(name) or Environment(f"{name}-env")
+        environment = inference.environment_for(name) or core.Environment(f"{name}-env")
         definition = environment.definition()
         return plan_image(
             definition,
@@ -131,8 +144,8 @@ class ContainerImageConfig(ImageConfig):
         )
 
     def _inference_config(self) -> InferenceConfig:
-        """Return the same in the terms of `InferenceConfig`, which has the same rules."""
-        return InferenceConfig(
+        """Return the same configuration as an `InferenceConfig`, which has the same rules."""
+        return core.InferenceConfig(
             self.execution_script,
             runtime=self.runtime,
             conda_file=self.conda_file,
@@ -160,7 +173,7 @@ class ContainerImageConfig(ImageConfig):
                 )
 
     def _beside(self) -> dict[str, Path]:
-        """Return what lies beside the script: path in the image to path here."""
+        """Return the files beside the script, as paths in the image to paths on this machine."""
         found: dict[str, Path] = {}
         given = [("dependencies", item) for item in self.dependencies]
         given += [("schema_file", self.schema_file)] if self.schema_file is not None else []
@@ -169,7 +182,7 @@ class ContainerImageConfig(ImageConfig):
             if not path.exists():
                 raise WebserviceException(f"{argument}: {str(item)!r} does not exist.")
             if argument == "schema_file" and not path.is_file():
-                raise WebserviceException(f"schema_file {str(item)!r} is no file.")
+                raise WebserviceException(f"schema_file {str(item)!r} is not a file.")
             if found.get(path.name, path) != path or path.name == Path(self.execution_script).name:
                 raise WebserviceException(f"{argument}: {str(item)!r} would lie where another file is: {path.name!r}.")
             found[path.name] = path
@@ -177,8 +190,7 @@ class ContainerImageConfig(ImageConfig):
 
     @staticmethod
     def _stored(workspace: Workspace, place: str, path: Path) -> PlannedFile:
-        from mljupyter.build.images import PlannedFile
-        from mljupyter.build.project.snapshot import single_file, snapshot
+        from mljupyter.build.images import PlannedFile  # 50 ms: all builders
 
         artifact = snapshot(path, workspace.artifacts) if path.is_dir() else single_file(path, workspace.artifacts)
         return PlannedFile(place, artifact.digest)
@@ -195,17 +207,14 @@ def registered_references(workspace: Workspace, models: Sequence[Model | str]) -
         models: models, ids ``name:version``, names for the newest version, or paths.
 
     """
-    from mljupyter.core.deployment import model_arguments
-    from mljupyter.core.model import Model
-
-    given = [models] if isinstance(models, (Model, str, Path)) else list(models or ())
+    given = [models] if isinstance(models, (core.Model, str, Path)) else list(models or ())
     registered = [_registered(workspace, model) if _is_path(model) else model for model in given]
     return model_references(workspace.context, model_arguments(registered), paths=False)
 
 
 def credentials_of(registry: ContainerRegistry | None, image: str) -> tuple[RegistryCredentials, ...]:
-    """Return the credentials in a container registry's settings; without an address, for the image's own registry."""
-    from mljupyter.build.images import Reference, RegistryCredentials
+    """Return the credentials in a container registry; without an address they are for the registry of the image."""
+    from mljupyter.build.images import Reference, RegistryCredentials  # 50 ms: all builders
 
     if registry is None or not (registry.username or registry.password):
         return ()
@@ -220,6 +229,4 @@ def _is_path(model: object) -> bool:
 
 
 def _registered(workspace: Workspace, model: Model | str) -> Model:
-    from mljupyter.core.model import Model
-
-    return Model.register(workspace, str(model), Path(str(model)).name[:_LONGEST_MODEL_NAME])
+    return core.Model.register(workspace, str(model), Path(str(model)).name[:_LONGEST_MODEL_NAME])

@@ -1,4 +1,7 @@
-"""Images for containers (Azure ML v1: ContainerImage)."""
+"""Container images: a scoring script, models and environment with a server.
+
+Azure: azureml.core.image.container.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from mljupyter.deploy.images.ensure_pulled import make_present
 from mljupyter.exceptions import as_webservice_exception
 
 if TYPE_CHECKING:
-    from mljupyter.core.container_registry import ContainerRegistry
+    from mljupyter.core import ContainerRegistry
 
 
 class ContainerImage(Image):
-    """An image that a container serves from."""
+    """An image whose containers answer scoring requests."""
 
     @staticmethod
     def image_configuration(
@@ -40,16 +43,16 @@ class ContainerImage(Image):
             execution_script: the scoring script: a file name in the current directory.
             runtime: ``python``; ``spark-py`` is refused when the image is created.
             conda_file: the environment, as a conda environment file.
-            docker_file: a file with further steps of a Dockerfile.
-            schema_file, dependencies: files and directories that lie beside the script under their own names.
-            enable_gpu: begin with an image for GPUs.
-            tags, properties, description: what is said of the image.
-            base_image: begin with this image, in place of the default one.
+            docker_file: a file with additional Dockerfile instructions.
+            schema_file, dependencies: files and directories that are put beside the script under their own names.
+            enable_gpu: use a base image for GPUs.
+            tags, properties, description: of the image.
+            base_image: a base image, in place of the default one.
             base_image_registry: address, user name and password of its registry.
-            cuda_version: 9.0, 9.1 or 10.0; only with `enable_gpu`, and only a check: the base image has its CUDA.
+            cuda_version: 9.0, 9.1 or 10.0, only with `enable_gpu`. It is checked only: the base image has its CUDA.
 
         Raises:
-            WebserviceException: when a rule is broken.
+            WebserviceException: a rule is broken.
 
         """
         return ContainerImageConfig(**locals())
@@ -59,15 +62,15 @@ class ContainerImage(Image):
 
         Parameters:
             input_data: the body of the request.
-            gpu_enabled: as in Azure ML; without effect.
+            gpu_enabled: without effect.
 
         Returns:
-            The decoded JSON of the answer, or its text where it is no JSON.
+            The decoded JSON of the answer, or its text where it is not JSON.
 
         Raises:
-            WebserviceException: when it is not ready, does not come up, or answers with an error.
+            WebserviceException: the image is not ready, its container does not start, or it answers with an error.
 
         """
         self.wait_for_creation()
         with as_webservice_exception():
-            return smoke_test.run(make_present(self.workspace.context, self._record), input_data)
+            return smoke_test.run(make_present(self.workspace.context, self.record), input_data)

@@ -1,32 +1,40 @@
-"""Registered images (Azure ML v1: Image)."""
+"""Registered images.
+
+Azure: azureml.core.image.image.
+"""
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from mljupyter import core
+from mljupyter.build.environments.definition import EnvironmentDefinition
+from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.filters import Filters, items
-from mljupyter.core.image.configuration import ImageConfig
-from mljupyter.core.image.described import DescribedImage
+from mljupyter.core.image.configuration import ImageConfig, credentials_of
 from mljupyter.deploy.images import build_job, files
 from mljupyter.deploy.images.users import delete_unused_image
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.spec import ModelReference
+from mljupyter.spec.names import IMAGE
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.build.environments.requirements import Change
-    from mljupyter.core.container_registry import ContainerRegistry
-    from mljupyter.core.model import Model
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import ContainerRegistry, Environment, Model, Workspace
     from mljupyter.registry.catalog.image_record import ImageRecord
 
 _LOOK_EVERY_SECONDS = 0.2
 
 
-class Image(DescribedImage):
+class Image(HtmlRepr):
     """A registered image: scoring script, models and environment, ready for containers.
 
-    `Image(workspace, name)` returns a `ContainerImage`.
+    `Image(workspace, name)` returns a `ContainerImage`. The attributes are as of the object's last operation.
 
     Parameters:
         workspace: the workspace.
@@ -36,15 +44,13 @@ class Image(DescribedImage):
         version: the version.
 
     Raises:
-        WebserviceException: `ImageNotFound` when there is none.
+        WebserviceException: `ImageNotFound`: there is no such image.
 
     """
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Make an object of the class that holds images for containers."""
-        from mljupyter.core.image.container import ContainerImage
-
-        return cast(Self, object.__new__(ContainerImage if cls is Image else cls))
+        """Make a `ContainerImage`: there are no images of another kind."""
+        return cast(Self, object.__new__(core.ContainerImage if cls is Image else cls))
 
     def __init__(
         self,
@@ -55,41 +61,45 @@ class Image(DescribedImage):
         properties: Filters = None,
         version: int | None = None,
     ) -> None:
-        self.workspace = workspace
+        self.workspace: Workspace = workspace
         with as_webservice_exception():
-            self._record = _find(workspace, name, id, tags, properties, version)
+            self.record: ImageRecord = _find(workspace, name, id, tags, properties, version)
 
     @classmethod
-    def _of(cls, workspace: Workspace, record: ImageRecord) -> Image:
-        """Return the object for a record that was just read."""
+    def from_record(cls, workspace: Workspace, record: ImageRecord) -> Image:
+        """Return the object for a record of the registry.
+
+        Parameters:
+            workspace: the workspace.
+            record: the record, as it was just read.
+
+        """
         image = cls.__new__(cls)
         image.workspace = workspace
-        image._record = record
+        image.record = record
         return image
 
     @staticmethod
     def create(workspace: Workspace, name: str, models: Sequence[Model | str], image_config: ImageConfig) -> Image:
-        """Create the next version of an image; returns at once, `wait_for_creation` waits.
+        """Create the next version of an image; return at once, while it is built. `wait_for_creation` waits.
 
-        What was built of the same content before is taken again: then the image is ready at once.
+        An image with the same content that was built before is used again; then the image is ready at once.
 
         Parameters:
             workspace: the workspace. Its images are on the Docker engine or in its container registry.
             name: 3 to 32 lower-case letters, digits, '-' and '.'.
             models: models, ids ``name:version``, names for the newest version, or paths, which are registered first.
-            image_config: what else is in it, from `ContainerImage.image_configuration`.
+            image_config: the other content of the image, from `ContainerImage.image_configuration`.
 
         Raises:
-            WebserviceException: when a rule is broken, or nothing here can build images.
+            WebserviceException: a rule is broken, or there is neither a Docker engine nor a container registry.
 
         Example:
-            >>> config = ContainerImage.image_configuration("score.py", "python", "env.yml")# doctest: +SKIP
-            >>> image = ContainerImage.create(ws, "myimage", [model], config)  # doctest: +SKIP
-            >>> image.wait_for_creation(show_output=True)  # doctest: +SKIP
+            >>> config = ContainerImage.image_configuration("score.py", "python", "env.yml")     # doctest: +SKIP
+            >>> image = ContainerImage.create(ws, "myimage", [model], config)                         # doctest: +SKIP
+            >>> image.wait_for_creation(show_output=True)                                 # doctest: +SKIP
 
         """
-        from mljupyter.spec.names import IMAGE
-
         if not isinstance(image_config, ImageConfig):
             raise WebserviceException(
                 f"image_config is a {type(image_config).__name__}: it must come from "
@@ -98,7 +108,7 @@ class Image(DescribedImage):
         with as_webservice_exception():
             IMAGE.check(name)
             image_config.validate_configuration()
-            # What is stored counts as unused until an image refers to it: it must not be collected before.
+            # Content that no image refers to yet counts as unused: hold it, so that it is not collected now.
             with workspace.artifacts.hold():
                 plan = image_config.plan(workspace, name, models)
                 record = build_job.begin(
@@ -109,7 +119,7 @@ class Image(DescribedImage):
                     tags=image_config.tags,
                     properties=image_config.properties,
                 )
-        return Image._of(workspace, record)
+        return Image.from_record(workspace, record)
 
     @staticmethod
     def register(
@@ -121,27 +131,24 @@ class Image(DescribedImage):
         properties: Mapping[str, str] | None = None,
         description: str | None = None,
     ) -> Image:
-        """Register an image that was built elsewhere and has all it needs: nothing is added to it.
+        """Register an image that was built elsewhere; nothing is added to it.
 
-        Its container is to listen on port 5001, to answer ``GET /`` with 200 and to score at ``POST /score``.
+        Its container must listen on port 5001, answer ``GET /`` with 200, and score at ``POST /score``.
 
         Parameters:
             workspace: the workspace.
             name: as in `create`.
-            image: its reference, such as ``registry.example.com/team/model:3``; one that the Docker engine lacks is
-                pulled.
-            container_registry: address, user name and password of its registry; by default what ``docker login`` knows.
-            tags, properties, description: what is said of it.
+            image: its reference, such as ``registry.example.com/team/model:3``; it is pulled if the Docker engine does
+                not have it.
+            container_registry: address, user name and password of its registry; by default those of ``docker login``.
+            tags, properties, description: of the image.
 
         Raises:
-            WebserviceException: when a rule is broken or no Docker engine answers. `wait_for_creation` tells when it
-                cannot be pulled.
+            WebserviceException: a rule is broken, or no Docker engine answers. `wait_for_creation` raises when the
+                image cannot be pulled.
 
         """
-        from mljupyter.build.environments.definition import EnvironmentDefinition
-        from mljupyter.build.images import plan_image
-        from mljupyter.core.image.configuration import credentials_of
-        from mljupyter.spec.names import IMAGE
+        from mljupyter.build.images import plan_image  # 50 ms: all builders
 
         with as_webservice_exception():
             IMAGE.check(name)
@@ -158,7 +165,7 @@ class Image(DescribedImage):
                 tags=tags,
                 properties=properties,
             )
-        return Image._of(workspace, record)
+        return Image.from_record(workspace, record)
 
     @staticmethod
     def list(
@@ -182,28 +189,28 @@ class Image(DescribedImage):
             records = _records(
                 workspace, image_name, model_name=model_name, model_id=model_id, tags=tags, properties=properties
             )
-            return [Image._of(workspace, record) for record in records]
+            return [Image.from_record(workspace, record) for record in records]
 
     def update_creation_state(self) -> None:
-        """Bring what this object shows up to date.
+        """Read the attributes of this object again.
 
         Raises:
-            WebserviceException: `ImageNotFound` when the image is gone.
+            WebserviceException: `ImageNotFound`: the image was deleted.
 
         """
         with as_webservice_exception():
-            self._record = self.workspace.registry.images.get_by_id(self.id)
+            self.record = self.workspace.registry.images.get_by_id(self.id)
 
     def wait_for_creation(self, show_output: bool = False) -> None:
-        """Wait until the image is ready, whichever process builds it.
+        """Wait until the image is built, by this process or another one.
 
-        An interrupt ends the waiting, not the build; `cancel` stops that.
+        An interrupt ends the waiting, not the build; `cancel` stops the build.
 
         Parameters:
             show_output: print the log of the build as it grows, from its beginning.
 
         Raises:
-            WebserviceException: when it failed or was cancelled, with the step, the last lines of the log and a hint.
+            WebserviceException: it failed or was cancelled, with the step, the last lines of the log and a hint.
 
         """
         try:
@@ -214,7 +221,7 @@ class Image(DescribedImage):
             print(f"Interrupted; the build of {self.id} goes on. To stop it: image.cancel()")
             raise
         if self.creation_state != "Succeeded":
-            raise build_job.failure(self._record)
+            raise build_job.failure(self.record)
         for change in self.relaxations if not show_output else ():
             print(f"Image {self.id}: {change}")
         if show_output:
@@ -222,16 +229,16 @@ class Image(DescribedImage):
 
     @property
     def relaxations(self) -> Sequence[Change]:
-        """The pins that its Python could not have, what they became, and why."""
-        from mljupyter.build.images import relaxations
+        """The version pins that were relaxed because its Python has no such package, each with the reason."""
+        from mljupyter.build.images import relaxations  # 50 ms: all builders
 
-        return relaxations(self._record)
+        return relaxations(self.record)
 
     def cancel(self) -> None:
-        """Stop the build; what it has made is removed. Nothing happens when it has ended already.
+        """Stop the build and remove its results; do nothing when it has ended before.
 
         Raises:
-            WebserviceException: when another process builds it.
+            WebserviceException: another process builds it.
 
         """
         self.update_creation_state()
@@ -240,7 +247,7 @@ class Image(DescribedImage):
             build.cancel()
         elif self.creation_state == "Running":
             raise WebserviceException(
-                f"Image {self.id} is built by another process ({self._record.builder}): stop that."
+                f"Image {self.id} is built by another process ({self.record.builder}): stop that."
             )
 
     def update(self, tags: Mapping[str, str]) -> None:
@@ -252,26 +259,26 @@ class Image(DescribedImage):
         self._change(add_tags=tags)
 
     def remove_tags(self, tags: Sequence[str]) -> None:
-        """Remove tags by their keys; those that do not exist are passed over."""
+        """Remove tags by their keys; keys that do not exist are ignored."""
         self._change(remove_tags=[tags] if isinstance(tags, str) else tags)
 
     def add_properties(self, properties: Mapping[str, str]) -> None:
         """Add properties.
 
         Raises:
-            WebserviceException: when one exists already: properties do not change.
+            WebserviceException: one exists already: properties do not change.
 
         """
         self._change(add_properties=properties)
 
     def delete(self) -> None:
-        """Delete the image, here and where it is, unless another version is the same one; its models are free again.
+        """Delete the image, and remove it from the Docker engine or registry unless another version is the same image.
 
-        A build that is under way is stopped first.
+        A running build is stopped first. The models of the image are free when this returns.
 
         Raises:
-            WebserviceException: while something uses it, and when it cannot be removed where it is; `ImageNotFound`
-                when it is gone already.
+            WebserviceException: a web service uses it, or it cannot be removed from the Docker engine or registry;
+                `ImageNotFound`: it was deleted before.
 
         """
         if self.creation_state == "Running":
@@ -284,17 +291,15 @@ class Image(DescribedImage):
 
     def _lines_until_made(self) -> Iterator[str]:
         """Yield the lines of the log until the image is ready or has failed."""
-        import time
-
         self.update_creation_state()
         build = build_job.build_of(self.workspace.context, self.id)
-        for line in files.BuildLogFile.of(self.workspace.context, self._record).follow():
+        for line in files.BuildLogFile.of(self.workspace.context, self.record).follow():
             if line:
                 yield line
                 continue
             if self.creation_state != "Running":
                 return
-            # What is written before the state changes must be read after it has changed: hence one more round.
+            # Lines that were written before the state changed must be read after the change: read once more.
             if build is None:
                 time.sleep(_LOOK_EVERY_SECONDS)
             elif build.has_ended(within=_LOOK_EVERY_SECONDS) and build.error is not None:
@@ -305,7 +310,166 @@ class Image(DescribedImage):
 
     def _change(self, **changes: Any) -> None:
         with as_webservice_exception():
-            self._record = self.workspace.registry.images.update(self.id, **changes)
+            self.record = self.workspace.registry.images.update(self.id, **changes)
+
+    @property
+    def id(self) -> str:
+        """``name:version``."""
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self.record.name
+
+    @property
+    def version(self) -> int:
+        """The version, from 1."""
+        return self.record.version
+
+    @property
+    def creation_state(self) -> str:
+        """Running, Succeeded, Failed or Canceled."""
+        return self.record.creation_state
+
+    @property
+    def creation_error(self) -> str | None:
+        """The reason why its build failed: step, reason, last lines of the log and a hint; None without failure."""
+        return build_job.failure_text(self.record) or None
+
+    @property
+    def created_time(self) -> datetime:
+        """The time of its registration, in UTC."""
+        return self.record.created_time
+
+    @property
+    def created_by(self) -> str:
+        """The user who created it."""
+        return self.record.created_by
+
+    @property
+    def image_location(self) -> str | None:
+        """Its reference on the Docker engine or in a container registry."""
+        return self.record.location
+
+    @property
+    def image_digest(self) -> str | None:
+        """Its digest: that of the manifest in a registry, else the id on the Docker engine."""
+        return self.record.digest
+
+    @property
+    def image_type(self) -> str:
+        """Docker."""
+        return self.record.image_type
+
+    @property
+    def image_flavor(self) -> str:
+        """WebApiContainer, AccelContainer or IoTContainer."""
+        return self.record.image_flavor
+
+    @property
+    def image_build_log_uri(self) -> str:
+        """The URI of the log of its build, a file that grows during the build."""
+        return files.BuildLogFile.of(self.workspace.context, self.record).path.as_uri()
+
+    @property
+    def generated_dockerfile_uri(self) -> str | None:
+        """The URI of its Dockerfile; None for an image that was registered, not built."""
+        path = files.dockerfile_of(self.workspace.context, self.record)
+        return path.as_uri() if path is not None else None
+
+    @property
+    def build_stages(self) -> dict[str, float]:
+        """The duration of each stage of the build, in seconds."""
+        return dict(self.record.stages)
+
+    @property
+    def bill_of_materials(self) -> dict[str, Any]:
+        """Its software bill of materials in the CycloneDX format; empty until it is ready."""
+        from mljupyter.build.images import stored_text  # 50 ms: all builders
+
+        found: dict[str, Any] = json.loads(stored_text(self.workspace.registry, self.record.sbom_digest) or "{}")
+        return found
+
+    @property
+    def model_ids(self) -> Sequence[str]:
+        """The ids of the registered models in it."""
+        return list(self.record.model_ids)
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """The models in it."""
+        references = [ModelReference.parse(model) for model in self.record.recipe.get("models", [])]
+        return [core.Model.from_reference(self.workspace, reference) for reference in references]
+
+    @property
+    def model_details(self) -> Sequence[dict[str, Any]]:
+        """The models in it, as JSON types."""
+        return [model.serialize() for model in self.models]
+
+    @property
+    def environment(self) -> Environment:
+        """The environment in it, without the password of its registry."""
+        return core.Environment.of(EnvironmentDefinition.parse(self.record.recipe["definition"]))
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags, a copy."""
+        return dict(self.record.tags)
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The properties, a copy."""
+        return dict(self.record.properties)
+
+    @property
+    def description(self) -> str | None:
+        """The description."""
+        return self.record.description
+
+    @property
+    def operation_id(self) -> str:
+        """The identifier of the build, equal for images of the same content."""
+        return self.record.plan_digest
+
+    def serialize(self) -> dict[str, Any]:
+        """Return all attributes as JSON types."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "version": self.version,
+            "description": self.description,
+            "tags": self.tags,
+            "properties": self.properties,
+            "createdTime": self.created_time.isoformat(),
+            "createdBy": self.created_by,
+            "creationState": self.creation_state,
+            "creationError": self.creation_error,
+            "imageType": self.image_type,
+            "imageFlavor": self.image_flavor,
+            "imageLocation": self.image_location,
+            "imageDigest": self.image_digest,
+            "imageBuildLogUri": self.image_build_log_uri,
+            "generatedDockerfileUri": self.generated_dockerfile_uri,
+            "operationId": self.operation_id,
+            "modelIds": list(self.model_ids),
+            "modelDetails": list(self.model_details),
+            "buildStages": self.build_stages,
+        }
+
+    def _summary(self) -> Rows:
+        return [
+            ("Name", self.name),
+            ("Version", str(self.version)),
+            ("State", self.creation_state),
+            ("Tags", pairs(self.tags)),
+        ]
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(workspace={self.workspace.name}, name={self.name}, id={self.id}, "
+            f"creation_state={self.creation_state})"
+        )
 
 
 def _find(
@@ -332,7 +496,7 @@ def _find(
 def _records(
     workspace: Workspace, name: str | None, *, tags: Filters = None, properties: Filters = None, **filters: Any
 ) -> Sequence[ImageRecord]:
-    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR
+    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR  # imports SQLAlchemy: 0.2 s
 
     found = workspace.registry.images.list(name, tags=items(tags), properties=items(properties), **filters)
     return [record for record in found if record.image_flavor != ENVIRONMENT_FLAVOR]

@@ -1,4 +1,7 @@
-"""Web services: deployed models by the kind of deployment configuration that made them."""
+"""Web services: deployed models, with one class for each kind of deployment configuration.
+
+Azure: azureml.core.webservice.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from mljupyter.core.webservice.access_token import AksServiceAccessToken, WebSer
 from mljupyter.core.webservice.aci import AciWebservice
 from mljupyter.core.webservice.aks import AksWebservice
 from mljupyter.core.webservice.aks_endpoint import AksEndpoint
-from mljupyter.core.webservice.base import Webservice
+from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.core.webservice.local import LocalWebservice
+from mljupyter.core.webservice.webservice import Webservice
 from mljupyter.exceptions import WebserviceException
 
 __all__ = [
@@ -18,5 +22,6 @@ __all__ = [
     "LocalWebservice",
     "WebServiceAccessToken",
     "Webservice",
+    "WebserviceDeploymentConfiguration",
     "WebserviceException",
 ]

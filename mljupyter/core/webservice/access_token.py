@@ -1,4 +1,7 @@
-"""Tokens as web services give them out (Azure ML v1: WebServiceAccessToken)."""
+"""Access tokens of web services.
+
+Azure: WebServiceAccessToken, AksServiceAccessToken.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from typing import Any, Self
 
 
 class WebServiceAccessToken:
-    """A token to score with, and when to ask for the next one.
+    """A token for requests, with the times to renew it.
 
     Parameters:
-        access_token: what to send: ``Authorization: Bearer TOKEN``. It is in no repr.
+        access_token: the token, sent as ``Authorization: Bearer TOKEN``. `repr` does not show it.
         token_type: Bearer.
-        refresh_after: when to ask for a new one.
-        expiry_on: when this one is refused.
+        refresh_after: the time after which to ask for a new one.
+        expiry_on: the time from which this one is refused.
 
     """
 
@@ -40,8 +43,8 @@ class WebServiceAccessToken:
         return cls(payload_obj["accessToken"], payload_obj["tokenType"], *times)
 
     @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        """Return the token that the controller has issued."""
+    def issued(cls, document: Mapping[str, Any]) -> Self:
+        """Return the token in an answer of the control plane."""
         times = [datetime.fromtimestamp(document[name], UTC) for name in ("refreshAfter", "expires")]
         return cls(document["token"], "Bearer", *times)
 

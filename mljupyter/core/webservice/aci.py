@@ -1,18 +1,20 @@
-"""ACI web services: one replica, open unless keys are asked for (Azure ML v1: AciWebservice)."""
+"""ACI web services: one replica, without authentication by default.
+
+Azure: azureml.core.webservice.aci.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.webservice.base import Webservice
 from mljupyter.core.webservice.configuration import AciServiceDeploymentConfiguration
-from mljupyter.core.webservice.parts import ContainerResourceRequirements
+from mljupyter.core.webservice.types import ContainerResourceRequirements
+from mljupyter.core.webservice.webservice import Webservice
 from mljupyter.spec import EndpointKind
 
 if TYPE_CHECKING:
-    from mljupyter.core.inference import InferenceConfig
-    from mljupyter.core.model import Model
+    from mljupyter.core import InferenceConfig, Model
 
 
 class AciWebservice(Webservice):
@@ -50,17 +52,17 @@ class AciWebservice(Webservice):
 
         Parameters:
             cpu_cores, memory_gb: size, above 0; by default 0.1 cores and 0.5 GB.
-            tags, properties, description: what is said of the service.
-            auth_enabled: whether a key is needed to score; by default not.
-            primary_key, secondary_key: own keys; by default random ones.
-            ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: TLS with a certificate of its own, for this
-                service alone: PEM files of chain and key, which are watched, and the host name; all of them or none.
-            enable_app_insights: record requests and what the script logs; by default not.
+            tags, properties, description: of the service.
+            auth_enabled: whether requests need a key; by default not.
+            primary_key, secondary_key: keys of your own; by default random ones.
+            ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: TLS with a certificate for this service
+                alone: PEM files of chain and key, which are watched for changes, and the host name. Give all or none.
+            enable_app_insights: record requests and the script's log; by default not.
             collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
             batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
             preload: run ``init()`` once and let replicas share the memory it fills; by default not.
             location, dns_name_label, cmk_vault_base_url, cmk_key_name, cmk_key_version, vnet_name, subnet_name: without
-                effect on this machine.
+                effect.
 
         Raises:
             WebserviceException: with all rules that are broken.
@@ -91,21 +93,23 @@ class AciWebservice(Webservice):
         batching: bool | None = None,
         preload: bool | None = None,
     ) -> None:
-        """Change what is given; returns at once, `wait_for_deployment` waits.
+        """Change the settings that are given, the content, or both; return at once.
+
+        `wait_for_deployment` waits.
 
         Parameters:
-            tags: in place of all tags.
-            properties: added to the properties.
+            tags: replace all tags.
+            properties: are added to the properties.
             description, auth_enabled, collect_model_data, batching, preload: as in `deploy_configuration`.
-            image: serve from this image, or id ``name:version``; the web service must run in containers.
-            models, inference_config: serve these; without `models` the present ones. Models alone will do where there
-                is no scoring script.
+            image: the new image, or its id ``name:version``; the web service must run in containers.
+            models, inference_config: the new models and scoring script; without `models` the present ones. Models
+                alone are enough where there is no scoring script.
             ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: as in `deploy_configuration`; False turns TLS
                 off.
-            enable_app_insights: record requests and what the script logs.
+            enable_app_insights: record requests and the script's log.
 
         Raises:
-            WebserviceException: when nothing is given or a rule is broken.
+            WebserviceException: nothing is given, or a rule is broken.
 
         """
         configuration = AciServiceDeploymentConfiguration(
@@ -125,7 +129,7 @@ class AciWebservice(Webservice):
         self._update(configuration, image=image, models=models, inference_config=inference_config)
 
     def get_token(self) -> Any:
-        """Raise: ACI web services have keys only (Azure ML v1: AciWebservice).
+        """Raise `NotImplementedError`: ACI web services have no tokens, only keys.
 
         Raises:
             NotImplementedError: always.
@@ -134,7 +138,7 @@ class AciWebservice(Webservice):
         raise NotImplementedError("ACI web services have key authentication only: service.get_keys()")
 
     def get_access_token(self) -> Any:
-        """Raise: ACI web services have keys only; see `get_token`."""
+        """Raise `NotImplementedError`; see `get_token`."""
         return self.get_token()
 
     @property
@@ -144,10 +148,10 @@ class AciWebservice(Webservice):
 
     @property
     def cname(self) -> str | None:
-        """The host name of its own certificate."""
+        """The host name of its own certificate; None without one."""
         return self._spec.tls.host if self._spec.tls is not None else None
 
     def serialize(self) -> dict[str, Any]:
-        """Return all that is known as JSON types, without keys."""
+        """Return all attributes as JSON types, without keys."""
         size = self.container_resource_requirements.serialize()
         return super().serialize() | {"containerResourceRequirements": size}

@@ -1,21 +1,74 @@
-"""AKS web services: autoscaled, with keys unless turned off (Azure ML v1: AksWebservice)."""
+"""AKS web services: autoscaling and key authentication by default.
+
+Azure: azureml.core.webservice.aks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.webservice.aks_configuration import AksServiceDeploymentConfiguration
-from mljupyter.core.webservice.aks_described import DescribedAksWebservice
-from mljupyter.core.webservice.base import Webservice
+from mljupyter.core.webservice.configuration import AksServiceDeploymentConfiguration
+from mljupyter.core.webservice.types import AutoScaler, ContainerResourceRequirements, LivenessProbeRequirements
+from mljupyter.core.webservice.webservice import EndpointAttributes, Webservice
 from mljupyter.spec import EndpointKind
 
 if TYPE_CHECKING:
-    from mljupyter.core.inference import InferenceConfig
-    from mljupyter.core.model import Model
+    from mljupyter.core import InferenceConfig, Model
 
 
-class AksWebservice(DescribedAksWebservice, Webservice):
+class AksAttributes(EndpointAttributes):
+    """Read-only attributes that an AKS web service and one version of an AKS endpoint both have."""
+
+    @property
+    def container_resource_requirements(self) -> ContainerResourceRequirements:
+        """The size of a replica."""
+        return ContainerResourceRequirements.of(self._version.resources)
+
+    @property
+    def liveness_probe_requirements(self) -> LivenessProbeRequirements:
+        """The liveness probe of its replicas."""
+        return LivenessProbeRequirements.of(self._version.probe)
+
+    @property
+    def autoscaler(self) -> AutoScaler:
+        """The rules of autoscaling."""
+        return AutoScaler.of(self._version.scaling)
+
+    @property
+    def num_replicas(self) -> int | None:
+        """The fixed number of replicas; None with autoscaling."""
+        return self._version.scaling.replicas
+
+    @property
+    def scoring_timeout_ms(self) -> int:
+        """The longest time that a request may run, in milliseconds."""
+        return self._version.limits.scoring_timeout_ms
+
+    @property
+    def max_concurrent_requests_per_container(self) -> int:
+        """The number of requests that a replica runs at once."""
+        return self._version.limits.max_concurrent_requests
+
+    @property
+    def max_request_wait_time(self) -> int:
+        """The longest time that a request may wait for a replica, in milliseconds."""
+        return self._version.limits.max_queue_wait_ms
+
+    def serialize(self) -> dict[str, Any]:
+        """Return all attributes as JSON types, without keys."""
+        return super().serialize() | {
+            "containerResourceRequirements": self.container_resource_requirements.serialize(),
+            "livenessProbeRequirements": self.liveness_probe_requirements.serialize(),
+            "autoScaler": self.autoscaler.serialize(),
+            "numReplicas": self.num_replicas,
+            "scoringTimeoutMs": self.scoring_timeout_ms,
+            "maxConcurrentRequestsPerContainer": self.max_concurrent_requests_per_container,
+            "maxQueueWaitMs": self.max_request_wait_time,
+        }
+
+
+class AksWebservice(AksAttributes, Webservice):
     """A web service deployed with `AksWebservice.deploy_configuration`."""
 
     kind = EndpointKind.AKS
@@ -59,31 +112,31 @@ class AksWebservice(DescribedAksWebservice, Webservice):
         """Return a deployment configuration for `Model.deploy`.
 
         Parameters:
-            autoscale_enabled: follow the load; by default, unless `num_replicas` is given.
+            autoscale_enabled: autoscaling; by default on, unless `num_replicas` is given.
             autoscale_min_replicas, autoscale_max_replicas: bounds, by default 1 and 10. With a minimum of 0, the last
-                replica ends when there are no requests; see `Webservice.scale`.
-            autoscale_refresh_seconds: how often to look, by default every second.
-            autoscale_target_utilization: busy replicas in percent of all, by default 70.
-            num_replicas: a fixed number of replicas instead.
-            auth_enabled: whether a key is needed to score; by default it is.
+                replica stops when there are no requests; see `Webservice.scale`.
+            autoscale_refresh_seconds: time between decisions, by default 1.
+            autoscale_target_utilization: the share of busy replicas to aim at in percent, by default 70.
+            num_replicas: a fixed number of replicas, in place of autoscaling.
+            auth_enabled: whether requests need a key; by default they do.
             token_auth_enabled: tokens instead of keys; by default not. Not together with `auth_enabled=True`.
-            primary_key, secondary_key: own keys; by default random ones.
-            cpu_cores, memory_gb: size of a replica, above 0; by default 0.1 cores and 0.5 GB.
-            cpu_cores_limit, memory_gb_limit: what it may use at most, not below its size; without, on a Docker
-                engine, all cores, and three quarters of the memory or its size if that is more.
+            primary_key, secondary_key: keys of your own; by default random ones.
+            cpu_cores, memory_gb: requested size of a replica, above 0; by default 0.1 cores and 0.5 GB.
+            cpu_cores_limit, memory_gb_limit: the most that it may use, not below the request. The default on a Docker
+                engine: all cores, and three quarters of the memory or the request, whichever is more.
             gpu_cores: GPUs of a replica.
-            scoring_timeout_ms: how long a request may run, by default 60000.
+            scoring_timeout_ms: the longest time that a request may run, by default 60000.
             replica_max_concurrent_requests: requests that a replica runs at once, by default 1.
             max_request_wait_time: milliseconds that a request may wait for a replica, by default 500; then 503.
-            period_seconds, initial_delay_seconds, timeout_seconds, success_threshold, failure_threshold: when a
-                replica counts as dead; by default 10, 310, 2, 1 and 3.
-            tags, properties, description: what is said of the service.
-            compute_target_name: ``local``, if given.
-            enable_app_insights: record requests and what the script logs (docs/logs-and-insights.md); by default not.
+            period_seconds, initial_delay_seconds, timeout_seconds, success_threshold, failure_threshold: liveness
+                probe of a replica, as in Kubernetes; by default 10, 310, 2, 1 and 3.
+            tags, properties, description: of the service.
+            compute_target_name: name of the compute target; `deployment_target` of `Model.deploy` overrides it.
+            enable_app_insights: record requests and the script's log (docs/logs-and-insights.md); by default not.
             collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
             batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
             preload: run ``init()`` once and let replicas share the memory it fills; by default not.
-            namespace, blobfuse_enabled: without effect on this machine.
+            namespace, blobfuse_enabled: without effect on the targets of this machine.
 
         Raises:
             WebserviceException: with all rules that are broken.
@@ -127,20 +180,22 @@ class AksWebservice(DescribedAksWebservice, Webservice):
         preload: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        """Change what is given; returns at once, `wait_for_deployment` waits.
+        """Change the settings that are given, the content, or both; return at once.
+
+        `wait_for_deployment` waits.
 
         Parameters:
-            tags: in place of all tags.
-            properties: added to the properties.
-            models, inference_config: serve these; without `models` the present ones. Models alone will do where there
-                is no scoring script.
-            image: serve from this image, or id ``name:version``; the web service must run in containers.
+            tags: replace all tags.
+            properties: are added to the properties.
+            models, inference_config: the new models and scoring script; without `models` the present ones. Models
+                alone are enough where there is no scoring script.
+            image: the new image, or its id ``name:version``; the web service must run in containers.
             kwargs: none; an unknown name is an error.
 
-        All others are as in `deploy_configuration`.
+        All other parameters are those of `deploy_configuration`.
 
         Raises:
-            WebserviceException: when nothing is given or a rule is broken.
+            WebserviceException: nothing is given, or a rule is broken.
 
         """
         given = locals()

@@ -1,15 +1,19 @@
-"""AKS endpoints: one to six versions behind one scoring URI (Azure ML v1: AksEndpoint, controlled rollout)."""
+"""AKS endpoints: one to six versions behind one scoring URI, with traffic shares and canary rollouts.
+
+Azure: AksEndpoint of azureml.core.webservice (controlled rollout).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.webservice.aks import AksWebservice
-from mljupyter.core.webservice.aks_endpoint_configuration import AksEndpointDeploymentConfiguration
-from mljupyter.core.webservice.endpoint_version import AksEndpointVersion, VersionType
-from mljupyter.core.webservice.releasing import ControlledRollout
+from mljupyter.core.display import Rows, pairs
+from mljupyter.core.webservice.aks import AksAttributes, AksWebservice
+from mljupyter.core.webservice.configuration import AksEndpointDeploymentConfiguration
+from mljupyter.deploy.rollout import follow_rollout
 from mljupyter.deploy.versions import (
     known_version,
     with_changed_version,
@@ -17,22 +21,144 @@ from mljupyter.deploy.versions import (
     with_traffic,
     without_version,
 )
-from mljupyter.exceptions import WebserviceException
-from mljupyter.spec import EndpointKind
+from mljupyter.deploy.wait import keep_silent
+from mljupyter.engine.envoy.resources import VERSION_HEADERS
+from mljupyter.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.spec import EndpointKind, EndpointRecord, Rollout, RolloutPlan, VersionSpec, VersionStatus
+from mljupyter.spec.durations import seconds_of
+from mljupyter.spec.rollout import LEAST_REQUESTS
 
 if TYPE_CHECKING:
-    from mljupyter.core.inference import InferenceConfig
-    from mljupyter.core.model import Model
+    from mljupyter.core import InferenceConfig, Model
 
 _NOT_OF_A_VERSION = ("self", "version_name", "models", "inference_config", "is_default", "is_control_version_type")
 
 
-class AksEndpoint(ControlledRollout, AksWebservice):
+class VersionType:
+    """Roles of versions in a comparison: treatments are compared with the control version."""
+
+    control = "Control"
+    treatment = "Treatment"
+
+
+class AksEndpointVersion(AksAttributes):
+    """One version of an AKS endpoint, from `AksEndpoint.versions`.
+
+    It has the attributes of an AKS web service, as of the endpoint's last operation. Keys, scoring URI and
+    authentication are those of the endpoint.
+    """
+
+    kind = EndpointKind.AKS
+
+    def __init__(self, endpoint: AksEndpoint, name: str) -> None:
+        self.workspace = endpoint.workspace
+        self.name = name
+        self.endpoint = endpoint
+        self._record = endpoint.record
+        self._deleted = False
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is the default version, which gets the requests that no percentile assigns."""
+        return self._spec.default_version == self.name
+
+    @property
+    def traffic_percentile(self) -> int:
+        """Its share of the requests as it was set; the default version gets the unassigned rest as well."""
+        return self._version.traffic_percentile
+
+    @property
+    def mirror_percentile(self) -> int:
+        """The percentage of the requests that are mirrored: copied to it, with their answers thrown away."""
+        return self._version.mirror_percentile
+
+    @property
+    def weight(self) -> int:
+        """The percentage of the requests that the router sends to it now."""
+        return self._status.weight
+
+    @property
+    def version_type(self) -> str:
+        """Control or Treatment."""
+        return VersionType.control if self._spec.control == self.name else VersionType.treatment
+
+    @property
+    def state(self) -> str:
+        """Transitioning, Healthy, Unhealthy, Unschedulable or Failed."""
+        return self._status.state.value
+
+    @property
+    def error(self) -> str | None:
+        """Its problem, with the last lines of its log; None when there is none."""
+        return self._status.problem.text() if self._status.problem is not None else None
+
+    @property
+    def description(self) -> str | None:
+        """The description."""
+        return self._version.description
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags, a copy."""
+        return dict(self._version.tags)
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The properties, a copy."""
+        return dict(self._version.properties)
+
+    def run(self, input_data: str | bytes) -> Any:
+        """Send a request to this version, whatever its share; see `Webservice.run`."""
+        return self.endpoint._run(input_data, {VERSION_HEADERS[0]: self.name})
+
+    def get_logs(self, num_lines: int = 5000, init: bool = False) -> str:
+        """Return the last lines of the log of its replicas; parameters as for `Webservice.get_logs`."""
+        with as_webservice_exception():
+            return self.workspace.endpoints.logs(self.endpoint.name, lines=num_lines, version=self.name, startup=init)
+
+    def update(self, **changes: Any) -> None:
+        """Change this version; the parameters are those of `AksEndpoint.update_version`."""
+        self.endpoint.update_version(self.name, **changes)
+
+    def delete(self) -> None:
+        """Delete this version; see `AksEndpoint.delete_version`."""
+        self.endpoint.delete_version(self.name)
+
+    def serialize(self) -> dict[str, Any]:
+        """Return all attributes as JSON types."""
+        return super().serialize() | {
+            "isDefault": self.is_default,
+            "type": self.version_type,
+            "trafficPercentile": self.traffic_percentile,
+            "mirrorPercentile": self.mirror_percentile,
+            "weight": self.weight,
+        }
+
+    def _summary(self) -> Rows:
+        return [
+            ("Name", self.name),
+            ("State", self.state),
+            ("Type", self.version_type),
+            ("Traffic", f"{self.weight} %"),
+            ("Models", ", ".join(model.id for model in self._version.models)),
+            ("Tags", pairs(self.tags)),
+        ]
+
+    @property
+    def _version(self) -> VersionSpec:
+        return self._spec.versions[self.name]
+
+    @property
+    def _status(self) -> VersionStatus:
+        return self.record.status.versions.get(self.name, VersionStatus())
+
+
+class AksEndpoint(AksWebservice):
     """An endpoint deployed with `AksEndpoint.deploy_configuration`.
 
-    Each version has models, a script, a size and a share of the requests; what no share claims goes to the default
-    version, which is the first one until another one is made the default. Attributes of an `AksWebservice`, such as
-    `models` and `num_replicas`, are those of the default version.
+    Each version has models, a script, a size and a share of the requests. Requests that no share assigns go to the
+    default version, which is the first one until another one is made the default. Attributes of an `AksWebservice`,
+    such as `models` and `num_replicas`, are those of the default version.
     """
 
     kind = EndpointKind.AKS_ENDPOINT
@@ -75,13 +201,13 @@ class AksEndpoint(ControlledRollout, AksWebservice):
         batching: bool | None = None,
         preload: bool | None = None,
     ) -> AksEndpointDeploymentConfiguration:
-        """Return a deployment configuration for `Model.deploy`, which makes the endpoint and its first version.
+        """Return a deployment configuration for `Model.deploy`, which creates the endpoint and its first version.
 
         Parameters:
-            version_name: name of the version; by default that of the endpoint.
+            version_name: the name of the version; by default that of the endpoint.
             traffic_percentile: its share of the requests, 0 to 100. The only version gets all of them in any case.
 
-        All others are as in `AksWebservice.deploy_configuration`.
+        All other parameters are those of `AksWebservice.deploy_configuration`.
 
         Raises:
             WebserviceException: with all rules that are broken.
@@ -134,20 +260,20 @@ class AksEndpoint(ControlledRollout, AksWebservice):
         batching: bool | None = None,
         preload: bool | None = None,
     ) -> None:
-        """Add a version; returns at once, `wait_for_deployment` waits. It gets its share when it is ready.
+        """Add a version; return at once. It gets its share when it is ready, and `wait_for_deployment` waits for that.
 
         Parameters:
             version_name: its name: 3 to 32 lower-case letters, digits and '-'; a letter first, no '-' last.
-            models, inference_config: what it serves; a model of a known framework needs no inference_config.
+            models, inference_config: its models and scoring script; a model of a known framework needs no script.
             traffic_percentile: its share of the requests, 0 to 100; by default 0.
             is_default: True makes it the default version, once it is ready, in place of the one that is.
             is_control_version_type: True makes it the control version; the others are treatments then.
-            tags, properties, description: what is said of the version.
+            tags, properties, description: of the version.
 
-        All others are as in `AksWebservice.deploy_configuration`.
+        All other parameters are those of `AksWebservice.deploy_configuration`.
 
         Raises:
-            WebserviceException: when there is a version of this name, there are six already, or a rule is broken.
+            WebserviceException: there is a version of this name, there are six already, or a rule is broken.
 
         """
         configuration = self.deploy_configuration(**_configured(locals()))
@@ -196,19 +322,19 @@ class AksEndpoint(ControlledRollout, AksWebservice):
         batching: bool | None = None,
         preload: bool | None = None,
     ) -> None:
-        """Change what is given of a version; returns at once, `wait_for_deployment` waits.
+        """Change the settings of a version that are given; return at once. `wait_for_deployment` waits.
 
         Parameters:
             version_name: its name.
-            models, inference_config: serve these; without `models` the present ones.
+            models, inference_config: the new models and scoring script; without `models` the present ones.
             is_default, is_control_version_type: True gives it the role in place of the version that has it.
-            tags: in place of all tags of the version.
-            properties: added to the properties of the version.
+            tags: replace all tags of the version.
+            properties: are added to the properties of the version.
 
-        All others are as in `create_version`.
+        All other parameters are those of `create_version`.
 
         Raises:
-            WebserviceException: when there is no such version, nothing is given, or a rule is broken.
+            WebserviceException: there is no such version, nothing is given, or a rule is broken.
 
         """
         given = _configured(locals())
@@ -231,13 +357,13 @@ class AksEndpoint(ControlledRollout, AksWebservice):
         )
 
     def delete_version(self, version_name: str) -> None:
-        """Delete a version; what it is answering is answered first.
+        """Delete a version; requests that it is answering are answered first.
 
         Parameters:
             version_name: its name.
 
         Raises:
-            WebserviceException: when there is no such version, when it is the default one, or the only one.
+            WebserviceException: there is no such version, or it is the default one, or the only one.
 
         """
         self._replace(lambda spec: without_version(spec, version_name))
@@ -249,24 +375,145 @@ class AksEndpoint(ControlledRollout, AksWebservice):
         mirror: Mapping[str, int] | None = None,
         sticky_header: str | None = None,
     ) -> None:
-        """Divide the requests anew, all versions in one step.
+        """Change the traffic shares of all versions in one step.
 
         Parameters:
             percentiles: shares by version, 0 to 100 each and at most 100 together; the rest goes to the default
-                version, and a version that is not named has no share of its own. None leaves the shares as they are.
-            mirror: percentage of the requests that are copied to a version, whose answers are thrown away; a version
-                that is not named is sent none. None leaves them as they are.
-            sticky_header: requests with the same value of this header meet the same version as long as the shares
-                stay; the empty text turns that off. None leaves it as it is.
+                version. A version that is not named gets 0. None keeps the shares.
+            mirror: percentage of the requests that are mirrored to a version: copied to it, with their answers thrown
+                away. A version that is not named gets 0. None keeps the percentages.
+            sticky_header: requests with the same value of this header go to the same version as long as the shares
+                stay the same. The empty text turns that off; None keeps the setting.
 
         Raises:
-            WebserviceException: when there is no such version or a rule is broken.
+            WebserviceException: there is no such version, or a rule is broken.
 
         Example:
             >>> endpoint.set_traffic({"version-b": 10}, sticky_header="x-user-id")               # doctest: +SKIP
 
         """
         self._replace(lambda spec: with_traffic(spec, percentiles, mirror, sticky_header))
+
+    def rollout(
+        self,
+        version: str,
+        steps: Sequence[int] = (5, 25, 100),
+        every: float | str | timedelta = "1m",
+        guard: str | None = None,
+        *,
+        promote: bool = False,
+        least_requests: int = LEAST_REQUESTS,
+    ) -> Rollout:
+        """Start a canary rollout: give a version a rising share of the requests, guarded by conditions.
+
+        The share is taken from the default version first, then from the others in proportion. The rollout goes on
+        without this process. When a condition of the guard is broken, or the version has no ready replica, the former
+        shares are restored at once. During a rollout, changes of versions and shares are refused.
+
+        Parameters:
+            version: name of the version; it must be Healthy and not the default.
+            steps: its shares in percent, rising.
+            every: the shortest time of a step, of the last one as well: ``"5m"``, a number of seconds, a `timedelta`.
+            guard: conditions, such as ``"p95<200ms, errors<1%"``: latency p50, p90, p95, p99 as the router measures it
+                and the percentage of answers 5xx, each over the current step.
+            promote: True makes it the default and the control version in the end.
+            least_requests: requests that a condition needs to be judged; a step with fewer waits for more.
+
+        Returns:
+            The rollout in its first step.
+
+        Raises:
+            WebserviceException: a rule is broken, or another rollout is under way.
+
+        Example:
+            >>> endpoint.rollout("version-b", steps=[5, 25, 100], every="10m",                   # doctest: +SKIP
+            ...                  guard="p95<200ms, errors<1%", promote=True)
+            >>> endpoint.wait_for_rollout(show_output=True)                                      # doctest: +SKIP
+
+        """
+        self._check_not_deleted()
+        with as_webservice_exception():
+            plan = RolloutPlan.parse(
+                {
+                    "version": version,
+                    "steps": list(steps),
+                    "everySeconds": seconds_of(every, "every"),
+                    "guard": guard,
+                    "promote": promote,
+                    "leastRequests": least_requests,
+                }
+            )
+            return self._shown(self.workspace.endpoints.start_rollout(self.name, plan))
+
+    def pause_rollout(self) -> Rollout:
+        """Pause the rollout in its current step; its guard stays in force.
+
+        Raises:
+            WebserviceException: no rollout is running. `resume_rollout` and `abort_rollout` raise it as well.
+
+        """
+        self._check_not_deleted()
+        with as_webservice_exception():
+            return self._shown(self.workspace.endpoints.control_rollout(self.name, "pause"))
+
+    def resume_rollout(self) -> Rollout:
+        """Resume a paused rollout; its current step begins again."""
+        self._check_not_deleted()
+        with as_webservice_exception():
+            return self._shown(self.workspace.endpoints.control_rollout(self.name, "resume"))
+
+    def abort_rollout(self) -> Rollout:
+        """Abort the rollout; return when the former shares are in force."""
+        self._check_not_deleted()
+        with as_webservice_exception():
+            client = self.workspace.endpoints
+            client.control_rollout(self.name, "abort")
+            return self._shown(follow_rollout(client, self.name, say=keep_silent))
+
+    def rollout_status(self) -> Rollout | None:
+        """Return the current rollout, or else the last one; None if there was none. Its `text()` describes it."""
+        self.update_deployment_state()
+        return self.record.rollout
+
+    def wait_for_rollout(self, show_output: bool = False, timeout_sec: float | None = None) -> Rollout | None:
+        """Wait until no rollout is under way and the router follows; return the last rollout.
+
+        Its `phase` is Completed, Returned or Aborted; its `reason` says why.
+
+        Parameters:
+            show_output: print a line for each step and for the end.
+            timeout_sec: seconds to wait at most; None for no limit.
+
+        Raises:
+            WebserviceException: the time is up; the rollout goes on.
+
+        """
+        self._check_not_deleted()
+        say = print if show_output else keep_silent
+        with as_webservice_exception():
+            self._show(follow_rollout(self.workspace.endpoints, self.name, timeout=timeout_sec, say=say))
+        return self.record.rollout
+
+    def promote(self, version: str) -> None:
+        """Make a version the default and the control version, and give it all requests; return at once.
+
+        It takes over when it is ready; `wait_for_deployment` waits. The other versions stay, without requests.
+
+        Parameters:
+            version: its name.
+
+        Raises:
+            WebserviceException: there is no such version, or a rollout is under way.
+
+        """
+        self._check_not_deleted()
+        with as_webservice_exception():
+            self._show(self.workspace.endpoints.promote(self.name, version))
+
+    def _shown(self, record: EndpointRecord) -> Rollout:
+        self._show(record)
+        assert record.rollout is not None  # noqa: S101 - narrows the type
+        return record.rollout
 
     def update(  # type: ignore[override]
         self,
@@ -277,34 +524,34 @@ class AksEndpoint(ControlledRollout, AksWebservice):
         tags: dict[str, str] | None = None,
         properties: dict[str, str] | None = None,
     ) -> None:
-        """Change what is given of the endpoint as a whole; `update_version` changes a version.
+        """Change settings of the endpoint as a whole; `update_version` changes a version.
 
         Parameters:
-            auth_enabled: whether a key is needed to score.
-            tags: in place of all tags.
-            properties: added to the properties.
+            auth_enabled: whether requests need a key.
+            tags: replace all tags.
+            properties: are added to the properties.
             description: the description.
-            token_auth_enabled: whether a token is needed to score; not with keys, so `auth_enabled=False` beside it.
-            enable_app_insights: record requests and what the script logs, of all versions.
+            token_auth_enabled: whether requests need a token; give `auth_enabled=False` as well.
+            enable_app_insights: record requests and the script's log, for all versions.
 
         Raises:
-            WebserviceException: when nothing is given or a rule is broken.
+            WebserviceException: nothing is given, or a rule is broken.
 
         """
         given = {name: value for name, value in locals().items() if name != "self"}
         self._update(self.deploy_configuration(**given))
 
     def serialize(self) -> dict[str, Any]:
-        """Return all that is known as JSON types, without keys."""
+        """Return all attributes as JSON types, without keys."""
         return super().serialize() | {
             "versions": {name: version.serialize() for name, version in self.versions.items()},
             "defaultVersion": self._spec.default_version,
             "controlVersion": self._spec.control,
             "stickyHeader": self._spec.sticky_header,
-            "rollout": self._known.rollout.document() if self._known.rollout is not None else None,
+            "rollout": self.record.rollout.document() if self.record.rollout is not None else None,
         }
 
 
 def _configured(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was given of the arguments that are settings of a version."""
+    """Return the arguments that were given and are settings of a version."""
     return {name: value for name, value in arguments.items() if name not in _NOT_OF_A_VERSION and value is not None}

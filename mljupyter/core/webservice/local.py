@@ -1,4 +1,7 @@
-"""Local web services: a port of their own on this machine, for debugging (Azure ML v1: LocalWebservice)."""
+"""Local web services: each listens on its own port of this machine, for debugging.
+
+Azure: azureml.core.webservice.local.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core.webservice.base import Webservice
+from mljupyter.core import deployment
 from mljupyter.core.webservice.configuration import (
     LocalWebserviceDeploymentConfiguration,
     WebserviceDeploymentConfiguration,
 )
+from mljupyter.core.webservice.webservice import Webservice
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.images.served_image import ServedImage, image_with_code
 from mljupyter.deploy.prepare import ScriptSource, code_reference, ready
@@ -19,10 +23,7 @@ from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import CodeReference, EndpointKind, EndpointSpec, EndpointState
 
 if TYPE_CHECKING:
-    from mljupyter.core.compute import ComputeTarget
-    from mljupyter.core.inference import InferenceConfig
-    from mljupyter.core.model import Model
-    from mljupyter.core.workspace import Workspace
+    from mljupyter.core import ComputeTarget, InferenceConfig, Model, Workspace
 
 _STATES = {
     EndpointState.TRANSITIONING: "deploying",
@@ -41,10 +42,10 @@ class LocalWebservice(Webservice):
     Parameters:
         workspace: the workspace.
         name: the web service's name.
-        must_exist: False gives an object for a service that is not there, too; its state is ``unknown``.
+        must_exist: False to get an object for a web service that does not exist as well; its state is ``unknown``.
 
     Raises:
-        WebserviceException: `WebserviceNotFound` when it must exist and does not.
+        WebserviceException: `WebserviceNotFound`: it must exist and does not.
 
     """
 
@@ -68,7 +69,7 @@ class LocalWebservice(Webservice):
         """Return a deployment configuration for `Model.deploy`.
 
         Parameters:
-            port: where it listens, 1 to 65535; None picks a free port.
+            port: the port that it listens on, 1 to 65535; None for a free port.
             batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
             preload: run ``init()`` once and let replicas share the memory it fills; by default not.
 
@@ -85,12 +86,12 @@ class LocalWebservice(Webservice):
         model_id: str | None = None,
         all: bool | None = None,  # noqa: A002 - the name of the original
     ) -> Sequence[Webservice]:
-        """Return the local web services that are running, sorted by name; `all` gives the others, too.
+        """Return the local web services that are running, sorted by name.
 
         Parameters:
             workspace: the workspace.
-            model_name, model_id: name, or ``name:version``, of a model it serves.
-            all: whatever their state.
+            model_name, model_id: name, or ``name:version``, of a model that it serves.
+            all: True to include those that are not running.
 
         """
         found = Webservice.list(workspace, "LOCAL", model_name=model_name, model_id=model_id)
@@ -105,17 +106,17 @@ class LocalWebservice(Webservice):
 
     @property
     def port(self) -> int | None:
-        """The port it listens on."""
+        """The port that it listens on."""
         return self._spec.port
 
     def update_deployment_state(self, must_exist: bool = False) -> None:
-        """Bring what this object shows up to date.
+        """Read the attributes of this object again.
 
         Parameters:
-            must_exist: raise when the web service is gone; else its state becomes ``deleted`` or ``unknown``.
+            must_exist: raise when the web service does not exist; else its state becomes ``deleted`` or ``unknown``.
 
         Raises:
-            WebserviceException: `WebserviceNotFound` when it must exist and does not.
+            WebserviceException: `WebserviceNotFound`: it must exist and does not.
 
         """
         try:
@@ -133,21 +134,23 @@ class LocalWebservice(Webservice):
         """Return the last lines of the log.
 
         Parameters:
-            num_lines: how many lines at most.
-            raw: as in Azure ML; the log is always shown as it was written.
+            num_lines: the largest number of lines.
+            raw: without effect.
+
+        Azure: `raw` leaves the log unformatted. Here it is never formatted.
 
         """
         return super().get_logs(num_lines)
 
     def reload(self, wait: bool = False) -> None:
-        """Read the scoring script and its source directory again and start with them.
+        """Read the scoring script and its source directory again, and restart with them.
 
         Parameters:
             wait: return when the web service runs again.
 
         Raises:
-            WebserviceException: when the source is gone or the script has a syntax error; the service goes on as
-                it was.
+            WebserviceException: the source was deleted, or the script has a syntax error; the service goes on with
+                the script that it has.
 
         """
         self._check_not_deleted()
@@ -176,16 +179,17 @@ class LocalWebservice(Webservice):
         wait: bool = False,
         inference_config: InferenceConfig | None = None,
     ) -> None:
-        """Change what is given.
+        """Change the settings that are given, the content, or both.
 
         Parameters:
-            models, inference_config: serve these; without `models` the present ones. A model may be a local path.
-            deployment_config: another port.
+            models, inference_config: the new models and scoring script; without `models` the present ones. A model may
+                be a local path.
+            deployment_config: the new port.
             wait: return when the web service runs again.
-            image_config: make an image of this and `models`, and serve from it; the web service must run in containers.
+            image_config: build an image of this and `models` and run it; the web service must run in containers.
 
         Raises:
-            WebserviceException: when nothing is given or a rule is broken.
+            WebserviceException: nothing is given, or a rule is broken.
 
         """
         self._update(
@@ -203,19 +207,17 @@ class LocalWebservice(Webservice):
         deployment_config: WebserviceDeploymentConfiguration | None = None,
         deployment_target: ComputeTarget | None = None,
     ) -> Webservice:
-        """Deploy what this web service serves as a web service of another kind; returns at once.
+        """Deploy the content of this web service as a web service of another kind; return at once.
 
         Parameters:
-            name: its name; by default this one's.
+            name: the name of the new web service; by default this one's.
             deployment_config: the kind and its settings; by default an ACI web service.
-            deployment_target: where to; by default where this one runs.
+            deployment_target: the compute target; by default the one of this web service.
 
         Raises:
-            WebserviceException: when the name is taken or a rule is broken.
+            WebserviceException: the name is taken, or a rule is broken.
 
         """
-        from mljupyter.core import deployment
-
         self.update_deployment_state(must_exist=True)
         version = self._version
         content = VersionContent(
@@ -236,14 +238,16 @@ class LocalWebservice(Webservice):
             return deployment.deploy_prepared(self.workspace, name, ready(content, name, target), configuration)
 
     def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
-        """Delete the web service; its port and its models are free again when this returns.
+        """Delete the web service; its port and its models are free when this returns.
 
         Parameters:
-            delete_image: delete the image that it serves from, too, unless something else uses it.
-            delete_cache, delete_volume: as in Azure ML; nothing is left behind in any case.
+            delete_image: delete its image as well, unless the image is used elsewhere.
+            delete_cache, delete_volume: without effect.
 
         Raises:
-            WebserviceException: when the image is in use; the web service is deleted then.
+            WebserviceException: the image is in use; the web service is deleted in spite of that.
+
+        Azure: `delete_cache` and `delete_volume` clean up the Docker engine. Here nothing is left in any case.
 
         """
         image = self.image if delete_image and self._record is not None else None
@@ -252,7 +256,7 @@ class LocalWebservice(Webservice):
             image.delete()
 
     def get_keys(self) -> tuple[str, str]:
-        """Raise: there are no keys (Azure ML v1: LocalWebservice).
+        """Raise `NotImplementedError`: local web services have no keys.
 
         Raises:
             NotImplementedError: always.
@@ -261,7 +265,7 @@ class LocalWebservice(Webservice):
         raise NotImplementedError(_NO_AUTHENTICATION)
 
     def regen_key(self, key: str, set_key: str | None = None) -> None:
-        """Raise: there are no keys (Azure ML v1: LocalWebservice).
+        """Raise `NotImplementedError`: local web services have no keys.
 
         Raises:
             NotImplementedError: always.
@@ -270,7 +274,7 @@ class LocalWebservice(Webservice):
         raise NotImplementedError(_NO_AUTHENTICATION)
 
     def get_token(self) -> Any:
-        """Raise: there are no tokens (Azure ML v1: LocalWebservice).
+        """Raise `NotImplementedError`: local web services have no tokens.
 
         Raises:
             NotImplementedError: always.
@@ -279,12 +283,12 @@ class LocalWebservice(Webservice):
         raise NotImplementedError(_NO_AUTHENTICATION)
 
     def get_access_token(self) -> Any:
-        """Raise: there are no tokens; see `get_token`."""
+        """Raise `NotImplementedError`; see `get_token`."""
         return self.get_token()
 
     @staticmethod
     def deserialize(workspace: Workspace, webservice_payload: Any) -> LocalWebservice:
-        """Raise: a local web service is not made from JSON (Azure ML v1: LocalWebservice).
+        """Raise `NotImplementedError`: a local web service is not made from JSON.
 
         Raises:
             NotImplementedError: always.

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mljupyter.core import Webservice, Workspace
-from mljupyter.core.releases import state_text
-from mljupyter.core.webservice.endpoint_version import AksEndpointVersion
+from mljupyter.core.webservice.aks_endpoint import AksEndpointVersion
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.magic import Call, masked_line
 from mljupyter.notebook.options.option_values import near
+from mljupyter.notebook.views.history import state_text
 from mljupyter.notebook.views.views import Table
 from mljupyter.spec import EndpointRecord
 

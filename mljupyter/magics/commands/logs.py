@@ -76,7 +76,7 @@ def _build_log(call: Call, service: Webservice) -> str:
     image_id = spec.versions[call.version or spec.default_version].image_id
     if image_id is None:
         raise NoBuildLogError(f"No image was built for {call['name']!r}: on {spec.compute_target} it needs none.")
-    record = Image(service.workspace, id=image_id)._record
+    record = Image(service.workspace, id=image_id).record
     if record.log_digest is None:
         raise NoBuildLogError(f"Image {image_id} ({record.creation_state}) has no log: it was not built here.")
     return stored_text(service.workspace.registry, record.log_digest)

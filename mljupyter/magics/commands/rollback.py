@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.core.releases import HISTORY_COLUMNS, history_documents, history_rows, roll_back
 from mljupyter.engine.rollout.history import rollback_target
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.commands.dry_run import NOTHING_DONE, is_preview, present, preview, shown
 from mljupyter.magics.commands.endpoints import webservice
 from mljupyter.magics.commands.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Call, json_line
+from mljupyter.notebook.endpoint_commands import roll_back
+from mljupyter.notebook.views.history import COLUMNS, documents, rows
 from mljupyter.notebook.views.views import Table, Text
 from mljupyter.spec import EndpointSpec
 
@@ -33,7 +34,7 @@ def go_back(call: Call, number: int | None) -> Any:
     with taken_back_if_interrupted(call):
         entry, line = roll_back(workspace, call["name"], number)
     if call["json"]:
-        print(json_line(history_documents([entry])[0]))
+        print(json_line(documents([entry])[0]))
         return None
     for text in (line, *(f"  {change}" for change in entry.changes)):
         call.say(text)
@@ -63,8 +64,8 @@ def run_history(call: Call) -> Any:
     """Return the history of an endpoint as a table."""
     service = webservice(call.session.workspace(), call["name"])
     entries = service.history()
-    documents = history_documents(entries)
+    found = documents(entries)
     if call["json"]:
-        print(json_line(documents))
-        return call.deliver(documents) if call["output"] else None
-    return call.deliver(Table(HISTORY_COLUMNS, history_rows(entries), documents, "No changes."))
+        print(json_line(found))
+        return call.deliver(found) if call["output"] else None
+    return call.deliver(Table(COLUMNS, rows(entries), found, "No changes."))

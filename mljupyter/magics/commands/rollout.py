@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mljupyter.core.releases import NO_ROLLOUT, control, steps_of, versioned_endpoint
 from mljupyter.deploy.versions import known_version
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import as_webservice_exception
 from mljupyter.magics.commands.dry_run import NOTHING_DONE, called, code_of, is_preview, present, shown
 from mljupyter.magics.commands.endpoints import webservice
 from mljupyter.magics.magic import Call, json_line
+from mljupyter.notebook.endpoint_commands import control_rollout, steps_of, versioned_endpoint
 from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.views.history import NO_ROLLOUT
 from mljupyter.notebook.views.views import Text
 from mljupyter.spec import RolloutPlan
 
@@ -42,7 +43,7 @@ def run(call: Call) -> Any:
     elif actions:
         if is_preview(call):
             return _preview_control(call, actions[0])
-        control(endpoint, actions[0])
+        control_rollout(endpoint, actions[0])
     return finish(call, endpoint)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.core.scaling import COLUMNS, documents, replicas_of, rows, scale, with_scaling
+from mljupyter.deploy.scaling import with_scaling
 from mljupyter.magics.commands.dry_run import is_preview, preview
 from mljupyter.magics.commands.endpoints import webservice
 from mljupyter.magics.commands.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Call, json_line
+from mljupyter.notebook.endpoint_commands import replicas_of, scale
 from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.views.scaling import COLUMNS, documents, rows
 from mljupyter.notebook.views.views import Table
 
 _SETTINGS = {

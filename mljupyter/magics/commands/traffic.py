@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mljupyter.core.releases import even_steps, settle, versioned_endpoint
-from mljupyter.core.traffic import COLUMNS, NO_HEADER, divide, documents, rows, shares_of
 from mljupyter.deploy.versions import known_version, with_traffic
 from mljupyter.engine.rollout.canary import promoted
 from mljupyter.magics.commands.dry_run import is_preview, preview
@@ -15,8 +13,17 @@ from mljupyter.magics.commands.interrupts import taken_back_if_interrupted
 from mljupyter.magics.commands.rollback import go_back
 from mljupyter.magics.commands.rollout import preview_rollout
 from mljupyter.magics.magic import Call, json_line
+from mljupyter.notebook.endpoint_commands import (
+    NO_HEADER,
+    change_traffic,
+    even_steps,
+    shares_of,
+    versioned_endpoint,
+    wait_until_healthy,
+)
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
+from mljupyter.notebook.views.traffic import COLUMNS, documents, rows
 from mljupyter.notebook.views.views import Table, Text
 from mljupyter.spec import EndpointSpec
 
@@ -39,7 +46,7 @@ def run(call: Call) -> Any:
     with taken_back_if_interrupted(call):
         if call["promote"] is not None:
             _promote(call)
-        record = divide(workspace, call["name"], call["shares"] or (), call["mirror"], call["sticky_header"])
+        record = change_traffic(workspace, call["name"], call["shares"] or (), call["mirror"], call["sticky_header"])
     found = documents(record)
     if call["json"]:
         print(json_line(found))
@@ -89,7 +96,7 @@ def _preview(call: Call) -> Any:
 def _promote(call: Call) -> None:
     endpoint = versioned_endpoint(call.session.workspace(), call["name"])
     endpoint.promote(call["promote"])
-    settle(endpoint)
+    wait_until_healthy(endpoint)
 
 
 def wizard(session: Session, namespace: Mapping[str, Any], name: str = "") -> Any:

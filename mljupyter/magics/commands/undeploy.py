@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.core.releases import settle, versioned_endpoint
 from mljupyter.deploy.versions import without_version
 from mljupyter.magics.commands.dry_run import (
     NOTHING_DONE,
@@ -18,6 +17,7 @@ from mljupyter.magics.commands.dry_run import (
 from mljupyter.magics.commands.endpoints import webservice
 from mljupyter.magics.commands.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Call, json_line
+from mljupyter.notebook.endpoint_commands import versioned_endpoint, wait_until_healthy
 from mljupyter.notebook.views.views import Text
 
 
@@ -32,7 +32,7 @@ def run(call: Call) -> Any:
             return preview(call, "delete_version", arguments, lambda spec: without_version(spec, version))
         with taken_back_if_interrupted(call):
             endpoint.delete_version(version)
-            settle(endpoint)
+            wait_until_healthy(endpoint)
     elif is_preview(call):
         return _preview(call)
     else:

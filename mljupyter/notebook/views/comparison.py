@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mljupyter.core import Workspace
-from mljupyter.core.traffic import documents
 from mljupyter.notebook.views.metrics_table import by_version
+from mljupyter.notebook.views.traffic import documents
 from mljupyter.spec import EndpointRecord
 
 _MEASURED = ("Requests", "Errors", "p50", "p95", "p99", "Waiting")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core import Webservice
-from mljupyter.core.traffic import documents
+from mljupyter.notebook.views.traffic import documents
 from mljupyter.notebook.views.views import Table
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.core.traffic import divide
+from mljupyter.notebook.endpoint_commands import change_traffic
 from mljupyter.notebook.options.command_line import quoted, values_of
 from mljupyter.notebook.options.option import Option
 from mljupyter.outside import whole
@@ -92,7 +92,7 @@ class SharesPage(Page):
             return
 
         words = [f"{version}={share}" for version, share in self.shares.items()]
-        divide(self.chosen.session.workspace(), self.chosen.name, words)
+        change_traffic(self.chosen.session.workspace(), self.chosen.name, words)
 
     def fields(self) -> list[Field]:
         """Return the way to get there, and what it asks for."""
@@ -146,7 +146,7 @@ class SharesPage(Page):
             return (
                 f"A rollout is under way: {rollout}. Wait for it (%rollout {name}), or stop it: %rollout {name} --abort"
             )
-        return "" if self._treatments else "It has one version: there is nothing to divide."
+        return "" if self._treatments else "It has one version: there is nothing to change_traffic."
 
     @property
     def _spec(self) -> Any:

@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mljupyter.core import Workspace
-from mljupyter.core.releases import versioned_endpoint
-from mljupyter.core.scaling import replicas_of
-from mljupyter.core.traffic import divide
+from mljupyter.notebook.endpoint_commands import change_traffic, replicas_of, versioned_endpoint
 from mljupyter.notebook.options.option_values import WrongInputError, near
 
 Values = Mapping[str, Any]
@@ -35,7 +33,8 @@ def act(workspace: Workspace, name: str, action: str, values: Values) -> str:
 
 
 def _traffic(workspace: Workspace, name: str, values: Values) -> str:
-    divide(workspace, name, [f"{version}={str(percent).strip() or 0}" for version, percent in values.items()], (), None)
+    shares = [f"{version}={str(percent).strip() or 0}" for version, percent in values.items()]
+    change_traffic(workspace, name, shares)
     return "The division of requests is changed."
 
 

@@ -1,4 +1,7 @@
-"""The parts of a web service's description that have classes of their own in Azure ML v1."""
+"""Value types of web services: size of a replica, liveness probe and autoscaling.
+
+Azure: azureml.core.webservice.webservice and azureml.core.webservice.aks.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,15 @@ from mljupyter.spec.document import camel_case
 
 @dataclass
 class _Part:
+    """Base class: attributes that are read from and written to JSON types with camelCase keys."""
+
     def serialize(self) -> dict[str, Any]:
-        """Return the part as JSON types with camelCase keys."""
+        """Return the value as JSON types with camelCase keys."""
         return {_key(field): getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
     def deserialize(cls, payload_obj: dict[str, Any] | None) -> Self | None:
-        """Read what `serialize` wrote."""
+        """Return the value that `serialize` made these JSON types of; None for None."""
         if payload_obj is None:
             return None
         return cls(**{field.name: payload_obj.get(_key(field)) for field in dataclasses.fields(cls)})
@@ -30,7 +35,7 @@ def _key(field: dataclasses.Field[Any]) -> str:
 
 @dataclass
 class ContainerResourceRequirements(_Part):
-    """What one replica may use: cores and GB, requested and at most."""
+    """Size of a replica: cores, GB and GPUs, as request and limit."""
 
     cpu: float
     memory_in_gb: float
@@ -40,13 +45,13 @@ class ContainerResourceRequirements(_Part):
 
     @classmethod
     def of(cls, resources: Resources) -> Self:
-        """Return the part for a version's resources."""
+        """Return the value for the resources of a version."""
         return cls(**resources.model_dump())
 
 
 @dataclass
 class LivenessProbeRequirements(_Part):
-    """When a replica counts as dead. Times in seconds."""
+    """Liveness probe of replicas, as in Kubernetes; times in seconds."""
 
     period_seconds: int
     initial_delay_seconds: int
@@ -56,13 +61,13 @@ class LivenessProbeRequirements(_Part):
 
     @classmethod
     def of(cls, probe: LivenessProbe) -> Self:
-        """Return the part for a version's probe."""
+        """Return the value for the probe of a version."""
         return cls(**probe.model_dump())
 
 
 @dataclass
 class AutoScaler(_Part):
-    """How the number of replicas follows the load. The values are None where it does not."""
+    """Rules of autoscaling. All values but the first are None where the number of replicas is fixed."""
 
     autoscale_enabled: bool
     max_replicas: int | None
@@ -72,7 +77,7 @@ class AutoScaler(_Part):
 
     @classmethod
     def of(cls, scaling: Scaling) -> Self:
-        """Return the part for a version's scaling."""
+        """Return the value for the scaling of a version."""
         policy = scaling.autoscale
         if policy is None:
             return cls(False, None, None, None, None)

@@ -1,4 +1,4 @@
-"""Environments from what is there already: files, images, conda environments, the notebook."""
+"""Package lists from requirements files, conda environments, the running interpreter and wheels."""
 
 from __future__ import annotations
 
@@ -10,70 +10,56 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mljupyter.build.environments.definition import redacted
 from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import CondaDependencies
-from mljupyter.core.docker_section import DockerSection
-from mljupyter.core.environment import Environment
 from mljupyter.exceptions import UserErrorException
 from mljupyter.files import draft_of
-
-if TYPE_CHECKING:
-    from mljupyter.core.workspace import Workspace
 
 _CONDA_TIMEOUT_SECONDS = 120
 _WITH_FILE = re.compile(r"(?P<option>-r|--requirement|-c|--constraint|-e|--editable)[\s=]+(?P<path>\S.*)")
 _OWN = {"mljupyter", "pip"}
 
 
-def from_conda_specification(name: str, file_path: str | os.PathLike[str]) -> Environment:
-    """Do what `Environment.from_conda_specification` promises."""
-    environment = Environment(name)
-    environment.python.conda_dependencies_file = file_path
-    assert environment.python.conda_dependencies is not None  # noqa: S101 (for the type checker)
-    lines = [*environment.python.conda_dependencies.pip_options, *environment.python.conda_dependencies.pip_packages]
+def make_paths_absolute(packages: CondaDependencies, directory: Path) -> None:
+    """Make the paths in the pip requirements of a conda file absolute, so that they can be read from anywhere.
+
+    Parameters:
+        packages: the content of the file; it is changed.
+        directory: the directory of the file.
+
+    """
+    lines = [*packages.pip_options, *packages.pip_packages]
     if lines:
-        absolute = _absolute(lines, Path(file_path).expanduser().parent)
-        environment.python.conda_dependencies.set_pip_requirements(absolute)
-    environment.environment_variables = dict(environment.python.conda_dependencies.definition().variables)
-    return environment
+        packages.set_pip_requirements(_absolute(lines, directory))
 
 
-def from_pip_requirements(name: str, file_path: str | os.PathLike[str], pip_version: str | None) -> Environment:
-    """Do what `Environment.from_pip_requirements` promises."""
-    environment = Environment(name)
+def read_pip_requirements(file: Path, pip_version: str | None) -> CondaDependencies:
+    """Return the packages of a requirements file and of the files that it includes.
+
+    Parameters:
+        file: the file.
+        pip_version: the version of pip to install; None for any.
+
+    Raises:
+        UserErrorException: a file cannot be read, or includes itself.
+
+    """
     packages = CondaDependencies.create(pip_packages=[])
-    packages.set_pip_requirements(_requirements(Path(file_path).expanduser(), ()))
+    packages.set_pip_requirements(_requirements(file, ()))
     if pip_version is not None:
         packages.add_conda_package(f"pip={pip_version}")
-    environment.python.conda_dependencies = packages
-    return environment
+    return packages
 
 
-def on_image(
-    name: str,
-    docker: DockerSection,
-    conda_specification: str | os.PathLike[str] | None,
-    pip_requirements: str | os.PathLike[str] | None,
-) -> Environment:
-    """Return an environment that begins with an image."""
-    if conda_specification is not None and pip_requirements is not None:
-        raise UserErrorException("conda_specification and pip_requirements exclude each other: give one.")
-    if conda_specification is not None:
-        environment = from_conda_specification(name, conda_specification)
-    elif pip_requirements is not None:
-        environment = from_pip_requirements(name, pip_requirements, None)
-    else:
-        environment = Environment(name)
-        environment.python.user_managed_dependencies = True
-    environment.docker = docker
-    return environment
+def read_conda_environment(conda_environment_name: str) -> CondaDependencies:
+    """Return the packages of a conda environment of this machine.
 
+    Raises:
+        UserErrorException: conda is not installed, or there is no such environment.
 
-def from_existing_conda_environment(name: str, conda_environment_name: str) -> Environment:
-    """Do what `Environment.from_existing_conda_environment` promises."""
+    """
     tool = os.environ.get("CONDA_EXE") or next(filter(None, map(shutil.which, ("conda", "mamba", "micromamba"))), None)
     if tool is None:
         raise UserErrorException(
@@ -91,15 +77,13 @@ def from_existing_conda_environment(name: str, conda_environment_name: str) -> E
         raise UserErrorException(
             f"conda cannot export the environment {conda_environment_name!r}: {redacted(answer.stderr.strip())[:1000]}"
         )
-    content = conda_file.parse(answer.stdout, f"What {tool} says of {conda_environment_name!r}")
+    content = conda_file.parse(answer.stdout, f"The output of {tool} for {conda_environment_name!r}")
     content.pop("prefix", None)
-    environment = Environment(name)
-    environment.python.conda_dependencies = CondaDependencies(_underlying_structure=content)
-    return environment
+    return CondaDependencies(_underlying_structure=content)
 
 
-def from_current(name: str) -> Environment:
-    """Do what `Environment.from_current` promises."""
+def installed_packages() -> CondaDependencies:
+    """Return the packages of the running interpreter; print those that cannot be installed elsewhere."""
     found: dict[str, str] = {}
     left_out = []
     for distribution in metadata.distributions():
@@ -114,23 +98,28 @@ def from_current(name: str) -> Environment:
         else:
             found[package] = f"{package} @ {origin}"
     if left_out:
-        print(f"Left out, since installed from a directory: {', '.join(sorted(left_out))}")
-    environment = Environment(name)
-    packages = CondaDependencies.create(
+        print(f"Left out, because they were installed from a directory: {', '.join(sorted(left_out))}")
+    return CondaDependencies.create(
         pip_packages=sorted(found.values(), key=str.lower),
         python_version=f"{sys.version_info[0]}.{sys.version_info[1]}",
     )
-    environment.python.conda_dependencies = packages
-    environment._taken_from = (sys.executable, environment.fingerprint)
-    return environment
 
 
-def add_private_pip_wheel(workspace: Workspace, file: Path, exist_ok: bool) -> str:
-    """Do what `Environment.add_private_pip_wheel` promises."""
+def store_wheel(directory: Path, file: Path, *, exist_ok: bool) -> str:
+    """Copy a wheel into a directory, and return its URL.
+
+    Parameters:
+        directory: the directory; it is created if it does not exist.
+        file: the wheel.
+        exist_ok: use the wheel of that name that is stored already, if there is one.
+
+    Raises:
+        UserErrorException: the file is not a wheel, or one of its name is stored and `exist_ok` is not set.
+
+    """
     source = file.expanduser()
     if source.suffix != ".whl" or not source.is_file():
-        raise UserErrorException(f"{str(file)!r} is no wheel: give an existing file *.whl.")
-    directory = workspace.directory / "wheels"
+        raise UserErrorException(f"{str(file)!r} is not a wheel: give an existing file *.whl.")
     directory.mkdir(mode=0o700, exist_ok=True)
     target = directory / source.name
     if target.exists() and not exist_ok:
@@ -142,7 +131,7 @@ def add_private_pip_wheel(workspace: Workspace, file: Path, exist_ok: bool) -> s
 
 
 def _requirements(file: Path, above: tuple[Path, ...]) -> list[str]:
-    """Return the lines of a requirements file, those of files it refers to in their place."""
+    """Return the lines of a requirements file, with the lines of included files in place of ``-r`` lines."""
     file = file.absolute()
     if file in above:
         raise UserErrorException(f"The requirements file {str(file)!r} refers to itself.")
@@ -158,7 +147,7 @@ def _requirements(file: Path, above: tuple[Path, ...]) -> list[str]:
 
 
 def _absolute(lines: list[str], directory: Path) -> list[str]:
-    """Return requirements whose paths mean the same wherever they are read."""
+    """Return requirements with absolute paths."""
     return [_absolute_line(line, directory.absolute()) for line in lines]
 
 
@@ -173,7 +162,7 @@ def _absolute_line(line: str, directory: Path) -> str:
 
 
 def _origin(distribution: metadata.Distribution) -> str | None:
-    """Return the URL that a package was installed from, None for one of an index."""
+    """Return the URL that a package was installed from; None for a package of an index."""
     text = distribution.read_text("direct_url.json")
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""How objects of the SDK look in a notebook: a small table, the same on every run, without anything secret."""
+"""HTML representation of SDK objects in a notebook: a small table that is equal on every run and holds no secrets."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 
 from mljupyter.visible import markup
 
-_LEFT = ' style="text-align: left"'  # all else is the frontend's own style for tables, dark or light
+_LEFT = ' style="text-align: left"'  # all other style is the notebook's own for tables, dark or light
 Rows = Iterable[tuple[str, str | None]]
 
 
-class Rich:
-    """An object with an HTML form beside its `repr`.
+class HtmlRepr:
+    """Base class: an object with an HTML representation beside its `repr`.
 
-    What differs from run to run, such as times, addresses and paths, has no place in it: saved notebooks are compared.
+    Values that differ from run to run, such as times, addresses and paths, are left out: saved notebooks are compared.
     """
 
     def _summary(self) -> Rows:
-        """Return names and values to show; what is empty is left out."""
+        """Return names and values to show; empty values are left out."""
         raise NotImplementedError
 
     def _repr_html_(self) -> str:
