@@ -1,4 +1,4 @@
-"""All commands, put together."""
+"""The group of all commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mljupyter.cli.router import router
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="mljupyter")
 def app() -> None:
-    """Deploy machine learning models on this machine: endpoints, images, controller, checks."""
+    """Manage deployed machine learning models on this machine: endpoints, images, router, controller."""
 
 
 for command in (doctor, endpoint, image, router, gc, controller, demo):

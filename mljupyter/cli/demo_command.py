@@ -1,4 +1,4 @@
-"""``mljupyter demo``: the whole way from data to a live endpoint, in one go."""
+"""``mljupyter demo``: a demonstration of all steps from data to a live endpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mljupyter.cli.options import json_option
 def demo(requests: int, as_json: bool) -> None:
     """Train, register, deploy, score and clean up, in a temporary workspace.
 
-    Exit status 1 when any step did not work.
+    The exit status is 1 if a step fails.
     """
     from mljupyter.cli.demo import run_demo
 
