@@ -1,4 +1,7 @@
-"""The command line: ``mljupyter``. One module for each group of commands."""
+"""The command line ``mljupyter``, with one module for each group of commands.
+
+Commands import the parts of mljupyter that they need in their functions, so that help and completion stay fast.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from mljupyter.errors import MLJupyterError
 
 
 def main() -> None:
-    """Run the command line; exit with 0 when all went well, 1 when something failed, 2 when used wrongly."""
+    """Run the command line; exit with status 0 for success, 1 for a failure, 2 for wrong usage."""
     try:
         app(prog_name="mljupyter")
     except MLJupyterError as error:

@@ -9,13 +9,13 @@ import click
 from mljupyter import __version__
 
 _COMMANDS = {
-    "controller": ("controller:controller", "Look after the controller, the process that keeps endpoints running."),
+    "controller": ("controller:controller", "Manage the controller, the process that keeps endpoints in their desired state."),
     "demo": ("demo:demo", "Train, register, deploy, score and clean up, in a temporary workspace."),
     "doctor": ("doctor:doctor", "Check Python, router, workspace, controller, sockets, ports and optional parts."),
-    "endpoint": ("endpoint:endpoint", "List, show, call and delete endpoints."),
-    "gc": ("gc:gc", "Remove content, environments, images and revisions that nothing uses."),
+    "endpoint": ("endpoint:endpoint", "List, show, change, call and delete endpoints."),
+    "gc": ("gc:gc", "Remove unused content, environments, images and revisions."),
     "image": ("image:image", "List, show, scan and delete images."),
-    "router": ("router:router", "Show and change how the router of the workspace listens."),
+    "router": ("router:router", "Show and change the router of the workspace: address, TLS, limits."),
 }
 
 
@@ -40,4 +40,4 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="mljupyter")
 def app() -> None:
-    """Deploy machine learning models on this machine: endpoints, images, controller, checks."""
+    """Manage deployed machine learning models on this machine: endpoints, images, router, controller."""

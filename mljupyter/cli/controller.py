@@ -1,4 +1,4 @@
-"""``mljupyter controller``: look after the process that keeps endpoints as they are wanted."""
+"""``mljupyter controller``: the commands for the process that runs the endpoints of a workspace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mljupyter.visible import lines_of
 
 @click.group()
 def controller() -> None:
-    """Look after the controller, the process that keeps endpoints as they are wanted."""
+    """Manage the controller, the process that keeps endpoints in their desired state."""
 
 
 @controller.command()
@@ -43,13 +43,13 @@ def start(workspace: str | None, as_json: bool) -> None:
 
 
 @controller.command()
-@click.option("--force", is_flag=True, help="End the replicas of all endpoints and the router as well.")
+@click.option("--force", is_flag=True, help="Also end the router and the replicas of all endpoints.")
 @workspace_option
 @json_option
 def stop(force: bool, workspace: str | None, as_json: bool) -> None:
     """Stop the controller. Endpoints keep serving, unless --force is given.
 
-    With --force all of it has ended after 20 s; what does not end by itself is killed.
+    With --force, router and replicas end as well, within 20 s; processes that do not end are killed.
     """
     result = open_workspace(workspace).controller.stop(force=force)
     if as_json:
@@ -63,7 +63,7 @@ def stop(force: bool, workspace: str | None, as_json: bool) -> None:
 
 
 @controller.command()
-@click.option("-n", "--lines", default=200, show_default=True, type=click.IntRange(min=1), help="How many lines.")
+@click.option("-n", "--lines", default=200, show_default=True, type=click.IntRange(min=1), help="Number of lines.")
 @workspace_option
 @json_option
 def logs(lines: int, workspace: str | None, as_json: bool) -> None:
@@ -79,12 +79,12 @@ def logs(lines: int, workspace: str | None, as_json: bool) -> None:
 @workspace_option
 @json_option
 def restore(workspace: str | None, as_json: bool) -> None:
-    """Put the last copy of the controller's database in its place. Endpoints keep serving."""
+    """Restore the controller's database from its last copy. Endpoints keep serving."""
     aside = open_workspace(workspace).controller.restore()
     if as_json:
         print_json({"restored": True, "damaged": str(aside) if aside.exists() else None})
     else:
-        was = f"what was there is now {aside}" if aside.exists() else "there was none"
+        was = f"the previous file is now {aside}" if aside.exists() else "there was no previous file"
         say(f"restored the database from its copy; {was}")
 
 

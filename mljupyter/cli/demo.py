@@ -1,4 +1,4 @@
-"""The demo: a ridge regression becomes an endpoint that needs a key, answers requests, and is removed again."""
+"""The demo: deploy a ridge regression to an endpoint with a key, send requests, and delete everything."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ print(Workspace.get(sys.argv[1]).webservices[sys.argv[2]].run(sys.argv[3]))
 
 
 class DemoError(MLJupyterError):
-    """A step of the demo did not do what it should."""
+    """A step of the demo has failed."""
 
 
 @click.command()
@@ -46,16 +46,16 @@ class DemoError(MLJupyterError):
 def demo(requests: int, as_json: bool) -> None:
     """Train, register, deploy, score and clean up, in a temporary workspace.
 
-    Exit status 1 when any step did not work.
+    The exit status is 1 if a step fails.
     """
     sys.exit(0 if run_demo(requests, as_json=as_json) else 1)
 
 
 def run_demo(requests: int, *, as_json: bool = False) -> bool:
-    """Run all steps, print one line for each, and return whether every one of them worked.
+    """Run all steps, print one line for each, and return whether all of them succeeded.
 
     Parameters:
-        requests: how many requests to send over one connection.
+        requests: the number of requests to send over one connection.
         as_json: print one JSON document at the end instead of lines.
 
     """
@@ -68,7 +68,7 @@ def run_demo(requests: int, *, as_json: bool = False) -> bool:
 
 
 class _Demo:
-    """The steps, in order; each uses what those before it made."""
+    """The steps of the demo in their order; each uses the results of the previous ones."""
 
     def __init__(self, directory: Path, requests: int, *, quiet: bool) -> None:
         from rich.console import Console
@@ -81,8 +81,8 @@ class _Demo:
         self._began = time.perf_counter()
 
     def run(self) -> bool:
-        """Do everything; clean up whatever happens."""
-        self._console.print("[bold]mljupyter demo[/bold]  from data to a live endpoint, on this machine\n")
+        """Run all steps, and clean up even after a failure."""
+        self._console.print("[bold]mljupyter demo[/bold]  from data to a live endpoint on this machine\n")
         worked = True
         try:
             self._serve()
@@ -96,23 +96,26 @@ class _Demo:
             worked = self._failed(str(error))
         seconds = time.perf_counter() - self._began
         self.findings["seconds"] = round(seconds, 2)
-        verdict = "[green]All of it worked[/green]" if worked else "[red]Not all of it worked[/red]"
+        verdict = "[green]All steps succeeded[/green]" if worked else "[red]A step has failed[/red]"
         self._console.print(f"\n{verdict}  {seconds:.1f} s")
         return worked
 
     def _serve(self) -> None:
         rows, model_file = self._step("Trained a ridge regression on the diabetes data", lambda: train(self._directory))
         model = self._step("Registered it as diabetes-ridge, version 1", lambda: self._register(model_file))
-        service = self._step("Deployed it behind the router, key authentication on", lambda: self._deploy(model))
+        service = self._step("Deployed it behind the router, with key authentication", lambda: self._deploy(model))
         uri, key = str(service.scoring_uri), service.get_keys()[0]
         self._step("A request without a key is refused: 401", lambda: check_refused(uri, rows))
         body = json.dumps({"data": rows[:2]}).encode()
         predictions, latencies = self._step(
             f"Sent {self._requests} requests over one connection", lambda: measure(uri, key, body, self._requests)
         )
-        other = self._step("A second Python process found the endpoint and scored", lambda: self._second_process(body))
+        other = self._step(
+            "A second Python process found the endpoint and scored",
+            lambda: self._second_process(body),
+        )
         if other != str(predictions):
-            raise DemoError(f"The second process got {other}, this one {predictions}: both ask the same endpoint.")
+            raise DemoError(f"The second process got {other}, this one {predictions}, from the same endpoint.")
         self._report(uri, predictions, latencies)
 
     def _register(self, model_file: Path) -> Model:
@@ -166,7 +169,7 @@ class _Demo:
             workspace.delete(delete_dependent_resources=True)
             wait_until_gone(self._directory)
 
-        self._step("Deleted everything; no process of it is left", remove)
+        self._step("Deleted everything; no process is left", remove)
 
     def _step(self, text: str, work: Callable[[], Any]) -> Any:
         began = time.perf_counter()
@@ -187,7 +190,7 @@ def train(directory: Path) -> tuple[list[list[float]], Path]:
     """Fit a ridge regression; return some rows to score, and the file with the model.
 
     Raises:
-        DemoError: scikit-learn is not installed.
+        DemoError: if scikit-learn is not installed.
 
     """
     try:
@@ -208,11 +211,11 @@ def check_refused(uri: str, rows: list[list[float]]) -> None:
     with _connection(uri) as connection:
         status, _ = _post(connection, uri, json.dumps({"data": rows[:1]}).encode(), {})
     if status != 401:
-        raise DemoError(f"A request without a key was answered with {status}: it must be 401.")
+        raise DemoError(f"A request without a key was answered {status}, not 401.")
 
 
 def measure(uri: str, key: str, body: bytes, requests: int) -> tuple[list[float], list[float]]:
-    """Send one request after the other; return the predictions and each latency in milliseconds."""
+    """Send requests one by one; return the predictions and all latencies in milliseconds."""
     headers = {"Authorization": f"Bearer {key}"}
     latencies: list[float] = []
     with _connection(uri) as connection:
@@ -235,14 +238,14 @@ def percentiles(latencies: list[float]) -> tuple[float, float, float]:
 
 
 def wait_until_gone(directory: Path, within: float = _GONE_WITHIN) -> None:
-    """Return when no process has a path below a directory on its command line.
+    """Wait until no process has a path below a directory on its command line.
 
     Parameters:
-        directory: the directory that the demo worked in.
-        within: seconds to wait at most.
+        directory: the directory of the demo.
+        within: the longest wait in seconds.
 
     Raises:
-        DemoError: some stayed, and were killed.
+        DemoError: if processes were still running, which are killed then.
 
     """
     import psutil
@@ -263,7 +266,7 @@ def wait_until_gone(directory: Path, within: float = _GONE_WITHIN) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     names = ", ".join(f"{process.info['name']} (pid {process.pid})" for process in left)
-    raise DemoError(f"Still running after {within:g} s, and killed: {names}")
+    raise DemoError(f"Still running after {within:g} s, so killed: {names}")
 
 
 def _post(connection: http.client.HTTPConnection, uri: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -284,7 +287,7 @@ def _connection(uri: str) -> Iterator[http.client.HTTPConnection]:
 
 @contextmanager
 def _environment(directory: Path) -> Iterator[None]:
-    """Give the demo a home of its own, so that it neither sees nor touches the user's workspaces."""
+    """Use a separate home directory, so that the demo does not touch the user's workspaces."""
     own = {"MLJUPYTER_HOME": str(directory / "home"), "MLJUPYTER_RUNTIME_DIR": str(directory / "run")}
     before = {name: os.environ.get(name) for name in own}
     os.environ.update(own)

@@ -1,4 +1,4 @@
-"""The demo's scoring script: init() is called once in each replica, run(data) for each request."""
+"""The scoring script of the demo: init() is called once in each replica, run(data) for each request."""
 
 import json
 import os
@@ -10,7 +10,7 @@ model: Any = None
 
 
 def init() -> None:
-    """Load the registered model from where the replica finds it."""
+    """Load the registered model from the replica's model directory."""
     global model
     model = joblib.load(os.path.join(os.environ["AZUREML_MODEL_DIR"], "ridge.pkl"))  # noqa: PTH118
 

@@ -1,4 +1,4 @@
-"""``mljupyter doctor``: check whether this machine can serve."""
+"""``mljupyter doctor``: the checks of the installation, the workspace and its processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARKS = {"ok": "✓", "note": "·", "failed": "✗"}
 def doctor(workspace: str | None, as_json: bool) -> None:
     """Check Python, router, workspace, controller, sockets, ports and optional parts.
 
-    Exit status 1 when something keeps endpoints from serving.
+    The exit status is 1 if a problem prevents endpoints from serving.
     """
     checks = examine(lambda: Path(open_workspace(workspace).directory))
     if as_json:

@@ -1,4 +1,4 @@
-"""``mljupyter endpoint``: list, show, call and delete endpoints."""
+"""``mljupyter endpoint``: the commands for endpoints."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from mljupyter.visible import lines_of
 
 _INTERRUPTED = 130
 _secrets_option = click.option(
-    "--show-secrets", is_flag=True, help="With --json, the values of environment variables too."
+    "--show-secrets", is_flag=True, help="With --json, show the values of environment variables as well."
 )
 _COLUMNS = ("NAME", "STATE", "KIND", "MODELS", "REPLICAS", "SCORING URI")
 
 
 @click.group()
 def endpoint() -> None:
-    """List, show, call and delete endpoints."""
+    """List, show, change, call and delete endpoints."""
 
 
 @endpoint.command("list")
@@ -54,7 +54,7 @@ def list_endpoints(show_secrets: bool, workspace: str | None, as_json: bool) -> 
 @workspace_option
 @json_option
 def show(name: str, show_secrets: bool, workspace: str | None, as_json: bool) -> None:
-    """Show one endpoint with its versions, and what is wrong with it."""
+    """Show one endpoint with its versions and problems."""
     record = open_workspace(workspace).endpoints.endpoint(name)
     if as_json:
         print_json(_document(record, show_secrets))
@@ -77,15 +77,15 @@ def show(name: str, show_secrets: bool, workspace: str | None, as_json: bool) ->
 
 @endpoint.command()
 @click.argument("name")
-@click.option("-n", "--lines", default=100, show_default=True, type=click.IntRange(min=1), help="How many lines.")
-@click.option("--startup", is_flag=True, help="The first lines instead: what the script printed while it started.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on, until interrupted.")
+@click.option("-n", "--lines", default=100, show_default=True, type=click.IntRange(min=1), help="Number of lines.")
+@click.option("--startup", is_flag=True, help="Print the lines from the start of the newest replica instead.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until interrupted.")
 @workspace_option
 @json_option
 def logs(name: str, lines: int, startup: bool, follow: bool, workspace: str | None, as_json: bool) -> None:
-    """Print the last lines that an endpoint's replicas wrote."""
+    """Print the last log lines of an endpoint's replicas."""
     if follow and (startup or as_json):
-        raise click.UsageError("--follow goes neither with --startup nor with --json.")
+        raise click.UsageError("--follow cannot be combined with --startup or --json.")
     if follow:
         try:
             for line in open_workspace(workspace).endpoints.follow_logs(name, lines=lines):
@@ -105,7 +105,7 @@ def logs(name: str, lines: int, startup: bool, follow: bool, workspace: str | No
 @workspace_option
 @json_option
 def delete(name: str, workspace: str | None, as_json: bool) -> None:
-    """Delete an endpoint; return when its replicas are gone. Registered models stay."""
+    """Delete an endpoint, and wait until its replicas have ended. Registered models stay."""
     _service(workspace, name).delete()
     if as_json:
         print_json({"name": name, "deleted": True})
@@ -132,9 +132,13 @@ def invoke(name: str, data: str, workspace: str | None, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("shares", nargs=-1, metavar="[VERSION=PERCENT]...")
 @click.option(
-    "--mirror", multiple=True, metavar="VERSION=PERCENT", help="Copy this share of the requests to a version."
+    "--mirror", multiple=True, metavar="VERSION=PERCENT", help="Send copies of this share of the requests to a version."
 )
-@click.option("--sticky-header", metavar="HEADER", help="Same value, same version; 'none' turns that off.")
+@click.option(
+    "--sticky-header",
+    metavar="HEADER",
+    help="Same header value, same version; 'none' turns this off.",
+)
 @workspace_option
 @json_option
 def traffic(
@@ -145,7 +149,7 @@ def traffic(
     workspace: str | None,
     as_json: bool,
 ) -> None:
-    """Show how requests are divided between versions, or change it; the rest goes to the default version."""
+    """Show how requests are split between versions, or set new shares; the default version gets the rest."""
     found = open_workspace(workspace)
     record = change_traffic(found, name, shares, mirror, sticky_header)
     if as_json:
@@ -163,7 +167,7 @@ for command in (
 
 def _service(workspace: str | None, name: str) -> Webservice:
     found = open_workspace(workspace)
-    found.endpoints.endpoint(name)  # its error has the nearest name
+    found.endpoints.endpoint(name)  # raises an error that suggests the nearest name
     return found.webservices[name]
 
 

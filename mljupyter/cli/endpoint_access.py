@@ -1,4 +1,4 @@
-"""``mljupyter endpoint``: keys and tokens."""
+"""The commands of ``mljupyter endpoint`` for keys and tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mljupyter.cli.output import print_fields, print_json, say
 @workspace_option
 @json_option
 def keys(name: str, workspace: str | None, as_json: bool) -> None:
-    """Print the two keys of an endpoint: either opens it."""
+    """Print the two keys of an endpoint; both are valid."""
     primary, secondary = open_workspace(workspace).endpoints.keys(name)
     if as_json:
         print_json({"primaryKey": primary, "secondaryKey": secondary})
@@ -28,7 +28,7 @@ def keys(name: str, workspace: str | None, as_json: bool) -> None:
 @click.command("regen-key")
 @click.argument("name")
 @click.argument("which", type=click.Choice(["primary", "secondary"], case_sensitive=False))
-@click.option("--set-key", metavar="KEY", help="The new key; a random one otherwise. '-' reads it from standard input.")
+@click.option("--set-key", metavar="KEY", help="The new key; default: a random one. '-' reads it from standard input.")
 @workspace_option
 @json_option
 def regen_key(name: str, which: str, set_key: str | None, workspace: str | None, as_json: bool) -> None:
@@ -39,7 +39,7 @@ def regen_key(name: str, which: str, set_key: str | None, workspace: str | None,
     if as_json:
         print_json({"name": name, "regenerated": chosen})
     else:
-        say(f"{name}: the {chosen} key is a new one; mljupyter endpoint keys {name} prints it")
+        say(f"{name}: the {chosen} key was replaced; mljupyter endpoint keys {name} prints the new one")
 
 
 @click.command()
@@ -47,7 +47,7 @@ def regen_key(name: str, which: str, set_key: str | None, workspace: str | None,
 @workspace_option
 @json_option
 def token(name: str, workspace: str | None, as_json: bool) -> None:
-    """Print a token for an endpoint; with --json also when to ask for the next one."""
+    """Print a token for an endpoint; with --json also the time to refresh it."""
     issued = open_workspace(workspace).endpoints.token(name)
     if as_json:
         times = {key: datetime.fromtimestamp(issued[key], UTC).isoformat() for key in ("refreshAfter", "expires")}
@@ -64,16 +64,16 @@ def token(name: str, workspace: str | None, as_json: bool) -> None:
 
 
 @click.command("rotate-token-key")
-@click.option("--revoke", is_flag=True, help="Refuse all tokens there are, at once.")
+@click.option("--revoke", is_flag=True, help="Refuse all existing tokens at once.")
 @workspace_option
 @json_option
 def rotate_token_key(revoke: bool, workspace: str | None, as_json: bool) -> None:
-    """Let a new key sign the tokens of all endpoints; tokens given out before stay valid until they end."""
+    """Create a new key that signs the tokens of all endpoints; existing tokens stay valid until they expire."""
     names = open_workspace(workspace).controller.rotate_token_keys(revoke=revoke)
     if as_json:
         print_json({"tokenKeys": names})
     else:
-        others = f"; {len(names) - 1} earlier one(s) count until their tokens end" if len(names) > 1 else ""
+        others = f"; {len(names) - 1} earlier key(s) stay valid until their tokens expire" if len(names) > 1 else ""
         say(f"key {names[0]} signs tokens{others}")
 
 

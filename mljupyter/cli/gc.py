@@ -1,4 +1,4 @@
-"""``mljupyter gc``: remove what nobody needs any more."""
+"""``mljupyter gc``: the garbage collection of a workspace."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 @click.option(
     "--unused-days",
     default=30.0,
     show_default=True,
     type=FiniteNumber(min=0),
-    help="Environments, failed images and stages of builds go when nobody asked for them this long.",
+    help="Remove environments, failed images and build stages that have not been used for this many days.",
 )
 @workspace_option
 @json_option
 def gc(dry_run: bool, unused_days: float, workspace: str | None, as_json: bool) -> None:
-    """Remove content, environments, images and revisions that nobody needs any more.
+    """Remove unused content, environments, images and revisions.
 
-    What an endpoint uses or what is registered stays, and so does what is younger than an hour. The controller does
+    Everything stays that an endpoint uses, that is registered, or that is less than an hour old. The controller does
     this once a day.
     """
     collected = collect_garbage(open_workspace(workspace).context, unused_days=unused_days, dry_run=dry_run)
@@ -40,7 +40,7 @@ def gc(dry_run: bool, unused_days: float, workspace: str | None, as_json: bool) 
         size = f", {_readable(one.size)}" if one.size else ""
         say(f"{one.kind}: {one.count} {'to remove' if dry_run else 'removed'}{size}{names and f' ({names})'}")
         if one.problem:
-            say(f"    left alone: {one.problem}", err=True)
+            say(f"    not removed: {one.problem}", err=True)
 
 
 def _readable(size: float) -> str:

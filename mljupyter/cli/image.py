@@ -1,4 +1,4 @@
-"""``mljupyter image``: list, show, scan and delete the images of a workspace."""
+"""``mljupyter image``: the commands for the images of a workspace."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mljupyter.visible import lines_of
 
 _COLUMNS = ("IMAGE", "STATE", "MODELS", "PLACE", "CREATED", "LOCATION")
 _FINDING_COLUMNS = ("SEVERITY", "PACKAGE", "VERSION", "FIXED IN", "VULNERABILITY", "SCANNER")
-_HIDDEN = ("recipe", "content_digests", "builder")  # what the registry keeps for itself
+_HIDDEN = ("recipe", "content_digests", "builder")  # internal to the registry
 
 
 @click.group()
 def image() -> None:
-    """List, show, scan and delete images. IMAGE is a name, for its newest version, or NAME:VERSION."""
+    """List, show, scan and delete images. IMAGE is NAME:VERSION, or a name for its newest version."""
 
 
 @image.command("list")
 @click.option("--name", help="Only images of this name.")
-@click.option("--model", metavar="NAME|NAME:VERSION", help="Only images that hold this model.")
+@click.option("--model", metavar="NAME|NAME:VERSION", help="Only images that contain this model.")
 @workspace_option
 @json_option
 def list_images(name: str | None, model: str | None, workspace: str | None, as_json: bool) -> None:
@@ -47,7 +47,7 @@ def list_images(name: str | None, model: str | None, workspace: str | None, as_j
 @workspace_option
 @json_option
 def show(image_id: str, workspace: str | None, as_json: bool) -> None:
-    """Show one image: what is in it, where it is, how long its build took or why it failed."""
+    """Show one image: content, location, build time or the reason of a failed build."""
     found = open_workspace(workspace)
     record = _find(found, image_id)
     users = users_of_image(found.context, record)
@@ -74,7 +74,7 @@ def show(image_id: str, workspace: str | None, as_json: bool) -> None:
 @workspace_option
 @json_option
 def logs(image_id: str, lines: int | None, workspace: str | None, as_json: bool) -> None:
-    """Print the log of an image's build, its stages with their times."""
+    """Print the build log of an image, with its stages and their times."""
     text = _stored(open_workspace(workspace), image_id, "log_digest", "log: it was not built here, or still is")
     kept = lines_of(text)[-lines:] if lines else lines_of(text)
     if as_json:
@@ -87,7 +87,7 @@ def logs(image_id: str, lines: int | None, workspace: str | None, as_json: bool)
 @click.argument("image_id", metavar="IMAGE")
 @workspace_option
 def sbom(image_id: str, workspace: str | None) -> None:
-    """Print an image's bill of materials: CycloneDX, as JSON."""
+    """Print the bill of materials of an image (CycloneDX JSON)."""
     say(_bill(open_workspace(workspace), image_id), nl=False)
 
 
@@ -96,9 +96,9 @@ def sbom(image_id: str, workspace: str | None) -> None:
 @workspace_option
 @json_option
 def scan(image_id: str, workspace: str | None, as_json: bool) -> None:
-    """Look for known vulnerabilities with whichever of trivy, grype and pip-audit is installed.
+    """Scan an image for known vulnerabilities with trivy, grype or pip-audit, whichever are installed.
 
-    Exit status 1 when something is found, as those programs have it.
+    The exit status is 1 if something is found, as with these programs.
     """
     found = open_workspace(workspace)
     record = _find(found, image_id)
@@ -120,13 +120,14 @@ def scan(image_id: str, workspace: str | None, as_json: bool) -> None:
 
 @image.command()
 @click.argument("image_id", metavar="NAME:VERSION")
-@click.option("--keep", is_flag=True, help="Forget it only: leave it on its engine or in its container registry.")
+@click.option("--keep", is_flag=True, help="Remove only the entry, not the image on its engine or in its registry.")
 @workspace_option
 @json_option
 def delete(image_id: str, keep: bool, workspace: str | None, as_json: bool) -> None:
-    """Delete an image here and where it is. Refused while something uses it.
+    """Delete an image from the workspace, and from its engine or container registry.
 
-    What another version shares stays, and so does an image that was not built here.
+    This is refused while the image is in use. The image itself stays if another version shares it, or if it was not
+    built here.
     """
     record = delete_unused_image(open_workspace(workspace).context, image_id, keep=keep)
     if as_json:

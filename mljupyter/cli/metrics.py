@@ -30,11 +30,11 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 @click.command("metrics")
 @click.argument("name")
 @click.option("--since", default="15m", show_default=True, metavar="TIME", help="How far back: 90s, 15m, 2h, 7d.")
-@click.option("--every", metavar="TIME", help="One line for each interval of this length, not one for the whole time.")
+@click.option("--every", metavar="TIME", help="Print one line for each interval of this length.")
 @workspace_option
 @json_option
 def endpoint_metrics(name: str, since: str, every: str | None, workspace: str | None, as_json: bool) -> None:
-    """Show what was measured: requests, errors, latencies, replicas, CPU and memory of each version."""
+    """Show the metrics of each version: requests, errors, latencies, replicas, CPU and memory."""
     seconds = None if every is None else round(seconds_of(every, "every"))
     report = open_workspace(workspace).endpoints.metrics(name, since=seconds_of(since), every=seconds)
     if as_json:
@@ -47,11 +47,11 @@ def endpoint_metrics(name: str, since: str, every: str | None, workspace: str | 
 
 @click.command("metrics")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), help="Let Prometheus find the metrics on this port of 127.0.0.1."
+    "--port", type=click.IntRange(1, 65535), help="Serve the metrics for Prometheus on this port of 127.0.0.1."
 )
 @click.option("--no-port", is_flag=True, help="Close that port.")
-@click.option("--on/--off", "enabled", default=None, help="Take metrics, or none.")
-@click.option("--settings", is_flag=True, help="Show port and state.")
+@click.option("--on/--off", "enabled", default=None, help="Turn metrics on or off.")
+@click.option("--settings", is_flag=True, help="Show the port, and whether metrics are on.")
 @click.option("--dashboard", is_flag=True, help="Print the dashboard to import into Grafana.")
 @workspace_option
 @json_option

@@ -1,4 +1,4 @@
-"""Options that every command has, and the workspace they lead to."""
+"""The options that all commands have, and the workspace they select."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class FiniteNumber(click.FloatRange):
-    """A number within bounds; infinite ones and NaN, which no bound keeps out, are refused."""
+    """A finite number within bounds; infinity and NaN are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number, or end the command with the rule."""
+        """Return the number; end the command with an error if it breaks the rule."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
@@ -28,20 +28,20 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def workspace_option(command: Command) -> Command:
-    """Add ``--workspace``; the command gets the text as `workspace`."""
+    """Add the option ``--workspace``, which the command gets as `workspace`."""
     return click.option(
         "--workspace",
         metavar="NAME|DIR",
-        help="Workspace: a name, or a directory. Else $MLJUPYTER_WORKSPACE, "
-        "else that of .azureml/config.json here or above, else 'default'.",
+        help="Name or directory of the workspace. Defaults: $MLJUPYTER_WORKSPACE, "
+        "then .azureml/config.json here or in a parent directory, then 'default'.",
     )(command)
 
 
 def open_workspace(text: str | None) -> Workspace:
-    """Return the workspace that ``--workspace`` names, or the one in use here.
+    """Return the workspace that ``--workspace`` names, or the default workspace.
 
     Raises:
-        WorkspaceException: there is none of that name, or in that directory.
+        WorkspaceException: if there is no workspace of that name, or in that directory.
 
     """
     return selection.default_workspace() if text is None else selection.open_workspace(text)

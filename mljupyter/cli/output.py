@@ -1,4 +1,4 @@
-"""Output of commands: JSON for programs, aligned text for people. Control characters never reach a terminal."""
+"""The output of commands: JSON for programs, aligned text for people. Control characters never reach a terminal."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import click
 
 from mljupyter.visible import for_stream, visible_json
 
-_WIDE = 400  # where nobody looks at a terminal, lines are never cut
+_WIDE = 400  # for pipes and files: lines are not cut
 
 
 def say(text: str, *, nl: bool = True, err: bool = False) -> None:
-    """Print text; on a terminal control characters in it are shown as escapes, a pipe or file gets it as it is.
+    """Print text; on a terminal its control characters are shown as escapes, a pipe or file gets it unchanged.
 
     Parameters:
-        text: what to print; it may come from scripts, clients, registries.
-        nl: whether a line end follows.
-        err: whether it goes to standard error.
+        text: the text, which may come from scripts, clients or registries.
+        nl: whether to add a line end.
+        err: whether to print to standard error.
 
     """
     click.echo(for_stream(text, sys.stderr if err else sys.stdout), nl=nl, err=err)
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON; control characters and the like are JSON's escapes in it."""
+    """Print a value as JSON, with escapes for control characters."""
     click.echo(visible_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under a heading. A line end in a cell is shown as an escape: it would look like another row."""
+    """Print rows under a heading. A line end in a cell is shown as an escape, since it would look like a new row."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -44,7 +44,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
-    """Print names and values, one pair a line. A line end in a value is shown as an escape, as in `print_table`."""
+    """Print names and values, one pair on each line. A line end in a value is shown as an escape."""
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         say(f"{name + ':':{width + 1}} {value}".replace("\n", r"\n"))

@@ -1,4 +1,4 @@
-"""``mljupyter endpoint rollout | promote | rollback | history``."""
+"""The commands of ``mljupyter endpoint`` for rollouts, rollbacks and the history of changes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ _RETURNED = 3
 @click.command()
 @click.argument("name")
 @click.argument("version", required=False)
-@click.option("--steps", default="5,25,100", show_default=True, metavar="PERCENT,...", help="Shares, rising.")
-@click.option("--every", default="1m", show_default=True, metavar="TIME", help="How long a step takes at least.")
-@click.option("--guard", metavar="CONDITIONS", help="Such as 'p95<200ms, errors<1%': broken, all of it is taken back.")
-@click.option("--least-requests", type=click.IntRange(min=1), help="Requests that a condition needs to be judged.")
-@click.option("--promote", is_flag=True, help="Make it the default version in the end.")
-@click.option("--wait", is_flag=True, help=f"Wait for the end; status {_RETURNED} unless it is Completed.")
+@click.option(
+    "--steps", default="5,25,100", show_default=True, metavar="PERCENT,...", help="Shares of the version, increasing."
+)
+@click.option("--every", default="1m", show_default=True, metavar="TIME", help="Shortest time of a step.")
+@click.option(
+    "--guard",
+    metavar="CONDITIONS",
+    help="Such as 'p95<200ms, errors<1%'; a breach restores the shares.",
+)
+@click.option("--least-requests", type=click.IntRange(min=1), help="Requests in a step before a condition is checked.")
+@click.option("--promote", is_flag=True, help="Make it the default version at the end.")
+@click.option("--wait", is_flag=True, help=f"Wait for the end; exit status {_RETURNED} unless it is Completed.")
 @click.option("--pause", "action", flag_value="pause", help="Hold the rollout in its step.")
-@click.option("--resume", "action", flag_value="resume", help="Go on; the step begins anew.")
-@click.option("--abort", "action", flag_value="abort", help="End it; requests are divided as before.")
+@click.option("--resume", "action", flag_value="resume", help="Continue; the step starts again.")
+@click.option("--abort", "action", flag_value="abort", help="End the rollout and restore the previous shares.")
 @workspace_option
 @json_option
 def rollout(
@@ -41,9 +47,9 @@ def rollout(
     workspace: str | None,
     as_json: bool,
 ) -> None:
-    """Show the rollout of an endpoint, or give VERSION more and more of its requests, as long as it keeps the guard."""
+    """Show the rollout of an endpoint, or increase the share of VERSION step by step while the guard holds."""
     if action is not None and version is not None:
-        raise click.UsageError(f"--{action} is for the rollout under way: leave out {version!r}.")
+        raise click.UsageError(f"--{action} applies to the running rollout: leave out {version!r}.")
     endpoint = versioned_endpoint(open_workspace(workspace), name)
     if version is not None:
         least = {} if least_requests is None else {"least_requests": least_requests}
@@ -65,7 +71,7 @@ def rollout(
 @workspace_option
 @json_option
 def promote(name: str, version: str, workspace: str | None, as_json: bool) -> None:
-    """Make VERSION the default and give it all requests; the others stay, without any."""
+    """Make VERSION the default version with all requests; the other versions stay, without requests."""
     endpoint = versioned_endpoint(open_workspace(workspace), name)
     endpoint.promote(version)
     endpoint.wait_for_deployment()
@@ -77,11 +83,17 @@ def promote(name: str, version: str, workspace: str | None, as_json: bool) -> No
 
 @click.command()
 @click.argument("name")
-@click.option("--to", "number", type=int, metavar="NUMBER", help="Entry of the history; else before the last change.")
+@click.option(
+    "--to",
+    "number",
+    type=int,
+    metavar="NUMBER",
+    help="Entry of the history; default: before the last change.",
+)
 @workspace_option
 @json_option
 def rollback(name: str, number: int | None, workspace: str | None, as_json: bool) -> None:
-    """Go back to what the endpoint was before its last change; a second time takes the first one back."""
+    """Undo the last change of an endpoint; a second rollback undoes the first."""
     entry, line = roll_back(open_workspace(workspace), name, number)
     if as_json:
         print_json(documents([entry])[0])
@@ -96,7 +108,7 @@ def rollback(name: str, number: int | None, workspace: str | None, as_json: bool
 @workspace_option
 @json_option
 def history(name: str, workspace: str | None, as_json: bool) -> None:
-    """Show who changed an endpoint, when, and what; the newest change first."""
+    """Show the changes of an endpoint with time and user, the newest first."""
     entries = open_workspace(workspace).endpoints.history(name)
     if as_json:
         print_json(documents(entries))

@@ -1,4 +1,4 @@
-"""``mljupyter router``: where endpoints listen, TLS, limits of connections."""
+"""``mljupyter router``: the commands for the address, TLS and the limits of the router."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from mljupyter.spec import RouterRecord
 
 @click.group()
 def router() -> None:
-    """Show and change how the router of the workspace listens."""
+    """Show and change the router of the workspace: address, TLS, limits."""
 
 
 @router.command()
 @workspace_option
 @json_option
 def show(workspace: str | None, as_json: bool) -> None:
-    """Show address, TLS and limits, and what is wrong with a certificate."""
+    """Show address, TLS, limits, and problems of certificates."""
     _print(open_workspace(workspace).router.show(), as_json)
 
 
 @router.command()
 @click.argument("address", required=False)
-@click.option("--allow-without-authentication", is_flag=True, help="Let everybody score where no key is asked for.")
 @click.option(
-    "--host", "hosts", multiple=True, help="Another name by which requests may come; may be given repeatedly."
+    "--allow-without-authentication",
+    is_flag=True,
+    help="Allow endpoints without keys and tokens.",
 )
-@click.option("--own-hosts-only", is_flag=True, help="Forget the names given by --host before.")
+@click.option("--host", "hosts", multiple=True, help="Accept requests for this host name as well; may be repeated.")
+@click.option("--own-hosts-only", is_flag=True, help="Remove the names added by --host.")
 @workspace_option
 @json_option
 def listen(
@@ -39,10 +41,10 @@ def listen(
     workspace: str | None,
     as_json: bool,
 ) -> None:
-    """Listen on ADDRESS: 127.0.0.1 for this machine alone, 0.0.0.0 for all of its addresses.
+    """Listen on ADDRESS: 127.0.0.1 for this machine only, 0.0.0.0 for all of its addresses.
 
-    On this machine alone, endpoints without keys and tokens answer only to names of this machine, so that no web page
-    reaches them. A proxy in front of the router that passes on a name of its own needs --host NAME.
+    On 127.0.0.1, endpoints without keys and tokens accept only host names of this machine, so that web pages cannot
+    call them. A proxy in front of the router that uses another host name needs --host NAME.
     """
     found = open_workspace(workspace).router
     record = found.listen(
@@ -54,11 +56,11 @@ def listen(
 
 
 @router.command()
-@click.option("--label", help="Leaf domain label for a certificate that the workspace signs and renews.")
-@click.option("--certificate", type=click.Path(dir_okay=False), help="PEM file of a certificate chain of your own.")
+@click.option("--label", help="Leaf domain label of a certificate that the workspace signs and renews.")
+@click.option("--certificate", type=click.Path(dir_okay=False), help="PEM file of your own certificate chain.")
 @click.option("--key", type=click.Path(dir_okay=False), help="PEM file of its private key.")
-@click.option("--host", help="The host name that clients ask for.")
-@click.option("--overwrite-existing-domain", is_flag=True, help="Put another label in place of the one there is.")
+@click.option("--host", help="Host name that clients use.")
+@click.option("--overwrite-existing-domain", is_flag=True, help="Replace the present label.")
 @click.option("--plain-http", type=click.Choice(["redirect", "close"]), default="redirect", show_default=True)
 @click.option("--off", is_flag=True, help="Serve without TLS.")
 @workspace_option
@@ -93,17 +95,17 @@ def tls(
 @router.command()
 @workspace_option
 def trust(workspace: str | None) -> None:
-    """Print what clients have to do to trust the router's certificate."""
+    """Print how clients can trust the router's certificate."""
     say(open_workspace(workspace).router.how_to_trust())
 
 
 @router.command()
-@click.option("--headers-seconds", type=float, help="How long the headers of a request may take.")
-@click.option("--request-seconds", type=float, help="How long a whole request may take to arrive.")
-@click.option("--idle-seconds", type=float, help="How long a connection may be silent between requests.")
-@click.option("--max-connections", type=int, help="Connections at a time.")
-@click.option("--max-memory-mb", type=int, help="How much memory the router may use, in MB.")
-@click.option("--token-seconds", type=int, help="How long new tokens are valid.")
+@click.option("--headers-seconds", type=float, help="Longest time to receive the headers of a request.")
+@click.option("--request-seconds", type=float, help="Longest time to receive a whole request.")
+@click.option("--idle-seconds", type=float, help="Longest time without data between requests of a connection.")
+@click.option("--max-connections", type=int, help="Largest number of connections at a time.")
+@click.option("--max-memory-mb", type=int, help="Memory limit of the router in MB.")
+@click.option("--token-seconds", type=int, help="Lifetime of new tokens.")
 @workspace_option
 @json_option
 def limits(
@@ -116,7 +118,7 @@ def limits(
     workspace: str | None,
     as_json: bool,
 ) -> None:
-    """Change limits of connections and the time of tokens; what is not given stays."""
+    """Change limits of connections and the lifetime of tokens; other limits stay the same."""
     found = open_workspace(workspace).router
     record = found.set_limits(
         headers_seconds=headers_seconds,

@@ -1,6 +1,7 @@
 """The scoring server that runs inside a replica; it imports nothing else of mljupyter.
 
-A replica is two processes. The *front* speaks HTTP and never runs the user's code, so that it always answers at
-once. The *worker* imports the scoring script, calls `init()` once and `run(data)` for each request. Run it by
-itself with ``python -m mljupyter.scoring --entry-script score.py --model-dir DIR --port 5001``.
+A replica has two processes. The *server* speaks HTTP and never runs user code, so it answers health checks even while a
+model is busy. The *worker* imports the scoring script, calls `init()` once and `run(data)` for each request. With
+preloading, a *zygote* runs `init()` once and forks the workers. To start a replica without the rest of mljupyter:
+``python -m mljupyter.scoring --entry-script score.py --model-dir DIR --port 5001``.
 """

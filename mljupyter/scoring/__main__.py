@@ -1,6 +1,7 @@
-"""The command ``python -m mljupyter.scoring``: start the worker, then the front that answers for it.
+"""The command ``python -m mljupyter.scoring``: start a replica, which is a worker and the HTTP server in front of it.
 
-With ``--template-socket`` it is no replica, but the template that the workers of replicas are forked from.
+With ``--template-socket`` it does not start a replica, but a shared zygote: the process from which the replicas of a
+version have their workers forked.
 """
 
 # ruff: noqa: PTH120
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Serve a scoring script until told to stop; return the exit status (`mljupyter.scoring.server.replica_server`)."""
+    """Serve a scoring script until a signal stops it; return the exit status (`exit_codes`)."""
     package_root = os.path.dirname(mljupyter.__path__[0])
     if not sys.flags.safe_path and sys.path[0] != package_root:
-        del sys.path[0]  # the current directory often holds the script; its modules must not replace ours
+        del sys.path[0]  # the current directory often holds the script; its modules must not hide ours
 
-    # Imported late and in this order: the worker's start and the import of the HTTP server overlap.
+    # Imported late and in this order, so that the worker starts while this process imports the HTTP server.
     from mljupyter.scoring import configuration, exit_codes
     from mljupyter.scoring.logs import capture
     from mljupyter.scoring.server import replica_key, sockets
@@ -42,13 +43,13 @@ def main() -> int:
         print(f"mljupyter.scoring: {error}", file=sys.stderr)
         return exit_codes.BAD_CONFIGURATION
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)  # until the front takes over
+        signal.signal(number, _stop)  # until the HTTP server installs its own handlers
     log.start()
     try:
         if settings.template_socket is not None:
-            from mljupyter.scoring.zygote.zygote_manager import keep
+            from mljupyter.scoring.server.zygote_manager import run_zygote
 
-            return keep(settings, listener, log)
+            return run_zygote(settings, listener, log)
         from mljupyter.scoring.server.worker_source import first_worker
 
         worker = first_worker(settings, log)
@@ -65,13 +66,13 @@ def main() -> int:
 def _recorder(settings: Configuration, log: LogCapture) -> Insights | None:
     if not settings.insights:
         return None
-    from mljupyter.scoring.logs.insights import open_insights
+    from mljupyter.scoring.logs.insights import open_insights  # only replicas that record requests pay the import
 
     return open_insights(settings, log)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    from mljupyter.scoring.exit_codes import STOPPED
+    from mljupyter.scoring.exit_codes import STOPPED  # see main: nothing is imported before it has fixed sys.path
 
     sys.exit(STOPPED)
 

@@ -1,6 +1,9 @@
-"""What a replica is told: command line options, else the environment variables of the reference, else defaults."""
+"""The configuration of a replica: command line options, else environment variables, else a JSON file, else defaults.
 
-# ruff: noqa: PTH100, PTH110, PTH112
+Variables without the prefix `MLJUPYTER_` are those of Azure ML v1.
+"""
+
+# ruff: noqa: PTH100, PTH110, PTH112, PTH118, PTH120, PTH123
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
 from __future__ import annotations
 
@@ -9,22 +12,28 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mljupyter.scoring import config_file
-from mljupyter.scoring.worker import log_context
-
 NO_CODE = ("auto", "sklearn", "onnx", "tensorflow", "mlflow")
 LOG_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "WARN": 30, "ERROR": 40, "CRITICAL": 50, "FATAL": 50}
 MAX_SOCKET_PATH_BYTES = 107
 _COLLECTING = ("AML_MODEL_DC_STORAGE_ENABLED", "AML_MDC_STORAGE_ENABLED")
 _SWITCHES = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_FILE_VARIABLES = frozenset(
+    (
+        *("AML_APP_ROOT", "AZUREML_SOURCE_DIRECTORY", "AZUREML_ENTRY_SCRIPT", "AZUREML_MODEL_DIR"),
+        *("AZUREML_LOG_LEVEL", "SERVICE_NAME", "SERVICE_VERSION", "SERVICE_PATH_PREFIX", "SERVICE_ID"),
+        *("WORKSPACE_NAME", "HOSTNAME", "SCORING_TIMEOUT_MS", "SERVER_VERSION_LOG_RESPONSE_ENABLED"),
+        *("AML_CORS_ORIGINS", "AML_MODEL_DC_STORAGE_ENABLED", "AML_MODEL_DC_STORAGE", "AML_MODEL_DC_DEBUG"),
+        "AML_MODEL_DC_BOUNDARY",
+    )
+)
 
 
 class ConfigurationError(ValueError):
-    """An option or environment variable has a value that cannot be used."""
+    """An option, an environment variable or the configuration file cannot be used."""
 
 
 class Configuration(NamedTuple):
-    """Everything a replica needs to know; durations in the unit of the name, sizes in bytes."""
+    """The settings of a replica or zygote. Sizes are in bytes, durations in seconds (`..._ms`: milliseconds)."""
 
     entry_script: str
     app_root: str
@@ -72,10 +81,9 @@ class Configuration(NamedTuple):
     file_variables: Mapping[str, str]
 
     def script_environment(self) -> dict[str, str]:
-        """Return the variables that tell the worker and the scoring script where they are."""
+        """Return the environment variables for the worker and the scoring script."""
         named = {"AML_APP_ROOT": self.app_root, "AZUREML_ENTRY_SCRIPT": self.entry_script}
         variables = {**self.file_variables, **named, "MLJUPYTER_NO_CODE": self.no_code or ""}
-        variables[log_context.VARIABLE] = "1" if self.insights else ""
         if self.source_directory:
             variables["AZUREML_SOURCE_DIRECTORY"] = self.source_directory
         if self.model_dir:
@@ -84,10 +92,10 @@ class Configuration(NamedTuple):
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configuration:
-    """Return the configuration of a command line; a flag beats a variable.
+    """Return the configuration for a command line; an option overrides a variable.
 
     Raises ConfigurationError when a value is out of its range or a path cannot be used. Unknown options end the
-    process with status 2, as argparse does.
+    process with status 2, as usual with argparse.
     """
     flags = _parser().parse_args(arguments)
 
@@ -96,10 +104,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
 
     from_file: dict[str, str] = {}
     app_root = os.path.abspath(text(flags.app_root, "AML_APP_ROOT", "."))
-    try:
-        from_file = config_file.read(environment, app_root, text(flags.entry_script, "AZUREML_ENTRY_SCRIPT"))
-    except config_file.ConfigFileError as error:
-        raise ConfigurationError(str(error)) from None
+    from_file = _read_file(environment, app_root, text(flags.entry_script, "AZUREML_ENTRY_SCRIPT"))
     app_root = os.path.abspath(text(flags.app_root, "AML_APP_ROOT", "."))
     if not os.path.isdir(app_root):
         raise ConfigurationError(f"the app root {app_root!r} is not a directory (--app-root or AML_APP_ROOT)")
@@ -166,6 +171,49 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
     )
 
 
+def _read_file(environment: Mapping[str, str], app_root: str, entry_script: str) -> dict[str, str]:
+    """Return the variables in a JSON file (Azure ML v1: configuration).
+
+    It is the file that AZUREML_CONFIG_FILE names, else `config.json` in the app root or beside the entry script. Other
+    members of the file are ignored, since a `config.json` often serves other programs too. Raises ConfigurationError
+    when the file is not a JSON object, or when AZUREML_CONFIG_FILE names a file that cannot be read.
+    """
+    named = environment.get("AZUREML_CONFIG_FILE")
+    if named:
+        return _file_settings(named, _file_content(named))
+    for folder in (app_root, os.path.dirname(os.path.join(app_root, entry_script))):
+        path = os.path.join(folder, "config.json")
+        if os.path.exists(path):
+            content = _file_content(path)
+            if content:
+                return _file_settings(path, content)
+    return {}
+
+
+def _file_content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ConfigurationError(f"the configuration file {path} cannot be read: {error.strerror}") from None
+
+
+def _file_settings(path: str, content: bytes) -> dict[str, str]:
+    import json  # only replicas with such a file pay for it
+
+    try:
+        members = json.loads(content or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"the configuration file {path} is not JSON: {error}") from None
+    if not isinstance(members, dict):
+        raise ConfigurationError(f"the configuration file {path} must hold a JSON object of variables and values")
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in members.items()
+        if name in _FILE_VARIABLES and value is not None
+    }
+
+
 def _no_code(flavour: str | None, entry_script: str | None, model_dir: str) -> str | None:
     if flavour is None:
         return None
@@ -191,7 +239,7 @@ def _within(name: str, value: str, low: float, high: float, kind: type[Any] = fl
 
 
 def _switch(variable: str, flag: bool | None, value: str) -> bool | None:
-    """Return what a flag says, else the value of its variable, None if neither says anything."""
+    """Return the value of an option, else that of its variable, None if neither is set."""
     if flag is not None or not value.strip():
         return flag
     if value.strip().lower() not in _SWITCHES:
@@ -213,13 +261,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--cors-origins", help="comma-separated origins that browsers may call from (AML_CORS_ORIGINS)")
     add("--worker-python", help="the interpreter that runs the script (this one)")
     add("--unix-socket", help="listen on this socket, with mode 0600, instead of a port")
-    add("--template-socket", help="serve no requests; run init() once and fork workers for all that connect here")
-    add("--template-descriptor", help="that socket, already listening, as an inherited descriptor")
-    add("--fork-from", help="have workers forked by the process behind this --template-socket while it is there")
+    add(
+        "--template-socket",
+        help="run init() once, then fork workers for replicas that connect here; no HTTP",
+    )
+    add("--template-descriptor", help="an inherited descriptor of the socket of --template-socket, already listening")
+    add("--fork-from", help="have workers forked by the process that listens on this --template-socket")
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     add("--port", default="5001", help="port to listen on (5001)")
-    add("--concurrency", default="1", help="how many run() calls at once, exactly (1)")
-    add("--max-queue-length", default="1000", help="how many requests may wait for a free run() (1000)")
+    add("--concurrency", default="1", help="run() calls at the same time (1)")
+    add("--max-queue-length", default="1000", help="requests that may wait for a free run() (1000)")
     add("--max-queue-wait-ms", default="500", help="longest wait for a free run() before 503 (500)")
     add("--scoring-timeout-ms", help="longest run() before 504 (SCORING_TIMEOUT_MS; 60000)")
     add("--startup-timeout", default="310", help="seconds that import and init() may take (310)")
@@ -228,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--batching",
         action=argparse.BooleanOptionalAction,
-        help="one run() for requests that wait together (MLJUPYTER_BATCHING; as the script says)",
+        help="one run() for all requests that wait (MLJUPYTER_BATCHING; decided by the script)",
     )
     add("--max-batch-size", help="most requests for one run() (MLJUPYTER_MAX_BATCH_SIZE; 64)")
     add(
@@ -236,15 +287,15 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="fork new workers from a process that has run init() (MLJUPYTER_PRELOAD; off)",
     )
-    add("--quarantine-after", default="3", help="refuse a request that has killed so many workers; 0 never (3)")
+    add("--quarantine-after", default="3", help="refuse a request that has killed this many workers; 0 for never (3)")
     add("--request-timeout", default="60", help="seconds a client may take to send a request or read an answer (60)")
-    # Longer than the router keeps an idle connection: it must be the one to close, or a request may meet the end.
-    add("--idle-timeout", default="3900", help="seconds a connection without requests is kept (3900)")
+    # Longer than the router keeps an idle connection: if the replica closed first, a request could be lost.
+    add("--idle-timeout", default="3900", help="seconds until a connection without requests is closed (3900)")
     add("--max-connections", default="1000", help="most connections at once, else 503 (1000)")
     add("--max-header-bytes", default="65536", help="largest head of a request, else 431 (65536)")
     add("--log-file", help="write the log here, with mode 0600 (standard output)")
     add("--log-max-bytes", default="10000000", help="rotate the log file at this size (10000000)")
-    add("--log-backups", default="3", help="how many rotated log files to keep (3)")
-    add("--insights-file", help="records of requests, where AML_APP_INSIGHTS_ENABLED is true (standard output)")
+    add("--log-backups", default="3", help="rotated log files to keep (3)")
+    add("--insights-file", help="write request records here if AML_APP_INSIGHTS_ENABLED is true (standard output)")
     add("--replica", default="", help="name of this replica, shown in its log and state")
     return parser

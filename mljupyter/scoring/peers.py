@@ -1,7 +1,7 @@
 """The user at the other end of a Unix socket.
 
-A socket's path may lie where others can put one of theirs, so each client asks the system who listens before it sends
-a byte. Everything in mljupyter that connects to a socket of ours imports this; it needs the standard library alone.
+Another user may be able to create a socket at the same path, so each client checks who listens before it sends a byte.
+All parts of mljupyter that connect to a Unix socket of their own use this module; it needs the standard library only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SOL_LOCAL, _LOCAL_PEERCRED = 0, 1  # <sys/un.h>; Python's socket module does no
 
 
 class ForeignPeerError(ConnectionRefusedError):
-    """A process of another user listens on the socket; nothing has been sent to it."""
+    """A process of another user listens on the socket. Nothing has been sent to it."""
 
 
 def check(connection: socket.socket) -> None:
@@ -27,8 +27,8 @@ def check(connection: socket.socket) -> None:
         connection: a connected Unix socket. It stays open.
 
     Raises:
-        ForeignPeerError: when the process that listens runs as somebody else.
-        OSError: when the system does not tell.
+        ForeignPeerError: when the listening process runs as another user.
+        OSError: when the system does not name the user.
 
     """
     user, mine = user_of(connection), os.getuid()
@@ -42,7 +42,7 @@ def may_command(user: int) -> bool:
 
 
 def user_of(connection: socket.socket) -> int:
-    """Return the user id of the process at the other end, as it was when it began to listen or to connect."""
+    """Return the user id that the process at the other end had when it began to listen or connected."""
     if hasattr(socket, "SO_PEERCRED"):
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _LINUX.size)
         return int(_LINUX.unpack(credentials)[1])
@@ -50,7 +50,7 @@ def user_of(connection: socket.socket) -> int:
 
 
 def user_of_xucred(credentials: bytes) -> int:
-    """Return the user id that macOS's answer to LOCAL_PEERCRED holds; raise OSError for an answer of another form."""
+    """Return the user id in an answer of macOS to LOCAL_PEERCRED; raise OSError if it has another form."""
     if len(credentials) != _XUCRED.size:
         raise OSError(f"LOCAL_PEERCRED answered with {len(credentials)} bytes, not {_XUCRED.size}")
     version, user = _XUCRED.unpack(credentials)

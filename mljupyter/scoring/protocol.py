@@ -1,7 +1,7 @@
-"""The frames that front and worker exchange over their socket pair: length-prefixed bytes, never pickles.
+"""The binary protocol between the server, its worker and a zygote: length-prefixed frames, never pickles.
 
-A frame is a fixed prefix (kind, call number, length of head, length of body), then head and body. What a head
-holds depends on the kind; bodies are the user's bytes as they came or as they go.
+A frame is a fixed prefix (kind, call number, length of the head, length of the body), then the head and the body. The
+content of a head depends on the kind (`messages`); a body holds the user's bytes unchanged.
 """
 
 from __future__ import annotations
@@ -10,43 +10,56 @@ import struct
 from typing import Final, NamedTuple
 
 READY: Final = 1
-"""Worker to front, once: `init()` is done. Call: its process. Head: see `interface.py`. Body: not empty for batches."""
+"""Worker to server, once: `init()` has returned. Call: the worker's process id. Head: an `Interface`. Body: not empty
+if the worker takes batches."""
 FAILED: Final = 2
-"""Worker to front, once: the script cannot serve. Body: the reason in one line of UTF-8."""
+"""Worker to server, once: the script cannot serve. Body: the reason, one line of UTF-8."""
 CALL: Final = 3
-"""Front to worker. Head: empty for a plain POST, else a JSON object, see `call_head.py`. Body: as received."""
+"""Server to worker: one request. Head: `request_meta`, or empty for a plain POST. Body: the request's body."""
 ANSWER: Final = 4
-"""Worker to front, for each call. Head: `ANSWER_HEAD`, then headers (`pack_headers`). Body: to send as it is."""
+"""Worker to server, once for each call. Head: `ANSWER_HEAD`, then headers (`pack_headers`). Body: the answer's body."""
 
 BATCH: Final = 5
-"""Front to worker: the next frames are calls for one `run()`. The call number says how many."""
-TEMPLATE: Final = 6
-"""Worker to front, once, in place of READY: `init()` is done, and this process forks workers from now on."""
+"""Server to worker: the next frames are calls for one `run()`. Call: their number."""
+ZYGOTE: Final = 6
+"""Worker to server, once, instead of READY: `init()` has returned, and this process forks workers from now on."""
 FORKED: Final = 7
-"""Template to front: the process of the worker asked for is the call number; 0 if it failed, the body says why."""
+"""Zygote to server: a worker was forked. Call: its process id, 0 if the fork failed; then the body says why."""
 ENDED: Final = 8
-"""Template to front: the process of the call number has ended. Body: its status as a decimal, negative for a signal."""
-
+"""Zygote to server: a worker has ended. Call: its process id. Body: its status in decimal, negative for a signal."""
 REFUSED: Final = 9
-"""Template to front, in place of TEMPLATE: no worker can be forked. Body: why, in one line of UTF-8."""
+"""Zygote to server, instead of ZYGOTE: workers cannot be forked. Body: the reason, one line of UTF-8."""
 
 PREFIX: Final = struct.Struct("<BIIQ")
 ANSWER_HEAD: Final = struct.Struct("<HBd")
-"""HTTP status, outcome flags (`RAN`, `RUN_FAILED`, `SHARED`), seconds that `run()` took."""
+"""HTTP status, outcome flags (`RAN`, `RUN_FAILED`, `SHARED`), duration of `run()` in seconds."""
 RAN: Final = 1
 RUN_FAILED: Final = 2
 SHARED: Final = 4
-"""The run was for the answer before this one too."""
+"""The same run produced the answer before this one, so that its time is not counted again."""
 MAX_CALL: Final = 2**32
+
+COMMAND: Final = struct.Struct("<BI")
+"""Server to zygote: one of the following commands, and the process id of the worker it is about."""
+FORK: Final = 1
+KILL: Final = 2
+DUMP_STACKS: Final = 3
+DESCRIPTORS_OF_FORK: Final = 4
+"""FORK passes this many descriptors: the worker's end of its socket pair, its standard output and standard error, and
+the reading end of its parent-death pipe."""
+FIRST_CLIENT_SECONDS: Final = 60.0
+"""A shared zygote ends if no replica server connects to it within this time."""
+LINGER_SECONDS: Final = 3.0
+"""A shared zygote ends this long after its last replica server has disconnected."""
 
 
 Headers = list[tuple[bytes, bytes]]
 
 
 def pack_headers(headers: Headers) -> bytes:
-    """Return headers as what follows `ANSWER_HEAD`; nothing at all stands for a plain JSON answer.
+    """Return headers in the form in which they follow `ANSWER_HEAD`; empty bytes stand for a plain JSON answer.
 
-    The names and values must be free of NUL, which separates them.
+    Names and values must not contain NUL, which separates them.
     """
     return b"\0".join(part for pair in headers for part in pair)
 
@@ -67,7 +80,7 @@ class Frame(NamedTuple):
 
 
 class FrameDecoder:
-    """Cut a stream of bytes into frames, however the bytes arrive."""
+    """Splits a stream of bytes into frames; the bytes may arrive in pieces of any size."""
 
     __slots__ = ("_chunks", "_needed", "_size")
 

@@ -1,4 +1,4 @@
-"""Any bytes between client, front, worker and template: the replica lives or is replaced, and answers."""
+"""Any bytes between client, server, worker and zygote: the replica lives or is replaced, and answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mljupyter.scoring import protocol
-from mljupyter.scoring.zygote import zygote
 from tests.fuzz.budget import Budget
 from tests.fuzz.http_bytes import PATH, conversations
 from tests.fuzz.test_router import said
@@ -150,8 +149,8 @@ def test_no_orders_of_a_front_reach_the_workers_of_another_one_or_end_their_temp
         int(line.split()[1]) for line in Path(f"/proc/{worker}/status").read_text().splitlines() if "PPid" in line
     )
     orders = st.builds(
-        zygote.ORDER.pack,
-        st.sampled_from([zygote.FORK, zygote.KILL, zygote.DUMP_STACKS, 0, 255]),
+        protocol.COMMAND.pack,
+        st.sampled_from([protocol.FORK, protocol.KILL, protocol.DUMP_STACKS, 0, 255]),
         st.sampled_from([worker, parent, 0, 1, process.pid, 2**32 - 1]),
     )
     sent = st.lists(st.tuples(orders | st.binary(min_size=1, max_size=12), st.integers(0, 6)), min_size=1, max_size=4)

@@ -34,17 +34,17 @@ def test_nobody_overtakes_those_who_wait() -> None:
 
 def test_a_routed_request_stays_a_moment_and_is_then_sent_elsewhere() -> None:
     assert admit(load(), 0.0, 5.0) == Decision(Action.WAIT, SHORTEST_STAY_SECONDS, Action.BUSY)
-    assert admit(load(usual_run=None, shortest_elapsed=9.0), 0.0, 5.0).patience == SHORTEST_STAY_SECONDS
+    assert admit(load(usual_run=None, shortest_elapsed=9.0), 0.0, 5.0).timeout == SHORTEST_STAY_SECONDS
 
 
 def test_the_longer_it_has_waited_the_longer_it_stays_within_a_bound() -> None:
-    assert admit(load(), 0.64, 5.0).patience == 0.08
-    assert admit(load(), 4.0, 5.0).patience == LONGEST_STAY_SECONDS
+    assert admit(load(), 0.64, 5.0).timeout == 0.08
+    assert admit(load(), 4.0, 5.0).timeout == LONGEST_STAY_SECONDS
 
 
 def test_a_large_body_stays_as_long_as_sending_it_again_would_take() -> None:
-    assert admit(load(), 0.0, 5.0, size=SEND_BYTES_PER_SECOND // 4).patience == SHORTEST_STAY_SECONDS + 0.25
-    assert admit(load(), 0.0, 5.0, size=SEND_BYTES_PER_SECOND * 25).patience == (
+    assert admit(load(), 0.0, 5.0, size=SEND_BYTES_PER_SECOND // 4).timeout == SHORTEST_STAY_SECONDS + 0.25
+    assert admit(load(), 0.0, 5.0, size=SEND_BYTES_PER_SECOND * 25).timeout == (
         SHORTEST_STAY_SECONDS + LONGEST_SEND_SECONDS
     )
 
@@ -90,12 +90,12 @@ def test_a_replica_that_is_not_ready_sends_routed_requests_elsewhere() -> None:
     max_wait=st.floats(0, 10),
 )
 def test_no_decision_breaks_a_limit(state: Load, age: float | None, max_wait: float) -> None:
-    action, patience, then = admit(state, age, max_wait)
+    action, timeout, then = admit(state, age, max_wait)
     if action is Action.RUN:
         assert state.ready and state.running < state.concurrency
     if action is Action.WAIT:
         assert state.waiting < state.most_waiting
-        assert 0 < patience <= max_wait - (age or 0.0) + 1e-9
+        assert 0 < timeout <= max_wait - (age or 0.0) + 1e-9
         assert then in (Action.BUSY, Action.OVERDUE)
     if age is None:
         assert action is not Action.BUSY and then is not Action.BUSY

@@ -96,9 +96,9 @@ def test_requests_about_to_start_are_joined_and_a_replica_without_worker_is_left
     max_wait=st.floats(0, 10),
 )
 def test_no_decision_about_batches_breaks_a_limit(load: Load, age: float | None, max_wait: float) -> None:
-    action, patience, _ = admit(load, age, max_wait)
+    action, timeout, _ = admit(load, age, max_wait)
     if action is Action.RUN:
         assert load.ready and load.running < load.concurrency and load.waiting < load.batch
     if action is Action.WAIT:
-        assert 0 < patience <= max_wait - (age or 0.0) + 1e-9
+        assert 0 < timeout <= max_wait - (age or 0.0) + 1e-9
     assert age is not None or action is not Action.BUSY

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.scoring.configuration import ConfigurationError, parse
-from mljupyter.scoring.server.cross_origin import CrossOrigin
+from mljupyter.scoring.server.response_headers import CrossOrigin
 from tests.scoring.conftest import Replica
 
 Serve = Callable[..., Replica]

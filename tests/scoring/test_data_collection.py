@@ -189,7 +189,7 @@ def test_the_old_keyword_and_the_name_of_a_collection_are_taken(store: Path) -> 
 
 def test_an_unknown_designation_is_said_and_not_raised(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ModelDataCollector("wine", designation="outputs").collect([1]) is None
-    assert "'outputs' is no designation" in capsys.readouterr().out
+    assert "'outputs' is not a designation" in capsys.readouterr().out
     assert not store.exists()
 
 

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from mljupyter.scoring import configuration
 from mljupyter.scoring.logs.capture import LogCapture
-from mljupyter.scoring.logs.insights import Insights
+from mljupyter.scoring.logs.insights import Insights, TraceContexts
 from mljupyter.scoring.logs.output import StandardOutput
-from mljupyter.scoring.server.trace_context import TraceContexts
 from tests.scoring.conftest import Replica, now_ms
 from tests.waiting import wait_until
 

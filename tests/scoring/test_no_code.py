@@ -209,12 +209,12 @@ def test_a_model_file_outside_of_its_directory_is_not_read(launch: Serve, direct
     (directory / "evil.pkl").write_bytes(pickle.dumps(fit()))
     replica = launch(None, "--no-code", "mlflow", "--model-dir", str(mlflow_directory(directory, text)))
     assert replica.wait_exit() == 3
-    assert "outside of the model" in replica.log()
+    assert "outside the model" in replica.log()
 
 
 @pytest.mark.parametrize(
     ("files", "told"),
-    [(["readme.txt"], "holds no model that can be served"), (["a.pkl", "b.pkl"], "holds more than one model")],
+    [(["readme.txt"], "does not hold a model that can be served"), (["a.pkl", "b.pkl"], "holds more than one model")],
 )
 def test_a_directory_without_one_model_is_a_clear_end(
     launch: Serve, directory: Path, files: list[str], told: str

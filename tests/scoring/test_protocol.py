@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.scoring.protocol import ANSWER, ANSWER_HEAD, PREFIX, RAN, TEMPLATE, Frame, FrameDecoder
+from mljupyter.scoring.protocol import ANSWER, ANSWER_HEAD, PREFIX, RAN, ZYGOTE, Frame, FrameDecoder
 from tests.scoring.conftest import Replica
 from tests.scoring.replicas import replica_of
 
@@ -75,6 +75,6 @@ def test_an_answer_that_cannot_be_read_is_answered_with_502_and_the_next_one_is_
 
 def test_a_worker_that_serves_is_not_taken_for_a_template(replica: Replica) -> None:
     worker = replica.worker_pid()
-    assert replica.score(json.dumps([[TEMPLATE, 0, "", "", 0]])).json() == "fine"
+    assert replica.score(json.dumps([[ZYGOTE, 0, "", "", 0]])).json() == "fine"
     assert replica.score("[]").json() == "fine"
     assert (replica.health(), replica.worker_pid()) == (200, worker)

@@ -264,7 +264,7 @@ def test_a_run_over_the_time_limit_is_504_at_once_and_its_worker_replaced(serve:
     assert replica.worker_pid() != first
     assert not is_alive(first)
     log = replica.log()
-    assert "killed and started anew" in log and "in run" in log
+    assert "killed and replaced" in log and "in run" in log
 
 
 def test_a_worker_that_is_to_be_killed_gets_no_more_requests(serve: Serve) -> None:

@@ -54,7 +54,7 @@ from mljupyter.notebook.views.views import Outcome, Table, Text
 from mljupyter.outside import MOST_CHARACTERS
 from mljupyter.runtimes.base import LogPart, ReplicaLog
 from mljupyter.scoring.configuration import ConfigurationError, parse
-from mljupyter.scoring.server.identifiers import IdentifierError, answer_ids
+from mljupyter.scoring.server.response_headers import IdentifierError, answer_ids
 from mljupyter.spec import CodeReference, EndpointSpec, Problem, SpecError, VersionSpec
 from mljupyter.spec.difference import masked
 from mljupyter.spec.durations import seconds_of

@@ -30,7 +30,7 @@ from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.option import Option
 from mljupyter.runtimes.process.zygotes import Templates
 from mljupyter.scoring.logs.capture import LogCapture
-from mljupyter.scoring.zygote.forked_worker import Template
+from mljupyter.scoring.server.zygote_client import ZygoteClient
 from mljupyter.spec import CodeReference, EndpointSpec, VersionSpec
 from mljupyter.targets.machine.client import ControllerClient
 from mljupyter.workspace import config_file
@@ -148,7 +148,7 @@ def test_a_replica_takes_no_workers_from_another_users_template(commons: Path) -
 
     def fork() -> None:
         with pytest.raises(OSError, match=f"a process of user {ATTACKER} listens there"):
-            Template.shared(str(path), LogCapture.__new__(LogCapture)).fork()
+            ZygoteClient.shared(str(path), LogCapture.__new__(LogCapture)).fork()
 
     async def ensure() -> None:
         with pytest.raises(OSError, match="denied"):  # it would start one of its own, and cannot remove theirs

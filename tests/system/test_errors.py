@@ -14,7 +14,7 @@ import pytest
 
 from mljupyter.engine.envoy.error_replies import OTHERWISE, REPLIES
 from mljupyter.registry.artifacts.store import ArtifactStore
-from mljupyter.scoring.worker.results import _CODES
+from mljupyter.scoring.messages import _CODES
 from mljupyter.spec import Authentication, ConnectionLimits, RateLimit, RouterSpec
 from mljupyter.targets.machine.client import ControllerClient
 from tests.system.conftest import Machine

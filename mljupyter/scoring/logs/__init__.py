@@ -1,1 +1,1 @@
-"""The replica's log: output of the script, diagnostics and request records."""
+"""The log of a replica: output of the script, diagnostics, request records."""

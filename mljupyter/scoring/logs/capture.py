@@ -1,7 +1,7 @@
-"""Bring what the worker prints, and what the front has to say, line by line into the log.
+"""The capture of log lines: the output of workers and the messages of the server go to one log.
 
-A thread does it, so that a slow disk never holds up the HTTP loop. The worker's output comes through pipes: when
-the thread cannot keep up, the pipe fills and the script's `print` waits, so memory stays bounded and no line is lost.
+A thread writes them, so that a slow disk does not delay the HTTP loop. The worker's output comes through pipes: when
+the thread cannot keep up, the pipe fills and the script's `print` waits. So memory stays bounded, and no line is lost.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import Final
 
 from mljupyter.scoring.configuration import Configuration, ConfigurationError
 from mljupyter.scoring.logs.diagnostics import RECORD_MARK
+from mljupyter.scoring.logs.log_context import ID_MARK
 from mljupyter.scoring.logs.output import LEVEL_OF_LETTER, RotatingFile, Sink, StandardOutput, prefix
-from mljupyter.scoring.worker.log_context import ID_MARK
 
 PRINT: Final = "azmlinfsrv.print"
 STDERR: Final = "azmlinfsrv.stderr"
 _READ_BYTES = 32768
 _MAX_LINE_BYTES = 65536
 _MAX_RECORDS = 10_000
-_GATHER_SECONDS = 0.005  # lines that come in quick succession are handled together: a wake-up costs more than a line
+_GATHER_SECONDS = 0.005  # lines in quick succession are handled together, since a wake-up costs more than a line
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 Observer = Callable[[str, str, bytes, bytes], None]
-"""Is told of each line of the script: level letter, logger name, the request's id or nothing, text."""
+"""A callback for each line of the script: level letter, logger name, id of the request or empty, text."""
 
 
 def open_sink(configuration: Configuration) -> Sink:
-    """Return the place the configuration names for the log; raise ConfigurationError when it cannot be opened."""
+    """Open the log that the configuration names; raise ConfigurationError when that fails."""
     if configuration.log_file is None:
         return StandardOutput()
     try:
@@ -43,7 +43,7 @@ def open_sink(configuration: Configuration) -> Sink:
 
 
 class _Stream:
-    """One captured pipe: the unfinished line, and how its lines are marked."""
+    """One captured pipe: its unfinished line, and the prefix of its lines."""
 
     def __init__(self, descriptor: int, pid: int, logger: str, observer: Observer | None) -> None:
         self.descriptor = descriptor
@@ -53,7 +53,7 @@ class _Stream:
         self._rest = b""
 
     def lines(self, data: bytes, threshold: int) -> bytes:
-        """Return the finished lines of `data` with their prefixes; no data means the stream has ended."""
+        """Return the complete lines with their prefixes; empty `data` means the end of the stream."""
         text = self._rest + data
         if data and len(text) < _MAX_LINE_BYTES:
             end = text.rfind(b"\n") + 1
@@ -70,7 +70,7 @@ class _Stream:
     def _plain(self, text: bytes, threshold: int) -> bytes:
         level = "I" if self._logger == PRINT else "W"
         if self._logger == PRINT and LEVEL_OF_LETTER[level] < threshold:
-            return b""  # what goes to standard error is never filtered: it may be the only trace of a crash
+            return b""  # standard error is never filtered: it may hold the only trace of a crash
         start = prefix(level, self._pid, self._logger)
         return start + text.replace(b"\n", b"\n" + start) + b"\n"
 
@@ -95,9 +95,9 @@ class _Stream:
 
 
 class LogCapture(threading.Thread):
-    """The thread that writes the log; `record` and `add` may be called from any other thread.
+    """The thread that writes the log; other threads may call `record` and `add`.
 
-    `observer`, if set before the first `add`, is told of what the script writes.
+    `observer`, if set before the first `add`, is called with each line of the script.
     """
 
     def __init__(self, sink: Sink, threshold: int) -> None:
@@ -116,13 +116,13 @@ class LogCapture(threading.Thread):
         self.observer: Observer | None = None
 
     def add(self, descriptor: int, pid: int, logger: str) -> None:
-        """Capture a pipe until its end; the descriptor belongs to this thread from now on."""
+        """Capture a pipe until its end; this thread will close the descriptor."""
         self._streams[descriptor] = _Stream(descriptor, pid, logger, self.observer)
         self._poll.register(descriptor, select.POLLIN)
         self._wake()
 
     def record(self, level: str, text: str, logger: str = "azmlinfsrv") -> None:
-        """Log a message of the front itself; a level letter is one of D, I, W, E, C."""
+        """Log a message of the server itself; `level` is one of D, I, W, E, C."""
         if LEVEL_OF_LETTER[level] < self._threshold:
             return
         start = prefix(level, os.getpid(), logger)
@@ -130,7 +130,7 @@ class LogCapture(threading.Thread):
         self.write_lines(start + body.replace(b"\n", b"\n" + start) + b"\n")
 
     def write_lines(self, lines: bytes) -> bool:
-        """Write whole lines as they are; return False if there are too many to keep, and they are dropped."""
+        """Write complete lines unchanged; return False if too many wait already, so that these are dropped."""
         if len(self._records) >= _MAX_RECORDS:
             self._dropped += 1
             return False
@@ -139,7 +139,7 @@ class LogCapture(threading.Thread):
         return True
 
     def close(self, seconds: float = 1.0) -> None:
-        """Write what is left, waiting at most `seconds` for pipes that a process still holds open."""
+        """Write the remaining lines; wait at most `seconds` for pipes that a process still holds open."""
         self._deadline = time.monotonic() + seconds
         self._wake()
         self.join(seconds + 0.5)
@@ -157,7 +157,7 @@ class LogCapture(threading.Thread):
         self._sink.close()
 
     def _move(self, events: list[tuple[int, int]]) -> bool:
-        """Handle what the poll found; return whether a pipe had more than one reading's worth."""
+        """Handle the events of the poll; return whether a pipe may have more data than one read returns."""
         filled = False
         for descriptor, event in events:
             if descriptor == self._wake_reader:
@@ -190,8 +190,8 @@ class LogCapture(threading.Thread):
                 self._dropped = 0
             self._sink.write(data)
         except OSError:
-            self._dropped += data.count(b"\n")  # a full disk costs log lines, never a request
+            self._dropped += data.count(b"\n")  # a full disk loses log lines, but fails no request
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # then a wake-up is already on its way
+        with contextlib.suppress(BlockingIOError):  # then a wake-up is already pending
             os.write(self._wake_writer, b"w")

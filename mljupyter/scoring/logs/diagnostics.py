@@ -1,4 +1,4 @@
-"""What a worker writes to the log about the user's code: records, tracebacks, the model directory."""
+"""Log records that a worker writes about the user's code: errors, tracebacks, the content of the model directory."""
 
 # ruff: noqa: PTH100, PTH112, PTH118, PTH120, PTH202
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
@@ -8,33 +8,33 @@ import os
 import sys
 import traceback
 
-from mljupyter.scoring.worker.log_context import tag
+from mljupyter.scoring.logs.log_context import mark
 
 RECORD_MARK = b"\x1e"
-"""Starts a line on standard error that already carries its level and logger name, see `write_record`."""
+"""The first byte of a line on standard error that brings its own level and logger name, see `write_record`."""
 MAX_LISTED = 200
 _OUR_DIRECTORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def write_record(level: str, logger: str, text: str) -> None:
-    """Write lines to the log under a level letter and a logger name of ours.
+    """Write lines to the log with a level letter and a logger name.
 
-    They take the same way as what the script prints, so that they stay in order with it.
+    They go through the same pipe as the output of the script, so that both stay in order.
     """
     if sys.stdout is not None and not sys.stdout.closed:
         sys.stdout.flush()
-    mark = RECORD_MARK + f"{level} {logger} ".encode() + tag()
+    start = RECORD_MARK + f"{level} {logger} ".encode() + mark()
     lines = text.rstrip("\n").encode("utf-8", "replace").split(b"\n")
-    data = memoryview(b"".join(mark + line + b"\n" for line in lines))
+    data = memoryview(b"".join(start + line + b"\n" for line in lines))
     try:
         while data:
             data = data[os.write(2, data) :]
     except OSError:
-        pass  # the front is gone or the script closed its standard error: nobody is left to tell
+        pass  # the server is gone, or the script closed its standard error: there is nowhere left to write
 
 
 def user_traceback(error: BaseException) -> str:
-    """Return the traceback of an error without the frames of this package that lead to the user's code."""
+    """Return the traceback of an error, without the frames of this package above the user's code."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OUR_DIRECTORY):
         trace = trace.tb_next
@@ -42,7 +42,7 @@ def user_traceback(error: BaseException) -> str:
 
 
 def directory_listing(directory: str | None) -> str:
-    """Return what is in the model directory, at most 200 lines (Azure ML v1: script checks)."""
+    """List the files in the model directory, at most 200 lines (Azure ML v1: script checks)."""
     if not directory:
         return "No model directory is set (AZUREML_MODEL_DIR)."
     if not os.path.isdir(directory):

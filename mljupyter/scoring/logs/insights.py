@@ -1,24 +1,26 @@
-"""Records of requests and of what the script logs: one JSON object a line (Azure ML v1: telemetry record).
+"""The request log: records of requests and log lines, one JSON object a line (Azure ML v1: telemetry record).
 
-The HTTP loop only notes what has happened; a thread makes records of it and writes them. What it cannot keep up with
-is dropped and counted: memory is bounded, and no request waits or fails for the sake of its record. Every record has
-the next `seq` of its replica, so that a reader sees how many were lost on the way to it.
+The HTTP loop only queues notes; a thread turns them into records and writes them. If the thread cannot keep up, records
+are dropped and counted: memory is bounded, and no request waits or fails because of its record. Each record has the
+next `seq` of its replica, so that a reader sees how many were lost.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import socket
 import threading
 import time
-from collections import deque
-from typing import Any, Final
+from collections import OrderedDict, deque
+from typing import Any, Final, NamedTuple
 
 from mljupyter.scoring.configuration import Configuration, ConfigurationError
 from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.logs.output import RotatingFile, prefix
-from mljupyter.scoring.server.trace_context import TraceContexts
+from mljupyter.scoring.protocol import Headers
 
 LOGGER: Final = "azmlinfsrv.insights"
 MAX_BYTES: Final = 10_000_000
@@ -30,12 +32,59 @@ _GATHER_SECONDS = 0.1
 _WRITE_BYTES = 65_536
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _SEVERITIES = {"D": "Verbose", "I": "Information", "W": "Warning", "E": "Error", "C": "Critical"}
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_REMEMBERED = 10_000
 
-Headers = list[tuple[bytes, bytes]]
+
+class TraceContext(NamedTuple):
+    """The ids of a request's trace, of its span, and of the caller's span, in hexadecimal (W3C Trace Context)."""
+
+    trace: str
+    span: str
+    parent: str = ""
+
+
+class TraceContexts:
+    """The trace contexts of requests, by request id.
+
+    The ids are derived from the request's id, so that log lines of the script match the record of their request without
+    a look-up. Only traces that a caller has named are stored, for the newest requests.
+    """
+
+    def __init__(self) -> None:
+        self._named: OrderedDict[str, TraceContext] = OrderedDict()
+
+    def begin(self, request: str, traceparent: bytes) -> TraceContext:
+        """Return the context of a request with this `traceparent` header; an invalid header counts as absent."""
+        own = derived(request)
+        found = _TRACEPARENT.fullmatch(traceparent)
+        if found is None or traceparent.startswith(b"ff") or not int(found[1], 16) or not int(found[2], 16):
+            return own
+        context = TraceContext(found[1].decode(), own.span, found[2].decode())
+        self._named[request] = context
+        if len(self._named) > _REMEMBERED:
+            self._named.popitem(last=False)
+        return context
+
+    def of(self, request: str) -> TraceContext:
+        """Return the context of a request that has begun."""
+        return self._named.get(request) or derived(request)
+
+
+def derived(request: str) -> TraceContext:
+    """Return the context of a request without a `traceparent` header.
+
+    >>> derived("4bf92f35-77b3-4da6-a3ce-929d0e0e4736").trace
+    '4bf92f3577b34da6a3ce929d0e0e4736'
+    """
+    digest = hashlib.blake2b(request.encode("utf-8", "replace"), digest_size=24).hexdigest()
+    plain = request.replace("-", "").lower()
+    is_uuid = len(request) == 36 and len(plain) == 32 and all(letter in "0123456789abcdef" for letter in plain)
+    return TraceContext(plain if is_uuid and int(plain, 16) else digest[:32], digest[32:])
 
 
 class Insights(threading.Thread):
-    """The recorder of one replica. `request` is called by the HTTP loop, `line` by the thread of the log.
+    """Records the requests of one replica. The HTTP loop calls `request`, the thread of the log calls `line`.
 
     `recorded` and `dropped` count records.
     """
@@ -65,7 +114,7 @@ class Insights(threading.Thread):
         self.dropped = 0
 
     def begin(self, request: bytes, headers: Headers) -> None:
-        """Note that the script is given a request: what it prints belongs to the trace that the caller names."""
+        """Note the start of a request, whose log lines belong to the trace that the caller names."""
         for name, value in headers:
             if name == b"traceparent":
                 self._contexts.begin(request.decode("latin-1"), value)
@@ -73,12 +122,12 @@ class Insights(threading.Thread):
     def request(
         self, scope: dict[str, Any], began: float, seconds: float, status: int, headers: Headers, body: bytes
     ) -> None:
-        """Note an answered request; returns at once.
+        """Queue the record of an answered request, without waiting.
 
         Parameters:
-            scope: what was asked; its `mlj.input` has the pieces of the body where data are collected.
-            began: seconds since the epoch.
-            seconds: from the head of the request to its answer.
+            scope: the ASGI scope of the request; `mlj.input` holds the pieces of its body if data are collected.
+            began: the time of its arrival, in seconds since the epoch.
+            seconds: the duration from the head of the request to its answer.
             status, headers, body: the answer.
 
         """
@@ -89,15 +138,15 @@ class Insights(threading.Thread):
         self._put(note, size)
 
     def line(self, level: str, logger: str, request: bytes, text: bytes) -> None:
-        """Note a line of the script's log; returns at once."""
+        """Queue the record of a line of the script's log, without waiting."""
         self._put((self._trace, time.time(), level, logger, request, text[:_MAX_PAYLOAD_BYTES]), len(text))
 
     def counts(self) -> dict[str, int]:
-        """Return how many records were written and dropped."""
+        """Return the numbers of written and dropped records."""
         return {"recorded": self.recorded, "dropped": self.dropped}
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining records and end the thread."""
         self._closing = True
         self._awake.set()
         self.join(1.0)
@@ -107,7 +156,7 @@ class Insights(threading.Thread):
         while not self._closing:
             self._awake.wait()
             if not self._closing:
-                time.sleep(_GATHER_SECONDS)  # what comes in quick succession is handled together
+                time.sleep(_GATHER_SECONDS)  # notes in quick succession are handled together
             self._awake.clear()
             self._write_waiting()
         self._write_waiting()
@@ -118,7 +167,7 @@ class Insights(threading.Thread):
         if len(self._waiting) >= _MAX_WAITING or self._waiting_bytes + size > _MAX_WAITING_BYTES:
             self._drop(1)
             return
-        self._waiting_bytes += size  # two threads add, one subtracts: a lost update is put right when all is written
+        self._waiting_bytes += size  # not atomic: _write_waiting resets it, which corrects a lost update
         self._waiting.append(note)
         if not self._awake.is_set():
             self._awake.set()
@@ -160,11 +209,11 @@ class Insights(threading.Thread):
             try:
                 self._file.write(b"".join(lines))
                 kept = len(lines)
-            except OSError:  # a full disk costs records, never a request
+            except OSError:  # a full disk loses records, but fails no request
                 kept = 0
         self.recorded += kept
         if kept < len(lines):
-            self._seq -= len(lines) - kept  # counted again with all others that were dropped
+            self._seq -= len(lines) - kept  # _write_waiting counts these with all other dropped records
             self._drop(len(lines) - kept)
 
     def _request(
@@ -238,7 +287,7 @@ class Insights(threading.Thread):
 
 
 def open_insights(configuration: Configuration, log: LogCapture) -> Insights:
-    """Return the recorder of what is asked and logged; raise ConfigurationError when its file cannot be opened."""
+    """Start to record requests and log lines; raise ConfigurationError when the file cannot be opened."""
     insights = Insights(configuration, log)
     log.observer = insights.line
     insights.start()
@@ -261,7 +310,7 @@ def _iso(seconds: float) -> str:
 
 
 def _models(configuration: Configuration) -> list[str]:
-    """Return the ids of the models, from the directories they lie in: ``azureml-models/<name>/<version>/``."""
+    """Return the ids of the models, from their directories ``azureml-models/<name>/<version>/``."""
     root = os.path.join(configuration.app_root, "azureml-models")  # noqa: PTH118
     found = []
     for name in sorted(os.listdir(root)) if os.path.isdir(root) else []:  # noqa: PTH112, PTH208

@@ -1,4 +1,4 @@
-"""Where log lines go: a file that rotates by size, or standard output; and how a line looks."""
+"""The outputs of the log, a rotating file or standard output, and the form of its lines."""
 
 # ruff: noqa: PTH105, PTH110
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
@@ -12,35 +12,35 @@ LEVEL_OF_LETTER = {"D": 10, "I": 20, "W": 30, "E": 40, "C": 50}
 
 
 def prefix(level: str, pid: int, logger: str) -> bytes:
-    """Return what stands before a message: UTC time, level letter, [pid] and logger name (Azure ML v1: log line)."""
+    """Return the prefix of a message: UTC time, level letter, [pid] and logger name (Azure ML v1: log line)."""
     now = time.time_ns() // 1000
     clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000))
     return f"{clock}.{now % 1_000_000:06d}Z {level} [{pid}] {logger} | ".encode()
 
 
 class Sink(Protocol):
-    """Somewhere to write finished lines."""
+    """An output for complete lines."""
 
     def write(self, data: bytes) -> None:
-        """Write whole lines; raise OSError when they cannot be kept."""
+        """Write complete lines; raise OSError when that fails."""
 
     def close(self) -> None:
-        """Release what the sink holds."""
+        """Close the output."""
 
 
 class StandardOutput:
-    """The front's own standard output."""
+    """The standard output of the server."""
 
     def write(self, data: bytes) -> None:
-        """Write whole lines to descriptor 1."""
+        """Write complete lines to descriptor 1."""
         _write_all(1, data)
 
     def close(self) -> None:
-        """Leave standard output open: it is not ours."""
+        """Leave standard output open, since this class has not opened it."""
 
 
 class RotatingFile:
-    """A log file of mode 0600 that moves to `.1`, `.2`, ... when it would grow beyond `max_bytes`."""
+    """A log file of mode 0600; it is rotated to `.1`, `.2`, ... before it grows beyond `max_bytes`."""
 
     def __init__(self, path: str, max_bytes: int, backups: int) -> None:
         self._path = path
@@ -50,7 +50,7 @@ class RotatingFile:
         self._size = os.fstat(self._descriptor).st_size
 
     def write(self, data: bytes) -> None:
-        """Append whole lines, after a rotation if they do not fit any more."""
+        """Append complete lines, after a rotation if they would not fit."""
         if self._size and self._size + len(data) > self._max_bytes:
             self._rotate()
         try:

@@ -1,4 +1,4 @@
-"""Serve whichever model is in the model directory: MLflow, SavedModel, ONNX or scikit-learn."""
+"""Built-in script that detects the kind of model: MLflow, SavedModel, ONNX or scikit-learn."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _chosen: ModuleType
 
 
 def init() -> None:
-    """Choose by the files that are there, and load."""
+    """Detect the kind of model by its files, and load it."""
     global _chosen
     _chosen = importlib.import_module(f"mljupyter.scoring.nocode.{_kind()}")
     _chosen.init()
 
 
 def run(data: str) -> Any:
-    """Answer as the built-in script for the kind of model does."""
+    """Answer with the built-in script for this kind of model."""
     return _chosen.run(data)
 
 
@@ -35,6 +35,6 @@ def _kind() -> str:
         if any(path.suffix.lower() in suffixes for path in files):
             return kind
     raise NoCodeError(
-        f"{root} holds no model that can be served without a script: no MLmodel, saved_model.pb, *.onnx, *.pkl, "
+        f"{root} does not hold a model that can be served without a script: no MLmodel, saved_model.pb, *.onnx, *.pkl, "
         "*.pickle or *.joblib"
     )

@@ -1,4 +1,4 @@
-"""Requests and answers that all built-in scripts have in common."""
+"""Request and answer bodies of all built-in scripts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mljupyter.scoring.shims.aml_response import AMLResponse
 
 
 class BodyError(ValueError):
-    """A request body that does not fit the model."""
+    """The request body does not fit the model."""
 
 
 def object_of(data: str) -> dict[str, Any]:
@@ -24,12 +24,12 @@ def object_of(data: str) -> dict[str, Any]:
 
 
 def refusal(error: Exception) -> AMLResponse:
-    """Return the answer 400 for a body that does not fit."""
+    """Return the answer 400 for a body that does not fit the model."""
     return AMLResponse({"code": "BadRequest", "message": str(error)}, 400, json_str=True)
 
 
 def plain(value: Any) -> Any:
-    """Return a result as what JSON knows: arrays, frames and their scalars become lists and numbers."""
+    """Convert a result to JSON types: arrays, data frames and their scalars become lists and numbers."""
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
         return plain(value.to_dict(orient="records"))
     if hasattr(value, "tolist"):

@@ -1,7 +1,7 @@
-"""Serve an MLflow model directory.
+"""Built-in script for an MLflow model directory.
 
-With the package mlflow installed its `python_function` flavour is used; without it the scikit-learn flavour is read
-directly. Rows come as ``{"input_data": {"columns": [...], "data": [[...]]}}``, ``{"input_data": [[...]]}``, or with
+If the package mlflow is installed, its `python_function` flavour is used; otherwise the scikit-learn flavour is loaded
+directly. Rows are sent as ``{"input_data": {"columns": [...], "data": [[...]]}}``, ``{"input_data": [[...]]}``, or with
 one of MLflow's own keys `dataframe_split`, `dataframe_records`, `instances`, `inputs`.
 """
 
@@ -32,7 +32,7 @@ def init() -> None:
 
 
 def run(data: str) -> Any:
-    """Return the model's prediction for rows."""
+    """Return the model's predictions for rows."""
     try:
         rows = _rows(object_of(data))
         try:
@@ -71,13 +71,13 @@ def _load_sklearn(directory: Path) -> Any:
         )
     path = (directory / name).resolve()
     if not path.is_relative_to(directory.resolve()):
-        raise NoCodeError(f"{directory}/MLmodel names a file outside of the model: {name}")
+        raise NoCodeError(f"{directory}/MLmodel names a file outside the model: {name}")
     with path.open("rb") as file:
         return pickle.load(file)  # noqa: S301 (a model of the user's own)
 
 
 def _pickled_model(text: str) -> str | None:
-    """Return ``flavors: sklearn: pickled_model:`` of an MLmodel file, whose YAML is indented and simple there."""
+    """Return ``flavors: sklearn: pickled_model:`` of an MLmodel file. This part of its YAML needs no real parser."""
     path: list[tuple[int, str]] = []
     for line in text.splitlines():
         key, separator, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""Find the one model in a model directory."""
+"""Look-up of the only model in a model directory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class NoCodeError(Exception):
-    """The model directory does not hold a model that can be served without a script."""
+    """The model directory does not hold exactly one model that can be served without a script."""
 
 
 def model_root() -> Path:

@@ -1,8 +1,8 @@
-"""Serve an ONNX model with the JSON bodies of ONNX Runtime's server.
+"""Built-in script for an ONNX model, with the JSON bodies of ONNX Runtime's server.
 
 ``{"inputs": {NAME: {"dims": ["1", "4"], "dataType": 1, "rawData": BASE64}}, "outputFilter": [...]}`` is answered
-``{"outputs": {NAME: {"dims": [...], "dataType": 1, "rawData": BASE64}}}``. In place of `rawData` the numbers may
-stand in `floatData`, `int32Data`, `int64Data`, `doubleData`, `uint64Data` or `stringData`.
+``{"outputs": {NAME: {"dims": [...], "dataType": 1, "rawData": BASE64}}}``. Instead of `rawData` the numbers may
+be in `floatData`, `int32Data`, `int64Data`, `doubleData`, `uint64Data` or `stringData`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def init() -> None:
 
 
 def run(data: str) -> Any:
-    """Run the model on named tensors, and return the outputs asked for, or all."""
+    """Run the model on named tensors; return the outputs in `outputFilter`, or all."""
     try:
         body = object_of(data)
         names = _output_names(body.get("outputFilter"))
@@ -107,7 +107,7 @@ def _text(item: str) -> str:
 
 
 def _encoded(value: Any) -> Any:
-    """Return a tensor as in requests; sequences and maps, which have no tensor, become lists and objects."""
+    """Return a tensor in the form of requests; sequences and maps become lists and objects."""
     import numpy
 
     if not isinstance(value, numpy.ndarray):

@@ -1,4 +1,4 @@
-"""Serve a scikit-learn model: ``{"data": [[...]], "method": "predict"}`` → ``{"result": [...]}``."""
+"""Built-in script for a scikit-learn model: ``{"data": [[...]], "method": "predict"}`` → ``{"result": [...]}``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def use(model: Any) -> None:
 
 
 def run(data: str) -> Any:
-    """Call a method of the model on rows (lists, or objects by column); default is predict_proba if it has it."""
+    """Call a method of the model on rows (lists, or objects by column); by default predict_proba if it exists."""
     try:
         body = object_of(data)
         method = body.get("method") or ("predict_proba" if hasattr(_model, "predict_proba") else "predict")
@@ -40,7 +40,7 @@ def run(data: str) -> Any:
 
 
 def rows_of(rows: Any) -> Any:
-    """Return rows as the model takes them: a frame for objects by column, else the lists as they are."""
+    """Return rows in the form the model takes: a data frame for objects by column, otherwise the lists."""
     if not isinstance(rows, list):
         raise BodyError(f'"data" must be a list of rows, not {type(rows).__name__}')
     if rows and all(isinstance(row, dict) for row in rows):
@@ -51,7 +51,7 @@ def rows_of(rows: Any) -> Any:
 
 
 def apply(method: str, rows: Any) -> Any:
-    """Return the result of a method as what JSON knows; rows that do not fit the model are a BodyError."""
+    """Return the result of a method as JSON types; raise BodyError if the rows do not fit the model."""
     try:
         result = getattr(_model, method)(rows)
     except (ValueError, TypeError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""Serve a TensorFlow SavedModel with the JSON bodies of TensorFlow Serving's REST interface.
+"""Built-in script for a TensorFlow SavedModel, with the JSON bodies of TensorFlow Serving's REST interface.
 
 ``{"instances": [...]}`` is answered ``{"predictions": [...]}``, ``{"inputs": ...}`` is answered ``{"outputs": ...}``;
 `signature_name` picks a signature other than `serving_default`.
@@ -91,7 +91,7 @@ def _call(signature: Any, columns: dict[str, Any], expected: dict[str, Any]) -> 
 
 
 def _bytes_in(value: Any) -> Any:
-    """Return the value with ``{"b64": ...}`` decoded, which is how bytes are written in JSON."""
+    """Return the value with each ``{"b64": ...}`` decoded, the JSON form of bytes."""
     if isinstance(value, dict) and value.keys() == {"b64"}:
         return base64.b64decode(value["b64"])
     return [_bytes_in(item) for item in value] if isinstance(value, list) else value

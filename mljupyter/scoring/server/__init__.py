@@ -1,1 +1,1 @@
-"""The replica's HTTP server: accepts requests, queues them, and watches its worker."""
+"""The replica server: an HTTP server that queues requests for its worker, and supervises the worker process."""

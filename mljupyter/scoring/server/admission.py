@@ -1,12 +1,13 @@
-"""The decision what becomes of a request: run it, let it wait, or send it away. Pure; no clock, no I/O.
+"""Admission of requests: run one now, let it wait, or refuse it. Pure decisions, without a clock and I/O.
 
-Behind the router a request waits here for a moment, then is sent away as *busy* so that the router tries elsewhere:
-it never stays long beside an idle replica, and is not sent around all the time either, which costs both processes more
-than short runs do. The moment grows with the time it has waited already and with its size, since a large body costs
-more to send again. Without a router there is nowhere else, so it waits here, within limits.
+A request from the router waits here for a moment and is then refused as *busy*, so that the router tries another
+replica. It must not wait long while another replica is idle; but to send it around at once would cost router and
+replicas more than a short run. The moment grows with the time the request has waited already, and with its size, since
+a large body costs more to send again. Without a router there is no other replica, so the request waits here up to the
+limit.
 
-With batching, those that wait while `run()` is busy are run together after it, so as many as make a batch may wait
-for one run, however long it usually takes: at another replica they would only make that one's batches smaller.
+With batching, the requests that wait while `run()` is busy form the next batch. So one batch may wait for one run,
+however long that takes: on another replica those requests would only make other batches smaller.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from enum import Enum
 from typing import NamedTuple
 
 SHORTEST_STAY_SECONDS = 0.05
-"""How long a routed request waits here at least before it is sent away."""
+"""The shortest time a request from the router waits here before it is refused as busy."""
 LONGEST_STAY_SECONDS = 0.1
 STAY_SHARE = 1 / 8
-"""Which part of the time it has waited already it may stay here: what is lost beside an idle replica is bounded."""
+"""The time it may wait here, as a share of the time it has waited already: this bounds what an idle replica misses."""
 SEND_BYTES_PER_SECOND = 4_000_000
-"""As long as a body takes at this rate it may stay longer: far longer than it takes, since to send it again costs the
-router and two replicas processor time. Measured with 1 MB at 8 connections: 2.2 ms of it instead of 7.7."""
+"""A request may wait longer by the time its body takes at this rate. The rate is far below the real one, since sending
+a body again costs the router and two replicas processor time: with 1 MB at 8 connections, 7.7 ms of it instead of
+2.2."""
 LONGEST_SEND_SECONDS = 1.0
-"""How much longer it may stay at most, whatever its size."""
+"""The limit of that extra time, whatever the size."""
 MAX_WAITING = 1000
 
 
@@ -35,22 +37,22 @@ class Action(Enum):
     BUSY = "busy"
     """Refuse so that the router tries another replica."""
     OVERDUE = "overdue"
-    """Refuse for good: it has waited as long as a request may."""
+    """Refuse for good: the request has waited as long as a request may."""
 
 
 class Decision(NamedTuple):
-    """An action and, for WAIT, after how many seconds to give up and what the refusal is then."""
+    """An action. For WAIT also the timeout in seconds, and the action when it has passed."""
 
     action: Action
-    patience: float = 0.0
+    timeout: float = 0.0
     then: Action = Action.OVERDUE
 
 
 class Load(NamedTuple):
-    """What a replica has to do at the moment; times in seconds.
+    """The present load of a replica; times in seconds.
 
-    `usual_run` is what a run takes lately (None before the first), `shortest_elapsed` how long the one that was
-    started last has been running, `batch` how many requests one run takes at most, `most_waiting` how many may wait.
+    `usual_run` is the recent average of a run (None before the first), `shortest_elapsed` the time since the latest
+    run was started, `batch` the largest number of requests in one run, `most_waiting` the limit of waiting requests.
     """
 
     ready: bool
@@ -71,8 +73,12 @@ _OVERDUE = Decision(Action.OVERDUE)
 def admit(load: Load, routed_age: float | None, max_wait: float, size: int = 0) -> Decision:
     """Decide on a request that has just arrived.
 
-    `routed_age` is how many seconds ago the router took the request, None without a router; `max_wait` is the
-    longest that any request may wait, in seconds; `size` is that of its body in bytes.
+    Parameters:
+        load: the present load of the replica.
+        routed_age: seconds since the router received the request; None if it did not come from the router.
+        max_wait: the longest time that a request may wait, in seconds.
+        size: the size of its body in bytes.
+
     """
     if load.ready and load.running < load.concurrency and load.waiting < load.batch:
         return _RUN
@@ -90,7 +96,7 @@ def admit(load: Load, routed_age: float | None, max_wait: float, size: int = 0) 
 
 
 def _stay(load: Load, age: float, size: int) -> float:
-    """Return for how many seconds a routed request should wait here before it is sent elsewhere."""
+    """Return how many seconds a request from the router should wait here before it is refused as busy."""
     stay = min(max(age * STAY_SHARE, SHORTEST_STAY_SECONDS), LONGEST_STAY_SECONDS)
     stay += min(size / SEND_BYTES_PER_SECOND, LONGEST_SEND_SECONDS)
     if load.batch > 1 and load.waiting < load.batch:

@@ -1,4 +1,4 @@
-"""The HTTP side of a replica: routes, limits, headers (Azure ML v1: scoring-container contract)."""
+"""The ASGI application of a replica: routes, size limits, headers (Azure ML v1: scoring-container contract)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ from urllib.parse import parse_qs
 
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs.capture import LogCapture
-from mljupyter.scoring.media_types import is_json
-from mljupyter.scoring.protocol import unpack_headers
+from mljupyter.scoring.messages import PARAMETERS, encode_error, is_json, request_id_meta, request_meta
+from mljupyter.scoring.protocol import Headers, unpack_headers
 from mljupyter.scoring.server.calls import Answer, refusal
-from mljupyter.scoring.server.cross_origin import CrossOrigin
-from mljupyter.scoring.server.http_limits import closing_answer
-from mljupyter.scoring.server.identifiers import IdentifierError, RequestHeaders, answer_ids
+from mljupyter.scoring.server.http_protocol import closing_answer
+from mljupyter.scoring.server.response_headers import CrossOrigin, IdentifierError, answer_ids
 from mljupyter.scoring.server.supervisor import Supervisor
 from mljupyter.scoring.server.swagger import SwaggerError, swagger
-from mljupyter.scoring.worker.interface import PARAMETERS
-from mljupyter.scoring.worker.request_meta import call_head, id_head
-from mljupyter.scoring.worker.results import encode_error
 
 if TYPE_CHECKING:
     from mljupyter.scoring.logs.insights import Insights
@@ -44,16 +40,16 @@ _METHODS = {
     "/-/state": ("GET", "HEAD"),
 }
 _RUN = ("GET", "POST")
-# The connection is closed, and the body of the request is not read.
+# Answers without reading the body, and closes the connection.
 _NOT_THE_ROUTER = closing_answer(
     401, "this replica answers its router alone: send requests to the endpoint's scoring URI"
 )
 _NO_LENGTH = (204, 304)
-_BODIES_HELD = 4  # how many bodies of the largest size may be in memory at once
+_BODIES_HELD = 4  # in units of the largest allowed body: the memory for large bodies that are being received
 
 
 class RequestError(Exception):
-    """A request that is refused before it reaches the script."""
+    """A request is refused before it reaches the script."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -61,13 +57,13 @@ class RequestError(Exception):
 
 
 class ClientGoneError(Exception):
-    """The client went away before its request was complete."""
+    """The client has disconnected before its request was complete."""
 
 
 class Application:
-    """The ASGI application. `draining` makes it refuse new work and close connections.
+    """The ASGI application. While `draining` is true it refuses new requests and closes connections.
 
-    With a `key` it answers those alone who have it, which is the router, and everybody who asks for its health.
+    With a `key` it answers only requests that carry the key, which are the router's, and health checks.
     """
 
     def __init__(
@@ -84,15 +80,15 @@ class Application:
         self._log = log
         self._insights = insights
         self._key = key
-        # On a port without a key anybody may say when a request began.
-        self._believes_start = key is not None or configuration.unix_socket is not None
+        # On a port without a key any client could forge the time when the router received a request.
+        self._trusts_start = key is not None or configuration.unix_socket is not None
         self._cross_origin = CrossOrigin(configuration.cors_origins)
         self._max_body = configuration.max_body_bytes
         self._held = 0
         self.draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; an error of ours is logged and answered 500 without its traceback."""
+        """Answer one request; an internal error is logged, and answered 500 without its traceback."""
         if scope["type"] != "http":
             return
         if self._key is not None and not self._key.admits(scope["method"], scope["path"], scope["headers"]):
@@ -104,7 +100,7 @@ class Application:
             status, headers, body = await self._respond(scope, receive)
         except ClientGoneError:
             return
-        except Exception as error:  # noqa: BLE001 (nothing of ours may reach the client as a traceback)
+        except Exception as error:  # noqa: BLE001 (an internal traceback must not reach the client)
             import traceback
 
             self._log.record("E", "".join(traceback.format_exception(error)))
@@ -113,7 +109,7 @@ class Application:
                 [_JSON],
                 encode_error(500, "internal error of the scoring server; see its log", "ScoringServerFailed"),
             )
-        # A busy answer is not the client's: the router asks elsewhere.
+        # The client does not get a busy answer: the router tries another replica.
         if insights is not None and scope["path"] == "/score" and scope["method"] in _RUN and _BUSY not in headers:
             insights.request(scope, began, time.time() - began, status, headers, body)
         if self._cross_origin.enabled and scope["path"] in _METHODS:
@@ -125,7 +121,7 @@ class Application:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, RequestHeaders, bytes]:
+    async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
         path, method = scope["path"], scope["method"]
         methods = _METHODS.get(path)
         if methods is None:
@@ -146,7 +142,7 @@ class Application:
             elif name == b"content-type":
                 kind = value
             elif name == b"x-mlj-start":
-                started = value if self._believes_start else b""
+                started = value if self._trusts_start else b""
             elif name == b"x-request-id":
                 request_id = value
             elif name == b"x-ms-request-id":
@@ -172,7 +168,7 @@ class Application:
         return answer.status, self._answer_headers(answer, headers), answer.body
 
     def _check_type(self, method: str, content_type: bytes) -> None:
-        """Refuse a body that `run()` cannot take before it waits for its turn; the worker checks those it asks for."""
+        """Refuse a body of the wrong type before it is queued; the worker checks requests whose headers it gets."""
         interface = self._supervisor.interface
         if interface is None or interface.mode != PARAMETERS or method != "POST":
             return
@@ -197,7 +193,7 @@ class Application:
     async def _score_large(
         self, scope: Scope, receive: Receive, first: bytes, started: bytes, request_id: bytes
     ) -> Answer:
-        """Collect a body that comes in pieces; all such bodies together stay within a bound."""
+        """Receive a body that comes in pieces; the memory of all such bodies together is limited."""
         pieces, size = [first], len(first)
         self._held += size
         try:
@@ -226,9 +222,9 @@ class Application:
         interface = self._supervisor.interface
         head = b""
         if interface is None or interface.needs_head or scope["method"] == "GET":
-            head = call_head(scope, request_id)
+            head = request_meta(scope, request_id)
         elif self._insights is not None:
-            head = id_head(request_id)
+            head = request_id_meta(request_id)
         if self._insights is not None:
             self._insights.begin(request_id, scope["headers"])
             if self._insights.collects:
@@ -236,7 +232,7 @@ class Application:
         submitted = self._dispatcher.submit(head, body, size, _milliseconds(started))
         return submitted if isinstance(submitted, Answer) else await submitted
 
-    def _answer_headers(self, answer: Answer, ids: RequestHeaders) -> RequestHeaders:
+    def _answer_headers(self, answer: Answer, ids: Headers) -> Headers:
         own = unpack_headers(answer.headers) if answer.headers else [_JSON]
         headers = [*own, _RUN_FAILED[answer.run_failed], *ids]
         if answer.seconds is not None:

@@ -1,7 +1,7 @@
-"""The decisions about batches: which requests make the next one, and whether to wait for more. Pure; no clock, no I/O.
+"""Formation of batches: the requests of the next one, and the wait for more. Pure decisions, without a clock and I/O.
 
-Batches form by themselves: what has queued while `run()` was busy is the next batch. The only wait is for the clients
-that have just been answered, since many of them ask again at once; it is a tenth of the usual run at most.
+The requests that have queued while `run()` was busy form the next batch. The only wait is for the clients that have
+just been answered, since many of them send the next request at once. It takes at most a tenth of a usual run.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Iterable
 WAIT_SHARE = 0.1
 """The longest wait for a fuller batch, as a share of the usual time of a run."""
 SHORTEST_WAIT_SECONDS = 0.001
-"""A shorter wait is none: the clock of the event loop counts milliseconds."""
+"""Shorter waits are left out: the timers of the event loop have a resolution of milliseconds."""
 MAX_BATCH_BYTES = 1 << 20
-"""The bodies of a batch have at most this size together, unless there is only one: large ones gain nothing."""
+"""The limit of the total size of a batch of several requests: large bodies gain nothing from batches."""
 
 
 def seconds_to_wait(waiting: int, expected: int, most: int, usual_run: float | None, free_for: float) -> float:
-    """Return for how long a free `run()` should wait for more requests; 0 means to start with those that wait.
+    """Return how many seconds a free `run()` should wait for more requests; 0 means to start now.
 
     Parameters:
-        waiting: how many requests wait now.
-        expected: how many there were when `run()` became free: those it answered, and those that waited then.
-        most: how many requests a batch has at most.
-        usual_run: seconds that a run takes lately, None before the first.
-        free_for: seconds since `run()` became free. Whoever comes later than the longest wait does not wait at all.
+        waiting: the number of requests that wait now.
+        expected: the number of requests when `run()` became free: those it answered, and those that waited then.
+        most: the largest number of requests in a batch.
+        usual_run: the recent average of a run in seconds, None before the first.
+        free_for: seconds since `run()` became free. A request that comes after the longest wait does not wait.
 
     """
     if usual_run is None or waiting >= min(expected, most):
@@ -34,7 +34,7 @@ def seconds_to_wait(waiting: int, expected: int, most: int, usual_run: float | N
 
 
 def first_batch(sizes: Iterable[int], most: int) -> int:
-    """Return how many of the requests that wait, given by the sizes of their bodies in order, make the next batch."""
+    """Return how many of the waiting requests, given by the sizes of their bodies in order, form the next batch."""
     count = total = 0
     for size in sizes:
         total += size

@@ -1,17 +1,17 @@
-"""A call of `run()` on its way through the front, and the answer it ends with."""
+"""The calls of `run()` that the server has accepted, and their answers."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import NamedTuple
 
-from mljupyter.scoring.worker.results import encode_error
+from mljupyter.scoring.messages import encode_error
 
 
 class Answer(NamedTuple):
-    """What to send to the client.
+    """The answer to a client.
 
-    `seconds` is how long `run()` took, None when it did not run to its end. `busy` asks the router to try another
+    `seconds` is the duration of `run()`, None when it did not return. `busy` asks the router to try another
     replica; `retry` tells the client that a later attempt may succeed. `headers` are the script's own, packed as in
     `protocol.pack_headers`; empty means that the body is JSON.
     """
@@ -26,17 +26,17 @@ class Answer(NamedTuple):
 
 
 def refusal(message: str, busy: bool) -> Answer:
-    """Return a 503 that the router (`busy`) or else the client may try again."""
+    """Return a 503: the router (`busy`) or otherwise the client may retry."""
     return Answer(503, encode_error(503, message), busy=busy, retry=True)
 
 
 def failure(status: int, message: str) -> Answer:
-    """Return the answer to a call that the worker did not bring to its end."""
+    """Return the answer to a call that the worker did not complete."""
     return Answer(status, encode_error(status, message), run_failed=True)
 
 
 class Run:
-    """One `run()` of the worker, and how many of the calls it is made for are still unanswered."""
+    """One `run()` of the worker: the number of its calls, and how many of them are still unanswered."""
 
     __slots__ = ("left", "size")
 
@@ -46,15 +46,15 @@ class Run:
 
 
 class Call:
-    """One request for `run()`: what to send to the worker, and the future of its answer.
+    """One request for `run()`: the bytes for the worker, and the future of its answer.
 
-    `routed` tells whether the router has sent it and can take it elsewhere. `alone` marks a call that is run again by
-    itself, since the worker died while it ran this and others. `arrived_at` is when the router took it, on the loop's
-    clock.
+    `routed` says whether the router has sent it and can try another replica. `alone` marks a call that is run again
+    alone, since the worker died while it ran this and others. `arrived_at` is the time when the router received it, on
+    the clock of the event loop. `timer` limits how long it waits.
     """
 
     __slots__ = (
-        "alone", "arrived_at", "body", "future", "head", "number", "patience", "routed", "run", "sent_at", "size",
+        "alone", "arrived_at", "body", "future", "head", "number", "routed", "run", "sent_at", "size", "timer",
     )  # fmt: skip
 
     def __init__(
@@ -67,24 +67,24 @@ class Call:
         self.future = future
         self.arrived_at = 0.0
         self.sent_at = 0.0
-        self.patience: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self.run: Run | None = None
         self.routed = False
         self.alone = False
 
     @property
     def abandoned(self) -> bool:
-        """Whether the client has been answered although the worker still runs the call."""
+        """Whether the client has its answer although the worker still runs the call."""
         return self.future.done()
 
     def stop_waiting(self) -> None:
-        """Cancel the timer that limits how long the call waits."""
-        if self.patience is not None:
-            self.patience.cancel()
-            self.patience = None
+        """Cancel the timer of the wait."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def settle(self, answer: Answer) -> None:
-        """Answer the client, once."""
+        """Answer the client, unless it has its answer."""
         self.stop_waiting()
         if not self.future.done():
             self.future.set_result(answer)

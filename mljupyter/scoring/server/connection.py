@@ -1,4 +1,4 @@
-"""The front's end of the socket pair to a worker, or of the socket to a template."""
+"""The server's end of a socket to a worker or zygote: frames in, bytes out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mljupyter.scoring import protocol
 
 
 class Connection(asyncio.Protocol):
-    """The front's end of the socket pair to one worker."""
+    """The connection to one worker or zygote; `on_frame` gets each frame; `on_close` reports its end."""
 
     def __init__(self, on_frame: Callable[[Connection, protocol.Frame], None], on_close: Callable[[], None]) -> None:
         self._decoder = protocol.FrameDecoder()
@@ -22,18 +22,18 @@ class Connection(asyncio.Protocol):
         self.descriptor: int
 
     async def open(self, sock: socket.socket) -> None:
-        """Begin to listen to a connected socket, which belongs to the event loop from now on."""
+        """Read from a connected socket, which belongs to the event loop from now on."""
         await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=sock)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back to the worker."""
+        """Keep the transport and the descriptor for writing."""
         self.transport = cast(asyncio.Transport, transport)
         self.descriptor = transport.get_extra_info("socket").fileno()
 
     def write(self, data: bytes) -> bool:
-        """Send at once, without waiting for the end of the loop's turn: the worker is idle until it arrives.
+        """Send bytes now, not at the end of the turn of the event loop: the worker is idle until they arrive.
 
-        Returns False when the worker is gone and has certainly not received it.
+        Returns False when the worker is gone and has certainly not received them.
         """
         if not self.transport.get_write_buffer_size():
             try:
@@ -53,10 +53,10 @@ class Connection(asyncio.Protocol):
         self.transport.writelines(parts)
 
     def data_received(self, data: bytes) -> None:
-        """Hand on the frames that have become complete."""
+        """Pass on the frames that are complete."""
         for frame in self._decoder.feed(data):
             self._on_frame(self, frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell that the worker has closed its end, by dying or otherwise."""
+        """Report that the other end is closed, by the death of its process or otherwise."""
         self._on_close()

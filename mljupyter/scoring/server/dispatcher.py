@@ -1,11 +1,11 @@
-"""Give requests to the worker, never more at once than allowed; keep the short queue, the time limit, the counts.
+"""The dispatcher: it sends requests to the worker, and keeps the queue, the concurrency, the time limit and the counts.
 
-A worker runs at most `concurrency` calls of `run()` at once. With batching each of these is for several requests.
+A worker runs at most `concurrency` calls of `run()` at once. With batching, each of them is for several requests.
 
-When a worker dies with one call, that call is to blame: 502. With several, threads' or a batch's, nobody can know
-which one it was; each of them is then run again by itself on the next worker, and nothing else at the same time. So
-a crash costs the request that causes it and no other. The price: `run()` may be started twice for the others, as it
-may when the router repeats a request after a replica's end.
+If a worker dies while it runs one call, that call is the cause: 502. If it ran several, in threads or in a batch, the
+cause is unknown: each of them is run again alone on the next worker, and nothing else at the same time. So a crash
+fails only the request that causes it. In return `run()` may be started twice for the others, as it may when the router
+retries a request after the end of a replica.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from mljupyter.scoring.configuration import Configuration
+from mljupyter.scoring.messages import encode_error
 from mljupyter.scoring.protocol import ANSWER_HEAD, BATCH, CALL, MAX_CALL, PREFIX, RAN, RUN_FAILED, SHARED
 from mljupyter.scoring.server.admission import SHORTEST_STAY_SECONDS, Action, Load, admit
 from mljupyter.scoring.server.batching import first_batch, seconds_to_wait
 from mljupyter.scoring.server.calls import Answer, Call, Run, failure, refusal
 from mljupyter.scoring.server.quarantine import SECONDS as QUARANTINE_SECONDS
 from mljupyter.scoring.server.quarantine import Quarantine
-from mljupyter.scoring.worker.results import encode_error
 
 _SMOOTHING = 0.2
 _COALESCE_BYTES = 65536
-_SPARE_SECONDS = 60.0  # how much longer than it may wait and run a request can have been on its way at most
-_STAMP_SECONDS = 0.001  # the router's stamp is in whole milliseconds, cut off: below one there was no wait
+_SPARE_SECONDS = 60.0  # a request cannot be older than it may wait and run, plus this
+_STAMP_SECONDS = 0.001  # the router cuts its timestamp to milliseconds: a shorter age is no wait
 
 _REFUSALS = {
     (True, Action.BUSY): "the replica is busy",
@@ -58,9 +58,9 @@ class Writer(Protocol):
 
 
 class Dispatcher:
-    """The calls of one replica. Everything happens on the event loop; nothing here waits.
+    """Dispatches the calls of one replica. All methods run on the event loop, and none of them waits.
 
-    `on_stuck` is called with the reason when the worker must be replaced to go on.
+    `on_stuck` is called with the reason when only a new worker can continue.
     """
 
     def __init__(self, configuration: Configuration, on_stuck: Callable[[str], None]) -> None:
@@ -79,7 +79,7 @@ class Dispatcher:
         self._running: dict[int, Call] = {}  # in the order of starting
         self._runs = 0
         self._waiting: deque[Call] = deque()
-        self._suspects: deque[Call] = deque()  # to be run again, each by itself
+        self._suspects: deque[Call] = deque()  # to be run again, each alone
         self._isolating = False  # suspects wait or run
         self._usual_run: float | None = None
         self._expected = 0
@@ -105,23 +105,23 @@ class Dispatcher:
 
     @property
     def running(self) -> int:
-        """How many requests the worker has."""
+        """The number of requests that the worker has."""
         return len(self._running)
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for the worker."""
+        """The number of requests that wait for the worker."""
         return len(self._waiting) + len(self._suspects)
 
     @property
     def idle(self) -> bool:
-        """Whether nobody waits for an answer."""
+        """Whether no client waits for an answer."""
         return not self.waiting and all(call.abandoned for call in self._running.values())
 
     def submit(
         self, head: bytes, body: tuple[bytes, ...], size: int, start_ms: float | None
     ) -> asyncio.Future[Answer] | Answer:
-        """Run, queue or refuse a request; `start_ms` is when the router took it, in milliseconds of the epoch."""
+        """Run, queue or refuse a request; `start_ms` is when the router received it (epoch, in ms)."""
         if self._quarantine.refuses(head, body, size):
             self.quarantined += 1
             return Answer(502, encode_error(502, _QUARANTINED))
@@ -139,17 +139,17 @@ class Dispatcher:
             return call.future
         max_wait = self._max_wait
         if age is not None and self._loop.time() - age < self._ready_at:
-            max_wait = self._wake_wait  # it has waited for the start of a replica, as others have with it
-        action, patience, then = admit(self._load(), age, max_wait, size)
+            max_wait = self._wake_wait  # it has waited for a replica to start: that has its own limit
+        action, timeout, then = admit(self._load(), age, max_wait, size)
         if action is not Action.WAIT:
             return self._refusal(action)
         call = self._new_call(head, body, size, age)
-        call.patience = self._loop.call_later(patience, self._give_up, call, then)
+        call.timer = self._loop.call_later(timeout, self._give_up, call, then)
         self._enqueue(call)
         return call.future
 
     def attach(self, worker: Writer, batching: bool) -> None:
-        """Send calls to this worker from now on, several for one run if it takes batches."""
+        """Send calls to this worker from now on, in batches if it takes them."""
         self._worker = worker
         self._ready_at = min(self._ready_at, self._loop.time())
         self._batch = self._most if batching else 1
@@ -157,21 +157,21 @@ class Dispatcher:
         self._pump()
 
     def suspend(self) -> None:
-        """Give the worker nothing more; what it runs it may still answer."""
+        """Send no more calls to the worker; it may still answer those it runs."""
         self._worker = None
         for call in self._waiting:
-            if call.patience is None:  # it was about to be sent
-                patience, then = (
+            if call.timer is None:  # it was about to be sent
+                timeout, then = (
                     (SHORTEST_STAY_SECONDS, Action.BUSY) if call.routed else (self._max_wait, Action.OVERDUE)
                 )
-                call.patience = self._loop.call_later(patience, self._give_up, call, then)
+                call.timer = self._loop.call_later(timeout, self._give_up, call, then)
 
     def lose(self, ending: str, deliberate: bool) -> None:
-        """Decide what becomes of the calls of a worker that has ended; the queue waits on.
+        """Fail or repeat the calls of a worker that has ended; the queue keeps waiting.
 
         Parameters:
-            ending: how it ended, for the clients.
-            deliberate: whether it was killed for a reason that says nothing about the calls it ran.
+            ending: how it ended, for the error messages.
+            deliberate: whether the server has killed it, so that the calls it ran are not the cause.
 
         """
         calls = self._forget_worker()
@@ -188,12 +188,12 @@ class Dispatcher:
                 call.settle(failure(502, f"{ending} while it ran this request"))
             else:
                 self._isolating = call.alone = True
-                call.patience = self._loop.call_later(self._timeout, self._give_up_suspect, call)
+                call.timer = self._loop.call_later(self._timeout, self._give_up_suspect, call)
                 self._suspects.append(call)
         self._check_idle()
 
     def abandon(self, message: str) -> None:
-        """Answer everybody now with a 503, whatever still runs."""
+        """Answer all clients with a 503 now, even those whose call still runs."""
         self.refuse_waiting(message)
         for call in self._forget_worker():
             if not call.abandoned:
@@ -202,7 +202,7 @@ class Dispatcher:
         self._check_idle()
 
     def answer(self, number: int, head: bytes, body: bytes) -> None:
-        """Pass on what the worker answered, and give it the next calls."""
+        """Pass an answer of the worker to its client, and send the next calls."""
         call = self._running.pop(number, None)
         if call is None or call.run is None:
             return
@@ -225,20 +225,20 @@ class Dispatcher:
             self._check_idle()
 
     def refuse_waiting(self, message: str) -> None:
-        """Send away everything that waits: there will be no worker for it."""
+        """Refuse all waiting requests, since no worker will come for them."""
         for queue in (self._waiting, self._suspects):
             while queue:
                 queue.popleft().settle(refusal(message, busy=True))
 
     def call_when_idle(self, callback: Callable[[], None]) -> None:
-        """Call back once, as soon as nobody waits for an answer."""
+        """Call `callback` once, as soon as no client waits for an answer."""
         self._when_idle = callback
         self._check_idle()
 
     def _age(self, start_ms: float) -> float:
-        """Return how many seconds ago the router took a request; 0 where its clock says what cannot be.
+        """Return the age of a request in seconds since the router received it; 0 if that age is impossible.
 
-        One of the two was set meanwhile: that is no reason to send a request away that has just come.
+        Then one of the clocks has been set, which must not refuse a request that has just arrived.
         """
         age = time.time() - start_ms / 1000
         return age if 0 <= age <= self._wake_wait + self._timeout + _SPARE_SECONDS else 0.0
@@ -250,7 +250,7 @@ class Dispatcher:
         return call
 
     def _enqueue(self, call: Call) -> None:
-        """Let a call wait behind those that the router took before it: who was sent around is not overtaken."""
+        """Queue a call by its arrival at the router: a retry after another replica's refusal keeps its place."""
         place = len(self._waiting)
         while place and self._waiting[place - 1].arrived_at > call.arrived_at:
             place -= 1
@@ -304,9 +304,9 @@ class Dispatcher:
             self._pump()
 
     def _start_soon(self) -> None:
-        """Start a batch at the end of the loop's turn, so that it takes along what has arrived in the same turn.
+        """Start a batch at the end of this turn of the event loop, so that it includes all requests of the turn.
 
-        It waits for more only where `seconds_to_wait` says so.
+        It is delayed for more requests only if `seconds_to_wait` says so.
         """
         free_for = self._loop.time() - self._free_since
         seconds = seconds_to_wait(len(self._waiting), self._expected, self._batch, self._usual_run, free_for)
@@ -351,7 +351,7 @@ class Dispatcher:
         now = self._loop.time()
         run = Run(len(calls))
         for call in calls:
-            if not call.alone:  # one that is run again has been counted
+            if not call.alone:  # a call that is run again has been counted before
                 self.started += 1
                 self.wait_seconds_sum += now - call.arrived_at
             call.run, call.sent_at = run, now
@@ -368,7 +368,7 @@ class Dispatcher:
         return calls
 
     def _check_timeouts(self) -> None:
-        """Answer calls over the limit with 504; armed for the oldest call, so one timer serves all."""
+        """Answer calls over the time limit with 504. One timer, set for the oldest call, serves all of them."""
         self._watchdog = None
         now = self._loop.time()
         for call in self._running.values():

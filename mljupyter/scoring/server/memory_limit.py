@@ -1,18 +1,18 @@
-"""Whether the system has killed processes for want of memory, and the limit that held for them."""
+"""Out-of-memory kills: their number and the memory limit, read from the control group (cgroup) of this process."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# Where control groups tell: version 2, then version 1; in a container its own group is mounted at the root.
+# The files of cgroup version 2, then of version 1; in a container its own group is mounted at the root.
 _GROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _EVENTS = (("", "memory.events", "memory.max"), ("memory", "memory.oom_control", "memory.limit_in_bytes"))
-_NO_LIMIT = 1 << 60  # version 1 has a very large number instead of none
+_NO_LIMIT = 1 << 60  # version 1 writes a very large number for no limit
 
 
 def killed_for_memory() -> int:
-    """Return how many processes of this control group were killed for want of memory; 0 where nobody counts them."""
+    """Return the number of out-of-memory kills in this control group; 0 if the system does not count them."""
     for directory, events, _ in _places():
         try:
             lines = (directory / events).read_text().splitlines()
@@ -25,7 +25,7 @@ def killed_for_memory() -> int:
 
 
 def memory_limit() -> int | None:
-    """Return the most memory that this control group may use, in bytes; None where there is no limit."""
+    """Return the memory limit of this control group in bytes; None if there is none."""
     for directory, _, limit in _places():
         try:
             text = (directory / limit).read_text().strip()
@@ -36,7 +36,7 @@ def memory_limit() -> int | None:
 
 
 def explained() -> str:
-    """Return what to say of a process that was killed for want of memory, as in `was killed for want of memory`."""
+    """Return the explanation for messages, which follows `was killed`: ``for want of memory (limit: 128 MiB)``."""
     limit = memory_limit()
     return f"for want of memory ({'no limit' if limit is None else f'limit: {limit / (1 << 20):.0f} MiB'})"
 

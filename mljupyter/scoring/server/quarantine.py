@@ -1,4 +1,4 @@
-"""Remember which requests kill workers, and refuse them."""
+"""The quarantine: requests that have killed workers repeatedly are refused for a while."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _Fingerprint = tuple[int, bytes]
 
 
 class Quarantine:
-    """The requests that have killed a worker lately, by digests of what they ask.
+    """The digests of the requests that have recently killed a worker of this replica.
 
-    A request is refused from its `limit`-th kill on, until `SECONDS` have passed since the last one. Which request
-    it is, its method, query and body decide; other headers do not, since ids differ each time. Only kills that are
-    certain count: the worker died while it ran this request and no other. Runs over the time limit do not count.
+    A request is refused after `limit` kills, until `SECONDS` have passed since the last one. Requests are the same if
+    their method, query and body are; headers do not count, since ids differ each time. Only certain kills count: the
+    worker died while it ran this request and no other. Runs over the time limit do not count.
 
-    It counts for one replica. The router tries again after a broken connection or a busy answer, but passes the 502
-    of a request that has killed a worker on to the client; so what is counted are the client's own repetitions.
+    The router retries after a broken connection or a busy answer, but passes the 502 of a request that has killed a
+    worker on to the client. So only repetitions by the client are counted.
 
     Parameters:
-        limit: how many kills are too many; 0 refuses nothing.
-        clock: seconds that only grow.
+        limit: the number of kills after which a request is refused; 0 refuses nothing.
+        clock: a monotonic clock in seconds.
 
     """
 
@@ -37,7 +37,7 @@ class Quarantine:
         self._sizes: frozenset[int] = frozenset()
 
     def charge(self, head: bytes, body: Sequence[bytes], size: int) -> bool:
-        """Count a worker's death against the request it ran; return whether it is refused from now on."""
+        """Count a worker's death against the request it ran; return whether that is refused from now on."""
         if not self._limit:
             return False
         self._expire()
@@ -50,7 +50,7 @@ class Quarantine:
         return kills >= self._limit
 
     def refuses(self, head: bytes, body: Sequence[bytes], size: int) -> bool:
-        """Whether this request may not reach the worker. Nothing is digested unless a size matches."""
+        """Return whether this request is refused. Its digest is computed only if the size matches."""
         if size not in self._sizes:
             return False
         self._expire()

@@ -1,7 +1,7 @@
-"""The secret that a replica shares with its router: without it, only its health is answered.
+"""The replica key: a secret that a replica shares with its router. Requests without it get the health only.
 
-A replica in a container or pod listens on a port that others can reach, too: users of the machine, other containers.
-Keys and tokens of clients are checked by the router, so the replica must know that a request comes from there.
+A replica in a container or pod listens on a port that others can reach as well: users of the machine, other
+containers. The router checks the keys and tokens of clients, so a replica must know that a request comes from there.
 """
 
 # ruff: noqa: PTH123
@@ -18,14 +18,14 @@ _HEALTH = ("GET", "HEAD")
 
 
 class ReplicaKeyError(ValueError):
-    """The key that was given cannot be used."""
+    """The given key cannot be used."""
 
 
 class ReplicaKey:
-    """A secret of one replica; it is not shown by `repr`."""
+    """The secret of one replica; `repr` does not show it."""
 
     def __init__(self, key: str) -> None:
-        # hashlib, which this imports, is only paid for by replicas that have a key.
+        # This imports hashlib, which only replicas with a key should pay for.
         from hmac import compare_digest
 
         self._compare = compare_digest
@@ -37,16 +37,16 @@ class ReplicaKey:
 
     def is_in(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Return whether the headers of a request have the key."""
-        # The router's own is the last one. Compared in constant time: how long it takes tells nothing of the key.
+        # The router appends its own key last. The comparison takes constant time, so that timing reveals nothing.
         given = [value for name, value in headers if name == HEADER]
         return bool(given) and self._compare(given[-1], self._key)
 
 
 def take(environment: MutableMapping[str, str]) -> ReplicaKey | None:
-    """Remove the key from the environment variables, so that no code of the user's finds it there, and return it.
+    """Take the key out of the environment variables, so that user code does not find it there, and return it.
 
     It is the value of MLJUPYTER_REPLICA_KEY, or the content of the file that MLJUPYTER_REPLICA_KEY_FILE names. Returns
-    None where neither is given: then every request is answered, as in a container that a user runs without a router.
+    None if neither is set: then every request is answered, as in a container that a user runs without a router.
 
     Raises:
         ReplicaKeyError: when the file cannot be read, or the key breaks the rule.

@@ -1,4 +1,4 @@
-"""The front process: an HTTP server that always answers at once, because it never runs the user's code."""
+"""The HTTP server of a replica. It never runs user code, so it answers health checks even while a model is busy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mljupyter.scoring import exit_codes
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.server.application import Application
-from mljupyter.scoring.server.http_limits import Limits, limited_protocol, watch
+from mljupyter.scoring.server.http_protocol import Limits, limited_protocol, watch
 from mljupyter.scoring.server.supervisor import Supervisor
 from mljupyter.scoring.server.worker_source import Worker
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mljupyter.scoring.logs.insights import Insights
     from mljupyter.scoring.server.replica_key import ReplicaKey
 
-_SWITCH_SECONDS = 0.0005  # the log thread must not hold up the HTTP loop
+_SWITCH_SECONDS = 0.0005  # short, so that the log thread does not delay the HTTP loop
 _FLUSH_SECONDS = 2
 
 
@@ -39,17 +39,17 @@ def serve(
     insights: Insights | None = None,
     key: ReplicaKey | None = None,
 ) -> int:
-    """Answer requests until told to stop or without hope of a worker; return the exit status."""
+    """Answer requests until a signal stops the replica or no worker can be started; return the exit status."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     logger = logging.getLogger("uvicorn")
     logger.addHandler(_LogHandler(log))
     logger.propagate = False
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Front(configuration, log, insights, key).run(listener, worker))
+        return runner.run(ReplicaServer(configuration, log, insights, key).run(listener, worker))
 
 
-class _Front:
-    """What holds the parts together: signals, the drain, the end."""
+class ReplicaServer:
+    """A replica's HTTP server with its supervisor: it handles signals, draining and the end of the process."""
 
     def __init__(
         self, configuration: Configuration, log: LogCapture, insights: Insights | None, key: ReplicaKey | None
@@ -61,7 +61,7 @@ class _Front:
         self._status = exit_codes.STOPPED
         self._supervisor: Supervisor
         self._application: Application
-        self._server: _Server
+        self._server: _UvicornServer
 
     async def run(self, listener: socket.socket, worker: Worker) -> int:
         """Serve until the end, and return the exit status."""
@@ -69,7 +69,7 @@ class _Front:
         self._application = Application(self._configuration, self._supervisor, self._log, self._insights, self._key)
         settings = self._configuration
         limits = Limits(settings.request_timeout, settings.max_connections, settings.max_header_bytes)
-        self._server = _Server(_server_settings(settings, self._application, limits, self._key))
+        self._server = _UvicornServer(_server_settings(settings, self._application, limits, self._key))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
@@ -127,10 +127,10 @@ def _server_settings(
     )
 
 
-class _Server(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals alone: a first one means to finish what runs, which uvicorn's handlers do not do."""
+        """Do not install uvicorn's signal handlers: they would not let running requests finish."""
         yield
 
 
@@ -140,5 +140,5 @@ class _LogHandler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Put what the HTTP server complains about into the replica's log."""
+        """Write a warning or error of uvicorn to the replica's log."""
         self._log.record("W" if record.levelno < logging.ERROR else "E", self.format(record), "azmlinfsrv.http")

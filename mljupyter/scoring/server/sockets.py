@@ -1,4 +1,4 @@
-"""The listening socket of a replica: a Unix socket for its owner only, or a TCP port."""
+"""The listening socket of a replica or zygote: a Unix socket that only its owner can open, or a TCP port."""
 
 # ruff: noqa: PTH108
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
@@ -16,7 +16,7 @@ _OWNER_ONLY_UMASK = 0o177
 
 
 def listen(configuration: Configuration) -> socket.socket:
-    """Return a listening socket; a stale Unix socket file is replaced, a live one is respected.
+    """Return a listening socket; a stale Unix socket file is replaced.
 
     Raises ConfigurationError when another process listens there or the address cannot be used.
     """
@@ -41,7 +41,7 @@ def listen(configuration: Configuration) -> socket.socket:
 
 
 def close(listener: socket.socket, configuration: Configuration) -> None:
-    """Close the listening socket and remove its file; a file that another replica put there stays."""
+    """Close the listening socket and remove its file, unless another process listens there now."""
     listener.close()
     path = configuration.template_socket or configuration.unix_socket
     if path and not _is_alive(path):
@@ -49,7 +49,7 @@ def close(listener: socket.socket, configuration: Configuration) -> None:
 
 
 def listen_unix(path: str) -> socket.socket:
-    """Return a socket that listens at a path, for its owner only; see `listen`."""
+    """Return a socket that listens at a path with mode 0600; see `listen`."""
     if _is_alive(path):
         raise ConfigurationError(f"another process already listens on {path}; stop it or choose another --unix-socket")
     _remove_socket(path)

@@ -1,4 +1,4 @@
-"""The life of the worker: its start, its death, its replacement, and when to give up on it."""
+"""The supervisor of a worker: it starts, watches and replaces the worker process, and decides when to give up."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from collections.abc import Callable, Coroutine
 from mljupyter.scoring import exit_codes, protocol
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs.capture import LogCapture
+from mljupyter.scoring.messages import Interface
 from mljupyter.scoring.server.connection import Connection
 from mljupyter.scoring.server.dispatcher import Dispatcher
 from mljupyter.scoring.server.worker_process import WorkerProcess
 from mljupyter.scoring.server.worker_source import Worker, WorkerSource
-from mljupyter.scoring.worker.interface import Interface
-from mljupyter.scoring.zygote.forked_worker import ForkedWorker
+from mljupyter.scoring.server.zygote_client import ForkedWorker
 
 MAX_DEATHS = 5
-"""The worker may die this often in a row, without one answered call in between."""
+"""The supervisor gives up after more deaths than this in a row without an answered call in between."""
 _FIRST_DELAY_SECONDS = 0.1
-_STACK_DUMP_SECONDS = 0.15  # what a worker gets to write its stacks before it is killed
-_FAREWELL_SECONDS = 2.0  # what a worker gets for its exit handlers
-_LAST_WORDS_SECONDS = 0.1
+_STACK_DUMP_SECONDS = 0.15  # the time a worker has to write its stacks before it is killed
+_EXIT_SECONDS = 2.0  # the time a worker has for its exit handlers
+_LAST_ANSWERS_SECONDS = 0.1
 
 
 class Supervisor:
-    """Keeps one worker alive for the dispatcher; calls `on_give_up` with an exit status when that is hopeless.
+    """Keeps one worker alive for the dispatcher; calls `on_give_up` with an exit status when that has failed.
 
-    That includes errors of its own: a front without a working supervisor would neither serve nor end.
+    It gives up after an error of its own as well: a server without a working supervisor would neither serve nor end.
 
-    `interface` is what `run()` takes and gives, None before it is known; `restarts` counts replacements.
+    `interface` describes the input and output of `run()`, None before it is known; `restarts` counts replacements.
     """
 
     def __init__(self, configuration: Configuration, log: LogCapture, on_give_up: Callable[[int], None]) -> None:
@@ -55,27 +55,27 @@ class Supervisor:
 
     @property
     def worker_pid(self) -> int | None:
-        """The worker's process number, None between two workers."""
+        """The process id of the worker, None between two workers."""
         return (self._worker.pid or None) if self._worker else None
 
     async def adopt(self, worker: Worker) -> None:
-        """Take care of a worker that has just been started."""
+        """Supervise a worker that has just been started."""
         self._worker = worker
         self._failure = None
         self._ended.clear()
         if self._startup is None:
             self._startup = self._later(self._configuration.startup_timeout, self._init_timed_out)
-        await self._source.meet(worker)
+        await self._source.connect_zygote(worker)
         closed = asyncio.Event()
 
         def on_close() -> None:
             closed.set()
-            if worker is self._worker:  # a template that is no longer needed ends beside the worker that serves
+            if worker is self._worker:  # a zygote that is no longer needed ends while the worker serves
                 self.dispatcher.suspend()
             worker.kill()
 
         def on_exit() -> None:
-            with contextlib.suppress(RuntimeError):  # then the loop is closed: the front is leaving
+            with contextlib.suppress(RuntimeError):  # the loop is closed, since the server ends
                 self._loop.call_soon_threadsafe(lambda: self._spawn(self._on_exit(worker, closed)))
 
         connection = Connection(self._on_frame, on_close)
@@ -84,7 +84,7 @@ class Supervisor:
         worker.watch(on_exit)
 
     async def close(self) -> None:
-        """End the worker: with its exit handlers if it is idle and quick about it, by force otherwise."""
+        """End the worker: it may run its exit handlers if it is idle and they are quick; otherwise it is killed."""
         self._closing = True
         if self._worker is not None:
             await self._end(self._worker)
@@ -96,15 +96,15 @@ class Supervisor:
         elif self._connection is not None:
             self._connection.transport.write_eof()
         try:
-            await asyncio.wait_for(self._ended.wait(), _FAREWELL_SECONDS)
+            await asyncio.wait_for(self._ended.wait(), _EXIT_SECONDS)
         except TimeoutError:
             self._log.record("W", "the worker did not end by itself and is killed")
             worker.kill()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), _FAREWELL_SECONDS)
+                await asyncio.wait_for(self._ended.wait(), _EXIT_SECONDS)
 
     def abandon(self, message: str) -> None:
-        """Answer every client now, whatever still runs."""
+        """Answer all clients with a 503 now, even those whose call still runs."""
         self.dispatcher.abandon(message)
 
     def _on_frame(self, connection: Connection, frame: protocol.Frame) -> None:
@@ -112,11 +112,11 @@ class Supervisor:
             self.dispatcher.answer(frame.call, frame.head, frame.body)
             return
         try:
-            self._on_news(connection, frame)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the replica must not stay as it is
+            self._on_message(connection, frame)
+        except Exception as error:  # noqa: BLE001 - any error here must end the replica, which would hang otherwise
             self._fail(error)
 
-    def _on_news(self, connection: Connection, frame: protocol.Frame) -> None:
+    def _on_message(self, connection: Connection, frame: protocol.Frame) -> None:
         if frame.kind == protocol.READY:
             self._cancel_startup()
             self.interface = Interface.from_json(frame.head)
@@ -125,32 +125,32 @@ class Supervisor:
             self.dispatcher.attach(connection, batching=bool(frame.body))
         elif frame.kind == protocol.FAILED:
             self._failure = frame.body.decode("utf-8", "replace")
-            if self._worker is not None:  # it ends by itself, unless a thread of the script keeps it
-                self._later(_FAREWELL_SECONDS, self._worker.kill)
-        elif frame.kind == protocol.TEMPLATE:
+            if self._worker is not None:  # it ends by itself, unless a thread of the script keeps it alive
+                self._later(_EXIT_SECONDS, self._worker.kill)
+        elif frame.kind == protocol.ZYGOTE:
             self._begin_preloading(connection)
         else:
             self._source.receive(frame)
 
     def _begin_preloading(self, connection: Connection) -> None:
-        """Make a template of the process that has run `init()`, and let it fork the first worker."""
+        """Use the process that has run `init()` as private zygote, and let it fork the first worker."""
         process = self._worker
         if not isinstance(process, WorkerProcess) or connection is not self._connection or self._closing:
             return
-        if self.dispatcher.ready:  # it serves already and forks nothing, whatever its script has written to the socket
+        if self.dispatcher.ready:  # it serves already: its script has forged this frame
             return
         self._cancel_startup()
-        self._source.keep(process, connection)
+        self._source.use_as_zygote(process, connection)
         self._worker = self._connection = None
         self._start()
 
     def _replace(self, reason: str) -> None:
-        """Kill a worker whose calls do not end; its successor is started as soon as it is gone."""
+        """Kill a worker whose calls do not return; a new one is started when it has ended."""
         if self._worker is None or self._replacing:
             return
         self._replacing = True
         self.dispatcher.suspend()
-        self._log.record("E", f"{reason}; the worker {self._worker.pid} is killed and started anew. Its stacks:")
+        self._log.record("E", f"{reason}; the worker {self._worker.pid} is killed and replaced. Its stacks:")
         self._worker.dump_stacks()
         self._later(_STACK_DUMP_SECONDS, self._worker.kill)
 
@@ -158,12 +158,12 @@ class Supervisor:
         if worker is not self._worker:
             self._source.on_exit(worker)
             return
-        # Its last answers may still be on the way. A process it has forked may hold the socket open: do not wait long.
+        # Its last answers may still arrive. The wait is short, since a process it has forked may hold the socket open.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(closed.wait(), _LAST_WORDS_SECONDS)
-        never_was = isinstance(worker, ForkedWorker) and not worker.pid and not self._source.has_template
-        if not never_was:
-            self._cancel_startup()  # else its successor has what is left of the time
+            await asyncio.wait_for(closed.wait(), _LAST_ANSWERS_SECONDS)
+        was_never_forked = isinstance(worker, ForkedWorker) and not worker.pid and not self._source.has_zygote
+        if not was_never_forked:
+            self._cancel_startup()  # otherwise the next worker has the rest of the start-up time
         self._worker = None
         if self._connection is not None:
             self._connection.transport.abort()
@@ -171,14 +171,14 @@ class Supervisor:
         self._ended.set()
         if self._closing:
             return
-        ending = f"the worker process {worker.ending()}"
+        ending = f"the worker process {worker.describe_end()}"
         deliberate, self._replacing = self._replacing, False
         self.dispatcher.lose(ending, deliberate)
-        if never_was:
+        if was_never_forked:
             self._start()
             return
         if isinstance(worker, ForkedWorker):
-            self._source.count_end(self.dispatcher.answered, was_ready=self._was_ready)
+            self._source.count_exit(self.dispatcher.answered, was_ready=self._was_ready)
         elif not self._was_ready:
             reason = self._failure or f"{ending} before init() of the scoring script had returned"
             self._give_up(exit_codes.SCRIPT_FAILED, reason)
@@ -227,13 +227,13 @@ class Supervisor:
         def guarded() -> None:
             try:
                 callback(*arguments)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the replica must not stay as it is
+            except Exception as error:  # noqa: BLE001 - any error here must end the replica, which would hang otherwise
                 self._fail(error)
 
         return self._loop.call_later(seconds, guarded)
 
     def _fail(self, error: BaseException) -> None:
-        """End the replica because of an error in this class."""
+        """End the replica after an internal error."""
         import traceback
 
         self._log.record("E", "".join(traceback.format_exception(error)))
@@ -245,7 +245,7 @@ class Supervisor:
             return
         self._closing = True
         reason = f"init() of the scoring script did not return within {self._configuration.startup_timeout:g} s"
-        self._log.record("E", f"{reason}. Where the worker is now:")
+        self._log.record("E", f"{reason}. Stacks of the worker:")
         self._worker.dump_stacks()
         self._later(_STACK_DUMP_SECONDS, self._give_up, exit_codes.INIT_TIMED_OUT, reason)
 

@@ -1,4 +1,4 @@
-"""The OpenAPI documents of a service: the user's own file, or one made from the schema of `run()`."""
+"""The OpenAPI document of a service: the user's own file, or one generated from the schema of `run()`."""
 
 # ruff: noqa: PTH118, PTH123
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from mljupyter.scoring.configuration import Configuration
-from mljupyter.scoring.worker.interface import Interface
+from mljupyter.scoring.messages import Interface
 
 _VERSIONS = {"2": "2.0", "2.0": "2.0", "3": "3.0", "3.0": "3.0", "3.1": "3.1"}
 _USER_FILES = {"2.0": ("swagger.json", "swagger2.json"), "3.0": ("swagger3.json",), "3.1": ("swagger3.1.json",)}
@@ -22,9 +22,9 @@ class SwaggerError(ValueError):
 
 
 def swagger(version: str, settings: Configuration, interface: Interface) -> bytes:
-    """Return the document in a version (2, 2.0, 3, 3.0 or 3.1); raise SwaggerError for any other.
+    """Return the document in an OpenAPI version (2, 2.0, 3, 3.0 or 3.1); raise SwaggerError for any other.
 
-    Files `swagger.json`, `swagger2.json`, `swagger3.json` in the app root take its place (Azure ML v1: routes).
+    Files `swagger.json`, `swagger2.json`, `swagger3.json` in the app root replace it (Azure ML v1: routes).
     """
     chosen = _VERSIONS.get(version)
     if chosen is None:

@@ -1,4 +1,4 @@
-"""The front's handle on one worker process: start it, watch it, kill it."""
+"""The server's handle on a worker process that it starts: arguments, environment, end, kill."""
 
 # ruff: noqa: PTH118, PTH120
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
@@ -15,21 +15,22 @@ from collections.abc import Callable
 
 import mljupyter
 from mljupyter.scoring.configuration import Configuration
+from mljupyter.scoring.logs import log_context
 from mljupyter.scoring.logs.capture import PRINT, STDERR, LogCapture
 from mljupyter.scoring.server.memory_limit import explained, killed_for_memory
 
 WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
-"""What another interpreter gets as PYTHONPATH; the front's own would bring modules made for the front's Python."""
+"""The PYTHONPATH for another interpreter; the server's own would bring modules made for the server's Python."""
 _OF_OUR_PYTHON = ("CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")
-_BATCHING = {None: "0", True: "1", False: "2"}  # as in `worker_batches`
+_BATCHING = {None: "0", True: "1", False: "2"}  # as in `worker.batches`
 
 
 class WorkerProcess:
-    """A started worker. `socket` is the front's end of the pair, `pid` the process.
+    """A worker process that this server has started. `socket` is the server's end of the socket pair.
 
-    The worker leads a process group of its own: a Ctrl-C in the terminal reaches only the front, and what the
-    script has started ends with the worker. With `preload` it becomes a template instead, if it can; with `listener`,
-    that of all fronts that connect to it, or nothing at all.
+    The worker leads a process group of its own: Ctrl-C in the terminal reaches the server only, and processes that the
+    script has started end with the worker. With `preload` it becomes a private zygote if that is safe, otherwise it
+    serves. With `listener` it becomes the shared zygote of all servers that connect there, or ends.
     """
 
     def __init__(
@@ -53,7 +54,11 @@ class WorkerProcess:
                 stdout=out_writer,
                 stderr=error_writer,
                 pass_fds=(theirs.fileno(), *([] if listener is None else [shared])),
-                env={**environment, **configuration.script_environment()},
+                env={
+                    **environment,
+                    **configuration.script_environment(),
+                    log_context.VARIABLE: "1" if configuration.insights else "",
+                },
                 cwd=directory,
                 process_group=0,
             )
@@ -72,22 +77,22 @@ class WorkerProcess:
         log.add(error_reader, self.pid, STDERR)
 
     def watch(self, on_exit: Callable[[], None]) -> None:
-        """Call `on_exit` from another thread once the process has ended and has been reaped."""
+        """Call `on_exit` from another thread when the process has ended and is reaped."""
         threading.Thread(target=self._wait, args=(on_exit,), name=f"wait-{self.pid}", daemon=True).start()
 
     def kill(self) -> None:
-        """Kill the worker and what it has started; nothing happens when it has ended already."""
+        """Kill the worker and the processes it has started; do nothing when it has ended already."""
         with self._reaping:
             if self._process.returncode is None:
                 self._signal_group()
 
     def dump_stacks(self) -> None:
-        """Let the worker write the stacks of all its threads to the log, even while it holds its interpreter."""
+        """Let the worker write the stacks of all its threads to the log, even while code holds its interpreter lock."""
         with self._reaping:
             if self._process.returncode is None:
                 os.kill(self.pid, signal.SIGUSR1)
 
-    def ending(self) -> str:
+    def describe_end(self) -> str:
         """Return how the process ended, for messages: `was killed by SIGSEGV`, `ended with exit status 1`."""
         said = describe_status(self._process.returncode)
         if self._process.returncode == -signal.SIGKILL and killed_for_memory() > self._killed_before:
@@ -96,7 +101,7 @@ class WorkerProcess:
 
     def _wait(self, on_exit: Callable[[], None]) -> None:
         if hasattr(os, "waitid"):
-            # Left as a zombie at first: its number cannot be taken by another group while its children are killed.
+            # It stays a zombie at first, so that no other group can get its process id while its children are killed.
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             self._signal_group()
         with self._reaping:
@@ -109,21 +114,22 @@ class WorkerProcess:
 
 
 def _how_to_start(configuration: Configuration) -> tuple[list[str], dict[str, str], str | None]:
-    """Return the worker's command without arguments, its environment, and its directory, None for the front's."""
+    """Return the worker's command without arguments, its environment, and its directory (None for the server's)."""
     other = configuration.worker_python
     if other is None:
         root = os.path.dirname(mljupyter.__path__[0])
-        # The path is safe from modules in the current directory, unless that is where this package came from.
+        # -P keeps modules of the current directory off the path, unless this package itself was found there.
         from_here = not sys.flags.safe_path and sys.path[0] == root
         module = ("-m", "mljupyter.scoring.worker.worker")
         command = [sys.executable, "-u", *([] if from_here else ["-P"]), *module]
         return command, dict(os.environ), root if from_here else None
     environment = {name: value for name, value in os.environ.items() if name not in _OF_OUR_PYTHON}
-    # As activating the environment would have it: the script finds the programs beside its own interpreter first.
+    # As in an activated environment, the script finds the programs beside its own interpreter first.
     environment["PATH"] = os.pathsep.join((os.path.dirname(other), os.environ.get("PATH", os.defpath)))
     if own := environment.pop(WORKER_PYTHONPATH, ""):
         environment["PYTHONPATH"] = own
-    return [other, "-u", os.path.join(os.path.dirname(os.path.dirname(__file__)), "other_python.py")], environment, None
+    bootstrap = os.path.join(os.path.dirname(os.path.dirname(__file__)), "worker_bootstrap.py")
+    return [other, "-u", bootstrap], environment, None
 
 
 def describe_status(status: int | None) -> str:

@@ -1,5 +1,5 @@
-"""Modules that scripts written for Azure ML v1 import, for replicas without the SDK.
+"""Substitutes for the modules of the Azure ML v1 SDK that scoring scripts import, for replicas without the SDK.
 
-`finder` serves them under their old names. It is asked last, so that the real packages win where they are installed.
-Nothing is imported before a script does.
+`finder` provides them under their original names. It comes last in `sys.meta_path`, so that installed packages take
+precedence. Nothing is imported before a script does so.
 """

@@ -1,7 +1,7 @@
-"""`rawhttp` and `AMLRequest`: scripts that want the request itself (Azure ML v1: scoring-container contract).
+"""`rawhttp` and `AMLRequest`, for scripts that take the HTTP request itself (Azure ML v1: scoring-container contract).
 
-With Werkzeug installed the request is one of Werkzeug's, as under the reference server; else it is a small one with
-the attributes that scripts use.
+If Werkzeug is installed, the request is a Werkzeug request, as on the original server. Otherwise it is a `SmallRequest`
+with the attributes that scripts use.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from importlib.util import find_spec
 from io import BytesIO
 from typing import Any, TypeVar
 
-__all__ = ["AMLRequest", "rawhttp"]  # noqa: F822 (made when asked for, see __getattr__)
+__all__ = ["AMLRequest", "rawhttp"]  # noqa: F822 (created on first use, see __getattr__)
 
-_rawHttpRequested = False  # noqa: N816 (the name under which the real packages keep it)
+_rawHttpRequested = False  # noqa: N816 (the name in the real packages)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def rawhttp(function: _Function) -> _Function:
-    """Mark `run()`: it takes the request instead of its body."""
+    """Declare that `run()` takes the request instead of its body."""
     global _rawHttpRequested
     _rawHttpRequested = True
     return function
@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
 
 
 def make_request(call: dict[str, Any], body: bytes) -> Any:
-    """Return the request that a call of the front describes."""
+    """Return the request for the metadata and body that the server has sent."""
     return _request_class()(_environ(call, body))
 
 
@@ -43,7 +43,7 @@ def _request_class() -> Any:
     except ValueError:
         installed = False
     if not installed:
-        from mljupyter.scoring.shims.small_request import SmallRequest
+        from mljupyter.scoring.shims.small_request import SmallRequest  # not needed with Werkzeug
 
         return SmallRequest
     from werkzeug.wrappers import Request  # type: ignore[import-not-found, unused-ignore]
@@ -52,7 +52,7 @@ def _request_class() -> Any:
 
 
 def _environ(call: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """Return the request as WSGI describes one."""
+    """Return the WSGI environment of the request."""
     headers = call["headers"]
     host, _, port = headers.get("Host", "localhost").partition(":")
     environ = {

@@ -1,4 +1,4 @@
-"""`AMLResponse`: an answer of which the script decides everything (Azure ML v1: scoring-container contract)."""
+"""`AMLResponse`: an answer whose status, headers and body the script sets (Azure ML v1: scoring-container contract)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class AMLResponse:
     """A response with a status, headers and a body of bytes.
 
     Parameters:
-        message: the body: str, bytes, or pieces of them; None is an empty JSON object.
+        message: the body: str, bytes, or an iterable of them; None stands for an empty JSON object.
         status_code: the HTTP status, a number or text such as ``202 Accepted``.
-        response_headers: further headers; a value with commas becomes one header for each part.
-        json_str: send `message` as JSON, whatever it is.
-        run_function_failed: tell the client that `run()` failed; a status of 500 or more tells it by itself.
+        response_headers: further headers; a value with commas is split into one header for each part.
+        json_str: encode `message` as JSON.
+        run_function_failed: report a failed `run()` in the headers; a status of 500 or more always does.
 
     Raises TypeError when the message cannot be sent.
 

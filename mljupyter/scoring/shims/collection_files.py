@@ -1,4 +1,4 @@
-"""Append rows to CSV files that several threads and processes share, and never wait long for them."""
+"""CSV files that several threads and processes append to, with a short limit on the wait for a lock."""
 
 # ruff: noqa: PTH103, PTH118
 # pathlib takes 3 ms to import, and every replica that collects would pay them.
@@ -19,7 +19,7 @@ _MAX_HEADERS = 20  # files of one day with different columns
 
 
 class CollectionFiles:
-    """The CSV files of one collector. `dropped` counts the writes that were given up."""
+    """The CSV files of one collector. `dropped` counts failed writes."""
 
     def __init__(self, storage: str, name: str) -> None:
         self._storage = storage
@@ -28,9 +28,9 @@ class CollectionFiles:
         self.dropped = 0
 
     def append(self, directories: Sequence[str], header: bytes, rows: bytes) -> None:
-        """Append rows to the file of a directory that has this header; drop and count them when that is impossible.
+        """Append rows to the file with this header in a directory; drop and count them when that fails.
 
-        Another header gets another file: ``data.csv``, ``data-2.csv``, and so on.
+        Each different header has its own file: ``data.csv``, ``data-2.csv``, and so on.
         """
         try:
             directory = os.path.join(self._storage, *directories)
@@ -66,7 +66,7 @@ def _append(path: str, header: bytes, rows: bytes) -> bool:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
             with contextlib.suppress(OSError):
-                os.ftruncate(descriptor, size)  # half a row would spoil the file
+                os.ftruncate(descriptor, size)  # half a row would corrupt the file
             raise
         return True
     finally:

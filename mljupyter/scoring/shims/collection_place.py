@@ -1,4 +1,4 @@
-"""Where collected rows belong: workspace, service, model and version (Azure ML v1: model data collection)."""
+"""The place of collected rows: workspace, service, model, version (Azure ML v1: model data collection)."""
 
 # ruff: noqa: PTH118, PTH123, PTH208
 # pathlib takes 3 ms to import, and every replica that collects would pay them.
@@ -15,7 +15,7 @@ _UNSAFE = re.compile(r"[^\w.@+=-]+")
 
 
 class Place(NamedTuple):
-    """What a row is of; `workspace` is ``subscription/resource group/workspace``."""
+    """The owner of a row; `workspace` is ``subscription/resource group/workspace``."""
 
     workspace: str
     service: str
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 def find(model: str, version: str, workspace: str, service: str) -> Place:
-    """Return the place of a model; what the script leaves at its default comes from the replica."""
+    """Return the place of a model; default values are replaced by those of the replica."""
     known = _config_map()
     if version == "default":
         version = _newest(known.get("modelsInfo", {}).get(model) or _versions_on_disk(model))

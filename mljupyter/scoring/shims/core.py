@@ -1,4 +1,4 @@
-"""`azureml.core` as scoring scripts import it. What needs a workspace can be imported and fails when it is used."""
+"""`azureml.core` for scoring scripts. Classes that need a workspace can be imported, and raise an error when used."""
 
 from __future__ import annotations
 

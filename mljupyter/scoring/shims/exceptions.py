@@ -1,4 +1,4 @@
-"""The exceptions of the SDK that scripts catch."""
+"""`azureml.exceptions`: the exceptions of the SDK that scripts catch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class AzureMLException(Exception):  # noqa: N818 (the name that scripts catch)
 
 
 class UserErrorException(AzureMLException):
-    """Something the user asked for is not possible."""
+    """The user has asked for something impossible."""
 
 
 class ModelNotFoundException(AzureMLException):
-    """No model of that name is in the replica."""
+    """The replica has no model of that name."""
 
 
 class WebserviceException(AzureMLException):

@@ -1,4 +1,4 @@
-"""Resolve imports that old scripts and old pickles make: modules of the SDK, and modules that were renamed."""
+"""The import finder for old scripts and old pickles: modules of the SDK, and renamed modules of scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = frozenset(
         *("azureml_inference_server_http", "azureml_inference_server_http.api"),
     )
 )
-"""Packages that exist only to hold what is below them."""
+"""Empty packages, which are needed for the modules below them."""
 
 ALIASES = {
     "azureml.core": f"{_HERE}.core",
@@ -34,12 +34,12 @@ _JOBLIB = "sklearn.externals.joblib"
 
 
 class ShimFinder:
-    """A meta path finder for the names above; for every other name it costs a prefix test."""
+    """A meta path finder for the names above; all other names cost a prefix test."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return how to load a module that nobody else has found, None when it is none of ours."""
+        """Return the spec of a module that no other finder has found; None for unknown names."""
         if not name.startswith(("azureml", "sklearn.")):
             return None
         if name in ALIASES:
@@ -49,7 +49,7 @@ class ShimFinder:
         if name == _JOBLIB or name.startswith(_JOBLIB + "."):
             return _spec(name, AliasLoader((name.removeprefix("sklearn.externals."),)))
         if name.startswith("sklearn."):
-            from mljupyter.scoring.shims.renamed import successors
+            from mljupyter.scoring.shims.renamed import successors  # a table that only old pickles need
 
             found = successors(name)
             if found:
@@ -58,14 +58,14 @@ class ShimFinder:
 
 
 class AliasLoader:
-    """Gives a module that has another name, the first that exists, a second one."""
+    """Loads an existing module under a second name; the first of `names` that exists is used."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._own_spec: ModuleSpec | None = None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the module under its present name."""
+        """Import the module by its present name."""
         for name in self._names:
             try:
                 module = importlib.import_module(name)
@@ -79,10 +79,10 @@ class AliasLoader:
         raise ModuleNotFoundError(f"{spec.name} is {names} today, which is not installed", name=spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the module its own spec back: the import system has put the alias's in its place.
+        """Restore the module's own spec, which the import system has replaced by that of the alias.
 
-        Its submodules get second names too. By the module's path they would be found and loaded a second time, and
-        classes of old pickles would not be those that the module knows.
+        The submodules get second names as well. Otherwise they would be loaded again from the module's path, and the
+        classes of old pickles would differ from those of the module.
         """
         alias = module.__spec__.name if module.__spec__ is not None else module.__name__
         module.__spec__ = self._own_spec
@@ -93,18 +93,18 @@ class AliasLoader:
 
 class _EmptyLoader:
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave it to the import system to make the package."""
+        """Let the import system create the package."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Leave the package empty."""
 
 
 def _spec(name: str, loader: Any, package: bool = True) -> ModuleSpec:
-    # Loaders are told by their methods. Deriving them from importlib.abc.Loader would cost its import: 9 ms.
+    # Loaders need only their methods. To derive them from importlib.abc.Loader would cost its import: 9 ms.
     return ModuleSpec(name, loader, is_package=package)
 
 
 def install() -> None:
-    """Ask the finder for modules that are not installed, from now on."""
+    """Install the finder, for modules that are not installed."""
     if not any(isinstance(finder, ShimFinder) for finder in sys.meta_path):
         sys.meta_path.append(ShimFinder())

@@ -1,4 +1,4 @@
-"""A collection of headers: names in any case, several values for one name."""
+"""A multi-dict of HTTP headers: names are case-insensitive and may have several values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Headers:
-    """Headers as scripts use them: ``headers["Allow"] = "GET"``, `get`, `add`, `getlist`, `items`."""
+    """Headers with the methods that scripts use: ``headers["Allow"] = "GET"``, `get`, `add`, `getlist`, `items`."""
 
     def __init__(self, pairs: Iterable[tuple[str, Any]] | Mapping[str, Any] = ()) -> None:
         self._pairs: list[tuple[str, str]] = []
@@ -15,7 +15,7 @@ class Headers:
             self.add(name, value)
 
     def add(self, name: str, value: Any) -> None:
-        """Add a value and keep those that are there."""
+        """Add a value to the present ones."""
         self._pairs.append((name, str(value)))
 
     add_header = add
@@ -53,7 +53,7 @@ class Headers:
         return values[0]
 
     def setdefault(self, name: str, value: Any) -> str:
-        """Set a value unless there is one, and return what is there."""
+        """Set a value unless there is one; return the value."""
         if name not in self:
             self.add(name, value)
         return self[name]

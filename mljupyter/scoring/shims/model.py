@@ -1,4 +1,4 @@
-"""`azureml.core.model` as a scoring script uses it: find a model's files."""
+"""`azureml.core.model` for scoring scripts: look up the path of a model's files."""
 
 # ruff: noqa: PTH100, PTH110, PTH118, PTH120, PTH208
 # pathlib takes 3 ms to import, which every replica would pay.
@@ -22,7 +22,7 @@ class _ModelType(type):
 
 
 class Model(metaclass=_ModelType):
-    """A registered model. In a replica only `get_model_path` is of use: there is no workspace to ask."""
+    """A registered model. Only `get_model_path` works in a replica, which has no workspace."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         raise unavailable("azureml.core.Model(...)", "Use Model.get_model_path(name) for the path of a deployed model.")
@@ -33,7 +33,7 @@ class Model(metaclass=_ModelType):
 
         Parameters:
             model_name: the name it was registered with, or a path in the working directory.
-            version: its version; the newest that was deployed when None.
+            version: its version; None for the newest in this replica.
 
         Raises ModelNotFoundException when there is no such model.
         """
@@ -55,7 +55,7 @@ def _roots() -> Iterator[str]:
     directory = os.environ.get("AZUREML_MODEL_DIR")
     if directory:
         yield directory
-        yield os.path.dirname(os.path.dirname(os.path.abspath(directory)))  # of one model it is <name>/<version>
+        yield os.path.dirname(os.path.dirname(os.path.abspath(directory)))  # with one model it ends in <name>/<version>
 
 
 def _entry(directory: str, version: int | str | None) -> str | None:
@@ -71,7 +71,7 @@ def _entry(directory: str, version: int | str | None) -> str | None:
         return None
     if len(entries) > 1:
         raise ModelNotFoundException(
-            f"{place} holds {len(entries)} entries, so that it is unclear which one the model is: "
+            f"{place} holds {len(entries)} entries, so it is unclear which one is the model: "
             f"{', '.join(sorted(entries)[:5])}"
         )
     return os.path.join(place, entries[0])

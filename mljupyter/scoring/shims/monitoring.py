@@ -1,6 +1,6 @@
-"""`azureml.monitoring`: collect what a model gets and answers as CSV files (Azure ML v1: model data collection).
+"""`azureml.monitoring`: collect inputs and predictions of a model as CSV files (Azure ML v1: model data collection).
 
-Collecting never fails a request: what cannot be written is dropped and counted.
+A failure to write never fails a request: the rows are dropped and counted.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from io import StringIO
 from typing import Any
 from uuid import uuid4
 
+from mljupyter.scoring.logs.log_context import request_id
 from mljupyter.scoring.shims import collection_place
 from mljupyter.scoring.shims.collection_files import CollectionFiles
-from mljupyter.scoring.shims.current_request import request_id
 
 __all__ = ["ModelDataCollector"]
 
@@ -41,16 +41,16 @@ class ModelDataCollector:
 
     Parameters:
         model_name: the model's name, a part of the path.
-        designation: inputs, predictions, labels, signals or general; `default` is general. Any other is said in the
-            log, and nothing is collected. `identifier` is its old name.
+        designation: inputs, predictions, labels, signals or general; `default` means general. With any other value
+            the log has a message, and nothing is collected. `identifier` is its old name.
         feature_names: the header of the CSV file; a data frame brings its own.
-        workspace: ``subscription/resource group/workspace``; from the replica's environment by default.
-        webservice_name: from the variable SERVICE_NAME by default.
-        model_version: the newest one in the replica by default.
+        workspace: ``subscription/resource group/workspace``; by default that of the replica.
+        webservice_name: by default the variable SERVICE_NAME.
+        model_version: by default the newest one in the replica.
         collection_name: the name of the file, for signals and general only.
 
-    The variables AML_MODEL_DC_STORAGE_ENABLED (``true``) and AML_MODEL_DC_STORAGE (a directory) turn collecting on,
-    AML_MODEL_DC_DEBUG prints the rows, AML_MODEL_DC_BOUNDARY=hour starts a directory for each hour.
+    The variables AML_MODEL_DC_STORAGE_ENABLED (``true``) and AML_MODEL_DC_STORAGE (a directory) turn collection on.
+    AML_MODEL_DC_DEBUG prints the rows. AML_MODEL_DC_BOUNDARY=hour uses one directory for each hour.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ModelDataCollector:
         self._designation = "general" if designation == "default" else designation
         self._by_hour = os.environ.get("AML_MODEL_DC_BOUNDARY") == "hour"
         if self._designation not in _DESIGNATIONS:
-            print(f"Model data collection: {designation!r} is no designation; use one of {', '.join(_DESIGNATIONS)}")
+            print(f"Model data collection: {designation!r} is not a designation; use one of {', '.join(_DESIGNATIONS)}")
             self._debug = False
             return
         if not _is_true("AML_MODEL_DC_STORAGE_ENABLED"):
@@ -87,11 +87,11 @@ class ModelDataCollector:
         self._files = CollectionFiles(storage, collection_name if named else "data")
 
     def collect(self, input_data: Any, user_correlation_id: str = "") -> dict[str, Any] | None:
-        """Write rows, and return for inputs what `add_correlations` needs, None for everything else.
+        """Write rows; for inputs, return the values that `add_correlations` needs, otherwise None.
 
         Parameters:
             input_data: a list (one row, or one for each inner list), NumPy array, pandas or Spark data frame.
-            user_correlation_id: an id of the caller's, put before the generated one.
+            user_correlation_id: the caller's own id, put before the generated one.
 
         """
         if self._files is None and not self._debug:
@@ -102,7 +102,7 @@ class ModelDataCollector:
                 correlations = self._correlations(user_correlation_id)
                 input_data = self.add_correlations(input_data, correlations)
             header, rows = self._table(input_data)
-        except Exception as error:  # noqa: BLE001 (the data are the user's, and a request must not fail for them)
+        except Exception as error:  # noqa: BLE001 (the data may be anything, and must not fail a request)
             warnings.warn(f"model data collection: the data cannot be written as rows: {error}", stacklevel=2)
             return correlations
         if self._debug:
@@ -113,7 +113,7 @@ class ModelDataCollector:
         return correlations
 
     def add_correlations(self, input_data: Any, correlations: dict[str, Any] | None) -> Any:
-        """Return the data with the columns of `correlations`, which `collect` has returned for the inputs."""
+        """Return the data with the columns of `correlations`, the return value of `collect` for the inputs."""
         if correlations is None:
             return input_data
         self._correlated = True
@@ -161,7 +161,7 @@ class ModelDataCollector:
         return [*self._features, *(CORRELATION_COLUMNS if self._correlated else ())], rows
 
     def _date_of(self, row: list[Any]) -> time.struct_time:
-        """Return when a row was scored: predictions and labels go where their inputs are."""
+        """Return the time a row was scored, so that predictions and labels go beside their inputs."""
         if self._correlated and len(row) >= len(CORRELATION_COLUMNS):
             try:
                 return datetime.fromisoformat(str(row[_TIMESTAMP_FROM_END])).timetuple()

@@ -1,4 +1,4 @@
-"""Where the modules of scikit-learn are now that became private in 0.22 to 0.24: old pickles name the old places."""
+"""The present names of scikit-learn modules that became private in 0.22 to 0.24; old pickles use the old names."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ _TABLE = _table()
 
 
 def successors(name: str) -> tuple[str, ...]:
-    """Return the present names of an old module, the likeliest first; nothing when it was not renamed."""
+    """Return the present names of an old module, the likeliest first; empty when it was not renamed."""
     return _TABLE.get(name, ())

@@ -1,4 +1,4 @@
-"""A request object for `@rawhttp` scripts where Werkzeug is not installed."""
+"""The request object of `@rawhttp` scripts, used if Werkzeug is not installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_FIELDS = 10_000
 
 
 class Fields(Headers):
-    """Values of a query or a form; names are told apart by case."""
+    """The values of a query or form; names are case-sensitive."""
 
     def getlist(self, name: str) -> list[str]:
         """Return all values of a name."""
@@ -26,7 +26,7 @@ class Fields(Headers):
 
 
 class SmallRequest:
-    """One request, read-only. `environ` is its description as in WSGI."""
+    """One read-only request. `environ` is its WSGI environment."""
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
@@ -61,7 +61,7 @@ class SmallRequest:
 
     @property
     def files(self) -> Fields:
-        """The files of a multipart body, for which Werkzeug is needed."""
+        """The files of a multipart body; always empty, since they need Werkzeug."""
         _ = self.form
         return Fields()
 
@@ -88,13 +88,13 @@ class SmallRequest:
 
     @property
     def url(self) -> str:
-        """The address as the client wrote it, as far as the replica knows."""
+        """The URL of the request, as far as the replica knows it."""
         query = self.query_string.decode("latin-1")
         return f"{self.base_url}?{query}" if query else self.base_url
 
     @property
     def base_url(self) -> str:
-        """The address without the query."""
+        """The URL without the query."""
         return f"{self.scheme}://{self.host}{self.path}"
 
     @property

@@ -1,8 +1,8 @@
-"""Several requests, one `run()`: put their data together, and give each of them its part of the result.
+"""Batches in the worker: the data of several requests are joined for one `run()`, and its result is split again.
 
-Two kinds of scripts can do it. One whose `run()` has an input schema with rows gets the rows of all requests in one
-array or data frame. One without a schema that declares ``batching = True`` gets a list with the data of each request,
-always, and returns a list with a result for each.
+Two kinds of scripts support it. If `run()` has an input schema with rows, it gets the rows of all requests in one array
+or data frame. If it has no schema and the script declares ``batching = True``, it always gets a list with the data of
+each request, and returns a list with one result for each.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from mljupyter.scoring.logs.diagnostics import write_record
+from mljupyter.scoring.logs.log_context import request_id
 from mljupyter.scoring.protocol import SHARED, Frame
-from mljupyter.scoring.shims.current_request import request_id
 from mljupyter.scoring.worker.request_body import InputError
 from mljupyter.scoring.worker.script import Outcome, Script, ScriptError
 
 MAX_FRUITLESS = 3
-"""After so many joint runs in a row whose requests could be answered only one by one, rows are no longer joined."""
+"""Rows are no longer joined after this many joint runs in a row that failed although their requests succeed alone."""
 AS_DECLARED, ON, OFF = 0, 1, 2
-"""What the replica was told about batching."""
+"""The batching option of the replica: decided by the script, on, off."""
 
 Answers = Iterator[list[tuple[int, Outcome]]]
-"""The answers of a batch by the numbers of the calls, in groups: each group is ready before the next is worked on."""
+"""Groups of (call number, outcome); each group can be sent before the next one is computed."""
 
 
 class ListLengthError(Exception):
-    """A script that declares batching returned something else than one result for each request."""
+    """The result of `run()` does not have one entry for each request or row."""
 
 
 class _Rows(NamedTuple):
-    """The data of one request: what `run()` would get, how many rows it has, and what it can be joined with."""
+    """The data of one request: the argument for `run()`, its number of rows, and the kind of `_kind_of`."""
 
     number: int
     request: str
@@ -41,10 +41,10 @@ class _Rows(NamedTuple):
 
 
 def batches_of(script: Script, option: int) -> Callable[[Sequence[Frame]], Answers] | None:
-    """Return what answers batches for a script, None when each request is to be run by itself.
+    """Return the function that answers batches for a script; None if each request needs its own `run()`.
 
     The script's own `batching` beats `option`, except that OFF limits a batch to one request. Raises ScriptError when
-    the script declares ``batching = True`` but its `run()` has no place for more than one request.
+    the script declares ``batching = True`` but its `run()` cannot take several requests.
     """
     declared = script.batching
     if declared and script.batchable is None and not script.takes_text_only:
@@ -64,7 +64,7 @@ def batches_of(script: Script, option: int) -> Callable[[Sequence[Frame]], Answe
 
 
 class ListBatches:
-    """Batches for a script that takes and returns lists."""
+    """Batches for a script whose `run()` takes and returns lists."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -82,7 +82,7 @@ class ListBatches:
         if refused:
             yield refused
         if len(data) > 1:
-            request_id.set(data[0][1])  # what it prints belongs to all, and one of them stands for it
+            request_id.set(data[0][1])  # its output belongs to all requests; the first one's id stands for them
             start = perf_counter()
             try:
                 results = self._run([argument for _, _, argument in data])
@@ -116,9 +116,10 @@ class ListBatches:
 class RowBatches:
     """Batches for a script whose schema has rows.
 
-    A result is divided only if it is certain to have one entry for each row: its length is the number of rows, and
-    was so in an earlier run with another number of rows too. Else ``[labels, probabilities]`` for two rows would pass
-    for two answers. What cannot be divided, or fails, is run one by one; if that keeps happening, joining ends.
+    A result is split only if it is certain to have one entry for each row: its length equals the number of rows, and
+    did so in an earlier run with another number of rows. Otherwise ``[labels, probabilities]`` for two rows would be
+    taken for two answers. If the joint run fails or its result cannot be split, the requests are run one by one; if
+    that keeps happening, rows are no longer joined.
     """
 
     def __init__(self, script: Script, parameter: str) -> None:
@@ -128,7 +129,7 @@ class RowBatches:
         self._fruitless = 0
 
     def answer(self, calls: Sequence[Frame]) -> Answers:
-        """Answer the requests of a batch: those whose rows go together in one run, the others one by one."""
+        """Answer the requests of a batch: in one run where their rows can be joined, the others one by one."""
         alone: list[_Rows] = []
         kinds: dict[Hashable, list[_Rows]] = {}
         refused = []
@@ -155,7 +156,7 @@ class RowBatches:
             value = script.convert(self._parameter, value)
         except InputError as error:
             return script.refused(error)
-        except BaseException as error:  # noqa: BLE001 (the schema's own errors, as run() would have raised them)
+        except BaseException as error:  # noqa: BLE001 (the schema's own errors, which run() would have raised)
             return script.failed(error, perf_counter() - start)
         count, kind = _kind_of(value)
         return _Rows(call.call, request_id.get(), value, count, kind)
@@ -180,8 +181,8 @@ class RowBatches:
             yield [(rows.number, self._run_one(rows))]
 
     def _run_together(self, group: list[_Rows], total: int) -> list[tuple[int, Outcome]]:
-        """Return the answers of one run for all, none when that failed."""
-        request_id.set(group[0].request)  # what it prints belongs to all, and one of them stands for it
+        """Run the requests together and return their answers; an empty list if that failed."""
+        request_id.set(group[0].request)  # its output belongs to all requests; the first one's id stands for them
         start = perf_counter()
         try:
             result = self._script.run(**{self._parameter: _join([rows.value for rows in group])})
@@ -214,7 +215,7 @@ class RowBatches:
 
     def _count_fruitless(self, outcomes: list[Outcome]) -> None:
         if any(status >= 400 for status, *_ in outcomes):
-            return  # one of them was to blame
+            return  # one of the requests caused the failure
         self._fruitless += 1
         if self._fruitless == MAX_FRUITLESS:
             self._end_joining(f"joint runs failed {MAX_FRUITLESS} times, while the requests went well one by one")
@@ -230,16 +231,16 @@ def _note_failure(count: int, error: BaseException) -> None:
 
 
 def _shared(answers: list[tuple[int, Outcome]]) -> list[tuple[int, Outcome]]:
-    """Mark all answers but the first, so that the time of their run is counted once."""
+    """Mark all answers but the first as shared, so that the time of the run is counted once."""
     return answers[:1] + [(number, (outcome[0], outcome[1] | SHARED, *outcome[2:])) for number, outcome in answers[1:]]
 
 
 def _kind_of(value: Any) -> tuple[int, Hashable]:
-    """Return the number of rows, and a key that values have in common which can be joined; None joins with nothing."""
+    """Return the number of rows, and a kind: values of equal kinds can be joined, those of kind None cannot."""
     kind = type(value)
     count = _length(value)
     if not count:
-        return 0, None  # no rows often fail by themselves; together with others they would not
+        return 0, None  # an empty value often fails alone, but would not when joined with others
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
         return count, (value.dtype, value.shape[1:])
     if kind.__name__ == "DataFrame" and type(value.index).__name__ == "RangeIndex":
@@ -258,7 +259,7 @@ def _join(values: list[Any]) -> Any:
 
 
 def _divide(result: Any, counts: list[int]) -> list[Any]:
-    """Cut a result into parts of so many entries; raise ListLengthError if it has more or fewer."""
+    """Split a result into parts with these numbers of entries; raise ListLengthError if the total differs."""
     if _length(result) != sum(counts):
         raise ListLengthError("the result does not have one entry for each row")
     framed = hasattr(result, "iloc")
@@ -272,7 +273,7 @@ def _divide(result: Any, counts: list[int]) -> list[Any]:
 
 
 def _length(value: Any) -> int | None:
-    """Return how many entries a list, tuple, array, series or frame has; None for anything else."""
+    """Return the number of entries of a list, tuple, array, series or frame; None for anything else."""
     if isinstance(value, (list, tuple)):
         return len(value)
     shape = getattr(value, "shape", None)

@@ -1,4 +1,4 @@
-"""Find the scoring script, and import it with the working directory and path it expects."""
+"""Loading of the scoring script: working directory, import path, logging configuration, import."""
 
 # ruff: noqa: PTH118, PTH119, PTH122, PTH123
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
@@ -15,7 +15,7 @@ from mljupyter.scoring.worker.script import Script, ScriptError, brief
 
 
 def load_script() -> Script:
-    """Return the script that the environment names, imported with the working directory and path it expects.
+    """Import the scoring script that the environment variables name, and return it checked.
 
     The working directory is the app root; the app root and the source directory are appended to `sys.path`
     (Azure ML v1: configuration). Raises ScriptError when the script is missing, fails to import, or has no
@@ -47,7 +47,7 @@ def _load_file(app_root: str, entry_script: str) -> Script:
     module.__file__ = path
     sys.modules[module.__name__] = module
     try:
-        # Not the import system: it would write its cache beside the script and put its frames into tracebacks.
+        # The import system would write its cache beside the script and add its frames to tracebacks.
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - the user's script
     except BaseException as error:
         raise ScriptError(f"the scoring script {entry_script} cannot be imported: {brief(error)}") from error
@@ -62,7 +62,7 @@ def _module_name(path: str) -> str:
 
 
 def _configure_logging(path: str) -> None:
-    """Apply the user's `logging.json` to the loggers of the script; a broken one costs a warning."""
+    """Apply the user's `logging.json` to the loggers of the script; log a warning if it cannot be used."""
     try:
         with open(path, "rb") as file:
             text = file.read()
@@ -73,5 +73,5 @@ def _configure_logging(path: str) -> None:
 
     try:
         logging.config.dictConfig(json.loads(text))
-    except Exception as error:  # noqa: BLE001 (the handlers and formatters it names are the user's code)
+    except Exception as error:  # noqa: BLE001 (the file may name handlers and formatters of the user's own)
         write_record("W", "azmlinfsrv", f"{path} cannot be used: {brief(error)}")

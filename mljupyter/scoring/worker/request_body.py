@@ -1,21 +1,28 @@
-"""From a request to the arguments of `run()` (Azure ML v1: input modes)."""
+"""The conversion of a request into the arguments of `run()` (Azure ML v1: input modes)."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mljupyter.scoring.media_types import is_json
+from mljupyter.scoring.messages import is_json
 
 MISSING: Any = object()
-"""Stands for a parameter that has no default value."""
+"""The default of a parameter that has none."""
 
 MAX_QUERY_PARAMETERS = 10_000
+_RAWHTTP_MODULES = (
+    "mljupyter.scoring.shims.aml_request",
+    "azureml.contrib.services.aml_request",
+    "azureml_inference_server_http.api.aml_request",
+)
+"""The modules that define `@rawhttp`: ours, and the two real ones, whose decorators set the same flag."""
 
 
 class InputError(ValueError):
-    """A request that does not fit `run()`; `status` is 400 or 415."""
+    """The request does not fit `run()`; `status` is 400 or 415."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -23,7 +30,7 @@ class InputError(ValueError):
 
 
 def text_of(call: dict[str, Any], body: bytes) -> str:
-    """Return the body as text, or the query of a GET request as a JSON object; raise InputError for other bytes."""
+    """Return the body as text, or the query of a GET request as a JSON object; raise InputError if it is not UTF-8."""
     if call.get("method") == "GET":
         return json.dumps(query_values(call["query"]))
     try:
@@ -51,6 +58,20 @@ def parameters_of(call: dict[str, Any], body: bytes, parameters: Sequence[tuple[
             raise InputError(400, f"the request has no value for the parameter {name!r}")
         arguments[name] = value
     return arguments
+
+
+def wants_raw_request() -> bool:
+    """Return whether `@rawhttp` has decorated a function."""
+    return any(getattr(sys.modules.get(module), "_rawHttpRequested", False) for module in _RAWHTTP_MODULES)
+
+
+def raw_request(call: dict[str, Any], body: bytes) -> Any:
+    """Return the request object for a `run()` that is decorated with `@rawhttp`."""
+    from mljupyter.scoring.shims.aml_request import (
+        make_request,  # only replicas whose script asks for it pay the import
+    )
+
+    return make_request(call, body)
 
 
 def query_values(query: str) -> dict[str, Any]:

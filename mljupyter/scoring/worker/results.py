@@ -1,4 +1,4 @@
-"""From what `run()` returned to the answer: status, headers, bytes."""
+"""The conversion of the result of `run()` into an answer: status, headers, bytes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,6 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSAFE_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NO_BODY = (204, 205, 304)
 _FAILED_HEADER = "x-ms-run-function-failed"
-_CODES = {
-    400: "BadRequest",
-    401: "Unauthorized",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    408: "RequestTimeout",
-    413: "PayloadTooLarge",
-    415: "UnsupportedMediaType",
-    431: "HeadersTooLarge",
-    500: "ScriptFailed",
-    502: "WorkerFailed",
-    503: "ReplicaBusy",
-    504: "ScoringTimeout",
-}
 _OURS = frozenset(
     (
         *("connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade"),
@@ -34,11 +20,11 @@ _OURS = frozenset(
         *(_FAILED_HEADER, "x-ms-run-fn-exec-ms"),
     )
 )
-"""Headers that the front sets itself: a script's are dropped."""
+"""Headers that the server sets itself; a script cannot set them."""
 
 
 class ResultError(Exception):
-    """The result of `run()` cannot be sent; the text names the type that is in the way."""
+    """The result of `run()` cannot be sent; the message names the type that causes it."""
 
 
 class Result(NamedTuple):
@@ -53,8 +39,8 @@ class Result(NamedTuple):
 def encode(result: Any) -> Result:
     """Return what to send for the result of `run()`.
 
-    A response object (`AMLResponse`, or any with `status_code`, `headers` and `get_data()`, as Flask's) decides all
-    by itself; everything else becomes JSON. Raises ResultError when that is impossible.
+    A response object (`AMLResponse`, or any with `status_code`, `headers` and `get_data()`, as Flask's) determines
+    the whole answer; everything else is encoded as JSON. Raises ResultError when that is impossible.
     """
     if hasattr(result, "get_data") and hasattr(result, "status_code") and hasattr(result, "headers"):
         return _encode_response(result)
@@ -64,8 +50,8 @@ def encode(result: Any) -> Result:
 def encode_result(result: Any) -> bytes:
     """Return the JSON of a result; None becomes `{}` (Azure ML v1: scoring-container contract).
 
-    NaN and infinities become the tokens `NaN`, `Infinity` and `-Infinity`. Types that JSON does not know, NumPy
-    arrays among them, are not converted silently: ResultError names them.
+    NaN and infinities become the tokens `NaN`, `Infinity` and `-Infinity`. Types without a JSON form, such as NumPy
+    arrays, raise ResultError.
     """
     if result is None:
         return b"{}"
@@ -76,11 +62,6 @@ def encode_result(result: Any) -> bytes:
             f"run() returned a {type(result).__name__} that cannot become JSON: {error}. "
             "Return str, numbers, lists and dicts; convert NumPy values with .tolist()."
         ) from error
-
-
-def encode_error(status: int, message: str, code: str | None = None) -> bytes:
-    """Return the JSON body that every error answer has: a code to search for, which the status has, and a message."""
-    return _encode({"code": code or _CODES.get(status, "Error"), "message": message}).encode("ascii")
 
 
 def _encode_response(response: Any) -> Result:

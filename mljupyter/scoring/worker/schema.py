@@ -1,6 +1,6 @@
-"""What the decorators of the `inference-schema` package say about `run()`.
+"""The schema of `run()`, read from the decorators of the package `inference-schema`.
 
-The package is a dependency of the script. It is looked at only when the script has imported it.
+The package is a dependency of the script; nothing here imports it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Schema(NamedTuple):
     types: dict[str, Any]
 
     def has_rows(self, parameter: str) -> bool:
-        """Return whether the first dimension of a parameter is rows: its shape is enforced except for that one."""
+        """Return whether the first dimension of a parameter is its rows: all other dimensions are enforced."""
         kind: Any = self.types.get(parameter)
         if not getattr(kind, "enforce_shape", False):
             return False
@@ -33,7 +33,7 @@ class Schema(NamedTuple):
 
 
 def schema_of(run: Callable[..., Any]) -> Schema | None:
-    """Return the schema of a function, None when it is not decorated."""
+    """Return the schema of a function; None when it is not decorated."""
     utilities = sys.modules.get("inference_schema.schema_util")
     if utilities is None or not utilities.is_schema_decorated(run):
         return None
@@ -46,7 +46,7 @@ def schema_of(run: Callable[..., Any]) -> Schema | None:
 
 
 def _parameter_types(run: Callable[..., Any]) -> dict[str, Any]:
-    """Return the parameters that the decorators convert. The types are known to nobody but the decorators' closures."""
+    """Return the parameters that the decorators convert. Only the closures of the decorators hold the types."""
     types: dict[str, Any] = {}
     layer: Any = run
     while layer is not None:

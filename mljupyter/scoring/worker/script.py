@@ -1,4 +1,4 @@
-"""A scoring script: check it, initialise it, call it."""
+"""The scoring script: its checks, `init()`, and the call of `run()` for a request."""
 
 from __future__ import annotations
 
@@ -11,37 +11,43 @@ from types import ModuleType
 from typing import Any
 
 from mljupyter.scoring.logs.diagnostics import user_traceback, write_record
+from mljupyter.scoring.logs.log_context import request_id
+from mljupyter.scoring.messages import ALL_VERSIONS, PARAMETERS, REQUEST, TEXT, Interface, encode_error
 from mljupyter.scoring.protocol import RAN, RUN_FAILED
-from mljupyter.scoring.shims.current_request import request_id
-from mljupyter.scoring.worker import rawhttp
-from mljupyter.scoring.worker.interface import ALL_VERSIONS, PARAMETERS, REQUEST, TEXT, Interface
-from mljupyter.scoring.worker.request_body import MISSING, InputError, parameters_of, text_of
-from mljupyter.scoring.worker.results import ResultError, encode, encode_error
+from mljupyter.scoring.worker.request_body import (
+    MISSING,
+    InputError,
+    parameters_of,
+    raw_request,
+    text_of,
+    wants_raw_request,
+)
+from mljupyter.scoring.worker.results import ResultError, encode
 from mljupyter.scoring.worker.schema import Schema, schema_of
 
 _HEADERS_PARAMETER = "request_headers"
 Outcome = tuple[int, int, float, bytes, bytes]
-"""HTTP status, flags of `protocol`, seconds that `run()` took, body, packed headers (empty: JSON)."""
+"""HTTP status, flags of `protocol`, duration of `run()` in seconds, body, packed headers (empty for plain JSON)."""
 
 
 class ScriptError(Exception):
-    """The scoring script cannot serve; the cause, if any, is what its own code raised."""
+    """The scoring script cannot serve; `__cause__` is the exception that its own code raised, if any."""
 
 
 class Script:
     """A checked scoring script. `takes_headers` says whether `run()` has the parameter `request_headers`.
 
-    `answer` does everything for one request. Its parts are there for who wants to put requests together: `arguments`
-    of a request, `convert`, `run`, and `succeeded` or `failed` for the outcome.
+    `answer` handles one request completely. Batches use its parts: `arguments` of a request, `convert`, `run`, and
+    `succeeded`, `failed` or `refused` for the outcome.
     """
 
     def __init__(self, module: ModuleType) -> None:
         self._init = _function(module, "init")
         self.run = _function(_run_home(module), "run")
-        """The script's own `run`, to be called with the names that `arguments` returns."""
+        """The script's own `run`; its keyword arguments are what `arguments` returns."""
         declared = getattr(_run_home(module), "batching", None)
         self.batching: bool | None = declared if isinstance(declared, bool) else None
-        """What the script itself says with ``batching = True`` or ``False``; None when it says nothing."""
+        """The script's own ``batching = True`` or ``False``; None if it does not set one."""
         self._schema = schema_of(self.run)
         self._parameters, self.takes_headers = _parameters(self.run)
         self._mode = _mode(self._schema, self._parameters)
@@ -49,9 +55,9 @@ class Script:
 
     @property
     def batchable(self) -> str | None:
-        """The parameter whose rows may be put together with other requests' rows in one call; None if there is none.
+        """The parameter whose rows can be joined with those of other requests in one `run()`; None if there is none.
 
-        It is the only parameter, and its schema leaves the first dimension free.
+        It must be the only parameter, and its schema must leave the first dimension free.
         """
         if self._schema is None or self.takes_headers or len(self._parameters) != 1:
             return None
@@ -60,21 +66,21 @@ class Script:
 
     @property
     def takes_text_only(self) -> bool:
-        """Whether `run` gets the body as text and nothing else."""
+        """Whether `run` takes the body as text and no other argument."""
         return self._mode == TEXT and not self.takes_headers
 
     def initialise(self) -> None:
-        """Call `init()`; raise ScriptError from whatever it raises, exits included."""
+        """Call `init()`; raise ScriptError from any exception it raises, SystemExit included."""
         try:
             self._init()
         except BaseException as error:
             raise ScriptError(f"init() of the scoring script raised {brief(error)}") from error
-        if rawhttp.requested() and self._mode != REQUEST:
+        if wants_raw_request() and self._mode != REQUEST:
             self._mode = _mode(self._schema, self._parameters)  # init() may import the module that has run()
             self.interface = self._describe()
 
     def answer(self, head: bytes, body: bytes) -> Outcome:
-        """Return the outcome of one request; nothing that user code does escapes as an exception."""
+        """Return the outcome of one request; exceptions of user code become error answers."""
         try:
             arguments = self.arguments(head, body)
         except InputError as error:
@@ -87,9 +93,9 @@ class Script:
         return self.succeeded(result, perf_counter() - start)
 
     def arguments(self, head: bytes, body: bytes) -> dict[str, Any]:
-        """Return what to call `run` with for a request; raise InputError when the request does not fit.
+        """Return the keyword arguments of `run` for a request; raise InputError when the request does not fit.
 
-        What the schema converts is converted by `run` itself, or before by `convert`.
+        Values with a schema are not converted yet: `run` does so itself, or `convert` does it before.
         """
         call = json.loads(head) if head else {}
         if call:
@@ -99,21 +105,21 @@ class Script:
         elif self._mode == PARAMETERS:
             arguments = parameters_of(call, body, self._parameters)
         else:
-            arguments = {self._parameters[0][0]: rawhttp.request(call, body)}
+            arguments = {self._parameters[0][0]: raw_request(call, body)}
         if self.takes_headers:
             arguments[_HEADERS_PARAMETER] = call.get("headers", {})
         return arguments
 
     def convert(self, name: str, value: Any) -> Any:
-        """Return the array or frame that the schema makes of a parameter's JSON value; raises as the schema does.
+        """Convert a parameter's JSON value to the array or data frame of its schema; raise the schema's own errors.
 
-        The schema leaves it as it is when `run` is called with it.
+        `run` accepts the converted value as well.
         """
         assert self._schema is not None  # noqa: S101 (for the type checker: only names from `batchable` come here)
         return self._schema.types[name].deserialize_input(value)
 
     def succeeded(self, result: Any, seconds: float) -> Outcome:
-        """Return the outcome of a `run` that returned; a result that cannot be sent makes it a failed one."""
+        """Return the outcome of a `run` that has returned; an error if its result cannot be sent."""
         try:
             status, body, headers, run_failed = encode(result)
         except ResultError as error:
@@ -124,7 +130,7 @@ class Script:
         return status, RAN | RUN_FAILED if run_failed else RAN, seconds, body, headers
 
     def failed(self, error: BaseException, seconds: float) -> Outcome:
-        """Return the outcome of a `run` that raised; the traceback goes to the log and not to the client."""
+        """Return the outcome of a `run` that has raised; the log gets the traceback, the client does not."""
         write_record("E", "azmlinfsrv.user_script", f"run() raised:\n{user_traceback(error)}")
         message = f"run() of the scoring script raised {type(error).__name__}; the service's log has the traceback"
         return 500, RAN | RUN_FAILED, seconds, encode_error(500, message), b""
@@ -155,7 +161,7 @@ def brief(error: BaseException) -> str:
 
 
 def _run_home(module: ModuleType) -> ModuleType:
-    """Return the module whose `run` to call: behind a generated driver it is the driver's `driver_module`."""
+    """Return the module that has the user's `run`: for a generated driver, the driver's `driver_module`."""
     behind = getattr(module, "driver_module", None)
     return behind if isinstance(behind, ModuleType) and hasattr(behind, "run") else module
 
@@ -189,7 +195,7 @@ def _parameters(run: Callable[..., Any]) -> tuple[list[tuple[str, Any]], bool]:
 
 def _mode(schema: Schema | None, parameters: list[tuple[str, Any]]) -> str:
     required = sum(default is MISSING for _, default in parameters)
-    if rawhttp.requested():
+    if wants_raw_request():
         if schema is not None:
             raise ScriptError("run() is decorated with both @rawhttp and @input_schema; use one of them")
         if required > 1:

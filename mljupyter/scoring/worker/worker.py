@@ -1,8 +1,8 @@
-"""The worker process: runs the user's code and nothing else. The front starts it as a fresh interpreter.
+"""The worker process: it runs the user's code. The server starts it as a new interpreter, or has a zygote fork it.
 
-It imports the standard library only, so that the user's script decides which versions of anything are loaded.
-With one call at a time the script runs in the main thread, as under Azure ML; with more, each of that many
-threads takes the next call from the socket itself, which keeps the limit exact without a dispatcher.
+It imports the standard library only, so that the user's script decides which version of each package is loaded. With
+a concurrency of 1 the script runs in the main thread, as in Azure ML. With more, each of that many threads takes the
+next call from the socket itself, so that the limit is exact.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from threading import Lock, Thread
 
 from mljupyter.scoring import protocol
 from mljupyter.scoring.exit_codes import SCRIPT_FAILED
+from mljupyter.scoring.logs import log_context
 from mljupyter.scoring.logs.diagnostics import directory_listing, user_traceback, write_record
-from mljupyter.scoring.parent_death import die_with
-from mljupyter.scoring.worker import log_context
 from mljupyter.scoring.worker.batches import OFF, Answers, batches_of
 from mljupyter.scoring.worker.loading import load_script
+from mljupyter.scoring.worker.parent_death import die_with
 from mljupyter.scoring.worker.script import Outcome, Script, ScriptError
-from mljupyter.scoring.zygote.zygote import fork_workers, obstacle
+from mljupyter.scoring.worker.zygote import fork_obstacle, fork_workers
 
 _READ_BYTES = 65536
 
@@ -31,7 +31,7 @@ Batches = Callable[[Sequence[protocol.Frame]], Answers]
 
 
 class Channel:
-    """The worker's end of the socket pair; safe to share between threads."""
+    """The worker's end of the socket pair to its server; threads may share it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -41,12 +41,12 @@ class Channel:
         self._writing = Lock()
 
     def receive(self) -> protocol.Frame | None:
-        """Return the next frame, or None when the front has closed its end."""
+        """Return the next frame; None when the server has closed its end."""
         with self._reading:
             return self._next()
 
     def receive_calls(self) -> list[protocol.Frame]:
-        """Return the calls for the next run, of which there are several in a batch; none when the front is gone."""
+        """Return the calls for the next `run()`, several if they are a batch; an empty list when the server is gone."""
         with self._reading:
             calls: list[protocol.Frame] = []
             wanted = 1
@@ -61,23 +61,16 @@ class Channel:
             return calls
 
     def send(self, kind: int, call: int = 0, head: bytes = b"", body: bytes = b"") -> None:
-        """Send one frame, whole."""
-        start = protocol.PREFIX.pack(kind, call, len(head), len(body)) + head
-        with self._writing:
-            sent = os.writev(self._descriptor, (start, body))
-            if sent == len(start) + len(body):
-                return
-            rest = memoryview(start + body)[sent:]
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+        """Send one frame."""
+        self._write(protocol.PREFIX.pack(kind, call, len(head), len(body)) + head, body)
 
     def send_answers(self, answers: Sequence[tuple[int, Outcome]]) -> None:
-        """Send the answers of several calls at one stroke."""
+        """Send the answers of several calls together, so that the server handles them in one turn of its event loop."""
         parts = []
         for call, (status, flags, seconds, body, headers) in answers:
             head = protocol.ANSWER_HEAD.pack(status, flags, seconds) + headers
             parts += [protocol.PREFIX.pack(protocol.ANSWER, call, len(head), len(body)), head, body]
-        self._write_all(b"".join(parts))
+        self._write(b"".join(parts))  # one part: writev() takes at most 1024
 
     def _next(self) -> protocol.Frame | None:
         while not self._frames:
@@ -87,15 +80,18 @@ class Channel:
             self._frames.extend(self._decoder.feed(data))
         return self._frames.popleft()
 
-    def _write_all(self, data: bytes) -> None:
+    def _write(self, *parts: bytes) -> None:
+        """Write everything, usually with one system call and without copying the parts."""
         with self._writing:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            sent = os.writev(self._descriptor, parts)
+            if sent < sum(map(len, parts)):
+                rest = memoryview(b"".join(parts))[sent:]
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
 
 
 def serve(channel: Channel, script: Script, batches: Batches | None) -> None:
-    """Answer calls, one after another or in batches, until the front closes the channel."""
+    """Answer calls, one by one or in batches, until the server closes the channel."""
     if batches is not None:
         while calls := channel.receive_calls():
             for answers in batches(calls):
@@ -107,21 +103,21 @@ def serve(channel: Channel, script: Script, batches: Batches | None) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Load the script, say so, and serve.
+    """Load the script, report that it is ready, and serve; return the exit status.
 
-    Arguments: socket descriptor, the front's pid, concurrency, an option of `worker_batches`, whether to preload, and
-    the socket that fronts connect to where the workers are for several of them, else -1.
+    Arguments: socket descriptor, the server's pid, concurrency, an option of `batches`, 1 to become a zygote, and the
+    descriptor of the listening socket of a shared zygote or -1.
     """
-    descriptor, front, concurrency, batching, preload, shared = (int(argument) for argument in arguments)
+    descriptor, server, concurrency, batching, preload, shared = (int(argument) for argument in arguments)
     listener = shared if shared >= 0 else None
-    die_with(front)
+    die_with(server)
     for own in (descriptor, listener):
         if own is not None:
             os.set_inheritable(own, False)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     for stream in (sys.stdout, sys.stderr):
-        # A line is one write then, although -u left the streams without a buffer of their own.
+        # -u left the streams unbuffered; with this, each line is one write.
         stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     log_context.install()
     channel = Channel(descriptor)
@@ -134,7 +130,7 @@ def main(arguments: list[str]) -> int:
         channel.send(protocol.FAILED, body=str(error).encode("utf-8", "replace"))
         return SCRIPT_FAILED
     if preload:
-        reason = obstacle(descriptor, listener)
+        reason = fork_obstacle(descriptor, listener)
         if reason is None:
             channel = Channel(fork_workers(descriptor, listener))
         elif listener is not None:

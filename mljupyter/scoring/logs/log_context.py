@@ -1,7 +1,7 @@
-"""Mark the lines that a request makes the script write with the request's id, in the worker.
+"""Request ids in the log: the worker marks each line that a script writes with the id of its request.
 
-The front cannot know which of several requests a line belongs to; the thread that prints it can. Lines that come past
-`sys.stdout` and `sys.stderr`, from native code or child processes, stay without an id.
+The server cannot know which of several concurrent requests a line belongs to; the thread that prints it can. Lines
+that bypass `sys.stdout` and `sys.stderr` (native code, child processes) have no id.
 """
 
 from __future__ import annotations
@@ -10,41 +10,42 @@ import io
 import os
 import sys
 import threading
+from contextvars import ContextVar
 
-from mljupyter.scoring.shims.current_request import request_id
-
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The `x-request-id` of the request that this thread serves; empty if nothing needs it, since calls then omit it."""
 ID_MARK = b"\x1d"
-"""Stands before and after the id of the request that a line belongs to; no id holds it."""
+"""The byte before and after the id at the start of a line; ids cannot contain it."""
 VARIABLE = "MLJUPYTER_REQUEST_IDS"
 _TEXT_MARK = ID_MARK.decode()
 
 
 def install() -> None:
-    """Let standard output and standard error mark their lines from now on, if the front asks for it."""
-    if not wanted():
+    """Mark the lines of standard output and standard error from now on, if the server has asked for it."""
+    if not is_enabled():
         return
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             encoding, errors = stream.encoding, stream.errors
-            setattr(sys, name, TaggedStream(stream.detach(), encoding, errors, line_buffering=True))
+            setattr(sys, name, MarkedStream(stream.detach(), encoding, errors, line_buffering=True))
 
 
-def wanted() -> bool:
-    """Whether the front wants lines with ids."""
+def is_enabled() -> bool:
+    """Return whether the server has asked for ids in the log."""
     return os.environ.get(VARIABLE) == "1"
 
 
-def tag() -> bytes:
-    """Return what stands before a line of the current request; nothing outside of requests."""
-    current = request_id.get() if wanted() else ""
+def mark() -> bytes:
+    """Return the mark of the current request, which starts each of its lines; empty outside of requests."""
+    current = request_id.get() if is_enabled() else ""
     return ID_MARK + current.encode("utf-8", "replace") + ID_MARK if current else b""
 
 
-class TaggedStream(io.TextIOWrapper):
+class MarkedStream(io.TextIOWrapper):
     """A text stream that puts the current request's id before each line.
 
-    A line is written when it is complete or flushed, so that those of several threads do not mix.
+    A line is written when it is complete or flushed, so that lines of several threads do not mix.
     """
 
     def __init__(self, *arguments, **options) -> None:  # type: ignore[no-untyped-def]
@@ -52,7 +53,7 @@ class TaggedStream(io.TextIOWrapper):
         self._unfinished = threading.local()
 
     def write(self, text: str) -> int:
-        """Write text; what follows its last line end waits for the rest of the line."""
+        """Write text; an unfinished last line is kept until the rest of it comes."""
         pending: str = getattr(self._unfinished, "text", "")
         current = request_id.get()
         if not current and not pending:
@@ -64,7 +65,7 @@ class TaggedStream(io.TextIOWrapper):
         return len(text)
 
     def flush(self) -> None:
-        """Write what this thread has begun, too."""
+        """Write the unfinished line of this thread as well."""
         pending: str = getattr(self.__dict__.get("_unfinished"), "text", "")
         if pending:
             self._unfinished.text = ""
@@ -73,7 +74,7 @@ class TaggedStream(io.TextIOWrapper):
         super().flush()
 
     def _start(self, current: str) -> str:
-        """Return the mark for the next line; none where the line has begun already."""
+        """Return the mark for the next line; none if the start of the line has been flushed already."""
         if getattr(self._unfinished, "begun", False):
             self._unfinished.begun = False
             return ""

@@ -1,4 +1,7 @@
-"""Limits that keep clients from holding connections and memory: for replicas that are used without a router too."""
+"""The HTTP connection of a client: limits on time and size, and answers that leave in one write.
+
+The limits keep slow or hostile clients from holding connections and memory, on replicas without a router as well.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mljupyter.scoring.server.atomic_write import WholeWrites
-from mljupyter.scoring.worker.results import encode_error
+from mljupyter.scoring.messages import encode_error
 
 if TYPE_CHECKING:
     from mljupyter.scoring.server.replica_key import ReplicaKey
@@ -20,12 +22,12 @@ _HEADER_SEPARATORS = 4  # ": " and the end of the line
 
 
 class Limits(NamedTuple):
-    """The limits of one front.
+    """The limits of one server.
 
     Parameters:
-        request_timeout: seconds for a request to be complete, and for a client to take some of its answer.
-        max_connections: how many there may be at once.
-        max_header_bytes: how long the head of a request may be.
+        request_timeout: seconds until a request must be complete, and until a client must read more of its answer.
+        max_connections: the largest number of connections at once.
+        max_header_bytes: the largest size of the head of a request.
 
     """
 
@@ -34,18 +36,56 @@ class Limits(NamedTuple):
     max_header_bytes: int
 
 
-class LimitedProtocol(HttpToolsProtocol):
-    """One connection. What breaks a limit gets an answer, where it can still be sent, and loses its connection.
+class AtomicWrites:
+    """A transport that sends everything written in one turn of the event loop with one system call.
 
-    Where a replica has a key, a connection is a stranger's until a request with it has come. The oldest one of these
-    makes room for a new one when there are too many, so that nobody keeps the router out by holding connections.
+    The HTTP server writes the head of an answer and then its body. If a replica were killed between the two, the client
+    would have the head already, and the router could not retry on another replica. With one call both arrive or
+    neither does, as long as the body fits into the socket's buffer. It also saves a call.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._pending: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        """Delegate everything but writing to the transport."""
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send data at the end of this turn of the loop."""
+        if not self._pending:
+            self._loop.call_soon(self._flush)
+        self._pending.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        """Return the number of bytes that are still to be sent."""
+        return self._transport.get_write_buffer_size() + sum(map(len, self._pending))
+
+    def close(self) -> None:
+        """Send the pending data, then close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._transport.writelines(pending)
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection. A request that breaks a limit gets an error, if it can still be sent, and the connection closes.
+
+    If the replica has a key, a connection counts as a stranger's until a request with the key has come. When there are
+    too many connections, a new one replaces the oldest stranger, so that strangers cannot keep the router out.
     """
 
     limits: Limits
     key: ReplicaKey | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to count, or refuse the connection."""
+        """Accept the connection, or refuse it when there are too many."""
         self._incomplete_since: float | None = self.loop.time()
         self._began = self._incomplete_since
         self._stranger = self.key is not None
@@ -53,12 +93,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._chunk = 0
         self._unsent = (0, 0.0)
-        super().connection_made(cast(asyncio.Transport, WholeWrites(transport, self.loop)))
+        super().connection_made(cast(asyncio.Transport, AtomicWrites(transport, self.loop)))
         if len(self.connections) > self.limits.max_connections and not self._takes_place_of_stranger():
             self._refuse(503, "the replica has too many connections", b"x-mlj-busy: 1\r\nretry-after: 1\r\n")
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has arrived, unless the head of the request has become too long."""
+        """Parse the data; refuse the request when its head has become too long."""
         self._chunk = len(data)
         super().data_received(data)
         if self._in_head:
@@ -74,7 +114,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Check the length of a head that has come in one piece."""
+        """Check the size of a head that has come in one piece."""
         self._in_head = False
         if self._stranger and self.key is not None:
             self._stranger = not self.key.is_in(self.headers)
@@ -89,14 +129,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self.app = application
 
     def on_message_complete(self) -> None:
-        """Stop the time: from now on it is the replica's."""
+        """Stop the time limit of the client: from now on the replica works on the request."""
         self._incomplete_since = None
         super().on_message_complete()
 
     def check(self, now: float) -> None:
         """Close the connection if its client has been too slow."""
         if self._incomplete_since is not None:
-            if self.flow.read_paused or self._answers_another():  # the time is not the client's
+            if self.flow.read_paused or self._answers_another():  # the client is not the cause of the delay
                 self._incomplete_since = now
             elif now - self._incomplete_since > self.limits.request_timeout:
                 self._refuse(408, f"the request was not complete within {self.limits.request_timeout:g} s")
@@ -107,7 +147,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _takes_place_of_stranger(self) -> bool:
-        """Close the oldest connection without a request of the router's; return whether there was one."""
+        """Close the oldest connection that has sent no request with the key; return whether there was one."""
         strangers = [one for one in cast("set[LimitedProtocol]", self.connections) if one._stranger and one is not self]
         if not strangers:
             return False
@@ -117,7 +157,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return True
 
     def _answers_another(self) -> bool:
-        """Whether an earlier request of this connection is still to be answered."""
+        """Return whether an earlier request of this connection has no answer yet."""
         running = self.cycle is not None and not self.cycle.response_complete
         return bool(self.pipeline) or (self._in_head and running)
 
@@ -137,12 +177,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def limited_protocol(limits: Limits, key: ReplicaKey | None = None) -> type[LimitedProtocol]:
-    """Return a protocol class with these limits, of a replica with this key."""
+    """Return a protocol class with these limits for a replica with this key."""
     return type("Protocol", (LimitedProtocol,), {"limits": limits, "key": key})
 
 
 async def watch(connections: set[Any], limits: Limits) -> None:
-    """Look after slow clients for ever; a look at all connections costs less than a timer for each request."""
+    """Check all connections for slow clients, forever. This costs less than a timer for each request."""
     while True:
         await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, limits.request_timeout / _LOOKS_PER_TIMEOUT))
         now = asyncio.get_running_loop().time()
@@ -158,7 +198,7 @@ _PHRASES = {
 
 
 def closing_answer(status: int, message: str) -> Callable[..., Awaitable[None]]:
-    """Return an ASGI application that refuses a request unread and closes its connection."""
+    """Return an ASGI application that refuses a request without reading it, and closes the connection."""
     body = encode_error(status, message)
     headers = [
         (b"content-type", b"application/json"),

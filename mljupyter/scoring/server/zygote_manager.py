@@ -1,7 +1,7 @@
-"""Keeps the template of a version: starts it, writes its log, and tells fronts why there is none when it cannot be.
+"""The manager of a shared zygote (``--template-socket``): it starts the zygote and writes its log.
 
-It is the process that ``--template-socket`` asks for. It holds no model: the template is its child, and may be another
-Python. While fronts are there that were refused it stays, so that they do not start a template again and again.
+The manager holds no model: the zygote is its child, and may run another Python. If a fork is not safe, the manager
+tells the replica servers why. It stays while they are connected, so that they do not start a zygote again and again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ from mljupyter.scoring import exit_codes, protocol
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.server.worker_process import WorkerProcess
-from mljupyter.scoring.zygote.zygote import FIRST_FRONT_SECONDS, LINGER_SECONDS
 
 _READ_BYTES = 65536
 _STACK_DUMP_SECONDS = 0.15
 
 
-def keep(configuration: Configuration, listener: socket.socket, log: LogCapture) -> int:
-    """Keep a template until no front needs it any more; return the exit status."""
+def run_zygote(configuration: Configuration, listener: socket.socket, log: LogCapture) -> int:
+    """Run a shared zygote until no server needs it; return the exit status."""
     worker = WorkerProcess(configuration, log, preload=True, listener=listener)
     ended = threading.Event()
     worker.watch(ended.set)
@@ -43,7 +42,7 @@ def keep(configuration: Configuration, listener: socket.socket, log: LogCapture)
         listener.close()
         log.record("I", f"init() is done; workers of all replicas are forked from process {worker.pid}")
         ended.wait()
-        log.record("I", f"the template {worker.ending()}")
+        log.record("I", f"the zygote {worker.describe_end()}")
         return exit_codes.STOPPED
     worker.kill()
     log.record("W", f"preloading is off: {reason}")
@@ -52,7 +51,7 @@ def keep(configuration: Configuration, listener: socket.socket, log: LogCapture)
 
 
 def _until_ready(worker: WorkerProcess, configuration: Configuration, log: LogCapture) -> str | None:
-    """Wait until `init()` has returned; return why nothing can be forked, or None."""
+    """Wait until `init()` has returned; return None, or the reason why workers cannot be forked."""
     decoder = protocol.FrameDecoder()
     poll = select.poll()
     poll.register(worker.socket, select.POLLIN)
@@ -64,40 +63,40 @@ def _until_ready(worker: WorkerProcess, configuration: Configuration, log: LogCa
         if not data:
             return "the process that ran init() has ended"
         for frame in decoder.feed(data):
-            if frame.kind == protocol.TEMPLATE:
+            if frame.kind == protocol.ZYGOTE:
                 return None
             return frame.body.decode("utf-8", "replace")
     reason = f"init() of the scoring script did not return within {configuration.startup_timeout:g} s"
-    log.record("E", f"{reason}. Where the template is now:")
+    log.record("E", f"{reason}. Stacks of the zygote:")
     worker.dump_stacks()
     time.sleep(_STACK_DUMP_SECONDS)
     return reason
 
 
 def _refuse(listener: socket.socket, reason: str) -> None:
-    """Tell the reason to all fronts that come, until none of them is left."""
+    """Send the reason to all servers that connect, until none is left."""
     body = reason.encode("utf-8", "replace")
     frame = protocol.PREFIX.pack(protocol.REFUSED, 0, 0, len(body)) + body
     poll = select.poll()
     poll.register(listener, select.POLLIN)
-    fronts: dict[int, socket.socket] = {}
-    patience = FIRST_FRONT_SECONDS
-    while ready := poll.poll(None if fronts else patience * 1000):
-        patience = LINGER_SECONDS
+    servers: dict[int, socket.socket] = {}
+    timeout = protocol.FIRST_CLIENT_SECONDS
+    while ready := poll.poll(None if servers else timeout * 1000):
+        timeout = protocol.LINGER_SECONDS
         for descriptor, _ in ready:
             if descriptor == listener.fileno():
-                front, _ = listener.accept()
-                fronts[front.fileno()] = front
-                poll.register(front, select.POLLIN)
-                with contextlib.suppress(OSError):  # it has gone already: the poll tells, too
-                    front.sendall(frame)
-            elif not _received(fronts[descriptor]):
+                server, _ = listener.accept()
+                servers[server.fileno()] = server
+                poll.register(server, select.POLLIN)
+                with contextlib.suppress(OSError):  # it is gone: the poll reports that as well
+                    server.sendall(frame)
+            elif not _received(servers[descriptor]):
                 poll.unregister(descriptor)
-                fronts.pop(descriptor).close()
+                servers.pop(descriptor).close()
 
 
-def _received(front: socket.socket) -> bytes:
+def _received(server: socket.socket) -> bytes:
     try:
-        return front.recv(_READ_BYTES)
+        return server.recv(_READ_BYTES)
     except OSError:
         return b""

@@ -1,7 +1,7 @@
-"""Start the worker in an interpreter that mljupyter is not installed in.
+"""The bootstrap script of a worker whose interpreter does not have mljupyter installed.
 
-The front runs this file with the environment's Python. It makes `mljupyter.scoring`, and nothing else of what the
-front has installed, importable there; so the script's packages are those of its own environment.
+The server runs this file with the interpreter of the script's environment. It makes `mljupyter.scoring` importable
+there, and nothing else of the server's packages: the script gets the packages of its own environment only.
 """
 
 # ruff: noqa: PTH100, PTH118, PTH120
@@ -17,7 +17,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def make_importable() -> None:
-    """Let `mljupyter.scoring` be found here, beside an `mljupyter` that holds nothing else."""
+    """Register `mljupyter.scoring` from this directory, below an `mljupyter` package that holds nothing else."""
     package = module_from_spec(ModuleSpec("mljupyter", None, is_package=True))
     package.__path__ = []
     sys.modules["mljupyter"] = package
@@ -25,24 +25,24 @@ def make_importable() -> None:
         "mljupyter.scoring", os.path.join(_HERE, "__init__.py"), submodule_search_locations=[_HERE]
     )
     if spec is None or spec.loader is None:
-        raise ImportError(f"{_HERE} holds no package")
+        raise ImportError(f"{_HERE} is not a package")
     scoring = module_from_spec(spec)
     sys.modules["mljupyter.scoring"] = scoring
     spec.loader.exec_module(scoring)
     package.scoring = scoring  # type: ignore[attr-defined]
 
 
-def _forget_this_directory() -> None:
-    # Python puts the directory of a file it runs first: modules there must not replace those of other packages.
+def _remove_this_directory_from_path() -> None:
+    # Python puts the directory of the file it runs first on the path; modules here must not hide other packages.
     if sys.path and os.path.abspath(sys.path[0]) == _HERE:
         del sys.path[0]
 
 
-_forget_this_directory()
+_remove_this_directory_from_path()
 if "mljupyter.scoring" not in sys.modules:
     make_importable()
 
-if __name__ == "__main__":  # processes that the script starts by multiprocessing run what is above, too
+if __name__ == "__main__":  # not in processes that the script starts by multiprocessing, which run the lines above too
     from mljupyter.scoring.worker.worker import main
 
     sys.exit(main(sys.argv[1:]))

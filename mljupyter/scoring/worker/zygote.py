@@ -1,10 +1,10 @@
-"""A process that has run `init()` once and forks workers from itself, each ready in milliseconds.
+"""The zygote (fork server): a process that has run `init()` once and forks workers, each ready in milliseconds.
 
-The template never runs `run()`. Its workers share the memory that `init()` has filled until one of them writes to it.
-Each worker dies with the front it is for, and outlives its template.
+A zygote never calls `run()`. Its workers share the memory that `init()` has filled, until one of them writes to it
+(copy on write). A worker dies with the replica server that asked for it, and outlives its zygote.
 
-There are two kinds: the template of one front, which ends with it, and the template of a whole version, which fronts
-find at a Unix socket and which ends when the last of them has gone.
+There are two kinds. A private zygote belongs to one replica server and ends with it. A shared zygote serves all
+replicas of a version: their servers connect to it at a Unix socket, and it ends after the last one has disconnected.
 """
 
 # ruff: noqa: PTH115, PTH208
@@ -17,47 +17,49 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
 import warnings
 
-from mljupyter.scoring.parent_death import die_with_holder
-from mljupyter.scoring.protocol import ENDED, FORKED, PREFIX, TEMPLATE
+from mljupyter.scoring.protocol import (
+    COMMAND,
+    DESCRIPTORS_OF_FORK,
+    DUMP_STACKS,
+    ENDED,
+    FIRST_CLIENT_SECONDS,
+    FORK,
+    FORKED,
+    KILL,
+    LINGER_SECONDS,
+    PREFIX,
+    ZYGOTE,
+)
+from mljupyter.scoring.worker.parent_death import die_with_holder
 
-ORDER = struct.Struct("<BI")
-"""What a front asks for: one of the following, and the process it is for."""
-FORK, KILL, DUMP_STACKS = 1, 2, 3
-WITH_FORK = 4
-"""With FORK come descriptors: the worker's end of its socket pair, its standard output and error, its lifeline."""
-FIRST_FRONT_SECONDS = 60.0
-"""How long the template of a version waits for its first front."""
-LINGER_SECONDS = 3.0
-"""How long it waits for another one when its last front has gone."""
 _THREADS_END_SECONDS = 0.1
 
 
 def fork_workers(control: int, listener: int | None = None) -> int:
-    """Serve fronts' orders; return in each forked worker, with the descriptor of its own channel.
+    """Turn this process into a zygote; return in each worker that it forks, with the descriptor of its channel.
 
-    In the template it does not return. Ask `obstacle` first whether it is safe.
+    The call does not return in the zygote itself. Check with `fork_obstacle` before whether forking is safe.
 
     Parameters:
-        control: the socket to the process that has started this one; the template ends with it.
-        listener: a socket that fronts connect to; without it `control` is the only front.
+        control: the socket to the parent process; the zygote ends when it is closed.
+        listener: the socket that replica servers connect to; None for a private zygote, which obeys its parent.
 
     """
     gc.collect()
-    gc.freeze()  # else the collector would write to, and so copy, the pages that are shared
-    return _Template(control, listener).serve()
+    gc.freeze()  # otherwise the collector would write to the shared pages, and so copy them
+    return _Zygote(control, listener).serve()
 
 
-def obstacle(*own: int | None) -> str | None:
-    """Return why workers cannot be forked from this process, None if they can; `own` are sockets of ours.
+def fork_obstacle(*own: int | None) -> str | None:
+    """Return why it is not safe to fork workers from this process, None if it is; `own` are sockets of this package.
 
-    Libraries that know about forks, OpenBLAS for one, end their threads before it. So a first fork tells them apart:
-    the threads that are left would be missing in the workers, and what they hold would be locked there for good.
+    A fork copies no threads, so a lock that a missing thread holds would stay locked in the worker. Libraries that
+    handle forks, such as OpenBLAS, end their threads before one. A trial fork therefore shows which threads would stay.
     """
     if sys.platform != "linux":
         return "a process cannot be forked safely on this platform once it has loaded libraries"
@@ -83,29 +85,29 @@ def obstacle(*own: int | None) -> str | None:
     return None
 
 
-class _Front:
-    """A front: the socket to it, and the workers it has."""
+class _Client:
+    """A replica server that is connected to the zygote: its socket, and its workers."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.workers: set[int] = set()
 
     def send(self, kind: int, number: int = 0, body: bytes = b"") -> None:
-        with contextlib.suppress(OSError):  # it has gone: the poll tells, too
+        with contextlib.suppress(OSError):  # it is gone: the poll reports that as well
             self.connection.sendall(PREFIX.pack(kind, number, 0, len(body)) + body)
 
 
-class _Template:
+class _Zygote:
     def __init__(self, control: int, listener: int | None) -> None:
         self._control = socket.socket(fileno=control)
         self._listener = None if listener is None else socket.socket(fileno=listener)
-        self._fronts: dict[int, _Front] = {}
-        self._gone: set[int] = set()  # workers whose front has gone
+        self._clients: dict[int, _Client] = {}
+        self._orphans: set[int] = set()  # workers whose server is gone
         self._poll = select.poll()
-        self._patience = FIRST_FRONT_SECONDS
+        self._idle_seconds = FIRST_CLIENT_SECONDS
 
     def serve(self) -> int:
-        """Fork on request for as long as it is needed; return in each worker."""
+        """Fork on request while a server needs it; return in each worker."""
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
@@ -118,10 +120,11 @@ class _Template:
             self._listener.setblocking(False)
             self._poll.register(self._listener, select.POLLIN)
             self._poll.register(self._control, select.POLLIN)
-            _Front(self._control).send(TEMPLATE)
+            _Client(self._control).send(ZYGOTE)
         while True:
-            ready = {descriptor for descriptor, _ in self._poll.poll(None if self._fronts else self._patience * 1000)}
-            if not ready and not self._fronts:
+            timeout = None if self._clients else self._idle_seconds * 1000
+            ready = {descriptor for descriptor, _ in self._poll.poll(timeout)}
+            if not ready and not self._clients:
                 os._exit(0)
             for descriptor in ready:
                 channel = self._handle(descriptor)
@@ -130,13 +133,13 @@ class _Template:
             self._reap()
 
     def _handle(self, descriptor: int) -> int | None:
-        """Do what a descriptor is ready for; return the channel in the worker that this makes."""
+        """Handle a readable descriptor; return the channel in a worker that this forks, None in the zygote."""
         if descriptor == self._wake_reader:
             os.read(descriptor, 4096)
-        elif descriptor in self._fronts:
-            return self._obey(self._fronts[descriptor])
+        elif descriptor in self._clients:
+            return self._obey(self._clients[descriptor])
         elif descriptor == self._control.fileno():
-            os._exit(0)  # it never speaks: it has gone
+            os._exit(0)  # the parent never sends anything: it has closed the socket
         elif self._listener is not None:
             with contextlib.suppress(OSError):
                 connection, _ = self._listener.accept()
@@ -145,76 +148,76 @@ class _Template:
         return None
 
     def _add(self, connection: socket.socket) -> None:
-        front = _Front(connection)
-        self._patience = LINGER_SECONDS
-        self._fronts[connection.fileno()] = front
+        client = _Client(connection)
+        self._idle_seconds = LINGER_SECONDS
+        self._clients[connection.fileno()] = client
         self._poll.register(connection, select.POLLIN)
-        front.send(TEMPLATE)
+        client.send(ZYGOTE)
 
-    def _obey(self, front: _Front) -> int | None:
+    def _obey(self, client: _Client) -> int | None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(front.connection, ORDER.size, WITH_FORK)
+            data, descriptors, _, _ = socket.recv_fds(client.connection, COMMAND.size, DESCRIPTORS_OF_FORK)
         except OSError:
             data, descriptors = b"", []
-        if len(data) != ORDER.size:
+        if len(data) != COMMAND.size:
             for descriptor in descriptors:
                 os.close(descriptor)
-            self._lose(front)
+            self._remove(client)
             return None
-        order, pid = ORDER.unpack(data)
-        if order == FORK and len(descriptors) == WITH_FORK:
-            return self._fork(front, descriptors)
+        command, pid = COMMAND.unpack(data)
+        if command == FORK and len(descriptors) == DESCRIPTORS_OF_FORK:
+            return self._fork(client, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-        if pid in front.workers and order == KILL:
+        if pid in client.workers and command == KILL:
             _kill_group(pid)
-        elif pid in front.workers and order == DUMP_STACKS:
+        elif pid in client.workers and command == DUMP_STACKS:
             os.kill(pid, signal.SIGUSR1)
         return None
 
-    def _lose(self, front: _Front) -> None:
-        """Forget a front, and end what its workers have started; the kernel ends them themselves."""
-        if front.connection is self._control:
+    def _remove(self, client: _Client) -> None:
+        """Forget a server that is gone. The kernel kills its workers; this kills the processes they have started."""
+        if client.connection is self._control:
             os._exit(0)
-        self._poll.unregister(front.connection)
-        del self._fronts[front.connection.fileno()]
-        front.connection.close()
-        for pid in front.workers:
+        self._poll.unregister(client.connection)
+        del self._clients[client.connection.fileno()]
+        client.connection.close()
+        for pid in client.workers:
             _kill_group(pid)
-        self._gone |= front.workers
+        self._orphans |= client.workers
 
-    def _fork(self, front: _Front, descriptors: list[int]) -> int | None:
+    def _fork(self, client: _Client, descriptors: list[int]) -> int | None:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(ValueError, OSError, AttributeError):
-                stream.flush()  # what is left in a buffer would be written by both processes
+                stream.flush()  # otherwise both processes would write the rest of the buffer
         try:
             pid = os.fork()
         except OSError as error:
             pid = -1
-            front.send(FORKED, 0, (error.strerror or str(error)).encode())
+            client.send(FORKED, 0, (error.strerror or str(error)).encode())
         if pid == 0:
             return self._become_worker(*descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         if pid > 0:
             with contextlib.suppress(OSError):
-                os.setpgid(pid, pid)  # the child does it too; this way it is done before either goes on
-            front.workers.add(pid)
-            front.send(FORKED, pid)
+                os.setpgid(pid, pid)  # the child does it too: now it is done before either of them continues
+            client.workers.add(pid)
+            client.send(FORKED, pid)
         return None
 
-    def _become_worker(self, channel: int, output: int, errors: int, lifeline: int) -> int:
+    def _become_worker(self, channel: int, output: int, errors: int, parent_death_pipe: int) -> int:
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
         signal.set_wakeup_fd(self._previous_wakeup)
         signal.signal(signal.SIGCHLD, self._previous_handler)
-        # A copy of what others listen to would hide from them that the template, or another front, has gone.
-        for connection in (self._control, self._listener, *(front.connection for front in self._fronts.values())):
+        # An open copy of a socket would hide from its other end that the zygote, or another server, is gone.
+        for connection in (self._control, self._listener, *(client.connection for client in self._clients.values())):
             if connection is not None:
                 connection.close()
         for descriptor in (self._wake_reader, self._wake_writer):
             os.close(descriptor)
-        die_with_holder(lifeline)
+        die_with_holder(parent_death_pipe)
         os.dup2(output, 1)
         os.dup2(errors, 2)
         os.close(output)
@@ -224,27 +227,27 @@ class _Template:
         return channel
 
     def _reap(self) -> None:
-        """Tell fronts which of their workers have ended; what those have started ends with them."""
-        for front in self._fronts.values():
-            for pid in list(front.workers):
-                status = _ending(pid)
+        """Report ended workers to their servers, and kill the processes that those workers have started."""
+        for client in self._clients.values():
+            for pid in list(client.workers):
+                status = _exit_status(pid)
                 if status is not None:
-                    front.workers.discard(pid)
-                    front.send(ENDED, pid, str(status).encode())
-        self._gone = {pid for pid in self._gone if _ending(pid) is None}
+                    client.workers.discard(pid)
+                    client.send(ENDED, pid, str(status).encode())
+        self._orphans = {pid for pid in self._orphans if _exit_status(pid) is None}
 
 
-def _ending(pid: int) -> int | None:
-    """Return the exit status of a child that has ended, negative for a signal; its process group ends with it."""
+def _exit_status(pid: int) -> int | None:
+    """Return the exit status of a child that has ended (negative for a signal), after killing its process group."""
     if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         return None
-    _kill_group(pid)  # while its number is still taken
+    _kill_group(pid)  # before the process id can be used again
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)
 
 
 def _reseed() -> None:
-    """Give the worker random numbers of its own; the interpreter does so for `random`, hashes stay as they are."""
+    """Seed the random generators of this worker, so that workers differ. The seed of string hashes stays the same."""
     random = sys.modules.get("random")
     if random is not None:
         random.seed()
@@ -271,7 +274,7 @@ def _has_children() -> bool:
 
 def _try_fork() -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the interpreter warns about forks with threads; that is what is tried here
+        warnings.simplefilter("ignore")  # the interpreter warns about forks with threads, which this tries on purpose
         pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -279,7 +282,7 @@ def _try_fork() -> None:
 
 
 def _threads_left() -> int:
-    """Return how many threads this process has; one that is ending gets a moment."""
+    """Count the threads of this process, after a moment for those that are ending."""
     deadline = time.monotonic() + _THREADS_END_SECONDS
     while (count := len(os.listdir("/proc/self/task"))) > 1 and time.monotonic() < deadline:
         time.sleep(0.001)

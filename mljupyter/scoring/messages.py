@@ -1,0 +1,92 @@
+"""The contents of the messages between client, server and worker that are not plain bytes.
+
+Server and worker both import this module, and import nothing of each other.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NamedTuple
+
+TEXT: Final = "text"
+"""`run()` gets the body as a str."""
+PARAMETERS: Final = "parameters"
+"""`run()` gets the members of a JSON object by name."""
+REQUEST: Final = "request"
+"""`run()` gets the request itself (`@rawhttp`)."""
+
+ALL_VERSIONS: Final = ("2.0", "3.0", "3.1")
+
+_PRIVATE_PREFIX = b"x-mlj-"
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_CODES = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    408: "RequestTimeout",
+    413: "PayloadTooLarge",
+    415: "UnsupportedMediaType",
+    431: "HeadersTooLarge",
+    500: "ScriptFailed",
+    502: "WorkerFailed",
+    503: "ReplicaBusy",
+    504: "ScoringTimeout",
+}
+
+
+class Interface(NamedTuple):
+    """The description of a scoring script that its worker sends to the server: how `run()` takes its input.
+
+    `needs_head` says whether calls must carry the request's headers; `batchable` is the parameter whose rows can be
+    joined with those of other requests; `versions` are the OpenAPI versions the schemas can be written in.
+    """
+
+    mode: str
+    needs_head: bool
+    batchable: str | None = None
+    versions: tuple[str, ...] = ALL_VERSIONS
+    input_schema: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+
+    def to_json(self) -> bytes:
+        """Return the description as JSON, the head of a READY frame."""
+        return json.dumps(self._asdict(), default=str).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Interface:
+        """Return the description that a worker has sent."""
+        fields = json.loads(data)
+        return cls(**{**fields, "versions": tuple(fields["versions"])})
+
+
+def request_meta(scope: dict[str, Any], request_id: bytes) -> bytes:
+    """Return method, query, headers and id of an ASGI request as JSON, with header names as WSGI spells them."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        if not raw_name.startswith(_PRIVATE_PREFIX):
+            name, value = raw_name.decode("latin-1").title(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    head = {
+        "method": scope["method"],
+        "query": scope["query_string"].decode("latin-1"),
+        "id": request_id.decode("latin-1"),
+        "headers": headers,
+    }
+    return json.dumps(head).encode()
+
+
+def request_id_meta(request_id: bytes) -> bytes:
+    """Return the id of a request alone: enough to mark the log lines of a script with it."""
+    return b'{"id": %b}' % json.dumps(request_id.decode("latin-1")).encode()
+
+
+def encode_error(status: int, message: str, code: str | None = None) -> bytes:
+    """Return the JSON body of an error answer: a message, and a code (by default that of the status)."""
+    return _encode({"code": code or _CODES.get(status, "Error"), "message": message}).encode("ascii")
+
+
+def is_json(content_type: str) -> bool:
+    """Return whether a content type announces JSON: ``application/json``, ``application/problem+json``."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

@@ -1,1 +1,0 @@
-"""The zygote: a process that has run init() once and forks workers."""
