@@ -10,6 +10,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+HANG_SECONDS = 90.0
+"""The limit of every wait in a test. It only ends a test that hangs; it says nothing about the speed of the product."""
+
 
 def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "the condition") -> T:
     """Return the first truthy answer of `predicate`; fail when `timeout` seconds pass without one."""
