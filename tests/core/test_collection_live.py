@@ -13,6 +13,7 @@ import pytest
 
 from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, Environment, InferenceConfig, Model, Workspace
 from tests.testbed import needed
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -61,7 +62,7 @@ def collected(workspace: Workspace, service: str, designation: str) -> list[dict
 
 
 def settled(service: Any) -> Any:
-    service.wait_for_deployment(timeout_sec=90)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     return service
 
 

@@ -23,7 +23,7 @@ from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.process.runtime import ReplicaRecord
 from tests.cli.in_process import run, run_json
 from tests.testbed import needed
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 LONG_AGO = time.time() - 90 * 86_400
 
@@ -92,7 +92,7 @@ def test_what_an_endpoint_uses_stays_and_serves_after_its_replica_is_lost(worksp
     service = Model.deploy(
         workspace, "kept", [], InferenceConfig("score.py"), AksWebservice.deploy_configuration(num_replicas=1)
     )
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     try:
         workspace.artifacts.put(weights)
         control = Layout.of(workspace.directory)
@@ -112,7 +112,7 @@ def test_what_an_endpoint_uses_stays_and_serves_after_its_replica_is_lost(worksp
         assert not left.exists()
         first = service.run("x")
         os.kill(first, 9)
-        assert wait_until(lambda: _answer(service), 20, "another replica answers") != first
+        assert wait_until(lambda: _answer(service), "another replica answers") != first
         service.delete()
         age(workspace.directory / "artifacts")
         assert collected(workspace)["artifacts"].count == 1, "nothing needs its script any more"
@@ -160,7 +160,7 @@ def test_an_environment_that_an_endpoint_of_another_workspace_uses_stays(
     _file(project, "score.py", "def init(): pass\ndef run(data): return 1\n")
     config = InferenceConfig("score.py")
     service = Model.deploy(other, "used", [], config, AksWebservice.deploy_configuration(num_replicas=1))
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     try:
         spec = other.endpoints.endpoint("used").spec
         version = spec.versions["used"].model_copy(update={"interpreter": str(environment / "bin" / "python")})

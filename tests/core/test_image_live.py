@@ -28,7 +28,7 @@ from mljupyter.core import (
 from mljupyter.core.image import ContainerImageConfig
 from mljupyter.exceptions import UserErrorException, WebserviceException
 from tests.testbed import needed
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 docker = pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
 pytestmark = pytest.mark.system
@@ -341,14 +341,14 @@ def test_a_build_that_fails_names_step_lines_and_hint_and_a_silent_one_is_cancel
     slow = ContainerImage.image_configuration("score.py", "python", docker_file="steps")
     image = ContainerImage.create(containers, name, [model], slow)
     log = Path(image.image_build_log_uri.removeprefix("file://"))
-    wait_until(lambda: "sleep 600" in log.read_text(), 30, "the silent step")
+    wait_until(lambda: "sleep 600" in log.read_text(), "the silent step")
     program = (
         "from mljupyter.core import Image, Workspace\n"
         f"image = Image(Workspace.get('{containers.name}'), {name!r})\n"
         "try: image.cancel()\nexcept Exception as error: print(error)\nprint(image.creation_state)"
     )
     command = [os.sys.executable, "-c", program]
-    other = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    other = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, check=True).stdout
     assert "built by another process" in other
     image.cancel()
     with pytest.raises(WebserviceException, match="is Canceled"):

@@ -175,7 +175,7 @@ def answer_of(engine: Any, image: str, body: str = '{"a": 1}') -> Any:
                 return None
             return response if response.status_code != httpx.codes.SERVICE_UNAVAILABLE else None
 
-        response = wait_until(answered, 30, "the container's answer")
+        response = wait_until(answered, "the container's answer")
         assert response.status_code == httpx.codes.OK, container.logs().decode()
         return response.json()
     finally:
