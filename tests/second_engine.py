@@ -123,7 +123,7 @@ class SecondEngine:
     def _configuration(self) -> dict[str, Any]:
         from docker import from_env
 
-        needed("TESTBED_DOCKER")
+        needed("MLJUPYTER_TEST_DOCKER")
         client = from_env()
         shared = client.info()
         client.close()

@@ -223,7 +223,7 @@ def test_failed_images_go_after_a_month_and_made_ones_stay_while_they_are_used(w
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     monkeypatch.delenv("DOCKER_HOST")
     from mljupyter.build.images.docker.engine import connect
 

@@ -176,7 +176,7 @@ def test_configuring_without_a_destination_says_what_to_give(live: Workspace) ->
 def test_containers_record_too_and_their_logs_are_followed(
     live: Workspace, kept: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("MLJUPYTER_TEST_BASE_IMAGE"))
     (tmp_path / "requirements.txt").write_text("")
     environment = Environment.from_pip_requirements("bare", "requirements.txt")
     live.telemetry.configure(otlp_endpoint=kept.url)

@@ -168,7 +168,7 @@ def test_versions_of_an_endpoint_need_no_script_and_may_get_one(live: Workspace,
 def test_a_container_serves_a_model_without_a_script(
     live: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("MLJUPYTER_TEST_BASE_IMAGE"))
     import sklearn
 
     model = Model.register(

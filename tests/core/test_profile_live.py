@@ -166,7 +166,7 @@ def test_a_process_that_ends_cancels_its_profile(live: Workspace) -> None:
 
 
 def test_a_container_is_measured_too(live: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("MLJUPYTER_TEST_BASE_IMAGE"))
     (tmp_path / "requirements.txt").write_text("")
     bare = Environment.from_pip_requirements("bare", "requirements.txt")
     script = "def init(): pass\ndef run(data): return sum(i for i in range(20_000))\n"

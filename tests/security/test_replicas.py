@@ -89,7 +89,7 @@ BEFORE = 'FROM {base}\nCOPY score.py /server.py\n%sENTRYPOINT ["python3", "/serv
 @contextlib.contextmanager
 def workspace(directory: Path) -> Iterator[Machine]:
     """Give a workspace of which no container is left."""
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     directory.mkdir(mode=0o700)
     machine = Machine(directory.resolve(), ControllerClient(directory), ArtifactStore(directory / "artifacts"))
     try:
@@ -178,7 +178,7 @@ def test_no_container_reaches_another_one(host: Machine, tmp_path: Path) -> None
             assert answer.startswith("unreachable"), answer
         # A container that is none of ours, on the default network of the engine.
         stranger = docker.from_env().containers.run(
-            needed("TESTBED_BASE_IMAGE"),
+            needed("MLJUPYTER_TEST_BASE_IMAGE"),
             ["python3", "-c", ASK, inner_uri(container(host, "one")), "/score"],
             remove=True,
         )
@@ -243,7 +243,7 @@ def test_a_network_that_nobody_uses_is_garbage(host: Machine) -> None:
 @contextlib.contextmanager
 def made_by_hand(talking: str) -> Iterator[Any]:
     """Make a network of another name than the real one, and take it for that."""
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     client = docker.from_env()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(docker_network, "NAME", f"mljupyter-test-{os.getpid()}")

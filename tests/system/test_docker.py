@@ -36,7 +36,7 @@ def echo_image() -> str:
 
 @pytest.fixture
 def engine(machine: Machine) -> Iterator[docker.DockerClient]:
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     client = docker.from_env()
     yield client
     for container in containers(client, machine):
@@ -223,7 +223,7 @@ def test_an_image_that_was_removed_is_taken_from_what_ran_of_it(machine, engine)
 
 
 def test_a_removed_image_of_a_container_registry_is_pulled_again(machine, engine) -> None:
-    tag = f"{needed('TESTBED_REGISTRY')}/mljupyter/test-pulled-{os.getpid()}:1"
+    tag = f"{needed('MLJUPYTER_TEST_REGISTRY')}/mljupyter/test-pulled-{os.getpid()}:1"
     engine.images.get(build(ECHO + "# in a container registry\n")).tag(tag)
     engine.images.push(tag)
     engine.images.remove(tag)

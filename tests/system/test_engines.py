@@ -32,7 +32,7 @@ IMAGE = "mljupyter/echo:1"
 
 @pytest.fixture(scope="module")
 def second() -> Iterator[SecondEngine]:
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     # The path of its socket may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="mljt-") as directory:
         engine = SecondEngine(Path(directory))

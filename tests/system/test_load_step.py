@@ -28,7 +28,7 @@ def ready(machine: Machine, name: str) -> int:
 
 @pytest.mark.alone
 def test_up_within_a_second_to_what_the_formula_says_and_down_after_a_minute(machine: Machine, engine) -> None:  # noqa: F811
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     scaling = {"autoscale": {}}
     machine.client.create(machine.spec("process", SLOW, scaling=scaling, limits=LIMITS))
     machine.client.create(container_spec(build(SLOW), "container", scaling=scaling, limits=LIMITS))

@@ -110,7 +110,7 @@ def test_a_new_revision_is_started_once_to_see_that_it_can(machine: Machine) -> 
 
 
 def test_containers_sleep_and_wake_too(machine: Machine, engine) -> None:  # noqa: F811
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     record = machine.client.create(container_spec(build(WAKES_SLOWLY), scaling=may_sleep()))
     assert machine.settle(record).status.state is EndpointState.HEALTHY
     asleep(machine)

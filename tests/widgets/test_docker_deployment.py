@@ -15,8 +15,8 @@ from tests.widgets.test_deploy_pages import SCRIPT, go_to
 
 
 def test_an_image_build_is_seen_while_it_runs_and_can_be_stopped(session: Session, workspace: Workspace) -> None:
-    needed("TESTBED_DOCKER")
-    base = needed("TESTBED_BASE_IMAGE")
+    needed("MLJUPYTER_TEST_DOCKER")
+    base = needed("MLJUPYTER_TEST_BASE_IMAGE")
     Path("score.py").write_text(SCRIPT)
     environment = Environment("slow-build")
     environment.docker.base_image = None
