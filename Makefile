@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+STAGES ?= check unit alone test-fuzz test-faults notebooks
 SCREENSHOTS := docs/images/wizards
 
-.PHONY: demo test lab check style bandit audit unit test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension wheel binder screenshots clean help
+.PHONY: demo test lab check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +51,8 @@ screenshots: $(VENV)/.dev chromium ## the pictures of the documentation, made an
 	@MLJUPYTER_SCREENSHOTS=docs/images/panels $(BIN)/python -m pytest --no-cov tests/browser/test_panels.py -k log
 	@$(BIN)/python -m pytest --no-cov tests/browser/pictures.py
 
-test: $(VENV)/.dev ## all checks and tests: every stage runs, and those that failed are named at the end
-	@$(MAKE) --no-print-directory --keep-going check unit test-fuzz test-faults notebooks
+test: $(VENV)/.dev ## all checks and tests: every stage runs, and a table at the end says how each went
+	+@MAKE="$(MAKE)" $(BIN)/python -m tests.stages $(STAGES)
 
 check: $(VENV)/.dev ## style, types, layers, bandit, known vulnerabilities
 	@$(MAKE) --no-print-directory -j 3 style bandit audit
@@ -68,9 +69,11 @@ bandit: $(VENV)/.dev
 audit: $(VENV)/.dev ## known vulnerabilities of packages; STRICT=1: fail where they cannot be looked up
 	@$(BIN)/python -m tests.checks.packages $(if $(STRICT),--strict)
 
-unit: $(VENV)/.dev ## all tests but those of test-faults and test-fuzz, JOBS=2 files at a time (0: in one process)
+unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=2 files at a time (0: in one process)
 	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz" --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=
-	@$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term:skip-covered
+
+alone: $(VENV)/.dev ## the tests that measure short times, one after the other; prints the coverage of both
+	@$(BIN)/python -m pytest -m "alone and not faults" --cov --cov-append --cov-report=term:skip-covered
 
 test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; about ten minutes
 	@$(BIN)/python -m pytest -m faults --session-timeout=2400
@@ -83,7 +86,7 @@ fuzz: $(VENV)/.dev ## the same for HOURS=1; what is found is kept in .hypothesis
 
 notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compared with their saved outputs
 	@chosen=$$($(BIN)/python -m tests.notebooks) && home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
-	MLJUPYTER_HOME="$$home" MLJUPYTER_BASE_IMAGE="$${MLJUPYTER_BASE_IMAGE:-$$TESTBED_BASE_IMAGE}" \
+	MLJUPYTER_HOME="$$home" MLJUPYTER_BASE_IMAGE="$${MLJUPYTER_BASE_IMAGE:-$${MLJUPYTER_TEST_BASE_IMAGE:-$$TESTBED_BASE_IMAGE}}" \
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 $$chosen
 
 browser: $(VENV)/.dev chromium ## the tests in a real browser, with screenshots in build/screenshots

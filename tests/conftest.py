@@ -12,11 +12,22 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.waiting import HANG_SECONDS
+
 pytest_plugins = ["tests.fault_table"]
 
 # A busy machine may take any time for an example: that is not what these tests are about.
 settings.register_profile("mljupyter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mljupyter")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient_clients() -> None:
+    """Clients of the tests wait for an answer as long as everything else: httpx gives up after five seconds."""
+    from httpx._config import DEFAULT_TIMEOUT_CONFIG
+
+    for operation in ("connect", "read", "write", "pool"):
+        setattr(DEFAULT_TIMEOUT_CONFIG, operation, HANG_SECONDS)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,8 @@ from typing import Self
 
 import httpx
 
+from tests.waiting import HANG_SECONDS
+
 
 @dataclass
 class Load:
@@ -46,7 +48,7 @@ class Load:
     ) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout=30)
+            thread.join(timeout=HANG_SECONDS)
 
     @property
     def sent(self) -> int:
@@ -60,7 +62,7 @@ class Load:
 
     def _send(self) -> None:
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        with httpx.Client(headers=headers, timeout=30, verify=self.verify) as client:
+        with httpx.Client(headers=headers, verify=self.verify) as client:
             for _ in range(self.limit):
                 if self._stop.is_set():
                     return

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from tests import testbed
+
 NOTEBOOKS = Path("notebooks")
-BASE_IMAGE_VARIABLES = ("MLJUPYTER_BASE_IMAGE", "TESTBED_BASE_IMAGE")
-_STARTED_BY = 'run `../shared/testbed/testbed up docker`, then `eval "$(../shared/testbed/testbed env)"`'
+_WAY_OUT = "start a Docker engine, or set DOCKER_HOST to the address of one"
 Missing = Callable[[], str | None]
 
 
@@ -22,12 +23,12 @@ def docker_missing() -> str | None:
     from mljupyter.build.images import BuilderUnavailableError
     from mljupyter.build.images.docker.engine import connect
 
-    if not any(os.environ.get(name) for name in BASE_IMAGE_VARIABLES):
-        return f"no base image is named: {_STARTED_BY}, or set MLJUPYTER_BASE_IMAGE to an image with Python 3.11"
+    if not (os.environ.get("MLJUPYTER_BASE_IMAGE") or testbed.found("BASE_IMAGE")):
+        return testbed.missing("BASE_IMAGE")
     try:
         connect().close()
     except BuilderUnavailableError as error:
-        return f"{error.message.splitlines()[0]}: {_STARTED_BY}"
+        return f"{error.message.splitlines()[0]}: {_WAY_OUT}"
     return None
 
 

@@ -18,9 +18,7 @@ from typing import Any
 import pytest
 
 from tests.testbed import needed
-from tests.waiting import wait_until
-
-_START_SECONDS = 60
+from tests.waiting import HANG_SECONDS, wait_until
 
 
 @dataclass
@@ -77,13 +75,13 @@ class SecondEngine:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self._answers, _START_SECONDS, f"the second engine answers (see {self.directory}/log)")
+        wait_until(self._answers, f"the second engine answers (see {self.directory}/log)")
 
     def stop(self) -> None:
         """End it as the system does; its containers end with it."""
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
+            self.process.wait(HANG_SECONDS)
             self.process = None
 
     def clean_up(self) -> None:
@@ -125,7 +123,7 @@ class SecondEngine:
     def _configuration(self) -> dict[str, Any]:
         from docker import from_env
 
-        needed("TESTBED_DOCKER")
+        needed("MLJUPYTER_TEST_DOCKER")
         client = from_env()
         shared = client.info()
         client.close()

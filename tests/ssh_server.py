@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 
 @contextmanager
 def ssh_server(directory: Path, engine: str) -> Iterator[tuple[int, Path]]:
@@ -59,7 +61,7 @@ def ssh_server(directory: Path, engine: str) -> Iterator[tuple[int, Path]]:
             "127.0.0.1", 0, server_factory=Server, server_host_keys=[host_key], process_factory=run, encoding=None
         )
 
-    acceptor = asyncio.run_coroutine_threadsafe(listen(), loop).result(10)
+    acceptor = asyncio.run_coroutine_threadsafe(listen(), loop).result(HANG_SECONDS)
     port = acceptor.get_port()
     (directory / "known_hosts").write_bytes(f"[127.0.0.1]:{port} ".encode() + host_key.export_public_key())
     configuration = directory / "ssh_config"
@@ -79,9 +81,9 @@ def ssh_server(directory: Path, engine: str) -> Iterator[tuple[int, Path]]:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
 
-        asyncio.run_coroutine_threadsafe(close(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(close(), loop).result(HANG_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(HANG_SECONDS)
 
 
 @contextmanager

@@ -22,12 +22,11 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 CLIENTS, ONE_SHOT = 20, 4
 REQUESTS = int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "5000"))
 REQUESTS_ON = {"local": REQUESTS, "docker": int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "2000"))}
-_ANSWER_WITHIN = 30.0
 _TOLD_EVERY = 0.02
 _PAUSE_AFTER_FAILURE = 0.01
 
@@ -92,7 +91,7 @@ class SteadyLoad:
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise
-        self._reader.join(timeout=10)
+        self._reader.join(timeout=HANG_SECONDS)
         assert error is not None or status == 0
 
     @property
@@ -112,7 +111,7 @@ class SteadyLoad:
     def runs(self, more: int = 200) -> None:
         """Wait until so many more requests have been answered."""
         goal = self.results["200"] + more
-        wait_until(lambda: self.results["200"] >= goal, 60, f"the load goes on {dict(self.results)}")
+        wait_until(lambda: self.results["200"] >= goal, f"the load goes on {dict(self.results)}")
 
     def _order(self) -> dict[str, Any]:
         names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header", "pause")
@@ -181,7 +180,7 @@ class _Sender:
             self._begun += 1
             sent = time.monotonic()
             try:
-                async with asyncio.timeout(_ANSWER_WITHIN):
+                async with asyncio.timeout(HANG_SECONDS):
                     if connection is None:
                         connection = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
                     status, kept = await self._ask(*connection, self._closed if once else self._kept)

@@ -39,12 +39,13 @@ def test_what_is_missing_for_containers_is_told_with_the_command(
 ) -> None:
     monkeypatch.delenv("MLJUPYTER_BASE_IMAGE", raising=False)
     monkeypatch.delenv("TESTBED_BASE_IMAGE", raising=False)
-    assert "testbed up docker" in (docker_missing() or "")
+    monkeypatch.delenv("MLJUPYTER_TEST_BASE_IMAGE", raising=False)
+    assert "MLJUPYTER_TEST_BASE_IMAGE is not set: set it to an image" in (docker_missing() or "")
     monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", "python:3.11-slim")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nowhere.sock")
     reason = docker_missing() or ""
     assert "does not answer" in reason
-    assert "testbed up docker" in reason
+    assert "set DOCKER_HOST" in reason
 
 
 def test_every_tutorial_needs_only_what_is_known() -> None:

@@ -1,7 +1,8 @@
-"""Wait for conditions without sleeping a fixed time, and let threads meet."""
+"""Wait for conditions without sleeping a fixed time, judge times that the product promises, and let threads meet."""
 
 from __future__ import annotations
 
+import operator
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,17 +11,41 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+HANG_SECONDS = 90.0
+"""The limit of every wait in a test. It only ends a test that hangs; it says nothing about the speed of the product."""
 
-def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "the condition") -> T:
-    """Return the first truthy answer of `predicate`; fail when `timeout` seconds pass without one."""
-    deadline = time.monotonic() + timeout
+
+def wait_until(predicate: Callable[[], T], what: str = "the condition") -> T:
+    """Return the first truthy answer of `predicate`; fail when HANG_SECONDS pass without one."""
+    deadline = time.monotonic() + HANG_SECONDS
     while True:
         answer = predicate()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not hold within {timeout} s; last answer: {answer!r}")
+            raise AssertionError(f"{what} did not hold within {HANG_SECONDS:.0f} s; last answer: {answer!r}")
         time.sleep(0.01)
+
+
+_WORK, _REFERENCE_SECONDS = 2_000_000, 0.15
+
+
+def slowness() -> float:
+    """Return how many times longer a fixed piece of work takes here and now than on an idle machine; at least 1.
+
+    All that makes a machine slow counts: its processor, other programs, a quota of processor time.
+    """
+    began = time.perf_counter()
+    sum(map(operator.mul, range(_WORK), range(_WORK)))  # without Python's frames, which coverage slows down
+    return max(1.0, (time.perf_counter() - began) / _REFERENCE_SECONDS)
+
+
+def promised(seconds: float) -> float:
+    """Return the limit for a time that the product promises: `seconds`, more where the machine is slower just now.
+
+    Example: ``assert took < promised(15)``. A test that asserts less than a second is marked `alone`.
+    """
+    return seconds * slowness()
 
 
 @contextmanager

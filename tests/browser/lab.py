@@ -19,7 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page
 from playwright.sync_api import TimeoutError as PageTimeoutError
 
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LABEXTENSION = Path(__file__).parents[2] / "labextension" / "prebuilt"
@@ -72,16 +72,16 @@ def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
     with log.open("wb") as output:
         server = subprocess.Popen(arguments, env=environment, stdout=output, stderr=output, cwd=directory)
     try:
-        found = wait_until(lambda: list(runtime.glob("jpserver-*.json")), 60, "the Jupyter server")
-        about = wait_until(lambda: _read(found[0]), 10, "the server's address")
-        wait_until(lambda: "is running at" in log.read_text(errors="replace"), 30, "the server's start")
+        found = wait_until(lambda: list(runtime.glob("jpserver-*.json")), "the Jupyter server")
+        about = wait_until(lambda: _read(found[0]), "the server's address")
+        wait_until(lambda: "is running at" in log.read_text(errors="replace"), "the server's start")
         yield Lab(about["url"], about["token"], directory)
     finally:
         family = [*psutil.Process(server.pid).children(recursive=True), psutil.Process(server.pid)]
         for process in family:  # a kernel that is waiting for something would hold up an orderly end
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        server.wait(30)
+        server.wait(HANG_SECONDS)
 
 
 def _environment(home: Path, settings: Path, runtime: Path) -> Mapping[str, str]:

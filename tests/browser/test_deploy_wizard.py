@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from tests.browser.lab import Notebook, serious_problems
+from tests.waiting import promised
 
 PREPARE = """%env DOCKER_HOST=unix:///nowhere.sock
 %load_ext mljupyter
@@ -69,7 +70,7 @@ def test_a_newcomer_deploys_a_model_of_their_own_within_two_minutes(
     assert "[0, 0, 0]" in notebook.run(2).inner_text()
     seconds = time.monotonic() - began
     print(f"{seconds:.1f} s from %deploy to the first answer")
-    assert seconds < LONGEST_SECONDS
+    assert seconds < promised(LONGEST_SECONDS)
     assert notebook.errors() == []
 
 

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
+from tests.waiting import HANG_SECONDS
+
 USER, PASSWORD = "team", "hunter2secret"
 
 
@@ -80,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200 if links else 404, f"<html><body>{''.join(links)}</body></html>".encode())
             return
         self.index.asked.set()
-        self.index.go.wait(30)
+        self.index.go.wait(HANG_SECONDS)
         self.index.served[name] += 1
         self._answer(200, self.index.files[name])
 

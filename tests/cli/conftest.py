@@ -15,6 +15,7 @@ import pytest
 
 from mljupyter.core import InferenceConfig, Model, Workspace
 from mljupyter.core.webservice import AksWebservice
+from tests.waiting import HANG_SECONDS
 
 SCRIPT = """\
 import json
@@ -76,6 +77,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
         (directory / "score.py").write_text(SCRIPT)
         config = InferenceConfig(str(directory / "score.py"))
         service = Model.deploy(workspace, "adder", [], config, AksWebservice.deploy_configuration(num_replicas=1))
-        service.wait_for_deployment(timeout_sec=60)
+        service.wait_for_deployment(timeout_sec=HANG_SECONDS)
         yield Commands(directory, environment)
         workspace.delete(delete_dependent_resources=True)

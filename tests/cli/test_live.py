@@ -16,7 +16,7 @@ import pytest
 from mljupyter.cli import demo
 from mljupyter.runtimes.ports import free_port
 from tests.cli.conftest import Commands
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -67,7 +67,7 @@ def test_metrics_are_a_table_a_series_json_and_prometheus_text(served: Commands)
         (requests,) = served.json("endpoint", "metrics", "adder", "--since", "10m")["summary"]["requests"]
         return int(requests)
 
-    least = wait_until(counted, 20, "the request is counted")  # those of other tests may still be added
+    least = wait_until(counted, "the request is counted")  # those of other tests may still be added
     heading, row = served.run("endpoint", "metrics", "adder").stdout.splitlines()
     assert heading.split()[:2] == ["VERSION", "REQUESTS"]
     assert row.split()[0] == "adder"
@@ -118,7 +118,7 @@ def test_a_log_is_followed_until_interrupted_without_a_traceback(served: Command
         served.failed("endpoint", "invoke", "adder", "follow me")
         assert any("run() raised" in line for line in process.stdout)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(HANG_SECONDS) == 130
         assert process.stderr.read() == ""
 
 
@@ -168,7 +168,7 @@ def test_traffic_is_shown_and_divided(served: Commands) -> None:
         one = AksEndpoint.deploy_configuration(version_name="one", num_replicas=1)
         endpoint = Model.deploy(workspace, "shared", [], config, one)
         endpoint.create_version("two", num_replicas=1, models=[], inference_config=config)
-        endpoint.wait_for_deployment(timeout_sec=60)
+        endpoint.wait_for_deployment(timeout_sec=HANG_SECONDS)
     heading, first, second = served.run("endpoint", "traffic", "shared", "two=30").stdout.splitlines()
     assert heading.split() == ["VERSION", "ROLE", "PERCENTILE", "MIRRORED", "WEIGHT", "REPLICAS", "STATE"]
     assert first.split() == ["one", "default,", "control", "0", "0", "70", "1/1", "Healthy"]
@@ -212,7 +212,7 @@ def test_a_process_that_stays_behind_fails_the_demo_and_is_killed(tmp_path: Path
     with pytest.raises(demo.DemoError) as caught:
         demo.wait_until_gone(tmp_path, within=0.2)
     assert f"pid {left.pid}" in caught.value.message
-    assert left.wait(timeout=10) != 0
+    assert left.wait(timeout=HANG_SECONDS) != 0
 
 
 def test_a_rollout_a_promotion_a_rollback_and_the_history(served: Commands) -> None:
@@ -225,7 +225,7 @@ def test_a_rollout_a_promotion_a_rollback_and_the_history(served: Commands) -> N
         configuration = AksEndpoint.deploy_configuration(version_name="old", num_replicas=1)
         service = Model.deploy(workspace, "pair", [], inference, configuration)
         service.create_version("new", models=[], inference_config=inference)
-        service.wait_for_deployment(timeout_sec=60)
+        service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     try:
         assert served.run("endpoint", "rollout", "pair").stdout == "no rollout yet\n"
         said = served.run("endpoint", "rollout", "pair", "new", "--steps", "50", "--every", "0.2s", "--wait").stdout

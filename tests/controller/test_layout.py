@@ -139,7 +139,7 @@ def test_a_link_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
         private_directory(tmp_path / "link")
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a directory that belongs to somebody else")
+@pytest.mark.skipif(os.getuid() != 0, reason="it makes a directory of another user: run the tests as root")
 def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "theirs"
     path.mkdir()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.controller.layout import Layout
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -24,7 +25,10 @@ def test_what_the_system_refuses_is_said_in_a_line_and_kept_with_its_traceback_i
     layout.socket().mkdir()
     (layout.socket() / "in-the-way").touch()
     ended = subprocess.run(
-        [sys.executable, "-m", "mljupyter.controller", str(workspace)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "mljupyter.controller", str(workspace)],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
     )
     assert ended.returncode == 1
     assert ended.stderr.startswith("the controller ends: [Errno ") and "Endpoints keep serving" in ended.stderr

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from mljupyter.controller.endpoints.workqueue import WorkQueue
+from tests.waiting import HANG_SECONDS
 
 
 async def run(work: Callable[[WorkQueue, str], Awaitable[None]], *keys: str, until: Callable[[], bool]) -> WorkQueue:
@@ -13,7 +14,7 @@ async def run(work: Callable[[WorkQueue, str], Awaitable[None]], *keys: str, unt
     for key in keys:
         queue.add(key)
     runner = asyncio.create_task(queue.run(lambda key: work(queue, key), lambda key, error: None))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while not until():
             await asyncio.sleep(0.001)
     runner.cancel()

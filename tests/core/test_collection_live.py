@@ -13,6 +13,7 @@ import pytest
 
 from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, Environment, InferenceConfig, Model, Workspace
 from tests.testbed import needed
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -61,7 +62,7 @@ def collected(workspace: Workspace, service: str, designation: str) -> list[dict
 
 
 def settled(service: Any) -> Any:
-    service.wait_for_deployment(timeout_sec=90)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     return service
 
 
@@ -97,7 +98,7 @@ def test_rows_are_collected_while_it_is_on(
 def test_containers_collect_into_the_workspace_too(
     live: Workspace, project: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("MLJUPYTER_TEST_BASE_IMAGE"))
     (project / "score.py").write_text(SCRIPT)
     inference = InferenceConfig("score.py", environment=Environment("bare"))
     configuration = AciWebservice.deploy_configuration(cpu_cores=1, collect_model_data=True)

@@ -35,7 +35,7 @@ def run(data):
 
 @pytest.fixture
 def containers(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("MLJUPYTER_TEST_BASE_IMAGE"))
     yield workspace
     for service in Webservice.list(workspace):
         service.delete()

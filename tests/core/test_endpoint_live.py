@@ -9,7 +9,7 @@ import pytest
 
 from mljupyter.core import AksEndpoint, AksWebservice, InferenceConfig, Model, Webservice, Workspace
 from mljupyter.exceptions import WebserviceException
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -119,7 +119,7 @@ def test_metrics_are_frames_and_plots_of_what_the_endpoint_did(workspace: Worksp
     endpoint.wait_for_deployment()
     for _ in range(5):
         endpoint.run("{}")
-    wait_until(lambda: endpoint.metrics("10m")["requests"].sum() == 5, 15, "all requests are counted")
+    wait_until(lambda: endpoint.metrics("10m")["requests"].sum() == 5, "all requests are counted")
     metrics = endpoint.metrics(since="10m", every="1m")
     assert set(metrics["version"]) == {"one"}
     assert metrics["requests"].sum() == 5
@@ -167,7 +167,7 @@ def test_a_guarded_rollout_its_history_and_the_way_back(
     begun = endpoint.rollout("new", steps=[50, 100], every=0.2, promote=True)
     assert (begun.share, begun.active) == (50, True)
     capsys.readouterr()
-    done = endpoint.wait_for_rollout(show_output=True, timeout_sec=30)
+    done = endpoint.wait_for_rollout(show_output=True, timeout_sec=HANG_SECONDS)
     assert done is not None
     assert done.phase == "Completed"
     assert capsys.readouterr().out.splitlines()[-2:] == ["new: 100 %", "new: Completed at 100 %"]

@@ -24,7 +24,7 @@ from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.process.runtime import ReplicaRecord
 from tests.cli.in_process import run, run_json
 from tests.testbed import needed
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 LONG_AGO = time.time() - 90 * 86_400
 
@@ -93,7 +93,7 @@ def test_what_an_endpoint_uses_stays_and_serves_after_its_replica_is_lost(worksp
     service = Model.deploy(
         workspace, "kept", [], InferenceConfig("score.py"), AksWebservice.deploy_configuration(num_replicas=1)
     )
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     try:
         workspace.artifacts.put(weights)
         control = Layout.of(workspace.directory)
@@ -113,7 +113,7 @@ def test_what_an_endpoint_uses_stays_and_serves_after_its_replica_is_lost(worksp
         assert not left.exists()
         first = service.run("x")
         os.kill(first, 9)
-        assert wait_until(lambda: _answer(service), 20, "another replica answers") != first
+        assert wait_until(lambda: _answer(service), "another replica answers") != first
         service.delete()
         age(workspace.directory / "artifacts")
         assert collected(workspace)["artifacts"].count == 1, "nothing needs its script any more"
@@ -161,7 +161,7 @@ def test_an_environment_that_an_endpoint_of_another_workspace_uses_stays(
     _file(project, "score.py", "def init(): pass\ndef run(data): return 1\n")
     config = InferenceConfig("score.py")
     service = Model.deploy(other, "used", [], config, AksWebservice.deploy_configuration(num_replicas=1))
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     try:
         spec = other.endpoints.endpoint("used").spec
         version = spec.versions["used"].model_copy(update={"interpreter": str(environment / "bin" / "python")})
@@ -224,7 +224,7 @@ def test_failed_images_go_after_a_month_and_made_ones_stay_while_they_are_used(w
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     monkeypatch.delenv("DOCKER_HOST")
     from mljupyter.build.images.docker.engine import connect
 

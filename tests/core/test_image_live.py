@@ -28,7 +28,7 @@ from mljupyter.core import (
 from mljupyter.core.image import ContainerImageConfig
 from mljupyter.exceptions import UserErrorException, WebserviceException
 from tests.testbed import needed
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 docker = pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
 pytestmark = pytest.mark.system
@@ -55,7 +55,7 @@ BODY = b'{"data": [200, 34]}'
 
 @pytest.fixture
 def engine() -> Iterator[Any]:
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     client = docker.from_env()
     yield client
     client.close()
@@ -66,7 +66,7 @@ def containers(
     workspace: Workspace, engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Workspace]:
     """A workspace whose images are on the engine; what it deployed and built is removed."""
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("MLJUPYTER_TEST_BASE_IMAGE"))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-docker-config"))
     monkeypatch.delenv("MLJUPYTER_CONTAINER_REGISTRY", raising=False)
     yield workspace
@@ -197,7 +197,7 @@ def test_a_local_web_service_whose_environment_has_an_image_runs_in_a_container(
     containers: Workspace, project: Path, config: ContainerImageConfig, model: Model
 ) -> None:
     environment = Environment.from_conda_specification("words", "env.yml")
-    environment.docker.base_image = needed("TESTBED_BASE_IMAGE")
+    environment.docker.base_image = needed("MLJUPYTER_TEST_BASE_IMAGE")
     inference = InferenceConfig("score.py", environment=environment)
     service = Model.deploy(containers, "words", [model], inference, LocalWebservice.deploy_configuration())
     service.wait_for_deployment()
@@ -226,7 +226,7 @@ def test_an_image_of_the_users_own_is_taken_as_it_is(
     own.delete()
     assert engine.images.get(reference), "what was not built here stays where it is"
     engine.images.remove(reference)
-    missing = Image.register(containers, name, f"{needed('TESTBED_REGISTRY')}/no/such:image")
+    missing = Image.register(containers, name, f"{needed('MLJUPYTER_TEST_REGISTRY')}/no/such:image")
     with pytest.raises(WebserviceException, match=r"(?s)Failed.*not found"):
         missing.wait_for_creation()
 
@@ -234,7 +234,7 @@ def test_an_image_of_the_users_own_is_taken_as_it_is(
 def test_a_private_base_image_needs_the_right_password_which_is_shown_nowhere(
     containers: Workspace, project: Path, config: ContainerImageConfig, model: Model, name: str, engine: Any
 ) -> None:
-    host, base = needed("TESTBED_PRIVATE_REGISTRY"), needed("TESTBED_BASE_IMAGE")
+    host, base = needed("MLJUPYTER_TEST_PRIVATE_REGISTRY"), needed("MLJUPYTER_TEST_BASE_IMAGE")
     repository = f"{host}/test/{name}"
     engine.images.get(base).tag(repository, tag="3.11")
     login = {"username": "edge", "password": "edge-secret"}
@@ -271,7 +271,7 @@ def test_a_package_is_an_image_or_the_directory_it_is_built_of(
     containers: Workspace, project: Path, config: ContainerImageConfig, model: Model, name: str, engine: Any
 ) -> None:
     environment = Environment.from_dockerfile(
-        "words", f"FROM {needed('TESTBED_BASE_IMAGE')}\nRUN echo made > /made\n", conda_specification="env.yml"
+        "words", f"FROM {needed('MLJUPYTER_TEST_BASE_IMAGE')}\nRUN echo made > /made\n", conda_specification="env.yml"
     )
     (project / "source").mkdir()
     (project / "source" / "main.py").write_text(SCRIPT.replace('"beside"', '"made": open("/made").read(), "beside"'))
@@ -341,14 +341,14 @@ def test_a_build_that_fails_names_step_lines_and_hint_and_a_silent_one_is_cancel
     slow = ContainerImage.image_configuration("score.py", "python", docker_file="steps")
     image = ContainerImage.create(containers, name, [model], slow)
     log = Path(image.image_build_log_uri.removeprefix("file://"))
-    wait_until(lambda: "sleep 600" in log.read_text(), 30, "the silent step")
+    wait_until(lambda: "sleep 600" in log.read_text(), "the silent step")
     program = (
         "from mljupyter.core import Image, Workspace\n"
         f"image = Image(Workspace.get('{containers.name}'), {name!r})\n"
         "try: image.cancel()\nexcept Exception as error: print(error)\nprint(image.creation_state)"
     )
     command = [os.sys.executable, "-c", program]
-    other = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    other = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, check=True).stdout
     assert "built by another process" in other
     image.cancel()
     with pytest.raises(WebserviceException, match="is Canceled"):
@@ -364,7 +364,7 @@ def test_images_of_a_workspace_with_a_registry_are_pushed_there_without_an_engin
     monkeypatch,
     project: Path,
 ) -> None:
-    host, base = needed("TESTBED_REGISTRY"), needed("TESTBED_BASE_IMAGE")
+    host, base = needed("MLJUPYTER_TEST_REGISTRY"), needed("MLJUPYTER_TEST_BASE_IMAGE")
     engine.images.get(base).tag(f"{host}/{base}")
     engine.images.push(f"{host}/{base}")
     engine.images.remove(f"{host}/{base}")

@@ -18,7 +18,7 @@ from mljupyter.exceptions import UserErrorException
 from mljupyter.runtimes.process import processes
 from tests.telemetry.receiver import Collector, collector
 from tests.testbed import needed
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 SCRIPT = """
@@ -61,7 +61,7 @@ def kept() -> Iterator[Collector]:
 
 def deployed(workspace: Workspace, config: Any = ON, **more: Any) -> Webservice:
     service = Model.deploy(workspace, "echo", [], more.pop("inference", InferenceConfig("score.py")), config, **more)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     return service
 
 
@@ -77,7 +77,7 @@ def arrived(kept: Collector, request: str) -> None:
         assert len(spans) <= 1, "nothing is sent twice"
         return bool(spans and lines)
 
-    wait_until(both, 20, f"span and log record of {request}")
+    wait_until(both, f"span and log record of {request}")
 
 
 def test_records_go_from_processes_to_a_collector_over_a_crash_of_the_controller(
@@ -114,11 +114,11 @@ def test_an_update_turns_records_on_and_off_without_losing_a_request(live: Works
     ask(service, "before")
     assert service.get_insights() == [] and not service.enable_app_insights
     service.update(enable_app_insights=True)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     ask(service, "on")
-    wait_until(service.get_insights, 5, "records")
+    wait_until(service.get_insights, "records")
     service.update(enable_app_insights=False)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     ask(service, "after")
     ids = [record["properties"].get("Request Id") for record in service.get_insights() if record["type"] == "request"]
     assert ids == ["on"]
@@ -136,15 +136,15 @@ def test_the_exporter_runs_only_while_there_is_something_to_send_and_somewhere_t
     live.controller.ensure()
     assert exporters() == []
     live.telemetry.configure(otlp_endpoint=kept.url)
-    wait_until(exporters, 10, "the exporter starts")
+    wait_until(exporters, "the exporter starts")
     ask(service, "one")
     arrived(kept, "one")
     live.telemetry.clear()
-    wait_until(lambda: not exporters(), 10, "the exporter ends")
+    wait_until(lambda: not exporters(), "the exporter ends")
     live.telemetry.configure(otlp_endpoint=kept.url)
-    wait_until(exporters, 10, "the exporter starts again")
+    wait_until(exporters, "the exporter starts again")
     service.delete()
-    wait_until(lambda: not exporters(), 10, "the exporter ends with the last endpoint that records")
+    wait_until(lambda: not exporters(), "the exporter ends with the last endpoint that records")
 
 
 def test_a_collector_that_is_away_costs_no_request(live: Workspace) -> None:
@@ -176,7 +176,7 @@ def test_configuring_without_a_destination_says_what_to_give(live: Workspace) ->
 def test_containers_record_too_and_their_logs_are_followed(
     live: Workspace, kept: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("MLJUPYTER_TEST_BASE_IMAGE"))
     (tmp_path / "requirements.txt").write_text("")
     environment = Environment.from_pip_requirements("bare", "requirements.txt")
     live.telemetry.configure(otlp_endpoint=kept.url)
@@ -194,7 +194,7 @@ def test_containers_record_too_and_their_logs_are_followed(
     assert json.loads(record["properties"]["Response Value"]) == {"echo": large}
 
     service.update(enable_app_insights=False)
-    service.wait_for_deployment(timeout_sec=90)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert live.endpoints.endpoint("echo").spec.versions["echo"].image == image, "no other image is needed"
     ask(service, "off")
     assert any("asked off" in line for line in lines), "the container that took the first one's place is followed"

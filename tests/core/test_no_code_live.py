@@ -17,6 +17,7 @@ from mljupyter.core.resource_configuration import ResourceConfiguration
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import VersionSpec
 from tests.testbed import needed
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.system
 MLMODEL = """artifact_path: model
@@ -60,7 +61,7 @@ def pickled(path: Path, *, turned: bool = False) -> str:
 
 def deployed(workspace: Workspace, model: Model | str, configuration: Any = None) -> Webservice:
     service = Model.deploy(workspace, "no-code", [model], deployment_config=configuration)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     return service
 
 
@@ -90,7 +91,7 @@ def test_a_scikit_learn_model_is_served_and_updated_with_models_alone(live: Work
         live, pickled(tmp_path / "model.pkl", turned=True), "classifier", model_framework=Model.Framework.SCIKITLEARN
     )
     service.update(models=[other])
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert service.run(ROWS) == {"result": [1, 0]}
     assert [one.id for one in service.models] == ["classifier:2"]
 
@@ -140,7 +141,7 @@ def test_a_local_service_takes_a_path_and_moves_on(live: Workspace, tmp_path: Pa
     assert isinstance(service, LocalWebservice)
     assert service.run(json.dumps({"input_data": [[3.0]]})) == [1]
     moved = service.deploy_to_cloud("moved", AciWebservice.deploy_configuration())
-    moved.wait_for_deployment(timeout_sec=60)
+    moved.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert moved.run(json.dumps({"input_data": [[3.0]]})) == [1]
 
 
@@ -153,11 +154,11 @@ def test_versions_of_an_endpoint_need_no_script_and_may_get_one(live: Workspace,
     endpoint = deployed(live, model, AksEndpoint.deploy_configuration(version_name="first", num_replicas=1))
     assert isinstance(endpoint, AksEndpoint)
     endpoint.create_version("second", models=[model], num_replicas=1)
-    endpoint.wait_for_deployment(timeout_sec=60)
+    endpoint.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert endpoint.versions["second"].run(ROWS) == {"result": [0, 1]}
     (tmp_path / "score.py").write_text("def init(): pass\ndef run(data): return 'script'\n")
     endpoint.update_version("second", inference_config=InferenceConfig(str(tmp_path / "score.py")))
-    endpoint.wait_for_deployment(timeout_sec=60)
+    endpoint.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert endpoint.versions["second"].run(ROWS) == "script"
     assert endpoint.versions["first"].run(ROWS) == {"result": [0, 1]}
     with pytest.raises(WebserviceException, match="models are given without inference_config"):
@@ -167,7 +168,7 @@ def test_versions_of_an_endpoint_need_no_script_and_may_get_one(live: Workspace,
 def test_a_container_serves_a_model_without_a_script(
     live: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("MLJUPYTER_TEST_BASE_IMAGE"))
     import sklearn
 
     model = Model.register(

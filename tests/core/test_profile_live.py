@@ -15,7 +15,7 @@ import pytest
 from mljupyter.core import Environment, InferenceConfig, Model, ModelProfile, Webservice, Workspace
 from mljupyter.exceptions import WebserviceException
 from tests.testbed import needed
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 IRIS = """
@@ -85,7 +85,7 @@ def test_a_model_is_measured_and_a_size_recommended(live: Workspace, capsys: pyt
     with pytest.raises(WebserviceException, match="A profile 'iris-size' is running"):
         Model.profile(live, "iris-size", [model], inference(IRIS), input_data=ROW)
     Path("score.py").write_text("what is measured is what was there when it was asked for")
-    wait_until(lambda: Webservice.list(live) or profile.state != "Running", 30, "the temporary endpoint")
+    wait_until(lambda: Webservice.list(live) or profile.state != "Running", "the temporary endpoint")
     assert profile.state == "Running", profile.get_details().get("error")
     (service,) = Webservice.list(live)
     assert service.name.startswith("profile-") and "iris-size" in str(service.description)
@@ -130,7 +130,7 @@ def test_a_profile_without_one_answer_fails_with_the_first_error_and_the_log(liv
 def test_a_cancelled_profile_leaves_nothing(live: Workspace) -> None:
     script = "def init(): pass\ndef run(data): return 1\n"
     profile = Model.profile(live, "cancelled", [], inference(script), input_data=ROW, seconds=600)
-    wait_until(lambda: any(service.state == "Healthy" for service in Webservice.list(live)), 30, "it runs")
+    wait_until(lambda: any(service.state == "Healthy" for service in Webservice.list(live)), "it runs")
     profile.cancel()
     assert profile.state == "Canceled"
     with pytest.raises(WebserviceException, match="cancelled"):
@@ -145,7 +145,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_profile(live: Workspa
         "while not Webservice.list(ws): pass\n"
         "os._exit(9)\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 9
+    assert subprocess.run([sys.executable, "-c", code], timeout=HANG_SECONDS).returncode == 9
     assert [service.name[:8] for service in Webservice.list(live)] == ["profile-"]
     killed = ModelProfile(live, "killed")
     assert killed.state == "Failed" and "has ended" in killed.get_details()["error"]
@@ -160,13 +160,13 @@ def test_a_process_that_ends_cancels_its_profile(live: Workspace) -> None:
         "Model.profile(ws, 'left', [], InferenceConfig('score.py'), input_data='1', seconds=600)\n"
         "while not Webservice.list(ws): pass\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], timeout=HANG_SECONDS, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert ModelProfile(live, "left").state == "Canceled"
 
 
 def test_a_container_is_measured_too(live: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("MLJUPYTER_TEST_BASE_IMAGE"))
     (tmp_path / "requirements.txt").write_text("")
     bare = Environment.from_pip_requirements("bare", "requirements.txt")
     script = "def init(): pass\ndef run(data): return sum(i for i in range(20_000))\n"

@@ -11,6 +11,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.registry.errors import ModelPathNotFoundError
 from mljupyter.spec import SpecError
+from tests.waiting import HANG_SECONDS
 
 
 def test_every_name_of_the_package_can_be_imported() -> None:
@@ -23,7 +24,9 @@ def test_every_name_of_the_package_can_be_imported() -> None:
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     program = "import sys, mljupyter.core; print(*(set(sys.modules) & {'pydantic', 'sqlalchemy', 'httpx'}))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     assert done.stdout == "\n"
 
 
@@ -31,7 +34,9 @@ def test_importing_the_names_imports_neither_database_nor_http_client() -> None:
     program = (
         "import sys; from mljupyter.core import *; print(*(set(sys.modules) & {'sqlalchemy', 'httpx', 'uvicorn'}))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     assert done.stdout == "\n"
 
 

@@ -18,7 +18,7 @@ from mljupyter.core.model import Model
 from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebservice, Webservice
 from mljupyter.core.workspace import Workspace
 from mljupyter.exceptions import WebserviceException, WorkspaceException
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -77,7 +77,7 @@ def status_of(uri: str, key: str | None = None) -> int:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     request = urllib.request.Request(uri, QUESTION.encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=HANG_SECONDS) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -85,7 +85,7 @@ def status_of(uri: str, key: str | None = None) -> int:
 
 def deployed(workspace: Workspace, name: str, inference: InferenceConfig, configuration: object = ONE) -> Webservice:
     service = Model.deploy(workspace, name, [], inference, configuration)  # type: ignore[arg-type]
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     return service
 
 
@@ -217,7 +217,7 @@ def test_an_aci_service_is_open_and_is_updated_in_place(
     with pytest.raises(WebserviceException, match="without inference_config"):
         service.update(models=[])
     service.update(tags={"b": "2"}, properties={"q": "2"}, description="new", auth_enabled=True)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert (service.tags, service.description, service.auth_enabled) == ({"b": "2"}, "new", True)
     assert (service.properties["p"], service.properties["q"]) == ("1", "2")
     assert status_of(service.scoring_uri) == 401
@@ -235,17 +235,17 @@ def test_an_update_serves_new_code_and_models(workspace: Workspace, sums: Infere
         (project / name).touch()
         Model.register(workspace, name, f"model-{name}")
     service = Model.deploy(workspace, "updated", ["model-old:1"], sums, ONE)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     (project / "score.py").write_text(SUM.replace('"sum": sum', '"largest": max'))
     service.update(models=[Model(workspace, "model-new")], inference_config=InferenceConfig("score.py"))
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert service.run(QUESTION)["largest"] == 3
     assert [model.id for model in service.models] == ["model-new:1"]
     Model(workspace, "model-old").delete()
     with pytest.raises(WebserviceException, match="in use"):
         Model(workspace, "model-new").delete()
     service.update(num_replicas=2)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert isinstance(service, AksWebservice)
     assert service.num_replicas == 2
     service.update(collect_model_data=False)
@@ -259,18 +259,18 @@ def test_a_failing_start_is_told_with_its_last_lines_and_can_be_repaired(
     (project / "score.py").write_text("def init():\n    raise ValueError('no such weights')\ndef run(data): ...\n")
     service = Model.deploy(workspace, "failing", [], InferenceConfig("score.py"), ONE)
     with pytest.raises(WebserviceException, match=r"AKS service 'failing' is Failed(.|\n)*no such weights"):
-        service.wait_for_deployment(show_output=True, timeout_sec=60)
+        service.wait_for_deployment(show_output=True, timeout_sec=HANG_SECONDS)
     assert capsys.readouterr().out.endswith("\nFailed\n")
     assert service.state == "Failed"
     assert service.error is not None and "no such weights" in service.error
     with pytest.raises(WebserviceException, match="Failed"):
-        service.wait_for_deployment(timeout_sec=60)
+        service.wait_for_deployment(timeout_sec=HANG_SECONDS)
 
     (project / "score.py").write_text(SUM)
     with pytest.raises(WebserviceException, match="overwrite=True"):
         Model.deploy(workspace, "failing", [], InferenceConfig("score.py"), ONE)
     service = Model.deploy(workspace, "failing", [], InferenceConfig("score.py"), ONE, overwrite=True)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert service.run(QUESTION)["sum"] == 6
 
 
@@ -279,10 +279,10 @@ def test_what_failed_for_a_reason_outside_is_tried_again(workspace: Workspace, p
     (project / "score.py").write_text(f"def init(): open({str(file)!r})\ndef run(data): return 1\n")
     service = Model.deploy(workspace, "again", [], InferenceConfig("score.py"), ONE)
     with pytest.raises(WebserviceException, match="FileNotFoundError"):
-        service.wait_for_deployment(timeout_sec=60)
+        service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     file.touch()
     service.update(inference_config=InferenceConfig("score.py"))
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert service.run(b"") == 1
 
 
@@ -313,7 +313,9 @@ def test_another_process_finds_the_endpoint(workspace: Workspace, sums: Inferenc
         "service = Webservice(Workspace.get('live'), 'shared')\n"
         f"print(type(service).__name__, service.run({QUESTION!r})['sum'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     assert done.stdout == "AksWebservice 6\n"
 
 
@@ -359,7 +361,7 @@ def test_a_local_service_goes_to_the_cloud_as_it_is(workspace: Workspace, sums: 
     local = deployed(workspace, "mine", sums, LocalWebservice.deploy_configuration())
     assert isinstance(local, LocalWebservice)
     service = local.deploy_to_cloud("theirs", ONE)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert isinstance(service, AksWebservice)
     assert service.run(QUESTION) == local.run(QUESTION)
 
@@ -369,7 +371,7 @@ def test_a_workspace_with_services_is_deleted_only_on_demand(
 ) -> None:
     other = Workspace.create("other", path=project / "other")
     service = Model.deploy(other, "diabetes", [], sums, ONE)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     uri = service.scoring_uri
     assert uri is not None
     with pytest.raises(WorkspaceException, match=r"web services diabetes.*delete_dependent_resources=True"):
@@ -388,4 +390,4 @@ def test_a_workspace_with_services_is_deleted_only_on_demand(
             return True
         return False
 
-    wait_until(refused, 10, "the router's end")
+    wait_until(refused, "the router's end")

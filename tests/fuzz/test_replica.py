@@ -102,7 +102,7 @@ class Kept:
                 self.start()
             return self.replica.health() == 200
 
-        wait_until(look, 15, "the replica answers")
+        wait_until(look, "the replica answers")
 
 
 def test_whatever_a_worker_sends_its_front_answers_every_client_and_serves_on(budget: Budget) -> None:
@@ -114,7 +114,7 @@ def test_whatever_a_worker_sends_its_front_answers_every_client_and_serves_on(bu
         def send(frames: list[object]) -> None:
             kept.serves()
             try:
-                answer = kept.replica.client.post("/score", content=json.dumps(frames), timeout=10)
+                answer = kept.replica.client.post("/score", content=json.dumps(frames))
             except httpx.TimeoutException:
                 raise AssertionError("the client was not answered") from None
             except httpx.TransportError:
@@ -171,7 +171,7 @@ def test_no_orders_of_a_front_reach_the_workers_of_another_one_or_end_their_temp
                     break  # it was refused
         assert is_alive(worker), "the worker of another front was ended"
         assert is_alive(parent), "the template ended"
-        wait_until(lambda: descriptors() <= before, 2, "all descriptors are closed")
+        wait_until(lambda: descriptors() <= before, "all descriptors are closed")
 
     budget.search(order)
     assert other.worker_pid() == worker

@@ -18,6 +18,7 @@ from mljupyter.targets.machine.client import ControllerClient
 from tests.fuzz.budget import Budget
 from tests.fuzz.http_bytes import KEY, PATH, conversations
 from tests.system.conftest import Machine
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.system
 MARK = b"answered-by-the-script"
@@ -83,7 +84,7 @@ def test_no_bytes_without_the_key_run_the_script_and_the_router_lives(
     @given(conversations)
     @budget.example
     def ask(data: bytes) -> None:
-        connection = socket.create_connection(("127.0.0.1", port), 10)
+        connection = socket.create_connection(("127.0.0.1", port), HANG_SECONDS)
         assert MARK not in said(connection, data), "the script answered without the key"
         ran = runs.exists()
         runs.unlink(missing_ok=True)

@@ -29,6 +29,7 @@ from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 from mljupyter.widgets.wizards.register_wizard import RegisterWizard
 from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
 from tests.fuzz.budget import Budget
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.system
 CODE = "__import__('builtins').FUZZED.append(1)"
@@ -199,7 +200,7 @@ def test_a_panel_takes_any_message(session: Session, raised: Raised, budget: Bud
             for data in sent:
                 deliver(panel, data)
             if hasattr(panel, "_worker"):
-                assert panel._worker.wait(20), "the panel is stuck"
+                assert panel._worker.wait(HANG_SECONDS), "the panel is stuck"
             check(raised)
         finally:
             panel.close()

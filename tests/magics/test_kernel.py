@@ -17,7 +17,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 
 from mljupyter.core import Workspace
 from tests.magics.conftest import SCRIPT
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 Message = dict[str, Any]
@@ -96,7 +96,7 @@ def test_nothing_of_ours_is_on_stderr(kernel: Kernel) -> None:
 
 def complete(kernel: Kernel, line: str) -> list[str]:
     """Return the lines that the kernel completes a line to."""
-    content = kernel.client.complete(line, reply=True, timeout=30)["content"]
+    content = kernel.client.complete(line, reply=True, timeout=HANG_SECONDS)["content"]
     return [line[: content["cursor_start"]] + match for match in content["matches"]]
 
 
@@ -151,7 +151,7 @@ def test_interrupting_an_update_goes_back_to_what_was_there(kernel: Kernel) -> N
     content = kernel.error("%deploy steady --score slow --kind aci", interrupting(kernel, accepted, after="slow ✓"))
     assert content["ename"] == "DeploymentCancelledError"
     assert "It goes back to what it was before" in content["evalue"]
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert workspace.endpoint_records()[0].spec.versions == before.spec.versions
     assert service.run('{"data": [[1]]}') == [2]
     service.delete()
@@ -200,7 +200,7 @@ def test_following_an_endpoint_in_a_terminal_ends_with_an_interrupt(kernel: Kern
         for until in ("p95 ms", "the scoring script is ready"):
             assert any(until in line for line in terminal.stdout), until
             terminal.send_signal(signal.SIGINT)
-        rest = terminal.communicate(timeout=30)[0]
+        rest = terminal.communicate(timeout=HANG_SECONDS)[0]
     finally:
         terminal.kill()
     assert "Stopped following 'followed'." in rest
@@ -217,7 +217,7 @@ def test_interrupting_a_change_takes_it_back_and_the_error_is_short(kernel: Kern
     kernel.run("%deploy changed --score waiting --replicas 2")
     kernel.run("%scale changed 1")
     workspace = Workspace.get("kernel-team")
-    workspace.webservices["changed"].wait_for_deployment(timeout_sec=60)
+    workspace.webservices["changed"].wait_for_deployment(timeout_sec=HANG_SECONDS)
     before = workspace.endpoints.endpoint("changed")
     gate.touch()
 

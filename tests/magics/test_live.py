@@ -167,7 +167,7 @@ def test_a_log_is_followed_until_interrupted(live: Shell, monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stdout", shown)
 
     def interrupt() -> None:
-        wait_until(lambda: "is ready" in shown.getvalue(), 15, "the log is shown")
+        wait_until(lambda: "is ready" in shown.getvalue(), "the log is shown")
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)

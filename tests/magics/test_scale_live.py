@@ -12,7 +12,7 @@ from mljupyter.cli.app import app
 from mljupyter.core import Workspace
 from tests.load import Load
 from tests.magics.conftest import SCRIPT, Shell
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 SLOW = SCRIPT.replace("import json", "import json, time").replace("    return", "    time.sleep(0.2)\n    return")
@@ -76,11 +76,11 @@ def test_mistakes_are_told(live: Shell, line: str, message: str) -> None:
 def test_decisions_can_be_asked_for(live: Shell) -> None:
     live.run("%scale slow 1")
     service = Workspace.get("scale-team").webservices["slow"]
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     service.scale(minimum=1, maximum=2)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     with Load(service.scoring_uri, clients=3, body=b'{"data": [[1]]}') as load:
-        wait_until(lambda: len(service.scaling_history()), 20, "a decision is made")
+        wait_until(lambda: len(service.scaling_history()), "a decision is made")
     assert load.failed == 0, load.results
     history = service.scaling_history(version="slow")
     assert str(history["time"].dtype).endswith("UTC]")

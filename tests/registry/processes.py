@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,7 +39,7 @@ def run_python(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> s
 
 def finish(process: subprocess.Popen[Any]) -> str:
     """Return the output of a process that ends well; fail with it otherwise."""
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0, output
     return str(output)
 

@@ -16,6 +16,7 @@ from mljupyter.registry.catalog.tables import MODELS
 from mljupyter.registry.catalog.upgrade import newest_revision
 from mljupyter.registry.errors import DatabaseError, StorageFullError
 from mljupyter.registry.registry import MIGRATIONS
+from tests.waiting import HANG_SECONDS
 
 from .processes import finish, run_python, start_python
 
@@ -186,7 +187,7 @@ def test_a_read_only_file_is_refused() -> None:
         path.parent.chmod(0o755)
         process = multiprocessing.get_context("fork").Process(target=expect_read_only, args=(path,))
         process.start()
-        process.join(30)
+        process.join(HANG_SECONDS)
         assert process.exitcode == 0
 
 
@@ -236,7 +237,7 @@ def test_a_writer_that_reads_first_is_not_overtaken_by_another(engine: Engine) -
         other.start()
         other.join(0.3)
         connection.execute(text("INSERT INTO model_counters VALUES ('first', 1)"))
-    other.join(30)
+    other.join(HANG_SECONDS)
     with reading(engine) as connection:
         names = connection.execute(text("SELECT name FROM model_counters ORDER BY name")).scalars().all()
     assert names == ["after 1", "first"]

@@ -14,6 +14,7 @@ import pytest
 
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.errors import ArtifactError
+from tests.waiting import HANG_SECONDS
 
 from .processes import on_small_disk, run_python, start_python
 
@@ -141,7 +142,7 @@ def test_a_writer_killed_half_way_leaves_nothing_that_looks_finished(root: Path,
     assert process.poll() is None
     assert files(root / "staging")
     process.kill()
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.wait(HANG_SECONDS) == -signal.SIGKILL
     assert files(root / "blobs") + files(root / "directories") == []
     store = ArtifactStore(root)
     assert files(root) == []
@@ -186,7 +187,7 @@ def test_garbage_collection_waits_for_writers_and_sees_their_references(
         collector.join(0.2)
         assert collector.is_alive()
         references.add(digest)
-    collector.join(10)
+    collector.join(HANG_SECONDS)
     assert collected == [0]
     assert store.exists(digest)
 
@@ -217,7 +218,7 @@ def test_writers_of_the_same_content_do_not_disturb_each_other(
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(HANG_SECONDS)
     assert [process.exitcode for process in processes] == [0] * 4
     assert len(files(root)) == 6
 

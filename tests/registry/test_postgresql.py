@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,30 +7,24 @@ import pytest
 
 from mljupyter.registry import Registry
 from mljupyter.registry.errors import DatabaseError, ModelInUseError, ModelNotFoundError
+from tests.testbed import needed
 
 from .processes import finish, start_python
-
-VARIABLE = "MLJUPYTER_TEST_POSTGRESQL"
-needs_server = pytest.mark.skipif(
-    VARIABLE not in os.environ,
-    reason="needs an empty database: docker run -d -p 5432:5432 -e POSTGRES_PASSWORD=test postgres; "
-    f"pip install 'psycopg[binary]'; export {VARIABLE}=postgresql://postgres:test@localhost/postgres",
-)
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
     from sqlalchemy import create_engine, text
 
-    engine = create_engine(os.environ[VARIABLE])
+    address = needed("MLJUPYTER_TEST_POSTGRESQL")
+    engine = create_engine(address)
     with engine.begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
-    yield os.environ[VARIABLE]
+    yield address
     engine.dispose()
 
 
-@needs_server
 def test_processes_open_and_register_at_once(url: str, tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_text("weights")
     code = """
@@ -48,7 +41,6 @@ def test_processes_open_and_register_at_once(url: str, tmp_path: Path) -> None:
     assert versions == list(range(1, 25))
 
 
-@needs_server
 def test_models_behave_as_on_sqlite(url: str, tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_text("weights")
     with Registry.open(tmp_path / "workspace", database_url=url) as registry:

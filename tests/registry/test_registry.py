@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry import Registry
+from tests.waiting import HANG_SECONDS
 
 from .processes import on_small_disk, run_python, start_python
 from .test_models import make_directory
@@ -58,9 +59,9 @@ def test_eight_processes_get_every_version_once_without_gaps(tmp_path: Path, mod
     processes = [context.Process(target=register_some, args=arguments) for _ in range(8)]
     for process in processes:
         process.start()
-    versions = [results.get(timeout=60) for _ in range(40)]
+    versions = [results.get(timeout=HANG_SECONDS) for _ in range(40)]
     for process in processes:
-        process.join(60)
+        process.join(HANG_SECONDS)
     assert [process.exitcode for process in processes] == [0] * 8
     assert sorted(versions) == list(range(1, 41))
     with Registry.open(tmp_path / "workspace") as registry:
@@ -84,7 +85,7 @@ def test_killed_between_content_and_row_nothing_is_visible_and_the_content_is_co
             registry.models.register("ridge", Path(sys.argv[2]))
     """
     process = start_python(code, tmp_path / "workspace", model)
-    assert process.wait(30) == -signal.SIGKILL
+    assert process.wait(HANG_SECONDS) == -signal.SIGKILL
     assert blobs(tmp_path / "workspace")
     with Registry.open(tmp_path / "workspace") as registry:
         assert registry.models.list() == []
@@ -107,7 +108,7 @@ def test_garbage_collection_between_content_and_row_spares_the_content(registry:
         record = registry.models.register("ridge", model)
     finally:
         event.remove(Engine, "before_cursor_execute", collect)
-    collector.join(10)
+    collector.join(HANG_SECONDS)
     assert collected == [0]
     assert registry.artifacts.exists(record.artifact.digest)
 

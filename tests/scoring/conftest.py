@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 ECHO = """
 def init():
@@ -53,7 +53,7 @@ class Replica:
 
     def new_client(self) -> httpx.Client:
         transport = httpx.HTTPTransport(uds=str(self.socket), limits=httpx.Limits(max_connections=200))
-        return httpx.Client(transport=transport, base_url="http://replica", timeout=30)
+        return httpx.Client(transport=transport, base_url="http://replica")
 
     def health(self) -> int:
         try:
@@ -61,13 +61,13 @@ class Replica:
         except httpx.TransportError:
             return 0
 
-    def wait_ready(self, timeout: float = 15.0) -> Replica:
+    def wait_ready(self) -> Replica:
         def ready() -> bool:
             if self.process.poll() is not None:
                 raise AssertionError(f"the replica ended with {self.process.returncode}:\n{self.log()}")
             return self.health() == 200
 
-        wait_until(ready, timeout, "the replica's readiness")
+        wait_until(ready, "the replica's readiness")
         return self
 
     def score(self, body: str | bytes = "", **headers: str) -> httpx.Response:
@@ -81,8 +81,8 @@ class Replica:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    def wait_log(self, text: str, timeout: float = 5.0) -> str:
-        wait_until(lambda: text in self.log(), timeout, f"{text!r} in the log")
+    def wait_log(self, text: str) -> str:
+        wait_until(lambda: text in self.log(), f"{text!r} in the log")
         return self.log()
 
     def worker_pid(self) -> int:
@@ -90,8 +90,8 @@ class Replica:
         assert isinstance(pid, int)
         return pid
 
-    def wait_exit(self, timeout: float = 10.0) -> int:
-        return self.process.wait(timeout)
+    def wait_exit(self) -> int:
+        return self.process.wait(HANG_SECONDS)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -100,7 +100,7 @@ class Replica:
         self.client.close()
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(HANG_SECONDS)
         assert self.process.stdout is not None
         self.process.stdout.close()
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.scoring.conftest import Replica, now_ms
-from tests.waiting import wait_until
+from tests.waiting import promised, wait_until
 
 Serve = Callable[..., Replica]
 JSON = {"content_type": "application/json"}
@@ -208,7 +208,7 @@ def test_a_lone_client_does_not_wait(serve: Serve) -> None:
         replica.score(rows([-1.0, 0.0]), **JSON)
     start = time.monotonic()
     assert replica.score(rows([1.0, 0.0]), **JSON).status_code == 200
-    assert time.monotonic() - start < 0.08  # a tenth of the usual run is 100 ms
+    assert time.monotonic() - start < promised(0.08)  # a tenth of the usual run is 100 ms
 
 
 def test_clients_that_return_at_once_are_waited_for(serve: Serve) -> None:
@@ -222,12 +222,13 @@ def test_clients_that_return_at_once_are_waited_for(serve: Serve) -> None:
 
     with ThreadPoolExecutor(4) as clients:
         futures = [clients.submit(ask) for _ in range(4)]
-        wait_until(lambda: replica.state()["completed"] >= 40, 15, "forty answers")
+        wait_until(lambda: replica.state()["completed"] >= 40, "forty answers")
         stop.set()
         for future in futures:
             future.result()
     sizes = replica.score(SIZES, **JSON).json()
-    assert sizes.count(4) > len(sizes) / 2
+    full_ones = "".join("x" if size == 4 else " " for size in sizes)
+    assert "xxx" in full_ones, f"else one begins alone while the others return: {sizes}"
 
 
 def test_batching_is_off_unless_asked_for(serve: Serve) -> None:

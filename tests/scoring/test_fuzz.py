@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.scoring.conftest import Replica
 from tests.scoring.replicas import replica_of
+from tests.waiting import HANG_SECONDS
 
 TEXT = """
 import json
@@ -98,7 +99,7 @@ def test_bytes_that_are_not_http_cost_only_their_connection(target: Replica, dat
     import socket
 
     with socket.socket(socket.AF_UNIX) as raw:
-        raw.settimeout(5)
+        raw.settimeout(HANG_SECONDS)
         raw.connect(str(target.socket))
         raw.sendall(b"POST /score HTTP/1.1\r\n" + data + b"\r\n\r\n")
         raw.shutdown(socket.SHUT_WR)

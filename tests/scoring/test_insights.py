@@ -19,7 +19,7 @@ from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.logs.insights import Insights, TraceContexts
 from mljupyter.scoring.logs.output import StandardOutput
 from tests.scoring.conftest import Replica, now_ms
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 Serve = Callable[..., Replica]
 TALKATIVE = """
@@ -82,7 +82,7 @@ class Recorded:
         def found() -> list[dict[str, Any]]:
             return [r for r in self.all() if r["type"] == kind and r["properties"].get("Request Id") == request]
 
-        wait_until(lambda: len(found()) >= count, 5, f"{count} records of type {kind} for {request}")
+        wait_until(lambda: len(found()) >= count, f"{count} records of type {kind} for {request}")
         return found()
 
 
@@ -137,7 +137,7 @@ def test_lines_of_requests_that_run_at_once_do_not_mix(serve: Serve) -> None:
         thread = threading.Thread(target=lambda: other.post("/score", content="a", headers={"x-request-id": "first"}))
         thread.start()
         recorded.replica.score("b", x_request_id="second")
-        thread.join(10)
+        thread.join(HANG_SECONDS)
     for request, letter in (("first", "a"), ("second", "b")):
         assert {t["message"] for t in recorded.of(request, "trace", 200)} == {letter * 2}
 
@@ -151,8 +151,8 @@ def test_what_a_run_for_several_requests_prints_carries_the_id_of_one_of_them(se
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
-    wait_until(lambda: sum(r["type"] == "request" for r in recorded.all()) == 6, 5, "six records")
+        thread.join(HANG_SECONDS)
+    wait_until(lambda: sum(r["type"] == "request" for r in recorded.all()) == 6, "six records")
     sizes = [r for r in recorded.all() if r["type"] == "trace" and r["message"].startswith("size")]
     assert any(r["message"] != "size 1" for r in sizes)
     ids = {record["properties"]["Request Id"] for record in recorded.all() if record["type"] == "request"}
@@ -176,10 +176,10 @@ def test_what_the_router_asks_elsewhere_is_no_request_of_the_client(serve: Serve
     recorded = Recorded(serve, slow)
     thread = threading.Thread(target=lambda: recorded.replica.new_client().post("/score"))
     thread.start()
-    wait_until(lambda: recorded.replica.state()["running"] == 1, 5, "it runs")
+    wait_until(lambda: recorded.replica.state()["running"] == 1, "it runs")
     busy = recorded.replica.score("", x_request_id="busy", x_mlj_start=now_ms())
     assert busy.headers["x-mlj-busy"] == "1"
-    thread.join(10)
+    thread.join(HANG_SECONDS)
     recorded.replica.score("", x_request_id="last")
     recorded.of("last")
     assert [r["resultCode"] for r in recorded.all() if r["type"] == "request"] == [200, 200]
@@ -215,7 +215,7 @@ def test_records_are_bounded_on_disk_and_numbered(serve: Serve) -> None:
             client.post("/score")
             if count % 100 == 0:  # what is in memory is bounded, too
                 wait_until(
-                    lambda wanted=count: recorded.replica.state()["insights"]["recorded"] == wanted, 20, "all are kept"
+                    lambda wanted=count: recorded.replica.state()["insights"]["recorded"] == wanted, "all are kept"
                 )
     sizes = [part.stat().st_size for part in recorded.replica.directory.glob("insights.jsonl*")]
     assert len(sizes) == 3 and max(sizes) <= 10_000_000
@@ -232,9 +232,9 @@ def test_what_does_not_fit_into_memory_is_dropped_and_counted(tmp_path: Path) ->
         recorder.line("I", "mine", b"", b"%d" % number)
     assert recorder.counts() == {"recorded": 0, "dropped": 7}
     recorder.start()
-    wait_until(lambda: recorder.recorded == 20_000, 20, "what was kept is written")
+    wait_until(lambda: recorder.recorded == 20_000, "what was kept is written")
     recorder.line("I", "mine", b"", b"after")
-    wait_until(lambda: recorder.recorded == 20_001, 20, "the next is written")
+    wait_until(lambda: recorder.recorded == 20_001, "the next is written")
     recorder.close()
     parts = sorted(tmp_path.glob("insights.jsonl*"), reverse=True)
     numbers = [json.loads(line)["seq"] for part in parts for line in part.read_text().splitlines()]
@@ -250,7 +250,7 @@ def test_a_full_disk_costs_records_and_no_request(directory: Path, launch: Serve
     wait_until(lambda: recorded.replica.health() == 200, what="readiness")
     assert [recorded.replica.score("x").status_code for _ in range(5)] == [200] * 5
     state = wait_until(
-        lambda: (s := recorded.replica.state()["insights"]) and s["dropped"] >= 20 and s, 5, "drops are counted"
+        lambda: (s := recorded.replica.state()["insights"]) and s["dropped"] >= 20 and s, "drops are counted"
     )
     assert state["recorded"] == 0
     recorded.replica.wait_log("could not be kept and were dropped")

@@ -78,7 +78,7 @@ def test_a_saved_model_of_tensorflow(
     python = interpreter("tensorflow-cpu")
     model = saved(python, SAVE_TENSORFLOW, directory / "models" / "net" / "1" / "saved")
     replica = launch(None, "--no-code", "auto", "--model-dir", str(model.parent), "--worker-python", python)
-    replica.wait_ready(60)
+    replica.wait_ready()
     assert post(replica, {"instances": [[1.0, 1.0], [2.0, 0.0]]}) == {"predictions": [[5.0], [4.0]]}
     assert post(replica, {"instances": [{"x": [1.0, 1.0]}]}) == {"predictions": [[5.0]]}
     assert post(replica, {"inputs": {"x": [[0.0, 2.0]]}}) == {"outputs": [[6.0]]}
@@ -96,7 +96,7 @@ def test_a_python_function_of_mlflow(
     python = interpreter("mlflow-skinny", "pandas", "numpy")
     model = saved(python, SAVE_MLFLOW, directory / "models" / "doubled")
     replica = launch(None, "--no-code", "mlflow", "--model-dir", str(model.parent), "--worker-python", python)
-    replica.wait_ready(60)
+    replica.wait_ready()
     frame = {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}
     assert post(replica, {"input_data": frame}) == [{"a": 2, "b": 4}, {"a": 6, "b": 8}]
     assert post(replica, {"dataframe_split": frame}) == [{"a": 2, "b": 4}, {"a": 6, "b": 8}]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.scoring.conftest import Replica, is_alive
 from tests.scoring.test_concurrency import in_background
-from tests.waiting import wait_until
+from tests.waiting import promised, wait_until
 
 Serve = Callable[..., Replica]
 FLAGS = ("--preload", "--max-queue-wait-ms", "20000")
@@ -37,7 +37,7 @@ def run(data):
     if data.startswith("sleep"):
         time.sleep(float(data.split()[1]))
     if data == "hold":
-        ctypes.PyDLL(None).usleep(20_000_000)
+        ctypes.PyDLL(None).usleep(600_000_000)
     if data == "random":
         import numpy
         return [random.random(), numpy.random.random()]
@@ -67,7 +67,7 @@ def test_a_crashed_worker_is_replaced_without_another_init(serve: Serve) -> None
         assert answer.status_code == 502
         start = time.monotonic()
         assert replica.score("next").json() == "next"
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < promised(0.5)
     after = replica.score("state").json()
     assert after["loaded"] == before["loaded"] == after["parent"]
     assert len({before["pid"], after["pid"], after["parent"], replica.process.pid}) == 4
@@ -84,7 +84,7 @@ def test_a_run_over_the_time_limit_is_replaced_by_a_fork(serve: Serve) -> None:
         assert replica.score("sleep 30").status_code == 504
         start = time.monotonic()
         assert replica.score("next").json() == "next"
-        assert time.monotonic() - start < 0.8
+        assert time.monotonic() - start < promised(0.8)
     assert "in run" in replica.log()  # the stacks of the worker that was killed
 
 
@@ -112,16 +112,16 @@ def test_no_process_is_left_when_the_front_is_killed(serve: Serve) -> None:
     replica = serve(SLOW_START, *FLAGS)
     state = replica.score("state").json()
     os.kill(replica.process.pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(state["pid"]) and not is_alive(state["parent"]), 3, "the end of all processes")
+    wait_until(lambda: not is_alive(state["pid"]) and not is_alive(state["parent"]), "the end of all processes")
 
 
 def test_stopping_ends_the_worker_with_its_exit_handlers_and_the_template_without(serve: Serve) -> None:
     replica = serve(SLOW_START, *FLAGS)
     state = replica.score("state").json()
     replica.terminate()
-    assert replica.wait_exit(3) == 0
+    assert replica.wait_exit() == 0
     assert replica.log().count("farewell") == 1
-    wait_until(lambda: not is_alive(state["pid"]) and not is_alive(state["parent"]), 3, "the end of all processes")
+    wait_until(lambda: not is_alive(state["pid"]) and not is_alive(state["parent"]), "the end of all processes")
 
 
 def test_what_runs_is_finished_on_sigterm(serve: Serve) -> None:
@@ -130,14 +130,14 @@ def test_what_runs_is_finished_on_sigterm(serve: Serve) -> None:
     replica.terminate()
     thread.join()
     assert answers[0].status_code == 200
-    assert replica.wait_exit(3) == 0
+    assert replica.wait_exit() == 0
 
 
 def test_a_killed_template_leaves_its_worker_serving(serve: Serve) -> None:
     replica = serve(SLOW_START, *FLAGS)
     state = replica.score("state").json()
     os.kill(state["parent"], signal.SIGKILL)
-    wait_until(lambda: not is_alive(state["parent"]), 3, "the template's end")
+    wait_until(lambda: not is_alive(state["parent"]), "the template's end")
     replica.wait_log("workers are forked from was killed by SIGKILL")
     assert replica.score("state").json()["pid"] == state["pid"]
     assert replica.score("exit").status_code == 502
@@ -150,11 +150,11 @@ def test_a_worker_without_its_template_can_be_killed_and_dies_with_its_front(ser
     os.kill(state["parent"], signal.SIGKILL)
     replica.wait_log("workers are forked from was killed by SIGKILL")
     assert replica.score("sleep 30").status_code == 504
-    wait_until(lambda: not is_alive(state["pid"]), 3, "the end of the worker that was stuck")
+    wait_until(lambda: not is_alive(state["pid"]), "the end of the worker that was stuck")
     after = replica.score("state").json()
     os.kill(after["parent"], signal.SIGKILL)
     replica.process.kill()
-    wait_until(lambda: not is_alive(after["pid"]), 3, "the worker's end")
+    wait_until(lambda: not is_alive(after["pid"]), "the worker's end")
 
 
 def test_workers_that_never_answer_are_started_without_a_fork_in_the_end(serve: Serve) -> None:
@@ -172,12 +172,12 @@ def test_the_children_of_a_forked_worker_end_with_it(serve: Serve) -> None:
         def run(data):
             if data == "exit":
                 os._exit(1)
-            return subprocess.Popen(["sleep", "60"]).pid
+            return subprocess.Popen(["sleep", "600"]).pid
     """
     replica = serve(script, *FLAGS)
     child = replica.score("x").json()
     assert replica.score("exit").status_code == 502
-    wait_until(lambda: not is_alive(child), 3, "the end of the worker's child")
+    wait_until(lambda: not is_alive(child), "the end of the worker's child")
 
 
 def test_threads_and_batches_work_in_forked_workers(serve: Serve) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mljupyter.scoring.protocol import ANSWER, ANSWER_HEAD, PREFIX, RAN, ZYGOTE, Frame, FrameDecoder
 from tests.scoring.conftest import Replica
 from tests.scoring.replicas import replica_of
+from tests.waiting import HANG_SECONDS
 
 # A script has the worker's end of the socket pair like all of its process: it can send the front anything.
 SENDS = """
@@ -65,7 +66,9 @@ def test_an_answer_that_cannot_be_read_is_answered_with_502_and_the_next_one_is_
     replica: Replica, head: bytes
 ) -> None:
     worker = replica.worker_pid()
-    answer = replica.client.post("/score", content=json.dumps([[ANSWER, None, head.hex(), "", 0]]), timeout=10)
+    answer = replica.client.post(
+        "/score", content=json.dumps([[ANSWER, None, head.hex(), "", 0]]), timeout=HANG_SECONDS
+    )
     assert (answer.status_code, answer.headers["x-ms-run-function-failed"]) == (502, "True")
     assert "an answer that cannot be read" in answer.json()["message"]
     assert replica.score("[]").json() == "fine"

@@ -18,7 +18,7 @@ from mljupyter.scoring.server import replica_key
 from mljupyter.scoring.server.replica_key import ReplicaKey, ReplicaKeyError
 from tests.scoring.conftest import Replica, now_ms
 from tests.scoring.replicas import replica_of
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 KEY = rule.replica_key(b"k" * 32, "echo-1")
 # Tells what a script can see of the key: variables, and those of a process that it starts.
@@ -48,7 +48,7 @@ def answers(uri: str) -> bool:
 def raw(replica: Replica, head: str) -> bytes:
     """Send the head of a request, and return all that comes until the connection is closed."""
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(10)
+        client.settimeout(HANG_SECONDS)
         client.connect(str(replica.socket))
         client.sendall(head.encode())
         answer = b""
@@ -164,16 +164,16 @@ def test_on_a_port_without_a_key_nobody_says_when_a_request_began(directory: Pat
         [sys.executable, "-m", "mljupyter.scoring", *options], cwd=directory, stdout=subprocess.DEVNULL
     )
     try:
-        wait_until(lambda: answers(uri), 15, "the replica's readiness")
+        wait_until(lambda: answers(uri), "the replica's readiness")
         with ThreadPoolExecutor() as clients:
             first = clients.submit(httpx.post, f"{uri}/score", content="0.5")
-            wait_until(lambda: httpx.get(f"{uri}/-/state").json()["running"] == 1, 10, "it runs")
+            wait_until(lambda: httpx.get(f"{uri}/-/state").json()["running"] == 1, "it runs")
             # From a router, this one would be refused at once: it has waited for a minute.
             late = httpx.post(f"{uri}/score", content="0", headers={"x-mlj-start": now_ms(60_000)})
             assert (first.result().status_code, late.status_code) == (200, 200)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(HANG_SECONDS)
 
 
 @pytest.mark.parametrize(

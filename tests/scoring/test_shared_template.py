@@ -19,7 +19,7 @@ from mljupyter.scoring.exit_codes import INTERNAL_ERROR
 from mljupyter.scoring.protocol import FORKED, PREFIX
 from tests.scoring.conftest import Replica, is_alive
 from tests.scoring.test_preloading import SLOW_START, proportional_bytes
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 
@@ -41,7 +41,7 @@ class Version:
             cwd=self.directory,
         )
         self.processes.append(process)
-        wait_until(self.socket.exists, 10, "the template's socket")
+        wait_until(self.socket.exists, "the template's socket")
         return process
 
     def replica(self, *flags: str, ready: bool = True) -> Replica:
@@ -60,7 +60,7 @@ class Version:
             replica.end()
         for process in self.processes:
             process.kill()
-            process.wait(10)
+            process.wait(HANG_SECONDS)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_worker_dies_with_its_front_and_no_other(version: Version) -> None:
     first, second = version.replica(), version.replica()
     states = [first.score("state").json(), second.score("state").json()]
     first.process.kill()
-    wait_until(lambda: not is_alive(states[0]["pid"]), 3, "the worker's end")
+    wait_until(lambda: not is_alive(states[0]["pid"]), "the worker's end")
     assert second.score("state").json() == states[1]
 
 
@@ -116,7 +116,7 @@ def test_a_worker_that_holds_its_interpreter_dies_with_its_front_without_a_templ
         replica.client.post("/score", content="hold", timeout=0.2)
     os.kill(state["parent"], signal.SIGKILL)
     replica.process.kill()
-    wait_until(lambda: not is_alive(state["pid"]), 3, "the worker's end")
+    wait_until(lambda: not is_alive(state["pid"]), "the worker's end")
 
 
 def test_when_the_template_is_killed_replicas_serve_on_and_new_ones_start_by_themselves(version: Version) -> None:
@@ -124,7 +124,7 @@ def test_when_the_template_is_killed_replicas_serve_on_and_new_ones_start_by_the
     replica = version.replica("--max-queue-wait-ms", "20000")
     state = replica.score("state").json()
     os.kill(state["parent"], signal.SIGKILL)
-    keeper.wait(10)
+    keeper.wait(HANG_SECONDS)
     assert replica.score("state").json()["pid"] == state["pid"]
     other = version.replica()
     assert other.score("state").json()["loaded"] == other.worker_pid()
@@ -135,7 +135,7 @@ def test_when_the_template_is_killed_replicas_serve_on_and_new_ones_start_by_the
 def test_killed_in_the_middle_of_init_it_leaves_replicas_to_run_init_themselves(version: Version) -> None:
     keeper = version.template("import time\ndef init(): time.sleep(1)\ndef run(data): return data\n")
     replica = version.replica(ready=False)
-    wait_until(lambda: replica.health() == 503, 10, "the front's first answer")
+    wait_until(lambda: replica.health() == 503, "the front's first answer")
     keeper.kill()
     assert replica.wait_ready().score("x").json() == "x"
     assert "init() runs here" in replica.log() or "has ended" in replica.log()
@@ -174,7 +174,7 @@ def test_it_ends_with_its_last_replica(version: Version) -> None:
     assert replicas[1].score("x").json() == "x"
     replicas[1].terminate()
     assert replicas[1].wait_exit() == 0
-    assert keeper.wait(20) == 0
+    assert keeper.wait(HANG_SECONDS) == 0
     assert not is_alive(loaded)
     assert not version.socket.exists()
 
@@ -227,7 +227,7 @@ def test_a_front_whose_supervisor_fails_ends_at_once(version: Version) -> None:
         connection, _ = listener.accept()
         with connection:
             connection.sendall(PREFIX.pack(FORKED, 0, 0, 0) * 2)  # no template answers an order twice
-            assert replica.wait_exit(5) == INTERNAL_ERROR
+            assert replica.wait_exit() == INTERNAL_ERROR
     assert "the supervisor of the worker has failed" in replica.log()
 
 
@@ -247,4 +247,4 @@ def test_descriptors_of_an_order_that_is_cut_short_are_closed(version: Version) 
                 front.connect(str(version.socket))
                 socket.send_fds(front, [b"\1"], [nothing.fileno()] * 4)
                 front.recv(1000)
-    wait_until(lambda: held() <= before, 5, "all descriptors are closed")
+    wait_until(lambda: held() <= before, "all descriptors are closed")

@@ -16,7 +16,7 @@ import pytest
 
 from tests.scoring.conftest import Replica, is_alive, now_ms
 from tests.scoring.test_concurrency import in_background
-from tests.waiting import wait_until
+from tests.waiting import promised, wait_until
 
 Serve = Callable[..., Replica]
 
@@ -118,7 +118,7 @@ def test_calls_are_run_again_one_at_a_time_after_a_crash(serve: Serve) -> None:
     with ThreadPoolExecutor(3) as clients:  # and then at once as before
         start = time.monotonic()
         assert {future.status_code for future in clients.map(replica.score, "abc")} == {200}
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < promised(0.5)
 
 
 def test_a_repeated_call_over_the_time_limit_does_not_hold_up_the_others(serve: Serve) -> None:
@@ -203,7 +203,7 @@ def test_a_restarted_script_that_fails_is_tried_again(serve: Serve) -> None:
 
 
 def test_kill_9_of_the_front_leaves_no_worker_even_in_long_user_code(serve: Serve) -> None:
-    replica = serve("import ctypes\ndef init(): pass\ndef run(data):\n    ctypes.PyDLL(None).usleep(20_000_000)\n")
+    replica = serve("import ctypes\ndef init(): pass\ndef run(data):\n    ctypes.PyDLL(None).usleep(600_000_000)\n")
     worker = replica.worker_pid()
     outcomes: list[type[BaseException]] = []
 
@@ -217,7 +217,7 @@ def test_kill_9_of_the_front_leaves_no_worker_even_in_long_user_code(serve: Serv
     thread.start()
     wait_until(lambda: replica.state()["running"] == 1, what="the start of run()")
     os.kill(replica.process.pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(worker), 2, "the worker's death")
+    wait_until(lambda: not is_alive(worker), "the worker's death")
     thread.join()
     assert len(outcomes) == 1
 
@@ -229,7 +229,7 @@ def test_a_worker_whose_child_keeps_the_socket_is_noticed_and_the_child_ended(se
             global child
             child = os.fork()
             if child == 0:
-                time.sleep(60)
+                time.sleep(600)
                 os._exit(0)
         def run(data):
             if data == 'exit':
@@ -257,7 +257,7 @@ def test_a_run_over_the_time_limit_is_504_at_once_and_its_worker_replaced(serve:
     first = replica.worker_pid()
     start = time.monotonic()
     answer = replica.score("30")
-    assert 0.28 < time.monotonic() - start < 0.8
+    assert 0.28 < time.monotonic() - start < promised(0.8)
     assert answer.status_code == 504
     assert "300 ms" in answer.json()["message"]
     assert replica.score("0").json() == "0"

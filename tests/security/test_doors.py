@@ -13,6 +13,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -66,11 +67,11 @@ from tests.cli.in_process import run, run_json
 from tests.scoring.replicas import replica_of
 from tests.scoring.test_schemas import DECORATED
 from tests.system.conftest import Machine, machine, machines  # noqa: F401 - fixtures
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, promised, wait_until
 
 DEEP = b"[" * 200_000
 NUMBERS = ("nan", "inf", "-inf", "1e999", "-1e9", "9" * 5000, "", "x", "0x10", "true")
-ENDED = 15.0
+ENDED_WITHIN = 15.0
 
 
 def short(value: object) -> str:
@@ -83,7 +84,7 @@ def short(value: object) -> str:
 def raw(layout: Layout, head: str, body: bytes = b"") -> bytes:
     """Send a request to the controller as it stands, and return all of the answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(20)
+        client.settimeout(HANG_SECONDS)
         client.connect(str(layout.socket()))
         client.sendall(
             f"{head} HTTP/1.1\r\nhost: controller\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode()
@@ -166,8 +167,10 @@ def test_no_number_and_no_document_in_a_request_makes_the_controller_fail_or_kee
         held.append(client)
     for client in held[:2]:
         client.sendall(b"\r\n")
+    began = time.monotonic()
     assert machine.client.stop()
-    wait_until(lambda: not machine.controllers(), ENDED, "the controller ends")
+    wait_until(lambda: not machine.controllers(), "the controller ends")
+    assert time.monotonic() - began < promised(ENDED_WITHIN), "it does not wait for its clients"
     for client in held:
         client.close()
 
@@ -192,7 +195,7 @@ def on_a_terminal(*arguments: str) -> str:
             while piece := os.read(ours, 65536):
                 found += piece
         os.close(ours)
-        assert child.wait(30) == 0, found
+        assert child.wait(HANG_SECONDS) == 0, found
     return found.decode()
 
 
@@ -240,7 +243,7 @@ async def test_a_client_of_the_metrics_port_that_does_not_read_does_not_keep_the
         client.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
         client.setblocking(False)
         assert (await asyncio.get_running_loop().sock_recv(client, 12)) == b"HTTP/1.1 200"
-        async with asyncio.timeout(ENDED):
+        async with asyncio.timeout(HANG_SECONDS):
             await port.close()
 
 
@@ -405,7 +408,7 @@ def test_an_option_of_the_command_line_takes_no_number_that_is_not_finite(argume
 @pytest.mark.parametrize("seconds", ["nan", "-1", "x"])
 def test_the_controller_does_not_start_with_a_time_that_never_passes(seconds: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mljupyter.controller", str(tmp_path), "--idle-seconds", seconds]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert ended.returncode == 2 and "--idle-seconds" in ended.stderr and "Traceback" not in ended.stderr
 
 
@@ -541,7 +544,7 @@ def test_what_a_log_panel_shows_and_saves_holds_no_control_characters() -> None:
             pass
 
     panel = LogPanel(Source())
-    wait_until(lambda: panel._held, 10, "the line is there")
+    wait_until(lambda: panel._held, "the line is there")
     forms, _ = panel._repr_mimebundle_()
     assert not NEVER.search(forms["text/html"]) and "<script" not in forms["text/html"]
     assert not NEVER.search(forms["text/plain"]) and not NEVER.search("".join(panel._held))

@@ -70,7 +70,7 @@ def test_who_looks_at_a_file_of_the_workspace_is_no_part_of_it(layout: Layout, s
     ]
     for command in lookers:
         pid = start(*command)
-        wait_until(lambda pid=pid, word=command[-1]: shown(pid, word), 10, "it runs")
+        wait_until(lambda pid=pid, word=command[-1]: shown(pid, word), "it runs")
     assert not process.running(layout.router)
     assert not pids(layout)
     assert running.controller_of(layout) is None
@@ -78,7 +78,7 @@ def test_who_looks_at_a_file_of_the_workspace_is_no_part_of_it(layout: Layout, s
 
 def test_a_router_is_found_by_the_file_that_it_is_started_with(layout: Layout, start: Start) -> None:
     pid = start(*as_router(layout))
-    wait_until(lambda: pids(layout) == {pid}, 10, "it is found")
+    wait_until(lambda: pids(layout) == {pid}, "it is found")
 
 
 def test_no_process_of_a_container_is_taken_for_one_of_the_workspace(layout: Layout, start: Start) -> None:
@@ -87,8 +87,8 @@ def test_no_process_of_a_container_is_taken_for_one_of_the_workspace(layout: Lay
     if unshare is None or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system makes no PID namespaces for its users")
     parent = psutil.Process(start(*apart, *as_router(layout)))
-    child = wait_until(lambda: next(iter(parent.children()), None), 10, "it has started")
-    wait_until(lambda: shown(child.pid, "--config-path"), 10, "it runs what was given")
+    child = wait_until(lambda: next(iter(parent.children()), None), "it has started")
+    wait_until(lambda: shown(child.pid, "--config-path"), "it runs what was given")
     assert child.uids().real == psutil.Process().uids().real, "it has this user's number, as scripts in containers may"
     assert child.pid not in pids(layout)
 
@@ -99,7 +99,7 @@ def test_the_controller_is_found_although_the_clock_was_set(layout: Layout, star
         "with ControllerLock(Path(sys.argv[1])): input()"
     )
     pid = start(sys.executable, "-c", code, str(layout.lock), str(layout.directory))
-    found = wait_until(lambda: running.controller_of(layout), 10, "it holds the lock")
+    found = wait_until(lambda: running.controller_of(layout), "it holds the lock")
     assert found.pid == pid
     an_hour_ago = layout.lock.stat().st_mtime - 3600
     os.utime(layout.lock, (an_hour_ago, an_hour_ago))  # as if the clock was set forward by an hour
@@ -116,7 +116,7 @@ async def test_the_id_of_a_replica_leads_to_no_record_elsewhere(layout: Layout, 
     for name in ("iris-1", "../../collected/other"):
         places = ["--unix-socket", str(elsewhere / "s.sock"), "--log-file", str(layout.replicas / "iris-1" / "a.log")]
         pid = start(sys.executable, "-c", WAITS, "-m", "mljupyter.scoring", *places, "--replica", name)
-        wait_until(lambda pid=pid, name=name: shown(pid, name), 10, "it runs")
+        wait_until(lambda pid=pid, name=name: shown(pid, name), "it runs")
         found[name] = pid
     runtime = ProcessRuntime(
         replicas=layout.replicas,

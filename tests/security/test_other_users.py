@@ -35,7 +35,7 @@ from mljupyter.spec import CodeReference, EndpointSpec, VersionSpec
 from mljupyter.targets.machine.client import ControllerClient
 from mljupyter.workspace import config_file
 from tests.security.users import ATTACKER, VICTIM, commons, needs_root, run_as, running_as
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["commons"]
 pytestmark = needs_root
@@ -91,7 +91,7 @@ def as_victim(commons: Path, code: Callable[[], object]) -> None:
 
 def only_connected(stolen: Path) -> bool:
     """Whether the impostor was connected to, and learned nothing."""
-    return wait_until(stolen.exists, 10, "a connection") and not stolen.read_bytes().replace(b"connected:", b"")
+    return wait_until(stolen.exists, "a connection") and not stolen.read_bytes().replace(b"connected:", b"")
 
 
 def deploy(workspace: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_controller_sends_nothing_to_another_users_router_or_replica(commons
     path, stolen = commons / "theirs" / "router.sock", commons / "stolen"
 
     async def ask() -> None:
-        client = LocalHttp(f"unix:{path}", timeout=5)
+        client = LocalHttp(f"unix:{path}", timeout=HANG_SECONDS)
         with pytest.raises(UNREACHABLE):
             await client.post("/quitquitquit")
         await client.close()

@@ -12,13 +12,14 @@ from mljupyter.controller.layout import Layout
 from mljupyter.scoring import peers
 from tests.security.users import ATTACKER, needs_root, run_as
 from tests.system.conftest import Machine, machine, machines
+from tests.waiting import HANG_SECONDS
 
 __all__ = ["machine", "machines"]
 
 
 def ask(path: Path) -> bytes:
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
+        client.settimeout(HANG_SECONDS)
         client.connect(str(path))
         try:
             client.sendall(b"GET /v1/status HTTP/1.1\r\nhost: controller\r\nconnection: close\r\n\r\n")

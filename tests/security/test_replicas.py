@@ -26,7 +26,7 @@ from mljupyter.targets.machine.client import ControllerClient
 from tests.system.conftest import Machine, clear_away
 from tests.system.targets import build, containers
 from tests.testbed import needed
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 docker = pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
 pytestmark = pytest.mark.system
@@ -89,7 +89,7 @@ BEFORE = 'FROM {base}\nCOPY score.py /server.py\n%sENTRYPOINT ["python3", "/serv
 @contextlib.contextmanager
 def workspace(directory: Path) -> Iterator[Machine]:
     """Give a workspace of which no container is left."""
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     directory.mkdir(mode=0o700)
     machine = Machine(directory.resolve(), ControllerClient(directory), ArtifactStore(directory / "artifacts"))
     try:
@@ -140,7 +140,7 @@ def score(machine: Machine, name: str, body: str = "x", **headers: str) -> httpx
     uri = machine.client.endpoint(name).status.scoring_uri
     assert uri is not None
     key = {"authorization": f"Bearer {machine.client.keys(name)[0]}", **headers}
-    return httpx.post(uri, content=body, headers=key, timeout=20)
+    return httpx.post(uri, content=body, headers=key)
 
 
 def as_another_user(uri: str, *paths: str) -> list[str]:
@@ -149,7 +149,7 @@ def as_another_user(uri: str, *paths: str) -> list[str]:
     command = [sys.executable, "-I", "-c", ASK, uri, *paths]
     if other:
         command[0] = "/usr/bin/python3"  # ours may be in a directory that is not theirs
-    asked = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=60, **other)
+    asked = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=HANG_SECONDS, **other)
     assert asked.returncode == 0, asked.stderr
     return asked.stdout.splitlines()
 
@@ -162,7 +162,7 @@ def test_a_containers_port_answers_nobody_but_the_router(host: Machine) -> None:
     through = score(host, "one", "seen", **{"x-mlj-replica-key": "0" * 64})
     assert (through.status_code, through.json()) == (200, False), "the script does not see the key"
     assert not [name for name in through.headers if name.startswith("x-mlj-")]
-    wait_until(lambda: counted(host), 20, "the controller itself goes on to ask replicas")
+    wait_until(lambda: counted(host), "the controller itself goes on to ask replicas")
 
 
 def counted(machine: Machine) -> bool:
@@ -178,7 +178,7 @@ def test_no_container_reaches_another_one(host: Machine, tmp_path: Path) -> None
             assert answer.startswith("unreachable"), answer
         # A container that is none of ours, on the default network of the engine.
         stranger = docker.from_env().containers.run(
-            needed("TESTBED_BASE_IMAGE"),
+            needed("MLJUPYTER_TEST_BASE_IMAGE"),
             ["python3", "-c", ASK, inner_uri(container(host, "one")), "/score"],
             remove=True,
         )
@@ -243,7 +243,7 @@ def test_a_network_that_nobody_uses_is_garbage(host: Machine) -> None:
 @contextlib.contextmanager
 def made_by_hand(talking: str) -> Iterator[Any]:
     """Make a network of another name than the real one, and take it for that."""
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     client = docker.from_env()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(docker_network, "NAME", f"mljupyter-test-{os.getpid()}")
@@ -276,7 +276,7 @@ def test_a_lost_key_of_the_workspace_loses_no_container(host: Machine) -> None:
     assert score(host, "one").status_code == 200
     assert container(host, "one").id == before
     container(host, "one").kill()
-    wait_until(lambda: replaced(host, "one", before), 20, "another container, with another key, serves")
+    wait_until(lambda: replaced(host, "one", before), "another container, with another key, serves")
 
 
 def replaced(machine: Machine, name: str, before: str) -> bool:
@@ -293,12 +293,12 @@ def test_a_container_of_a_release_without_keys_is_adopted_and_serves_on(host: Ma
     before = docker.from_env().containers.run(
         image, command, labels=labels, name="mljupyter-two-before", detach=True, ports={"5001/tcp": ("127.0.0.1", None)}
     )
-    wait_until(lambda: as_another_user(port_uri(again(before)), "/") == ["200"] * 2, 20, "it answers")
-    wait_until(lambda: score(host, "two").status_code == 200, 20, "it serves")
+    wait_until(lambda: as_another_user(port_uri(again(before)), "/") == ["200"] * 2, "it answers")
+    wait_until(lambda: score(host, "two").status_code == 200, "it serves")
     assert [item.id for item in containers(host) if item.labels["mljupyter/endpoint"] == "two"] == [before.id]
     assert as_another_user(port_uri(again(before)), "/score") == ["200"] * 2, "as long as it lives"
     before.kill()
-    wait_until(lambda: replaced(host, "two", before.id), 20, "the next one has a key")
+    wait_until(lambda: replaced(host, "two", before.id), "the next one has a key")
     assert as_another_user(port_uri(container(host, "two")), "/score") == ["401"] * 2
 
 

@@ -16,7 +16,7 @@ import pytest
 from mljupyter.runtimes.ports import free_port
 from mljupyter.spec import Authentication, ConnectionLimits, EndpointKind, RouterSpec, SpecError
 from tests.system.conftest import Machine, machine, machines  # noqa: F401 - fixtures
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -24,7 +24,7 @@ CHUNK = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
 
 
 def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
+    return socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS)
 
 
 def address_of(uri: str | None) -> tuple[int, str]:
@@ -59,7 +59,7 @@ def test_bodies_that_do_not_end_take_no_more_memory_than_is_allowed(machine: Mac
     port, path = address_of(record.status.scoring_uri)
     limited = {"max_memory_mb": 200} if "max_memory_mb" in ConnectionLimits.model_fields else {}
     machine.client.put_router(RouterSpec(limits=ConnectionLimits(**limited)))
-    wait_until(lambda: len(machine.routers()) == 1, 15, "one router serves")
+    wait_until(lambda: len(machine.routers()) == 1, "one router serves")
     answers: list[bytes] = []
     memory: list[int] = []
     served: list[int] = []
@@ -71,7 +71,7 @@ def test_bodies_that_do_not_end_take_no_more_memory_than_is_allowed(machine: Mac
         attacker.start()
     while any(attacker.is_alive() for attacker in attackers):
         with contextlib.suppress(httpx.TransportError):
-            served.append(httpx.post(str(record.status.scoring_uri), content=b"1", timeout=30).status_code)
+            served.append(httpx.post(str(record.status.scoring_uri), content=b"1").status_code)
         memory.append(router_memory(machine))
     with httpx.Client() as client:
         after = {client.post(str(record.status.scoring_uri), content=b"1").status_code for _ in range(50)}
@@ -133,7 +133,7 @@ def test_a_client_with_a_key_gets_through_while_one_without_takes_all_connection
 
     # The port of a local web service is not the port that is attacked.
     assert httpx.post(str(local.status.scoring_uri), content=b"1").status_code == 200
-    wait_until(served, 15, "a client with a key is served")
+    wait_until(served, "a client with a key is served")
     for connection in held:
         connection.close()
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 VICTIM, ATTACKER = 7001, 7002
 needs_root = pytest.mark.skipif(
     os.getuid() != 0,
@@ -28,12 +30,12 @@ def become(user: int) -> None:
     os.environ["HOME"] = "/nonexistent"
 
 
-def run_as(user: int, code: Callable[[], object], within: int = 60) -> None:
+def run_as(user: int, code: Callable[[], object]) -> None:
     """Run a function in a child process that belongs to another user; fail with its traceback where it raises."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        signal.alarm(within)
+        signal.alarm(int(HANG_SECONDS))
         try:
             become(user)
             code()

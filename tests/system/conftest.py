@@ -81,7 +81,7 @@ class Machine:
             versions={name: wanted},
         )
 
-    def settle(self, record: EndpointRecord, within: float = 30.0) -> EndpointRecord:
+    def settle(self, record: EndpointRecord) -> EndpointRecord:
         """Wait until an endpoint is healthy or has failed, with its newest spec."""
 
         def look() -> EndpointRecord | None:
@@ -89,7 +89,7 @@ class Machine:
             settled = found.status.state in SETTLED and found.status.observed_generation >= record.generation
             return found if settled else None
 
-        return wait_until(look, within, f"{record.spec.name} settles")
+        return wait_until(look, f"{record.spec.name} settles")
 
     def healthy(self, spec: EndpointSpec) -> EndpointRecord:
         """Create an endpoint and wait until it is healthy."""
@@ -141,9 +141,7 @@ def clear_away(machine: Machine) -> None:
     for record in machine.client.endpoints() if (machine.directory / "control" / "controller.db").exists() else []:
         machine.client.delete(record.spec.name)
     machine.client.stop(force=True)
-    wait_until(
-        lambda: not (machine.replicas() or machine.routers() or machine.controllers()), 10, "all processes are gone"
-    )
+    wait_until(lambda: not (machine.replicas() or machine.routers() or machine.controllers()), "all processes are gone")
 
 
 @pytest.fixture(params=["local", "docker"])

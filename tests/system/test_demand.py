@@ -12,7 +12,7 @@ from mljupyter.controller.router.demand import DemandReader
 from mljupyter.controller.router.local_http import LocalHttp
 from mljupyter.engine.scaling.demand import Reading, asked, demand
 from tests.system.conftest import Machine
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 NAME = "with-dash"
@@ -42,7 +42,7 @@ def gated(machine: Machine) -> str:
 async def test_short_requests_between_two_looks_are_counted_with_the_time_they_took(
     machine: Machine, gated: str
 ) -> None:
-    admin = LocalHttp(f"unix:{Layout.of(machine.directory).router_admin_socket()}", timeout=5)
+    admin = LocalHttp(f"unix:{Layout.of(machine.directory).router_admin_socket()}", timeout=HANG_SECONDS)
     reader, cluster = DemandReader(admin), f"{NAME}.{NAME}"
     before = (await reader.read({cluster: 100}))[cluster]
     with httpx.Client() as client:
@@ -61,12 +61,12 @@ async def test_short_requests_between_two_looks_are_counted_with_the_time_they_t
 
 
 async def test_requests_that_wait_count_once_and_replicas_that_work_are_known(machine: Machine, gated: str) -> None:
-    admin = LocalHttp(f"unix:{Layout.of(machine.directory).router_admin_socket()}", timeout=5)
+    admin = LocalHttp(f"unix:{Layout.of(machine.directory).router_admin_socket()}", timeout=HANG_SECONDS)
     reader, cluster = DemandReader(admin), f"{NAME}.{NAME}"
     assert await reader.busy() == frozenset()
     answers: list[int] = []
     threads = [
-        threading.Thread(target=lambda: answers.append(httpx.post(gated, content=b"wait", timeout=30).status_code))
+        threading.Thread(target=lambda: answers.append(httpx.post(gated, content=b"wait").status_code))
         for _ in range(6)
     ]
     seen: list[Reading] = []
@@ -83,7 +83,7 @@ async def test_requests_that_wait_count_once_and_replicas_that_work_are_known(ma
             break
     assert len(await reader.busy()) == 2
     (machine.directory / "gate").touch()
-    wait_until(lambda: len(answers) == 6, 20, "all are answered")
+    wait_until(lambda: len(answers) == 6, "all are answered")
     await admin.close()
     assert answers == [200] * 6
     assert max(reading.present for reading in seen) == 6

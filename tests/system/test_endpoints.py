@@ -28,7 +28,7 @@ KEY = Authentication.KEY
 def score(uri: str, key: str | None = None, body: bytes = b"x", **headers: str) -> httpx.Response:
     if key:
         headers["authorization"] = f"Bearer {key}"
-    return httpx.post(uri, content=body, headers=headers, timeout=30)
+    return httpx.post(uri, content=body, headers=headers)
 
 
 def test_a_request_passes_with_either_key_and_with_nothing_else(machine: Machine) -> None:
@@ -127,13 +127,13 @@ def test_an_update_under_load_loses_no_request_and_ends_the_old_replicas(machine
     record = machine.healthy(machine.spec(scaling={"replicas": 2}))
     old = set(machine.replicas())
     with Load(record.status.scoring_uri) as load:
-        wait_until(lambda: load.sent > 200, 20, "the load runs")
+        wait_until(lambda: load.sent > 200, "the load runs")
         updated = machine.spec(scaling={"replicas": 2}, environmentVariables={"NEW": "1"})
         machine.settle(machine.client.replace(updated))
         sent = load.sent
-        wait_until(lambda: load.sent > sent + 200, 20, "the load goes on")
+        wait_until(lambda: load.sent > sent + 200, "the load goes on")
     assert load.failed == 0, load.results
-    wait_until(lambda: len(machine.replicas()) == 2 and not old & set(machine.replicas()), 10, "old replicas are gone")
+    wait_until(lambda: len(machine.replicas()) == 2 and not old & set(machine.replicas()), "old replicas are gone")
 
 
 def test_an_update_that_cannot_start_leaves_the_old_version_serving(machine: Machine) -> None:
@@ -145,7 +145,7 @@ def test_an_update_that_cannot_start_leaves_the_old_version_serving(machine: Mac
     assert score(record.status.scoring_uri).json()["data"] == "x"
     for pid in machine.replicas():
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: score(record.status.scoring_uri).status_code == 200, 10, "the old version comes back")
+    wait_until(lambda: score(record.status.scoring_uri).status_code == 200, "the old version comes back")
     healed = machine.settle(machine.client.replace(machine.spec()))
     assert healed.status.state is EndpointState.HEALTHY
 
@@ -170,7 +170,7 @@ def test_requests_wait_for_a_busy_replica_and_never_run_side_by_side(machine: Ma
         """
     record = machine.healthy(machine.spec(script=script, limits={"maxQueueWaitMs": 20_000}))
     with Load(record.status.scoring_uri, clients=16, limit=5) as load:
-        wait_until(lambda: load.sent == 80, 30, "all are answered")
+        wait_until(lambda: load.sent == 80, "all are answered")
     assert load.results == {"200": 80}
 
 
@@ -184,13 +184,13 @@ def test_waiting_too_long_is_answered_with_503_and_when_to_try_again(machine: Ma
         """
     uri = machine.healthy(machine.spec(script=script, limits={"maxQueueWaitMs": 200})).status.scoring_uri
     with Load(uri, clients=1, limit=1) as load:
-        wait_until(lambda: "began" in machine.client.logs("echo"), 5, "a request runs")
+        wait_until(lambda: "began" in machine.client.logs("echo"), "a request runs")
         refused = score(uri)
         assert httpx.get(uri.removesuffix("score")).text == "Healthy"
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "1"
         assert "x-mlj-busy" not in refused.headers
-        wait_until(lambda: load.sent == 1, 10, "the first one is answered")
+        wait_until(lambda: load.sent == 1, "the first one is answered")
     assert load.results == {"200": 1}
 
 
@@ -203,7 +203,7 @@ def test_the_logs_of_all_replicas_come_in_the_order_of_time(machine: Machine) ->
     record = machine.healthy(machine.spec(script=script, scaling={"replicas": 2}))
     for number in range(6):
         score(record.status.scoring_uri, body=str(number).encode())
-    wait_until(lambda: machine.client.logs("echo").count("ran") == 6, 5, "all lines are written")
+    wait_until(lambda: machine.client.logs("echo").count("ran") == 6, "all lines are written")
     text = machine.client.logs("echo")
     assert [line.rpartition(" ")[2] for line in text.splitlines() if "ran " in line] == list("012345")
     assert text.count("init of") == 2
@@ -212,9 +212,9 @@ def test_the_logs_of_all_replicas_come_in_the_order_of_time(machine: Machine) ->
 
 
 def test_deleting_while_it_is_being_deployed_leaves_nothing(machine: Machine) -> None:
-    slow = "import time\ndef init(): time.sleep(60)\ndef run(data): return 1"
+    slow = "import time\ndef init(): time.sleep(600)\ndef run(data): return 1"
     machine.client.create(machine.spec(script=slow))
-    wait_until(machine.replicas, 10, "the replica starts")
+    wait_until(machine.replicas, "the replica starts")
     machine.client.delete("echo")
     assert not machine.replicas()
     assert machine.client.endpoints() == []

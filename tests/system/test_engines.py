@@ -24,7 +24,7 @@ from tests.ssh_server import engine_over_ssh
 from tests.system.conftest import Machine
 from tests.system.test_docker import ECHO, build, containers, serves, spec
 from tests.testbed import needed
-from tests.waiting import wait_until
+from tests.waiting import promised, wait_until
 
 pytestmark = pytest.mark.system
 IMAGE = "mljupyter/echo:1"
@@ -32,7 +32,7 @@ IMAGE = "mljupyter/echo:1"
 
 @pytest.fixture(scope="module")
 def second() -> Iterator[SecondEngine]:
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     # The path of its socket may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="mljt-") as directory:
         engine = SecondEngine(Path(directory))
@@ -64,8 +64,8 @@ def test_a_restarted_engine_is_noticed_and_its_containers_are_started_again_with
     second.stop()
     second.start()
     began = time.monotonic()
-    wait_until(lambda: serves(here), 30, "it serves again")
-    assert time.monotonic() - began < 10
+    wait_until(lambda: serves(here), "it serves again")
+    assert time.monotonic() - began < promised(10)
     client = second.client()
     assert len(containers(client, here, all=False)) == 1
     client.close()
@@ -79,7 +79,7 @@ def test_an_engine_with_tls_serves_whoever_has_a_certificate(
     monkeypatch.setenv("DOCKER_CERT_PATH", str(second.certificates))
     record = here.settle(here.client.create(spec(IMAGE)))
     assert record.status.state is EndpointState.HEALTHY, record.status.problem
-    wait_until(lambda: serves(here), 20, "it serves")
+    wait_until(lambda: serves(here), "it serves")
     stranger = tmp_path / "stranger"
     stranger.mkdir()
     import trustme
@@ -137,7 +137,7 @@ def test_containers_of_an_engine_behind_ssh_are_reached_through_it(
     monkeypatch.setenv("DOCKER_HOST", over_ssh)
     record = here.settle(here.client.create(spec(IMAGE)))
     assert record.status.state is EndpointState.HEALTHY, record.status.problem
-    wait_until(lambda: serves(here), 20, "it serves")
+    wait_until(lambda: serves(here), "it serves")
     client = second.client()
     (container,) = containers(client, here, all=False)
     bindings = container.attrs["HostConfig"]["PortBindings"].values()
@@ -146,7 +146,7 @@ def test_containers_of_an_engine_behind_ssh_are_reached_through_it(
 
     (before,) = tunnels(here)
     os.kill(before, 9)
-    wait_until(lambda: serves(here), 20, "another tunnel leads to it")
+    wait_until(lambda: serves(here), "another tunnel leads to it")
     assert before not in tunnels(here)
     os.kill(next(iter(here.controllers())), 9)
     assert httpx.post(record.status.scoring_uri).status_code == 401, "it serves without a controller"
@@ -154,7 +154,7 @@ def test_containers_of_an_engine_behind_ssh_are_reached_through_it(
     assert here.settle(here.client.endpoint("echo")).status.state is EndpointState.HEALTHY
     assert tunnels(here) == kept, "the next controller takes the tunnel over"
     here.client.delete("echo")
-    wait_until(lambda: tunnels(here) == [], 10, "the tunnel has ended with its container")
+    wait_until(lambda: tunnels(here) == [], "the tunnel has ended with its container")
 
 
 def tunnels(machine: Machine) -> list[int]:

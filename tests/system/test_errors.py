@@ -18,7 +18,7 @@ from mljupyter.scoring.messages import _CODES
 from mljupyter.spec import Authentication, ConnectionLimits, RateLimit, RouterSpec
 from mljupyter.targets.machine.client import ControllerClient
 from tests.system.conftest import Machine
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -79,7 +79,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 def raw(uri: str, *pieces: bytes) -> httpx.Response:
     """Send bytes as they are, and return what comes until the connection is closed."""
     parts = urlsplit(uri)
-    with socket.create_connection(("127.0.0.1", int(parts.port or 0)), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", int(parts.port or 0)), timeout=HANG_SECONDS) as connection:
         for piece in pieces:
             connection.sendall(piece.replace(b"PATH", parts.path.encode()))
         received = b""
@@ -153,7 +153,7 @@ CASES: dict[str, tuple[int, str, Callable[[dict[str, str]], httpx.Response]]] = 
 @pytest.mark.parametrize("case", CASES)
 def test_an_error_is_json_with_a_code(served: dict[str, str], case: str) -> None:
     status, code, ask = CASES[case]
-    wait_until(lambda: httpx.post(served["script"], content=b"0").status_code == 200, 20, "the worker is there")
+    wait_until(lambda: httpx.post(served["script"], content=b"0").status_code == 200, "the worker is there")
     answer = ask(served)
     assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (status, "application/json"), (
         answer.text

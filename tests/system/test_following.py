@@ -13,7 +13,7 @@ import pytest
 
 from mljupyter.client.errors import EndpointNotFoundError
 from tests.system.conftest import Machine
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 TALKATIVE = """
@@ -46,7 +46,7 @@ class Follower:
         def found() -> int:
             return sum(text in line for line in self.lines)
 
-        wait_until(lambda: found() >= count, 15, f"{count} lines with {text!r}")
+        wait_until(lambda: found() >= count, f"{count} lines with {text!r}")
         assert found() == count
 
 
@@ -65,7 +65,7 @@ def test_following_goes_on_over_replicas_and_controllers_and_ends_with_the_endpo
     os.kill(controller, signal.SIGKILL)
     httpx.post(uri, content="second")
     follower.wait_for("asked second")
-    wait_until(lambda: machine.controllers() and controller not in machine.controllers(), 10, "a new controller")
+    wait_until(lambda: machine.controllers() and controller not in machine.controllers(), "a new controller")
 
     machine.client.stop()  # a follower does not start what was stopped
     httpx.post(uri, content="third")
@@ -74,7 +74,7 @@ def test_following_goes_on_over_replicas_and_controllers_and_ends_with_the_endpo
     assert machine.client.logs("talk").count("started") == 3, "the one that was killed still shows its log"
 
     machine.client.delete("talk")
-    assert follower.ended.get(timeout=15) is None
+    assert follower.ended.get(timeout=HANG_SECONDS) is None
     assert len(follower.lines) == len(set(follower.lines)), "no line comes twice"
 
 

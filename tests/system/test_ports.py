@@ -45,7 +45,7 @@ def test_a_workspace_leaves_its_old_port_when_another_router_has_it_by_now(
     with sqlite3.connect(machine.directory / "control" / "controller.db") as state:
         state.execute("UPDATE settings SET value = ? WHERE name = 'routerPort'", (str(httpx.URL(uri(theirs)).port),))
     state.close()
-    wait_until(lambda: uri(machine.client.endpoint("echo")) != uri(theirs), 20, "another port")
+    wait_until(lambda: uri(machine.client.endpoint("echo")) != uri(theirs), "another port")
     mine = machine.settle(machine.client.endpoint("echo"))
     first, second = (httpx.post(uri(record), content="1").json()["pid"] for record in (mine, theirs))
     assert first != second

@@ -55,7 +55,6 @@ def scaled(machine: Machine, record: EndpointRecord, replicas: int) -> EndpointR
     changed = machine.client.replace(record.spec.model_copy(update={"versions": versions}))
     wait_until(
         lambda: machine.client.endpoint("echo").status.versions["echo"].replicas_ready == replicas,
-        20,
         f"{replicas} are ready",
     )
     return machine.settle(changed)
@@ -84,11 +83,11 @@ def test_a_killed_template_costs_nothing_and_the_next_scale_up_has_another_one(
     (before,) = loaded_by(preloaded)
     with Load(preloaded.status.scoring_uri, clients=2) as load:
         os.kill(before, signal.SIGKILL)
-        wait_until(lambda: not psutil.pid_exists(keeper) or not templates(machine), 10, "the template is gone")
+        wait_until(lambda: not psutil.pid_exists(keeper) or not templates(machine), "the template is gone")
         sent = load.sent
-        wait_until(lambda: load.sent > sent + 20, 10, "the load goes on")
+        wait_until(lambda: load.sent > sent + 20, "the load goes on")
         scaled(machine, preloaded, 3)
-        wait_until(lambda: len(loaded_by(preloaded)) == 2, 10, "the new replica answers")
+        wait_until(lambda: len(loaded_by(preloaded)) == 2, "the new replica answers")
     assert load.failed == 0, load.results
     assert len(templates(machine)) == 1
 
@@ -96,7 +95,7 @@ def test_a_killed_template_costs_nothing_and_the_next_scale_up_has_another_one(
 def test_a_restarted_controller_finds_replicas_and_template_again(machine: Machine, preloaded: EndpointRecord) -> None:
     before, template = fronts(machine), set(templates(machine))
     os.kill(next(iter(machine.controllers())), signal.SIGKILL)
-    wait_until(lambda: not machine.controllers(), 10, "the controller is gone")
+    wait_until(lambda: not machine.controllers(), "the controller is gone")
     record = scaled(machine, machine.client.endpoint("echo"), 3)
     assert fronts(machine) > before
     assert set(templates(machine)) == template
@@ -108,8 +107,8 @@ def test_a_killed_replica_is_forked_again(machine: Machine, preloaded: EndpointR
     victim = min(fronts(machine))
     with Load(preloaded.status.scoring_uri, clients=2) as load:
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: len(fronts(machine) - {victim}) == 2, 10, "its successor runs")
-        wait_until(lambda: machine.client.endpoint("echo").status.versions["echo"].replicas_ready == 2, 10, "it serves")
+        wait_until(lambda: len(fronts(machine) - {victim}) == 2, "its successor runs")
+        wait_until(lambda: machine.client.endpoint("echo").status.versions["echo"].replicas_ready == 2, "it serves")
     assert load.failed == 0, load.results
     assert loaded_by(preloaded) == {before}
 
@@ -122,7 +121,7 @@ def test_another_revision_has_a_template_of_its_own_and_the_old_one_ends_with_th
     record = machine.settle(machine.client.replace(preloaded.spec.model_copy(update={"versions": {"echo": version}})))
     assert len(loaded_by(record) - {before}) == 1
     machine.client.delete("echo")
-    wait_until(lambda: not templates(machine), 10, "all templates are gone")
+    wait_until(lambda: not templates(machine), "all templates are gone")
     assert not list((machine.directory / "control" / "replicas").iterdir())
 
 

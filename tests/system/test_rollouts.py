@@ -41,17 +41,16 @@ def weights(record: EndpointRecord) -> dict[str, int]:
 def in_force(machine: Machine, expected: dict[str, int]) -> None:
     wait_until(
         lambda: weights(machine.client.endpoint("shared")) == expected,
-        10,
         f"requests are divided as {expected}",
     )
 
 
-def ended(machine: Machine, within: float = 30.0) -> EndpointRecord:
+def ended(machine: Machine) -> EndpointRecord:
     def look() -> EndpointRecord | None:
         record = machine.client.endpoint("shared")
         return record if record.rollout is not None and not record.rollout.active else None
 
-    return wait_until(look, within, "the rollout ends")
+    return wait_until(look, "the rollout ends")
 
 
 def test_a_version_that_keeps_the_guard_gets_all_requests_step_by_step_and_none_is_lost(
@@ -132,12 +131,12 @@ def test_a_killed_controller_goes_on_from_the_step_it_was_in(machine: Machine, t
     uri = record.status.scoring_uri
     with Load(uri) as load:
         machine.client.start_rollout("shared", plan(20, 70, every=0.3, guard="errors<50%", leastRequests=10))
-        wait_until(lambda: machine.client.endpoint("shared").rollout.step == 1, 20, "the second step")
+        wait_until(lambda: machine.client.endpoint("shared").rollout.step == 1, "the second step")
         machine.client.control_rollout("shared", "pause")
         in_force(machine, {"aaa": 30, "bbb": 70})
         (controller,) = machine.controllers()
         os.kill(controller, signal.SIGKILL)
-        wait_until(lambda: not machine.controllers(), 10, "the controller is gone")
+        wait_until(lambda: not machine.controllers(), "the controller is gone")
         record = machine.client.endpoint("shared")
         assert (record.rollout.step, record.rollout.phase) == (1, RolloutPhase.PAUSED)
         close(answers(uri, 500), {"aaa": 30, "bbb": 70}, points=12)
@@ -153,12 +152,12 @@ def test_requests_of_a_step_are_counted_across_a_restart_of_the_controller(machi
     header = {"azureml-model-deployment": "bbb"}
     machine.client.start_rollout("shared", plan(10, every=0.2, guard="errors<50%", leastRequests=100))
     answers(uri, 60, header=lambda _: header)
-    wait_until(lambda: machine.client.endpoint("shared").rollout.requests == 60, 10, "requests are counted")
+    wait_until(lambda: machine.client.endpoint("shared").rollout.requests == 60, "requests are counted")
     (controller,) = machine.controllers()
     os.kill(controller, signal.SIGKILL)
-    wait_until(lambda: not machine.controllers(), 10, "the controller is gone")
+    wait_until(lambda: not machine.controllers(), "the controller is gone")
     answers(uri, 30, header=lambda _: header)  # while nobody looks
-    wait_until(lambda: machine.client.endpoint("shared").rollout.requests == 90, 10, "those are counted, too")
+    wait_until(lambda: machine.client.endpoint("shared").rollout.requests == 90, "those are counted, too")
     rollout = machine.client.endpoint("shared").rollout
     assert (rollout.phase, rollout.reason) == (RolloutPhase.RUNNING, "waits for 100 requests to judge")
     answers(uri, 10, header=lambda _: header)

@@ -16,11 +16,16 @@ from tests.system.conftest import Machine
 from tests.system.test_docker import build, engine  # noqa: F401 - a fixture
 from tests.system.test_docker import spec as container_spec
 from tests.testbed import needed
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 WAKES_SLOWLY = "import time\ndef init(): time.sleep(1)\ndef run(data): time.sleep(0.02); return data\n"
-NEVER_STARTS = "import os, time\ndef init():\n    if os.path.exists('{}'): time.sleep(60)\ndef run(data): return data\n"
+NEVER_STARTS = """
+import os, time
+def init():
+    if os.path.exists('{}'): time.sleep(600)
+def run(data): return data
+"""
 
 
 def may_sleep(**policy: object) -> dict[str, object]:
@@ -32,7 +37,7 @@ def version(machine: Machine, name: str = "echo") -> VersionStatus:
 
 
 def asleep(machine: Machine, name: str = "echo") -> None:
-    wait_until(lambda: not version(machine, name).replicas and not version(machine, name).replicas_wanted, 30, "asleep")
+    wait_until(lambda: not version(machine, name).replicas and not version(machine, name).replicas_wanted, "asleep")
     assert machine.client.endpoint(name).status.state is EndpointState.HEALTHY
 
 
@@ -42,7 +47,7 @@ def test_requests_wake_it_under_load_and_none_is_lost(machine: Machine) -> None:
     assert machine.replicas() == {}
     for _ in range(2):
         with Load(record.status.scoring_uri, clients=8) as load:
-            wait_until(lambda load=load: load.sent > 200, 30, "it answers")
+            wait_until(lambda load=load: load.sent > 200, "it answers")
         assert load.failed == 0, (load.results, load.failures[:5])
         asleep(machine)
     reasons = [item.reason for item in machine.client.scaling_history("echo")]
@@ -54,10 +59,10 @@ def test_requests_wait_without_a_controller_and_the_next_one_wakes_it(machine: M
     record = machine.healthy(machine.spec(script=WAKES_SLOWLY, scaling=may_sleep()))
     asleep(machine)
     os.kill(next(iter(machine.controllers())), signal.SIGKILL)
-    wait_until(lambda: not machine.controllers(), 10, "the controller is gone")
+    wait_until(lambda: not machine.controllers(), "the controller is gone")
     with Load(record.status.scoring_uri, clients=4, limit=5) as load:
         machine.client.ensure()
-        wait_until(lambda: load.sent == 20, 30, "all are answered")
+        wait_until(lambda: load.sent == 20, "all are answered")
     assert load.failed == 0, load.results
 
 
@@ -77,14 +82,14 @@ def test_as_many_wait_as_may_and_no_longer_than_they_may(machine: Machine) -> No
 
     def ask() -> None:
         began = time.monotonic()
-        answer = httpx.post(record.status.scoring_uri, content=b"x", timeout=30)
+        answer = httpx.post(record.status.scoring_uri, content=b"x")
         answers.append((time.monotonic() - began, answer))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=HANG_SECONDS)
     assert [answer.status_code for _, answer in answers] == [503] * 8
     assert {answer.headers["retry-after"] for _, answer in answers} == {"1"}
     assert all("x-mlj-busy" not in answer.headers for _, answer in answers)
@@ -101,16 +106,16 @@ def test_a_new_revision_is_started_once_to_see_that_it_can(machine: Machine) -> 
     changed = spec.versions["echo"].model_copy(update={"code": broken})
     record = machine.settle(machine.client.replace(spec.model_copy(update={"versions": {"echo": changed}})))
     assert record.status.state is EndpointState.FAILED
-    assert httpx.post(record.status.scoring_uri, content=b"x", timeout=30).json() == "x", "the last good one answers"
+    assert httpx.post(record.status.scoring_uri, content=b"x").json() == "x", "the last good one answers"
 
 
 def test_containers_sleep_and_wake_too(machine: Machine, engine) -> None:  # noqa: F811
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     record = machine.client.create(container_spec(build(WAKES_SLOWLY), scaling=may_sleep()))
-    assert machine.settle(record, 60).status.state is EndpointState.HEALTHY
+    assert machine.settle(record).status.state is EndpointState.HEALTHY
     asleep(machine)
     uri = machine.client.endpoint("echo").status.scoring_uri
     assert uri is not None
     with Load(uri, key=machine.client.keys("echo")[0], clients=4) as load:
-        wait_until(lambda: load.sent > 40, 30, "it answers")
+        wait_until(lambda: load.sent > 40, "it answers")
     assert load.failed == 0, (load.results, load.failures[:5])

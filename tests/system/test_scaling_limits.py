@@ -20,7 +20,7 @@ pytestmark = pytest.mark.system
 def test_one_that_does_not_fit_is_unschedulable_and_says_the_numbers(machine: Machine) -> None:
     machine.client.create(machine.spec(resources={"cpu": 1000, "memoryInGB": 1}))
     wait_until(
-        lambda: machine.client.endpoint("echo").status.state is EndpointState.UNSCHEDULABLE, 20, "it is unschedulable"
+        lambda: machine.client.endpoint("echo").status.state is EndpointState.UNSCHEDULABLE, "it is unschedulable"
     )
     problem = machine.client.endpoint("echo").status.problem
     assert problem is not None
@@ -32,7 +32,7 @@ def test_one_that_does_not_fit_is_unschedulable_and_says_the_numbers(machine: Ma
 def test_of_a_fixed_number_as_many_run_as_have_room(machine: Machine) -> None:
     half = capacity().memory_in_gb / 2
     machine.client.create(machine.spec(resources={"memoryInGB": half * 0.99}, scaling={"replicas": 5}))
-    wait_until(lambda: machine.client.endpoint("echo").status.replicas == "2/2", 20, "two are ready")
+    wait_until(lambda: machine.client.endpoint("echo").status.replicas == "2/2", "two are ready")
     record = machine.client.endpoint("echo")
     assert record.status.state is EndpointState.UNSCHEDULABLE
     assert "there is room for 2" in record.status.problem.message
@@ -50,14 +50,12 @@ def test_load_gets_no_more_replicas_than_have_room_and_nothing_flaps(machine: Ma
         )
     )
     with Load(record.status.scoring_uri, clients=8) as load:
-        wait_until(
-            lambda: machine.client.endpoint("echo").status.versions["echo"].replicas_ready == 2, 90, "two are ready"
-        )
+        wait_until(lambda: machine.client.endpoint("echo").status.versions["echo"].replicas_ready == 2, "two are ready")
         # Eight clients need 12 replicas: decisions reach the maximum even if the first saw only some of the clients.
         # Five clients need 8, and the autoscaler stays at 7 once it is there, since that is near enough.
-        wait_until(lambda: machine.client.scaling_history("echo")[-1].after == 8, 90, "the whole load is seen")
+        wait_until(lambda: machine.client.scaling_history("echo")[-1].after == 8, "the whole load is seen")
         until = time.monotonic() + 2
-        wait_until(lambda: time.monotonic() > until or len(machine.replicas()) > 2, 10, "the load goes on")
+        wait_until(lambda: time.monotonic() > until or len(machine.replicas()) > 2, "the load goes on")
         assert len(machine.replicas()) == 2
     assert load.failed == 0, load.results
     status = machine.client.endpoint("echo").status

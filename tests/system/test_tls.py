@@ -27,7 +27,7 @@ from mljupyter.spec import (
 from tests.load import Load
 from tests.system.certificates import Files, pem_pair
 from tests.system.conftest import Machine
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -63,7 +63,7 @@ def fresh(machine: Machine, record: EndpointRecord, scheme: str) -> EndpointReco
         found = machine.client.endpoint(record.spec.name)
         return found if str(found.status.scoring_uri).startswith(f"{scheme}:") else None
 
-    return wait_until(look, 10, f"the scoring URI is {scheme}")
+    return wait_until(look, f"the scoring URI is {scheme}")
 
 
 def test_the_workspace_signs_for_a_label_and_plain_http_is_sent_to_https_or_closed(machine: Machine) -> None:
@@ -83,7 +83,9 @@ def test_the_workspace_signs_for_a_label_and_plain_http_is_sent_to_https_or_clos
     protocol = ["-w", "%{http_version}", "-o", "/dev/null"]
     for host in ("localhost", "team.localhost"):
         uri = secure.replace("localhost", host)
-        done = subprocess.run([*trusting, *protocol, "--http2", uri], capture_output=True, text=True, timeout=20)
+        done = subprocess.run(
+            [*trusting, *protocol, "--http2", uri], capture_output=True, text=True, timeout=HANG_SECONDS
+        )
         assert done.stdout == "2", done
     status = machine.client.endpoint("echo").status.certificate
     assert status is not None
@@ -137,27 +139,27 @@ def test_files_are_swapped_under_load_and_half_a_pair_changes_nothing(machine: M
     with Load(uri, clients=4, verify=False) as load:
         new = pem_pair("localhost")
         files.certificate.write_text(new[0])  # the key is still the old one
-        told = wait_until(problem, 10, "the status tells of the pair")
+        told = wait_until(problem, "the status tells of the pair")
         assert "do not belong together" in told
         assert served(router.port) == first
         assert "do not belong together" in str(machine.client.endpoint("echo").status.problem)
         files.certificate.write_text(new[0][:200])
-        wait_until(lambda: "half written" in str(problem()), 10, "the status tells of half a file")
+        wait_until(lambda: "half written" in str(problem()), "the status tells of half a file")
         machine.client.stop()  # the next controller must not take half a pair either
         machine.client.ensure()
-        wait_until(lambda: "half written" in str(problem()), 10, "the status tells of half a file")
+        wait_until(lambda: "half written" in str(problem()), "the status tells of half a file")
         assert served(router.port) == first
         files.certificate.write_text(new[0])
         files.key.write_text(new[1])
-        wait_until(lambda: served(router.port) != first, 10, "the new pair is served")
+        wait_until(lambda: served(router.port) != first, "the new pair is served")
         for _ in range(3):
             before = served(router.port)
             files.renew()
-            wait_until(lambda before=before: fingerprint() != before, 10, "the next pair is told of")
+            wait_until(lambda before=before: fingerprint() != before, "the next pair is told of")
             assert served(router.port) == fingerprint() != before
-        wait_until(lambda: load.sent > 1000, 60, "a thousand requests are sent")
+        wait_until(lambda: load.sent > 1000, "a thousand requests are sent")
     assert load.failed == 0, load.results
-    wait_until(lambda: problem() is None, 10, "the problem is over")
+    wait_until(lambda: problem() is None, "the problem is over")
     stored = machine.directory / "control" / "tls" / "router.json"
     assert stored.stat().st_mode & 0o777 == 0o600
     for log in ("controller.log", "router/router.log"):
@@ -189,7 +191,7 @@ def test_a_certificate_that_ends_within_thirty_days_is_warned_of(machine: Machin
     assert status.problem is not None
     assert (status.problem.code, str(status.state)) == ("CertificateExpires", "Healthy")
     files.renew(days=90)
-    wait_until(lambda: machine.client.endpoint("echo").status.problem is None, 10, "the warning is over")
+    wait_until(lambda: machine.client.endpoint("echo").status.problem is None, "the warning is over")
 
 
 def test_an_endpoint_has_a_certificate_of_its_own_beside_others_without_tls(machine: Machine, tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ def test_an_endpoint_has_a_certificate_of_its_own_beside_others_without_tls(mach
     open_path = f"http://localhost:{parts.port}{parts.path}"
     assert httpx.post(open_path, content=b"[1]").status_code == 308
     trusting = ssl.create_default_context(cadata=files.certificate.read_text())
-    connection = http.client.HTTPSConnection("localhost", parts.port, context=trusting, timeout=20)
+    connection = http.client.HTTPSConnection("localhost", parts.port, context=trusting, timeout=HANG_SECONDS)
     with socket.create_connection(("127.0.0.1", int(parts.port or 0))) as raw:
         connection.sock = trusting.wrap_socket(raw, server_hostname="scoring.example.org")
         connection.request("POST", parts.path, b"[1]", {"host": "scoring.example.org"})

@@ -18,7 +18,7 @@ from mljupyter.client.errors import KeysNotAvailableError, TokensNotAvailableErr
 from mljupyter.spec import Authentication, EndpointRecord
 from tests.load import Load
 from tests.system.conftest import Machine
-from tests.waiting import wait_until
+from tests.waiting import promised, wait_until
 
 pytestmark = pytest.mark.system
 TOKEN = Authentication.TOKEN
@@ -107,7 +107,7 @@ def test_a_rotated_key_signs_new_tokens_and_old_ones_last_until_they_are_revoked
         began = time.monotonic()
         assert len(machine.client.rotate_token_keys(revoke=True)) == 1
         assert post(record, before, kept).status_code == 401
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < promised(1.0)
         assert post(record, after, kept).status_code == 401
         assert post(record, machine.client.token("echo")["token"], kept).status_code == 200
 

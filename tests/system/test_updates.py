@@ -47,8 +47,8 @@ def test_settings_size_and_number_of_replicas_change_under_load_without_a_lost_r
             spec = changed(spec, "aaa", **fields)
             settled = machine.settle(machine.client.replace(spec))
             assert settled.status.state is EndpointState.HEALTHY, settled.status.problem
-            wait_until(lambda sent=load.sent: load.sent > sent + 200, 20, "the load goes on")
-        wait_until(lambda: len(target.replicas()) == 1, 20, "the replicas beyond one are gone")
+            wait_until(lambda sent=load.sent: load.sent > sent + 200, "the load goes on")
+        wait_until(lambda: len(target.replicas()) == 1, "the replicas beyond one are gone")
     assert load.failed == 0, load.results
     assert answers(settled.status.scoring_uri, 1) == ["other"]
 
@@ -58,7 +58,7 @@ def test_what_runs_is_finished_by_the_replica_that_leaves(machine: Machine, targ
     uri = machine.healthy(spec).status.scoring_uri
     old = target.replicas()
     found: list[str] = []
-    thread = threading.Thread(target=lambda: found.append(httpx.post(uri, content=b"4", timeout=30).text))
+    thread = threading.Thread(target=lambda: found.append(httpx.post(uri, content=b"4").text))
     thread.start()
     other = changed(spec, "aaa", environmentVariables={"WHO": "new"})
     machine.settle(machine.client.replace(other))
@@ -66,7 +66,7 @@ def test_what_runs_is_finished_by_the_replica_that_leaves(machine: Machine, targ
     assert old <= target.replicas()  # it still runs what it had begun
     thread.join()
     assert found == ['"aaa"']
-    wait_until(lambda: not old & target.replicas(), 20, "the old replica has left")
+    wait_until(lambda: not old & target.replicas(), "the old replica has left")
 
 
 def test_the_other_key_passes_while_one_is_regenerated_again_and_again(machine: Machine) -> None:
@@ -75,7 +75,7 @@ def test_the_other_key_passes_while_one_is_regenerated_again_and_again(machine: 
     with Load(record.status.scoring_uri, key=primary) as load:
         for _ in range(10):
             machine.client.regenerate_key("echo", "secondary")
-            wait_until(lambda sent=load.sent: load.sent > sent + 50, 20, "the load goes on")
+            wait_until(lambda sent=load.sent: load.sent > sent + 50, "the load goes on")
     assert load.failed == 0, load.results
 
 
@@ -85,11 +85,11 @@ def test_a_version_that_still_starts_can_be_deleted_and_so_can_its_endpoint(mach
     adding = changed(spec, "bbb", **version("bbb", target.runs(NEVER_READY), trafficPercentile=50))
     with Load(uri) as load:
         machine.client.replace(adding)
-        wait_until(lambda: len(target.replicas()) == 2, 20, "the new version starts")
+        wait_until(lambda: len(target.replicas()) == 2, "the new version starts")
         machine.settle(machine.client.replace(without(adding, "bbb")))
-        wait_until(lambda: len(target.replicas()) == 1, 20, "its replica is gone")
+        wait_until(lambda: len(target.replicas()) == 1, "its replica is gone")
         machine.client.replace(adding)
-        wait_until(lambda: len(target.replicas()) == 2, 20, "it starts again")
+        wait_until(lambda: len(target.replicas()) == 2, "it starts again")
     assert load.failed == 0, load.results
     machine.client.delete("shared")
     assert not target.replicas()

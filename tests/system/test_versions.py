@@ -21,7 +21,7 @@ from mljupyter.spec import EndpointSpec, EndpointState
 from tests.load import Load
 from tests.system.conftest import Machine
 from tests.system.targets import Target
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 WHO = """
@@ -87,14 +87,14 @@ def answers(
     """Send `count` requests over connections that are kept, and return the answers in any order.
 
     Raises:
-        OSError: a request was not answered within 30 s, or its connection was lost.
+        OSError: a request was not answered within HANG_SECONDS, or its connection was lost.
 
     """
     found: list[str] = []
     parts = urlsplit(uri)
 
     def send(first: int) -> None:
-        connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=HANG_SECONDS)
         for number in range(first, count, clients):
             connection.request("POST", parts.path, data, header(number) if header else {})
             response = connection.getresponse()
@@ -182,7 +182,7 @@ def test_copies_reach_the_mirror_without_the_key_and_only_the_others_answer(mach
     record = machine.healthy(spec)
     key = {"authorization": f"Bearer {machine.client.keys('shared')[0]}"}
     assert set(answers(record.status.scoring_uri, 1000, header=lambda _: key)) == {"aaa"}
-    wait_until(lambda: 400 < copies().total() < 600, 10, "half of the requests are copied")
+    wait_until(lambda: 400 < copies().total() < 600, "half of the requests are copied")
     assert set(copies()) == {"copy x False"}
     assert record.status.versions["shadow"].weight == 0
 
@@ -196,7 +196,7 @@ def test_a_mirror_that_hangs_or_is_gone_slows_nobody(machine: Machine, target: T
     machine.settle(machine.client.replace(changed(spec, "shadow", mirrorPercentile=100)))
     target.signal(before, "shadow", signal.SIGSTOP)
     try:
-        # The mirror answers nothing: a request that waits for it is not answered within the 30 s of its client.
+        # The mirror answers nothing: a request that waits for it takes until the time limit of its client.
         assert set(answers(uri, 3000)) == {"aaa"}
     finally:
         target.signal(before, "shadow", signal.SIGKILL)
@@ -220,12 +220,12 @@ def test_versions_come_go_and_change_their_share_under_load_without_a_lost_reque
             EndpointSpec.parse({**spec.document(), "defaultVersion": "bbb", "versions": {"bbb": bbb}}),
         ):
             sent = load.sent
-            wait_until(lambda sent=sent: load.sent > sent + 100, 20, "the load goes on")
+            wait_until(lambda sent=sent: load.sent > sent + 100, "the load goes on")
             settled = machine.settle(machine.client.replace(wanted))
             assert settled.status.state is EndpointState.HEALTHY, settled.status.problem
     assert load.failed == 0, load.results
     assert set(answers(record.status.scoring_uri, 50)) == {"bbb"}
-    wait_until(lambda: len(target.replicas()) == 1, 20, "the replicas of the other versions are gone")
+    wait_until(lambda: len(target.replicas()) == 1, "the replicas of the other versions are gone")
 
 
 @ONE_TARGET
@@ -238,12 +238,12 @@ def test_requests_that_wait_for_a_version_that_is_deleted_are_answered_by_it(mac
     for _ in range(3):
         machine.settle(machine.client.replace(with_slow))
         with Load(record.status.scoring_uri, clients=5) as load:
-            wait_until(lambda load=load: load.sent > 5, 20, "requests wait for the slow version")
+            wait_until(lambda load=load: load.sent > 5, "requests wait for the slow version")
             machine.settle(machine.client.replace(spec))
             sent = load.sent
-            wait_until(lambda load=load, sent=sent: load.sent > sent + 100, 20, "the other version answers")
+            wait_until(lambda load=load, sent=sent: load.sent > sent + 100, "the other version answers")
         assert load.failed == 0, load.results
-    wait_until(lambda: len(target.replicas()) == 1, 20, "the replicas of the slow version are gone")
+    wait_until(lambda: len(target.replicas()) == 1, "the replicas of the slow version are gone")
 
 
 def test_a_version_that_cannot_start_gets_nothing_and_the_default_keeps_serving(
@@ -258,7 +258,7 @@ def test_a_version_that_cannot_start_gets_nothing_and_the_default_keeps_serving(
         assert "no such model" in "\n".join(failed.status.versions["bbb"].problem.last_lines)
         also_default = changed(spec, "bbb", **broken).model_copy(update={"default_version": "bbb"})
         failed = machine.settle(machine.client.replace(also_default))
-        wait_until(lambda sent=load.sent: load.sent > sent + 100, 20, "the load goes on")
+        wait_until(lambda sent=load.sent: load.sent > sent + 100, "the load goes on")
     assert load.failed == 0, load.results
     assert {name: item.weight for name, item in failed.status.versions.items()} == {"aaa": 100, "bbb": 0}
     assert failed.status.default_version == "aaa"
@@ -285,9 +285,9 @@ def test_versions_outlive_the_controller_with_their_shares(machine: Machine, tar
     with Load(uri) as load:
         (controller,) = machine.controllers()
         os.kill(controller, signal.SIGKILL)
-        wait_until(lambda: not machine.controllers(), 10, "the controller is gone")
+        wait_until(lambda: not machine.controllers(), "the controller is gone")
         machine.settle(machine.client.endpoint("shared"))
-        wait_until(lambda sent=load.sent: load.sent > sent + 100, 20, "the load goes on")
+        wait_until(lambda sent=load.sent: load.sent > sent + 100, "the load goes on")
     assert load.failed == 0, load.results
     assert target.replicas() == replicas
     close(answers(uri, 1000), {"aaa": 50, "bbb": 50}, points=8)
@@ -356,9 +356,9 @@ def test_of_ten_processes_that_change_an_endpoint_at_once_none_is_lost(
         for one in crowd:
             one.stdin.write("\n")
             one.stdin.flush()
-        assert [one.wait(timeout=60) for one in crowd] == [0] * 10
+        assert [one.wait(timeout=HANG_SECONDS) for one in crowd] == [0] * 10
         service = workspace.webservices["shared"]
         assert sorted(service.tags) == sorted(f"{number}-{step}" for number in range(10) for step in range(3))
-        service.wait_for_deployment(timeout_sec=30)
+        service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     finally:
         workspace.delete(delete_dependent_resources=True)

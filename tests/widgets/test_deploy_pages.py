@@ -13,11 +13,11 @@ from mljupyter.core import InferenceConfig, Workspace
 from mljupyter.notebook.session import Session
 from mljupyter.targets.docker import DockerTarget
 from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 from tests.widgets.conftest import User
 
 SCRIPT = "def init(): pass\ndef run(data): return data\n"
-SLOW = "import time\ndef init(): time.sleep(60)\ndef run(data): return data\n"
+SLOW = "import time\ndef init(): time.sleep(600)\ndef run(data): return data\n"
 
 
 def config(name: str, script: str = SCRIPT, **more: Any) -> InferenceConfig:
@@ -37,7 +37,7 @@ def go_to(user: User, heading: str) -> None:
         user.type(score=user.field("score")["value"] or "answers")
     while user.view["heading"] != heading:
         before = user.view["heading"]
-        wait_until(lambda: not (user.button("next") or {}).get("reason"), 30, "the way on")
+        wait_until(lambda: not (user.button("next") or {}).get("reason"), "the way on")
         assert user.press()["heading"] != before, user.view
 
 
@@ -45,7 +45,7 @@ def test_a_target_is_looked_at_while_the_page_answers(user: User, monkeypatch: p
     answer, reason = threading.Event(), "The engine does not answer.\nStart it."
 
     def slowly(self: DockerTarget) -> str:
-        answer.wait(30)
+        answer.wait(HANG_SECONDS)
         return reason
 
     monkeypatch.setattr(DockerTarget, "availability", slowly)
@@ -55,13 +55,13 @@ def test_a_target_is_looked_at_while_the_page_answers(user: User, monkeypatch: p
     assert "Still looking" in user.button("next")["reason"]
     assert user.press()["heading"] == "Where should it run?"
     answer.set()
-    wait_until(lambda: user.choice("to", "docker")["state"] == "failed", 10, "the look at the engine")
+    wait_until(lambda: user.choice("to", "docker")["state"] == "failed", "the look at the engine")
     assert user.choice("to", "docker")["reason"] == reason
     user.press()
     assert user.error("to") == reason
     monkeypatch.setattr(DockerTarget, "availability", lambda self: None)
     user.press("check")
-    wait_until(lambda: user.choice("to", "docker")["state"] == "ok", 10, "the second look")
+    wait_until(lambda: user.choice("to", "docker")["state"] == "ok", "the second look")
     assert user.press()["heading"] == "How large, and how many?"
 
 
@@ -113,7 +113,7 @@ def test_what_was_chosen_before_leaves_nothing_in_the_line(user: User) -> None:
 def test_a_deployment_shows_its_stages_and_its_address(user: User, workspace: Workspace) -> None:
     go_to(user, "Is this what you want?")
     user.press()
-    wait_until(lambda: user.view["heading"] == "It answers", 60, "the endpoint")
+    wait_until(lambda: user.view["heading"] == "It answers", "the endpoint")
     assert [stage["state"] for stage in user.field("stages")["stages"]] == ["ok", "ok", "ok"]
     assert user.field("address")["rows"][0][1] == workspace.webservices["churn"].scoring_uri
     assert "ready" in user.field("log")["value"]
@@ -123,10 +123,10 @@ def test_cancelling_takes_away_what_is_new(user: User, workspace: Workspace) -> 
     user.type(score="slow")
     go_to(user, "Is this what you want?")
     user.press()
-    wait_until(lambda: "churn" in workspace.webservices, 30, "the endpoint")
+    wait_until(lambda: "churn" in workspace.webservices, "the endpoint")
     assert user.button("back") is None
     user.press("cancel")
-    wait_until(lambda: user.view["heading"] == "Cancelled", 30, "the end")
+    wait_until(lambda: user.view["heading"] == "Cancelled", "the end")
     assert "churn" not in workspace.webservices
     user.press("back")
     assert user.field("line")["value"] == "%deploy churn --score slow"
@@ -135,7 +135,7 @@ def test_cancelling_takes_away_what_is_new(user: User, workspace: Workspace) -> 
 def test_cancelling_an_update_gives_the_endpoint_what_it_was(user: User, workspace: Workspace) -> None:
     go_to(user, "Is this what you want?")
     user.press()
-    wait_until(lambda: user.view["heading"] == "It answers", 60, "the endpoint")
+    wait_until(lambda: user.view["heading"] == "It answers", "the endpoint")
     before = workspace.endpoints.endpoint("churn").spec
     keys = workspace.webservices["churn"].get_keys()
     for _ in range(6):
@@ -144,9 +144,9 @@ def test_cancelling_an_update_gives_the_endpoint_what_it_was(user: User, workspa
     go_to(user, "Is this what you want?")
     assert user.field("plan")["label"].startswith("The endpoint is changed")
     user.press()
-    wait_until(lambda: workspace.endpoints.endpoint("churn").spec != before, 30, "the update")
+    wait_until(lambda: workspace.endpoints.endpoint("churn").spec != before, "the update")
     user.press("cancel")
-    wait_until(lambda: user.view["heading"] == "Cancelled", 30, "the end")
+    wait_until(lambda: user.view["heading"] == "Cancelled", "the end")
     after = workspace.endpoints.endpoint("churn").spec
     assert after.versions["churn"].code == before.versions["churn"].code
     assert workspace.webservices["churn"].get_keys() == keys
@@ -158,7 +158,7 @@ def test_a_failure_names_the_step_and_shows_the_last_lines(session: Session) -> 
     user = User(wizard)
     go_to(user, "Is this what you want?")
     user.press()
-    wait_until(lambda: user.view["heading"] == "It did not work", 60, "the failure")
+    wait_until(lambda: user.view["heading"] == "It did not work", "the failure")
     assert "start replicas" in user.field("problem")["label"]
     assert "no weights" in user.field("problem")["value"]
     user.press("back")

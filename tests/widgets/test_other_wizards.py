@@ -73,7 +73,7 @@ def test_a_file_is_registered_and_the_code_does_the_same(session: Session, works
     user.press()
     code = user.field("code")["value"]
     user.press("register")
-    wait_until(lambda: user.has("use"), 30, "the registration")
+    wait_until(lambda: user.has("use"), "the registration")
     assert user.button("register")["reason"]
     model = Model(workspace, "churn")
     assert (model.version, model.tags, model.model_framework) == (1, {"area": "demo", "owner": "ml"}, "Onnx")
@@ -126,7 +126,7 @@ def test_requests_are_divided_and_a_version_promoted(session: Session, endpoint:
     ]
     assert user.field("line")["value"] == "%traffic churn version-a=0 version-b=80 version-c=20"
     user.press("apply")
-    wait_until(lambda: "done" in user.button("apply")["reason"], 30, "the division")
+    wait_until(lambda: "done" in user.button("apply")["reason"], "the division")
     endpoint.update_deployment_state()
     assert endpoint.versions["version-b"].traffic_percentile == 80
     wizard.close()
@@ -145,7 +145,7 @@ def test_requests_are_divided_and_a_version_promoted(session: Session, endpoint:
     line = "%rollout churn version-c --steps 25,50 --every 10m --guard 'p95<200ms,errors<1%'"
     assert user.field("line")["value"] == line
     user.press("apply")
-    wait_until(lambda: "done" in user.button("apply")["reason"], 30, "the begin of the rollout")
+    wait_until(lambda: "done" in user.button("apply")["reason"], "the begin of the rollout")
     rollout = endpoint.rollout_status()
     assert rollout is not None
     assert (rollout.plan.steps, rollout.plan.guard, rollout.share) == ([25, 50], "p95<200ms, errors<1%", 25)
@@ -163,7 +163,7 @@ def test_requests_are_divided_and_a_version_promoted(session: Session, endpoint:
     user.type(version="version-b")
     user.press()
     user.press("promote")
-    wait_until(lambda: "done" in user.button("promote")["reason"], 60, "the promotion")
+    wait_until(lambda: "done" in user.button("promote")["reason"], "the promotion")
     endpoint.update_deployment_state()
     assert endpoint.serialize()["defaultVersion"] == "version-b"
     assert endpoint.serialize()["controlVersion"] == "version-b"
@@ -189,12 +189,12 @@ def test_an_engine_that_does_not_answer_is_not_offered_as_code(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     wizard = AttachWizard(session)
     user = User(wizard)
-    wait_until(lambda: user.field("targets")["stages"][1]["state"] == "failed", 30, "the look at the engine")
+    wait_until(lambda: user.field("targets")["stages"][1]["state"] == "failed", "the look at the engine")
     assert "does not answer" in user.field("targets")["stages"][1]["remark"]
     user.press()
     user.type(engine="other", address=f"unix://{tmp_path}/other.sock")
     user.press()
-    wait_until(lambda: "does not answer" in user.button("insert")["reason"], 30, "the second look")
+    wait_until(lambda: "does not answer" in user.button("insert")["reason"], "the second look")
     wizard.close()
 
 

@@ -60,24 +60,24 @@ def test_a_monitor_sends_everything_once_then_what_is_new_and_rests_when_nobody_
     panel = Recorded(service.workspace, "watched")
     assert panel.sent == [], "nothing is asked before somebody looks"
     panel._received(None, {"kind": "hello"}, None)
-    wait_until(lambda: len(panel.ticks()) >= 2, 20, "two messages")
+    wait_until(lambda: len(panel.ticks()) >= 2, "two messages")
     first, second = panel.ticks()[:2]
     assert (first["whole"], second["whole"]) == (True, False)
     assert [item["version"] for item in first["status"]["versions"]] == ["watched"]
     assert len(json.dumps(second)) < 8_000
-    wait_until(lambda: panel._thread is None, 10, "it rests")
+    wait_until(lambda: panel._thread is None, "it rests")
     seen = len(panel.sent)
     panel._received(None, {"kind": "watch"}, None)
-    wait_until(lambda: len(panel.sent) > seen, 10, "it goes on")
+    wait_until(lambda: len(panel.sent) > seen, "it goes on")
     panel.close()
-    wait_until(lambda: panel._thread is None, 10, "it ends")
+    wait_until(lambda: panel._thread is None, "it ends")
 
 
 def test_a_panel_of_a_deleted_endpoint_says_so_and_goes_on(service: Webservice) -> None:
     panel = Recorded(service.workspace, "watched")
     service.delete()
     panel._received(None, {"kind": "hello"}, None)
-    message = wait_until(lambda: [item for item in panel.sent if item["kind"] == "problem"], 20, "the problem")[0]
+    message = wait_until(lambda: [item for item in panel.sent if item["kind"] == "problem"], "the problem")[0]
     assert "watched" in message["problem"]
     panel.close()
 
@@ -93,7 +93,7 @@ def test_buttons_do_what_the_sdk_does_and_say_what_was_done(service: Webservice)
     service.wait_for_deployment()
     assert "replaced" in act(workspace, "watched", "restart", {"version": "watched"})
     service.wait_for_deployment()
-    wait_until(lambda: not before & replicas(), 30, "the replicas are replaced")
+    wait_until(lambda: not before & replicas(), "the replicas are replaced")
     keys = service.get_keys()
     assert "secondary key" in act(workspace, "watched", "key", {"key": "Secondary"})
     assert service.get_keys()[0] == keys[0]

@@ -95,7 +95,7 @@ def _stages() -> Iterator[None]:
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The Docker engine; images and containers that a test leaves behind go with it."""
-    needed("TESTBED_DOCKER")
+    needed("MLJUPYTER_TEST_DOCKER")
     request.getfixturevalue("_stages")
     from mljupyter.build.images.docker.engine import connect
 
@@ -112,18 +112,18 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture
 def base() -> str:
-    needed("TESTBED_DOCKER")
-    return needed("TESTBED_BASE_IMAGE")
+    needed("MLJUPYTER_TEST_DOCKER")
+    return needed("MLJUPYTER_TEST_BASE_IMAGE")
 
 
 @pytest.fixture
 def registry_host() -> str:
-    return needed("TESTBED_REGISTRY")
+    return needed("MLJUPYTER_TEST_REGISTRY")
 
 
 @pytest.fixture
 def private_host() -> str:
-    return needed("TESTBED_PRIVATE_REGISTRY")
+    return needed("MLJUPYTER_TEST_PRIVATE_REGISTRY")
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def answer_of(engine: Any, image: str, body: str = '{"a": 1}') -> Any:
                 return None
             return response if response.status_code != httpx.codes.SERVICE_UNAVAILABLE else None
 
-        response = wait_until(answered, 30, "the container's answer")
+        response = wait_until(answered, "the container's answer")
         assert response.status_code == httpx.codes.OK, container.logs().decode()
         return response.json()
     finally:

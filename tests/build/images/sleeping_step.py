@@ -28,11 +28,11 @@ class SleepingStep:
         cancel = threading.Event()
 
         def cancel_when_it_runs() -> None:
-            wait_until(self.runs, 60, "the step runs")
+            wait_until(self.runs, "the step runs")
             cancel.set()
 
         watcher = threading.Thread(target=cancel_when_it_runs)
         watcher.start()
         yield cancel
         watcher.join()
-        wait_until(lambda: not self.runs(), 15, "the step has ended in the engine")
+        wait_until(lambda: not self.runs(), "the step has ended in the engine")

@@ -62,7 +62,6 @@ def test_the_router_refuses_what_is_broken_and_follows_the_next_change(machine: 
             put_file(directory / "rds-router.json", broken)
             wait_until(
                 lambda before=before: sum(statistics(machine, r"rds\..*update_(rejected|failure)$").values()) > before,
-                10,
                 "it is refused",
             )
             assert set(answers(uri, 40)) == {"aaa", "bbb"}
@@ -87,7 +86,7 @@ def test_an_update_that_cannot_start_gets_nothing_and_the_old_one_serves(
         for name in BROKEN if target.name == "local" else ["init() raises"]:
             script, told = BROKEN[name]
             began = time.monotonic()
-            failed = machine.settle(machine.client.replace(changed(spec, "aaa", **target.runs(script))), 60)
+            failed = machine.settle(machine.client.replace(changed(spec, "aaa", **target.runs(script))))
             took.append(time.monotonic() - began)
             assert failed.status.state is EndpointState.FAILED, name
             assert failed.status.problem is not None
@@ -115,12 +114,12 @@ def test_a_controller_replaces_a_router_of_another_release(
         fault.under(load)
         load.runs()
         os.kill(only(machine.controllers()), signal.SIGKILL)
-        wait_until(lambda: not machine.controllers(), 10, "the controller is gone")
+        wait_until(lambda: not machine.controllers(), "the controller is gone")
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(other.parent), os.environ.get("PYTHONPATH", "")]))
         began = time.monotonic()
-        wait_until(lambda: only_router(machine) != before, 20, "another router takes its place")
+        wait_until(lambda: only_router(machine) != before, "another router takes its place")
         fault.recovered(time.monotonic() - began, "until replaced")
         load.runs()
     assert load.failed == 0, load.failures
-    wait_until(lambda: len(machine.routers()) == 1, 40, "the router before has ended")
+    wait_until(lambda: len(machine.routers()) == 1, "the router before has ended")
     assert Path(f"/proc/{only(machine.routers())}/exe").samefile(other / "program")

@@ -11,7 +11,7 @@ import pytest
 from tests.fault_table import Fault
 from tests.steady_load import SteadyLoad
 from tests.system.conftest import Machine
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, promised, slowness, wait_until
 
 pytestmark = pytest.mark.system
 BUSY = "import time\ndef init(): pass\ndef run(data): time.sleep(0.05); return 1"
@@ -28,20 +28,21 @@ def test_a_burst_finds_bounded_queues_and_one_decision(machine: Machine, fault: 
         with SteadyLoad(uri, clients=50, one_shot=10, requests=100, pause=0.01) as burst:
             fault.under(burst)
             refused = None
-            with httpx.Client(timeout=30) as client:
-                while refused is None and time.time() - began < 20:
+            with httpx.Client() as client:
+                while refused is None and time.time() - began < HANG_SECONDS:
                     answer = client.post(uri)
                     refused = answer if answer.status_code != 200 else None
-            wait_until(lambda: time.time() - began > BURST_SECONDS, BURST_SECONDS + 10, "the burst is over")
+            wait_until(lambda: time.time() - began > BURST_SECONDS, "the burst is over")
         sent = time.time()
-        wait_until(lambda: httpx.post(uri).status_code == 200, 10, "it serves")
+        wait_until(lambda: httpx.post(uri).status_code == 200, "it serves")
     assert refused is not None
     assert refused.status_code in (429, 503)
     assert int(refused.headers["retry-after"]) >= 1
     assert set(burst.results) <= {"200", "429", "503"}, burst.results
-    assert burst.results["200"] > 3 * 0.5 * (BURST_SECONDS - 3) / 0.05, "the replicas are busy with what they can do"
+    expected = 3 * 0.5 * (BURST_SECONDS - 3) / 0.05
+    assert burst.results["200"] > expected / slowness(), "the replicas are busy with what they can do"
     decisions = [item for item in machine.client.scaling_history("echo") if item.time.timestamp() < sent]
     up = decisions[0].time.timestamp() - began
     fault.recovered(up, "until decided; the refused are told to come back")
-    assert up < 1.5
+    assert up < promised(1.5)
     assert [item.after > item.before for item in decisions] == [True] * len(decisions), "no way back in between"

@@ -21,6 +21,7 @@ from tests.fault_table import Fault
 from tests.system.conftest import Machine
 from tests.system.targets import Local
 from tests.system.test_versions import endpoint
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.system
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -58,7 +59,7 @@ def test_any_request_to_the_controller_is_answered_or_refused_with_a_reason(serv
     socket = (served.directory / "control" / "run").resolve() / "controller.sock"
     pid = served.client.ensure()["pid"]
     uri = str(served.client.endpoint("echo").status.scoring_uri)
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=30) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=HANG_SECONDS) as client:
 
         @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
         @given(METHODS, PATHS, st.text(max_size=12), BODIES, st.text(max_size=8))
@@ -108,7 +109,7 @@ def test_a_state_file_with_any_damage_is_read_or_refused_with_a_reason(
 def test_any_body_is_answered_and_the_replica_lives(served: Machine, fault: Fault) -> None:
     uri = str(served.client.endpoint("echo").status.scoring_uri)
     replicas = set(served.replicas())
-    with httpx.Client(timeout=30) as client:
+    with httpx.Client() as client:
 
         @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.binary(max_size=500), st.sampled_from(["application/json", "text/csv", "x", ""]))

@@ -22,7 +22,7 @@ from tests.fault_table import Fault
 from tests.steady_load import SteadyLoad
 from tests.system.conftest import Machine
 from tests.system.test_errors import HEAD, raw
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, promised, wait_until
 
 pytestmark = pytest.mark.system
 DEADLY = """
@@ -83,7 +83,10 @@ def uri_of(machine: Machine, name: str) -> str:
 def test_a_request_past_its_time_is_504_at_once_and_its_neighbours_do_not_notice(served: Machine, fault: Fault) -> None:
     uri = uri_of(served, "deadly")
     over = []
-    with SteadyLoad(uri, clients=4, one_shot=1, requests=500, pause=0.005) as load, httpx.Client(timeout=30) as client:
+    with (
+        SteadyLoad(uri, clients=4, one_shot=1, requests=500, pause=0.005) as load,
+        httpx.Client() as client,
+    ):
         fault.under(load)
         for number in range(3):
             load.runs(50)
@@ -94,20 +97,23 @@ def test_a_request_past_its_time_is_504_at_once_and_its_neighbours_do_not_notice
         load.runs(50)
     assert load.failed == 0, load.failures
     fault.recovered(min(over), "after the limit")
-    assert min(over) < 0.25, "50 ms are the rule; the request may have waited for its turn before"
+    assert min(over) < promised(0.25), "50 ms are the rule; the request may have waited for its turn before"
 
 
 @pytest.mark.faults(11, "requests that segfault, exit and ask for all memory")
 def test_a_poisonous_request_fails_alone_and_is_quarantined_after_three_deaths(served: Machine, fault: Fault) -> None:
     uri = uri_of(served, "deadly")
-    with SteadyLoad(uri, clients=4, one_shot=1, requests=500, pause=0.005) as load, httpx.Client(timeout=30) as client:
+    with (
+        SteadyLoad(uri, clients=4, one_shot=1, requests=500, pause=0.005) as load,
+        httpx.Client() as client,
+    ):
         fault.under(load)
         for poison, status in (("segfault", 502), ("exit", 502), ("memory", 500)):
             load.runs(50)
             assert client.post(uri, content=poison).status_code == status, poison
         began = time.monotonic()
         refused = []
-        while len(refused) < 3 and time.monotonic() - began < 30:
+        while len(refused) < 3 and time.monotonic() - began < HANG_SECONDS:
             answer = client.post(uri, content="exit always")
             assert answer.status_code == 502
             refused += [answer] if "quarantine" in answer.text or "killed" in answer.text else []
@@ -137,7 +143,7 @@ def test_a_body_that_cannot_be_read_is_refused_with_its_reason_and_kills_nothing
     workers = set(served.replicas())
     with SteadyLoad(uri_of(served, "deadly"), clients=2, one_shot=1, requests=300, pause=0.005) as load:
         fault.under(load)
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client() as client:
             for name, (body, content_type, status) in BODIES.items():
                 answer = client.post(uri, content=body, headers={"content-type": content_type})
                 assert answer.status_code == status, (name, answer.text)
@@ -168,7 +174,10 @@ def test_clients_that_never_finish_are_sent_away_and_slow_nobody(served: Machine
 
     alone = max(measured(), measured())
     with contextlib.ExitStack() as stack:
-        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(2000)]
+        opened = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS))
+            for _ in range(2000)
+        ]
         crowded = measured()
         began = time.monotonic()
         for number, one in enumerate(opened[:100]):
@@ -198,14 +207,14 @@ def test_connections_without_another_end_are_closed(served: Machine, fault: Faul
         fault.under(load)
         gone = set()
         for number in range(100):
-            client = socket.create_connection(("127.0.0.1", port), timeout=20)
+            client = socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS)
             client.sendall(sent[number % len(sent)])
             if number % len(sent) == len(sent) - 1:
                 assert client.recv(12) == b"HTTP/1.1 200"
             gone.add(client.getsockname()[1])
             vanish(client)
         began = time.monotonic()
-        wait_until(lambda: not gone & connected(router), 20, "the router has closed them")
+        wait_until(lambda: not gone & connected(router), "the router has closed them")
         fault.recovered(time.monotonic() - began, "until closed")
     served.client.put_router(RouterSpec())
     assert load.failed == 0, load.failures
@@ -245,7 +254,7 @@ def test_what_is_no_proper_http_never_reaches_a_replica(served: Machine, fault: 
                 assert answered(uri, message) == status, name
     assert load.failed == 0, load.failures
     assert httpx.post(uri, content=b'{"number": 3}', headers={"content-type": "application/json"}).json() == "3"
-    wait_until(lambda: counted(served) > before, 10, "the good one is counted")
+    wait_until(lambda: counted(served) > before, "the good one is counted")
     assert counted(served) == before + 1, "and no other has got further than the router"
 
 
