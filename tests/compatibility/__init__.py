@@ -1,0 +1,1 @@
+"""Workspaces written by earlier releases."""
