@@ -150,21 +150,25 @@ def _wait_until_healthy(service: Webservice, cancelled: Callable[[], bool], dead
 def _measured(
     workspace: Workspace, service: Webservice, order: Order, stop: Callable[[], bool], cancelled: Callable[[], bool]
 ) -> dict[str, Any]:
-    from mljupyter.runtimes.usage import meter
-
     record = workspace.endpoints.endpoint(service.name)
     (replica,) = record.status.versions[record.spec.default_version].replicas
     limits = record.spec.versions[record.spec.default_version].limits
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {service.get_keys()[0]}"}
     timeout = (limits.scoring_timeout_ms + limits.max_queue_wait_ms) / 1000 + 5
-    connect = partial(Scorer, workspace.context.targets[record.spec.compute_target].reach)
+    compute_target = workspace.context.targets[record.spec.compute_target]
+    measure = compute_target.meter(replica)
+    if measure is None:
+        raise WebserviceException(
+            f"Replicas on {compute_target.name!r} cannot be measured: no model is profiled there."
+        )
+    connect = partial(Scorer, compute_target.reach)
     target = Target(str(service.scoring_uri), headers, timeout, connect)
     began = time.monotonic()
     some = order.rows[:_WARM_UP_REQUESTS]
     warm_up = run_load(target, some, clients=1, seconds=0, at_least=len(some), stop=stop)
     if not warm_up.succeeded and not cancelled():
         raise WebserviceException(f"No request succeeded: {warm_up.first_error}\n{_last_lines(service)}")
-    with Sampler(meter(replica.id, replica.pid)) as sampler:
+    with Sampler(measure) as sampler:
         single = run_load(target, order.rows, clients=1, seconds=order.seconds / 2, at_least=len(order.rows), stop=stop)
         full = run_load(target, order.rows, clients=2, seconds=order.seconds / 2, at_least=0, stop=stop)
     if cancelled():

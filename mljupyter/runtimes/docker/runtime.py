@@ -19,7 +19,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from mljupyter.build.images.plan.layout import LABEL_REPLICA_KEY
 from mljupyter.engine.replicas.replica_key import replica_key
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.runtimes.base import (
@@ -27,7 +26,11 @@ from mljupyter.runtimes.base import (
     ReplicaLog,
     ReplicaOrder,
     RunningReplica,
+    Runtime,
+    RuntimeContext,
+    RuntimeKind,
     RuntimeUnavailableError,
+    Usage,
 )
 from mljupyter.runtimes.docker import logs as docker_logs
 from mljupyter.runtimes.docker import network
@@ -50,7 +53,6 @@ from mljupyter.runtimes.docker.container_spec import (
 from mljupyter.runtimes.docker.port_forward import Tunnels
 from mljupyter.runtimes.docker.usage import ContainerUsage
 from mljupyter.runtimes.ports import LOOPBACK, free_port
-from mljupyter.runtimes.usage import Usage
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -84,6 +86,8 @@ class DockerRuntime:
 
     Its methods raise `RuntimeUnavailableError` when the Docker SDK is not installed, or no engine answers.
     """
+
+    target = TARGET
 
     def __init__(self, workspace: str, collected: Path, sockets: Callable[[], Path], workspace_key: bytes) -> None:
         self._collected = collected
@@ -195,13 +199,13 @@ class DockerRuntime:
 
     async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
         """Return CPU time and memory of containers as the engine tells them, each at most every five seconds."""
-        names = {replica.id: container_name(replica) for replica in replicas}
+        names = {replica.id: container_name(replica.id) for replica in replicas}
         return await self._in_thread(lambda: self._usage.measure(self._client, names))
 
     async def capacity(self) -> Capacity:
         """Return cores and memory of the engine's machine; on this machine they are shared with other targets."""
 
-        return await self._in_thread(lambda: capacity_of(self._client, TARGET))
+        return await self._in_thread(lambda: capacity_of(self._client, self.target))
 
     async def leave(self) -> None:
         """Stop listening to the engine; containers go on."""
@@ -232,7 +236,7 @@ class DockerRuntime:
         container = self._client.containers.create(
             image,
             arguments_of(order) if SERVER_LABEL in image.labels else None,
-            name=f"mljupyter-{order.id}",
+            name=container_name(order.id),
             labels={
                 f"{LABEL}/workspace": self._workspace,
                 network.REPLICA_LABEL: order.id,
@@ -262,6 +266,8 @@ class DockerRuntime:
 
         That one would leave it to the script. Servers of the user's own get it, and may ask for it.
         """
+        from mljupyter.build.images.plan.layout import LABEL_REPLICA_KEY  # brings all modules that build images
+
         if SERVER_LABEL in image.labels and LABEL_REPLICA_KEY not in image.labels:
             log.warning(
                 "replica %s: image %s has a scoring server of an earlier release, which answers everybody on this "
@@ -300,7 +306,7 @@ class DockerRuntime:
             endpoint=labels[f"{LABEL}/endpoint"],
             version=labels[f"{LABEL}/version"],
             revision=labels[f"{LABEL}/revision"],
-            target=TARGET,
+            target=self.target,
             address=address,
             pid=None,
             started_time=started_time(container),
@@ -329,7 +335,7 @@ class DockerRuntime:
 
         with translated():
             try:
-                container = self._client.api.inspect_container(container_name(replica))
+                container = self._client.api.inspect_container(container_name(replica.id))
             except NotFound:
                 return Ending(reason="was removed from the Docker engine")
         state = container["State"]
@@ -346,7 +352,7 @@ class DockerRuntime:
     def _signal(self, replica: RunningReplica, name: str) -> None:
         try:
             with translated():
-                self._client.api.kill(container_name(replica), signal=name)
+                self._client.api.kill(container_name(replica.id), signal=name)
         except RuntimeUnavailableError as error:  # it has ended, or the engine is away: both are noticed elsewhere
             log.info("replica %s: %s", replica.id, error.message)
 
@@ -361,7 +367,7 @@ class DockerRuntime:
 
     def _last_lines(self, replica: RunningReplica, count: int) -> list[str]:
         with translated():
-            text: bytes = self._client.api.logs(container_name(replica), tail=count)
+            text: bytes = self._client.api.logs(container_name(replica.id), tail=count)
         return list(deque(text.decode(errors="replace").splitlines(), maxlen=count))
 
     def _containers(self, endpoint: str | None = None, version: str | None = None) -> list[Container]:
@@ -418,3 +424,19 @@ def record_logs(client: DockerClient, workspace: str) -> list[ReplicaLog]:
 def _log(container: Container, *, records: bool) -> ReplicaLog:
     name = container.labels[f"{LABEL}/replica"]
     return docker_logs.replica_log(container, name, started_time(container), records=records, guard=translated)
+
+
+def _make(context: RuntimeContext) -> Runtime:
+    return DockerRuntime(
+        workspace=str(context.workspace),
+        collected=context.collected,
+        sockets=context.sockets,
+        workspace_key=context.workspace_key(),
+    )
+
+
+def _request_logs(workspace: Path, _replicas: Path) -> Callable[[], Sequence[ReplicaLog]]:
+    return partial(record_logs, connect(), str(workspace))
+
+
+KIND = RuntimeKind(target=TARGET, make=_make, request_logs=_request_logs)

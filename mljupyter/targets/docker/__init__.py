@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from mljupyter.targets.base import Needs, Target, TargetContext
 from mljupyter.targets.machine import CLOUD_ARGUMENTS, MachineTarget
+
+if TYPE_CHECKING:
+    from mljupyter.runtimes.base import Usage
+    from mljupyter.spec import ReplicaStatus
 
 
 class DockerTarget(MachineTarget):
@@ -27,6 +33,13 @@ class DockerTarget(MachineTarget):
         except RuntimeUnavailableError as error:
             return error.message
         return None
+
+    def meter(self, replica: ReplicaStatus) -> Callable[[], Usage]:
+        """Return a function that asks the engine for the usage of a replica's container."""
+        from mljupyter.runtimes.docker.container_spec import connect, container_name  # not needed to choose a target
+        from mljupyter.runtimes.docker.usage import usage_of
+
+        return partial(usage_of, connect(), container_name(replica.id))
 
 
 def targets(context: TargetContext) -> Iterable[Target]:
