@@ -82,22 +82,31 @@ class DockerRuntime:
         workspace: directory of the workspace; containers are labelled with its fingerprint.
         collected: directory for what scripts collect, one in it for each endpoint.
         sockets: returns the directory for the sockets of ways to another machine's engine.
-        workspace_key: what the keys of replicas follow from.
+        workspace_key: the secret that the keys of replicas are derived from.
+        connect: returns a client of the engine.
 
     Its methods raise `RuntimeUnavailableError` when the Docker SDK is not installed, or no engine answers.
     """
 
     target = TARGET
 
-    def __init__(self, workspace: str, collected: Path, sockets: Callable[[], Path], workspace_key: bytes) -> None:
+    def __init__(
+        self,
+        workspace: str,
+        collected: Path,
+        sockets: Callable[[], Path],
+        workspace_key: bytes,
+        connect: Callable[[], DockerClient] = connect,
+    ) -> None:
         self._collected = collected
         self._workspace_key = workspace_key
         self._sockets = sockets
         self._workspace = fingerprint(workspace)
+        self._connect = connect
         self._connecting = threading.Lock()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
         self._usage = ContainerUsage()
-        self._bells: dict[str, asyncio.Event] = {}
+        self._changed: dict[str, asyncio.Event] = {}
         self._loop = asyncio.get_running_loop()
         self._stream: Any = None
         self._leaving = False
@@ -107,7 +116,7 @@ class DockerRuntime:
     def _client(self) -> DockerClient:
         """The engine; asked for in threads, since one that is far away or hangs takes its time."""
         with self._connecting:
-            return self.__dict__.get("_client") or connect()
+            return self.__dict__.get("_client") or self._connect()
 
     @cached_property
     def _tunnels(self) -> Tunnels | None:
@@ -149,11 +158,11 @@ class DockerRuntime:
 
     async def ended(self, replica: RunningReplica) -> Ending:
         """Wait until a container has ended; an engine that does not answer ends nothing."""
-        bell = self._bells.setdefault(replica.id, asyncio.Event())
+        changed = self._changed.setdefault(replica.id, asyncio.Event())
         ended = False  # else whoever waits is leaving, and the replica goes on
         try:
             while True:
-                bell.clear()
+                changed.clear()
                 with contextlib.suppress(RuntimeUnavailableError):
                     ending = await self._in_thread(partial(self._ending, replica))
                     if ending is not None:
@@ -161,9 +170,9 @@ class DockerRuntime:
                         return ending
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_EVERY):
-                        await bell.wait()
+                        await changed.wait()
         finally:
-            self._bells.pop(replica.id, None)
+            self._changed.pop(replica.id, None)
             if (tunnels := self.__dict__.get("_tunnels")) is not None and ended:
                 tunnels.close(replica.id)
 
@@ -382,25 +391,25 @@ class DockerRuntime:
         return await self._loop.run_in_executor(self._threads, work)
 
     def _listen(self) -> None:
-        """Ring the bell of each container that ends, and all bells after the engine was away."""
+        """Wake those who wait for a container that ends, and all of them when the engine is back."""
         filters = {"label": f"{LABEL}/workspace={self._workspace}", "event": ["die", "destroy", "oom"]}
         while not self._leaving:
             with contextlib.suppress(Exception):  # whatever broke the connection, another one is made
                 self._client.ping()
                 self._stream = self._client.events(decode=True, filters=filters)
-                self._ring(None)
+                self._notify(None)
                 for event in self._stream:
-                    self._ring(event["Actor"]["Attributes"].get(f"{LABEL}/replica"))
+                    self._notify(event["Actor"]["Attributes"].get(f"{LABEL}/replica"))
             time.sleep(_RECONNECT_AFTER)
 
-    def _ring(self, replica_id: str | None) -> None:
-        def ring() -> None:
-            for name, bell in self._bells.items():
+    def _notify(self, replica_id: str | None) -> None:
+        def notify() -> None:
+            for name, changed in self._changed.items():
                 if replica_id in (None, name):
-                    bell.set()
+                    changed.set()
 
         with contextlib.suppress(RuntimeError):  # the loop is closed: the controller is leaving
-            self._loop.call_soon_threadsafe(ring)
+            self._loop.call_soon_threadsafe(notify)
 
 
 def fingerprint(workspace: str) -> str:
