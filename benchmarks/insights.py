@@ -21,7 +21,7 @@ import psutil
 
 from benchmarks.client import load
 from benchmarks.spine import BODY, SCRIPT, _train
-from mljupyter.runtimes.usage import of_process
+from mljupyter.runtimes.process.usage import usage_of
 
 
 def main() -> None:
@@ -77,9 +77,9 @@ def _loaded(service: Any, connections: int, seconds: float) -> tuple[float, floa
     """Return requests per second, and the CPU seconds of the replica for a thousand of them."""
     record = service.workspace.endpoints.endpoint(service.name)
     (replica,) = record.status.versions[service.name].replicas
-    before, cpu = _completed(replica.pid), of_process(replica.pid).cpu_seconds
+    before, cpu = _completed(replica.pid), usage_of(replica.pid).cpu_seconds
     figures = load(service.scoring_uri, BODY, connections, seconds, key=service.get_keys()[0])
-    used = of_process(replica.pid).cpu_seconds - cpu
+    used = usage_of(replica.pid).cpu_seconds - cpu
     return figures.per_second, 1000 * used / (_completed(replica.pid) - before)
 
 

@@ -9,7 +9,10 @@ import click
 from mljupyter import __version__
 
 _COMMANDS = {
-    "controller": ("controller:controller", "Manage the controller, the process that keeps endpoints in their desired state."),
+    "controller": (
+        "controller:controller",
+        "Manage the controller, the process that keeps endpoints in their desired state.",
+    ),
     "demo": ("demo:demo", "Train, register, deploy, score and clean up, in a temporary workspace."),
     "doctor": ("doctor:doctor", "Check Python, router, workspace, controller, sockets, ports and optional parts."),
     "endpoint": ("endpoint:endpoint", "List, show, change, call and delete endpoints."),

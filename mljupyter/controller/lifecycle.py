@@ -42,9 +42,9 @@ from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.listener_manager import ListeningKeeper
 from mljupyter.engine.envoy.routing import RouterSettings
 from mljupyter.registry.artifacts.store import ArtifactStore
-from mljupyter.runtimes.base import Runtime, Runtimes
+from mljupyter.runtimes.base import RuntimeContext, Runtimes
+from mljupyter.runtimes.catalog import KINDS
 from mljupyter.runtimes.ports import PortReservations
-from mljupyter.runtimes.process.runtime import ProcessRuntime
 from mljupyter.visible import visible
 
 ROUTER_PORTS = range(8600, 8700)
@@ -225,26 +225,16 @@ async def _keep_listening(keeper: ListeningKeeper, reconciler: Reconciler) -> No
 
 
 def _runtimes(layout: Layout) -> Runtimes:
-    def docker() -> Runtime:
-        from mljupyter.runtimes.docker.runtime import DockerRuntime
-
-        return DockerRuntime(
-            workspace=str(layout.directory),
-            collected=layout.collected,
-            sockets=layout.runtime,
-            workspace_key=workspace_key(layout.replica_key),
-        )
-
-    def local() -> Runtime:
-        return ProcessRuntime(
-            replicas=layout.replicas,
-            revisions=layout.revisions,
-            sockets=layout.runtime,
-            collected=layout.collected,
-            store=ArtifactStore(layout.artifacts),
-        )
-
-    return Runtimes({"docker": docker, "local": local})
+    context = RuntimeContext(
+        workspace=layout.directory,
+        replicas=layout.replicas,
+        revisions=layout.revisions,
+        collected=layout.collected,
+        sockets=layout.runtime,
+        contents=ArtifactStore(layout.artifacts),
+        workspace_key=lambda: workspace_key(layout.replica_key),
+    )
+    return Runtimes(KINDS, context)
 
 
 class _End:

@@ -14,6 +14,7 @@ from mljupyter.controller import launch, running
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.offline import needed_versions
 from mljupyter.controller.running import Running
+from mljupyter.runtimes.catalog import outside_process_table
 from mljupyter.runtimes.process import processes
 from mljupyter.spec import SpecError
 
@@ -23,7 +24,6 @@ _ENDS_WITHIN = 18.0  # it cuts itself off before: see `process.END_WITHIN`
 _FORCED_ENDS_WITHIN = 10.0
 _FORCED_WITHIN = 18.0
 _START_WITHIN = 5.0
-_IN_CONTAINERS = "docker"
 _FIRST_ERROR = 400
 
 
@@ -122,7 +122,7 @@ def _kill(controller: processes.Identity | None) -> None:
 
 def _has_containers(layout: Layout) -> bool:
     try:
-        return any(version.target == _IN_CONTAINERS for version in needed_versions(layout.directory))
+        return any(outside_process_table(version.target) for version in needed_versions(layout.directory))
     except (ControllerError, SpecError):
         return False  # no controller could start either
 

@@ -1,18 +1,17 @@
-"""What the controller needs of any way to run replicas."""
+"""Runtime: the interface between the control plane and one way of running replicas, such as processes or containers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from mljupyter.engine.replicas.replica_key import HEADER as KEY_HEADER
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.errors import MLJupyterError
+from mljupyter.runtimes.replica_layout import ContentStore
 from mljupyter.spec import VersionSpec
-
-if TYPE_CHECKING:
-    from mljupyter.runtimes.usage import Usage
 
 
 class RuntimeUnavailableError(MLJupyterError):
@@ -21,7 +20,7 @@ class RuntimeUnavailableError(MLJupyterError):
 
 @dataclass(frozen=True)
 class ReplicaOrder:
-    """A replica to start: which version of which endpoint, and everything it is started from."""
+    """A replica to start: its version, and everything it is started from."""
 
     id: str
     endpoint: str
@@ -36,9 +35,12 @@ class ReplicaOrder:
 class RunningReplica:
     """A replica that exists.
 
-    `address` is ``unix:PATH`` or ``HOST:PORT``, `started_time` seconds since the epoch. `pid` is None where the
-    replica is not a process of this machine. `key` is the secret without which it answers its health alone, None where
-    it asks for none.
+    Attributes:
+        address: ``unix:PATH`` or ``HOST:PORT``.
+        pid: the pid of its process; None where the replica is not a process of this machine.
+        started_time: seconds since the epoch.
+        key: the secret that requests must carry, except those for its health; None where it asks for none.
+
     """
 
     id: str
@@ -53,23 +55,31 @@ class RunningReplica:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that a request to it needs."""
+        """The headers that a request to the replica needs."""
         return {KEY_HEADER: self.key} if self.key is not None else {}
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a replica ended: its exit status where that is known, and the reason where there is more to say."""
+    """The end of a replica: its exit status if known, and a reason if the status does not say everything."""
 
     exit_status: int | None = None
     reason: str | None = None
 
 
 @dataclass(frozen=True)
-class LogPart:
-    """What a log has after a place in it: whole lines with their ends, and the place behind them.
+class Usage:
+    """CPU time in seconds since a replica started, and memory in bytes."""
 
-    `lost` tells that the log no longer has what came directly after the place.
+    cpu_seconds: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """The part of a log that follows a cursor: whole lines with their line ends, and the cursor after them.
+
+    `lost` is True when the log has been rotated and no longer has the lines directly after the given cursor.
     """
 
     lines: list[str]
@@ -77,45 +87,64 @@ class LogPart:
     lost: bool = False
 
 
-class ReadsOn(Protocol):
-    """Reads a log from a place on."""
+class LogReader(Protocol):
+    """Reads a log from a cursor on."""
 
     def __call__(self, cursor: str | None, most_bytes: int | None = None) -> LogPart:
-        """Return what comes after `cursor`, all there is for None; about `most_bytes` of it at most."""
+        """Return the lines after `cursor`, from the beginning for None; stop after about `most_bytes`."""
         ...
 
 
 @dataclass(frozen=True)
 class ReplicaLog:
-    """A log of one replica, running or ended. `lines` opens it and yields its lines with their line ends.
+    """The log of one replica, running or ended.
 
-    `before` does so for the process that has run ``init()`` for it, where that is another one. `after` reads on.
+    Attributes:
+        replica_id: the replica.
+        started_time: seconds since the epoch.
+        lines: opens the log and yields its lines with their line ends.
+        before: does the same for the zygote that ran ``init()`` for the replica; None without a zygote.
+        after: reads the log from a cursor on.
+
     """
 
     replica_id: str
     started_time: float
     lines: Callable[[], Iterator[str]]
     before: Callable[[], Iterator[str]] | None = None
-    after: ReadsOn = lambda cursor, most_bytes=None: LogPart([], cursor)
+    after: LogReader = lambda cursor, most_bytes=None: LogPart([], cursor)
 
 
 class Runtime(Protocol):
-    """Starts, stops and observes replicas. Replicas outlive the process that started them."""
+    """Starts, stops and observes the replicas of one compute target.
+
+    Replicas outlive the process that started them: the runtime of a later process adopts them.
+    """
+
+    @property
+    def target(self) -> str:
+        """The compute target whose replicas it runs."""
+        ...
 
     async def adopt(self) -> list[RunningReplica]:
-        """Return all replicas that run, whoever started them, and end what can be no one's."""
+        """Return all replicas that run, also those that an earlier process started. End those that nobody can own."""
         ...
 
     async def start(self, order: ReplicaOrder) -> RunningReplica:
-        """Start a replica; it may not be ready yet."""
+        """Start a replica; it may not be ready yet.
+
+        Raises:
+            RuntimeUnavailableError: when it cannot be started.
+
+        """
         ...
 
     async def ended(self, replica: RunningReplica) -> Ending:
-        """Return when the replica has ended, and how."""
+        """Wait until the replica has ended; return how."""
         ...
 
     def stop(self, replica: RunningReplica) -> None:
-        """Ask the replica to finish what it is doing and end; return at once."""
+        """Ask the replica to finish its requests and end; return at once."""
         ...
 
     def kill(self, replica: RunningReplica) -> None:
@@ -123,7 +152,7 @@ class Runtime(Protocol):
         ...
 
     async def forget(self, endpoint: str, version: str | None = None) -> None:
-        """Remove what ended replicas of an endpoint, or of one version, left behind."""
+        """Remove the files or containers that ended replicas of an endpoint, or of one version, left behind."""
         ...
 
     async def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
@@ -135,36 +164,87 @@ class Runtime(Protocol):
         ...
 
     def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
-        """Return the records of requests of an endpoint's replicas, one JSON object a line. May block.
+        """Return the request logs of an endpoint's replicas, one JSON object a line. May block.
 
-        Without an endpoint, those of all replicas.
+        Without an endpoint, return those of all replicas.
         """
         ...
 
     async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
-        """Return CPU time and memory by replica, of those that could be measured now.
+        """Return CPU time and memory by replica id. Replicas that could not be measured now are left out.
 
         Parameters:
-            replicas: which ones.
-            worker_pids: replica id to the pid of the process that runs the script, as the replica tells it.
+            replicas: the replicas to measure.
+            worker_pids: replica id to the pid of the process that runs the script, as the replica reports it.
 
         """
         ...
 
     async def capacity(self) -> Capacity:
-        """Return what the machine has that replicas run on."""
+        """Return the size of the machine that replicas run on."""
         ...
 
     async def leave(self) -> None:
-        """Stop looking at replicas; they go on."""
+        """Stop watching replicas; they continue to run."""
         ...
 
 
-class Runtimes:
-    """The runtimes of a controller by compute target; each is made when it is first needed."""
+@dataclass(frozen=True)
+class RuntimeContext:
+    """The places of a workspace that its runtimes use.
 
-    def __init__(self, factories: Mapping[str, Callable[[], Runtime]]) -> None:
-        self._factories = factories
+    Attributes:
+        workspace: the workspace's directory.
+        replicas: directory for the records and logs of replicas.
+        revisions: directory for app roots, one for each revision.
+        collected: directory for data that scripts collect, with one directory for each endpoint.
+        sockets: returns the directory for sockets; it can change, since a removed one is made again elsewhere.
+        contents: the store that code and models come from.
+        workspace_key: returns the secret that the keys of replicas are derived from.
+
+    """
+
+    workspace: Path
+    replicas: Path
+    revisions: Path
+    collected: Path
+    sockets: Callable[[], Path]
+    contents: ContentStore
+    workspace_key: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class RuntimeKind:
+    """A way of running replicas, as it is known before its runtime is made.
+
+    Attributes:
+        target: the compute target whose replicas it runs.
+        make: makes the runtime; raises `RuntimeUnavailableError` where that is impossible.
+        request_logs: returns a function that lists the request logs of all replicas, without a runtime. Its arguments
+            are the workspace's directory and the directory of replicas.
+        own_processes: whether replicas are processes of this user. Such replicas are cheap to look for, can be ended
+            without their runtime, and listen on a socket of this user alone, so that requests to them need no key.
+
+    """
+
+    target: str
+    make: Callable[[RuntimeContext], Runtime]
+    request_logs: Callable[[Path, Path], Callable[[], Sequence[ReplicaLog]]]
+    own_processes: bool = False
+
+
+class Runtimes:
+    """The runtimes of a controller by compute target; each is made when it is first needed.
+
+    Parameters:
+        kinds: the ways of running replicas.
+        context: the places that runtimes use.
+
+    """
+
+    def __init__(self, kinds: Iterable[RuntimeKind], context: RuntimeContext) -> None:
+        self._kinds = {kind.target: kind for kind in kinds}
+        self._context = context
         self._made: dict[str, Runtime] = {}
 
     def of(self, target: str) -> Runtime:
@@ -175,12 +255,20 @@ class Runtimes:
 
         """
         if target not in self._made:
-            if target not in self._factories:
-                known = ", ".join(sorted(self._factories))
+            if target not in self._kinds:
+                known = ", ".join(sorted(self._kinds))
                 raise RuntimeUnavailableError(f"there is no compute target {target!r} on this machine: it has {known}.")
-            self._made[target] = self._factories[target]()
+            self._made[target] = self._kinds[target].make(self._context)
         return self._made[target]
 
     def made(self) -> list[Runtime]:
-        """Return those made so far."""
+        """Return the runtimes made so far."""
         return list(self._made.values())
+
+    def targets_to_search(self) -> set[str]:
+        """Return the targets that are searched for replicas at each start, also when no endpoint names them."""
+        return {kind.target for kind in self._kinds.values() if kind.own_processes}
+
+    def need_key(self, target: str) -> bool:
+        """Return whether requests to replicas of a target need a key. They do where nothing is known of the target."""
+        return target not in self.targets_to_search()

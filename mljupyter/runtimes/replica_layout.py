@@ -18,15 +18,15 @@ MODELS = "azureml-models"
 _UNFINISHED = ".building-"
 
 
-class Store(Protocol):
-    """Where content comes from."""
+class ContentStore(Protocol):
+    """A store of code and models, by digest."""
 
     def fetch(self, digest: str, target: Path) -> Path:
         """Place content at a path."""
         ...
 
 
-def prepare(store: Store, spec: VersionSpec, target: Path) -> Path:
+def prepare(store: ContentStore, spec: VersionSpec, target: Path) -> Path:
     """Lay out an app root, or return the one that is there. It appears whole or not at all.
 
     Parameters:

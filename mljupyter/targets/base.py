@@ -6,7 +6,7 @@ else in the product knows its name. See `mljupyter.targets.catalog` for how targ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Protocol
 
 from mljupyter.client.base import EndpointClient
 from mljupyter.client.reach import Reach
+from mljupyter.runtimes.base import Usage
+from mljupyter.spec import ReplicaStatus
 
 
 class Needs(StrEnum):
@@ -103,6 +105,14 @@ class Target:
 
     def reach(self) -> Reach | None:
         """Return how this machine connects to scoring URIs with TLS; None to connect as the URI says."""
+        return None
+
+    def meter(self, replica: ReplicaStatus) -> Callable[[], Usage] | None:
+        """Return a function that measures CPU time and memory of a replica; None when this machine cannot.
+
+        `Model.profile` calls the function about twenty times a second. It raises `RuntimeUnavailableError` when the
+        replica is gone.
+        """
         return None
 
     def findings(self) -> Sequence[Finding]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mljupyter.runtimes.base import ReplicaLog, RuntimeUnavailableError
-from mljupyter.runtimes.process.log_files import record_logs
+from mljupyter.runtimes.catalog import KINDS
 from mljupyter.telemetry.export.destination import TelemetryError, configured
 from mljupyter.telemetry.export.exporters import exporters_for
 from mljupyter.telemetry.export.pipeline import Pipeline, state_file
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--control", type=Path, required=True)
     parser.add_argument("--replicas", type=Path, required=True)
-    parser.add_argument("--docker", action="store_true")
+    parser.add_argument("--target", action="append", default=[], choices=[kind.target for kind in KINDS])
     given = parser.parse_args(arguments)
     os.umask(0o077)
     _log_to(given.control / "telemetry.log")
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     lock = (given.control / "telemetry.lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)  # that of a controller that crashed sends its last records
     ending = threading.Event()
-    find = _sources(given.replicas, str(given.workspace) if given.docker else None)
+    find = _sources(given.workspace, given.replicas, given.target)
     threads = [
         threading.Thread(
             target=_run, args=(Pipeline(exporter, find, state_file(given.control, exporter.name)), ending), daemon=True
@@ -77,21 +77,19 @@ def _run(pipeline: Pipeline, ending: threading.Event) -> None:
         ending.wait(_LOOK_EVERY if pause is None else pause)
 
 
-def _sources(replicas: Path, workspace: str | None) -> Callable[[], Sequence[ReplicaLog]]:
-    """Return what finds the records of processes and, with a workspace, of its containers."""
-    if workspace is None:
-        return lambda: record_logs(replicas)
-    from mljupyter.runtimes.docker import container_spec, runtime
-
-    client = container_spec.connect()
+def _sources(workspace: Path, replicas: Path, targets: Sequence[str]) -> Callable[[], Sequence[ReplicaLog]]:
+    """Return a function that lists the request logs of processes, and of the replicas of the targets named."""
+    kinds = [kind for kind in KINDS if kind.own_processes or kind.target in targets]
+    sources = [kind.request_logs(workspace, replicas) for kind in kinds]
 
     def find() -> Sequence[ReplicaLog]:
-        try:
-            contained = runtime.record_logs(client, workspace)
-        except RuntimeUnavailableError as error:
-            log.warning("%s", error.message)
-            contained = []
-        return [*record_logs(replicas), *contained]
+        found: list[ReplicaLog] = []
+        for source in sources:
+            try:
+                found += source()
+            except RuntimeUnavailableError as error:
+                log.warning("%s", error.message)
+        return found
 
     return find
 

@@ -10,7 +10,6 @@ from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.replicas.replica_plan import Plan, VersionGoal
 from mljupyter.engine.rollout.traffic import Split, split
 from mljupyter.runtimes.base import RunningReplica
-from mljupyter.runtimes.process.runtime import TARGET as LOCAL
 from mljupyter.spec import Authentication, EndpointRecord, VersionSpec
 
 _ORIGINS = "AML_CORS_ORIGINS"
@@ -49,7 +48,12 @@ def divided(record: EndpointRecord, steps: Sequence[Step]) -> Split:
 
 
 def route_of(
-    record: EndpointRecord, steps: Sequence[Step], replicas: Mapping[str, RunningReplica], keys: tuple[str, ...] | None
+    record: EndpointRecord,
+    steps: Sequence[Step],
+    replicas: Mapping[str, RunningReplica],
+    keys: tuple[str, ...] | None,
+    *,
+    need_key: bool,
 ) -> EndpointRoute:
     """Return the route of an endpoint.
 
@@ -58,6 +62,7 @@ def route_of(
         steps: one for each of its versions; those without a spec get no requests.
         replicas: its replicas, by their ids.
         keys: that admit a request; None where none is asked for.
+        need_key: whether replicas of the endpoint's target ask for a key.
 
     """
     spec = record.spec
@@ -73,7 +78,7 @@ def route_of(
                 mirror=step.spec.mirror_percentile,
                 wake_wait_ms=step.wanted.wake_wait_ms,
                 waiting=step.plan.waiting,
-                replica_keys=_replica_keys(spec.compute_target, [replicas[name] for name in step.plan.routed]),
+                replica_keys=_replica_keys([replicas[name] for name in step.plan.routed], need_key=need_key),
             )
             for step in steps
             if step.spec is not None
@@ -89,13 +94,13 @@ def route_of(
     )
 
 
-def _replica_keys(target: str, replicas: Sequence[RunningReplica]) -> Mapping[str, str] | None:
-    """Return the keys of a version's replicas by address; None where they need none, on this machine's own sockets.
+def _replica_keys(replicas: Sequence[RunningReplica], *, need_key: bool) -> Mapping[str, str] | None:
+    """Return the keys of a version's replicas by address; None where they need none.
 
-    It is the target that decides while there are no replicas: a version that sleeps and wakes stays one cluster.
+    The target decides while there are no replicas, so that a version that sleeps and wakes stays one cluster.
     """
     keys = {replica.address: replica.key for replica in replicas if replica.key is not None}
-    return keys if keys or target != LOCAL else None
+    return keys if keys or need_key else None
 
 
 def _origins(versions: Iterable[VersionSpec]) -> tuple[str, ...]:

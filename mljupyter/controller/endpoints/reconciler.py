@@ -81,7 +81,7 @@ class Reconciler:
     async def begin(self) -> None:
         """Take over what runs, and only then let the router follow: no route is lost by a restart."""
         records = [record_in_force(self._store.get(name)) for name in self._store.names()]
-        for target in {"local", *(record.spec.compute_target for record in records)}:
+        for target in self._runtimes.targets_to_search() | {record.spec.compute_target for record in records}:
             try:
                 await self._adoption.begin(target)
                 await self._admissions.learn(target)
@@ -328,7 +328,8 @@ class Reconciler:
     def _route(self, record: EndpointRecord, steps: list[Step]) -> EndpointRoute:
         name = record.spec.name
         replicas = {item.replica.id: item.replica for item in self._supervisor.of(name)}
-        return route_of(record, steps, replicas, self._keys(name))
+        need_key = self._runtimes.need_key(record.spec.compute_target)
+        return route_of(record, steps, replicas, self._keys(name), need_key=need_key)
 
     def _keys(self, name: str) -> tuple[str, ...] | None:
         keys = self._store.keys(name)

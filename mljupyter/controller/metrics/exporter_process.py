@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.store import Store
+from mljupyter.runtimes.catalog import outside_process_table
 from mljupyter.spec import EndpointRecord
 from mljupyter.telemetry.export.destination import FILE_NAME
 
@@ -26,7 +27,7 @@ class _Wanted:
     """What the process is started for; another one is needed when it changes."""
 
     configured: float
-    docker: bool
+    targets: tuple[str, ...]
 
 
 class RecordExport:
@@ -71,7 +72,7 @@ class RecordExport:
         except OSError:
             return None
         recording = [record for record in map(self._store.find, self._store.names()) if _records(record)]
-        return _Wanted(configured, _in_containers(recording)) if recording else None
+        return _Wanted(configured, _targets(recording)) if recording else None
 
     async def _start(self, wanted: _Wanted) -> None:
         layout = self._layout
@@ -81,7 +82,7 @@ class RecordExport:
             "-m",
             "mljupyter.telemetry",
             *map(str, places),
-            *(["--docker"] if wanted.docker else []),
+            *(part for target in wanted.targets for part in ("--target", target)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -112,5 +113,7 @@ def _records(record: EndpointRecord | None) -> bool:
     return record is not None and any(version.app_insights_enabled for version in record.spec.versions.values())
 
 
-def _in_containers(records: Iterable[EndpointRecord | None]) -> bool:
-    return any(record is not None and record.spec.compute_target == "docker" for record in records)
+def _targets(records: Iterable[EndpointRecord | None]) -> tuple[str, ...]:
+    """Return the targets whose replicas have no request logs in files, which are always read."""
+    found = {record.spec.compute_target for record in records if record is not None}
+    return tuple(sorted(filter(outside_process_table, found)))

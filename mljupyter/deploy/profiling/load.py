@@ -11,8 +11,7 @@ from typing import Self
 from mljupyter.client.scorer import Scorer
 from mljupyter.engine.scaling.recommender import UsageSample
 from mljupyter.exceptions import WebserviceException
-from mljupyter.runtimes.base import RuntimeUnavailableError
-from mljupyter.runtimes.usage import Usage
+from mljupyter.runtimes.base import RuntimeUnavailableError, Usage
 
 SAMPLE_SECONDS = 0.2
 _GIB = 1 << 30

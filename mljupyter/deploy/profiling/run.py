@@ -187,21 +187,25 @@ def _measured(
     stop: Callable[[], bool],
     cancelled: Callable[[], bool],
 ) -> dict[str, Any]:
-    from mljupyter.runtimes.usage import meter
-
     name = record.spec.name
     (replica,) = record.status.versions[record.spec.default_version].replicas
     limits = record.spec.versions[record.spec.default_version].limits
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {context.endpoints.keys(name)[0]}"}
     timeout = (limits.scoring_timeout_ms + limits.max_queue_wait_ms) / 1000 + 5
-    connect = partial(Scorer, context.targets[record.spec.compute_target].reach)
+    compute_target = context.targets[record.spec.compute_target]
+    measure = compute_target.meter(replica)
+    if measure is None:
+        raise WebserviceException(
+            f"Replicas on {compute_target.name!r} cannot be measured: no model is profiled there."
+        )
+    connect = partial(Scorer, compute_target.reach)
     target = Target(str(record.status.scoring_uri), headers, timeout, connect)
     began = time.monotonic()
     some = request.rows[:_WARM_UP_REQUESTS]
     warm_up = run_load(target, some, clients=1, seconds=0, at_least=len(some), stop=stop)
     if not warm_up.succeeded and not cancelled():
         raise WebserviceException(f"No request succeeded: {warm_up.first_error}\n{_last_lines(context, name)}")
-    with Sampler(meter(replica.id, replica.pid)) as sampler:
+    with Sampler(measure) as sampler:
         single = run_load(
             target, request.rows, clients=1, seconds=request.seconds / 2, at_least=len(request.rows), stop=stop
         )

@@ -1,1 +1,1 @@
-"""Replicas as containers of a Docker engine."""
+"""The runtime of the target ``docker``: replicas are containers of a Docker engine."""

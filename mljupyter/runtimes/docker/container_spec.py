@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mljupyter.engine.replicas.replica_key import VARIABLE as KEY_VARIABLE
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.runtimes import replica_layout
-from mljupyter.runtimes.base import ReplicaOrder, RunningReplica, RuntimeUnavailableError
+from mljupyter.runtimes.base import ReplicaOrder, RuntimeUnavailableError
 from mljupyter.runtimes.docker import network
 from mljupyter.spec import VersionSpec
 
@@ -96,9 +96,9 @@ def started_time(container: Container) -> float:
     return datetime.fromisoformat(f"{text}+00:00").timestamp() if not text.startswith("0001") else 0.0
 
 
-def container_name(replica: RunningReplica) -> str:
-    """Return what a replica's container is called."""
-    return f"mljupyter-{replica.id}"
+def container_name(replica_id: str) -> str:
+    """Return the name of a replica's container."""
+    return f"mljupyter-{replica_id}"
 
 
 def arguments_of(order: ReplicaOrder) -> list[str]:

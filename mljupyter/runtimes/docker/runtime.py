@@ -19,7 +19,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from mljupyter.build.images.plan.layout import LABEL_REPLICA_KEY
 from mljupyter.engine.replicas.replica_key import replica_key
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.runtimes.base import (
@@ -27,7 +26,11 @@ from mljupyter.runtimes.base import (
     ReplicaLog,
     ReplicaOrder,
     RunningReplica,
+    Runtime,
+    RuntimeContext,
+    RuntimeKind,
     RuntimeUnavailableError,
+    Usage,
 )
 from mljupyter.runtimes.docker import logs as docker_logs
 from mljupyter.runtimes.docker import network
@@ -50,7 +53,6 @@ from mljupyter.runtimes.docker.container_spec import (
 from mljupyter.runtimes.docker.port_forward import Tunnels
 from mljupyter.runtimes.docker.usage import ContainerUsage
 from mljupyter.runtimes.ports import LOOPBACK, free_port
-from mljupyter.runtimes.usage import Usage
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -80,20 +82,31 @@ class DockerRuntime:
         workspace: directory of the workspace; containers are labelled with its fingerprint.
         collected: directory for what scripts collect, one in it for each endpoint.
         sockets: returns the directory for the sockets of ways to another machine's engine.
-        workspace_key: what the keys of replicas follow from.
+        workspace_key: the secret that the keys of replicas are derived from.
+        connect: returns a client of the engine.
 
     Its methods raise `RuntimeUnavailableError` when the Docker SDK is not installed, or no engine answers.
     """
 
-    def __init__(self, workspace: str, collected: Path, sockets: Callable[[], Path], workspace_key: bytes) -> None:
+    target = TARGET
+
+    def __init__(
+        self,
+        workspace: str,
+        collected: Path,
+        sockets: Callable[[], Path],
+        workspace_key: bytes,
+        connect: Callable[[], DockerClient] = connect,
+    ) -> None:
         self._collected = collected
         self._workspace_key = workspace_key
         self._sockets = sockets
         self._workspace = fingerprint(workspace)
+        self._connect = connect
         self._connecting = threading.Lock()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
         self._usage = ContainerUsage()
-        self._bells: dict[str, asyncio.Event] = {}
+        self._changed: dict[str, asyncio.Event] = {}
         self._loop = asyncio.get_running_loop()
         self._stream: Any = None
         self._leaving = False
@@ -103,7 +116,7 @@ class DockerRuntime:
     def _client(self) -> DockerClient:
         """The engine; asked for in threads, since one that is far away or hangs takes its time."""
         with self._connecting:
-            return self.__dict__.get("_client") or connect()
+            return self.__dict__.get("_client") or self._connect()
 
     @cached_property
     def _tunnels(self) -> Tunnels | None:
@@ -145,11 +158,11 @@ class DockerRuntime:
 
     async def ended(self, replica: RunningReplica) -> Ending:
         """Wait until a container has ended; an engine that does not answer ends nothing."""
-        bell = self._bells.setdefault(replica.id, asyncio.Event())
+        changed = self._changed.setdefault(replica.id, asyncio.Event())
         ended = False  # else whoever waits is leaving, and the replica goes on
         try:
             while True:
-                bell.clear()
+                changed.clear()
                 with contextlib.suppress(RuntimeUnavailableError):
                     ending = await self._in_thread(partial(self._ending, replica))
                     if ending is not None:
@@ -157,9 +170,9 @@ class DockerRuntime:
                         return ending
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_EVERY):
-                        await bell.wait()
+                        await changed.wait()
         finally:
-            self._bells.pop(replica.id, None)
+            self._changed.pop(replica.id, None)
             if (tunnels := self.__dict__.get("_tunnels")) is not None and ended:
                 tunnels.close(replica.id)
 
@@ -195,13 +208,13 @@ class DockerRuntime:
 
     async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
         """Return CPU time and memory of containers as the engine tells them, each at most every five seconds."""
-        names = {replica.id: container_name(replica) for replica in replicas}
+        names = {replica.id: container_name(replica.id) for replica in replicas}
         return await self._in_thread(lambda: self._usage.measure(self._client, names))
 
     async def capacity(self) -> Capacity:
         """Return cores and memory of the engine's machine; on this machine they are shared with other targets."""
 
-        return await self._in_thread(lambda: capacity_of(self._client, TARGET))
+        return await self._in_thread(lambda: capacity_of(self._client, self.target))
 
     async def leave(self) -> None:
         """Stop listening to the engine; containers go on."""
@@ -232,7 +245,7 @@ class DockerRuntime:
         container = self._client.containers.create(
             image,
             arguments_of(order) if SERVER_LABEL in image.labels else None,
-            name=f"mljupyter-{order.id}",
+            name=container_name(order.id),
             labels={
                 f"{LABEL}/workspace": self._workspace,
                 network.REPLICA_LABEL: order.id,
@@ -262,6 +275,8 @@ class DockerRuntime:
 
         That one would leave it to the script. Servers of the user's own get it, and may ask for it.
         """
+        from mljupyter.build.images.plan.layout import LABEL_REPLICA_KEY  # brings all modules that build images
+
         if SERVER_LABEL in image.labels and LABEL_REPLICA_KEY not in image.labels:
             log.warning(
                 "replica %s: image %s has a scoring server of an earlier release, which answers everybody on this "
@@ -300,7 +315,7 @@ class DockerRuntime:
             endpoint=labels[f"{LABEL}/endpoint"],
             version=labels[f"{LABEL}/version"],
             revision=labels[f"{LABEL}/revision"],
-            target=TARGET,
+            target=self.target,
             address=address,
             pid=None,
             started_time=started_time(container),
@@ -329,7 +344,7 @@ class DockerRuntime:
 
         with translated():
             try:
-                container = self._client.api.inspect_container(container_name(replica))
+                container = self._client.api.inspect_container(container_name(replica.id))
             except NotFound:
                 return Ending(reason="was removed from the Docker engine")
         state = container["State"]
@@ -346,7 +361,7 @@ class DockerRuntime:
     def _signal(self, replica: RunningReplica, name: str) -> None:
         try:
             with translated():
-                self._client.api.kill(container_name(replica), signal=name)
+                self._client.api.kill(container_name(replica.id), signal=name)
         except RuntimeUnavailableError as error:  # it has ended, or the engine is away: both are noticed elsewhere
             log.info("replica %s: %s", replica.id, error.message)
 
@@ -361,7 +376,7 @@ class DockerRuntime:
 
     def _last_lines(self, replica: RunningReplica, count: int) -> list[str]:
         with translated():
-            text: bytes = self._client.api.logs(container_name(replica), tail=count)
+            text: bytes = self._client.api.logs(container_name(replica.id), tail=count)
         return list(deque(text.decode(errors="replace").splitlines(), maxlen=count))
 
     def _containers(self, endpoint: str | None = None, version: str | None = None) -> list[Container]:
@@ -376,25 +391,25 @@ class DockerRuntime:
         return await self._loop.run_in_executor(self._threads, work)
 
     def _listen(self) -> None:
-        """Ring the bell of each container that ends, and all bells after the engine was away."""
+        """Wake those who wait for a container that ends, and all of them when the engine is back."""
         filters = {"label": f"{LABEL}/workspace={self._workspace}", "event": ["die", "destroy", "oom"]}
         while not self._leaving:
             with contextlib.suppress(Exception):  # whatever broke the connection, another one is made
                 self._client.ping()
                 self._stream = self._client.events(decode=True, filters=filters)
-                self._ring(None)
+                self._notify(None)
                 for event in self._stream:
-                    self._ring(event["Actor"]["Attributes"].get(f"{LABEL}/replica"))
+                    self._notify(event["Actor"]["Attributes"].get(f"{LABEL}/replica"))
             time.sleep(_RECONNECT_AFTER)
 
-    def _ring(self, replica_id: str | None) -> None:
-        def ring() -> None:
-            for name, bell in self._bells.items():
+    def _notify(self, replica_id: str | None) -> None:
+        def notify() -> None:
+            for name, changed in self._changed.items():
                 if replica_id in (None, name):
-                    bell.set()
+                    changed.set()
 
         with contextlib.suppress(RuntimeError):  # the loop is closed: the controller is leaving
-            self._loop.call_soon_threadsafe(ring)
+            self._loop.call_soon_threadsafe(notify)
 
 
 def fingerprint(workspace: str) -> str:
@@ -418,3 +433,19 @@ def record_logs(client: DockerClient, workspace: str) -> list[ReplicaLog]:
 def _log(container: Container, *, records: bool) -> ReplicaLog:
     name = container.labels[f"{LABEL}/replica"]
     return docker_logs.replica_log(container, name, started_time(container), records=records, guard=translated)
+
+
+def _make(context: RuntimeContext) -> Runtime:
+    return DockerRuntime(
+        workspace=str(context.workspace),
+        collected=context.collected,
+        sockets=context.sockets,
+        workspace_key=context.workspace_key(),
+    )
+
+
+def _request_logs(workspace: Path, _replicas: Path) -> Callable[[], Sequence[ReplicaLog]]:
+    return partial(record_logs, connect(), str(workspace))
+
+
+KIND = RuntimeKind(target=TARGET, make=_make, request_logs=_request_logs)

@@ -1,1 +1,1 @@
-"""Replicas as processes of this machine."""
+"""The runtime of the target ``local``: replicas are processes of this user on this machine."""

@@ -17,12 +17,20 @@ from pydantic import BaseModel
 
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.runtimes import host, replica_layout
-from mljupyter.runtimes.base import Ending, ReplicaLog, ReplicaOrder, RunningReplica
+from mljupyter.runtimes.base import (
+    Ending,
+    ReplicaLog,
+    ReplicaOrder,
+    RunningReplica,
+    Runtime,
+    RuntimeContext,
+    RuntimeKind,
+    Usage,
+)
 from mljupyter.runtimes.process import log_files, processes
 from mljupyter.runtimes.process.usage import ProcessUsage
 from mljupyter.runtimes.process.zygotes import AVAILABLE as TEMPLATES_AVAILABLE
 from mljupyter.runtimes.process.zygotes import Templates
-from mljupyter.runtimes.usage import Usage
 from mljupyter.spec import VersionSpec
 
 TARGET = "local"
@@ -67,6 +75,8 @@ class ProcessRuntime:
 
     """
 
+    target = TARGET
+
     def __init__(
         self,
         *,
@@ -74,7 +84,7 @@ class ProcessRuntime:
         revisions: Path,
         sockets: Callable[[], Path],
         collected: Path,
-        store: replica_layout.Store,
+        store: replica_layout.ContentStore,
     ) -> None:
         self._replicas = replicas
         self._revisions = revisions
@@ -268,7 +278,7 @@ class ProcessRuntime:
             endpoint=record.endpoint,
             version=record.version,
             revision=record.revision,
-            target=TARGET,
+            target=self.target,
             address=f"unix:{socket or self._socket(record.id)}",
             pid=identity.pid,
             started_time=identity.started_time,
@@ -359,3 +369,21 @@ def _other_python(spec: VersionSpec) -> str | None:
 
 def _identity(replica: RunningReplica) -> processes.Identity:
     return processes.Identity(replica.pid or 0, replica.started_time)
+
+
+def _make(context: RuntimeContext) -> Runtime:
+    return ProcessRuntime(
+        replicas=context.replicas,
+        revisions=context.revisions,
+        sockets=context.sockets,
+        collected=context.collected,
+        store=context.contents,
+    )
+
+
+KIND = RuntimeKind(
+    target=TARGET,
+    make=_make,
+    request_logs=lambda _workspace, replicas: lambda: log_files.record_logs(replicas),
+    own_processes=True,
+)

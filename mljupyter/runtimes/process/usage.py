@@ -1,4 +1,4 @@
-"""CPU time and memory of replicas that are processes: the front, its worker, and what they started."""
+"""CPU time and memory of replicas that are processes: the server, its worker, and all processes below them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from mljupyter.runtimes.base import RunningReplica
-from mljupyter.runtimes.usage import Usage
+from mljupyter.runtimes.base import RunningReplica, RuntimeUnavailableError, Usage
 
 _LOOK_FOR_CHILDREN_EVERY = 60.0
 
@@ -25,9 +24,9 @@ class _Process:
 class ProcessUsage:
     """Measures replicas by their processes.
 
-    The processes of the whole machine are looked through for children once a minute, and when a replica or its worker
-    is new; else only those known are read, which costs some 30 microseconds each. Memory is resident memory: what
-    processes share counts in each of them, since to divide it would cost a hundred times as much.
+    It searches all processes of the machine for children once a minute, and when a replica or its worker is new. At
+    other times it reads only the known ones, which costs about 30 microseconds each. Memory is resident memory: pages
+    that processes share count in each of them, since dividing them would cost a hundred times as much.
     """
 
     def __init__(self) -> None:
@@ -39,7 +38,7 @@ class ProcessUsage:
         """Return the usage of each replica that runs.
 
         Parameters:
-            replicas: all replicas whose processes are to be remembered.
+            replicas: the replicas to measure.
             worker_pids: replica id to the pid of its worker, which may not be a child of the replica's process.
 
         """
@@ -98,3 +97,36 @@ def _tree(root: int, children: Mapping[int, list[int]]) -> Iterator[int]:
     yield root
     for child in children.get(root, ()):
         yield from _tree(child, children)
+
+
+def usage_of(pid: int) -> Usage:
+    """Return the usage of a process and all processes below it.
+
+    Memory is the proportional share of pages (PSS) on Linux, and the resident set elsewhere. Reading PSS is slow: this
+    function is for one replica that is being profiled.
+
+    Raises:
+        RuntimeUnavailableError: when the process is gone.
+
+    """
+    try:
+        first = psutil.Process(pid)
+        tree = [first, *first.children(recursive=True)]
+    except psutil.Error:
+        raise RuntimeUnavailableError(f"the replica's process {pid} is gone.") from None
+    cpu, memory = 0.0, 0
+    for process in tree:
+        try:
+            times = process.cpu_times()
+            cpu += times.user + times.system
+            memory += _shared_memory(process)
+        except psutil.Error:
+            continue  # it has just ended
+    return Usage(cpu, memory)
+
+
+def _shared_memory(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except (AttributeError, psutil.AccessDenied):
+        return int(process.memory_info().rss)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
 
-from mljupyter.runtimes.base import RuntimeUnavailableError
-from mljupyter.runtimes.docker.container_spec import connect
+from mljupyter.runtimes.base import RuntimeUnavailableError, Usage
+from mljupyter.runtimes.docker.container_spec import connect, container_name
+from mljupyter.runtimes.docker.usage import usage_of
+from mljupyter.spec import ReplicaStatus
 from mljupyter.targets.base import Needs, Target, TargetContext
 from mljupyter.targets.machine import CLOUD_ARGUMENTS, MachineTarget
 
@@ -26,6 +30,10 @@ class DockerTarget(MachineTarget):
         except RuntimeUnavailableError as error:
             return error.message
         return None
+
+    def meter(self, replica: ReplicaStatus) -> Callable[[], Usage]:
+        """Return a function that asks the engine for the usage of a replica's container."""
+        return partial(usage_of, connect(), container_name(replica.id))
 
 
 def targets(context: TargetContext) -> Iterable[Target]:

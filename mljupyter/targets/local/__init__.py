@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
 
+from mljupyter.runtimes.base import Usage
+from mljupyter.runtimes.process.usage import usage_of
+from mljupyter.spec import ReplicaStatus
 from mljupyter.targets.base import Needs, Target, TargetContext
 from mljupyter.targets.machine import CLOUD_ARGUMENTS, MachineTarget
 
@@ -20,6 +25,10 @@ class LocalTarget(MachineTarget):
     def availability(self) -> str | None:
         """Return None: this machine is always available."""
         return None
+
+    def meter(self, replica: ReplicaStatus) -> Callable[[], Usage] | None:
+        """Return a function that measures a replica by its process; None when it has none."""
+        return partial(usage_of, replica.pid) if replica.pid is not None else None
 
 
 def targets(context: TargetContext) -> Iterable[Target]:
