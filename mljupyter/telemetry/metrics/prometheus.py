@@ -1,21 +1,36 @@
-"""The counts since the controller started in Prometheus' text format (version 0.0.4)."""
+"""The metrics of all versions as Prometheus scrapes them: text format 0.0.4, written by prometheus_client."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mljupyter.telemetry.metrics.samples import Counts, Levels, Usage
 
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+# The type of this text format, which Prometheus reads in every release. `prometheus_client.CONTENT_TYPE_LATEST` names
+# another format, depending on the release that is installed.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 300_000)
-Labels = Mapping[str, str]
-Line = tuple[str, Labels, float]
+_VERSION_LABELS = ("endpoint", "version")
 
 
 @dataclass(frozen=True)
 class VersionTotals:
-    """One version now: counts since the controller started, levels, and its replicas with the CPU time they took."""
+    """The metrics of one version now.
+
+    Parameters:
+        endpoint: the endpoint's name.
+        version: the version's name.
+        counts: counters since the controller started.
+        levels: gauges now.
+        usages: memory and cores of each replica.
+        cpu_seconds: CPU seconds by replica since the controller started.
+
+    """
 
     endpoint: str
     version: str
@@ -27,7 +42,15 @@ class VersionTotals:
 
 @dataclass(frozen=True)
 class Totals:
-    """All versions now, and the router: whether it answers, and how many requests it sent away for want of a key."""
+    """The metrics of all versions now, and those of the router.
+
+    Parameters:
+        versions: one entry for each version.
+        router_up: whether the router answers.
+        denied: requests that the router refused because they had no valid key.
+        sampled_time: when the router was read last, in seconds since the epoch.
+
+    """
 
     versions: Sequence[VersionTotals]
     router_up: bool
@@ -38,112 +61,117 @@ class Totals:
 def exposition(totals: Totals) -> str:
     """Return the metrics as text.
 
-    Counters count since the controller started. Latencies are counted in `BUCKETS_MS`, without error, from finer
-    buckets; their sum is that of the middles of those.
+    Counters count since the controller started. The histogram of latencies has the bounds `BUCKETS_MS`. Its counts are
+    exact, because they add up finer buckets; its sum takes each latency as the middle of its finer bucket.
     """
-    families = [
-        *(_family(name, kind, text, _of_versions(name, totals, value)) for name, kind, text, value in _SERIES),
-        _family(_REQUESTS, "counter", "Requests answered, by result.", _results(totals)),
-        _family(_DURATION, "histogram", "Time from the whole request to the whole answer.", _durations(totals)),
-        _family(_CPU, "counter", "CPU time that a replica has used.", _cpu(totals)),
-        _family(_MEMORY, "gauge", "Resident memory of a replica.", _memory(totals)),
-        _family(_DENIED, "counter", "Requests sent away since they had no valid key.", [(_DENIED, {}, totals.denied)]),
-        _family(_UP, "gauge", "Whether the router answers.", [(_UP, {}, totals.router_up)]),
-        _family(_SAMPLED, "gauge", "When the router was asked last.", [(_SAMPLED, {}, totals.sampled_time)]),
-    ]
-    return "".join(families)
+    # Heavy (it imports an HTTP server), and most controllers are never scraped.
+    from prometheus_client import generate_latest
+
+    return generate_latest(_Collector(totals)).decode()
 
 
-_REQUESTS = "mljupyter_requests_total"
-_DURATION = "mljupyter_request_duration_seconds"
-_CPU = "mljupyter_replica_cpu_seconds_total"
-_MEMORY = "mljupyter_replica_memory_bytes"
-_DENIED = "mljupyter_router_unauthorized_requests_total"
-_UP = "mljupyter_router_up"
-_SAMPLED = "mljupyter_last_sample_timestamp_seconds"
-_SERIES: tuple[tuple[str, str, str, Callable[[Counts, Levels], float]], ...] = (
-    ("mljupyter_runs_total", "counter", "Calls of run().", lambda c, _: c.runs),
-    ("mljupyter_run_seconds_total", "counter", "Time in run().", lambda c, _: c.run_microseconds / 1e6),
-    ("mljupyter_requests_started_total", "counter", "Requests handed to run().", lambda c, _: c.started),
+class _Collector:
+    """A custom collector of prometheus_client, which yields families of metrics from counts kept elsewhere."""
+
+    def __init__(self, totals: Totals) -> None:
+        self._totals = totals
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # heavy: see `exposition`
+
+        totals = self._totals
+        for name, text, value in _SERIES:
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(name, text, labels=_VERSION_LABELS)
+            for version in totals.versions:
+                family.add_metric(_labels(version), value(version.counts, version.levels))
+            yield family
+        yield self._results()
+        yield self._durations()
+        yield from self._replicas()
+        yield CounterMetricFamily(
+            "mljupyter_router_unauthorized_requests_total",
+            "Requests refused because they had no valid key.",
+            value=totals.denied,
+        )
+        yield GaugeMetricFamily("mljupyter_router_up", "Whether the router answers.", value=totals.router_up)
+        yield GaugeMetricFamily(
+            "mljupyter_last_sample_timestamp_seconds", "When the router was read last.", value=totals.sampled_time
+        )
+
+    def _results(self) -> Metric:
+        from prometheus_client.core import CounterMetricFamily  # heavy: see `exposition`
+
+        labels = (*_VERSION_LABELS, "result")
+        family = CounterMetricFamily("mljupyter_requests_total", "Requests answered, by result.", labels=labels)
+        for version in self._totals.versions:
+            counts = version.counts
+            failed = counts.client_errors + counts.server_errors + counts.refused + counts.timeouts
+            results = {
+                "ok": max(counts.requests - failed, 0),
+                "client_error": counts.client_errors,
+                "server_error": counts.server_errors,
+                "refused": counts.refused,
+                "timeout": counts.timeouts,
+            }
+            for result, count in results.items():
+                family.add_metric([*_labels(version), result], count)
+        return family
+
+    def _durations(self) -> Metric:
+        from prometheus_client.core import HistogramMetricFamily  # heavy: see `exposition`
+
+        family = HistogramMetricFamily(
+            "mljupyter_request_duration_seconds",
+            "Time from the whole request to the whole answer.",
+            labels=_VERSION_LABELS,
+        )
+        for version in self._totals.versions:
+            latency = version.counts.latency
+            buckets = [(f"{bound / 1000:g}", float(latency.at_most(bound))) for bound in BUCKETS_MS]
+            buckets.append(("+Inf", float(latency.count)))
+            family.add_metric(_labels(version), buckets, sum_value=latency.sum / 1000)
+        return family
+
+    def _replicas(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # heavy: see `exposition`
+
+        labels = (*_VERSION_LABELS, "replica")
+        cpu = CounterMetricFamily(
+            "mljupyter_replica_cpu_seconds_total", "CPU time that a replica has used.", labels=labels
+        )
+        memory = GaugeMetricFamily("mljupyter_replica_memory_bytes", "Resident memory of a replica.", labels=labels)
+        for version in self._totals.versions:
+            for replica, seconds in version.cpu_seconds.items():
+                cpu.add_metric([*_labels(version), replica], seconds)
+            for usage in version.usages:
+                memory.add_metric([*_labels(version), usage.replica], usage.memory_bytes)
+        yield cpu
+        yield memory
+
+
+def _labels(version: VersionTotals) -> list[str]:
+    return [version.endpoint, version.version]
+
+
+# Name, help text and value of each metric that a version has once. A name that ends in _total is a counter's.
+_SERIES: tuple[tuple[str, str, Callable[[Counts, Levels], float]], ...] = (
+    ("mljupyter_runs_total", "Calls of run().", lambda c, _: c.runs),
+    ("mljupyter_run_seconds_total", "Time in run().", lambda c, _: c.run_microseconds / 1e6),
+    ("mljupyter_requests_started_total", "Requests passed to run().", lambda c, _: c.started),
     (
         "mljupyter_wait_seconds_total",
-        "counter",
-        "Time that requests waited until they were handed to run().",
+        "Time that requests waited before they were passed to run().",
         lambda c, _: c.wait_microseconds / 1e6,
     ),
-    ("mljupyter_router_retries_total", "counter", "Requests sent to another replica.", lambda c, _: c.retries),
-    ("mljupyter_replica_resets_total", "counter", "Connections broken under a request.", lambda c, _: c.resets),
-    ("mljupyter_mirrored_requests_total", "counter", "Copies sent to the version.", lambda c, _: c.mirrored),
-    ("mljupyter_received_bytes_total", "counter", "Bytes sent to replicas.", lambda c, _: c.bytes_in),
-    ("mljupyter_sent_bytes_total", "counter", "Bytes that replicas answered.", lambda c, _: c.bytes_out),
-    ("mljupyter_requests_running", "gauge", "Requests in run() now.", lambda _, now: now.running),
-    ("mljupyter_requests_waiting", "gauge", "Requests that wait now.", lambda _, now: now.waiting),
-    ("mljupyter_replicas_wanted", "gauge", "Replicas that there should be.", lambda _, now: now.replicas_wanted),
-    ("mljupyter_replicas_ready", "gauge", "Replicas that are ready.", lambda _, now: now.replicas_ready),
-    ("mljupyter_traffic_weight_ratio", "gauge", "Share of requests set.", lambda _, now: now.weight / 100),
+    ("mljupyter_router_retries_total", "Requests sent to another replica.", lambda c, _: c.retries),
+    ("mljupyter_replica_resets_total", "Connections that broke during a request.", lambda c, _: c.resets),
+    ("mljupyter_mirrored_requests_total", "Copies of requests sent to the version.", lambda c, _: c.mirrored),
+    ("mljupyter_received_bytes_total", "Bytes sent to replicas.", lambda c, _: c.bytes_in),
+    ("mljupyter_sent_bytes_total", "Bytes that replicas answered.", lambda c, _: c.bytes_out),
+    ("mljupyter_requests_running", "Requests in run() now.", lambda _, now: now.running),
+    ("mljupyter_requests_waiting", "Requests that wait now.", lambda _, now: now.waiting),
+    ("mljupyter_replicas_wanted", "Replicas desired.", lambda _, now: now.replicas_wanted),
+    ("mljupyter_replicas_ready", "Replicas that are ready.", lambda _, now: now.replicas_ready),
+    ("mljupyter_traffic_weight_ratio", "Share of requests set.", lambda _, now: now.weight / 100),
 )
-
-
-def _labels(version: VersionTotals) -> Labels:
-    return {"endpoint": version.endpoint, "version": version.version}
-
-
-def _of_versions(name: str, totals: Totals, value: Callable[[Counts, Levels], float]) -> Iterable[Line]:
-    return ((name, _labels(version), value(version.counts, version.levels)) for version in totals.versions)
-
-
-def _results(totals: Totals) -> Iterable[Line]:
-    for version in totals.versions:
-        counts = version.counts
-        failed = counts.client_errors + counts.server_errors + counts.refused + counts.timeouts
-        results = {
-            "ok": max(counts.requests - failed, 0),
-            "client_error": counts.client_errors,
-            "server_error": counts.server_errors,
-            "refused": counts.refused,
-            "timeout": counts.timeouts,
-        }
-        for result, count in results.items():
-            yield _REQUESTS, {**_labels(version), "result": result}, count
-
-
-def _durations(totals: Totals) -> Iterable[Line]:
-    for version in totals.versions:
-        labels, latency = _labels(version), version.counts.latency
-        for bound in BUCKETS_MS:
-            yield f"{_DURATION}_bucket", {**labels, "le": _number(bound / 1000)}, latency.at_most(bound)
-        yield f"{_DURATION}_bucket", {**labels, "le": "+Inf"}, latency.count
-        yield f"{_DURATION}_sum", labels, latency.sum / 1000
-        yield f"{_DURATION}_count", labels, latency.count
-
-
-def _cpu(totals: Totals) -> Iterable[Line]:
-    for version in totals.versions:
-        for replica, seconds in version.cpu_seconds.items():
-            yield _CPU, {**_labels(version), "replica": replica}, seconds
-
-
-def _memory(totals: Totals) -> Iterable[Line]:
-    for version in totals.versions:
-        for usage in version.usages:
-            yield _MEMORY, {**_labels(version), "replica": usage.replica}, usage.memory_bytes
-
-
-def _family(name: str, kind: str, text: str, lines: Iterable[Line]) -> str:
-    head = f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
-    return head + "".join(f"{metric}{_label_text(labels)} {_number(value)}\n" for metric, labels, value in lines)
-
-
-def _label_text(labels: Labels) -> str:
-    if not labels:
-        return ""
-    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-    return f"{{{pairs}}}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))

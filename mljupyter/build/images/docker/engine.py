@@ -97,6 +97,8 @@ def refused(text: str) -> ImageError:
 def auth_config(host: str, known: tuple[RegistryCredentials, ...]) -> dict[str, str] | None:
     """Return credentials in the form of the Docker SDK, None to leave them to the engine's client."""
     credentials = find_credentials(host, known)
+    if credentials is not None and credentials.is_token:
+        return {"identitytoken": credentials.password}
     return {"username": credentials.username, "password": credentials.password} if credentials else None
 
 

@@ -1,25 +1,46 @@
-"""Who may pull and push: credentials of container registries."""
+"""Credentials of container registries: those that are given, and those that ``docker login`` has stored."""
 
 from __future__ import annotations
 
 import base64
-import binascii
+import logging
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.events import basic_credentials
+from mljupyter.build.images.oci.references import DOCKER_HUB
 from mljupyter.outside import json_value
 
+if TYPE_CHECKING:
+    import docker.auth
+    import docker.errors
+
+log = logging.getLogger(__name__)
 MOST_CONFIG_BYTES = 1 << 20
+# The user name that stands for "the password is an identity token", in the protocol of Docker's credential helpers.
+IDENTITY_TOKEN = "<token>"  # noqa: S105 - a name, not a secret
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryCredentials:
-    """User name and password for one container registry, such as ``registry.example.com:5000``.
+    """User name and password for one container registry.
 
-    All three are needed (Azure ML v1: base image registry). The password never shows in a repr.
+    The password never shows in a repr. An identity token has the user name ``<token>``; `is_token` tells.
+
+    Azure: base image registry.
+
+    Parameters:
+        address: the registry, such as ``registry.example.com:5000``.
+        username: the user there.
+        password: the password, or a token.
+
+    Raises:
+        ImageError: when one of the three is empty.
+
     """
 
     address: str
@@ -45,24 +66,88 @@ class RegistryCredentials:
         return address.removeprefix("https://").removeprefix("http://").partition("/")[0]
 
     @property
+    def is_token(self) -> bool:
+        """Whether the password is an identity token, which is exchanged for an access token (OAuth 2)."""
+        return self.username == IDENTITY_TOKEN
+
+    @property
     def secrets(self) -> tuple[str, str]:
-        """What must not appear in a log."""
+        """The values that a log must not contain."""
         return self.password, basic_credentials(self.username, self.password)
 
 
 def find_credentials(host: str, known: tuple[RegistryCredentials, ...] = ()) -> RegistryCredentials | None:
-    """Return the credentials for a registry: those given, else those that ``docker login`` has stored as text.
+    """Return the credentials for a registry, None where there are none.
 
-    Credentials that a helper program keeps are left to the Docker engine's client.
+    Credentials that the caller has come first, then those of Docker's configuration, as the Docker SDK finds them:
+    credential helpers (``credHelpers``, ``credsStore``) and passwords stored as text (``auths``). Without the SDK, only
+    those stored as text are found.
+
+    A helper that fails is logged as a warning, and the registry is asked without credentials: its images may be public.
+
+    Parameters:
+        host: the registry, such as ``registry.example.com:5000``.
+        known: credentials that the caller has.
+
     """
+    name = _docker_name(host)
     for credentials in known:
-        if credentials.host == host:
+        if _docker_name(credentials.host) == name:
             return credentials
-    path = Path(os.environ.get("DOCKER_CONFIG", "~/.docker")).expanduser() / "config.json"
+    try:
+        import docker.auth  # heavy, and in the extra [docker]
+    except ImportError:
+        return _stored_as_text(name)
+    try:
+        found = _from_docker(docker.auth.load_config(), name)
+    # The SDK reads the configuration without checks: a value of another form raises whatever its use raises.
+    except (docker.errors.DockerException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        log.warning("Docker's credentials for %s cannot be read: %s", name, error)
+        return None
+    return found
+
+
+def _from_docker(configuration: docker.auth.AuthConfig, name: str) -> RegistryCredentials | None:
+    helper = configuration.get_credential_store(name)
+    if helper and shutil.which(f"docker-credential-{helper}") is None:
+        log.warning(
+            "Docker's credentials for %s are kept by docker-credential-%s, which is not on PATH: they are not used.",
+            name,
+            helper,
+        )
+        configuration = type(configuration)({"auths": configuration.auths})
+    # Docker Hub's credentials are stored under a URL, which the SDK knows by the name docker.io.
+    entry = configuration.resolve_authconfig(name) or {}
+    values = {key.lower(): value for key, value in entry.items()}  # helpers write Username, files write username
+    username, password = values.get("username"), values.get("password")
+    if values.get("identitytoken"):
+        username, password = IDENTITY_TOKEN, values["identitytoken"]
+    return RegistryCredentials(name, username, password) if username and password else None
+
+
+def _stored_as_text(name: str) -> RegistryCredentials | None:
+    """Read ``auths`` of Docker's configuration, for installations without the Docker SDK."""
+    path = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser() / "config.json"
     try:
         with path.open("rb") as file:
-            stored = json_value(file.read(MOST_CONFIG_BYTES))["auths"][host]["auth"]
-        username, colon, password = base64.b64decode(stored, validate=True).decode().partition(":")
-    except (OSError, ValueError, KeyError, TypeError, binascii.Error):
+            configuration = json_value(file.read(MOST_CONFIG_BYTES))
+        if configuration.get("credHelpers", {}).get(name) or configuration.get("credsStore"):
+            log.warning(
+                "Docker's configuration names a credential helper for %s, which needs the Docker SDK: "
+                "pip install 'mljupyter[docker]'",
+                name,
+            )
+        stored = {
+            _docker_name(RegistryCredentials.host_of(key)): entry for key, entry in configuration["auths"].items()
+        }
+        if token := stored[name].get("identitytoken"):
+            return RegistryCredentials(name, IDENTITY_TOKEN, token)
+        username, _, password = base64.b64decode(stored[name]["auth"], validate=True).decode().partition(":")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    return RegistryCredentials(host, username, password) if colon and username and password else None
+    return RegistryCredentials(name, username, password) if username and password else None
+
+
+def _docker_name(host: str) -> str:
+    """Return the name that Docker's configuration uses for a registry: Docker Hub has three."""
+    return "docker.io" if host in ("index.docker.io", DOCKER_HUB) else host

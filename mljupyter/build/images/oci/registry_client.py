@@ -250,17 +250,20 @@ class RegistryClient:
         parameters = dict(_PARAMETER.findall(rest))
         mine = self._credentials
         if scheme.lower() == "basic":
-            if mine is None or self._authorization is not None:
+            if mine is None or mine.is_token or self._authorization is not None:
                 return False
             self._authorization = f"Basic {mine.secrets[1]}"
             return True
         if scheme.lower() != "bearer" or "realm" not in parameters:
             return False
-        query = {key: parameters[key] for key in ("service", "scope") if key in parameters}
-        headers = {"Authorization": f"Basic {mine.secrets[1]}"} if mine else {}
-        request = self._told(
-            self._http.build_request, "GET", realm_url(self._base, parameters["realm"]), params=query, headers=headers
-        )
+        asked = {key: parameters[key] for key in ("service", "scope") if key in parameters}
+        url = realm_url(self._base, parameters["realm"])
+        if mine is not None and mine.is_token:
+            form = {"grant_type": "refresh_token", "refresh_token": mine.password, "client_id": "mljupyter", **asked}
+            request = self._told(self._http.build_request, "POST", url, data=form)
+        else:
+            headers = {"Authorization": f"Basic {mine.secrets[1]}"} if mine else {}
+            request = self._told(self._http.build_request, "GET", url, params=asked, headers=headers)
         # A redirect is an answer like any other without a token: nobody else gets the password.
         answer = self._told(self._http.send, request, stream=True)
         if answer.status_code != 200:
@@ -302,11 +305,16 @@ class RegistryClient:
 
     def _refused(self, method: str, url: str, status: int, said: str) -> RegistryError:
         if status in (401, 403):
-            who = f"user {self._credentials.username!r}" if self._credentials else "a client without credentials"
+            mine = self._credentials
+            if mine is None:
+                who, hint = "a client without credentials", f"Run `docker login {shown_host(self.host)}`, and check"
+            elif mine.is_token:
+                who, hint = "the identity token", f"Run `docker login {shown_host(self.host)}` again, and check"
+            else:
+                who, hint = f"user {mine.username!r}", "Check user name and password, and"
             return RegistryCredentialsError(
                 f"The container registry {self.host} refuses {who} access to {self.repository} (HTTP {status}).\n"
-                "Check user name and password, and that the user may "
-                + ("pull from it." if method in ("GET", "HEAD") else "push to it.")
+                f"{hint} that the user may " + ("pull from it." if method in ("GET", "HEAD") else "push to it.")
             )
         if status == 404:
             missing = url.removeprefix(self._base).partition("?")[0]
