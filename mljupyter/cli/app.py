@@ -11,7 +11,7 @@ from mljupyter import __version__
 _COMMANDS = {
     "controller": (
         "controller:controller",
-        "Manage the controller, the process that keeps endpoints in their desired state.",
+        "Manage the controller, which keeps endpoints in their desired state.",
     ),
     "demo": ("demo:demo", "Train, register, deploy, score and clean up, in a temporary workspace."),
     "doctor": ("doctor:doctor", "Check Python, router, workspace, controller, sockets, ports and optional parts."),

@@ -196,7 +196,7 @@ def _measured(
     measure = compute_target.meter(replica)
     if measure is None:
         raise WebserviceException(
-            f"Replicas on {compute_target.name!r} cannot be measured: no model is profiled there."
+            f"Replicas on {compute_target.name!r} cannot be measured: profile on another target."
         )
     connect = partial(Scorer, compute_target.reach)
     target = Target(str(record.status.scoring_uri), headers, timeout, connect)

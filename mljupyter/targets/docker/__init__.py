@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from mljupyter.runtimes.base import RuntimeUnavailableError, Usage
 from mljupyter.runtimes.docker.container_spec import connect, container_name

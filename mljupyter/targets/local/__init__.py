@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from mljupyter.runtimes.base import Usage
 from mljupyter.runtimes.process.usage import usage_of
