@@ -82,7 +82,7 @@ def test_an_endpoint_is_found_by_name_and_by_kind_and_changed_as_a_whole(workspa
     assert isinstance(found, AksEndpoint)
     assert [item.name for item in Webservice.list(workspace, compute_type="AKSENDPOINT")] == ["shared"]
     assert [item.name for item in Webservice.list(workspace, compute_type="AKS")] == ["plain"]
-    with pytest.raises(WebserviceException, match="use Webservice"):
+    with pytest.raises(WebserviceException, match="Use Webservice"):
         AksEndpoint(workspace, "plain")
     with pytest.raises(WebserviceException, match="give what is to change"):
         found.update_version("shared")

@@ -212,7 +212,7 @@ def test_an_aci_service_is_open_and_is_updated_in_place(
 
     with pytest.raises(WebserviceException, match="without arguments"):
         service.update()
-    with pytest.raises(WebserviceException, match="served by containers"):
+    with pytest.raises(WebserviceException, match="runs processes, not containers"):
         service.update(image="myimage:1")
     with pytest.raises(WebserviceException, match="without inference_config"):
         service.update(models=[])
