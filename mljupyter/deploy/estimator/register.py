@@ -52,7 +52,7 @@ def plan(context: WorkspaceContext, estimator: Any, name: str) -> ModelReference
 
 
 def _save(estimator: Any, directory: Path) -> Path:
-    import joblib  # 50 ms
+    import joblib  # slow to import
 
     path = directory / MODEL_FILE
     joblib.dump(estimator, path)
@@ -68,6 +68,6 @@ def _framework(estimator: Any) -> tuple[str, str | None]:
     """Return the framework and its version: scikit-learn for its own estimators, custom for all others."""
     if type(estimator).__module__.partition(".")[0] != "sklearn":
         return _OTHER, None
-    import sklearn  # 1 s, and optional
+    import sklearn  # optional, and slow to import
 
     return _SCIKIT_LEARN, sklearn.__version__
