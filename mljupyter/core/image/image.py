@@ -488,7 +488,7 @@ def _find(
         return workspace.registry.images.get(name, version)
     found = _records(workspace, name, tags=tags, properties=properties)
     if not found:
-        newest = workspace.registry.images.get(name)  # raises, and offers what there is, unless a filter left it out
+        newest = workspace.registry.images.get(name)  # raises if there is no image of this name
         raise WebserviceException(f"ImageNotFound: no version of the image {newest.name!r} passes the filters.")
     return found[0]
 

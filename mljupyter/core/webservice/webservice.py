@@ -763,7 +763,7 @@ class Webservice(EndpointAttributes):
             )
         given += [] if models is None else ["models"]
         if not configuration.given() and not given:
-            raise WebserviceException("update() without arguments: give what is to change.")
+            raise WebserviceException("update() without arguments: give the settings to change.")
         deployment.print_without_effect(configuration, self.workspace.context.target(self._spec.compute_target))
         if configuration.given().get("enable_app_insights"):
             self.workspace.telemetry.adopt_environment()

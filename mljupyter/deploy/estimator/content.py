@@ -62,7 +62,7 @@ class _Collector(pickle.Pickler):
         module, name = value.__module__ or "", value.__qualname__
         content = self._content
         if "<" in name:
-            what = "a lambda" if name.endswith("<lambda>") else f"{value.__name__}, made inside of a function"
+            what = "a lambda" if name.endswith("<lambda>") else f"{value.__name__}, defined inside a function"
             content.nameless.append(what)
         elif module == "__main__":
             if name not in content.of_notebook:

@@ -86,7 +86,7 @@ def _row_from_attributes(estimator: Any, name: str) -> Any:
     features = getattr(estimator, "n_features_in_", None)
     if features is None or _chooses_by_type(estimator):
         raise EstimatorError(
-            f"{name} does not say what kinds of columns it takes: give rows as it was fitted with, --sample X_train"
+            f"{name} does not know the types of its columns: give rows as it was fitted with, --sample X_train"
         )
     return np.zeros((1, features)) if names is None else _frame(names, [0.0] * len(names))
 
