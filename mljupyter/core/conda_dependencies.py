@@ -1,4 +1,7 @@
-"""The packages of an environment, as conda and pip know them (Azure ML v1: CondaDependencies)."""
+"""Package lists for conda and pip.
+
+Azure: azureml.core.conda_dependencies.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mljupyter import core
 from mljupyter.build.environments.definition import CondaDefinition, redacted
 from mljupyter.build.environments.requirements import name_of
 from mljupyter.core import conda_file
@@ -19,7 +23,7 @@ DEFAULT_FILE = "conda_dependencies.yml"
 DEFAULT_NAME = "project_environment"
 DEFAULT_CHANNELS = ("anaconda", "conda-forge")
 DEFAULT_PIP_PACKAGES = ("azureml-defaults",)
-#: The version of the notebook: what was pickled here is read by the same version there.
+#: The version of this interpreter, so that replicas can load pickles made here.
 PYTHON_DEFAULT_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 CPU = "cpu"
 GPU = "gpu"
@@ -28,16 +32,16 @@ _CONDA_NAME = re.compile(r"(?:[^:\s]+::?)?([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 
 class CondaDependencies:
-    """Conda packages, packages of pip, and where they come from.
+    """A list of conda packages and pip packages, with channels and indexes.
 
-    Without a file: the notebook's version of Python, and ``azureml-defaults``, which stands for what the scoring
-    server brings.
+    Without a file it has this interpreter's version of Python and ``azureml-defaults``, which stands for the packages
+    of the scoring server.
 
     Parameters:
         conda_dependencies_file_path: a conda environment file to read.
 
     Raises:
-        UserErrorException: when the file cannot be read or is no conda environment.
+        UserErrorException: the file cannot be read, or is not a conda environment file.
 
     Example:
         >>> packages = CondaDependencies.create(pip_packages=["humanize==4.9.0"], python_version="3.11")
@@ -76,14 +80,14 @@ class CondaDependencies:
         python_version: str = PYTHON_DEFAULT_VERSION,
         pin_sdk_version: bool = True,
     ) -> CondaDependencies:
-        """Return dependencies of the given packages.
+        """Return a list of the given packages.
 
         Parameters:
-            pip_indexurl: where pip looks for packages.
-            pip_packages: by default ``azureml-defaults``.
-            conda_packages: none by default.
-            python_version: by default that of the notebook.
-            pin_sdk_version: give packages of Azure ML that have no version the SDK's.
+            pip_indexurl: the package index of pip.
+            pip_packages: pip packages; by default ``azureml-defaults``.
+            conda_packages: conda packages; by default none.
+            python_version: the version of Python; by default that of this interpreter.
+            pin_sdk_version: pin packages of Azure ML without a version to `mljupyter.core.VERSION`.
 
         """
         packages = CondaDependencies(_underlying_structure={"name": DEFAULT_NAME, "channels": [*DEFAULT_CHANNELS]})
@@ -98,12 +102,12 @@ class CondaDependencies:
 
     @classmethod
     def of(cls, definition: CondaDefinition) -> CondaDependencies:
-        """Return the dependencies that a document describes."""
+        """Return the list in a document."""
         return cls(_underlying_structure=definition.document())
 
     @staticmethod
     def merge_requirements(requirements: Iterable[str]) -> list[str]:
-        """Return requirements with one line for each package, its versions joined.
+        """Return requirements with one line for each package; its version specifiers are joined.
 
         >>> CondaDependencies.merge_requirements(["numpy>=1.20", "six", "numpy<2"])
         ['numpy<2,>=1.20', 'six']
@@ -128,35 +132,35 @@ class CondaDependencies:
 
     @staticmethod
     def sdk_origin_url() -> str:
-        """Return the index that the SDK comes from."""
+        """Return the URL of the package index of the SDK."""
         return "https://pypi.org/simple"
 
     @property
     def conda_channels(self) -> list[str]:
-        """Where conda looks, in this order; a copy."""
+        """The channels of conda in order, a copy."""
         return list(self._content.get("channels", ()))
 
     @property
     def conda_packages(self) -> list[str]:
-        """The conda packages, Python included; a copy."""
+        """The conda packages with Python, a copy."""
         return [item for item in self._dependencies() if isinstance(item, str)]
 
     @property
     def pip_packages(self) -> list[str]:
-        """The packages of pip; a copy."""
+        """The pip packages, a copy."""
         return [line for line in self._pip() if not line.startswith("-")]
 
     @property
     def pip_options(self) -> list[str]:
-        """The options of pip, such as index URLs; a copy."""
+        """The options of pip, such as index URLs, a copy."""
         return [line for line in self._pip() if line.startswith("-")]
 
     def get_default_number_of_packages(self) -> int:
-        """Return how many packages dependencies have that nothing was added to."""
+        """Return the number of packages in a new list."""
         return self.DEFAULT_NUMBER_OF_PACKAGES
 
     def get_python_version(self) -> str | None:
-        """Return the version of Python, None where any will do."""
+        """Return the version of Python; None for any version."""
         for package in self.conda_packages:
             if _conda_name(package) == "python":
                 return package.partition("python")[2].lstrip("= ") or None
@@ -167,17 +171,17 @@ class CondaDependencies:
         self.add_conda_package(f"python={version}" if version[:1] not in "<>=!~" else f"python{version}")
 
     def add_channel(self, channel: str) -> None:
-        """Let conda look there, too, last of all."""
+        """Add a channel for conda, as the last one."""
         channels = self._content.setdefault("channels", [])
         if channel not in channels:
             channels.append(channel)
 
     def remove_channel(self, channel: str) -> None:
-        """Let conda no longer look there."""
+        """Remove a channel."""
         self._content["channels"] = [item for item in self.conda_channels if item != channel]
 
     def add_conda_package(self, conda_package: str) -> None:
-        """Add a conda package, such as ``numpy=1.26``; it takes the place of one of its name."""
+        """Add a conda package, such as ``numpy=1.26``; it replaces the package of the same name."""
         _check_text(conda_package)
         dependencies = self._dependencies()
         name = _conda_name(conda_package)
@@ -196,7 +200,7 @@ class CondaDependencies:
         ]
 
     def add_pip_package(self, pip_package: str) -> None:
-        """Add a package of pip, such as ``six==1.16.0``; it takes the place of one of its name."""
+        """Add a pip package, such as ``six==1.16.0``; it replaces the package of the same name."""
         _check_text(pip_package)
         lines = self._pip()
         name = name_of(pip_package)
@@ -207,21 +211,21 @@ class CondaDependencies:
         lines.append(pip_package)
 
     def remove_pip_package(self, pip_package: str) -> None:
-        """Remove a package of pip, whatever its version."""
+        """Remove a pip package, whatever its version."""
         name = name_of(pip_package)
         lines = self._pip()
         lines[:] = [line for line in lines if line != pip_package and (name is None or name_of(line) != name)]
 
     def set_pip_requirements(self, pip_requirements: Iterable[str]) -> None:
-        """Replace everything that pip is given by these lines."""
+        """Replace all pip packages and options by these lines."""
         self._pip()[:] = [line.strip() for line in pip_requirements if line.strip()]
 
     def set_pip_index_url(self, index_url: str) -> None:
-        """Set where pip looks for packages."""
+        """Set the package index of pip."""
         self.set_pip_option(f"--index-url {index_url}")
 
     def set_pip_option(self, pip_option: str) -> None:
-        """Give pip an option, such as ``--pre``; one of the same name is replaced, further indexes are added."""
+        """Add an option for pip, such as ``--pre``; it replaces one of the same name, except additional indexes."""
         _check_text(pip_option)
         lines = self._pip()
         option = _option_name(pip_option)
@@ -231,7 +235,7 @@ class CondaDependencies:
             lines.insert(len(self.pip_options), pip_option)
 
     def remove_pip_option(self, pip_option: str) -> None:
-        """Take an option away from pip, whatever its value."""
+        """Remove an option of pip, whatever its value."""
         option = _option_name(pip_option)
         lines = self._pip()
         lines[:] = [line for line in lines if _option_name(line) != option]
@@ -241,7 +245,7 @@ class CondaDependencies:
         self.add_pip_package("cntk-gpu" if _is_gpu(core_type) else "cntk")
 
     def add_tensorflow_pip_package(self, core_type: str = CPU, version: str | None = None) -> None:
-        """Add TensorFlow as a package of pip, for ``cpu`` or ``gpu``."""
+        """Add TensorFlow as a pip package, for ``cpu`` or ``gpu``."""
         name = "tensorflow-gpu" if _is_gpu(core_type) else "tensorflow"
         self.add_pip_package(f"{name}=={version}" if version else name)
 
@@ -276,11 +280,11 @@ class CondaDependencies:
         return copy.deepcopy(self._content)
 
     def definition(self) -> CondaDefinition:
-        """Return the dependencies as a document."""
+        """Return the list as a document."""
         return CondaDefinition.parse(self._content)
 
     def __eq__(self, other: object) -> bool:
-        """Whether another has the same content."""
+        """Return whether another list has the same content."""
         return isinstance(other, CondaDependencies) and self._content == other._content
 
     __hash__ = None  # type: ignore[assignment]
@@ -294,7 +298,7 @@ class CondaDependencies:
         return dependencies
 
     def _pip(self) -> list[str]:
-        """Return the list of what pip is given, the list itself; made when there is none."""
+        """Return the list of pip lines itself, not a copy; it is created if there is none."""
         dependencies = self._dependencies()
         for item in dependencies:
             if isinstance(item, dict):
@@ -306,7 +310,7 @@ class CondaDependencies:
 
 def _check_text(package: object) -> None:
     if not isinstance(package, str) or not package.strip() or "\n" in package:
-        raise UserErrorException(f"{package!r} is no package: give one line of text, such as 'numpy==1.26.4'.")
+        raise UserErrorException(f"{package!r} is not a package: give one line of text, such as 'numpy==1.26.4'.")
 
 
 def _conda_name(package: str) -> str:
@@ -320,9 +324,7 @@ def _option_name(line: str) -> str | None:
 
 
 def _with_sdk_version(package: str) -> str:
-    from mljupyter.core import VERSION
-
-    return f"{package}~={VERSION}" if _SDK_PACKAGE.fullmatch(package.strip()) else package
+    return f"{package}~={core.VERSION}" if _SDK_PACKAGE.fullmatch(package.strip()) else package
 
 
 def _is_gpu(core_type: str) -> bool:

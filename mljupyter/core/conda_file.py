@@ -1,4 +1,4 @@
-"""Read and write conda environment files."""
+"""Conda environment files: read and write them, with bounds and checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
     """Return the text of a file that lists packages.
 
     Raises:
-        UserErrorException: when it is missing, too large or no text.
+        UserErrorException: the file is missing, too large or not text.
 
     """
     file = Path(path).expanduser()
@@ -29,17 +29,17 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
             raise UserErrorException(f"The {what} {str(file)!r} is larger than {LARGEST_BYTES:,} bytes.")
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise UserErrorException(f"The {what} {str(file)!r} is no UTF-8 text.") from None
+        raise UserErrorException(f"The {what} {str(file)!r} is not UTF-8 text.") from None
     except OSError as error:
         raise UserErrorException(f"The {what} {str(file)!r} cannot be read: {error.strerror}.") from None
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
-    """Return the content of a conda file, checked.
+    """Return the checked content of a conda environment file.
 
     Raises:
-        UserErrorException: when it is no YAML or beyond its bounds, has other keys than conda's, or lists something
-            else than packages.
+        UserErrorException: it is not YAML or too large, has keys that conda does not know, or lists other values than
+            packages.
 
     """
     import yaml
@@ -50,22 +50,22 @@ def parse(text: str, where: str) -> dict[str, Any]:
         # Not the error's own text: it quotes the line, which may hold an index's password.
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark is not None else ""
-        said = getattr(error, "problem", None) or getattr(error, "reason", None) or "it has another form"
+        said = getattr(error, "problem", None) or getattr(error, "reason", None) or "it has an unknown form"
         raise UserErrorException(f"{where} cannot be read as YAML:{line} {said}") from None
     content = {} if content is None else content
     if not isinstance(content, dict):
-        raise UserErrorException(f"{where} holds no conda environment: it begins with a {type(content).__name__}.")
+        raise UserErrorException(f"{where} is not a conda environment: it begins with a {type(content).__name__}.")
     if unknown := sorted(str(key) for key in content.keys() - set(KEYS)):
         raise UserErrorException(f"{where} has the keys {', '.join(unknown)}. A conda file has: {', '.join(KEYS)}.")
     try:
-        # Numbers are versions that lost their quotes; YAML has read 3.10 as 3.1 then, so they are refused.
+        # Numbers are refused: they are versions without quotes, and YAML has read 3.10 as 3.1.
         return CondaDefinition.parse(content).document()
     except SpecError as error:
         raise UserErrorException(f"{where}: {error.message}") from None
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file that appears whole; it may hold index URLs with passwords, so that it is its owner's alone."""
+    """Write a file atomically, readable by its owner only: it may have index URLs with passwords."""
     try:
         write_whole(path, text)
     except OSError as error:

@@ -1,4 +1,7 @@
-"""Where images are kept (Azure ML v1: ContainerRegistry)."""
+"""Container registries: address and credentials.
+
+Azure: azureml.core.container_registry.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from mljupyter.core.sections import Section
 
 
 class ContainerRegistry(Section):
-    """A container registry. The password is never shown.
+    """A container registry; `repr` does not show the password.
 
     Example:
         >>> registry = ContainerRegistry()
@@ -41,7 +44,7 @@ class ContainerRegistry(Section):
 
     @classmethod
     def of(cls, definition: RegistryDefinition) -> ContainerRegistry:
-        """Return the registry that a document describes."""
+        """Return the registry in a document."""
         return cls(
             address=definition.address,
             username=definition.username,

@@ -237,7 +237,7 @@ def _wants_container(
 ) -> bool:
     """Return whether a local web service is to run in a container: its environment has an image, and an engine answers.
 
-    Azure ML v1 runs each `LocalWebservice` in a container.
+    Azure: each `LocalWebservice` runs in a container.
     """
     if getattr(configuration, "kind", None) is not EndpointKind.LOCAL:
         return False

@@ -1,4 +1,7 @@
-"""The image that an environment lies in (Azure ML v1: DockerSection, DockerBuildContext)."""
+"""Base image of an environment: an image, a Dockerfile or a build context.
+
+Azure: DockerSection and DockerBuildContext of azureml.core.environment.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.build.environments.definition import DEFAULT_CPU_IMAGE, BuildContextDefinition, DockerDefinition
+from mljupyter.build.project.snapshot import snapshot
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.sections import Section
 from mljupyter.exceptions import UserErrorException, as_user_error
@@ -28,7 +32,7 @@ class DockerBuildContext(Section):
     """
 
     class LocationType:
-        """Where a build context is."""
+        """Places of a build context."""
 
         Git = "git"
         StorageAccount = "storageAccount"
@@ -49,19 +53,17 @@ class DockerBuildContext(Section):
     def from_local_directory(
         workspace: Workspace, path: str | os.PathLike[str], dockerfile_path: str = "Dockerfile"
     ) -> DockerBuildContext:
-        """Store a directory as it is now, and return it as build context.
+        """Store a snapshot of a directory, and return it as a build context.
 
         Parameters:
-            workspace: where to store it, by the rules of snapshots.
+            workspace: the workspace that stores the snapshot.
             path: the directory.
             dockerfile_path: the Dockerfile's path in it.
 
         Raises:
-            UserErrorException: when there is no such directory or Dockerfile, or it is too large.
+            UserErrorException: there is no such directory or Dockerfile, or it is too large.
 
         """
-        from mljupyter.build.project.snapshot import snapshot
-
         directory = Path(path).expanduser().absolute()
         if not (directory / dockerfile_path).is_file():
             raise UserErrorException(f"There is no {dockerfile_path} in the build context {directory}.")
@@ -71,7 +73,7 @@ class DockerBuildContext(Section):
 
 
 class DockerSection(Section):
-    """The image to begin with, and how its containers are run.
+    """The base image, and settings of its containers.
 
     `base_image`, `base_dockerfile` and `build_context` exclude each other: setting one clears the others. A base
     Dockerfile is its text, a path or an open file.
@@ -127,7 +129,7 @@ class DockerSection(Section):
 
     @property
     def base_image(self) -> str | None:
-        """The image to begin with."""
+        """The reference of the base image."""
         return self._base_image
 
     @base_image.setter
@@ -138,7 +140,7 @@ class DockerSection(Section):
 
     @property
     def base_dockerfile(self) -> str | None:
-        """The text of the Dockerfile to begin with, or its path."""
+        """The text or the path of a Dockerfile for the base image."""
         return self._base_dockerfile
 
     @base_dockerfile.setter
@@ -150,7 +152,7 @@ class DockerSection(Section):
 
     @property
     def build_context(self) -> DockerBuildContext | None:
-        """The directory with the Dockerfile that is the image."""
+        """The build context of the base image."""
         return self._build_context
 
     @build_context.setter
@@ -161,7 +163,7 @@ class DockerSection(Section):
 
     @property
     def is_default(self) -> bool:
-        """Whether the image is left to the builder."""
+        """Whether the builder chooses the base image, and no Dockerfile instructions are added."""
         return (
             self._base_image in (None, DEFAULT_CPU_IMAGE)
             and self._base_dockerfile is None
@@ -170,7 +172,7 @@ class DockerSection(Section):
         )
 
     def definition(self) -> DockerDefinition:
-        """Return the section as a document, a Dockerfile given by its path as its text."""
+        """Return the section as a document, with the text of Dockerfiles that are given by path."""
         context = self._build_context
         return DockerDefinition.parse(
             {
@@ -196,7 +198,7 @@ class DockerSection(Section):
 
     @classmethod
     def of(cls, definition: DockerDefinition) -> DockerSection:
-        """Return the section that a document describes."""
+        """Return the section in a document."""
         section = cls(
             enabled=bool(definition.enabled),
             base_image_registry=ContainerRegistry.of(definition.base_image_registry),
@@ -221,7 +223,7 @@ def dockerfile_text(value: str | None) -> str | None:
     """Return the text of a Dockerfile given as text or as a path.
 
     Raises:
-        UserErrorException: when it is a path without a file.
+        UserErrorException: it is a path, and there is no such file.
 
     """
     if value is None or "\n" in value or not value.strip():
@@ -232,5 +234,5 @@ def dockerfile_text(value: str | None) -> str | None:
             raise UserErrorException(f"The Dockerfile {value!r} is larger than {_LARGEST_DOCKERFILE:,} bytes.")
         return path.read_text(encoding="utf-8")
     if " " in value.strip():
-        return value  # one instruction is a Dockerfile, too: FROM python:3.11
+        return value  # a Dockerfile with one instruction: FROM python:3.11
     raise UserErrorException(f"The Dockerfile {value!r} does not exist. Give its path or its text.")

@@ -123,7 +123,7 @@ def build(
         rebuild: build it even if it was built before.
 
     """
-    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR  # imports SQLAlchemy: 0.2 s
+    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR  # imports SQLAlchemy, which is slow
 
     with as_user_error():
         plan = _plan(definition)
@@ -140,8 +140,12 @@ def build(
 
 def details(workspace: Workspace, definition: EnvironmentDefinition) -> DockerImageDetails:
     """Return the details of an environment's image, built or not."""
-    from mljupyter.build.images import Reference, dockerfile, reference_for  # 50 ms: all builders
-    from mljupyter.build.images.plan import layout  # likewise
+    from mljupyter.build.images import (  # imports every builder, which few calls need
+        Reference,
+        dockerfile,
+        reference_for,
+    )
+    from mljupyter.build.images.plan import layout  # as above
 
     with as_user_error():
         plan = _plan(definition)
@@ -169,7 +173,7 @@ def details(workspace: Workspace, definition: EnvironmentDefinition) -> DockerIm
 
 
 def _plan(definition: EnvironmentDefinition) -> ImagePlan:
-    from mljupyter.build.images import plan_image  # 50 ms: all builders
+    from mljupyter.build.images import plan_image  # imports every builder, which few calls need
 
     return plan_image(
         definition,

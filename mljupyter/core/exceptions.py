@@ -1,4 +1,7 @@
-"""The errors of the SDK, where code written for Azure ML looks for them."""
+"""Exceptions of the SDK.
+
+Azure: azureml.exceptions and azureml._common.exceptions.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The filters of the SDK's lists (Azure ML v1: tags and properties in `list`)."""
+"""Filters by tags and properties, for the `list` methods.
+
+Azure: the forms are the same.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ Filters: TypeAlias = "Sequence[str | Sequence[str]] | Mapping[str, str] | None"
 
 
 def pairs(filters: Filters) -> list[tuple[str, str | None]]:
-    """Return filters as pairs of key and value; the value is None where any will do.
+    """Return filters as pairs of key and value; the value is None for any value.
 
     Parameters:
-        filters: a list of ``"key"`` and ``["key", "value"]``; a mapping stands for its pairs.
+        filters: a list of ``"key"`` and ``["key", "value"]``; a dict stands for its pairs.
 
     Raises:
-        UserErrorException: when an item is neither.
+        UserErrorException: an item has another form.
 
     Example:
         >>> pairs(["area", ["owner", "ana"]])
@@ -32,12 +35,17 @@ def pairs(filters: Filters) -> list[tuple[str, str | None]]:
 
 
 def items(filters: Filters) -> list[str | list[str]]:
-    """Return filters as the registry takes them: ``"key"`` and ``["key", "value"]``; raises as `pairs` does."""
+    """Return filters in the form of the registry: ``"key"`` and ``["key", "value"]``.
+
+    Raises:
+        UserErrorException: an item has another form.
+
+    """
     return [key if value is None else [key, value] for key, value in pairs(filters)]
 
 
 def matches(present: Mapping[str, str], filters: Filters) -> bool:
-    """Whether tags or properties pass all filters."""
+    """Return whether tags or properties pass all filters."""
     return all(key in present and value in (None, present[key]) for key, value in pairs(filters))
 
 
@@ -46,4 +54,4 @@ def _pair(item: str | Sequence[str]) -> tuple[str, str | None]:
         return item, None
     if isinstance(item, Sequence) and len(item) == 2 and all(isinstance(part, str) for part in item):
         return item[0], item[1]
-    raise UserErrorException(f'{item!r} is no filter. A filter is "key" or ["key", "value"].')
+    raise UserErrorException(f'{item!r} is not a filter. A filter is "key" or ["key", "value"].')

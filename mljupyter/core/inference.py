@@ -1,4 +1,7 @@
-"""What serves a model: scoring script, source directory, environment (Azure ML v1: InferenceConfig)."""
+"""Inference configurations: scoring script, source directory and environment.
+
+Azure: InferenceConfig of azureml.core.model.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,15 @@ _CUDA_VERSIONS = ("9.0", "9.1", "10.0")
 
 
 class InferenceConfig:
-    """How to serve: a scoring script with ``init()`` and ``run(data)``, its files and its environment.
+    """A scoring script with ``init()`` and ``run(data)``, its source directory and its environment.
 
-    There are two forms, which exclude each other: `environment`, or the older `runtime` with `conda_file` and the
-    like. With neither, the interpreter that deploys serves.
+    The environment has two forms, which exclude each other: `environment`, or the older `runtime` with `conda_file` and
+    so on. With neither, the script runs in the interpreter that deploys.
 
     Parameters:
         entry_script: the scoring script, ``*.py``; relative to `source_directory` when that is given.
-        source_directory: a directory served under its own name beside the script: a script opens
-            ``./<its name>/data.json``. Without it only the script itself is served.
+        source_directory: a directory that is deployed with the script, under its own name: the script opens
+            ``./<its name>/data.json``. Without it only the script is deployed.
         environment: the newer form.
         runtime: the older form: ``python``, or ``spark-py``.
         conda_file, extra_docker_file_steps, enable_gpu, cuda_version, base_image, base_image_registry: the older
@@ -32,7 +35,7 @@ class InferenceConfig:
         description: free text.
 
     Raises:
-        WebserviceException: when an argument breaks a rule; a syntax error in the script comes with file, line, text.
+        WebserviceException: an argument breaks a rule, or the script has a syntax error, with its file and line.
 
     Example:
         >>> InferenceConfig("score.py", source_directory="source")     # doctest: +SKIP
@@ -68,12 +71,12 @@ class InferenceConfig:
 
     @property
     def source_path(self) -> Path:
-        """The absolute path of what is served: the source directory, or the script alone."""
+        """The absolute path of the source directory, or of the script if there is none."""
         return self.script_file if self.source_directory is None else _absolute(self.source_directory)
 
     @property
     def script_file(self) -> Path:
-        """The scoring script's absolute path."""
+        """The absolute path of the scoring script."""
         return _absolute(Path(self.source_directory or "").expanduser() / Path(self.entry_script).expanduser())
 
     @property
@@ -84,12 +87,15 @@ class InferenceConfig:
         return self.script_file.relative_to(self.source_path).as_posix()
 
     def environment_for(self, service: str) -> Environment | None:
-        """Return the environment that a web service of this name gets, None for the interpreter that deploys.
+        """Return the environment for a web service; None for the interpreter that deploys.
 
-        The older form becomes an environment named ``<service>-env`` (Azure ML v1: InferenceConfig).
+        The older form becomes an environment named ``<service>-env``.
+
+        Parameters:
+            service: the name of the web service.
 
         Raises:
-            WebserviceException: for the runtime ``spark-py``; when the conda file is none.
+            WebserviceException: the runtime is ``spark-py``, or the conda file cannot be read.
 
         """
         given = self._given("conda_file", "extra_docker_file_steps", "base_image", "base_image_registry")
@@ -116,7 +122,7 @@ class InferenceConfig:
         """Check all rules against the files as they are now.
 
         Raises:
-            WebserviceException: when a rule is broken.
+            WebserviceException: a rule is broken.
 
         """
         self._check_forms()
@@ -132,7 +138,7 @@ class InferenceConfig:
             older += self._given("base_image_registry", "enable_gpu")
             if older:
                 raise WebserviceException(
-                    f"environment and {', '.join(older)} exclude each other: the environment holds all of that."
+                    f"environment and {', '.join(older)} exclude each other: the environment has all of these."
                 )
         registry = self.base_image_registry
         if registry is not None and not isinstance(registry, ContainerRegistry):
@@ -151,7 +157,7 @@ class InferenceConfig:
         base = Path(self.source_directory).expanduser() if self.source_directory is not None else Path()
         if self.source_directory is not None:
             if not base.is_dir():
-                raise WebserviceException(f"source_directory {self.source_directory!r} is no directory.")
+                raise WebserviceException(f"source_directory {self.source_directory!r} is not a directory.")
             if not self.script_file.is_relative_to(self.source_path):
                 raise WebserviceException(
                     f"entry_script {self.entry_script!r} is outside of source_directory {self.source_directory!r}: "
@@ -175,5 +181,5 @@ class InferenceConfig:
 
 
 def _absolute(path: str | Path) -> Path:
-    # Links are kept: what a file is called here is what it is called where it serves.
+    # Links are not resolved: a file keeps its name in the replica.
     return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - Path.absolute() keeps '..'

@@ -689,7 +689,7 @@ def _find(
 
 def _unregistered(workspace: Workspace, reference: ModelReference) -> ModelRecord:
     """Return a record for a model that was deployed from a local path and is not registered; its version is 0."""
-    from mljupyter.registry.catalog.model_record import ModelRecord  # imports SQLAlchemy: 0.2 s
+    from mljupyter.registry.catalog.model_record import ModelRecord  # imports SQLAlchemy, which is slow
 
     return ModelRecord(
         id=reference.id,

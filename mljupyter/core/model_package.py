@@ -68,7 +68,7 @@ class ModelPackage:
         image_label: str | None = None,
     ) -> ModelPackage:
         """Create a package; see `Model.package`."""
-        from mljupyter.build.images import Reference, plan_image  # 50 ms: all builders
+        from mljupyter.build.images import Reference, plan_image  # imports every builder, which few calls need
 
         if inference_config is None:
             raise WebserviceException(
@@ -182,7 +182,7 @@ class ModelPackage:
             WebserviceException: the package is an image, or the directory is not empty.
 
         """
-        from mljupyter.build.images import pins_for_saving, save_context  # 50 ms: all builders
+        from mljupyter.build.images import pins_for_saving, save_context  # imports every builder, which few calls need
 
         if self._image is not None:
             raise WebserviceException(
@@ -199,7 +199,9 @@ class ModelPackage:
 
         All of its attributes are None for an image on the Docker engine.
         """
-        from mljupyter.build.images.oci.credentials import find_credentials  # 50 ms: all builders
+        from mljupyter.build.images.oci.credentials import (
+            find_credentials,  # imports every builder, which few calls need
+        )
 
         place = build_job.place_of(self.workspace.context) if self._image is None else self._image.record.place
         host = place.partition("registry/")[2]

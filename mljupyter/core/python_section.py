@@ -1,4 +1,7 @@
-"""Which Python an environment has (Azure ML v1: PythonSection)."""
+"""Python interpreter and packages of an environment.
+
+Azure: PythonSection of azureml.core.environment.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,15 @@ POLICIES = ("strict", "compatible")
 
 
 class PythonSection(Section):
-    """Which Python, and who looks after its packages.
+    """The Python interpreter and its packages.
 
     Parameters:
-        user_managed_dependencies: True when the interpreter has all packages already; nothing is then built.
-        interpreter_path: a path or a command; ``python``, its default, stands for the interpreter that deploys.
-        conda_dependencies: the packages, when they are not managed by the user.
-        base_conda_environment: kept; environments of this machine are not built upon others.
-        pins: ``compatible`` relaxes pins that cannot be had on this machine, ``strict`` fails. None: what the
-            environment variable MLJUPYTER_PINS says, else ``compatible``.
+        user_managed_dependencies: True if the interpreter has all packages; then nothing is built.
+        interpreter_path: a path or a command; ``python``, the default, is the interpreter that deploys.
+        conda_dependencies: the packages, unless they are managed by the user.
+        base_conda_environment: stored, without effect.
+        pins: ``compatible`` relaxes version pins that are not available for this machine, ``strict`` fails. None for
+            the value of the environment variable MLJUPYTER_PINS, or else ``compatible``.
 
     """
 
@@ -58,7 +61,7 @@ class PythonSection(Section):
 
     @property
     def conda_dependencies_file(self) -> str | None:
-        """The conda file that the packages were read from; setting it reads them."""
+        """The conda file of the packages; setting it reads them."""
         return self._conda_dependencies_file
 
     @conda_dependencies_file.setter
@@ -69,7 +72,7 @@ class PythonSection(Section):
 
     @property
     def pins(self) -> str | None:
-        """What happens to pins that cannot be had: ``compatible``, ``strict``, or None for the usual."""
+        """The policy for version pins that are not available: ``compatible``, ``strict``, or None for the default."""
         return self._pins
 
     @pins.setter
@@ -93,7 +96,7 @@ class PythonSection(Section):
 
     @classmethod
     def of(cls, definition: PythonDefinition) -> PythonSection:
-        """Return the section that a document describes."""
+        """Return the section in a document."""
         conda: CondaDefinition | None = definition.conda_dependencies
         section = cls(
             user_managed_dependencies=definition.user_managed_dependencies,

@@ -1,4 +1,7 @@
-"""How much a replica of a model wants by itself (Azure ML v1: ResourceConfiguration)."""
+"""Recommended size of a replica, stored with a model.
+
+Azure: azureml.core.resource_configuration.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from mljupyter.exceptions import UserErrorException
 
 
 class ResourceConfiguration:
-    """CPU cores, memory in GB and GPUs that a registered model asks for.
+    """CPU cores, memory in GB and GPUs for a replica of a model.
 
     Parameters:
         cpu: cores, above 0.
@@ -16,7 +19,7 @@ class ResourceConfiguration:
         gpu: number of GPUs, above 0.
 
     Raises:
-        UserErrorException: naming every value that is not above 0.
+        UserErrorException: with every value that is not above 0.
 
     """
 
@@ -38,7 +41,7 @@ class ResourceConfiguration:
 
     @staticmethod
     def deserialize(payload_obj: dict[str, Any] | None) -> ResourceConfiguration | None:
-        """Read what `serialize` wrote."""
+        """Return the configuration that `serialize` made these JSON types of; None for None."""
         if payload_obj is None:
             return None
         return ResourceConfiguration(payload_obj.get("cpu"), payload_obj.get("memoryInGB"), payload_obj.get("gpu"))

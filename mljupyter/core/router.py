@@ -141,7 +141,7 @@ class Router:
         file, quoted = record.authority_file, shlex.quote(record.authority_file)
         return (
             f"The workspace has signed the certificate. Clients trust it by the authority in\n  {file}\n"
-            f"Copy this file to them: it is no secret, the key beside it is.\n"
+            f"Copy this file to them: it is not secret, but the key beside it is.\n"
             f"  curl --cacert {quoted} ...\n"
             f"  requests.post(uri, ..., verify={file!r})\n"
             f"  the whole machine (Debian): sudo cp {quoted} /usr/local/share/ca-certificates/mljupyter.crt && "

@@ -1,4 +1,4 @@
-"""The base of an environment's sections: named settings, of which a misspelt one is an error."""
+"""Base class for the sections of an environment: named settings, where an unknown name is an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mljupyter.exceptions import UserErrorException
 
 
 class Section:
-    """Settings with defaults, given by keyword or set as attributes."""
+    """Settings with defaults, given as keyword arguments or set as attributes."""
 
     __slots__ = ()
     _defaults: dict[str, Any] = {}
@@ -24,7 +24,7 @@ class Section:
             setattr(self, name, kwargs.get(name, default() if callable(default) else default))
 
     def _copy(self) -> Self:
-        """Return a copy that shares nothing that can be changed."""
+        """Return a deep copy."""
         from copy import deepcopy
 
         return deepcopy(self)

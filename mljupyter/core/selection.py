@@ -1,4 +1,4 @@
-"""Which workspace is meant: by a name, a directory, the environment, a config file, or none of these."""
+"""Selection of a workspace: by name, by directory, by environment variable, by configuration file, or the default."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ DEFAULT_NAME = "default"
 
 
 def open_workspace(text: str, *, create: bool = False) -> Workspace:
-    """Return the workspace that a text means.
+    """Return the workspace with a name or in a directory.
 
     Parameters:
-        text: a name, or a directory: what begins with ``~`` or ``.`` or has a separator in it.
-        create: make it when there is none.
+        text: a name, or a directory. A text that begins with ``~`` or ``.``, or has a ``/`` in it, is a directory.
+        create: create the workspace if it does not exist.
 
     Raises:
-        WorkspaceException: when there is none and `create` is not set, or when it cannot be used.
-        UserErrorException: when a name to be created breaks the rule.
+        WorkspaceException: it does not exist and `create` is not set, or it cannot be used.
+        UserErrorException: the name of a workspace to create breaks the rule.
 
     """
     if not (text.startswith(("~", ".")) or os.sep in text):
@@ -36,14 +36,14 @@ def open_workspace(text: str, *, create: bool = False) -> Workspace:
 
 
 def default_workspace() -> Workspace:
-    """Return the workspace to use when none was named.
+    """Return the workspace to use when none is named; create it if it does not exist.
 
-    It is that of the environment variable MLJUPYTER_WORKSPACE, a directory or a name; else that of the config file in
-    the current directory or above it; else the one called ``default``. What does not exist is created.
+    It is the one of the environment variable MLJUPYTER_WORKSPACE, a directory or a name; else the one of the
+    configuration file in the current directory or above it; else the one called ``default``.
 
     Raises:
-        UserErrorException: when the config cannot be read, or the name breaks the rule.
-        WorkspaceException: when the workspace cannot be used.
+        UserErrorException: the configuration file cannot be read, or the name breaks the rule.
+        WorkspaceException: the workspace cannot be used.
 
     """
     if wanted := os.environ.get(WORKSPACE_VARIABLE):

@@ -1,4 +1,7 @@
-"""What a Spark session needs; kept with an environment (Azure ML v1: SparkSection)."""
+"""Spark settings of an environment; they are stored, and nothing uses them.
+
+Azure: SparkSection of azureml.core.environment.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ class SparkSection(Section):
 
     @classmethod
     def of(cls, definition: SparkDefinition | None) -> SparkSection:
-        """Return the section that a document describes."""
+        """Return the section in a document."""
         definition = definition or SparkDefinition()
         return cls(
             repositories=list(definition.repositories),

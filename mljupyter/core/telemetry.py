@@ -73,7 +73,10 @@ class Telemetry:
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Return the numbers of exported and lost records, and the problem if any, for each collector."""
-        from mljupyter.telemetry.export.pipeline import read_state, state_file  # imports the runtimes: 50 ms
+        from mljupyter.telemetry.export.pipeline import (  # imports every exporter, which few calls need
+            read_state,
+            state_file,
+        )
 
         destination = configured(self._control)
         names = ["OTLP"] if destination.otlp_endpoint else []

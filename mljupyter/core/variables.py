@@ -1,4 +1,4 @@
-"""Environment variables from a file, so that what is secret stands neither in a notebook nor in code."""
+"""Environment variables from a file, so that secrets are neither in a notebook nor in code."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ _MOST_BYTES = 1_000_000
 
 
 def variables_in(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the variables of a file with a line ``NAME=VALUE`` for each.
+    """Return the variables in a file with lines ``NAME=VALUE``.
 
-    Empty lines and those that begin with ``#`` are passed over, a leading ``export`` too; quotes around a value are
-    taken off. Nothing is expanded.
+    Empty lines, comments that begin with ``#`` and a leading ``export`` are ignored; quotes around a value are removed.
+    Nothing is expanded.
+
+    Parameters:
+        path: the file.
 
     Raises:
-        UserErrorException: the file cannot be read, or a line is of another form; its text is not shown.
+        UserErrorException: the file cannot be read, or a line has another form; its text is not shown.
 
     Example:
         >>> environment.environment_variables |= variables_in("serving.env")                     # doctest: +SKIP
@@ -29,7 +32,7 @@ def variables_in(path: str | os.PathLike[str]) -> dict[str, str]:
     file = Path(path).expanduser()
     try:
         if file.stat().st_size > _MOST_BYTES:
-            raise UserErrorException(f"{path} has more than {_MOST_BYTES} bytes: that is no file of variables.")
+            raise UserErrorException(f"{path} has more than {_MOST_BYTES} bytes: it is not a file of variables.")
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -29,7 +29,7 @@ def with_scaling(spec: EndpointSpec, *, version: str | None = None, **given: int
     name = spec.default_version if version is None else version
     values: dict[str, Any] = {_NAMES.get(key, key): value for key, value in given.items() if value is not None}
     if not values:
-        raise WebserviceException("Nothing is given: give replicas, or minimum and maximum, or what else is to change.")
+        raise WebserviceException("Nothing is given: give replicas, minimum and maximum, or another setting.")
     present = known_version(spec, name).scaling.autoscale
     if "replicas" in values:
         others = [key for key, value in given.items() if value is not None and key != "replicas"]

@@ -82,9 +82,9 @@ def test_an_endpoint_is_found_by_name_and_by_kind_and_changed_as_a_whole(workspa
     assert isinstance(found, AksEndpoint)
     assert [item.name for item in Webservice.list(workspace, compute_type="AKSENDPOINT")] == ["shared"]
     assert [item.name for item in Webservice.list(workspace, compute_type="AKS")] == ["plain"]
-    with pytest.raises(WebserviceException, match="use Webservice"):
+    with pytest.raises(WebserviceException, match="Use Webservice"):
         AksEndpoint(workspace, "plain")
-    with pytest.raises(WebserviceException, match="give what is to change"):
+    with pytest.raises(WebserviceException, match="give the settings to change"):
         found.update_version("shared")
     found.update(auth_enabled=False, description="open", tags={"x": "y"}, properties={"p": "q"})
     assert (found.auth_enabled, found.description, found.tags["x"]) == (False, "open", "y")

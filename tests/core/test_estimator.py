@@ -141,8 +141,8 @@ def of_the_notebook() -> Any:
     [
         (Ridge(), "model is a Ridge that is not fitted: call model.fit(X, y) first."),
         (Ridge, "model is a class: give a fitted object, Ridge(...).fit(X, y)."),
-        (NUMBERS, "model is a DataFrame, which is no estimator"),
-        (StandardScaler().fit(NUMBERS), "model is a StandardScaler, which is no estimator"),
+        (NUMBERS, "model is a DataFrame, which is not an estimator"),
+        (StandardScaler().fit(NUMBERS), "model is a StandardScaler, which is not an estimator"),
         (make_pipeline(StandardScaler(), Ridge()), "that is not fitted"),
         (make_pipeline(FunctionTransformer(lambda x: x), Ridge()).fit(NUMBERS, TARGET), "it holds a lambda"),
         (of_the_notebook(), "it uses Doubler, defined in this notebook"),

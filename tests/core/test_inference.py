@@ -98,7 +98,7 @@ def test_a_script_outside_of_its_source_directory_is_refused(project: Path, scri
 
 
 def test_a_missing_source_directory_is_named(script: Path) -> None:
-    with pytest.raises(WebserviceException, match="source_directory 'source' is no directory"):
+    with pytest.raises(WebserviceException, match="source_directory 'source' is not a directory"):
         InferenceConfig("score.py", source_directory="source")
 
 

@@ -64,7 +64,7 @@ def test_an_absent_model_raises_model_not_found(
 
 
 def test_wrong_filters_are_errors(workspace: Workspace) -> None:
-    with pytest.raises(UserErrorException, match="is no filter"):
+    with pytest.raises(UserErrorException, match="is not a filter"):
         Model.list(workspace, tags=[["a", "b", "c"]])
     with pytest.raises(WebserviceException, match="page_count is 5"):
         Model.list(workspace, page_count=5)

@@ -1,17 +1,84 @@
 from __future__ import annotations
 
+import inspect
+import json
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mljupyter.core
 from mljupyter import exceptions
+from mljupyter.core.webservice.webservice import Webservice
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.registry.errors import ModelPathNotFoundError
-from mljupyter.spec import SpecError
+from mljupyter.spec import EndpointKind, SpecError
 from tests.waiting import HANG_SECONDS
+
+# The public names of the first release: by module, then by name the members of a class or the parameters of a function,
+# then by member the parameters of a method. Members of a class are listed once.
+SURFACE: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("public_surface.json").read_text())
+# Modules of azureml.core that notebooks import from, beside those above.
+AZURE_PATHS = [
+    ("mljupyter.core.webservice.webservice", "Webservice"),
+    ("mljupyter.core.webservice.webservice", "WebserviceDeploymentConfiguration"),
+    ("mljupyter.core.webservice.aks", "AksServiceDeploymentConfiguration"),
+    ("mljupyter.core.webservice.aci", "AciServiceDeploymentConfiguration"),
+    ("mljupyter.core.webservice.local", "LocalWebserviceDeploymentConfiguration"),
+    ("mljupyter.core.image.image", "ImageConfig"),
+    ("mljupyter.core.image.container", "ContainerImageConfig"),
+    ("mljupyter.core.environment", "DockerSection"),
+    ("mljupyter.core.environment", "DockerImageDetails"),
+    ("mljupyter.core.environment", "ImageBuildDetails"),
+    ("mljupyter.core.model", "InferenceConfig"),
+    ("mljupyter.core.model", "ModelPackage"),
+]
+
+
+def parameters(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+
+
+def check_parameters(where: str, function: Any, expected: list[str]) -> None:
+    assert parameters(function)[: len(expected)] == expected, where
+
+
+@pytest.mark.parametrize("module", SURFACE)
+def test_names_members_and_parameters_of_the_first_release_stay(module: str) -> None:
+    for name, expected in SURFACE[module].items():
+        value = getattr(import_module(module), name)
+        if isinstance(expected, list):
+            check_parameters(f"{module}.{name}", value, expected)
+        for member, arguments in expected.items() if isinstance(expected, dict) else ():
+            found = inspect.getattr_static(value, member)
+            if arguments is not None:
+                function = found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
+                check_parameters(f"{module}.{name}.{member}", function, arguments)
+
+
+@pytest.mark.parametrize(("module", "name"), AZURE_PATHS)
+def test_classes_are_found_where_azureml_has_them(module: str, name: str) -> None:
+    assert isinstance(getattr(import_module(module), name), type)
+
+
+@pytest.mark.parametrize(
+    "module", ["deployment", "environment", "image.image", "model", "model_package", "webservice.aks", "workspace"]
+)
+def test_each_module_can_be_the_first_one_that_is_imported(module: str) -> None:
+    subprocess.run([sys.executable, "-c", f"import mljupyter.core.{module}"], check=True, timeout=60)
+
+
+def test_each_kind_of_web_service_has_its_class() -> None:
+    assert {kind: Webservice.class_of(kind).__name__ for kind in EndpointKind} == {
+        EndpointKind.LOCAL: "LocalWebservice",
+        EndpointKind.ACI: "AciWebservice",
+        EndpointKind.AKS: "AksWebservice",
+        EndpointKind.AKS_ENDPOINT: "AksEndpoint",
+    }
 
 
 def test_every_name_of_the_package_can_be_imported() -> None:

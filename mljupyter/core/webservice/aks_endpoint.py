@@ -340,7 +340,7 @@ class AksEndpoint(AksWebservice):
         given = _configured(locals())
         configuration = self.deploy_configuration(**given)
         if not given and inference_config is None and models is None and is_default is is_control_version_type is None:
-            raise WebserviceException("update_version() without arguments: give what is to change.")
+            raise WebserviceException("update_version() without arguments: give the settings to change.")
         configuration.version_name = version_name
         self.update_deployment_state()
         present = known_version(self._spec, version_name)

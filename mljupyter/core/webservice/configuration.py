@@ -352,7 +352,7 @@ def _autoscaling(given: dict[str, Any]) -> Iterable[str]:
         yield "autoscale_enabled is False: num_replicas must be given."
     details = [name for name in _AUTOSCALE_DETAILS if name in given]
     if details and enabled is not True:
-        yield f"{', '.join(details)} given: pass autoscale_enabled=True, too."
+        yield f"{', '.join(details)} given: pass autoscale_enabled=True as well."
     least, most = given.get("autoscale_min_replicas"), given.get("autoscale_max_replicas")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         yield f"autoscale_min_replicas is {least}, above autoscale_max_replicas {most}: min must not exceed max."

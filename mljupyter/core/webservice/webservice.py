@@ -255,7 +255,7 @@ class Webservice(EndpointAttributes):
             return super().__new__(cls)
         with as_webservice_exception():
             record = workspace.endpoints.endpoint(name)
-        service = object.__new__(Webservice._classes[record.spec.kind])
+        service = object.__new__(Webservice.class_of(record.spec.kind))
         service._record = record
         return cast(Self, service)
 
@@ -274,10 +274,15 @@ class Webservice(EndpointAttributes):
             record: the record, as it was just read.
 
         """
-        service = object.__new__(Webservice._classes[record.spec.kind])
+        service = object.__new__(Webservice.class_of(record.spec.kind))
         service._attach(workspace, record.spec.name)
         service._record = record
         return service
+
+    @staticmethod
+    def class_of(kind: EndpointKind) -> type[Webservice]:
+        """Return the class for a kind of web service."""
+        return Webservice._classes[kind]
 
     @staticmethod
     def list(
@@ -758,7 +763,7 @@ class Webservice(EndpointAttributes):
             )
         given += [] if models is None else ["models"]
         if not configuration.given() and not given:
-            raise WebserviceException("update() without arguments: give what is to change.")
+            raise WebserviceException("update() without arguments: give the settings to change.")
         deployment.print_without_effect(configuration, self.workspace.context.target(self._spec.compute_target))
         if configuration.given().get("enable_app_insights"):
             self.workspace.telemetry.adopt_environment()
@@ -840,7 +845,7 @@ class Webservice(EndpointAttributes):
             `max_concurrent_requests`.
 
         """
-        import pandas as pd  # 0.3 s
+        import pandas as pd  # optional, and slow to import
 
         with as_webservice_exception():
             decisions = self.workspace.endpoints.scaling_history(self.name, version)

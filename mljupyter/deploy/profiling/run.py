@@ -195,9 +195,7 @@ def _measured(
     compute_target = context.targets[record.spec.compute_target]
     measure = compute_target.meter(replica)
     if measure is None:
-        raise WebserviceException(
-            f"Replicas on {compute_target.name!r} cannot be measured: profile on another target."
-        )
+        raise WebserviceException(f"Replicas on {compute_target.name!r} cannot be measured: profile on another target.")
     connect = partial(Scorer, compute_target.reach)
     target = Target(str(record.status.scoring_uri), headers, timeout, connect)
     began = time.monotonic()

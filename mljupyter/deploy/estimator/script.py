@@ -1,4 +1,4 @@
-"""The scoring script of an estimator: loads it, says in its schema what it takes, and answers many rows at once."""
+"""Scoring script of an estimator, generated with the schema of its input and with batching."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import importlib.util
 import json
 from typing import Any
 
-from mljupyter.core.estimator.checks import EstimatorError
-from mljupyter.core.estimator.registering import MODEL_FILE
-from mljupyter.core.estimator.schema import input_row, output_for
+from mljupyter.deploy.estimator.checks import EstimatorError
+from mljupyter.deploy.estimator.register import MODEL_FILE
+from mljupyter.deploy.estimator.schema import input_row, output_for
 from mljupyter.visible import one_line
 
 GENERATED = "# Generated for a"
@@ -48,17 +48,17 @@ def run(data):
 
 
 def scoring_script(estimator: Any, sample: Any = None, method: str = "predict", name: str = "the estimator") -> str:
-    """Return the text of a scoring script that serves an estimator.
+    """Return the text of a scoring script for an estimator.
 
-    Requests are ``{"data": rows}``: lists, or for an estimator fitted with a data frame also objects by column. The
-    answer is a list with one result for each row.
+    Requests are ``{"data": rows}``, each row a list; an estimator that was fitted with a data frame takes objects by
+    column as well. The answer is a list with one result for each row.
 
     Parameters:
-        estimator: fitted.
-        sample: rows as it was fitted with; its first row becomes the example in the description of the API. Without
-            it, columns are taken from what scikit-learn notes in the estimator.
+        estimator: a fitted estimator.
+        sample: rows of the data that it was fitted with; the first one is the example in the description of the API.
+            Without a sample, the columns are those that scikit-learn has stored in the estimator.
         method: ``predict``, ``predict_proba``, ``predict_log_proba`` or ``decision_function``.
-        name: what errors call the estimator.
+        name: its name in error messages.
 
     Raises:
         EstimatorError: the sample does not fit, or one is needed; or the package ``inference-schema`` is missing.
@@ -118,10 +118,10 @@ def _array_type(row: Any) -> str:
 
 
 def frame_literal(row: Any) -> str:
-    """Return Python that makes a data frame of one row again, types included.
+    """Return Python code for a data frame with one row, types included.
 
     Raises:
-        EstimatorError: a column holds what has no notation in JSON.
+        EstimatorError: a column holds a value that JSON cannot express.
 
     """
     columns = [f"    {_text(column)}: {_column(row[column], column)}," for column in row.columns]
@@ -157,7 +157,7 @@ def _plain(output: Any) -> Any:
 
 
 def _rounded(value: Any) -> Any:
-    """Return an example without the last digits, which differ from machine to machine, and so would the script."""
+    """Return an example without the last digits: they differ between machines, and so would the script."""
     if isinstance(value, list):
         return [_rounded(item) for item in value]
     return float(f"{value:.4g}") if isinstance(value, float) else value

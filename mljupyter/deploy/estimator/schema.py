@@ -1,4 +1,4 @@
-"""The input of an estimator, as one row of what it was fitted with: an array, or a data frame with named columns."""
+"""Input schema of an estimator: one sample row, as an array or as a data frame with named columns."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import sys
 import warnings
 from typing import Any
 
-from mljupyter.core.estimator.checks import EstimatorError
+from mljupyter.deploy.estimator.checks import EstimatorError
 
 _NUMBERS = "iuf"
 
 
 def input_row(estimator: Any, sample: Any, name: str) -> Any:
-    """Return one row that says what requests look like: a NumPy array or a pandas data frame.
+    """Return one sample row of requests: a NumPy array or a pandas data frame.
 
-    A sample decides names and types of the columns. Without one they come from ``feature_names_in_`` or
-    ``n_features_in_``, which scikit-learn sets when an estimator is fitted; all columns are numbers then. Whole
-    numbers count as numbers: a schema of integers would cut fractions off in silence.
+    Names and types of the columns are those of the sample. Without a sample they come from ``feature_names_in_`` or
+    ``n_features_in_``, which scikit-learn sets when an estimator is fitted; then all columns are numbers. Integers
+    become floats: a schema of integers would cut off fractions silently.
 
     Parameters:
-        estimator: fitted.
-        sample: rows as it was fitted with; None if there are none.
-        name: what errors call the estimator.
+        estimator: a fitted estimator.
+        sample: rows of the data that it was fitted with; None if there are none.
+        name: its name in error messages.
 
     Raises:
-        EstimatorError: the sample does not fit, or there is none and the estimator does not say enough.
+        EstimatorError: the sample does not fit, or it is missing and the estimator does not know its columns.
 
     """
     if sample is None:
@@ -56,16 +56,16 @@ def input_row(estimator: Any, sample: Any, name: str) -> Any:
 
 
 def feature_names(estimator: Any) -> list[str] | None:
-    """Return the names of the columns that an estimator was fitted with, if it saw any."""
+    """Return the names of the columns that an estimator was fitted with; None without names."""
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
 
 
 def output_for(estimator: Any, method: str, row: Any, name: str) -> Any:
-    """Return what a method makes of the row; the deployment would fail as this does.
+    """Return the result of a method for the sample row.
 
     Raises:
-        EstimatorError: it raises.
+        EstimatorError: the method raises, as it would in a replica.
 
     """
     try:
@@ -86,13 +86,13 @@ def _row_from_attributes(estimator: Any, name: str) -> Any:
     features = getattr(estimator, "n_features_in_", None)
     if features is None or _chooses_by_type(estimator):
         raise EstimatorError(
-            f"{name} does not say what kinds of columns it takes: give rows as it was fitted with, --sample X_train"
+            f"{name} does not know the types of its columns: give rows as it was fitted with, --sample X_train"
         )
     return np.zeros((1, features)) if names is None else _frame(names, [0.0] * len(names))
 
 
 def _chooses_by_type(estimator: Any) -> bool:
-    """Whether columns go different ways: then some may be text, and zeros would describe them wrongly."""
+    """Return whether columns are transformed differently: some may be text, so that a row of zeros would be wrong."""
     first = estimator
     while hasattr(first, "steps") and first.steps:
         first = first.steps[0][1]
@@ -109,7 +109,7 @@ def _row_of_frame(estimator: Any, sample: Any) -> Any:
         raise EstimatorError("The sample has no rows: give at least one.")
     numbers = all(getattr(kind, "kind", "O") in _NUMBERS for kind in sample.dtypes)
     if feature_names(estimator) is None and hasattr(estimator, "n_features_in_") and numbers:
-        return np.nan_to_num(sample.to_numpy(dtype=float)[:1])  # fitted with the bare values
+        return np.nan_to_num(sample.to_numpy(dtype=float)[:1])  # it was fitted with the values only
     whole = sample.dropna()
     row = (whole if len(whole) else sample).iloc[:1].reset_index(drop=True)
     unnamed = [column for column in row.columns if not isinstance(column, str)]

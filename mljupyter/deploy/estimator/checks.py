@@ -1,11 +1,11 @@
-"""Whether an object can be deployed: an estimator, fitted, and made of nothing that only this notebook has."""
+"""Checks of estimators: an object is deployable if it is fitted and a replica can import all of its classes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from mljupyter.core.estimator.content import contents
+from mljupyter.deploy.estimator.content import contents
 from mljupyter.errors import MLJupyterError
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
@@ -16,12 +16,12 @@ class EstimatorError(MLJupyterError):
 
 
 def looks_like_estimator(value: object) -> bool:
-    """Whether an object has the methods of an estimator; looks at its class only, and runs nothing of it."""
+    """Return whether the class of an object has ``fit()`` and ``predict()``; no code of the object is run."""
     return not isinstance(value, type) and all(hasattr(type(value), method) for method in ("fit", "predict"))
 
 
 def is_fitted(estimator: Any) -> bool:
-    """Whether an estimator was fitted, as scikit-learn tells."""
+    """Return whether an estimator is fitted, according to scikit-learn."""
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
@@ -35,16 +35,16 @@ def is_fitted(estimator: Any) -> bool:
 def check_estimator(
     estimator: Any, name: str, *, method: str = "predict", source_directory: Path | None = None
 ) -> None:
-    """Refuse what cannot be deployed.
+    """Check that an object can be deployed.
 
     Parameters:
         estimator: the object.
-        name: what errors call it.
-        method: what is to be called for each request.
-        source_directory: a directory whose modules the replicas have, too.
+        name: its name in error messages.
+        method: the method that is called for each request.
+        source_directory: a directory whose modules the replicas have as well.
 
     Raises:
-        EstimatorError: it is no estimator, is not fitted, lacks the method, or cannot be loaded in another process.
+        EstimatorError: it is not an estimator, is not fitted, lacks the method, or cannot be loaded in another process.
 
     """
     kind = type(estimator).__name__
@@ -52,7 +52,8 @@ def check_estimator(
         raise EstimatorError(f"{name} is a class: give a fitted object, {estimator.__name__}(...).fit(X, y).")
     if not looks_like_estimator(estimator):
         raise EstimatorError(
-            f"{name} is a {kind}, which is no estimator: it must have fit() and predict(), as those of scikit-learn.\n"
+            f"{name} is a {kind}, which is not an estimator: it must have fit() and predict(), like those of "
+            "scikit-learn.\n"
             "Other models: Model.register(ws, PATH, NAME), a %%score cell, and --model NAME --score SCRIPT."
         )
     if not is_fitted(estimator):

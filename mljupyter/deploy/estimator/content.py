@@ -1,4 +1,4 @@
-"""What an object is made of: the classes and functions that whoever loads it must be able to import."""
+"""Content of an object: the classes and functions that a process must import to load it from a pickle."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 
 @dataclass
 class Content:
-    """What was found in an object.
+    """The classes and functions in an object.
 
     Parameters:
-        packages: top-level packages of its classes and functions.
-        nameless: what no name leads to: lambdas, and functions or classes made inside of functions.
-        of_notebook: names of what is defined in the notebook, or in the script that runs.
-        local_modules: modules from the current directory, and where they are.
-        problem: why it cannot be pickled, else empty.
+        packages: their top-level packages.
+        nameless: those that cannot be imported by name: lambdas, and functions or classes defined inside functions.
+        of_notebook: names of those that are defined in the notebook, or in the script that runs.
+        local_modules: modules from the current directory, with that directory.
+        problem: the reason why the object cannot be pickled, else empty.
 
     """
 
@@ -32,25 +32,25 @@ class Content:
 
 
 def contents(value: Any) -> Content:
-    """Return what an object is made of; large arrays in it are not copied."""
+    """Return the content of an object; large arrays in it are not copied."""
     content = Content()
     try:
-        _Reader(content).dump(value)
-    except Exception as error:  # noqa: BLE001 - objects raise what they like when they are pickled
+        _Collector(content).dump(value)
+    except Exception as error:  # noqa: BLE001 - pickling runs code of the object, which may raise anything
         content.problem = f"{type(error).__name__}: {error}"
     return content
 
 
-class _Nowhere(io.RawIOBase):
+class _NullWriter(io.RawIOBase):
     def write(self, data: Any) -> int:
         return len(data)
 
 
-class _Reader(pickle.Pickler):
-    """Pickles into nothing and notes each class and function that comes along."""
+class _Collector(pickle.Pickler):
+    """Pickler that writes nothing and collects each class and function it meets."""
 
     def __init__(self, content: Content) -> None:
-        super().__init__(_Nowhere(), protocol=5, buffer_callback=lambda _: None)
+        super().__init__(_NullWriter(), protocol=5, buffer_callback=lambda _: None)
         self._content = content
 
     def reducer_override(self, value: Any) -> Any:
@@ -62,7 +62,7 @@ class _Reader(pickle.Pickler):
         module, name = value.__module__ or "", value.__qualname__
         content = self._content
         if "<" in name:
-            what = "a lambda" if name.endswith("<lambda>") else f"{value.__name__}, made inside of a function"
+            what = "a lambda" if name.endswith("<lambda>") else f"{value.__name__}, defined inside a function"
             content.nameless.append(what)
         elif module == "__main__":
             if name not in content.of_notebook:
@@ -76,7 +76,7 @@ class _Reader(pickle.Pickler):
 
 
 def _place_of(package: str) -> Path | None:
-    """Return the directory that a package is imported from, None for what is built in."""
+    """Return the directory that a package is imported from; None for a built-in package."""
     file = getattr(sys.modules.get(package), "__file__", None)
     if file is None:
         return None
