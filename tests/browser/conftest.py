@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
+from tests.waiting import HANG_SECONDS
 
 SCREENSHOTS = Path(os.environ.get("MLJUPYTER_SCREENSHOTS", "build/screenshots")).absolute()
 
@@ -22,7 +23,7 @@ def browser() -> Iterator[Browser]:
     """Chromium, without a window; gone before other tests run, whose event loops its driver would not let start."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium; make chromium installs Debian's")
-    expect.set_options(timeout=30_000)
+    expect.set_options(timeout=HANG_SECONDS * 1000)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield found
@@ -45,7 +46,7 @@ def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def page(browser: Browser) -> Iterator[Page]:
     """Return a page as wide as a laptop's screen, and high enough for the longest form."""
     found = browser.new_page(viewport={"width": 1280, "height": 1200}, device_scale_factor=1)
-    found.set_default_timeout(30_000)
+    found.set_default_timeout(HANG_SECONDS * 1000)
     yield found
     found.close()
 

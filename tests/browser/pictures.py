@@ -70,6 +70,6 @@ def test_monitor_and_comparison(opened: Callable[..., Notebook]) -> None:
     )
     in_both_themes(notebook, "monitor", ".mlj-monitor")
     notebook.run(5)
-    expect(page.locator(".mlj-verdicts")).to_contain_text("faster", timeout=60_000)
+    expect(page.locator(".mlj-verdicts")).to_contain_text("faster")
     in_both_themes(notebook, "comparison", ".mlj-comparison")
     notebook.run(6)

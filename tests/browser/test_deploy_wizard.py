@@ -63,7 +63,7 @@ def test_a_newcomer_deploys_a_model_of_their_own_within_two_minutes(
     assert form.get_by_text("The scoring script that is written").is_visible()
     assert "%deploy my-wine wine --sample 'X[:3]'" in form.get_by_label("The line that does it").inner_text()
     form.get_by_role("button", name="Deploy now").click()
-    form.get_by_role("heading", name="It answers").wait_for(timeout=LONGEST_SECONDS * 1000)
+    form.get_by_role("heading", name="It answers").wait_for()
     form.get_by_role("button", name="Insert a call below").click()
     form.get_by_text("Inserted below").wait_for()
     assert notebook.sources()[2] == "%invoke my-wine 'X[:3]'"
@@ -153,7 +153,7 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     assert notebook.counts()[3] is None
     form.get_by_role("button", name="Deploy now").focus()
     keys.press("Enter")
-    form.get_by_role("heading", name="It answers").wait_for(timeout=60_000)
+    form.get_by_role("heading", name="It answers").wait_for()
     shown("It answers", "7-progress")
     assert "3.0" in notebook.run(len(notebook.sources()) - 1).inner_text()
     assert notebook.errors() == []
