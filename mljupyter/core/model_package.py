@@ -199,7 +199,7 @@ class ModelPackage:
 
         All of its attributes are None for an image on the Docker engine.
         """
-        from mljupyter.build.images.oci.credentials import (
+        from mljupyter.build.images.registry.credentials import (
             find_credentials,  # imports every builder, which few calls need
         )
 

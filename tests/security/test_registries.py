@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from mljupyter.build.images import ImageError, RegistryCredentials
-from mljupyter.build.images.oci.base_image import interpreters, read_base_image
-from mljupyter.build.images.oci.registry_client import RegistryClient
+from mljupyter.build.images.registry.base_image import interpreters, read_base_image
+from mljupyter.build.images.registry.registry_client import RegistryClient
 
 from .registries import LAYER, OCI_INDEX, OCI_MANIFEST, Answer, FakeRegistry, config_of, digest_of, layer, running
 

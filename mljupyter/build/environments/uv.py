@@ -24,6 +24,16 @@ _PATIENCE_SECONDS = 5.0
 _NOT_INHERITED = {"COLUMNS", "CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"}
 # What pip's users have set counts for uv, too, unless they have set uv's own.
 _FROM_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def uv_platform(architecture: str, *, musl: bool) -> str:
+    """Return what uv calls a platform.
+
+    >>> uv_platform("amd64", musl=False)
+    'x86_64-unknown-linux-gnu'
+    """
+    return f"{_MACHINES.get(architecture, architecture)}-unknown-linux-{'musl' if musl else 'gnu'}"
 
 
 @dataclass(frozen=True)

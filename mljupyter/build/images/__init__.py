@@ -35,13 +35,13 @@ from mljupyter.build.images.errors import (
     RegistryNotFoundError,
 )
 from mljupyter.build.images.events import BuildEvent
-from mljupyter.build.images.oci.credentials import RegistryCredentials
-from mljupyter.build.images.oci.references import Reference, reference_for
 from mljupyter.build.images.oci.scan import Finding, ScanReport, scan, scan_report
 from mljupyter.build.images.plan.context import save_context
 from mljupyter.build.images.plan.dockerfile import dockerfile
 from mljupyter.build.images.plan.pins import pins_for_saving
 from mljupyter.build.images.plan.plan import ImagePlan, PlannedFile, plan_image, plan_of
+from mljupyter.build.images.registry.credentials import RegistryCredentials
+from mljupyter.build.images.registry.references import Reference, reference_for
 
 __all__ = [
     "BuildCancelledError",

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mljupyter.build.failures import EnvironmentBuildError
-from mljupyter.build.images.docker.hints import image_hint
 from mljupyter.build.images.errors import BuildCancelledError, BuildFailedError, ImageError
 from mljupyter.build.images.events import BuildLog, OnEvent
+from mljupyter.build.images.hints import image_hint
 from mljupyter.build.images.plan.plan import ImagePlan
 
 

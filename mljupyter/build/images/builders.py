@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mljupyter.build.images.builder import Builder
 from mljupyter.build.images.errors import BuilderUnavailableError
-from mljupyter.build.images.oci.credentials import RegistryCredentials
 from mljupyter.build.images.plan.context import Store
 from mljupyter.build.images.plan.plan import ImagePlan
+from mljupyter.build.images.registry.credentials import RegistryCredentials
 
 
 def builder_for(

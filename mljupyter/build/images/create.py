@@ -14,11 +14,11 @@ from mljupyter.build.environments.requirements import Change
 from mljupyter.build.images.builder import Builder, BuiltImage
 from mljupyter.build.images.errors import BuildCancelledError, ImageError
 from mljupyter.build.images.events import BuildLog, OnEvent
-from mljupyter.build.images.oci.references import reference_for
 from mljupyter.build.images.oci.sbom import bill_of_materials
 from mljupyter.build.images.plan.base_context import GIT
 from mljupyter.build.images.plan.dockerfile import dockerfile
 from mljupyter.build.images.plan.plan import ImagePlan
+from mljupyter.build.images.registry.references import reference_for
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry.errors import ArtifactError
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from mljupyter.client.errors import (
     InvalidSpecError,
-    RolloutInProgressError,
     RolloutRefusedError,
 )
-from mljupyter.controller.endpoints.rollouts import Rollouts
+from mljupyter.controller.endpoints.rollouts import Rollouts, refuse_during_rollout
 from mljupyter.controller.storage.history import Change
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.rollout import canary
@@ -50,7 +49,7 @@ class Releases:
         reported = await self._rollouts.reported(name, plan.version)
         record = self._service.find_changeable(name)
         spec = record.spec
-        _refuse_during_rollout(record)
+        refuse_during_rollout(record)
         _known(spec, plan.version)
         if plan.version == spec.default_version:
             raise RolloutRefusedError(
@@ -92,7 +91,7 @@ class Releases:
     def promote(self, name: str, version: str, user: str) -> EndpointRecord:
         """Make a version default and control, and give it all requests; the others stay, without any."""
         record = self._service.find_changeable(name)
-        _refuse_during_rollout(record)
+        refuse_during_rollout(record)
         _known(record.spec, version)
         promoted = canary.promoted(record.spec, version)
         if promoted == record.spec:
@@ -135,28 +134,6 @@ class Releases:
             wanted = " or ".join(phase.value for phase in phases)
             raise RolloutRefusedError(f"{name!r} has no rollout that is {wanted}; {found}.")
         return rollout
-
-
-def refuse_collision(record: EndpointRecord, spec: EndpointSpec) -> None:
-    """Refuse a change that touches what a rollout under way decides or judges.
-
-    Raises:
-        RolloutInProgressError: with the ways out.
-
-    """
-    if canary.collides(record.spec, spec):
-        _refuse_during_rollout(record)
-
-
-def _refuse_during_rollout(record: EndpointRecord) -> None:
-    rollout, name = record.rollout, record.spec.name
-    if rollout is not None and rollout.active:
-        raise RolloutInProgressError(
-            f"a rollout of version {rollout.plan.version!r} of {name!r} is {rollout.phase} at {rollout.share} %: until "
-            "it ends, the versions and their shares do not change. Nothing was changed now.\n"
-            f"Wait for it, or end it first: endpoint.abort_rollout(), %rollout {name} --abort, "
-            f"mljupyter endpoint rollout {name} --abort"
-        )
 
 
 def _known(spec: EndpointSpec, version: str) -> None:

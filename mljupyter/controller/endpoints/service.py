@@ -19,16 +19,16 @@ from mljupyter.client.errors import (
     KeysNotAvailableError,
     PortInUseError,
 )
-from mljupyter.controller.endpoints.keys import Keys, Which
 from mljupyter.controller.endpoints.notifier import Changes
 from mljupyter.controller.endpoints.reconciler import Reconciler
-from mljupyter.controller.endpoints.releases import refuse_collision
+from mljupyter.controller.endpoints.rollouts import refuse_collision
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.logs import merge as logs
 from mljupyter.controller.logs.follow import Followed, follow
 from mljupyter.controller.logs.request_log import newest_records
 from mljupyter.controller.router.router import Router, check_port
 from mljupyter.controller.storage.history import UNNAMED, Change
+from mljupyter.controller.storage.keys import Keys, Which
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.listener_manager import ListeningKeeper
 from mljupyter.engine.rollout.canary import aborted, collides

@@ -6,9 +6,9 @@ from functools import partial
 
 from mljupyter.build.images import Reference
 from mljupyter.build.images.docker.engine import connect, told
-from mljupyter.build.images.oci.credentials import find_credentials
-from mljupyter.build.images.oci.descriptors import image_parts
-from mljupyter.build.images.oci.registry_client import RegistryClient
+from mljupyter.build.images.registry.credentials import find_credentials
+from mljupyter.build.images.registry.descriptors import image_parts
+from mljupyter.build.images.registry.registry_client import RegistryClient
 from mljupyter.deploy.images.build_job import ENGINE
 
 

@@ -49,7 +49,7 @@ def pulled(client: DockerClient, reference: str) -> Image:
     """Return an image that the engine lacks from the container registry that its name begins with."""
     from mljupyter.build.images.docker.engine import pull
     from mljupyter.build.images.errors import ImageError
-    from mljupyter.build.images.oci.references import Reference
+    from mljupyter.build.images.registry.references import Reference
 
     parsed = Reference.parse(reference)
     if parsed.registry is not None:

@@ -138,7 +138,7 @@ def pushed_base(base: str, registry_host: str) -> str:
     repository, _, tag = base.partition(":")
     if httpx.head(f"http://{registry_host}/v2/{repository}/manifests/{tag}").status_code != httpx.codes.OK:
         from mljupyter.build.images.docker.engine import connect, push
-        from mljupyter.build.images.oci.references import Reference
+        from mljupyter.build.images.registry.references import Reference
 
         client = connect(timeout=300)
         client.images.get(base).tag(reference)

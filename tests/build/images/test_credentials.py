@@ -15,9 +15,9 @@ import pytest
 
 from mljupyter.build.images import ImageError, RegistryCredentials, RegistryCredentialsError
 from mljupyter.build.images.docker.engine import auth_config
-from mljupyter.build.images.oci.credentials import find_credentials
-from mljupyter.build.images.oci.references import DOCKER_HUB
-from mljupyter.build.images.oci.registry_client import RegistryClient
+from mljupyter.build.images.registry.credentials import find_credentials
+from mljupyter.build.images.registry.references import DOCKER_HUB
+from mljupyter.build.images.registry.registry_client import RegistryClient
 from tests.security.registries import Answer, FakeRegistry, Got, running
 
 HOST = "registry.example.com:5000"

@@ -21,8 +21,8 @@ from mljupyter.build.images import (
 )
 from mljupyter.build.images.docker.engine import pull
 from mljupyter.build.images.oci.daemonless import DaemonlessBuilder
-from mljupyter.build.images.oci.references import Reference
-from mljupyter.build.images.oci.registry_client import RegistryClient
+from mljupyter.build.images.registry.references import Reference
+from mljupyter.build.images.registry.registry_client import RegistryClient
 from mljupyter.registry.artifacts.store import ArtifactStore
 
 from .conftest import Planner, answer_of

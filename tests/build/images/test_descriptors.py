@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mljupyter.build.images.errors import ImageError
-from mljupyter.build.images.oci.descriptors import (
+from mljupyter.build.images.registry.descriptors import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,
@@ -24,7 +24,7 @@ from mljupyter.build.images.oci.descriptors import (
     is_index,
     parsed_json,
 )
-from mljupyter.build.images.oci.layer_names import layer_names
+from mljupyter.build.images.registry.layer_names import layer_names
 
 GOOD = f"sha256:{'0a' * 32}"
 

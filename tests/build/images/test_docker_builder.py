@@ -18,7 +18,7 @@ from mljupyter.build.images import (
 from mljupyter.build.images.docker.builder import DockerBuilder
 from mljupyter.build.images.docker.engine import pull
 from mljupyter.build.images.oci.daemonless import DaemonlessBuilder
-from mljupyter.build.images.oci.references import Reference
+from mljupyter.build.images.registry.references import Reference
 from mljupyter.registry.artifacts.store import ArtifactStore
 from tests.waiting import promised
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mljupyter.build.images.docker.hints import image_hint
+from mljupyter.build.images.hints import image_hint
 
 NO_NETWORK_PIP = """\
 WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by \

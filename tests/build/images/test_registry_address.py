@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mljupyter.build.images.errors import RegistryError
-from mljupyter.build.images.oci.registry_address import (
+from mljupyter.build.images.registry.registry_address import (
     checked_host,
     is_loopback,
     origin,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mljupyter.build.environments.definition import BuildContextDefinition
+from mljupyter.build.environments.uv import uv_platform
 from mljupyter.build.images.builder import BuiltImage, built, failed
 from mljupyter.build.images.docker import buildkit
 from mljupyter.build.images.docker.base_python import PythonInside, python_in
@@ -27,17 +28,16 @@ from mljupyter.build.images.docker.engine import (
 )
 from mljupyter.build.images.errors import ImageError, RegistryNotFoundError
 from mljupyter.build.images.events import BuildLog, OnEvent
-from mljupyter.build.images.oci.base_image import cache_directory
-from mljupyter.build.images.oci.credentials import RegistryCredentials
 from mljupyter.build.images.oci.layers import tree_entries, write_entries
-from mljupyter.build.images.oci.python_layers import uv_platform
-from mljupyter.build.images.oci.references import Reference
 from mljupyter.build.images.plan import layout
 from mljupyter.build.images.plan.base_context import fetch_base_context
 from mljupyter.build.images.plan.context import Store, save_context
 from mljupyter.build.images.plan.dockerfile import STAGE_PREFIX
 from mljupyter.build.images.plan.pins import with_pins_that_exist
 from mljupyter.build.images.plan.plan import ImagePlan
+from mljupyter.build.images.registry.base_image import cache_directory
+from mljupyter.build.images.registry.credentials import RegistryCredentials
+from mljupyter.build.images.registry.references import Reference
 
 if TYPE_CHECKING:
     import docker

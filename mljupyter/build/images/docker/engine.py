@@ -17,9 +17,9 @@ from mljupyter.build.images.errors import (
     RegistryError,
     RegistryNotFoundError,
 )
-from mljupyter.build.images.oci.credentials import RegistryCredentials, find_credentials
-from mljupyter.build.images.oci.descriptors import checked_digest
-from mljupyter.build.images.oci.references import Reference
+from mljupyter.build.images.registry.credentials import RegistryCredentials, find_credentials
+from mljupyter.build.images.registry.descriptors import checked_digest
+from mljupyter.build.images.registry.references import Reference
 from mljupyter.outside import json_value
 
 if TYPE_CHECKING:

@@ -13,11 +13,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mljupyter.build.environments.uv import Uv
+from mljupyter.build.environments.uv import Uv, uv_platform
 from mljupyter.build.images.builder import BuiltImage, InstalledPackage, built
 from mljupyter.build.images.errors import ImageError, RegistryError, RegistryNotFoundError
 from mljupyter.build.images.events import BuildLog, OnEvent
-from mljupyter.build.images.oci.base_image import (
+from mljupyter.build.images.oci.layers import LayerEntry, tree_entries, write_layer
+from mljupyter.build.images.oci.manifest import image_config, image_manifest
+from mljupyter.build.images.oci.python_layers import (
+    environment_entries,
+    install_wheels,
+    installed_packages,
+    wrapper_entries,
+)
+from mljupyter.build.images.plan import layout
+from mljupyter.build.images.plan.context import Store, interpreter_script
+from mljupyter.build.images.plan.packages import OLDEST_PYTHON
+from mljupyter.build.images.plan.pins import with_pins_that_exist
+from mljupyter.build.images.plan.plan import ImagePlan, PlannedFile
+from mljupyter.build.images.registry.base_image import (
     BaseImage,
     cache_directory,
     choose_python,
@@ -26,24 +39,10 @@ from mljupyter.build.images.oci.base_image import (
     read_note,
     write_note,
 )
-from mljupyter.build.images.oci.credentials import RegistryCredentials, find_credentials
-from mljupyter.build.images.oci.descriptors import OCI_MANIFEST, Descriptor, checked_digest, image_parts, is_index
-from mljupyter.build.images.oci.layers import LayerEntry, tree_entries, write_layer
-from mljupyter.build.images.oci.manifest import image_config, image_manifest
-from mljupyter.build.images.oci.python_layers import (
-    environment_entries,
-    install_wheels,
-    installed_packages,
-    uv_platform,
-    wrapper_entries,
-)
-from mljupyter.build.images.oci.references import Reference
-from mljupyter.build.images.oci.registry_client import RegistryClient
-from mljupyter.build.images.plan import layout
-from mljupyter.build.images.plan.context import Store, interpreter_script
-from mljupyter.build.images.plan.packages import OLDEST_PYTHON
-from mljupyter.build.images.plan.pins import with_pins_that_exist
-from mljupyter.build.images.plan.plan import ImagePlan, PlannedFile
+from mljupyter.build.images.registry.credentials import RegistryCredentials, find_credentials
+from mljupyter.build.images.registry.descriptors import OCI_MANIFEST, Descriptor, checked_digest, image_parts, is_index
+from mljupyter.build.images.registry.references import Reference
+from mljupyter.build.images.registry.registry_client import RegistryClient
 
 _NOTE_FORMAT = 1
 

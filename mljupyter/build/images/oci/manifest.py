@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from mljupyter.build.images.oci.descriptors import OCI_MANIFEST, Descriptor
 from mljupyter.build.images.oci.layers import MEDIA_TYPE
 from mljupyter.build.images.plan import layout
 from mljupyter.build.images.plan.plan import ImagePlan
+from mljupyter.build.images.registry.descriptors import OCI_MANIFEST, Descriptor
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 # When nobody knows better: a time of building would give another digest each time.

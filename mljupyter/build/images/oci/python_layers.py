@@ -17,17 +17,7 @@ from mljupyter.build.images.oci.layers import LayerEntry, tree_entries
 # Made by installers, different each time or of no use in an image.
 _LEFT_OUT = ("uv_cache.json", ".lock")
 _SHEBANG = re.compile(rb"\A#!.*\n(?:'''exec'.*\n' '''\n)?")
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 MOST_SCRIPT_BYTES = 1 << 20
-
-
-def uv_platform(architecture: str, *, musl: bool) -> str:
-    """Return what uv calls a platform.
-
-    >>> uv_platform("amd64", musl=False)
-    'x86_64-unknown-linux-gnu'
-    """
-    return f"{_MACHINES.get(architecture, architecture)}-unknown-linux-{'musl' if musl else 'gnu'}"
 
 
 def install_wheels(uv: Uv, requirements: str, target: Path, *, minor: int, platform: str, python: str) -> None:

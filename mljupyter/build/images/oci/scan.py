@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from mljupyter.build.images.errors import ImageError
-from mljupyter.build.images.oci.references import Reference
 from mljupyter.build.images.oci.sbom import requirements_of
+from mljupyter.build.images.registry.references import Reference
 from mljupyter.outside import json_value
 
 SCANNERS = ("trivy", "grype", "pip-audit")

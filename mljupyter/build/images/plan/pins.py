@@ -20,14 +20,13 @@ from mljupyter.build.environments.record import ChangeRecord
 from mljupyter.build.environments.relaxation import exact_versions
 from mljupyter.build.environments.requirements import Change
 from mljupyter.build.environments.resolver import Resolver
-from mljupyter.build.environments.uv import Uv
+from mljupyter.build.environments.uv import Uv, uv_platform
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError
 from mljupyter.build.images.errors import BuildCancelledError as ImageBuildCancelledError
 from mljupyter.build.images.events import BuildLog
-from mljupyter.build.images.oci.base_image import cache_directory, read_note, write_note
-from mljupyter.build.images.oci.python_layers import uv_platform
 from mljupyter.build.images.plan.packages import PackageSet
 from mljupyter.build.images.plan.plan import ImagePlan
+from mljupyter.build.images.registry.base_image import cache_directory, read_note, write_note
 
 _NOTE_FORMAT = 1
 _UNCHANGED_FOR_SECONDS = 86_400.0

@@ -14,10 +14,10 @@ from mljupyter.build.environments.record import ChangeRecord
 from mljupyter.build.environments.relaxation import Policy
 from mljupyter.build.environments.requirements import Change
 from mljupyter.build.images.errors import ImageError
-from mljupyter.build.images.oci.credentials import RegistryCredentials
-from mljupyter.build.images.oci.references import Reference
 from mljupyter.build.images.plan import layout
 from mljupyter.build.images.plan.packages import PackageSet, package_set
+from mljupyter.build.images.registry.credentials import RegistryCredentials
+from mljupyter.build.images.registry.references import Reference
 from mljupyter.spec import CodeReference, ModelReference
 from mljupyter.spec.version import is_below
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.build.images.errors import ImageError
-from mljupyter.build.images.oci.descriptors import (
+from mljupyter.build.images.registry.descriptors import (
     LAYER_TYPES,
     Descriptor,
     checked_digest,
@@ -20,8 +20,8 @@ from mljupyter.build.images.oci.descriptors import (
     image_parts,
     is_index,
 )
-from mljupyter.build.images.oci.layer_names import layer_names
-from mljupyter.build.images.oci.registry_client import RegistryClient, shown_host
+from mljupyter.build.images.registry.layer_names import layer_names
+from mljupyter.build.images.registry.registry_client import RegistryClient, shown_host
 from mljupyter.files import write_whole
 from mljupyter.outside import json_value
 

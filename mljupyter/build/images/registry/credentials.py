@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.events import basic_credentials
-from mljupyter.build.images.oci.references import DOCKER_HUB
+from mljupyter.build.images.registry.references import DOCKER_HUB
 from mljupyter.outside import json_value
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 
 from mljupyter.build.images.errors import ImageError, RegistryError
-from mljupyter.build.images.oci.descriptors import checked_digest
-from mljupyter.build.images.oci.registry_address import checked_host
+from mljupyter.build.images.registry.descriptors import checked_digest
+from mljupyter.build.images.registry.registry_address import checked_host
 
 DOCKER_HUB = "registry-1.docker.io"
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*")

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mljupyter.build.images.errors import RegistryCredentialsError, RegistryError, RegistryNotFoundError
-from mljupyter.build.images.oci.credentials import RegistryCredentials
-from mljupyter.build.images.oci.descriptors import (
+from mljupyter.build.images.registry.credentials import RegistryCredentials
+from mljupyter.build.images.registry.descriptors import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,
@@ -20,8 +20,8 @@ from mljupyter.build.images.oci.descriptors import (
     checked_digest,
     parsed_json,
 )
-from mljupyter.build.images.oci.references import DOCKER_HUB, checked_path, checked_version
-from mljupyter.build.images.oci.registry_address import (
+from mljupyter.build.images.registry.references import DOCKER_HUB, checked_path, checked_version
+from mljupyter.build.images.registry.registry_address import (
     checked_host,
     is_loopback,
     origin,

@@ -1,0 +1,1 @@
+"""Container registries: references, credentials, the client, and base images read from them."""
