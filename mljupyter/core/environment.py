@@ -12,23 +12,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mljupyter import core
 from mljupyter.build.environments.definition import (
     DEFAULT_CPU_IMAGE,
     DEFAULT_GPU_IMAGE,
     EnvironmentDefinition,
     fingerprint,
 )
-from mljupyter.core import conda_file, environment_image, package_sources
+from mljupyter.core import conda_file, package_sources
 from mljupyter.core.conda_dependencies import DEFAULT_FILE as CONDA_FILE
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.display import HtmlRepr, Rows
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
-from mljupyter.core.environment_image import DockerImageDetails, ImageBuildDetails
-from mljupyter.core.local_build import LocalBuildDetails
+from mljupyter.core.environment_build import DockerImageDetails, ImageBuildDetails, LocalBuildDetails
 from mljupyter.core.python_section import PythonSection
 from mljupyter.core.spark_section import SparkPackage, SparkSection
 from mljupyter.deploy.environments import DEFAULT_INTERPRETER, ServingEnvironment
+from mljupyter.deploy.images import environment_image
 from mljupyter.exceptions import UserErrorException, as_user_error
 from mljupyter.outside import json_value, whole
 from mljupyter.spec.version import LARGEST_NUMBER
@@ -352,9 +353,7 @@ class Environment(HtmlRepr):
 
         """
         if kwargs.get("useDocker") or kwargs.get("pushImageToWorkspaceAcr"):
-            pushed = bool(kwargs.get("pushImageToWorkspaceAcr"))
-            definition = self.definition()
-            return environment_image.build(workspace, definition, on_engine=not pushed, rebuild=False)
+            return self._build_image(workspace, on_engine=not kwargs.get("pushImageToWorkspaceAcr"), rebuild=False)
         return LocalBuildDetails(self.serving())
 
     def build(self, workspace: Workspace, image_build_compute: str | None = None) -> ImageBuildDetails:
@@ -376,7 +375,7 @@ class Environment(HtmlRepr):
             >>> environment.build(ws).wait_for_completion(show_output=True)      # doctest: +SKIP
 
         """
-        return environment_image.build(workspace, self.definition())
+        return self._build_image(workspace)
 
     def get_image_details(self, workspace: Workspace) -> DockerImageDetails:
         """Return details of the environment's image: whether it exists, its name, its Dockerfile.
@@ -386,7 +385,8 @@ class Environment(HtmlRepr):
             True
 
         """
-        return environment_image.details(workspace, self.definition())
+        with as_user_error():
+            return DockerImageDetails(environment_image.details(workspace.context, self.definition()))
 
     def save_to_directory(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write the environment into a directory, without the password of its registry.
@@ -445,6 +445,11 @@ class Environment(HtmlRepr):
         if (directory / DOCKERFILE).is_file():
             environment.docker.base_dockerfile = conda_file.read_text(directory / DOCKERFILE, "Dockerfile")
         return environment
+
+    def _build_image(self, workspace: Workspace, *, on_engine: bool = False, rebuild: bool = True) -> ImageBuildDetails:
+        with as_user_error():
+            record = environment_image.begin(workspace.context, self.definition(), on_engine=on_engine, rebuild=rebuild)
+        return ImageBuildDetails(core.Image.from_record(workspace, record))
 
     def _summary(self) -> Rows:
         packages = self.python.conda_dependencies

@@ -1,19 +1,21 @@
-"""Builds of Python environments on this machine, in the background.
+"""Builds of environments in the background, on this machine or as an image.
 
-Azure: Environment.build_local.
+Azure: ImageBuildDetails and DockerImageDetails of azureml.core.environment, Environment.build_local.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mljupyter.deploy.environments import ServingEnvironment, ensure, policy_of
-from mljupyter.exceptions import UserErrorException
+from mljupyter.deploy.images import files
+from mljupyter.exceptions import UserErrorException, WebserviceException
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.build.environments.record import BuiltEnvironment
+    from mljupyter.core import Image
 
 
 class LocalBuildDetails:
@@ -101,3 +103,93 @@ class LocalBuildDetails:
 
     def __repr__(self) -> str:
         return f"LocalBuildDetails(status={self.status})"
+
+
+class ImageBuildDetails:
+    """A build of an environment's image in the background."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+
+    @property
+    def status(self) -> str:
+        """Running, Succeeded, Failed or Canceled."""
+        self._image.update_creation_state()
+        return self._image.creation_state
+
+    @property
+    def image_location(self) -> str | None:
+        """The reference of the image; None until it is built."""
+        self._image.update_creation_state()
+        return self._image.image_location
+
+    def get_log(self) -> str:
+        """Return the log of the build so far."""
+        return files.BuildLogFile.of(self._image.workspace.context, self._image.record).read()
+
+    def wait_for_completion(self, show_output: bool = True) -> ImageBuildDetails:
+        """Wait until the build has ended.
+
+        Parameters:
+            show_output: print the log as it grows, from its beginning.
+
+        Raises:
+            UserErrorException: it failed or was cancelled, with the last lines of the log and a hint.
+
+        """
+        try:
+            self._image.wait_for_creation(show_output)
+        except WebserviceException as error:
+            raise UserErrorException(error.message) from error
+        return self
+
+    def cancel(self) -> None:
+        """Stop the build and remove its results."""
+        self._image.cancel()
+
+    def __repr__(self) -> str:
+        return f"ImageBuildDetails(status={self._image.creation_state})"
+
+
+class DockerImageDetails(dict[str, Any]):
+    """Details of an environment's image.
+
+    Azure: the keys of the dict are the same.
+    """
+
+    @property
+    def image_exist(self) -> bool:
+        """Whether the image was built."""
+        return bool(self["imageExistsInRegistry"])
+
+    @property
+    def image(self) -> str | None:
+        """The reference of the image; None until it is built."""
+        found: str | None = self["dockerImage"]["image"]
+        return found
+
+    @property
+    def repository(self) -> str:
+        """The name of the image without registry and tag."""
+        return str(self["dockerImage"]["name"])
+
+    @property
+    def registry(self) -> str | None:
+        """The host of its registry; None for an image on the Docker engine."""
+        found: str | None = self["dockerImage"]["registry"]["address"]
+        return found
+
+    @property
+    def interpreter_path(self) -> str:
+        """The path of its Python interpreter."""
+        return str(self["pythonEnvironment"]["interpreterPath"])
+
+    @property
+    def environment_path(self) -> str:
+        """The path of its Python environment."""
+        return str(self["pythonEnvironment"]["condaEnvironmentPath"])
+
+    @property
+    def dockerfile(self) -> str:
+        """The Dockerfile."""
+        return str(self["ingredients"]["dockerfile"])
