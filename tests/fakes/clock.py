@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from unittest import mock
 
+_TURN = 1e-6  # seconds that each turn of the loop takes: time goes on, as everywhere
 _LONGEST_TEST = 7 * 86_400.0  # on the fake clock: a test that waits for something that never comes fails
 
 
@@ -33,6 +34,7 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         found = super().select(0)
+        self._clock.now += _TURN
         if found or (timeout is not None and timeout <= 0):
             return found
         if timeout is None:
