@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.build.images import ImageError, save_context
-from mljupyter.build.images.plan import dockerfile
+from mljupyter.build.images import ImageError, dockerfile, save_context
 from mljupyter.build.images.plan.plan import ImagePlan
 from mljupyter.registry.artifacts.store import ArtifactStore
 
@@ -59,7 +58,7 @@ def test_the_saved_context_holds_all_that_the_dockerfile_copies(
     assert (directory / "requirements.txt").read_text() == "roman==4.2\n"
     models = json.loads((directory / "model_config_map.json").read_text())["models"]
     assert models == {"scale:3": {"name": "scale", "version": 3, "entry": "model.txt"}}
-    assert (directory / "mljupyter-scoring" / "mljupyter" / "scoring" / "front.py").is_file()
+    assert (directory / "mljupyter-scoring" / "mljupyter" / "scoring" / "server" / "application.py").is_file()
     assert {path.name for path in (directory / "mljupyter-scoring" / "mljupyter").iterdir()} == {
         "__init__.py",
         "scoring",

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.build.images import ImageError, scan_report
-from mljupyter.build.images.oci import scan
+from mljupyter.build.images import ImageError, scan, scan_report
 from mljupyter.build.images.oci.scan import Finding
 from tests import osv
 
