@@ -62,6 +62,7 @@ style: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.checks.imports
 
 bandit: $(VENV)/.dev
 	@$(BIN)/python -m tests.checks.source

@@ -13,13 +13,13 @@ __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension"]
 
 def load_ipython_extension(shell: Any) -> None:
     """Make the magics available: what ``%load_ext mljupyter`` calls."""
-    from mljupyter.magics.registration import load
+    from mljupyter.magics.registration import load  # importing the package costs nothing
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Take the magics away again: what ``%unload_ext mljupyter`` calls."""
-    from mljupyter.magics.registration import unload
+    from mljupyter.magics.registration import unload  # importing the package costs nothing
 
     unload(shell)

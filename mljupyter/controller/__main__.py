@@ -28,7 +28,7 @@ def main() -> int:
     try:
         layout.prepare()
         with ControllerLock(layout.lock) as lock:
-            from mljupyter.controller.lifecycle import run
+            from mljupyter.controller.lifecycle import run  # only the process that holds the lock
 
             asyncio.run(run(layout, arguments.idle_seconds, lock))
     except AlreadyRunningError as error:

@@ -9,10 +9,12 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mljupyter import core
-from mljupyter.core import deployment
+from mljupyter.build.images import ImagePlan, Reference, pins_for_saving, plan_image, save_context
+from mljupyter.build.images.registry.credentials import find_credentials
+from mljupyter.core import Environment, Image, InferenceConfig, Model, Workspace, deployment
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.image.configuration import registered_references
 from mljupyter.deploy.environments import policy_of
@@ -21,10 +23,6 @@ from mljupyter.deploy.images.ensure_pulled import make_present
 from mljupyter.deploy.images.tag import tag_image
 from mljupyter.deploy.prepare import code_reference
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
-
-if TYPE_CHECKING:
-    from mljupyter.build.images import ImagePlan
-    from mljupyter.core import Environment, Image, InferenceConfig, Model, Workspace
 
 DEFAULT_NAME = "package"
 
@@ -68,8 +66,6 @@ class ModelPackage:
         image_label: str | None = None,
     ) -> ModelPackage:
         """Create a package; see `Model.package`."""
-        from mljupyter.build.images import Reference, plan_image  # imports every builder, which few calls need
-
         if inference_config is None:
             raise WebserviceException(
                 "inference_config is None: a package needs a scoring script.\n"
@@ -182,8 +178,6 @@ class ModelPackage:
             WebserviceException: the package is an image, or the directory is not empty.
 
         """
-        from mljupyter.build.images import pins_for_saving, save_context  # imports every builder, which few calls need
-
         if self._image is not None:
             raise WebserviceException(
                 "This package is an image: pull() gets it.\n"
@@ -199,10 +193,6 @@ class ModelPackage:
 
         All of its attributes are None for an image on the Docker engine.
         """
-        from mljupyter.build.images.registry.credentials import (
-            find_credentials,  # imports every builder, which few calls need
-        )
-
         place = build_job.place_of(self.workspace.context) if self._image is None else self._image.record.place
         host = place.partition("registry/")[2]
         if not host:

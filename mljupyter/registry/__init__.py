@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mljupyter.registry.registry import Registry
+    from mljupyter.registry.registry import Registry  # a lazy name: SQLAlchemy is heavy
 
 __all__ = ["Registry"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "Registry":
-        from mljupyter.registry.registry import Registry
+        from mljupyter.registry.registry import Registry  # a lazy name: SQLAlchemy is heavy
 
         return Registry
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

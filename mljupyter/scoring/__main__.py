@@ -18,8 +18,8 @@ import mljupyter
 
 if TYPE_CHECKING:
     from mljupyter.scoring.configuration import Configuration
-    from mljupyter.scoring.logs.capture import LogCapture
-    from mljupyter.scoring.logs.insights import Insights
+    from mljupyter.scoring.logs.capture import LogCapture  # late and in this order, as above
+    from mljupyter.scoring.logs.insights import Insights  # late and in this order, as above
 
 
 def main() -> int:
@@ -30,8 +30,8 @@ def main() -> int:
 
     # Imported late and in this order, so that the worker starts while this process imports the HTTP server.
     from mljupyter.scoring import configuration, exit_codes
-    from mljupyter.scoring.logs import capture
-    from mljupyter.scoring.server import replica_key, sockets
+    from mljupyter.scoring.logs import capture  # late and in this order, as above
+    from mljupyter.scoring.server import replica_key, sockets  # late and in this order, as above
 
     try:
         key = replica_key.take(os.environ)
@@ -47,13 +47,13 @@ def main() -> int:
     log.start()
     try:
         if settings.template_socket is not None:
-            from mljupyter.scoring.server.zygote_manager import run_zygote
+            from mljupyter.scoring.server.zygote_manager import run_zygote  # late and in this order, as above
 
             return run_zygote(settings, listener, log)
-        from mljupyter.scoring.server.worker_source import first_worker
+        from mljupyter.scoring.server.worker_source import first_worker  # late and in this order, as above
 
         worker = first_worker(settings, log)
-        from mljupyter.scoring.server.replica_server import serve
+        from mljupyter.scoring.server.replica_server import serve  # late and in this order, as above
 
         return serve(settings, listener, log, worker, recorder, key)
     finally:

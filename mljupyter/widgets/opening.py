@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from mljupyter.errors import MLJupyterError
 
 if TYPE_CHECKING:
-    from mljupyter.notebook.session import Session
-    from mljupyter.widgets.wizard import Wizard
+    from mljupyter.notebook.session import Session  # only the form that is opened
+    from mljupyter.widgets.wizard import Wizard  # only the form that is opened
 
 
 class NoNotebookError(MLJupyterError):
@@ -29,7 +29,7 @@ def deploy_wizard(**typed: str) -> Wizard:
         >>> deploy_wizard(model="diabetes-ridge")                                                # doctest: +SKIP
 
     """
-    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
+    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard  # only the form that is opened
 
     session, namespace = _notebook()
     return DeployWizard(session, namespace, typed)
@@ -37,28 +37,28 @@ def deploy_wizard(**typed: str) -> Wizard:
 
 def register_wizard() -> Wizard:
     """Return the wizard that registers a model."""
-    from mljupyter.widgets.wizards.register_wizard import RegisterWizard
+    from mljupyter.widgets.wizards.register_wizard import RegisterWizard  # only the form that is opened
 
     return RegisterWizard(*_notebook())
 
 
 def traffic_wizard(endpoint: str = "") -> Wizard:
     """Return the wizard that divides the requests of an endpoint; without a name it asks for one."""
-    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
+    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard  # only the form that is opened
 
     return TrafficWizard(_notebook()[0], endpoint)
 
 
 def compare_wizard(endpoint: str = "") -> Wizard:
     """Return the wizard that compares the versions of an endpoint; without a name it asks for one."""
-    from mljupyter.widgets.wizards.compare_wizard import CompareWizard
+    from mljupyter.widgets.wizards.compare_wizard import CompareWizard  # only the form that is opened
 
     return CompareWizard(_notebook()[0], endpoint)
 
 
 def attach_wizard() -> Wizard:
     """Return the wizard about compute targets."""
-    from mljupyter.widgets.wizards.attach_wizard import AttachWizard
+    from mljupyter.widgets.wizards.attach_wizard import AttachWizard  # only the form that is opened
 
     return AttachWizard(_notebook()[0])
 
@@ -66,7 +66,7 @@ def attach_wizard() -> Wizard:
 def _notebook() -> tuple[Session, dict[str, Any]]:
     from IPython.core.getipython import get_ipython
 
-    from mljupyter.notebook.session import session_of
+    from mljupyter.notebook.session import session_of  # only the form that is opened
 
     shell: Any = get_ipython()
     if shell is None:

@@ -32,8 +32,8 @@ def builder_for(
         BuilderUnavailableError: when there is none, with the reason for each.
 
     """
-    from mljupyter.build.images.docker.builder import DockerBuilder
-    from mljupyter.build.images.oci.daemonless import DaemonlessBuilder
+    from mljupyter.build.images.docker.builder import DockerBuilder  # only the builder that is used
+    from mljupyter.build.images.oci.daemonless import DaemonlessBuilder  # only the builder that is used
 
     if target == "docker":
         return DockerBuilder(store, url=engine_url, credentials=credentials)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mljupyter.build.environments.definition import EnvironmentDefinition
+from mljupyter.build.images import ImagePlan, Reference, dockerfile, plan_image, reference_for
+from mljupyter.build.images.plan import layout
 from mljupyter.deploy.environments import policy_of
 from mljupyter.deploy.images import build_job
-
-if TYPE_CHECKING:
-    from mljupyter.build.environments.definition import EnvironmentDefinition
-    from mljupyter.build.images import ImagePlan
-    from mljupyter.registry.catalog.image_record import ImageRecord
-    from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR, ImageRecord
+from mljupyter.workspace.context import WorkspaceContext
 
 _DIGITS = 12
 
@@ -28,8 +27,6 @@ def begin(
         rebuild: build it even if it was built before.
 
     """
-    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR  # imports SQLAlchemy, which is slow
-
     plan = _plan(definition)
     return build_job.begin(
         context,
@@ -44,8 +41,6 @@ def begin(
 def details(context: WorkspaceContext, definition: EnvironmentDefinition) -> dict[str, Any]:
     """Return the details of an environment's image, built or not, with the keys of azureml's DockerImageDetails."""
     # Imports every builder, which few calls need.
-    from mljupyter.build.images import Reference, dockerfile, reference_for
-    from mljupyter.build.images.plan import layout
 
     plan = _plan(definition)
     place = build_job.place_of(context)
@@ -70,8 +65,6 @@ def details(context: WorkspaceContext, definition: EnvironmentDefinition) -> dic
 
 
 def _plan(definition: EnvironmentDefinition) -> ImagePlan:
-    from mljupyter.build.images import plan_image  # imports every builder, which few calls need
-
     return plan_image(
         definition,
         code=None,

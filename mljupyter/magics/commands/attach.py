@@ -27,6 +27,6 @@ def run(call: Call) -> Any:
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     """Return the form that shows the compute targets and takes the address of a Docker engine."""
-    from mljupyter.widgets.wizards.attach_wizard import AttachWizard
+    from mljupyter.widgets.wizards.attach_wizard import AttachWizard  # widgets are heavy: only where one is shown
 
     return AttachWizard(session)

@@ -17,11 +17,11 @@ def run(call: Call) -> Any:
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # its error has the nearest name
     if call["wizard"]:
-        from mljupyter.widgets.wizards.compare_wizard import CompareWizard
+        from mljupyter.widgets.wizards.compare_wizard import CompareWizard  # widgets are heavy: only where one is shown
 
         return CompareWizard(call.session, call["name"])
     if call["live"] and call.has_widgets:
-        from mljupyter.widgets.panels.comparison import Comparison
+        from mljupyter.widgets.panels.comparison import Comparison  # widgets are heavy: only where one is shown
 
         return Comparison(workspace, call["name"])
     rows = compared(workspace, workspace.endpoints.endpoint(call["name"]))
@@ -31,6 +31,6 @@ def run(call: Call) -> Any:
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     """Return the form that compares versions and promotes one."""
-    from mljupyter.widgets.wizards.compare_wizard import CompareWizard
+    from mljupyter.widgets.wizards.compare_wizard import CompareWizard  # widgets are heavy: only where one is shown
 
     return CompareWizard(session)

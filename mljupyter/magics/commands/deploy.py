@@ -33,8 +33,8 @@ def run(call: Call) -> Any:
     if call["code"]:
         return call.deliver(Text(deployment.code()))
     if call["panel"] and not (call["dry_run"] or call["json"]) and call.has_widgets:
-        from mljupyter.widgets.panels.log_panel import LogPanel
-        from mljupyter.widgets.panels.log_sources import DeploymentLog
+        from mljupyter.widgets.panels.log_panel import LogPanel  # widgets are heavy: only where one is shown
+        from mljupyter.widgets.panels.log_sources import DeploymentLog  # widgets are heavy: only where one is shown
 
         return LogPanel(DeploymentLog(deployment))
     plan = deployment.plan()
@@ -113,7 +113,7 @@ def _followed(call: Call, service: Webservice) -> Webservice:
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     """Return the form that deploys a model."""
-    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
+    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard  # widgets are heavy: only where one is shown
 
     return DeployWizard(session, namespace)
 

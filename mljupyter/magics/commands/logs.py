@@ -18,7 +18,7 @@ from mljupyter.notebook.views.views import Text
 from mljupyter.visible import lines_of, visible
 
 if TYPE_CHECKING:
-    from mljupyter.widgets.panels.log_panel import LogPanel
+    from mljupyter.widgets.panels.log_panel import LogPanel  # widgets are heavy: only where one is shown
 
 _MOST_LINES = 5000
 """Read when only some lines are shown."""
@@ -84,8 +84,8 @@ def _build_log(call: Call, service: Webservice) -> str:
 
 def _follow(call: Call, service: Webservice, chosen: Filter) -> LogPanel | None:
     if call.has_widgets:
-        from mljupyter.widgets.panels.log_panel import LogPanel
-        from mljupyter.widgets.panels.log_sources import EndpointLog
+        from mljupyter.widgets.panels.log_panel import LogPanel  # widgets are heavy: only where one is shown
+        from mljupyter.widgets.panels.log_sources import EndpointLog  # widgets are heavy: only where one is shown
 
         return LogPanel(EndpointLog(service, call["lines"], call.version, chosen))
     lines: Iterable[str] = service.workspace.endpoints.follow_logs(

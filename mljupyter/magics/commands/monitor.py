@@ -32,7 +32,7 @@ def _panels(call: Call, services: list[Webservice]) -> Any:
     """Display a live panel for each endpoint, but the last, which is the cell's value."""
     from IPython.display import display
 
-    from mljupyter.widgets.panels.monitor import Monitor
+    from mljupyter.widgets.panels.monitor import Monitor  # widgets are heavy: only where one is shown
 
     panels = [Monitor(service.workspace, service.name, call["window"]) for service in services]
     for panel in panels[:-1]:

@@ -49,6 +49,6 @@ def _tags(words: list[str]) -> dict[str, str]:
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     """Return the form that registers a model."""
-    from mljupyter.widgets.wizards.register_wizard import RegisterWizard
+    from mljupyter.widgets.wizards.register_wizard import RegisterWizard  # widgets are heavy: only where one is shown
 
     return RegisterWizard(session, namespace)

@@ -9,6 +9,10 @@ from __future__ import annotations
 import json
 import sys
 
+from mljupyter.scoring.logs.diagnostics import user_traceback, write_record
+from mljupyter.scoring.worker.loading import load_script
+from mljupyter.scoring.worker.script import ScriptError
+
 # A request as clients make them: a script with a schema insists on the content type.
 HEAD = json.dumps(
     {"method": "POST", "query": "", "id": "sample", "headers": {"Content-Type": "application/json"}}
@@ -18,9 +22,6 @@ HEAD = json.dumps(
 def main(root: str, sample_path: str, answer_path: str) -> None:
     """Write ``{"stage": ..., "message": ..., "result": ...}`` to the answer file; tracebacks go to standard error."""
     sys.path.append(root)
-    from mljupyter.scoring.logs.diagnostics import user_traceback, write_record
-    from mljupyter.scoring.worker.loading import load_script
-    from mljupyter.scoring.worker.script import ScriptError
 
     answer: dict[str, object] = {}
     try:

@@ -101,6 +101,6 @@ def _promote(call: Call) -> None:
 
 def wizard(session: Session, namespace: Mapping[str, Any], name: str = "") -> Any:
     """Return the form that divides requests between versions."""
-    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
+    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard  # widgets are heavy: only where one is shown
 
     return TrafficWizard(session, name)

@@ -39,7 +39,7 @@ def broken_rule(least: int, most: int, utilization: int | None = None) -> str:
         'minReplicas is 3, maxReplicas 2: min must not exceed max'
 
     """
-    from mljupyter.spec import AutoscalePolicy, SpecError
+    from mljupyter.spec import AutoscalePolicy, SpecError  # pydantic must not be imported while magics load
 
     target = {} if utilization is None else {"targetUtilization": utilization}
     try:

@@ -8,6 +8,10 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.build.images.docker.engine import connect as connect_to_engine
+from mljupyter.build.images.docker.engine import pull
+from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.registry.references import Reference
 from mljupyter.engine.replicas.replica_key import VARIABLE as KEY_VARIABLE
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.runtimes import replica_layout
@@ -36,9 +40,6 @@ def connect() -> DockerClient:
         RuntimeUnavailableError: when the Docker SDK is not installed, or no engine answers.
 
     """
-    from mljupyter.build.images.docker.engine import connect as connect_to_engine
-    from mljupyter.build.images.errors import ImageError
-
     try:
         return connect_to_engine(timeout=_ANSWER_WITHIN)
     except ImageError as error:
@@ -47,10 +48,6 @@ def connect() -> DockerClient:
 
 def pulled(client: DockerClient, reference: str) -> Image:
     """Return an image that the engine lacks from the container registry that its name begins with."""
-    from mljupyter.build.images.docker.engine import pull
-    from mljupyter.build.images.errors import ImageError
-    from mljupyter.build.images.registry.references import Reference
-
     parsed = Reference.parse(reference)
     if parsed.registry is not None:
         try:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from mljupyter.build.images.docker.ssh import ssh_destination
 from mljupyter.runtimes.base import RuntimeUnavailableError
 from mljupyter.runtimes.ports import LOOPBACK
 from mljupyter.runtimes.process import processes
@@ -60,8 +61,6 @@ class Tunnels:
             self._socket(replica_id).unlink(missing_ok=True)
 
     def _start(self, socket: Path, port: int) -> processes.Identity:
-        from mljupyter.build.images.docker.ssh import ssh_destination
-
         program = shutil.which("ssh")
         if program is None:
             raise RuntimeUnavailableError("the program ssh is missing: install OpenSSH's client.")

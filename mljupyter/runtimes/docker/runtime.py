@@ -19,6 +19,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from mljupyter.build.images.docker.address import engine_address
+from mljupyter.build.images.plan.layout import LABEL_REPLICA_KEY
 from mljupyter.engine.replicas.replica_key import replica_key
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.runtimes.base import (
@@ -121,8 +123,6 @@ class DockerRuntime:
     @cached_property
     def _tunnels(self) -> Tunnels | None:
         """The ways to containers, where their engine is on another machine."""
-        from mljupyter.build.images.docker.address import engine_address
-
         address = engine_address()
         if not address.elsewhere:
             return None
@@ -275,8 +275,6 @@ class DockerRuntime:
 
         That one would leave it to the script. Servers of the user's own get it, and may ask for it.
         """
-        from mljupyter.build.images.plan.layout import LABEL_REPLICA_KEY  # brings all modules that build images
-
         if SERVER_LABEL in image.labels and LABEL_REPLICA_KEY not in image.labels:
             log.warning(
                 "replica %s: image %s has a scoring server of an earlier release, which answers everybody on this "

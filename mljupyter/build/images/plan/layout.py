@@ -7,6 +7,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+import mljupyter
+
 LAYOUT_VERSION = 1
 APP_ROOT = "/var/azureml-app"
 MODELS = "azureml-models"
@@ -58,8 +60,6 @@ HEALTH_RETRIES = 3
 
 def package_directory() -> Path:
     """Return where the package mljupyter lies here."""
-    import mljupyter
-
     return Path(mljupyter.__path__[0])
 
 
