@@ -247,6 +247,10 @@ class Runtimes:
         self._context = context
         self._made: dict[str, Runtime] = {}
 
+    def names(self) -> list[str]:
+        """Return the compute targets that replicas can run on."""
+        return sorted(self._kinds)
+
     def of(self, target: str) -> Runtime:
         """Return the runtime of a compute target.
 
@@ -256,7 +260,7 @@ class Runtimes:
         """
         if target not in self._made:
             if target not in self._kinds:
-                known = ", ".join(sorted(self._kinds))
+                known = ", ".join(self.names())
                 raise RuntimeUnavailableError(f"there is no compute target {target!r} on this machine: it has {known}.")
             self._made[target] = self._kinds[target].make(self._context)
         return self._made[target]

@@ -210,6 +210,11 @@ class Service:
         self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None, change: Change
     ) -> EndpointRecord:
         _refuse_hidden_values(spec, before)
+        if spec.compute_target not in self._runtimes.names():
+            known = " and ".join(self._runtimes.names())
+            raise InvalidSpecError(
+                f"computeTarget: this control plane does not run endpoints on {spec.compute_target!r}, only on {known}."
+            )
         self._keeper.admit(spec)
         status = before.status if before else EndpointStatus()
         ended = None

@@ -7,6 +7,7 @@ from typing import Any
 from mljupyter.core import Workspace
 from mljupyter.core.router import Router
 from mljupyter.errors import MLJupyterError
+from mljupyter.targets.catalog import default_name
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage
@@ -31,7 +32,9 @@ class AccessPage(DraftPage):
 
     def enter(self) -> None:
         """See how requests travel now."""
-        self._transport = _transport(self.draft.session.workspace())
+        workspace = self.draft.session.workspace()
+        target = workspace.context.target(self.draft.typed.get("to", default_name()))
+        self._transport = _transport(workspace) if target.shares_router else f"as {target.name} is set up"
 
     def fields(self) -> list[Field]:
         """Return the kind of web service, its authentication, and how requests travel."""
