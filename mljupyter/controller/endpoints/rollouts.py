@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mljupyter.client.errors import ControllerError, RolloutInProgressError
+from mljupyter.client.errors import ControllerError
 from mljupyter.controller.endpoints.supervisor import Supervisor
 from mljupyter.controller.router.request_statistics import RequestStatistics
 from mljupyter.controller.storage.history import Change
@@ -20,7 +20,7 @@ from mljupyter.engine.envoy.routing import cluster_name
 from mljupyter.engine.rollout import canary
 from mljupyter.engine.rollout.canary import Observation
 from mljupyter.engine.rollout.request_counts import RequestCounts
-from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState, ReplicaPhase, Rollout, RolloutPhase
+from mljupyter.spec import EndpointRecord, EndpointState, ReplicaPhase, Rollout, RolloutPhase
 
 EVERY = 1.0
 
@@ -168,26 +168,3 @@ def _active(record: EndpointRecord | None) -> Rollout | None:
 
 def _step(rollout: Rollout) -> tuple[object, ...]:
     return rollout.started_time, rollout.phase, rollout.step, rollout.step_time
-
-
-def refuse_collision(record: EndpointRecord, spec: EndpointSpec) -> None:
-    """Refuse a change that touches what a rollout under way decides or judges.
-
-    Raises:
-        RolloutInProgressError: with the ways out.
-
-    """
-    if canary.collides(record.spec, spec):
-        refuse_during_rollout(record)
-
-
-def refuse_during_rollout(record: EndpointRecord) -> None:
-    """Raise `RolloutInProgressError` while a rollout of the endpoint is active."""
-    rollout, name = record.rollout, record.spec.name
-    if rollout is not None and rollout.active:
-        raise RolloutInProgressError(
-            f"a rollout of version {rollout.plan.version!r} of {name!r} is {rollout.phase} at {rollout.share} %: until "
-            "it ends, the versions and their shares do not change. Nothing was changed now.\n"
-            f"Wait for it, or end it first: endpoint.abort_rollout(), %rollout {name} --abort, "
-            f"mljupyter endpoint rollout {name} --abort"
-        )
