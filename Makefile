@@ -71,10 +71,10 @@ audit: $(VENV)/.dev ## known vulnerabilities of packages; STRICT=1: fail where t
 	@$(BIN)/python -m tests.checks.packages $(if $(STRICT),--strict)
 
 unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=2 files at a time (0: in one process)
-	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz" --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=
+	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz" --numprocesses=$(JOBS) --dist=loadfile $(if $(COVERAGE),--cov --cov-report=,--no-cov)
 
-alone: $(VENV)/.dev ## the tests that measure short times, one after the other; prints the coverage of both
-	@$(BIN)/python -m pytest -m "alone and not faults" --cov --cov-append --cov-report=term:skip-covered
+alone: $(VENV)/.dev ## the tests that measure short times, one after the other; with COVERAGE=1, the coverage of both
+	@$(BIN)/python -m pytest -m "alone and not faults" $(if $(COVERAGE),--cov --cov-append --cov-report=term:skip-covered,--no-cov)
 
 test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; about ten minutes
 	@$(BIN)/python -m pytest -m faults --session-timeout=2400

@@ -131,15 +131,40 @@ def machines(tmp_path: Path) -> Iterator[Callable[[], Machine]]:
         clear_away(machine)
 
 
+@pytest.fixture(scope="module")
+def shared_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """One machine for the tests of a module: a controller and a router take two seconds of a processor to start."""
+    directory = (tmp_path_factory.mktemp("shared") / "workspace").resolve()
+    directory.mkdir(mode=0o700)
+    machine = Machine(directory, ControllerClient(directory), ArtifactStore(directory / "artifacts"))
+    yield machine
+    clear_away(machine)
+
+
 @pytest.fixture
-def machine(machines: Callable[[], Machine]) -> Machine:
-    return machines()
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """Return a machine without endpoints: another one, or that of the module where it says ``SHARES_MACHINE = True``.
+
+    Tests may share one if they look at nothing but their endpoints. They may kill its controller.
+    """
+    if not getattr(request.module, "SHARES_MACHINE", False):
+        yield request.getfixturevalue("machines")()
+        return
+    shared: Machine = request.getfixturevalue("shared_machine")
+    yield shared
+    delete_endpoints(shared)
+    wait_until(lambda: not shared.replicas(), "all replicas have ended")
+
+
+def delete_endpoints(machine: Machine) -> None:
+    if (machine.directory / "control" / "controller.db").exists():
+        for record in machine.client.endpoints():
+            machine.client.delete(record.spec.name)
 
 
 def clear_away(machine: Machine) -> None:
     """End all that runs of a workspace."""
-    for record in machine.client.endpoints() if (machine.directory / "control" / "controller.db").exists() else []:
-        machine.client.delete(record.spec.name)
+    delete_endpoints(machine)
     machine.client.stop(force=True)
     wait_until(lambda: not (machine.replicas() or machine.routers() or machine.controllers()), "all processes are gone")
 

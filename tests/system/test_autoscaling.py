@@ -12,6 +12,7 @@ from tests.system.conftest import Machine
 from tests.waiting import promised, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 SLOW = "import time\ndef init(): pass\ndef run(data): time.sleep(0.2)"
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.system.conftest import Machine
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 
 # Answers for each row its sum and how many rows its run had.
 ROWS = """

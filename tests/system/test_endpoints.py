@@ -22,6 +22,7 @@ from tests.system.conftest import Machine
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 KEY = Authentication.KEY
 
 

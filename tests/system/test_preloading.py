@@ -18,6 +18,7 @@ from tests.system.conftest import Machine
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(not AVAILABLE, reason="workers are forked on Linux only")]
+SHARES_MACHINE = True
 
 SLOW_START = """
     import os, time

@@ -16,6 +16,7 @@ from tests.system.test_versions import ONE_TARGET, answers, changed, endpoint, v
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 PACED = """
     import os, time
 

@@ -24,6 +24,7 @@ from tests.system.targets import Target
 from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 WHO = """
     import os
 
