@@ -22,7 +22,7 @@ from mljupyter.build.images.docker.base_python import python_in
 from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.plan.base_context import fetch_base_context
 from mljupyter.build.images.plan.dockerfile import dockerfile
-from mljupyter.core import Model, Workspace
+from mljupyter.core import CondaDependencies, Model, Workspace
 from mljupyter.deploy import framework_serving
 from mljupyter.deploy.images.users import delete_unused_image
 from mljupyter.errors import MLJupyterError
@@ -410,17 +410,18 @@ def test_a_models_requirements_choose_no_index_of_packages(workspace: Workspace,
     )
     registered = Model.register(workspace, model, "m")
     reference = ModelReference(name="m", version=1, digest=registered.record.artifact.digest, entry="model")
-    environment = framework_serving.environment_of(workspace, reference, "mlflow", here=False)
+    environment = framework_serving.environment_of(workspace.context, reference, "mlflow", here=False)
     assert environment is not None
-    packages = environment.python.conda_dependencies
-    assert packages is not None
+    definition = environment.definition.python.conda_dependencies
+    assert definition is not None
+    packages = CondaDependencies.of(definition)
     assert (list(packages.pip_packages), list(packages.pip_options)) == (["roman==4.2"], [])
 
     (model / "MLmodel").write_bytes(bytes(2 << 20))
     larger = Model.register(workspace, model, "m")
     reference = ModelReference(name="m", version=2, digest=larger.record.artifact.digest, entry="model")
     with pytest.raises(MLJupyterError, match="too many"):
-        framework_serving.environment_of(workspace, reference, "mlflow", here=False)
+        framework_serving.environment_of(workspace.context, reference, "mlflow", here=False)
 
 
 @pytest.mark.parametrize("release", ["3", "3.", "3.x", "3.999", "3.-1", f"3.{'9' * 5000}", "", "4.1"])
