@@ -112,7 +112,7 @@ class CondaDependencies:
         >>> CondaDependencies.merge_requirements(["numpy>=1.20", "six", "numpy<2"])
         ['numpy<2,>=1.20', 'six']
         """
-        from packaging.requirements import InvalidRequirement, Requirement
+        from packaging.requirements import InvalidRequirement, Requirement  # few calls need it
 
         merged: dict[str, Requirement] = {}
         others: list[str] = []
@@ -271,7 +271,7 @@ class CondaDependencies:
 
     def serialize_to_string(self) -> str:
         """Return the text of a conda file."""
-        import yaml
+        import yaml  # slow to import; few calls need it
 
         return str(yaml.safe_dump(self.as_dict(), sort_keys=False, default_flow_style=False))
 

@@ -42,7 +42,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
             packages.
 
     """
-    import yaml
+    import yaml  # slow to import; few calls need it
 
     try:
         content = yaml_value(text)

@@ -163,7 +163,7 @@ class DockerSection(Section):
 
     @property
     def is_default(self) -> bool:
-        """Whether the builder chooses the base image, and no Dockerfile instructions are added."""
+        """True if the builder chooses the base image, and no Dockerfile instructions are added."""
         return (
             self._base_image in (None, DEFAULT_CPU_IMAGE)
             and self._base_dockerfile is None

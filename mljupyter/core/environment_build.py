@@ -159,7 +159,7 @@ class DockerImageDetails(dict[str, Any]):
 
     @property
     def image_exist(self) -> bool:
-        """Whether the image was built."""
+        """True if the image was built."""
         return bool(self["imageExistsInRegistry"])
 
     @property

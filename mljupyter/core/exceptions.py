@@ -1,6 +1,6 @@
 """Exceptions of the SDK.
 
-Azure: azureml.exceptions and azureml._common.exceptions.
+Azure: azureml.exceptions.
 """
 
 from __future__ import annotations

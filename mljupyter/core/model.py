@@ -621,7 +621,7 @@ class Model(HtmlRepr):
 
     @property
     def unpack(self) -> bool:
-        """Whether it is a directory."""
+        """True if it is a directory."""
         return self.record.artifact.kind == "directory"
 
     def serialize(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from mljupyter.build.environments.definition import redacted
 from mljupyter.exceptions import UserErrorException
@@ -22,12 +22,6 @@ class Section:
             )
         for name, default in self._defaults.items():
             setattr(self, name, kwargs.get(name, default() if callable(default) else default))
-
-    def _copy(self) -> Self:
-        """Return a deep copy."""
-        from copy import deepcopy
-
-        return deepcopy(self)
 
     def __repr__(self) -> str:
         shown = (f"{name}={redacted(repr(getattr(self, name)))}" for name in self._defaults if name not in self._hidden)

@@ -143,7 +143,7 @@ class AciWebservice(Webservice):
 
     @property
     def ssl_enabled(self) -> bool:
-        """Whether it has a certificate of its own."""
+        """True if it has a certificate of its own."""
         return self._spec.tls is not None
 
     @property

@@ -59,7 +59,7 @@ class AksEndpointVersion(AksAttributes):
 
     @property
     def is_default(self) -> bool:
-        """Whether it is the default version, which gets the requests that no percentile assigns."""
+        """True if it is the default version, which gets the requests that no percentile assigns."""
         return self._spec.default_version == self.name
 
     @property

@@ -99,7 +99,7 @@ class EndpointAttributes(HtmlRepr):
 
     @property
     def enable_app_insights(self) -> bool:
-        """Whether requests and the script's log are recorded."""
+        """True if requests and the script's log are recorded."""
         return self._version.app_insights_enabled
 
     @property
@@ -124,17 +124,17 @@ class EndpointAttributes(HtmlRepr):
 
     @property
     def auth_enabled(self) -> bool:
-        """Whether requests need a key."""
+        """True if requests need a key."""
         return self._spec.authentication is Authentication.KEY
 
     @property
     def token_auth_enabled(self) -> bool:
-        """Whether requests need a token."""
+        """True if requests need a token."""
         return self._spec.authentication is Authentication.TOKEN
 
     @property
     def authentication_needed(self) -> bool:
-        """Whether requests need a key or a token."""
+        """True if requests need a key or a token."""
         return self._spec.authentication is not Authentication.NONE
 
     @property

@@ -1,0 +1,199 @@
+"""Web services against a control plane that is a list of records: no process, no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from mljupyter.client.errors import EndpointNotFoundError
+from mljupyter.client.scorer import Answer
+from mljupyter.core import AksEndpoint, AksWebservice, LocalWebservice, Webservice, Workspace
+from mljupyter.deploy.rollout import follow_rollout
+from mljupyter.exceptions import WebserviceException
+from mljupyter.spec import EndpointRecord
+
+CODE = {"digest": "sha256:" + "0" * 64, "entryScript": "score.py"}
+
+
+def record(kind: str = "AKS", versions: Iterable[str] = ("one",), **changes: Any) -> EndpointRecord:
+    """A record of an endpoint; `changes` by key of the document."""
+    names = list(versions)
+    document = {
+        "spec": {
+            "name": "shown",
+            "kind": kind,
+            "defaultVersion": names[0],
+            "versions": {name: {"code": CODE} for name in names},
+            "authentication": "none" if kind == "LOCAL" else "key",
+        },
+        "status": {"scoringUri": "http://localhost:1/score", "observedGeneration": 1},
+        "createdTime": "2026-01-01T00:00:00Z",
+        "updatedTime": "2026-01-01T00:00:00Z",
+        "generation": 1,
+        "resourceVersion": 1,
+    }
+    return EndpointRecord.parse(document | changes)
+
+
+def rollout(phase: str, step: int = 0, reason: str = "") -> dict[str, Any]:
+    plan = {"version": "two", "steps": [10, 100], "everySeconds": 1}
+    times = {"stepTime": "2026-01-01T00:00:00Z", "startedTime": "2026-01-01T00:00:00Z"}
+    return {"plan": plan, "phase": phase, "step": step, "reason": reason, **times}
+
+
+class Endpoints:
+    """An endpoint client that hands out one record after the other, and counts the keys it was asked for."""
+
+    def __init__(self, *records: EndpointRecord) -> None:
+        self.records = list(records)
+        self.asked_for_keys = 0
+
+    def endpoint(self, name: str) -> EndpointRecord:
+        if not self.records:
+            raise EndpointNotFoundError(f"there is no endpoint {name!r}")
+        return self.records.pop(0) if len(self.records) > 1 else self.records[0]
+
+    def watch(self, name: str, after: int, wait: float) -> EndpointRecord:
+        return self.endpoint(name)
+
+    def keys(self, name: str) -> tuple[str, str]:
+        self.asked_for_keys += 1
+        return f"key-{self.asked_for_keys}", "other"
+
+
+@pytest.fixture
+def endpoints(workspace: Workspace) -> Endpoints:
+    found = Endpoints(record())
+    workspace.context.__dict__["endpoints"] = found
+    return found
+
+
+class Router:
+    """The answers of a router, one after the other; keeps the requests."""
+
+    def __init__(self, *answers: tuple[int, bytes]) -> None:
+        self.answers = [Answer(status, body) for status, body in answers]
+        self.requests: list[tuple[str, dict[str, str]]] = []
+
+    def post(self, uri: str, body: bytes, headers: dict[str, str], timeout: float) -> Answer:
+        self.requests.append((uri, headers))
+        return self.answers.pop(0)
+
+
+def answering(service: Webservice, *answers: tuple[int, bytes]) -> Router:
+    router = Router(*answers)
+    service.__dict__["_scorer"] = router
+    return router
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("LOCAL", LocalWebservice), ("AKS", AksWebservice), ("AKSENDPOINT", AksEndpoint)]
+)
+def test_a_web_service_has_the_class_of_its_kind(
+    workspace: Workspace, endpoints: Endpoints, kind: str, expected: type[Webservice]
+) -> None:
+    endpoints.records = [record(kind)]
+    assert type(Webservice(workspace, "shown")) is expected
+    assert type(Webservice.from_record(workspace, record(kind))) is expected
+
+
+def test_another_class_than_that_of_the_kind_is_refused(workspace: Workspace, endpoints: Endpoints) -> None:
+    with pytest.raises(WebserviceException, match="is of kind AKS: it is not of class AksEndpoint"):
+        AksEndpoint(workspace, "shown")
+
+
+def test_a_web_service_that_does_not_exist_is_named(workspace: Workspace, endpoints: Endpoints) -> None:
+    endpoints.records = []
+    with pytest.raises(WebserviceException, match="no endpoint 'shown'"):
+        Webservice(workspace, "shown")
+
+
+def test_an_answer_is_decoded_and_text_stays_text(workspace: Workspace, endpoints: Endpoints) -> None:
+    service = Webservice(workspace, "shown")
+    answering(service, (200, b'{"sum": 3}'), (200, b"three"))
+    assert service.run("{}") == {"sum": 3}
+    assert service.run("{}") == "three"
+
+
+def test_a_key_is_kept_until_it_is_refused(workspace: Workspace, endpoints: Endpoints) -> None:
+    service = Webservice(workspace, "shown")
+    router = answering(service, (200, b"1"), (200, b"2"), (401, b""), (200, b"3"))
+    assert [service.run("{}") for _ in range(3)] == [1, 2, 3]
+    sent = [headers["Authorization"] for _, headers in router.requests]
+    assert sent == ["Bearer key-1", "Bearer key-1", "Bearer key-1", "Bearer key-2"]
+
+
+def test_a_request_goes_to_the_new_address_after_tls_was_turned_on(workspace: Workspace, endpoints: Endpoints) -> None:
+    service = Webservice(workspace, "shown")
+    router = answering(service, (308, b""), (200, b"1"))
+    endpoints.records = [record(status={"scoringUri": "https://localhost:1/score"})]
+    assert service.run("{}") == 1
+    assert [uri.partition(":")[0] for uri, _ in router.requests] == ["http", "https"]
+
+
+def test_another_status_is_raised_with_its_body(workspace: Workspace, endpoints: Endpoints) -> None:
+    service = Webservice(workspace, "shown")
+    answering(service, (500, b"division by zero"))
+    with pytest.raises(WebserviceException, match="status 500: division by zero") as caught:
+        service.run("{}")
+    assert caught.value.status_code == 500
+
+
+def test_a_version_is_asked_with_the_header_that_picks_it(workspace: Workspace, endpoints: Endpoints) -> None:
+    endpoint = Webservice.from_record(workspace, record("AKSENDPOINT", ["one", "two"]))
+    assert isinstance(endpoint, AksEndpoint)
+    router = answering(endpoint, (200, b"1"))
+    assert endpoint.versions["two"].run("{}") == 1
+    assert "two" in router.requests[0][1].values()
+
+
+def test_a_version_has_attributes_of_its_own_and_no_operations_of_the_endpoint(
+    workspace: Workspace, endpoints: Endpoints
+) -> None:
+    endpoint = Webservice.from_record(workspace, record("AKSENDPOINT", ["one", "two"]))
+    assert isinstance(endpoint, AksEndpoint)
+    version = endpoint.versions["two"]
+    assert (version.name, version.is_default, version.scoring_uri) == ("two", False, endpoint.scoring_uri)
+    # On a version these would act on the endpoint, or on an endpoint that has the version's name.
+    assert not {"scale", "rollback", "get_keys", "restart", "add_tags"} & set(dir(version))
+
+
+class TestFollowRollout:
+    def follow(self, *records: EndpointRecord, timeout: float | None = None) -> tuple[EndpointRecord, list[str]]:
+        lines: list[str] = []
+        found = follow_rollout(Endpoints(*records), "shown", timeout=timeout, say=lines.append)  # type: ignore[arg-type]
+        return found, lines
+
+    def test_each_step_is_told_once_and_the_end_with_its_reason(self) -> None:
+        both = ["one", "two"]
+        records = [
+            record("AKSENDPOINT", both, rollout=rollout("Running")),
+            record("AKSENDPOINT", both, rollout=rollout("Running")),
+            record("AKSENDPOINT", both, rollout=rollout("Paused")),
+            record("AKSENDPOINT", both, rollout=rollout("Running", step=1)),
+            record("AKSENDPOINT", both, rollout=rollout("Completed", step=1, reason="all steps are done")),
+        ]
+        found, lines = self.follow(*records)
+        assert found is records[-1]
+        assert lines == ["two: 10 %", "two: 10 % (paused)", "two: 100 %", "two: Completed at 100 %; all steps are done"]
+
+    def test_it_waits_until_the_router_has_taken_the_share_back(self) -> None:
+        both = ["one", "two"]
+        status = {"versions": {"one": {}, "two": {"weight": 10}}}
+        still = record("AKSENDPOINT", both, rollout=rollout("Returned"), status=status)
+        taken_back = record(
+            "AKSENDPOINT", both, rollout=rollout("Returned"), status={"versions": {"one": {}, "two": {}}}
+        )
+        found, _ = self.follow(still, still, taken_back)
+        assert found is taken_back
+
+    def test_without_a_rollout_there_is_nothing_to_wait_for(self) -> None:
+        present = record("AKSENDPOINT")
+        assert self.follow(present) == (present, [])
+
+    def test_the_rollout_goes_on_when_the_time_is_up(self) -> None:
+        running = record("AKSENDPOINT", ["one", "two"], rollout=rollout("Running"))
+        with pytest.raises(WebserviceException, match=r"goes on after 0 s: two Running: 10 %"):
+            self.follow(running, timeout=0)
