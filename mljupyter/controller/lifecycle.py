@@ -34,13 +34,13 @@ from mljupyter.controller.metrics.collector import Collector
 from mljupyter.controller.metrics.exporter_process import RecordExport
 from mljupyter.controller.metrics.port import MetricsPort
 from mljupyter.controller.router import process
+from mljupyter.controller.router.resource_files import RouterSettings
 from mljupyter.controller.router.router import Router
 from mljupyter.controller.router.service import RouterService
 from mljupyter.controller.storage.backup import damage
 from mljupyter.controller.storage.lock import ControllerLock
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.listener_manager import ListeningKeeper
-from mljupyter.engine.envoy.routing import RouterSettings
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.runtimes.base import RuntimeContext, Runtimes
 from mljupyter.runtimes.catalog import KINDS

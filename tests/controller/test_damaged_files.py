@@ -13,12 +13,12 @@ from mljupyter.client.errors import CertificateError, ControllerError, StorageEr
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.router.files import FileWriter, unreadable
 from mljupyter.controller.router.local_http import LocalHttp
+from mljupyter.controller.router.resource_files import RouterSettings, router_files
 from mljupyter.controller.storage.backup import backup_of, damage, restore
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.authority import Authority
 from mljupyter.controller.tls.certificate_manager import CertificateKeeper, LeafCertificate
 from mljupyter.controller.tls.tokens import TokenKeys
-from mljupyter.engine.envoy.routing import RouterSettings, router_files
 from mljupyter.telemetry.metrics.store import Samples, TimeSeries
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,7 +11,8 @@ import pytest
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.files import FileWriter
 from mljupyter.controller.router.local_http import LocalHttp
-from mljupyter.engine.envoy.routing import EndpointRoute, RouterFiles, RouterSettings, VersionRoute, router_files
+from mljupyter.controller.router.resource_files import RouterFiles, RouterSettings, router_files
+from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.spec import RequestLimits
 from tests.fakes.clock import on_fake_clock
 from tests.fakes.envoy import FakeEnvoy

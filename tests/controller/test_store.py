@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mljupyter.client.errors import EndpointNotFoundError, StorageError
-from mljupyter.controller.endpoints.keys import Keys
 from mljupyter.controller.storage.database import STEPS
 from mljupyter.controller.storage.history import MOST_ENTRIES, Change
+from mljupyter.controller.storage.keys import Keys
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.rollout.canary import begin
 from mljupyter.spec import EndpointSpec, EndpointState, EndpointStatus, RolloutPlan

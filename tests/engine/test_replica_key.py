@@ -17,15 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.engine.envoy.routing import (
-    CLUSTERS,
-    EndpointRoute,
-    RouterFiles,
-    RouterSettings,
-    VersionRoute,
-    bootstrap,
-    router_files,
-)
+from mljupyter.controller.router.resource_files import CLUSTERS, RouterFiles, RouterSettings, bootstrap, router_files
+from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.replicas.replica_key import HEADER, replica_key
 from mljupyter.spec import RequestLimits
 from tests.waiting import wait_until

@@ -13,18 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mljupyter.engine.envoy import activator, grpc, hosts, overload
-from mljupyter.engine.envoy.listener import Listening, Pair
-from mljupyter.engine.envoy.routing import (
+from mljupyter.controller.router.resource_files import (
     CLUSTERS,
     LISTENERS,
-    EndpointRoute,
     RouterFiles,
     RouterSettings,
-    VersionRoute,
     bootstrap,
     router_files,
 )
+from mljupyter.engine.envoy import activator, grpc, hosts, overload
+from mljupyter.engine.envoy.listener import Listening, Pair
+from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.envoy.tokens import TokenVerification
 from mljupyter.spec import RateLimit, RequestLimits, RouterSpec, RouterTls
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mljupyter.engine.replicas.replica_plan import Plan, Replica, VersionGoal, plan
+from mljupyter.engine.replicas.replica_plan import DesiredVersion, ReplicaObservation, ReplicaPlan, plan
 from mljupyter.engine.self_healing import (
     ADOPTED_WITHIN,
     ANSWER_WITHIN,
@@ -67,30 +67,30 @@ def test_a_router_that_is_silent_is_said_then_ended_within_15_seconds() -> None:
     assert LOOK_EVERY + ENDED_AFTER * ANSWER_WITHIN < 13, "another one has time to start"
 
 
-def lost(id: str, phase: ReplicaPhase = READY) -> Replica:
-    return Replica(id, "now", phase, lost=True)
+def lost(id: str, phase: ReplicaPhase = READY) -> ReplicaObservation:
+    return ReplicaObservation(id, "now", phase, lost=True)
 
 
-GOAL = VersionGoal("now", 2, ready_revision="now")
+GOAL = DesiredVersion("now", 2, ready_revision="now")
 
 
 @pytest.mark.parametrize(
     ("replicas", "expected"),
     [
-        ([lost("a"), lost("b")], Plan("now", start=2, routed=("a", "b"))),
-        ([lost("a"), Replica("b", "now", READY)], Plan("now", start=1, routed=("b",))),
-        ([lost("a"), lost("b"), Replica("c", "now", STARTING)], Plan("now", start=1, routed=("c",))),
+        ([lost("a"), lost("b")], ReplicaPlan("now", start=2, routed=("a", "b"))),
+        ([lost("a"), ReplicaObservation("b", "now", READY)], ReplicaPlan("now", start=1, routed=("b",))),
+        ([lost("a"), lost("b"), ReplicaObservation("c", "now", STARTING)], ReplicaPlan("now", start=1, routed=("c",))),
         (
-            [lost("a"), Replica("b", "now", READY), Replica("c", "now", READY)],
-            Plan("now", drain=("a",), routed=("b", "c"), complete=True),
+            [lost("a"), ReplicaObservation("b", "now", READY), ReplicaObservation("c", "now", READY)],
+            ReplicaPlan("now", drain=("a",), routed=("b", "c"), complete=True),
         ),
         (
-            [lost("a", STARTING), Replica("b", "now", READY)],
-            Plan("now", start=1, drain=("a",), routed=("b",)),
+            [lost("a", STARTING), ReplicaObservation("b", "now", READY)],
+            ReplicaPlan("now", start=1, drain=("a",), routed=("b",)),
         ),
     ],
 )
 def test_a_replica_that_lost_its_socket_is_replaced_and_stops_when_the_others_are_ready(
-    replicas: list[Replica], expected: Plan
+    replicas: list[ReplicaObservation], expected: ReplicaPlan
 ) -> None:
     assert plan(GOAL, replicas, now=0) == expected

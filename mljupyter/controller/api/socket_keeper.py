@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from mljupyter.controller.api.controller_socket import ControllerSocket
-from mljupyter.controller.endpoints.supervisor import Supervisor, Watched
+from mljupyter.controller.endpoints.supervisor import ReplicaHandle, Supervisor
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.router.router import Router
 from mljupyter.controller.storage.lock import ControllerLock
@@ -112,7 +112,7 @@ class SocketKeeper:
         return frozenset(replica_id for replica_id, socket in found.items() if socket.lost)
 
 
-def _socket(watched: Watched) -> Path | None:
+def _socket(watched: ReplicaHandle) -> Path | None:
     """Return the path of a replica's socket, None where it has a port."""
     address = watched.replica.address
     return Path(address.removeprefix("unix:")) if address.startswith("unix:") else None

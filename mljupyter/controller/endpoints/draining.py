@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from mljupyter.controller.endpoints.supervisor import Watched
+from mljupyter.controller.endpoints.supervisor import ReplicaHandle
 from mljupyter.controller.router.router import Router
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.replicas.draining import Retirement
@@ -29,7 +29,7 @@ class Retiring:
         self._replicas: dict[str, Retirement] = {}
 
     async def staying(
-        self, before: EndpointRoute | None, replicas: Iterable[Watched], wanted: Collection[str]
+        self, before: EndpointRoute | None, replicas: Iterable[ReplicaHandle], wanted: Collection[str]
     ) -> tuple[frozenset[str], tuple[VersionRoute, ...]]:
         """Return the replicas that must not stop yet, and what the router is to know of their versions.
 
@@ -51,7 +51,7 @@ class Retiring:
         if not watched:
             return frozenset(), ()
         busy, now = await self._router.busy(), time.monotonic()
-        staying: list[Watched] = []
+        staying: list[ReplicaHandle] = []
         for item in watched:
             limits = known[item.replica.version].limits
             longest = (limits.max_queue_wait_ms + limits.scoring_timeout_ms) / 1000 + _SPARE_SECONDS

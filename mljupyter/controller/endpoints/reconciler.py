@@ -10,21 +10,23 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from mljupyter.client.errors import ControllerError
-from mljupyter.controller.endpoints.actions import Step, divided, route_of
 from mljupyter.controller.endpoints.adoption import Adoption
 from mljupyter.controller.endpoints.autoscaler import Autoscaler
 from mljupyter.controller.endpoints.capacity_manager import Admissions
-from mljupyter.controller.endpoints.desired import goal_of
 from mljupyter.controller.endpoints.draining import LOOK_EVERY, Retiring
-from mljupyter.controller.endpoints.observation import Memory, endpoint_status, failing, problem_of
-from mljupyter.controller.endpoints.supervisor import Supervisor, Watched
+from mljupyter.controller.endpoints.supervisor import ReplicaHandle, Supervisor
 from mljupyter.controller.endpoints.workqueue import WorkQueue
 from mljupyter.controller.router.router import Router
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.envoy.routing import EndpointRoute
+from mljupyter.engine.replicas.actions import PlannedVersion, route_of, split_traffic
+from mljupyter.engine.replicas.crash_backoff import NO_CRASH, CrashBackoff
+from mljupyter.engine.replicas.desired import desired_version, proven
 from mljupyter.engine.replicas.replica_plan import plan
 from mljupyter.engine.replicas.revision import revision
+from mljupyter.engine.replicas.status import after_crash, after_failed_start, endpoint_status, failing
 from mljupyter.engine.rollout.canary import record_in_force
+from mljupyter.engine.scaling.capacity import Admission
 from mljupyter.errors import MLJupyterError
 from mljupyter.runtimes.base import ReplicaOrder, Runtimes, RuntimeUnavailableError
 from mljupyter.spec import (
@@ -36,7 +38,6 @@ from mljupyter.spec import (
     VersionStatus,
 )
 
-GOOD_FOR = 30.0
 _ADOPT_AGAIN_AFTER = 1.0
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,19 @@ log = logging.getLogger(__name__)
 class Reconciler:
     """Compares endpoints wanted with replicas and routes that exist, and acts on the difference.
 
-    It keeps nothing that cannot be seen again after a restart, but the count of crashes in a row.
+    Everything it keeps can be observed again after a restart, except the crashes in a row.
+
+    Parameters:
+        workspace: name of the workspace, for the replicas' labels.
+        store: the endpoints and their status.
+        runtimes: the runtime of each compute target.
+        supervisor: starts, watches and stops replicas.
+        router: sends requests to replicas.
+        autoscaler: decides the number of replicas.
+        admissions: keeps account of the room on each machine.
+        queue: the names of endpoints to reconcile.
+        notify: called when clients may see a change.
+
     """
 
     def __init__(
@@ -70,18 +83,19 @@ class Reconciler:
         self._admissions = admissions
         self._queue = queue
         self._notify = notify
+        self._private_targets = runtimes.private_targets()
         self._routes: dict[str, EndpointRoute] = {}
         self._wanted_routes = 1  # counts their changes
         self._following = asyncio.Lock()
         self._routes_in_force = 0  # the count that the router is known to follow
-        self._memory: dict[tuple[str, str], Memory] = {}
+        self._crashes: dict[tuple[str, str], CrashBackoff] = {}
         self._adoption = Adoption(supervisor, store)
         self._retiring = Retiring(router)
 
     async def begin(self) -> None:
         """Take over what runs, and only then let the router follow: no route is lost by a restart."""
         records = [record_in_force(self._store.get(name)) for name in self._store.names()]
-        for target in self._runtimes.targets_to_search() | {record.spec.compute_target for record in records}:
+        for target in self._private_targets | {record.spec.compute_target for record in records}:
             try:
                 await self._adoption.begin(target)
                 await self._admissions.learn(target)
@@ -90,7 +104,7 @@ class Reconciler:
         for record in records:
             name = record.spec.name
             if not record.deleting:
-                self._put_route(self._route(record, self._steps(record)))
+                self._put_route(self._route(record, self._planned(record)))
             self._queue.add(name)
         try:
             await self._follow()
@@ -129,8 +143,8 @@ class Reconciler:
 
     def retry(self, name: str) -> None:
         """Forget an endpoint's failures: its spec has changed, or is to be tried again."""
-        for key in [key for key in self._memory if key[0] == name]:
-            del self._memory[key]
+        for key in [key for key in self._crashes if key[0] == name]:
+            del self._crashes[key]
         self._queue.add(name)
 
     async def reconcile(self, name: str) -> None:
@@ -145,28 +159,28 @@ class Reconciler:
         await self._admissions.learn(record.spec.compute_target)
         status = await self._learn(record)
         record = record.model_copy(update={"status": status})
-        for step in self._steps(record):
+        for version in self._planned(record):
             try:
-                await self._start(record, step)
+                await self._start(record, version)
             except (MLJupyterError, OSError) as error:
-                self._not_started(record, step, error)
+                self._not_started(record, version, error)
                 self._queue.add(name)
                 return
-        steps = self._steps(record)  # again: requests may already be sent to those just started
-        if any(step.plan.drain and step.goal.most is not None for step in steps):
-            steps = self._steps(record, await self._router.busy())
+        planned = self._planned(record)  # again: requests may already be sent to those just started
+        if any(version.plan.drain and version.desired.most is not None for version in planned):
+            planned = self._planned(record, await self._router.busy())
         watched = self._supervisor.of(name)
         staying, leaving = await self._retiring.staying(self._routes.get(name), watched, record.spec.versions)
-        self._put_route(replace(self._route(record, steps), leaving=leaving))
+        self._put_route(replace(self._route(record, planned), leaving=leaving))
         await self._follow()
         if staying:
             self._queue.add_after(name, LOOK_EVERY)
-        for step in steps:
-            for replica_id in set(step.plan.drain) - staying:
+        for version in planned:
+            for replica_id in set(version.plan.drain) - staying:
                 self._supervisor.drain(replica_id)
-            if step.plan.look_again_at is not None:
-                self._queue.add_after(name, step.plan.look_again_at - time.monotonic())
-        self._observe(record, steps)
+            if version.plan.look_again_at is not None:
+                self._queue.add_after(name, version.plan.look_again_at - time.monotonic())
+        self._observe(record, planned)
 
     async def reroute(self, name: str) -> None:
         """Make the router follow what has changed of an endpoint's keys; return when it does."""
@@ -230,85 +244,90 @@ class Reconciler:
             self._store.put_status(record.spec.name, status)
         return status
 
-    def _after_end(self, record: EndpointRecord, watched: Watched, status: VersionStatus) -> VersionStatus:
+    def _after_end(self, record: EndpointRecord, watched: ReplicaHandle, status: VersionStatus) -> VersionStatus:
         if watched.asked_to_end:
             return status
-        replica = watched.replica
-        memory = self._memory.setdefault((replica.endpoint, replica.version), Memory())
-        lived = time.monotonic() - watched.ready_since if watched.ready_since is not None else 0.0
-        memory.crashed(time.monotonic(), lived_well=lived > GOOD_FOR)
-        spec = record.spec.versions.get(replica.version)
-        wanted = revision(spec, record.spec.compute_target) if spec else None
-        never_ready = watched.ready_since is None and status.ready_revision != replica.revision
-        failed = replica.revision if never_ready and replica.revision == wanted else status.failed_revision
-        return status.model_copy(
-            update={
-                "failed_revision": failed,
-                "restarts": status.restarts + (0 if never_ready else 1),
-                "problem": problem_of(watched, never_ready=never_ready),
-            }
+        version, now = watched.replica.version, time.monotonic()
+        self._crashed(record.spec.name, version, now - watched.ready_since if watched.ready_since is not None else 0.0)
+        spec = record.spec.versions.get(version)
+        return after_crash(
+            status,
+            watched.observed(),
+            revision(spec, record.spec.compute_target) if spec else None,
+            ending=watched.ending(),
+            last_lines=watched.last_lines,
+            was_ready=watched.ready_since is not None,
         )
 
-    def _steps(self, record: EndpointRecord, busy: Collection[str] = ()) -> list[Step]:
-        """Return the plan of every version: those wanted, and those that still have replicas.
+    def _crashed(self, endpoint: str, version: str, ready_seconds: float = 0.0) -> None:
+        before = self._crashes.get((endpoint, version), NO_CRASH)
+        self._crashes[endpoint, version] = before.crashed(time.monotonic(), ready_seconds)
 
-        `busy` are the addresses of those that work, where that decides which ones stop.
+    def _planned(self, record: EndpointRecord, busy: Collection[str] = ()) -> list[PlannedVersion]:
+        """Return all versions with their plans: the desired ones, and those that still have replicas.
+
+        `busy` are the addresses of replicas that have requests, when that decides which ones stop.
         """
-        watched = self._supervisor.of(record.spec.name)
-        names = [*record.spec.versions, *({item.replica.version for item in watched} - set(record.spec.versions))]
-        steps = []
+        endpoint, now = record.spec.name, time.monotonic()
+        observed = [
+            replace(item.observed(), busy=item.replica.address in busy) for item in self._supervisor.of(endpoint)
+        ]
+        names = [*record.spec.versions, *({item.version for item in observed} - set(record.spec.versions))]
+        planned = []
         for name in names:
-            spec = record.spec.versions.get(name)
-            replicas = [
-                replace(item.observed(), busy=item.replica.address in busy)
-                for item in watched
-                if item.replica.version == name
-            ]
-            wanted = goal_of(self._autoscaler, record, name, sum(replica.serving for replica in replicas))
-            crashes = self._memory.get((record.spec.name, name), Memory()).crashes
-            wanted = wanted._replace(goal=replace(wanted.goal, crashes=crashes))
-            steps.append(Step(name, spec, wanted, plan(wanted.goal, replicas, time.monotonic())))
-        return steps
+            replicas = [replica for replica in observed if replica.version == name]
+            admission = self._admitted(record, name, sum(replica.serving for replica in replicas))
+            crashes = self._crashes.get((endpoint, name), NO_CRASH)
+            desired = desired_version(record, name, admission, crashes)
+            planned.append(PlannedVersion(name, record.spec.versions.get(name), desired, plan(desired, replicas, now)))
+        return planned
 
-    async def _start(self, record: EndpointRecord, step: Step) -> None:
-        if not step.plan.start or step.plan.revision is None:
+    def _admitted(self, record: EndpointRecord, version: str, running: int) -> Admission:
+        spec = record.spec.versions.get(version)
+        if spec is None:
+            return Admission(0)
+        target = record.spec.compute_target
+        return self._autoscaler.admitted(
+            record.spec.name, version, spec, target, running=running, proven=proven(record, version)
+        )
+
+    async def _start(self, record: EndpointRecord, version: PlannedVersion) -> None:
+        if not version.plan.start or version.plan.revision is None:
             return
         endpoint = record.spec.name
         found: tuple[str, VersionSpec] | None
-        if step.spec is not None and step.plan.revision == step.goal.revision:
-            found = (record.spec.compute_target, step.spec)
+        if version.spec is not None and version.plan.revision == version.desired.revision:
+            found = (record.spec.compute_target, version.spec)
         else:
-            found = self._store.revision(endpoint, step.name, step.plan.revision)
+            found = self._store.revision(endpoint, version.name, version.plan.revision)
         if found is None:
-            raise ControllerError(f"revision {step.plan.revision} of {endpoint}.{step.name} is not known any more.")
+            raise ControllerError(
+                f"revision {version.plan.revision} of {endpoint}.{version.name} is not known any more."
+            )
         target, spec = found
-        for _ in range(step.plan.start):
-            middle = f"{endpoint}-{step.name}" if step.name != endpoint else endpoint
+        for _ in range(version.plan.start):
+            middle = f"{endpoint}-{version.name}" if version.name != endpoint else endpoint
             order = ReplicaOrder(
                 id=f"{middle}-{secrets.token_hex(4)}",
                 endpoint=endpoint,
-                version=step.name,
-                revision=step.plan.revision,
+                version=version.name,
+                revision=version.plan.revision,
                 target=target,
                 workspace=self._workspace,
                 spec=spec,
             )
             await self._supervisor.start(order)
 
-    def _not_started(self, record: EndpointRecord, step: Step, error: MLJupyterError | OSError) -> None:
+    def _not_started(self, record: EndpointRecord, version: PlannedVersion, error: MLJupyterError | OSError) -> None:
         """Note that a replica could not even be started: its code or a model cannot be had, or there is no room."""
         name = record.spec.name
-        log.error("endpoint %s, version %s: %s", name, step.name, error)
-        self._memory.setdefault((name, step.name), Memory()).crashed(time.monotonic(), lived_well=False)
-        before = record.status.versions.get(step.name, VersionStatus())
-        served_before = before.ready_revision is not None and before.ready_revision == step.plan.revision
-        version = before.model_copy(
-            update={
-                "failed_revision": before.failed_revision if served_before else step.plan.revision,
-                "problem": Problem(code="ReplicaStartFailed", message=str(error)),
-            }
-        )
-        versions = {**record.status.versions, step.name: version}
+        log.error("endpoint %s, version %s: %s", name, version.name, error)
+        self._crashed(name, version.name)
+        before = record.status.versions.get(version.name, VersionStatus())
+        versions = {
+            **record.status.versions,
+            version.name: after_failed_start(before, version.plan.revision, str(error)),
+        }
         self._store.put_status(name, record.status.model_copy(update={"versions": versions}))
 
     def _put_route(self, route: EndpointRoute) -> None:
@@ -325,29 +344,28 @@ class Reconciler:
                 await self._router.apply(list(self._routes.values()))
                 self._routes_in_force = wanted
 
-    def _route(self, record: EndpointRecord, steps: list[Step]) -> EndpointRoute:
+    def _route(self, record: EndpointRecord, planned: list[PlannedVersion]) -> EndpointRoute:
         name = record.spec.name
-        replicas = {item.replica.id: item.replica for item in self._supervisor.of(name)}
-        need_key = self._runtimes.need_key(record.spec.compute_target)
-        return route_of(record, steps, replicas, self._keys(name), need_key=need_key)
+        replicas = {item.replica.id: item.observed() for item in self._supervisor.of(name)}
+        private = record.spec.compute_target in self._private_targets
+        return route_of(record, planned, replicas, self._keys(name), private=private)
 
     def _keys(self, name: str) -> tuple[str, ...] | None:
         keys = self._store.keys(name)
         return (keys.primary, keys.secondary) if keys else None
 
-    def _observe(self, record: EndpointRecord, steps: list[Step]) -> None:
+    def _observe(self, record: EndpointRecord, planned: list[PlannedVersion]) -> None:
         """Write what is observed, if it differs from what was written last."""
         name = record.spec.name
-        for step in steps:
-            reached = step.plan.complete and step.plan.revision == step.goal.revision
-            if step.spec and reached and step.goal.ready_revision != step.goal.revision:
+        for version in planned:
+            if version.spec and version.reached and version.desired.ready_revision != version.desired.revision:
                 target = record.spec.compute_target
-                self._store.keep_revision(name, step.name, step.goal.revision, target, step.spec)
+                self._store.keep_revision(name, version.name, version.desired.revision, target, version.spec)
         status = endpoint_status(
             record,
-            {step.name: (step.spec, step.wanted, step.plan) for step in steps if step.spec is not None},
-            self._supervisor.of(name),
-            divided(record, steps),
+            planned,
+            [item.observed() for item in self._supervisor.of(name)],
+            split_traffic(record, planned),
             base=self._router.base(record.spec),
             certificate=self._router.certificate(record.spec),
             router=self._router.problem_of(record.spec),

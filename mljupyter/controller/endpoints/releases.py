@@ -1,29 +1,25 @@
-"""How an endpoint's versions are brought to all requests, and back: rollouts, promotions, rollbacks, history."""
+"""Release operations on an endpoint: rollouts, promotions, rollbacks and its history."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-from mljupyter.client.errors import (
-    InvalidSpecError,
-    RolloutInProgressError,
-    RolloutRefusedError,
-)
+from mljupyter.client.errors import error_for
 from mljupyter.controller.endpoints.rollouts import Rollouts
+from mljupyter.controller.endpoints.service import Service
 from mljupyter.controller.storage.history import Change
 from mljupyter.controller.storage.store import Store
-from mljupyter.engine.rollout import canary
-from mljupyter.engine.rollout.history import rollback_target
-from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState, Rollout, RolloutPhase, RolloutPlan
+from mljupyter.engine.rollout import canary, rules
+from mljupyter.engine.rollout.rules import Refusal
+from mljupyter.spec import EndpointRecord, Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.history import HistoryEntry
 
-if TYPE_CHECKING:
-    from mljupyter.controller.endpoints.service import Service
+T = TypeVar("T")
 
 
 class Releases:
-    """The operations around versions that outlast a single change.
+    """Starts, controls and ends rollouts, promotes versions, and rolls endpoints back.
 
     Parameters:
         store: endpoints with their rollouts and histories.
@@ -48,27 +44,7 @@ class Releases:
         """
         self._service.find(name)
         reported = await self._rollouts.reported(name, plan.version)
-        record = self._service.find_changeable(name)
-        spec = record.spec
-        _refuse_during_rollout(record)
-        _known(spec, plan.version)
-        if plan.version == spec.default_version:
-            raise RolloutRefusedError(
-                f"{plan.version!r} is the default version of {name!r}: it has all requests that nobody else claims, "
-                "so there is nothing to roll out.\nRoll out another one, or make another one the default first."
-            )
-        state = record.status.versions[plan.version].state if plan.version in record.status.versions else None
-        if state is not EndpointState.HEALTHY or record.status.observed_generation < record.generation:
-            raise RolloutRefusedError(
-                f"version {plan.version!r} of {name!r} is {state or EndpointState.TRANSITIONING}: a rollout begins "
-                "with a version that is Healthy. Wait for it: endpoint.wait_for_deployment()"
-            )
-        share = canary.share_before(spec, plan.version)
-        if share > plan.steps[0]:
-            raise RolloutRefusedError(
-                f"version {plan.version!r} has {share} % of the requests, and the first step is {plan.steps[0]}: "
-                f"a rollout only raises a share. Begin with {share} or more."
-            )
+        _raise(rules.refuse_start(self._service.find_changeable(name), plan))
         return self._rollouts.put(name, canary.begin(plan, datetime.now(UTC), user), reported)
 
     def pause(self, name: str, user: str) -> EndpointRecord:
@@ -77,7 +53,7 @@ class Releases:
         return self._rollouts.hold(name, canary.paused(rollout, user))
 
     async def resume(self, name: str) -> EndpointRecord:
-        """Go on with a paused rollout; its step begins anew."""
+        """Go on with a paused rollout; its step begins again."""
         version = self._under_way(name, RolloutPhase.PAUSED).plan.version
         reported = await self._rollouts.reported(name, version)
         rollout = self._under_way(name, RolloutPhase.PAUSED)
@@ -92,8 +68,7 @@ class Releases:
     def promote(self, name: str, version: str, user: str) -> EndpointRecord:
         """Make a version default and control, and give it all requests; the others stay, without any."""
         record = self._service.find_changeable(name)
-        _refuse_during_rollout(record)
-        _known(record.spec, version)
+        _raise(rules.refuse_promotion(record, version))
         promoted = canary.promoted(record.spec, version)
         if promoted == record.spec:
             return record
@@ -113,13 +88,7 @@ class Releases:
         record = self._service.find_changeable(name)
         if number is None and record.rollout is not None and record.rollout.active:
             return self.abort(name, user)
-        entries = self._store.history(name)
-        entry = rollback_target(entries, record.spec, number)
-        if entry is None:
-            if number is None:
-                raise RolloutRefusedError(f"{name!r} was not changed yet: there is nothing to go back to.")
-            known = f"{entries[0].number} to {entries[-1].number}" if entries else "none yet"
-            raise InvalidSpecError(f"the history of {name!r} has no entry {number}: it has {known}.")
+        entry = _allowed(rules.choose_entry(record, self._store.history(name), number))
         change = Change(user, f"rolled back to {entry.number}")
         return self._service.replace(entry.spec, generation, change)
 
@@ -129,37 +98,16 @@ class Releases:
         return self._store.history(name)
 
     def _under_way(self, name: str, *phases: RolloutPhase) -> Rollout:
-        rollout = self._service.find_changeable(name).rollout
-        if rollout is None or rollout.phase not in phases:
-            found = f"the last one: {rollout.text()}" if rollout is not None else "there was none yet"
-            wanted = " or ".join(phase.value for phase in phases)
-            raise RolloutRefusedError(f"{name!r} has no rollout that is {wanted}; {found}.")
-        return rollout
+        return _allowed(rules.rollout_in(self._service.find_changeable(name), *phases))
 
 
-def refuse_collision(record: EndpointRecord, spec: EndpointSpec) -> None:
-    """Refuse a change that touches what a rollout under way decides or judges.
-
-    Raises:
-        RolloutInProgressError: with the ways out.
-
-    """
-    if canary.collides(record.spec, spec):
-        _refuse_during_rollout(record)
+def _raise(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise error_for(refusal.code, refusal.message)
 
 
-def _refuse_during_rollout(record: EndpointRecord) -> None:
-    rollout, name = record.rollout, record.spec.name
-    if rollout is not None and rollout.active:
-        raise RolloutInProgressError(
-            f"a rollout of version {rollout.plan.version!r} of {name!r} is {rollout.phase} at {rollout.share} %: until "
-            "it ends, the versions and their shares do not change. Nothing was changed now.\n"
-            f"Wait for it, or end it first: endpoint.abort_rollout(), %rollout {name} --abort, "
-            f"mljupyter endpoint rollout {name} --abort"
-        )
-
-
-def _known(spec: EndpointSpec, version: str) -> None:
-    if version not in spec.versions:
-        listed = ", ".join(sorted(spec.versions))
-        raise InvalidSpecError(f"{spec.name!r} has no version {version!r}: it has {listed}.")
+def _allowed(result: T | Refusal) -> T:
+    """Return the result of a rule, or raise its refusal as the error that clients see."""
+    if isinstance(result, Refusal):
+        raise error_for(result.code, result.message)
+    return result

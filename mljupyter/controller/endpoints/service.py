@@ -18,20 +18,21 @@ from mljupyter.client.errors import (
     InvalidSpecError,
     KeysNotAvailableError,
     PortInUseError,
+    error_for,
 )
-from mljupyter.controller.endpoints.keys import Keys, Which
 from mljupyter.controller.endpoints.notifier import Changes
 from mljupyter.controller.endpoints.reconciler import Reconciler
-from mljupyter.controller.endpoints.releases import refuse_collision
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.logs import merge as logs
 from mljupyter.controller.logs.follow import Followed, follow
 from mljupyter.controller.logs.request_log import newest_records
 from mljupyter.controller.router.router import Router, check_port
 from mljupyter.controller.storage.history import UNNAMED, Change
+from mljupyter.controller.storage.keys import Keys, Which
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.listener_manager import ListeningKeeper
 from mljupyter.engine.rollout.canary import aborted, collides
+from mljupyter.engine.rollout.rules import refuse_change
 from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
 from mljupyter.runtimes.ports import PortReservations
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus, ScalingDecision
@@ -131,7 +132,8 @@ class Service:
         before = self.find_changeable(spec.name)
         if generation is not None:
             _refuse_other_generation(spec.name, before, generation)
-        refuse_collision(before, spec)
+        if (refusal := refuse_change(before, spec)) is not None:
+            raise error_for(refusal.code, refusal.message)
         keys = None
         if spec.authentication is Authentication.KEY:
             keys = self._store.keys(spec.name) or Keys.make()

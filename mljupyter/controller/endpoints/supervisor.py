@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
-from mljupyter.engine.replicas import replica_plan
+from mljupyter.engine.replicas.replica_plan import ReplicaObservation
+from mljupyter.engine.replicas.status import ending_text
 from mljupyter.runtimes.base import Ending, ReplicaOrder, RunningReplica, Runtime, Runtimes
 from mljupyter.runtimes.replica_layout import grace_seconds
 from mljupyter.spec import LivenessProbe, ReplicaPhase, VersionSpec
@@ -19,23 +20,16 @@ _FIRST_LOOK, _LATER_LOOK, _SOON = 0.01, 0.1, 2.0
 _LAST_LINES = 20
 _GRACE_SPARE = 5.0  # the replica itself ends first, and says so in its log
 _OK = 200
-# What the exit statuses of a replica mean; the texts complete "the replica ...".
-_ENDINGS = {
-    3: "could not start: the scoring script failed",
-    4: "did not start in time: init() has not returned",
-    5: "keeps crashing",
-    6: "has failed: its log has the reason",
-}
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class Watched:
-    """A replica and what is known of it. Times are of the monotonic clock, in seconds.
+class ReplicaHandle:
+    """A replica and everything the controller knows about it. Times are of the monotonic clock, in seconds.
 
-    `adopted` tells that it ran before this controller, `lost` that its socket was removed, `unanswered` how often in a
-    row it has not answered.
+    `adopted` tells that the replica ran before this controller, `lost` that its socket was removed. `unanswered` counts
+    the health checks in a row without an answer.
     """
 
     replica: RunningReplica
@@ -52,9 +46,22 @@ class Watched:
     last_lines: list[str] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
-    def observed(self) -> replica_plan.Replica:
-        """Return what the rollout needs to know."""
-        return replica_plan.Replica(self.replica.id, self.replica.revision, self.phase, self.since, lost=self.lost)
+    def observed(self) -> ReplicaObservation:
+        """Return the replica as it was observed last, for the decisions in `mljupyter.engine`."""
+        replica = self.replica
+        return ReplicaObservation(
+            replica.id,
+            replica.revision,
+            self.phase,
+            self.since,
+            lost=self.lost,
+            silence=self.silence,
+            version=replica.version,
+            address=replica.address,
+            key=replica.key,
+            pid=replica.pid,
+            started_time=replica.started_time,
+        )
 
     @property
     def silence(self) -> str | None:
@@ -69,14 +76,7 @@ class Watched:
 
     def ending(self) -> str:
         """Return in words how the replica ended."""
-        if self.end.reason is not None:
-            return self.end.reason
-        status = self.end.exit_status
-        if status in _ENDINGS:
-            return _ENDINGS[status]
-        if status is None:
-            return "ended unexpectedly"
-        return f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+        return ending_text(self.end.exit_status, self.end.reason)
 
 
 class Supervisor:
@@ -91,13 +91,13 @@ class Supervisor:
     def __init__(self, runtimes: Runtimes, changed: Callable[[str], None]) -> None:
         self._runtimes = runtimes
         self._changed = changed
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, ReplicaHandle] = {}
 
-    def of(self, endpoint: str) -> list[Watched]:
+    def of(self, endpoint: str) -> list[ReplicaHandle]:
         """Return the replicas of an endpoint."""
         return [item for item in self._watched.values() if item.replica.endpoint == endpoint]
 
-    def all(self) -> list[Watched]:
+    def all(self) -> list[ReplicaHandle]:
         """Return the replicas of all endpoints."""
         return list(self._watched.values())
 
@@ -151,7 +151,7 @@ class Supervisor:
         log.warning("replica %s has lost its socket %s", replica_id, watched.replica.address)
         self._changed(watched.replica.endpoint)
 
-    def remove(self, replica_id: str) -> Watched | None:
+    def remove(self, replica_id: str) -> ReplicaHandle | None:
         """Forget a replica that has ended; return what was known of it."""
         return self._watched.pop(replica_id, None)
 
@@ -172,9 +172,9 @@ class Supervisor:
     def _of(self, replica: RunningReplica) -> Runtime:
         return self._runtimes.of(replica.target)
 
-    def _watch(self, replica: RunningReplica, spec: VersionSpec) -> Watched:
+    def _watch(self, replica: RunningReplica, spec: VersionSpec) -> ReplicaHandle:
         grace = grace_seconds(spec) + _GRACE_SPARE
-        watched = Watched(replica, spec.probe, grace, since=time.monotonic())
+        watched = ReplicaHandle(replica, spec.probe, grace, since=time.monotonic())
         self._watched[replica.id] = watched
         watched.task = asyncio.create_task(self._follow(watched), name=f"replica {replica.id}")
         return watched
@@ -185,7 +185,7 @@ class Supervisor:
             log.warning("replica %s did not end within its grace time", replica_id)
             self._of(watched.replica).kill(watched.replica)
 
-    async def _follow(self, watched: Watched) -> None:
+    async def _follow(self, watched: ReplicaHandle) -> None:
         """Follow a replica to its end."""
         health = asyncio.create_task(self._check_health(watched))
         try:
@@ -206,7 +206,7 @@ class Supervisor:
             log.warning("replica %s, %s, %s", watched.replica.id, was, watched.ending())
         self._changed(watched.replica.endpoint)
 
-    async def _check_health(self, watched: Watched) -> None:
+    async def _check_health(self, watched: ReplicaHandle) -> None:
         while watched.phase in (ReplicaPhase.STARTING, ReplicaPhase.READY):
             http = _http_of(watched)
             try:
@@ -220,7 +220,7 @@ class Supervisor:
             finally:
                 await http.close()
 
-    async def _until_ready(self, watched: Watched, http: LocalHttp) -> None:
+    async def _until_ready(self, watched: ReplicaHandle, http: LocalHttp) -> None:
         while watched.phase is ReplicaPhase.STARTING:
             if await _status(http) == _OK:
                 self._ready(watched)
@@ -228,7 +228,7 @@ class Supervisor:
             soon = time.monotonic() - watched.since < _SOON
             await asyncio.sleep(_FIRST_LOOK if soon else _LATER_LOOK)
 
-    async def _while_ready(self, watched: Watched, http: LocalHttp) -> None:
+    async def _while_ready(self, watched: ReplicaHandle, http: LocalHttp) -> None:
         """End a replica that does not answer at all; one that restarts its worker says so, and is not dead."""
         while watched.phase is ReplicaPhase.READY:
             await asyncio.sleep(watched.probe.period_seconds)
@@ -243,20 +243,20 @@ class Supervisor:
                 self._of(watched.replica).kill(watched.replica)
                 return
 
-    async def _look(self, watched: Watched) -> None:
+    async def _look(self, watched: ReplicaHandle) -> None:
         http = _http_of(watched)
         if await _status(http) == _OK:
             self._ready(watched)
         await http.close()
 
-    def _ready(self, watched: Watched) -> None:
+    def _ready(self, watched: ReplicaHandle) -> None:
         if watched.phase is ReplicaPhase.STARTING:
             watched.phase = ReplicaPhase.READY
             watched.ready_since = time.monotonic()
             self._changed(watched.replica.endpoint)
 
 
-def _http_of(watched: Watched) -> LocalHttp:
+def _http_of(watched: ReplicaHandle) -> LocalHttp:
     return LocalHttp(watched.replica.address, watched.probe.timeout_seconds, watched.replica.headers)
 
 

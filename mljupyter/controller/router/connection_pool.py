@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
+from mljupyter.controller.router.resource_files import RouterSettings
 from mljupyter.engine.envoy.overload import NO_PRESSURE, fullest
-from mljupyter.engine.envoy.routing import RouterSettings
 from mljupyter.files import write_whole
 from mljupyter.spec import ConnectionLimits
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
-from mljupyter.engine.envoy.routing import CLUSTERS, LISTENERS, RouterFiles, whole
+from mljupyter.controller.router.resource_files import CLUSTERS, LISTENERS, RouterFiles, whole
 from mljupyter.files import write_whole
 
 _IN_FORCE_WITHIN = 5.0

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from mljupyter.controller.router import connection_pool
-from mljupyter.engine.envoy.routing import RouterSettings, bootstrap
+from mljupyter.controller.router.resource_files import RouterSettings, bootstrap
 from mljupyter.outside import json_value
 from mljupyter.runtimes.process import processes
 from mljupyter.runtimes.process.runtime import open_private

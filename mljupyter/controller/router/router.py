@@ -22,10 +22,11 @@ from mljupyter.controller.router.files import FileWriter
 from mljupyter.controller.router.hot_restart import newest_wins
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router.process import RouterProcess
+from mljupyter.controller.router.resource_files import RouterSettings, router_files
 from mljupyter.controller.router.statistics_reader import RouterReader
 from mljupyter.controller.tls.listener_manager import ListeningKeeper
 from mljupyter.engine.envoy.overload import default_memory
-from mljupyter.engine.envoy.routing import EndpointRoute, RouterSettings, router_files
+from mljupyter.engine.envoy.routing import EndpointRoute
 from mljupyter.engine.rollout.request_counts import RequestCounts
 from mljupyter.engine.scaling.demand import Reading
 from mljupyter.engine.self_healing import ANSWER_WITHIN, LOOK_EVERY, Stamp, silent_router

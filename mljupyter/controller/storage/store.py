@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mljupyter.client.errors import EndpointNotFoundError, StorageError
-from mljupyter.controller.endpoints.keys import Keys
 from mljupyter.controller.storage import history
 from mljupyter.controller.storage.database import Database
 from mljupyter.controller.storage.history import Change
+from mljupyter.controller.storage.keys import Keys
 from mljupyter.controller.storage.scaling_history import ScalingHistory
 from mljupyter.errors import MLJupyterError
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, Problem, Rollout, VersionSpec

@@ -1,8 +1,9 @@
-"""Where requests wait for the first replica of a version that has none: in the router itself, in its own vocabulary.
+"""The activator holds requests for a version that is scaled to zero, inside the router.
 
-The version's only address is then a listener of the router, which says *busy* after a moment. So the router tries
-again, as it does with busy replicas, until there is a replica or the tries are used up. Their number bounds the time,
-the cluster's limit of tries at once the number of requests; nothing but the router is needed while they wait.
+The only address of the version is then a listener of the router that answers *busy* after a moment. So the router
+retries, as it does with busy replicas, until there is a replica or the retries are used up. The number of retries
+bounds the time, the cluster's limit of concurrent retries bounds the number of requests. Only the router is needed
+while they wait.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ def tries(wait_ms: int) -> int:
     return math.ceil(wait_ms / 1000 / (STAY_SECONDS + _MEAN_PAUSE_SECONDS))
 
 
-def listener(path: str, busy_header: str) -> Resource:
-    """Return the listener, on a socket that only the router's user can reach.
+def listener(address: str, busy_header: str) -> Resource:
+    """Return the listener that answers *busy*.
 
     Parameters:
-        path: of the socket.
-        busy_header: the header by which the router knows that it should try again.
+        address: ``unix:PATH`` or ``HOST:PORT``.
+        busy_header: the header that makes the router retry.
 
     """
     delay = named(
@@ -43,4 +44,4 @@ def listener(path: str, busy_header: str) -> Resource:
         delay={"fixed_delay": f"{STAY_SECONDS}s", "percentage": {"numerator": 100}},
     )
     headers = {busy_header: "1", "retry-after": "1"}
-    return private_listener(NAME, path, status=503, body=_BODY, headers=headers, filters=[delay])
+    return private_listener(NAME, address, status=503, body=_BODY, headers=headers, filters=[delay])

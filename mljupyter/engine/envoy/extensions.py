@@ -1,8 +1,8 @@
-"""What all builders of the router's configuration share: typed extensions, and files that are watched."""
+"""Parts that all builders of Envoy resources share: typed extensions, addresses, and the placement of resources."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 Resource = dict[str, Any]
 TYPE = "type.googleapis.com/envoy."
@@ -13,6 +13,35 @@ def named(name: str, kind: str, **config: Any) -> Resource:
     return {"name": name, "typed_config": {"@type": TYPE + kind, **config}}
 
 
-def watched_file(path: str) -> Resource:
-    """Return a source of configuration: a file that counts anew each time one is renamed into its place."""
-    return {"path_config_source": {"path": path}, "resource_api_version": "V3"}
+class Placement(Protocol):
+    """The places where the router reads its resources from, and the addresses that it keeps for itself."""
+
+    def source(self, kind: str, name: str) -> Resource:
+        """Return Envoy's configuration source of a resource.
+
+        Parameters:
+            kind: the discovery service: ``rds``, ``eds``, ``sds`` or ``ecds``.
+            name: name of the resource.
+
+        """
+        ...
+
+    def private_address(self, listener: str) -> str:
+        """Return the address of a listener that only the router itself connects to, ``unix:PATH`` or ``HOST:PORT``."""
+        ...
+
+
+def address(text: str) -> Resource:
+    """Return an address, given as ``unix:PATH`` or ``HOST:PORT``."""
+    if text.startswith("unix:"):
+        return {"pipe": {"path": text.removeprefix("unix:")}}
+    host, _, port = text.rpartition(":")
+    return {"socket_address": {"address": host, "port_value": int(port)}}
+
+
+def own_address(text: str) -> Resource:
+    """Return an address to listen on. Only the router's user can connect to a socket."""
+    found = address(text)
+    if "pipe" in found:
+        found["pipe"]["mode"] = 0o600
+    return found

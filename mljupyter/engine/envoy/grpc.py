@@ -1,4 +1,4 @@
-"""gRPC in the router's vocabulary: no endpoint speaks it, and its requests are refused with a status of HTTP.
+"""Envoy resources that refuse gRPC with an HTTP status: no endpoint speaks gRPC.
 
 Envoy answers every request of the content type ``application/grpc`` that it refuses by itself with 200, and puts the
 error where gRPC clients look for it: a monitor that counts statuses would see nothing but successes. Such requests are
@@ -8,6 +8,7 @@ therefore sent to a listener of the router's own, without their content type, an
 from __future__ import annotations
 
 from mljupyter.engine.envoy.extensions import TYPE, Resource
+from mljupyter.engine.envoy.extensions import address as envoy_address
 from mljupyter.engine.envoy.private_listener import private_listener
 
 NAME = "no-grpc"
@@ -27,9 +28,9 @@ def route() -> Resource:
     }
 
 
-def cluster(path: str) -> Resource:
-    """Return the cluster that this route leads to: the listener on a socket."""
-    host = {"endpoint": {"address": {"pipe": {"path": path}}}}
+def cluster(address: str) -> Resource:
+    """Return the cluster that this route leads to: the listener at an address, ``unix:PATH`` or ``HOST:PORT``."""
+    host = {"endpoint": {"address": envoy_address(address)}}
     return {
         "@type": f"{TYPE}config.cluster.v3.Cluster",
         "name": NAME,
@@ -39,6 +40,6 @@ def cluster(path: str) -> Resource:
     }
 
 
-def listener(path: str) -> Resource:
-    """Return the listener that answers, on a socket that only the router's user can reach."""
-    return private_listener(NAME, path, status=_STATUS, body=_BODY)
+def listener(address: str) -> Resource:
+    """Return the listener that refuses these requests."""
+    return private_listener(NAME, address, status=_STATUS, body=_BODY)

@@ -1,11 +1,11 @@
-"""Limits against abuse in the router's vocabulary: connections, slow and silent clients, requests a second."""
+"""Limits that protect the router from clients: connections, timeouts, and requests per second."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from mljupyter.engine.envoy.extensions import TYPE, Resource, named, watched_file
+from mljupyter.engine.envoy.extensions import TYPE, Resource, named
 from mljupyter.spec import ConnectionLimits, RateLimit
 
 FILTER = "mljupyter.rates"
@@ -34,7 +34,7 @@ def connection_count(name: str, limits: ConnectionLimits) -> Resource:
     )
 
 
-def patience(limits: ConnectionLimits) -> dict[str, Any]:
+def client_timeouts(limits: ConnectionLimits) -> dict[str, Any]:
     """Return the settings of a connection manager that end what a client leaves unfinished."""
     return {
         "request_headers_timeout": _seconds(limits.headers_seconds),
@@ -53,9 +53,9 @@ def http2() -> dict[str, int]:
     }
 
 
-def http_filter(file: str) -> Resource:
-    """Return the place of the filter that limits requests a second; the limits are in the file."""
-    return {"name": FILTER, "config_discovery": {"config_source": watched_file(file), "type_urls": [_FILTER_TYPE]}}
+def http_filter(source: Resource) -> Resource:
+    """Return the place of the filter that limits requests per second. The limits come from a configuration source."""
+    return {"name": FILTER, "config_discovery": {"config_source": source, "type_urls": [_FILTER_TYPE]}}
 
 
 def configuration(limits: Mapping[str, RateLimit]) -> Resource:

@@ -1,30 +1,30 @@
-"""A listener of the router on a private socket that gives one fixed answer: a route leads there to refuse a request."""
+"""Private listeners give one fixed answer. A route sends requests there to refuse them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 
-from mljupyter.engine.envoy.extensions import TYPE, Resource, named
+from mljupyter.engine.envoy.extensions import TYPE, Resource, named, own_address
 
 
 def private_listener(
     name: str,
-    path: str,
+    address: str,
     *,
     status: int,
     body: Mapping[str, str],
     headers: Mapping[str, str] | None = None,
     filters: Sequence[Resource] = (),
 ) -> Resource:
-    """Return the listener, on a socket that only the router's user can reach.
+    """Return the listener.
 
-    Connections to it come from the router itself, with requests that have been let in before. So they do not count
-    towards the limits of clients.
+    The router itself connects to it, with requests that it has let in before. So its connections do not count towards
+    the limits of clients.
 
     Parameters:
         name: of the listener and of its statistics.
-        path: of the socket.
+        address: ``unix:PATH`` or ``HOST:PORT``.
         status: the status of the answer.
         body: the JSON of the answer.
         headers: further headers of the answer.
@@ -53,7 +53,7 @@ def private_listener(
     return {
         "@type": f"{TYPE}config.listener.v3.Listener",
         "name": name,
-        "address": {"pipe": {"path": path, "mode": 0o600}},
+        "address": own_address(address),
         "ignore_global_conn_limit": True,
         "bypass_overload_manager": True,
         "filter_chains": [{"filters": [manager]}],

@@ -1,7 +1,6 @@
-"""The router's vocabulary: builders for Envoy's listeners, routes, clusters and replicas.
+"""Builders for Envoy's listeners, routes, clusters and replicas.
 
-What each setting is for is measured or read in Envoy's own documentation; only those that differ from the default
-are given.
+Envoy's documentation explains each setting. Only settings that differ from the default are given.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from mljupyter.engine.envoy import activator, overload
 from mljupyter.engine.envoy import limits as envoy_limits
 from mljupyter.engine.envoy import tokens as envoy_tokens
 from mljupyter.engine.envoy.error_replies import local_replies
-from mljupyter.engine.envoy.extensions import TYPE, Resource, named, watched_file
+from mljupyter.engine.envoy.extensions import TYPE, Placement, Resource, address, named, own_address
 from mljupyter.engine.replicas.replica_key import HEADER as KEY_HEADER
 from mljupyter.engine.replicas.replica_key import PRIVATE_HEADERS
 from mljupyter.spec import ConnectionLimits, RequestLimits
@@ -50,21 +49,21 @@ class Destination:
 
 
 def bootstrap(
-    *, admin_socket: str, listeners_file: str, clusters_file: str, overload_manager: Resource, runtime: Resource
+    *, admin_address: str, listeners: Resource, clusters: Resource, overload_manager: Resource, runtime: Resource
 ) -> Resource:
-    """Return the file Envoy is started with.
+    """Return the bootstrap configuration that Envoy is started with.
 
     Parameters:
-        admin_socket: where the controller asks and tells; never closed to it, whatever clients do.
-        listeners_file, clusters_file: the files that say what it does.
-        overload_manager: what gives way as memory or connections run out.
-        runtime: settings that Envoy takes from nowhere else.
+        admin_address: address of the admin interface. Limits on clients do not apply to it.
+        listeners, clusters: the configuration sources of listeners and clusters.
+        overload_manager: the actions when memory or connections run out.
+        runtime: the runtime layers.
 
     """
     return {
         "node": {"id": "router", "cluster": "mljupyter"},
-        "admin": {"address": {"pipe": {"path": admin_socket, "mode": 0o600}}, "ignore_global_conn_limit": True},
-        "dynamic_resources": {"lds_config": watched_file(listeners_file), "cds_config": watched_file(clusters_file)},
+        "admin": {"address": own_address(admin_address), "ignore_global_conn_limit": True},
+        "dynamic_resources": {"lds_config": listeners, "cds_config": clusters},
         "stats_flush_on_admin": True,
         "overload_manager": overload_manager,
         "layered_runtime": runtime,
@@ -72,44 +71,36 @@ def bootstrap(
     }
 
 
-@dataclass(frozen=True)
-class FilterFiles:
-    """The files that say what the filters for tokens and for requests a second do."""
-
-    tokens: str
-    rates: str
-
-
-def listener(name: str, address: str, port: int, chains: Iterable[Resource], **others: Any) -> Resource:
+def listener(name: str, host: str, port: int, chains: Iterable[Resource], **others: Any) -> Resource:
     """Return a listener: what it does with connections, by chains of filters."""
     return {
         "@type": f"{TYPE}config.listener.v3.Listener",
         "name": name,
-        "address": {"socket_address": {"address": address, "port_value": port, "ipv4_compat": address == "::"}},
+        "address": {"socket_address": {"address": host, "port_value": port, "ipv4_compat": host == "::"}},
         "filter_chains": list(chains),
         **others,
     }
 
 
 def connections(
-    name: str, routes_file: str, limits: ConnectionLimits, files: FilterFiles | None = None
+    name: str, limits: ConnectionLimits, placement: Placement, *, with_filters: bool = False
 ) -> list[Resource]:
-    """Return the filters of a connection that is served the routes in a file.
+    """Return the filters of a connection that is served by a table of routes.
 
     Parameters:
         name: the name of the table of routes.
-        routes_file: the file it is in.
-        limits: when a client is turned away.
-        files: what the filters for tokens and rates do; None for routes that need neither.
+        limits: the limits of a client.
+        placement: the place of the table.
+        with_filters: whether some of its routes ask for tokens or limit requests per second.
 
     """
     manager = named(
         "envoy.filters.network.http_connection_manager",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
-        rds={"route_config_name": name, "config_source": watched_file(routes_file)},
+        rds={"route_config_name": name, "config_source": placement.source("rds", name)},
         early_header_mutation_extensions=[_no_private_headers()],
-        http_filters=_http_filters(files),
+        http_filters=_http_filters(placement if with_filters else None),
         local_reply_config=local_replies(),
         server_header_transformation="PASS_THROUGH",
         preserve_external_request_id=True,
@@ -117,13 +108,13 @@ def connections(
         normalize_path=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",
         http2_protocol_options=envoy_limits.http2(),
-        **envoy_limits.patience(limits),
+        **envoy_limits.client_timeouts(limits),
     )
     return [envoy_limits.connection_count(name, limits), manager]
 
 
 def _no_private_headers() -> Resource:
-    """Return what takes the headers away, before anything is decided, that only the router itself may send on."""
+    """Return the extension that removes private headers of clients before routes are chosen."""
     return named(
         "envoy.http.early_header_mutation.header_mutation",
         "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
@@ -131,16 +122,24 @@ def _no_private_headers() -> Resource:
     )
 
 
-def _http_filters(files: FilterFiles | None) -> list[Resource]:
+def _http_filters(placement: Placement | None) -> list[Resource]:
     """Return the filters of a request: who may pass, then how many, then how large, then where to."""
     # A buffer filter without a limit is refused, even where routes give their own.
     buffer = named("envoy.filters.http.buffer", "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=1)
     return [
         named("envoy.filters.http.rbac", "extensions.filters.http.rbac.v3.RBAC"),
-        *([envoy_tokens.http_filter(files.tokens), envoy_limits.http_filter(files.rates)] if files else []),
+        *([_token_filter(placement), _rate_filter(placement)] if placement else []),
         {**buffer, "disabled": True},
         named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
     ]
+
+
+def _token_filter(placement: Placement) -> Resource:
+    return envoy_tokens.http_filter(placement.source("ecds", envoy_tokens.FILTER))
+
+
+def _rate_filter(placement: Placement) -> Resource:
+    return envoy_limits.http_filter(placement.source("ecds", envoy_limits.FILTER))
 
 
 def route_table(name: str, virtual_hosts: Iterable[Resource]) -> Resource:
@@ -150,7 +149,7 @@ def route_table(name: str, virtual_hosts: Iterable[Resource]) -> Resource:
         "name": name,
         "virtual_hosts": list(virtual_hosts),
         "ignore_port_in_host_matching": True,
-        "validate_clusters": False,  # clusters come and go by another file; the writer keeps the order
+        "validate_clusters": False,  # clusters are another resource; its writer keeps the order
         "response_headers_to_remove": [BUSY_HEADER, KEY_HEADER, START_HEADER],
     }
 
@@ -231,13 +230,13 @@ def route(
 
 
 def cluster(
-    name: str, replicas_file: str, limits: RequestLimits, most_requests: int = MOST_REQUESTS, *, with_keys: bool = False
+    name: str, source: Resource, limits: RequestLimits, most_requests: int = MOST_REQUESTS, *, with_keys: bool = False
 ) -> Resource:
     """Return a cluster: the replicas of one version, the least busy of all of them next.
 
     Parameters:
         name: the cluster's name.
-        replicas_file: the file that lists its replicas.
+        source: the configuration source of its replicas.
         limits: limits of the version.
         most_requests: how many requests may be open at a time; more are refused.
         with_keys: whether its replicas ask for keys; see `replicas`.
@@ -247,7 +246,7 @@ def cluster(
         "@type": f"{TYPE}config.cluster.v3.Cluster",
         "name": name,
         "type": "EDS",
-        "eds_cluster_config": {"eds_config": watched_file(replicas_file)},
+        "eds_cluster_config": {"eds_config": source},
         "connect_timeout": _CONNECT_TIMEOUT,
         "load_balancing_policy": {
             "policies": [
@@ -309,10 +308,10 @@ def replicas(cluster_name: str, addresses: Iterable[str], keys: Mapping[str, str
 
     """
     hosts = []
-    for address in sorted(addresses):
-        host: Resource = {"endpoint": {"address": _address(address)}}
-        if keys and address in keys:
-            host["metadata"] = {"filter_metadata": {_METADATA: {"key": keys[address]}}}
+    for text in sorted(addresses):
+        host: Resource = {"endpoint": {"address": address(text)}}
+        if keys and text in keys:
+            host["metadata"] = {"filter_metadata": {_METADATA: {"key": keys[text]}}}
         hosts.append(host)
     return {
         "@type": f"{TYPE}config.endpoint.v3.ClusterLoadAssignment",
@@ -321,19 +320,12 @@ def replicas(cluster_name: str, addresses: Iterable[str], keys: Mapping[str, str
     }
 
 
-def _address(text: str) -> Resource:
-    if text.startswith("unix:"):
-        return {"pipe": {"path": text.removeprefix("unix:")}}
-    host, _, port = text.rpartition(":")
-    return {"socket_address": {"address": host, "port_value": int(port)}}
-
-
 def _try_again(longest_wait_ms: int, wake_wait_ms: int) -> Resource:
     """Return when the router asks another replica: the first one is busy, gone, or went away in the middle.
 
     A busy replica itself ends the wait when it has lasted too long. Where no replica answers at all, the number of
     tries does: enough of them for half as long again, so that it is rarely the number that decides.
-    In the waiting room it is the number that does.
+    In the activator the number always decides.
     """
     most = 10 + math.ceil(1.5 * longest_wait_ms / _MEAN_PAUSE_MS)
     if wake_wait_ms:

@@ -1,34 +1,27 @@
-"""From endpoints to the files that configure the router: a pure function of what should be routed.
+"""The routes of endpoints as Envoy resources: a pure function of the endpoints that the router serves.
 
-The router (Envoy) watches files: listeners (lds), clusters (cds), for each table its routes (rds), for each cluster its
-replicas (eds), for each certificate itself (sds), and what filters do (ecds). Every file carries a fingerprint of its
-content as version, by which the controller learns from the router's statistics what is in force.
+The router (Envoy) discovers listeners, clusters, tables of routes, the replicas of each cluster, certificates, and the
+configuration of filters as separate resources. The place of each is given by a `Placement`: files for the router of a
+workspace, another one in a cluster.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
-from typing import Any
 
-from mljupyter.engine.envoy import activator as waiting_room
-from mljupyter.engine.envoy import grpc, overload, tls
+from mljupyter.engine.envoy import activator, grpc, overload, tls
 from mljupyter.engine.envoy import hosts as envoy_hosts
 from mljupyter.engine.envoy import limits as envoy_limits
 from mljupyter.engine.envoy import resources as envoy
 from mljupyter.engine.envoy import tokens as envoy_tokens
+from mljupyter.engine.envoy.extensions import Placement, Resource
 from mljupyter.engine.envoy.listener import ROUTER_CERTIFICATE, SERVICE_PREFIX, Listening
 from mljupyter.spec import PlainHttp, RateLimit, RequestLimits
 from mljupyter.spec.router import LOOPBACK
 
-Resource = dict[str, Any]
 SHARED = "router"
 SECURE = "router-tls"
-LISTENERS, CLUSTERS, PRESSURE = "lds.json", "cds.json", "pressure.json"
-TOKENS, RATES = f"ecds-{envoy_tokens.FILTER}.json", f"ecds-{envoy_limits.FILTER}.json"
 _ANY_ORIGIN = "*"
 # Copies that may be under way to one version: what holds them up costs the router this much memory and no more.
 MOST_MIRRORED = 64
@@ -82,61 +75,24 @@ class EndpointRoute:
 
 
 @dataclass(frozen=True)
-class RouterSettings:
-    """Where the router listens, and where its files and its admin socket are."""
+class RouterResources:
+    """All resources of the router. `repr` is short, since routes hold keys.
 
-    directory: PurePath
-    admin_socket: PurePath
-    port: int
-    most_connections: int = 10_000
-    most_memory_bytes: int = 1 << 30
+    Parameters:
+        listeners, clusters: all of them.
+        routes: the tables of routes by name.
+        replicas: the replicas of clusters, by the cluster's name.
+        secrets: certificates with their keys by name.
+        filters: the configuration of filters by name.
 
-    def path(self, file: str) -> str:
-        """Return the path of a configuration file."""
-        return str(self.directory / file)
+    """
 
-    @property
-    def waiting_room(self) -> str:
-        """The path of the socket where requests wait for a version without replicas."""
-        return str(self.admin_socket.with_name("waiting.sock"))
-
-    @property
-    def no_grpc(self) -> str:
-        """The path of the socket that answers requests of gRPC."""
-        return str(self.admin_socket.with_name("no-grpc.sock"))
-
-    @property
-    def pressure_file(self) -> str:
-        """The path of the file that says how full the pool of connections is."""
-        return self.path(PRESSURE)
-
-
-@dataclass(frozen=True)
-class RouterFiles:
-    """The router's configuration: file name to document. `repr` is short, since routes hold keys."""
-
-    documents: Mapping[str, Resource] = field(repr=False)
-
-    def version(self, name: str) -> str:
-        """Return the version that a file declares."""
-        return str(self.documents[name]["version_info"])
-
-    def listening_on(self) -> frozenset[tuple[str, int]]:
-        """Return IP address and port of every listener that has one."""
-        listeners = self.documents.get(LISTENERS, {}).get("resources", [])
-        found = [item["address"]["socket_address"] for item in listeners if "socket_address" in item["address"]]
-        return frozenset((item["address"], item["port_value"]) for item in found)
-
-    def sockets(self) -> frozenset[str]:
-        """Return the paths of the sockets that the router listens on."""
-        listeners = self.documents.get(LISTENERS, {}).get("resources", [])
-        return frozenset(item["address"]["pipe"]["path"] for item in listeners if "pipe" in item["address"])
-
-    def merged_clusters(self, before: RouterFiles) -> Resource:
-        """Return the clusters of both states, the newer definition winning: what is safe while routes change."""
-        known = {item["name"]: item for item in before.documents.get(CLUSTERS, {}).get("resources", [])}
-        known.update({item["name"]: item for item in self.documents[CLUSTERS]["resources"]})
-        return _discovery(known.values())
+    listeners: list[Resource] = field(default_factory=list, repr=False)
+    clusters: list[Resource] = field(default_factory=list, repr=False)
+    routes: dict[str, Resource] = field(default_factory=dict, repr=False)
+    replicas: dict[str, Resource] = field(default_factory=dict, repr=False)
+    secrets: dict[str, Resource] = field(default_factory=dict, repr=False)
+    filters: dict[str, Resource] = field(default_factory=dict, repr=False)
 
 
 def cluster_name(endpoint: str, version: str) -> str:
@@ -149,118 +105,102 @@ def mirror_name(endpoint: str, version: str) -> str:
     return f"{cluster_name(endpoint, version)}.mirror"
 
 
-def bootstrap(settings: RouterSettings) -> Resource:
-    """Return what the router is started with: where it finds the rest."""
-    return envoy.bootstrap(
-        admin_socket=str(settings.admin_socket),
-        listeners_file=settings.path(LISTENERS),
-        clusters_file=settings.path(CLUSTERS),
-        overload_manager=overload.manager(
-            most_connections=settings.most_connections,
-            most_memory_bytes=settings.most_memory_bytes,
-            pressure_file=settings.pressure_file,
-        ),
-        runtime=overload.runtime(SHARED, settings.most_connections),
-    )
-
-
-def router_files(
-    settings: RouterSettings,
+def router_resources(
     endpoints: Iterable[EndpointRoute],
-    listening: Listening = Listening(),  # noqa: B008
-) -> RouterFiles:
-    """Return every configuration file of the router for these endpoints.
+    listening: Listening,
+    *,
+    port: int,
+    placement: Placement,
+) -> RouterResources:
+    """Return all resources of the router for these endpoints.
 
     Parameters:
-        settings: where the router and its files are.
-        endpoints: all endpoints of the workspace; their order does not matter.
-        listening: how it listens; by default without TLS, on this machine alone.
+        endpoints: all endpoints of the workspace, in any order.
+        listening: the addresses, certificates and token keys of the router.
+        port: the port of all endpoints without a port of their own.
+        placement: the places of resources and of the router's own addresses.
 
     """
     ordered = sorted(endpoints, key=lambda endpoint: endpoint.name)
     shared = [endpoint for endpoint in ordered if endpoint.port is None]
-    files: dict[str, Resource] = {}
-    listeners = [_shared_listener(settings, shared, listening, files), grpc.listener(settings.no_grpc)]
-    clusters: list[Resource] = [grpc.cluster(settings.no_grpc)]
+    found = RouterResources()
+    no_grpc, holding = placement.private_address(grpc.NAME), placement.private_address(activator.NAME)
+    found.listeners.append(_shared_listener(shared, listening, port, placement, found))
+    found.listeners.append(grpc.listener(no_grpc))
+    found.clusters.append(grpc.cluster(no_grpc))
     for endpoint in ordered:
         if endpoint.port is not None:
-            listeners.append(_local_listener(settings, endpoint, endpoint.port, listening, files))
+            found.listeners.append(_local_listener(endpoint, endpoint.port, listening, placement, found))
         for version in (*endpoint.versions, *endpoint.leaving):
             kinds = [(cluster_name(endpoint.name, version.name), envoy.MOST_REQUESTS)]
             if version.mirror:
                 kinds.append((mirror_name(endpoint.name, version.name), MOST_MIRRORED))
             for name, most in kinds:
-                file, keys = _replicas_file(name), version.replica_keys
-                with_keys = keys is not None
-                clusters.append(envoy.cluster(name, settings.path(file), version.limits, most, with_keys=with_keys))
-                addresses = (f"unix:{settings.waiting_room}",) if version.waiting else version.addresses
-                files[file] = _discovery([envoy.replicas(name, addresses, keys)])
-    files[TOKENS] = _discovery(
-        [envoy_tokens.configuration(listening.tokens, (endpoint.name for endpoint in shared if endpoint.tokens))]
-    )
+                source, keys = placement.source("eds", name), version.replica_keys
+                found.clusters.append(envoy.cluster(name, source, version.limits, most, with_keys=keys is not None))
+                addresses = (holding,) if version.waiting else version.addresses
+                found.replicas[name] = envoy.replicas(name, addresses, keys)
+    with_tokens = (endpoint.name for endpoint in shared if endpoint.tokens)
+    found.filters[envoy_tokens.FILTER] = envoy_tokens.configuration(listening.tokens, with_tokens)
     limited = {endpoint.name: endpoint.rate_limit for endpoint in shared if endpoint.rate_limit is not None}
-    files[RATES] = _discovery([envoy_limits.configuration(limited)])
+    found.filters[envoy_limits.FILTER] = envoy_limits.configuration(limited)
     if any(version.wake_wait_ms for endpoint in ordered for version in endpoint.versions):
-        listeners.append(waiting_room.listener(settings.waiting_room, envoy.BUSY_HEADER))
-    files[CLUSTERS] = _discovery(clusters)
-    files[LISTENERS] = _discovery(listeners)
-    return RouterFiles(files)
+        found.listeners.append(activator.listener(holding, envoy.BUSY_HEADER))
+    return found
 
 
 def _shared_listener(
-    settings: RouterSettings, endpoints: Iterable[EndpointRoute], listening: Listening, files: dict[str, Resource]
+    endpoints: Iterable[EndpointRoute], listening: Listening, port: int, placement: Placement, found: RouterResources
 ) -> Resource:
-    """Return the listener of all endpoints without a port of their own; add its routes and certificates to the files.
+    """Return the listener of all endpoints without a port of their own; add its routes and certificates to `found`.
 
-    One port for both, with TLS and without. Where TLS is on, what comes without it is sent there, or closed.
+    One port serves connections with and without TLS. When TLS is on, requests without it are redirected or closed.
     """
     plain, secure = _Routes(listening), _Routes(listening)
     for endpoint in endpoints:
         prefix = f"{SERVICE_PREFIX}/{endpoint.name}"
         (secure if listening.secure or endpoint.host is not None else plain).add(endpoint, prefix)
         if endpoint.host is not None and not listening.secure and listening.spec.plain_http is PlainHttp.REDIRECT:
-            plain.redirect({"path_separated_prefix": prefix}, endpoint.host, settings.port)
+            plain.redirect({"path_separated_prefix": prefix}, endpoint.host, port)
     if listening.secure:
-        plain.redirect({"prefix": "/"}, listening.host, settings.port)
+        plain.redirect({"prefix": "/"}, listening.host, port)
     chains = []
     if not (listening.secure and listening.spec.plain_http is PlainHttp.CLOSE):
-        chains.append(tls.plain_chain(_table(settings, SHARED, plain, listening, files)))
+        chains.append(tls.plain_chain(_table(SHARED, plain, listening, placement, found)))
     own = {endpoint.name: endpoint.host for endpoint in endpoints if endpoint.host is not None}
     for name, pair in sorted(listening.pairs.items()):
         if name != ROUTER_CERTIFICATE and name not in own:
             continue
         secret = f"tls-{name}" if name else "tls"
-        file = f"sds-{secret}.json"
-        files[file] = _discovery([tls.secret(secret, pair.certificate, pair.key)])
+        found.secrets[secret] = tls.secret(secret, pair.certificate, pair.key)
         hosts = [own[name]] if name else []
-        filters = _table(settings, SECURE, secure, listening, files)
-        chains.append(tls.secure_chain(secret, settings.path(file), hosts, filters))
+        filters = _table(SECURE, secure, listening, placement, found)
+        chains.append(tls.secure_chain(secret, placement.source("sds", secret), hosts, filters))
     if not chains:  # a listener has one at least: without its certificate there is nothing to serve
-        chains.append(tls.plain_chain(_table(settings, SHARED, _Routes(listening), listening, files)))
-    return envoy.listener(SHARED, listening.spec.address, settings.port, chains, **tls.tells_apart())
+        chains.append(tls.plain_chain(_table(SHARED, _Routes(listening), listening, placement, found)))
+    return envoy.listener(SHARED, listening.spec.address, port, chains, **tls.tells_apart())
 
 
 def _table(
-    settings: RouterSettings, name: str, routes: _Routes, listening: Listening, files: dict[str, Resource]
+    name: str, routes: _Routes, listening: Listening, placement: Placement, found: RouterResources
 ) -> list[Resource]:
     guard = not listening.spec.beyond_loopback
-    files[_routes_file(name)] = _discovery([envoy.route_table(name, routes.virtual_hosts(name, guard=guard))])
-    filters = envoy.FilterFiles(settings.path(TOKENS), settings.path(RATES))
-    return envoy.connections(name, settings.path(_routes_file(name)), listening.spec.limits, filters)
+    found.routes[name] = envoy.route_table(name, routes.virtual_hosts(name, guard=guard))
+    return envoy.connections(name, listening.spec.limits, placement, with_filters=True)
 
 
 def _local_listener(
-    settings: RouterSettings, endpoint: EndpointRoute, port: int, listening: Listening, files: dict[str, Resource]
+    endpoint: EndpointRoute, port: int, listening: Listening, placement: Placement, found: RouterResources
 ) -> Resource:
-    """Return the listener of a local web service: on this machine alone, whatever the router listens on."""
+    """Return the listener of a local web service. It listens on this machine only, whatever the router listens on."""
     name = f"local-{endpoint.name}"
     routes = _Routes(listening)
     routes.add(endpoint, prefix="")
-    files[_routes_file(name)] = _discovery([envoy.route_table(name, routes.virtual_hosts(name, guard=True))])
+    found.routes[name] = envoy.route_table(name, routes.virtual_hosts(name, guard=True))
     limits = listening.spec.limits
     most = overload.most_local(limits.max_connections)
     own = limits.model_copy(update={"max_connections": most})
-    filters = envoy.connections(name, settings.path(_routes_file(name)), own)
+    filters = envoy.connections(name, own, placement)
     # Connections to the shared port take no room from these; their own number is limited by a filter.
     return envoy.listener(name, LOOPBACK, port, [{"filters": filters}], ignore_global_conn_limit=True)
 
@@ -352,24 +292,3 @@ def _widest(limits: Iterable[RequestLimits]) -> RequestLimits:
         scoring_timeout_ms=max(item.scoring_timeout_ms for item in known),
         max_body_bytes=max(item.max_body_bytes for item in known),
     )
-
-
-def _routes_file(listener: str) -> str:
-    return f"rds-{listener}.json"
-
-
-def _replicas_file(cluster: str) -> str:
-    return f"eds-{cluster}.json"
-
-
-def whole(document: object) -> bool:
-    """Return whether a document is one of the router's files as it was written: its version fits its content."""
-    if not isinstance(document, dict) or not isinstance(document.get("resources"), list):
-        return False
-    return document == _discovery(document["resources"])
-
-
-def _discovery(resources: Iterable[Resource]) -> Resource:
-    listed = list(resources)
-    text = json.dumps(listed, sort_keys=True, separators=(",", ":"))
-    return {"version_info": hashlib.sha256(text.encode()).hexdigest()[:16], "resources": listed}

@@ -1,15 +1,15 @@
-"""TLS in the router's vocabulary: one port for both, told apart by the first bytes of a connection.
+"""TLS filter chains let one port serve connections with and without TLS.
 
-A chain of filters for each certificate, chosen by the host name that the client asks for (SNI), and one for what comes
-without TLS. Certificates are files of their own (secret discovery): certificate and key change together, by one rename,
-and connections stay.
+Each certificate has its chain of filters, chosen by the host name that the client asks for (SNI). One more chain serves
+connections without TLS. Certificates are resources of their own (secret discovery): certificate and key change
+together, and connections stay open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mljupyter.engine.envoy.extensions import TYPE, Resource, named, watched_file
+from mljupyter.engine.envoy.extensions import TYPE, Resource, named
 
 _SILENT_SECONDS = 15
 
@@ -29,12 +29,12 @@ def plain_chain(filters: Iterable[Resource]) -> Resource:
     return {"name": "plain", "filter_chain_match": {"transport_protocol": "raw_buffer"}, "filters": list(filters)}
 
 
-def secure_chain(secret: str, secret_file: str, hosts: Iterable[str], filters: Iterable[Resource]) -> Resource:
+def secure_chain(secret: str, source: Resource, hosts: Iterable[str], filters: Iterable[Resource]) -> Resource:
     """Return the chain for connections with TLS.
 
     Parameters:
         secret: name of the certificate.
-        secret_file: the file it is in.
+        source: the configuration source of the certificate.
         hosts: the names that clients ask for; none for whatever no other chain has.
         filters: what the chain does.
 
@@ -53,7 +53,7 @@ def secure_chain(secret: str, secret_file: str, hosts: Iterable[str], filters: I
             common_tls_context={
                 "alpn_protocols": ["h2", "http/1.1"],
                 "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-                "tls_certificate_sds_secret_configs": [{"name": secret, "sds_config": watched_file(secret_file)}],
+                "tls_certificate_sds_secret_configs": [{"name": secret, "sds_config": source}],
             },
         ),
     }

@@ -1,7 +1,7 @@
-"""Tokens in the router's vocabulary: who signs them, and which endpoint asks for which audience.
+"""The token filter verifies access tokens (JWT): their signer, and the audience that each endpoint asks for.
 
-The filter's configuration is a file of its own (extension configuration discovery): a change counts for the next
-request of every connection, those that are open included. As part of the listener it would count for new ones only.
+The filter's configuration is a resource of its own (extension configuration discovery): a change applies to the next
+request of every connection, open ones included. As a part of the listener it would apply to new connections only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mljupyter.engine.envoy.extensions import TYPE, Resource, watched_file
+from mljupyter.engine.envoy.extensions import TYPE, Resource
 
 FILTER = "mljupyter.tokens"
 FAILURE = "refused"  # where the filter notes why it refuses
@@ -29,9 +29,9 @@ class TokenVerification:
     public_keys: Sequence[Mapping[str, Any]] = ()
 
 
-def http_filter(file: str) -> Resource:
-    """Return the filter's place in the chain; what it does is in the file."""
-    return {"name": FILTER, "config_discovery": {"config_source": watched_file(file), "type_urls": [_FILTER_TYPE]}}
+def http_filter(source: Resource) -> Resource:
+    """Return the filter's place in the chain. Its configuration comes from a configuration source."""
+    return {"name": FILTER, "config_discovery": {"config_source": source, "type_urls": [_FILTER_TYPE]}}
 
 
 def configuration(verification: TokenVerification, endpoints: Iterable[str]) -> Resource:

@@ -1,23 +1,34 @@
-"""Desired against observed replicas of one version: what to start, what to stop, who gets requests."""
+"""The replica plan of one version: which replicas to start, which to stop, and which ones get requests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mljupyter.engine.replicas.crash_backoff import NO_CRASH, CrashBackoff
 from mljupyter.spec import ReplicaPhase
 
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 30.0
 LOOK_FOR_IDLE = 1.0
 
 
 @dataclass(frozen=True)
-class Replica:
-    """A replica as observed. `since` is when it started, on the caller's clock in seconds.
+class ReplicaObservation:
+    """A replica as it was observed last.
 
-    `busy` tells that it has requests, where somebody has looked. `lost` tells that no new connection reaches it, since
-    its socket was removed: another one takes its place, as in an update.
+    Parameters:
+        id, revision, phase: the replica, the revision it was started from, and its phase.
+        since: when it was started, on the caller's clock in seconds.
+        busy: whether it has requests, as far as the router was asked.
+        lost: whether its socket was removed, so that no new connection reaches it. Another replica takes its place,
+            as in an update.
+        silence: why requests may fail although the replica runs, in words that complete "the replica ..."; None when
+            requests are answered.
+        version: name of the version.
+        address: ``unix:PATH`` or ``HOST:PORT``.
+        key: the secret that its requests need; None when they need none.
+        pid: process id; None when the replica is not a process of this machine.
+        started_time: when it was started, in seconds since the epoch.
+
     """
 
     id: str
@@ -26,57 +37,70 @@ class Replica:
     since: float = 0.0
     busy: bool = False
     lost: bool = False
+    silence: str | None = None
+    version: str = ""
+    address: str = ""
+    key: str | None = field(default=None, repr=False)
+    pid: int | None = None
+    started_time: float = 0.0
 
     @property
     def serving(self) -> bool:
-        """Whether it is starting or ready: neither on its way out nor gone."""
+        """Whether it is starting or ready: neither draining nor gone."""
         return self.phase in (ReplicaPhase.STARTING, ReplicaPhase.READY)
 
 
 @dataclass(frozen=True)
-class Crashes:
-    """What is remembered of replicas that ended by themselves.
+class DesiredVersion:
+    """The desired state of one version, and the part of its past that the plan depends on.
 
-    `in_a_row` counts the ends since a replica was last ready for good, `last` is the time of the newest on the
-    caller's clock in seconds.
-    """
+    Parameters:
+        revision: the revision to run.
+        replicas: the number of replicas to run.
+        ready_revision: the newest revision whose replicas were all ready. They are started again when they crash.
+        failed_revision: the revision that crashed before it was ever ready. It is not retried until the spec changes.
+        crashes: the crashes so far.
+        most: the number beyond which replicas stop even while they work; by default `replicas`.
+        may_sleep: whether the version may have no replica. Its requests wait for one then.
+        shortage: why the machine has no room for all replicas; None when it has.
+        wake_wait_ms: how long a request may wait for the first replica, in milliseconds.
 
-    in_a_row: int = 0
-    last: float = 0.0
-
-
-@dataclass(frozen=True)
-class VersionGoal:
-    """What is wanted of one version, and what is known of its past.
-
-    `ready_revision` is the newest that was ready as a whole: its replicas are restarted when they crash.
-    `failed_revision` crashed before it was ever ready: it is not tried again until the spec changes.
-    `most` is the number beyond which replicas stop even while they work; by default `replicas`.
-    `may_sleep` tells that there may be none, and requests wait for one; `unschedulable` that even one has no room.
     """
 
     revision: str
     replicas: int
     ready_revision: str | None = None
     failed_revision: str | None = None
-    crashes: Crashes = Crashes()
+    crashes: CrashBackoff = NO_CRASH
     most: int | None = None
     may_sleep: bool = False
-    unschedulable: bool = False
+    shortage: str | None = None
+    wake_wait_ms: int = 0
 
     @property
     def attainable(self) -> str | None:
-        """The revision to run: the wanted one, or while that cannot start the last one that could."""
+        """The revision to run: the desired one, or while that cannot start the last one that could."""
         return self.ready_revision if self.failed_revision == self.revision else self.revision
+
+    @property
+    def unschedulable(self) -> bool:
+        """Whether the machine has no room even for one replica."""
+        return self.shortage is not None and not self.replicas
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to do now.
+class ReplicaPlan:
+    """The next actions for one version.
 
-    `start` is how many replicas of `revision` to start, `drain` names replicas to stop, `routed` those that
-    requests may go to. `waiting` tells that requests wait until there is one. `complete` tells whether all replicas
-    wanted are ready. `look_again_at` is when time alone changes the plan.
+    Parameters:
+        revision: the revision to start replicas of.
+        start: the number of replicas to start.
+        drain: ids of the replicas to stop.
+        routed: ids of the replicas that requests may go to.
+        waiting: whether requests wait until there is a replica.
+        complete: whether all desired replicas are ready.
+        look_again_at: when time alone changes the plan, in seconds; None when it does not.
+
     """
 
     revision: str | None = None
@@ -88,64 +112,53 @@ class Plan:
     look_again_at: float | None = None
 
 
-def pause_after(crashes: int) -> float:
-    """Return how long to wait, in seconds, before a replica is started again after so many crashes in a row.
+def plan(desired: DesiredVersion, replicas: Sequence[ReplicaObservation], now: float) -> ReplicaPlan:
+    """Return the next actions for one version.
 
-    Example:
-        >>> [pause_after(count) for count in (0, 1, 2, 3, 100)]
-        [0.0, 0.0, 0.5, 1.0, 30.0]
-
-    """
-    if crashes <= 1:
-        return 0.0  # the first crash is answered at once: most are one-off
-    return min(FIRST_PAUSE * 2.0 ** min(crashes - 2, 16), LONGEST_PAUSE)
-
-
-def plan(goal: VersionGoal, replicas: Sequence[Replica], now: float) -> Plan:
-    """Decide the next step for one version.
-
-    New replicas become ready before old ones stop; requests move when all new ones are ready. A revision whose start
-    failed is left alone and the old one keeps its requests.
+    New replicas become ready before old ones stop. Requests move when all new replicas are ready. A revision that
+    failed to start is not retried, and the old one keeps its requests.
 
     Parameters:
-        goal: what is wanted.
-        replicas: every replica of the version that exists, whatever its revision or phase.
-        now: the time on the clock of `Replica.since` and `Crashes.last`, in seconds.
+        desired: the desired state.
+        replicas: all replicas of the version, of any revision and in any phase.
+        now: the time on the clock of `ReplicaObservation.since` and of `CrashBackoff.last`, in seconds.
 
     """
-    revision = goal.attainable
-    wanted = goal.replicas if revision is not None else 0
-    split = _Split.of(revision, goal.failed_revision, replicas)
-    complete = len(split.ready) >= wanted and not goal.unschedulable
-    surplus = _surplus(split.current, wanted, wanted if goal.most is None else goal.most)
+    revision = desired.attainable
+    wanted = desired.replicas if revision is not None else 0
+    groups = _Groups.of(revision, desired.failed_revision, replicas)
+    complete = len(groups.ready) >= wanted and not desired.unschedulable
+    surplus = _surplus(groups.current, wanted, wanted if desired.most is None else desired.most)
     drain = surplus + [
-        replica for replica in split.old if complete or _useless(replica) or replica.revision == goal.failed_revision
+        replica
+        for replica in groups.old
+        if complete or _useless(replica) or replica.revision == desired.failed_revision
     ]
-    start, look_again_at = _missing(goal, wanted - len(split.current), now)
-    if len(split.current) - len(surplus) > wanted:
+    start, look_again_at = _missing(desired, wanted - len(groups.current), now)
+    if len(groups.current) - len(surplus) > wanted:
         look_again_at = now + LOOK_FOR_IDLE
-    routed = [replica for replica in _routed(goal, split, complete) if replica not in drain]
-    return Plan(
+    routed = [replica for replica in _routed(desired, groups, complete) if replica not in drain]
+    return ReplicaPlan(
         revision=revision,
         start=start,
         drain=tuple(replica.id for replica in drain),
         routed=tuple(replica.id for replica in routed),
-        waiting=goal.may_sleep and goal.ready_revision is not None and not routed,
+        waiting=desired.may_sleep and desired.ready_revision is not None and not routed,
         complete=complete and revision is not None,
         look_again_at=look_again_at,
     )
 
 
 @dataclass(frozen=True)
-class _Split:
-    current: list[Replica] = field(default_factory=list)
-    ready: list[Replica] = field(default_factory=list)
-    old: list[Replica] = field(default_factory=list)
-    old_ready: list[Replica] = field(default_factory=list)
-    lost: list[Replica] = field(default_factory=list)
+class _Groups:
+    current: list[ReplicaObservation] = field(default_factory=list)
+    ready: list[ReplicaObservation] = field(default_factory=list)
+    old: list[ReplicaObservation] = field(default_factory=list)
+    old_ready: list[ReplicaObservation] = field(default_factory=list)
+    lost: list[ReplicaObservation] = field(default_factory=list)
 
     @classmethod
-    def of(cls, revision: str | None, failed: str | None, replicas: Sequence[Replica]) -> _Split:
+    def of(cls, revision: str | None, failed: str | None, replicas: Sequence[ReplicaObservation]) -> _Groups:
         serving = [replica for replica in replicas if replica.serving]
         current = [replica for replica in serving if replica.revision == revision and not replica.lost]
         old = [replica for replica in serving if replica.revision != revision or replica.lost]
@@ -159,37 +172,37 @@ class _Split:
         )
 
 
-def _useless(replica: Replica) -> bool:
-    """Return whether a replica never had a request and never will: it can stop before another one is ready."""
+def _useless(replica: ReplicaObservation) -> bool:
+    """Whether a replica never had a request and never will: it can stop before another one is ready."""
     return replica.lost and replica.phase is ReplicaPhase.STARTING
 
 
-def _routed(goal: VersionGoal, split: _Split, complete: bool) -> list[Replica]:
+def _routed(desired: DesiredVersion, groups: _Groups, complete: bool) -> list[ReplicaObservation]:
     if complete:
-        return split.ready
-    if split.old_ready:
-        return split.old_ready
-    if split.ready:
-        return split.ready
-    # A version that served before and lost all its replicas: those that start answer "busy", so that the router
-    # holds requests for them instead of refusing. One that may sleep has a better place for them to wait.
-    if goal.ready_revision is not None and not goal.may_sleep and split.current:
-        return split.current
-    # Connections that the router has kept open still reach a replica whose socket is gone.
-    return split.lost
+        return groups.ready
+    if groups.old_ready:
+        return groups.old_ready
+    if groups.ready:
+        return groups.ready
+    # A version that served before has lost all its replicas. Starting replicas answer "busy", so the router holds
+    # requests for them and does not refuse them. For a version that may sleep, the activator holds requests.
+    if desired.ready_revision is not None and not desired.may_sleep and groups.current:
+        return groups.current
+    # Connections that the router has kept open still reach a replica whose socket was removed.
+    return groups.lost
 
 
-def _missing(goal: VersionGoal, missing: int, now: float) -> tuple[int, float | None]:
+def _missing(desired: DesiredVersion, missing: int, now: float) -> tuple[int, float | None]:
     if missing <= 0:
         return 0, None
-    may_start_at = goal.crashes.last + pause_after(goal.crashes.in_a_row)
+    may_start_at = desired.crashes.may_start_at
     return (missing, None) if now >= may_start_at else (0, may_start_at)
 
 
-def _surplus(current: Sequence[Replica], wanted: int, most: int) -> list[Replica]:
-    """Return the replicas to stop of those beyond the wanted number: starting ones first, then idle, newest first.
+def _surplus(current: Sequence[ReplicaObservation], wanted: int, most: int) -> list[ReplicaObservation]:
+    """Return the replicas to stop when there are more than wanted: starting ones first, then idle ones, newest first.
 
-    Those that work stay until they are idle, unless there are more than `most`.
+    Busy replicas stay until they are idle, unless there are more than `most`.
     """
     count, forced = len(current) - wanted, len(current) - most
     if count <= 0:

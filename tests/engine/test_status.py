@@ -6,13 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mljupyter.controller.endpoints.desired import Goal
-from mljupyter.controller.endpoints.observation import endpoint_status
-from mljupyter.controller.endpoints.supervisor import Watched
-from mljupyter.engine.replicas.replica_plan import Plan, VersionGoal
+from mljupyter.engine.replicas.actions import PlannedVersion
+from mljupyter.engine.replicas.replica_plan import DesiredVersion, ReplicaObservation, ReplicaPlan
+from mljupyter.engine.replicas.status import endpoint_status
 from mljupyter.engine.rollout.traffic import Split
-from mljupyter.runtimes.base import RunningReplica
-from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState, EndpointStatus, LivenessProbe, ReplicaPhase
+from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState, EndpointStatus, ReplicaPhase
 
 SPEC = EndpointSpec.parse(
     {
@@ -27,25 +25,24 @@ RECORD = EndpointRecord(
 )
 
 
-def ready(revision: str) -> Watched:
+def ready(revision: str) -> ReplicaObservation:
     """Return a replica of a revision that is ready."""
-    replica = RunningReplica(revision, "iris", "iris", revision, "local", f"unix:/{revision}", 1, 0.0)
-    return Watched(replica, LivenessProbe(), grace=1, since=0.0, phase=ReplicaPhase.READY)
+    return ReplicaObservation(revision, revision, ReplicaPhase.READY, version="iris", pid=1)
 
 
 @pytest.mark.parametrize(
     ("plan", "state"),
     [
-        (Plan(revision="new", routed=("new",), drain=("old",), complete=True), EndpointState.HEALTHY),
+        (ReplicaPlan(revision="new", routed=("new",), drain=("old",), complete=True), EndpointState.HEALTHY),
         # The new replica has become ready after the plan was made: requests still go to the old one.
-        (Plan(revision="new", routed=("old",)), EndpointState.TRANSITIONING),
-        (Plan(revision="new"), EndpointState.TRANSITIONING),
+        (ReplicaPlan(revision="new", routed=("old",)), EndpointState.TRANSITIONING),
+        (ReplicaPlan(revision="new"), EndpointState.TRANSITIONING),
     ],
 )
 def test_an_endpoint_is_healthy_when_all_its_requests_go_to_the_wanted_revision(plan, state) -> None:
     status = endpoint_status(
         RECORD,
-        {"iris": (SPEC.versions["iris"], Goal(VersionGoal("new", replicas=1)), plan)},
+        [PlannedVersion("iris", SPEC.versions["iris"], DesiredVersion("new", replicas=1), plan)],
         [ready("old"), ready("new")],
         Split({"iris": 100}, "iris"),
         base="http://localhost:1/iris",

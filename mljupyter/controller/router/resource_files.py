@@ -1,0 +1,137 @@
+"""The router's configuration files: Envoy resources of `mljupyter.engine`, one document for each discovery service.
+
+The router watches these files: listeners (lds), clusters (cds), tables of routes (rds), the replicas of each cluster
+(eds), certificates (sds), and the configuration of filters (ecds). The version of each file is a fingerprint of its
+content. The router's statistics report it, so the controller knows which version is in force.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from mljupyter.engine.envoy import activator, grpc, overload
+from mljupyter.engine.envoy import resources as envoy
+from mljupyter.engine.envoy.extensions import Resource
+from mljupyter.engine.envoy.listener import Listening
+from mljupyter.engine.envoy.routing import SHARED, EndpointRoute, router_resources
+
+LISTENERS, CLUSTERS, PRESSURE = "lds.json", "cds.json", "pressure.json"
+_PRIVATE_SOCKETS = {activator.NAME: "waiting.sock", grpc.NAME: "no-grpc.sock"}
+
+
+@dataclass(frozen=True)
+class RouterSettings:
+    """The port of the router, and the places of its files and sockets: the `Placement` of its resources."""
+
+    directory: PurePath
+    admin_socket: PurePath
+    port: int
+    most_connections: int = 10_000
+    most_memory_bytes: int = 1 << 30
+
+    def path(self, file: str) -> str:
+        """Return the path of a configuration file."""
+        return str(self.directory / file)
+
+    def source(self, kind: str, name: str) -> Resource:
+        """Return the configuration source of a resource: the file it is in."""
+        return watched_file(self.path(file_of(kind, name)))
+
+    def private_address(self, listener: str) -> str:
+        """Return the address of a listener that only the router itself connects to."""
+        return f"unix:{self.admin_socket.with_name(_PRIVATE_SOCKETS[listener])}"
+
+    @property
+    def pressure_file(self) -> str:
+        """The path of the file that says how full the pool of connections is."""
+        return self.path(PRESSURE)
+
+
+@dataclass(frozen=True)
+class RouterFiles:
+    """The router's configuration files: name to document. `repr` is short, since routes hold keys."""
+
+    documents: Mapping[str, Resource] = field(repr=False)
+
+    def version(self, name: str) -> str:
+        """Return the version that a file declares."""
+        return str(self.documents[name]["version_info"])
+
+    def listening_on(self) -> frozenset[tuple[str, int]]:
+        """Return IP address and port of every listener that has one."""
+        listeners = self.documents.get(LISTENERS, {}).get("resources", [])
+        found = [item["address"]["socket_address"] for item in listeners if "socket_address" in item["address"]]
+        return frozenset((item["address"], item["port_value"]) for item in found)
+
+    def sockets(self) -> frozenset[str]:
+        """Return the paths of the sockets that the router listens on."""
+        listeners = self.documents.get(LISTENERS, {}).get("resources", [])
+        return frozenset(item["address"]["pipe"]["path"] for item in listeners if "pipe" in item["address"])
+
+    def merged_clusters(self, before: RouterFiles) -> Resource:
+        """Return the clusters of both states, the newer definition winning: what is safe while routes change."""
+        known = {item["name"]: item for item in before.documents.get(CLUSTERS, {}).get("resources", [])}
+        known.update({item["name"]: item for item in self.documents[CLUSTERS]["resources"]})
+        return discovery(known.values())
+
+
+def bootstrap(settings: RouterSettings) -> Resource:
+    """Return the bootstrap configuration that the router is started with."""
+    return envoy.bootstrap(
+        admin_address=f"unix:{settings.admin_socket}",
+        listeners=watched_file(settings.path(LISTENERS)),
+        clusters=watched_file(settings.path(CLUSTERS)),
+        overload_manager=overload.manager(
+            most_connections=settings.most_connections,
+            most_memory_bytes=settings.most_memory_bytes,
+            pressure_file=settings.pressure_file,
+        ),
+        runtime=overload.runtime(SHARED, settings.most_connections),
+    )
+
+
+def router_files(
+    settings: RouterSettings,
+    endpoints: Iterable[EndpointRoute],
+    listening: Listening = Listening(),  # noqa: B008
+) -> RouterFiles:
+    """Return all configuration files of the router for these endpoints.
+
+    Parameters:
+        settings: the places of the router and its files.
+        endpoints: all endpoints of the workspace, in any order.
+        listening: the addresses, certificates and token keys; by default without TLS, on this machine only.
+
+    """
+    found = router_resources(endpoints, listening, port=settings.port, placement=settings)
+    single = {"rds": found.routes, "eds": found.replicas, "sds": found.secrets, "ecds": found.filters}
+    files = {file_of(kind, name): discovery([one]) for kind, named in single.items() for name, one in named.items()}
+    return RouterFiles({**files, CLUSTERS: discovery(found.clusters), LISTENERS: discovery(found.listeners)})
+
+
+def file_of(kind: str, name: str) -> str:
+    """Return the name of the file of a resource."""
+    return f"{kind}-{name}.json"
+
+
+def watched_file(path: str) -> Resource:
+    """Return a configuration source: a file that the router reads again each time one is renamed into its place."""
+    return {"path_config_source": {"path": path}, "resource_api_version": "V3"}
+
+
+def whole(document: object) -> bool:
+    """Return whether a document is one of the router's files as it was written: its version fits its content."""
+    if not isinstance(document, dict) or not isinstance(document.get("resources"), list):
+        return False
+    return document == discovery(document["resources"])
+
+
+def discovery(resources: Iterable[Resource]) -> Resource:
+    """Return the document of a discovery service, with a fingerprint of its content as version."""
+    listed = list(resources)
+    text = json.dumps(listed, sort_keys=True, separators=(",", ":"))
+    return {"version_info": hashlib.sha256(text.encode()).hexdigest()[:16], "resources": listed}
