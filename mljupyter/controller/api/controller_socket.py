@@ -10,8 +10,8 @@ from collections.abc import Callable
 import uvicorn
 from starlette.applications import Starlette
 
-from mljupyter.controller.api.http_server import http_server
 from mljupyter.controller.api.own_connections import OwnConnections
+from mljupyter.controller.http_server import http_server
 from mljupyter.controller.layout import Layout
 from mljupyter.engine.self_healing import Stamp
 from mljupyter.files import file_at

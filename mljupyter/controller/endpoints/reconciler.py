@@ -18,13 +18,13 @@ from mljupyter.controller.endpoints.supervisor import ReplicaHandle, Supervisor
 from mljupyter.controller.endpoints.workqueue import WorkQueue
 from mljupyter.controller.router.router import Router
 from mljupyter.controller.storage.store import Store
+from mljupyter.engine.endpoints.actions import PlannedVersion, route_of, split_traffic
+from mljupyter.engine.endpoints.desired import desired_version, proven
+from mljupyter.engine.endpoints.status import after_crash, after_failed_start, endpoint_status, failing
 from mljupyter.engine.envoy.routing import EndpointRoute
-from mljupyter.engine.replicas.actions import PlannedVersion, route_of, split_traffic
 from mljupyter.engine.replicas.crash_backoff import NO_CRASH, CrashBackoff
-from mljupyter.engine.replicas.desired import desired_version, proven
 from mljupyter.engine.replicas.replica_plan import plan
 from mljupyter.engine.replicas.revision import revision
-from mljupyter.engine.replicas.status import after_crash, after_failed_start, endpoint_status, failing
 from mljupyter.engine.rollout.canary import record_in_force
 from mljupyter.engine.scaling.capacity import Admission
 from mljupyter.errors import MLJupyterError

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mljupyter.client.errors import PortInUseError
-from mljupyter.controller.api.http_server import http_server
+from mljupyter.controller.http_server import http_server
 from mljupyter.controller.metrics.collector import Collector
 from mljupyter.engine.envoy.hosts import OWN_HOSTS
 from mljupyter.runtimes.ports import LOOPBACK
