@@ -1,1 +1,1 @@
-"""Start, stop and observe replicas: one module for each way of running them."""
+"""Runtimes: start, stop and observe replicas. There is one sub-package for each way of running them."""

@@ -269,10 +269,9 @@ class Runtimes:
         """Return the runtimes made so far."""
         return list(self._made.values())
 
-    def targets_to_search(self) -> set[str]:
-        """Return the targets that are searched for replicas at each start, also when no endpoint names them."""
-        return {kind.target for kind in self._kinds.values() if kind.own_processes}
+    def private_targets(self) -> frozenset[str]:
+        """Return the targets whose replicas are processes of this user, see `RuntimeKind.own_processes`.
 
-    def need_key(self, target: str) -> bool:
-        """Return whether requests to replicas of a target need a key. They do where nothing is known of the target."""
-        return target not in self.targets_to_search()
+        The controller looks for their replicas at each start, and the router needs no key for them.
+        """
+        return frozenset(kind.target for kind in self._kinds.values() if kind.own_processes)

@@ -1,4 +1,4 @@
-"""The ways of running replicas that the controller of this machine knows. A further one is added to `KINDS`."""
+"""Catalog of the ways to run replicas under the controller of this machine. A new one is added to `KINDS`."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ KINDS = (PROCESSES, CONTAINERS)
 
 
 def outside_process_table(target: str) -> bool:
-    """Return whether replicas of a target, as far as it is known, are something else than processes of this user."""
+    """Return whether a target is known and its replicas are not processes of this user, but for example containers."""
     return any(kind.target == target and not kind.own_processes for kind in KINDS)

@@ -1,4 +1,4 @@
-"""What this machine, or the control group this process is in, has: cores and memory."""
+"""Cores and memory of this machine, within the limits of the control group that this process is in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 
 def capacity() -> Capacity:
-    """Return cores and memory that processes of this user can have here, limits of containers included."""
+    """Return the cores and the memory that processes of this user can use here, limits of containers included."""
     cores = [float(_cores()), *_core_limits()]
     memory = [psutil.virtual_memory().total, *_memory_limits()]
     return Capacity(min(cores), min(memory) / _GIB, socket.gethostname())
@@ -45,7 +45,7 @@ def _memory_limits() -> Iterator[int]:
 
 
 def _own_groups() -> Iterator[Path]:
-    """Yield the control group of this process and all above it (version 2)."""
+    """Yield the control group of this process and all groups above it (version 2)."""
     lines = [line for line in _text(Path("/proc/self/cgroup")).splitlines() if line.startswith("0::/")]
     if not lines:
         return

@@ -1,4 +1,4 @@
-"""Free ports, and whether one is free."""
+"""Free TCP ports: find one, and reserve it for a process that is about to start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def listening(port: int, address: str = LOOPBACK) -> OSError | None:
-    """Return why a port cannot be listened on, or None when it can."""
+    """Return the error of listening on a port; None when the port is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -24,7 +24,7 @@ def listening(port: int, address: str = LOOPBACK) -> OSError | None:
 
 
 def free_port(preferred: Iterable[int] = (), address: str = LOOPBACK) -> int:
-    """Return a port nobody listens on: the first free one of those preferred, or any.
+    """Return a free port: the first free one of those preferred, or any.
 
     Raises:
         OSError: when no port is free at all.
@@ -39,14 +39,14 @@ def free_port(preferred: Iterable[int] = (), address: str = LOOPBACK) -> int:
 
 
 class PortReservations:
-    """Ports that this process has taken for what it is about to start.
+    """Ports that this process has reserved for routers that it is about to start.
 
-    Two routers of one user may listen on the same port, and the system would divide the requests between them: that
-    nobody listens yet is not enough. A lock on a file named after the port decides, until the port is given back or
-    this process ends; after that the router itself listens.
+    A free port is not enough: two routers of one user could listen on the same port, and the system would divide the
+    requests between them. So a lock on a file with the port's number decides. It is held until the port is given back
+    or this process ends; by then the router itself listens.
 
     Parameters:
-        directory: for the lock files, the same for all workspaces of a user.
+        directory: directory of the lock files, the same one for all workspaces of a user.
 
     """
 
@@ -55,7 +55,7 @@ class PortReservations:
         self._held: dict[int, int] = {}
 
     def take(self, port: int, address: str = LOOPBACK) -> bool:
-        """Reserve a port; return whether it is this process's now, and nobody listens on it."""
+        """Reserve a port; return whether it is reserved now and free."""
         if port in self._held:
             return listening(port, address) is None
         lock = self._locked(port)
@@ -68,12 +68,12 @@ class PortReservations:
         return True
 
     def keep_only(self, ports: Collection[int]) -> None:
-        """Give back all ports but these: nothing will be started on the others."""
+        """Give back all other ports: nothing will be started on them."""
         for port in self._held.keys() - set(ports):
             self._unlock(port, self._held.pop(port))
 
     def _locked(self, port: int) -> int | None:
-        """Return the descriptor of a port's lock, or None when another process has it."""
+        """Return the descriptor of a port's lock; None when another process holds it."""
         path = self._file(port)
         while True:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -86,17 +86,19 @@ class PortReservations:
                 return None
             except FileNotFoundError:
                 pass
-            os.close(lock)  # its holder removed the file between our opening and locking it: another one counts
+            os.close(lock)  # its holder removed the file after it was opened here: lock the new one
 
     def _unlock(self, port: int, lock: int) -> None:
-        self._file(port).unlink(missing_ok=True)  # first: who gets the lock after us sees that the file is another
+        self._file(port).unlink(
+            missing_ok=True
+        )  # first, so that the next holder of the lock sees that the file has been replaced
         os.close(lock)
 
     def _file(self, port: int) -> Path:
         return self._directory / f"port-{port}.lock"
 
     def free_port(self, preferred: Iterable[int] = ()) -> int:
-        """Reserve a port nobody listens on, and return it: the first free one of those preferred, or any.
+        """Reserve a free port and return it: the first free one of those preferred, or any.
 
         Raises:
             OSError: when no port is free at all.

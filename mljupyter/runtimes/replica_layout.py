@@ -1,7 +1,8 @@
-"""Lay out what a replica finds on disk: its app root, as the scoring container's contract has it.
+"""Replica layout: the app root, environment variables and server options that a replica is started with.
 
-The source directory stands under its own name, models under ``azureml-models/<name>/<version>/`` (Azure ML v1:
-inference configuration; scoring container).
+An app root has the source directory under its own name, and models under ``azureml-models/<name>/<version>/``.
+
+Azure: inference configuration; scoring container.
 """
 
 from __future__ import annotations
@@ -22,17 +23,20 @@ class ContentStore(Protocol):
     """A store of code and models, by digest."""
 
     def fetch(self, digest: str, target: Path) -> Path:
-        """Place content at a path."""
+        """Write the content of a digest to a path; return the path."""
         ...
 
 
 def prepare(store: ContentStore, spec: VersionSpec, target: Path) -> Path:
-    """Lay out an app root, or return the one that is there. It appears whole or not at all.
+    """Lay out an app root unless it exists; return it. It appears completely or not at all.
 
     Parameters:
-        store: the artifact store.
-        spec: the version; its code and models are laid out.
-        target: the directory to make.
+        store: the store of code and models.
+        spec: the version.
+        target: the directory of the app root.
+
+    Raises:
+        OSError: when content cannot be fetched, or there is no space.
 
     """
     if target.is_dir():
@@ -48,7 +52,7 @@ def prepare(store: ContentStore, spec: VersionSpec, target: Path) -> Path:
             store.fetch(model.digest, place / model.entry)
         building.rename(target)
     except OSError:
-        if not target.is_dir():  # else another one was faster
+        if not target.is_dir():  # otherwise another controller has laid it out
             raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -56,13 +60,13 @@ def prepare(store: ContentStore, spec: VersionSpec, target: Path) -> Path:
 
 
 def clear_unfinished(directory: Path) -> None:
-    """Remove what a process that was killed in `prepare` has left; for when no other one prepares anything there."""
+    """Remove unfinished app roots of a killed process. No other process may prepare one at the same time."""
     for path in directory.glob(f"{_UNFINISHED}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def model_directory(spec: VersionSpec, models: PurePath) -> PurePath:
-    """Return what AZUREML_MODEL_DIR names: the directory of the only model, or that of all of them."""
+    """Return the value of AZUREML_MODEL_DIR: the directory of the only model, or the parent directory of several."""
     if len(spec.models) != 1:
         return models
     return models / spec.models[0].name / str(spec.models[0].version)
@@ -71,12 +75,12 @@ def model_directory(spec: VersionSpec, models: PurePath) -> PurePath:
 def service_variables(
     spec: VersionSpec, *, service: str, version: str, workspace: str, collected: PurePath
 ) -> dict[str, str]:
-    """Return the environment variables that say which service a replica belongs to, and what it records and collects.
+    """Return the environment variables that name a replica's service, and switch request logs and collection on.
 
     Parameters:
         spec: the version.
         service, version, workspace: their names.
-        collected: absolute path of the directory for what scripts collect, as the replica sees it.
+        collected: absolute path of the directory for collected data, as the replica sees it.
 
     """
     variables = {
@@ -91,7 +95,7 @@ def service_variables(
         variables["AML_APP_INSIGHTS_ENABLED"] = "true"
     policy = spec.scaling.autoscale
     if policy is not None and policy.min_replicas == 0:
-        # A variable and no option: servers in images that were built before would refuse that.
+        # Not an option, since servers in earlier images would refuse an unknown one.
         variables["MLJUPYTER_MAX_WAKE_WAIT_MS"] = str(policy.max_wake_wait_ms)
     return variables
 
@@ -99,7 +103,10 @@ def service_variables(
 def contract_variables(
     spec: VersionSpec, root: Path, *, service: str, version: str, workspace: str, collected: PurePath
 ) -> dict[str, str]:
-    """Return the environment variables a scoring script may read (Azure ML v1: scoring container)."""
+    """Return the environment variables that a scoring script may read.
+
+    Azure: scoring container.
+    """
     variables = service_variables(spec, service=service, version=version, workspace=workspace, collected=collected) | {
         "AML_APP_ROOT": str(root),
         "AZUREML_MODEL_DIR": str(model_directory(spec, root / MODELS)),
@@ -112,16 +119,16 @@ def contract_variables(
 
 
 def thread_variables(spec: VersionSpec) -> dict[str, str]:
-    """Return how many threads numeric libraries may use: as many as the replica was given cores.
+    """Return the environment variables that limit the threads of numeric libraries to the cores of the replica.
 
-    They would otherwise take all cores for each replica, and replicas would stand in each other's way.
+    Without them, each replica would use all cores of the machine, and replicas would slow each other down.
     """
     cores = max(1, math.ceil(spec.resources.cpu_limit or spec.resources.cpu))
     return dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(cores))
 
 
 def server_options(spec: VersionSpec, replica_id: str) -> list[str]:
-    """Return the scoring server's options that are the same wherever it runs."""
+    """Return the options of the scoring server that do not depend on the runtime."""
     options: dict[str, object] = {
         "--replica": replica_id,
         "--concurrency": spec.limits.max_concurrent_requests,
@@ -139,5 +146,5 @@ def server_options(spec: VersionSpec, replica_id: str) -> list[str]:
 
 
 def grace_seconds(spec: VersionSpec) -> float:
-    """Return how long a replica may take to finish: its longest request, and a little more."""
+    """Return the seconds that a replica may take to finish: its longest request, and five more."""
     return spec.limits.scoring_timeout_ms / 1000 + 5

@@ -110,7 +110,7 @@ class Target:
     def meter(self, replica: ReplicaStatus) -> Callable[[], Usage] | None:
         """Return a function that measures CPU time and memory of a replica; None when this machine cannot.
 
-        `Model.profile` calls the function about twenty times a second. It raises `RuntimeUnavailableError` when the
+        `Model.profile` calls the function five times a second. It raises `RuntimeUnavailableError` when the
         replica is gone.
         """
         return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mljupyter.engine.endpoints.status import endpoint_state, version_state
 from mljupyter.engine.replicas.revision import revision
-from mljupyter.engine.replicas.status import endpoint_state, version_state
 from mljupyter.spec import EndpointState, VersionSpec
 
 BASE = {"code": {"digest": "sha256:" + "a" * 64, "entryScript": "score.py"}}

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mljupyter.engine.replicas.actions import PlannedVersion
+from mljupyter.engine.endpoints.actions import PlannedVersion
+from mljupyter.engine.endpoints.status import endpoint_status
 from mljupyter.engine.replicas.replica_plan import DesiredVersion, ReplicaObservation, ReplicaPlan
-from mljupyter.engine.replicas.status import endpoint_status
 from mljupyter.engine.rollout.traffic import Split
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState, EndpointStatus, ReplicaPhase
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 
 from mljupyter.client.errors import ControllerError
-from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
+from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute, cluster_name
 from mljupyter.engine.scaling.demand import Reading
 from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
 
@@ -16,7 +17,9 @@ class FakeRouter:
     Attributes:
         applied: the routes of each change, the newest last.
         working: addresses of the replicas that have requests.
-        readings: what has been counted, by cluster.
+        present: how many requests run or wait, by endpoint and version.
+        finished: how many have been answered so far, by endpoint and version.
+        demand_failure: the error of each question for the demand; None while it is answered.
         up: whether it answers; while it does not, a change of routes fails.
         problem: why it passes nothing on.
 
@@ -25,10 +28,12 @@ class FakeRouter:
     def __init__(self) -> None:
         self.applied: list[tuple[EndpointRoute, ...]] = []
         self.working: set[str] = set()
-        self.readings: dict[str, Reading] = {}
+        self.present: dict[tuple[str, str], int] = {}
+        self.finished: dict[tuple[str, str], int] = {}
+        self.demand_failure: ControllerError | None = None
         self.up = True
         self.problem: Problem | None = None
-        self.asked_for_demand = 0
+        self.demand_times: list[float] = []
 
     def route(self, endpoint: str) -> EndpointRoute | None:
         """Return the route of an endpoint that is in force."""
@@ -52,8 +57,15 @@ class FakeRouter:
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
         """Return what has been counted."""
-        self.asked_for_demand += 1
-        return dict(self.readings)
+        self.demand_times.append(time.monotonic())
+        if self.demand_failure is not None:
+            raise self.demand_failure
+        keys = {(route.name, version.name) for route in self.applied[-1] for version in route.versions}
+        return {cluster_name(*key): self._reading(key) for key in keys}
+
+    def _reading(self, key: tuple[str, str]) -> Reading:
+        count = self.finished.get(key, 0)
+        return Reading(time.monotonic(), self.present.get(key, 0), finished=((0.01, count),), seconds=count * 0.01)
 
     def base(self, endpoint: EndpointSpec) -> str:
         """Return the URI of an endpoint."""

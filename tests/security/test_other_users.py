@@ -28,7 +28,7 @@ from mljupyter.core.workspace import Workspace
 from mljupyter.exceptions import UserErrorException, WorkspaceException
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.option import Option
-from mljupyter.runtimes.process.zygotes import Templates
+from mljupyter.runtimes.process.zygotes import Zygotes
 from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.server.zygote_client import ZygoteClient
 from mljupyter.spec import CodeReference, EndpointSpec, VersionSpec
@@ -152,7 +152,7 @@ def test_a_replica_takes_no_workers_from_another_users_template(commons: Path) -
 
     async def ensure() -> None:
         with pytest.raises(OSError, match="denied"):  # it would start one of its own, and cannot remove theirs
-            Templates().ensure(path, lambda options, descriptor: pytest.fail("it listens there"))
+            Zygotes().ensure(path, lambda options, descriptor: pytest.fail("it listens there"))
 
     with running_as(ATTACKER, impostor(path, stolen)):
         as_victim(commons, fork)

@@ -28,34 +28,43 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Api:
-    """Answers clients. `last_request` is when the last one came, on the monotonic clock."""
+    """Answers the requests of clients.
 
-    def __init__(
-        self, service: Service, stop: Callable[[bool], None], others: Iterable[tuple[str, Handler, str]] = ()
-    ) -> None:
+    `last_request` is the time of the newest request, on the monotonic clock in seconds.
+
+    Parameters:
+        service: the operations on endpoints.
+        stop: called to end the controller, with True when replicas and router are to end, too.
+        others: further routes.
+
+    """
+
+    def __init__(self, service: Service, stop: Callable[[bool], None], others: Iterable[Route] = ()) -> None:
         self._service = service
         self._stop = stop
         self.last_request = time.monotonic()
-        self.application = Starlette(
-            routes=[
-                self._route("/v1/status", self._status, "GET"),
-                self._route("/v1/stop", self._stop_process, "POST"),
-                self._route("/v1/endpoints", self._list, "GET"),
-                self._route("/v1/endpoints", self._create, "POST"),
-                self._route("/v1/endpoints/{name}", self._get, "GET"),
-                self._route("/v1/endpoints/{name}", self._replace, "PUT"),
-                self._route("/v1/endpoints/{name}", self._delete, "DELETE"),
-                self._route("/v1/endpoints/{name}/keys", self._keys, "GET"),
-                self._route("/v1/endpoints/{name}/keys/{which:str}", self._regenerate, "POST"),
-                self._route("/v1/endpoints/{name}/logs", self._logs, "GET"),
-                self._route("/v1/endpoints/{name}/logs/follow", self._follow_logs, "GET"),
-                self._route("/v1/endpoints/{name}/records", self._records, "GET"),
-                self._route("/v1/endpoints/{name}/scaling", self._scaling, "GET"),
-                *(self._route(*other) for other in others),
-            ]
-        )
+        routes = [
+            Route("/v1/status", self._status, methods=["GET"]),
+            Route("/v1/stop", self._stop_process, methods=["POST"]),
+            Route("/v1/endpoints", self._list, methods=["GET"]),
+            Route("/v1/endpoints", self._create, methods=["POST"]),
+            Route("/v1/endpoints/{name}", self._get, methods=["GET"]),
+            Route("/v1/endpoints/{name}", self._replace, methods=["PUT"]),
+            Route("/v1/endpoints/{name}", self._delete, methods=["DELETE"]),
+            Route("/v1/endpoints/{name}/keys", self._keys, methods=["GET"]),
+            Route("/v1/endpoints/{name}/keys/{which:str}", self._regenerate, methods=["POST"]),
+            Route("/v1/endpoints/{name}/logs", self._logs, methods=["GET"]),
+            Route("/v1/endpoints/{name}/logs/follow", self._follow_logs, methods=["GET"]),
+            Route("/v1/endpoints/{name}/records", self._records, methods=["GET"]),
+            Route("/v1/endpoints/{name}/scaling", self._scaling, methods=["GET"]),
+            *others,
+        ]
+        self.application = Starlette(routes=[self._guarded(route) for route in routes])
 
-    def _route(self, path: str, handler: Handler, method: str) -> Route:
+    def _guarded(self, route: Route) -> Route:
+        """Return a route whose errors are answered as documents, and whose requests count as use of the controller."""
+        handler: Handler = route.endpoint
+
         async def answer(request: Request) -> Response:
             self.last_request = time.monotonic()
             try:
@@ -65,12 +74,12 @@ class Api:
             except SpecError as error:
                 return _refusal(InvalidSpecError(error.message))
             except Exception:
-                log.exception("%s %s failed", method, request.url.path)
+                log.exception("%s %s failed", request.method, request.url.path)
                 return _refusal(ControllerError("the controller failed; its log says how: mljupyter controller logs"))
             finally:
                 self.last_request = time.monotonic()
 
-        return Route(path, answer, methods=[method])
+        return Route(route.path, answer, methods=list(route.methods or ()))
 
     async def _status(self, _: Request) -> Response:
         return JSONResponse(self._service.status())
@@ -116,7 +125,7 @@ class Api:
     async def _regenerate(self, request: Request) -> Response:
         which = request.path_params["which"]
         if which not in ("primary", "secondary"):
-            raise InvalidSpecError(f"{which!r} is no key: there are 'primary' and 'secondary'.")
+            raise InvalidSpecError(f"{which!r} is not a key: there are 'primary' and 'secondary'.")
         body = await document_of(request)
         await self._service.regenerate_key(request.path_params["name"], which, text_member(body, "key"))
         return Response(status_code=204)

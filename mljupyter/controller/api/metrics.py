@@ -1,14 +1,14 @@
-"""The part of the HTTP interface for metrics: series of an endpoint, Prometheus' text, and the settings."""
+"""HTTP routes for metrics: the time series of an endpoint, the Prometheus exposition, and the settings."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from mljupyter.client.errors import EndpointNotFoundError, InvalidSpecError, PortInUseError
 from mljupyter.controller.api.documents import document_of
@@ -22,16 +22,15 @@ from mljupyter.telemetry.metrics.store import KEEP_MINUTES
 
 _ENABLED, _PORT = "metrics", "metricsPort"
 _LONGEST_BODY = 1000
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class MetricsApi:
-    """Answers clients.
+    """Answers requests about metrics.
 
     Parameters:
         store: the endpoints, and the settings.
-        collector: takes the metrics.
-        port: where Prometheus finds them.
+        collector: measures.
+        port: the TCP port that Prometheus scrapes.
 
     """
 
@@ -50,13 +49,13 @@ class MetricsApi:
                 self._port.complain(error.message)
 
     @property
-    def routes(self) -> list[tuple[str, Handler, str]]:
-        """The paths, what answers them, and the methods."""
+    def routes(self) -> list[Route]:
+        """The routes of these operations."""
         return [
-            ("/v1/endpoints/{name}/metrics", self._metrics, "GET"),
-            ("/v1/metrics", self._settings, "GET"),
-            ("/v1/metrics", self._set, "PUT"),
-            ("/metrics", self._exposition, "GET"),
+            Route("/v1/endpoints/{name}/metrics", self._metrics, methods=["GET"]),
+            Route("/v1/metrics", self._settings, methods=["GET"]),
+            Route("/v1/metrics", self._set, methods=["PUT"]),
+            Route("/metrics", self._exposition, methods=["GET"]),
         ]
 
     async def _metrics(self, request: Request) -> Response:

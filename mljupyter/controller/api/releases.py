@@ -1,23 +1,21 @@
-"""The part of the HTTP interface for rollouts, promotions, rollbacks and history."""
+"""HTTP routes for rollouts, promotions, rollbacks and the history of an endpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from mljupyter.client.errors import InvalidSpecError
 from mljupyter.controller.api.documents import document_of, text_member, whole_member
 from mljupyter.controller.endpoints.releases import Releases
 from mljupyter.spec import EndpointRecord, RolloutPlan
 
-Handler = Callable[[Request], Awaitable[Response]]
-Route = tuple[str, Handler, str]
-
 
 class ReleaseApi:
-    """Answers clients; `user` tells who sent a request."""
+    """Answers requests about rollouts. `user` returns the name of the user who sent a request."""
 
     def __init__(self, releases: Releases, user: Callable[[Request], str]) -> None:
         self._releases = releases
@@ -25,14 +23,14 @@ class ReleaseApi:
 
     @property
     def routes(self) -> list[Route]:
-        """Path, handler and method of each route."""
+        """The routes of these operations."""
         base = "/v1/endpoints/{name}"
         return [
-            (f"{base}/history", self._history, "GET"),
-            (f"{base}/rollout", self._start, "POST"),
-            (f"{base}/rollout/{{action}}", self._control, "POST"),
-            (f"{base}/promote", self._promote, "POST"),
-            (f"{base}/rollback", self._rollback, "POST"),
+            Route(f"{base}/history", self._history, methods=["GET"]),
+            Route(f"{base}/rollout", self._start, methods=["POST"]),
+            Route(f"{base}/rollout/{{action}}", self._control, methods=["POST"]),
+            Route(f"{base}/promote", self._promote, methods=["POST"]),
+            Route(f"{base}/rollback", self._rollback, methods=["POST"]),
         ]
 
     async def _history(self, request: Request) -> Response:
@@ -50,7 +48,7 @@ class ReleaseApi:
             return _accepted(await self._releases.resume(name))
         if action == "abort":
             return _accepted(self._releases.abort(name, user))
-        raise InvalidSpecError(f"{action!r} is nothing to do with a rollout: there are 'pause', 'resume', 'abort'.")
+        raise InvalidSpecError(f"{action!r} is not an action on a rollout: there are 'pause', 'resume', 'abort'.")
 
     async def _promote(self, request: Request) -> Response:
         version = text_member(await document_of(request), "version")

@@ -1,30 +1,27 @@
-"""The part of the controller's HTTP interface that is about the router and about tokens."""
+"""HTTP routes for the router and for access tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from mljupyter.controller.api.documents import document_of, text_member
 from mljupyter.controller.router.service import RouterService, token_document
 from mljupyter.spec import RouterRecord, RouterSpec
 
-Handler = Callable[[Request], Awaitable[Response]]
-
 
 class RouterApi:
-    """Answers clients that ask about the router. `routes` are path, handler and method."""
+    """Answers requests about the router; `routes` are its routes."""
 
     def __init__(self, service: RouterService) -> None:
         self._service = service
-        self.routes: list[tuple[str, Handler, str]] = [
-            ("/v1/router", self._show, "GET"),
-            ("/v1/router", self._put, "PUT"),
-            ("/v1/router/replacement", self._replace, "POST"),
-            ("/v1/router/token-keys", self._rotate, "POST"),
-            ("/v1/endpoints/{name}/token", self._token, "POST"),
+        self.routes = [
+            Route("/v1/router", self._show, methods=["GET"]),
+            Route("/v1/router", self._put, methods=["PUT"]),
+            Route("/v1/router/replacement", self._replace, methods=["POST"]),
+            Route("/v1/router/token-keys", self._rotate, methods=["POST"]),
+            Route("/v1/endpoints/{name}/token", self._token, methods=["POST"]),
         ]
 
     async def _show(self, _: Request) -> Response:

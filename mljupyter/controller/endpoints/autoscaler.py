@@ -1,14 +1,11 @@
-"""Measures the demand for each autoscaled version, lets the policy decide, and writes down what was decided."""
+"""The autoscaler reads the demand for each version, applies the policy, and records its decisions."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mljupyter.client.errors import ControllerError
@@ -16,40 +13,18 @@ from mljupyter.controller.endpoints.capacity_manager import Admissions
 from mljupyter.controller.router.router import Router
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.envoy.routing import cluster_name, mirror_name
-from mljupyter.engine.scaling.autoscaling import Decision, Sample, decide, look_every
-from mljupyter.engine.scaling.capacity import Admission, Claim
-from mljupyter.engine.scaling.demand import MEAN_SECONDS, Reading, asked, demand
-from mljupyter.engine.scaling.window import Samples
+from mljupyter.engine.scaling.autoscaling import Decision
+from mljupyter.engine.scaling.capacity import Admission
+from mljupyter.engine.scaling.version_scaler import VersionScaler, claim_of
 from mljupyter.spec import ScalingDecision, VersionSpec
 
-ASLEEP_EVERY = 0.25  # how often to look whether a version without replicas is asked for
 _SOONEST, _LATEST = 0.01, 1.0
-_FEWEST_READINGS = 2
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class _Version:
-    """What is known of one autoscaled version. Times are of the monotonic clock, in seconds."""
-
-    wanted: int
-    look_at: float
-    asked_at: float
-    samples: Samples = field(default_factory=Samples)
-    readings: dict[str, deque[Reading]] = field(default_factory=dict)
-
-    def fall_asleep(self, now: float) -> None:
-        """Look more often from now on, and forget the time before: only new requests are a reason to wake up."""
-        self.look_at = _next(now, ASLEEP_EVERY)
-        self.samples = Samples()
-        for kept in self.readings.values():
-            while len(kept) > 1:
-                kept.popleft()
-
-
 class Autoscaler:
-    """Decides how many replicas versions have.
+    """Decides the number of replicas of each version.
 
     Parameters:
         store: the endpoints; keeps the decisions.
@@ -64,7 +39,7 @@ class Autoscaler:
         self._router = router
         self._admissions = admissions
         self._changed = changed
-        self._versions: dict[tuple[str, str], _Version] = {}
+        self._versions: dict[tuple[str, str], VersionScaler] = {}
 
     def admitted(
         self, endpoint: str, version: str, spec: VersionSpec, target: str, *, running: int, proven: bool
@@ -80,7 +55,7 @@ class Autoscaler:
 
         """
         wanted = self._wanted(endpoint, version, spec, running, proven=proven)
-        return self._admissions.admitted(target, _claim(endpoint, version, spec, wanted, running))
+        return self._admissions.admitted(target, claim_of(endpoint, version, spec, wanted, running))
 
     async def run(self) -> None:
         """Measure and decide for ever."""
@@ -99,14 +74,8 @@ class Autoscaler:
             return spec.scaling.initial_replicas
         known = self._versions.get((endpoint, version))
         if known is None:
-            begin = min(max(running, policy.min_replicas), policy.max_replicas)
-            now = time.monotonic()
-            known = self._versions[endpoint, version] = _Version(begin, now, now)
-        if not proven:
-            known.asked_at = time.monotonic()  # the time without requests counts from when it can answer some
-        if not proven or spec.mirror_percentile:
-            known.wanted = max(known.wanted, 1)
-        return known.wanted
+            known = self._versions[endpoint, version] = VersionScaler.begin(policy, running, time.monotonic())
+        return known.keep_awake(spec, time.monotonic(), proven=proven)
 
     def _pause(self) -> float:
         """Return for how long nothing has to be looked at."""
@@ -127,14 +96,11 @@ class Autoscaler:
         for (endpoint, version), known in due.items():
             spec = specs[endpoint, version]
             assert spec.scaling.autoscale is not None  # noqa: S101 - narrows the type
-            every = look_every(spec.scaling.autoscale) if known.wanted else ASLEEP_EVERY
-            known.look_at = _next(started, every)
             mine = {name: readings[name] for name in _clusters(endpoint, version) if name in readings}
-            if mine and (known.wanted or any(reading.present for reading in mine.values())):
-                now = next(iter(mine.values())).time
-                if self._measure(known, mine, spec, now) < sum(reading.present for reading in mine.values()):
-                    known.look_at = _next(started, every / 2)  # what may be chance is looked at again sooner
-                self._decide(endpoint, version, known, spec, now)
+            before = known.wanted
+            if (decision := known.look(mine, spec, spec.scaling.autoscale, started)) is not None:
+                self._changed(endpoint)
+                self._write_down(endpoint, version, spec, before, decision)
 
     def _autoscaled(self) -> dict[tuple[str, str], VersionSpec]:
         found = {
@@ -146,41 +112,13 @@ class Autoscaler:
         self._admissions.keep(set(found))
         return {key: spec for key, spec in found.items() if spec.scaling.autoscale is not None}
 
-    def _measure(self, known: _Version, readings: dict[str, Reading], spec: VersionSpec, now: float) -> float:
-        policy = spec.scaling.autoscale
-        assert policy is not None  # noqa: S101 - narrows the type
-        measured = 0.0
-        for name, reading in readings.items():
-            kept = known.readings.setdefault(name, deque())
-            kept.append(reading)
-            while len(kept) > _FEWEST_READINGS and kept[0].time < now - MEAN_SECONDS:
-                kept.popleft()
-            measured += demand(kept, known.samples.earlier_mean)
-            if asked(kept):
-                known.asked_at = now
-        known.samples.add(Sample(now, measured), policy)
-        return measured
-
-    def _decide(self, endpoint: str, version: str, known: _Version, spec: VersionSpec, now: float) -> None:
-        policy, concurrent = spec.scaling.autoscale, spec.limits.max_concurrent_requests
-        assert policy is not None  # noqa: S101 - narrows the type
-        idle = 0.0 if spec.mirror_percentile else now - known.asked_at
-        decision = decide(known.samples.listed(), known.wanted, policy, concurrent, now, idle)
-        if decision.replicas == known.wanted:
-            return
-        before, known.wanted = known.wanted, decision.replicas
-        if not known.wanted:
-            known.fall_asleep(now)
-        self._changed(endpoint)
-        self._write_down(endpoint, version, spec, before, decision)
-
     def _write_down(self, endpoint: str, version: str, spec: VersionSpec, before: int, decision: Decision) -> None:
         policy, record = spec.scaling.autoscale, self._store.find(endpoint)
         if policy is None or record is None:
             return
         status = record.status.versions.get(version)
         running = len(status.replicas) if status else 0
-        claim = _claim(endpoint, version, spec, decision.replicas, running)
+        claim = claim_of(endpoint, version, spec, decision.replicas, running)
         admission = self._admissions.admitted(record.spec.compute_target, claim)
         reason = decision.reason + (f"; {admission.shortage}" if admission.shortage else "")
         log.info("endpoint %s, version %s: %d → %d replicas; %s", endpoint, version, before, decision.replicas, reason)
@@ -201,20 +139,6 @@ class Autoscaler:
                 max_concurrent_requests=spec.limits.max_concurrent_requests,
             ),
         )
-
-
-def _next(now: float, every: float) -> float:
-    """Return when to look next. Versions with the same period are looked at together, which costs as much as one."""
-    return (math.floor(now / every) + 1) * every
-
-
-def _least(spec: VersionSpec) -> int:
-    """Return how many replicas there should always be. One that is sent copies keeps one: copies wake nobody."""
-    return max(spec.scaling.least_replicas, 1 if spec.mirror_percentile else 0)
-
-
-def _claim(endpoint: str, version: str, spec: VersionSpec, wanted: int, running: int) -> Claim:
-    return Claim((endpoint, version), wanted, min(_least(spec), wanted), running, spec.resources)
 
 
 def _clusters(endpoint: str, version: str) -> tuple[str, str]:

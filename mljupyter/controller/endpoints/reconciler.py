@@ -18,13 +18,13 @@ from mljupyter.controller.endpoints.supervisor import ReplicaHandle, Supervisor
 from mljupyter.controller.endpoints.workqueue import WorkQueue
 from mljupyter.controller.router.router import Router
 from mljupyter.controller.storage.store import Store
+from mljupyter.engine.endpoints.actions import PlannedVersion, route_of, split_traffic
+from mljupyter.engine.endpoints.desired import desired_version, proven
+from mljupyter.engine.endpoints.status import after_crash, after_failed_start, endpoint_status, failing
 from mljupyter.engine.envoy.routing import EndpointRoute
-from mljupyter.engine.replicas.actions import PlannedVersion, route_of, split_traffic
 from mljupyter.engine.replicas.crash_backoff import NO_CRASH, CrashBackoff
-from mljupyter.engine.replicas.desired import desired_version, proven
 from mljupyter.engine.replicas.replica_plan import plan
 from mljupyter.engine.replicas.revision import revision
-from mljupyter.engine.replicas.status import after_crash, after_failed_start, endpoint_status, failing
 from mljupyter.engine.rollout.canary import record_in_force
 from mljupyter.engine.scaling.capacity import Admission
 from mljupyter.errors import MLJupyterError
@@ -83,6 +83,7 @@ class Reconciler:
         self._admissions = admissions
         self._queue = queue
         self._notify = notify
+        self._private_targets = runtimes.private_targets()
         self._routes: dict[str, EndpointRoute] = {}
         self._wanted_routes = 1  # counts their changes
         self._following = asyncio.Lock()
@@ -94,7 +95,7 @@ class Reconciler:
     async def begin(self) -> None:
         """Take over what runs, and only then let the router follow: no route is lost by a restart."""
         records = [record_in_force(self._store.get(name)) for name in self._store.names()]
-        for target in self._runtimes.targets_to_search() | {record.spec.compute_target for record in records}:
+        for target in self._private_targets | {record.spec.compute_target for record in records}:
             try:
                 await self._adoption.begin(target)
                 await self._admissions.learn(target)
@@ -346,7 +347,7 @@ class Reconciler:
     def _route(self, record: EndpointRecord, planned: list[PlannedVersion]) -> EndpointRoute:
         name = record.spec.name
         replicas = {item.replica.id: item.observed() for item in self._supervisor.of(name)}
-        private = not self._runtimes.need_key(record.spec.compute_target)
+        private = record.spec.compute_target in self._private_targets
         return route_of(record, planned, replicas, self._keys(name), private=private)
 
     def _keys(self, name: str) -> tuple[str, ...] | None:

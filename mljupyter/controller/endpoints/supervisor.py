@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
+from mljupyter.engine.endpoints.status import ending_text
 from mljupyter.engine.replicas.replica_plan import ReplicaObservation
-from mljupyter.engine.replicas.status import ending_text
 from mljupyter.runtimes.base import Ending, ReplicaOrder, RunningReplica, Runtime, Runtimes
 from mljupyter.runtimes.replica_layout import grace_seconds
 from mljupyter.spec import LivenessProbe, ReplicaPhase, VersionSpec

@@ -1,1 +1,1 @@
-"""Replicas of one version: revisions, the plan of what to start and stop, states, draining."""
+"""Replicas of one version: revisions, the plan of replicas to start and stop, crash back-off, draining."""

@@ -1,4 +1,4 @@
-"""Containers of replicas: their options, what they are found by, and what the Docker engine says of them."""
+"""Containers of replicas: the options they are created with, and their attributes as the Docker engine reports them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.build.images.docker import engine
 from mljupyter.build.images.docker.engine import connect as connect_to_engine
-from mljupyter.build.images.docker.engine import pull
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.registry.references import Reference
 from mljupyter.engine.replicas.replica_key import VARIABLE as KEY_VARIABLE
@@ -34,7 +34,7 @@ _MOST_PROCESSES = 512
 
 
 def connect() -> DockerClient:
-    """Return a client of the Docker engine that images are built on, too.
+    """Return a client of the Docker engine, the same one that images are built on.
 
     Raises:
         RuntimeUnavailableError: when the Docker SDK is not installed, or no engine answers.
@@ -46,12 +46,18 @@ def connect() -> DockerClient:
         raise RuntimeUnavailableError(error.message) from None
 
 
-def pulled(client: DockerClient, reference: str) -> Image:
-    """Return an image that the engine lacks from the container registry that its name begins with."""
+def pull(client: DockerClient, reference: str) -> Image:
+    """Pull an image from the container registry that its name begins with; return it.
+
+    Raises:
+        RuntimeUnavailableError: when the registry does not have it, or does not answer.
+        docker.errors.ImageNotFound: when the name does not begin with a registry.
+
+    """
     parsed = Reference.parse(reference)
     if parsed.registry is not None:
         try:
-            pull(client, parsed, ())
+            engine.pull(client, parsed, ())
         except ImageError as error:
             raise RuntimeUnavailableError(f"image {reference} is gone, and cannot be pulled: {error.message}") from None
     return client.images.get(reference)
@@ -59,7 +65,7 @@ def pulled(client: DockerClient, reference: str) -> Image:
 
 @contextlib.contextmanager
 def translated(doing: str = "asking the Docker engine") -> Iterator[None]:
-    """Turn the errors of the Docker SDK into ours."""
+    """Raise errors of the Docker SDK as `RuntimeUnavailableError`."""
     import requests
     from docker.errors import DockerException, ImageNotFound
 
@@ -67,28 +73,30 @@ def translated(doing: str = "asking the Docker engine") -> Iterator[None]:
         yield
     except ImageNotFound as error:
         reason = str(error.explanation or error)
-        raise RuntimeUnavailableError(f"{doing} failed: {reason}. Build the image again: deploy anew.") from None
+        raise RuntimeUnavailableError(
+            f"{doing} failed: {reason}. Build the image again: repeat the deployment."
+        ) from None
     except (DockerException, requests.RequestException) as error:
         reason = getattr(error, "explanation", None) or str(error)
         raise RuntimeUnavailableError(f"{doing} failed: {reason}") from None
 
 
 def capacity_of(client: DockerClient, name: str) -> Capacity:
-    """Return cores and memory of an engine's machine, which is called `name` where the engine does not tell."""
+    """Return cores and memory of an engine's machine. `name` is its name if the engine reports none."""
     with translated():
         found = client.info()
     return Capacity(found["NCPU"], found["MemTotal"] / _GIB, str(found.get("Name", name)))
 
 
 def published_port(attributes: dict[str, Any]) -> int:
-    """Return the port of the engine's machine that leads to a container: the one asked for, or the one it got."""
+    """Return the port of the engine's machine that leads to a container: the requested one, or the one it was given."""
     asked_for = attributes["HostConfig"]["PortBindings"][f"{PORT}/tcp"][0]["HostPort"]
     got = (attributes["NetworkSettings"]["Ports"] or {}).get(f"{PORT}/tcp") or [{"HostPort": "0"}]
     return int(asked_for or got[0]["HostPort"])
 
 
 def started_time(container: Container) -> float:
-    """Return when a container was started, in seconds since the epoch; 0 for never."""
+    """Return the start of a container in seconds since the epoch; 0 if it was never started."""
     text = container.attrs["State"]["StartedAt"][:19]
     return datetime.fromisoformat(f"{text}+00:00").timestamp() if not text.startswith("0001") else 0.0
 
@@ -104,7 +112,7 @@ def arguments_of(order: ReplicaOrder) -> list[str]:
 
 
 def environment_of(order: ReplicaOrder, key: str | None) -> dict[str, str]:
-    """Return the environment variables of a container, its key among them; None for a server that knows of no keys."""
+    """Return the environment variables of a container. `key` is its key; None for a server that supports no keys."""
     contract = replica_layout.service_variables(
         order.spec,
         service=order.endpoint,
@@ -117,16 +125,16 @@ def environment_of(order: ReplicaOrder, key: str | None) -> dict[str, str]:
 
 
 def key_of(attributes: dict[str, Any]) -> str | None:
-    """Return the key that a container was given, None for one of a release without keys."""
+    """Return the key that a container was given; None for a container of a release without keys."""
     variables = dict(item.partition("=")[::2] for item in attributes["Config"]["Env"] or ())
     return variables.get(KEY_VARIABLE)
 
 
 def confinement(client: DockerClient) -> dict[str, Any]:
-    """Return the options that keep a container from its machine and from other containers.
+    """Return the options that isolate a container from its machine and from other containers.
 
     Raises:
-        RuntimeUnavailableError: when the engine cannot make the network for it.
+        RuntimeUnavailableError: when the engine cannot create the network for it.
 
     """
     return {
@@ -141,25 +149,25 @@ def confinement(client: DockerClient) -> dict[str, Any]:
 
 
 def memory_options(most_bytes: int) -> dict[str, Any]:
-    """Return the options that limit memory; what is swapped out counts, too."""
+    """Return the options that limit memory, swap included, to `most_bytes`."""
     return {"mem_limit": most_bytes, "memswap_limit": most_bytes}
 
 
 def most_of(machine_bytes: int) -> int:
-    """Return what a container without a limit of its own may use of its machine's memory."""
+    """Return the bytes of its machine's memory that a container without its own limit may use."""
     return int(machine_bytes * _MOST_OF_MACHINE)
 
 
 def limit_options(spec: VersionSpec, machine_bytes: int) -> dict[str, Any]:
     """Return the options that limit cores and memory.
 
-    Without a limit of its own a version may use three quarters of the machine's memory, or what it asks for if that is
-    more: a model that needs more than was asked for goes on, and a replica that takes ever more leaves the machine
-    alive. Cores without a limit are shared by the system, so that none is needed.
+    Without its own limit, a version may use three quarters of the machine's memory, or its request if that is more. So
+    a model that needs more than its request continues to run, and a replica with a memory leak does not bring the
+    machine down. Cores need no default limit, since the system shares them.
 
     Parameters:
         spec: the version.
-        machine_bytes: the memory of the engine's machine.
+        machine_bytes: the memory of the engine's machine, in bytes.
 
     """
     resources = spec.resources

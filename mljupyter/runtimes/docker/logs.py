@@ -1,4 +1,4 @@
-"""Logs of containers, from a place on: the engine's own time of a line is the place."""
+"""Logs of containers, read from a cursor on. The cursor is the engine's time stamp of a line."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Guard = Callable[[], AbstractContextManager[None]]
 def replica_log(
     container: Container, replica_id: str, started_time: float, *, records: bool, guard: Guard
 ) -> ReplicaLog:
-    """Return a container's log, or the records of requests that stand among it.
+    """Return a container's log without the records of requests, or these records alone.
 
     Parameters:
         container: the container.
-        replica_id: the replica that it is.
-        started_time: when it was started, in seconds since the epoch.
-        records: the records, as lines of JSON, instead of the log without them.
-        guard: a context manager around calls of the engine.
+        replica_id: the replica that runs in it.
+        started_time: its start, in seconds since the epoch.
+        records: return the records, one JSON object a line, instead of the log.
+        guard: returns a context manager for calls of the engine.
 
     """
     read = partial(_entries, container, records=records, guard=guard)
@@ -56,9 +56,9 @@ def _after(
 def _entries(
     container: Container, cursor: str | None, *, records: bool, guard: Guard
 ) -> Iterator[tuple[str, str | None]]:
-    """Yield the times of whole lines after a place, with the line if it is of the kind wanted.
+    """Yield the time stamp of each whole line after a cursor, with the line or, if it is of the other kind, None.
 
-    The engine hands out a long line in pieces, each with a time of its own.
+    The engine returns a long line in pieces, each with its own time stamp.
     """
     since = _seconds(cursor) if cursor is not None else None
     with guard():
@@ -78,8 +78,8 @@ def _entries(
 
 
 def _seconds(time: str) -> float:
-    """Return the engine's time in seconds since the epoch, not later than it is: parts of a microsecond are cut."""
+    """Return a time stamp of the engine in seconds since the epoch, rounded down: a later one would skip lines."""
     try:
         return max(datetime.fromisoformat(f"{time[:26]}").replace(tzinfo=UTC).timestamp() - 0.000_002, 0.0)
-    except (OverflowError, ValueError):  # no time of the engine's: as if there were no place
+    except (OverflowError, ValueError):  # not a time stamp of the engine: read from the beginning
         return 0.0

@@ -1,7 +1,7 @@
-"""The Docker network of replicas: containers in it are reached by their published ports, and not by each other.
+"""The Docker network of replicas. Containers in it are reached by their published ports, and cannot reach each other.
 
-There is one for all workspaces and users of an engine. It keeps every container apart from every other one, so more
-networks would add nothing, and an engine has addresses for about thirty. The engine keeps it apart from other networks.
+One network serves all workspaces and users of an engine. It separates all its containers, so more networks would add
+nothing, and an engine has addresses for about thirty. The engine separates it from other networks.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _BY_HAND = f"docker network create --opt {_TALK_TO_EACH_OTHER}=false --subnet SU
 
 
 def ensure(client: DockerClient) -> str:
-    """Return the name of the network, which is made unless it is there.
+    """Create the network unless it exists; return its name.
 
     Raises:
-        RuntimeUnavailableError: when the engine refuses it, or has one of that name that keeps nothing apart.
+        RuntimeUnavailableError: when the engine refuses it, or has a network of that name that separates nothing.
 
     """
     from docker.errors import APIError
@@ -39,7 +39,7 @@ def ensure(client: DockerClient) -> str:
                 NAME, driver="bridge", options=_OPTIONS, labels={LABEL: "replicas"}, check_duplicate=True
             )
         except APIError as error:
-            # Another controller may have been faster.
+            # Another controller may have created it in the meantime.
             network = _found(client) if error.status_code == _CONFLICT else None
             if network is None:
                 raise RuntimeUnavailableError(
@@ -59,13 +59,13 @@ def ensure(client: DockerClient) -> str:
 
 
 def remove_unused(client: DockerClient, *, dry_run: bool = False) -> bool:
-    """Remove the network if no container of a replica is left, running or ended; return whether it was removed.
+    """Remove the network if the engine has no container of a replica, running or ended; return whether it was removed.
 
-    One that was made by hand stays.
+    A network that was created by hand stays.
 
     Parameters:
-        client: of the engine.
-        dry_run: remove nothing, and return whether it would be.
+        client: a client of the engine.
+        dry_run: remove nothing, and return whether it would be removed.
 
     """
     from docker.errors import APIError
@@ -78,11 +78,11 @@ def remove_unused(client: DockerClient, *, dry_run: bool = False) -> bool:
     try:
         if not dry_run:
             network.remove()
-    except APIError:  # a container of somebody else's is in it, or another controller was faster
+    except APIError:  # another container is in it, or another controller has removed it
         return False
     return True
 
 
 def _found(client: DockerClient) -> Network | None:
-    named: list[Network] = client.networks.list(names=[NAME])  # the engine takes it as a part of a name
+    named: list[Network] = client.networks.list(names=[NAME])  # the engine also finds names that contain it
     return next((network for network in named if network.name == NAME), None)

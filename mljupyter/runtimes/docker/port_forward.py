@@ -1,4 +1,4 @@
-"""Ways through SSH to containers of an engine on another machine, whose ports are published on its loopback alone."""
+"""SSH port forwarding to containers of an engine on another machine, which publish their ports on its loopback only."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from mljupyter.runtimes.base import RuntimeUnavailableError
 from mljupyter.runtimes.ports import LOOPBACK
 from mljupyter.runtimes.process import processes
 
-# A connection that is gone without a word is noticed, and its tunnel made anew.
+# The keep-alives notice a dead connection, so that its process ends and another one is started.
 _OPTIONS = (
     *("-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindUnlink=yes"),
     *("-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=2", "-o", "ConnectTimeout=10"),
 )
 
 
-class Tunnels:
-    """One ``ssh`` for each replica, from a socket of the owner's alone to a port of the other machine.
+class PortForwards:
+    """Runs one ``ssh`` for each replica, which forwards a Unix socket of this user to a port of the other machine.
 
-    They outlive this process, as replicas do; the next one finds them by their command lines.
+    The processes outlive this one, as replicas do. A later controller finds them by their command lines.
 
     Parameters:
         url: ``ssh://[user@]host[:port]`` of the engine.
@@ -40,11 +40,16 @@ class Tunnels:
         self._lock = threading.Lock()
 
     def address(self, replica_id: str) -> str:
-        """Return the address that a replica has on this machine."""
+        """Return the address of a replica on this machine."""
         return f"unix:{self._socket(replica_id)}"
 
     def ensure(self, replica_id: str, port: int) -> None:
-        """Make the tunnel to a replica's port, unless it is there."""
+        """Start forwarding to a replica's port, unless that is done already.
+
+        Raises:
+            RuntimeUnavailableError: when there is no program ``ssh``.
+
+        """
         with self._lock:
             self._children = [child for child in self._children if child.poll() is None]
             there = self._open.get(replica_id) or self._found(replica_id)
@@ -53,7 +58,7 @@ class Tunnels:
             self._open[replica_id] = there
 
     def close(self, replica_id: str) -> None:
-        """End a replica's tunnel, if there is one."""
+        """Stop forwarding to a replica."""
         with self._lock:
             there = self._open.pop(replica_id, None) or self._found(replica_id)
             if there is not None:

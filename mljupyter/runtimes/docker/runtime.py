@@ -1,6 +1,6 @@
-"""Replicas as containers of a Docker engine, found again by their labels.
+"""DockerRuntime: runs replicas as containers of a Docker engine, and finds them again by their labels.
 
-The engine is the one that images are built on: that of ``DOCKER_HOST``, else of Docker's current context.
+The engine is the one that images are built on: the one ``DOCKER_HOST`` names, or that of Docker's current context.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ from mljupyter.runtimes.docker.container_spec import (
     key_of,
     limit_options,
     published_port,
-    pulled,
+    pull,
     started_time,
     translated,
 )
-from mljupyter.runtimes.docker.port_forward import Tunnels
+from mljupyter.runtimes.docker.port_forward import PortForwards
 from mljupyter.runtimes.docker.usage import ContainerUsage
 from mljupyter.runtimes.ports import LOOPBACK, free_port
 
@@ -75,15 +75,15 @@ Result = TypeVar("Result")
 
 
 class DockerRuntime:
-    """Runs each replica as a container that publishes its port on this machine's loopback alone.
+    """Runs each replica as a container that publishes its port on the loopback of the engine's machine only.
 
-    The engine's own restart policy stays off: the controller starts replicas again, with its back-off, and must see a
-    script that cannot start.
+    Containers have no restart policy. The controller restarts replicas, with its back-off, and must notice a script
+    that cannot start.
 
     Parameters:
         workspace: directory of the workspace; containers are labelled with its fingerprint.
-        collected: directory for what scripts collect, one in it for each endpoint.
-        sockets: returns the directory for the sockets of ways to another machine's engine.
+        collected: directory for data that scripts collect, with one directory for each endpoint.
+        sockets: returns the directory for the sockets that lead to an engine on another machine.
         workspace_key: the secret that the keys of replicas are derived from.
         connect: returns a client of the engine.
 
@@ -116,13 +116,13 @@ class DockerRuntime:
 
     @cached_property
     def _client(self) -> DockerClient:
-        """The engine; asked for in threads, since one that is far away or hangs takes its time."""
+        """The engine. Only threads use it, since an engine that is far away or hangs blocks them."""
         with self._connecting:
             return self.__dict__.get("_client") or self._connect()
 
     @cached_property
-    def _tunnels(self) -> Tunnels | None:
-        """The ways to containers, where their engine is on another machine."""
+    def _forwards(self) -> PortForwards | None:
+        """The port forwarding to containers; None when the engine is on this machine."""
         address = engine_address()
         if not address.elsewhere:
             return None
@@ -131,14 +131,14 @@ class DockerRuntime:
                 f"the Docker engine {address} is on another machine, where containers listen on the loopback alone.\n"
                 "Reach it by SSH: DOCKER_HOST=ssh://USER@HOST, or a context made with `docker context create`."
             )
-        return Tunnels(address.url, self._sockets)
+        return PortForwards(address.url, self._sockets)
 
     @cached_property
     def _machine_bytes(self) -> int:
         return int(self._client.info()["MemTotal"])
 
     async def adopt(self) -> list[RunningReplica]:
-        """Return the containers that run; remove those that were made and never started."""
+        """Return the containers that run; remove those that were created and never started."""
         found = []
         for container in await self._in_thread(self._containers):
             if container.status == "running":
@@ -151,15 +151,15 @@ class DockerRuntime:
         """Start a container of the version's image.
 
         Raises:
-            RuntimeUnavailableError: when the image is missing or the engine refuses; with its reason.
+            RuntimeUnavailableError: when the image is missing, or the engine refuses.
 
         """
         return await self._in_thread(partial(self._start, order))
 
     async def ended(self, replica: RunningReplica) -> Ending:
-        """Wait until a container has ended; an engine that does not answer ends nothing."""
+        """Wait until a container has ended. While the engine does not answer, the container counts as running."""
         changed = self._changed.setdefault(replica.id, asyncio.Event())
-        ended = False  # else whoever waits is leaving, and the replica goes on
+        ended = False  # stays so when the wait is cancelled: the controller leaves, and the replica continues
         try:
             while True:
                 changed.clear()
@@ -173,8 +173,8 @@ class DockerRuntime:
                         await changed.wait()
         finally:
             self._changed.pop(replica.id, None)
-            if (tunnels := self.__dict__.get("_tunnels")) is not None and ended:
-                tunnels.close(replica.id)
+            if (forwards := self.__dict__.get("_forwards")) is not None and ended:
+                forwards.close(replica.id)
 
     def stop(self, replica: RunningReplica) -> None:
         """Ask the replica to finish its requests and end (SIGTERM)."""
@@ -185,10 +185,10 @@ class DockerRuntime:
         self._threads.submit(self._signal, replica, "SIGKILL")
 
     async def forget(self, endpoint: str, version: str | None = None) -> None:
-        """Remove containers that have ended; of one version the newest few stay, for their logs."""
+        """Remove containers that have ended. With a version given, its newest three stay for their logs."""
         try:
             await self._in_thread(partial(self._forget, endpoint, version))
-        except RuntimeUnavailableError as error:  # nothing waits for what has ended
+        except RuntimeUnavailableError as error:
             log.warning("containers of %s that have ended stay for now: %s", endpoint, error.message)
 
     async def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
@@ -203,21 +203,20 @@ class DockerRuntime:
         return [_log(container, records=False) for container in self._containers(endpoint, version)]
 
     def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
-        """Return the records of requests that containers have written among their logs, ended ones included."""
+        """Return the request logs that containers write into their logs, ended containers included."""
         return [_log(container, records=True) for container in self._containers(endpoint, version)]
 
     async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
-        """Return CPU time and memory of containers as the engine tells them, each at most every five seconds."""
+        """Return CPU time and memory of containers. Each is measured at most every five seconds."""
         names = {replica.id: container_name(replica.id) for replica in replicas}
         return await self._in_thread(lambda: self._usage.measure(self._client, names))
 
     async def capacity(self) -> Capacity:
-        """Return cores and memory of the engine's machine; on this machine they are shared with other targets."""
-
+        """Return cores and memory of the engine's machine. On this machine other targets share them."""
         return await self._in_thread(lambda: capacity_of(self._client, self.target))
 
     async def leave(self) -> None:
-        """Stop listening to the engine; containers go on."""
+        """Stop listening to the engine; containers continue to run."""
         self._leaving = True
         if self._stream is not None:
             with contextlib.suppress(Exception):
@@ -234,7 +233,7 @@ class DockerRuntime:
             image = self._image(spec.image, order)
             try:
                 return self._started(image, order)
-            except NotFound:  # its network was removed meanwhile, as the last container of another workspace went
+            except NotFound:  # its network was removed in the meantime, with the last container of another workspace
                 return self._started(image, order)
 
     def _started(self, image: Image, order: ReplicaOrder) -> RunningReplica:
@@ -255,8 +254,8 @@ class DockerRuntime:
                 **({INSIGHTS_LABEL: "true"} if spec.app_insights_enabled else {}),
             },
             environment=environment_of(order, key),
-            # Of another machine only its engine knows which port is free.
-            ports={f"{PORT}/tcp": cast("int", (LOOPBACK, free_port() if self._tunnels is None else None))},
+            # Only the engine knows which port is free on another machine.
+            ports={f"{PORT}/tcp": cast("int", (LOOPBACK, free_port() if self._forwards is None else None))},
             **confinement(self._client),
             log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
             **limit_options(spec, self._machine_bytes),
@@ -271,9 +270,9 @@ class DockerRuntime:
         return self._running(container)
 
     def _key_for(self, image: Image, order: ReplicaOrder) -> str | None:
-        """Return a replica's key, or None for a scoring server of a release that knows of no keys.
+        """Return a replica's key, or None for a scoring server of a release without keys.
 
-        That one would leave it to the script. Servers of the user's own get it, and may ask for it.
+        Such a server would pass the key on to the script. A server of the user's own gets a key, and may ask for it.
         """
         if SERVER_LABEL in image.labels and LABEL_REPLICA_KEY not in image.labels:
             log.warning(
@@ -286,28 +285,28 @@ class DockerRuntime:
         return replica_key(self._workspace_key, order.id)
 
     def _image(self, reference: str, order: ReplicaOrder) -> Image:
-        """Return the image to start from; one that was removed is looked for where it still may be."""
+        """Return the image to start from. Find a removed one through a container, or pull it."""
         from docker.errors import ImageNotFound
 
         try:
             return self._client.images.get(reference)
         except ImageNotFound:
-            # A container of the same revision, running or ended, keeps what it was started from, though not its name.
+            # A container of the same revision, running or ended, keeps its image, though not the image's name.
             for container in self._containers(order.endpoint, order.version):
                 if container.labels.get(f"{LABEL}/revision") == order.revision:
                     log.warning("image %s was removed: taking it from container %s", reference, container.name)
                     image = self._client.images.get(container.attrs["Image"])
                     image.tag(reference)
                     return image
-            return pulled(self._client, reference)
+            return pull(self._client, reference)
 
     def _running(self, container: Container) -> RunningReplica:
         labels = container.labels
         replica_id = labels[f"{LABEL}/replica"]
         address = f"{LOOPBACK}:{published_port(container.attrs)}"
-        if self._tunnels is not None:
-            self._tunnels.ensure(replica_id, published_port(container.attrs))
-            address = self._tunnels.address(replica_id)
+        if self._forwards is not None:
+            self._forwards.ensure(replica_id, published_port(container.attrs))
+            address = self._forwards.address(replica_id)
         return RunningReplica(
             id=replica_id,
             endpoint=labels[f"{LABEL}/endpoint"],
@@ -317,24 +316,24 @@ class DockerRuntime:
             address=address,
             pid=None,
             started_time=started_time(container),
-            # What it was given: one of an earlier release has none, and the workspace's key may be another by now.
+            # The key it was given: the workspace's key may have changed since, and earlier releases gave none.
             key=key_of(container.attrs),
         )
 
     def _collecting(self, order: ReplicaOrder) -> dict[str, Any]:
-        """Return the options of a container that writes into the endpoint's directory of collected data."""
-        if self._tunnels is not None:
+        """Return the options with which a container writes into its endpoint's directory of collected data."""
+        if self._forwards is not None:
             raise RuntimeUnavailableError(
-                "collect_model_data is True: what a script collects on another machine's engine cannot be had here.\n"
+                "collect_model_data is True, but collected data on another machine's engine cannot be fetched.\n"
                 "Leave it out, or deploy to an engine of this machine."
             )
         place = self._collected / order.endpoint
         self._collected.mkdir(mode=0o700, exist_ok=True)
         place.mkdir(exist_ok=True)
-        place.chmod(0o777)  # for the container's user; nobody else comes through the directory above
+        place.chmod(0o777)  # for the container's user; the directory above is closed to others
         options: dict[str, Any] = {"volumes": {str(place): {"bind": COLLECTED, "mode": "rw"}}}
         if os.getuid():
-            options["user"] = f"{os.getuid()}:{os.getgid()}"  # else the files would not belong to whoever reads them
+            options["user"] = f"{os.getuid()}:{os.getgid()}"  # so that the files belong to the user who reads them
         return options
 
     def _ending(self, replica: RunningReplica) -> Ending | None:
@@ -347,8 +346,8 @@ class DockerRuntime:
                 return Ending(reason="was removed from the Docker engine")
         state = container["State"]
         if state["Running"]:
-            if self._tunnels is not None:
-                self._tunnels.ensure(replica.id, published_port(container))
+            if self._forwards is not None:
+                self._forwards.ensure(replica.id, published_port(container))
             return None
         if state.get("OOMKilled"):
             limit = container["HostConfig"].get("Memory") or 0
@@ -360,7 +359,7 @@ class DockerRuntime:
         try:
             with translated():
                 self._client.api.kill(container_name(replica.id), signal=name)
-        except RuntimeUnavailableError as error:  # it has ended, or the engine is away: both are noticed elsewhere
+        except RuntimeUnavailableError as error:  # it has ended, or the engine does not answer: `ended` notices both
             log.info("replica %s: %s", replica.id, error.message)
 
     def _forget(self, endpoint: str, version: str | None) -> None:
@@ -392,7 +391,7 @@ class DockerRuntime:
         """Wake those who wait for a container that ends, and all of them when the engine is back."""
         filters = {"label": f"{LABEL}/workspace={self._workspace}", "event": ["die", "destroy", "oom"]}
         while not self._leaving:
-            with contextlib.suppress(Exception):  # whatever broke the connection, another one is made
+            with contextlib.suppress(Exception):  # whatever broke the connection, the next turn makes another one
                 self._client.ping()
                 self._stream = self._client.events(decode=True, filters=filters)
                 self._notify(None)
@@ -406,17 +405,17 @@ class DockerRuntime:
                 if replica_id in (None, name):
                     changed.set()
 
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the controller is leaving
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the controller leaves
             self._loop.call_soon_threadsafe(notify)
 
 
 def fingerprint(workspace: str) -> str:
-    """Return what containers of a workspace are labelled with, from its directory."""
+    """Return the label value of a workspace's containers, derived from its directory."""
     return hashlib.sha256(workspace.encode()).hexdigest()[:16]
 
 
 def record_logs(client: DockerClient, workspace: str) -> list[ReplicaLog]:
-    """Return the records of requests of all containers of a workspace that keep any, ended ones included.
+    """Return the request logs of all containers of a workspace that write one, ended ones included.
 
     Raises:
         RuntimeUnavailableError: when the engine does not answer.

@@ -1,4 +1,4 @@
-"""What replicas that are long gone have left on disk: app roots of revisions, records and logs."""
+"""Garbage of ended replicas on disk: app roots of revisions, records and logs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mljupyter.runtimes.process.runtime import read_record
 
 @dataclass(frozen=True)
 class RevisionName:
-    """A revision of a version of an endpoint; its app root is called so."""
+    """A revision of a version of an endpoint. Its text is the name of its app root."""
 
     endpoint: str
     version: str
@@ -27,14 +27,14 @@ class RevisionName:
 def finished_revisions(
     replicas: Path, revisions: Path, *, needed: Iterable[RevisionName], keep_seconds: float
 ) -> list[Path]:
-    """Return the directories of replicas and revisions that no endpoint needs and that no process runs in.
+    """Return the directories of replicas and revisions that no endpoint needs and no process uses.
 
-    The newest logs of an endpoint that exists stay: its runtime looks after them.
+    Logs of endpoints that exist are not among them: the runtime of the endpoint removes those.
 
     Parameters:
-        replicas, revisions: where a workspace has them.
-        needed: what its endpoints are to have, or have until they get it.
-        keep_seconds: what is younger stays.
+        replicas, revisions: the directories of a workspace.
+        needed: the revisions that endpoints should run, and those that serve until the newer ones can.
+        keep_seconds: the age in seconds below which a directory is not returned.
 
     """
     names = list(needed)
@@ -52,7 +52,7 @@ def finished_revisions(
 
 
 def remove(directories: Iterable[Path]) -> None:
-    """Remove directories; what cannot be removed stays for the next time."""
+    """Remove directories. Those that cannot be removed stay for the next call."""
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -1,7 +1,7 @@
-"""Logs in files that rotate: read from a place on, across rotations.
+"""Log files that rotate, read from a cursor on, across rotations.
 
-A place is a file's number on its disk, a checksum of how it begins, since numbers are used again, and an offset. So it
-stays the same place when the file gets another name.
+A cursor holds a file's inode number, a checksum of its first line, since inode numbers are used again, and an offset.
+It stays valid when the file is renamed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _OFFSET = re.compile(r"[0-9]{1,18}")
 
 
 def replica_log(directory: Path, name: str, before: Path | None = None) -> ReplicaLog:
-    """Return the log of a replica in its directory; it may not be there yet.
+    """Return the log of a replica in its directory. The file does not have to exist yet.
 
-    `before` is the log of the process that has run ``init()`` for it, where that is another one.
+    `before` is the log of the zygote that ran ``init()`` for the replica; None without a zygote.
     """
     file = directory / name
     return ReplicaLog(
@@ -40,15 +40,15 @@ def replica_log(directory: Path, name: str, before: Path | None = None) -> Repli
 
 
 def record_logs(replicas: Path) -> list[ReplicaLog]:
-    """Return the records of requests in the directories of replicas."""
+    """Return the request logs in the directories of replicas."""
     return [replica_log(directory, INSIGHTS) for directory in replicas.iterdir() if (directory / INSIGHTS).exists()]
 
 
 def lines(file: Path) -> Iterator[str]:
     """Yield the lines of a log, the oldest rotated part first."""
     for part in _parts(file):
-        # Cut at line feeds alone: after a carriage return in it a line could look like another record.
-        with contextlib.suppress(OSError), _text(part) as stream:  # it may be rotated away now
+        # Only line feeds end lines: the text after a carriage return could look like another record.
+        with contextlib.suppress(OSError), _text(part) as stream:  # it may have been rotated away
             while line := stream.readline(_LONGEST_LINE):
                 yield line
 
@@ -58,17 +58,17 @@ def _text(part: Path) -> TextIO:
 
 
 def after(file: Path, cursor: str | None, most_bytes: int | None = None) -> LogPart:
-    """Return the whole lines of a log after a place in it, all there are for None; see `ReadsOn`."""
+    """Return the whole lines of a log after a cursor, and all of them for None; see `LogReader`."""
     for _ in range(_ATTEMPTS):
         with contextlib.ExitStack() as stack:
             opened = _opened(file, stack)
             if opened is not None:
                 return _read(opened, cursor, most_bytes)
-    return LogPart([], cursor)  # it rotates faster than it can be opened: the next look will do
+    return LogPart([], cursor)  # it rotates faster than it can be opened: the next call tries again
 
 
 def _opened(file: Path, stack: contextlib.ExitStack) -> list[BinaryIO] | None:
-    """Open all parts, oldest first; return None when they were renamed meanwhile."""
+    """Open all parts, oldest first; return None when they were renamed in the meantime."""
     opened: list[BinaryIO] = []
     try:
         opened.extend(stack.enter_context(part.open("rb")) for part in _parts(file))
@@ -107,13 +107,13 @@ def _read(parts: list[BinaryIO], cursor: str | None, most_bytes: int | None) -> 
 
 
 def _split(data: bytes) -> list[str]:
-    """Cut at line ends alone: text has other characters that count as such elsewhere."""
+    """Split at line feeds only: text can have other characters that `str.splitlines` takes for line ends."""
     cut = data.removesuffix(b"\n").split(b"\n") if data else []
     return [line.decode("utf-8", "replace") + "\n" for line in cut]
 
 
 def _place(parts: list[BinaryIO], cursor: str | None) -> tuple[int, int, bool]:
-    """Return which part to begin with, where in it, and whether anything before it is missing."""
+    """Return the part to begin with, the offset in it, and whether lines before it are missing."""
     if cursor is None:
         return 0, 0, False
     identity, _, offset = cursor.rpartition(":")
@@ -134,7 +134,7 @@ def _number(stream: BinaryIO) -> int:
 
 
 def _parts(file: Path) -> list[Path]:
-    """Return the parts of a log that are there, oldest first."""
+    """Return the parts of a log that exist, oldest first."""
     with contextlib.suppress(FileNotFoundError):
         parts = [part for part in file.parent.iterdir() if part == file or _age(part.name, file.name)]
         return sorted(parts, key=lambda part: _age(part.name, file.name), reverse=True)
@@ -142,6 +142,6 @@ def _parts(file: Path) -> list[Path]:
 
 
 def _age(name: str, newest: str) -> int:
-    """Return how often a log has been rotated since this part was written; 0 for the newest."""
+    """Return how many times a log has been rotated since this part was written; 0 for the newest."""
     rest = name.removeprefix(f"{newest}.")
     return int(rest) if rest != name and rest.isdigit() else 0

@@ -1,4 +1,4 @@
-"""Find processes by their command line, tell them from later ones with the same pid, wait for their end."""
+"""Processes of this user: found by command line, told apart by start time, waited for until they end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOOK_EVERY = 0.25
 
 @dataclass(frozen=True)
 class Identity:
-    """A process: its pid, and when it started, since pids are used again."""
+    """A process: its pid and its start time, since the system uses pids again."""
 
     pid: int
     started_time: float
@@ -29,7 +29,7 @@ class Identity:
             return None
 
     def alive(self) -> bool:
-        """Return whether this very process still runs."""
+        """Return whether this process still runs, and its pid is not another process's by now."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started_time) < 0.01
@@ -38,7 +38,7 @@ class Identity:
             return False
 
     def signal(self, number: int) -> None:
-        """Send a signal to this very process, if it still runs."""
+        """Send a signal to this process if it still runs; never to another one with its pid."""
         if self.alive():
             try:
                 os.kill(self.pid, number)
@@ -51,12 +51,12 @@ def find(
 ) -> Iterator[tuple[Identity, list[str]]]:
     """Yield the processes of this user whose command line matches.
 
-    Those in containers are passed over: the number of their user may be this user's, while a script of somebody else
+    Processes in containers are skipped: their user can have the same number as this user, while somebody else's script
     chooses their command lines.
 
     Parameters:
-        matches: tells whether a command line does.
-        also_in_containers: pass none over, where it does no harm to take one for ours.
+        matches: decides about a command line.
+        also_in_containers: skip none; for uses where a wrong match does no harm.
 
     """
     user, depth = os.getuid(), _depth("self")
@@ -73,7 +73,7 @@ def find(
 
 
 def option(command: list[str], name: str) -> str | None:
-    """Return the value that a command line gives to an option, None where it is not there.
+    """Return the value of an option in a command line; None when it has no such option.
 
     Example:
         >>> option(["envoy", "--config-path", "/a.json"], "--config-path"), option(["less", "/a.json"], "--config-path")
@@ -87,7 +87,7 @@ def option(command: list[str], name: str) -> str | None:
 
 
 def _depth(process: int | str) -> int | None:
-    """Return how many PID namespaces a process is in, seen from here; None where the system has none, or it is gone."""
+    """Return how many PID namespaces a process is in; None when it is gone, or the system has no namespaces."""
     try:
         with open(f"/proc/{process}/status", encoding="utf-8", errors="replace") as status:  # noqa: PTH123
             return next((len(line.split()) for line in status if line.startswith("NSpid:")), None)
@@ -96,7 +96,7 @@ def _depth(process: int | str) -> int | None:
 
 
 async def ended(identity: Identity, child: subprocess.Popen[bytes] | None) -> int | None:
-    """Wait until a process has ended; return its exit status if it is a child of ours, else None."""
+    """Wait until a process has ended; return its exit status, or None if it is not a child of this process."""
     await _gone(identity, child)
     return child.wait() if child is not None else None
 
@@ -109,15 +109,15 @@ async def _gone(identity: Identity, child: subprocess.Popen[bytes] | None) -> No
         return
     try:
         descriptor = os.pidfd_open(identity.pid)
-    except (AttributeError, OSError):  # not Linux, or gone in this very moment
-        while not over():  # noqa: ASYNC110 - there is no event to wait for
+    except (AttributeError, OSError):  # not Linux, or it has just ended
+        while not over():  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(_LOOK_EVERY)
         return
     loop = asyncio.get_running_loop()
     event = asyncio.Event()
     loop.add_reader(descriptor, event.set)
     try:
-        if not over():  # the pid was ours when the descriptor was opened
+        if not over():  # it was still that process when the descriptor was opened
             await event.wait()
     finally:
         loop.remove_reader(descriptor)

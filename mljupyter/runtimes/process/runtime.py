@@ -1,4 +1,4 @@
-"""Replicas as processes on this machine, found again by their command lines."""
+"""ProcessRuntime: runs replicas as processes of this machine, and finds them again by their command lines."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from mljupyter.runtimes.base import (
 )
 from mljupyter.runtimes.process import log_files, processes
 from mljupyter.runtimes.process.usage import ProcessUsage
-from mljupyter.runtimes.process.zygotes import AVAILABLE as TEMPLATES_AVAILABLE
-from mljupyter.runtimes.process.zygotes import Templates
+from mljupyter.runtimes.process.zygotes import AVAILABLE as ZYGOTES_AVAILABLE
+from mljupyter.runtimes.process.zygotes import Zygotes
 from mljupyter.spec import VersionSpec
 
 TARGET = "local"
@@ -41,7 +41,7 @@ _LOG = "replica.log"
 _OUTPUT = "output.log"
 _WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
 
-# What a replica sees of the environment its controller was started in; everything else comes from the spec.
+# The variables that a replica inherits from its controller; all others come from the spec.
 _INHERITED = {
     "CONDA_PREFIX", "CURL_CA_BUNDLE", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LANGUAGE", "LOGNAME", "NO_PROXY",
     "PATH", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER",
@@ -51,7 +51,10 @@ _INHERITED_PREFIXES = ("CUDA_", "DYLD_", "LC_", "LD_", "MKL_", "NVIDIA_", "OMP_"
 
 
 class ReplicaRecord(BaseModel):
-    """What a replica's directory says about it: also of a template, and which one a replica's worker is forked from."""
+    """The file ``replica.json`` in the directory of a replica or a zygote.
+
+    `is_template` is True for a zygote. `forked_from` is the id of the zygote that forks a replica's workers.
+    """
 
     id: str
     endpoint: str
@@ -62,16 +65,16 @@ class ReplicaRecord(BaseModel):
 
 
 class ProcessRuntime:
-    """Runs each replica as a process of its own on a Unix socket.
+    """Runs each replica as a process with its own Unix socket.
 
-    A replica's command line names its id and its socket, which is how a later controller finds it.
+    A replica's command line names its id and its socket. A later controller finds it by them.
 
     Parameters:
         replicas: directory for the replicas' records and logs.
         revisions: directory for app roots.
-        sockets: returns the directory for sockets, which may be another one after it was removed.
-        collected: directory for what scripts collect, one in it for each endpoint.
-        store: the artifact store that code and models come from.
+        sockets: returns the directory for sockets. It can change, since a removed one is made again elsewhere.
+        collected: directory for data that scripts collect, with one directory for each endpoint.
+        store: the store that code and models come from.
 
     """
 
@@ -91,13 +94,13 @@ class ProcessRuntime:
         self._sockets = sockets
         self._collected = collected
         self._store = store
-        self._templates = Templates()
+        self._zygotes = Zygotes()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._running_ids: set[str] = set()  # their sockets may have been removed: these do not tell
+        self._running_ids: set[str] = set()  # not known from sockets, which may have been removed
         self._usage = ProcessUsage()
 
     async def adopt(self) -> list[RunningReplica]:
-        """Return the replicas that run; end those whose record is gone, since nobody can tell what they are."""
+        """Return the replicas that run. End those without a record, since nothing else says what they serve."""
         replica_layout.clear_unfinished(self._revisions)
         found = []
         for identity, command in processes.find(self._is_ours):
@@ -110,7 +113,12 @@ class ProcessRuntime:
         return found
 
     async def start(self, order: ReplicaOrder) -> RunningReplica:
-        """Lay out the app root, if this is the revision's first replica, and start the process."""
+        """Start a process; before the first one of a revision, lay out its app root.
+
+        Raises:
+            OSError: when content cannot be fetched, or there is no space.
+
+        """
         root = await asyncio.to_thread(
             replica_layout.prepare,
             self._store,
@@ -120,7 +128,7 @@ class ProcessRuntime:
         if order.spec.collect_model_data:
             for directory in (self._collected, self._collected_by(order)):
                 directory.mkdir(mode=0o700, exist_ok=True)
-        forked_from = self._template(order, root) if order.spec.preload and TEMPLATES_AVAILABLE else None
+        forked_from = self._ensure_zygote(order, root) if order.spec.preload and ZYGOTES_AVAILABLE else None
         record = ReplicaRecord(
             id=order.id,
             endpoint=order.endpoint,
@@ -136,11 +144,11 @@ class ProcessRuntime:
         return self._running(record, processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0), places[1])
 
     async def ended(self, replica: RunningReplica) -> Ending:
-        """Wait for a replica's end; its exit status is known when it is a child of this process."""
+        """Wait until a replica has ended. Its exit status is known only if this process has started it."""
         status = await processes.ended(_identity(replica), self._children.get(replica.id))
         self._children.pop(replica.id, None)
         self._running_ids.discard(replica.id)
-        self._templates.reap()
+        self._zygotes.reap()
         self._usage.forget(replica.id)
         _remove_socket(replica)
         return Ending(status)
@@ -156,10 +164,11 @@ class ProcessRuntime:
     async def forget(self, endpoint: str, version: str | None = None) -> None:
         """Remove records, logs and app roots of an endpoint's ended replicas.
 
-        With a version given, the newest few ended replicas keep their logs, and what is left keeps its app roots.
+        With a version given, the newest three ended replicas keep their logs, and all replicas left keep their app
+        roots.
         """
         if version is None:
-            self._end_templates(endpoint)
+            self._end_zygotes(endpoint)
         ended = [
             directory
             for directory, record in self._records()
@@ -178,9 +187,9 @@ class ProcessRuntime:
                 shutil.rmtree(root, ignore_errors=True)
 
     def logs(self, endpoint: str, version: str | None = None) -> list[ReplicaLog]:
-        """Return the logs of an endpoint's replicas, rotated parts and those of ended replicas included."""
+        """Return the logs of an endpoint's replicas. Rotated parts and ended replicas are included."""
         return [
-            # One that died before it had a log has said why on its standard output.
+            # A replica that died before it had a log wrote the reason to its standard output.
             log_files.replica_log(
                 directory,
                 _LOG if (directory / _LOG).exists() else _OUTPUT,
@@ -191,7 +200,7 @@ class ProcessRuntime:
         ]
 
     def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
-        """Return the records of requests that replicas have written, those of ended replicas included."""
+        """Return the request logs of replicas, ended ones included."""
         return [
             log_files.replica_log(directory, log_files.INSIGHTS)
             for directory, record in self._records()
@@ -199,7 +208,7 @@ class ProcessRuntime:
         ]
 
     async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
-        """Return CPU time and memory of replicas with all processes that belong to them."""
+        """Return CPU time and memory of replicas, with all processes that belong to them."""
         return self._usage.measure(replicas, worker_pids)
 
     async def capacity(self) -> Capacity:
@@ -207,10 +216,10 @@ class ProcessRuntime:
         return host.capacity()
 
     async def leave(self) -> None:
-        """Do nothing: processes need nobody to look at them."""
+        """Do nothing: processes are not watched."""
 
     async def last_lines(self, replica: RunningReplica, count: int) -> list[str]:
-        """Return the last lines of a replica's log, or of its raw output where it died before it had a log."""
+        """Return the last lines of a replica's log, or of its output if it died before it had a log."""
         directory = self._replicas / replica.id
         for name in (_LOG, _OUTPUT):
             with contextlib.suppress(OSError), (directory / name).open(errors="replace", newline="\n") as lines:
@@ -218,25 +227,25 @@ class ProcessRuntime:
                     return list(last)
         return []
 
-    def _template(self, order: ReplicaOrder, root: Path) -> str:
-        """Return the id of the template for a replica, which is started if it does not run."""
+    def _ensure_zygote(self, order: ReplicaOrder, root: Path) -> str:
+        """Start the zygote of a replica's revision if it does not run; return its id."""
         record = ReplicaRecord(
-            id=self._templates.id_for(order),
+            id=self._zygotes.id_for(order),
             endpoint=order.endpoint,
             version=order.version,
             revision=order.revision,
             is_template=True,
         )
-        self._templates.ensure(
+        self._zygotes.ensure(
             self._socket(record.id),
             lambda places, descriptor: self._spawn(order, record, root, places, (descriptor,)),
         )
         return record.id
 
-    def _end_templates(self, endpoint: str) -> None:
+    def _end_zygotes(self, endpoint: str) -> None:
         for directory, record in self._records():
             if record.endpoint == endpoint and record.is_template:
-                self._templates.end(self._socket(directory.name))
+                self._zygotes.end(self._socket(directory.name))
 
     def _collected_by(self, order: ReplicaOrder) -> Path:
         return self._collected / order.endpoint
@@ -252,9 +261,9 @@ class ProcessRuntime:
         directory = self._replicas / record.id
         directory.mkdir(mode=0o700, exist_ok=record.is_template)
         with open_private(directory / _RECORD) as file:
-            os.ftruncate(file, 0)  # a template that is started again has one already
+            os.ftruncate(file, 0)  # a zygote that is started again has one already
             os.write(file, record.model_dump_json().encode())
-        # The front runs here in any case, where the server is installed; only the script needs its environment.
+        # The server always runs in this interpreter, where it is installed; only the script needs its own.
         other = _other_python(order.spec)
         worker = ["--worker-python", other] if other is not None else []
         files = ["--log-file", str(directory / _LOG), "--insights-file", str(directory / log_files.INSIGHTS)]
@@ -295,7 +304,7 @@ class ProcessRuntime:
         )
 
     def _record(self, replica_id: str) -> ReplicaRecord | None:
-        if Path(replica_id).name != replica_id:  # an id is a name: no path leads out of the directory of the records
+        if Path(replica_id).name != replica_id:  # a path could lead out of the directory of the records
             return None
         return read_record(self._replicas / replica_id)
 
@@ -305,7 +314,7 @@ class ProcessRuntime:
 
 
 def replicas_of(directory: Path) -> list[tuple[processes.Identity, str, Path]]:
-    """Return the replicas that run with records below a directory: the process, the replica's id, its socket."""
+    """Return the replicas that run with records below a directory: for each its process, its id and its socket."""
     return [
         (identity, processes.option(command, "--replica") or "", Path(processes.option(command, "--unix-socket") or ""))
         for identity, command in processes.find(lambda command: _is_replica_below(directory, command))
@@ -313,14 +322,14 @@ def replicas_of(directory: Path) -> list[tuple[processes.Identity, str, Path]]:
 
 
 def _is_replica_below(directory: Path, command: list[str]) -> bool:
-    """Return whether a command is that of a replica: by its log, since its socket may be in a directory used before."""
+    """Return whether a command line is that of a replica. Its log decides; its socket may be elsewhere."""
     file = processes.option(command, "--log-file")
     is_replica = processes.option(command, "-m") == MODULE and processes.option(command, "--unix-socket") is not None
     return is_replica and file is not None and Path(file).parent.parent == directory
 
 
 def read_record(directory: Path) -> ReplicaRecord | None:
-    """Return what a replica's directory says about it, None where nothing can be read."""
+    """Return the record in a replica's directory; None when it cannot be read."""
     try:
         return ReplicaRecord.model_validate_json((directory / _RECORD).read_bytes())
     except (OSError, ValueError):
@@ -329,7 +338,7 @@ def read_record(directory: Path) -> ReplicaRecord | None:
 
 @contextlib.contextmanager
 def open_private(path: Path) -> Iterator[int]:
-    """Open a file of the owner's alone for appending; yield its descriptor."""
+    """Open a file for appending that only its owner may read; yield its descriptor."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         yield descriptor
@@ -354,7 +363,7 @@ def _environment(order: ReplicaOrder, root: Path, collected: Path) -> dict[str, 
     threads = replica_layout.thread_variables(order.spec)
     given = dict(order.spec.environment_variables)
     if _other_python(order.spec) is not None and "PYTHONPATH" in given:
-        given[_WORKER_PYTHONPATH] = given.pop("PYTHONPATH")  # modules for the script's Python, not for the front's
+        given[_WORKER_PYTHONPATH] = given.pop("PYTHONPATH")  # modules for the script's Python, not for the server's
     return {**threads, **inherited, **given, **contract, "PYTHONUNBUFFERED": "1"}
 
 
@@ -363,7 +372,7 @@ def _remove_socket(replica: RunningReplica) -> None:
 
 
 def _other_python(spec: VersionSpec) -> str | None:
-    """Return the interpreter that runs the script, None when it is the one that runs this."""
+    """Return the interpreter that runs the script; None when it is the one that runs this."""
     return spec.interpreter if spec.interpreter not in (None, "", sys.executable) else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from mljupyter.engine.replicas.actions import PlannedVersion
+from mljupyter.engine.endpoints.actions import PlannedVersion
 from mljupyter.engine.replicas.replica_plan import ReplicaObservation
 from mljupyter.engine.rollout.traffic import Split
 from mljupyter.spec import (

@@ -1,0 +1,119 @@
+"""The autoscaling state of one version: measured demand in, the number of replicas out."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mljupyter.engine.scaling.autoscaling import Decision, Sample, decide, look_every
+from mljupyter.engine.scaling.capacity import Claim
+from mljupyter.engine.scaling.demand import MEAN_SECONDS, Reading, asked, demand
+from mljupyter.engine.scaling.window import Samples
+from mljupyter.spec import AutoscalePolicy, VersionSpec
+
+ASLEEP_EVERY = 0.25
+"""Seconds between two looks at a version without replicas."""
+_FEWEST_READINGS = 2
+
+
+@dataclass
+class VersionScaler:
+    """The demand for one autoscaled version, and the number of replicas that follows from it.
+
+    All times are in seconds on the caller's clock.
+
+    Parameters:
+        wanted: the number of replicas so far.
+        look_at: when to look next.
+        asked_at: when the version was asked for last.
+
+    """
+
+    wanted: int
+    look_at: float
+    asked_at: float
+    _samples: Samples = field(default_factory=Samples)
+    _readings: dict[str, deque[Reading]] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, policy: AutoscalePolicy, running: int, now: float) -> VersionScaler:
+        """Return the scaler of a version that has `running` replicas, within the bounds of its policy."""
+        return cls(min(max(running, policy.min_replicas), policy.max_replicas), now, now)
+
+    def keep_awake(self, spec: VersionSpec, now: float, *, proven: bool) -> int:
+        """Return the number of replicas: at least one until one was ready, and for a mirror.
+
+        The time without requests counts from when the version can answer some.
+        """
+        if not proven:
+            self.asked_at = now
+        if not proven or spec.mirror_percentile:
+            self.wanted = max(self.wanted, 1)
+        return self.wanted
+
+    def look(
+        self, readings: Mapping[str, Reading], spec: VersionSpec, policy: AutoscalePolicy, now: float
+    ) -> Decision | None:
+        """Take the readings of one look into account.
+
+        Parameters:
+            readings: the router's readings of the version's clusters, by cluster name; all of the same time.
+            spec: the version's spec.
+            policy: its autoscaling policy.
+            now: when the look began.
+
+        Returns:
+            The decision when it changes the number of replicas, else None.
+
+        """
+        every = look_every(policy) if self.wanted else ASLEEP_EVERY
+        self.look_at = next_look(now, every)
+        present = sum(reading.present for reading in readings.values())
+        if not readings or not (self.wanted or present):
+            return None
+        at = next(iter(readings.values())).time
+        if self._measure(readings, policy, at) < present:
+            self.look_at = next_look(now, every / 2)  # chance may explain this: look again sooner
+        idle = 0.0 if spec.mirror_percentile else at - self.asked_at
+        concurrent = spec.limits.max_concurrent_requests
+        decision = decide(self._samples.listed(), self.wanted, policy, concurrent, at, idle)
+        if decision.replicas == self.wanted:
+            return None
+        self.wanted = decision.replicas
+        if not self.wanted:
+            self._fall_asleep(at)
+        return decision
+
+    def _measure(self, readings: Mapping[str, Reading], policy: AutoscalePolicy, now: float) -> float:
+        measured = 0.0
+        for name, reading in readings.items():
+            kept = self._readings.setdefault(name, deque())
+            kept.append(reading)
+            while len(kept) > _FEWEST_READINGS and kept[0].time < now - MEAN_SECONDS:
+                kept.popleft()
+            measured += demand(kept, self._samples.earlier_mean)
+            if asked(kept):
+                self.asked_at = now
+        self._samples.add(Sample(now, measured), policy)
+        return measured
+
+    def _fall_asleep(self, now: float) -> None:
+        """Look more often, and forget the time before: only new requests wake the version."""
+        self.look_at = next_look(now, ASLEEP_EVERY)
+        self._samples = Samples()
+        for kept in self._readings.values():
+            while len(kept) > 1:
+                kept.popleft()
+
+
+def next_look(now: float, every: float) -> float:
+    """Return when to look next. Versions with the same period share their looks, which cost as much as one."""
+    return (math.floor(now / every) + 1) * every
+
+
+def claim_of(endpoint: str, version: str, spec: VersionSpec, wanted: int, running: int) -> Claim:
+    """Return the claim of a version on its machine. A mirror always keeps one replica: copies wake no version."""
+    least = max(spec.scaling.least_replicas, 1 if spec.mirror_percentile else 0)
+    return Claim((endpoint, version), wanted, min(least, wanted), running, spec.resources)

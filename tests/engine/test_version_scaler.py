@@ -1,0 +1,46 @@
+"""The autoscaling state of a version: what its numbers of replicas follow from, without a router and a clock."""
+
+from __future__ import annotations
+
+from mljupyter.engine.scaling.demand import Reading
+from mljupyter.engine.scaling.version_scaler import ASLEEP_EVERY, VersionScaler, claim_of
+from mljupyter.spec import AutoscalePolicy, EndpointSpec, VersionSpec
+
+POLICY = AutoscalePolicy(min_replicas=0, max_replicas=4, scale_to_zero_seconds=60)
+SPEC = EndpointSpec.parse(
+    {
+        "name": "iris",
+        "defaultVersion": "iris",
+        "versions": {"iris": {"code": {"digest": "sha256:" + "a" * 64, "entryScript": "score.py"}}},
+    }
+).versions["iris"]
+MIRROR = SPEC.model_copy(update={"mirror_percentile": 10})
+
+
+def look(scaler: VersionScaler, at: float, active: int, spec: VersionSpec = SPEC) -> int:
+    scaler.look({"iris.iris": Reading(at, active)}, spec, POLICY, at)
+    return scaler.wanted
+
+
+def test_requests_that_wait_wake_a_version_without_replicas_and_it_sleeps_again_when_none_come() -> None:
+    scaler = VersionScaler.begin(POLICY, running=0, now=0.0)
+    assert look(scaler, 1.0, active=0) == 0
+    assert look(scaler, 2.0, active=1) > 0
+    assert look(scaler, 30.0, active=0) > 0
+    assert look(scaler, 100.0, active=0) == 0
+    assert scaler.look_at - 100.0 <= ASLEEP_EVERY
+
+
+def test_a_version_keeps_one_replica_until_it_was_ready_once() -> None:
+    scaler = VersionScaler.begin(POLICY, running=0, now=0.0)
+    assert scaler.keep_awake(SPEC, 1.0, proven=True) == 0
+    assert scaler.keep_awake(SPEC, 1.0, proven=False) == 1
+
+
+def test_a_mirror_keeps_one_replica_since_copies_wake_no_version() -> None:
+    assert VersionScaler.begin(POLICY, running=0, now=0.0).keep_awake(MIRROR, 1.0, proven=True) == 1
+    assert claim_of("iris", "iris", MIRROR, wanted=2, running=0).least == 1
+
+
+def test_the_number_begins_with_the_replicas_that_run_within_the_bounds() -> None:
+    assert [VersionScaler.begin(POLICY, running, 0.0).wanted for running in (0, 3, 9)] == [0, 3, 4]
