@@ -28,7 +28,7 @@ _CONNECTIONS, _REQUESTS = ".downstream_cx_active", ".downstream_rq_active"
 log = logging.getLogger(__name__)
 
 
-class LeavingRouter:
+class DrainingRouter:
     """A router whose place another one has taken, for as long as it still has requests.
 
     Parameters:

@@ -41,7 +41,7 @@ class _Kept:
     problem: Problem | None = None
 
 
-class CertificateKeeper:
+class CertificateManager:
     """The certificates in use, by name.
 
     Parameters:

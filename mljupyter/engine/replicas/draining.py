@@ -13,7 +13,7 @@ QUIET_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
-class Retirement:
+class Draining:
     """A replica that gets nothing new.
 
     Parameters:
@@ -27,11 +27,11 @@ class Retirement:
     longest: float
     quiet_since: float | None = None
 
-    def seen(self, busy: bool, now: float) -> Retirement:
+    def seen(self, busy: bool, now: float) -> Draining:
         """Return what is known after a look at it.
 
         Example:
-            >>> begun = Retirement(since=0.0, longest=60.0)
+            >>> begun = Draining(since=0.0, longest=60.0)
             >>> begun.seen(busy=True, now=1.0).may_stop(now=1.0)
             False
             >>> begun.seen(busy=False, now=1.0).seen(busy=False, now=1.4).may_stop(now=1.4)
