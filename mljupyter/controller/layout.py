@@ -1,4 +1,4 @@
-"""Where a workspace keeps what: its control directory on disk, and its sockets in a short runtime directory."""
+"""The file layout of a workspace: its control directory on disk, and its sockets in a short runtime directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""End a router that another one has taken the place of: no connection is cut while a request may be on it."""
+"""A replaced router is drained before it ends: no connection is cut while a request may be on it."""
 
 from __future__ import annotations
 

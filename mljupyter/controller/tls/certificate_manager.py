@@ -1,4 +1,4 @@
-"""Keeps certificates: reads files when they change, keeps the last good pair, renews what the workspace signs."""
+"""The certificate manager reads certificate files when they change and renews certificates that the workspace signs."""
 
 from __future__ import annotations
 

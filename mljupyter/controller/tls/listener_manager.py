@@ -1,4 +1,4 @@
-"""How the router listens, kept: its settings, its certificates, the keys that sign tokens."""
+"""The listener manager holds the router's listen settings, its certificates, and the keys that sign tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the replicas of a version that is gone may stop: when nothing that was sent to it is on its way any more.
+"""Replicas of a removed version may stop when no request that was sent to them is under way.
 
 A request that a busy replica sends away comes back to the same version a moment later, whatever the routes say by then.
 So for that long the router goes on to know the replicas of a version that nothing is sent to any more.
