@@ -1,4 +1,4 @@
-"""Where a workspace keeps what: its control directory on disk, and its sockets in a short runtime directory."""
+"""The file layout of a workspace: its control directory on disk, and its sockets in a short runtime directory."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Layout:
         """Return the path of the router's admin socket."""
         return self.runtime() / "router.sock"
 
-    def waiting_room_socket(self) -> Path:
+    def activator_socket(self) -> Path:
         """Return the path of the socket where requests wait for a version without replicas; see `RouterSettings`."""
         return self.runtime() / "waiting.sock"
 
@@ -163,7 +163,7 @@ class Layout:
             runtime = self.runtime()
             admin = self.router_admin_socket()
             of_routers = runtime.glob(f"{admin.stem}*{admin.suffix}")
-            for path in (self.socket(), self.waiting_room_socket(), runtime / "no-grpc.sock", *of_routers):
+            for path in (self.socket(), self.activator_socket(), runtime / "no-grpc.sock", *of_routers):
                 path.unlink(missing_ok=True)
             runtime.rmdir()
             self.runtime_link.unlink()

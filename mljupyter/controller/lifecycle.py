@@ -1,4 +1,4 @@
-"""Puts the controller together and runs it: reconcile loop, router, HTTP interface, end."""
+"""The controller's lifecycle: it composes all parts, runs the reconcile loop, and ends in order."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from mljupyter.controller.api.endpoints import Api, user_of
 from mljupyter.controller.api.metrics import MetricsApi
 from mljupyter.controller.api.releases import ReleaseApi
 from mljupyter.controller.api.router import RouterApi
-from mljupyter.controller.api.socket_keeper import SocketKeeper
+from mljupyter.controller.api.socket_manager import SocketManager
 from mljupyter.controller.endpoints.autoscaler import Autoscaler
-from mljupyter.controller.endpoints.capacity_manager import Admissions
-from mljupyter.controller.endpoints.notifier import Changes
+from mljupyter.controller.endpoints.capacity_manager import CapacityManager
+from mljupyter.controller.endpoints.notifier import Notifier
 from mljupyter.controller.endpoints.reconciler import Reconciler
 from mljupyter.controller.endpoints.releases import Releases
 from mljupyter.controller.endpoints.replica_secrets import workspace_key
@@ -40,7 +40,7 @@ from mljupyter.controller.router.service import RouterService
 from mljupyter.controller.storage.backup import damage
 from mljupyter.controller.storage.lock import ControllerLock
 from mljupyter.controller.storage.store import Store
-from mljupyter.controller.tls.listener_manager import ListeningKeeper
+from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.runtimes.base import RuntimeContext, Runtimes
 from mljupyter.runtimes.catalog import KINDS
@@ -64,7 +64,7 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
     _log_to(layout)
     log.info("controller starts (pid %d) for %s", os.getpid(), layout.directory)
     store = Store(layout.database)
-    queue, changes = WorkQueue(), Changes()
+    queue, changes = WorkQueue(), Notifier()
     runtimes = _runtimes(layout)
 
     def replica_changed(endpoint: str) -> None:
@@ -73,10 +73,10 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
 
     supervisor = Supervisor(runtimes, replica_changed)
 
-    keeper = ListeningKeeper(layout, store)
+    keeper = ListenerManager(layout, store)
     ports = PortReservations(ports_directory(layout.control))
     router = Router(_router_settings(layout, store, ports), keeper, changed=lambda: reconciler.router_changed())
-    admissions = Admissions(runtimes)
+    admissions = CapacityManager(runtimes)
     autoscaler = Autoscaler(store, router, admissions, changed=queue.add)
     reconciler = Reconciler(
         workspace=layout.directory.name,
@@ -115,7 +115,7 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
     await router.start()
     await reconciler.begin()
     own.serve()
-    sockets = SocketKeeper(layout, own, router, supervisor, lock)
+    sockets = SocketManager(layout, own, router, supervisor, lock)
     keeping_sockets = asyncio.create_task(sockets.run(), name="sockets")
     working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
     scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
@@ -212,7 +212,7 @@ async def _mend(layout: Layout, store: Store) -> None:
         log.error("%s", store.problem.message)
 
 
-async def _keep_listening(keeper: ListeningKeeper, reconciler: Reconciler) -> None:
+async def _keep_listening(keeper: ListenerManager, reconciler: Reconciler) -> None:
     """Let the router follow changes of certificates and token keys; what fails is tried again by the next look."""
 
     async def follow() -> None:

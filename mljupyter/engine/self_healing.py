@@ -1,4 +1,4 @@
-"""Decisions about sockets that were removed and about a router that hangs.
+"""Self-healing decisions: sockets that were removed, and a router that hangs.
 
 A router or a replica whose socket was removed cannot listen on it again: another one takes its place. The controller
 can, and does. A process that hangs is told about first and ended when it stays silent.

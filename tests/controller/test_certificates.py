@@ -9,7 +9,7 @@ import pytest
 
 from mljupyter.client.errors import CertificateError
 from mljupyter.controller.tls.authority import Authority
-from mljupyter.controller.tls.certificate_manager import CertificateKeeper, LeafCertificate
+from mljupyter.controller.tls.certificate_manager import CertificateManager, LeafCertificate
 from mljupyter.controller.tls.certificates import checked, expiry_problem
 from mljupyter.spec import CertificateFiles
 from tests.system.certificates import Files, pem_pair
@@ -21,10 +21,10 @@ def days(count: float) -> datetime:
     return NOW + timedelta(days=count)
 
 
-def keeper(tmp_path: Path) -> CertificateKeeper:
+def keeper(tmp_path: Path) -> CertificateManager:
     directory = tmp_path / "tls"
     directory.mkdir(exist_ok=True)
-    return CertificateKeeper(directory, Authority(directory, "churn-team"))
+    return CertificateManager(directory, Authority(directory, "churn-team"))
 
 
 def wanted(files: Files, host: str = "localhost") -> dict[str, CertificateFiles]:

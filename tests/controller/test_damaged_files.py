@@ -17,7 +17,7 @@ from mljupyter.controller.router.resource_files import RouterSettings, router_fi
 from mljupyter.controller.storage.backup import backup_of, damage, restore
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.authority import Authority
-from mljupyter.controller.tls.certificate_manager import CertificateKeeper, LeafCertificate
+from mljupyter.controller.tls.certificate_manager import CertificateManager, LeafCertificate
 from mljupyter.controller.tls.tokens import TokenKeys
 from mljupyter.telemetry.metrics.store import Samples, TimeSeries
 
@@ -97,7 +97,7 @@ def test_a_lost_key_of_the_authority_is_said_and_nothing_is_replaced(tmp_path: P
     with pytest.raises(CertificateError, match="makes another authority"):
         authority.issue(["localhost"], NOW)
     assert "authority.key" in str(authority.damage())
-    keeper = CertificateKeeper(tmp_path, authority)
+    keeper = CertificateManager(tmp_path, authority)
     keeper.look({"": LeafCertificate(("localhost",))}, NOW)
     problem = keeper.problem("", NOW)
     assert problem is not None
@@ -119,9 +119,9 @@ def test_a_certificate_of_the_authority_is_made_again_from_its_key(tmp_path: Pat
 @how
 def test_a_certificate_in_use_that_cannot_be_read_is_signed_again(tmp_path: Path, how: str) -> None:
     wanted = {"": LeafCertificate(("localhost",))}
-    CertificateKeeper(tmp_path, Authority(tmp_path, "w")).look(wanted, datetime.now(UTC))
+    CertificateManager(tmp_path, Authority(tmp_path, "w")).look(wanted, datetime.now(UTC))
     DAMAGE[how](tmp_path / "router.json")
-    keeper = CertificateKeeper(tmp_path, Authority(tmp_path, "w"))
+    keeper = CertificateManager(tmp_path, Authority(tmp_path, "w"))
     keeper.look(wanted, datetime.now(UTC))
     assert keeper.pairs[""].hosts == ("localhost",)
 

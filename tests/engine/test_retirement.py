@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mljupyter.engine.replicas.draining import QUIET_SECONDS, Retirement
+from mljupyter.engine.replicas.draining import QUIET_SECONDS, Draining
 
 LOOKS = {
     "not looked at": ([], 1.0, False),
@@ -19,7 +19,7 @@ LOOKS = {
 @pytest.mark.parametrize("case", LOOKS)
 def test_it_stops_when_it_was_quiet_or_in_the_end(case: str) -> None:
     looks, now, expected = LOOKS[case]
-    retirement = Retirement(since=0.0, longest=10.0)
+    retirement = Draining(since=0.0, longest=10.0)
     for busy, time in looks:
         retirement = retirement.seen(busy, time)
     assert retirement.may_stop(now) is expected

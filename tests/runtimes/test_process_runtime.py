@@ -316,7 +316,7 @@ async def working(runtime: ProcessRuntime, tmp_path: Path) -> AsyncIterator[tupl
     replica = await started(runtime, tmp_path, order())
     worker = subprocess.Popen(["/bin/sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; read line"],
                               stdin=subprocess.PIPE)  # fmt: skip
-    wait_until(lambda: psutil.Process(worker.pid).cpu_times().user > 0.05, 60, "the worker has worked")
+    wait_until(lambda: psutil.Process(worker.pid).cpu_times().user > 0.05, "the worker has worked")
     yield replica, worker.pid
     worker.kill()
     worker.communicate()

@@ -1,4 +1,4 @@
-"""The socket that clients reach the controller by, and the HTTP servers behind it."""
+"""The Unix socket of the controller, and the HTTP servers behind it."""
 
 from __future__ import annotations
 

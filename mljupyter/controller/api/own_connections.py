@@ -1,4 +1,4 @@
-"""Connections to the controller's interface: those of its own user and of root, and no others."""
+"""Connections to the controller's socket are accepted from its own user and from root only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers in the queries of requests to the controller: whole or finite, within bounds, or refused with the rule."""
+"""Query parameters of requests to the controller: numbers are checked, and refused with the rule they break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes over what runs on compute targets when the controller starts, also on those that answer later."""
+"""Adoption takes over the replicas that run on a compute target when the controller starts."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from mljupyter.client.errors import ControllerError
-from mljupyter.controller.endpoints.capacity_manager import Admissions
+from mljupyter.controller.endpoints.capacity_manager import CapacityManager
 from mljupyter.controller.router.router import Router
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.envoy.routing import cluster_name, mirror_name
@@ -34,7 +34,9 @@ class Autoscaler:
 
     """
 
-    def __init__(self, store: Store, router: Router, admissions: Admissions, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Store, router: Router, admissions: CapacityManager, changed: Callable[[str], None]
+    ) -> None:
         self._store = store
         self._router = router
         self._admissions = admissions

@@ -1,4 +1,4 @@
-"""Keeps account of what all versions ask for of the machines they run on, and says how many replicas have room."""
+"""The capacity manager sums the resource requests on each machine and admits replicas that have room there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ANSWER_WITHIN = 5.0
 log = logging.getLogger(__name__)
 
 
-class Admissions:
+class CapacityManager:
     """Answers how many replicas a version may have. Where a machine's size is not known, as many as it wants.
 
     Parameters:

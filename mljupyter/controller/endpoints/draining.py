@@ -1,4 +1,4 @@
-"""The replicas of versions that are gone: still known to the router, until what was sent to them has been answered."""
+"""Replicas of removed versions are drained: the router keeps them until their requests have been answered."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import replace
 from mljupyter.controller.endpoints.supervisor import ReplicaHandle
 from mljupyter.controller.router.router import Router
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
-from mljupyter.engine.replicas.draining import Retirement
+from mljupyter.engine.replicas.draining import Draining
 from mljupyter.spec import ReplicaPhase
 
 LOOK_EVERY = 0.1  # seconds
 _SPARE_SECONDS = 1.0
 
 
-class Retiring:
+class ReplicaDraining:
     """Remembers which replicas wait for their end, and since when.
 
     Parameters:
@@ -26,7 +26,7 @@ class Retiring:
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        self._replicas: dict[str, Retirement] = {}
+        self._replicas: dict[str, Draining] = {}
 
     async def staying(
         self, before: EndpointRoute | None, replicas: Iterable[ReplicaHandle], wanted: Collection[str]
@@ -57,7 +57,7 @@ class Retiring:
             longest = (limits.max_queue_wait_ms + limits.scoring_timeout_ms) / 1000 + _SPARE_SECONDS
             begun = self._replicas.get(item.replica.id)
             # The first look comes before the routes have moved, so it says nothing.
-            seen = Retirement(now, longest) if begun is None else begun.seen(item.replica.address in busy, now)
+            seen = Draining(now, longest) if begun is None else begun.seen(item.replica.address in busy, now)
             self._replicas[item.replica.id] = seen
             if seen.may_stop(now):
                 del self._replicas[item.replica.id]

@@ -1,4 +1,4 @@
-"""Lets many wait until something has changed."""
+"""A notifier wakes all waiting tasks when something has changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Changes:
+class Notifier:
     """A bell: whoever waits looks again each time it rings."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Makes what runs equal to what is wanted, one endpoint at a time, again and again."""
+"""The reconciler brings the running replicas and routes of each endpoint to the desired state, step by step."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dataclasses import replace
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.endpoints.adoption import Adoption
 from mljupyter.controller.endpoints.autoscaler import Autoscaler
-from mljupyter.controller.endpoints.capacity_manager import Admissions
-from mljupyter.controller.endpoints.draining import LOOK_EVERY, Retiring
+from mljupyter.controller.endpoints.capacity_manager import CapacityManager
+from mljupyter.controller.endpoints.draining import LOOK_EVERY, ReplicaDraining
 from mljupyter.controller.endpoints.supervisor import ReplicaHandle, Supervisor
 from mljupyter.controller.endpoints.workqueue import WorkQueue
 from mljupyter.controller.router.router import Router
@@ -70,7 +70,7 @@ class Reconciler:
         supervisor: Supervisor,
         router: Router,
         autoscaler: Autoscaler,
-        admissions: Admissions,
+        admissions: CapacityManager,
         queue: WorkQueue,
         notify: Callable[[], None],
     ) -> None:
@@ -90,7 +90,7 @@ class Reconciler:
         self._routes_in_force = 0  # the count that the router is known to follow
         self._crashes: dict[tuple[str, str], CrashBackoff] = {}
         self._adoption = Adoption(supervisor, store)
-        self._retiring = Retiring(router)
+        self._retiring = ReplicaDraining(router)
 
     async def begin(self) -> None:
         """Take over what runs, and only then let the router follow: no route is lost by a restart."""

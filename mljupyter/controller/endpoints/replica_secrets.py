@@ -1,4 +1,4 @@
-"""The workspace's key, made once and kept. Secrets of replicas come from it (`engine/replicas/replica_key.py`)."""
+"""The workspace's key is made once and kept. Secrets of replicas derive from it (`engine/replicas/replica_key.py`)."""
 
 from __future__ import annotations
 

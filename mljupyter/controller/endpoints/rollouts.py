@@ -1,4 +1,4 @@
-"""Takes rollouts from step to step: looks at the version once a second, and at once when its replicas change."""
+"""The rollout controller advances rollouts: it looks once a second, and at once when replicas change."""
 
 from __future__ import annotations
 

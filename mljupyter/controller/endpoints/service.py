@@ -1,4 +1,4 @@
-"""What the controller does for its clients: accept, change, delete, tell."""
+"""The operations of the controller on endpoints: create, replace, delete, watch, keys, logs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mljupyter.client.errors import (
     PortInUseError,
     error_for,
 )
-from mljupyter.controller.endpoints.notifier import Changes
+from mljupyter.controller.endpoints.notifier import Notifier
 from mljupyter.controller.endpoints.reconciler import Reconciler
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.logs import merge as logs
@@ -30,7 +30,7 @@ from mljupyter.controller.router.router import Router, check_port
 from mljupyter.controller.storage.history import UNNAMED, Change
 from mljupyter.controller.storage.keys import Keys, Which
 from mljupyter.controller.storage.store import Store
-from mljupyter.controller.tls.listener_manager import ListeningKeeper
+from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.engine.rollout.canary import aborted, collides
 from mljupyter.engine.rollout.rules import refuse_change
 from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
@@ -52,8 +52,8 @@ class Service:
         reconciler: Reconciler,
         router: Router,
         runtimes: Runtimes,
-        changes: Changes,
-        keeper: ListeningKeeper,
+        changes: Notifier,
+        keeper: ListenerManager,
         ports: PortReservations,
     ) -> None:
         self._layout = layout
@@ -293,7 +293,7 @@ def _refuse_hidden_values(spec: EndpointSpec, before: EndpointRecord | None) -> 
 
 
 def _tried_again(status: EndpointStatus, spec: EndpointSpec) -> EndpointStatus:
-    """Return the status of an endpoint whose spec is accepted anew: what failed before may be tried again."""
+    """Return the status of an endpoint whose spec is accepted again: what failed before may be tried again."""
     versions = {
         name: version.model_copy(update={"failed_revision": None, "problem": None})
         for name, version in status.versions.items()

@@ -1,4 +1,4 @@
-"""Watches replicas: when each becomes ready, stops answering, or ends."""
+"""The supervisor starts, watches and stops replicas: it notices when one becomes ready, stops answering, or ends."""
 
 from __future__ import annotations
 

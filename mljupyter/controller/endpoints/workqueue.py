@@ -1,4 +1,4 @@
-"""A queue of keys to work on: equal keys merge, one key is worked on once at a time, failures come back later."""
+"""A work queue hands out keys: equal keys merge, a key is worked on once at a time, failed keys are retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks at the router, the replicas and the endpoints once a second, and keeps what it sees."""
+"""The collector samples the router, the replicas and the endpoints once a second and stores the samples."""
 
 from __future__ import annotations
 

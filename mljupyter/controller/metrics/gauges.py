@@ -1,4 +1,4 @@
-"""From what the router tells to levels: how many requests run and wait, and how many replicas there are. Pure."""
+"""Gauges of a version, computed from the router's statistics: running and waiting requests, and replicas."""
 
 from __future__ import annotations
 

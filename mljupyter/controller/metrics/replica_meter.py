@@ -1,4 +1,4 @@
-"""Measures replicas: what they have counted, and the CPU time and memory they use."""
+"""The replica meter reads request counts, CPU time and memory of replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The router's pool of connections, looked at each second: as it fills, silent ones are closed sooner."""
+"""The connection pool of the router is measured each second: as it fills, idle connections are closed sooner."""
 
 from __future__ import annotations
 

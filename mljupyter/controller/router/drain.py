@@ -1,4 +1,4 @@
-"""End a router that another one has taken the place of: no connection is cut while a request may be on it."""
+"""A replaced router is drained before it ends: no connection is cut while a request may be on it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CONNECTIONS, _REQUESTS = ".downstream_cx_active", ".downstream_rq_active"
 log = logging.getLogger(__name__)
 
 
-class LeavingRouter:
+class DrainingRouter:
     """A router whose place another one has taken, for as long as it still has requests.
 
     Parameters:

@@ -1,4 +1,4 @@
-"""Put configuration in force: files renamed into place in an order in which no route leads nowhere."""
+"""The file writer puts router configuration in force: it renames files into place, make before break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The router: one Envoy process, found again by its command line, started again when it dies, replaced on demand."""
+"""The router is one Envoy process: found by its command line, restarted when it dies, replaced on demand."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mljupyter.controller.router import connection_pool, request_statistics
 from mljupyter.controller.router import process as router_process
 from mljupyter.controller.router.connection_pool import ConnectionPool
 from mljupyter.controller.router.demand import DemandReader
-from mljupyter.controller.router.drain import LeavingRouter
+from mljupyter.controller.router.drain import DrainingRouter
 from mljupyter.controller.router.files import FileWriter
 from mljupyter.controller.router.hot_restart import newest_wins
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router.process import RouterProcess
 from mljupyter.controller.router.resource_files import RouterSettings, router_files
 from mljupyter.controller.router.statistics_reader import RouterReader
-from mljupyter.controller.tls.listener_manager import ListeningKeeper
+from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.engine.envoy.overload import default_memory
 from mljupyter.engine.envoy.routing import EndpointRoute
 from mljupyter.engine.rollout.request_counts import RequestCounts
@@ -63,7 +63,7 @@ class Router:
 
     """
 
-    def __init__(self, settings: RouterSettings, keeper: ListeningKeeper, changed: Callable[[], None]) -> None:
+    def __init__(self, settings: RouterSettings, keeper: ListenerManager, changed: Callable[[], None]) -> None:
         self._settings = settings
         self._listening = keeper
         self._directory = Path(settings.directory)
@@ -79,7 +79,7 @@ class Router:
         self._pool = ConnectionPool(settings, self._admin)
         self._lock = asyncio.Lock()
         self._replacing = asyncio.Lock()
-        self._leaving: tuple[LeavingRouter, ...] = ()
+        self._leaving: tuple[DrainingRouter, ...] = ()
         self._handed_over: frozenset[tuple[str, int]] = frozenset()
         self._endpoints: tuple[EndpointRoute, ...] = ()
         self._applied = asyncio.Event()  # `_endpoints` are those wanted
@@ -308,12 +308,12 @@ class Router:
         except ControllerError as error:
             log.error("the router is not replaced: %s", error.message)
 
-    def _leaves(self, process: RouterProcess) -> LeavingRouter:
-        leaving = LeavingRouter(process, _address(process))
+    def _leaves(self, process: RouterProcess) -> DrainingRouter:
+        leaving = DrainingRouter(process, _address(process))
         self._leaving += (leaving,)
         return leaving
 
-    async def _end(self, leaving: LeavingRouter) -> None:
+    async def _end(self, leaving: DrainingRouter) -> None:
         try:
             await leaving.drain()
         finally:

@@ -13,7 +13,7 @@ from mljupyter.client.errors import ControllerError, DomainExistsError, TokensNo
 from mljupyter.controller.router.router import Router
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.certificate_manager import read_pair
-from mljupyter.controller.tls.listener_manager import ListeningKeeper, refuse_open_to_network
+from mljupyter.controller.tls.listener_manager import ListenerManager, refuse_open_to_network
 from mljupyter.controller.tls.tokens import Token
 from mljupyter.spec import Authentication, Problem, RouterRecord, RouterSpec
 
@@ -30,7 +30,7 @@ class RouterService:
     """
 
     def __init__(
-        self, store: Store, keeper: ListeningKeeper, follow: Callable[[], Awaitable[None]], router: Router
+        self, store: Store, keeper: ListenerManager, follow: Callable[[], Awaitable[None]], router: Router
     ) -> None:
         self._store = store
         self._keeper = keeper

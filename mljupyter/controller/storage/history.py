@@ -1,4 +1,4 @@
-"""The history of endpoints, in the controller's database: bounded, written together with what it tells of."""
+"""The change history of endpoints, in the controller's database: bounded, written together with each change."""
 
 from __future__ import annotations
 

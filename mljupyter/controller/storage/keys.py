@@ -1,4 +1,4 @@
-"""Keys that clients score with: made at random, or given by the user within a rule."""
+"""The keys of an endpoint, which clients authenticate with: made at random, or given by the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decisions on numbers of replicas, kept in the controller's database: the newest of each version."""
+"""The scaling history keeps the newest decisions on the number of replicas of each version, in the database."""
 
 from __future__ import annotations
 

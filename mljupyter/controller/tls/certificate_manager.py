@@ -1,4 +1,4 @@
-"""Keeps certificates: reads files when they change, keeps the last good pair, renews what the workspace signs."""
+"""The certificate manager reads certificate files when they change and renews certificates that the workspace signs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Kept:
     problem: Problem | None = None
 
 
-class CertificateKeeper:
+class CertificateManager:
     """The certificates in use, by name.
 
     Parameters:

@@ -1,4 +1,4 @@
-"""How the router listens, kept: its settings, its certificates, the keys that sign tokens."""
+"""The listener manager holds the router's listen settings, its certificates, and the keys that sign tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mljupyter.client.errors import AuthenticationRequiredError, CertificateErro
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.authority import Authority
-from mljupyter.controller.tls.certificate_manager import CertificateKeeper, LeafCertificate, Wanted, read_pair
+from mljupyter.controller.tls.certificate_manager import CertificateManager, LeafCertificate, Wanted, read_pair
 from mljupyter.controller.tls.tokens import TokenKeys
 from mljupyter.engine.envoy.listener import ROUTER_CERTIFICATE, Listening
 from mljupyter.spec import Authentication, CertificateStatus, EndpointSpec, Problem, RouterSpec
@@ -26,7 +26,7 @@ _FOLLOWED_WITHIN = 5.0
 log = logging.getLogger(__name__)
 
 
-class ListeningKeeper:
+class ListenerManager:
     """Knows how the router is to listen, and notices when that changes: by an operation, a file, or time."""
 
     def __init__(self, layout: Layout, store: Store) -> None:
@@ -35,7 +35,7 @@ class ListeningKeeper:
         self._spec = RouterSpec.parse(text) if text else RouterSpec()
         self.authority = Authority(layout.tls, layout.directory.name)
         self.token_keys = TokenKeys(layout.token_keys)
-        self._certificates = CertificateKeeper(layout.tls, self.authority)
+        self._certificates = CertificateManager(layout.tls, self.authority)
         self._followed = asyncio.Event()
         self._followed.set()
         self.look()

@@ -1,4 +1,4 @@
-"""What the router answers by itself: JSON of one shape, with a code to search for (docs/errors.md lists them)."""
+"""Error replies of the router: JSON of one shape, with a code to search for (docs/errors.md lists them)."""
 
 from __future__ import annotations
 

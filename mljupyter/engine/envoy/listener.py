@@ -1,4 +1,4 @@
-"""How the router listens: what is known of addresses, certificates and token keys when its files are made."""
+"""Listener settings of the router: addresses, certificates, and token verification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of the router as a whole in its vocabulary: memory and connections, and its steps as they run out.
+"""The overload manager of Envoy: limits on memory and connections, and the actions as they run out.
 
 Envoy calls the share of a limit that is used *pressure*, and gives way by *overload actions*. Memory it measures by
 itself. How full the pool of connections is, it counts but does not act on: the controller writes that into a file.

@@ -1,4 +1,4 @@
-"""When the replicas of a version that is gone may stop: when nothing that was sent to it is on its way any more.
+"""Replicas of a removed version may stop when no request that was sent to them is under way.
 
 A request that a busy replica sends away comes back to the same version a moment later, whatever the routes say by then.
 So for that long the router goes on to know the replicas of a version that nothing is sent to any more.
@@ -13,7 +13,7 @@ QUIET_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
-class Retirement:
+class Draining:
     """A replica that gets nothing new.
 
     Parameters:
@@ -27,11 +27,11 @@ class Retirement:
     longest: float
     quiet_since: float | None = None
 
-    def seen(self, busy: bool, now: float) -> Retirement:
+    def seen(self, busy: bool, now: float) -> Draining:
         """Return what is known after a look at it.
 
         Example:
-            >>> begun = Retirement(since=0.0, longest=60.0)
+            >>> begun = Draining(since=0.0, longest=60.0)
             >>> begun.seen(busy=True, now=1.0).may_stop(now=1.0)
             False
             >>> begun.seen(busy=False, now=1.0).seen(busy=False, now=1.4).may_stop(now=1.4)

@@ -1,4 +1,4 @@
-"""The secrets of replicas that others can reach, by which a replica knows its router and its control plane.
+"""Replica keys: secrets by which a replica that others can reach knows its router and its control plane.
 
 Each replica has its own, derived from the workspace's key and the replica's id: a control plane keeps one key, and can
 compute the secret of every replica that it finds.

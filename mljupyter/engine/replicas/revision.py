@@ -1,4 +1,4 @@
-"""Which parts of a version need new replicas when they change."""
+"""The revision of a version is a fingerprint of everything its replicas are started from."""
 
 from __future__ import annotations
 

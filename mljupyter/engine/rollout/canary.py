@@ -1,4 +1,4 @@
-"""A rollout in steps as a state machine: from what is seen of a version to the next step, or back to where it began.
+"""A canary rollout as a state machine: observations of a version lead to the next step, or back to the start.
 
 While a rollout is active it lies over the endpoint's spec, which stays as the user wrote it: to return is to take the
 rollout away. Only a rollout that is completed changes the spec.

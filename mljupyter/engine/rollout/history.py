@@ -1,4 +1,4 @@
-"""Where a rollback goes to: a choice among the entries of an endpoint's history."""
+"""A rollback restores one entry of an endpoint's history."""
 
 from __future__ import annotations
 

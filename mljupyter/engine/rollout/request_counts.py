@@ -1,4 +1,4 @@
-"""Counts of requests and how long they took, as histograms that can be added and subtracted."""
+"""Request counts and latency histograms that can be added and subtracted."""
 
 from __future__ import annotations
 

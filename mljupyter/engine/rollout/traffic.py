@@ -1,4 +1,4 @@
-"""From the percentiles a user sets to the weights the router follows (Azure ML v1: controlled rollout)."""
+"""Traffic weights, computed from the percentiles that a user sets (Azure ML v1: controlled rollout)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many replicas a version needs: a pure policy on recent demand (Azure ML v1: AksWebservice, autoscaling).
+"""The autoscaling policy: a pure function of recent demand (Azure ML v1: AksWebservice, autoscaling).
 
 Demand is the number of requests that run or wait, as a replica with a concurrency of one would see them. More
 replicas come at once, for the highest demand of the last moments; they go slowly, when the highest demand of a whole

@@ -1,4 +1,4 @@
-"""How many replicas a machine has room for: what replicas ask for, against its cores and its memory. Pure.
+"""Admission by capacity: the resource requests of replicas against the cores and memory of their machine.
 
 Every version gets its first replica on any machine that is large enough for it, since most stand idle most of the
 time and a notebook's machine should serve all of its models. Every further replica must find what it asks for among

@@ -1,4 +1,4 @@
-"""The demand for a version from what the router has counted: how many requests ran or waited, without a clock.
+"""The demand for a version, estimated from the router's counters: the mean number of requests that run or wait.
 
 Requests that are there at the moment of a look are seen as such. Those that came and went between two looks count by
 Little's law: the time they took together, over the time between the looks, is how many of them there were on average.

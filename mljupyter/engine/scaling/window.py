@@ -1,4 +1,4 @@
-"""What was measured lately: everything of the last moments, and of the time before only what still decides."""
+"""A sliding window of demand samples: all recent ones, and a coarse summary of the time before."""
 
 from __future__ import annotations
 

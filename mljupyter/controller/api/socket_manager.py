@@ -1,4 +1,4 @@
-"""Keeps the sockets of a workspace where clients look for them: cleaners of temporary directories remove them."""
+"""The socket manager restores the sockets of a workspace when cleaners of temporary directories remove them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MADE_BY = (ReplicaPhase.STARTING, ReplicaPhase.READY)
 log = logging.getLogger(__name__)
 
 
-class SocketKeeper:
+class SocketManager:
     """Looks every two seconds whether all sockets are there, and has them made again.
 
     Parameters:
