@@ -1,0 +1,168 @@
+"""The targets that are held to the contract, each with a workspace of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mljupyter.client.base import EndpointClient
+from mljupyter.core import Workspace
+from mljupyter.spec import CodeReference, EndpointRecord, EndpointSpec, EndpointState
+from mljupyter.targets import catalog
+from tests.conformance.fake_target import ADDRESS, FakeControlPlanes
+from tests.system.targets import build
+from tests.testbed import needed
+from tests.waiting import wait_until
+
+LONG_SECONDS = 90.0
+"""Bounds a hang, nothing else."""
+# One client, as making one takes longer than a request; no connection is kept, as endpoints come and go.
+_requests = httpx.Client(timeout=LONG_SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
+_ROOT = Path(__file__).parents[2]
+_SETTLED = (EndpointState.HEALTHY, EndpointState.FAILED)
+ENTRY_POINT = "[mljupyter.targets]\nfake = tests.conformance.fake_target:targets\n"
+
+
+def script(answer: str, *, init: str = "pass", run: str = "pass") -> str:
+    """Return a scoring script that answers with a text; `init` and `run` are statements of its functions."""
+    return textwrap.dedent(f"""
+        import time
+
+        def init():
+            print("init of {answer}")
+            {init}
+
+        def run(data):
+            {run}
+            print("{answer} got", data)
+            return "{answer}"
+        """)
+
+
+@dataclass
+class Site:
+    """A workspace and a target in it. `client` is the target's own, `workspace.endpoints` that of all targets."""
+
+    name: str
+    workspace: Workspace
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def client(self) -> EndpointClient:
+        return self.workspace.context.target(self.name).endpoints()
+
+    def runs(self, text: str) -> dict[str, Any]:
+        """Return the fields of a version that runs a scoring script."""
+        if self.name == "docker":
+            return {"image": build(text)}
+        path = self.workspace.directory / "scripts" / str(next(self.numbers)) / "score.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        digest = self.workspace.context.artifacts.put(path).digest
+        return {
+            "code": CodeReference(digest=digest, entry_script="score.py").document(),
+            "interpreter": sys.executable,
+        }
+
+    def spec(self, name: str, **versions: dict[str, Any]) -> EndpointSpec:
+        """Describe an endpoint; the first version is the default. Without versions it has one that says ``one``."""
+        versions = versions or {"one": self.runs(script("one"))}
+        return EndpointSpec.parse(
+            {
+                "name": name,
+                "kind": "AKSENDPOINT",
+                "computeTarget": self.name,
+                "defaultVersion": next(iter(versions)),
+                "versions": versions,
+            }
+        )
+
+    def settle(self, record: EndpointRecord) -> EndpointRecord:
+        """Wait until the state of an endpoint tells of its newest spec, and is final."""
+        name = record.spec.name
+        deadline = time.monotonic() + LONG_SECONDS
+        while not (record.status.state in _SETTLED and record.status.observed_generation >= record.generation):
+            assert time.monotonic() < deadline, record
+            record = self.client.watch(name, record.resource_version, 5)
+        return record
+
+    def healthy(self, spec: EndpointSpec, **keys: str) -> EndpointRecord:
+        """Create an endpoint and wait until it is healthy."""
+        record = self.settle(self.client.create(spec, **keys))
+        assert record.status.state is EndpointState.HEALTHY, record.status.problem
+        return record
+
+
+def changed(spec: EndpointSpec, version: str, **fields: object) -> EndpointSpec:
+    """Return a spec with other fields of a version."""
+    document = spec.document()
+    document["versions"].setdefault(version, {}).update(fields)
+    return EndpointSpec.parse(document)
+
+
+def score(uri: str | None, credential: str | None = None, body: bytes = b"x", version: str = "") -> httpx.Response:
+    """Send one request."""
+    headers = {"azureml-model-deployment": version} if version else {}
+    if credential is not None:
+        headers["authorization"] = f"Bearer {credential}"
+    assert uri is not None
+    return _requests.post(uri, content=body, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def planes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeControlPlanes]:
+    """The target ``fake``, registered by an entry point as a package of a third party registers one."""
+    packages = tmp_path_factory.mktemp("packages")
+    metadata = packages / "mljupyter_fake-1.0.dist-info"
+    metadata.mkdir()
+    metadata.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: mljupyter-fake\nVersion: 1.0\n")
+    metadata.joinpath("entry_points.txt").write_text(ENTRY_POINT)
+    with FakeControlPlanes() as planes, pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(packages)
+        patch.setenv("PYTHONPATH", f"{packages}{os.pathsep}{_ROOT}")
+        patch.setenv(ADDRESS, planes.address)
+        catalog._providers.cache_clear()
+        yield planes
+    catalog._providers.cache_clear()
+
+
+@pytest.fixture(scope="module", params=["fake", "local", "docker"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Each target in turn, in a workspace of its own; nothing of it runs afterwards."""
+    if request.param == "docker":
+        needed("TESTBED_DOCKER")
+        pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
+    if request.param == "fake":
+        request.getfixturevalue("planes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLJUPYTER_HOME", str(tmp_path_factory.mktemp("home")))
+        site = Site(request.param, Workspace.create("team"))
+        yield site
+        for record in site.client.endpoints():
+            site.client.delete(record.spec.name)
+        site.workspace.controller.stop(force=True)
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of an endpoint for one test, which is deleted when the test ends."""
+    site = request.getfixturevalue("site")
+    name = f"e{next(site.numbers)}-endpoint"
+    yield name
+    if any(record.spec.name == name for record in site.client.endpoints()):
+        site.client.delete(name)
+
+
+def until(predicate: Any, what: str) -> Any:
+    """Wait for a condition."""
+    return wait_until(predicate, what=what)

@@ -1,0 +1,457 @@
+"""The rules that hold on every compute target; `tests.conformance` lists them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from mljupyter.client import errors
+from mljupyter.client.base import EndpointClient
+from mljupyter.spec import Authentication, EndpointKind, EndpointSpec, EndpointState, RolloutPhase, RolloutPlan
+from mljupyter.targets.base import Needs, Target
+from mljupyter.targets.catalog import TargetNotFoundError
+from tests.conformance.conftest import Site, changed, score, script, until
+from tests.load import Load
+
+pytestmark = pytest.mark.system
+KEY, TOKEN = {"authentication": Authentication.KEY}, {"authentication": Authentication.TOKEN}
+BROKEN = script("broken", init="raise ValueError('no such model')")
+MANY = {"maxConcurrentRequests": 16, "maxQueueWaitMs": 20_000}
+
+
+def two(site: Site, name: str, second: str = "bbb", **fields: object) -> EndpointSpec:
+    """Describe an endpoint with the versions ``aaa``, which is the default, and ``bbb``; each answers its name."""
+    return site.spec(
+        name,
+        aaa={**site.runs(script("aaa")), "limits": MANY},
+        bbb={**site.runs(script("bbb") if second == "bbb" else second), "limits": MANY, **fields},
+    )
+
+
+def plan(*steps: int, every: float = 0.3, **fields: object) -> RolloutPlan:
+    return RolloutPlan.parse({"version": "bbb", "steps": list(steps), "everySeconds": every, **fields})
+
+
+def answers(uri: str | None, count: int = 40) -> Counter[str]:
+    with ThreadPoolExecutor(4) as pool:
+        return Counter(answer.json() for answer in pool.map(lambda _: score(uri), range(count)))
+
+
+def test_a_target_says_what_it_is_and_needs_and_whether_it_can_be_used(site: Site) -> None:
+    target = site.workspace.context.target(site.name)
+    assert isinstance(target, Target)
+    assert target.name == site.name
+    assert target.type
+    assert target.about.endswith(".")
+    assert target.needs in Needs
+    assert target.availability() is None
+    assert target.endpoints() is target.endpoints() is site.workspace.context.target(site.name).endpoints()
+
+
+def test_a_new_endpoint_is_accepted_at_once_and_answers_when_it_is_healthy(site: Site, name: str) -> None:
+    spec = site.spec(name)
+    record = site.client.create(spec)
+    assert (record.spec, record.generation, record.status.state) == (spec, 1, EndpointState.TRANSITIONING)
+    record = site.settle(record)
+    assert record.status.state is EndpointState.HEALTHY
+    assert (record.status.replicas, record.status.default_version) == ("1/1", "one")
+    assert record.status.versions["one"].weight == 100
+    uri = record.status.scoring_uri
+    assert uri is not None
+    assert uri.endswith(f"/api/v1/service/{name}/score")
+    assert score(uri).json() == "one"
+    assert httpx.get(uri.removesuffix("score")).text == "Healthy"
+    assert httpx.get(str(record.status.swagger_uri)).json()["swagger"] == "2.0"
+
+
+def test_a_local_web_service_answers_on_a_port_of_its_own(site: Site, name: str) -> None:
+    record = site.healthy(site.spec(name).model_copy(update={"kind": EndpointKind.LOCAL}))
+    assert record.status.scoring_uri == f"http://localhost:{record.spec.port}/score"
+    assert score(record.status.scoring_uri).json() == "one"
+
+
+def test_endpoints_are_listed_and_found_as_they_are(site: Site, name: str) -> None:
+    record = site.healthy(site.spec(name))
+    assert record in site.client.endpoints()
+    assert site.client.endpoint(name) == record
+    assert record in site.workspace.endpoints.endpoints()
+    assert site.workspace.endpoints.endpoint(name) == record
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda client, name: client.endpoint(name),
+        lambda client, name: client.delete(name),
+        lambda client, name: client.watch(name, 0, 1),
+        lambda client, name: client.start_rollout(name, plan(50)),
+        lambda client, name: client.control_rollout(name, "pause"),
+        lambda client, name: client.promote(name, "one"),
+        lambda client, name: client.rollback(name),
+        lambda client, name: client.history(name),
+        lambda client, name: client.keys(name),
+        lambda client, name: client.regenerate_key(name, "primary"),
+        lambda client, name: client.token(name),
+        lambda client, name: client.logs(name),
+        lambda client, name: next(iter(client.follow_logs(name))),
+        lambda client, name: client.records(name),
+        lambda client, name: client.metrics(name, since=60),
+        lambda client, name: client.scaling_history(name),
+    ],
+)
+def test_every_operation_says_that_an_endpoint_is_unknown(
+    site: Site, operation: Callable[[EndpointClient, str], object]
+) -> None:
+    with pytest.raises(errors.EndpointNotFoundError, match=r"WebserviceNotFound: no endpoint 'nowhere'"):
+        operation(site.client, "nowhere")
+
+
+def test_an_unknown_endpoint_is_named_with_the_nearest_one(site: Site, name: str) -> None:
+    spec = site.spec(name)
+    site.client.create(spec)
+    with pytest.raises(errors.EndpointNotFoundError, match=f"no endpoint '{name}s'.*'{name}'"):
+        site.client.endpoint(f"{name}s")
+    with pytest.raises(errors.EndpointNotFoundError, match=f"no endpoint '{name}s'"):
+        site.client.replace(spec.model_copy(update={"name": f"{name}s"}))
+
+
+def test_a_name_is_taken_once_and_overwritten_on_request_with_the_same_keys(site: Site, name: str) -> None:
+    spec = site.spec(name).model_copy(update=KEY)
+    record = site.healthy(spec)
+    keys = site.client.keys(name)
+    with pytest.raises(errors.EndpointExistsError, match="overwrite=True"):
+        site.client.create(spec)
+    with pytest.raises(errors.EndpointChangedError):
+        site.client.create(spec, overwrite=True, generation=record.generation + 1)
+    assert site.client.endpoint(name) == record
+    other = site.spec(name, two=site.runs(script("two"))).model_copy(update=KEY)
+    new = site.settle(site.client.create(other, overwrite=True, generation=record.generation))
+    assert new.generation == record.generation + 1
+    assert site.client.keys(name) == keys
+    assert score(new.status.scoring_uri, keys[0]).json() == "two"
+
+
+def test_a_change_is_in_force_when_the_state_tells_of_its_generation_and_loses_no_request(
+    site: Site, name: str
+) -> None:
+    record = site.healthy(site.spec(name, one={**site.runs(script("one")), "limits": MANY}))
+    with Load(str(record.status.scoring_uri)) as load:
+        until(lambda: load.sent > 20, "the load runs")
+        after = changed(record.spec, "one", **site.runs(script("new")))
+        accepted = site.client.replace(after, generation=record.generation)
+        assert (accepted.spec, accepted.generation) == (after, record.generation + 1)
+        settled = site.settle(accepted)
+        assert answers(settled.status.scoring_uri) == {"new": 40}
+    assert load.failed == 0, load.results
+
+
+def test_a_change_that_was_made_from_another_generation_is_refused(site: Site, name: str) -> None:
+    record = site.healthy(site.spec(name))
+    first = record.spec.model_copy(update={"description": "first"})
+    site.settle(site.client.replace(first, generation=record.generation))
+    with pytest.raises(errors.EndpointChangedError, match="Read it again"):
+        site.client.replace(record.spec.model_copy(update={"description": "second"}), generation=record.generation)
+    found = site.client.endpoint(name)
+    assert (found.spec, found.generation) == (first, record.generation + 1)
+
+
+def test_a_change_that_cannot_start_fails_with_the_log_and_leaves_the_former_replicas_serving(
+    site: Site, name: str
+) -> None:
+    record = site.healthy(site.spec(name))
+    failed = site.settle(site.client.replace(changed(record.spec, "one", **site.runs(BROKEN))))
+    assert failed.status.state is EndpointState.FAILED
+    assert failed.status.problem is not None
+    assert "no such model" in "\n".join(failed.status.problem.last_lines)
+    assert score(failed.status.scoring_uri).json() == "one"
+    healed = site.settle(site.client.replace(record.spec))
+    assert (healed.status.state, healed.status.problem) == (EndpointState.HEALTHY, None)
+
+
+def test_a_new_endpoint_that_cannot_start_fails_with_the_log(site: Site, name: str) -> None:
+    failed = site.settle(site.client.create(site.spec(name, one=site.runs(BROKEN))))
+    assert failed.status.state is EndpointState.FAILED
+    assert failed.status.versions["one"].state is EndpointState.FAILED
+    assert "no such model" in failed.status.problem.text()
+    assert "no such model" in site.client.logs(name)
+
+
+def test_a_spec_for_an_unknown_target_is_refused(site: Site, name: str) -> None:
+    spec = site.spec(name).model_copy(update={"compute_target": "nowhere"})
+    with pytest.raises(TargetNotFoundError, match="there is no compute target 'nowhere'"):
+        site.workspace.endpoints.create(spec)
+    with pytest.raises(errors.EndpointNotFoundError):
+        site.client.endpoint(name)
+    record = site.healthy(site.spec(name))
+    with pytest.raises(TargetNotFoundError, match="there is no compute target 'nowhere'"):
+        site.workspace.endpoints.replace(spec, generation=record.generation)
+    assert site.client.endpoint(name).generation == record.generation
+
+
+def test_watching_returns_on_a_change_and_else_when_the_time_is_over(site: Site, name: str) -> None:
+    record = site.healthy(site.spec(name))
+    began = time.monotonic()
+    assert site.client.watch(name, record.resource_version, 0.3).spec == record.spec
+    assert time.monotonic() - began >= 0.29
+    changes: list[int] = []
+    watcher = threading.Thread(
+        target=lambda: changes.append(site.client.watch(name, record.resource_version, 60).resource_version)
+    )
+    watcher.start()
+    site.client.replace(record.spec.model_copy(update={"description": "watched"}))
+    watcher.join(30)
+    assert changes
+    assert changes[0] > record.resource_version
+
+
+def test_after_a_deletion_nothing_answers_and_the_name_is_free(site: Site, name: str) -> None:
+    record = site.healthy(site.spec(name))
+    site.client.delete(name)
+    assert name not in [item.spec.name for item in site.client.endpoints()]
+    with pytest.raises(errors.EndpointNotFoundError):
+        site.client.endpoint(name)
+    with suppress(httpx.TransportError):  # where nothing listens any more
+        assert score(record.status.scoring_uri).status_code == 404
+    again = site.healthy(site.spec(name))
+    assert again.generation == 1
+    assert [entry.number for entry in site.client.history(name)] == [1]
+
+
+def test_a_restart_replaces_all_replicas_and_loses_no_request(site: Site, name: str) -> None:
+    record = site.healthy(site.spec(name, one={**site.runs(script("one")), "limits": MANY}))
+    before = {replica.id for replica in record.status.versions["one"].replicas}
+    with Load(str(record.status.scoring_uri)) as load:
+        until(lambda: load.sent > 20, "the load runs")
+        site.settle(site.client.replace(changed(record.spec, "one", reload=1)))
+    assert load.failed == 0, load.results
+
+    def replicas() -> set[str]:
+        return {replica.id for replica in site.client.endpoint(name).status.versions["one"].replicas}
+
+    until(lambda: replicas() and not before & replicas(), "all replicas are new")
+    assert site.client.logs(name).count("init of one") == 2
+
+
+def test_logs_come_in_the_order_of_time_and_can_be_narrowed(site: Site, name: str) -> None:
+    record = site.healthy(two(site, name))
+    for number in range(4):
+        score(record.status.scoring_uri, body=str(number).encode(), version="bbb")
+    until(lambda: site.client.logs(name).count(" got ") == 4, "all lines are written")
+    text = site.client.logs(name)
+    assert [line.rpartition(" ")[2] for line in text.splitlines() if " got " in line] == list("0123")
+    assert "init of aaa" in text
+    assert "aaa" not in site.client.logs(name, version="bbb")
+    assert site.client.logs(name, lines=1).endswith("bbb got 3\n")
+    assert "init of bbb" in site.client.logs(name, lines=5, version="bbb", startup=True)
+
+
+def test_followed_logs_have_old_and_new_lines_and_end_with_the_endpoint(site: Site, name: str) -> None:
+    record = site.healthy(site.spec(name))
+    score(record.status.scoring_uri, body=b"before")
+    until(lambda: "got before" in site.client.logs(name), "the line is written")
+    seen: list[str] = []
+
+    def read() -> None:
+        for line in site.client.follow_logs(name, lines=10):
+            seen.append(line)  # noqa: PERF402 - each line is seen as it comes
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    until(lambda: any("got before" in line for line in seen), "the old line is read")
+    score(record.status.scoring_uri, body=b"after")
+    until(lambda: any("got after" in line for line in seen), "the new line is read")
+    site.client.delete(name)
+    reader.join(60)
+    assert not reader.is_alive()
+    assert all(line.endswith("\n") for line in seen)
+
+
+def test_requests_are_recorded_where_that_is_turned_on(site: Site, name: str) -> None:
+    record = site.healthy(site.spec(name, one={**site.runs(script("one")), "appInsightsEnabled": True}))
+    for _ in range(3):
+        score(record.status.scoring_uri)
+
+    def requests() -> list[dict[str, object]]:
+        return [item for item in site.client.records(name) if item["type"] == "request"]
+
+    until(lambda: len(requests()) == 3, "all requests are recorded")
+    assert all(item["resultCode"] == 200 and float(str(item["duration"])) >= 0 for item in requests())
+    assert len(site.client.records(name, count=1)) == 1
+
+
+def test_metrics_count_each_request_of_each_version(site: Site, name: str) -> None:
+    record = site.healthy(two(site, name))
+    for version in ("aaa", "bbb", "bbb"):
+        score(record.status.scoring_uri, version=version)
+
+    def counted() -> dict[str, int]:
+        summary = site.client.metrics(name, since=300)["summary"]
+        return dict(zip(summary["version"], summary["requests"], strict=True))
+
+    until(lambda: counted() == {"aaa": 1, "bbb": 2}, "all requests are counted")
+    report = site.client.metrics(name, since=300, every=1)
+    assert (report["endpoint"], report["every"]) == (name, 1)
+    assert sum(report["versions"]["requests"]) == 3
+    assert {len(column) for column in report["versions"].values()} == {len(report["versions"]["time"])}
+    assert sum(site.client.metrics(name, since=300, merge=True)["summary"]["requests"]) == 3
+    later = site.client.metrics(name, since=300, every=1, after=report["cursor"])
+    assert all(moment >= report["cursor"] for moment in later["versions"]["time"])
+    with pytest.raises(errors.InvalidSpecError):
+        site.client.metrics(name, since=300, every=0)
+
+
+def test_only_a_key_opens_an_endpoint_and_a_replaced_one_is_refused_at_once(site: Site, name: str) -> None:
+    spec = site.spec(name).model_copy(update=KEY)
+    uri = site.healthy(spec, primary_key="a-key-of-my-own").status.scoring_uri
+    primary, secondary = site.client.keys(name)
+    assert primary == "a-key-of-my-own"
+    assert score(uri, primary).status_code == score(uri, secondary).status_code == 200
+    assert score(uri).status_code == score(uri, "wrong").status_code == 401
+    site.client.regenerate_key(name, "primary")
+    assert score(uri, primary).status_code == 401
+    assert score(uri, site.client.keys(name)[0]).status_code == 200
+    site.client.regenerate_key(name, "secondary", "another-of-my-own")
+    assert score(uri, secondary).status_code == 401
+    assert score(uri, "another-of-my-own").status_code == 200
+    assert primary not in repr(site.client.endpoint(name))
+
+
+def test_a_key_against_the_rule_is_refused_without_being_shown(site: Site, name: str) -> None:
+    spec = site.spec(name).model_copy(update=KEY)
+    with pytest.raises(errors.InvalidSpecError, match="8 to 256 printable") as caught:
+        site.client.create(spec, primary_key="se cret")
+    assert "se cret" not in str(caught.value)
+    site.healthy(spec)
+    with pytest.raises(errors.InvalidSpecError, match="8 to 256 printable"):
+        site.client.regenerate_key(name, "primary", "short")
+
+
+def test_without_authentication_there_are_neither_keys_nor_tokens(site: Site, name: str) -> None:
+    site.healthy(site.spec(name))
+    with pytest.raises(errors.KeysNotAvailableError, match="key authentication is off"):
+        site.client.keys(name)
+    with pytest.raises(errors.KeysNotAvailableError):
+        site.client.regenerate_key(name, "primary")
+    with pytest.raises(errors.TokensNotAvailableError, match="no token authentication"):
+        site.client.token(name)
+
+
+def test_a_token_opens_an_endpoint_and_says_when_it_ends(site: Site, name: str) -> None:
+    uri = site.healthy(site.spec(name).model_copy(update=TOKEN)).status.scoring_uri
+    token = site.client.token(name, "somebody")
+    assert time.time() < token["refreshAfter"] < token["expires"]
+    assert score(uri, token["token"]).status_code == 200
+    assert score(uri).status_code == score(uri, token["token"][:-5] + "wrong").status_code == 401
+
+
+def test_requests_are_divided_by_percentiles_unless_they_name_a_version(site: Site, name: str) -> None:
+    record = site.healthy(two(site, name))
+    uri = record.status.scoring_uri
+    assert answers(uri) == {"aaa": 40}
+    assert score(uri, version="bbb").json() == "bbb"
+    record = site.settle(site.client.replace(changed(record.spec, "bbb", trafficPercentile=50)))
+    assert {version: status.weight for version, status in record.status.versions.items()} == {"aaa": 50, "bbb": 50}
+    assert 20 <= answers(uri, 100)["bbb"] <= 80
+
+
+def test_a_rollout_raises_the_share_step_by_step_and_promotes(site: Site, name: str) -> None:
+    record = site.healthy(two(site, name))
+    with Load(str(record.status.scoring_uri)) as load:
+        started = site.client.start_rollout(name, plan(10, 60, 100, guard="errors<5%", leastRequests=10, promote=True))
+        assert (started.rollout.phase, started.rollout.share) == (RolloutPhase.RUNNING, 10)
+        shares = [started.rollout.share]
+        while (record := site.client.watch(name, record.resource_version, 5)).rollout.active:
+            shares.append(record.rollout.share)
+        until(lambda: set(answers(record.status.scoring_uri)) == {"bbb"}, "the new version has all requests")
+    assert load.failed == 0, load.results
+    assert sorted(set(shares)) == [10, 60, 100]
+    assert shares == sorted(shares)
+    record = site.client.endpoint(name)
+    assert (record.rollout.phase, record.spec.default_version) == (RolloutPhase.COMPLETED, "bbb")
+    assert site.client.history(name)[-1].spec == record.spec
+
+
+def test_a_rollout_goes_back_when_its_guard_is_broken(site: Site, name: str) -> None:
+    record = site.healthy(two(site, name, script("bad", run="raise ValueError('it always fails')")))
+    with Load(str(record.status.scoring_uri)):
+        site.client.start_rollout(name, plan(50, 100, every=600, guard="errors<10%", leastRequests=10))
+        until(lambda: not site.client.endpoint(name).rollout.active, "the rollout ends")
+    found = site.client.endpoint(name)
+    assert found.rollout.phase is RolloutPhase.RETURNED
+    assert "the guard is errors<10%" in found.rollout.reason
+    assert (found.spec, found.generation) == (record.spec, record.generation)
+    until(lambda: answers(found.status.scoring_uri) == {"aaa": 40}, "requests are divided as before")
+
+
+def test_a_rollout_is_paused_resumed_and_aborted_and_refuses_changes_meanwhile(site: Site, name: str) -> None:
+    record = site.healthy(two(site, name))
+    site.client.start_rollout(name, plan(20, 80, every=600))
+    assert site.client.control_rollout(name, "pause").rollout.phase is RolloutPhase.PAUSED
+    with pytest.raises(errors.RolloutRefusedError):
+        site.client.control_rollout(name, "pause")
+    for change in (
+        lambda: site.client.start_rollout(name, plan(50)),
+        lambda: site.client.promote(name, "bbb"),
+        lambda: site.client.replace(changed(record.spec, "bbb", trafficPercentile=30)),
+    ):
+        with pytest.raises(errors.RolloutInProgressError):
+            change()
+    assert site.client.control_rollout(name, "resume").rollout.phase is RolloutPhase.RUNNING
+    assert site.client.control_rollout(name, "abort").rollout.phase is RolloutPhase.ABORTED
+    with pytest.raises(errors.RolloutRefusedError):
+        site.client.control_rollout(name, "abort")
+    assert site.client.endpoint(name).spec == record.spec
+    until(lambda: answers(record.status.scoring_uri) == {"aaa": 40}, "requests are divided as before")
+
+
+def test_a_rollout_that_cannot_be_made_is_refused(site: Site, name: str) -> None:
+    site.healthy(two(site, name, trafficPercentile=40))
+    with pytest.raises(errors.RolloutRefusedError, match="default version"):
+        site.client.start_rollout(name, plan(50).model_copy(update={"version": "aaa"}))
+    with pytest.raises(errors.RolloutRefusedError, match="40 %"):
+        site.client.start_rollout(name, plan(10, 100))
+    with pytest.raises(errors.InvalidSpecError, match="no version 'ccc'"):
+        site.client.start_rollout(name, plan(50).model_copy(update={"version": "ccc"}))
+    with pytest.raises(errors.InvalidSpecError, match="no version 'ccc'"):
+        site.client.promote(name, "ccc")
+
+
+def test_a_promotion_is_a_change_and_a_rollback_is_one_too(site: Site, name: str) -> None:
+    record = site.healthy(two(site, name))
+    with pytest.raises(errors.RolloutRefusedError, match="nothing to go back to"):
+        site.client.rollback(name)
+    promoted = site.settle(site.client.promote(name, "bbb"))
+    assert (promoted.spec.default_version, promoted.generation) == ("bbb", record.generation + 1)
+    assert answers(promoted.status.scoring_uri) == {"bbb": 40}
+    with pytest.raises(errors.EndpointChangedError):
+        site.client.rollback(name, generation=record.generation)
+    with pytest.raises(errors.InvalidSpecError, match="no entry 7"):
+        site.client.rollback(name, 7)
+    back = site.settle(site.client.rollback(name, generation=promoted.generation))
+    assert back.spec == record.spec
+    assert answers(back.status.scoring_uri) == {"aaa": 40}
+    history = site.client.history(name)
+    assert [entry.action for entry in history] == ["created", "promoted bbb", "rolled back to 1"]
+    assert [entry.number for entry in history] == [1, 2, 3]
+    assert history[-1].spec == record.spec
+
+
+def test_decisions_on_the_number_of_replicas_are_kept_with_their_reason(site: Site, name: str) -> None:
+    policy = {"minReplicas": 1, "maxReplicas": 2, "refreshSeconds": 1}
+    slow = site.runs(script("slow", run="time.sleep(0.3)"))
+    limits = {"maxQueueWaitMs": 20_000}
+    record = site.healthy(site.spec(name, one={**slow, "scaling": {"autoscale": policy}, "limits": limits}))
+    with Load(str(record.status.scoring_uri), clients=4):
+        until(lambda: site.client.endpoint(name).status.replicas == "2/2", "a second replica is ready")
+    decisions = site.client.scaling_history(name)
+    assert [(item.version, item.before, item.after) for item in decisions][:1] == [("one", 1, 2)]
+    assert decisions[0].reason
+    assert site.client.scaling_history(name, "other") == []
+    assert site.client.scaling_history(name, most=1) == decisions[-1:]
