@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from mljupyter.client.base import EndpointClient, KeyName, RolloutAction
-from mljupyter.client.errors import EndpointExistsError, EndpointNotFoundError
+from mljupyter.client.errors import EndpointExistsError, EndpointNotFoundError, InvalidSpecError
 from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
 from mljupyter.spec.history import HistoryEntry
 from mljupyter.targets.base import Target
@@ -75,8 +75,25 @@ class WorkspaceEndpoints:
         return record
 
     def replace(self, spec: EndpointSpec, *, generation: int | None = None) -> EndpointRecord:
-        """Accept a change of an existing endpoint; see `EndpointClient.replace`."""
-        return self._on(spec.name, lambda client: client.replace(spec, generation=generation))
+        """Accept a change of an existing endpoint; see `EndpointClient.replace`.
+
+        Raises:
+            TargetNotFoundError: there is no target of the name that the spec gives.
+            InvalidSpecError: the target has another control plane than the endpoint.
+
+        """
+        wanted = check_target(self._targets(), spec.compute_target).endpoints()
+
+        def replace(client: EndpointClient) -> EndpointRecord:
+            if client is not wanted:
+                present = client.endpoint(spec.name).spec.compute_target
+                raise InvalidSpecError(
+                    f"endpoint {spec.name!r} runs on {present!r} and cannot move to {spec.compute_target!r}: another "
+                    "control plane runs endpoints there. Delete the endpoint and deploy it again."
+                )
+            return client.replace(spec, generation=generation)
+
+        return self._on(spec.name, replace)
 
     def delete(self, name: str) -> None:
         """Delete an endpoint; return when its replicas and routes are gone."""
