@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mljupyter.registry import Registry
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.targets.base import Target
 from mljupyter.targets.catalog import check_target, find_targets
@@ -18,6 +18,9 @@ from mljupyter.targets.machine import controller_client
 from mljupyter.targets.machine.client import ControllerClient
 from mljupyter.workspace import index
 from mljupyter.workspace.index import WorkspaceDocument
+
+if TYPE_CHECKING:
+    from mljupyter.registry import Registry
 
 
 class WorkspaceContext:
@@ -48,6 +51,8 @@ class WorkspaceContext:
     @cached_property
     def registry(self) -> Registry:
         """The catalog of models, environments and images."""
+        from mljupyter.registry import Registry  # SQLAlchemy is heavy: only when something registered is read
+
         return Registry.open(self.directory)
 
     @property

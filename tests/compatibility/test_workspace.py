@@ -88,11 +88,7 @@ def test_an_endpoint_of_an_old_workspace_serves_changes_and_goes(workspace: Work
     (endpoint,) = Webservice.list(workspace)
     assert (endpoint.name, set(endpoint.versions)) == ("greeter", {"version-a", "version-b"})
     assert endpoint.get_keys() == KEYS
-<<<<<<< HEAD
-    wait_until(lambda: _answers(endpoint), "the endpoint answers")  # its state is the stored one for a moment
-=======
     wait_until(lambda: _answers(endpoint), what="the endpoint answers")  # its state is the stored one for a moment
->>>>>>> bfffa100f22cb60c125e73332227c1a65c7826be
     answers = Counter(tuple(endpoint.run("x")) for _ in range(200))
     assert set(answers) == {("hello", "a", "x"), ("hello", "b", "x")}
     assert answers["hello", "a", "x"] > answers["hello", "b", "x"]

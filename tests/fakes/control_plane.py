@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mljupyter.controller.endpoints.autoscaler import Autoscaler
-from mljupyter.controller.endpoints.capacity_manager import Admissions
+from mljupyter.controller.endpoints.capacity_manager import CapacityManager
 from mljupyter.controller.endpoints.reconciler import Reconciler
 from mljupyter.controller.endpoints.supervisor import Supervisor
 from mljupyter.controller.endpoints.workqueue import WorkQueue
@@ -33,7 +33,7 @@ class ControlPlane:
         runtimes = runtimes_of(runtime, own_processes=own_processes)
         self.supervisor = Supervisor(runtimes, self._queue.add)
         there = cast("Router", router)
-        admissions = Admissions(runtimes)
+        admissions = CapacityManager(runtimes)
         self._autoscaler = Autoscaler(self.store, there, admissions, self._queue.add)
         self.reconciler = Reconciler(
             workspace="w",

@@ -20,8 +20,9 @@ from sqlalchemy.exc import IntegrityError
 from mljupyter.errors import MLJupyterError
 from mljupyter.ownership import user_name
 from mljupyter.registry.catalog.environment_tables import ENVIRONMENT_LABELS, ENVIRONMENTS
+from mljupyter.registry.catalog.row_check import check_row
 from mljupyter.registry.catalog.transactions import reading, writing
-from mljupyter.registry.catalog.versioned import check_row, stored_number
+from mljupyter.registry.catalog.versioned import stored_number
 from mljupyter.spec import SpecError
 from mljupyter.spec.names import NameRule
 

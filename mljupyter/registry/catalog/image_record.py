@@ -7,12 +7,13 @@ import socket
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row
-
-from mljupyter.registry.catalog.versioned import check_row
+from mljupyter.registry.catalog.row_check import check_row
 from mljupyter.spec import names
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row  # heavy, and not needed to read the SDK's names
 
 RUNNING, SUCCEEDED, FAILED, CANCELED = "Running", "Succeeded", "Failed", "Canceled"
 FLAVORS = ("WebApiContainer", "AccelContainer", "IoTContainer")

@@ -6,16 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
-
-from sqlalchemy import Row
+from typing import TYPE_CHECKING, Any, cast
 
 from mljupyter.outside import json_value
 from mljupyter.registry.artifacts.store import Artifact
-from mljupyter.registry.catalog.versioned import check_row
+from mljupyter.registry.catalog.row_check import check_row
 from mljupyter.registry.errors import ModelError
 from mljupyter.spec import ModelReference, names
 from mljupyter.spec.version import is_one_name
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row  # heavy, and not needed to read the SDK's names
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
 
-from sqlalchemy import Row, Table, insert, select, update
+from sqlalchemy import Table, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-
-from mljupyter.registry.errors import DatabaseError
-from mljupyter.spec.names import NameRule
 
 _LARGEST = 2**31 - 1
 
@@ -36,23 +32,6 @@ def next_version(connection: Connection, counters: Table, name: str) -> int:
 def stored_number(version: int) -> int:
     """Return a version as databases hold numbers; one that is larger is none that was ever given."""
     return version if abs(version) <= _LARGEST else -1
-
-
-def check_row(row: Row[Any], rule: NameRule) -> None:
-    """Raise `DatabaseError` for a row whose name, version or id was not given by a registry.
-
-    A database that a team shares is written by others. Names and versions become parts of paths here, of files that
-    are written and of directories that are removed, and they are printed.
-    """
-    known = isinstance(row.name, str) and rule.pattern.fullmatch(row.name) is not None
-    if known and isinstance(row.version, int) and row.version >= 0 and row.id == f"{row.name}:{row.version}":
-        return
-    raise DatabaseError(
-        f"The database holds {rule.kind} with id {row.id!r:.200}, name {row.name!r:.200} and version "
-        f"{row.version!r:.50}, which nothing was registered as.\n"
-        f"Rule for the name: {rule.text}; the id is NAME:VERSION.\n"
-        "Somebody wrote to the database by other means: remove this row there."
-    )
 
 
 def missing(connection: Connection, table: Table, kind: str, name: str, version: int | None, none_yet: str) -> str:
