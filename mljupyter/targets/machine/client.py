@@ -6,15 +6,15 @@ All clients are equal: notebooks, the command line, JupyterLab. None owns the co
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mljupyter.client.http import HttpEndpointClient
-from mljupyter.controller import launch
 from mljupyter.controller.layout import Layout
-from mljupyter.controller.stopping import Stop, stop
-from mljupyter.controller.storage.backup import restore
 from mljupyter.spec import RouterRecord, RouterSpec
 from mljupyter.targets.machine.transport import SocketTransport
+
+if TYPE_CHECKING:
+    from mljupyter.controller.stopping import Stop
 
 _STATUS_WITHIN = 5.0
 
@@ -43,6 +43,8 @@ class ControllerClient(HttpEndpointClient):
             ControllerStartError: a controller runs that cannot be reached, or does not answer.
 
         """
+        from mljupyter.controller import launch  # brings the process of the router: only when a controller is started
+
         if not launch.reachable(self._layout):
             launch.refuse_unreachable(self._layout)
             return None
@@ -121,6 +123,8 @@ class ControllerClient(HttpEndpointClient):
             ControllerError: the controller does not end; `force` kills it.
 
         """
+        from mljupyter.controller.stopping import stop  # as above
+
         return stop(self._layout, force=force)
 
     def restore(self) -> Path:
@@ -133,6 +137,8 @@ class ControllerClient(HttpEndpointClient):
             ControllerError: a controller runs, or there is no copy.
 
         """
+        from mljupyter.controller.storage.backup import restore  # as above
+
         return restore(self._layout)
 
     def controller_log(self, lines: int = 200) -> str:

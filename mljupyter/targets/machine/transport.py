@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from mljupyter.client.errors import ControllerError, ControllerStartError, error_for
 from mljupyter.client.transport import ANSWER_WITHIN, Answer, ConnectionLostError, ConnectionNotMadeError
 from mljupyter.client.unix_socket import ask
-from mljupyter.controller import launch
 from mljupyter.controller.layout import Layout
 
 _FIRST_ERROR = 400
@@ -62,6 +61,8 @@ class SocketTransport:
 
     def _ask_a_new_one(self, method: str, target: str, body: Mapping[str, Any] | None, within: float | None) -> Answer:
         """Start the controller and ask it: the request has not been sent yet, or only reads."""
+        from mljupyter.controller import launch  # only when a controller must be started
+
         launch.start(self._layout)
         try:
             return ask(self._layout.socket(), method, target, body, within)
