@@ -37,7 +37,7 @@ def run_python(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> s
 
 def finish(process: subprocess.Popen[Any]) -> str:
     """Return the output of a process that ends well; fail with it otherwise."""
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     return str(output)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,23 +13,26 @@ from mljupyter.registry.errors import DatabaseError, ModelInUseError, ModelNotFo
 from .processes import finish, start_python
 
 VARIABLE = "MLJUPYTER_TEST_POSTGRESQL"
-needs_server = pytest.mark.skipif(
-    VARIABLE not in os.environ,
-    reason="needs an empty database: docker run -d -p 5432:5432 -e POSTGRES_PASSWORD=test postgres; "
-    f"pip install 'psycopg[binary]'; export {VARIABLE}=postgresql://postgres:test@localhost/postgres",
-)
+needs_server = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} is not set")
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    from sqlalchemy import create_engine, text
+    """The URL of an empty schema of its own, so that any database can be used, by several tests at once."""
+    from sqlalchemy import create_engine, make_url, text
 
-    engine = create_engine(os.environ[VARIABLE])
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    yield os.environ[VARIABLE]
-    engine.dispose()
+    address = make_url(os.environ[VARIABLE]).set(drivername="postgresql+psycopg")
+    schema = f"mljupyter_test_{uuid.uuid4().hex}"
+    engine = create_engine(address)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
+        own = address.update_query_dict({"options": f"-csearch_path={schema}"})
+        yield own.set(drivername="postgresql").render_as_string(hide_password=False)
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    finally:
+        engine.dispose()
 
 
 @needs_server
