@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +15,21 @@ from .processes import finish, start_python
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    from sqlalchemy import create_engine, text
+    """The URL of an empty schema of its own, so that any database can be used, by several tests at once."""
+    from sqlalchemy import create_engine, make_url, text
 
-    address = needed("MLJUPYTER_TEST_POSTGRESQL")
+    address = make_url(needed("MLJUPYTER_TEST_POSTGRESQL")).set(drivername="postgresql+psycopg")
+    schema = f"mljupyter_test_{uuid.uuid4().hex}"
     engine = create_engine(address)
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    yield address
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
+        own = address.update_query_dict({"options": f"-csearch_path={schema}"})
+        yield own.set(drivername="postgresql").render_as_string(hide_password=False)
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    finally:
+        engine.dispose()
 
 
 def test_processes_open_and_register_at_once(url: str, tmp_path: Path) -> None:

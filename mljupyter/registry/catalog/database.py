@@ -68,6 +68,9 @@ def _parse(url: str | URL) -> URL:
     backend = address.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise DatabaseError(f"{backend!r} databases are not supported. Use sqlite:///<file> or postgresql://...")
+    if address.drivername == "postgresql":
+        # SQLAlchemy's own default depends on its release: 2.0 takes psycopg2, 2.1 takes psycopg.
+        address = address.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and address.database in (None, "", ":memory:"):
         raise DatabaseError("A database in memory would be lost with its process. Use sqlite:///<file>.")
     return address
@@ -139,7 +142,7 @@ def _engine(address: URL) -> Engine:
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise DatabaseError(
             f"The database {place_of(address)} needs a driver that is not installed: {error}.\n"
-            "Install one: pip install 'psycopg[binary]'"
+            "Install it: pip install 'mljupyter[postgresql]'"
         ) from error
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
