@@ -133,10 +133,15 @@ def test_when_the_template_is_killed_replicas_serve_on_and_new_ones_start_by_the
 
 
 def test_killed_in_the_middle_of_init_it_leaves_replicas_to_run_init_themselves(version: Version) -> None:
-    keeper = version.template("import time\ndef init(): time.sleep(1)\ndef run(data): return data\n")
+    keeper = version.template(
+        "import os, time\n"
+        "def init():\n    while not os.path.exists('go'): time.sleep(0.01)\n"
+        "def run(data): return data\n"
+    )
     replica = version.replica(ready=False)
-    wait_until(lambda: replica.health() == 503, "the front's first answer")
+    wait_until(lambda: replica.health() == 503, "the server's first answer")
     keeper.kill()
+    (version.directory / "go").touch()
     assert replica.wait_ready().score("x").json() == "x"
     assert "init() runs here" in replica.log() or "has ended" in replica.log()
 
