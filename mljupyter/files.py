@@ -61,3 +61,9 @@ def file_at(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def make_private_directory(directory: Path) -> None:
+    """Make a directory and its missing parents, all with mode 0700; existing ones stay as they are."""
+    for missing in reversed([path for path in (directory, *directory.parents) if not path.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)

@@ -63,6 +63,22 @@ class ModelInUseError(ModelError):
         self.holders = holders
 
 
+class ImageNotFoundError(MLJupyterError):
+    """No image answers to a name, version or id. The text starts with ``ImageNotFound:``."""
+
+
+class ImageInUseError(MLJupyterError):
+    """An image cannot be deleted while something uses it. `holders` names the users."""
+
+    def __init__(self, message: str, holders: list[str]) -> None:
+        super().__init__(message)
+        self.holders = holders
+
+
+class ImageStateError(MLJupyterError):
+    """An image is changed that is ready or failed already."""
+
+
 def storage_full(place: Path | str, needed: int | None, what: str, reason: str) -> StorageFullError:
     """Return the error for `what` not fitting into `place`."""
     size = f"{needed:,} bytes" if needed is not None else "its size is unknown"

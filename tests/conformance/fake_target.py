@@ -28,8 +28,8 @@ from typing import Any, Self
 from mljupyter.client import errors
 from mljupyter.engine.replicas.revision import revision
 from mljupyter.engine.rollout import canary
-from mljupyter.engine.rollout.history import rollback_target
 from mljupyter.engine.rollout.request_counts import RequestCounts
+from mljupyter.engine.rollout.rules import rollback_target
 from mljupyter.engine.rollout.traffic import weights
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import (

@@ -12,8 +12,14 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.registry import Registry
 from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.registry.catalog.images import ImageRegistry
-from mljupyter.registry.errors import ModelError, ModelInUseError, ModelNotFoundError
-from mljupyter.registry.image_errors import ImageInUseError, ImageNotFoundError, ImageStateError
+from mljupyter.registry.errors import (
+    ImageInUseError,
+    ImageNotFoundError,
+    ImageStateError,
+    ModelError,
+    ModelInUseError,
+    ModelNotFoundError,
+)
 
 from .processes import run_python
 

@@ -33,8 +33,8 @@ from mljupyter.build.environments.unused import mark_used
 from mljupyter.build.environments.uv import Uv, cache_beside
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, hint_for
 from mljupyter.errors import MLJupyterError
+from mljupyter.files import make_private_directory
 from mljupyter.registry.locking import try_lock
-from mljupyter.registry.private import make_private_directory
 
 _INTERPRETER = "bin/python"
 _WAITING_SECONDS = 0.05

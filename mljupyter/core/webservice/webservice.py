@@ -28,10 +28,10 @@ from mljupyter.deploy.prepare import Prepared, ready
 from mljupyter.deploy.scaling import with_scaling
 from mljupyter.deploy.spec_builder import added_properties, changed_endpoint, merged
 from mljupyter.deploy.versions import known_version
-from mljupyter.engine.rollout.history import rollback_target
+from mljupyter.engine.rollout.rules import rollback_target
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.ownership import user_name
-from mljupyter.registry.image_errors import ImageNotFoundError
+from mljupyter.registry.errors import ImageNotFoundError
 from mljupyter.spec import (
     Authentication,
     EndpointKind,

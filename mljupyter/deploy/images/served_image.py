@@ -13,7 +13,7 @@ from mljupyter.deploy.images.build_job import ENGINE, default_base_image, print_
 from mljupyter.deploy.images.ensure_pulled import make_present
 from mljupyter.exceptions import WebserviceException
 from mljupyter.registry.catalog.image_record import ImageRecord
-from mljupyter.registry.image_errors import ImageNotFoundError
+from mljupyter.registry.errors import ImageNotFoundError
 from mljupyter.spec import CodeReference, ModelReference
 from mljupyter.workspace.context import WorkspaceContext
 

@@ -10,7 +10,7 @@ from mljupyter.controller.offline import NeededVersion, needed_versions
 from mljupyter.deploy.images import files
 from mljupyter.deploy.references import release_by_the_gone
 from mljupyter.registry.catalog.image_record import ImageRecord
-from mljupyter.registry.image_errors import ImageInUseError
+from mljupyter.registry.errors import ImageInUseError
 from mljupyter.workspace.context import WorkspaceContext
 
 

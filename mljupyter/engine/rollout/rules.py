@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mljupyter.engine.rollout import canary
-from mljupyter.engine.rollout.history import rollback_target
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState, Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.history import HistoryEntry
 
@@ -114,3 +113,19 @@ def _refuse_unknown(spec: EndpointSpec, version: str) -> Refusal | None:
 
 def _refused(message: str) -> Refusal:
     return Refusal("RolloutRefused", message)
+
+
+def rollback_target(
+    entries: Sequence[HistoryEntry], present: EndpointSpec, number: int | None = None
+) -> HistoryEntry | None:
+    """Return the entry of a history that a rollback goes to, or None when there is none.
+
+    Parameters:
+        entries: the history, the oldest first.
+        present: the spec there is.
+        number: the entry asked for; None for the newest one that differs from the spec there is.
+
+    """
+    if number is not None:
+        return next((entry for entry in entries if entry.number == number), None)
+    return next((entry for entry in reversed(entries) if entry.spec != present), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.engine.rollout.history import rollback_target
+from mljupyter.engine.rollout.rules import rollback_target
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.commands.dry_run import NOTHING_DONE, is_preview, present, preview, shown
 from mljupyter.magics.commands.endpoints import webservice

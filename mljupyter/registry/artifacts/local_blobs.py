@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from mljupyter.files import make_private_directory
 from mljupyter.registry.artifacts.content import copy_content, damaged, write_verified
 from mljupyter.registry.artifacts.staging import remove_abandoned, staging_directory
 from mljupyter.registry.errors import ArtifactError, ArtifactNotFoundError
 from mljupyter.registry.locking import locked_directory
-from mljupyter.registry.private import make_private_directory
 
 BLOB_MODE = 0o400
 GARBAGE_LOCK_SECONDS = 30.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mljupyter.files import make_private_directory
 from mljupyter.registry.artifacts import manifest
 from mljupyter.registry.artifacts.content import hex_of
 from mljupyter.registry.artifacts.local_blobs import LocalBlobs
@@ -26,7 +27,6 @@ from mljupyter.registry.errors import (
     TargetExistsError,
     storage_full,
 )
-from mljupyter.registry.private import make_private_directory
 
 REMOTE_GRACE_SECONDS = 3600.0
 FILES, DIRECTORIES = "blobs", "directories"

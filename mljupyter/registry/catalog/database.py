@@ -14,13 +14,13 @@ from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.files import make_private_directory
 from mljupyter.outside import json_value
 from mljupyter.registry.catalog.database_errors import damaged_file, explain, from_os_error, place_of, read_only_file
 from mljupyter.registry.catalog.transactions import WRITES, reading, writing
 from mljupyter.registry.catalog.upgrade import bring_up_to_date
 from mljupyter.registry.errors import DatabaseError
 from mljupyter.registry.locking import locked_directory
-from mljupyter.registry.private import make_private_directory
 
 __all__ = ["open_database", "reading", "writing"]
 

@@ -32,8 +32,13 @@ from mljupyter.registry.catalog.model_record import (
 from mljupyter.registry.catalog.tables import MODEL_REFERENCES, MODELS
 from mljupyter.registry.catalog.transactions import reading, writing
 from mljupyter.registry.catalog.versioned import missing, next_version, stored_number
-from mljupyter.registry.errors import ModelError, ModelNotFoundError
-from mljupyter.registry.image_errors import ImageInUseError, ImageNotFoundError, ImageStateError
+from mljupyter.registry.errors import (
+    ImageInUseError,
+    ImageNotFoundError,
+    ImageStateError,
+    ModelError,
+    ModelNotFoundError,
+)
 from mljupyter.spec import names
 
 # Who uses a model, where an image does.

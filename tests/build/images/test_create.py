@@ -27,7 +27,7 @@ from mljupyter.build.images import (
 from mljupyter.build.images.docker.builder import DockerBuilder
 from mljupyter.registry import Registry
 from mljupyter.registry.artifacts.store import ArtifactStore
-from mljupyter.registry.image_errors import ImageInUseError, ImageNotFoundError
+from mljupyter.registry.errors import ImageInUseError, ImageNotFoundError
 from mljupyter.spec import ModelReference
 from tests.waiting import promised
 
