@@ -138,6 +138,7 @@ def run(data):
 """
 
 
+@pytest.mark.alone  # a promise of 250 ms
 def test_health_answers_while_user_code_holds_the_interpreter(serve: Serve) -> None:
     replica = serve(HOLD_INTERPRETER)
     thread, answers = in_background(replica, "")

@@ -76,6 +76,7 @@ def test_the_log_rotates_by_size_and_keeps_so_many_files(serve: Serve) -> None:
         assert all(LINE.fullmatch(line) for line in path.read_text().splitlines())
 
 
+@pytest.mark.alone  # a promise of 250 ms
 def test_a_flood_of_output_blocks_nothing_and_grows_nothing(serve: Serve) -> None:
     replica = serve(FLOOD, "--log-max-bytes", "1000000", "--log-backups", "1")
 
