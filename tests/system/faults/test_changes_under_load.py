@@ -96,7 +96,6 @@ def test_scaling_down_costs_no_request(machine: Machine, target: Target, fault: 
     assert load.failed == 0, load.results
 
 
-@pytest.mark.alone  # a promise of 100 ms
 @pytest.mark.faults(15, "keys regenerated while the other one is used")
 def test_the_other_key_passes_and_the_replaced_one_is_refused_at_once(machine: Machine, fault: Fault) -> None:
     uri = str(machine.healthy(machine.spec(authentication=Authentication.KEY)).status.scoring_uri)

@@ -79,7 +79,6 @@ def uri_of(machine: Machine, name: str) -> str:
     return str(machine.client.endpoint(name).status.scoring_uri)
 
 
-@pytest.mark.alone  # a promise of 250 ms
 @pytest.mark.faults(10, "run() that never returns, past the scoring timeout")
 def test_a_request_past_its_time_is_504_at_once_and_its_neighbours_do_not_notice(served: Machine, fault: Fault) -> None:
     uri = uri_of(served, "deadly")
