@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mljupyter.magics.commands.deploy import MAGIC as DEPLOY
+from mljupyter.magics.catalog import DEPLOY
 from mljupyter.magics.commands.dry_run import called
 from mljupyter.magics.parsing import parse, split
 from mljupyter.notebook.options.command_line import line_of, quoted, values_of
