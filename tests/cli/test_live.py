@@ -78,7 +78,7 @@ def test_metrics_are_a_table_a_series_json_and_prometheus_text(served: Commands)
     text = served.run("controller", "metrics").stdout
     (line,) = [line for line in text.splitlines() if line.startswith("mljupyter_request_duration_seconds_count{")]
     assert 'endpoint="adder",version="adder"' in line
-    assert int(line.split()[1]) >= least
+    assert int(float(line.split()[1])) >= least
     assert "since is 'soon'" in served.failed("endpoint", "metrics", "adder", "--since", "soon")
     assert "no endpoint 'addr'" in served.failed("endpoint", "metrics", "addr")
 
