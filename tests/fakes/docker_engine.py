@@ -57,7 +57,9 @@ class FakeContainer:
 
     def logs(self, **_: Any) -> Iterator[bytes]:
         self._engine.check()
-        return iter(self.output)
+        for line in self.output:
+            self._engine.look_up(self.name)
+            yield line
 
     def end(self, status: int = 0, *, out_of_memory: bool = False, error: str = "") -> None:
         """Let the container end, and tell those who listen to the engine's events."""
@@ -105,8 +107,8 @@ class FakeEngine:
         self.networks = SimpleNamespace(list=self._networks, create=self._create_network)
         self.api = SimpleNamespace(
             inspect_container=self._inspect,
-            kill=lambda name, signal: self._container(name).signals.append(signal),
-            logs=lambda name, tail: b"".join(self._container(name).output[-tail:]),
+            kill=lambda name, signal: self.look_up(name).signals.append(signal),
+            logs=lambda name, tail: b"".join(self.look_up(name).output[-tail:]),
             stats=self._stats,
             containers=lambda **_: list(self.containers_by_name),
         )
@@ -166,14 +168,14 @@ class FakeEngine:
         found = list(self.containers_by_name.values())
         return [one for one in found if all(one.labels.get(key) == value for key, value in wanted)]
 
-    def _container(self, name: str) -> FakeContainer:
+    def look_up(self, name: str) -> FakeContainer:
         self.check()
         if name not in self.containers_by_name:
             raise NotFound(f"No such container: {name}")
         return self.containers_by_name[name]
 
     def _inspect(self, name: str) -> dict[str, Any]:
-        attributes = copy.deepcopy(self._container(name).attrs)
+        attributes = copy.deepcopy(self.look_up(name).attrs)
         self.inspected += 1
         return attributes
 
@@ -185,7 +187,7 @@ class FakeEngine:
         return found
 
     def _stats(self, name: str, **_: Any) -> dict[str, Any]:
-        self._container(name)
+        self.look_up(name)
         self.asked_for_usage.append(name)
         return {
             "cpu_stats": {"cpu_usage": {"total_usage": 1_500_000_000}},

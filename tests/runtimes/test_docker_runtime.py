@@ -330,3 +330,19 @@ async def test_request_logs_are_told_from_other_output(runtime: DockerRuntime, e
     first = log.after(None)
     assert (first.lines, first.cursor) == (["hello\n"], "2026-01-01T00:00:02.000000000Z")
     assert log.after(first.cursor).lines == []
+
+
+async def test_the_log_of_a_container_ends_when_it_is_removed_while_it_is_read(
+    runtime: DockerRuntime, engine: FakeEngine
+) -> None:
+    replica = await runtime.start(order())
+    container(engine, replica).output = [
+        b"2026-01-01T00:00:01.000000000Z first\n",
+        b"2026-01-01T00:00:02.000000000Z second\n",
+    ]
+    (log,) = runtime.logs("iris")
+    lines = iter(log.lines())
+    assert next(lines) == "first\n"
+    engine.containers_by_name.clear()
+    assert list(lines) == []
+    assert log.after(None).lines == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -60,8 +61,10 @@ def _entries(
 
     The engine returns a long line in pieces, each with its own time stamp.
     """
+    from docker.errors import NotFound
+
     since = _seconds(cursor) if cursor is not None else None
-    with guard():
+    with guard(), contextlib.suppress(NotFound):  # removed while it was read: it has no further lines
         pieces: list[str] = []
         for entry in container.logs(stream=True, follow=False, timestamps=True, since=since):
             time, _, text = entry.decode("utf-8", "replace").partition(" ")

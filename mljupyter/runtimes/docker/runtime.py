@@ -381,7 +381,11 @@ class DockerRuntime:
         labels += [f"{LABEL}/endpoint={endpoint}"] if endpoint is not None else []
         labels += [f"{LABEL}/version={version}"] if version is not None else []
         with translated():
-            found: list[Container] = self._client.containers.list(all=True, filters={"label": labels})
+            found: list[Container] = self._client.containers.list(
+                all=True,
+                filters={"label": labels},
+                ignore_removed=True,
+            )
         return found
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
@@ -423,7 +427,7 @@ def record_logs(client: DockerClient, workspace: str) -> list[ReplicaLog]:
     """
     labels = [f"{LABEL}/workspace={fingerprint(workspace)}", f"{INSIGHTS_LABEL}=true"]
     with translated():
-        found: list[Container] = client.containers.list(all=True, filters={"label": labels})
+        found: list[Container] = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
     return [_log(container, records=True) for container in found]
 
 
