@@ -1,1 +1,1 @@
-"""What turns a source directory into something that serves: snapshots and ignore rules."""
+"""Builds: snapshots of source directories, environments, and images."""

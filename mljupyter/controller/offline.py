@@ -1,4 +1,4 @@
-"""What a workspace's endpoints need, read from the controller's file: no controller has to run for that."""
+"""Needs of a workspace's endpoints, read from the controller's database. No controller has to run."""
 
 from __future__ import annotations
 

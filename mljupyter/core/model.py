@@ -1,4 +1,4 @@
-"""Registered models.
+"""Models: registration, download, deployment and profiling of registered models.
 
 Azure: azureml.core.model.
 """

@@ -1,4 +1,4 @@
-"""From what a deployment configuration says of keys, tokens and TLS to what an endpoint has: pure functions."""
+"""Keys, tokens and TLS of an endpoint, derived from a deployment configuration. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models and images the web services of a workspace use: as long as one does, they cannot be deleted."""
+"""Reference counting: models and images that web services use cannot be deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a magic's line to typed values: splitting, checking, help. Errors are one to five lines and name the way out."""
+"""The parser of a magic's line: splitting, checks, help. Errors are one to five lines and name the way out."""
 
 from __future__ import annotations
 

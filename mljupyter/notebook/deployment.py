@@ -1,4 +1,4 @@
-"""From the values of a deployment's options to the deployment they describe: for `%deploy` and for the wizard."""
+"""The deployment that option values describe, for `%deploy` and for the wizard."""
 
 from __future__ import annotations
 

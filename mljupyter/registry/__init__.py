@@ -1,4 +1,4 @@
-"""What a workspace knows: its models, and the content-addressed store of their files.
+"""The registry of a workspace: models, environments and images, and the content-addressed store of their files.
 
 `Registry` is imported when it is asked for, so that the artifact store alone does not import SQLAlchemy.
 """

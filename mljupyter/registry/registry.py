@@ -1,4 +1,4 @@
-"""What a workspace knows, opened together: its database, its artifact store and the models in them."""
+"""The registry of a workspace, opened as a whole: database, artifact store, models, environments, images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two documents, field by field, for people."""
+"""The difference between two documents, field by field, for people."""
 
 from __future__ import annotations
 

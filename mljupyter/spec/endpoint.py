@@ -1,4 +1,4 @@
-"""What an endpoint is: a name, authentication, where it runs, and one to six versions."""
+"""The spec of an endpoint: name, authentication, compute target, and one to six versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a rollout must keep to: conditions such as ``p95<200ms, errors<1%``, read from text."""
+"""The guard of a rollout: conditions such as ``p95<200ms, errors<1%``, read from text."""
 
 from __future__ import annotations
 

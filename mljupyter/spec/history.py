@@ -1,4 +1,4 @@
-"""What happened to an endpoint: who changed what, and when."""
+"""The history of an endpoint: each change with its time and user."""
 
 from __future__ import annotations
 

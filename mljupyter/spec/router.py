@@ -1,4 +1,4 @@
-"""How the router listens: address, TLS, limits of connections."""
+"""The spec of the router: address, TLS, limits of connections."""
 
 from __future__ import annotations
 

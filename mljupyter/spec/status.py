@@ -1,4 +1,4 @@
-"""What is observed of an endpoint: states, replicas, and what went wrong."""
+"""The status of an endpoint: states, replicas and problems, as observed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one version behind an endpoint is: models, scoring script, size, scaling, share of the traffic."""
+"""The spec of a version: models, scoring script, size, scaling, share of the traffic."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What endpoints did: metrics, and records of requests on their way out."""
+"""Telemetry of endpoints: metrics, and the export of request logs."""

@@ -1,4 +1,4 @@
-"""What conda calls packages, and what they are outside of conda."""
+"""Package names of conda, and their names on PyPI."""
 
 from __future__ import annotations
 

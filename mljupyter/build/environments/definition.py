@@ -1,4 +1,4 @@
-"""What an environment is made of, as a document, and the fingerprint that says when two are the same.
+"""The definition of an environment as a document, and its fingerprint: equal definitions have equal fingerprints.
 
 The keys are those of ``azureml_environment.json`` (Azure ML v1: Environment).
 """

@@ -1,4 +1,4 @@
-"""Which Pythons this machine has, and which one an environment gets."""
+"""The Python interpreters of this machine, and the choice of one for an environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in the directory of environments: one directory for each, and beside it its lock, log and versions."""
+"""The directory of environments: each environment has a directory, and beside it a lock, a log and its versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From requirements to exact versions, with pins relaxed that cannot be had on this Python.
+"""Constraint relaxation: exact versions for requirements, with pins loosened that do not exist for this Python.
 
 The policy ``strict`` relaxes nothing. ``compatible`` takes wheels only, and where that fails looks at each requirement
 by itself: one that has wheels for other Pythons, or that does not exist any more, becomes ``>=`` of its version, and

@@ -1,4 +1,4 @@
-"""From an environment's definition to what an installer is asked for: a Python and requirements for pip.
+"""Requirements of an environment for an installer: a Python version, and requirements for pip.
 
 Nothing is installed or looked up here. What cannot be asked for as it stands is changed, and each change is recorded.
 """

@@ -1,4 +1,4 @@
-"""What all builders have in common: what they are given, and what they give back."""
+"""The interface of image builders: their input and their result."""
 
 from __future__ import annotations
 

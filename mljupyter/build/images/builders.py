@@ -1,4 +1,4 @@
-"""Which builder works for a target here, and why the others do not."""
+"""The choice of a builder for a target, with the reasons against the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build reports while it runs: stages with times, and log lines without secrets."""
+"""Events of a build: stages with times, and log lines without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What usually helps when the build of an image fails."""
+"""Hints for builds of images that failed."""
 
 from __future__ import annotations
 

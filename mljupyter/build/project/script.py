@@ -1,4 +1,7 @@
-"""What can be known of a scoring script without running it (Azure ML v1: InferenceConfig, entry script)."""
+"""Checks of a scoring script that do not run it.
+
+Azure: the entry script of ``InferenceConfig``.
+"""
 
 from __future__ import annotations
 

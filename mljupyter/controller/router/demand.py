@@ -1,4 +1,4 @@
-"""What the router tells of the demand for each version: requests that run, requests that wait, time spent."""
+"""The router's figures on demand for each version: running requests, waiting requests, time spent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the router counted of the requests of one version: answered, failed, and how long they took."""
+"""The router's counts of requests to a version: answered, failed, and their latencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One controller per workspace: whoever holds the lock is it."""
+"""The lock of a workspace's controller: the process that holds it is the controller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the controller remembers: endpoints as wanted and observed, their keys, and specs of earlier revisions."""
+"""The controller's store: specs and status of endpoints, their keys, and specs of earlier revisions."""
 
 from __future__ import annotations
 

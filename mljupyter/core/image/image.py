@@ -1,4 +1,4 @@
-"""Registered images.
+"""Images: content, build state and location of registered images, and their operations.
 
 Azure: azureml.core.image.image.
 """

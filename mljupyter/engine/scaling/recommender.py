@@ -1,4 +1,7 @@
-"""What size a replica needs, from what it used under load: pure functions (Azure ML v1: Model.profile)."""
+"""The recommender: the size of a replica from its usage under load. Pure functions.
+
+Azure: ``Model.profile``.
+"""
 
 from __future__ import annotations
 

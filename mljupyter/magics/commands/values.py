@@ -1,4 +1,4 @@
-"""From what stands on a magic's line to data: JSON text, a variable or expression, or a file."""
+"""Data on a magic's line: JSON text, a variable or expression, or a file."""
 
 from __future__ import annotations
 

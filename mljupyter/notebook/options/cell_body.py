@@ -1,4 +1,4 @@
-"""From the YAML in a cell to what a deployment asks for: values by option, or an endpoint's whole specification.
+"""YAML in a cell: values by option, or the whole specification of an endpoint.
 
 A cell with the key ``versions`` holds a specification: the document that the controller stores, in camelCase. Any other
 holds options, by the names they have on the line of ``%deploy``.

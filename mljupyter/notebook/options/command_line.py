@@ -1,4 +1,4 @@
-"""From what was typed into a form to values, and to the line of a magic that says the same."""
+"""Values of a form, and the line of a magic that is equivalent to them."""
 
 from __future__ import annotations
 

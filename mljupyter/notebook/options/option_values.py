@@ -1,4 +1,4 @@
-"""From text to the value an option asks for; what is wrong is said with the rule, and with the nearest known name."""
+"""Values of options, read from text. Errors state the rule and the nearest known name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what was typed to a value of the user's: a variable, or an expression of variables."""
+"""Values of the user's namespace, named by a variable or an expression of variables."""
 
 from __future__ import annotations
 

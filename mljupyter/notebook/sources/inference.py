@@ -1,4 +1,4 @@
-"""From what a magic's line names to what the SDK takes: registered models, scoring scripts, and their files."""
+"""Registered models, scoring scripts and their files, found by the names on a magic's line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which lines of a log are shown: by time, level and text. Lines without a time belong to the one before."""
+"""A filter of log lines by time, level and text. A line without a time belongs to the line before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directories for unfinished work, locked by whoever works in them.
+"""Staging directories for unfinished work, each locked by the process that works in it.
 
 The lock ends with its process, however that dies: an unlocked staging directory is known to be abandoned.
 """

@@ -1,4 +1,4 @@
-"""What all registered things have in common: a name, versions counted per name, and who made them."""
+"""Operations that all versioned items share: names, version numbers per name, and their creators."""
 
 from __future__ import annotations
 

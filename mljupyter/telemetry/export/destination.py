@@ -1,4 +1,4 @@
-"""Where the records of requests of a workspace go: a file that only its owner may read, since it holds secrets."""
+"""The destination of a workspace's request logs: a file that only its owner may read, because it holds secrets."""
 
 from __future__ import annotations
 

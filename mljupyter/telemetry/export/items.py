@@ -1,4 +1,4 @@
-"""From records of replicas to what OpenTelemetry's exporters take: spans for requests, log records for the rest."""
+"""Request logs in the form of OpenTelemetry's exporters: spans for requests, log records for the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From replicas' records to one way out: where it has arrived at is kept on disk, and nothing is sent twice in peace.
+"""The export pipeline for request logs. It keeps its position on disk, so that a restart goes on there.
 
 The files of the replicas are the queue. They are bounded, so a collector that stays away costs the oldest records, and
 those are counted by the gaps in their numbers; a replica never waits.

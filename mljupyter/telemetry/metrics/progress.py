@@ -1,4 +1,4 @@
-"""How far sources had counted: what comes to them is told apart from what was there, across restarts of the reader."""
+"""Progress of counters: increments since the last reading, across restarts of the reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader gets: the series of one endpoint as columns, with percentiles and rates worked out."""
+"""The report on an endpoint: its series as columns, with percentiles and rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of a version: counts of an interval, levels at its end, and the usage of its replicas."""
+"""Samples of a version: counts of an interval, levels at its end, and the usage of its replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Docker engine is meant: by DOCKER_HOST, else by the current context of Docker's command line.
+"""The address of the Docker engine: from DOCKER_HOST, else from the current context of Docker's command line.
 
 Contexts are read here: the Docker SDK finds them only beside a ``config.json``, and does not know DOCKER_CONTEXT.
 """

@@ -1,4 +1,4 @@
-"""Which Python a base image of the Docker engine has."""
+"""The Python version of a base image on the Docker engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where things lie in an image, and how its container is started (Azure ML v1: scoring container)."""
+"""The layout of an image: its paths, and the command of its container.
+
+Azure: the contract of scoring containers.
+"""
 
 from __future__ import annotations
 

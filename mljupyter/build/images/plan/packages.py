@@ -1,4 +1,4 @@
-"""Which packages an image's environment gets, and by which tool."""
+"""The packages of an image's environment, and the tool that installs them."""
 
 from __future__ import annotations
 

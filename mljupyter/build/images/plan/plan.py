@@ -1,4 +1,4 @@
-"""What an image is made of, decided before anything is built, and the digest that says when two are the same."""
+"""The plan of an image: its content, decided before the build. Equal plans have equal digests."""
 
 from __future__ import annotations
 
