@@ -1,4 +1,4 @@
-"""What a workspace's endpoints need, read from the controller's file: no controller has to run for that."""
+"""Read from the controller's database what the endpoints of a workspace use. The controller need not run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the router tells of the demand for each version: requests that run, requests that wait, time spent."""
+"""Read the demand for each version from the router: running requests, waiting requests, and the time they took."""
 
 from __future__ import annotations
 

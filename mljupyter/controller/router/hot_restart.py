@@ -1,4 +1,4 @@
-"""Let new connections of a port go to whoever began to listen on it last.
+"""Direct new connections of a port to the newest of the routers that listen on it.
 
 Two routers may listen on one port, and the system divides connections between them at random: those that the one
 before has not accepted when it closes the port would be reset. So the sockets that share a port get a rule, a

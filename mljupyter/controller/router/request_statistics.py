@@ -1,4 +1,4 @@
-"""What the router counted of the requests of one version: answered, failed, and how long they took."""
+"""Read the request statistics of one version from the router: answered, failed, and latencies."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def read(admin: LocalHttp, cluster: str) -> RequestCounts:
 
 
 def counts_of(statistics: list[dict[str, Any]]) -> RequestCounts:
-    """Return the counts that the router's JSON tells of one cluster."""
+    """Return the counts of one cluster from the router's JSON."""
     values = {item["name"].rpartition(".")[2]: int(item["value"]) for item in statistics if "name" in item}
     details = [detail for item in statistics for detail in item.get("histograms", {}).get("details", ())]
     buckets = [bucket for detail in details for bucket in detail["totals"]]

@@ -1,4 +1,4 @@
-"""One controller per workspace: whoever holds the lock is it."""
+"""The controller lock ensures that one controller runs per workspace: the process that holds it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ControllerLock:
     def held(self) -> bool:
         """Return whether others find the lock: not when the workspace was removed, moved, or made again at its place.
 
-        Whoever holds a lock that nobody finds is not the only controller, and must write nothing there.
+        A controller whose lock file was removed may not be the only one, and must not write there.
         """
         try:
             return os.path.samestat(os.fstat(self._descriptor), self._path.stat())

@@ -1,4 +1,4 @@
-"""What the controller remembers: endpoints as wanted and observed, their keys, and specs of earlier revisions."""
+"""The controller's store: desired and observed state of endpoints, their keys, and specs of earlier revisions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PUT_ROLLOUT = "INSERT OR REPLACE INTO rollouts (endpoint, document, seen) VALUE
 class Store:
     """The controller's memory. Every write is one transaction; a failed one raises `StorageError`.
 
-    What is in the database is kept in memory too: the controller is the only one who writes it.
+    The content of the database is kept in memory too: the controller is its only writer.
     """
 
     def __init__(self, path: Path) -> None:
