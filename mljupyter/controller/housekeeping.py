@@ -1,4 +1,4 @@
-"""Once a day, let a process of its own remove what nobody needs any more."""
+"""Housekeeping starts a separate process once a day, which removes files that are not needed any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP servers inside the controller's process: they leave signals and logs to it, and end in bounded time."""
+"""HTTP servers inside the controller's process. The controller keeps signals and logs; servers end in bounded time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts the controller when a client needs it: a process of its own, that outlives the client."""
+"""Start the controller when a client needs it, as a separate process that outlives the client."""
 
 from __future__ import annotations
 

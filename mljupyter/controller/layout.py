@@ -66,7 +66,7 @@ class Layout:
 
     @property
     def collected(self) -> Path:
-        """What scoring scripts collect, one directory for each endpoint."""
+        """The data that scoring scripts collect, one directory for each endpoint."""
         return self.directory / "collected"
 
     @property

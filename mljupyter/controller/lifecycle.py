@@ -238,7 +238,7 @@ def _runtimes(layout: Layout) -> Runtimes:
 
 
 class _End:
-    """Whether, and how thoroughly, the process is to end."""
+    """The request to end the process: none, a normal end, or one that stops everything."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The processes of a workspace, found without asking any of them: for when sockets are gone, or processes hang."""
+"""Find the processes of a workspace without a connection to them, for cases where sockets are gone or they hang."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stops the controller of a workspace in bounded time, by its socket or by signals; with force, also what serves."""
+"""Stop the controller of a workspace in bounded time. With force, its router and replicas are stopped too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON documents in requests to the controller: bounded, and refused with a reason."""
+"""Read JSON documents from requests to the controller: their size is limited, and errors name the reason."""
 
 from __future__ import annotations
 

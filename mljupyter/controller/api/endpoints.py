@@ -169,7 +169,7 @@ class Api:
 
 
 def user_of(request: Request) -> str:
-    """Return who sends a request, by own account: whoever may open the socket is the workspace's owner."""
+    """Return the user name that a request states. It is trusted: only the owner and root can open the socket."""
     return "".join(character for character in unquote(request.headers.get(USER_HEADER, "")) if character.isprintable())
 
 

@@ -1,4 +1,4 @@
-"""Query parameters of requests to the controller: numbers are checked, and refused with the rule they break."""
+"""Read numbers from query parameters of requests to the controller. Errors name the rule that a number breaks."""
 
 from __future__ import annotations
 

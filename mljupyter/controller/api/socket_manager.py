@@ -1,4 +1,4 @@
-"""The socket manager restores the sockets of a workspace when cleaners of temporary directories remove them."""
+"""The socket manager restores the sockets of a workspace when a cleaner of temporary directories removed them."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Autoscaler:
     def admitted(
         self, endpoint: str, version: str, spec: VersionSpec, target: str, *, running: int, proven: bool
     ) -> Admission:
-        """Return how many replicas a version should have, and why not more where there is no room for them.
+        """Return the desired number of replicas of a version, and the reason when capacity limits it.
 
         Parameters:
             endpoint, version: which one.

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Notifier:
-    """A bell: whoever waits looks again each time it rings."""
+    """Wakes waiting tasks: at each notification they check their condition again."""
 
     def __init__(self) -> None:
         self._bell = asyncio.Event()

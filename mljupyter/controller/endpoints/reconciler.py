@@ -112,7 +112,7 @@ class Reconciler:
             log.error("%s", error.message)
 
     async def _adopted(self, record: EndpointRecord) -> bool:
-        """Whether it is known what runs on an endpoint's target: else all of it would be started once more."""
+        """Return whether the replicas on an endpoint's target are known: else all of them would be started twice."""
         try:
             await self._adoption.ensure(record.spec.compute_target)
         except RuntimeUnavailableError as error:
@@ -319,7 +319,7 @@ class Reconciler:
             await self._supervisor.start(order)
 
     def _not_started(self, record: EndpointRecord, version: PlannedVersion, error: MLJupyterError | OSError) -> None:
-        """Note that a replica could not even be started: its code or a model cannot be had, or there is no room."""
+        """Record that a replica could not be started: its code or a model is not available, or the disk is full."""
         name = record.spec.name
         log.error("endpoint %s, version %s: %s", name, version.name, error)
         self._crashed(name, version.name)
@@ -373,7 +373,7 @@ class Reconciler:
         )
         written = self._store.find(name)
         if written is None or written.generation != record.generation or record_in_force(written).spec != record.spec:
-            self._queue.add(name)  # the spec has changed meanwhile: what was observed belongs to the earlier one
+            self._queue.add(name)  # the spec has changed in the meantime: the observations belong to the earlier one
         elif written.status != status:
             self._store.put_status(name, status)
         self._notify()

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Seen:
-    """What was counted in a step so far, and the router's counts at the last look, from which the next one goes on."""
+    """The counts of a step so far, and the router's counts at the last reading, which the next one is compared with."""
 
     counted: RequestCounts
     reported: RequestCounts
@@ -56,7 +56,7 @@ class Rollouts:
         store: endpoints, and how far their rollouts are.
         statistics: tells what was answered.
         supervisor: tells which replicas are ready.
-        changed: called with an endpoint's name when requests are to be divided anew.
+        changed: called with an endpoint's name when its traffic weights have changed.
         notify: called when clients may see something new.
 
     """
@@ -127,7 +127,7 @@ class Rollouts:
             seen = seen.then(await self.reported(name, asked.plan.version))
         record = self._store.find(name)
         rollout = _active(record)
-        # A client may have ended it, or begun the step anew, while the router was asked.
+        # A client may have ended it, or restarted the step, while the router was asked.
         if record is None or rollout is None or _step(rollout) != _step(asked):
             return
         ready = self._ready(record, rollout)

@@ -66,7 +66,7 @@ class Service:
         self._ports = ports
         self._started_time = datetime.now(UTC)
         self.ending = False
-        """Set when the process is about to end: all who wait for a change or for lines of a log are answered now."""
+        """Set when the process is about to end: requests that wait for a change or for log lines are answered now."""
 
     def status(self) -> dict[str, Any]:
         """Return what the controller is and does."""

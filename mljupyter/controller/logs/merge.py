@@ -1,4 +1,4 @@
-"""Replicas' logs in one: all of an endpoint, line by line in the order of time."""
+"""Merge the logs of all replicas of an endpoint into one, ordered by time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of requests of several replicas in one, the newest of them."""
+"""Merge the newest request records of several replicas into one list."""
 
 from __future__ import annotations
 

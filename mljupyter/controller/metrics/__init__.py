@@ -1,1 +1,1 @@
-"""Metrics: a collector that reads router and replicas each second, and the ways out."""
+"""Metrics: a collector that samples the router and the replicas each second, a Prometheus port, and the exporter."""

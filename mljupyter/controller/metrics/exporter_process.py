@@ -1,4 +1,4 @@
-"""Keep the process that sends records of requests running, while there are any to send and somewhere to send them."""
+"""Keep the exporter process running while there are request records to send and a destination for them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What the process is started for; another one is needed when it changes."""
+    """The settings that the process is started with. When they change, another process is needed."""
 
     configured: float
     targets: tuple[str, ...]

@@ -39,7 +39,7 @@ def levels(version: MeasuredVersion, cluster: Cluster, mirror: Cluster) -> Level
 
     Parameters:
         version: the version.
-        cluster: what the router tells of its requests.
+        cluster: the router's statistics of its requests.
         mirror: and of the copies sent to it.
 
     """

@@ -1,4 +1,4 @@
-"""A port on the loopback address where Prometheus finds the metrics, when the user asks for one."""
+"""An optional port on the loopback address, where Prometheus scrapes the metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mljupyter.telemetry.metrics.prometheus import CONTENT_TYPE, exposition
 log = logging.getLogger(__name__)
 
 _END_WITHIN = 2
-"""Seconds: any user of the machine may connect here, and one who does not read his answer must not keep it open."""
+"""Seconds. Any user of the machine may connect here: a client that does not read must not keep the port open."""
 
 
 class MetricsPort:
@@ -64,7 +64,7 @@ class MetricsPort:
         self._server = self._task = self.number = None
 
     def complain(self, reason: str) -> None:
-        """Tell the log why there is no port."""
+        """Log the reason why there is no port."""
         log.warning("no port for Prometheus: %s", reason)
 
     async def _metrics(self, _: Request) -> Response:

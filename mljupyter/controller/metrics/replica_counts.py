@@ -1,4 +1,4 @@
-"""Asks replicas what they have counted: runs, the time they took, and the time requests waited for them."""
+"""Read the counters of replicas: runs of the scoring script, their duration, and the time requests waited."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGEST_PID = 2**31 - 1
 
 @dataclass(frozen=True)
 class ReplicaCounts:
-    """What a replica has counted since it started, and the pid of the process that runs the script."""
+    """The counters of a replica since it started, and the pid of the process that runs the script."""
 
     counts: Counts
     worker_pid: int | None

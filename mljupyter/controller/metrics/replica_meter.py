@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Metered:
-    """What one look at the replicas found, by endpoint and version."""
+    """The results of one reading of the replicas, by endpoint and version."""
 
     counts: Mapping[Key, Counts] = field(default_factory=dict)
     usages: Mapping[Key, Sequence[Usage]] = field(default_factory=dict)

@@ -81,7 +81,7 @@ class DrainingRouter:
         log.info("the router before (pid %d) has ended after %.1f s", identity.pid, time.monotonic() - began)
 
     async def _until_clients_have_gone(self, seconds: float) -> None:
-        """Wait until a router that cannot be asked has no connection of a client, so many seconds at most."""
+        """Wait until a router that does not answer has no client connections, at most the given number of seconds."""
         until = time.monotonic() + seconds
         while self._process.identity.alive() and time.monotonic() < until:
             if not await asyncio.to_thread(_has_clients, self._process.identity.pid):

@@ -1,4 +1,4 @@
-"""The file writer puts router configuration in force: it renames files into place, make before break."""
+"""The file writer applies router configuration by renaming files into place, in make-before-break order."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FileWriter:
 
     @property
     def written(self) -> RouterFiles:
-        """What was written last."""
+        """The configuration that was written last."""
         return self._written
 
     def write_all(self, files: RouterFiles) -> None:

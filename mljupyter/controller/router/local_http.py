@@ -1,4 +1,4 @@
-"""HTTP on this machine: how the controller asks replicas for their health and the router for its statistics."""
+"""An HTTP client for this machine: the controller reads replicas' health and the router's statistics with it."""
 
 from __future__ import annotations
 

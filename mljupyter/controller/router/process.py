@@ -47,7 +47,7 @@ class RouterProcess:
         await processes.ended(self.identity, self.child)
 
     async def end(self, within: float = END_WITHIN) -> None:
-        """End it, by SIGKILL when it has not ended within so many seconds of SIGTERM: one that hangs does not."""
+        """End it by SIGTERM, and by SIGKILL when it is still running after the given number of seconds."""
         self.identity.signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(within):

@@ -233,7 +233,7 @@ class Router:
         async with self._lock:  # nothing changes until the other one has it all
             before = self._process
             if before is None:
-                return  # it has ended meanwhile, and is started again
+                return  # it has ended in the meantime, and is started again
             if self._applied.is_set():
                 self._writer.write_all(router_files(self._settings, self._endpoints, self._listening.listening()))
             after = router_process.launch(self._started_with(), router_process.free_slot(self._directory))

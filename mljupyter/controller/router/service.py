@@ -1,4 +1,4 @@
-"""Operations on the router and on tokens: read and change how it listens, issue tokens, rotate their keys."""
+"""Operations on the router and on tokens: read and change listen settings, issue tokens, rotate signing keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mljupyter.spec import Authentication, Problem, RouterRecord, RouterSpec
 
 
 class RouterService:
-    """What clients may ask of the router.
+    """The operations on the router that clients may request.
 
     Parameters:
         store: the endpoints.

@@ -1,4 +1,4 @@
-"""Reads the router's statistics at a cost that follows what happens: of an idle router nothing is parsed."""
+"""Read the router's statistics at low cost: an answer that has not changed is not parsed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The change history of endpoints, in the controller's database: bounded, written together with each change."""
+"""The change history of endpoints in the controller's database. It is bounded, and written with each change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_USER_CHARACTERS = 100
 
 @dataclass(frozen=True)
 class Change:
-    """Who changes an endpoint, and what for. Without an action it is what the specs say: created or updated."""
+    """The author of a change to an endpoint, and the action. Without an action, the specs tell: created or updated."""
 
     user: str = ""
     action: str = ""
@@ -36,7 +36,7 @@ def add(
         connection: in the transaction that writes the spec.
         before: the spec so far, None for a new endpoint.
         spec: the spec from now on.
-        change: who changes it.
+        change: the author of the change, and the action.
         time: when, in ISO format.
 
     """

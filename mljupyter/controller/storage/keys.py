@@ -1,4 +1,4 @@
-"""The keys of an endpoint, which clients authenticate with: made at random, or given by the user."""
+"""The keys of an endpoint, with which clients authenticate: random, or given by the user."""
 
 from __future__ import annotations
 

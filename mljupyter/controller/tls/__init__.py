@@ -1,1 +1,1 @@
-"""TLS and tokens: certificates, the workspace's authority, signing keys."""
+"""TLS and tokens: certificates, the workspace's certificate authority, signing keys."""

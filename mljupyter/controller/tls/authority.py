@@ -1,4 +1,4 @@
-"""The workspace's own certificate authority: signs the router's certificate where nobody else does."""
+"""The certificate authority of a workspace signs the router's certificate when the user has given none."""
 
 from __future__ import annotations
 

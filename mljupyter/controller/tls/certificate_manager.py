@@ -32,7 +32,7 @@ Wanted = CertificateFiles | LeafCertificate
 
 @dataclass
 class _Kept:
-    """What is kept of one certificate: what was asked for, the files as they were read, and what is in use."""
+    """The state of one certificate: the settings, the files as they were read, and the certificate in use."""
 
     wanted: Wanted
     seen: object = None
@@ -101,7 +101,7 @@ class CertificateManager:
                 kept.status = checked(pair.certificate, pair.key, None, now)
                 kept.pair = pair
         except (OSError, ValueError, LookupError, TypeError, CertificateError):
-            pass  # there is none, or none of use: it is made or read anew
+            pass  # there is none, or none of use: it is made or read again
         return kept
 
     def _look_at_files(self, name: str, kept: _Kept, files: CertificateFiles, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Certificates judged before the router sees them: whole, fitting their key, for the host, not yet over."""
+"""Check certificates before the router gets them: complete, matching key, matching host, not expired."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _names(certificate: object) -> list[str]:
 
 
 def _covers(name: str, host: str) -> bool:
-    """Whether a name in a certificate, which may begin with ``*.``, is for a host (RFC 6125)."""
+    """Return whether a name in a certificate, which may begin with ``*.``, matches a host (RFC 6125)."""
     name, host = name.lower(), host.lower()
     return name == host or (name.startswith("*.") and host.partition(".")[2] == name[2:])
 

@@ -42,7 +42,7 @@ class ListenerManager:
 
     @property
     def spec(self) -> RouterSpec:
-        """How the router is to listen."""
+        """The desired listen settings of the router."""
         return self._spec
 
     def listening(self) -> Listening:

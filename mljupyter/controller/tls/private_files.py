@@ -1,4 +1,4 @@
-"""Files that hold secrets: readable by their owner alone from the first byte, whole or not at all."""
+"""Write files that hold secrets: atomically, and readable by their owner alone from the first byte."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mljupyter.files import write_whole
 
 
 def write_private(path: Path, text: str) -> None:
-    """Put a file in place with mode 0600; whoever reads meanwhile sees the old one or the new one.
+    """Put a file in place with mode 0600. A concurrent reader sees the old one or the new one.
 
     Raises:
         StorageError: when there is no room, or the directory cannot be written.

@@ -1,4 +1,4 @@
-"""Tokens that clients score with: JWT signed by a key of the workspace, verified by the router on its own."""
+"""Access tokens for scoring: JWT signed with a key of the workspace, and verified by the router."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mljupyter.outside import json_value
 from mljupyter.spec import Problem
 
 ALGORITHM = "ES256"
-REFRESH_AFTER = 0.8  # of a token's time: who asks for a new one then has one before the old one ends
+REFRESH_AFTER = 0.8  # of a token's time: a client that asks for a new token then gets it before the old one ends
 _PRIVATE_PARTS = ("d",)
 _SPARE_SECONDS = 60
 
@@ -60,7 +60,7 @@ class TokenKeys:
 
     @property
     def verification(self) -> TokenVerification:
-        """What the router needs to verify tokens: no secret."""
+        """The public data with which the router verifies tokens. It contains no secret."""
         return TokenVerification(self._issuer, [_public(key["jwk"]) for key in self._keys])
 
     @property
