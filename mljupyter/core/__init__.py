@@ -8,10 +8,10 @@ Azure: azureml.core; names and rules are the same.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mljupyter import __version__
+from mljupyter.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mljupyter.core.compute import ComputeTarget
@@ -86,16 +86,4 @@ __all__ = [
     "replicas_needed",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a name from its module when it is used for the first time."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """Return all names, imported or not yet."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME_OF)

@@ -5,17 +5,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mljupyter.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from mljupyter.registry.registry import Registry  # a lazy name: SQLAlchemy is heavy
+    from mljupyter.registry.registry import Registry
 
 __all__ = ["Registry"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "Registry":
-        from mljupyter.registry.registry import Registry  # a lazy name: SQLAlchemy is heavy
-
-        return Registry
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(__name__, {"Registry": "registry"})  # SQLAlchemy is heavy

@@ -11,38 +11,79 @@
 engine). `begin_image` notes a version as Running at once and `finish_image`, in a thread of the caller's, reuses or
 builds; `build_or_reuse` is both. Setting the event `cancel` stops a build. `delete_image` refuses while something uses
 the image. `scan` looks for known vulnerabilities. See docs/images.md.
+
+Each name is imported when it is used for the first time: a controller needs few of them.
 """
 
 from __future__ import annotations
 
-from mljupyter.build.images.builder import Builder, BuiltImage, InstalledPackage
-from mljupyter.build.images.builders import builder_for
-from mljupyter.build.images.create import (
-    begin_image,
-    build_or_reuse,
-    delete_image,
-    finish_image,
-    relaxations,
-    stored_text,
-)
-from mljupyter.build.images.errors import (
-    BuildCancelledError,
-    BuilderUnavailableError,
-    BuildFailedError,
-    ImageError,
-    RegistryCredentialsError,
-    RegistryError,
-    RegistryNotFoundError,
-)
-from mljupyter.build.images.events import BuildEvent
-from mljupyter.build.images.oci.scan import Finding, ScanReport, scan, scan_report
-from mljupyter.build.images.plan.context import save_context
-from mljupyter.build.images.plan.dockerfile import dockerfile
-from mljupyter.build.images.plan.pins import pins_for_saving
-from mljupyter.build.images.plan.plan import ImagePlan, PlannedFile, plan_image, plan_of
-from mljupyter.build.images.registry.credentials import RegistryCredentials
-from mljupyter.build.images.registry.references import Reference, reference_for
+from typing import TYPE_CHECKING
 
+from mljupyter.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from mljupyter.build.images.builder import Builder, BuiltImage, InstalledPackage
+    from mljupyter.build.images.builders import builder_for
+    from mljupyter.build.images.create import (
+        begin_image,
+        build_or_reuse,
+        delete_image,
+        finish_image,
+        relaxations,
+        stored_text,
+    )
+    from mljupyter.build.images.errors import (
+        BuildCancelledError,
+        BuilderUnavailableError,
+        BuildFailedError,
+        ImageError,
+        RegistryCredentialsError,
+        RegistryError,
+        RegistryNotFoundError,
+    )
+    from mljupyter.build.images.events import BuildEvent
+    from mljupyter.build.images.oci.scan import Finding, ScanReport, scan, scan_report
+    from mljupyter.build.images.plan.context import save_context
+    from mljupyter.build.images.plan.dockerfile import dockerfile
+    from mljupyter.build.images.plan.pins import pins_for_saving
+    from mljupyter.build.images.plan.plan import ImagePlan, PlannedFile, plan_image, plan_of
+    from mljupyter.build.images.registry.credentials import RegistryCredentials
+    from mljupyter.build.images.registry.references import Reference, reference_for
+
+_HOME_OF = {
+    "BuildCancelledError": "errors",
+    "BuildEvent": "events",
+    "BuildFailedError": "errors",
+    "Builder": "builder",
+    "BuilderUnavailableError": "errors",
+    "BuiltImage": "builder",
+    "Finding": "oci.scan",
+    "ImageError": "errors",
+    "ImagePlan": "plan.plan",
+    "InstalledPackage": "builder",
+    "PlannedFile": "plan.plan",
+    "Reference": "registry.references",
+    "RegistryCredentials": "registry.credentials",
+    "RegistryCredentialsError": "errors",
+    "RegistryError": "errors",
+    "RegistryNotFoundError": "errors",
+    "ScanReport": "oci.scan",
+    "begin_image": "create",
+    "build_or_reuse": "create",
+    "builder_for": "builders",
+    "delete_image": "create",
+    "dockerfile": "plan.dockerfile",
+    "finish_image": "create",
+    "pins_for_saving": "plan.pins",
+    "plan_image": "plan.plan",
+    "plan_of": "plan.plan",
+    "reference_for": "registry.references",
+    "relaxations": "create",
+    "save_context": "plan.context",
+    "scan": "oci.scan",
+    "scan_report": "oci.scan",
+    "stored_text": "create",
+}
 __all__ = [
     "BuildCancelledError",
     "BuildEvent",
@@ -77,3 +118,5 @@ __all__ = [
     "scan_report",
     "stored_text",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOME_OF)

@@ -129,7 +129,7 @@ class ContainerImageConfig(ImageConfig):
             WebserviceException: a rule is broken; `ModelNotFound`: a model is not registered.
 
         """
-        from mljupyter.build.images import plan_image  # imports every builder, which few calls need
+        from mljupyter.build.images import plan_image  # parts of builds, which few calls need
 
         inference = self._inference_config()
         environment = inference.environment_for(name) or core.Environment(f"{name}-env")
@@ -190,7 +190,7 @@ class ContainerImageConfig(ImageConfig):
 
     @staticmethod
     def _stored(workspace: Workspace, place: str, path: Path) -> PlannedFile:
-        from mljupyter.build.images import PlannedFile  # imports every builder, which few calls need
+        from mljupyter.build.images import PlannedFile  # parts of builds, which few calls need
 
         artifact = snapshot(path, workspace.artifacts) if path.is_dir() else single_file(path, workspace.artifacts)
         return PlannedFile(place, artifact.digest)
@@ -214,7 +214,7 @@ def registered_references(workspace: Workspace, models: Sequence[Model | str]) -
 
 def credentials_of(registry: ContainerRegistry | None, image: str) -> tuple[RegistryCredentials, ...]:
     """Return the credentials in a container registry; without an address they are for the registry of the image."""
-    from mljupyter.build.images import Reference, RegistryCredentials  # imports every builder, which few calls need
+    from mljupyter.build.images import Reference, RegistryCredentials  # parts of builds, which few calls need
 
     if registry is None or not (registry.username or registry.password):
         return ()

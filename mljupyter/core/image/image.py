@@ -148,7 +148,7 @@ class Image(HtmlRepr):
                 image cannot be pulled.
 
         """
-        from mljupyter.build.images import plan_image  # imports every builder, which few calls need
+        from mljupyter.build.images import plan_image  # parts of builds, which few calls need
 
         with as_webservice_exception():
             IMAGE.check(name)
@@ -230,7 +230,7 @@ class Image(HtmlRepr):
     @property
     def relaxations(self) -> Sequence[Change]:
         """The version pins that were relaxed because its Python has no such package, each with the reason."""
-        from mljupyter.build.images import relaxations  # imports every builder, which few calls need
+        from mljupyter.build.images import relaxations  # parts of builds, which few calls need
 
         return relaxations(self.record)
 
@@ -386,7 +386,7 @@ class Image(HtmlRepr):
     @property
     def bill_of_materials(self) -> dict[str, Any]:
         """Its software bill of materials in the CycloneDX format; empty until it is ready."""
-        from mljupyter.build.images import stored_text  # imports every builder, which few calls need
+        from mljupyter.build.images import stored_text  # parts of builds, which few calls need
 
         found: dict[str, Any] = json.loads(stored_text(self.workspace.registry, self.record.sbom_digest) or "{}")
         return found
@@ -496,7 +496,7 @@ def _find(
 def _records(
     workspace: Workspace, name: str | None, *, tags: Filters = None, properties: Filters = None, **filters: Any
 ) -> Sequence[ImageRecord]:
-    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR  # imports SQLAlchemy, which is slow
+    from mljupyter.registry.catalog.image_record import ENVIRONMENT_FLAVOR  # part of the catalog, which few calls need
 
     found = workspace.registry.images.list(name, tags=items(tags), properties=items(properties), **filters)
     return [record for record in found if record.image_flavor != ENVIRONMENT_FLAVOR]
