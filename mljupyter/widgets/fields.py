@@ -1,4 +1,4 @@
-"""Fields of a form as data, and how an option becomes one. `wizard.js` draws them."""
+"""Fields of a form as data, and how an option becomes one. `widgets-js/src/fields.ts` draws them."""
 
 from __future__ import annotations
 

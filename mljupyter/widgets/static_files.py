@@ -1,20 +1,20 @@
-"""The JavaScript and the styles of a widget, from the files beside this one."""
+"""The JavaScript and the style sheets of the widgets, which `make widgets` builds from `widgets-js/`."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
 
-_HERE = Path(__file__).parent / "static"
+_BUILT = Path(__file__).parent / "static"
 
 
 @cache
-def module(*names: str) -> str:
-    """Return the module of a widget from its files, with the help that all of them use in front."""
-    return "".join((_HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("dom", *names))
+def module(name: str) -> str:
+    """Return the JavaScript module of a widget: ``wizard``, ``monitor``, ``comparison`` or ``log``."""
+    return (_BUILT / f"{name}.js").read_text(encoding="utf-8")
 
 
 @cache
-def styles(*names: str) -> str:
-    """Return the styles of a widget, one file after the other."""
-    return "".join((_HERE / f"{name}.css").read_text(encoding="utf-8") for name in names)
+def styles(name: str) -> str:
+    """Return the style sheet of a widget, by the same names."""
+    return (_BUILT / f"{name}.css").read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ from mljupyter.widgets.serial_executor import Worker
 from mljupyter.widgets.static_files import module, styles
 
 _SHOWS_PER_SECOND = 4
+_MOST_VIEWS = 8
 
 
 def _nothing() -> None:
@@ -98,6 +99,8 @@ class Wizard(anywidget.AnyWidget):
         self._attempted: set[int] = set()
         self._status = ""
         self._focus: dict[str, str] | None = None
+        self._attempts = 0
+        self._answered: dict[str, int] = {}
         self._worker = Worker(f"mljupyter {title}", self._failed)
         for page in pages:
             page.refresh = self.refresh
@@ -142,9 +145,20 @@ class Wizard(anywidget.AnyWidget):
         if not isinstance(message, dict):  # not from a view of ours
             return
         if message.get("kind") == "change":
-            self.change(str(message.get("key")), message.get("value"))
+            key, value = str(message.get("key")), message.get("value")
+            view, number = str(message.get("view")), message.get("number")
+            self._worker.put(lambda: self._answer(view, number, key, value))
         elif message.get("kind") == "press":
             self.press(str(message.get("button")))
+
+    def _answer(self, view: str, number: Any, key: str, value: Any) -> None:
+        """Take a change that a view has numbered; until it sees the number, the view keeps what the person did."""
+        if isinstance(number, int):
+            self._answered.pop(view, None)
+            self._answered[view] = number
+            for oldest in list(self._answered)[:-_MOST_VIEWS]:  # views come and go, as pages are loaded again
+                del self._answered[oldest]
+        self._change(key, value)
 
     def _change(self, key: str, value: Any) -> None:
         self._status = ""
@@ -160,7 +174,8 @@ class Wizard(anywidget.AnyWidget):
             errors = self.page.errors()
             self._attempted.add(self._index)
             if errors:
-                self._focus = {"key": next(iter(errors)), "try": str(len(self._attempted))}
+                self._attempts += 1
+                self._focus = {"key": next(iter(errors)), "try": str(self._attempts)}
             elif not self.page.blocked():
                 self._go(1)
         else:
@@ -201,6 +216,7 @@ class Wizard(anywidget.AnyWidget):
             "buttons": self._buttons(page),
             "status": self._status,
             "focus": self._focus,
+            "answered": dict(self._answered),
         }
 
     def _state(self, index: int) -> str:

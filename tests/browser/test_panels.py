@@ -127,6 +127,59 @@ def test_the_monitor_follows_the_load_acts_and_comes_back(
     assert notebook.errors() == []
 
 
+def test_a_chart_is_read_with_the_mouse_and_zoomed_together_with_the_others(
+    opened: Callable[..., Notebook], shot: Callable[..., None]
+) -> None:
+    notebook = opened(
+        PREPARE.format(name="charted"),
+        SCRIPT,
+        "%deploy charted --score sleeper",
+        LOAD.format(name="charted", clients=2),
+        "%monitor charted",
+        STOP,
+    )
+    for cell in range(5):
+        notebook.run(cell)
+    page = notebook.page
+    panel = page.get_by_role("region", name="charted", exact=True)
+    latency = panel.locator(".mlj-chart").filter(has_text="Latency")
+    traffic = panel.locator(".mlj-chart").filter(has_text="Requests per second")
+    plot = latency.locator(".u-over")
+    expect(latency.locator(".mlj-legend li").first).to_contain_text(re.compile(r"p50\d.* ms"))
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    middle, end, height = box["x"] + box["width"] / 2, box["x"] + box["width"] - 2, box["y"] + box["height"] / 2
+
+    page.mouse.move(end, height)
+    moment = latency.locator(".mlj-moment")
+    expect(moment).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+    expect(traffic.locator(".mlj-moment")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+    expect(traffic.locator(".mlj-legend b")).to_have_text(re.compile(r"^[\d.]+$"))
+
+    page.mouse.move(middle, height)
+    page.mouse.down()
+    page.mouse.move(end, height, steps=5)
+    page.mouse.up()
+    reset = panel.get_by_role("button", name="Reset zoom")
+    expect(reset).to_be_visible()
+    labels = [chart.locator(".mlj-plot").get_attribute("aria-label") or "" for chart in (latency, traffic)]
+    shown = [re.search(r"(\d\d:\d\d:\d\d) to (\d\d:\d\d:\d\d)", label) for label in labels]
+    assert shown[0] is not None and shown[1] is not None and shown[0][0] == shown[1][0]
+    for theme in THEMES:
+        notebook.theme(theme)
+        shot(f"monitor-zoomed-{theme}", ".mlj-monitor")
+    plot.dblclick()
+    expect(reset).to_be_hidden()
+    latency.locator(".mlj-plot").focus()
+    page.keyboard.press("+")
+    expect(reset).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(reset).to_be_hidden()
+    notebook.run(5)
+    assert notebook.errors() == []
+
+
 def test_versions_are_compared_while_they_serve_and_one_is_promoted(
     opened: Callable[..., Notebook], shot: Callable[..., None]
 ) -> None:

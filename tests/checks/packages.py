@@ -1,7 +1,8 @@
-"""Known vulnerabilities of the packages that are installed, and of those that `labextension/` is built with.
+"""Known vulnerabilities of the packages that are installed, and of those that the JavaScript is built with.
 
-pip-audit looks up the Python packages of this environment, npm those of `labextension/package-lock.json`. Both ask a
-service, which a mirror of packages often lacks: what could not be looked up is said, and fails with `--strict`.
+pip-audit looks up the Python packages of this environment, npm those of the lock files of `labextension/` and
+`widgets-js/`. Both ask a service, which a mirror of packages often lacks: what could not be looked up is said, and
+fails with `--strict`.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ACCEPTED = Path(__file__).with_name("known-vulnerabilities.toml")
-LOCK_FILE = ROOT / "labextension" / "package-lock.json"
+LOCK_FILES = tuple(ROOT / place / "package-lock.json" for place in ("labextension", "widgets-js"))
 SEEN = Path(sys.prefix)
 OWN = "mljupyter"
 _SERVICES = ("pypi", "osv")  # of pip-audit
@@ -169,7 +171,7 @@ def audit_javascript(lock_file: Path) -> Audit:
         # A source that is a name stands for a package that is vulnerable itself, and listed, too.
         urls = [source["url"] for source in item["via"] if isinstance(source, dict)]
         found += [Vulnerability(name, item["range"], (url.rpartition("/")[2],), fixed) for url in urls]
-    return Audit("npm audit", report["metadata"]["dependencies"]["total"], found)
+    return Audit(f"npm audit {lock_file.parent.name}", report["metadata"]["dependencies"]["total"], found)
 
 
 def timed(tool: str, what: str, audit: Callable[[], Audit]) -> Audit:
@@ -209,9 +211,13 @@ def main(arguments: list[str]) -> int:
     requirements = installed()
     with ThreadPoolExecutor() as pool:
         python = pool.submit(timed, "pip-audit", "\n".join(requirements), lambda: audit_python(requirements))
-        lock = LOCK_FILE.read_text(encoding="utf-8")
-        javascript = pool.submit(timed, "npm audit", lock, lambda: audit_javascript(LOCK_FILE))
-        audits = [python.result(), javascript.result()]
+        javascript = [
+            pool.submit(
+                timed, f"npm audit {file.parent.name}", file.read_text("utf-8"), partial(audit_javascript, file)
+            )
+            for file in LOCK_FILES
+        ]
+        audits = [python.result(), *(audit.result() for audit in javascript)]
     for audit in audits:
         print(describe(audit))
     wrong = complaints(audits, accepted, datetime.now(UTC).date(), strict=strict)

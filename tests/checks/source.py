@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("mljupyter", "binder", "labextension")
+SOURCES = ("mljupyter", "binder", "labextension", "widgets-js")
 _EXCEPTION = re.compile(r"#\s*noqa:\s*(?P<codes>[A-Z]+\d+(?:\s*,\s*[A-Z]+\d+)*)(?P<reason>.*)")
 _SHORTEST_REASON = 4  # letters
 

@@ -29,8 +29,8 @@ class Comparison(LivePanel):
 
     """
 
-    _esm = module("charts", "comparison")
-    _css = styles("wizard", "panels", "comparison")
+    _esm = module("comparison")
+    _css = styles("comparison")
 
     def __init__(self, workspace: Workspace, name: str, seconds: int = 300) -> None:
         self._seconds = seconds

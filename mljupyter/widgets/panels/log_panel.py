@@ -29,7 +29,7 @@ class LogPanel(anywidget.AnyWidget):
     """
 
     _esm = module("log")
-    _css = styles("wizard", "panels", "log")
+    _css = styles("log")
     view = traitlets.Dict().tag(sync=True)
 
     def __init__(self, source: LogSource) -> None:

@@ -33,8 +33,8 @@ class Monitor(LivePanel):
 
     """
 
-    _esm = module("charts", "monitor")
-    _css = styles("wizard", "panels", "monitor")
+    _esm = module("monitor")
+    _css = styles("monitor")
 
     seconds = traitlets.Float().tag(sync=True)
 

@@ -1,0 +1,199 @@
+/** The comparison of an endpoint's versions: a table with differences, verdicts, and charts. */
+
+import "../node_modules/uplot/dist/uPlot.min.css";
+import "./base.css";
+import "./panels.css";
+import "./charts.css";
+import "./comparison.css";
+
+import { ChartGroup } from "./charts";
+import { type Drawn, type Keyed, attribute, hue, keyed, make, text } from "./dom";
+import { shown } from "./format";
+import type { Stop, View } from "./model";
+import { type Message, Panel } from "./panel";
+import type { Line } from "./series";
+
+const PLACES = ["p50", "p90", "p95", "p99", "p99.9"];
+const TONES: Record<string, string> = { better: "▾ better", worse: "▴ worse" };
+const WINDOWS = [
+  [60, "1 minute"],
+  [300, "5 minutes"],
+  [900, "15 minutes"],
+  [3600, "1 hour"],
+] as const;
+
+interface Compared {
+  version: string;
+  role: string;
+  replicas: string;
+}
+
+/** A measure: values of the versions, the control's first; changes and tones of all but the control. */
+interface Measure {
+  label: string;
+  unit: string;
+  values: (number | null)[];
+  changes: (number | null)[];
+  tones: string[];
+}
+
+interface Tick extends Message {
+  time: number;
+  name: string;
+  seconds: number;
+  versions: Compared[];
+  rows: Measure[];
+  verdicts: { version: string; text: string }[];
+  percentiles: Record<string, (number | null)[]>;
+  series: { time: number[]; version: string[] } & Record<string, (number | null)[] | string[]>;
+}
+
+type Head = Keyed & { label: string; about: string; hue: string };
+
+function render(view: View<object>): Stop {
+  const { model } = view;
+  const options = WINDOWS.map(([value, label]) => make("option", { value }, label));
+  const choice = make("select", { "aria-label": "Time compared", change: chooseWindow }, ...options);
+  const panel = new Panel<Tick>("mlj-comparison", choice);
+  const verdicts = make("ul", { class: "mlj-verdicts", "aria-live": "polite" });
+  const head = make("tr");
+  const body = make("tbody");
+  const table = make("table", { "aria-label": "Control against treatments" }, make("thead", {}, head), body);
+  const charts = new ChartGroup();
+  const percentiles = charts.add({ title: "Latency by percentile", unit: "ms", places: PLACES });
+  const latency = charts.add({ title: "Latency p95", unit: "ms" });
+  const errors = charts.add({ title: "Errors", unit: "%" });
+  const traffic = charts.add({ title: "Requests per second" });
+  panel.body.append(
+    make("section", { class: "mlj-part" }, verdicts),
+    make("section", { class: "mlj-part" }, table),
+    charts.element,
+  );
+
+  let treatments: string[] = [];
+  panel.addAction({
+    label: "Promote a version",
+    submit: "Promote",
+    isPossible: () => treatments.length > 0,
+    questions: () => [{ key: "version", label: "Give all requests to", options: treatments }],
+    run: ({ version }) => {
+      model.send({ kind: "act", version });
+    },
+  });
+
+  function chooseWindow(): void {
+    charts.zoom(null);
+    model.send({ kind: "window", seconds: Number(choice.value) });
+  }
+
+  function take(tick: Tick): void {
+    const names = tick.versions.map((item) => item.version);
+    treatments = names.slice(1);
+    panel.updateActions();
+    text(panel.title, `${tick.name}: versions compared`);
+    choice.value = String(tick.seconds);
+    const said = tick.verdicts.map((item) => ({ ...item, key: item.version }));
+    const alone = [{ key: "", version: "", text: "There is one version: nothing to compare it with yet." }];
+    keyed(verdicts, treatments.length ? said : alone, drawVerdict);
+    const heads = tick.versions.map((item, index) => ({
+      key: item.version,
+      label: item.version,
+      about: ` ${item.role}, ${item.replicas} ready`,
+      hue: hue(index),
+    }));
+    keyed(head, [{ key: "", label: "Measure", about: "", hue: "" }, ...heads], drawHead);
+    keyed(
+      body,
+      tick.rows.map((row) => ({ ...row, key: row.label, kind: String(row.values.length) })),
+      drawMeasure,
+    );
+    drawCharts(tick, names);
+  }
+
+  function drawCharts(tick: Tick, names: string[]): void {
+    const { time: times, version: versions } = tick.series;
+    const over = (column: string, factor = 1): Line[] =>
+      names.map((name, index) => ({
+        name,
+        hue: index,
+        points: times.flatMap((time, row) => {
+          const value = tick.series[column][row] as number | null;
+          return versions[row] === name ? [[time, value === null ? null : value * factor] as const] : [];
+        }),
+      }));
+    const first = Math.min(tick.time, ...times);
+    charts.follow([Math.max(tick.time - tick.seconds, Math.min(first, tick.time - 60)), tick.time]);
+    charts.widestStep = Math.max(5, 3 * leastStep(times));
+    percentiles.draw(
+      names.map((name, hueIndex) => ({
+        name,
+        hue: hueIndex,
+        points: tick.percentiles[name].map((value, place) => [place, value] as const),
+      })),
+    );
+    latency.draw(over("latency_p95_ms"));
+    errors.draw(over("error_ratio", 100));
+    traffic.draw(over("requests_per_second"));
+  }
+
+  const stop = panel.follow(view, take);
+  return () => {
+    stop();
+    charts.destroy();
+  };
+}
+
+/** Return the least step between different times, in seconds; 0 where there are none. */
+function leastStep(times: readonly number[]): number {
+  const sorted = [...new Set(times)].sort((a, b) => a - b);
+  const steps = sorted.slice(1).map((time, index) => time - sorted[index]);
+  return steps.length ? Math.min(...steps) : 0;
+}
+
+function drawVerdict(): Drawn<Keyed & { version: string; text: string }> {
+  const version = make("b");
+  const words = make("span");
+  return {
+    element: make("li", {}, version, words),
+    update(item) {
+      text(version, item.version);
+      text(words, item.text);
+    },
+  };
+}
+
+function drawHead(): Drawn<Head> {
+  const swatch = make("span", { class: "mlj-swatch", "aria-hidden": "true" });
+  const label = make("span");
+  const about = make("span", { class: "mlj-status" });
+  return {
+    element: make("th", { scope: "col" }, swatch, label, about),
+    update(item) {
+      swatch.hidden = item.hue === "";
+      swatch.style.background = item.hue;
+      text(label, item.label);
+      text(about, item.about);
+    },
+  };
+}
+
+function drawMeasure(first: Measure & Keyed): Drawn<Measure & Keyed> {
+  const label = make("th", { scope: "row" });
+  const cells = first.values.map(() => ({ value: make("span"), change: make("span", { class: "mlj-change" }) }));
+  return {
+    element: make("tr", {}, label, ...cells.map(({ value, change }) => make("td", {}, value, change))),
+    update(row) {
+      text(label, row.label);
+      cells.forEach((cell, index) => {
+        const change = index === 0 ? undefined : row.changes[index - 1];
+        const tone = index === 0 ? "" : (row.tones[index - 1] ?? "");
+        text(cell.value, shown(row.values[index], row.unit));
+        const known = change !== null && change !== undefined;
+        text(cell.change, known ? `${change > 0 ? "+" : ""}${change} % ${TONES[tone] ?? ""}` : "");
+        attribute(cell.change, "data-tone", tone);
+      });
+    },
+  };
+}
+
+export default { render };

@@ -1,0 +1,40 @@
+/** Numbers and times as people read them. */
+
+/** Return a number with three digits and its unit; a dash where there is none. A second or more is not in milliseconds. */
+export function shown(value: number | null | undefined, unit = ""): string {
+  if (value === null || value === undefined) {
+    return "–";
+  }
+  if (unit === "ms" && value >= 1000) {
+    return `${shown(value / 1000)} s`;
+  }
+  const digits = Number.isInteger(value) || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return `${value.toFixed(digits)}${unit && ` ${unit}`}`;
+}
+
+/** Return the time of day, from seconds since the epoch. */
+export function clock(seconds: number, withSeconds = true): string {
+  return new Date(seconds * 1000).toLocaleTimeString([], {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: withSeconds ? "2-digit" : undefined,
+    hour12: false,
+  });
+}
+
+/** Return a duration in the unit that fits, from seconds. */
+export function duration(seconds: number): string {
+  if (seconds < 90) {
+    return `${Math.round(seconds)} s`;
+  }
+  if (seconds < 5400) {
+    return `${Math.round(seconds / 60)} min`;
+  }
+  return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
+}
+
+/** Return the least number of the form 1, 2 or 5 times a power of ten that is not below a value. */
+export function roundUp(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value || 1));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= value) ?? value;
+}

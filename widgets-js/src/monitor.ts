@@ -1,0 +1,467 @@
+/**
+ * The monitor of one endpoint: numbers of now, charts, versions, replicas, decisions, logs and actions.
+ *
+ * Python sends a message for each tick with what is new; this module keeps the newest quarter of an hour and draws. A
+ * view that appears later says hello and gets everything. Nothing is drawn or asked for while nobody sees it.
+ */
+
+import "../node_modules/uplot/dist/uPlot.min.css";
+import "./base.css";
+import "./panels.css";
+import "./charts.css";
+import "./monitor.css";
+
+import { ChartGroup } from "./charts";
+import { type Drawn, type Keyed, MARKS, attribute, hue, isAtEnd, keyed, make, scrollToEnd, text } from "./dom";
+import { clock, duration, shown } from "./format";
+import type { Stop, View } from "./model";
+import { type Action, type Message, Panel } from "./panel";
+import type { Line, Range } from "./series";
+import { table } from "./table";
+
+const KEPT_SECONDS = 900;
+const WIDEST_STEP = 5; // there is a measurement for each second; after more than this, the line has a gap
+const WINDOWS = [
+  [60, "1 minute"],
+  [300, "5 minutes"],
+  [900, "15 minutes"],
+] as const;
+const MOST_DECISIONS = 6;
+
+/** The traits of the Python object. */
+export interface MonitorTraits {
+  seconds: number;
+}
+
+/** What is measured of a version over the last minute; null or absent where nothing was. */
+type Summary = Partial<Record<string, number | null>>;
+
+interface Version {
+  version: string;
+  is_default: boolean;
+  percentile: number;
+  weight: number;
+  ready: number;
+  wanted: number;
+}
+
+interface Replica {
+  id: string;
+  version: string;
+  phase: string;
+  started: number | null;
+  cpu: number | null;
+  memory: number | null;
+}
+
+interface Status {
+  name: string;
+  state: string;
+  mark: string;
+  uri: string;
+  authentication: string;
+  target_utilisation: number | null;
+  versions: Version[];
+  replicas: Replica[];
+}
+
+interface Decision {
+  time: number;
+  version: string;
+  from: number;
+  to: number;
+  reason: string;
+}
+
+type Columns = { time: number[]; version: string[] } & Record<string, (number | string | null)[]>;
+
+interface Tick extends Message {
+  time: number;
+  whole?: boolean;
+  status?: Status;
+  summary?: Record<string, Summary>;
+  series?: Columns;
+  decisions?: Decision[];
+  log?: string;
+}
+
+type Row = Version & Keyed & { summary: Summary; hue: string };
+
+/** A line of each version: the column, what it is called, and the factor to the unit of the chart. */
+type Part = readonly [column: string, label: string, factor?: number];
+
+/** The measurements of the newest time, by version. */
+class History {
+  readonly #points = new Map<string, Map<number, Record<string, number | null>>>();
+
+  /** Take columns in: points of a time that is known are replaced, older ones than `oldest` are dropped. */
+  add(columns: Columns, oldest: number): void {
+    const names = Object.keys(columns).filter((name) => name !== "version");
+    columns.time.forEach((time, index) => {
+      const version = columns.version[index];
+      const points = this.#points.get(version) ?? new Map<number, Record<string, number | null>>();
+      this.#points.set(version, points);
+      points.set(time, Object.fromEntries(names.map((name) => [name, columns[name][index] as number | null])));
+    });
+    for (const points of this.#points.values()) {
+      for (const time of points.keys()) {
+        if (time < oldest) {
+          points.delete(time);
+        }
+      }
+    }
+  }
+
+  /** Return the time of the first measurement, or the given one where there is none. */
+  first(otherwise: number): number {
+    return Math.min(otherwise, ...[...this.#points.values()].flatMap((points) => [...points.keys()].slice(0, 1)));
+  }
+
+  /** Return the points of one column of a version. */
+  column(version: string, name: string, factor = 1): [number, number | null][] {
+    return [...(this.#points.get(version)?.entries() ?? [])].map(([time, point]) => {
+      const value = point[name] ?? null;
+      return [time, value === null ? null : value * factor];
+    });
+  }
+
+  clear(): void {
+    this.#points.clear();
+  }
+}
+
+function render(view: View<MonitorTraits>): Stop {
+  const { model } = view;
+  const options = WINDOWS.map(([value, label]) => make("option", { value }, label));
+  const choice = make("select", { "aria-label": "Time shown", change: chooseWindow }, ...options);
+  choice.value = String(WINDOWS.find(([value]) => value >= model.get("seconds"))?.[0] ?? KEPT_SECONDS);
+  const panel = new Panel<Tick>("mlj-monitor", choice);
+  const state = make("span", { class: "mlj-state", role: "status", "aria-live": "polite" });
+  const uri = make("span", { class: "mlj-uri" });
+  panel.title.after(state, uri);
+
+  const history = new History();
+  let time = 0;
+  let status: Status | null = null;
+  let summary: Record<string, Summary> = {};
+  let decisions: Decision[] = [];
+  let logText = "";
+  let only: string | null = null;
+  const versions = () => status?.versions.map((item) => item.version) ?? [];
+
+  const now = make("ul", { class: "mlj-now" });
+  const charts = new ChartGroup();
+  charts.widestStep = WIDEST_STEP;
+  const latency = charts.add({ title: "Latency", unit: "ms" });
+  const traffic = charts.add({ title: "Requests per second" });
+  const replicas = charts.add({ title: "Replicas" });
+  const utilisation = charts.add({ title: "Utilisation", unit: "%" });
+  const wait = charts.add({ title: "Waiting and running time", unit: "ms" });
+  const errors = charts.add({ title: "Errors", unit: "%" });
+
+  const milliseconds = (name: string, key: string) => ({
+    name,
+    number: true,
+    of: (row: Row) => shown(row.summary[key], "ms"),
+  });
+  const versionTable = table<Row>("Versions", [
+    { name: "Version", draw: drawName },
+    { name: "Traffic", draw: drawShare },
+    { name: "Requests/s", number: true, of: (row) => shown(row.summary.requests_per_second) },
+    milliseconds("p50", "latency_p50_ms"),
+    milliseconds("p95", "latency_p95_ms"),
+    milliseconds("p99", "latency_p99_ms"),
+    milliseconds("Wait", "wait_mean_ms"),
+    milliseconds("Run", "run_mean_ms"),
+    { name: "Errors", number: true, of: (row) => shown(percent(row.summary.error_ratio), "%") },
+    { name: "Replicas", number: true, of: (row) => `${row.ready}/${row.wanted}` },
+  ]);
+  const replicaTable = table<Replica & Keyed>("Replicas", [
+    { name: "Replica", of: (item) => item.key },
+    { name: "Version", of: (item) => item.version },
+    { name: "State", of: (item) => item.phase },
+    { name: "CPU", number: true, of: (item) => (item.cpu === null ? "–" : `${item.cpu.toFixed(2)} cores`) },
+    { name: "Memory", number: true, of: (item) => shown(item.memory, "MB") },
+    { name: "Age", number: true, of: (item) => (item.started ? duration(time - item.started) : "–") },
+    { name: "Log", draw: drawLogButton },
+  ]);
+  const decided = make("ol", { class: "mlj-decisions", "aria-label": "Decisions about the number of replicas" });
+  const whyPart = part("Why so many replicas", decided);
+
+  const log = make("pre", { tabindex: 0, role: "log", "aria-label": "Last lines of the log" });
+  const whose = make("span", {}, "Log of all replicas");
+  const showAll = make(
+    "button",
+    {
+      type: "button",
+      class: "mlj-small",
+      click: () => {
+        showLog(null);
+      },
+    },
+    "Show all replicas",
+  );
+  const logBox = make(
+    "details",
+    { class: "mlj-code mlj-log", toggle: tellLog },
+    make("summary", {}, whose),
+    showAll,
+    log,
+  );
+
+  panel.body.append(
+    now,
+    charts.element,
+    part("Versions", versionTable.element),
+    part("Replicas", replicaTable.element),
+    whyPart,
+    logBox,
+  );
+  const act = (action: string) => (values: Record<string, string>) => {
+    model.send({ kind: "act", action, values });
+  };
+  const actions: Action[] = [
+    {
+      label: "Shift traffic",
+      isPossible: () => versions().length > 1,
+      questions: () =>
+        status?.versions.map(({ version, percentile }) => ({
+          key: version,
+          label: `${version} %`,
+          value: percentile,
+        })) ?? [],
+      run: act("traffic"),
+    },
+    {
+      label: "Scale",
+      questions: () => [
+        { key: "version", label: "Version", options: versions() },
+        { key: "replicas", label: "Replicas, or least:most" },
+      ],
+      run: act("scale"),
+    },
+    {
+      label: "Restart",
+      questions: () => [{ key: "version", label: "Restart all replicas of", options: versions() }],
+      run: act("restart"),
+    },
+    { label: "Roll back", confirm: "Back to what was deployed before?", run: act("rollback") },
+    {
+      label: "New key",
+      isPossible: () => status?.authentication === "key",
+      questions: () => [{ key: "key", label: "Replace the key", options: ["Secondary", "Primary"] }],
+      run: act("key"),
+    },
+  ];
+  actions.forEach((action) => {
+    panel.addAction(action);
+  });
+
+  function take(tick: Tick): void {
+    if (tick.whole) {
+      history.clear();
+    }
+    time = tick.time;
+    status = tick.status ?? status;
+    summary = tick.summary ?? summary;
+    decisions = tick.decisions ?? decisions;
+    logText = tick.log ?? logText;
+    if (tick.series) {
+      history.add(tick.series, time - KEPT_SECONDS);
+    }
+    draw();
+  }
+
+  function chooseWindow(): void {
+    charts.zoom(null);
+    draw();
+  }
+
+  function draw(): void {
+    if (!status) {
+      return;
+    }
+    text(panel.title, status.name);
+    text(state, `${MARKS[status.mark]} ${status.state}`);
+    attribute(state, "data-state", status.mark);
+    text(uri, status.uri);
+    drawCharts(status);
+    const rows = status.versions.map((item, index) => ({
+      ...item,
+      key: item.version,
+      summary: summary[item.version] ?? {},
+      hue: hue(index),
+    }));
+    versionTable.draw(rows);
+    replicaTable.draw(status.replicas.map((item) => ({ ...item, key: item.id })));
+    drawNumbers(rows);
+    whyPart.hidden = decisions.length === 0;
+    const newest = decisions.slice(-MOST_DECISIONS).reverse();
+    keyed(
+      decided,
+      newest.map((item) => ({ ...item, key: `${item.time}${item.version}` })),
+      drawDecision,
+    );
+    writeLog();
+    panel.updateActions();
+  }
+
+  function drawCharts({ target_utilisation: target }: Status): void {
+    const names = versions();
+    const window: Range = [Math.max(time - Number(choice.value), Math.min(history.first(time), time - 60)), time];
+    charts.follow(window);
+    const each = (...parts: Part[]): Line[] =>
+      names.flatMap((version, index) =>
+        parts.map(([column, label, factor], dash) => ({
+          name: names.length > 1 ? `${version} ${label}`.trim() : label || version,
+          hue: index,
+          dash,
+          points: history.column(version, column, factor),
+        })),
+      );
+    latency.draw(each(["latency_p50_ms", "p50"], ["latency_p95_ms", "p95"], ["latency_p99_ms", "p99"]));
+    traffic.draw(each(["requests_per_second", ""]));
+    replicas.draw(
+      each(["replicas_ready", "ready"], ["replicas_wanted", "wanted"], ["busy_mean", "busy"]),
+      decisions.map((item) => item.time),
+    );
+    utilisation.draw(each(["utilisation", ""]), [], target ? { name: `target ${target} %`, value: target } : null);
+    wait.draw(each(["run_mean_ms", "run"], ["wait_mean_ms", "wait"]));
+    errors.draw(each(["error_ratio", "", 100]));
+  }
+
+  function drawNumbers(rows: Row[]): void {
+    const total = (key: string) => rows.reduce((sum, row) => sum + (row.summary[key] ?? 0), 0);
+    const slowest = Math.max(...rows.map((row) => row.summary.latency_p95_ms ?? -1));
+    const answered = total("requests");
+    const wrong = rows.reduce((sum, { summary: seen }) => sum + (seen.error_ratio ?? 0) * (seen.requests ?? 0), 0);
+    const ready = rows.reduce((sum, row) => sum + row.ready, 0);
+    const wanted = rows.reduce((sum, row) => sum + row.wanted, 0);
+    const numbers = [
+      ["Requests per second", shown(total("requests_per_second"))],
+      ["p95 of the last minute", shown(slowest < 0 ? null : slowest, "ms")],
+      ["Errors", shown(answered ? (100 * wrong) / answered : null, "%")],
+      ["Busy replicas", shown(total("busy_mean"))],
+      ["Replicas ready", `${ready} / ${wanted}`],
+    ];
+    keyed(
+      now,
+      numbers.map(([key, value]) => ({ key, value })),
+      drawNumber,
+    );
+  }
+
+  /** Write the log of all replicas, or of the one that was chosen. */
+  function writeLog(): void {
+    const atEnd = isAtEnd(log);
+    const ended = only !== null && status !== null && !status.replicas.some((item) => item.id === only);
+    text(log, logText || (ended ? `${only} has ended, and no log of it is kept.` : "Nothing yet."));
+    text(whose, only ? `Log of ${only}` : "Log of all replicas");
+    showAll.hidden = only === null;
+    if (atEnd) {
+      scrollToEnd(log);
+    }
+  }
+
+  function tellLog(): void {
+    model.send({ kind: "log", open: logBox.open, replica: only });
+  }
+
+  function showLog(replica: string | null): void {
+    only = replica;
+    logText = "";
+    logBox.open = true;
+    tellLog();
+    writeLog();
+    log.focus();
+  }
+
+  function drawLogButton(): Drawn<Replica & Keyed> {
+    let replica = "";
+    const element = make(
+      "button",
+      {
+        type: "button",
+        class: "mlj-small",
+        click: () => {
+          showLog(replica);
+        },
+      },
+      "Log",
+    );
+    return {
+      element,
+      update(item) {
+        replica = item.key;
+        attribute(element, "aria-label", `Log of ${replica}`);
+      },
+    };
+  }
+
+  const stop = panel.follow(view, take);
+  return () => {
+    stop();
+    charts.destroy();
+  };
+}
+
+function percent(ratio: number | null | undefined): number | null {
+  return ratio === null || ratio === undefined ? null : 100 * ratio;
+}
+
+function part(label: string, content: HTMLElement): HTMLElement {
+  return make("section", { class: "mlj-part" }, make("h3", {}, label), content);
+}
+
+function drawName(): Drawn<Row> {
+  const swatch = make("span", { class: "mlj-swatch", "aria-hidden": "true" });
+  const name = make("span");
+  return {
+    element: make("span", {}, swatch, name),
+    update(row) {
+      swatch.style.background = row.hue;
+      text(name, row.is_default ? `${row.key} (default)` : row.key);
+    },
+  };
+}
+
+/** The share of the requests in words, and as a bar with a mark at the share that was asked for. */
+function drawShare(): Drawn<Row> {
+  const words = make("span");
+  const bar = make("i");
+  const mark = make("b");
+  return {
+    element: make("span", {}, words, make("span", { class: "mlj-share", "aria-hidden": "true" }, bar, mark)),
+    update(row) {
+      const observed = row.summary.traffic_observed;
+      text(words, `${shown(observed, "%")} of ${shown(row.weight, "%")}`);
+      bar.style.width = `${observed ?? 0}%`;
+      mark.style.left = `${Math.min(row.weight, 98)}%`;
+    },
+  };
+}
+
+function drawDecision(): Drawn<Decision & Keyed> {
+  const parts = [make("span"), make("span"), make("b"), make("span")];
+  return {
+    element: make("li", {}, ...parts),
+    update(item) {
+      const words = [clock(item.time), item.version, `${item.from} → ${item.to}`, item.reason];
+      words.forEach((word, index) => {
+        text(parts[index], word);
+      });
+    },
+  };
+}
+
+function drawNumber(first: Keyed): Drawn<Keyed & { value: string }> {
+  const value = make("b");
+  return {
+    element: make("li", {}, make("span", {}, first.key), value),
+    update(item) {
+      text(value, item.value);
+    },
+  };
+}
+
+export default { render };

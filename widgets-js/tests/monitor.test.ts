@@ -1,0 +1,237 @@
+import { beforeEach, describe, expect, it } from "vitest";
+
+import monitor, { type MonitorTraits } from "../src/monitor";
+import { button, one, show } from "./fake_model";
+
+const NOW = 1_700_000_000;
+
+const replica = (id: string) => ({ id, version: "a", phase: "ready", started: NOW - 300, cpu: 0.25, memory: 80 });
+const version = (name: string, changed = {}) => ({
+  version: name,
+  is_default: name === "a",
+  percentile: name === "a" ? 90 : 10,
+  weight: name === "a" ? 90 : 10,
+  ready: 1,
+  wanted: 2,
+  ...changed,
+});
+const status = (changed = {}) => ({
+  name: "churn",
+  state: "Healthy",
+  mark: "ok",
+  uri: "http://localhost/score",
+  authentication: "none",
+  target_utilisation: 70,
+  versions: [version("a")],
+  replicas: [replica("churn-1")],
+  ...changed,
+});
+const seen = (changed = {}) => ({
+  requests: 100,
+  requests_per_second: 5,
+  latency_p50_ms: 10,
+  latency_p95_ms: 20,
+  latency_p99_ms: 1500,
+  wait_mean_ms: 1,
+  run_mean_ms: 9,
+  error_ratio: 0.01,
+  busy_mean: 0.5,
+  traffic_observed: 100,
+  ...changed,
+});
+
+let shown: ReturnType<typeof show<MonitorTraits>>;
+
+function tick(changed: object = {}): void {
+  shown.model.receive({ kind: "tick", time: NOW, status: status(), summary: { a: seen() }, ...changed });
+}
+
+function series(version: string, times: number[], value: number | null) {
+  const column = times.map(() => value);
+  const names = ["requests_per_second", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "error_ratio"];
+  const more = ["run_mean_ms", "wait_mean_ms", "busy_mean", "replicas_wanted", "replicas_ready", "utilisation"];
+  const columns = Object.fromEntries([...names, ...more].map((name) => [name, column]));
+  return { time: times, version: times.map(() => version), ...columns };
+}
+
+const number = (label: string) =>
+  [...shown.el.querySelectorAll(".mlj-now li")].find((item) => item.textContent?.startsWith(label))?.querySelector("b")
+    ?.textContent;
+const log = () => one(shown.el, "[role=log]");
+const table = (name: string) => one<HTMLTableElement>(shown.el, `table[aria-label=${name}]`);
+const cells = (name: string) =>
+  [...table(name).tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent));
+
+beforeEach(() => {
+  shown = show(monitor, { seconds: 300 });
+});
+
+describe("the monitor", () => {
+  it("says hello and that it is looked at", () => {
+    expect(shown.model.sent).toEqual([{ kind: "hello" }, { kind: "watch" }]);
+  });
+
+  it("is a region named after the endpoint, with its state in a mark, a colour and words", () => {
+    tick();
+    const region = one(shown.el, "section.mlj-panel");
+    expect(document.getElementById(region.getAttribute("aria-labelledby") ?? "")?.textContent).toBe("churn");
+    const state = one(shown.el, ".mlj-state");
+    expect(state.textContent).toBe("✓ Healthy");
+    tick({ status: status({ state: "Failed", mark: "failed" }) });
+    expect([state.textContent, state.dataset.state]).toEqual(["✗ Failed", "failed"]);
+    expect(state.getAttribute("role")).toBe("status");
+  });
+
+  it("shows the numbers of now with their units", () => {
+    tick();
+    expect(number("Requests per second")).toBe("5");
+    expect(number("p95 of the last minute")).toBe("20 ms");
+    expect(number("Errors")).toBe("1 %");
+    expect(number("Replicas ready")).toBe("1 / 2");
+    tick({ summary: {} });
+    expect(number("p95 of the last minute")).toBe("–");
+    expect(number("Errors")).toBe("–");
+  });
+
+  it("weighs the errors of versions by their requests", () => {
+    const versions = [version("a"), version("b")];
+    const summary = { a: seen({ requests: 300, error_ratio: 0 }), b: seen({ requests: 100, error_ratio: 0.04 }) };
+    tick({ status: status({ versions }), summary });
+    expect(number("Errors")).toBe("1 %");
+  });
+
+  it("lists versions and replicas", () => {
+    tick();
+    expect(cells("Versions")).toEqual([
+      ["a (default)", "100 % of 90 %", "5", "10 ms", "20 ms", "1.50 s", "1 ms", "9 ms", "1 %", "1/2"],
+    ]);
+    expect(cells("Replicas")).toEqual([["churn-1", "a", "ready", "0.25 cores", "80 MB", "5 min", "Log"]]);
+  });
+
+  it("keeps the focus on a button of a row while rows come and go", () => {
+    tick();
+    const opens = one(shown.el, "[aria-label='Log of churn-1']");
+    opens.focus();
+    tick({ status: status({ replicas: [replica("churn-0"), replica("churn-1")] }) });
+    expect(document.activeElement).toBe(opens);
+    tick({ status: status({ replicas: [replica("churn-1")] }) });
+    expect(document.activeElement).toBe(opens);
+  });
+
+  it("adds what is new to what it has, and describes each chart", () => {
+    tick({ whole: true, series: series("a", [NOW - 3, NOW - 2], 10) });
+    tick({ series: series("a", [NOW - 2, NOW - 1], 30) });
+    const latency = one(shown.el, "[aria-label^='Latency']").getAttribute("aria-label");
+    expect(latency).toContain("p50 30 ms at the end, lowest 10 ms, highest 30 ms");
+    expect(shown.el.querySelectorAll(".mlj-plot canvas")).toHaveLength(6);
+    tick({ whole: true, series: series("a", [NOW - 1], 5) });
+    expect(one(shown.el, "[aria-label^='Latency']").getAttribute("aria-label")).toContain("highest 5 ms");
+  });
+
+  it("names the lines of several versions after them, and the target of the autoscaler", () => {
+    tick({ status: status({ versions: [version("a"), version("b")] }), series: series("b", [NOW - 1], 1) });
+    const legends = [...shown.el.querySelectorAll(".mlj-legend")].map((item) => item.textContent ?? "");
+    expect(legends[0]).toContain("b p95");
+    expect(legends[3]).toContain("target 70 %");
+  });
+
+  it("lists the newest decisions first, and nothing where there are none", () => {
+    tick();
+    const list = one(shown.el, ".mlj-decisions");
+    expect(list.parentElement?.hidden).toBe(true);
+    const decision = (time: number, to: number) => ({ time, version: "a", from: 1, to, reason: "busy" });
+    tick({ decisions: [decision(NOW - 9, 2), decision(NOW - 5, 3)] });
+    expect([...list.children].map((item) => item.querySelector("b")?.textContent)).toEqual(["1 → 3", "1 → 2"]);
+    expect(list.parentElement?.hidden).toBe(false);
+  });
+});
+
+describe("the log", () => {
+  it("is asked for when it is opened, of one replica or of all", () => {
+    tick();
+    button(shown.el, "Log").click();
+    expect(shown.model.sentOfKind("log").at(-1)).toEqual({ kind: "log", open: true, replica: "churn-1" });
+    tick({ log: "ready to score" });
+    expect(log().textContent).toBe("ready to score");
+    button(shown.el, "Show all replicas").click();
+    expect(shown.model.sentOfKind("log").at(-1)).toEqual({ kind: "log", open: true, replica: null });
+  });
+
+  it("says that a replica has ended when nothing of its log is kept", () => {
+    tick();
+    button(shown.el, "Log").click();
+    expect(log().textContent).toBe("Nothing yet.");
+    tick({ status: status({ replicas: [] }), log: "" });
+    expect(log().textContent).toBe("churn-1 has ended, and no log of it is kept.");
+  });
+
+  it("shows what is kept of a replica that has ended", () => {
+    tick();
+    button(shown.el, "Log").click();
+    tick({ status: status({ replicas: [] }), log: "out of memory" });
+    expect(log().textContent).toBe("out of memory");
+  });
+});
+
+describe("actions", () => {
+  const form = () => one<HTMLFormElement>(shown.el, "form.mlj-ask");
+
+  it("ask before they act, and send the answers", () => {
+    tick();
+    button(shown.el, "Scale").click();
+    expect(document.activeElement).toBe(one(form(), "select"));
+    one<HTMLInputElement>(form(), "input").value = "2";
+    form().requestSubmit();
+    expect(shown.model.sentOfKind("act")).toEqual([
+      { kind: "act", action: "scale", values: { version: "a", replicas: "2" } },
+    ]);
+    expect(form().hidden).toBe(true);
+    expect(document.activeElement).toBe(button(one(shown.el, ".mlj-foot"), "Scale"));
+    shown.model.receive({ kind: "said", text: "churn gets 2 replicas." });
+    expect(one(shown.el, ".mlj-foot [role=status]").textContent).toBe("churn gets 2 replicas.");
+  });
+
+  it("can be left with Escape without an effect", () => {
+    tick();
+    button(shown.el, "Roll back").click();
+    expect(form().textContent).toContain("Back to what was deployed before?");
+    form().dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
+    expect(form().hidden).toBe(true);
+    expect(shown.model.sentOfKind("act")).toEqual([]);
+  });
+
+  it("are there only where they are possible", () => {
+    tick();
+    expect([button(shown.el, "Shift traffic").hidden, button(shown.el, "New key").hidden]).toEqual([true, true]);
+    tick({ status: status({ versions: [version("a"), version("b")], authentication: "key" }) });
+    expect([button(shown.el, "Shift traffic").hidden, button(shown.el, "New key").hidden]).toEqual([false, false]);
+    button(shown.el, "Shift traffic").click();
+    expect([...form().querySelectorAll("input")].map((input) => [input.name, input.value])).toEqual([
+      ["a", "90"],
+      ["b", "10"],
+    ]);
+  });
+});
+
+describe("the end", () => {
+  it("of data is said until they come again", () => {
+    tick({ problem: "The controller does not answer." });
+    expect(one(shown.el, ".mlj-stale").textContent).toBe("The controller does not answer.");
+    tick();
+    expect(one(shown.el, ".mlj-stale").textContent).toBe("");
+  });
+
+  it("of the kernel is said, and no action is possible any more", () => {
+    tick();
+    shown.model.endKernel();
+    expect(one(shown.el, ".mlj-stale").textContent).toContain("The kernel has ended.");
+    expect(one(shown.el, ".mlj-foot").inert).toBe(true);
+  });
+
+  it("of the view ends everything it listens to", () => {
+    tick();
+    shown.stop();
+    expect(shown.model.listeners).toBe(0);
+    expect(shown.el.querySelector("canvas")).toBeNull();
+  });
+});
