@@ -258,7 +258,7 @@ export class Chart {
           ...axis,
           size: AXIS_WIDTH,
           gap: 4,
-          space: 34,
+          splits: (_, __, least, most) => [least, (least + most) / 2, most], // the highest has a label as well
           values: (_, splits) => splits.map((value) => String(+value.toPrecision(3))),
         },
       ],

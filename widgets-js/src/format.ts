@@ -33,8 +33,11 @@ export function duration(seconds: number): string {
   return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
 }
 
-/** Return the least number of the form 1, 2 or 5 times a power of ten that is not below a value. */
+/** Return the least number that is not below a value, and that has, as its half has, one or two digits and zeros. */
 export function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value || 1));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= value) ?? value;
+  return (
+    [1, 2, 4, 6, 8, 10].map((factor) => +(factor * power).toPrecision(1)).find((candidate) => candidate >= value) ??
+    value
+  );
 }

@@ -37,6 +37,15 @@ describe("a chart over time", () => {
     expect(legend(latency)).toEqual(["p50100 ms", "p95101 ms"]);
   });
 
+  it("labels the ends and the middle of the axis of its values", async () => {
+    const written = vi.fn();
+    const context = document.createElement("canvas").getContext("2d")!;
+    context.fillText = written;
+    latency.draw([{ name: "p50", hue: 0, points: points(10, 20, 55, 46) }]);
+    await Promise.resolve(); // uPlot draws in a microtask
+    expect(written.mock.calls.map(([label]) => label)).toEqual(expect.arrayContaining(["0", "30", "60"]));
+  });
+
   it("is described in words for screen readers, and can be reached by the keyboard", () => {
     expect(latency.plot.tabIndex).toBe(0);
     const label = latency.plot.getAttribute("aria-label");

@@ -45,7 +45,7 @@ describe("numbers", () => {
   });
 
   it("end an axis at a round number", () => {
-    expect([0.3, 1, 7, 23, 180].map(roundUp)).toEqual([0.5, 1, 10, 50, 200]);
+    expect([0.3, 1, 5, 7, 23, 180].map(roundUp)).toEqual([0.4, 1, 6, 8, 40, 200]);
   });
 
   it("say a duration in the unit that fits", () => {
