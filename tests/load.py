@@ -18,8 +18,9 @@ from tests.waiting import HANG_SECONDS
 class Load:
     """Sends requests until it is left, at most `limit` for each client.
 
-    `results` counts status codes, and names of exceptions; `failures` are the times of all but 200, in seconds since
-    the start. `first_sent` is when the first request was sent, in seconds of the epoch.
+    `results` counts status codes, and names of exceptions. `failures` are the times of all but 200, in seconds since
+    the start, and `refusals` count the bodies of these answers: they tell who refused a request, and why. `first_sent`
+    is when the first request was sent, in seconds of the epoch.
     """
 
     url: str
@@ -30,6 +31,7 @@ class Load:
     verify: bool = True
     results: Counter[str] = field(default_factory=Counter)
     failures: list[float] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
     first_sent: float = float("inf")
 
     def __post_init__(self) -> None:
@@ -67,11 +69,16 @@ class Load:
                 if self._stop.is_set():
                     return
                 self.first_sent = min(self.first_sent, time.time())
+                refusal = ""
                 try:
-                    outcome = str(client.post(self.url, content=self.body).status_code)
+                    answer = client.post(self.url, content=self.body)
+                    outcome = str(answer.status_code)
+                    refusal = "" if outcome == "200" else answer.text
                 except httpx.HTTPError as error:
                     outcome = f"{type(error).__name__}: {error}"
                 with self._lock:
                     self.results[outcome] += 1
                     if outcome != "200":
                         self.failures.append(time.monotonic() - self._began)
+                    if refusal:
+                        self.refusals[refusal] += 1

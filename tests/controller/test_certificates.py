@@ -86,7 +86,7 @@ def test_the_workspace_renews_thirty_days_before_the_end_and_never_sooner(tmp_pa
     assert keeper(tmp_path).look(leaf, NOW)  # another process finds the same one
     again = keeper(tmp_path)
     again.look(leaf, NOW)
-    assert again.pairs[""].certificate == first.certificate
+    assert again.pairs[""] == first
     assert certificates.look(leaf, days(61))
     assert certificates.pairs[""].certificate != first.certificate
     assert certificates.problem("", days(61)) is None
@@ -110,7 +110,7 @@ def test_a_broken_pair_leaves_the_last_good_one_for_this_process_and_the_next(tm
     assert certificates.look(wanted(files), NOW)
     for one in (certificates, keeper(tmp_path)):
         one.look(wanted(files), NOW)
-        assert one.pairs[""].certificate == good.certificate
+        assert one.pairs[""] == good, "with its hosts: requests for all others are refused"
         problem = one.problem("", NOW)
         assert problem is not None
         assert "the one before stays in use" in problem.message

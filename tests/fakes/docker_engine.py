@@ -42,6 +42,13 @@ class FakeContainer:
         }
 
     def start(self) -> None:
+        if self._engine.networks_at_starts:
+            self._engine.network_ids = self._engine.networks_at_starts.pop(0)
+        name, found = self.options["network"], len(self._engine.network_ids)
+        if not found:
+            raise NotFound(f"network {name} not found")
+        if found > 1:
+            raise refusal(f"network {name} is ambiguous ({found} matches found on name)")
         if self._engine.start_failures:
             raise self._engine.start_failures.pop(0)
         self.status = "running"
@@ -86,6 +93,8 @@ class FakeEngine:
     Attributes:
         away: set while nothing answers.
         start_failures: the errors with which the next containers fail to start.
+        network_ids: the networks of replicas.
+        networks_at_starts: the networks that others leave before each of the next containers is started.
         asked_for_usage: names of the containers whose usage was asked for.
         inspected, refused: how often a container was inspected, and how often nothing answered.
 
@@ -98,7 +107,9 @@ class FakeEngine:
         self.away = threading.Event()
         self.start_failures: list[Exception] = []
         self.asked_for_usage: list[str] = []
-        self.network_there = False
+        self.network_ids: list[str] = []
+        self.networks_at_starts: list[list[str]] = []
+        self._networks_made = 0
         self.inspected = self.refused = 0
         self._listeners: list[queue.Queue[dict[str, Any] | None]] = []
         self._time = _BEGAN
@@ -196,20 +207,22 @@ class FakeEngine:
 
     def _networks(self, **_: Any) -> list[Any]:
         self.check()
-        return [self._network()] if self.network_there else []
+        return [self._network(network_id) for network_id in self.network_ids]
 
     def _create_network(self, *_: Any, **__: Any) -> Any:
-        self.network_there = True
-        return self._network()
+        self._networks_made += 1
+        self.network_ids.append(f"network-{self._networks_made}")
+        return self._network(self.network_ids[-1])
 
-    def _network(self) -> Any:
+    def _network(self, network_id: str) -> Any:
         options = {"com.docker.network.bridge.enable_icc": "false"}
         attributes = {"Driver": "bridge", "Options": options, "Labels": {"mljupyter/network": "replicas"}}
-
-        def remove() -> None:
-            self.network_there = False
-
-        return SimpleNamespace(name="mljupyter-replicas", attrs=attributes, remove=remove)
+        return SimpleNamespace(
+            id=network_id,
+            name="mljupyter-replicas",
+            attrs=attributes,
+            remove=lambda: self.network_ids.remove(network_id),
+        )
 
 
 class EventStream:

@@ -48,26 +48,48 @@ def test_a_replicas_key_is_sent_and_not_shown() -> None:
 
 
 class Networks:
-    """An engine's networks; the first attempts to make one end as told."""
+    """An engine's networks of one name, by id, the oldest one first.
 
-    def __init__(self, *endings: str, there: dict[str, Any] | None = None) -> None:
-        self.there = there
-        self._endings = list(endings)
+    Parameters:
+        endings: of each `create` in turn: a refusal, or the ids of the networks that there are afterwards.
+        there: the attributes of a network that there is already.
+
+    """
+
+    def __init__(self, *endings: str | list[str], there: dict[str, Any] | None = None) -> None:
+        self.there = {"there": there} if there else {}
+        self.used: set[str] = set()
         self.made = 0
+        self._endings = list(endings)
 
     def list(self, names: list[str]) -> list[Any]:
-        others = [SimpleNamespace(name=f"my-{names[0]}", attrs={"Driver": "bridge", "Options": {}})]
-        return others + ([SimpleNamespace(name=names[0], attrs=self.there)] if self.there else [])
+        others = [SimpleNamespace(id="other", name=f"my-{names[0]}", attrs={"Driver": "bridge", "Options": {}})]
+        return others + [self._network(name, network_id) for name in names for network_id in self.there]
 
     def create(self, name: str, **options: Any) -> Any:
         self.made += 1
-        if self._endings:
-            ending = self._endings.pop(0)
-            if ending == "another was faster":
-                self.there = {"Driver": "bridge", "Options": SEPARATES}
-            status = 409 if ending == "another was faster" else 500
-            raise docker_errors.APIError(ending, SimpleNamespace(status_code=status, reason=""), ending)
-        return SimpleNamespace(name=name, attrs={"Driver": options["driver"], "Options": options["options"]})
+        ending = self._endings.pop(0) if self._endings else ["own"]
+        if isinstance(ending, str):
+            raise refused(ending)
+        if not ending:
+            raise refused("another controller has removed it at once", 404)
+        made = {"Driver": options["driver"], "Options": options["options"], "Labels": options["labels"]}
+        self.there = {network_id: {**made, "Created": str(number)} for number, network_id in enumerate(ending)}
+        if "own" not in ending:
+            raise refused("it exists", 409)
+        return self._network(name, "own")
+
+    def _network(self, name: str, network_id: str) -> Any:
+        def remove() -> None:
+            if network_id in self.used:
+                raise refused("it has active endpoints", 403)
+            del self.there[network_id]
+
+        return SimpleNamespace(id=network_id, name=name, attrs=self.there[network_id], remove=remove)
+
+
+def refused(text: str, status: int = 500) -> Exception:
+    return docker_errors.APIError(text, SimpleNamespace(status_code=status, reason=""), text)
 
 
 def ensured(networks: Networks) -> str:
@@ -75,13 +97,39 @@ def ensured(networks: Networks) -> str:
 
 
 def test_the_network_is_made_once() -> None:
-    assert ensured(Networks()) == network.NAME
+    networks = Networks()
+    assert (ensured(networks), ensured(networks), networks.made) == (network.NAME, network.NAME, 1)
     there = Networks(there={"Driver": "bridge", "Options": SEPARATES})
     assert (ensured(there), there.made) == (network.NAME, 0)
 
 
-def test_a_network_that_another_controller_makes_meanwhile_is_taken() -> None:
-    assert ensured(Networks("another was faster")) == network.NAME
+@pytest.mark.parametrize("endings", [[["another"]], [[], ["another"]], [[], [], ["another"]]])
+def test_a_network_that_another_controller_makes_meanwhile_is_taken(endings: list[list[str]]) -> None:
+    networks = Networks(*endings)
+    ensured(networks)
+    assert list(networks.there) == ["another"]
+
+
+@pytest.mark.parametrize("ids", [["own", "another"], ["another", "own"], ["another", "own", "a third"]])
+def test_controllers_that_make_networks_at_the_same_time_agree_on_the_oldest_one(ids: list[str]) -> None:
+    networks = Networks(ids)
+    ensured(networks)
+    assert list(networks.there) == ids[:1]
+
+
+def test_of_networks_that_were_made_at_the_same_time_the_one_with_containers_stays() -> None:
+    networks = Networks(["own", "another"])
+    networks.used = {"another"}
+    ensured(networks)
+    assert list(networks.there) == ["another"]
+
+
+def test_all_networks_of_the_name_are_removed_when_nobody_uses_them() -> None:
+    networks = Networks(there={"Driver": "bridge", "Options": SEPARATES, "Labels": {network.LABEL: "replicas"}})
+    networks.there["second"] = networks.there["there"]
+    client = SimpleNamespace(networks=networks, api=SimpleNamespace(containers=lambda **_: []))
+    assert network.remove_unused(client)  # type: ignore[arg-type]
+    assert not networks.there
 
 
 def test_an_engine_without_addresses_is_told_with_the_way_out() -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
-
-from docker.errors import NotFound
 
 from mljupyter.engine.replicas.replica_key import replica_key
 from mljupyter.runtimes.base import Ending, ReplicaOrder, RunningReplica, RuntimeUnavailableError, Usage
@@ -101,13 +100,35 @@ async def test_a_container_that_does_not_start_is_removed(runtime: DockerRuntime
     assert engine.containers_by_name == {}
 
 
-async def test_a_network_that_is_removed_while_a_container_starts_is_made_again(
+async def test_a_network_that_others_remove_or_create_while_a_container_starts_is_made_again(
     runtime: DockerRuntime, engine: FakeEngine
 ) -> None:
-    engine.start_failures = [NotFound("network mljupyter-replicas not found")]
+    engine.networks_at_starts = [[], [], ["one", "two"]]
     replica = await runtime.start(order())
     assert list(engine.containers_by_name) == [f"mljupyter-{replica.id}"]
-    assert engine.network_there
+    assert engine.network_ids == ["one"]
+
+
+async def test_a_container_does_not_try_for_ever_to_join_a_network(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    engine.networks_at_starts = [[] for _ in range(100)]
+    with pytest.raises(RuntimeUnavailableError, match="not found"):
+        await runtime.start(order())
+    assert len(engine.networks_at_starts) > 90
+    assert engine.containers_by_name == {}
+
+
+async def test_a_port_that_another_program_takes_while_a_container_starts_is_replaced(
+    runtime: DockerRuntime, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(1)
+        taken = other.getsockname()[1]
+        ports = [taken, 40_001]
+        monkeypatch.setattr("mljupyter.runtimes.docker.runtime.free_port", lambda: ports.pop(0))
+        engine.start_failures = [refusal(f"Bind for 127.0.0.1:{taken} failed: port is already allocated")]
+        replica = await runtime.start(order())
+    assert replica.address == "127.0.0.1:40001"
 
 
 async def test_a_version_without_an_image_is_refused(runtime: DockerRuntime) -> None:
@@ -241,10 +262,10 @@ async def test_nothing_of_a_deleted_endpoint_is_left(runtime: DockerRuntime, eng
     other = await runtime.start(dataclasses.replace(order("wine-1"), endpoint="wine"))
     await runtime.forget("iris")
     assert list(engine.containers_by_name) == ["mljupyter-wine-1"]
-    assert engine.network_there, "another endpoint's container is in it"
+    assert engine.network_ids, "another endpoint's container is in it"
     container(engine, other).end(0)
     await runtime.forget("wine")
-    assert (engine.containers_by_name, engine.network_there) == ({}, False)
+    assert (engine.containers_by_name, engine.network_ids) == ({}, [])
 
 
 async def test_an_engine_that_is_away_holds_nothing_up(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -15,6 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mljupyter.runtimes.base import ReplicaOrder, RunningReplica
+from mljupyter.runtimes.docker import network
+from mljupyter.runtimes.docker.runtime import DockerRuntime
 from mljupyter.spec import Authentication, EndpointSpec, EndpointState, RouterSpec, RouterTls, VersionSpec
 from mljupyter.targets.machine.client import ControllerClient
 from tests.load import Load
@@ -116,6 +120,32 @@ def test_a_container_is_reached_with_a_token_and_with_tls(machine, engine, echo_
     answer = httpx.post(uri, content=b"x", headers={"authorization": f"Bearer {token}"}, verify=trusting)
     assert answer.json() == {"data": "x", "cwd": "/var/azureml-app"}
     assert httpx.post(uri, content=b"x", verify=trusting).json()["code"] == "Unauthorized"
+
+
+async def test_control_planes_that_start_their_first_containers_at_the_same_time_share_a_network(
+    engine, echo_image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker before release 25 lets both create it, and then refuses containers that join it by its name."""
+    monkeypatch.setattr(network, "NAME", f"mljupyter-test-{os.getpid()}")
+    runtimes = [
+        DockerRuntime(str(tmp_path / name), tmp_path / name, lambda: tmp_path, b"k" * 32) for name in ("one", "two")
+    ]
+    version = VersionSpec(image=echo_image)
+    for attempt in range(3):  # without a remedy, all but one of ten fail
+        ids = [f"{runtime}-{os.getpid()}-{attempt}" for runtime in ("one", "two")]
+        orders = [ReplicaOrder(replica_id, "e", "e", "r", "docker", "w", version) for replica_id in ids]
+        starts = [runtime.start(order) for runtime, order in zip(runtimes, orders, strict=True)]
+        started = await asyncio.gather(*starts, return_exceptions=True)
+        found = [engine.networks.get(one.id) for one in engine.networks.list(names=[network.NAME])]
+        for replica_id in ids:
+            for container in engine.containers.list(all=True, filters={"label": f"mljupyter/replica={replica_id}"}):
+                container.remove(force=True)
+        for one in found:
+            one.remove()
+        assert [one.id for one in started if isinstance(one, RunningReplica)] == ids, started
+        assert [len(one.attrs["Containers"]) for one in found] == [2]
+    for runtime in runtimes:
+        await runtime.leave()
 
 
 def test_a_container_has_the_least_rights_and_its_limits(machine, engine, echo_image) -> None:

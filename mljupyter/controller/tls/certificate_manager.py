@@ -97,7 +97,7 @@ class CertificateManager:
         try:
             document = json_value(self._file(name).read_bytes())
             if document["wanted"] == _described(wanted):
-                pair = Pair(document["certificate"], document["key"])
+                pair = Pair(document["certificate"], document["key"], _hosts(wanted))
                 kept.status = checked(pair.certificate, pair.key, None, now)
                 kept.pair = pair
         except (OSError, ValueError, LookupError, TypeError, CertificateError):
@@ -155,9 +155,14 @@ def read_pair(files: CertificateFiles, now: datetime) -> Pair:
             raise CertificateError(f"{path!r} cannot be read: {error.strerror}.") from None
         except UnicodeDecodeError:
             raise CertificateError(f"{path!r} is no PEM file: PEM is text.") from None
-    pair = Pair(texts[0], texts[1], (files.host,))
+    pair = Pair(texts[0], texts[1], _hosts(files))
     checked(pair.certificate, pair.key, files.host, now)
     return pair
+
+
+def _hosts(wanted: Wanted) -> tuple[str, ...]:
+    """Return the hosts that requests may be for."""
+    return (wanted.host,) if isinstance(wanted, CertificateFiles) else wanted.hosts
 
 
 def _described(wanted: Wanted) -> object:

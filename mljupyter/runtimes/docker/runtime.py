@@ -54,7 +54,7 @@ from mljupyter.runtimes.docker.container_spec import (
 )
 from mljupyter.runtimes.docker.port_forward import PortForwards
 from mljupyter.runtimes.docker.usage import ContainerUsage
-from mljupyter.runtimes.ports import LOOPBACK, free_port
+from mljupyter.runtimes.ports import LOOPBACK, free_port, listening
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -69,6 +69,7 @@ SERVER_LABEL = f"{LABEL}/plan"  # on images whose entry point is our scoring ser
 _LOG_SIZE, _LOG_FILES = "10m", "3"
 _RECONNECT_AFTER = 0.5
 _LOOK_EVERY = 2.0
+_MOST_ATTEMPTS = 5  # to start a container whose port or network others take meanwhile
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -224,19 +225,27 @@ class DockerRuntime:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, order: ReplicaOrder) -> RunningReplica:
-        from docker.errors import NotFound
+        from docker.errors import APIError
 
         spec = order.spec
         if spec.image is None:
             raise RuntimeUnavailableError(f"version {order.version!r} has no image: a container needs one.")
         with translated(f"starting a container of {spec.image}"):
             image = self._image(spec.image, order)
-            try:
-                return self._started(image, order)
-            except NotFound:  # its network was removed in the meantime, with the last container of another workspace
-                return self._started(image, order)
+            attempts = _MOST_ATTEMPTS
+            while True:
+                # Only the engine knows which port is free on another machine.
+                port = free_port() if self._forwards is None else None
+                try:
+                    return self._started(image, order, port)
+                except APIError as error:
+                    attempts -= 1
+                    taken = port is not None and listening(port) is not None
+                    if not attempts or not (taken or network.changed_meanwhile(error)):
+                        raise
+                    log.info("replica %s is started again: %s", order.id, error.explanation or error)
 
-    def _started(self, image: Image, order: ReplicaOrder) -> RunningReplica:
+    def _started(self, image: Image, order: ReplicaOrder, port: int | None) -> RunningReplica:
         from docker.types import LogConfig
 
         spec = order.spec
@@ -254,8 +263,7 @@ class DockerRuntime:
                 **({INSIGHTS_LABEL: "true"} if spec.app_insights_enabled else {}),
             },
             environment=environment_of(order, key),
-            # Only the engine knows which port is free on another machine.
-            ports={f"{PORT}/tcp": cast("int", (LOOPBACK, free_port() if self._forwards is None else None))},
+            ports={f"{PORT}/tcp": cast("int", (LOOPBACK, port))},
             **confinement(self._client),
             log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
             **limit_options(spec, self._machine_bytes),

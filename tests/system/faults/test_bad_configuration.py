@@ -102,7 +102,7 @@ def test_an_update_that_cannot_start_gets_nothing_and_the_old_one_serves(
 def test_a_controller_replaces_a_router_of_another_release(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    uri = str(machine.healthy(machine.spec()).status.scoring_uri)
+    uri = str(machine.healthy(machine.spec(limits={"maxConcurrentRequests": 16})).status.scoring_uri)
     before = only_router(machine)
     other = tmp_path / "release" / "envoy"
     other.mkdir(parents=True)
