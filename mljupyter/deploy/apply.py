@@ -11,9 +11,9 @@ from collections.abc import Callable
 from mljupyter.client.errors import EndpointBusyError, EndpointChangedError
 from mljupyter.deploy.plan import DeploymentPlan, find
 from mljupyter.deploy.references import in_use, release
+from mljupyter.engine.rollout.rules import rollback_target
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import EndpointRecord, EndpointSpec
-from mljupyter.spec.history import HistoryEntry
 from mljupyter.workspace.context import WorkspaceContext
 
 _MOST_ATTEMPTS = 50
@@ -107,19 +107,20 @@ def replace(context: WorkspaceContext, spec: EndpointSpec, *, generation: int | 
         return context.endpoints.replace(spec, generation=generation)
 
 
-def rollback(
-    context: WorkspaceContext, record: EndpointRecord, entry: HistoryEntry | None, number: int | None
-) -> EndpointRecord:
+def rollback(context: WorkspaceContext, record: EndpointRecord, number: int | None) -> EndpointRecord:
     """Restore an entry of an endpoint's history; return at once.
 
     Parameters:
         context: the workspace.
         record: the endpoint as it was read; another generation by now is refused.
-        entry: the entry that is restored; None where none was found.
-        number: the number that was asked for; the control plane says why it cannot be restored.
+        number: the number of the entry; None for the newest one that differs from the present state.
+
+    Raises:
+        ControllerError: there is no such entry, or the endpoint was changed concurrently.
 
     """
     name = record.spec.name
+    entry = rollback_target(context.endpoints.history(name), record.spec, number)
     with in_use(context, name, entry.spec if entry is not None else record.spec):
         wanted = entry.number if entry is not None else number
         return context.endpoints.rollback(name, wanted, generation=record.generation)
