@@ -14,9 +14,9 @@ from mljupyter import deploy
 from mljupyter.core.display import Rows, pairs
 from mljupyter.core.webservice.aks import AksAttributes, AksWebservice
 from mljupyter.core.webservice.configuration import AksEndpointDeploymentConfiguration
+from mljupyter.durations import seconds_of
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointKind, EndpointRecord, Rollout, RolloutPlan, VersionSpec, VersionStatus
-from mljupyter.spec.durations import seconds_of
 from mljupyter.spec.rollout import LEAST_REQUESTS
 from mljupyter.spec.router import VERSION_HEADERS
 

@@ -20,6 +20,7 @@ from mljupyter.core.webservice.configuration import (
     LocalWebserviceDeploymentConfiguration,
     WebserviceDeploymentConfiguration,
 )
+from mljupyter.durations import seconds_of, seconds_since
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.ownership import user_name
 from mljupyter.registry.errors import ImageNotFoundError
@@ -36,7 +37,6 @@ from mljupyter.spec import (
 from mljupyter.spec.history import HistoryEntry
 from mljupyter.telemetry.metrics.figures import figure
 from mljupyter.telemetry.metrics.frame import data_frame
-from mljupyter.telemetry.metrics.periods import seconds_of, seconds_since
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from mljupyter.core import ComputeTarget, Environment, Image, InferenceConfig, LocalWebservice, Model, Workspace
     from mljupyter.core.image import ImageConfig
     from mljupyter.deploy.prepare import Prepared
-    from mljupyter.telemetry.metrics.periods import Length
+    from mljupyter.durations import Duration
 
 _ANSWER_MARGIN_SECONDS = 10.0
 _GROUPINGS = ("version", "endpoint", "replica")
@@ -935,7 +935,7 @@ class Webservice(EndpointAttributes):
             return self.workspace.endpoints.records(self.name, count=num_records)
 
     def metrics(
-        self, since: Length | datetime = "15m", by: str = "version", every: Length | None = None
+        self, since: Duration | datetime = "15m", by: str = "version", every: Duration | None = None
     ) -> pd.DataFrame:
         """Return the metrics as a tidy pandas DataFrame: one row for each interval and version.
 
@@ -959,8 +959,8 @@ class Webservice(EndpointAttributes):
     def plot(
         self,
         kind: str = "latency",
-        since: Length | datetime = "15m",
-        every: Length | None = None,
+        since: Duration | datetime = "15m",
+        every: Duration | None = None,
         template: str | None = None,
     ) -> Figure:
         """Return a Plotly figure of the metrics.
@@ -979,10 +979,10 @@ class Webservice(EndpointAttributes):
         """
         return figure(kind, self._report(since, every, merge=False), template=template)
 
-    def _report(self, since: Length | datetime, every: Length | None, *, merge: bool) -> dict[str, Any]:
+    def _report(self, since: Duration | datetime, every: Duration | None, *, merge: bool) -> dict[str, Any]:
         with as_webservice_exception():
             seconds = seconds_since(since, datetime.now(UTC))
-            whole = None if every is None else round(seconds_of(every, "every"))
+            whole = None if every is None else round(seconds_of(every, "every", above_zero=True))
             return self.workspace.endpoints.metrics(self.name, since=seconds, every=whole, merge=merge)
 
     # Parts.
