@@ -830,7 +830,7 @@ class Webservice(EndpointAttributes):
 
         """
         given = {key: value for key, value in locals().items() if key not in ("self", "version")}
-        self._replace(partial(deploy.scaling.with_scaling, version=version, **given))
+        self._replace(partial(deploy.versions.with_scaling, version=version, **given))
 
     def scaling_history(self, version: str | None = None) -> pd.DataFrame:
         """Return the newest decisions of autoscaling, oldest first.
