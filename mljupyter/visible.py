@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 # C0 but tab and newline, DEL, C1; marks and overrides of the writing direction; separators that end a line for some
 # readers alone; halves of surrogate pairs, which cannot be written at all. A carriage return that ends a line hides
@@ -12,6 +12,7 @@ from typing import TextIO
 _COMMANDS = re.compile(
     "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
+_MOST_SHOWN = 200
 
 
 def visible(text: str) -> str:
@@ -77,6 +78,15 @@ def visible_json(text: str) -> str:
 
     """
     return _COMMANDS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def shown_value(value: Any) -> str:
+    """Return a value as Python writes it, a long one cut: what comes from outside may have any size."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested deeply, or a number of more digits than Python writes
+        return f"a {type(value).__name__} that is too large to show"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _escape(match: re.Match[str]) -> str:

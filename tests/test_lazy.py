@@ -8,7 +8,14 @@ from importlib import import_module
 
 import pytest
 
-FACES = ("mljupyter.core", "mljupyter.registry", "mljupyter.build.images")
+FACES = (
+    "mljupyter.core",
+    "mljupyter.registry",
+    "mljupyter.build.images",
+    "mljupyter.deploy",
+    "mljupyter.deploy.images",
+    "mljupyter.deploy.profiling",
+)
 
 
 @pytest.mark.parametrize("name", FACES)

@@ -10,8 +10,8 @@ import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.durations import seconds_of
 from mljupyter.telemetry.metrics.grafana import dashboard_text
-from mljupyter.telemetry.metrics.periods import seconds_of
 
 _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "REQUESTS": ("requests", str),
@@ -35,8 +35,10 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 @json_option
 def endpoint_metrics(name: str, since: str, every: str | None, workspace: str | None, as_json: bool) -> None:
     """Show the metrics of each version: requests, errors, latencies, replicas, CPU and memory."""
-    seconds = None if every is None else round(seconds_of(every, "every"))
-    report = open_workspace(workspace).endpoints.metrics(name, since=seconds_of(since), every=seconds)
+    seconds = None if every is None else round(seconds_of(every, "every", above_zero=True))
+    report = open_workspace(workspace).endpoints.metrics(
+        name, since=seconds_of(since, "since", above_zero=True), every=seconds
+    )
     if as_json:
         print_json(report)
     elif every is None:

@@ -14,6 +14,8 @@ from mljupyter import __version__
 from mljupyter.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from mljupyter.core import deployment as deployment
+    from mljupyter.core import package_sources as package_sources
     from mljupyter.core.compute import ComputeTarget
     from mljupyter.core.conda_dependencies import CondaDependencies
     from mljupyter.core.container_registry import ContainerRegistry
@@ -86,4 +88,4 @@ __all__ = [
     "replicas_needed",
 ]
 
-__getattr__, __dir__ = lazy_names(__name__, _HOME_OF)
+__getattr__, __dir__ = lazy_names(__name__, _HOME_OF, modules=("deployment", "package_sources"))

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, cast
 from mljupyter import core
 from mljupyter.deploy.apply import apply
 from mljupyter.deploy.build import build
-from mljupyter.deploy.images.image_content import check_runs_images, content_of_image
-from mljupyter.deploy.model_size import size_warning
-from mljupyter.deploy.plan import plan_new
+from mljupyter.deploy.images.registered_image import check_runs_images, content_of_image
+from mljupyter.deploy.plan import plan_new, size_warning
 from mljupyter.deploy.prepare import Prepared, ScriptSource, VersionRequest, prepare, ready
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointKind, ModelReference

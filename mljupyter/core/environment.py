@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter import core
+from mljupyter import core, deploy
 from mljupyter.build.environments.definition import (
     DEFAULT_CPU_IMAGE,
     DEFAULT_GPU_IMAGE,
+    DEFAULT_INTERPRETER,
     EnvironmentDefinition,
     fingerprint,
 )
-from mljupyter.core import conda_file, package_sources
+from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import DEFAULT_FILE as CONDA_FILE
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.container_registry import ContainerRegistry
@@ -28,14 +29,13 @@ from mljupyter.core.docker_section import DockerBuildContext, DockerSection
 from mljupyter.core.environment_build import DockerImageDetails, ImageBuildDetails, LocalBuildDetails
 from mljupyter.core.python_section import PythonSection
 from mljupyter.core.spark_section import SparkPackage, SparkSection
-from mljupyter.deploy.environments import DEFAULT_INTERPRETER, ServingEnvironment
-from mljupyter.deploy.images import environment_image
 from mljupyter.exceptions import UserErrorException, as_user_error
 from mljupyter.outside import json_value, whole
 from mljupyter.spec.version import LARGEST_NUMBER
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
+    from mljupyter.deploy.environments import ServingEnvironment
     from mljupyter.registry.catalog.environments import EnvironmentRecord
 
 __all__ = [
@@ -163,7 +163,9 @@ class Environment(HtmlRepr):
 
         """
         definition = self.definition()
-        return ServingEnvironment(definition, self._taken_from == (sys.executable, fingerprint(definition)))
+        return deploy.environments.ServingEnvironment(
+            definition, self._taken_from == (sys.executable, fingerprint(definition))
+        )
 
     def clone(self, new_name: str) -> Environment:
         """Return a copy under another name, not registered."""
@@ -237,7 +239,7 @@ class Environment(HtmlRepr):
         environment.python.conda_dependencies_file = file_path
         packages = environment.python.conda_dependencies
         assert packages is not None  # noqa: S101 - narrows the type
-        package_sources.make_paths_absolute(packages, Path(file_path).expanduser().parent)
+        core.package_sources.make_paths_absolute(packages, Path(file_path).expanduser().parent)
         environment.environment_variables = dict(packages.definition().variables)
         return environment
 
@@ -254,7 +256,7 @@ class Environment(HtmlRepr):
 
         """
         environment = Environment(name)
-        packages = package_sources.read_pip_requirements(Path(file_path).expanduser(), pip_version)
+        packages = core.package_sources.read_pip_requirements(Path(file_path).expanduser(), pip_version)
         environment.python.conda_dependencies = packages
         return environment
 
@@ -301,7 +303,7 @@ class Environment(HtmlRepr):
 
         """
         environment = Environment(name)
-        environment.python.conda_dependencies = package_sources.read_conda_environment(conda_environment_name)
+        environment.python.conda_dependencies = core.package_sources.read_conda_environment(conda_environment_name)
         return environment
 
     @staticmethod
@@ -316,7 +318,7 @@ class Environment(HtmlRepr):
 
         """
         environment = Environment(name)
-        environment.python.conda_dependencies = package_sources.installed_packages()
+        environment.python.conda_dependencies = core.package_sources.installed_packages()
         environment._taken_from = (sys.executable, environment.fingerprint)
         return environment
 
@@ -328,7 +330,7 @@ class Environment(HtmlRepr):
             UserErrorException: the file is not a wheel, or one of its name is stored and `exist_ok` is not set.
 
         """
-        return package_sources.store_wheel(workspace.directory / "wheels", Path(file_path), exist_ok=exist_ok)
+        return core.package_sources.store_wheel(workspace.directory / "wheels", Path(file_path), exist_ok=exist_ok)
 
     def build_local(
         self, workspace: Workspace, platform: str | None = None, **kwargs: Any
@@ -386,7 +388,7 @@ class Environment(HtmlRepr):
 
         """
         with as_user_error():
-            return DockerImageDetails(environment_image.details(workspace.context, self.definition()))
+            return DockerImageDetails(deploy.images.environment_image.details(workspace.context, self.definition()))
 
     def save_to_directory(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write the environment into a directory, without the password of its registry.
@@ -448,7 +450,9 @@ class Environment(HtmlRepr):
 
     def _build_image(self, workspace: Workspace, *, on_engine: bool = False, rebuild: bool = True) -> ImageBuildDetails:
         with as_user_error():
-            record = environment_image.begin(workspace.context, self.definition(), on_engine=on_engine, rebuild=rebuild)
+            record = deploy.images.environment_image.begin(
+                workspace.context, self.definition(), on_engine=on_engine, rebuild=rebuild
+            )
         return ImageBuildDetails(core.Image.from_record(workspace, record))
 
     def _summary(self) -> Rows:

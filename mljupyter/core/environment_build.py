@@ -8,14 +8,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.deploy.environments import ServingEnvironment, ensure, policy_of
-from mljupyter.deploy.images import files
+from mljupyter import deploy
 from mljupyter.exceptions import UserErrorException, WebserviceException
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:
     from mljupyter.build.environments.record import BuiltEnvironment
     from mljupyter.core import Image
+    from mljupyter.deploy.environments import ServingEnvironment
 
 
 class LocalBuildDetails:
@@ -39,7 +39,7 @@ class LocalBuildDetails:
             raise UserErrorException(
                 f"Environment {definition.name!r} has nothing to build: its packages are managed by the user."
             )
-        policy_of(definition)
+        deploy.environments.policy_of(definition)
         self.status = "Running"
         self.environment: BuiltEnvironment | None = None
         self._error: Exception | None = None
@@ -87,7 +87,7 @@ class LocalBuildDetails:
 
     def _run(self, environment: ServingEnvironment) -> None:
         try:
-            self.environment = ensure(environment, self._write, self._cancel)
+            self.environment = deploy.environments.ensure(environment, self._write, self._cancel)
             status = "Succeeded"
         except Exception as error:  # noqa: BLE001 (raised by wait_for_completion)
             self._error = error
@@ -125,7 +125,7 @@ class ImageBuildDetails:
 
     def get_log(self) -> str:
         """Return the log of the build so far."""
-        return files.BuildLogFile.of(self._image.workspace.context, self._image.record).read()
+        return deploy.images.files.BuildLogFile.of(self._image.workspace.context, self._image.record).read()
 
     def wait_for_completion(self, show_output: bool = True) -> ImageBuildDetails:
         """Wait until the build has ended.

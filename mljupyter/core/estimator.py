@@ -20,7 +20,7 @@ from mljupyter.deploy.estimator.checks import (
     is_fitted,
     looks_like_estimator,
 )
-from mljupyter.deploy.estimator.packages import pinned_packages
+from mljupyter.deploy.estimator.content import pinned_packages
 from mljupyter.deploy.estimator.register import MODEL_FILE
 from mljupyter.deploy.estimator.script import GENERATED, scoring_script
 from mljupyter.exceptions import as_webservice_exception

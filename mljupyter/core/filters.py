@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from mljupyter.exceptions import UserErrorException
+from mljupyter.registry.catalog import filters as catalog
 
 Filters: TypeAlias = "Sequence[str | Sequence[str]] | Mapping[str, str] | None"
 
@@ -46,7 +47,7 @@ def items(filters: Filters) -> list[str | list[str]]:
 
 def matches(present: Mapping[str, str], filters: Filters) -> bool:
     """Return whether tags or properties pass all filters."""
-    return all(key in present and value in (None, present[key]) for key, value in pairs(filters))
+    return catalog.matches(present, pairs(filters))
 
 
 def _pair(item: str | Sequence[str]) -> tuple[str, str | None]:

@@ -12,20 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter import core
-from mljupyter.core import deployment
+from mljupyter import core, deploy
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.filters import Filters, items
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.resource_configuration import ResourceConfiguration
-from mljupyter.deploy.profiling.input import bodies
-from mljupyter.deploy.profiling.run import ProfileRequest, endpoint_arguments, temporary_name
-from mljupyter.deploy.references import release_by_the_gone
 from mljupyter.engine.scaling.recommender import LEAST, MOST_CPU, MOST_MEMORY_GB
 from mljupyter.exceptions import ModelNotFoundException, WebserviceException, as_webservice_exception
 from mljupyter.outside import whole
-from mljupyter.registry.artifacts.download import download
-from mljupyter.registry.artifacts.store import Artifact
 from mljupyter.registry.errors import ModelInUseError, ModelNotFoundError
 from mljupyter.spec import EndpointKind, ModelReference
 from mljupyter.spec.names import SERVICE
@@ -296,7 +290,7 @@ class Model(HtmlRepr):
             >>> service.wait_for_deployment(show_output=True)                                   # doctest: +SKIP
 
         """
-        return deployment.deploy(
+        return core.deployment.deploy(
             workspace,
             name,
             models,
@@ -353,7 +347,7 @@ class Model(HtmlRepr):
         deployment_target: ComputeTarget | str | None,
     ) -> None:
         """Print the arguments of a deployment, without keys."""
-        deployment.print_configuration(models, inference_config, deployment_config, deployment_target)
+        core.deployment.print_configuration(models, inference_config, deployment_config, deployment_target)
 
     def download(
         self, target_dir: str | os.PathLike[str] = ".", exist_ok: bool = False, exists_ok: bool | None = None
@@ -374,6 +368,9 @@ class Model(HtmlRepr):
         if os.path.lexists(target) and not replace:
             raise WebserviceException(f"{target} exists already: pass exist_ok=True to replace it.")
         with as_webservice_exception():
+            # Copies files: nothing that a notebook without this call must wait for.
+            from mljupyter.registry.artifacts.download import download
+
             download(self.workspace.artifacts, self.record.artifact.digest, target)
         return str(target)
 
@@ -427,22 +424,23 @@ class Model(HtmlRepr):
             raise WebserviceException(
                 f"inference_config is a {type(inference_config).__name__}: it must be an InferenceConfig."
             )
-        rows = bodies(input_dataset, input_data)
+        rows = deploy.profiling.input.bodies(input_dataset, input_data)
         size = {
             "cpu": _within("cpu", cpu, LEAST, MOST_CPU, MOST_CPU),
             "memory_in_gb": _within("memory_in_gb", memory_in_gb, LEAST, MOST_MEMORY_GB, MOST_MEMORY_GB),
             "seconds": _within("seconds", seconds, 0.1, _LONGEST_PROFILE_SECONDS, 20.0),
         }
-        endpoint, target = temporary_name(), deployment.target_of(workspace, deployment_target)
+        run = deploy.profiling.run
+        endpoint, target = run.temporary_name(), core.deployment.target_of(workspace, deployment_target)
         settings = core.AksWebservice.deploy_configuration(
-            **endpoint_arguments(profile_name, size["cpu"], size["memory_in_gb"])
+            **run.endpoint_arguments(profile_name, size["cpu"], size["memory_in_gb"])
         )
         with as_webservice_exception(), workspace.artifacts.hold():
-            deployment.check_settings(workspace, endpoint, settings, target)
-            prepared = deployment.prepare_version(
+            core.deployment.check_settings(workspace, endpoint, settings, target)
+            prepared = core.deployment.prepare_version(
                 workspace, models, inference_config, kind=EndpointKind.AKS, service=endpoint, target=target
             )
-        request = ProfileRequest(profile_name, endpoint, prepared, settings, rows, **size)
+        request = run.ProfileRequest(profile_name, endpoint, prepared, settings, rows, **size)
         return core.ModelProfile.start(workspace, request, description)
 
     def update(
@@ -519,7 +517,7 @@ class Model(HtmlRepr):
             try:
                 models.delete(self.id)
             except ModelInUseError as error:
-                release_by_the_gone(self.workspace.context, error.holders)
+                deploy.references.release_by_the_gone(self.workspace.context, error.holders)
                 models.delete(self.id)
 
     def _change(self, **changes: Any) -> None:
@@ -689,7 +687,9 @@ def _find(
 
 def _unregistered(workspace: Workspace, reference: ModelReference) -> ModelRecord:
     """Return a record for a model that was deployed from a local path and is not registered; its version is 0."""
-    from mljupyter.registry.catalog.model_record import ModelRecord  # imports SQLAlchemy, which is slow
+    # The registry, which is open already where there is a workspace.
+    from mljupyter.registry.artifacts.store import Artifact
+    from mljupyter.registry.catalog.model_record import ModelRecord
 
     return ModelRecord(
         id=reference.id,

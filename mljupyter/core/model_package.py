@@ -19,7 +19,7 @@ from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.image.configuration import registered_references
 from mljupyter.deploy.environments import policy_of
 from mljupyter.deploy.images import build_job, files
-from mljupyter.deploy.images.ensure_pulled import make_present
+from mljupyter.deploy.images.registered_image import make_present
 from mljupyter.deploy.images.tag import tag_image
 from mljupyter.deploy.prepare import code_reference
 from mljupyter.exceptions import WebserviceException, as_webservice_exception

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mljupyter.build.environments.definition import CondaDefinition, PythonDefinition
+from mljupyter.build.environments.definition import DEFAULT_INTERPRETER, CondaDefinition, PythonDefinition
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.sections import Section
-from mljupyter.deploy.environments import DEFAULT_INTERPRETER
 from mljupyter.exceptions import UserErrorException
 
 POLICIES = ("strict", "compatible")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mljupyter import core
-from mljupyter.deploy.specification import apply_specification
+from mljupyter.deploy.apply import apply_specification
 from mljupyter.exceptions import as_webservice_exception
 from mljupyter.spec import EndpointSpec
 

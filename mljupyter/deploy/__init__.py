@@ -1,1 +1,44 @@
-"""Deploying: from a request to an endpoint. `prepare` -> `diff` -> `build` -> `apply`."""
+"""Deploying: from a request to an endpoint. `prepare` -> `diff` -> `build` -> `apply`.
+
+Each module is imported when it is used for the first time. The SDK's classes use the modules through this package, as
+``deploy.apply``, so that importing a class does not import the steps of a deployment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mljupyter.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from mljupyter.deploy import (
+        apply,
+        build,
+        content,
+        environments,
+        images,
+        prepare,
+        profiling,
+        references,
+        rollout,
+        spec_builder,
+        versions,
+        wait,
+    )
+
+__all__ = [
+    "apply",
+    "build",
+    "content",
+    "environments",
+    "images",
+    "prepare",
+    "profiling",
+    "references",
+    "rollout",
+    "spec_builder",
+    "versions",
+    "wait",
+]
+
+__getattr__, __dir__ = lazy_names(__name__, {}, modules=__all__)

@@ -6,14 +6,17 @@ the use, makes the change, and then notes what is used afterwards. Nothing else 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from mljupyter.client.errors import EndpointBusyError, EndpointChangedError
-from mljupyter.deploy.plan import DeploymentPlan, find
+from mljupyter.deploy.plan import DeploymentPlan, check_content, find
 from mljupyter.deploy.references import in_use, release
+from mljupyter.engine.rollout.rules import rollback_target
 from mljupyter.exceptions import WebserviceException
+from mljupyter.ownership import user_name
 from mljupyter.spec import EndpointRecord, EndpointSpec
-from mljupyter.spec.history import HistoryEntry
+from mljupyter.spec.names import SERVICE
 from mljupyter.workspace.context import WorkspaceContext
 
 _MOST_ATTEMPTS = 50
@@ -49,6 +52,26 @@ def apply(context: WorkspaceContext, plan: DeploymentPlan, *, overwrite: bool = 
                 primary_key=plan.primary_key,
                 secondary_key=plan.secondary_key,
             )
+
+
+def apply_specification(context: WorkspaceContext, document: Mapping[str, Any] | EndpointSpec) -> EndpointRecord:
+    """Create an endpoint from a document, or change the endpoint of that name to it; return at once.
+
+    Parameters:
+        context: the workspace.
+        document: the specification, with camelCase keys.
+
+    Raises:
+        SpecError: the document breaks a rule.
+        WebserviceException: it names a model or code that is not in the workspace.
+
+    """
+    spec = document if isinstance(document, EndpointSpec) else EndpointSpec.parse(document)
+    SERVICE.check(spec.name)
+    context.target(spec.compute_target)
+    spec = spec.model_copy(update={"created_by": spec.created_by or user_name()})
+    check_content(context, spec)
+    return apply(context, DeploymentPlan(spec, None))
 
 
 def change(
@@ -107,19 +130,20 @@ def replace(context: WorkspaceContext, spec: EndpointSpec, *, generation: int | 
         return context.endpoints.replace(spec, generation=generation)
 
 
-def rollback(
-    context: WorkspaceContext, record: EndpointRecord, entry: HistoryEntry | None, number: int | None
-) -> EndpointRecord:
+def rollback(context: WorkspaceContext, record: EndpointRecord, number: int | None) -> EndpointRecord:
     """Restore an entry of an endpoint's history; return at once.
 
     Parameters:
         context: the workspace.
         record: the endpoint as it was read; another generation by now is refused.
-        entry: the entry that is restored; None where none was found.
-        number: the number that was asked for; the control plane says why it cannot be restored.
+        number: the number of the entry; None for the newest one that differs from the present state.
+
+    Raises:
+        ControllerError: there is no such entry, or the endpoint was changed concurrently.
 
     """
     name = record.spec.name
+    entry = rollback_target(context.endpoints.history(name), record.spec, number)
     with in_use(context, name, entry.spec if entry is not None else record.spec):
         wanted = entry.number if entry is not None else number
         return context.endpoints.rollback(name, wanted, generation=record.generation)

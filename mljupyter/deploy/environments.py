@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from mljupyter.build.environments.definition import DEFAULT_CPU_IMAGE, EnvironmentDefinition, fingerprint
+from mljupyter.build.environments.definition import (
+    DEFAULT_CPU_IMAGE,
+    DEFAULT_INTERPRETER,
+    EnvironmentDefinition,
+    fingerprint,
+)
 from mljupyter.build.environments.record import BuiltEnvironment, places
 from mljupyter.build.environments.relaxation import Policy, check_policy
 from mljupyter.build.environments.uv_environments import ensure_environment, find_environment
@@ -25,7 +30,6 @@ from mljupyter.workspace import index
 
 SHARED_VARIABLE = "MLJUPYTER_SHARED_ENVIRONMENTS"
 PINS_VARIABLE = "MLJUPYTER_PINS"
-DEFAULT_INTERPRETER = "python"
 STAGE = "environment"
 """The stage of a deployment in which an environment is built."""
 

@@ -14,8 +14,9 @@ from mljupyter.deploy.prepare import Prepared
 from mljupyter.deploy.spec_builder import Settings, new_endpoint
 from mljupyter.exceptions import WebserviceException
 from mljupyter.ownership import user_name
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.errors import ModelNotFoundError
-from mljupyter.spec import Authentication, EndpointRecord, EndpointSpec, ModelReference
+from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, ModelReference
 from mljupyter.spec.difference import differences
 from mljupyter.workspace.context import WorkspaceContext
 
@@ -24,6 +25,8 @@ Change = tuple[str, Any, Any]
 
 _BUILT = ("image", "image_id", "interpreter")
 _NOT_DECIDED = ("createdBy", "properties")
+MOST_ACI_BYTES = 1 << 30
+"""The size that models of a container instance should stay below (Azure ML v1: deploying to Container Instances)."""
 
 
 @dataclass(frozen=True)
@@ -156,3 +159,27 @@ def _check_model(context: WorkspaceContext, model: ModelReference) -> None:
         raise WebserviceException(error.message) from error
     if there != model.digest or not context.artifacts.exists(model.digest):
         raise WebserviceException(f"Model {model.id} has other content in this workspace than the document says.")
+
+
+def size_warning(spec: EndpointSpec, artifacts: ArtifactStore, most_bytes: int = MOST_ACI_BYTES) -> str | None:
+    """Return what to say of an ACI web service whose models are larger than they should be, else None.
+
+    It is deployed all the same: the machine decides what fits.
+
+    Parameters:
+        spec: the web service.
+        artifacts: has the models.
+        most_bytes: how large the models of a version may be together.
+
+    """
+    if spec.kind is not EndpointKind.ACI:
+        return None
+    for version in spec.versions.values():
+        digests = {model.digest for model in version.models}
+        size = sum(artifacts.size(digest) for digest in digests)
+        if size > most_bytes:
+            return (
+                f"Warning: the models of {spec.name!r} take {size / (1 << 30):.2f} GB; ACI web services are for models "
+                f"of at most {most_bytes / (1 << 30):g} GB. Larger ones: AksWebservice.deploy_configuration()."
+            )
+    return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from typing import Any
 
 from mljupyter.deploy.configuration_rules import percentile_rule, raise_all
 from mljupyter.deploy.content import VersionContent
@@ -21,9 +22,12 @@ from mljupyter.deploy.spec_builder import (
     new_version,
 )
 from mljupyter.exceptions import WebserviceException
-from mljupyter.spec import EndpointSpec, VersionSpec
+from mljupyter.spec import AutoscalePolicy, EndpointSpec, Scaling, VersionSpec
 from mljupyter.spec.endpoint import MOST_VERSIONS
 from mljupyter.spec.names import VERSION
+
+# The parameters of `Webservice.scale` that have another name in the documents.
+_NAMES = {"minimum": "min_replicas", "maximum": "max_replicas"}
 
 
 def with_new_version(
@@ -161,6 +165,36 @@ def with_traffic(
     }
     changed = merged(spec, versions=versions, sticky_header=sticky_header or None)
     return changed.model_copy(update={"sticky_header": None}) if sticky_header == "" else changed
+
+
+def with_scaling(spec: EndpointSpec, *, version: str | None = None, **given: int | None) -> EndpointSpec:
+    """Return an endpoint whose version has another scaling.
+
+    Parameters:
+        spec: the endpoint.
+        version: the version; None for the default version.
+        given: the parameters of `Webservice.scale`; None for those that stay.
+
+    Raises:
+        WebserviceException: nothing is given, `replicas` is given together with others, or there is no such version.
+        SpecError: a value breaks a rule of the documents.
+
+    """
+    name = spec.default_version if version is None else version
+    values: dict[str, Any] = {_NAMES.get(key, key): value for key, value in given.items() if value is not None}
+    if not values:
+        raise WebserviceException("Nothing is given: give replicas, minimum and maximum, or another setting.")
+    present = known_version(spec, name).scaling.autoscale
+    if "replicas" in values:
+        others = [key for key, value in given.items() if value is not None and key != "replicas"]
+        if others:
+            raise WebserviceException(
+                f"replicas is a fixed number, {', '.join(others)} let it follow the load: give one or the other."
+            )
+        scaling = Scaling.parse(values)
+    else:
+        scaling = Scaling(autoscale=merged(present or AutoscalePolicy(), **values))
+    return merged(spec, versions={**spec.versions, name: merged(spec.versions[name], scaling=scaling)})
 
 
 def known_version(spec: EndpointSpec, name: str) -> VersionSpec:

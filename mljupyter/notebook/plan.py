@@ -11,8 +11,7 @@ from mljupyter.core import Model, Webservice, Workspace, webservice
 from mljupyter.core.deployment import check_settings, prepare_version
 from mljupyter.deploy.apply import apply
 from mljupyter.deploy.build import build
-from mljupyter.deploy.model_size import size_warning
-from mljupyter.deploy.plan import DeploymentPlan, comparable, find, plan_new
+from mljupyter.deploy.plan import DeploymentPlan, comparable, find, plan_new, size_warning
 from mljupyter.deploy.prepare import Prepared
 from mljupyter.deploy.spec_builder import SOURCE_PROPERTY
 from mljupyter.deploy.wait import done

@@ -1,4 +1,8 @@
-"""Advisory locks on directories: they need no extra file and end with the process that holds them."""
+"""Advisory locks on directories: they need no extra file and end with the process that holds them.
+
+The library `filelock` is not used. Its locks need a file of their own, which stays behind, and its shared lock is an
+SQLite database. Here the directory itself is locked, exclusively or shared, so that several processes can read at once.
+"""
 
 from __future__ import annotations
 

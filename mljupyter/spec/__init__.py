@@ -5,9 +5,9 @@ The same document is what ``%%deploy`` reads, what the controller stores and wha
 
 from mljupyter.spec.document import Document, SpecError
 from mljupyter.spec.endpoint import Authentication, EndpointKind, EndpointSpec, RateLimit
+from mljupyter.spec.history import ScalingDecision
 from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.router import CertificateFiles, ConnectionLimits, PlainHttp, RouterSpec, RouterTls
-from mljupyter.spec.scaling import ScalingDecision
 from mljupyter.spec.status import (
     CertificateStatus,
     EndpointRecord,

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.visible import shown_value
 
 _MOST_SHOWN = 5
 _MOST_CHARACTERS = 200
@@ -98,15 +99,6 @@ def _sentence(cls: type[BaseModel], detail: ErrorDetails) -> str:
     # A list in the wrong place may hold whole documents, with their environment variables.
     shown = "a list" if isinstance(value, list) else shown_value(value)
     return f"{field} is {shown}: {rule[:1].lower()}{rule[1:]}."
-
-
-def shown_value(value: Any) -> str:
-    """Return a value as Python writes it, a long one cut: what comes from outside may have any size."""
-    try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # nested deeply, or a number of more digits than Python writes
-        return f"a {type(value).__name__} that is too large to show"
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
 
 
 def _fields_at(cls: type[BaseModel], path: list[str]) -> list[str]:

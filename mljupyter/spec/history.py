@@ -1,4 +1,4 @@
-"""The history of an endpoint: each change with its time and user."""
+"""The history of an endpoint: its changes with their times and users, and the decisions of autoscaling."""
 
 from __future__ import annotations
 
@@ -25,3 +25,25 @@ class HistoryEntry(Document):
 
     def __repr__(self) -> str:
         return self.text()  # without the spec, whose environment variables may hold secrets
+
+
+class ScalingDecision(Document):
+    """Why the number of replicas of a version was changed.
+
+    `before` and `after` are the numbers wanted, `admitted` how many of `after` the machine has room for. `demand` is
+    the number of requests that ran or waited, which decided; `needed` is what the formula gives for it, before the
+    bounds.
+    """
+
+    time: datetime
+    version: str
+    before: int
+    after: int
+    admitted: int
+    reason: str
+    demand: float
+    needed: int
+    min_replicas: int
+    max_replicas: int
+    target_utilization: int
+    max_concurrent_requests: int

@@ -12,6 +12,8 @@ from pydantic import Field, field_validator, model_validator
 from mljupyter.spec.document import Document
 
 LOOPBACK = "127.0.0.1"
+VERSION_HEADERS = ("azureml-model-deployment", "mljupyter-version")
+"""The headers of a request that choose a version of an endpoint."""
 _HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
 

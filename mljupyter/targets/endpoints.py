@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mljupyter.client.base import EndpointClient, KeyName, RolloutAction
 from mljupyter.client.errors import EndpointExistsError, EndpointNotFoundError, InvalidSpecError
 from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
 from mljupyter.spec.history import HistoryEntry
-from mljupyter.targets.base import Target
 from mljupyter.targets.catalog import check_target
+
+if TYPE_CHECKING:
+    from mljupyter.targets.base import Target
 
 Result = TypeVar("Result")
 

@@ -10,17 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mljupyter.registry.artifacts.store import ArtifactStore
-from mljupyter.targets.base import Target
 from mljupyter.targets.catalog import check_target, find_targets
 from mljupyter.targets.endpoints import WorkspaceEndpoints
-from mljupyter.targets.machine import controller_client
-from mljupyter.targets.machine.client import ControllerClient
 from mljupyter.workspace import index
 from mljupyter.workspace.index import WorkspaceDocument
 
 if TYPE_CHECKING:
     from mljupyter.registry import Registry
+    from mljupyter.registry.artifacts.store import ArtifactStore
+    from mljupyter.targets.base import Target
+    from mljupyter.targets.machine.client import ControllerClient
 
 
 class WorkspaceContext:
@@ -82,6 +81,8 @@ class WorkspaceContext:
     @property
     def controller(self) -> ControllerClient:
         """The control plane of this machine: its router, its certificates, its process."""
+        from mljupyter.targets.machine import controller_client  # only when the control plane is used
+
         return controller_client(self.directory)
 
     def close(self) -> None:

@@ -136,7 +136,7 @@ def test_metrics_are_frames_and_plots_of_what_the_endpoint_did(workspace: Worksp
     assert figure.layout.title.text.startswith("Traffic of measured")
     for wrong, rule in (
         ({"by": "day"}, "'version', 'endpoint' or 'replica'"),
-        ({"since": "soon"}, "'30s', '15m'"),
+        ({"since": "soon"}, "since is 'soon': it must be a duration above 0, such as 30s"),
         ({"every": "90s"}, "whole minutes"),
     ):
         with pytest.raises(WebserviceException, match=rule):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.deploy.model_size import size_warning
+from mljupyter.deploy.plan import size_warning
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import EndpointKind, EndpointSpec, ModelReference, VersionSpec
 

@@ -9,8 +9,8 @@ import pytest
 import mljupyter.core
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.deploy.content import VersionContent
-from mljupyter.deploy.scaling import with_scaling
 from mljupyter.deploy.spec_builder import changed_endpoint, new_endpoint
+from mljupyter.deploy.versions import with_scaling
 from mljupyter.exceptions import WebserviceException
 from mljupyter.notebook.endpoint_commands import replicas_of
 from mljupyter.spec import CodeReference, EndpointSpec, Scaling, SpecError

@@ -107,6 +107,19 @@ def test_importing_the_names_imports_neither_database_nor_http_client() -> None:
     assert done.stdout == "\n"
 
 
+def test_the_names_of_every_notebook_come_without_the_parts_that_deploy_and_send_requests() -> None:
+    parts = {"mljupyter.deploy.prepare", "mljupyter.deploy.apply", "mljupyter.client.scorer", "mljupyter.runtimes"}
+    heavy = {"asyncio", "http.client", "packaging", "psutil", "ssl", "subprocess"}
+    program = (
+        "import sys; from mljupyter.core import Environment, Model, Webservice, Workspace; "
+        f"print(*({parts | heavy!r} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
+    assert done.stdout == "\n"
+
+
 def test_old_notebooks_find_an_sdk_version_they_accept() -> None:
     assert tuple(int(part) for part in mljupyter.core.VERSION.split(".")) >= (1, 13, 0)
 

@@ -39,6 +39,7 @@ from mljupyter.core import Environment, conda_file
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.deploy.plan import DeploymentPlan
+from mljupyter.durations import seconds_of
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import UserErrorException, WebserviceException
 from mljupyter.magics.commands.invoke import body_in_cell
@@ -58,7 +59,6 @@ from mljupyter.scoring.configuration import ConfigurationError, parse
 from mljupyter.scoring.server.response_headers import IdentifierError, answer_ids
 from mljupyter.spec import CodeReference, EndpointSpec, Problem, SpecError, VersionSpec
 from mljupyter.spec.difference import masked
-from mljupyter.spec.durations import seconds_of
 from mljupyter.telemetry.export.items import spans_and_logs
 from mljupyter.visible import one_line, visible
 from mljupyter.widgets.panels.log_panel import LogPanel

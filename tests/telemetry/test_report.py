@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +7,6 @@ import pytest
 
 from mljupyter.telemetry.metrics.aggregate import resolution
 from mljupyter.telemetry.metrics.frame import data_frame
-from mljupyter.telemetry.metrics.periods import PeriodError, seconds_of, seconds_since
 from mljupyter.telemetry.metrics.report import Period, report
 from mljupyter.telemetry.metrics.samples import Usage
 from mljupyter.telemetry.metrics.store import TimeSeries
@@ -124,17 +122,3 @@ def test_the_resolution_is_the_finest_that_is_kept_and_not_too_long(
 def test_what_cannot_be_shown_is_refused_with_the_rule(seconds: int, every: int, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         Period.of(START, START - seconds, every)
-
-
-@pytest.mark.parametrize("text", ["", "15", "m", "-5m", "0s", "1 year", "nan", None, True, float("inf"), [1]])
-def test_a_length_of_time_that_is_none_is_refused(text: object) -> None:
-    with pytest.raises(PeriodError, match="since is"):
-        seconds_of(text)  # type: ignore[arg-type]
-
-
-def test_lengths_of_time_are_text_numbers_timedeltas_and_moments() -> None:
-    now = datetime(2026, 1, 2, tzinfo=UTC)
-    assert seconds_since("2h", now) == seconds_since(7200, now) == seconds_since(timedelta(hours=2), now) == 7200
-    assert seconds_since(datetime(2026, 1, 1, 23, tzinfo=UTC), now) == 3600
-    with pytest.raises(PeriodError, match="past"):
-        seconds_since(datetime(2026, 1, 3, tzinfo=UTC), now)

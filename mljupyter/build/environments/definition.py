@@ -17,6 +17,8 @@ from mljupyter.spec import Document
 
 DEFAULT_CPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
 DEFAULT_GPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04"
+DEFAULT_INTERPRETER = "python"
+"""The interpreter path that means the interpreter that deploys."""
 
 _FINGERPRINT_FORMAT = 1
 # Up to the last '@' before the path, as URLs are read: a password may hold one.
@@ -69,7 +71,7 @@ class CondaDefinition(Document):
 class PythonDefinition(Document):
     """Which Python, and who looks after its packages."""
 
-    interpreter_path: str = "python"
+    interpreter_path: str = DEFAULT_INTERPRETER
     user_managed_dependencies: bool = False
     conda_dependencies: CondaDefinition | None = None
     conda_dependencies_file: str | None = None

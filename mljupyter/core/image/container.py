@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mljupyter.core.image.configuration import ContainerImageConfig
 from mljupyter.core.image.image import Image
 from mljupyter.deploy.images import smoke_test
-from mljupyter.deploy.images.ensure_pulled import make_present
+from mljupyter.deploy.images.registered_image import make_present
 from mljupyter.exceptions import as_webservice_exception
 
 if TYPE_CHECKING:

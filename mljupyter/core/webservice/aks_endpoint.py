@@ -10,23 +10,15 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mljupyter import deploy
 from mljupyter.core.display import Rows, pairs
 from mljupyter.core.webservice.aks import AksAttributes, AksWebservice
 from mljupyter.core.webservice.configuration import AksEndpointDeploymentConfiguration
-from mljupyter.deploy.rollout import follow_rollout
-from mljupyter.deploy.versions import (
-    known_version,
-    with_changed_version,
-    with_new_version,
-    with_traffic,
-    without_version,
-)
-from mljupyter.deploy.wait import keep_silent
-from mljupyter.engine.envoy.resources import VERSION_HEADERS
+from mljupyter.durations import seconds_of
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointKind, EndpointRecord, Rollout, RolloutPlan, VersionSpec, VersionStatus
-from mljupyter.spec.durations import seconds_of
 from mljupyter.spec.rollout import LEAST_REQUESTS
+from mljupyter.spec.router import VERSION_HEADERS
 
 if TYPE_CHECKING:
     from mljupyter.core import InferenceConfig, Model
@@ -284,7 +276,10 @@ class AksEndpoint(AksWebservice):
             inference_config=inference_config,
             models_alone=True,
             change=partial(
-                with_new_version, name=version_name, is_default=is_default, is_control=is_control_version_type
+                deploy.versions.with_new_version,
+                name=version_name,
+                is_default=is_default,
+                is_control=is_control_version_type,
             ),
         )
 
@@ -343,7 +338,7 @@ class AksEndpoint(AksWebservice):
             raise WebserviceException("update_version() without arguments: give the settings to change.")
         configuration.version_name = version_name
         self.update_deployment_state()
-        present = known_version(self._spec, version_name)
+        present = deploy.versions.known_version(self._spec, version_name)
         if models is None and inference_config is not None:
             models = [model.id for model in present.models]
         self._update(
@@ -352,7 +347,10 @@ class AksEndpoint(AksWebservice):
             inference_config=inference_config,
             models_alone=present.no_code is not None,
             change=partial(
-                with_changed_version, name=version_name, is_default=is_default, is_control=is_control_version_type
+                deploy.versions.with_changed_version,
+                name=version_name,
+                is_default=is_default,
+                is_control=is_control_version_type,
             ),
         )
 
@@ -366,7 +364,7 @@ class AksEndpoint(AksWebservice):
             WebserviceException: there is no such version, or it is the default one, or the only one.
 
         """
-        self._replace(lambda spec: without_version(spec, version_name))
+        self._replace(lambda spec: deploy.versions.without_version(spec, version_name))
 
     def set_traffic(
         self,
@@ -392,7 +390,7 @@ class AksEndpoint(AksWebservice):
             >>> endpoint.set_traffic({"version-b": 10}, sticky_header="x-user-id")               # doctest: +SKIP
 
         """
-        self._replace(lambda spec: with_traffic(spec, percentiles, mirror, sticky_header))
+        self._replace(lambda spec: deploy.versions.with_traffic(spec, percentiles, mirror, sticky_header))
 
     def rollout(
         self,
@@ -468,7 +466,7 @@ class AksEndpoint(AksWebservice):
         with as_webservice_exception():
             client = self.workspace.endpoints
             client.control_rollout(self.name, "abort")
-            return self._shown(follow_rollout(client, self.name, say=keep_silent))
+            return self._shown(deploy.rollout.follow_rollout(client, self.name, say=deploy.wait.keep_silent))
 
     def rollout_status(self) -> Rollout | None:
         """Return the current rollout, or else the last one; None if there was none. Its `text()` describes it."""
@@ -489,9 +487,9 @@ class AksEndpoint(AksWebservice):
 
         """
         self._check_not_deleted()
-        say = print if show_output else keep_silent
+        say = print if show_output else deploy.wait.keep_silent
         with as_webservice_exception():
-            self._show(follow_rollout(self.workspace.endpoints, self.name, timeout=timeout_sec, say=say))
+            self._show(deploy.rollout.follow_rollout(self.workspace.endpoints, self.name, timeout=timeout_sec, say=say))
         return self.record.rollout
 
     def promote(self, version: str) -> None:

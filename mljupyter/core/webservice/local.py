@@ -9,21 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mljupyter.core import deployment
+from mljupyter import core, deploy
 from mljupyter.core.webservice.configuration import (
     LocalWebserviceDeploymentConfiguration,
     WebserviceDeploymentConfiguration,
 )
 from mljupyter.core.webservice.webservice import Webservice
-from mljupyter.deploy.content import VersionContent
-from mljupyter.deploy.images.served_image import ServedImage, image_with_code
-from mljupyter.deploy.prepare import ScriptSource, code_reference, ready
-from mljupyter.deploy.spec_builder import SOURCE_PROPERTY, merged
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import CodeReference, EndpointKind, EndpointSpec, EndpointState
 
 if TYPE_CHECKING:
     from mljupyter.core import ComputeTarget, InferenceConfig, Model, Workspace
+    from mljupyter.deploy.images.served_image import ServedImage
 
 _STATES = {
     EndpointState.TRANSITIONING: "deploying",
@@ -155,18 +152,18 @@ class LocalWebservice(Webservice):
         """
         self._check_not_deleted()
         self.update_deployment_state(must_exist=True)
-        source = self._spec.properties.get(SOURCE_PROPERTY)
+        source = self._spec.properties.get(deploy.spec_builder.SOURCE_PROPERTY)
         present = self._version.code
         if source is None or present is None:
             raise WebserviceException(f"{self.name!r} does not know where it came from: use update() instead.")
         with as_webservice_exception(), self.workspace.artifacts.hold():
             script = present.entry_script.removeprefix(f"{present.source_directory}/")
-            given = ScriptSource(Path(source), None if present.source_directory is None else script)
-            code = code_reference(self.workspace.artifacts, given)
+            given = deploy.prepare.ScriptSource(Path(source), None if present.source_directory is None else script)
+            code = deploy.prepare.code_reference(self.workspace.artifacts, given)
             image_id = self._version.image_id
             image = None
             if image_id is not None:
-                image = image_with_code(self.workspace.context, self.name, image_id, code)
+                image = deploy.images.served_image.image_with_code(self.workspace.context, self.name, image_id, code)
             self._replace(lambda spec: _reloaded(spec, code, image))
         if wait:
             self.wait_for_deployment()
@@ -220,7 +217,7 @@ class LocalWebservice(Webservice):
         """
         self.update_deployment_state(must_exist=True)
         version = self._version
-        content = VersionContent(
+        content = deploy.content.VersionContent(
             code=version.code,
             no_code=version.no_code,
             models=version.models,
@@ -228,14 +225,16 @@ class LocalWebservice(Webservice):
             image_id=version.image_id,
             interpreter=version.interpreter,
             environment_variables=version.environment_variables,
-            source=self._spec.properties.get(SOURCE_PROPERTY),
+            source=self._spec.properties.get(deploy.spec_builder.SOURCE_PROPERTY),
             description=version.description,
         )
-        target = deployment.target_of(self.workspace, deployment_target or self._spec.compute_target)
-        configuration, name = deployment.configuration_of(deployment_config), name or self.name
+        target = core.deployment.target_of(self.workspace, deployment_target or self._spec.compute_target)
+        configuration, name = core.deployment.configuration_of(deployment_config), name or self.name
         with as_webservice_exception(), self.workspace.artifacts.hold():
-            deployment.check_settings(self.workspace, name, configuration, target)
-            return deployment.deploy_prepared(self.workspace, name, ready(content, name, target), configuration)
+            core.deployment.check_settings(self.workspace, name, configuration, target)
+            return core.deployment.deploy_prepared(
+                self.workspace, name, deploy.prepare.ready(content, name, target), configuration
+            )
 
     def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
         """Delete the web service; its port and its models are free when this returns.
@@ -299,11 +298,11 @@ class LocalWebservice(Webservice):
 
 def _reloaded(spec: EndpointSpec, code: CodeReference, image: ServedImage | None) -> EndpointSpec:
     version = spec.versions[spec.default_version]
-    version = merged(
+    version = deploy.spec_builder.merged(
         version,
         code=code,
         image=image.reference if image is not None else None,
         image_id=image.id if image is not None else None,
         reload=version.reload + 1,
     )
-    return merged(spec, versions={**spec.versions, spec.default_version: version})
+    return deploy.spec_builder.merged(spec, versions={**spec.versions, spec.default_version: version})

@@ -9,12 +9,10 @@ import builtins
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from mljupyter import core
-from mljupyter.client.scorer import Answer, Scorer
-from mljupyter.core import deployment
+from mljupyter import core, deploy
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.filters import Filters, matches
 from mljupyter.core.webservice.access_token import AksServiceAccessToken
@@ -22,13 +20,7 @@ from mljupyter.core.webservice.configuration import (
     LocalWebserviceDeploymentConfiguration,
     WebserviceDeploymentConfiguration,
 )
-from mljupyter.deploy import apply, wait
-from mljupyter.deploy.build import build_version
-from mljupyter.deploy.prepare import Prepared, ready
-from mljupyter.deploy.scaling import with_scaling
-from mljupyter.deploy.spec_builder import added_properties, changed_endpoint, merged
-from mljupyter.deploy.versions import known_version
-from mljupyter.engine.rollout.rules import rollback_target
+from mljupyter.durations import seconds_of, seconds_since
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.ownership import user_name
 from mljupyter.registry.errors import ImageNotFoundError
@@ -45,7 +37,6 @@ from mljupyter.spec import (
 from mljupyter.spec.history import HistoryEntry
 from mljupyter.telemetry.metrics.figures import figure
 from mljupyter.telemetry.metrics.frame import data_frame
-from mljupyter.telemetry.metrics.periods import seconds_of, seconds_since
 from mljupyter.visible import visible
 
 if TYPE_CHECKING:
@@ -53,9 +44,11 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from mljupyter.client.reach import Reach
+    from mljupyter.client.scorer import Answer, Scorer
     from mljupyter.core import ComputeTarget, Environment, Image, InferenceConfig, LocalWebservice, Model, Workspace
     from mljupyter.core.image import ImageConfig
-    from mljupyter.telemetry.metrics.periods import Length
+    from mljupyter.deploy.prepare import Prepared
+    from mljupyter.durations import Duration
 
 _ANSWER_MARGIN_SECONDS = 10.0
 _GROUPINGS = ("version", "endpoint", "replica")
@@ -80,7 +73,7 @@ class EndpointAttributes(HtmlRepr):
     @property
     def error(self) -> str | None:
         """The problem, with the last lines of the log; None when there is none."""
-        return wait.problem_text(self._record) if self._record else None
+        return deploy.wait.problem_text(self._record) if self._record else None
 
     @property
     def description(self) -> str | None:
@@ -315,8 +308,8 @@ class Webservice(EndpointAttributes):
             record
             for record in workspace.endpoint_records()
             if (compute_type is None or record.spec.kind == compute_type.upper())
-            and wait.serves(record.spec, model_name, model_id)
-            and wait.serves_from(record.spec, image_name, image_id, ids)
+            and deploy.wait.serves(record.spec, model_name, model_id)
+            and deploy.wait.serves_from(record.spec, image_name, image_id, ids)
             and matches(record.spec.tags, tags)
             and matches(record.spec.properties, properties)
         ]
@@ -370,9 +363,9 @@ class Webservice(EndpointAttributes):
             WebserviceException: the name is taken, a rule is broken, or the image cannot be built.
 
         """
-        deployment.check_new_name(workspace, name, overwrite=overwrite)
+        core.deployment.check_new_name(workspace, name, overwrite=overwrite)
         image = core.Image.create(workspace, name, models, image_config)
-        return deployment.deploy_image(
+        return core.deployment.deploy_image(
             workspace, name, image, deployment_config, deployment_target, overwrite=overwrite
         )
 
@@ -401,7 +394,7 @@ class Webservice(EndpointAttributes):
             WebserviceException: the name is taken, a rule is broken, or the image could not be built.
 
         """
-        return deployment.deploy_image(
+        return core.deployment.deploy_image(
             workspace, name, image, deployment_config, deployment_target, overwrite=overwrite
         )
 
@@ -425,7 +418,7 @@ class Webservice(EndpointAttributes):
             WebserviceException: the name is taken, a rule is broken, or the image cannot be built.
 
         """
-        service = deployment.deploy_local_image(workspace, name, models, image_config, deployment_config)
+        service = core.deployment.deploy_local_image(workspace, name, models, image_config, deployment_config)
         if wait:
             service.wait_for_deployment()
         return service
@@ -448,7 +441,7 @@ class Webservice(EndpointAttributes):
         Azure: `request_func` and `check_func` look the name up in the cloud.
 
         """
-        deployment.check_name_is_free(workspace, name, overwrite=overwrite)
+        core.deployment.check_name_is_free(workspace, name, overwrite=overwrite)
 
     # The state of the deployment.
 
@@ -478,10 +471,10 @@ class Webservice(EndpointAttributes):
 
         """
         self._check_not_deleted()
-        say = _say if show_output else wait.keep_silent
+        say = _say if show_output else deploy.wait.keep_silent
         say("Running")
         try:
-            record = wait.follow(self.workspace.endpoints, self.name, timeout=timeout_sec, tick=lambda: say("."))
+            record = deploy.wait.follow(self.workspace.endpoints, self.name, timeout=timeout_sec, tick=lambda: say("."))
         except KeyboardInterrupt:
             say("\n")
             print(f"Interrupted; the deployment of {self.name!r} goes on.")
@@ -490,9 +483,9 @@ class Webservice(EndpointAttributes):
             say("\n")
             raise
         self._show(record)
-        if record.status.state in wait.NOT_DEPLOYED:
+        if record.status.state in deploy.wait.NOT_DEPLOYED:
             say("\nFailed\n")
-            raise wait.failure(record, str(self.state))
+            raise deploy.wait.failure(record, str(self.state))
         say(f"\nSucceeded: {self.compute_type} service {self.name!r} is {self.state}\n")
 
     def delete(self) -> None:
@@ -504,7 +497,7 @@ class Webservice(EndpointAttributes):
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            apply.delete(self.workspace.context, self.name)
+            deploy.apply.delete(self.workspace.context, self.name)
         self._deleted = True
         self._scorer.close()
 
@@ -662,13 +655,15 @@ class Webservice(EndpointAttributes):
 
     def add_tags(self, tags: dict[str, str]) -> None:
         """Add tags, or change the values of those that exist."""
-        self._replace(lambda spec: merged(spec, tags={**spec.tags, **tags}))
+        self._replace(lambda spec: deploy.spec_builder.merged(spec, tags={**spec.tags, **tags}))
 
     def remove_tags(self, tags: Sequence[str]) -> None:
         """Remove tags by their keys; keys that do not exist are ignored."""
         keys = {tags} if isinstance(tags, str) else set(tags)
         self._replace(
-            lambda spec: merged(spec, tags={key: value for key, value in spec.tags.items() if key not in keys})
+            lambda spec: deploy.spec_builder.merged(
+                spec, tags={key: value for key, value in spec.tags.items() if key not in keys}
+            )
         )
 
     def add_properties(self, properties: dict[str, str]) -> None:
@@ -678,7 +673,11 @@ class Webservice(EndpointAttributes):
             WebserviceException: one exists already: properties do not change.
 
         """
-        self._replace(lambda spec: merged(spec, properties=added_properties(spec.properties, properties)))
+        self._replace(
+            lambda spec: deploy.spec_builder.merged(
+                spec, properties=deploy.spec_builder.added_properties(spec.properties, properties)
+            )
+        )
 
     def limit_rate(self, requests_per_second: int | None, burst: int | None = None) -> None:
         """Limit the rate of requests, all clients together; requests above the limit are answered 429.
@@ -727,7 +726,7 @@ class Webservice(EndpointAttributes):
             return change(spec)
 
         with as_webservice_exception():
-            self._show(apply.change(self.workspace.context, self.name, changed, even_unchanged=again))
+            self._show(deploy.apply.change(self.workspace.context, self.name, changed, even_unchanged=again))
 
     def _update(
         self,
@@ -738,7 +737,7 @@ class Webservice(EndpointAttributes):
         models: Sequence[Model | str] | None = None,
         inference_config: InferenceConfig | None = None,
         models_alone: bool | None = None,
-        change: Callable[..., EndpointSpec] = changed_endpoint,
+        change: Callable[..., EndpointSpec] | None = None,
     ) -> None:
         """Update settings, content, or both: the common part of the `update` methods of all kinds.
 
@@ -746,10 +745,11 @@ class Webservice(EndpointAttributes):
             configuration: the settings that change.
             image, image_config, models, inference_config: the new content.
             models_alone: whether models may come without inference_config; None: if they did so before.
-            change: makes the new spec, as `changed_endpoint`.
+            change: makes the new spec; None for `changed_endpoint`.
 
         """
         self._check_not_deleted()
+        change = change or deploy.spec_builder.changed_endpoint
         sources = {"image": image, "image_config": image_config, "inference_config": inference_config}
         given = [name for name, value in sources.items() if value is not None]
         if len(given) > 1 or (image is not None and models is not None):
@@ -764,7 +764,7 @@ class Webservice(EndpointAttributes):
         given += [] if models is None else ["models"]
         if not configuration.given() and not given:
             raise WebserviceException("update() without arguments: give the settings to change.")
-        deployment.print_without_effect(configuration, self.workspace.context.target(self._spec.compute_target))
+        core.deployment.print_without_effect(configuration, self.workspace.context.target(self._spec.compute_target))
         if configuration.given().get("enable_app_insights"):
             self.workspace.telemetry.adopt_environment()
         if not given:
@@ -772,7 +772,7 @@ class Webservice(EndpointAttributes):
             return
         with as_webservice_exception(), self.workspace.artifacts.hold():
             prepared = self._prepared(image, image_config, inference_config, models)
-            content = build_version(self.workspace.context, prepared)
+            content = deploy.build.build_version(self.workspace.context, prepared)
             self._replace(lambda spec: change(spec, configuration, content), again=True)
 
     def _prepared(
@@ -784,15 +784,15 @@ class Webservice(EndpointAttributes):
     ) -> Prepared:
         target = self.workspace.context.target(self._spec.compute_target)
         if image is not None:
-            return ready(deployment.image_content(self.workspace, image, target), self.name, target)
+            return deploy.prepare.ready(core.deployment.image_content(self.workspace, image, target), self.name, target)
         present = self._version.models if models is None else models
         if image_config is None:
-            return deployment.prepare_version(
+            return core.deployment.prepare_version(
                 self.workspace, present, inference_config, kind=self.kind, service=self.name, target=target
             )
         ids = [model.id if isinstance(model, ModelReference) else model for model in present]
-        content = deployment.new_image_content(self.workspace, self.name, ids, image_config, target)
-        return ready(content, self.name, target)
+        content = core.deployment.new_image_content(self.workspace, self.name, ids, image_config, target)
+        return deploy.prepare.ready(content, self.name, target)
 
     # Replicas.
 
@@ -830,7 +830,7 @@ class Webservice(EndpointAttributes):
 
         """
         given = {key: value for key, value in locals().items() if key not in ("self", "version")}
-        self._replace(partial(with_scaling, version=version, **given))
+        self._replace(partial(deploy.versions.with_scaling, version=version, **given))
 
     def scaling_history(self, version: str | None = None) -> pd.DataFrame:
         """Return the newest decisions of autoscaling, oldest first.
@@ -884,8 +884,7 @@ class Webservice(EndpointAttributes):
             if number is None and record.rollout is not None and record.rollout.active:
                 self._show(client.rollback(self.name))
                 return
-            target = rollback_target(client.history(self.name), record.spec, number)
-            self._show(apply.rollback(self.workspace.context, record, target, number))
+            self._show(deploy.apply.rollback(self.workspace.context, record, number))
 
     # Logs and metrics.
 
@@ -936,7 +935,7 @@ class Webservice(EndpointAttributes):
             return self.workspace.endpoints.records(self.name, count=num_records)
 
     def metrics(
-        self, since: Length | datetime = "15m", by: str = "version", every: Length | None = None
+        self, since: Duration | datetime = "15m", by: str = "version", every: Duration | None = None
     ) -> pd.DataFrame:
         """Return the metrics as a tidy pandas DataFrame: one row for each interval and version.
 
@@ -960,8 +959,8 @@ class Webservice(EndpointAttributes):
     def plot(
         self,
         kind: str = "latency",
-        since: Length | datetime = "15m",
-        every: Length | None = None,
+        since: Duration | datetime = "15m",
+        every: Duration | None = None,
         template: str | None = None,
     ) -> Figure:
         """Return a Plotly figure of the metrics.
@@ -980,10 +979,10 @@ class Webservice(EndpointAttributes):
         """
         return figure(kind, self._report(since, every, merge=False), template=template)
 
-    def _report(self, since: Length | datetime, every: Length | None, *, merge: bool) -> dict[str, Any]:
+    def _report(self, since: Duration | datetime, every: Duration | None, *, merge: bool) -> dict[str, Any]:
         with as_webservice_exception():
             seconds = seconds_since(since, datetime.now(UTC))
-            whole = None if every is None else round(seconds_of(every, "every"))
+            whole = None if every is None else round(seconds_of(every, "every", above_zero=True))
             return self.workspace.endpoints.metrics(self.name, since=seconds, every=whole, merge=merge)
 
     # Parts.
@@ -994,7 +993,12 @@ class Webservice(EndpointAttributes):
         self._record: EndpointRecord | None = self.__dict__.get("_record")
         self._deleted = False
         self._forget_credentials()
-        self._scorer = Scorer(self._reach)
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        from mljupyter.client.scorer import Scorer  # HTTP and TLS, which only requests need
+
+        return Scorer(self._reach)
 
     def _reach(self) -> Reach | None:
         return self.workspace.context.targets[self._spec.compute_target].reach()
@@ -1031,7 +1035,10 @@ class Webservice(EndpointAttributes):
 
 def _restarted(spec: EndpointSpec, version: str | None) -> EndpointSpec:
     """Return the spec with a higher `reload` of one version or of all, which replaces its replicas."""
-    chosen = {name: known_version(spec, name) for name in ([version] if version is not None else spec.versions)}
+    chosen = {
+        name: deploy.versions.known_version(spec, name)
+        for name in ([version] if version is not None else spec.versions)
+    }
     versions = {name: found.model_copy(update={"reload": found.reload + 1}) for name, found in chosen.items()}
     return spec.model_copy(update={"versions": {**spec.versions, **versions}})
 

@@ -1,4 +1,4 @@
-"""Content of an object: the classes and functions that a process must import to load it from a pickle."""
+"""Content of an object: the classes, functions and packages that a process must import to load it from a pickle."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import io
 import pickle
 import sys
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from types import FunctionType
 from typing import Any
+
+_ALWAYS = ("joblib", "numpy", "inference_schema")
 
 
 @dataclass
@@ -39,6 +42,20 @@ def contents(value: Any) -> Content:
     except Exception as error:  # noqa: BLE001 - pickling runs code of the object, which may raise anything
         content.problem = f"{type(error).__name__}: {error}"
     return content
+
+
+def pinned_packages(estimator: Any, *, frame: bool = False) -> list[str]:
+    """Return pip requirements for the packages of an estimator and of its scoring script, sorted.
+
+    Parameters:
+        estimator: a fitted estimator.
+        frame: whether its rows are data frames.
+
+    """
+    modules = {*_ALWAYS, *contents(estimator).packages, *(["pandas"] if frame else [])}
+    sources = metadata.packages_distributions()
+    names = {source for module in modules for source in sources.get(module, ())[:1]}
+    return sorted(f"{source}=={metadata.version(source).partition('+')[0]}" for source in names)
 
 
 class _NullWriter(io.RawIOBase):

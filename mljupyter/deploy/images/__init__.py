@@ -1,1 +1,17 @@
-"""Images of deployments: found by their plan, or built; pulled, tagged, tested, removed."""
+"""Images of deployments: found by their plan, or built; pulled, tagged, tested, removed.
+
+These modules are imported when they are used for the first time, as those of `mljupyter.deploy`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mljupyter.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from mljupyter.deploy.images import environment_image, files, served_image
+
+__all__ = ["environment_image", "files", "served_image"]
+
+__getattr__, __dir__ = lazy_names(__name__, {}, modules=__all__)

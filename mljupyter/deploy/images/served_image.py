@@ -10,7 +10,7 @@ from mljupyter.build.images import ImagePlan, build_or_reuse, builder_for, plan_
 from mljupyter.build.images.events import OnEvent
 from mljupyter.deploy.environments import ServingEnvironment, policy_of
 from mljupyter.deploy.images.build_job import ENGINE, default_base_image, print_event
-from mljupyter.deploy.images.ensure_pulled import make_present
+from mljupyter.deploy.images.registered_image import make_present
 from mljupyter.exceptions import WebserviceException
 from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.registry.errors import ImageNotFoundError

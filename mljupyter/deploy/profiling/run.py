@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mljupyter.client.scorer import Scorer
 from mljupyter.deploy import apply
 from mljupyter.deploy.build import build
-from mljupyter.deploy.model_size import size_warning
-from mljupyter.deploy.plan import plan_new
+from mljupyter.deploy.plan import plan_new, size_warning
 from mljupyter.deploy.profiling.load import Sampler, Tally, Target, run_load
 from mljupyter.deploy.wait import problem_text
 from mljupyter.engine.scaling.recommender import peak_cpu, percentile, recommended

@@ -19,7 +19,6 @@ from mljupyter.engine.replicas.replica_key import HEADER as KEY_HEADER
 from mljupyter.engine.replicas.replica_key import PRIVATE_HEADERS
 from mljupyter.spec import ConnectionLimits, RequestLimits
 
-VERSION_HEADERS = ("azureml-model-deployment", "mljupyter-version")
 START_HEADER = "x-mlj-start"
 BUSY_HEADER = "x-mlj-busy"
 MOST_REQUESTS = 10_000

@@ -18,7 +18,7 @@ from mljupyter.engine.envoy import tokens as envoy_tokens
 from mljupyter.engine.envoy.extensions import Placement, Resource
 from mljupyter.engine.envoy.listener import ROUTER_CERTIFICATE, SERVICE_PREFIX, Listening
 from mljupyter.spec import PlainHttp, RateLimit, RequestLimits
-from mljupyter.spec.router import LOOPBACK
+from mljupyter.spec.router import LOOPBACK, VERSION_HEADERS
 
 SHARED = "router"
 SECURE = "router-tls"
@@ -272,7 +272,7 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
         for name, cluster in clusters.items():
             target = envoy.Destination({cluster: 1}, limits[name], wake_wait_ms=wake[name])
             routes += [
-                envoy.route(prefix + path, path, target, who, header=(header, name)) for header in envoy.VERSION_HEADERS
+                envoy.route(prefix + path, path, target, who, header=(header, name)) for header in VERSION_HEADERS
             ]
         widest = _widest(version.limits for version in endpoint.versions)
         copies = mirrors if path == "/score" else {}

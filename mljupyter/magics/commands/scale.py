@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.deploy.scaling import with_scaling
+from mljupyter.deploy.versions import with_scaling
 from mljupyter.magics.commands.dry_run import is_preview, preview
 from mljupyter.magics.commands.endpoints import webservice
 from mljupyter.magics.commands.interrupts import taken_back_if_interrupted

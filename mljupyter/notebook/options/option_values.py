@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mljupyter.durations import seconds_in
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.options.option import Option
 
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_SECONDS = 1e9
 _MOST_DIGITS = 18
 _MOST_SHOWN = 100
@@ -84,7 +84,9 @@ def _number(text: str) -> float:
 
 
 def _seconds(text: str) -> float:
-    seconds = _scaled(text, _SECONDS, str)
+    seconds = seconds_in(text)
+    if seconds is None:
+        seconds = _scaled(text, {"": 1.0}, str)  # a number alone is in seconds
     if seconds > _LONGEST_SECONDS:  # timers of the system cannot wait for ever
         raise ValueError(text)
     return seconds

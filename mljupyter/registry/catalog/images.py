@@ -11,6 +11,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from mljupyter.ownership import user_name
+from mljupyter.registry.catalog.filters import checked_filter, matches
 from mljupyter.registry.catalog.image_record import (
     CANCELED,
     FAILED,
@@ -22,11 +23,9 @@ from mljupyter.registry.catalog.image_record import (
 )
 from mljupyter.registry.catalog.image_tables import IMAGE_COUNTERS, IMAGE_REFERENCES, IMAGES
 from mljupyter.registry.catalog.model_record import (
-    checked_filter,
     checked_json,
     checked_keys,
     checked_text,
-    matches,
     split_id,
 )
 from mljupyter.registry.catalog.tables import MODEL_REFERENCES, MODELS

@@ -15,15 +15,14 @@ from sqlalchemy.engine import Connection
 from mljupyter.ownership import user_name
 from mljupyter.registry.artifacts.store import Artifact, ArtifactStore
 from mljupyter.registry.artifacts.tree import absolute, walk
+from mljupyter.registry.catalog.filters import checked_filter, matches
 from mljupyter.registry.catalog.model_record import (
     ModelRecord,
-    checked_filter,
     checked_framework,
     checked_json,
     checked_keys,
     checked_text,
     from_row,
-    matches,
     split_id,
 )
 from mljupyter.registry.catalog.tables import MODEL_COUNTERS, MODEL_REFERENCES, MODELS

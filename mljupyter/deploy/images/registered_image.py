@@ -1,14 +1,22 @@
-"""Ensure that a Docker engine has an image: pull it from its registry, or build it again after it was removed."""
+"""Registered images: ensure that a Docker engine has one, and the content of a version that runs one."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from mljupyter.build.images import Reference, RegistryNotFoundError, builder_for, plan_of
 from mljupyter.build.images.docker.engine import connect, pull, told
 from mljupyter.build.images.events import OnEvent
+from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.images.build_job import ENGINE
 from mljupyter.exceptions import WebserviceException
 from mljupyter.registry.catalog.image_record import ImageRecord
+from mljupyter.spec import CodeReference, ModelReference
+from mljupyter.targets.catalog import image_target
 from mljupyter.workspace.context import WorkspaceContext
+
+if TYPE_CHECKING:
+    from mljupyter.targets.base import Target
 
 
 def make_present(
@@ -44,3 +52,35 @@ def make_present(
     finally:
         client.close()
     return location
+
+
+def content_of_image(context: WorkspaceContext, record: ImageRecord) -> VersionContent:
+    """Return the content of a version that runs an image; pull the image where it is missing.
+
+    Parameters:
+        context: the workspace.
+        record: an image that was built.
+
+    """
+    code = record.recipe.get("code")
+    return VersionContent(
+        models=[ModelReference.parse(model) for model in record.recipe.get("models", [])],
+        code=CodeReference.parse(code) if code else None,
+        image=make_present(context, record),
+        image_id=record.id,
+    )
+
+
+def check_runs_images(context: WorkspaceContext, target: Target) -> None:
+    """Check that a compute target runs containers.
+
+    Raises:
+        WebserviceException: it runs processes.
+
+    """
+    if not target.runs_images:
+        other = image_target(context.targets).name
+        raise WebserviceException(
+            f"The target {target.name!r} cannot serve an image: it runs processes, not containers.\n"
+            f"Deploy the image to ws.compute_targets[{other!r}], its target when no deployment_target is given."
+        )
