@@ -3,7 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+JOBS ?= 3
+FAULT_JOBS ?= 0
 STAGES ?= check test-js unit alone test-fuzz test-faults notebooks
 SCREENSHOTS := docs/images/wizards
 
@@ -65,6 +66,8 @@ screenshots: $(VENV)/.dev chromium ## the pictures of the documentation, made an
 	@MLJUPYTER_SCREENSHOTS=docs/images/panels $(BIN)/python -m pytest --no-cov tests/browser/test_panels.py -k log
 	@$(BIN)/python -m pytest --no-cov tests/browser/pictures.py
 
+test: export MLJUPYTER_FAULT_REQUESTS ?= 1500
+test: export FAULT_JOBS := 2
 test: $(VENV)/.dev ## all checks and tests: every stage runs, and a table at the end says how each went
 	+@MAKE="$(MAKE)" $(BIN)/python -m tests.stages $(STAGES)
 
@@ -85,14 +88,19 @@ bandit: $(VENV)/.dev
 audit: $(VENV)/.dev ## known vulnerabilities of packages; STRICT=1: fail where they cannot be looked up
 	@$(BIN)/python -m tests.checks.packages $(if $(STRICT),--strict)
 
-unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=2 files at a time (0: in one process)
-	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz" --numprocesses=$(JOBS) --dist=loadfile $(if $(COVERAGE),--cov --cov-report=,--no-cov)
+# Whole files are dealt out in the order of tests/parallel.py. Three at a time on two cores: many tests wait for something.
+DEALT = --dist=loadfile --no-loadscope-reorder --numprocesses
+# Only the files with such tests are read, since reading all of them takes longer than most stages have for a test.
+MARKED = $$(grep -rlE --include='test_*.py' 'mark\.$(1)' tests)
+
+unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=3 files at a time (0: in one process)
+	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz" $(DEALT)=$(JOBS) $(if $(COVERAGE),--cov --cov-report=,--no-cov)
 
 alone: $(VENV)/.dev ## the tests that measure short times, one after the other; with COVERAGE=1, the coverage of both
-	@$(BIN)/python -m pytest -m "alone and not faults" $(if $(COVERAGE),--cov --cov-append --cov-report=term:skip-covered,--no-cov)
+	@$(BIN)/python -m pytest -m "alone and not faults" $(call MARKED,alone) $(if $(COVERAGE),--cov --cov-append --cov-report=term:skip-covered,--no-cov)
 
-test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; about ten minutes
-	@$(BIN)/python -m pytest -m faults --session-timeout=2400
+test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; FAULT_JOBS=2 files at a time is sooner
+	@$(BIN)/python -m pytest -m faults $(call MARKED,faults) $(DEALT)=$(FAULT_JOBS) --session-timeout=2400
 
 test-fuzz: $(VENV)/.dev ## random input at every door, for two minutes; SEED=1 to choose a seed
 	@$(BIN)/python -m pytest -m fuzz tests/fuzz --hypothesis-seed=$(or $(SEED),$$RANDOM)
@@ -103,7 +111,7 @@ fuzz: $(VENV)/.dev ## the same for HOURS=1; what is found is kept in .hypothesis
 notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compared with their saved outputs
 	@chosen=$$($(BIN)/python -m tests.notebooks) && home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
 	MLJUPYTER_HOME="$$home" MLJUPYTER_BASE_IMAGE="$${MLJUPYTER_BASE_IMAGE:-$${MLJUPYTER_TEST_BASE_IMAGE:-$$TESTBED_BASE_IMAGE}}" \
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 $$chosen
+	$(BIN)/python -m pytest -p nbval $(DEALT)=$(JOBS) --nbval --nbval-current-env --nbval-cell-timeout=300 $$chosen
 
 browser: $(VENV)/.dev chromium ## the tests in a real browser, with screenshots in build/screenshots
 	@$(BIN)/python -m pytest tests/browser

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
+import ssl
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.waiting import HANG_SECONDS
 
-pytest_plugins = ["tests.fault_table"]
+pytest_plugins = ["tests.fault_table", "tests.parallel"]
 
 # A busy machine may take any time for an example: that is not what these tests are about.
 settings.register_profile("mljupyter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +31,21 @@ def _patient_clients() -> None:
 
     for operation in ("connect", "read", "write", "pool"):
         setattr(DEFAULT_TIMEOUT_CONFIG, operation, HANG_SECONDS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_clients() -> None:
+    """Clients of the tests share their trust in the usual authorities: to read those takes 30 ms for each client."""
+    from httpx._transports import default
+
+    create = default.create_ssl_context
+    usual = functools.cache(create)
+
+    def context(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+        own = cert is not None or not isinstance(verify, bool) or "SSL_CERT_FILE" in os.environ
+        return (create if own else usual)(verify=verify, cert=cert, trust_env=trust_env)
+
+    default.create_ssl_context = context  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session", autouse=True)

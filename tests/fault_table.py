@@ -66,11 +66,7 @@ def fault() -> Iterator[Fault]:
     yield Fault()
 
 
-_ROWS = pytest.StashKey[list[tuple[int, tuple[str, ...]]]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_ROWS] = []
+_PROPERTY = "fault"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -85,18 +81,33 @@ def pytest_runtest_makereport(
         for marker in item.iter_markers("faults"):
             number, what = marker.args
             cells = (what, where, *measured.cells(), {"passed": "", "failed": "FAILED"}.get(report.outcome, "skipped"))
-            item.config.stash[_ROWS].append((number, cells))
+            report.user_properties.append((_PROPERTY, [number, *cells]))
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    rows = [(str(number or NOTHING), *cells) for number, cells in sorted(config.stash[_ROWS], key=lambda row: row[0])]
-    if not rows:
-        return
-    widths = [max(len(row[column]) for row in (_HEADER, *rows)) for column in range(len(_HEADER))]
-    terminalreporter.section("faults")
-    for row in (_HEADER, *rows):
-        terminalreporter.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    FILE.parent.mkdir(exist_ok=True)
-    lines = [_HEADER, ("---",) * len(_HEADER), *rows]
-    FILE.write_text("".join(f"| {' | '.join(row)} |\n" for row in lines))
+class _Table:
+    """Collects the rows from the reports of tests, wherever they ran, and prints them."""
+
+    def __init__(self) -> None:
+        self._rows: list[list[object]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._rows += [row for name, row in report.user_properties if name == _PROPERTY and isinstance(row, list)]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        ordered = sorted(self._rows, key=lambda row: int(str(row[0])))
+        rows = [(str(number or NOTHING), *(str(cell) for cell in cells)) for number, *cells in ordered]
+        if not rows:
+            return
+        widths = [max(len(row[column]) for row in (_HEADER, *rows)) for column in range(len(_HEADER))]
+        terminalreporter.section("faults")
+        for row in (_HEADER, *rows):
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            terminalreporter.line("  ".join(cells).rstrip())
+        FILE.parent.mkdir(exist_ok=True)
+        lines = [_HEADER, ("---",) * len(_HEADER), *rows]
+        FILE.write_text("".join(f"| {' | '.join(row)} |\n" for row in lines))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Table())

@@ -1,7 +1,8 @@
-"""The command line in a process of its own, with a home of its own."""
+"""The command line with a home of its own: in a process of its own, or in this one."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from mljupyter.cli import main
 from mljupyter.core import InferenceConfig, Model, Workspace
 from mljupyter.core.webservice import AksWebservice
 from tests.waiting import HANG_SECONDS
@@ -30,14 +32,20 @@ def run(data):
 
 @dataclass
 class Commands:
-    """Runs ``mljupyter`` in a directory."""
+    """Runs ``mljupyter`` in a directory: in a process of its own, or in this one, which saves most of the time."""
 
     directory: Path
     environment: dict[str, str]
+    own_process: bool = True
 
     def run(self, *arguments: str, standard_input: str = "", expected: int = 0) -> subprocess.CompletedProcess[str]:
         """Return what a command printed; its exit status must be the expected one."""
-        done = subprocess.run(
+        done = (self._in_a_process if self.own_process else self._here)(list(arguments), standard_input)
+        assert done.returncode == expected, (done.stdout, done.stderr)
+        return done
+
+    def _in_a_process(self, arguments: list[str], standard_input: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "mljupyter.cli", *arguments],
             input=standard_input,
             capture_output=True,
@@ -46,8 +54,23 @@ class Commands:
             cwd=self.directory,
             env={**os.environ, **self.environment},
         )
-        assert done.returncode == expected, (done.stdout, done.stderr)
-        return done
+
+    def _here(self, arguments: list[str], standard_input: str) -> subprocess.CompletedProcess[str]:
+        streams = {
+            name: io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", write_through=True)
+            for name, content in (("stdin", standard_input.encode()), ("stdout", b""), ("stderr", b""))
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.directory)
+            patch.setattr(sys, "argv", ["mljupyter", *arguments])
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            for name, stream in streams.items():
+                patch.setattr(sys, name, stream)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        printed = [streams[name].buffer.getvalue().decode() for name in ("stdout", "stderr")]  # type: ignore[attr-defined]
+        return subprocess.CompletedProcess(arguments, ended.value.code or 0, *printed)
 
     def json(self, *arguments: str, expected: int = 0) -> Any:
         """Return the JSON that a command printed."""
@@ -78,5 +101,5 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
         config = InferenceConfig(str(directory / "score.py"))
         service = Model.deploy(workspace, "adder", [], config, AksWebservice.deploy_configuration(num_replicas=1))
         service.wait_for_deployment(timeout_sec=HANG_SECONDS)
-        yield Commands(directory, environment)
+        yield Commands(directory, environment, own_process=False)
         workspace.delete(delete_dependent_resources=True)

@@ -6,12 +6,19 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Commands
 from tests.waiting import promised
+
+
+@pytest.fixture
+def here(commands: Commands) -> Commands:
+    """The command line in this process, which says and does the same."""
+    return replace(commands, own_process=False)
 
 
 @pytest.mark.alone
@@ -48,42 +55,42 @@ def test_wrong_use_ends_with_2(commands: Commands, arguments: tuple[str, ...]) -
     assert commands.failed(*arguments, status=2)
 
 
-def test_an_unknown_workspace_ends_with_1_and_one_message(commands: Commands, tmp_path: Path) -> None:
-    said = commands.failed("endpoint", "list", "--workspace", "churn-team")
+def test_an_unknown_workspace_ends_with_1_and_one_message(here: Commands, tmp_path: Path) -> None:
+    said = here.failed("endpoint", "list", "--workspace", "churn-team")
     assert said.startswith("mljupyter: WorkspaceNotFound: there is no workspace 'churn-team'")
-    assert "there is no workspace in" in commands.failed("endpoint", "list", "--workspace", str(tmp_path / "nowhere"))
+    assert "there is no workspace in" in here.failed("endpoint", "list", "--workspace", str(tmp_path / "nowhere"))
 
 
-def test_a_workspace_without_endpoints_lists_none_and_starts_nothing(commands: Commands, tmp_path: Path) -> None:
-    assert commands.run("endpoint", "list").stdout == "No endpoints.\n"
-    assert commands.json("endpoint", "list") == []
-    assert commands.json("controller", "status") == {
+def test_a_workspace_without_endpoints_lists_none_and_starts_nothing(here: Commands, tmp_path: Path) -> None:
+    assert here.run("endpoint", "list").stdout == "No endpoints.\n"
+    assert here.json("endpoint", "list") == []
+    assert here.json("controller", "status") == {
         "running": False,
         "workspace": str(tmp_path / "home/workspaces/default"),
     }
-    assert commands.run("controller", "stop").stdout == "not running\n"
+    assert here.run("controller", "stop").stdout == "not running\n"
     assert not (tmp_path / "home/workspaces/default/control").exists()
 
 
-def test_doctor_ends_with_0_when_all_is_well_and_tells_each_check(commands: Commands) -> None:
-    checks = {check["name"]: check for check in commands.json("doctor")}
+def test_doctor_ends_with_0_when_all_is_well_and_tells_each_check(here: Commands) -> None:
+    checks = {check["name"]: check for check in here.json("doctor")}
     assert {"python", "router", "workspace", "controller", "sockets", "ports"} <= checks.keys()
     assert checks["router"]["text"].startswith("Envoy 1.")
-    assert commands.run("doctor").stdout.startswith("✓ python: 3.")
+    assert here.run("doctor").stdout.startswith("✓ python: 3.")
 
 
-def test_doctor_ends_with_1_when_the_workspace_is_open_to_others(commands: Commands, tmp_path: Path) -> None:
-    commands.run("endpoint", "list")
+def test_doctor_ends_with_1_when_the_workspace_is_open_to_others(here: Commands, tmp_path: Path) -> None:
+    here.run("endpoint", "list")
     directory = tmp_path / "home/workspaces/default"
     directory.chmod(0o755)
-    checks = {check["name"]: check for check in commands.json("doctor", expected=1)}
+    checks = {check["name"]: check for check in here.json("doctor", expected=1)}
     assert checks["workspace"]["status"] == "failed"
     assert checks["workspace"]["fix"] == f"chmod 700 {directory}"
 
 
-def test_doctor_ends_with_1_when_sockets_would_have_too_long_a_path(commands: Commands, tmp_path: Path) -> None:
-    commands.environment["MLJUPYTER_RUNTIME_DIR"] = str(tmp_path / ("x" * 120))
-    checks = {check["name"]: check for check in commands.json("doctor", expected=1)}
+def test_doctor_ends_with_1_when_sockets_would_have_too_long_a_path(here: Commands, tmp_path: Path) -> None:
+    here.environment["MLJUPYTER_RUNTIME_DIR"] = str(tmp_path / ("x" * 120))
+    checks = {check["name"]: check for check in here.json("doctor", expected=1)}
     assert checks["sockets"]["status"] == "failed"
     assert "MLJUPYTER_RUNTIME_DIR" in checks["sockets"]["fix"]
 

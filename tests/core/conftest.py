@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from mljupyter.core.webservice import Webservice
 from mljupyter.core.workspace import Workspace
 
 SCRIPT = """
@@ -34,6 +36,24 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def workspace(project: Path) -> Workspace:
     return Workspace.create("churn-team")
+
+
+@pytest.fixture(scope="module")
+def module_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """One workspace for the tests of a module: its controller and router take two seconds of a processor to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLJUPYTER_HOME", str(tmp_path_factory.mktemp("home")))
+        workspace = Workspace.create("shared")
+        yield workspace
+        workspace.delete(delete_dependent_resources=True)
+
+
+@pytest.fixture
+def shared_workspace(module_workspace: Workspace, project: Path) -> Iterator[Workspace]:
+    """Return the workspace of the module, without web services; the directory and the home are the test's own."""
+    yield module_workspace
+    for service in Webservice.list(module_workspace):
+        service.delete()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,8 @@ def run(data):
 
 
 @pytest.fixture
-def live(workspace: Workspace) -> Iterator[Workspace]:
-    yield workspace
-    workspace.delete(delete_dependent_resources=True)
+def live(shared_workspace: Workspace) -> Workspace:
+    return shared_workspace
 
 
 @pytest.fixture
@@ -47,10 +45,11 @@ def inference(project: Path) -> InferenceConfig:
     return InferenceConfig("score.py")
 
 
-@pytest.fixture
-def model(live: Workspace, project: Path) -> Model:
-    (project / "model.pkl").touch()
-    return Model.register(live, "model.pkl", "ridge")
+@pytest.fixture(scope="module")
+def model(module_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    path = tmp_path_factory.mktemp("model") / "model.pkl"
+    path.touch()
+    return Model.register(module_workspace, str(path), "ridge")
 
 
 def collected(workspace: Workspace, service: str, designation: str) -> list[dict[str, str]]:
@@ -70,19 +69,20 @@ def settled(service: Any) -> Any:
 def test_rows_are_collected_while_it_is_on(
     live: Workspace, inference: InferenceConfig, model: Model, kind: Any
 ) -> None:
-    off = Model.deploy(live, "ridge-service", [model], inference, kind.deploy_configuration())
+    name = f"of-{kind.__name__.lower()}"
+    off = Model.deploy(live, name, [model], inference, kind.deploy_configuration())
     assert settled(off).run("[1, 2]") == [3]
-    assert collected(live, "ridge-service", "inputs") == []
+    assert collected(live, name, "inputs") == []
 
-    change = off.update if kind is not AksEndpoint else off.versions["ridge-service"].update
+    change = off.update if kind is not AksEndpoint else off.versions[name].update
     change(collect_model_data=True)
     assert settled(off).run("[3, 4]") == [7]
-    (row,) = collected(live, "ridge-service", "inputs")
-    (predicted,) = collected(live, "ridge-service", "predictions")
+    (row,) = collected(live, name, "inputs")
+    (predicted,) = collected(live, name, "predictions")
     assert (row["a"], row["b"], predicted["sum"]) == ("3", "4", "7")
     assert row["$aml_dc_correlation_id"] == predicted["$aml_dc_correlation_id"]
     assert (row["$aml_service_name"], row["$aml_model_name"], row["$aml_model_version"]) == (
-        "ridge-service",
+        name,
         "ridge",
         "1",
     )
@@ -90,7 +90,7 @@ def test_rows_are_collected_while_it_is_on(
 
     change(collect_model_data=False)
     assert settled(off).run("[5, 6]") == [11]
-    assert len(collected(live, "ridge-service", "inputs")) == 1
+    assert len(collected(live, name, "inputs")) == 1
     root = Path(live.controller._layout.directory) / "collected"
     assert root.stat().st_mode & 0o777 == 0o700
 

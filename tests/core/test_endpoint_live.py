@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,8 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
-    workspace = Workspace.create("live")
-    yield workspace
-    workspace.delete(delete_dependent_resources=True)
+def workspace(shared_workspace: Workspace) -> Workspace:
+    return shared_workspace
 
 
 def script(directory: Path, answer: str) -> InferenceConfig:

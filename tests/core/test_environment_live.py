@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,12 +51,9 @@ ONE = AksWebservice.deploy_configuration(num_replicas=1, auth_enabled=False)
 
 
 @pytest.fixture
-def live(workspace: Workspace, project: Path) -> Iterator[Workspace]:
+def live(shared_workspace: Workspace, project: Path) -> Workspace:
     (project / "score.py").write_text(SCRIPT)
-    yield workspace
-    for service in workspace.webservices.values():
-        service.delete()
-    workspace.controller.stop(force=True)
+    return shared_workspace
 
 
 def with_humanize(version: str = "4.9.0") -> Environment:

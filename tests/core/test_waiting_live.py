@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,12 +32,16 @@ def run(data):
 
 
 @pytest.fixture
-def waiting(workspace: Workspace, project: Path) -> Iterator[Webservice]:
+def workspace(shared_workspace: Workspace) -> Workspace:
+    return shared_workspace
+
+
+@pytest.fixture
+def waiting(workspace: Workspace, project: Path) -> Webservice:
     """A web service whose init() does not return."""
     (project / "score.py").write_text(NEVER_READY)
     configuration = AksWebservice.deploy_configuration(num_replicas=1)
-    yield Model.deploy(workspace, "patient", [], InferenceConfig("score.py"), configuration)
-    workspace.delete(delete_dependent_resources=True)
+    return Model.deploy(workspace, "patient", [], InferenceConfig("score.py"), configuration)
 
 
 @pytest.fixture
@@ -48,12 +51,11 @@ def go(project: Path) -> Path:
 
 
 @pytest.fixture
-def gated(workspace: Workspace, project: Path, go: Path) -> Iterator[Webservice]:
+def gated(workspace: Workspace, project: Path, go: Path) -> Webservice:
     """A web service that is ready when `go` is there."""
     (project / "score.py").write_text(READY_ON_DEMAND.format(go=str(go)))
     configuration = AksWebservice.deploy_configuration(num_replicas=1)
-    yield Model.deploy(workspace, "patient", [], InferenceConfig("score.py"), configuration)
-    workspace.delete(delete_dependent_resources=True)
+    return Model.deploy(workspace, "patient", [], InferenceConfig("score.py"), configuration)
 
 
 def waited(service: Webservice) -> tuple[threading.Thread, list[BaseException]]:

@@ -1,8 +1,7 @@
-"""Run All of the quickstart in a clean kernel, where an earlier run was cut off and has left an endpoint behind."""
+"""The quickstart in a clean kernel, where an earlier run was cut off and has left an endpoint behind."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +11,9 @@ from jupyter_client.manager import start_new_kernel
 
 from mljupyter.core import Workspace
 from tests.magics.conftest import SCRIPT
+from tests.quickstart import code, shortened
 
 pytestmark = pytest.mark.system
-QUICKSTART = Path(__file__).parents[2] / "notebooks" / "01-quickstart.ipynb"
-
-
-def cells() -> list[str]:
-    document = json.loads(QUICKSTART.read_text(encoding="utf-8"))
-    return ["".join(cell["source"]) for cell in document["cells"] if cell["cell_type"] == "code"]
 
 
 @contextmanager
@@ -50,14 +44,14 @@ def test_run_all_works_in_a_clean_kernel_after_a_run_that_was_cut_off(
     monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.delenv("MLJUPYTER_WORKSPACE", raising=False)
-    code = cells()
+    cells = code(shortened())
     try:
         with kernel(tmp_path) as wanted:
-            wanted += [code[0], f"%%score ridge-score\n{SCRIPT}", "%deploy diabetes --score ridge-score"]
+            wanted += [cells[0], f"%%score ridge-score\n{SCRIPT}", "%deploy diabetes --score ridge-score"]
         (left,) = (Workspace.get(name) for name in Workspace.list())
         assert [record.spec.name for record in left.endpoint_records()], "the endpoint outlives the kernel"
         with kernel(tmp_path) as wanted:
-            wanted += code
+            wanted += cells
         assert not any(Workspace.get(name).endpoint_records() for name in Workspace.list())
     finally:
         for name in Workspace.list():

@@ -1,12 +1,18 @@
 """TensorFlow and MLflow themselves, in environments that uv makes: what stand-ins cannot show.
 
-The packages are large. uv keeps them, so only the first run on a machine waits for the downloads.
+The packages are large. The environments and the models that they save are kept in ``~/.cache/mljupyter-tests``, so
+only the first run on a machine waits for them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +24,7 @@ from mljupyter.build.environments.uv_environments import ensure_environment
 from tests.scoring.conftest import Replica
 
 pytestmark = pytest.mark.timeout(900)
+KEPT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mljupyter-tests"
 
 SAVE_TENSORFLOW = """
 import sys, tensorflow as tf
@@ -50,15 +57,10 @@ mlflow.pyfunc.save_model(path=sys.argv[1], python_model=Doubled(), pip_requireme
 """
 
 
-@pytest.fixture(scope="module")
-def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    root = tmp_path_factory.mktemp("environments")
-
-    def build(*packages: str) -> str:
-        document = {"python": {"condaDependencies": {"dependencies": [{"pip": list(packages)}]}}}
-        return ensure_environment(EnvironmentDefinition.parse(document), root).interpreter
-
-    return build
+def interpreter(*packages: str) -> str:
+    """Return the interpreter of an environment with these packages."""
+    document = {"python": {"condaDependencies": {"dependencies": [{"pip": list(packages)}]}}}
+    return ensure_environment(EnvironmentDefinition.parse(document), KEPT / "environments").interpreter
 
 
 def post(replica: Replica, body: object) -> Any:
@@ -67,14 +69,21 @@ def post(replica: Replica, body: object) -> Any:
 
 
 def saved(interpreter: str, program: str, directory: Path) -> Path:
-    done = subprocess.run([interpreter, "-c", program, str(directory)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    """Put the model that a program saves into a directory."""
+    kept = KEPT / "models" / hashlib.sha256(f"{interpreter}\n{program}".encode()).hexdigest()[:16]
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        new = Path(tempfile.mkdtemp(dir=kept.parent)) / "model"
+        done = subprocess.run([interpreter, "-c", program, str(new)], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        with contextlib.suppress(OSError):  # another run has saved it meanwhile
+            new.rename(kept)
+        shutil.rmtree(new.parent)
+    shutil.copytree(kept, directory)
     return directory
 
 
-def test_a_saved_model_of_tensorflow(
-    launch: Callable[..., Replica], interpreter: Callable[..., str], directory: Path
-) -> None:
+def test_a_saved_model_of_tensorflow(launch: Callable[..., Replica], directory: Path) -> None:
     python = interpreter("tensorflow-cpu")
     model = saved(python, SAVE_TENSORFLOW, directory / "models" / "net" / "1" / "saved")
     replica = launch(None, "--no-code", "auto", "--model-dir", str(model.parent), "--worker-python", python)
@@ -90,9 +99,7 @@ def test_a_saved_model_of_tensorflow(
     assert (status, "do not fit the model" in message) == (400, True)
 
 
-def test_a_python_function_of_mlflow(
-    launch: Callable[..., Replica], interpreter: Callable[..., str], directory: Path
-) -> None:
+def test_a_python_function_of_mlflow(launch: Callable[..., Replica], directory: Path) -> None:
     python = interpreter("mlflow-skinny", "pandas", "numpy")
     model = saved(python, SAVE_MLFLOW, directory / "models" / "doubled")
     replica = launch(None, "--no-code", "mlflow", "--model-dir", str(model.parent), "--worker-python", python)

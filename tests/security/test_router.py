@@ -15,10 +15,11 @@ import pytest
 
 from mljupyter.runtimes.ports import free_port
 from mljupyter.spec import Authentication, ConnectionLimits, EndpointKind, RouterSpec, SpecError
-from tests.system.conftest import Machine, machine, machines  # noqa: F401 - fixtures
+from tests.system.conftest import Machine, machine, machines, shared_machine  # noqa: F401 - fixtures
 from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 
 CHUNK = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
 

@@ -19,6 +19,7 @@ from mljupyter.spec import (
     EndpointRecord,
     EndpointSpec,
     EndpointState,
+    RouterSpec,
     VersionSpec,
 )
 from mljupyter.targets.machine.client import ControllerClient
@@ -145,7 +146,8 @@ def shared_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """Return a machine without endpoints: another one, or that of the module where it says ``SHARES_MACHINE = True``.
 
-    Tests may share one if they look at nothing but their endpoints. They may kill its controller.
+    Tests may share one if they look at nothing but their endpoints and the router. They may kill its controller. The
+    router's settings are put back after each.
     """
     if not getattr(request.module, "SHARES_MACHINE", False):
         yield request.getfixturevalue("machines")()
@@ -153,11 +155,18 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     shared: Machine = request.getfixturevalue("shared_machine")
     yield shared
     delete_endpoints(shared)
+    if has_state(shared) and shared.client.router().spec != RouterSpec():
+        shared.client.put_router(RouterSpec())
     wait_until(lambda: not shared.replicas(), "all replicas have ended")
 
 
+def has_state(machine: Machine) -> bool:
+    """Return whether a controller has ever run there."""
+    return (machine.directory / "control" / "controller.db").exists()
+
+
 def delete_endpoints(machine: Machine) -> None:
-    if (machine.directory / "control" / "controller.db").exists():
+    if has_state(machine):
         for record in machine.client.endpoints():
             machine.client.delete(record.spec.name)
 

@@ -15,6 +15,7 @@ from tests.system.conftest import Machine
 from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 NAME = "with-dash"
 GATED = """
     import os, pathlib, time

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -15,13 +16,14 @@ import pytest
 
 from mljupyter.client.errors import ControllerStartError
 from mljupyter.controller.layout import Layout
-from mljupyter.spec import Authentication, EndpointKind, EndpointState, ModelReference
+from mljupyter.spec import EndpointState, ModelReference
 from mljupyter.targets.machine.client import ControllerClient
 from tests.load import Load
 from tests.system.conftest import Machine
 from tests.waiting import HANG_SECONDS, promised, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 
 
 def only(processes: dict[int, list[str]]) -> int:
@@ -88,27 +90,6 @@ def test_a_failed_deployment_can_be_tried_again(machine: Machine, tmp_path: Path
     assert machine.settle(machine.client.create(spec, overwrite=True)).status.state is EndpointState.HEALTHY
 
 
-def test_a_killed_controller_is_missed_by_no_request_and_adopts_what_runs(machine: Machine) -> None:
-    record = machine.healthy(machine.spec(scaling={"replicas": 2}, limits={"maxConcurrentRequests": 4}))
-    replicas, router = set(machine.replicas()), only(machine.routers())
-    with Load(record.status.scoring_uri) as load:
-        wait_until(lambda: load.sent > 100, "the load runs")
-        killed = only(machine.controllers())
-        os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: not machine.controllers(), "the controller is gone")
-        sent = load.sent
-        wait_until(lambda: load.sent > sent + 200, "requests pass without a controller")
-        again = machine.settle(machine.client.endpoint("echo"))
-        sent = load.sent
-        wait_until(lambda: load.sent > sent + 200, "requests pass under the new controller")
-    assert load.failed == 0, (load.results, load.refusals)
-    assert only(machine.controllers()) != killed
-    assert set(machine.replicas()) == replicas
-    assert only(machine.routers()) == router
-    assert again.status.state is EndpointState.HEALTHY
-    assert {replica.pid for replica in again.status.versions["echo"].replicas} == replicas
-
-
 def test_a_replica_killed_while_no_controller_runs_is_replaced_by_the_next_one(machine: Machine) -> None:
     machine.healthy(machine.spec(scaling={"replicas": 2}))
     os.kill(only(machine.controllers()), signal.SIGKILL)
@@ -127,20 +108,6 @@ def test_a_replica_killed_while_no_controller_runs_is_replaced_by_the_next_one(m
     assert len(machine.replicas()) == 2
 
 
-def test_a_killed_replica_is_missed_by_no_request_and_replaced(machine: Machine) -> None:
-    record = machine.healthy(machine.spec(scaling={"replicas": 2}, limits={"maxQueueWaitMs": 10_000}))
-    with Load(record.status.scoring_uri) as load:
-        wait_until(lambda: load.sent > 100, "the load runs")
-        victim = next(iter(machine.replicas()))
-        os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: len(machine.replicas()) == 2 and victim not in machine.replicas(), "the replica is replaced")
-        machine.settle(record)
-        sent = load.sent
-        wait_until(lambda: load.sent > sent + 200, "the load goes on")
-    assert load.failed == 0, load.results
-    assert machine.client.endpoint("echo").status.versions["echo"].restarts == 1
-
-
 def test_the_only_replica_is_killed_and_requests_wait_for_its_successor(machine: Machine) -> None:
     record = machine.healthy(machine.spec(limits={"maxQueueWaitMs": 20_000}))
     with Load(record.status.scoring_uri, clients=2) as load:
@@ -149,26 +116,6 @@ def test_the_only_replica_is_killed_and_requests_wait_for_its_successor(machine:
         sent = load.sent
         wait_until(lambda: load.sent > sent + 50, "the load goes on")
     assert load.failed == 0, load.results
-
-
-def test_a_killed_router_is_back_within_a_second_with_all_routes(machine: Machine) -> None:
-    record = machine.healthy(machine.spec(authentication=Authentication.KEY))
-    local = machine.healthy(machine.spec(name="local", kind=EndpointKind.LOCAL))
-    replicas = set(machine.replicas())
-    key = machine.client.keys("echo")[0]
-    with Load(record.status.scoring_uri, key=key) as load:
-        wait_until(lambda: load.sent > 100, "the load runs")
-        victim = only(machine.routers())
-        os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: victim not in machine.routers() and machine.routers(), "the router is back")
-        sent = load.results["200"]
-        wait_until(lambda: load.results["200"] > sent + 100, "the load goes on")
-    assert load.failures, "requests that were open when the router was killed must have failed"
-    assert load.failures[-1] - load.failures[0] < 1.0
-    assert httpx.post(local.status.scoring_uri).status_code == 200
-    assert httpx.post(record.status.scoring_uri).status_code == 401
-    assert set(machine.replicas()) == replicas
-    only(machine.routers())
 
 
 def test_no_process_but_router_and_replica_is_on_the_data_path(machine: Machine) -> None:
@@ -208,7 +155,8 @@ def test_a_second_controller_is_refused_and_names_the_first(machine: Machine) ->
 
 
 @pytest.mark.faults(19, "four clients start the controller at once")
-def test_clients_that_start_at_once_find_one_controller(machine: Machine) -> None:
+def test_clients_that_start_at_once_find_one_controller(machines: Callable[[], Machine]) -> None:
+    machine = machines()
     code = (
         "import sys; from pathlib import Path; from mljupyter.targets.machine.client import ControllerClient;"
         "print(ControllerClient(Path(sys.argv[1])).ensure()['pid'])"
@@ -241,8 +189,9 @@ def test_a_replica_that_no_record_knows_is_ended(machine: Machine) -> None:
 
 
 def test_an_idle_controller_ends_by_itself_and_takes_the_router_along(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machines: Callable[[], Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    machine = machines()
     monkeypatch.setenv("MLJUPYTER_CONTROLLER_IDLE_SECONDS", "0.3")
     machine.client.ensure()
     wait_until(lambda: not machine.controllers() and not machine.routers(), "both have ended")
@@ -261,8 +210,9 @@ def test_stopping_the_controller_leaves_endpoints_serving(machine: Machine) -> N
 
 @pytest.mark.faults(19, "socket path of more than 107 bytes")
 def test_a_socket_path_that_is_too_long_is_named_with_the_way_out(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    machines: Callable[[], Machine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    machine = machines()
     monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(tmp_path / ("long" * 25)))
     with pytest.raises(ControllerStartError, match=r"(?s)bytes: the system allows 10[37].*MLJUPYTER_RUNTIME_DIR"):
         machine.client.ensure()

@@ -16,6 +16,7 @@ from tests.system.conftest import Machine
 from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 TALKATIVE = """
 import os
 def init():

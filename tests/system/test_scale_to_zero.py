@@ -19,6 +19,7 @@ from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 WAKES_SLOWLY = "import time\ndef init(): time.sleep(1)\ndef run(data): time.sleep(0.02); return data\n"
 NEVER_STARTS = """
 import os, time

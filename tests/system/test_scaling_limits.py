@@ -15,6 +15,7 @@ from tests.system.test_autoscaling import SLOW
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 
 
 def test_one_that_does_not_fit_is_unschedulable_and_says_the_numbers(machine: Machine) -> None:

@@ -30,6 +30,7 @@ from tests.system.conftest import Machine
 from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 CLIENTS = 4
 
 

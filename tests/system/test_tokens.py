@@ -21,6 +21,7 @@ from tests.system.conftest import Machine
 from tests.waiting import promised, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 TOKEN = Authentication.TOKEN
 
 

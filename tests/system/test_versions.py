@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import signal
 import subprocess
 import sys
@@ -276,22 +275,6 @@ def test_a_version_that_is_not_ready_yet_leaves_its_share_to_the_default(machine
     assert set(answers(uri, 100)) == {"aaa"}
     machine.settle(record)
     assert set(answers(uri, 100)) == {"bbb"}
-
-
-@ONE_TARGET
-def test_versions_outlive_the_controller_with_their_shares(machine: Machine, target: Target) -> None:
-    spec = endpoint(target, {"aaa": 0, "bbb": 50})
-    uri = machine.healthy(spec).status.scoring_uri
-    replicas = target.replicas()
-    with Load(uri) as load:
-        (controller,) = machine.controllers()
-        os.kill(controller, signal.SIGKILL)
-        wait_until(lambda: not machine.controllers(), "the controller is gone")
-        machine.settle(machine.client.endpoint("shared"))
-        wait_until(lambda sent=load.sent: load.sent > sent + 100, "the load goes on")
-    assert load.failed == 0, load.results
-    assert target.replicas() == replicas
-    close(answers(uri, 1000), {"aaa": 50, "bbb": 50}, points=8)
 
 
 @ONE_TARGET

@@ -19,6 +19,7 @@ from tests.system.test_versions import ONE_TARGET, WHO, answers, changed, endpoi
 from tests.waiting import promised, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 OTHER = WHO.replace('os.environ["WHO"]', '"other " + os.environ["WHO"]')
 
 

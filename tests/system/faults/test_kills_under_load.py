@@ -16,10 +16,11 @@ from tests.steady_load import REQUESTS_ON, SteadyLoad
 from tests.system.conftest import Machine
 from tests.system.targets import Target
 from tests.system.test_scale_to_zero import WAKES_SLOWLY, asleep, may_sleep
-from tests.system.test_versions import WHO, changed, endpoint
+from tests.system.test_versions import WHO, answers, changed, close, endpoint
 from tests.waiting import promised, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True
 MID_REQUEST = WHO.replace("return", "import time; time.sleep(0.005); return")
 SPREAD = {"maxConcurrentRequests": 4, "maxQueueWaitMs": 20_000}
 
@@ -136,6 +137,7 @@ def test_a_killed_replica_costs_no_request_and_is_replaced(machine: Machine, tar
             took.append(time.monotonic() - began)
             load.runs()
     assert load.failed == 0, load.results
+    assert machine.client.endpoint("shared").status.versions["aaa"].restarts == 2
     fault.recovered(min(took))
     assert min(took) < promised(3 if target.name == "local" else 10)
 
@@ -161,6 +163,10 @@ def test_a_killed_controller_costs_no_request_and_finds_everything(
     assert load.failed == 0, load.results
     assert only(machine.controllers()) != killed
     assert (target.replicas(), only(machine.routers())) == (running, router)
+    if target.name == "local":
+        status = after.status.versions.values()
+        assert {str(replica.pid) for version in status for replica in version.replicas} == running
     assert (after.spec, after.generation, after.status.state) == (before.spec, 1, EndpointState.HEALTHY)
     assert replicas(after) == replicas(before)
     assert {name: item.weight for name, item in after.status.versions.items()} == {"aaa": 70, "bbb": 30}
+    close(answers(str(after.status.scoring_uri), 1000), {"aaa": 70, "bbb": 30}, points=8)
