@@ -1,4 +1,4 @@
-"""Lazy names of a package: each is imported from its module when it is used for the first time."""
+"""Lazy names of a package: each is imported from its module on first use."""
 
 from __future__ import annotations
 

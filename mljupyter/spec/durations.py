@@ -1,4 +1,4 @@
-"""Durations as people write them: ``30s``, ``5m``, ``1h``."""
+"""Parse durations such as ``30s``, ``5m`` or ``1h``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def seconds_of(value: float | str | timedelta, name: str) -> float:
 
     Parameters:
         value: a number of seconds, a `timedelta`, or text with a unit: ms, s, m, h, d.
-        name: what errors call it.
+        name: its name in errors.
 
     Raises:
-        SpecError: when it is none of these.
+        SpecError: when it has none of these forms.
 
     Example:
         >>> seconds_of("5m", "every"), seconds_of("1.5s", "every"), seconds_of(2, "every")

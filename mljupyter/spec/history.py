@@ -9,7 +9,7 @@ from mljupyter.spec.endpoint import EndpointSpec
 
 
 class HistoryEntry(Document):
-    """One change. `changes` are lines for people; `spec` is what the endpoint was from then on."""
+    """One change. `changes` are lines for people; `spec` is the spec of the endpoint after it."""
 
     number: int
     time: datetime
@@ -19,9 +19,9 @@ class HistoryEntry(Document):
     spec: EndpointSpec
 
     def text(self) -> str:
-        """Return the entry as lines: number, time, user and action, then what changed."""
+        """Return the entry as lines: number, time, user and action, then the changes."""
         head = f"{self.number}  {self.time:%Y-%m-%d %H:%M:%S}  {self.user or 'unknown'}  {self.action}"
         return "\n".join([head, *(f"   {line}" for line in self.changes)])
 
     def __repr__(self) -> str:
-        return self.text()  # without the spec, whose environment variables may hold secrets
+        return self.text()  # without the spec, whose environment variables may contain secrets

@@ -1,4 +1,4 @@
-"""A decision on the number of replicas, as it is kept and shown."""
+"""The record of an autoscaling decision, for storage and display."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from mljupyter.spec.document import Document
 
 
 class ScalingDecision(Document):
-    """Why the number of replicas of a version was changed.
+    """A change of a version's number of replicas, with its reason.
 
-    `before` and `after` are the numbers wanted, `admitted` how many of `after` the machine has room for. `demand` is
-    the number of requests that ran or waited, which decided; `needed` is what the formula gives for it, before the
-    bounds.
+    `before` and `after` are the desired numbers, `admitted` is the part of `after` that fits on the machine. `demand`
+    is the number of running or waiting requests that the decision is based on; `needed` is the formula's result for
+    it, before the minimum and maximum are applied.
     """
 
     time: datetime

@@ -43,16 +43,16 @@ def ensure(client: DockerClient) -> str:
             network = _found(client) if error.status_code == _CONFLICT else None
             if network is None:
                 raise RuntimeUnavailableError(
-                    f"the Docker engine cannot make the network {NAME!r}, in which containers are kept apart from each "
+                    f"the Docker engine cannot create the network {NAME!r}, which isolates containers from each "
                     f"other: {error.explanation or error}.\n"
-                    "Remove networks that nobody uses (docker network prune), or make it with free addresses:\n"
+                    "Remove unused networks (docker network prune), or create it with free addresses:\n"
                     f"{_BY_HAND}"
                 ) from None
     options = network.attrs.get("Options") or {}
     if network.attrs.get("Driver") != "bridge" or options.get(_TALK_TO_EACH_OTHER) != "false":
         raise RuntimeUnavailableError(
-            f"the Docker network {NAME!r} is not one that keeps containers apart from each other, so no replica is "
-            f"started in it.\nRemove it: docker network rm {NAME}. The next replica makes it as it must be; by hand:\n"
+            f"the Docker network {NAME!r} does not isolate containers from each other, so no replica is "
+            f"started in it.\nRemove it: docker network rm {NAME}. The next replica creates it again; by hand:\n"
             f"{_BY_HAND}"
         )
     return NAME

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them."""
+"""Parse lengths of time such as ``15m`` or ``7d``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d|w)\s*")
 
 
 class PeriodError(MLJupyterError):
-    """A length of time cannot be understood, or is none."""
+    """A length of time is not valid."""
 
 
 def seconds_of(length: Length, name: str = "since") -> float:
@@ -22,10 +22,10 @@ def seconds_of(length: Length, name: str = "since") -> float:
 
     Parameters:
         length: text such as ``'90s'``, ``'15m'``, ``'2h'``, ``'7d'`` or ``'1w'``, a number of seconds, or a timedelta.
-        name: what the length is, for the error.
+        name: the name of the value, for the error.
 
     Raises:
-        PeriodError: when it is none of these, or not above 0.
+        PeriodError: when it has none of these forms, or is not above 0.
 
     Example:
         >>> seconds_of("15m"), seconds_of(30), seconds_of("1.5 h")
@@ -45,14 +45,14 @@ def seconds_of(length: Length, name: str = "since") -> float:
 
 
 def seconds_since(moment: Length | datetime, now: datetime) -> float:
-    """Return how long ago a moment was, in seconds, given as a length of time before now or as a time.
+    """Return the seconds since a moment, which is given as a length of time before now or as a time.
 
     Parameters:
-        moment: as for `seconds_of`, or a datetime; one without a time zone is local time.
+        moment: as for `seconds_of`, or a datetime. One without a time zone is local time.
         now: the time now.
 
     Raises:
-        PeriodError: when it cannot be understood, or lies in the future.
+        PeriodError: when it is not valid, or lies in the future.
 
     """
     if not isinstance(moment, datetime):

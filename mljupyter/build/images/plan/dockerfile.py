@@ -1,4 +1,4 @@
-"""The Dockerfile of a plan: readable, in stages, what changes rarely before what changes often."""
+"""The Dockerfile of a plan: readable, in stages, with content that changes rarely before content that changes often."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONDA_FILE = "conda_dependencies.yml"
 INTERPRETER_FILE = "python"
 SERVER_FOLDER = "mljupyter-scoring"
 APP_FOLDER = "azureml-app"
-# A prefix of our own: the stages of a base Dockerfile have names, too.
+# Our own prefix, since the stages of a base Dockerfile have names too.
 STAGE_PREFIX = "mljupyter-"
 BASE = f"{STAGE_PREFIX}base"
 TOOLS = f"{STAGE_PREFIX}tools"
@@ -32,7 +32,7 @@ def dockerfile(plan: ImagePlan) -> str:
     Raises `ImageError` for a plan with an image of its own, and for a base Dockerfile without ``FROM``.
     """
     if plan.own_image is not None:
-        raise ImageError(f"The image {plan.own_image} is taken as it is: there is nothing to build, and no Dockerfile.")
+        raise ImageError(f"The image {plan.own_image} is used as it is: there is nothing to build, and no Dockerfile.")
     stages = [_base(plan), _tools(), _server(plan), _environment(plan), _final(plan)]
     return "\n".join(stage for stage in stages if stage)
 
@@ -42,7 +42,7 @@ def _base(plan: ImagePlan) -> str:
     own = f"\n# Steps of the environment's own.\n{steps}\n" if steps else ""
     if plan.base_dockerfile is None:
         head = "# What all stages begin with."
-        # Only where steps differ: a label would make the builder run the server's stage for each environment.
+        # Only where steps differ: a label would make the builder run the server's stage again for each environment.
         label = _label(layout.LABEL_ENVIRONMENT, plan.environment) if own else ""
         return f"{head}\nFROM {plan.base_image} AS {BASE}\nUSER root\n{label}{own}"
     text = plan.base_dockerfile.strip()
@@ -145,7 +145,7 @@ def _quoted(value: str) -> str:
     >>> _quoted('a "b" $c')
     '"a \\"b\\" \\$c"'
 
-    Raises `ImageError` for a line end, behind which another instruction would begin.
+    Raises `ImageError` for a line end, after which another instruction would begin.
     """
     if any(end in value for end in "\n\r\0"):
         raise ImageError(f"{value!r:.200} holds a line end, which a Dockerfile cannot hold.")
