@@ -143,7 +143,7 @@ class Layout:
                 self._link_to(new_runtime_directory())
 
     def examine(self) -> Path:
-        """Return where the sockets are, or where they would be; nothing is changed.
+        """Return the present or future directory of the sockets, without changing anything.
 
         Raises:
             SocketPathError: when sockets would have too long a path, or no directory is safe from other users.

@@ -39,7 +39,7 @@ class RunningReplica:
         address: ``unix:PATH`` or ``HOST:PORT``.
         pid: the pid of its process; None where the replica is not a process of this machine.
         started_time: seconds since the epoch.
-        key: the secret that requests must carry, except those for its health; None where it asks for none.
+        key: the secret that requests must carry, except those for its health; None if it requires none.
 
     """
 
@@ -219,7 +219,7 @@ class RuntimeKind:
 
     Attributes:
         target: the compute target whose replicas it runs.
-        make: makes the runtime; raises `RuntimeUnavailableError` where that is impossible.
+        make: creates the runtime, or raises `RuntimeUnavailableError` if that is impossible.
         request_logs: returns a function that lists the request logs of all replicas, without a runtime. Its arguments
             are the workspace's directory and the directory of replicas.
         own_processes: whether replicas are processes of this user. Such replicas are cheap to find, can be ended
@@ -256,7 +256,7 @@ class Runtimes:
         """Return the runtime of a compute target.
 
         Raises:
-            RuntimeUnavailableError: when there is none, or it cannot be made here.
+            RuntimeUnavailableError: when there is none, or it cannot be created here.
 
         """
         if target not in self._made:

@@ -63,9 +63,9 @@ class BuiltEnvironment:
     Parameters:
         directory: its directory.
         interpreter: its Python's absolute path.
-        fingerprint: of the definition it was made from.
+        fingerprint: the fingerprint of its definition.
         python: its Python's version.
-        changes: what was relaxed or replaced when it was built.
+        changes: the relaxed and replaced requirements of its build.
         packages: its installed packages, as ``name==version``.
         log: the log of its build.
 
@@ -142,7 +142,7 @@ class Place:
 def places(root: Path, fingerprint: str, policy: Policy) -> Iterator[Place]:
     """Yield the places where an environment may be. A new one is built in the last.
 
-    An environment built strictly serves under both policies, one with relaxed pins only where that is allowed.
+    A strictly built environment serves both policies. One with relaxed pins serves only the policy ``compatible``.
     """
     strict = Place(root, f"{fingerprint}-strict")
     yield strict

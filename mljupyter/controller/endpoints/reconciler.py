@@ -99,7 +99,7 @@ class Reconciler:
             try:
                 await self._adoption.begin(target)
                 await self._admissions.learn(target)
-            except RuntimeUnavailableError as error:  # each endpoint tries again, and says so
+            except RuntimeUnavailableError as error:  # each endpoint retries, and its status shows the error
                 log.error("%s", error.message)
         for record in records:
             name = record.spec.name
@@ -108,7 +108,7 @@ class Reconciler:
             self._queue.add(name)
         try:
             await self._follow()
-        except ControllerError as error:  # each endpoint tries again, and says so
+        except ControllerError as error:  # each endpoint retries, and its status shows the error
             log.error("%s", error.message)
 
     async def _adopted(self, record: EndpointRecord) -> bool:

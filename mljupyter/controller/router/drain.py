@@ -43,7 +43,7 @@ class DrainingRouter:
         self._demand = DemandReader(self._admin)
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
-        """Return its requests by cluster, none when it does not answer; see `DemandReader.read`."""
+        """Return the counters of its requests by cluster, none when it does not answer; see `DemandReader.read`."""
         try:
             return await self._demand.read(most_again)
         except ControllerError:

@@ -84,7 +84,7 @@ class RouterService:
             except ControllerError as error:
                 self._keeper.put(before)
                 await self._follow()
-                raise ControllerError(f"{error.message} The router listens as before, on {before.address}.") from None
+                raise ControllerError(f"{error.message} The router still listens on {before.address}.") from None
             return self.record()
 
     async def replace(self) -> RouterRecord:

@@ -27,7 +27,7 @@ class Placement(Protocol):
         ...
 
     def private_address(self, listener: str) -> str:
-        """Return the address of a listener for the router itself alone, ``unix:PATH`` or ``HOST:PORT``."""
+        """Return the address of a private listener of the router, ``unix:PATH`` or ``HOST:PORT``."""
         ...
 
 

@@ -13,7 +13,7 @@ LOOK_FOR_IDLE = 1.0
 
 @dataclass(frozen=True)
 class ReplicaObservation:
-    """A replica as it was observed last.
+    """The last observation of a replica.
 
     Parameters:
         id, revision, phase: the replica, the revision it was started from, and its phase.

@@ -118,7 +118,7 @@ def _highest(samples: Sequence[Sample], since: float, until: float) -> float:
 
 
 def _needed(demand: float, policy: AutoscalePolicy, max_concurrent: int) -> int:
-    """Return the number of replicas that the demand uses as the policy's target says; at least one for any demand."""
+    """Return the number of replicas for a demand at the policy's target utilization; at least one for any demand."""
     return max(_ceil(demand / (policy.target_utilization / 100) / max_concurrent), 1 if demand > 0 else 0)
 
 

@@ -60,7 +60,7 @@ class DockerBuilder:
         credentials: credentials of registries. Those of ``docker login`` are used as well.
         use_buildkit: None for BuildKit where the engine and its client offer it.
 
-    Raises `BuilderUnavailableError` when there is no engine.
+    Raises `BuilderUnavailableError` when no engine can be reached.
     """
 
     def __init__(

@@ -87,7 +87,7 @@ def refused(text: str) -> ImageError:
     if any(word in lowered for word in ("unauthorized", "authentication required", "no basic auth", "denied")):
         return RegistryCredentialsError(
             f"The registry refused the credentials, or wants some: {text}\n"
-            "Check user name and password, and the image's name: registries say this of unknown images, too."
+            "Check user name and password, and the image's name: registries also give this answer for unknown images."
         )
     if "not found" in lowered or "manifest unknown" in lowered or "name unknown" in lowered:
         return RegistryNotFoundError(f"The image was not found: {text}\nCheck its name and tag.")

@@ -44,7 +44,7 @@ ENTRY_POINT = (
     "-m",
     "mljupyter.scoring",
     "--host",
-    "0.0.0.0",  # noqa: S104 - inside the container; what of it is reachable is decided where it is run
+    "0.0.0.0",  # noqa: S104 - inside the container; the runtime decides who can reach the port
     "--port",
     str(PORT),
     "--worker-python",

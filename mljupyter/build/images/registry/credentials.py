@@ -77,7 +77,7 @@ class RegistryCredentials:
 
 
 def find_credentials(host: str, known: tuple[RegistryCredentials, ...] = ()) -> RegistryCredentials | None:
-    """Return the credentials for a registry, None where there are none.
+    """Return the credentials for a registry, None without credentials.
 
     The caller's credentials come first, then those of Docker's configuration, as the Docker SDK finds them:
     credential helpers (``credHelpers``, ``credsStore``) and passwords stored as text (``auths``). Without the SDK, only
