@@ -1,6 +1,6 @@
 """Deploy machine learning models from a notebook.
 
-Importing this package costs nothing: each part is imported by whoever uses it. `mljupyter.core` is the SDK.
+The import of this package is cheap, since it imports none of its parts. `mljupyter.core` is the SDK.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension"]
 
 
 def load_ipython_extension(shell: object) -> None:
-    """Make the magics available: what ``%load_ext mljupyter`` calls."""
+    """Register the magics. IPython calls this for ``%load_ext mljupyter``."""
     from mljupyter.magics.registration import load  # importing the package costs nothing
 
     load(shell)
 
 
 def unload_ipython_extension(shell: object) -> None:
-    """Take the magics away again: what ``%unload_ext mljupyter`` calls."""
+    """Remove the magics. IPython calls this for ``%unload_ext mljupyter``."""
     from mljupyter.magics.registration import unload  # importing the package costs nothing
 
     unload(shell)

@@ -1,4 +1,4 @@
-"""The base of every error a user of mljupyter may see."""
+"""The base class of all errors for users of mljupyter."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from mljupyter.visible import visible
 class MLJupyterError(Exception):
     """Base of all errors that mljupyter raises on purpose.
 
-    Its text says what is wrong, the value, the rule and the way out, in one to five lines. A notebook shows the
-    text alone, as a real error: no traceback of ours, yet visible to whatever runs the notebook.
+    Its text has the problem, the value, the rule and a remedy, in one to five lines. A notebook shows only the text,
+    without our traceback. It is still a real error for the program that runs the notebook.
     """
 
     short: ClassVar[bool] = True
-    """Whether a notebook shows the text alone; False shows the traceback as well."""
+    """Whether a notebook shows only the text; False shows the traceback as well."""
 
     def __init__(self, message: str) -> None:
-        # A text may quote what others wrote, the last lines of a log for example: it is printed in many places.
+        # A text may quote foreign text, such as the last lines of a log, and it is printed in many places.
         self.message = visible(message)
         super().__init__(self.message)
 
     def _render_traceback_(self) -> list[str]:
-        """Return the lines that IPython shows in place of a traceback."""
+        """Return the lines that IPython shows instead of a traceback."""
         if not self.short:
             return [line.rstrip("\n") for line in traceback.format_exception(self)]
         return [f"{type(self).__name__}: {self.message}"]

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-class AzureMLException(MLJupyterError):  # noqa: N818 - the name of the original
+class AzureMLException(MLJupyterError):  # noqa: N818 - the original name
     """Base of the errors that the SDK raises."""
 
 
@@ -34,7 +34,7 @@ class UserErrorException(AzureMLException):
 
 
 class ProjectSystemException(AzureMLException):
-    """Something around a workspace is wrong."""
+    """The configuration of a workspace is wrong."""
 
 
 class WorkspaceException(ProjectSystemException):
@@ -46,13 +46,13 @@ class ComputeTargetException(AzureMLException):
 
 
 class ModelNotFoundException(AzureMLException):
-    """No model file where `Model.get_model_path` looks."""
+    """`Model.get_model_path` does not find the model's files."""
 
 
 class WebserviceException(AzureMLException):
-    """A model or web service is missing, wrong, failed or refused.
+    """An operation on a model or web service failed, or was refused.
 
-    `status_code` is that of HTTP, where one is known.
+    `status_code` is the HTTP status, if known.
     """
 
     def __init__(self, message: str, status_code: int | None = None, logger: Any = None) -> None:
@@ -65,7 +65,7 @@ class WebserviceException(AzureMLException):
 def as_webservice_exception() -> Iterator[None]:
     """Raise the errors of specs, registry, snapshots and controller as `WebserviceException`, text unchanged.
 
-    Errors that are part of the SDK already pass as they are, and so does every `FileNotFoundError`: code written for
+    Errors that belong to the SDK already pass unchanged, and so does every `FileNotFoundError`: code written for
     Azure ML expects it for a model path that does not exist.
     """
     try:

@@ -1,4 +1,4 @@
-"""Files that are written whole, so that a reader sees the old one or the new one, and files told apart."""
+"""Write files atomically, so that a reader sees the old one or the new one, and identify files by inode."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ OWNER_ONLY = 0o600
 
 @contextmanager
 def draft_of(path: Path, mode: int = OWNER_ONLY) -> Iterator[Path]:
-    """Give an empty file beside `path` to fill; it takes the place of `path` at the end, or is removed on an error.
+    """Yield an empty file beside `path` to write to. It replaces `path` at the end, or is removed on an error.
 
-    Its name is of this call alone: processes and threads may write the same file at once, and the last one stays.
+    Its name is unique: processes and threads may write the same file concurrently, and the last one stays.
 
     Parameters:
-        path: the file that it becomes.
-        mode: its permissions, less the umask; by default its owner's alone, from the first byte.
+        path: the file to write.
+        mode: its permissions before the umask; by default for its owner only, from the first byte.
 
     Raises:
         OSError: when it cannot be written.
@@ -36,12 +36,12 @@ def draft_of(path: Path, mode: int = OWNER_ONLY) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str, *, mode: int = OWNER_ONLY, durable: bool = False) -> None:
-    """Put a file with this text in place of the one there, if any; see `draft_of`.
+    """Write a file with this text atomically; see `draft_of`.
 
     Parameters:
         path, mode: as for `draft_of`.
-        text: what is in it.
-        durable: whether it is on the disk before it takes its place, so that a loss of power leaves no empty file.
+        text: the content.
+        durable: sync it to the disk before the rename, so that a power cut leaves no empty file.
 
     """
     with draft_of(path, mode) as draft, draft.open("w", encoding="utf-8") as file:
@@ -52,9 +52,9 @@ def write_whole(path: Path, text: str, *, mode: int = OWNER_ONLY, durable: bool 
 
 
 def file_at(path: Path) -> tuple[int, int] | None:
-    """Return device and inode of the file at a path, None where there is none: another file there has others.
+    """Return device and inode of the file at a path, which identify it; None without a file.
 
-    A link counts as itself, not as the file that it leads to.
+    A link is identified itself, not its target.
     """
     try:
         status = path.lstat()
@@ -64,6 +64,6 @@ def file_at(path: Path) -> tuple[int, int] | None:
 
 
 def make_private_directory(directory: Path) -> None:
-    """Make a directory and its missing parents, all with mode 0700; existing ones stay as they are."""
+    """Create a directory and its missing parents, all with mode 0700. Existing ones stay as they are."""
     for missing in reversed([path for path in (directory, *directory.parents) if not path.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)

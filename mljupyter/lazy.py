@@ -1,4 +1,4 @@
-"""Lazy names and modules of a package: each is imported when it is used for the first time."""
+"""Lazy names and modules of a package: each is imported on first use."""
 
 from __future__ import annotations
 

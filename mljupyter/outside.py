@@ -1,4 +1,4 @@
-"""Readers of JSON, YAML and numbers from outside, with bounds on size, on depth and on the expansion of aliases."""
+"""Readers of untrusted JSON, YAML and numbers, with limits on size, depth and the expansion of aliases."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MOST_NODES = 100_000
 MOST_CHARACTERS = 1_000_000
 _MOST_NUMBER_CHARACTERS = 100
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-# What PyYAML's constructors raise for values that a tag or a pattern lets through: `!!bool maybe`, 2026-99-99.
+# The errors of PyYAML's constructors for values with a valid tag or pattern but no meaning: `!!bool maybe`, 2026-99-99.
 _UNUSABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def whole(text: str) -> int | None:
-    """Return the number that text of 1 to 18 decimal digits stands for, None for any other text.
+    """Return the number in a text of 1 to 18 decimal digits, None for any other text.
 
     Example:
         >>> whole("12"), whole("-1"), whole("9" * 5000)
@@ -58,14 +58,14 @@ def yaml_value(text: str, kind: Any = None) -> Any:
 
 
 def yaml_document(text: str, kind: Any = None) -> tuple[Any, Any]:
-    """Return the tree of nodes of YAML text, which knows lines, and its value: plain data and nothing else.
+    """Return the tree of nodes of YAML text, which has line numbers, and its value, which is plain data.
 
     Parameters:
         text: at most 1,000,000 characters.
-        kind: a `SafeLoader` made by `bounded`; None for YAML 1.1 as PyYAML reads it.
+        kind: a `SafeLoader` from `bounded`; None for YAML 1.1 as PyYAML reads it.
 
     Raises:
-        yaml.YAMLError: when it is not YAML or beyond a bound, with `problem` and `problem_mark`.
+        yaml.YAMLError: when it is not YAML or exceeds a limit, with `problem` and `problem_mark`.
 
     Example:
         >>> yaml_value("a: &x [1, 2]\\nb: *x")
@@ -91,10 +91,10 @@ def yaml_document(text: str, kind: Any = None) -> tuple[Any, Any]:
 
 
 def bounded(base: type[Any]) -> type[Any]:
-    """Return a loader that reads as `base`, a `SafeLoader`, and refuses documents too large or nested too deeply.
+    """Return a subclass of `base`, a `SafeLoader`, that refuses documents that are too large or nested too deeply.
 
-    An alias counts as often as it is used, with all that is in what it stands for: a few lines of aliases of aliases
-    stand for more values than memory holds.
+    Each use of an alias counts with the whole content of its anchor: a few lines of aliases of aliases can mean more
+    values than fit into memory.
     """
     import yaml
 
@@ -108,7 +108,7 @@ def bounded(base: type[Any]) -> type[Any]:
             self._sizes: dict[int, int] = {}
 
         def compose_node(self, parent: Any, index: Any) -> Any:
-            """Read a node with all that is in it."""
+            """Read a node with its whole content."""
             event = self.peek_event()
             self._depth += 1
             if self._depth > MOST_DEPTH:
@@ -121,18 +121,18 @@ def bounded(base: type[Any]) -> type[Any]:
             elif id(node) in self._sizes:
                 self._nodes += self._sizes[id(node)]
             else:
-                raise _refusal(f"*{event.anchor} stands inside of what it stands for", event.start_mark)
+                raise _refusal(f"*{event.anchor} is used inside its own anchor", event.start_mark)
             if self._nodes > MOST_NODES:
                 raise _refusal(f"it holds more than {MOST_NODES:,} values, aliases counted", event.start_mark)
             self._depth -= 1
             return node
 
         def construct_object(self, node: Any, deep: bool = False) -> Any:
-            """Make the value of a node, and remember the one that none can be made of."""
+            """Construct the value of a node, and remember a node that fails."""
             if node.tag in _NUMBERS and len(node.value) > _MOST_NUMBER_CHARACTERS:
-                # 1:1:1:... is a number to YAML 1.1, counted in sixties: its time grows with the square of its length.
+                # 1:1:1:... is a number in base 60 in YAML 1.1. The time to read it grows with the square of its length.
                 raise _refusal(
-                    f"a number has more than {_MOST_NUMBER_CHARACTERS} characters: text stands in quotes",
+                    f"a number has more than {_MOST_NUMBER_CHARACTERS} characters: put text in quotes",
                     node.start_mark,
                 )
             try:

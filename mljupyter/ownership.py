@@ -1,8 +1,7 @@
-"""The owners of files and directories, and the rule which of them may be used.
+"""Owners of files and directories, and the rule for the files that may be used.
 
-On a machine that several people use, a file found by looking around (in the directories above, in ``/tmp``) may have
-been put there by somebody else. The rule is that of git's ``safe.directory``: a file is used only when it belongs to
-this user or to root.
+On a shared machine, a file that is found by a search (in parent directories, in ``/tmp``) may come from another user.
+The rule is that of git's ``safe.directory``: a file is used only when it belongs to this user or to root.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _OTHERS_MAY_WRITE = 0o022
 
 @cache
 def user_name() -> str:
-    """Return the login name of the user of this process, or the number where there is no name."""
+    """Return the login name of the user of this process, or the number if there is no name."""
     import getpass
 
     try:
@@ -41,9 +40,9 @@ def name_of(user: int) -> str:
 
 
 def foreign_owner(*paths: Path) -> int | None:
-    """Return a user other than this one and root who owns one of these paths, or None when there is none.
+    """Return the owner of one of these paths who is neither this user nor root, None without one.
 
-    A link counts with its own owner and with the owner of what it leads to.
+    For a link, its own owner and the owner of its target are checked.
 
     Raises:
         OSError: when one of the paths is missing.
@@ -58,10 +57,10 @@ def foreign_owner(*paths: Path) -> int | None:
 
 
 def passed_over(path: Path, *folders: Path) -> bool:
-    """Return whether a file is not to be used, since it or one of its folders is another user's; say so, once.
+    """Return whether a file must not be used because it or one of its folders belongs to another user. Warn once.
 
     Raises:
-        OSError: when one of them is missing, or closed to this user.
+        OSError: when one of them is missing, or not accessible.
 
     """
     owner = foreign_owner(*folders, path)
@@ -80,13 +79,13 @@ def _say_passed_over(path: Path, owner: int) -> None:
 
 
 def weak_spot(directory: Path) -> str | None:
-    """Return why others could put something else in the place of a directory, or None when they cannot.
+    """Return the reason why other users could replace a directory, or None when they cannot.
 
-    Each directory on the way must belong to this user or to root; where others may write, its sticky bit must keep them
-    from renaming what is not theirs, as in ``/tmp``.
+    Each directory in the path must belong to this user or to root. If others may write to it, its sticky bit must
+    prevent them from renaming files of other users, as in ``/tmp``.
 
     Parameters:
-        directory: one that exists.
+        directory: an existing directory.
 
     """
     given, trusted = directory.absolute(), (os.getuid(), _ROOT, _unmapped_root())
@@ -100,18 +99,18 @@ def weak_spot(directory: Path) -> str | None:
         if status.st_uid not in trusted:
             return f"{str(place)!r} belongs to {name_of(status.st_uid)}"
         if status.st_mode & _writable_for_others(status) and not status.st_mode & stat.S_ISVTX:
-            return f"others may rename what is in {str(place)!r} (mode {stat.S_IMODE(status.st_mode):04o})"
+            return f"others may rename files in {str(place)!r} (mode {stat.S_IMODE(status.st_mode):04o})"
     return None
 
 
 def _writable_for_others(status: os.stat_result) -> int:
-    """Return the bits that let others write. A group with its owner's number is the owner's own, without others."""
+    """Return the mode bits that let others write. A group with the owner's number counts as private to the owner."""
     return 0o002 if status.st_gid == status.st_uid == os.getuid() else _OTHERS_MAY_WRITE
 
 
 @cache
 def _unmapped_root() -> int:
-    """Return the user that root appears as: another one in a user namespace without root (Apptainer, bubblewrap)."""
+    """Return the user id of root, which differs in a user namespace without root (Apptainer, bubblewrap)."""
     try:
         lines = Path("/proc/self/uid_map").read_text().splitlines()
         if any(int(line.split()[0]) == _ROOT for line in lines):

@@ -1,4 +1,4 @@
-"""Escapes for characters in the text of others that command a terminal, or hide other text."""
+"""Escape characters in foreign text that control a terminal or hide other text."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import re
 import sys
 from typing import Any, TextIO
 
-# C0 but tab and newline, DEL, C1; marks and overrides of the writing direction; separators that end a line for some
-# readers alone; halves of surrogate pairs, which cannot be written at all. A carriage return that ends a line hides
-# nothing.
+# C0 except tab and newline, DEL, C1; marks and overrides of the writing direction; separators that only some readers
+# take for line ends; lone surrogates, which cannot be encoded. A carriage return at the end of a line hides nothing.
 _COMMANDS = re.compile(
     "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
@@ -16,9 +15,9 @@ _MOST_SHOWN = 200
 
 
 def visible(text: str) -> str:
-    r"""Return text in which control characters and marks of the writing direction are written as escapes.
+    r"""Return text with control characters and marks of the writing direction replaced by escapes.
 
-    Newlines and tabs stay, all letters of all scripts too.
+    Newlines, tabs and the letters of all scripts stay.
 
     Example:
         >>> print(visible("\x1b[31mred \u202e"))
@@ -29,7 +28,7 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Return text as `visible` does, on one line.
+    r"""Return text like `visible`, on one line.
 
     Example:
         >>> print(one_line("a\nb"))
@@ -40,7 +39,7 @@ def one_line(text: str) -> str:
 
 
 def markup(text: str) -> str:
-    r"""Return text as `visible` does, for HTML: as the content of an element or the value of an attribute.
+    r"""Return text like `visible`, escaped for HTML: for the content of an element or the value of an attribute.
 
     Example:
         >>> print(markup("<b>\x1b"))
@@ -53,7 +52,7 @@ def markup(text: str) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    r"""Return the lines of text, cut at line feeds alone: nothing else in a line of a log makes it two.
+    r"""Return the lines of text, split only at line feeds: other characters do not split a line of a log.
 
     Example:
         >>> lines_of("a\rb\u2028c\nd\n")
@@ -64,13 +63,13 @@ def lines_of(text: str) -> list[str]:
 
 
 def for_stream(text: str, stream: TextIO | None = None) -> str:
-    """Return text as `visible` does where `stream`, standard output by default, is a terminal; else as it is."""
+    """Return text like `visible` if `stream`, by default standard output, is a terminal; else unchanged."""
     stream = sys.stdout if stream is None else stream
     return visible(text) if stream.isatty() else text
 
 
 def visible_json(text: str) -> str:
-    r"""Return JSON text in which the same characters are written as JSON's own escapes: it stands for the same value.
+    r"""Return JSON text with the same characters replaced by JSON's own escapes. Its value stays the same.
 
     Example:
         >>> print(visible_json('"\x9b31m"'))

@@ -25,8 +25,8 @@ settings.load_profile("mljupyter")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _patient_clients() -> None:
-    """Clients of the tests wait for an answer as long as everything else: httpx gives up after five seconds."""
+def _long_client_timeouts() -> None:
+    """Give clients in tests the same timeout as everything else, since httpx gives up after five seconds."""
     from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
     for operation in ("connect", "read", "write", "pool"):

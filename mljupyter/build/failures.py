@@ -1,4 +1,4 @@
-"""Errors of builds: the step, the last lines, and what usually helps."""
+"""Errors of builds: the failed step, the last lines of output, and a hint."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ _HINTS = (
 class EnvironmentBuildError(MLJupyterError):
     """An environment cannot be built.
 
-    `step` says what was being done, `last_lines` are the last lines of its output, at most 20, `hint` says what usually
-    helps, and `log` is the file with everything.
+    `step` is the step that failed, `last_lines` are the last lines of its output, at most 20, `hint` is a usual
+    remedy, and `log` is the file with the whole log.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class EnvironmentBuildError(MLJupyterError):
 
 
 class BuildCancelledError(EnvironmentBuildError):
-    """A build was cancelled; what it had made is gone."""
+    """A build was cancelled. Its partial results were removed."""
 
 
 def hint_for(lines: Sequence[str]) -> str | None:
-    """Return what usually helps when a build fails with this output, None when nobody knows.
+    """Return a hint for a build that failed with this output, None when there is none.
 
     >>> hint_for(["error: failed to copy: No space left on device (os error 28)"])[:17]
     'No space is left:'
@@ -92,6 +92,6 @@ def hint_for(lines: Sequence[str]) -> str | None:
 
 
 def cannot_be_satisfied(lines: Sequence[str]) -> bool:
-    """Whether uv says that requirements as such cannot be met, and not that looking for them failed."""
+    """Return whether uv reports that the requirements cannot be satisfied, and not that the search failed."""
     text = "\n".join(lines)
     return re.search(r"no solution found|failed to build|failed to download and build", text, re.IGNORECASE) is not None

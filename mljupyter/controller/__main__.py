@@ -17,11 +17,11 @@ IDLE_SECONDS = 300.0
 
 
 def main() -> int:
-    """Run the controller of a workspace until it is idle or told to stop; return the exit status."""
+    """Run the controller of a workspace until it is idle or told to stop. Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m mljupyter.controller", description=__doc__)
     parser.add_argument("workspace", type=Path, help="directory of the workspace")
     parser.add_argument(
-        "--idle-seconds", type=_seconds, default=IDLE_SECONDS, help="stop after so long without endpoints"
+        "--idle-seconds", type=_seconds, default=IDLE_SECONDS, help="stop after this time without endpoints"
     )
     arguments = parser.parse_args()
     layout = Layout.of(arguments.workspace)
@@ -38,7 +38,7 @@ def main() -> int:
         print(error.message, file=sys.stderr)
         return 1
     except OSError as error:
-        if logging.getLogger().handlers:  # the log is open: what failed is for those who look, the way out for all
+        if logging.getLogger().handlers:  # the log is open: it gets the traceback as well
             logging.getLogger("mljupyter.controller").error("the controller ends", exc_info=error)
         print(stopped("the controller ends", error), file=sys.stderr)
         return 1
@@ -47,7 +47,7 @@ def main() -> int:
 
 def _seconds(text: str) -> float:
     seconds = float(text)
-    if not seconds >= 0:  # not a number, too: no time would ever have passed
+    if not seconds >= 0:  # also refuses NaN, with which the controller would never stop
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds: it must be 0 or more")
     return seconds
 

@@ -23,13 +23,12 @@ log = logging.getLogger(__name__)
 class Housekeeping:
     """Runs ``mljupyter gc`` for a workspace, a day after its first start and then every day.
 
-    The time of the last one is remembered, so that a controller that is often restarted does it neither more often nor
-    never.
+    The time of the last run is stored, so that restarts of the controller neither repeat nor prevent a run.
 
     Parameters:
-        layout: of the workspace.
-        store: remembers when it was done.
-        every_seconds: how often.
+        layout: the file layout of the workspace.
+        store: stores the time of the last run.
+        every_seconds: the interval.
 
     """
 
@@ -39,7 +38,7 @@ class Housekeeping:
         self._every = every_seconds
 
     async def run(self) -> None:
-        """Do it whenever it is time, until cancelled."""
+        """Run it whenever it is due, until cancelled."""
         while True:
             try:
                 await asyncio.sleep(self._due_in())
@@ -55,11 +54,11 @@ class Housekeeping:
         if last is None:
             last = str(time.time())
             self._store.put_setting(_SETTING, last)
-        # A clock that was wrong, and ahead, must not put it off for ever.
+        # A stored time in the future, from a wrong clock, must not delay it for ever.
         return min(self._every, max(0.0, float(last) + self._every - time.time()))
 
     async def _collect(self) -> None:
-        """Run the command at the lowest priority; what it says goes to the log."""
+        """Run the command at the lowest priority. Its output goes to the log."""
         child = await asyncio.create_subprocess_exec(
             *("nice", "-n", "19", sys.executable, "-m", "mljupyter.cli", "gc"),
             *("--workspace", str(self._layout.directory)),
@@ -72,7 +71,7 @@ class Housekeeping:
         finally:
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
-                    child.kill()  # what it was removing stays for the next time
+                    child.kill()  # the next run removes the rest
                 await child.communicate()
         for line in output.decode(errors="replace").splitlines()[:_MOST_LINES]:
             log.info("garbage: %s", line)

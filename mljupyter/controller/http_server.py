@@ -11,11 +11,11 @@ from starlette.applications import Starlette
 
 
 def http_server(application: Starlette, *, ends_within: int, **options: Any) -> uvicorn.Server:
-    """Return a server for an application; `serve` runs it on sockets that are bound already.
+    """Return a server for an application. Its `serve` runs it on sockets that are bound already.
 
     Parameters:
-        application: answers requests.
-        ends_within: seconds that answers under way have when the server is told to end.
+        application: the application that answers requests.
+        ends_within: seconds that requests in progress have when the server is told to end.
         options: further settings of `uvicorn.Config`.
 
     """

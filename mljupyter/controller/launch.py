@@ -31,28 +31,28 @@ def reachable(layout: Layout) -> bool:
 
 
 def refuse_unreachable(layout: Layout) -> None:
-    """Raise `ControllerStartError` when a controller runs that cannot be connected to; one that is starting may."""
+    """Raise `ControllerStartError` when a controller runs but does not accept connections. A starting one may do so."""
     from mljupyter.controller.running import controller_of  # imports psutil: only for this rare case
 
     found = controller_of(layout)
     if found is not None and time.time() - found.started_time > START_WITHIN:
         raise ControllerStartError(
             f"the controller (pid {found.pid}) runs, but its socket {str(layout.socket())!r} is gone.\n"
-            "It makes the socket again within 15 s. If it does not: mljupyter controller stop"
+            "It creates the socket again within 15 s. If it does not: mljupyter controller stop"
         )
 
 
 def start(layout: Layout, within: float = START_WITHIN) -> None:
-    """Start the controller, unless one runs; return when it can be reached.
+    """Start the controller, unless one runs. Return when it can be reached.
 
-    Several clients may do this at once: the lock file leaves one controller, and all of them find it.
+    Several clients may call this at the same time: the lock file allows one controller, and all of them find it.
 
     Parameters:
-        layout: of the workspace.
-        within: seconds it has for that.
+        layout: the file layout of the workspace.
+        within: the timeout in seconds.
 
     Raises:
-        ControllerStartError: when none can be reached in time; with what the process last said.
+        ControllerStartError: when none can be reached in time; with the last output of the process.
 
     """
     if not layout.directory.is_dir():
@@ -67,11 +67,11 @@ def start(layout: Layout, within: float = START_WITHIN) -> None:
         status = child.poll()
         if status is not None and status != _LOST_THE_RACE:
             raise ControllerStartError(
-                f"the controller did not start (exit status {status}). It says:\n{_last(layout)}"
+                f"the controller did not start (exit status {status}). Its output:\n{_last(layout)}"
             )
         if time.monotonic() > deadline:
             raise ControllerStartError(
-                f"the controller cannot be reached after {within:.0f} s. It says:\n{_last(layout)}\n"
+                f"the controller cannot be reached after {within:.0f} s. Its output:\n{_last(layout)}\n"
                 "Its log: mljupyter controller logs"
             )
         time.sleep(_LOOK_EVERY)

@@ -20,7 +20,7 @@ LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 RUNTIME_VARIABLE = "MLJUPYTER_RUNTIME_DIR"
 _LONGEST_SOCKET_NAME = "controller.sock"
 _PREFIX = "mlj-"
-_RANDOM_BYTES = 6  # of a directory's name; a guess of one in 2**48 could only keep us from choosing it
+_RANDOM_BYTES = 6  # of a directory's name; a correct guess, one in 2**48, could only prevent the use of that name
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Layout:
 
     @classmethod
     def of(cls, directory: Path | str) -> Layout:
-        """Return the layout of a workspace directory, whichever path leads to it."""
+        """Return the layout of a workspace directory, the same for all paths that lead to it."""
         return cls(Path(directory).resolve())
 
     @property
@@ -41,7 +41,7 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """The file whose lock makes a process the controller."""
+        """The lock file. The process that holds the lock is the controller."""
         return self.control / "controller.lock"
 
     @property
@@ -51,7 +51,7 @@ class Layout:
 
     @property
     def database(self) -> Path:
-        """Wanted and observed endpoints."""
+        """The database of endpoints: desired and observed state."""
         return self.control / "controller.db"
 
     @property
@@ -86,7 +86,7 @@ class Layout:
 
     @property
     def replica_key(self) -> Path:
-        """The key that the secrets of replicas follow from."""
+        """The key that the replica keys derive from."""
         return self.control / "replica-key"
 
     @property
@@ -101,13 +101,13 @@ class Layout:
 
     @property
     def runtime_link(self) -> Path:
-        """The link to the directory of the sockets, so that all clients find the same one."""
+        """The link to the directory of the sockets, by which all clients find the same one."""
         return self.control / "run"
 
     def runtime(self) -> Path:
-        """Return the directory of the sockets that `prepare` has chosen.
+        """Return the directory of the sockets that `prepare` chose.
 
-        Without one, it is a path that leads nowhere: nothing is computed that somebody else could compute, too.
+        Without one, it is a path that does not exist: the path is never computed, since others could compute it too.
         """
         try:
             return self.runtime_link.readlink()
@@ -123,27 +123,27 @@ class Layout:
         return self.runtime() / "router.sock"
 
     def activator_socket(self) -> Path:
-        """Return the path of the socket where requests wait for a version without replicas; see `RouterSettings`."""
+        """Return the path of the activator's socket, where requests wait for a version without replicas."""
         return self.runtime() / "waiting.sock"
 
     def prepare(self) -> None:
-        """Create the directories, open to the owner alone.
+        """Create the directories, accessible only to the owner.
 
-        A directory of sockets that is missing is made again at its place. One that others could reach, or that is by
-        now somebody else's, is left alone, and the link leads to another one from then on.
+        A missing directory of sockets is created again in its place. One that is accessible to others, or belongs to
+        another user by now, is not used any more, and the link is changed to a new one.
 
         Raises:
             SocketPathError: when sockets would have too long a path, or no directory is safe from other users.
 
         """
         for path in (self.control, self.router, self.tls, self.replicas, self.revisions):
-            private_directory(path, "A workspace is its owner's alone: use one of your own.")
+            private_directory(path, "Only its owner can use a workspace: use one of your own.")
         with self._choosing():
             if not self._restored():
                 self._link_to(new_runtime_directory())
 
     def examine(self) -> Path:
-        """Return where the sockets are, or where they would be; nothing is changed.
+        """Return the present or future directory of the sockets, without changing anything.
 
         Raises:
             SocketPathError: when sockets would have too long a path, or no directory is safe from other users.
@@ -151,14 +151,14 @@ class Layout:
         """
         runtime = self.runtime()
         if runtime == self.runtime_link or not runtime.is_dir() or runtime.stat().st_uid != os.getuid():
-            return check_runtime_base()  # another one is chosen when a controller starts
+            return check_runtime_base()  # a new one is chosen when a controller starts
         if runtime.stat().st_mode & 0o077:
-            raise SocketPathError(f"{str(runtime)!r} is open to others, and holds sockets.\nchmod 700 {runtime}")
+            raise SocketPathError(f"{str(runtime)!r} holds sockets and is open to other users.\nchmod 700 {runtime}")
         check_socket_path(self.socket())
         return runtime
 
     def leave(self) -> None:
-        """Remove the directory of the sockets, unless something is still in it."""
+        """Remove the directory of the sockets, unless it still contains something."""
         with suppress(OSError), self._choosing():
             runtime = self.runtime()
             admin = self.router_admin_socket()
@@ -170,24 +170,24 @@ class Layout:
 
     @contextmanager
     def _choosing(self) -> Iterator[None]:
-        """Let one process or thread at a time decide where sockets are: those that start at once agree on one place."""
+        """Let one process or thread at a time choose the directory of sockets: concurrent starts agree on one."""
         descriptor = os.open(self.control, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with suppress(OSError):  # some network file systems lock no directories: then the last one decides
+            with suppress(OSError):  # some network file systems cannot lock directories: then the last one decides
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
 
     def _restored(self) -> bool:
-        """Return whether the directory chosen before is there, made again where it is missing."""
+        """Return whether the directory chosen before can be used. It is created again if it is missing."""
         runtime = self.runtime()
         if runtime == self.runtime_link:
             return False
         try:
             runtime.lstat()
         except OSError:
-            if not runtime.is_relative_to(runtime_base()):  # it is to be elsewhere now, or that place has gone
+            if not runtime.is_relative_to(runtime_base()):  # the configured base has changed, or was removed
                 return False
         try:
             private_directory(runtime)
@@ -202,23 +202,23 @@ class Layout:
 
 
 def runtime_base() -> Path:
-    """Return where directories for sockets are made: at a short path, since a socket's path may have 107 bytes.
+    """Return the base of directories for sockets. It has a short path, since a socket's path has at most 107 bytes.
 
-    ``MLJUPYTER_RUNTIME_DIR`` decides, else ``XDG_RUNTIME_DIR``, else the directory for temporary files.
+    It is ``MLJUPYTER_RUNTIME_DIR``, else ``XDG_RUNTIME_DIR``, else the directory for temporary files.
     """
     if chosen := os.environ.get(RUNTIME_VARIABLE):
         return Path(chosen).expanduser().absolute()
     system = os.environ.get("XDG_RUNTIME_DIR")
-    if system and os.access(system, os.W_OK) and Path(system).stat().st_uid == os.getuid():  # su and sudo may keep it
+    if system and os.access(system, os.W_OK) and Path(system).stat().st_uid == os.getuid():  # su keeps it
         return Path(system).absolute() / "mljupyter"
     return Path(tempfile.gettempdir()).absolute()
 
 
 def check_runtime_base() -> Path:
-    """Return where directories for sockets are made, which need not exist yet and is safe from other users.
+    """Return the base of directories for sockets, after a check that it is safe. It need not exist yet.
 
     Raises:
-        SocketPathError: when sockets would have too long a path there, or others could put theirs in their place.
+        SocketPathError: when the path of sockets there would be too long, or other users could replace them.
 
     """
     base = runtime_base()
@@ -239,15 +239,15 @@ def check_runtime_base() -> Path:
 
 
 def new_runtime_directory() -> Path:
-    """Make a directory for sockets that nobody could have made before, open to the owner alone; return it.
+    """Create and return a directory for sockets with a new random name, accessible only to the owner.
 
     Raises:
-        SocketPathError: as `check_runtime_base`.
+        SocketPathError: in the same cases as `check_runtime_base`.
 
     """
     base = check_runtime_base()
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_runtime_base()  # in a directory like /tmp somebody else may have made it in this moment
+    check_runtime_base()  # in a directory like /tmp another user may have created it in this moment
     while True:
         directory = _new_name(base)
         with suppress(FileExistsError):
@@ -260,11 +260,11 @@ def _new_name(base: Path) -> Path:
 
 
 def ports_directory(control: Path) -> Path:
-    """Return the directory to reserve ports in, open to the owner alone: one for all workspaces of this user.
+    """Return the directory for port reservations, accessible only to the owner: one for all workspaces of this user.
 
-    It lies in the user's home directory, wherever workspaces and sockets are: all of the user's controllers have to
-    meet there. Where the home cannot be used, it lies beside the sockets, if that is a place of the user's own. Without
-    that, a workspace reserves for itself alone: another user's directory must not keep a controller from starting.
+    It is in the user's home directory, independent of workspaces and sockets, since all of the user's controllers must
+    use the same one. If the home cannot be used, it is beside the sockets, if that directory belongs to the user.
+    Otherwise a workspace reserves ports only for itself: another user's directory must not prevent a start.
 
     Parameters:
         control: the workspace's own control directory.
@@ -295,22 +295,20 @@ def check_socket_path(path: Path) -> None:
 
 
 def private_directory(path: Path, way_out: str = f"Set {RUNTIME_VARIABLE} to a directory of your own.") -> None:
-    """Create a directory that only its owner may enter, or check that an existing one is of that kind.
+    """Create a directory that only its owner may enter, or check that an existing one is private.
 
     Parameters:
-        path: the directory; parents that are missing are made.
-        way_out: what to do when it belongs to somebody else.
+        path: the directory. Missing parents are created.
+        way_out: the remedy when it belongs to another user.
 
     Raises:
-        SocketPathError: when it is somebody else's, or something else.
+        SocketPathError: when it belongs to another user, or is not a directory.
 
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         whose = f"it belongs to {ownership.name_of(status.st_uid)}" if status.st_uid != os.getuid() else "it is a link"
-        raise SocketPathError(
-            f"{str(path)!r} is not a directory of yours, and must be, for sockets and keys: {whose}.\n{way_out}"
-        )
+        raise SocketPathError(f"{str(path)!r} must be your own directory, for sockets and keys: {whose}.\n{way_out}")
     if status.st_mode & 0o077:
         path.chmod(0o700)

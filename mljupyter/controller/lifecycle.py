@@ -52,7 +52,7 @@ LOOK_AGAIN_EVERY = 10.0
 BACKUP_EVERY = 1.0
 END_WITHIN = 15.0
 _LOOK_AT_LOCK_EVERY = 0.5
-_LOOK_AT_DATABASE_EVERY = 5  # times it is looked whether a copy is due
+_LOOK_AT_DATABASE_EVERY = 5  # checks; then it is checked whether a copy is due
 _REPLICAS_END_WITHIN = 4.0
 _LOG_BYTES, _LOG_BACKUPS = 5_000_000, 2
 
@@ -69,7 +69,7 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
 
     def replica_changed(endpoint: str) -> None:
         queue.add(endpoint)
-        rollouts.wake()  # now: another replica may be ready before the reconciler is
+        rollouts.wake()  # before the reconciler, since another replica may be ready already
 
     supervisor = Supervisor(runtimes, replica_changed)
 
@@ -139,7 +139,7 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
     log.info("controller ends: %s", end.reason if end.asked else "idle")
     _end_in_any_case()
     service.ending = True
-    changes.notify()  # clients that wait for a change are answered now
+    changes.notify()  # wakes clients that wait for a change
     keeping_sockets.cancel()
     await own.close()
     others = (working, scaling, rolling, listening, measuring, keeping, backing_up, keeping_sockets, watching)
@@ -150,7 +150,7 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
     await collector.close()
     if end.everything:
         await _stop_replicas(supervisor)
-    exporting.cancel()  # last: what replicas record while they end is sent, too
+    exporting.cancel()  # last, so that records of ending replicas are sent too
     await asyncio.gather(exporting, return_exceptions=True)
     if (end.everything or not store.names()) and not _replaced(layout, lock):
         await router.stop()
@@ -168,22 +168,22 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
 
 
 def _replaced(layout: Layout, lock: ControllerLock) -> bool:
-    """Return whether another workspace is at this one's place: its router is found by the same path."""
+    """Return whether another workspace is at the path of this one. Its router would be found by the same path."""
     return layout.lock.exists() and not lock.held()
 
 
 async def _end_without(lock: ControllerLock, end: _End) -> None:
-    """End the controller when its workspace was removed or moved: another one may be at its place."""
+    """End the controller when its workspace was removed or moved, since another one may take its path."""
     while lock.held():  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(_LOOK_AT_LOCK_EVERY)
-    end.reason = "its workspace was removed or moved; what serves is left alone"
+    end.reason = "its workspace was removed or moved; router and replicas keep running"
     end.request()
 
 
 async def _keep_backup(layout: Layout, store: Store, lock: ControllerLock) -> None:
-    """Copy the database soon after each change; put the copy back when the database is damaged or removed.
+    """Copy the database soon after each change. Restore the copy when the database is damaged or removed.
 
-    What fails is tried again.
+    Failures are retried.
     """
     failed, looks = False, 0
     while True:
@@ -207,13 +207,13 @@ async def _mend(layout: Layout, store: Store) -> None:
         return
     aside = store.mend(found)
     if aside is not None:
-        log.error("the database was damaged: %s. Its copy is in its place; what was there is now %s", found, aside)
+        log.error("the database was damaged: %s. Its copy was restored; the damaged file is now %s", found, aside)
     elif store.problem is not None:
         log.error("%s", store.problem.message)
 
 
 async def _keep_listening(keeper: ListenerManager, reconciler: Reconciler) -> None:
-    """Let the router follow changes of certificates and token keys; what fails is tried again by the next look."""
+    """Update the router after changes of certificates and token keys. The next check retries failures."""
 
     async def follow() -> None:
         try:
@@ -254,7 +254,7 @@ class _End:
         self._event.set()
 
     def because_of(self, task: asyncio.Task[None]) -> None:
-        """End where a part has failed: clients start another controller, but cannot mend this one."""
+        """End the process when a part has failed: clients start another controller, but cannot repair this one."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self.reason = f"{task.get_name()} has failed"
             log.critical("the %s has failed", task.get_name(), exc_info=error)
@@ -265,7 +265,7 @@ class _End:
 
 
 class _Idle:
-    """Whether nobody has needed the controller for a while: no endpoint, no request."""
+    """Tells whether the controller is idle: no endpoint, and no request for a while."""
 
     def __init__(self, store: Store, api: Api, seconds: float) -> None:
         self._store = store
@@ -280,7 +280,7 @@ class _Idle:
 
 
 def _end_by_signal(end: _End) -> None:
-    """End when told to by a signal, also where the loop is held up: the handler itself needs none of it."""
+    """End on a signal, even while the event loop is blocked: the handler does not need the loop."""
     loop = asyncio.get_running_loop()
 
     def asked(_number: int, _frame: object) -> None:
@@ -292,10 +292,10 @@ def _end_by_signal(end: _End) -> None:
 
 
 def _end_in_any_case() -> None:
-    """End this process in a while, whatever hangs then: what serves is found again by the next controller."""
+    """End this process after a timeout, even if a part hangs. The next controller finds router and replicas again."""
 
     def too_late() -> None:
-        log.critical("the controller has not ended within %.0f s: it is cut off", END_WITHIN)
+        log.critical("the controller has not ended within %.0f s: it is killed", END_WITHIN)
         os._exit(1)
 
     timer = threading.Timer(END_WITHIN, too_late)
@@ -312,7 +312,7 @@ async def _stop_replicas(supervisor: Supervisor) -> None:
 
 
 def _router_settings(layout: Layout, store: Store, ports: PortReservations) -> RouterSettings:
-    """Return where the router listens: where it did before, unless somebody else does by now."""
+    """Return the router's port and paths: the same as before, unless another program uses the port now."""
     known = store.setting("routerPort")
     port = int(known) if known is not None else None
     if port is None or not (process.running(layout.router) or ports.take(port)):
@@ -322,10 +322,10 @@ def _router_settings(layout: Layout, store: Store, ports: PortReservations) -> R
 
 
 class _OneRecord(logging.Formatter):
-    """Writes each record so that nothing in it looks like another one: what clients send is quoted in messages."""
+    """Formats records so that text of clients in a message cannot look like another record."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of the library
-        """Return time, level and message; further lines of the message are indented."""
+        """Return time, level and message. Further lines of the message are indented."""
         record.message = visible(record.message).replace("\n", "\n    ")
         return super().formatMessage(record)
 

@@ -18,7 +18,7 @@ _BUSY_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class NeededVersion:
-    """A version that an endpoint is to have, or the revision of it that serves until the newer one can."""
+    """A desired version of an endpoint, or its older revision that serves until the newer one can."""
 
     endpoint: str
     version: str
@@ -34,10 +34,10 @@ class NeededVersion:
 
 
 def needed_versions(directory: Path) -> list[NeededVersion]:
-    """Return all versions that the endpoints of a workspace need now; a change of one is in it as soon as accepted.
+    """Return all versions that the endpoints of a workspace need now, including every accepted change.
 
     Raises:
-        StorageError: when the file cannot be read, or was written by a newer release: then nobody can tell.
+        StorageError: when the file cannot be read, or was written by a newer release.
 
     """
     path = Layout.of(directory).database
@@ -54,7 +54,7 @@ def _read(connection: sqlite3.Connection, path: Path) -> list[NeededVersion]:
     known = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if known > len(STEPS):
         raise StorageError(
-            f"{str(path)!r} was written by a newer release of mljupyter: this one cannot tell what its endpoints need."
+            f"{str(path)!r} was written by a newer release of mljupyter: this one cannot read what its endpoints need."
         )
     found = []
     for (text,) in connection.execute("SELECT spec FROM endpoints") if known else ():

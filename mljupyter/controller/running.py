@@ -22,7 +22,7 @@ _CLOCK_SPARE = 2.0
 
 @dataclass(frozen=True)
 class Running:
-    """A process of a workspace, with its role in words."""
+    """A process of a workspace, with its role as text."""
 
     what: str
     identity: processes.Identity
@@ -32,22 +32,22 @@ class Running:
 
 
 def controller_of(layout: Layout) -> processes.Identity | None:
-    """Return the controller of a workspace, whether or not it can be reached; None when there is none.
+    """Return the controller of a workspace, even if it cannot be reached; None when there is none.
 
-    It is the process that holds the lock. Its command line names the workspace. Another process that has got its pid
-    holds no lock; where the system does not tell, it is younger than what was written there.
+    It is the process that holds the lock, and its command line names the workspace. Another process that has reused its
+    pid does not hold the lock. If the system does not show locks, such a process is younger than the lock file's text.
     """
     own = str(layout.directory)
     try:
         pid = int(layout.lock.read_text())
         file = layout.lock.stat()
-    except (OSError, ValueError):  # it was removed or damaged, which ends no controller
+    except (OSError, ValueError):  # the lock file was removed or damaged; a controller may run nevertheless
         found = processes.find(lambda it: processes.option(it, "-m") == _CONTROLLER and own in it)
         return next((identity for identity, _ in found), None) if layout.control.is_dir() else None
     identity = processes.Identity.of(pid)
     if identity is None or not identity.alive():
         return None
-    # The clock may have been set since, and with it the time at which the system says that a process started.
+    # If the clock was set since, the start times of processes that the system shows have changed too.
     if not _locks(pid, file.st_ino) and identity.started_time > file.st_mtime + _CLOCK_SPARE:
         return None
     try:
@@ -58,7 +58,7 @@ def controller_of(layout: Layout) -> processes.Identity | None:
 
 
 def what_serves(layout: Layout) -> list[Running]:
-    """Return the routers and the replicas on this machine with all their processes, those without a controller too."""
+    """Return the routers and the replicas on this machine with all their processes, even without a controller."""
     routers = [Running("router", process.identity) for process in router_process.running(layout.router)]
     replicas = [Running(f"replica {name}", identity) for identity, name, _ in replicas_of(layout.replicas)]
     known = {one.identity for one in (*routers, *replicas)}
@@ -70,12 +70,12 @@ def what_serves(layout: Layout) -> list[Running]:
 
 
 def sockets_of_replicas(layout: Layout) -> dict[str, Path]:
-    """Return the sockets of the replicas that run on this machine, by their ids."""
+    """Return the sockets of the running replicas on this machine, by their ids."""
     return {name: socket for _, name, socket in replicas_of(layout.replicas)}
 
 
 def kill(found: list[Running]) -> None:
-    """End processes at once, also those that hang or are stopped."""
+    """Kill processes, even those that hang or are stopped."""
     for one in found:
         one.identity.signal(signal.SIGKILL)
 
@@ -90,12 +90,12 @@ def gone(identities: list[processes.Identity], until: float) -> bool:
 
 
 def _locks(pid: int, inode: int) -> bool:
-    """Return whether the system says that a process has a lock on a file; false, too, where it does not tell."""
+    """Return whether the system shows a lock of a process on a file. False also if it does not show locks."""
     try:
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
         return False
-    # 1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF. Some file systems have another device here than `stat` says.
+    # 1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF. On some file systems the device differs from that of `stat`.
     found = (line.split() for line in lines if " FLOCK " in line)
     return any(fields[-4] == str(pid) and fields[-3].rpartition(":")[2] == str(inode) for fields in found)
 

@@ -19,8 +19,8 @@ from mljupyter.runtimes.process import processes
 from mljupyter.spec import SpecError
 
 _ANSWER_WITHIN = 3.0
-_ENDS_WITHIN = 18.0  # it cuts itself off before: see `process.END_WITHIN`
-# Of the twenty seconds that a forced stop may take.
+_ENDS_WITHIN = 18.0  # it kills itself earlier: see `lifecycle.END_WITHIN`
+# Parts of the twenty seconds that a forced stop may take.
 _FORCED_ENDS_WITHIN = 10.0
 _FORCED_WITHIN = 18.0
 _START_WITHIN = 5.0
@@ -29,12 +29,12 @@ _FIRST_ERROR = 400
 
 @dataclass(frozen=True)
 class Stop:
-    """The processes that were stopped; true when there was one.
+    """The result of a stop. It is true when there was a process to stop.
 
     Parameters:
-        stopped: whether a controller, a router or a replica has run.
-        killed: the processes that were killed since they did not end when they were asked to.
-        left: what may still run, in words, since nobody could end it.
+        stopped: whether a controller, a router or a replica was running.
+        killed: the processes that were killed because they did not end on request.
+        left: what may still run because it could not be ended, as text.
 
     """
 
@@ -47,10 +47,10 @@ class Stop:
 
 
 def stop(layout: Layout, *, force: bool) -> Stop:
-    """Stop the controller; with `force` the replicas of all endpoints and the router as well.
+    """Stop the controller, with `force` also the replicas of all endpoints and the router.
 
     Raises:
-        ControllerError: when it does not end, which only `force` changes.
+        ControllerError: when it does not end. Only `force` kills it.
 
     """
     began = time.monotonic()
@@ -58,7 +58,7 @@ def stop(layout: Layout, *, force: bool) -> Stop:
     asked = _asked(layout, force=force)
     if controller is None and not asked:
         return _stop_what_serves(layout, began, killed=[]) if force else Stop(stopped=False)
-    if controller is None:  # it has ended in this very moment
+    if controller is None:  # it ended just now
         return Stop(stopped=True)
     if force:
         return _stop_by_force(layout, began, controller, asked=asked)
@@ -68,12 +68,12 @@ def stop(layout: Layout, *, force: bool) -> Stop:
         return Stop(stopped=True)
     raise ControllerError(
         f"the controller (pid {controller.pid}) has not ended within {_ENDS_WITHIN:.0f} s.\n"
-        "To kill it, and to end all endpoints with it: mljupyter controller stop --force"
+        "To kill it and all endpoints: mljupyter controller stop --force"
     )
 
 
 def _stop_by_force(layout: Layout, began: float, controller: processes.Identity, *, asked: bool) -> Stop:
-    """Kill a controller that was not asked or does not end, then all that it has left."""
+    """Kill a controller that could not be asked to stop or does not end, then its remaining processes."""
     ended = asked and running.gone([controller], began + _FORCED_ENDS_WITHIN)
     killed = [] if ended else [str(Running("controller", controller))]
     controller.signal(signal.SIGKILL)
@@ -82,7 +82,7 @@ def _stop_by_force(layout: Layout, began: float, controller: processes.Identity,
 
 
 def _stop_what_serves(layout: Layout, began: float, killed: list[str], *, ended_by_controller: bool = False) -> Stop:
-    """Kill the router and the replicas that no controller ends."""
+    """Kill the router and the replicas that no controller has ended."""
     found = running.what_serves(layout)
     sockets = running.sockets_of_replicas(layout)
     running.kill(found)
@@ -100,7 +100,7 @@ def _stop_what_serves(layout: Layout, began: float, killed: list[str], *, ended_
 
 
 def _end_containers(layout: Layout, began: float) -> str:
-    """Let another controller end the containers; return what is left where it does not within the time."""
+    """Let another controller end the containers. Return what is left if it does not do so in time."""
     try:
         launch.start(layout, within=_START_WITHIN)
         controller = running.controller_of(layout)
@@ -124,11 +124,11 @@ def _has_containers(layout: Layout) -> bool:
     try:
         return any(outside_process_table(version.target) for version in needed_versions(layout.directory))
     except (ControllerError, SpecError):
-        return False  # no controller could start either
+        return False  # a controller could not start either
 
 
 def _asked(layout: Layout, *, force: bool) -> bool:
-    """Return whether a controller has taken the request to stop."""
+    """Return whether a controller has accepted the request to stop."""
     try:
         answer = ask(
             layout.socket(), "POST", f"/v1/stop?force={'true' if force else 'false'}", None, within=_ANSWER_WITHIN

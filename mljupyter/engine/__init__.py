@@ -1,1 +1,1 @@
-"""Pure decisions: from what is wanted and what is observed to what to do. No I/O, and no clock of its own."""
+"""Pure decisions: actions computed from the desired and the observed state. No I/O, and no clock."""

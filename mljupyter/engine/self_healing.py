@@ -1,7 +1,7 @@
-"""Self-healing decisions: sockets that were removed, and a router that hangs.
+"""Self-healing decisions for removed sockets and for a router that hangs.
 
-A router or a replica whose socket was removed cannot listen on it again: another one takes its place. The controller
-can, and does. A process that hangs is told about first and ended when it stays silent.
+A router or a replica whose socket was removed cannot create it again, so another one takes its place. The controller
+creates its own socket again. A process that hangs is first reported in the status, and ended if it does not recover.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from dataclasses import dataclass
 from enum import Enum
 
 LOOK_EVERY = 2.0
-"""Seconds between two looks at a router that answers, and at the sockets."""
+"""Seconds between two checks of a router that answers, and of the sockets."""
 ANSWER_WITHIN = 3.0
-"""Seconds that a router has to answer a look; after a silent one the next look comes at once."""
+"""Timeout of a check of the router in seconds. After a failed check, the next one follows at once."""
 SAID_AFTER = 2
-"""Silent looks in a row after which the status of endpoints says so: at most 8 s after the router began to hang."""
+"""Failed checks in a row after which the status of endpoints says so: at most 8 s after the router began to hang."""
 ENDED_AFTER = 3
-"""Silent looks in a row after which the router is ended: at most 11 s after it began to hang. One look may be silent
-because the machine slept in the middle of it."""
+"""Failed checks in a row after which the router is ended: at most 11 s after it began to hang. A single check may fail
+because the machine was suspended during it."""
 BEGINS_WITHIN = 60.0
-"""Seconds after which a replica that has started should have made its socket, however busy the machine is."""
+"""Seconds after which a started replica should have created its socket, even on a busy machine."""
 ADOPTED_WITHIN = 1.0
-"""The same for one that an earlier controller has started, from when it was found: it has had its time."""
+"""The same for a replica of an earlier controller, counted from its adoption."""
 
 Stamp = tuple[int, int] | None
-"""Device and inode of a socket's file, None where there is none."""
+"""Device and inode of a socket's file, None without a file."""
 
 
 class Remedy(Enum):
-    """Steps that mend the sockets, in this order."""
+    """Steps that repair the sockets, in this order."""
 
     PREPARE_DIRECTORY = "make the directory of the sockets again, and the link to it"
     LISTEN_AGAIN = "let the controller listen again"
@@ -38,13 +38,13 @@ class Remedy(Enum):
 
 @dataclass(frozen=True)
 class Sockets:
-    """The sockets of a workspace as one look finds them.
+    """The sockets of a workspace at one check.
 
     Parameters:
-        directory: whether their directory is there, and clients find it.
-        controller: whether the controller's is the one that it listens on.
-        router: whether the router's admin socket and those that it listens on are there.
-        lost_replicas: ids of the replicas whose socket is gone.
+        directory: whether their directory exists and clients find it.
+        controller: whether the controller's socket is the one that it listens on.
+        router: whether the router's admin socket and its listening sockets exist.
+        lost_replicas: ids of the replicas whose socket was removed.
 
     """
 
@@ -55,7 +55,7 @@ class Sockets:
 
 
 class Router(Enum):
-    """Step that follows a look at the router."""
+    """The step after a check of the router."""
 
     LEFT = "left alone"
     SAID = "named in the status"
@@ -63,7 +63,7 @@ class Router(Enum):
 
 
 def remedies(found: Sockets) -> tuple[Remedy, ...]:
-    """Decide what to do about the sockets that a look has found.
+    """Return the steps that repair the sockets.
 
     Example:
         >>> remedies(Sockets(controller=False))
@@ -81,14 +81,14 @@ def remedies(found: Sockets) -> tuple[Remedy, ...]:
 
 @dataclass(frozen=True)
 class ReplicaSocket:
-    """The socket of a replica as one look finds it.
+    """The socket of a replica at one check.
 
     Parameters:
-        seen: the file when it was first seen; None where it was not seen yet.
-        present: the file now.
+        seen: the file when it was first seen; None if it was not seen yet.
+        present: the current file.
         ready: whether the replica has answered on it.
-        age: seconds since the replica was started, or found.
-        adopted: whether it was found.
+        age: seconds since the replica was started or adopted.
+        adopted: whether it was adopted.
 
     """
 
@@ -100,7 +100,7 @@ class ReplicaSocket:
 
     @property
     def lost(self) -> bool:
-        """Whether it was removed, or another file put in its place."""
+        """Whether it was removed, or replaced by another file."""
         if self.seen is not None:
             return self.present != self.seen
         overdue = self.age > (ADOPTED_WITHIN if self.adopted else BEGINS_WITHIN)
@@ -108,7 +108,7 @@ class ReplicaSocket:
 
 
 def silent_router(looks: int) -> Router:
-    """Decide what to do about a router that has been silent for so many looks in a row."""
+    """Return the step for a router after this number of failed checks in a row."""
     if looks >= ENDED_AFTER:
         return Router.ENDED
     return Router.SAID if looks >= SAID_AFTER else Router.LEFT

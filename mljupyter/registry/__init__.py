@@ -1,6 +1,6 @@
 """The registry of a workspace: models, environments and images, and the content-addressed store of their files.
 
-`Registry` is imported when it is asked for, so that the artifact store alone does not import SQLAlchemy.
+`Registry` is imported on first use, so that the artifact store alone does not import SQLAlchemy.
 """
 
 from __future__ import annotations

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from mljupyter.errors import MLJupyterError
 
-# EFBIG is the file size limit of the process or the file system: to the user the same as a full disk.
+# EFBIG is the file size limit of the process or the file system: for the user the same as a full disk.
 FULL_DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class StorageFullError(MLJupyterError):
-    """The disk, the quota or the database has no room left; nothing was stored.
+    """The disk, the quota or the database has no space left. Nothing was stored.
 
-    `path` is the place that is full, `needed` the size in bytes of what was being stored (None: unknown).
+    `path` is the full place, `needed` the size of the content in bytes (None: unknown).
     """
 
     def __init__(self, message: str, path: str, needed: int | None = None) -> None:
@@ -24,27 +24,27 @@ class StorageFullError(MLJupyterError):
 
 
 class DatabaseError(MLJupyterError):
-    """The database cannot be used: missing, damaged, read-only, busy, out of reach or written by a newer release."""
+    """The database cannot be used: missing, damaged, read-only, busy, not reachable or written by a newer release."""
 
 
 class ArtifactError(MLJupyterError):
-    """Content cannot be stored or fetched; the text names the path and the reason."""
+    """Content cannot be stored or fetched. The text names the path and the reason."""
 
 
 class ArtifactNotFoundError(ArtifactError):
-    """The artifact store holds nothing under a digest."""
+    """The artifact store has no content with a digest."""
 
 
 class ArtifactPathNotFoundError(ArtifactError, FileNotFoundError):
-    """A file or directory that should be stored does not exist."""
+    """A file or directory to be stored does not exist."""
 
 
 class TargetExistsError(ArtifactError, FileExistsError):
-    """Something already lies where content should be placed."""
+    """The target path of content exists already."""
 
 
 class ModelError(MLJupyterError):
-    """A model is registered, listed or changed with a value against the rules."""
+    """A model is registered, listed or changed with an invalid value."""
 
 
 class ModelPathNotFoundError(ModelError, FileNotFoundError):
@@ -52,7 +52,7 @@ class ModelPathNotFoundError(ModelError, FileNotFoundError):
 
 
 class ModelNotFoundError(ModelError):
-    """No registered model answers to a name, version or id. The text starts with ``ModelNotFound:``."""
+    """No registered model has a name, version or id. The text starts with ``ModelNotFound:``."""
 
 
 class ModelInUseError(ModelError):
@@ -64,7 +64,7 @@ class ModelInUseError(ModelError):
 
 
 class ImageNotFoundError(MLJupyterError):
-    """No image answers to a name, version or id. The text starts with ``ImageNotFound:``."""
+    """No image has a name, version or id. The text starts with ``ImageNotFound:``."""
 
 
 class ImageInUseError(MLJupyterError):
@@ -76,14 +76,14 @@ class ImageInUseError(MLJupyterError):
 
 
 class ImageStateError(MLJupyterError):
-    """An image is changed that is ready or failed already."""
+    """The state of an image cannot change any more: it is ready or failed."""
 
 
 def storage_full(place: Path | str, needed: int | None, what: str, reason: str) -> StorageFullError:
-    """Return the error for `what` not fitting into `place`."""
+    """Return the error for `what` that does not fit into `place`."""
     size = f"{needed:,} bytes" if needed is not None else "its size is unknown"
     return StorageFullError(
-        f"No room left in {place} for {what} ({size}): {reason}.\n"
+        f"No space left in {place} for {what} ({size}): {reason}.\n"
         "Nothing was stored. Free space there, or keep the workspace on a larger disk.",
         str(place),
         needed,

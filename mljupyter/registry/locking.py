@@ -18,9 +18,9 @@ POLL_SECONDS = 0.02
 
 @contextmanager
 def locked_directory(directory: Path, *, exclusive: bool, timeout: float | None = None) -> Iterator[None]:
-    """Hold a lock on an existing directory; wait for it at most `timeout` seconds (None: for ever).
+    """Hold a lock on an existing directory. Wait for it at most `timeout` seconds (None: without limit).
 
-    Raises `TimeoutError` when somebody else holds it that long.
+    Raises `TimeoutError` when another holder keeps it for that time.
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -31,7 +31,7 @@ def locked_directory(directory: Path, *, exclusive: bool, timeout: float | None 
 
 
 def wait_for_lock(descriptor: int, kind: int, timeout: float | None) -> None:
-    """Lock an open file or directory, as `locked_directory` does."""
+    """Lock an open file or directory, in the same way as `locked_directory`."""
     if timeout is None:
         fcntl.flock(descriptor, kind)
         return
@@ -43,7 +43,7 @@ def wait_for_lock(descriptor: int, kind: int, timeout: float | None) -> None:
 
 
 def try_lock(descriptor: int, kind: int) -> bool:
-    """Lock without waiting; False when somebody else holds the lock."""
+    """Lock without waiting. Return False when the lock is held by another holder."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The registry of a workspace, opened as a whole: database, artifact store, models, environments, images."""
+"""The registry of a workspace: database, artifact store, models, environments and images in one object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIGRATIONS = Path(__file__).parent / "catalog" / "migrations"
 
 
 class Registry:
-    """The registry of a workspace; use it in a ``with`` statement or close it.
+    """The registry of a workspace. Use it in a ``with`` statement or close it.
 
     >>> with Registry.open(Path("workspace")) as registry:
     ...     registry.models.register("diabetes-ridge", "model.pkl")
@@ -35,14 +35,15 @@ class Registry:
 
     @classmethod
     def open(cls, directory: Path, *, database_url: str | None = None, artifacts_url: str | None = None) -> Registry:
-        """Open the registry of the workspace in `directory`, and create what is absent (0700).
+        """Open the registry of the workspace in `directory`. Missing directories are created with mode 0700.
 
-        By default the database is ``workspace.db`` and the artifact store ``artifacts/`` in the directory; a team
-        gives the URL of a PostgreSQL database and of an object store. Raises as `open_database` and `ArtifactStore` do.
+        By default the database is ``workspace.db`` and the artifact store ``artifacts/`` in the directory. A team uses
+        the URLs of a PostgreSQL database and of an object store. Raises the errors of `open_database` and
+        `ArtifactStore`.
         """
         directory = directory.absolute()
         url = database_url or URL.create("sqlite", database=str(directory / "workspace.db"))
-        # The database first: it makes the directory, and a damaged one is left untouched.
+        # The database first: it creates the directory, and with a damaged database nothing else is changed.
         engine = open_database(url, MIGRATIONS)
         try:
             return cls(engine, ArtifactStore(artifacts_url or directory / "artifacts"))
@@ -51,17 +52,17 @@ class Registry:
             raise
 
     def collect_garbage(self, referenced: Callable[[], Iterable[str]] = tuple) -> int:
-        """Remove content that nothing registered needs and `referenced` does not name; return the number of blobs.
+        """Remove content that no registered item needs and `referenced` does not name. Return the number of blobs.
 
-        `referenced` must give the digests of everything else in use, such as the snapshots of endpoints' source
-        directories. It is called while nobody stores anything.
+        `referenced` must return the digests of everything else in use, such as the snapshots of endpoints' source
+        directories. It is called while no writer is active.
         """
         return self.sweep(referenced).blobs
 
     def sweep(
         self, referenced: Callable[[], Iterable[str]] = tuple, *, keep_seconds: float = 0.0, dry_run: bool = False
     ) -> Swept:
-        """Do what `collect_garbage` does, as `ArtifactStore.sweep`: keep what is young, or remove nothing at all."""
+        """Collect garbage with the options of `ArtifactStore.sweep`: keep young content, or only report."""
         return self.artifacts.sweep(
             lambda: self.models.digests() | self.environments.digests() | self.images.digests() | set(referenced()),
             keep_seconds=keep_seconds,

@@ -39,7 +39,7 @@ class RunningReplica:
         address: ``unix:PATH`` or ``HOST:PORT``.
         pid: the pid of its process; None where the replica is not a process of this machine.
         started_time: seconds since the epoch.
-        key: the secret that requests must carry, except those for its health; None where it asks for none.
+        key: the secret that requests must carry, except those for its health; None if it requires none.
 
     """
 
@@ -127,7 +127,7 @@ class Runtime(Protocol):
         ...
 
     async def adopt(self) -> list[RunningReplica]:
-        """Return all replicas that run, also those that an earlier process started. End those that nobody can own."""
+        """Return all running replicas, including those of an earlier process. End those that no endpoint can own."""
         ...
 
     async def start(self, order: ReplicaOrder) -> RunningReplica:
@@ -164,7 +164,7 @@ class Runtime(Protocol):
         ...
 
     def records(self, endpoint: str | None = None, version: str | None = None) -> list[ReplicaLog]:
-        """Return the request logs of an endpoint's replicas, one JSON object a line. May block.
+        """Return the request logs of an endpoint's replicas, one JSON object per line. May block.
 
         Without an endpoint, return those of all replicas.
         """
@@ -215,15 +215,16 @@ class RuntimeContext:
 
 @dataclass(frozen=True)
 class RuntimeKind:
-    """A way of running replicas, as it is known before its runtime is made.
+    """The description of a way of running replicas, for use before its runtime is created.
 
     Attributes:
         target: the compute target whose replicas it runs.
-        make: makes the runtime; raises `RuntimeUnavailableError` where that is impossible.
+        make: creates the runtime, or raises `RuntimeUnavailableError` if that is impossible.
         request_logs: returns a function that lists the request logs of all replicas, without a runtime. Its arguments
             are the workspace's directory and the directory of replicas.
-        own_processes: whether replicas are processes of this user. Such replicas are cheap to look for, can be ended
-            without their runtime, and listen on a socket of this user alone, so that requests to them need no key.
+        own_processes: whether replicas are processes of this user. Such replicas are cheap to find, can be ended
+            without their runtime, and listen on a socket that only this user can open, so that requests to them need
+            no key.
 
     """
 
@@ -234,7 +235,7 @@ class RuntimeKind:
 
 
 class Runtimes:
-    """The runtimes of a controller by compute target; each is made when it is first needed.
+    """The runtimes of a controller by compute target. Each is created on first use.
 
     Parameters:
         kinds: the ways of running replicas.
@@ -255,7 +256,7 @@ class Runtimes:
         """Return the runtime of a compute target.
 
         Raises:
-            RuntimeUnavailableError: when there is none, or it cannot be made here.
+            RuntimeUnavailableError: when there is none, or it cannot be created here.
 
         """
         if target not in self._made:

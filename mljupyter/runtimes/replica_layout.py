@@ -28,7 +28,7 @@ class ContentStore(Protocol):
 
 
 def prepare(store: ContentStore, spec: VersionSpec, target: Path) -> Path:
-    """Lay out an app root unless it exists; return it. It appears completely or not at all.
+    """Create an app root atomically unless it exists, and return it.
 
     Parameters:
         store: the store of code and models.
@@ -52,7 +52,7 @@ def prepare(store: ContentStore, spec: VersionSpec, target: Path) -> Path:
             store.fetch(model.digest, place / model.entry)
         building.rename(target)
     except OSError:
-        if not target.is_dir():  # otherwise another controller has laid it out
+        if not target.is_dir():  # otherwise another controller has created it
             raise
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -257,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--entry-script", help="the scoring script, relative to the app root (AZUREML_ENTRY_SCRIPT; main.py)")
     add("--no-code", choices=NO_CODE, help="serve the model in the model directory without a script")
     add("--app-root", help="working directory of the script (AML_APP_ROOT; the current directory)")
-    add("--model-dir", help="where the models are (AZUREML_MODEL_DIR)")
+    add("--model-dir", help="directory of the models (AZUREML_MODEL_DIR)")
     add("--cors-origins", help="comma-separated origins that browsers may call from (AML_CORS_ORIGINS)")
     add("--worker-python", help="the interpreter that runs the script (this one)")
     add("--unix-socket", help="listen on this socket, with mode 0600, instead of a port")

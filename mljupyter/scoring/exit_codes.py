@@ -1,4 +1,4 @@
-"""The exit statuses of `python -m mljupyter.scoring`, by which the controller knows why a replica has ended."""
+"""The exit statuses of `python -m mljupyter.scoring`, which tell the controller why a replica has ended."""
 
 from __future__ import annotations
 

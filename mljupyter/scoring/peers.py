@@ -1,7 +1,8 @@
 """The user at the other end of a Unix socket.
 
-Another user may be able to create a socket at the same path, so each client checks who listens before it sends a byte.
-All parts of mljupyter that connect to a Unix socket of their own use this module; it needs the standard library only.
+Another user may be able to create a socket at the same path, so each client checks the user of the listener before it
+sends a byte. All parts of mljupyter that connect to a Unix socket of their own use this module; it needs the standard
+library only.
 """
 
 from __future__ import annotations

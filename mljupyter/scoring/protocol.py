@@ -65,7 +65,7 @@ def pack_headers(headers: Headers) -> bytes:
 
 
 def unpack_headers(packed: bytes) -> Headers:
-    """Return the headers that `pack_headers` has packed."""
+    """Return headers from the result of `pack_headers`."""
     parts = packed.split(b"\0")
     return list(zip(parts[::2], parts[1::2], strict=True))
 

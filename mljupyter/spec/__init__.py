@@ -1,6 +1,6 @@
 """The documents that all parts exchange: validated, versionless, serialised in camelCase.
 
-The same document is what ``%%deploy`` reads, what the controller stores and what a cluster's custom resource holds.
+``%%deploy`` reads the same document that the controller stores and that a custom resource in a cluster holds.
 """
 
 from mljupyter.spec.document import Document, SpecError

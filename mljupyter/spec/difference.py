@@ -11,7 +11,7 @@ NOTHING = "none"
 MOST_LINES = 40
 _SECRET = "environmentVariables"  # noqa: S105 - the name of a field; its values may be secrets
 HIDDEN = "***"
-"""Stands in place of a value that may be secret."""
+"""Replaces a value that may be secret."""
 
 _DIGEST = "sha256:"
 
@@ -33,7 +33,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tup
 
 
 def difference_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return the differences as lines, at most 40; values of environment variables are not shown.
+    """Return the differences as lines, at most 40. Values of environment variables are not shown.
 
     Example:
         >>> difference_lines({"a": 1, "versions": {"x": {"y": 1}}}, {"a": 2, "versions": {"z": {"y": 1}}})
@@ -49,7 +49,7 @@ def difference_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
-    """Return path and value of each field of a JSON document that is no mapping itself; what is empty is left out."""
+    """Return path and value of each leaf of a JSON document. Empty values are left out."""
     if isinstance(value, Mapping) and value:
         return [leaf for key in sorted(value) for leaf in leaves(value[key], f"{path}.{key}" if path else key)]
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
@@ -58,13 +58,13 @@ def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
 
 
 def short(value: Any) -> str:
-    """Return a value as text on one line, a digest by its first characters."""
+    """Return a value as text on one line. A digest is shortened to its first characters."""
     text = one_line(str(value))
     return text[: len(_DIGEST) + 12] if text.startswith(_DIGEST) else text
 
 
 def shown(path: str, value: Any) -> str:
-    """Return the value of a field as text; that of an environment variable may be a secret, and is not shown.
+    """Return the value of a field as text. Values of environment variables are hidden, since they may be secrets.
 
     Example:
         >>> shown("versions.a.environmentVariables.TOKEN", "hunter2"), shown("versions.a.port", 80)
@@ -76,7 +76,7 @@ def shown(path: str, value: Any) -> str:
 
 
 def masked(document: Any) -> Any:
-    """Return a JSON document with `HIDDEN` in place of the values of environment variables, wherever they are in it.
+    """Return a JSON document with `HIDDEN` instead of the values of all environment variables in it.
 
     Example:
         >>> masked({"versions": {"a": {"environmentVariables": {"TOKEN": "hunter2"}, "port": 80}}})
@@ -98,7 +98,7 @@ def _line(path: str, before: Any, after: Any) -> str:
 
 
 def _members(document: Mapping[str, Any]) -> set[str]:
-    """Return the paths of mappings that come and go as a whole: those in a mapping of the document, as versions are."""
+    """Return the paths of mappings that are added or removed as a whole: the members of mappings, such as versions."""
     return {
         f"{key}.{name}"
         for key, value in document.items()

@@ -17,7 +17,7 @@ from mljupyter.visible import shown_value
 _MOST_SHOWN = 5
 _MOST_CHARACTERS = 200
 _LONGEST_TEXT = 4_000_000
-_OF_PYDANTIC = re.compile(r"function-after\Z|constrained-str\Z|(?:dict|list)\[")  # its names for alternatives
+_OF_PYDANTIC = re.compile(r"function-after\Z|constrained-str\Z|(?:dict|list)\[")  # pydantic's names of alternatives
 _SECRETS = {"environmentVariables", "password"}  # fields whose values are not shown
 
 
@@ -33,7 +33,7 @@ class SpecError(MLJupyterError):
 class Document(BaseModel):
     """A validated, immutable document with camelCase keys.
 
-    Python code uses snake_case names, JSON and YAML use camelCase; both are read.
+    Python code uses snake_case names, JSON and YAML use camelCase. Both can be parsed.
     """
 
     model_config = ConfigDict(
@@ -51,7 +51,7 @@ class Document(BaseModel):
         """Read a document from a mapping or from JSON text.
 
         Raises:
-            SpecError: naming every field that breaks a rule, with the value and the rule.
+            SpecError: with every field that breaks a rule, its value and the rule.
 
         """
         try:
@@ -71,7 +71,7 @@ class Document(BaseModel):
 
 
 def explain(cls: type[BaseModel], error: ValidationError) -> str:
-    """Put a pydantic error into sentences: one line for each field, at most five."""
+    """Return a pydantic error as sentences: one line for each field, at most five."""
     details = error.errors(include_url=False)
     lines = [_sentence(cls, detail) for detail in details[:_MOST_SHOWN]]
     if len(details) > _MOST_SHOWN:
@@ -96,13 +96,13 @@ def _sentence(cls: type[BaseModel], detail: ErrorDetails) -> str:
         return f"{field}: {rule}" if path else rule
     if not _SECRETS.isdisjoint(path):
         return f"{field}: {rule[:1].lower()}{rule[1:]}."
-    # A list in the wrong place may hold whole documents, with their environment variables.
+    # A list in the wrong place may contain whole documents with their environment variables.
     shown = "a list" if isinstance(value, list) else shown_value(value)
     return f"{field} is {shown}: {rule[:1].lower()}{rule[1:]}."
 
 
 def _fields_at(cls: type[BaseModel], path: list[str]) -> list[str]:
-    """Return the keys a document accepts at a path, as far as the path can be followed by field names."""
+    """Return the keys that a document accepts at a path, if field names lead there."""
     current = cls
     steps = iter(path)
     for step in steps:

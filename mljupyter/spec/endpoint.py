@@ -17,7 +17,7 @@ MOST_VERSIONS = 6
 
 
 class Authentication(StrEnum):
-    """How a client proves that it may score."""
+    """How a client authenticates."""
 
     NONE = "none"
     KEY = "key"
@@ -25,7 +25,7 @@ class Authentication(StrEnum):
 
 
 class EndpointKind(StrEnum):
-    """Which kind of deployment configuration made the endpoint. Values as `Webservice.compute_type` shows them."""
+    """The kind of deployment configuration of the endpoint. The values are those of `Webservice.compute_type`."""
 
     LOCAL = "LOCAL"
     ACI = "ACI"
@@ -34,18 +34,18 @@ class EndpointKind(StrEnum):
 
 
 class RateLimit(Document):
-    """How many requests an endpoint takes: so many a second, and so many at once before that counts; more get 429."""
+    """The rate limit of an endpoint: requests per second, and a burst above it. Further requests get 429."""
 
     requests_per_second: Annotated[int, Field(ge=1, le=1_000_000)]
     burst: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 class EndpointSpec(Document):
-    """An endpoint as wanted: one scoring URI, its authentication and its versions.
+    """The desired state of an endpoint: one scoring URI, its authentication and its versions.
 
-    What no version's percentile claims goes to `default_version`. Requests with the same value of `sticky_header`
-    meet the same version for as long as the percentiles stay. With `tls` it has a certificate of its own, and is
-    not served without TLS.
+    `default_version` gets the requests that no version's percentile claims. Requests with the same value of
+    `sticky_header` go to the same version while the percentiles stay the same. With `tls` it has its own certificate
+    and is not served without TLS.
 
     Example:
         >>> from mljupyter.spec import CodeReference, EndpointSpec, VersionSpec
@@ -76,7 +76,7 @@ class EndpointSpec(Document):
 
     @property
     def control(self) -> str:
-        """The version that the others are compared with: the control version, or else the default version."""
+        """The version that others are compared with: the control version, else the default version."""
         return self.control_version or self.default_version
 
     @property
@@ -86,13 +86,13 @@ class EndpointSpec(Document):
 
     @model_validator(mode="after")
     def _rules_between_fields(self) -> Self:
-        # SpecError is no ValueError: pydantic lets it through with its own text.
+        # SpecError is not a ValueError, so pydantic does not catch it and its text stays.
         ENDPOINT.check(self.name)
         for name in self.versions:
             VERSION.check(name)
         if self.default_version not in self.versions:
             raise ValueError(
-                f"defaultVersion is {self.default_version!r}, which is no version of {self.name!r}: "
+                f"defaultVersion is {self.default_version!r}, which is not a version of {self.name!r}: "
                 f"it has {', '.join(sorted(self.versions))}"
             )
         if self.control not in self.versions:
@@ -107,7 +107,7 @@ class EndpointSpec(Document):
             shares = ", ".join(f"{name} {version.traffic_percentile}" for name, version in self.versions.items())
             raise ValueError(f"the traffic percentiles add up to {total} ({shares}): at most 100")
         if self.kind is EndpointKind.LOCAL and self.authentication is not Authentication.NONE:
-            raise ValueError("a local web service has no authentication: it listens on this machine alone")
+            raise ValueError("a local web service has no authentication: it listens only on this machine")
         if self.port is not None and self.tls is not None:
-            raise ValueError("an endpoint with a port of its own has no TLS: it listens on this machine alone")
+            raise ValueError("an endpoint with its own port has no TLS: it listens only on this machine")
         return self

@@ -20,14 +20,14 @@ _GRAMMAR = "Conditions are METRIC<LIMIT, separated by commas: p50, p90, p95, p99
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition: a metric, and the limit it stays below. Limits are in milliseconds, or in percent for errors."""
+    """One condition: a metric and its upper limit. Limits are in milliseconds, or in percent for errors."""
 
     metric: str
     limit: float
     inclusive: bool = False
 
     def holds(self, value: float) -> bool:
-        """Whether a value is within the limit."""
+        """Return whether a value is within the limit."""
         return value <= self.limit if self.inclusive else value < self.limit
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Guard:
-    """All conditions of a rollout; each metric has one at most."""
+    """All conditions of a rollout. Each metric has at most one."""
 
     conditions: tuple[Condition, ...]
 
@@ -45,7 +45,7 @@ class Guard:
         """Read conditions from text.
 
         Raises:
-            SpecError: naming the part that is no condition, and the grammar.
+            SpecError: with the part that is not a condition, and the grammar.
 
         Example:
             >>> str(Guard.parse("p95 < 0.2s and errors<1%"))
@@ -79,7 +79,7 @@ def shown(metric: str, value: float) -> str:
 def _condition(part: str) -> Condition:
     match = _CONDITION.fullmatch(part)
     if match is None:
-        raise SpecError(f"guard has {part!r}, which is no condition. {_GRAMMAR}")
+        raise SpecError(f"guard has {part!r}, which is not a condition. {_GRAMMAR}")
     metric, operator, number, unit = match.groups()
     if metric not in METRICS:
         raise SpecError(f"guard has the metric {metric!r}: it knows {', '.join(METRICS)}.")

@@ -9,7 +9,7 @@ from mljupyter.spec.endpoint import EndpointSpec
 
 
 class HistoryEntry(Document):
-    """One change. `changes` are lines for people; `spec` is what the endpoint was from then on."""
+    """One change. `changes` are lines for people; `spec` is the spec of the endpoint after it."""
 
     number: int
     time: datetime
@@ -19,20 +19,20 @@ class HistoryEntry(Document):
     spec: EndpointSpec
 
     def text(self) -> str:
-        """Return the entry as lines: number, time, user and action, then what changed."""
+        """Return the entry as lines: number, time, user and action, then the changes."""
         head = f"{self.number}  {self.time:%Y-%m-%d %H:%M:%S}  {self.user or 'unknown'}  {self.action}"
         return "\n".join([head, *(f"   {line}" for line in self.changes)])
 
     def __repr__(self) -> str:
-        return self.text()  # without the spec, whose environment variables may hold secrets
+        return self.text()  # without the spec, whose environment variables may contain secrets
 
 
 class ScalingDecision(Document):
-    """Why the number of replicas of a version was changed.
+    """A change of a version's number of replicas, with its reason.
 
-    `before` and `after` are the numbers wanted, `admitted` how many of `after` the machine has room for. `demand` is
-    the number of requests that ran or waited, which decided; `needed` is what the formula gives for it, before the
-    bounds.
+    `before` and `after` are the desired numbers, `admitted` is the part of `after` that fits on the machine. `demand`
+    is the number of running or waiting requests that the decision is based on; `needed` is the formula's result for
+    it, before the minimum and maximum are applied.
     """
 
     time: datetime

@@ -1,4 +1,4 @@
-"""The rules for names, with messages that say which part of a rule a name breaks (Azure ML v1: names)."""
+"""The rules for names, with messages that show the broken rule and an example (Azure ML v1: names)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mljupyter.spec.document import SpecError
 
 @dataclass(frozen=True)
 class NameRule:
-    """A rule for the names of one kind of thing."""
+    """A rule for the names of one kind of item."""
 
     kind: str
     pattern: re.Pattern[str]
@@ -18,7 +18,7 @@ class NameRule:
     example: str
 
     def check(self, name: object) -> str:
-        """Return the name, or raise `SpecError` that shows the name, the rule and an example."""
+        """Return the name, or raise `SpecError` with the name, the rule and an example."""
         if isinstance(name, str) and self.pattern.fullmatch(name):
             return name
         raise SpecError(f"{name!r} cannot name {self.kind}. Rule: {self.text}. For example: {self.example!r}.")

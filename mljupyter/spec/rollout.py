@@ -1,4 +1,4 @@
-"""A rollout in steps: what was asked for, and how far it is."""
+"""A rollout in steps (canary): its plan and its progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST_STEP_SECONDS = 30 * 24 * 3600.0
 
 
 class RolloutPhase(StrEnum):
-    """How far a rollout is. Returned: the guard was broken, requests are divided as before."""
+    """The phase of a rollout. Returned means: a condition of the guard failed, and the traffic was rolled back."""
 
     RUNNING = "Running"
     PAUSED = "Paused"
@@ -28,10 +28,10 @@ class RolloutPhase(StrEnum):
 
 
 class RolloutPlan(Document):
-    """What is asked for: a version's shares one after the other, and what it must keep to.
+    """The plan of a rollout: the shares of a version, step by step, and the guard's conditions.
 
-    A step takes `every_seconds` at least, and with a guard as long as it takes until `least_requests` are answered.
-    With `promote` the version becomes the default one in the end.
+    A step takes at least `every_seconds`; with a guard it also lasts until `least_requests` are answered. With
+    `promote` the version becomes the default version at the end.
     """
 
     version: str
@@ -56,15 +56,15 @@ class RolloutPlan(Document):
     @model_validator(mode="after")
     def _promoted_with_all(self) -> RolloutPlan:
         if self.promote and self.steps[-1] != 100:
-            raise ValueError(f"promote is set and the last step is {self.steps[-1]}: only after 100 is it the default")
+            raise ValueError(f"promote is set and the last step is {self.steps[-1]}: the last step must be 100")
         return self
 
 
 class Rollout(Document):
-    """A rollout under way, or the last one.
+    """The current rollout, or the last one.
 
-    `step` counts from 0. `requests`, `errors` and `values` (milliseconds, percent) are what was seen of the version in
-    this step; `reason` says what it waits for, or why it ended.
+    `step` counts from 0. `requests`, `errors` and `values` (milliseconds, percent) were measured for the version in
+    this step. `reason` says what it waits for, or why it ended.
     """
 
     plan: RolloutPlan
@@ -81,16 +81,16 @@ class Rollout(Document):
 
     @property
     def active(self) -> bool:
-        """Whether it decides who gets requests."""
+        """Whether it controls the traffic now."""
         return self.phase in (RolloutPhase.RUNNING, RolloutPhase.PAUSED)
 
     @property
     def share(self) -> int:
-        """The percentage of the requests that the version has in this step, or had in the last one."""
+        """The version's percentage of the requests in this step, or in the last one."""
         return self.plan.steps[self.step]
 
     def text(self) -> str:
-        """Return one line: version, phase, step, what was seen, why.
+        """Return one line: version, phase, step, measured values and reason.
 
         Example:
             ``version-b Running: 25 % (step 2 of 3), 812 requests, p95 43ms, errors 0%``

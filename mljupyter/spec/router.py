@@ -19,16 +19,16 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
 
 
 class PlainHttp(StrEnum):
-    """What becomes of a request without TLS where TLS is on."""
+    """The treatment of requests without TLS when TLS is on."""
 
     REDIRECT = "redirect"
     CLOSE = "close"
 
 
 class CertificateFiles(Document):
-    """A certificate of one's own: two PEM files, which are watched, and the host name that clients ask for.
+    """A certificate of the user: two PEM files, which are watched for changes, and the host name that clients use.
 
-    The certificate's file holds the chain: the certificate first, then those that sign it.
+    The certificate's file contains the chain: the certificate first, then its issuers.
     """
 
     host: str
@@ -44,7 +44,7 @@ class CertificateFiles(Document):
 
 
 class RouterTls(Document):
-    """TLS for all endpoints: a certificate of one's own, or one that the workspace signs for a leaf domain label."""
+    """TLS for all endpoints: a certificate of the user, or one that the workspace signs for a leaf domain label."""
 
     files: CertificateFiles | None = None
     leaf_domain_label: str | None = None
@@ -64,15 +64,15 @@ class RouterTls(Document):
 
 
 class ConnectionLimits(Document):
-    """What one client may ask of the router before it is turned away.
+    """Limits of the router for connections and clients.
 
     Parameters:
-        headers_seconds: how long the headers of a request may take to arrive; then 408.
-        request_seconds: how long a request may take to arrive as a whole; then 408.
-        idle_seconds: how long a connection may be silent between requests; then it is closed.
-        max_connections: connections at a time; more are closed at once.
-        max_memory_mb: how much memory the router may use; requests are refused before it uses more. None for a quarter
-            of the machine's, 8 GB at most.
+        headers_seconds: the timeout for the headers of a request; after it, 408.
+        request_seconds: the timeout for the whole request; after it, 408.
+        idle_seconds: the timeout of an idle connection between requests; after it, the connection is closed.
+        max_connections: the number of concurrent connections; further ones are closed at once.
+        max_memory_mb: the memory limit of the router; requests are refused before it is exceeded. None for a quarter
+            of the machine's memory, at most 8 GB.
 
     """
 
@@ -84,17 +84,17 @@ class ConnectionLimits(Document):
 
 
 class RouterSpec(Document):
-    """How the router of a workspace listens, as wanted.
+    """The desired configuration of a workspace's router.
 
     Parameters:
-        address: the IP address it listens on; beyond loopback only with authentication on every endpoint.
+        address: the IP address it listens on. Other than loopback is allowed only if every endpoint has authentication.
         allow_without_authentication: lifts that rule.
-        hosts: names by which requests may come, beside this machine's own and those of certificates: those under which
-            a proxy in front of the router is known. Endpoints with keys or tokens are reached by any name.
+        hosts: further host names for requests, besides this machine's own and those of certificates; for example the
+            name of a proxy in front of the router. Endpoints with keys or tokens accept any host name.
         tls: None for plain HTTP.
-        plain_http: what becomes of requests without TLS where TLS is on.
+        plain_http: the treatment of requests without TLS when TLS is on.
         limits: limits of connections.
-        token_seconds: how long a token is valid.
+        token_seconds: the validity of a token in seconds.
 
     """
 
@@ -126,5 +126,5 @@ class RouterSpec(Document):
 
     @property
     def beyond_loopback(self) -> bool:
-        """Whether other machines reach the router."""
+        """Whether other machines can reach the router."""
         return not ip_address(self.address).is_loopback

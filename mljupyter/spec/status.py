@@ -15,7 +15,7 @@ from mljupyter.spec.router import RouterSpec
 from mljupyter.visible import visible
 
 Shown = Annotated[str, AfterValidator(visible)]
-"""Text that is shown in terminals and notebooks, and may quote what a script has written."""
+"""Text for terminals and notebooks. It may quote the output of a script."""
 
 
 class EndpointState(StrEnum):
@@ -30,7 +30,7 @@ class EndpointState(StrEnum):
 
 
 class ReplicaPhase(StrEnum):
-    """Where a replica is in its life."""
+    """The phase in the life of a replica."""
 
     STARTING = "starting"
     READY = "ready"
@@ -39,7 +39,7 @@ class ReplicaPhase(StrEnum):
 
 
 class Problem(Document):
-    """What went wrong: a code to search for, a sentence, and the last lines of the log."""
+    """A problem: a code to search for, a sentence, and the last lines of the log."""
 
     code: str
     message: Shown
@@ -53,7 +53,7 @@ class Problem(Document):
 
 
 class CertificateStatus(Document):
-    """A certificate in use. `problem` says why a newer one is not used, or that this one ends soon."""
+    """A certificate in use. `problem` says why a newer one is not used, or that this one expires soon."""
 
     names: list[str]
     issuer: str
@@ -74,11 +74,11 @@ class ReplicaStatus(Document):
 
 
 class VersionStatus(Document):
-    """One version as observed.
+    """The observed state of one version.
 
-    `weight` is the percentage of requests it is sent now, which differs from its percentile where that is 0 for want
-    of replicas, or more for what others leave to it. `ready_revision` is the newest revision whose replicas were all
-    ready; `failed_revision` one whose start failed.
+    `weight` is its current percentage of requests. It differs from its percentile when it has no replicas (0), or when
+    it gets the share of other versions. `ready_revision` is the newest revision whose replicas were all ready;
+    `failed_revision` is a revision that failed to start.
     """
 
     state: EndpointState = EndpointState.TRANSITIONING
@@ -94,9 +94,9 @@ class VersionStatus(Document):
 
 
 class EndpointStatus(Document):
-    """An endpoint as observed. `default_version` is the one that is sent what no other version claims.
+    """The observed state of an endpoint. `default_version` gets the requests that no other version claims.
 
-    `certificate` is the one that it is served with, where TLS is on.
+    `certificate` is the one in use, when TLS is on.
     """
 
     state: EndpointState = EndpointState.TRANSITIONING
@@ -110,16 +110,16 @@ class EndpointStatus(Document):
 
     @property
     def replicas(self) -> str:
-        """Replicas ready and wanted, of all versions: ``2/3``."""
+        """The ready and desired replicas of all versions: ``2/3``."""
         ready = sum(version.replicas_ready for version in self.versions.values())
         return f"{ready}/{sum(version.replicas_wanted for version in self.versions.values())}"
 
 
 class EndpointRecord(Document):
-    """An endpoint as the controller keeps it: what is wanted and what is observed.
+    """The controller's record of an endpoint: spec (desired state) and status (observed state).
 
-    `generation` counts changes of the spec, `resource_version` changes of the whole record. `rollout` is the one under
-    way, or the last one.
+    `generation` counts changes of the spec, `resource_version` changes of the whole record. `rollout` is the current
+    rollout, or the last one.
     """
 
     spec: EndpointSpec
@@ -133,10 +133,10 @@ class EndpointRecord(Document):
 
 
 class RouterRecord(Document):
-    """The router as wanted and observed.
+    """The desired and observed state of the router.
 
-    `certificates` are those in use: that of the router by the empty name, those of endpoints by their names. `trust`
-    is what a client on this machine trusts: certificates in PEM. `authority_file` is the workspace's own authority.
+    `certificates` are those in use: the router's by the empty name, those of endpoints by their names. `trust` has the
+    certificates in PEM that a client on this machine trusts. `authority_file` is the workspace's own authority.
     """
 
     spec: RouterSpec

@@ -1,4 +1,4 @@
-"""Mappings from text to text in documents, within bounds: tags and properties, and environment variables."""
+"""Limited mappings from text to text in documents: tags, properties and environment variables."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pydantic import AfterValidator, Field
 MOST_TEXTS = 1000
 MOST_TEXT_CHARACTERS = 1_000_000
 MOST_VARIABLE_BYTES = 128 * 1024 - 1
-"""The largest NAME=VALUE that Linux lets a process be started with."""
+"""The largest NAME=VALUE that Linux accepts at the start of a process."""
 
 MOST_VARIABLES_BYTES = 1024 * 1024
-"""Half of what Linux allows at the usual size of a stack: the scoring server adds variables of its own."""
+"""Half of Linux's limit at the usual stack size: the scoring server adds its own variables."""
 
 
 def _checked_texts(texts: dict[str, str]) -> dict[str, str]:
     size = sum(len(key) + len(value) for key, value in texts.items())
     if size > MOST_TEXT_CHARACTERS:
-        raise ValueError(f"it has {size:,} characters in all; at most {MOST_TEXT_CHARACTERS:,} are kept")
+        raise ValueError(f"it has {size:,} characters in total; at most {MOST_TEXT_CHARACTERS:,} are kept")
     return texts
 
 
 def _checked_variables(variables: dict[str, str]) -> dict[str, str]:
-    # A value may be a secret: no message shows one.
+    # A value may be a secret, so no message shows it.
     total = 0
     for name, value in variables.items():
         if not name or "=" in name or "\0" in name:
@@ -34,11 +34,11 @@ def _checked_variables(variables: dict[str, str]) -> dict[str, str]:
         if size > MOST_VARIABLE_BYTES:
             raise ValueError(
                 f"{name[:100]!r} has {size:,} bytes; a process is given at most {MOST_VARIABLE_BYTES:,}. "
-                "Put what is large into a file of the source directory"
+                "Put large values into a file of the source directory"
             )
         total += size
     if total > MOST_VARIABLES_BYTES:
-        raise ValueError(f"they have {total:,} bytes in all; a replica is given at most {MOST_VARIABLES_BYTES:,}")
+        raise ValueError(f"they have {total:,} bytes in total; a replica is given at most {MOST_VARIABLES_BYTES:,}")
     return variables
 
 

@@ -14,32 +14,32 @@ MOST_REPLICAS = 10_000
 MOST_CORES = 1_000_000_000
 MOST_GIGABYTES = 1_000_000_000
 _DAY = 86_400
-"""Seconds: no replica can be started that waits longer for a run or for ``init()``."""
+"""Seconds: the longest timeout of a run or of ``init()`` that a replica can have."""
 
 _MANY = 2**31 - 1
 
 LARGEST_NUMBER = 2**62
-"""The largest number that a database holds without loss."""
+"""The largest number that a database stores exactly."""
 
 NoCode = Literal["auto", "sklearn", "onnx", "tensorflow", "mlflow"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 def is_below(path: str) -> bool:
-    """Return whether a relative path stays below the directory that it is put in.
+    """Return whether a relative path stays below its base directory.
 
-    Line ends and other control characters are refused, too: such a path becomes a line of a Dockerfile.
+    Line ends and other control characters are also refused, since the path becomes part of a line in a Dockerfile.
     """
     return all(part not in ("", ".", "..") for part in path.split("/")) and all(ord(letter) >= 32 for letter in path)
 
 
 def is_one_name(name: str) -> bool:
-    """Return whether text is the name of one file or directory, and not a path."""
+    """Return whether text is the name of a single file or directory, not a path."""
     return not ("/" in name or "\0" in name or name in ("", ".", ".."))
 
 
 def below(path: str) -> str:
-    """Return a path that `is_below` holds for, or raise `ValueError`."""
+    """Return a path that passes `is_below`, or raise `ValueError`."""
     if not is_below(path):
         raise ValueError(f"{path!r:.200} leads elsewhere. Rule: a relative path without '..' and control characters")
     return path
@@ -53,7 +53,7 @@ def one_name(name: str) -> str:
 
 
 class ModelReference(Document):
-    """A registered model, and where its content lies in the artifact store."""
+    """A registered model, and the digest of its content in the artifact store."""
 
     name: Annotated[str, AfterValidator(one_name)]
     version: Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
@@ -82,7 +82,7 @@ class CodeReference(Document):
 
 
 class Resources(Document):
-    """What one replica may use. CPU in cores, memory in GB."""
+    """The resources of one replica. CPU in cores, memory in GB."""
 
     cpu: Annotated[float, Field(gt=0, le=MOST_CORES)] = 0.1
     memory_in_gb: Annotated[float, Field(gt=0, le=MOST_GIGABYTES)] = 0.5
@@ -103,11 +103,11 @@ class Resources(Document):
 
 
 class AutoscalePolicy(Document):
-    """How the number of replicas follows the load (Azure ML v1: AksWebservice, autoscaling).
+    """The autoscaling policy of a version (Azure ML v1: AksWebservice, autoscaling).
 
-    Fewer replicas are wanted when `scale_down_seconds` have needed fewer. With `min_replicas` 0, our own extension,
-    the last replica goes when there was no request for `scale_to_zero_seconds`; requests then wait until the next
-    one has started, for at most about `max_wake_wait_ms`.
+    The number of replicas is reduced after fewer were needed for `scale_down_seconds`. With `min_replicas` 0, our own
+    extension, the last replica is stopped after `scale_to_zero_seconds` without a request. Requests then wait until a
+    new one has started, for at most about `max_wake_wait_ms`.
     """
 
     min_replicas: Annotated[int, Field(ge=0)] = 1
@@ -141,12 +141,12 @@ class Scaling(Document):
 
     @property
     def initial_replicas(self) -> int:
-        """The number of replicas to begin with; one at least, so that a script that cannot start is noticed."""
+        """The initial number of replicas; at least one, so that a script that cannot start is noticed."""
         return max(self.autoscale.min_replicas, 1) if self.autoscale else (self.replicas or 1)
 
     @property
     def least_replicas(self) -> int:
-        """The number of replicas there should always be."""
+        """The minimum number of replicas."""
         return self.autoscale.min_replicas if self.autoscale else (self.replicas or 1)
 
 
@@ -161,7 +161,7 @@ class RequestLimits(Document):
 
 
 class LivenessProbe(Document):
-    """When a replica counts as dead. `initial_delay_seconds` is also the longest time ``init()`` may take."""
+    """The liveness probe of a replica. `initial_delay_seconds` is also the timeout of ``init()``."""
 
     period_seconds: Annotated[int, Field(ge=1, le=_MANY)] = 10
     initial_delay_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 310
@@ -171,11 +171,11 @@ class LivenessProbe(Document):
 
 
 class VersionSpec(Document):
-    """One version behind an endpoint, as wanted.
+    """The desired state of one version of an endpoint.
 
-    A container's `image` holds code and models already; `code` and `models` then say what is in it. A `no_code` version
-    serves its only model without a scoring script. `batching` None leaves it to the script whether requests are joined;
-    with `preload`, ``init()`` runs once and replicas share the memory it has filled, where that is safe.
+    An `image` contains code and models already; then `code` and `models` describe its content. A `no_code` version
+    serves its only model without a scoring script. With `batching` None, the script decides whether requests are
+    batched. With `preload`, ``init()`` runs once and the replicas share its memory, where that is safe.
     """
 
     code: CodeReference | None = None

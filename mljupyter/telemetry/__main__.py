@@ -1,6 +1,6 @@
-"""The process that sends records of requests: ``python -m mljupyter.telemetry``, started by the controller.
+"""The exporter process ``python -m mljupyter.telemetry``, which sends request logs. The controller starts it.
 
-It ends when its standard input does: with the controller, or when the controller wants it to.
+It ends when its standard input is closed, by the controller or by the controller's end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger("mljupyter.telemetry")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Send records until told to end."""
+    """Send records until standard input is closed."""
     parser = argparse.ArgumentParser(prog="python -m mljupyter.telemetry")
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--control", type=Path, required=True)
@@ -44,9 +44,9 @@ def main(arguments: Sequence[str]) -> int:
     except TelemetryError as error:
         print(error.message, file=sys.stderr)
         return NOT_INSTALLED
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # nobody reads it from now on
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # standard error is not read from now on
     lock = (given.control / "telemetry.lock").open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX)  # that of a controller that crashed sends its last records
+    fcntl.flock(lock, fcntl.LOCK_EX)  # the exporter of a crashed controller may still send its last records
     ending = threading.Event()
     find = _sources(given.workspace, given.replicas, given.target)
     threads = [
@@ -78,7 +78,7 @@ def _run(pipeline: Pipeline, ending: threading.Event) -> None:
 
 
 def _sources(workspace: Path, replicas: Path, targets: Sequence[str]) -> Callable[[], Sequence[ReplicaLog]]:
-    """Return a function that lists the request logs of processes, and of the replicas of the targets named."""
+    """Return a function that lists the request logs of processes, and of the replicas of the named targets."""
     kinds = [kind for kind in KINDS if kind.own_processes or kind.target in targets]
     sources = [kind.request_logs(workspace, replicas) for kind in kinds]
 

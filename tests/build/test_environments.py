@@ -307,7 +307,7 @@ def test_a_full_disk_stops_a_build_and_is_said(index: PackageIndex, root: Path, 
 
 def test_packages_that_need_conda_are_named(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EnvironmentBuildError, match=r"no Python packages: ffmpeg=4, r-base(.|\n)*micromamba"):
+    with pytest.raises(EnvironmentBuildError, match=r"not Python packages: ffmpeg=4, r-base(.|\n)*micromamba"):
         ensure_environment(definition(conda=("ffmpeg=4", "r-base", "numpy")), root)
 
 

@@ -55,10 +55,10 @@ def test_what_cannot_be_used_is_named_without_the_key() -> None:
     certificate, key = pem_pair("localhost")
     other = pem_pair("localhost")[1]
     cases = [
-        (("", key), "no PEM certificate"),
-        ((certificate[:100], key), "half written"),
-        ((certificate, key[:50]), "private key is no PEM"),
-        ((certificate, other), "do not belong together"),
+        (("", key), "certificate is not in PEM"),
+        ((certificate[:100], key), "incomplete"),
+        ((certificate, key[:50]), "private key is not in PEM"),
+        ((certificate, other), "do not match"),
         (pem_pair("localhost", days=-0.1), "ended on"),
         (pem_pair("localhost", days=9, begins=2), "begins on"),
     ]
@@ -113,7 +113,7 @@ def test_a_broken_pair_leaves_the_last_good_one_for_this_process_and_the_next(tm
         assert one.pairs[""] == good, "with its hosts: requests for all others are refused"
         problem = one.problem("", NOW)
         assert problem is not None
-        assert "the one before stays in use" in problem.message
+        assert "the earlier one stays in use" in problem.message
     files.renew()
     assert certificates.look(wanted(files), NOW)
     assert certificates.pairs[""].certificate != good.certificate

@@ -94,14 +94,14 @@ def test_a_lost_key_of_the_authority_is_said_and_nothing_is_replaced(tmp_path: P
     before = authority.certificate()
     assert authority.damage() is None
     DAMAGE[how](tmp_path / "authority.key")
-    with pytest.raises(CertificateError, match="makes another authority"):
+    with pytest.raises(CertificateError, match="creates another authority"):
         authority.issue(["localhost"], NOW)
     assert "authority.key" in str(authority.damage())
     keeper = CertificateManager(tmp_path, authority)
     keeper.look({"": LeafCertificate(("localhost",))}, NOW)
     problem = keeper.problem("", NOW)
     assert problem is not None
-    assert "makes another authority" in problem.message
+    assert "creates another authority" in problem.message
     assert (tmp_path / "authority.pem").read_text() == before
 
 

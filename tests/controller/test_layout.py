@@ -121,7 +121,7 @@ def test_sockets_go_only_where_nobody_else_can_put_something_in_their_place(
     base.chmod(mode)
     monkeypatch.setenv("MLJUPYTER_RUNTIME_DIR", str(base / "mine"))
     layout = Layout.of(short_path / "workspace")
-    with nullcontext() if safe else pytest.raises(SocketPathError, match="others may rename what is in"):
+    with nullcontext() if safe else pytest.raises(SocketPathError, match="others may rename files in"):
         layout.prepare()
 
 
@@ -135,7 +135,7 @@ def _another_group() -> int:
 def test_a_link_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to("elsewhere")
-    with pytest.raises(SocketPathError, match="not a directory of yours"):
+    with pytest.raises(SocketPathError, match="must be your own directory"):
         private_directory(tmp_path / "link")
 
 
@@ -144,5 +144,5 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "theirs"
     path.mkdir()
     os.chown(path, 12345, 12345)
-    with pytest.raises(SocketPathError, match="not a directory of yours"):
+    with pytest.raises(SocketPathError, match="must be your own directory"):
         private_directory(path)

@@ -109,7 +109,7 @@ async def test_silence_and_its_end_are_changes_that_a_user_sees(world: Callable[
     await asyncio.sleep(14)
     (known,) = it.supervisor.all()
     assert it.changed == ["iris"]
-    assert known.silence == "does not answer: it is ended after 3 looks without an answer"
+    assert known.silence == "does not answer: it is ended after 3 health checks without an answer"
     replica.health = READY
     await asyncio.sleep(12)
     assert it.changed == ["iris", "iris"]

@@ -106,7 +106,7 @@ def test_a_saved_file_is_read_back(project: Path) -> None:
         ("dependencies: [unclosed", "cannot be read as YAML"),
         ("- python", "begins with a list"),
         ("dependancies: [python]", "has the keys dependancies. A conda file has: name, channels"),
-        ("dependencies: [{conda: [six]}]", "only 'pip' may hold a list"),
+        ("dependencies: [{conda: [six]}]", "only 'pip' may have its own list"),
         ("dependencies: [3.8]", "dependencies"),
         ("!!python/object/apply:os.system [true]", "cannot be read as YAML"),
     ],

@@ -155,7 +155,7 @@ def test_a_guarded_rollout_its_history_and_the_way_back(
         endpoint.rollout("new")
     endpoint.create_version("new", models=[], inference_config=script(tmp_path, "new"))
     endpoint.wait_for_deployment()
-    with pytest.raises(WebserviceException, match="'fast', which is no condition"):
+    with pytest.raises(WebserviceException, match="'fast', which is not a condition"):
         endpoint.rollout("new", guard="fast")
     with pytest.raises(WebserviceException, match="every is 'soon': it must be a duration"):
         endpoint.rollout("new", every="soon")

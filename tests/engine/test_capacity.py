@@ -45,7 +45,7 @@ def test_one_that_does_not_fit_the_machine_has_none_and_says_why() -> None:
 def test_a_shortage_names_the_numbers() -> None:
     found = admit([claim("a", 9, cpu=1)], LAPTOP)["a", "a"]
     assert found.shortage is not None
-    assert "9 replicas of 1 cores and 0.5 GB each are wanted, and there is room for 4" in found.shortage
+    assert "9 replicas of 1 cores and 0.5 GB each are desired, and 4 fit" in found.shortage
 
 
 def test_what_there_should_always_be_comes_before_what_the_load_asks_for() -> None:

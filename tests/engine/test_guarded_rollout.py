@@ -73,7 +73,7 @@ def after(seconds: float) -> datetime:
         (1, Observation(counts=counts(1000, 10)), "Returned", 0, "errors are 1% (10 of 1000 requests), the guard is"),
         (1, Observation(counts=counts(1000, 9)), "Running", 0, ""),
         (1, Observation(counts=counts(2, 1)), "Returned", 0, "errors are 50% (1 of 2 requests)"),
-        (1, Observation(ready=False), "Returned", 0, "the version has no replica that is ready"),
+        (1, Observation(ready=False), "Returned", 0, "the version has no ready replica"),
     ],
 )
 def test_one_look(seconds: float, seen: Observation, phase: str, step: int, reason: str) -> None:

@@ -156,7 +156,7 @@ def test_promotion_rollback_and_history(live: Shell, capsys: pytest.CaptureFixtu
         ("%rollout shared version-a", "'version-a' is the default version"),
         ("%rollout shared version-b --steps 50,20", "each step must be above the one before"),
         ("%rollout shared version-b --steps few", "'few' are not steps"),
-        ("%rollout shared version-b --guard fast", "'fast', which is no condition"),
+        ("%rollout shared version-b --guard fast", "'fast', which is not a condition"),
         ("%rollout shared version-b --every soon", "'soon' is not a duration"),
         ("%rollout shared version-b --abort", "version-b and --abort: one thing at a time"),
         ("%rollout shared --resume", "no rollout that is Paused"),

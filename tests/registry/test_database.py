@@ -247,7 +247,7 @@ def test_a_writer_that_reads_first_is_not_overtaken_by_another(engine: Engine) -
     ("url", "says"),
     [
         ("mysql://user:secret@host/name", "not supported"),
-        ("not a url: secret", "no such form"),
+        ("not a url: secret", "not have the form"),
         ("sqlite://", "in memory"),
         ("sqlite:////proc/none/workspace.db", "failed"),
     ],

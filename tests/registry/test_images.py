@@ -191,14 +191,14 @@ def test_names_against_the_rule_are_refused(images: ImageRegistry, name: str) ->
 
 
 def test_an_unknown_image_is_answered_with_what_there_is(images: ImageRegistry) -> None:
-    with pytest.raises(ImageNotFoundError, match="None is there yet"):
+    with pytest.raises(ImageNotFoundError, match="There is none yet"):
         images.get("myimage")
     begin(images)
     with pytest.raises(ImageNotFoundError, match=r"^ImageNotFound: .*Did you mean 'myimage'"):
         images.get("my-image")
     with pytest.raises(ImageNotFoundError, match=r"has no version 7. It has: 1\."):
         images.get_by_id("myimage:7")
-    with pytest.raises(ImageNotFoundError, match="is no image id"):
+    with pytest.raises(ImageNotFoundError, match="is not an image id"):
         images.get_by_id("myimage")
 
 

@@ -312,7 +312,7 @@ def test_a_full_disk_at_the_target_of_a_fetch_leaves_nothing_there(
             print(list(Path(disk).iterdir()), error)
     """
     output = run_python(code, root, digest, disk, prefix=on_small_disk(disk, "4m"))
-    assert output.startswith("[] No room left in ")
+    assert output.startswith("[] No space left in ")
 
 
 def test_a_store_where_nothing_may_be_written_is_explained() -> None:

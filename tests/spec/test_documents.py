@@ -34,7 +34,7 @@ def test_a_document_survives_the_way_through_json() -> None:
     [
         (spec(name="Iris"), r"'Iris' cannot name an endpoint.*3 to 32 lower-case"),
         (spec(versions={}), r"versions: .*at least 1"),
-        (spec(defaultVersion="other"), r"defaultVersion is 'other', which is no version of 'iris'.*iris"),
+        (spec(defaultVersion="other"), r"defaultVersion is 'other', which is not a version of 'iris'.*iris"),
         (spec(colour="red"), r"colour is not a known field"),
         (spec(defaultVerson="iris"), r"Did you mean 'defaultVersion'"),
         (version(resource={"cpu": 1}), r"versions\.iris\.resource is not a known field\. Did you mean 'resources'"),

@@ -27,9 +27,9 @@ def test_conditions_are_read(text: str, conditions: list[Condition]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "'', which is no condition. Conditions are METRIC<LIMIT"),
-        ("p95<200ms,", "'', which is no condition"),
-        ("p95>200ms", "'p95>200ms', which is no condition"),
+        ("", "'', which is not a condition. Conditions are METRIC<LIMIT"),
+        ("p95<200ms,", "'', which is not a condition"),
+        ("p95>200ms", "'p95>200ms', which is not a condition"),
         ("p42<200ms", "the metric 'p42': it knows p50, p90, p95, p99, errors"),
         ("p95<200", "p95 is in ms or s, for example p95<1ms"),
         ("p95<2%", "p95 is in ms or s"),
@@ -72,7 +72,7 @@ def test_the_limit_itself_breaks_a_strict_condition_only() -> None:
         ({"steps": [101]}, "less than or equal to 100"),
         ({"steps": [50], "promote": True}, "promote is set and the last step is 50"),
         ({"everySeconds": 0}, "everySeconds is 0"),
-        ({"guard": "fast"}, "which is no condition"),
+        ({"guard": "fast"}, "which is not a condition"),
         ({"leastRequests": 0}, "leastRequests is 0"),
     ],
 )

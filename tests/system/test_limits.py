@@ -153,7 +153,7 @@ def test_an_address_that_is_not_this_machines_is_refused_and_all_stays_as_it_was
     record = machine.healthy(machine.spec())
     with pytest.raises(SpecError, match="IP address"):
         RouterSpec.parse({"address": "example.org"})
-    with pytest.raises(ControllerError, match=r"listens as before, on 127\.0\.0\.1"):
+    with pytest.raises(ControllerError, match=r"still listens on 127\.0\.0\.1"):
         machine.client.put_router(RouterSpec(address="192.0.2.1", allow_without_authentication=True))
     assert machine.client.router().spec.address == "127.0.0.1"
     assert httpx.post(str(record.status.scoring_uri), content=b"1").status_code == 200

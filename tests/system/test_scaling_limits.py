@@ -36,7 +36,7 @@ def test_of_a_fixed_number_as_many_run_as_have_room(machine: Machine) -> None:
     wait_until(lambda: machine.client.endpoint("echo").status.replicas == "2/2", "two are ready")
     record = machine.client.endpoint("echo")
     assert record.status.state is EndpointState.UNSCHEDULABLE
-    assert "there is room for 2" in record.status.problem.message
+    assert "and 2 fit" in record.status.problem.message
     assert httpx.post(record.status.scoring_uri, content=b"1").status_code == 200
 
 
@@ -61,10 +61,10 @@ def test_load_gets_no_more_replicas_than_have_room_and_nothing_flaps(machine: Ma
     assert load.failed == 0, load.results
     status = machine.client.endpoint("echo").status
     assert status.state is EndpointState.HEALTHY
-    assert "there is room for 2" in status.problem.message
+    assert "and 2 fit" in status.problem.message
     decisions = machine.client.scaling_history("echo")  # more than one where a look fell between the first requests
     assert [item.before for item in decisions] == [1, *(item.after for item in decisions[:-1])]
     assert all(item.after > item.before and item.admitted == 2 for item in decisions)
     assert decisions[-1].after == 8
     assert 0 <= decisions[-1].needed - decisions[-1].demand / 0.7 < 1.01, "the formula, before the bounds"
-    assert "there is room for 2" in decisions[-1].reason
+    assert "and 2 fit" in decisions[-1].reason

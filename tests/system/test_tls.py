@@ -143,14 +143,14 @@ def test_files_are_swapped_under_load_and_half_a_pair_changes_nothing(machine: M
         new = pem_pair("localhost")
         files.certificate.write_text(new[0])  # the key is still the old one
         told = wait_until(problem, "the status tells of the pair")
-        assert "do not belong together" in told
+        assert "do not match" in told
         assert served(router.port) == first
-        assert "do not belong together" in str(machine.client.endpoint("echo").status.problem)
+        assert "do not match" in str(machine.client.endpoint("echo").status.problem)
         files.certificate.write_text(new[0][:200])
-        wait_until(lambda: "half written" in str(problem()), "the status tells of half a file")
+        wait_until(lambda: "incomplete" in str(problem()), "the status tells of half a file")
         machine.client.stop()  # the next controller must not take half a pair either
         machine.client.ensure()
-        wait_until(lambda: "half written" in str(problem()), "the status tells of half a file")
+        wait_until(lambda: "incomplete" in str(problem()), "the status tells of half a file")
         assert served(router.port) == first
         files.certificate.write_text(new[0])
         files.key.write_text(new[1])

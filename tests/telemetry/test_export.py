@@ -158,7 +158,7 @@ def test_what_a_collector_refuses_is_sent_again_and_only_once(tmp_path: Path) ->
         kept.refuse = 400
         pauses = [sends.send() for _ in range(3)]
         assert pauses == [1.0, 2.0, 4.0]
-        assert "does not take records" in (read_state(tmp_path / "state.json").problem or "")
+        assert "does not accept records" in (read_state(tmp_path / "state.json").problem or "")
         kept.refuse = None
         drain(sends)
         assert len(kept.spans) == 3

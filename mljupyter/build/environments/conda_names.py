@@ -35,7 +35,7 @@ PIP_NAMES = {
     "uvicorn-standard": "uvicorn[standard]",
 }
 
-# What wheels bring along, or what means nothing outside of conda.
+# Libraries that wheels bring along, and names without a meaning outside of conda.
 _PART_OF_WHEELS = _names(
     """
     _libgcc_mutex _openmp_mutex blas blas-devel bzip2 ca-certificates cpuonly cudatoolkit cudnn icu intel-openmp libblas
@@ -46,7 +46,7 @@ _PART_OF_WHEELS = _names(
 )
 _PART_OF_WHEELS_PATTERN = re.compile(r"cuda-.+|ld_impl_.+|libgfortran.*|mutex_.+")
 
-# Programs and libraries that are no Python packages, some of them with a namesake on PyPI that is something else.
+# Programs and libraries that are not Python packages. For some of them, PyPI has an unrelated package of that name.
 _NOT_PYTHON = _names(
     """
     autoconf automake bash boost-cpp bowtie bowtie2 bwa c-compiler compilers curl cxx-compiler eigen expat ffmpeg fftw
@@ -61,17 +61,17 @@ _PYTHON_IN_SPITE_OF_ITS_NAME = frozenset({"libcst", "librosa", "libpysal", "libs
 
 
 def pip_name(conda_name: str) -> str:
-    """Return the name that PyPI has for a conda package."""
+    """Return the name of a conda package on PyPI."""
     return PIP_NAMES.get(conda_name, conda_name)
 
 
 def is_part_of_wheels(conda_name: str) -> bool:
-    """Whether a conda package is a run-time library that Python wheels bring along."""
+    """Return whether a conda package is a run-time library that Python wheels bring along."""
     return conda_name in _PART_OF_WHEELS or _PART_OF_WHEELS_PATTERN.fullmatch(conda_name) is not None
 
 
 def is_python_package(conda_name: str) -> bool:
-    """Whether a conda package may be a Python package; only an index can tell for sure."""
+    """Return whether a conda package may be a Python package. Only a look at a package index can confirm it."""
     if conda_name in _PYTHON_IN_SPITE_OF_ITS_NAME:
         return True
     return conda_name not in _NOT_PYTHON and _NOT_PYTHON_PATTERN.fullmatch(conda_name) is None

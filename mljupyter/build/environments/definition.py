@@ -21,7 +21,7 @@ DEFAULT_INTERPRETER = "python"
 """The interpreter path that means the interpreter that deploys."""
 
 _FINGERPRINT_FORMAT = 1
-# Up to the last '@' before the path, as URLs are read: a password may hold one.
+# User information ends at the last '@' before the path: a password may contain an '@'.
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+@")
 _CHANNEL_TOKEN = re.compile(r"(?<=/t/)[^/\s]+(?=/)")
 _REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -44,7 +44,7 @@ class CondaDefinition(Document):
     @field_validator("dependencies", mode="before")
     @classmethod
     def _pip_without_packages(cls, value: Any) -> Any:
-        # ``- pip:`` with nothing below it is what an editor leaves behind.
+        # An edited file may have ``- pip:`` with nothing below it.
         if not isinstance(value, list):
             return value
         return [{"pip": []} if isinstance(item, dict) and item == {"pip": None} else item for item in value]
@@ -54,7 +54,7 @@ class CondaDefinition(Document):
     def _only_pip_is_nested(cls, value: list[str | dict[str, list[str]]]) -> list[str | dict[str, list[str]]]:
         for item in value:
             if isinstance(item, dict) and set(item) != {"pip"}:
-                raise ValueError(f"{', '.join(item)}: only 'pip' may hold a list of packages of its own")
+                raise ValueError(f"{', '.join(item)}: only 'pip' may have its own list of packages")
         return value
 
     @property
@@ -69,7 +69,7 @@ class CondaDefinition(Document):
 
 
 class PythonDefinition(Document):
-    """Which Python, and who looks after its packages."""
+    """The Python of an environment, and whether its packages are installed for the user or managed by the user."""
 
     interpreter_path: str = DEFAULT_INTERPRETER
     user_managed_dependencies: bool = False
@@ -77,7 +77,7 @@ class PythonDefinition(Document):
     conda_dependencies_file: str | None = None
     base_conda_environment: str | None = None
     pins: Annotated[
-        Literal["strict", "compatible"] | None, Field(description="what happens to pins that cannot be had; not hashed")
+        Literal["strict", "compatible"] | None, Field(description="policy for pins that do not exist; not hashed")
     ] = None
 
 
@@ -91,7 +91,7 @@ class RegistryDefinition(Document):
 
 
 class Platform(Document):
-    """What an image is built for."""
+    """The platform that an image is built for."""
 
     os: str = "Linux"
     architecture: str = "amd64"
@@ -106,7 +106,7 @@ class BuildContextDefinition(Document):
 
 
 class DockerDefinition(Document):
-    """What an image begins with and how its containers are run.
+    """The base of an image, and the settings of its containers.
 
     One of `base_image`, `base_dockerfile` (its text) and `build_context` is given, or none: then a builder chooses a
     base image that has Python.
@@ -146,7 +146,7 @@ class SparkPackage(Document):
 
 
 class SparkDefinition(Document):
-    """What a Spark session needs; kept, and part of the fingerprint."""
+    """The packages of a Spark session. They are stored and enter the fingerprint, but nothing installs them."""
 
     repositories: list[str] = []
     packages: list[SparkPackage] = []
@@ -154,7 +154,7 @@ class SparkDefinition(Document):
 
 
 class EnvironmentDefinition(Document):
-    """An environment: Python, its packages, the image they lie in, environment variables."""
+    """An environment: Python, its packages, the base image, and environment variables."""
 
     name: str | None = None
     version: str | None = None
@@ -181,11 +181,12 @@ class EnvironmentDefinition(Document):
 def fingerprint(definition: EnvironmentDefinition) -> str:
     """Return 64 hexadecimal digits that are equal for definitions of the same environment.
 
-    What enters: base image with the address of its registry, base Dockerfile, build context, extra Docker steps,
-    platform, inferencing stack, Spark packages; and of Python the conda and pip packages, or the interpreter's path
-    when the user looks after the packages. The order of channels and of pip's index options enters, since it decides
-    where a package comes from; the order of packages does not. What does not enter: names, version, environment
-    variables, credentials, the arguments that containers are run with, and how a package's name is spelt.
+    The fingerprint covers the base image with the address of its registry, the base Dockerfile, the build context,
+    extra Docker steps, platform, inferencing stack and Spark packages. For Python, it covers the conda and pip
+    packages, or the interpreter's path when the user manages the packages. It covers the order of channels and of
+    pip's index options, since that decides where a package comes from, but not the order of packages. It does not
+    cover names, version, environment variables, credentials, the arguments of containers, and the spelling of a
+    package's name.
 
     Example:
         >>> python = {"condaDependencies": {"dependencies": ["numpy"]}}
@@ -215,7 +216,7 @@ def without_credentials(text: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """Return a text that shows where its URLs had credentials, but not which.
+    """Return a text with the credentials in its URLs replaced by ``***``.
 
     >>> redacted("https://user:secret@example.org/simple")
     'https://***@example.org/simple'
@@ -264,21 +265,21 @@ def _each_once(items: Iterable[str]) -> list[str]:
 
 
 def _spelt(requirement: str) -> str:
-    """Spell a requirement in the one way of its meaning: comment and spaces gone, name as indexes compare it."""
+    """Return the canonical spelling of a requirement: without comment and spaces, the name as indexes compare it."""
     requirement = re.sub(r"(^|\s)#.*$", "", requirement).strip()
     wanted, semicolon, marker = requirement.partition(";")
     match = _REQUIREMENT_NAME.match(wanted)
     if match is None or "/" in wanted or "@" in wanted or "::" in wanted:
         return requirement  # a path, a URL or a channel: every character may matter
     name = re.sub(r"[-_.]+", "-", match[0]).lower()
-    # conda separates a version from the name by a space, too: there the space means something.
+    # conda also separates a version from the name by a space, so that space has a meaning.
     rest = re.sub(r"\s*([,<>=!~\[\]|])\s*", r"\1", wanted[match.end() :].strip())
     separator = " " if rest[:1].isalnum() or rest[:1] == "*" else ""
     return f"{name}{separator}{' '.join(rest.split())}" + (f";{' '.join(marker.split())}" if semicolon else "")
 
 
 def _text(value: str | None) -> str | None:
-    """Return a Dockerfile's text without what does not matter in it: line ends, spaces and empty lines at the end."""
+    """Return a Dockerfile's text with plain line ends, without trailing spaces and without empty lines at the end."""
     if value is None or not value.strip():
         return None
     return "\n".join(line.rstrip() for line in value.strip().splitlines())

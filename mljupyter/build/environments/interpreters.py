@@ -18,7 +18,7 @@ from mljupyter.build.environments.uv import Uv
 from mljupyter.build.failures import EnvironmentBuildError
 
 OLDEST = (3, 9)
-"""The oldest Python that a scoring script can be run with."""
+"""The oldest version of Python that can run a scoring script."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,27 @@ class Python:
 
     @property
     def minor(self) -> str:
-        """The version without its last part, such as ``3.11``."""
+        """The minor version, such as ``3.11``."""
         return f"{self.version.major}.{self.version.minor}"
 
 
 def this_python() -> Python:
-    """Return the interpreter that runs this; a release candidate counts as the release."""
+    """Return the interpreter of this process. A release candidate counts as the release."""
     return Python(sys.executable, Version(".".join(str(part) for part in sys.version_info[:3])))
 
 
 def choose(wanted: str | None, uv: Uv, *, strict: bool) -> tuple[Python, Change | None]:
-    """Return the Python for an environment, and how it differs from what was asked for.
+    """Return the Python for an environment, and the change if it is not a requested version.
 
-    The one that runs this comes first, then the newest of the machine that will do, then the nearest one.
+    The Python of this process is preferred, then the newest suitable one on this machine, then the nearest version.
 
     Parameters:
-        wanted: versions that will do, as PEP 440 has it; None for any.
-        uv: asked for the machine's Pythons when this one will not do.
-        strict: refuse any other than what is wanted.
+        wanted: suitable versions as a specifier of PEP 440; None for any.
+        uv: lists the Pythons of this machine when the one of this process is not suitable.
+        strict: fail instead of choosing another version.
 
     Raises:
-        EnvironmentBuildError: when `strict` and there is none; when `wanted` is no such text.
+        EnvironmentBuildError: when `strict` and no suitable Python is found; when `wanted` is not a valid specifier.
 
     """
     this = this_python()
@@ -82,7 +82,7 @@ def choose(wanted: str | None, uv: Uv, *, strict: bool) -> tuple[Python, Change 
 
 
 def on_this_machine(uv: Uv) -> list[Python]:
-    """Return the Pythons that scoring scripts can run with: this one, those uv finds, those of pyenv."""
+    """Return the Pythons that can run scoring scripts: the one of this process, those uv finds, those of pyenv."""
     by_version: dict[Version, Python] = {}
     for python in (this_python(), *_of_pyenv(), *_of_uv(uv)):
         if python.version.release[:2] >= OLDEST and not python.version.is_prerelease:
@@ -107,7 +107,7 @@ def _of_uv(uv: Uv) -> list[Python]:
 
 
 def _of_pyenv() -> list[Python]:
-    """Return the Pythons of pyenv, which puts on PATH only those that are active."""
+    """Return the Pythons of pyenv. On PATH, pyenv has only the active ones."""
     root = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
     found = []
     for directory in (root / "versions").glob("3.*"):
@@ -118,7 +118,7 @@ def _of_pyenv() -> list[Python]:
 
 
 def _distance(python: Python, wanted: str) -> tuple[int, int, int]:
-    """Return how far a Python is from the first number in `wanted`: by minor version, newer before older."""
+    """Return the distance of a Python from the first number in `wanted`: by minor version, newer before older."""
     match = re.search(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", wanted)
     major, minor, patch = (int(part or 0) for part in match.groups()) if match else (3, 0, 0)
     steps = (python.version.major - major) * 100 + python.version.minor - minor

@@ -18,7 +18,7 @@ RECORD = "mljupyter-environment.json"
 
 
 class ChangeRecord(Document):
-    """A `Change`, stored."""
+    """The stored form of a `Change`."""
 
     requirement: str
     became: str | None = None
@@ -36,7 +36,7 @@ class ChangeRecord(Document):
 
 
 class EnvironmentRecord(Document):
-    """What was built. The file is written last: a directory without it is no environment."""
+    """The record of a built environment. It is written last: a directory without it is not an environment."""
 
     fingerprint: str
     interpreter: str
@@ -48,7 +48,7 @@ class EnvironmentRecord(Document):
 
 
 class VersionsRecord(Document):
-    """The exact versions of the first build, which later builds of the same definition keep to."""
+    """The exact versions of the first build. Later builds of the same definition install them again."""
 
     python: str
     wheels_only: bool
@@ -58,15 +58,15 @@ class VersionsRecord(Document):
 
 @dataclass(frozen=True)
 class BuiltEnvironment:
-    """An environment that is there.
+    """An existing environment.
 
     Parameters:
-        directory: where it is.
+        directory: its directory.
         interpreter: its Python's absolute path.
-        fingerprint: of the definition it was made from.
+        fingerprint: the fingerprint of its definition.
         python: its Python's version.
-        changes: what was relaxed or replaced when it was built.
-        packages: what is in it, as ``name==version``.
+        changes: the relaxed and replaced requirements of its build.
+        packages: its installed packages, as ``name==version``.
         log: the log of its build.
 
     """
@@ -81,7 +81,7 @@ class BuiltEnvironment:
 
     @property
     def relaxations(self) -> tuple[Change, ...]:
-        """What is installed otherwise than it was asked for."""
+        """The packages that are installed in another version than requested."""
         return tuple(change for change in self.changes if change.kind == "relaxed")
 
 
@@ -94,7 +94,7 @@ class Place:
 
     @property
     def directory(self) -> Path:
-        """The environment itself."""
+        """The directory of the environment itself."""
         return self.root / self.name
 
     @property
@@ -118,7 +118,7 @@ class Place:
             record = EnvironmentRecord.parse((self.directory / RECORD).read_bytes())
         except (OSError, SpecError):
             return None
-        # The Python that it was made from may have been removed since: its link then leads nowhere.
+        # If its base Python was removed since, the interpreter is a broken link.
         if not os.access(self.directory / record.interpreter, os.X_OK):
             return None
         return BuiltEnvironment(
@@ -132,7 +132,7 @@ class Place:
         )
 
     def first_versions(self) -> VersionsRecord | None:
-        """Return the versions that the first build installed, None before it."""
+        """Return the versions that the first build installed, None before the first build."""
         try:
             return VersionsRecord.parse(self.versions.read_bytes())
         except (OSError, SpecError):
@@ -140,9 +140,9 @@ class Place:
 
 
 def places(root: Path, fingerprint: str, policy: Policy) -> Iterator[Place]:
-    """Yield where an environment may be; the last is where it is built.
+    """Yield the places where an environment may be. A new one is built in the last.
 
-    An environment built strictly serves under both policies, one with relaxed pins only where that is allowed.
+    A strictly built environment serves both policies. One with relaxed pins serves only the policy ``compatible``.
     """
     strict = Place(root, f"{fingerprint}-strict")
     yield strict
@@ -151,5 +151,5 @@ def places(root: Path, fingerprint: str, policy: Policy) -> Iterator[Place]:
 
 
 def write_record(path: Path, document: Document) -> None:
-    """Write a record that appears whole or not at all, and for its owner alone."""
+    """Write a record atomically, readable by its owner alone."""
     write_whole(path, document.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n", durable=True)

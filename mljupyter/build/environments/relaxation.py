@@ -26,7 +26,7 @@ _LOWER_BOUND = re.compile(r"(?:===?|~=|>=)\s*(?P<number>[^,\s*]+?)(?:\.\*)?\s*(?
 
 @dataclass(frozen=True)
 class ExactVersions:
-    """Requirements with exact versions, whether wheels suffice, and what was changed to get there."""
+    """Requirements with exact versions, whether wheels suffice, and the changes that were necessary."""
 
     lines: list[str]
     wheels_only: bool
@@ -35,7 +35,7 @@ class ExactVersions:
 
 @dataclass
 class _Package:
-    """A requirement on its way: how it reads now, and what was changed."""
+    """A requirement during relaxation: its current text and the changes so far."""
 
     wanted: WantedPackage
     line: str
@@ -49,7 +49,7 @@ class _Package:
 
 
 def check_policy(policy: str) -> None:
-    """Raise `MLJupyterError` for a policy that there is not."""
+    """Raise `MLJupyterError` for an unknown policy."""
     if policy not in get_args(Policy):
         raise MLJupyterError(f"The policy for pins is {policy!r}. Rule: {' or '.join(get_args(Policy))}.")
 
@@ -58,7 +58,7 @@ def exact_versions(packages: Sequence[WantedPackage], resolver: Resolver, policy
     """Return exact versions for requirements, relaxed as far as the policy allows and as is needed.
 
     Raises:
-        EnvironmentBuildError: when there are none.
+        EnvironmentBuildError: when no versions satisfy the requirements.
 
     """
     lines = [package.line for package in packages]
@@ -78,7 +78,7 @@ def exact_versions(packages: Sequence[WantedPackage], resolver: Resolver, policy
 
 
 def looser(line: str) -> list[str]:
-    """Return weaker forms of a requirement, the strongest first; none for what has no version, a path or a URL.
+    """Return weaker forms of a requirement, the strongest first; none without a version, for a path, or for a URL.
 
     >>> looser("numpy==1.23"), looser("pandas[excel]~=1.5 ; os_name != 'nt'"), looser("six")
     (['numpy>=1.23', 'numpy'], ["pandas[excel]>=1.5 ; os_name != 'nt'", "pandas[excel] ; os_name != 'nt'"], [])
@@ -93,9 +93,9 @@ def looser(line: str) -> list[str]:
 
 
 def _relax_alone(state: _Package, resolver: Resolver) -> None:
-    """Make a requirement one that can be satisfied by itself.
+    """Relax a requirement until it can be satisfied by itself.
 
-    Raises `EnvironmentBuildError` when there is no such one.
+    Raises `EnvironmentBuildError` when no form of it can be satisfied.
     """
     wanted = state.wanted.line
     alone = resolver.resolve([wanted], wheels_only=True)
@@ -123,7 +123,7 @@ def _relax_alone(state: _Package, resolver: Resolver) -> None:
 
 
 def _together(states: list[_Package], resolver: Resolver) -> Resolution:
-    """Resolve everything at once; where pins exclude each other on this Python, loosen the fewest that help."""
+    """Resolve all requirements together. Where pins exclude each other on this Python, loosen as few as possible."""
 
     def attempt() -> Resolution:
         lines = [state.line for state in states if not state.left_out]
@@ -133,8 +133,8 @@ def _together(states: list[_Package], resolver: Resolver) -> Resolution:
     if result.succeeded:
         return result
     if not any(state.change for state in states):
-        # Each can be had, and all together cannot: that is a conflict in what was asked for, or something is needed
-        # by all of them that has no wheels.
+        # Each can be satisfied alone, but not all together: the request has a conflict, or a common dependency has
+        # no wheels.
         result = resolver.resolve([state.line for state in states], wheels_only=False)
         if result.succeeded:
             return result

@@ -1,6 +1,6 @@
 """Requirements of an environment for an installer: a Python version, and requirements for pip.
 
-Nothing is installed or looked up here. What cannot be asked for as it stands is changed, and each change is recorded.
+Nothing is installed or looked up here. A line that an installer cannot take is changed, and each change is recorded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mljupyter.errors import MLJupyterError
 
 INFERENCE_SCHEMA = "inference-schema"
 
-# What the scoring server takes the place of; other azureml packages, such as azureml-automl-runtime, are libraries.
+# Packages that the scoring server replaces. Other azureml packages, such as azureml-automl-runtime, are libraries.
 _REPLACED = re.compile(
     r"azureml-(?:cli.*|contrib-.+|core|defaults|inference-server-http|model-management-sdk|monitoring|pipeline(?:-.+)?"
     r"|sdk|telemetry|train|train-core|train-restclients-hyperdrive|webservice-schema|widgets)"
@@ -29,15 +29,15 @@ _COMMENT = re.compile(r"(^|\s)#.*$")
 
 
 class RequirementError(MLJupyterError):
-    """A line of an environment's definition is no requirement."""
+    """A line of an environment's definition is not a valid requirement."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What was asked for, what it became, and why.
+    """A requirement, the requirement installed instead, and the reason.
 
-    `became` is None for what is left out. `kind` is ``relaxed`` where something else is installed than was asked for,
-    ``replaced`` where something that is there already takes its place.
+    `became` is None when the requirement is left out. `kind` is ``relaxed`` when another version is installed than
+    requested, ``replaced`` when something that exists already takes its place.
     """
 
     requirement: str
@@ -51,7 +51,7 @@ class Change:
 
 @dataclass(frozen=True)
 class WantedPackage:
-    """A requirement for pip. `conda` is the conda package that it stands for; an optional one may be left out."""
+    """A requirement for pip. `conda` is the conda package it was translated from. An optional one may be left out."""
 
     line: str
     conda: str | None = None
@@ -60,16 +60,16 @@ class WantedPackage:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an environment needs.
+    """The packages and the Python that an environment needs.
 
     Parameters:
-        python: versions of Python that will do, as PEP 440 has it; None for any.
+        python: suitable versions of Python as a specifier of PEP 440; None for any.
         packages: requirements for pip.
         options: lines with options of pip, such as index URLs, in their order.
-        pip_packages: those given for pip alone, for an installer that gets the conda packages elsewhere.
+        pip_packages: packages from the pip section alone, for an installer that gets the conda packages elsewhere.
         conda_only: conda packages that pip cannot install.
-        channels: where conda looks, in this order.
-        changes: what is not asked for, or otherwise than it was written.
+        channels: the channels of conda, in order.
+        changes: lines that were left out or changed.
 
     """
 
@@ -83,10 +83,10 @@ class Wanted:
 
 
 def wanted(definition: EnvironmentDefinition) -> Wanted:
-    """Return what to install for a definition.
+    """Return the requirements to install for a definition.
 
     Raises:
-        RequirementError: when a line is no requirement, or a version cannot be said to pip.
+        RequirementError: when a line is not a requirement, or pip has no form for a version.
 
     Example:
         >>> python = {"condaDependencies": {"dependencies": ["python=3.11", "pytorch=2.1", {"pip": ["azureml-core"]}]}}
@@ -134,18 +134,18 @@ def wanted(definition: EnvironmentDefinition) -> Wanted:
 
 
 def split_conda(text: str) -> tuple[str, str]:
-    """Return name and version of a conda package, the version as PEP 440 writes it, empty for any.
+    """Return name and version of a conda package, the version as a specifier of PEP 440, empty for any.
 
     >>> split_conda("conda-forge::numpy=1.23"), split_conda("numpy 1.23.* py38_0"), split_conda("scipy>=1.2,<2")
     (('numpy', '==1.23.*'), ('numpy', '==1.23.*'), ('scipy', '>=1.2,<2'))
 
     Raises:
-        RequirementError: when it is no package, or its version has no such form.
+        RequirementError: when it is not a package, or its version has no such form.
 
     """
     match = _CONDA.fullmatch(_COMMENT.sub("", text).strip())
     if match is None:
-        raise RequirementError(f"{redacted(text)!r} is no conda package. Rule: name, name=version or name>=version.")
+        raise RequirementError(f"{redacted(text)!r} is not a conda package. Rule: name, name=version or name>=version.")
     rest = match["rest"].strip()
     bracket = _BRACKET_VERSION.fullmatch(rest)
     version = (bracket["version"] if bracket else rest).strip()
@@ -153,7 +153,7 @@ def split_conda(text: str) -> tuple[str, str]:
 
 
 def name_of(line: str) -> str | None:
-    """Return the normalised name that a requirement for pip has, None for a path or URL without one."""
+    """Return the normalised name of a requirement for pip, None for a path or URL without a name."""
     match = _NAME.fullmatch(line)
     if match is None or line.startswith("-") or (match["rest"] and match["rest"][0] in "/:\\+"):
         return None
@@ -161,18 +161,18 @@ def name_of(line: str) -> str | None:
 
 
 def python_versions(text: str) -> str:
-    """Return the versions of Python that will do, as PEP 440 has it, from a version such as ``3.8`` or ``>=3.9``."""
+    """Return the specifier of PEP 440 for a version of Python such as ``3.8`` or ``>=3.9``."""
     return split_conda(f"python{text if text[:1] in '<>=!~' else '=' + text}")[1]
 
 
 def _pep440(version: str, text: str) -> str:
     parts = []
-    # A build such as py38_0 says nothing outside of conda. It follows a space, or a second "=".
+    # A build string such as py38_0 has no meaning outside of conda. It follows a space, or a second "=".
     for part in re.sub(r"\s*([,<>=!~|])\s*", r"\1", version).split()[0].split(","):
         match = re.fullmatch(r"(?P<operator>[<>=!~]{0,2})(?P<number>[^=<>!~|]+)(?:=[^=|]*)?", part)
         if match is None:
             raise RequirementError(
-                f"The version of the conda package {redacted(text)!r} cannot be said to pip: {part!r}.\n"
+                f"The version of the conda package {redacted(text)!r} has no form for pip: {part!r}.\n"
                 "Rule: =, ==, >=, <=, >, <, !=, ~= and a number, joined by commas. For example: numpy>=1.20,<2"
             )
         operator, number = match["operator"] or "=", match["number"]

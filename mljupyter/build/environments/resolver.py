@@ -24,7 +24,7 @@ _TRUSTED_HOST = re.compile(r"--trusted-host[\s=]+(\S+)")
 
 @dataclass(frozen=True)
 class Resolution:
-    """What uv answered: exact requirements, or none and the reason.
+    """The answer of uv: exact requirements, or none and the reason.
 
     `wheels_only` says whether building from source was forbidden.
     """
@@ -35,7 +35,7 @@ class Resolution:
 
     @property
     def succeeded(self) -> bool:
-        """Whether there are versions that satisfy everything."""
+        """Whether versions were found that satisfy all requirements."""
         return self.lines is not None
 
 
@@ -46,9 +46,9 @@ class Resolver:
     Parameters:
         uv: runs uv.
         python: the Python they are for.
-        options: lines with options of pip; index URLs may hold secrets, so that files with them are private.
+        options: lines with options of pip. Index URLs may hold secrets, so files with them are private.
         scratch: a private directory for files.
-        platform: another platform than this machine's, as uv calls it; `python` is then only known by its version.
+        platform: uv's name of another platform than this machine's. Then only the version of `python` counts.
 
     """
 
@@ -71,24 +71,24 @@ class Resolver:
             elif re.split(r"[\s=]", line)[0] in _KEPT_OPTIONS:
                 self._kept.append(line)
             else:
-                self.changes.append(Change(line, None, "an option that means nothing to uv", "replaced"))
+                self.changes.append(Change(line, None, "an option that uv does not know", "replaced"))
         if any(line.startswith("--extra-index-url") for line in self._kept):
-            # As pip does: the best version of all indexes counts, not the first index that has the package.
+            # Like pip: take the best version of all indexes, not the first index that has the package.
             self.arguments += ["--index-strategy", "unsafe-best-match"]
 
     def resolve(
         self, lines: Sequence[str], *, wheels_only: bool, shown: bool = False, for_python: str | None = None
     ) -> Resolution:
-        """Return exact versions that satisfy all lines together, or why there are none.
+        """Return exact versions that satisfy all lines together, or the reason why there are none.
 
         Parameters:
             lines: requirements.
-            wheels_only: pass over what would have to be built from source.
+            wheels_only: skip versions that would have to be built from source.
             shown: whether uv's output is shown.
-            for_python: another minor version of Python than the one chosen, to find out what it would have.
+            for_python: another minor version of Python than the chosen one, to learn which versions it has.
 
         Raises:
-            EnvironmentBuildError: when it cannot be found out: no network, an invalid line.
+            EnvironmentBuildError: when there is no answer: no network, an invalid line.
 
         """
         number = next(self._numbers)
@@ -109,12 +109,12 @@ class Resolver:
         return Resolution(None, wheels_only, finished)
 
     def write(self, name: str, lines: Sequence[str]) -> Path:
-        """Write a requirements file with the options that hold for all of them."""
+        """Write a requirements file that begins with the options of pip."""
         path = self.scratch / name
         path.touch(mode=0o600)
         path.write_text("\n".join([*self._kept, *lines, ""]))
         return path
 
     def refusal(self, resolution: Resolution) -> Exception:
-        """Return the error for requirements that must be satisfied and cannot be."""
+        """Return the error for required versions that do not exist."""
         return failed(_STEP, resolution.finished)

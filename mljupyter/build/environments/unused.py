@@ -1,4 +1,4 @@
-"""Environments that nobody has asked for in a long time: find them, and remove them safely."""
+"""Find environments that were not used for a long time, and remove them safely."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DOOMED, _SCRATCH = ".removed-", ".build-"
 
 @dataclass(frozen=True)
 class UnusedEnvironment:
-    """An environment, or what a killed build or removal has left, that nobody uses."""
+    """An unused environment, or the remains of a killed build or removal."""
 
     directory: Path
     used_time: float
@@ -28,18 +28,18 @@ class UnusedEnvironment:
 
 
 def mark_used(place: Place) -> None:
-    """Note that an environment was asked for now; one that others look after is left as it is."""
+    """Note the time of this use of an environment. One that belongs to another user is left as it is."""
     with contextlib.suppress(OSError):
         os.utime(place.directory / RECORD)
 
 
 def unused_environments(root: Path, *, unused_seconds: float, in_use: Iterable[str]) -> list[UnusedEnvironment]:
-    """Return the environments below `root` that were not asked for within a time and that nothing runs in.
+    """Return the environments below `root` that were not requested within a time and that no process runs in.
 
     Parameters:
         root: the directory of environments.
-        unused_seconds: how long it must be that anybody asked for it.
-        in_use: interpreters and arguments of processes that are needed: what lies below an environment keeps it.
+        unused_seconds: the least time since the last request.
+        in_use: interpreters and arguments of processes that are needed. An environment that contains one is kept.
 
     """
     used_before = time.time() - unused_seconds
@@ -55,9 +55,9 @@ def unused_environments(root: Path, *, unused_seconds: float, in_use: Iterable[s
 
 
 def remove_environment(unused: UnusedEnvironment) -> bool:
-    """Remove an environment; False when it is being built, or was asked for meanwhile.
+    """Remove an environment. Return False when it is being built, or was requested again since it was found.
 
-    The versions that its first build installed are kept: building it again gives the same.
+    The versions that its first build installed are kept: a new build installs the same.
     """
     directory = unused.directory
     if directory.name.startswith((_DOOMED, _SCRATCH)):
@@ -68,7 +68,7 @@ def remove_environment(unused: UnusedEnvironment) -> bool:
     try:
         if not try_lock(descriptor, fcntl.LOCK_EX):
             return False
-        # Renamed first: one that is cut short leaves nothing that looks like an environment.
+        # Rename first: an interrupted removal then leaves nothing that looks like an environment.
         doomed = directory.with_name(f"{_DOOMED}{uuid.uuid4().hex}")
         directory.rename(doomed)
         record = doomed / RECORD
@@ -91,12 +91,12 @@ def _directories(root: Path) -> Iterator[Path]:
 
 
 def _resolved(path: str) -> str:
-    """Return a path through no link but its last part: that of an environment's python leads to another."""
+    """Return a path with all links resolved except in its last part: an environment's python links to another one."""
     return f"{Path(path).parent.resolve()}{os.sep}{Path(path).name}"
 
 
 def _size(directory: Path) -> int:
-    """Return the bytes that removing a directory sets free: of files whose only name is in it."""
+    """Return the bytes that the removal of a directory frees: those of files without a hard link elsewhere."""
     total = 0
     for here, _, files in os.walk(directory):
         for name in files:

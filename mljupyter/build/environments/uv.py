@@ -1,4 +1,4 @@
-"""Run uv: its output line by line, secrets gone from it, and an end when asked."""
+"""Run uv: its output arrives line by line with secrets redacted, and a run can be cancelled."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from mljupyter.build.environments.definition import redacted
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, hint_for
 
 _POLL_SECONDS = 0.1
-_PATIENCE_SECONDS = 5.0
-# They say which environment uv is to work on, which is always said on its command line here. The width of a terminal
-# breaks uv's lines, by which hints are found.
+_END_TIMEOUT_SECONDS = 5.0
+# The first ones select uv's environment, which is always given on its command line here. The width of a terminal would
+# wrap uv's lines, and the search for hints needs whole lines.
 _NOT_INHERITED = {"COLUMNS", "CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"}
-# What pip's users have set counts for uv, too, unless they have set uv's own.
+# Settings for pip also count for uv, unless the user set uv's own.
 _FROM_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 def uv_platform(architecture: str, *, musl: bool) -> str:
-    """Return what uv calls a platform.
+    """Return uv's name of a platform.
 
     >>> uv_platform("amd64", musl=False)
     'x86_64-unknown-linux-gnu'
@@ -38,7 +38,7 @@ def uv_platform(architecture: str, *, musl: bool) -> str:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended: its exit status and its output, secrets redacted."""
+    """The result of a command: its exit status and its output, secrets redacted."""
 
     status: int
     lines: list[str]
@@ -49,12 +49,12 @@ class Uv:
     """Runs uv, or another installer, for one build.
 
     Parameters:
-        directory: where it runs, a directory made for that: no ``pyproject.toml`` and no ``uv.toml`` of the caller, or
-            of somebody else in a directory above such as ``/tmp``, has an effect there.
+        directory: its working directory, made for this purpose: a ``pyproject.toml`` or ``uv.toml`` of the caller, or
+            of another user in a directory above such as ``/tmp``, has no effect there.
         on_line: gets every line that is shown.
-        cancel: ends what runs, with `BuildCancelledError`.
-        keep_open: descriptors that children inherit: a lock is then held until the last of them has ended.
-        cache: where uv caches; None for its own choice.
+        cancel: an event that ends the running command with `BuildCancelledError`.
+        keep_open: descriptors that children inherit, so that a lock is held until the last of them has ended.
+        cache: the directory of uv's cache; None for uv's default.
 
     """
 
@@ -71,10 +71,10 @@ class Uv:
         """Run a command to its end.
 
         Parameters:
-            arguments: what follows the program's name.
-            shown: whether its lines go to `on_line`; where they do not, they are in the result alone.
-            program: another one than uv.
-            output: a file for its standard output; lines are then those of standard error.
+            arguments: the arguments of the program.
+            shown: whether its lines go to `on_line`. If not, only the result has them.
+            program: another program than uv.
+            output: a file for its standard output. The lines are then those of standard error.
 
         Raises:
             BuildCancelledError: when `cancel` is set.
@@ -114,7 +114,7 @@ class Uv:
         return finished
 
     def check(self) -> None:
-        """Raise `BuildCancelledError` when the build is to end."""
+        """Raise `BuildCancelledError` when the build was cancelled."""
         if self.cancel is not None and self.cancel.is_set():
             raise BuildCancelledError("The build was cancelled; nothing of it is left.")
 
@@ -158,10 +158,10 @@ def failed(step: str, finished: Finished) -> EnvironmentBuildError:
 
 
 def uv_program() -> str:
-    """Return the path of uv: that of its package, else the one on PATH.
+    """Return the path of uv: from its Python package, else from PATH.
 
     Raises:
-        EnvironmentBuildError: when there is none.
+        EnvironmentBuildError: when uv is not installed.
 
     """
     try:
@@ -177,7 +177,7 @@ def uv_program() -> str:
 
 
 def cache_beside(root: Path, environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Return a cache in `root` where uv's own is on another file system: files cannot be hard-linked from there."""
+    """Return a cache in `root` if uv's own is on another file system, from which files cannot be hard-linked."""
     if environment.get("UV_CACHE_DIR"):
         return None
     usual = Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
@@ -187,12 +187,12 @@ def cache_beside(root: Path, environment: Mapping[str, str] = os.environ) -> Pat
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a child and what it has started; nothing happens when it has ended."""
+    """End a child and the processes it started. Do nothing when it has ended already."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if child.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, number)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _END_TIMEOUT_SECONDS
         while child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)

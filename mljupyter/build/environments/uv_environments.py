@@ -44,7 +44,7 @@ _CONDA_TOOLS = {"micromamba": ("create", "--yes"), "mamba": ("env", "create", "-
 def find_environment(
     definition: EnvironmentDefinition, roots: Sequence[Path], *, policy: Policy = "compatible"
 ) -> BuiltEnvironment | None:
-    """Return the environment that was built from an equal definition, looked for in the directories in their order."""
+    """Return the environment that was built from an equal definition. The directories are searched in their order."""
     check_policy(policy)
     mark = fingerprint(definition)
     every = (place for root in roots for place in places(root, mark, policy))
@@ -60,22 +60,22 @@ def ensure_environment(
     shared: Path | None = None,
     cancel: Event | None = None,
 ) -> BuiltEnvironment:
-    """Return the environment of a definition: the one that is there, else a new one.
+    """Return the environment of a definition. Build it if it does not exist yet.
 
-    Any number of processes may ask at once: one builds, the others wait and get the same.
+    Any number of processes may call this at the same time: one builds, the others wait and get the same environment.
 
     Parameters:
-        definition: what to build; not one whose packages the user looks after.
-        root: the directory of environments; made when absent.
+        definition: the definition to build. Its packages must not be managed by the user.
+        root: the directory of environments. It is created if necessary.
         on_line: gets each line of the log as it is written.
-        policy: ``compatible`` relaxes pins that cannot be had on this Python, ``strict`` fails.
-        shared: a directory of environments that others have built; looked in, never written to.
-        cancel: set it from another thread to end the build.
+        policy: ``compatible`` relaxes pins that do not exist for this Python, ``strict`` fails.
+        shared: a directory of environments built by others. It is only read.
+        cancel: an event that another thread sets to cancel the build.
 
     Raises:
         EnvironmentBuildError: with step, last lines and a hint when it cannot be built.
         BuildCancelledError: when `cancel` is set.
-        RequirementError: when a line of the definition is no requirement.
+        RequirementError: when a line of the definition is not a requirement.
 
     Example:
         >>> definition = EnvironmentDefinition.parse(document)                              # doctest: +SKIP
@@ -83,7 +83,7 @@ def ensure_environment(
 
     """
     if definition.python.user_managed_dependencies:
-        raise EnvironmentBuildError("There is nothing to build: the user looks after the packages of this environment.")
+        raise EnvironmentBuildError("There is nothing to build: the user manages the packages of this environment.")
     found = find_environment(definition, [root, *([shared] if shared else [])], policy=policy)
     if found is not None:
         mark_used(Place(found.directory.parent, found.directory.name))
@@ -92,12 +92,12 @@ def ensure_environment(
     make_private_directory(root)
     *_, place = places(root.resolve(), fingerprint(definition), policy)
     with _locked(place, on_line, cancel) as lock:
-        # Whoever held the lock has built it, unless that failed.
+        # The process that held the lock has built it, unless its build failed.
         return place.built() or _build(definition, asked, place, lock, on_line, policy, cancel)
 
 
 def first_versions(definition: EnvironmentDefinition, root: Path, policy: Policy = "compatible") -> list[str] | None:
-    """Return the exact versions that the first build of a definition installed, None before it."""
+    """Return the exact versions that the first build of a definition installed, None before the first build."""
     *_, place = places(root, fingerprint(definition), policy)
     record = place.first_versions()
     return None if record is None else record.lines
@@ -107,7 +107,7 @@ def first_versions(definition: EnvironmentDefinition, root: Path, policy: Policy
 def _locked(place: Place, on_line: Callable[[str], None] | None, cancel: Event | None) -> Iterator[int]:
     """Hold the lock of an environment; yield its descriptor.
 
-    uv inherits it. So the lock stays held while a uv still writes whose parent was killed.
+    uv inherits it. So the lock stays held while a uv still writes, even if its parent was killed.
     """
     descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -133,7 +133,7 @@ def _build(
     policy: Policy,
     cancel: Event | None,
 ) -> BuiltEnvironment:
-    _remove(place.directory)  # what a killed build has left
+    _remove(place.directory)  # the remains of a killed build
     descriptor = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8", buffering=1) as log:
 
@@ -180,8 +180,8 @@ class _Build:
         started = time.monotonic()
         if self._definition.python.base_conda_environment:
             raise EnvironmentBuildError(
-                f"The base conda environment {self._definition.python.base_conda_environment!r} cannot be built upon.\n"
-                "List its packages in conda_dependencies: Environment.from_existing_conda_environment does it."
+                f"The base conda environment {self._definition.python.base_conda_environment!r} cannot be extended.\n"
+                "List its packages in conda_dependencies: Environment.from_existing_conda_environment does this."
             )
         if self._asked.conda_only:
             self._install_conda()
@@ -233,7 +233,7 @@ class _Build:
         exact = exact_versions(packages, resolver, self._policy)
         self._install_exactly(exact, resolver)
         self._changes += exact.changes
-        # A URL with a secret in it is not stored: it would be needed to install the same again.
+        # A URL with a secret is not stored, and without it the same versions could not be installed again.
         if all(redacted(line) == line for line in exact.lines):
             changes = [ChangeRecord.of(change) for change in exact.changes]
             write_record(
@@ -255,7 +255,7 @@ class _Build:
         tool = next((path for name in _CONDA_TOOLS if (path := shutil.which(name))), None)
         if tool is None:
             raise EnvironmentBuildError(
-                f"These conda packages are no Python packages: {', '.join(self._asked.conda_only)}.\n"
+                f"These conda packages are not Python packages: {', '.join(self._asked.conda_only)}.\n"
                 "They need micromamba or conda, and neither is on PATH. Install micromamba, leave them out, or deploy "
                 "to a target that runs containers."
             )
@@ -266,7 +266,7 @@ class _Build:
             packages = ["python", *packages]
         file = self._scratch / "conda.yml"
         file.touch(mode=0o600)
-        # JSON is YAML, too.
+        # JSON is valid YAML.
         file.write_text(json.dumps({"channels": conda.channels or ["conda-forge"], "dependencies": packages}))
         self._uv.checked(
             "Installing the conda packages",

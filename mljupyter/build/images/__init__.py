@@ -1,4 +1,4 @@
-"""Images: from an environment, code and models to something that a container is started from.
+"""Container images, built from an environment, code and models.
 
 >>> plan = plan_image(definition, code=code, models=models)
 >>> builder = builder_for("docker", registry.artifacts, plan=plan)
@@ -6,13 +6,13 @@
 >>> record.id, record.location
 ('myimage:1', 'mljupyter/myimage:1-37b4e05a0f6f')
 
-`plan_image` decides everything and does nothing; `save_context` writes a plan as a directory for ``docker build``.
-`builder_for` gives what makes images in a place: ``docker`` (an engine) or ``registry/<host>`` (with or without an
-engine). `begin_image` notes a version as Running at once and `finish_image`, in a thread of the caller's, reuses or
-builds; `build_or_reuse` is both. Setting the event `cancel` stops a build. `delete_image` refuses while something uses
-the image. `scan` looks for known vulnerabilities. See docs/images.md.
+`plan_image` decides everything and builds nothing. `save_context` writes a plan as a directory for ``docker build``.
+`builder_for` returns the builder for a place: ``docker`` (an engine) or ``registry/<host>`` (with or without an
+engine). `begin_image` records a version as Running at once; `finish_image`, in a thread of the caller, reuses or builds
+the image; `build_or_reuse` does both. Setting the event `cancel` stops a build. `delete_image` refuses while something
+uses the image. `scan` looks for known vulnerabilities. See docs/images.md.
 
-Each name is imported when it is used for the first time: a controller needs few of them.
+Each name is imported on its first use, since a controller needs few of them.
 """
 
 from __future__ import annotations

@@ -26,15 +26,15 @@ class InstalledPackage:
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """An image that exists.
+    """An existing image.
 
     Parameters:
-        reference: where it is, ready for ``docker run`` or a pod.
-        digest: of its manifest, or its id where only an engine has it.
-        layers: digests of its layers, or of their content where only an engine has it.
-        packages: what is installed in it.
-        log: what happened; None when the image existed already.
-        relaxed: pins that were relaxed, as `relaxed_text` has them; None for none.
+        reference: its full reference, for ``docker run`` or a pod.
+        digest: the digest of its manifest, or its id where only an engine has it.
+        layers: the digests of its layers, or of their content where only an engine has it.
+        packages: the packages installed in it.
+        log: the log of the build; None when the image existed already.
+        relaxed: pins that were relaxed, in the form of `relaxed_text`; None for none.
 
     """
 
@@ -47,15 +47,15 @@ class BuiltImage:
 
 
 class Builder(Protocol):
-    """Makes images of plans, in one place: an engine or a registry."""
+    """Builds images from plans in one place: an engine or a registry."""
 
     @property
     def place(self) -> str:
-        """Where its images are: ``docker`` or ``registry/<host>``."""
+        """The place of its images: ``docker`` or ``registry/<host>``."""
         ...
 
     def find(self, plan: ImagePlan) -> BuiltImage | None:
-        """Return an image of this plan that is there already."""
+        """Return an existing image of this plan, None if there is none."""
         ...
 
     def build(
@@ -66,19 +66,19 @@ class Builder(Protocol):
         on_event: OnEvent | None = None,
         cancel: threading.Event | None = None,
     ) -> BuiltImage:
-        """Make the image and call it `tag`; events go to `on_event` as they happen, setting `cancel` stops it.
+        """Build the image and name it `tag`. Events go to `on_event` as they happen; setting `cancel` stops the build.
 
-        Raises `BuildFailedError` with step, last lines and hint; `BuildCancelledError`, and then nothing is left.
+        Raises `BuildFailedError` with step, last lines and hint, and `BuildCancelledError` after all was removed.
         """
         ...
 
     def remove(self, reference: str) -> None:
-        """Remove an image of this place; nothing happens when it is gone."""
+        """Remove an image from this place. Do nothing when it does not exist."""
         ...
 
 
 def built(log: BuildLog, work: Callable[[BuildLog], BuiltImage]) -> BuiltImage:
-    """Do the work of a build, and turn what goes wrong into the errors of builds; the error carries the log."""
+    """Do the work of a build. Any failure is raised as an error of builds, which carries the log."""
     try:
         image = work(log)
     except BuildCancelledError as error:

@@ -1,4 +1,4 @@
-"""The choice of a builder for a target, with the reasons against the others."""
+"""Choose the builder for a target. If none can be used, the error has a reason for each."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def builder_for(
     Parameters:
         target: ``docker`` for images on a Docker engine, ``registry/<host>`` for images in a container registry.
         store: the artifact store.
-        plan: what is to be built; a registry's images are built without an engine where that can be.
-        engine_url: the engine; None for DOCKER_HOST, else the current context of Docker's command line.
-        credentials: of container registries.
-        prefer: ``docker`` or ``daemonless``, where both would do; None for daemonless.
+        plan: the plan to build. Images for a registry are built without an engine where possible.
+        engine_url: the address of the engine; None for DOCKER_HOST, else the current context of Docker's command line.
+        credentials: credentials of container registries.
+        prefer: ``docker`` or ``daemonless``, where both can be used; None for daemonless.
 
     Raises:
-        BuilderUnavailableError: when there is none, with the reason for each.
+        BuilderUnavailableError: when no builder can be used, with the reason for each.
 
     """
     from mljupyter.build.images.docker.builder import DockerBuilder  # only the builder that is used
@@ -40,7 +40,7 @@ def builder_for(
     kind, _, host = target.partition("/")
     if kind != "registry" or not host:
         raise BuilderUnavailableError(
-            f"{target!r} is no place for images. Rule: 'docker' or 'registry/<host>', as in 'registry/127.0.0.1:5000'."
+            f"{target!r} cannot hold images. Rule: 'docker' or 'registry/<host>', as in 'registry/127.0.0.1:5000'."
         )
     daemonless = DaemonlessBuilder(host, store, credentials)
     reason = daemonless.unavailable(plan) if plan is not None else None

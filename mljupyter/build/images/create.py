@@ -1,4 +1,4 @@
-"""Create images: reuse what was built of the same plan, else build, and note all of it in the registry of images."""
+"""Create images: reuse an image of the same plan or build one, and record each in the registry of images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mljupyter.registry.catalog.image_record import ImageRecord
     from mljupyter.registry.registry import Registry
 
-#: Property of images in which pins were relaxed: which, to what and why, as JSON.
+#: Property of images with relaxed pins: the pins, their replacements and the reasons, as JSON.
 RELAXED = "mljupyter.relaxed"
 
 
@@ -41,7 +41,7 @@ def begin_image(
     properties: Mapping[str, Any] | None = None,
     image_flavor: str = "WebApiContainer",
 ) -> ImageRecord:
-    """Note the next version of the image `name` as Running and return at once; `finish_image` makes it.
+    """Record the next version of the image `name` as Running and return at once. `finish_image` builds it.
 
     Raises as `ImageRegistry.begin` does.
     """
@@ -72,23 +72,23 @@ def finish_image(
     cancel: threading.Event | None = None,
     rebuild: bool = False,
 ) -> ImageRecord:
-    """Make a Running image: take what was built of the same plan in that place, else build. Return its record.
+    """Finish a Running image and return its record: reuse an image of the same plan in that place, else build one.
 
-    The registry of images is asked first, without touching any engine; then the engine, by label.
+    The registry of images is searched first, which needs no engine; then the engine is searched by label.
 
     Parameters:
-        registry: of the workspace.
-        record: from `begin_image`.
-        plan: the same plan.
-        builder: for the record's place.
+        registry: the registry of the workspace.
+        record: the record from `begin_image`.
+        plan: the plan that `begin_image` was given.
+        builder: the builder for the record's place.
         on_event: gets stages and log lines as they happen.
-        cancel: stops the build when set.
-        rebuild: build even so, for an image that is gone from where it was.
+        cancel: an event that stops the build when set.
+        rebuild: build in any case, for an image that was removed from its place.
 
     Raises `BuildFailedError` or `BuildCancelledError`; the record then says so, and keeps the log.
     """
     if plan.digest != record.plan_digest:
-        raise ImageError(f"{record.id} was begun for another plan: give the plan that `begin_image` was given.")
+        raise ImageError(f"{record.id} was begun for another plan: give the plan that `begin_image` got.")
     known = None if rebuild else registry.images.find_built(plan.digest, record.place)
     if known is not None and known.location and known.digest:
         return registry.images.succeed(
@@ -130,27 +130,27 @@ def build_or_reuse(
 
 
 def delete_image(registry: Registry, image_id: str, remover: Callable[[], Builder] | None = None) -> None:
-    """Delete an image from the registry of images, and with a builder from where it is, too.
+    """Delete an image from the registry of images, and with a builder also from its place.
 
-    `remover` is asked for the builder if there is something to remove: an image of the user's own stays where it is,
-    and so does one that another version shares. Raises `ImageInUseError` while something uses the image, and what the
-    builder raises; then the image is not forgotten.
+    `remover` returns the builder; it is called only if there is something to remove. The user's own image stays in its
+    place, and so does one that another version shares. Raises `ImageInUseError` while something uses the image, and
+    the errors of the builder; then the record stays.
     """
     record = registry.images.removable(image_id)
     if record is not None and remover is not None and record.location and not record.recipe.get("ownImage"):
-        # The builder first: without its engine the image would be forgotten, and stay there for ever.
+        # The builder first: if its engine is not available, the record must stay, or the image would never be removed.
         remover().remove(record.location)
     registry.images.delete(image_id)
 
 
 def relaxations(record: ImageRecord) -> tuple[Change, ...]:
-    """Return which pins were relaxed in an image, to what and why."""
+    """Return the pins that were relaxed in an image, with replacements and reasons."""
     documents = json.loads(record.properties.get(RELAXED, "[]"))
     return tuple(ChangeRecord.parse(document).change() for document in documents)
 
 
 def stored_text(registry: Registry, digest: str | None) -> str:
-    """Return what is stored with an image, such as its log; empty when there is nothing."""
+    """Return a text that is stored with an image, such as its log; empty when there is none."""
     if digest is None:
         return ""
     with tempfile.TemporaryDirectory(prefix="mljupyter-image-") as temporary:
@@ -178,7 +178,7 @@ def _succeeded(registry: Registry, record: ImageRecord, plan: ImagePlan, image: 
 
 
 def _failed(registry: Registry, record: ImageRecord, error: BaseException) -> None:
-    """Note a failure; that must not hide the failure itself."""
+    """Record a failure. An error while recording must not hide the failure itself."""
     log: BuildLog | None = getattr(error, "build_log", None)
     cancelled = isinstance(error, BuildCancelledError | KeyboardInterrupt)
     said = {
@@ -198,7 +198,7 @@ def _failed(registry: Registry, record: ImageRecord, error: BaseException) -> No
                 stages=log.stages if log is not None else {},
             )
     except (MLJupyterError, ArtifactError, OSError) as second:
-        error.add_note(f"The failure could not be noted in the registry of images: {second}")
+        error.add_note(f"The failure could not be recorded in the registry of images: {second}")
 
 
 def _stored(registry: Registry, texts: Mapping[str, bytes]) -> dict[str, str]:

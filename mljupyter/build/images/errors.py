@@ -17,19 +17,19 @@ __all__ = [
 
 
 class ImageError(MLJupyterError):
-    """An image cannot be planned, built, moved or scanned; the text names the value, the rule and the way out."""
+    """An image cannot be planned, built, moved or scanned. The text names the value, the rule and the remedy."""
 
 
 class BuilderUnavailableError(ImageError):
-    """No builder for a target can work here; the text says why for each of them."""
+    """No builder for a target can be used here. The text has the reason for each of them."""
 
 
 class RegistryError(ImageError):
-    """A container registry refused or did not answer."""
+    """A container registry refused a request or did not answer."""
 
 
 class RegistryCredentialsError(RegistryError):
-    """A container registry refused the credentials, or wants some."""
+    """A container registry refused the credentials, or requires some."""
 
 
 class RegistryNotFoundError(RegistryError):
@@ -37,7 +37,7 @@ class RegistryNotFoundError(RegistryError):
 
 
 class BuildFailedError(ImageError):
-    """A build failed. `step` is what failed, `last_lines` the end of the log, `hint` the way out or None."""
+    """A build failed. `step` is the step that failed, `last_lines` the end of the log, `hint` a remedy or None."""
 
     def __init__(self, step: str, reason: str, last_lines: list[str], hint: str | None) -> None:
         lines = [f"The image build failed at the step {step!r}: {reason}"]

@@ -25,9 +25,9 @@ _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class BuildEvent:
-    """Something that happened: a stage changed its state, or (`state` None) a line was logged in it.
+    """An event of a build: a stage changed its state, or (`state` None) a line was logged in it.
 
-    `time` is seconds since the epoch; `seconds` how long a stage took, once it has ended.
+    `time` is in seconds since the epoch; `seconds` is the duration of a stage that has ended.
     """
 
     time: float
@@ -37,7 +37,7 @@ class BuildEvent:
     seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the event as JSON can hold it."""
+        """Return the event as a document for JSON."""
         return asdict(self)
 
 
@@ -45,12 +45,12 @@ OnEvent = Callable[[BuildEvent], None]
 
 
 class BuildLog:
-    """Collects the events of one build, hands each to a watcher, and keeps secrets out of all of them.
+    """Collects the events of one build, passes each to a callback, and removes secrets from all of them.
 
     Parameters:
-        on_event: called for each event, in the order they happen; None for nobody.
-        secrets: texts that must appear nowhere, such as passwords.
-        cancel: set by whoever wants the build to stop.
+        on_event: called for each event, in order; None for no callback.
+        secrets: texts that must not appear in an event, such as passwords.
+        cancel: an event that is set to stop the build.
 
     """
 
@@ -69,11 +69,11 @@ class BuildLog:
 
     @property
     def current_stage(self) -> str:
-        """The name of the stage that runs, or ran last."""
+        """The name of the running stage, else of the last one."""
         return self._stage
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Keep these texts out of what is logged from now on."""
+        """Redact these texts in everything that is logged from now on."""
         known = {*self._secrets, *(secret for secret in secrets if secret)}
         known |= {quote(secret, safe="") for secret in known}
         self._secrets = sorted(known, key=len, reverse=True)
@@ -85,14 +85,14 @@ class BuildLog:
         return _CONTROL.sub("", _USER_INFO.sub(rf"\1{HIDDEN}@", text))
 
     def begin(self, stage: str) -> None:
-        """Start a stage; the one before it has succeeded."""
+        """Start a stage. The running one is recorded as succeeded."""
         if self._began is not None:
             self.end("succeeded")
         self._stage, self._began, self._clock = stage, time.time(), time.monotonic()
         self._add(BuildEvent(self._began, stage, "running"))
 
     def end(self, state: State) -> None:
-        """End the stage that runs; without one nothing happens."""
+        """End the running stage. Do nothing if there is none."""
         if self._began is not None:
             self._began = None
             self._add(BuildEvent(time.time(), self._stage, state, seconds=round(time.monotonic() - self._clock, 3)))
@@ -123,7 +123,7 @@ class BuildLog:
             self._add(BuildEvent(time.time(), self._stage, None, line[:MOST_LINE_CHARACTERS]))
 
     def raise_if_cancelled(self) -> None:
-        """Raise `BuildCancelledError` when somebody wants the build to stop."""
+        """Raise `BuildCancelledError` when the build was cancelled."""
         if self.cancel.is_set():
             raise BuildCancelledError("The image build was cancelled.")
 
@@ -134,7 +134,7 @@ class BuildLog:
 
     @property
     def stages(self) -> dict[str, float]:
-        """How many seconds each stage took that has ended."""
+        """The duration of each ended stage in seconds."""
         return {event.stage: event.seconds for event in self._events if event.seconds is not None}
 
     def last_lines(self, count: int = KEPT_LINES) -> list[str]:
@@ -162,5 +162,5 @@ class BuildLog:
 
 
 def basic_credentials(username: str, password: str) -> str:
-    """Return the encoded form in which a pair travels, which is as secret as the password."""
+    """Return the pair in the encoding of HTTP's Basic authentication, which is as secret as the password."""
     return base64.b64encode(f"{username}:{password}".encode()).decode("ascii")

@@ -56,7 +56,7 @@ _HINTS = (
 
 
 def image_hint(lines: Sequence[str]) -> str | None:
-    """Return what usually helps when the build of an image fails with this output, None when nobody knows."""
+    """Return a hint for an image build that failed with this output, None when there is none."""
     text = "\n".join(lines)
     mine = next((hint for pattern, hint in _HINTS if re.search(pattern, text, re.IGNORECASE)), None)
     return mine or hint_for(lines)

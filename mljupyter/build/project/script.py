@@ -19,7 +19,7 @@ def check_script_name(entry_script: str) -> None:
     """Check the file name of a scoring script: it is imported as a module.
 
     Raises:
-        WebserviceException: when it does not end in ``.py`` or its stem is no Python name.
+        WebserviceException: when it does not end in ``.py`` or its stem is not a Python name.
 
     """
     path = Path(entry_script)
@@ -27,24 +27,24 @@ def check_script_name(entry_script: str) -> None:
         raise WebserviceException(f"entry_script is {entry_script!r}: a scoring script is a Python file, *.py.")
     if not path.stem.isidentifier() or keyword.iskeyword(path.stem):
         raise WebserviceException(
-            f"entry_script is {entry_script!r}: it is imported as a module, so that {path.stem!r} must be a Python "
+            f"entry_script is {entry_script!r}: it is imported as a module, so {path.stem!r} must be a Python "
             "name: letters, digits and '_', no digit first, no keyword. For example: 'score.py'"
         )
 
 
 def check_script(file: Path) -> None:
-    """Check that a scoring script parses and that ``init`` and ``run`` can be there.
+    """Check that a scoring script parses and may define ``init`` and ``run``.
 
-    Names that a script may get by ``from ... import *``, ``exec`` or ``globals()`` are left to the check at start-up.
+    A script may also get names by ``from ... import *``, ``exec`` or ``globals()``. Then the check at start-up decides.
 
     Raises:
-        WebserviceException: with file, line and text of a syntax error, or the name that is missing.
+        WebserviceException: with file, line and text of a syntax error, or with the missing name.
 
     """
     try:
         source = file.read_bytes()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # doubtful escapes and the like are the script's own affair
+            warnings.simplefilter("ignore")  # warnings such as those for invalid escapes are not of interest here
             tree = ast.parse(source, filename=str(file))
     except SyntaxError as error:
         text = f"\n    {error.text.strip()}" if error.text else ""
@@ -70,7 +70,7 @@ class _Names(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
         self.bound.add(node.name)
-        # Only `global` statements inside bind names of the module.
+        # Inside a function, only `global` statements bind names of the module.
         for inner in ast.walk(node):
             if isinstance(inner, ast.Global):
                 self.bound.update(inner.names)
@@ -79,7 +79,7 @@ class _Names(ast.NodeVisitor):
     visit_ClassDef = visit_FunctionDef  # noqa: N815
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
-        """Pass over a scope of its own."""
+        """Skip a lambda, which has its own scope."""
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store):

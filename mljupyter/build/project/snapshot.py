@@ -1,4 +1,4 @@
-"""Snapshots of a source directory: what an ignore file leaves in, within limits, in the artifact store.
+"""Snapshots of a source directory: its files without the ignored ones, within limits, in the artifact store.
 
 (Azure ML v1: snapshot rules.)
 """
@@ -25,7 +25,7 @@ MOST_BYTES = 300 * 1024 * 1024
 MOST_FILES = 2000
 NO_FILE_LIMIT = "AML_SNAPSHOT_NO_FILE_LIMIT"
 MOST_IGNORE_BYTES = 1 << 20
-# Enough to name the largest files of a home directory given by mistake, without reading all of it.
+# Enough to name the largest files of a home directory that was given by mistake, without reading all of it.
 _MOST_LOOKED_AT = 50_000
 
 
@@ -38,11 +38,12 @@ class SourceNotFoundError(SnapshotError, FileNotFoundError):
 
 
 def snapshot(source_directory: Path, store: ArtifactStore) -> Artifact:
-    """Store a source directory as a directory artifact, named as the directory.
+    """Store a source directory as a directory artifact with the name of the directory.
 
-    ``.amlignore`` at its root says what to leave out, in the syntax of ``.gitignore``; without it, ``.gitignore``
-    does. Ignore files further down are not read. Never included: ``.git``, ``.azureml``, ``.ipynb_checkpoints`` and
-    ``__pycache__``. At most 300 MB and 2000 files; the environment variable AML_SNAPSHOT_NO_FILE_LIMIT lifts the count.
+    ``.amlignore`` at its root lists files to leave out, in the syntax of ``.gitignore``. Without it, ``.gitignore`` is
+    used. Ignore files in subdirectories are not read. Never included are ``.git``, ``.azureml``, ``.ipynb_checkpoints``
+    and ``__pycache__``. The limits are 300 MB and 2000 files; the environment variable AML_SNAPSHOT_NO_FILE_LIMIT
+    lifts the limit of files.
 
     Raises `SnapshotError` beyond the limits, `SourceNotFoundError` for a missing directory, `ArtifactError` for
     content that cannot be stored, such as a link that leads out of the directory.
@@ -58,7 +59,7 @@ def snapshot(source_directory: Path, store: ArtifactStore) -> Artifact:
 
 
 def single_file(path: Path, store: ArtifactStore) -> Artifact:
-    """Store a scoring script that has no source directory, as a file artifact; raises as `snapshot` does."""
+    """Store a scoring script without source directory as a file artifact. Raises the same errors as `snapshot`."""
     script = absolute(path)
     if not script.is_file():
         raise SourceNotFoundError(f"The script {script} does not exist or is not a file.")
@@ -72,8 +73,8 @@ def _ignore_rule(root: Path) -> Callable[[str], bool]:
         return lambda relative: _name(relative) in ALWAYS_IGNORED
     from pathspec import GitIgnoreSpec
 
-    # The walk asks for every directory before what is in it, as git does. A path with "/" at its end would make
-    # pathspec rank patterns by another order than git's; asking without it needs patterns that have none either.
+    # The walk checks every directory before its content, as git does. With "/" at the end of a path, pathspec would
+    # rank patterns in another order than git. A check without it needs patterns without it, too.
     for_files = GitIgnoreSpec.from_lines(lines)
     for_directories = GitIgnoreSpec.from_lines([line.removesuffix("/") for line in lines])
 
@@ -89,7 +90,7 @@ def _name(relative: str) -> str:
 
 
 def _ignore_file_lines(root: Path) -> list[str]:
-    """Return the patterns of the ignore file that counts, none without one."""
+    """Return the patterns of the ignore file in effect, none without one."""
     path = next((root / name for name in IGNORE_FILES if (root / name).is_file()), None)
     if path is None:
         return []
@@ -106,7 +107,7 @@ def _ignore_file_lines(root: Path) -> list[str]:
 
 
 def _as_git_reads(line: str) -> str:
-    """Spell a line in the form of the same meaning that pathspec reads as git does."""
+    """Return a line in an equivalent form that pathspec and git understand in the same way."""
     bare = line.rstrip(" ")
     if bare.endswith("\\"):
         return line
@@ -114,7 +115,7 @@ def _as_git_reads(line: str) -> str:
 
 
 def _is_pattern(line: str) -> bool:
-    """Whether a line is a valid pattern: git passes over those that are not."""
+    """Return whether a line is a valid pattern. Git ignores invalid ones."""
     from pathspec import GitIgnoreSpec
 
     try:
@@ -136,7 +137,7 @@ def _check_limits(root: Path, files: list[TreeEntry], most_files: int | None) ->
         f"The source directory {root} is too large: {more}{len(files):,} files, {_megabytes(size)}.",
         f"Rule: at most {MOST_FILES:,} files and {_megabytes(MOST_BYTES)}.",
         f"The largest: {named}.",
-        f"List what the scoring script does not need in {root / ignore_file} (the syntax of .gitignore).",
+        f"List the files that the scoring script does not need in {root / ignore_file} (the syntax of .gitignore).",
     ]
     if too_many:
         lines.append(f"Or set the environment variable {NO_FILE_LIMIT}=True to lift the number of files.")

@@ -17,15 +17,15 @@ from mljupyter.engine.self_healing import Stamp
 from mljupyter.files import file_at
 
 ANSWERS_WITHIN = 3
-"""Seconds that answers under way have when the controller ends: a handler that hangs must not keep it."""
+"""Seconds that requests in progress have when the controller ends, so that a hanging handler cannot block it."""
 
 
 class ControllerSocket:
-    """Listens where clients look for the controller, and again where the socket was removed.
+    """Listens on the controller's socket, and creates it again after it was removed.
 
     Parameters:
-        layout: of the workspace.
-        application: answers requests.
+        layout: the file layout of the workspace.
+        application: the application that answers requests.
         failed: called with the server's task when it ends.
 
     """
@@ -40,7 +40,7 @@ class ControllerSocket:
         self._stamp: Stamp = None
 
     def bind(self) -> None:
-        """Make the socket: clients can connect, and are answered when it is served."""
+        """Create the socket. Clients can connect; they are answered when `serve` was called."""
         path = self._layout.socket()
         path.unlink(missing_ok=True)  # the holder of the lock owns it
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -62,11 +62,11 @@ class ControllerSocket:
         self._tasks.append(task)
 
     def there(self) -> bool:
-        """Return whether the socket that clients find is this one."""
+        """Return whether the socket's path still leads to this socket."""
         return self._stamp is not None and file_at(self._layout.socket()) == self._stamp
 
     def listen_again(self) -> None:
-        """Make the socket again, since it was removed. Answers that are under way on the one before are finished."""
+        """Create the socket again after it was removed. Requests in progress on the old one are finished."""
         for server in self._servers:
             for listening in server.servers:
                 listening.close()
@@ -74,7 +74,7 @@ class ControllerSocket:
         self.serve()
 
     async def close(self) -> None:
-        """Stop answering; return when the answers under way are sent, or too late."""
+        """Stop answering. Return when the requests in progress are answered, or after the timeout."""
         for server in self._servers:
             server.should_exit = True
         await asyncio.gather(*self._tasks, return_exceptions=True)

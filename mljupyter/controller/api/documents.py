@@ -18,12 +18,12 @@ async def document_of(request: Request, most_bytes: int = _LARGEST_DOCUMENT) -> 
     """Return the JSON object in a request, an empty one for an empty body.
 
     Parameters:
-        request: the request; of its body no more is kept than it may have.
-        most_bytes: how large it may be.
+        request: the request. Bytes of its body above the limit are not stored.
+        most_bytes: the size limit in bytes.
 
     Raises:
         DocumentTooLargeError: when it is larger.
-        InvalidSpecError: when it is no JSON object, or nested too deeply.
+        InvalidSpecError: when it is not a JSON object, or nested too deeply.
 
     """
     body, size = bytearray(), 0
@@ -33,7 +33,7 @@ async def document_of(request: Request, most_bytes: int = _LARGEST_DOCUMENT) -> 
             body += chunk
         elif size > _LARGEST_DOCUMENT * _PASSED_OVER:
             break
-    if size > most_bytes:  # what comes beyond was passed over: a client that still sends does not read the answer
+    if size > most_bytes:  # the rest was read and discarded, since a client that still sends does not read the answer
         raise DocumentTooLargeError(f"the document is larger than {most_bytes} bytes.")
     try:
         document = json_value(bytes(body) or b"{}")
@@ -45,7 +45,7 @@ async def document_of(request: Request, most_bytes: int = _LARGEST_DOCUMENT) -> 
 
 
 def whole_member(document: dict[str, Any], name: str) -> int | None:
-    """Return a whole number of a document, None where it is null or not there.
+    """Return an integer of a document, None where it is null or missing.
 
     Raises:
         InvalidSpecError: when it is something else, or beyond what the database holds.
@@ -58,7 +58,7 @@ def whole_member(document: dict[str, Any], name: str) -> int | None:
 
 
 def text_member(document: dict[str, Any], name: str) -> str | None:
-    """Return a text of a document, None where it is null or not there; the error does not show it: it may be a key.
+    """Return a text of a document, None where it is null or missing. Errors do not show it, since it may be a key.
 
     Raises:
         InvalidSpecError: when it is something else.

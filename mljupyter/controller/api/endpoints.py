@@ -17,7 +17,7 @@ from mljupyter.client.bounds import LONGEST_POLL, MOST_DECISIONS, MOST_LOG_LINES
 from mljupyter.client.errors import ControllerError, InvalidSpecError
 from mljupyter.client.unix_socket import USER_HEADER
 from mljupyter.controller.api.documents import document_of, text_member, whole_member
-from mljupyter.controller.api.query import patience, whole_number
+from mljupyter.controller.api.query import poll_timeout, whole_number
 from mljupyter.controller.endpoints.service import Service
 from mljupyter.controller.storage.history import Change
 from mljupyter.spec import EndpointRecord, EndpointSpec, SpecError
@@ -34,7 +34,7 @@ class Api:
 
     Parameters:
         service: the operations on endpoints.
-        stop: called to end the controller, with True when replicas and router are to end, too.
+        stop: called to end the controller, with True when replicas and router are to end too.
         others: further routes.
 
     """
@@ -62,7 +62,7 @@ class Api:
         self.application = Starlette(routes=[self._guarded(route) for route in routes])
 
     def _guarded(self, route: Route) -> Route:
-        """Return a route whose errors are answered as documents, and whose requests count as use of the controller."""
+        """Return a route that answers errors as documents, and whose requests count as use of the controller."""
         handler: Handler = route.endpoint
 
         async def answer(request: Request) -> Response:
@@ -106,7 +106,7 @@ class Api:
     async def _get(self, request: Request) -> Response:
         name = request.path_params["name"]
         after = whole_number(request, "after", -1, -1, LARGEST_NUMBER)
-        return _record(await self._service.watch(name, after, patience(request)))
+        return _record(await self._service.watch(name, after, poll_timeout(request)))
 
     async def _replace(self, request: Request) -> Response:
         body = await document_of(request)
@@ -115,7 +115,7 @@ class Api:
         return _record(self._service.replace(spec, generation, Change(user_of(request))), 202)
 
     async def _delete(self, request: Request) -> Response:
-        gone = await self._service.delete(request.path_params["name"], patience=LONGEST_POLL)
+        gone = await self._service.delete(request.path_params["name"], timeout_seconds=LONGEST_POLL)
         return Response(status_code=204 if gone else 202)
 
     async def _keys(self, request: Request) -> Response:
@@ -149,7 +149,7 @@ class Api:
             cursor=query.get("cursor"),
             lines=whole_number(request, "lines", 100, 0, MOST_LOG_LINES),
             version=query.get("version"),
-            patience=patience(request),
+            timeout_seconds=poll_timeout(request),
         )
         return JSONResponse({"lines": followed.lines, "cursor": followed.cursor})
 

@@ -29,7 +29,7 @@ class MetricsApi:
 
     Parameters:
         store: the endpoints, and the settings.
-        collector: measures.
+        collector: collects the metrics.
         port: the TCP port that Prometheus scrapes.
 
     """
@@ -40,7 +40,7 @@ class MetricsApi:
         self._port = port
 
     async def begin(self) -> None:
-        """Do what the settings say; a port that is taken by now is given up."""
+        """Apply the stored settings. A port that is in use by now is given up."""
         self._collector.enabled = self._store.setting(_ENABLED) != "off"
         if port := self._store.setting(_PORT):
             try:
@@ -69,8 +69,8 @@ class MetricsApi:
         seconds = _whole(query.get("since"), "since", 1, KEEP_MINUTES) or 900
         begin = now - seconds if after is None else max(after, now - seconds)
         created = record.created_time.timestamp() - 1
-        if created < now:  # else the clock was put back since, and that time says nothing
-            begin = max(begin, created)  # an endpoint of the same name, deleted before, is another one
+        if created < now:  # otherwise the clock was set back since, and the creation time is meaningless
+            begin = max(begin, created)  # older samples belong to a deleted endpoint of the same name
         try:
             period = Period.of(now, begin, every)
         except ValueError as error:
@@ -117,7 +117,7 @@ def _whole(text: str | None, name: str, least: int, most: int) -> int | None:
         return None
     try:
         value = int(float(text))
-    except (ValueError, OverflowError):  # no number, not a number, or infinite
+    except (ValueError, OverflowError):  # not a number, NaN or infinite
         raise InvalidSpecError(f"{name} is {text[:50]!r}: it must be a number of seconds.") from None
     if not least <= value <= most:
         upper = f", and at most {most} ({most // 86400} days)" if most == KEEP_MINUTES else ""

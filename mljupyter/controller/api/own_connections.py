@@ -13,19 +13,19 @@ log = logging.getLogger("mljupyter.controller")
 
 
 class OwnConnections(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """Speaks HTTP with this user's processes, and closes connections of other users' unread.
+    """Serves HTTP to this user's processes, and closes connections of other users without reading.
 
-    The modes of socket and directory keep others out as well. This holds when somebody has opened them up. Root may do
-    anything here in any case, and tools that run as root look at the controller's status.
+    The modes of socket and directory also exclude others. This check still holds if the modes were changed. Root can do
+    anything here in any case, and tools that run as root read the controller's status.
     """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a connection, or close it."""
+        """Accept a connection, or close it."""
         super().connection_made(transport)
         try:
             user = peers.user_of(transport.get_extra_info("socket"))
-        except OSError:  # it has gone already, or the system does not tell
+        except OSError:  # it is closed already, or the system does not know the user
             user = None
         if user is None or not peers.may_command(user):
-            log.warning("a connection of user %s was closed: this controller is its owner's alone", user)
+            log.warning("a connection of user %s was closed: only its owner may use this controller", user)
             transport.abort()  # type: ignore[attr-defined]

@@ -16,16 +16,16 @@ _WHOLE = re.compile(r"-?[0-9]{1,19}")
 
 
 def whole_number(request: Request, name: str, default: int, least: int = 0, most: int = LARGEST_NUMBER) -> int:
-    """Return a whole number of a query.
+    """Return an integer of a query.
 
     Parameters:
         request: the request.
         name: the number's name in the query.
-        default: what counts where it is not there.
-        least, most: its bounds.
+        default: the value if it is missing.
+        least, most: its minimum and maximum.
 
     Raises:
-        InvalidSpecError: when it is none, or beyond a bound.
+        InvalidSpecError: when it is not an integer, or out of bounds.
 
     """
     text = request.query_params.get(name)
@@ -36,8 +36,8 @@ def whole_number(request: Request, name: str, default: int, least: int = 0, most
     return int(text)
 
 
-def patience(request: Request) -> float:
-    """Return how many seconds a client wants to wait, a minute at most: 0 where it does not say.
+def poll_timeout(request: Request) -> float:
+    """Return the timeout in seconds of a request that waits for a change: at most a minute, 0 if it is missing.
 
     Raises:
         InvalidSpecError: when it is not a number of seconds.

@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 
 class SocketManager:
-    """Looks every two seconds whether all sockets are there, and has them made again.
+    """Checks every two seconds whether all sockets exist, and starts their repair.
 
     Parameters:
-        layout: of the workspace.
+        layout: the file layout of the workspace.
         own: the controller's socket.
-        router: has a socket for its admin interface, and one where requests wait.
-        supervisor: knows the replicas, which have one each.
-        lock: nothing is made again in a workspace that is not this controller's any more.
+        router: the router, with a socket for its admin interface and one for the activator.
+        supervisor: has the replicas, each with one socket.
+        lock: the controller's lock. Without it, nothing is repaired, since another controller owns the workspace.
 
     """
 
@@ -49,7 +49,7 @@ class SocketManager:
         self._failed = False
 
     async def run(self) -> None:
-        """Look every two seconds until cancelled."""
+        """Check every two seconds until cancelled."""
         while True:
             try:
                 self.look()
@@ -61,10 +61,10 @@ class SocketManager:
             await asyncio.sleep(LOOK_EVERY)
 
     def look(self) -> None:
-        """Look once, and begin what is needed.
+        """Check once, and start the necessary repairs.
 
         Raises:
-            SocketPathError: when the directory of the sockets cannot be made.
+            SocketPathError: when the directory of the sockets cannot be created.
             OSError: when it cannot be written.
 
         """
@@ -113,6 +113,6 @@ class SocketManager:
 
 
 def _socket(watched: ReplicaHandle) -> Path | None:
-    """Return the path of a replica's socket, None where it has a port."""
+    """Return the path of a replica's socket, None for a replica with a port."""
     address = watched.replica.address
     return Path(address.removeprefix("unix:")) if address.startswith("unix:") else None

@@ -1,1 +1,1 @@
-"""Endpoints: the reconcile loop, rollouts, autoscaling and the operations that clients ask for."""
+"""Endpoints: the reconcile loop, rollouts, autoscaling and the operations for clients."""

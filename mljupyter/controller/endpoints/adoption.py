@@ -16,7 +16,7 @@ class Adoption:
 
     Parameters:
         supervisor: watches the replicas from then on.
-        store: knows the specs that replicas were started from.
+        store: has the specs that replicas were started from.
 
     """
 
@@ -27,7 +27,7 @@ class Adoption:
         self._one_at_a_time = asyncio.Lock()
 
     async def begin(self, target: str) -> None:
-        """Adopt what runs on a target that endpoints of an earlier controller may have replicas on.
+        """Adopt the replicas on a target that an earlier controller may have started there.
 
         Raises:
             RuntimeUnavailableError: when the target does not answer; `ensure` tries again.
@@ -37,7 +37,7 @@ class Adoption:
         await self.ensure(target)
 
     async def ensure(self, target: str) -> None:
-        """Adopt what runs on a target unless that was done: else all of it would be started once more.
+        """Adopt the replicas on a target, unless that was done. Without adoption, all would be started twice.
 
         Raises:
             RuntimeUnavailableError: when the target does not answer.

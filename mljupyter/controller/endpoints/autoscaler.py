@@ -27,9 +27,9 @@ class Autoscaler:
     """Decides the number of replicas of each version.
 
     Parameters:
-        store: the endpoints; keeps the decisions.
-        router: tells the demand.
-        admissions: tell for how many replicas there is room.
+        store: has the endpoints, and stores the decisions.
+        router: has the counters for the demand.
+        admissions: says how many replicas fit on a machine.
         changed: called with the endpoint's name when a number changes.
 
     """
@@ -49,18 +49,18 @@ class Autoscaler:
         """Return the desired number of replicas of a version, and the reason when capacity limits it.
 
         Parameters:
-            endpoint, version: which one.
-            spec: its spec; without an autoscale policy it says the number itself.
-            target: where it runs.
-            running: how many there are.
-            proven: whether a replica of it has been ready; until then there is one, even where zero is allowed.
+            endpoint, version: names of the endpoint and the version.
+            spec: its spec. Without an autoscale policy it has the number itself.
+            target: its compute target.
+            running: the number of its running replicas.
+            proven: whether a replica of it has been ready. Until then there is one, even if zero is allowed.
 
         """
         wanted = self._wanted(endpoint, version, spec, running, proven=proven)
         return self._admissions.admitted(target, claim_of(endpoint, version, spec, wanted, running))
 
     async def run(self) -> None:
-        """Measure and decide for ever."""
+        """Measure and decide until cancelled."""
         while True:
             await asyncio.sleep(self._pause())
             try:
@@ -80,7 +80,7 @@ class Autoscaler:
         return known.keep_awake(spec, time.monotonic(), proven=proven)
 
     def _pause(self) -> float:
-        """Return for how long nothing has to be looked at."""
+        """Return the seconds until the next measurement."""
         next_look = min((known.look_at for known in self._versions.values()), default=float("inf"))
         return min(max(next_look - time.monotonic(), _SOONEST), _LATEST)
 

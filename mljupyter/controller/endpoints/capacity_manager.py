@@ -1,4 +1,4 @@
-"""The capacity manager sums the resource requests on each machine and admits replicas that have room there."""
+"""The capacity manager sums the resource requests on each machine and admits replicas that fit there."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class CapacityManager:
-    """Answers how many replicas a version may have. Where a machine's size is not known, as many as it wants.
+    """Decides how many replicas a version may have. On a machine of unknown size, all are admitted.
 
     Parameters:
-        runtimes: tell the size of their machine, by compute target.
+        runtimes: know the size of their machine, by compute target.
 
     """
 
@@ -29,20 +29,20 @@ class CapacityManager:
         self._claims: dict[tuple[str, str], tuple[str, Claim]] = {}
 
     async def learn(self, target: str) -> None:
-        """Learn the size of a compute target's machine, unless that was done a short while ago."""
+        """Read the size of a compute target's machine, unless that was done recently."""
         known = self._capacities.get(target)
         if known is not None and time.monotonic() - known[0] < _LOOK_AGAIN_AFTER:
             return
         try:
             async with asyncio.timeout(_ANSWER_WITHIN):
                 capacity: Capacity | None = await self._runtimes.of(target).capacity()
-        except (RuntimeUnavailableError, TimeoutError) as error:  # starting a replica there says what is wrong
+        except (RuntimeUnavailableError, TimeoutError) as error:  # the start of a replica there reports the problem
             log.warning("the size of compute target %s is not known: %s", target, error)
             capacity = known[1] if known else None
         self._capacities[target] = (time.monotonic(), capacity)
 
     def admitted(self, target: str, claim: Claim) -> Admission:
-        """Return how many of the replicas that a version wants have room, and remember what it asks for."""
+        """Return the admission for a version's claim, and remember the claim."""
         self._claims[claim.version] = (target, claim)
         capacity = self._shared(target)
         if capacity is None:
@@ -51,7 +51,7 @@ class CapacityManager:
         return admit(together, capacity)[claim.version]
 
     def keep(self, versions: set[tuple[str, str]]) -> None:
-        """Forget what all other versions asked for."""
+        """Forget the claims of all other versions."""
         self._claims = {version: claim for version, claim in self._claims.items() if version in versions}
 
     def _machine(self, target: str) -> str | None:
@@ -59,7 +59,7 @@ class CapacityManager:
         return capacity.machine if capacity is not None else None
 
     def _shared(self, target: str) -> Capacity | None:
-        """Return what compute targets on the same machine may use together: what each of them sees at least."""
+        """Return the capacity that compute targets on the same machine share: the least that any of them reports."""
         machine = self._machine(target)
         if machine is None:
             return None

@@ -17,10 +17,10 @@ _SPARE_SECONDS = 1.0
 
 
 class ReplicaDraining:
-    """Remembers which replicas wait for their end, and since when.
+    """Remembers the draining replicas and the times since when they drain.
 
     Parameters:
-        router: knows which replicas have requests.
+        router: knows the replicas with requests.
 
     """
 
@@ -31,12 +31,12 @@ class ReplicaDraining:
     async def staying(
         self, before: EndpointRoute | None, replicas: Iterable[ReplicaHandle], wanted: Collection[str]
     ) -> tuple[frozenset[str], tuple[VersionRoute, ...]]:
-        """Return the replicas that must not stop yet, and what the router is to know of their versions.
+        """Return the replicas that must not stop yet, and the routes of their versions that the router must keep.
 
         Parameters:
-            before: what the router knows so far. What it does not know can have no request.
-            replicas: those of the endpoint.
-            wanted: the versions it has; replicas of others are to end.
+            before: the endpoint's route so far. A replica that is not in it cannot have a request.
+            replicas: the replicas of the endpoint.
+            wanted: the versions of the endpoint. Replicas of other versions are to end.
 
         """
         known = {version.name: version for version in (*before.versions, *before.leaving)} if before else {}
@@ -56,7 +56,7 @@ class ReplicaDraining:
             limits = known[item.replica.version].limits
             longest = (limits.max_queue_wait_ms + limits.scoring_timeout_ms) / 1000 + _SPARE_SECONDS
             begun = self._replicas.get(item.replica.id)
-            # The first look comes before the routes have moved, so it says nothing.
+            # The first reading is before the change of the routes, so it does not count.
             seen = Draining(now, longest) if begun is None else begun.seen(item.replica.address in busy, now)
             self._replicas[item.replica.id] = seen
             if seen.may_stop(now):

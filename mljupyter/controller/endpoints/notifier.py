@@ -16,14 +16,14 @@ class Notifier:
         self._bell = asyncio.Event()
 
     def notify(self) -> None:
-        """Wake all that wait."""
+        """Wake all waiting tasks."""
         self._bell.set()
         self._bell = asyncio.Event()
 
-    async def wait_until(self, look: Callable[[], T], patience: float) -> T:
-        """Return the first truthy answer of `look`, or its last one when `patience` seconds are over."""
+    async def wait_until(self, look: Callable[[], T], timeout_seconds: float) -> T:
+        """Return the first truthy result of `look`, or its last one after `timeout_seconds`."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience
+        deadline = loop.time() + timeout_seconds
         while True:
             bell = self._bell
             answer = look()

@@ -44,9 +44,9 @@ log = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Compares endpoints wanted with replicas and routes that exist, and acts on the difference.
+    """Compares the desired endpoints with the existing replicas and routes, and acts on the difference.
 
-    Everything it keeps can be observed again after a restart, except the crashes in a row.
+    All of its state can be observed again after a restart, except the crashes in a row.
 
     Parameters:
         workspace: name of the workspace, for the replicas' labels.
@@ -55,9 +55,9 @@ class Reconciler:
         supervisor: starts, watches and stops replicas.
         router: sends requests to replicas.
         autoscaler: decides the number of replicas.
-        admissions: keeps account of the room on each machine.
+        admissions: manages the capacity of each machine.
         queue: the names of endpoints to reconcile.
-        notify: called when clients may see a change.
+        notify: called when a change is visible for clients.
 
     """
 
@@ -85,21 +85,21 @@ class Reconciler:
         self._notify = notify
         self._private_targets = runtimes.private_targets()
         self._routes: dict[str, EndpointRoute] = {}
-        self._wanted_routes = 1  # counts their changes
+        self._wanted_routes = 1  # the number of their changes
         self._following = asyncio.Lock()
-        self._routes_in_force = 0  # the count that the router is known to follow
+        self._routes_in_force = 0  # the number of the change that is known to be in force
         self._crashes: dict[tuple[str, str], CrashBackoff] = {}
         self._adoption = Adoption(supervisor, store)
         self._retiring = ReplicaDraining(router)
 
     async def begin(self) -> None:
-        """Take over what runs, and only then let the router follow: no route is lost by a restart."""
+        """Adopt the running replicas, and only then update the router, so that no route is lost by a restart."""
         records = [record_in_force(self._store.get(name)) for name in self._store.names()]
         for target in self._private_targets | {record.spec.compute_target for record in records}:
             try:
                 await self._adoption.begin(target)
                 await self._admissions.learn(target)
-            except RuntimeUnavailableError as error:  # each endpoint tries again, and says so
+            except RuntimeUnavailableError as error:  # each endpoint retries, and its status shows the error
                 log.error("%s", error.message)
         for record in records:
             name = record.spec.name
@@ -108,11 +108,11 @@ class Reconciler:
             self._queue.add(name)
         try:
             await self._follow()
-        except ControllerError as error:  # each endpoint tries again, and says so
+        except ControllerError as error:  # each endpoint retries, and its status shows the error
             log.error("%s", error.message)
 
     async def _adopted(self, record: EndpointRecord) -> bool:
-        """Return whether the replicas on an endpoint's target are known: else all of them would be started twice."""
+        """Return whether the replicas on an endpoint's target are adopted. Before that, all would be started twice."""
         try:
             await self._adoption.ensure(record.spec.compute_target)
         except RuntimeUnavailableError as error:
@@ -123,13 +123,13 @@ class Reconciler:
         return True
 
     def look_again(self) -> None:
-        """Work on everything, whether or not anything is known to have changed: what was missed is seen now."""
+        """Reconcile all endpoints, even without a known change, to find changes that were missed."""
         self._wanted_routes += 1
         for name in {*self._store.names(), *self._supervisor.endpoints()}:
             self._queue.add(name)
 
     def router_changed(self) -> None:
-        """Take notice of a router that answers, or does not any more: a status never says Healthy while it does not."""
+        """Update all statuses when the router answers or stops answering: none is Healthy while it does not answer."""
         problem = self._router.problem
         for record in map(self._store.get, self._store.names() if problem is not None else ()):
             status = failing(record.status, problem) if problem is not None else record.status
@@ -142,7 +142,7 @@ class Reconciler:
         self.look_again()
 
     def retry(self, name: str) -> None:
-        """Forget an endpoint's failures: its spec has changed, or is to be tried again."""
+        """Forget an endpoint's failures, since its spec has changed or is to be retried."""
         for key in [key for key in self._crashes if key[0] == name]:
             del self._crashes[key]
         self._queue.add(name)
@@ -166,7 +166,7 @@ class Reconciler:
                 self._not_started(record, version, error)
                 self._queue.add(name)
                 return
-        planned = self._planned(record)  # again: requests may already be sent to those just started
+        planned = self._planned(record)  # again: requests may already be sent to new replicas
         if any(version.plan.drain and version.desired.most is not None for version in planned):
             planned = self._planned(record, await self._router.busy())
         watched = self._supervisor.of(name)
@@ -183,18 +183,18 @@ class Reconciler:
         self._observe(record, planned)
 
     async def reroute(self, name: str) -> None:
-        """Make the router follow what has changed of an endpoint's keys; return when it does."""
+        """Update the router after a change of an endpoint's keys. Return when it is in force."""
         if name in self._routes:
             self._put_route(replace(self._routes[name], keys=self._keys(name)))
             await self._follow()
 
     async def listen_anew(self) -> None:
-        """Make the router follow what has changed of how it listens; return when it does."""
+        """Update the router after a change of its listener settings. Return when it is in force."""
         self.look_again()
         await self._follow()
 
     def failed(self, name: str, error: Exception) -> None:
-        """Note that a step could not be taken, where users see it; the queue tries again."""
+        """Record a failed step in the status of the endpoint. The queue retries it."""
         if isinstance(error, MLJupyterError):
             log.error("endpoint %s: %s", name, error.message)
             problem = Problem(code=getattr(error, "code", type(error).__name__), message=error.message)
@@ -211,7 +211,7 @@ class Reconciler:
         self._notify()
 
     async def _remove(self, name: str, record: EndpointRecord | None) -> None:
-        """Take the routes away first, then the replicas, then the record."""
+        """Remove the routes first, then the replicas, then the record."""
         if self._routes.pop(name, None) is not None:
             self._wanted_routes += 1
         await self._follow()
@@ -221,7 +221,7 @@ class Reconciler:
             else:
                 self._supervisor.drain(watched.replica.id)
         if self._supervisor.of(name):
-            return  # each one's end brings us back here
+            return  # the end of each replica leads here again
         for runtime in self._runtimes.made():
             await runtime.forget(name)
         if record is not None:
@@ -230,7 +230,7 @@ class Reconciler:
         self._notify()
 
     async def _learn(self, record: EndpointRecord) -> EndpointStatus:
-        """Take notice of replicas that have ended, and return the status with what follows from it."""
+        """Process the replicas that have ended, and return the resulting status."""
         versions = dict(record.status.versions)
         for watched in self._supervisor.of(record.spec.name):
             if watched.phase is not ReplicaPhase.EXITED:
@@ -266,7 +266,7 @@ class Reconciler:
     def _planned(self, record: EndpointRecord, busy: Collection[str] = ()) -> list[PlannedVersion]:
         """Return all versions with their plans: the desired ones, and those that still have replicas.
 
-        `busy` are the addresses of replicas that have requests, when that decides which ones stop.
+        `busy` are the addresses of replicas with requests, given when that decides which ones stop.
         """
         endpoint, now = record.spec.name, time.monotonic()
         observed = [
@@ -336,10 +336,10 @@ class Reconciler:
             self._wanted_routes += 1
 
     async def _follow(self) -> None:
-        """Let the router follow the routes wanted, unless it is known to."""
+        """Update the router to the desired routes, unless they are known to be in force."""
         wanted = self._wanted_routes
         async with self._following:
-            if self._routes_in_force < wanted:  # else another endpoint's step has done it
+            if self._routes_in_force < wanted:  # otherwise another endpoint's step has done it
                 wanted = self._wanted_routes
                 await self._router.apply(list(self._routes.values()))
                 self._routes_in_force = wanted
@@ -355,7 +355,7 @@ class Reconciler:
         return (keys.primary, keys.secondary) if keys else None
 
     def _observe(self, record: EndpointRecord, planned: list[PlannedVersion]) -> None:
-        """Write what is observed, if it differs from what was written last."""
+        """Write the observed status, if it differs from the stored one."""
         name = record.spec.name
         for version in planned:
             if version.spec and version.reached and version.desired.ready_revision != version.desired.revision:

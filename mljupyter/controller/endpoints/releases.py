@@ -23,8 +23,8 @@ class Releases:
 
     Parameters:
         store: endpoints with their rollouts and histories.
-        rollouts: carries rollouts out.
-        service: finds endpoints and accepts changes of them.
+        rollouts: runs the rollouts.
+        service: finds endpoints and accepts their changes.
 
     """
 
@@ -34,12 +34,12 @@ class Releases:
         self._service = service
 
     async def start(self, name: str, plan: RolloutPlan, user: str) -> EndpointRecord:
-        """Begin a rollout.
+        """Start a rollout.
 
         Raises:
-            InvalidSpecError: when there is no such version.
-            RolloutInProgressError: when another one is under way.
-            RolloutRefusedError: when the version is the default one, is not Healthy, or has a greater share already.
+            InvalidSpecError: when the version does not exist.
+            RolloutInProgressError: when another one is active.
+            RolloutRefusedError: when the version is the default version, is not Healthy, or has a greater share.
 
         """
         self._service.find(name)
@@ -48,25 +48,25 @@ class Releases:
         return self._rollouts.put(name, canary.begin(plan, datetime.now(UTC), user), reported)
 
     def pause(self, name: str, user: str) -> EndpointRecord:
-        """Hold a rollout in its step; its guard stays in force."""
+        """Pause a rollout in its step. Its guard stays in force."""
         rollout = self._under_way(name, RolloutPhase.RUNNING)
         return self._rollouts.hold(name, canary.paused(rollout, user))
 
     async def resume(self, name: str) -> EndpointRecord:
-        """Go on with a paused rollout; its step begins again."""
+        """Resume a paused rollout. Its step begins again."""
         version = self._under_way(name, RolloutPhase.PAUSED).plan.version
         reported = await self._rollouts.reported(name, version)
         rollout = self._under_way(name, RolloutPhase.PAUSED)
         return self._rollouts.put(name, canary.resumed(rollout, datetime.now(UTC)), reported)
 
     def abort(self, name: str, user: str) -> EndpointRecord:
-        """End a rollout; requests are divided as before it."""
+        """End a rollout. The traffic is split as before it."""
         rollout = self._under_way(name, RolloutPhase.RUNNING, RolloutPhase.PAUSED)
         reason = f"aborted by {user}" if user else "aborted"
         return self._rollouts.hold(name, canary.aborted(rollout, datetime.now(UTC), reason))
 
     def promote(self, name: str, version: str, user: str) -> EndpointRecord:
-        """Make a version default and control, and give it all requests; the others stay, without any."""
+        """Make a version default and control, and give it all requests. The others stay without requests."""
         record = self._service.find_changeable(name)
         _raise(rules.refuse_promotion(record, version))
         promoted = canary.promoted(record.spec, version)
@@ -75,14 +75,14 @@ class Releases:
         return self._service.replace(promoted, record.generation, Change(user, f"promoted {version}"))
 
     def rollback(self, name: str, number: int | None, generation: int | None, user: str) -> EndpointRecord:
-        """Put an endpoint back to an entry of its history, by default to what it was before the last change.
+        """Restore an endpoint to an entry of its history, by default to its state before the last change.
 
-        That is a change as any other and the newest entry from then on, so that a second one takes the first one back,
-        as ``kubectl rollout undo`` does. While a rollout is under way it is aborted, and nothing else is changed.
+        A rollback is a change like any other and becomes the newest entry, so a second rollback undoes the first one,
+        as with ``kubectl rollout undo``. While a rollout is active, it is aborted, and nothing else is changed.
 
         Raises:
-            InvalidSpecError: when the history has no such entry.
-            RolloutRefusedError: when there is nothing to go back to.
+            InvalidSpecError: when the entry does not exist.
+            RolloutRefusedError: when there is no earlier state.
 
         """
         record = self._service.find_changeable(name)
@@ -93,7 +93,7 @@ class Releases:
         return self._service.replace(entry.spec, generation, change)
 
     def history(self, name: str) -> list[HistoryEntry]:
-        """Return the changes of an endpoint that are remembered, the oldest first."""
+        """Return the stored changes of an endpoint, the oldest first."""
         self._service.find(name)
         return self._store.history(name)
 

@@ -1,4 +1,4 @@
-"""The workspace's key is made once and kept. Secrets of replicas derive from it (`engine/replicas/replica_key.py`)."""
+"""The workspace's key, created once and stored. Replica keys derive from it (`engine/replicas/replica_key.py`)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _WHOLE = re.compile(r"[0-9a-f]{64}\s*")
 
 
 def workspace_key(path: Path) -> bytes:
-    """Return the key in a file. A missing or damaged file is replaced by one with another key and mode 0600.
+    """Return the key in a file. A missing or damaged file is replaced by one with a new key and mode 0600.
 
-    Another key does no harm to replicas that run: each of them tells the controller its own.
+    Running replicas work with a new key of the workspace too: the controller reads the key of each from the replica.
 
     Raises:
         StorageError: when the file cannot be written.

@@ -29,35 +29,35 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Seen:
-    """The counts of a step so far, and the router's counts at the last reading, which the next one is compared with."""
+    """The counts of a step so far, and the router's counts at the last reading, for comparison with the next one."""
 
     counted: RequestCounts
     reported: RequestCounts
 
     def then(self, reported: RequestCounts) -> Seen:
-        """Return what is seen after another look."""
+        """Return the counts after another reading."""
         return Seen(self.counted.plus(reported.since(self.reported)), reported)
 
     def text(self) -> str:
-        """Return it as JSON text."""
+        """Return the counts as JSON text."""
         return json.dumps({"counted": self.counted.document(), "reported": self.reported.document()})
 
     @classmethod
     def of(cls, text: str) -> Seen:
-        """Read what `text` returned."""
+        """Return the counts from a result of `text`."""
         document = json.loads(text)
         return cls(RequestCounts.of(document["counted"]), RequestCounts.of(document["reported"]))
 
 
 class Rollouts:
-    """Carries out the rollouts of all endpoints. What it knows is in the store: a restart goes on where it was.
+    """Runs the rollouts of all endpoints. Its state is in the store, so that it continues after a restart.
 
     Parameters:
-        store: endpoints, and how far their rollouts are.
-        statistics: tells what was answered.
-        supervisor: tells which replicas are ready.
+        store: endpoints and the progress of their rollouts.
+        statistics: has the counts of requests.
+        supervisor: knows the ready replicas.
         changed: called with an endpoint's name when its traffic weights have changed.
-        notify: called when clients may see something new.
+        notify: called when a change is visible for clients.
 
     """
 
@@ -78,19 +78,19 @@ class Rollouts:
         self._bell = asyncio.Event()
 
     def wake(self) -> None:
-        """Look again now: replicas may have changed."""
+        """Check again now, since replicas may have changed."""
         self._bell.set()
 
     async def reported(self, name: str, version: str) -> RequestCounts:
-        """Return what the router counts of a version now: where a step begins."""
+        """Return the router's current counts of a version: the start of a step."""
         return await self._statistics.counts(cluster_name(name, version))
 
     def put(self, name: str, rollout: Rollout, reported: RequestCounts) -> EndpointRecord:
-        """Begin a step of a rollout, or note its end; what the router counts from `reported` on belongs to it."""
+        """Begin a step of a rollout, or record its end. Requests after the counts in `reported` belong to it."""
         return self._put(name, rollout, Seen(RequestCounts(), reported))
 
     def hold(self, name: str, rollout: Rollout) -> EndpointRecord:
-        """Note that a rollout stays in its step; what was counted stays, too."""
+        """Record that a rollout stays in its step, with the counts so far."""
         return self._put(name, rollout, Seen.of(self._store.seen(name)))
 
     def _put(self, name: str, rollout: Rollout, seen: Seen) -> EndpointRecord:
@@ -102,7 +102,7 @@ class Rollouts:
         return self._store.get(name)
 
     async def run(self) -> None:
-        """Look and decide for ever."""
+        """Observe and decide until cancelled."""
         due = 0.0
         while True:
             self._bell.clear()
@@ -127,7 +127,7 @@ class Rollouts:
             seen = seen.then(await self.reported(name, asked.plan.version))
         record = self._store.find(name)
         rollout = _active(record)
-        # A client may have ended it, or restarted the step, while the router was asked.
+        # A client may have ended it, or restarted the step, during the reading of the router.
         if record is None or rollout is None or _step(rollout) != _step(asked):
             return
         ready = self._ready(record, rollout)

@@ -42,7 +42,7 @@ LOCAL_PORTS = range(8890, 8990)
 
 
 class Service:
-    """The operations on endpoints. Each checks, writes what is wanted, and wakes the reconciler."""
+    """The operations on endpoints. Each checks, writes the desired state, and wakes the reconciler."""
 
     def __init__(
         self,
@@ -66,10 +66,10 @@ class Service:
         self._ports = ports
         self._started_time = datetime.now(UTC)
         self.ending = False
-        """Set when the process is about to end: requests that wait for a change or for log lines are answered now."""
+        """Set when the process is about to end. Requests that wait for a change or for log lines are then answered."""
 
     def status(self) -> dict[str, Any]:
-        """Return what the controller is and does."""
+        """Return the status of the controller."""
         return {
             "pid": os.getpid(),
             "release": __version__,
@@ -97,10 +97,10 @@ class Service:
         generation: int | None = None,
         user: str = "",
     ) -> EndpointRecord:
-        """Accept a new endpoint, or with `overwrite` put it in the place of one that exists.
+        """Accept a new endpoint, or with `overwrite` replace an existing one.
 
-        An endpoint that is overwritten keeps its keys unless new ones are given, and serves until the new one does.
-        A rollout under way is aborted. With `generation`, only an endpoint of that generation is overwritten.
+        An overwritten endpoint keeps its keys unless new ones are given, and serves until the new one does. An active
+        rollout is aborted. With `generation`, only an endpoint of that generation is overwritten.
         """
         before = self._store.find(spec.name)
         if generation is not None and overwrite:
@@ -109,8 +109,8 @@ class Service:
             self._refuse_while_deleting(before)
             if not overwrite:
                 raise EndpointExistsError(
-                    f"an endpoint {spec.name!r} exists ({before.status.state}). Deploy with overwrite=True to put "
-                    "the new one in its place, update it, or choose another name."
+                    f"an endpoint {spec.name!r} exists ({before.status.state}). Deploy with overwrite=True to "
+                    "replace it, update it, or choose another name."
                 )
         spec = self._with_port(spec, before)
         keys = None
@@ -120,14 +120,14 @@ class Service:
                 primary_key or (existing.primary if existing else None),
                 secondary_key or (existing.secondary if existing else None),
             )
-        return self._accept(spec, before, keys, Change(user, "deployed anew" if before else ""))
+        return self._accept(spec, before, keys, Change(user, "deployed again" if before else ""))
 
     def replace(self, spec: EndpointSpec, generation: int | None = None, change: Change = UNNAMED) -> EndpointRecord:
-        """Accept a change of an endpoint that exists. Keys are kept where it still has any.
+        """Accept a change of an existing endpoint. Keys are kept if it still uses keys.
 
-        With `generation`, the change was made for that generation and is refused for any other: so that of two who
-        read the same one and change it, the second does not undo what the first did. While a rollout is under way,
-        changes of versions and shares are refused.
+        With `generation`, the change is based on that generation and is refused for any other (optimistic locking), so
+        that concurrent changes do not overwrite each other. While a rollout is active, changes of versions and shares
+        are refused.
         """
         before = self.find_changeable(spec.name)
         if generation is not None:
@@ -139,22 +139,22 @@ class Service:
             keys = self._store.keys(spec.name) or Keys.make()
         return self._accept(self._with_port(spec, before), before, keys, change)
 
-    async def watch(self, name: str, after: int, patience: float) -> EndpointRecord:
-        """Return an endpoint as soon as its resource version is above `after`, or when `patience` seconds are over."""
+    async def watch(self, name: str, after: int, timeout_seconds: float) -> EndpointRecord:
+        """Return an endpoint as soon as its resource version is above `after`, or after `timeout_seconds`."""
         self.find(name)
         await self._changes.wait_until(
             lambda: self.ending or (record := self._store.find(name)) is None or record.resource_version > after,
-            patience,
+            timeout_seconds,
         )
         return self.find(name)
 
-    async def delete(self, name: str, patience: float) -> bool:
-        """Delete an endpoint; return whether it is gone within `patience` seconds."""
+    async def delete(self, name: str, timeout_seconds: float) -> bool:
+        """Delete an endpoint. Return whether it is gone within `timeout_seconds`."""
         self.find(name)
         self._store.mark_deleting(name)
         self._reconciler.retry(name)
         self._changes.notify()
-        await self._changes.wait_until(lambda: self.ending or self._store.find(name) is None, patience)
+        await self._changes.wait_until(lambda: self.ending or self._store.find(name) is None, timeout_seconds)
         self._give_ports_back()
         return self._store.find(name) is None
 
@@ -167,13 +167,13 @@ class Service:
         return keys
 
     async def regenerate_key(self, name: str, which: Which, key: str | None) -> None:
-        """Replace one key; return when the router knows."""
+        """Replace one key. Return when it is in force in the router."""
         self._store.put_keys(name, self.keys(name).with_key(which, key))
         await self._reconciler.reroute(name)
         self._changes.notify()
 
     def logs(self, name: str, *, lines: int, version: str | None, replica: str | None, startup: bool) -> str:
-        """Return the log of all replicas, or of one, in the order of time, ended ones included."""
+        """Return the log of all replicas or of one, in the order of time, including ended replicas."""
         found = [
             log
             for runtime in self._runtimes_of(name)
@@ -184,22 +184,22 @@ class Service:
         return logs.beginning(found, count) if startup else logs.merged(found, count)
 
     async def follow_logs(
-        self, name: str, *, cursor: str | None, lines: int, version: str | None, patience: float
+        self, name: str, *, cursor: str | None, lines: int, version: str | None, timeout_seconds: float
     ) -> Followed:
-        """Return what is new in the logs of all replicas since `cursor`; see `following.follow`."""
+        """Return the new lines in the logs of all replicas since `cursor`; see `logs.follow.follow`."""
 
         def find() -> Sequence[ReplicaLog]:
             return [log for runtime in self._runtimes_of(name) for log in runtime.logs(name, version)]
 
-        return await follow(find, cursor, max(0, min(lines, MOST_LOG_LINES)), patience, lambda: self.ending)
+        return await follow(find, cursor, max(0, min(lines, MOST_LOG_LINES)), timeout_seconds, lambda: self.ending)
 
     def records(self, name: str, *, count: int, version: str | None) -> str:
-        """Return the newest records of requests, of all replicas in the order of time, one JSON object a line."""
+        """Return the newest request records of all replicas in the order of time, one JSON object per line."""
         found = [log for runtime in self._runtimes_of(name) for log in runtime.records(name, version)]
         return newest_records(found, max(1, min(count, MOST_LOG_LINES)))
 
     def _runtimes_of(self, name: str) -> list[Runtime]:
-        """Return the runtime of an endpoint's target, and others in use: it may have been moved."""
+        """Return the runtime of an endpoint's target, and other ones in use, since it may have been moved."""
         mine = self._runtimes.of(self.find(name).spec.compute_target)
         return [mine, *(runtime for runtime in self._runtimes.made() if runtime is not mine)]
 
@@ -221,7 +221,7 @@ class Service:
         status = before.status if before else EndpointStatus()
         ended = None
         if before is not None and before.rollout is not None and collides(before.spec, spec):
-            ended = aborted(before.rollout, datetime.now(UTC), "the endpoint was deployed anew")
+            ended = aborted(before.rollout, datetime.now(UTC), "the endpoint was deployed again")
         record = self._store.put(spec, _tried_again(status, spec), keys, change, ended)
         if self._keeper.look():
             self._reconciler.look_again()
@@ -230,12 +230,12 @@ class Service:
         return record
 
     def _give_ports_back(self) -> None:
-        """Give back the ports of endpoints that have gone, have another port by now, or were refused."""
+        """Release the ports of endpoints that are gone, have another port now, or were refused."""
         ports = [record.spec.port for record in self.endpoints() if record.spec.port is not None]
         self._ports.keep_only([self._router.port, *ports])
 
     def find_changeable(self, name: str) -> EndpointRecord:
-        """Return an endpoint, or raise: there is none, or it is being deleted."""
+        """Return an endpoint, or raise an error if it does not exist or is being deleted."""
         record = self.find(name)
         self._refuse_while_deleting(record)
         return record
@@ -254,7 +254,7 @@ class Service:
             raise EndpointBusyError(f"endpoint {record.spec.name!r} is being deleted: try again when it is gone.")
 
     def _with_port(self, spec: EndpointSpec, before: EndpointRecord | None) -> EndpointSpec:
-        """Return the spec with a port of its own for a local web service: the one it has, one asked for, a free one."""
+        """Return the spec with a port for a local web service: its present port, the requested one, or a free one."""
         if spec.kind is not EndpointKind.LOCAL and spec.port is None:
             return spec
         self._give_ports_back()
@@ -267,8 +267,8 @@ class Service:
             for record in self.endpoints():
                 if record.spec.port == spec.port and record.spec.name != spec.name:
                     raise PortInUseError(
-                        f"port {spec.port} is in use by endpoint {record.spec.name!r}. Give another port, or none: "
-                        "then a free one is chosen."
+                        f"port {spec.port} is in use by endpoint {record.spec.name!r}. Give another port, or none "
+                        "for a free one."
                     )
             check_port(spec.port)
             if not self._ports.take(spec.port):
@@ -280,20 +280,20 @@ class Service:
 
 
 def _refuse_hidden_values(spec: EndpointSpec, before: EndpointRecord | None) -> None:
-    """Refuse what stands in place of a value where documents are shown, unless that is the value there is."""
+    """Refuse the mask that documents show instead of a value, unless it is the present value."""
     present = before.spec.versions if before is not None else {}
     for version, wanted in spec.versions.items():
         known = present[version].environment_variables if version in present else {}
         for name, value in wanted.environment_variables.items():
             if value == HIDDEN and known.get(name) != HIDDEN:
                 raise InvalidSpecError(
-                    f"versions.{version}.environmentVariables.{name} is {HIDDEN!r}: that is shown in place of a value. "
+                    f"versions.{version}.environmentVariables.{name} is {HIDDEN!r}, which is shown instead of a value. "
                     "Give the value; mljupyter endpoint show NAME --json --show-secrets prints it."
                 )
 
 
 def _tried_again(status: EndpointStatus, spec: EndpointSpec) -> EndpointStatus:
-    """Return the status of an endpoint whose spec is accepted again: what failed before may be tried again."""
+    """Return the status of an endpoint whose spec is accepted again: failed revisions are retried."""
     versions = {
         name: version.model_copy(update={"failed_revision": None, "problem": None})
         for name, version in status.versions.items()

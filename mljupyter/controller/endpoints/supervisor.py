@@ -18,7 +18,7 @@ from mljupyter.spec import LivenessProbe, ReplicaPhase, VersionSpec
 
 _FIRST_LOOK, _LATER_LOOK, _SOON = 0.01, 0.1, 2.0
 _LAST_LINES = 20
-_GRACE_SPARE = 5.0  # the replica itself ends first, and says so in its log
+_GRACE_SPARE = 5.0  # the replica itself ends first, and logs it
 _OK = 200
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class ReplicaHandle:
     """A replica and everything the controller knows about it. Times are of the monotonic clock, in seconds.
 
-    `adopted` tells that the replica ran before this controller, `lost` that its socket was removed. `unanswered` counts
+    `adopted` means that the replica ran before this controller, `lost` that its socket was removed. `unanswered` counts
     the health checks in a row without an answer.
     """
 
@@ -65,17 +65,17 @@ class ReplicaHandle:
 
     @property
     def silence(self) -> str | None:
-        """Why requests may fail at it although it runs, in words that complete "the replica ..."; None when none do."""
+        """The reason why its requests may fail although it runs, completing "the replica ..."; None without one."""
         if self.phase is not ReplicaPhase.READY:
             return None
         if self.lost:
             return "has lost its socket: another one takes its place"
         if self.unanswered:
-            return f"does not answer: it is ended after {self.probe.failure_threshold} looks without an answer"
+            return f"does not answer: it is ended after {self.probe.failure_threshold} health checks without an answer"
         return None
 
     def ending(self) -> str:
-        """Return in words how the replica ended."""
+        """Return the ending of the replica as text."""
         return ending_text(self.end.exit_status, self.end.reason)
 
 
@@ -83,7 +83,7 @@ class Supervisor:
     """Starts, watches and stops the replicas of all endpoints.
 
     Parameters:
-        runtimes: how replicas run, by compute target.
+        runtimes: the runtimes by compute target.
         changed: called with the endpoint's name whenever one of its replicas changes its phase.
 
     """
@@ -106,15 +106,15 @@ class Supervisor:
         return {item.replica.endpoint for item in self._watched.values()}
 
     async def adopt(self, target: str, spec_of: Callable[[RunningReplica], VersionSpec | None]) -> None:
-        """Take over the replicas that run on a compute target. Those whose spec nobody knows are ended.
+        """Adopt the running replicas on a compute target. Those with an unknown spec are ended.
 
-        Returns when it is known of each whether it is ready.
+        Returns when the readiness of each is known.
         """
         taken = []
         for replica in await self._runtimes.of(target).adopt():
             spec = spec_of(replica)
             if spec is None:
-                log.info("ending replica %s: nothing wants it", replica.id)
+                log.info("ending replica %s: no endpoint needs it", replica.id)
                 self._of(replica).kill(replica)
                 continue
             watched = self._watch(replica, spec)
@@ -129,7 +129,7 @@ class Supervisor:
         self._watch(replica, order.spec)
 
     def drain(self, replica_id: str) -> None:
-        """Ask a replica to finish its requests and end; end it when its grace time is over."""
+        """Ask a replica to finish its requests and end. Kill it after its grace time."""
         watched = self._watched.get(replica_id)
         if watched is None or not watched.observed().serving:
             return
@@ -137,13 +137,13 @@ class Supervisor:
         watched.phase = ReplicaPhase.DRAINING
         watched.asked_to_end = True
         if starting:
-            self._of(watched.replica).kill(watched.replica)  # nothing to finish: it has had no request
+            self._of(watched.replica).kill(watched.replica)  # nothing to finish: it had no request
             return
         self._of(watched.replica).stop(watched.replica)
         asyncio.get_running_loop().call_later(watched.grace, self._end_of_grace, replica_id)
 
     def lose(self, replica_id: str) -> None:
-        """Note that a replica's socket was removed: another replica is to take its place."""
+        """Record that a replica's socket was removed, so that another replica takes its place."""
         watched = self._watched.get(replica_id)
         if watched is None or watched.lost:
             return
@@ -152,11 +152,11 @@ class Supervisor:
         self._changed(watched.replica.endpoint)
 
     def remove(self, replica_id: str) -> ReplicaHandle | None:
-        """Forget a replica that has ended; return what was known of it."""
+        """Forget a replica that has ended, and return its handle."""
         return self._watched.pop(replica_id, None)
 
     async def leave(self) -> None:
-        """Stop watching. The replicas serve on."""
+        """Stop watching. The replicas continue to serve."""
         tasks = [item.task for item in self._watched.values() if item.task is not None]
         for task in tasks:
             task.cancel()
@@ -191,7 +191,7 @@ class Supervisor:
         try:
             watched.end = await self._of(watched.replica).ended(watched.replica)
         except Exception as error:
-            # Nobody would ever notice the end of a replica that is not watched: better another one.
+            # The end of an unwatched replica would never be noticed, so it is replaced.
             log.exception("replica %s cannot be watched: ending it", watched.replica.id)
             self._of(watched.replica).kill(watched.replica)
             watched.end = Ending(reason=f"could not be watched any more: {error}")
@@ -214,8 +214,8 @@ class Supervisor:
                 await self._while_ready(watched, http)
                 return
             except Exception:
-                # Whatever it is, a replica that nobody asks would stay as it is for ever.
-                log.exception("the health of replica %s cannot be checked: trying again", watched.replica.id)
+                # After any error: without checks, the replica would keep its phase for ever.
+                log.exception("the health of replica %s cannot be checked: retrying", watched.replica.id)
                 await asyncio.sleep(_SOON)
             finally:
                 await http.close()
@@ -229,7 +229,7 @@ class Supervisor:
             await asyncio.sleep(_FIRST_LOOK if soon else _LATER_LOOK)
 
     async def _while_ready(self, watched: ReplicaHandle, http: LocalHttp) -> None:
-        """End a replica that does not answer at all; one that restarts its worker says so, and is not dead."""
+        """End a replica that does not answer at all. One that restarts its worker answers, so it is not dead."""
         while watched.phase is ReplicaPhase.READY:
             await asyncio.sleep(watched.probe.period_seconds)
             before = watched.unanswered
@@ -261,7 +261,7 @@ def _http_of(watched: ReplicaHandle) -> LocalHttp:
 
 
 async def _status(http: LocalHttp) -> int | None:
-    """Return what a replica's health answers, or None where nothing does."""
+    """Return the status code of a replica's health check, None without an answer."""
     try:
         status, _ = await http.get("/")
     except UNREACHABLE:

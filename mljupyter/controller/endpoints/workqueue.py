@@ -12,8 +12,8 @@ LONGEST_PAUSE = 30.0
 class WorkQueue:
     """Keys that need work.
 
-    A key added while it is worked on is handed out again afterwards. A key whose work fails comes back after a pause
-    that doubles with each failure in a row, so that one broken item neither spins nor holds up the others.
+    A key that is added while it is worked on is handed out again afterwards. A key whose work fails is retried after a
+    pause that doubles with each failure in a row, so that one broken item neither spins nor delays the others.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class WorkQueue:
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def add(self, key: str) -> None:
-        """Ask for work on a key, now."""
+        """Request work on a key now."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._working:
@@ -35,7 +35,7 @@ class WorkQueue:
             self._ready.put_nowait(key)
 
     def add_after(self, key: str, seconds: float) -> None:
-        """Ask for work on a key after a pause, unless it is asked for sooner."""
+        """Request work on a key after a pause, unless it is requested earlier."""
         loop = asyncio.get_running_loop()
         due = loop.time() + max(seconds, 0.0)
         if (timer := self._timers.get(key)) is not None:
@@ -45,15 +45,15 @@ class WorkQueue:
         self._timers[key] = loop.call_at(due, self._due, key)
 
     def failures(self, key: str) -> int:
-        """Return how often in a row the work on a key has failed."""
+        """Return the number of failures in a row of the work on a key."""
         return self._failures.get(key, 0)
 
     async def run(self, work: Callable[[str], Awaitable[None]], failed: Callable[[str, Exception], None]) -> None:
-        """Work on keys for ever, several different ones side by side.
+        """Work on keys until cancelled, on several different ones concurrently.
 
         Parameters:
-            work: what to do for a key.
-            failed: called with what `work` raised, before the key is put back.
+            work: does the work for a key.
+            failed: called with the exception of `work`, before the key is put back.
 
         """
         async with asyncio.TaskGroup() as tasks:
@@ -68,7 +68,7 @@ class WorkQueue:
     ) -> None:
         try:
             await work(key)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on and the key comes back
+        except Exception as error:  # noqa: BLE001 - after any error, the loop continues
             failed(key, error)
             count = self._failures[key] = self.failures(key) + 1
             self.add_after(key, min(FIRST_PAUSE * 2.0 ** (count - 1), LONGEST_PAUSE))

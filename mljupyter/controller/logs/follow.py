@@ -1,7 +1,7 @@
-"""Follow the logs of an endpoint's replicas: what is new since a place that the client names.
+"""Follow the logs of an endpoint's replicas: new lines since a position (cursor) from the client.
 
-The place is the client's to keep. So a follower outlives the controller, and a replica that takes another one's place
-is read from its first line.
+The client stores the position. So following continues across a restart of the controller, and a new replica is read
+from its first line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_BYTES_EACH = 1 << 20
 
 @dataclass(frozen=True)
 class Followed:
-    """Lines that are new, and the place behind them."""
+    """New lines, and the position after them."""
 
     lines: list[str]
     cursor: str
@@ -34,24 +34,24 @@ async def follow(
     find: Callable[[], Sequence[ReplicaLog]],
     cursor: str | None,
     tail: int,
-    patience: float,
+    timeout_seconds: float,
     ending: Callable[[], bool] = lambda: False,
 ) -> Followed:
-    """Return lines as soon as there are any after the place, or none when `patience` seconds are over.
+    """Return lines as soon as there are any after the position, or none after `timeout_seconds`.
 
     Parameters:
-        find: returns the logs there are now; called in a thread, for each look.
-        cursor: the place, None to begin: with the last `tail` lines, at once.
-        tail: how many lines to begin with.
-        patience: how long to wait.
-        ending: tells that nobody may wait any more.
+        find: returns the current logs. It is called in a thread, for each check.
+        cursor: the position; None to begin with the last `tail` lines, without waiting.
+        tail: the number of lines to begin with.
+        timeout_seconds: the longest wait.
+        ending: returns True to end all waits.
 
     Raises:
-        InvalidSpecError: when `cursor` is none of ours.
+        InvalidSpecError: when `cursor` is not from an earlier answer.
 
     """
     places = None if cursor is None else _decoded(cursor)
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout_seconds
     while True:
         found = await asyncio.to_thread(_look, find, places, tail)
         if found.lines or places is None or ending() or time.monotonic() >= deadline:
@@ -78,5 +78,5 @@ def _decoded(cursor: str) -> dict[str, str | None]:
     except ValueError:
         places = None
     if not isinstance(places, dict) or not all(isinstance(place, str | None) for place in places.values()):
-        raise InvalidSpecError(f"cursor is {cursor[:50]!r}: it must be one that an answer gave.")
+        raise InvalidSpecError(f"cursor is {cursor[:50]!r}: it must be one from an earlier answer.")
     return places

@@ -15,7 +15,7 @@ def merged(logs: Iterable[ReplicaLog], lines: int) -> str:
 
     Parameters:
         logs: the logs.
-        lines: how many lines to return at most.
+        lines: the largest number of lines to return.
 
     """
     newest = deque(in_order([deque(log.lines(), maxlen=lines) for log in logs]), maxlen=lines)
@@ -28,7 +28,7 @@ def in_order(logs: Sequence[Iterable[str]]) -> Iterator[tuple[str, str]]:
 
 
 def beginning(logs: Iterable[ReplicaLog], lines: int) -> str:
-    """Return the first lines of the newest log: what import and ``init()`` printed."""
+    """Return the first lines of the newest log, with the output of import and ``init()``."""
     newest = max(logs, key=lambda log: log.started_time, default=None)
     if newest is None:
         return ""
@@ -37,7 +37,7 @@ def beginning(logs: Iterable[ReplicaLog], lines: int) -> str:
 
 
 def _timed(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield lines with their times; a line without one keeps that of the line before."""
+    """Yield lines with their times. A line without a time gets that of the line before."""
     time = ""
     for line in lines:
         first = line.partition(" ")[0]

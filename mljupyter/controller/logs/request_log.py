@@ -12,7 +12,7 @@ from mljupyter.runtimes.base import ReplicaLog
 
 
 def newest_records(logs: Iterable[ReplicaLog], count: int) -> str:
-    """Return the last records of all replicas by time, one JSON object a line with the replica's id in it."""
+    """Return the last records of all replicas by time, one JSON object per line, each with the replica's id."""
     streams = [_timed(deque(log.lines(), maxlen=count), log.replica_id) for log in logs]
     newest = deque(heapq.merge(*streams, key=lambda item: item[0]), maxlen=count)
     return "".join(line + "\n" for _, line in newest)
@@ -26,4 +26,4 @@ def _timed(lines: Iterable[str], replica_id: str) -> Iterator[tuple[str, str]]:
             if isinstance(record["time"], str):
                 yield record["time"], text
         except (ValueError, KeyError, TypeError):
-            continue  # cut off by the end of the replica, or written by a script that imitates it
+            continue  # cut off by the end of the replica, or an imitation written by a script

@@ -30,7 +30,7 @@ from mljupyter.telemetry.metrics.samples import NOTHING, Counts, Interval, Usage
 from mljupyter.telemetry.metrics.store import MINUTE, Samples, TimeSeries
 
 EVERY = 1
-_SETTLE = 0.02  # timers may come a little early: the second is over by then
+_SETTLE = 0.02  # timers may fire a little early; after this time the second is over
 _MEASURED = (ReplicaPhase.READY, ReplicaPhase.DRAINING)
 _NO_CLUSTER = Cluster(NOTHING)
 _DENIED = "denied:"
@@ -41,18 +41,17 @@ log = logging.getLogger(__name__)
 
 
 class Collector:
-    """Measures every version of every endpoint, once a second, and writes that down at once.
+    """Measures every version of every endpoint once a second, and stores the result at once.
 
-    What has come since the look before is told by the last reading of each source, which is saved with the samples:
-    a controller that takes over goes on where the one before has ended, and its first sample has all that came in
-    between.
+    Increments are computed from the last reading of each source, which is stored with the samples. So a new controller
+    continues where the previous one ended, and its first sample contains everything in between.
 
     Parameters:
         path: the file of the time series.
         store: the endpoints.
-        router: counts requests.
-        supervisor: knows the replicas.
-        runtimes: measure the replicas.
+        router: has the counts of requests.
+        supervisor: has the replicas.
+        runtimes: measure the replicas' usage.
 
     """
 
@@ -76,7 +75,7 @@ class Collector:
         self._failed = False
 
     async def run(self) -> None:
-        """Look at the end of every second, for ever."""
+        """Measure at the end of every second until cancelled."""
         while True:
             now = time.time()
             await asyncio.sleep(math.floor(now) + EVERY + _SETTLE - now)
@@ -89,7 +88,7 @@ class Collector:
                 self._complain(error)
                 if getattr(error, "sqlite_errorname", "").startswith(_DAMAGED):
                     await self._begin_again(error)
-            except Exception:  # what serves must not end because it cannot be measured
+            except Exception:  # a failed measurement must not end the controller
                 if not self._failed:
                     log.exception("metrics pause")
                 self._failed = True
@@ -103,11 +102,11 @@ class Collector:
         self._thread.shutdown()
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
-        """Do something with the time series, one at a time, while the controller goes on."""
+        """Use the time series in a thread, one call at a time, without blocking the controller."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def totals(self) -> Totals:
-        """Return what has been counted since this process started, and the levels now."""
+        """Return the counts since this process started, and the current levels."""
         found = [self._totals[key] for key in sorted(self._totals)]
         return Totals(found, self._router.up, self._denied, float(self._last_time or 0))
 
@@ -145,14 +144,14 @@ class Collector:
             await self.in_thread(partial(self.series.roll_up, at))
 
     def _time(self) -> int:
-        """Return the time of this look."""
+        """Return the time of this measurement."""
         at, last = math.floor(time.time()), self._last_time
-        if last is not None and last >= at > last - MINUTE:  # the clock was put back a little: no second comes twice
+        if last is not None and last >= at > last - MINUTE:  # the clock was set back a little: no second is used twice
             return last + EVERY
         return at
 
     def _seconds(self, clock: float) -> float:
-        """Return how long it is since the last look that was written down, whichever process took it."""
+        """Return the seconds since the last stored measurement of any process."""
         if self._last_clock is not None:
             return clock - self._last_clock
         return max(time.time() - self._last_time, EVERY) if self._last_time is not None else float(EVERY)
@@ -173,11 +172,11 @@ class Collector:
     def _count(
         self, versions: Sequence[MeasuredVersion], statistics: RouterStatistics | None
     ) -> tuple[dict[Key, Counts], int]:
-        """Return what the router has counted of each version since the last look, and how many it has sent away.
+        """Return the router's increments of each version since the last measurement, and the number of denied requests.
 
-        Which versions have something to do is noted.
+        Versions with requests are noted as active.
 
-        One that has nothing to do any more stays noted for another look: its replicas tell the rest.
+        A version without requests stays active for one more measurement, for the last counts of its replicas.
         """
         before, self._busy = self._busy, set()
         counts: dict[Key, Counts] = {}
@@ -196,7 +195,7 @@ class Collector:
             denied = self._progress.advance(_DENIED, router, Counts(requests=statistics.denied)).requests
         self._active = self._busy | before
         if self._first and self._last_time is None and self._router.adopted:
-            counts = dict.fromkeys(counts, NOTHING)  # nobody knows over which time that has been counted
+            counts = dict.fromkeys(counts, NOTHING)  # the time that these counts cover is unknown
         self._first = self._first and statistics is None
         return counts, denied
 
@@ -207,14 +206,14 @@ class Collector:
             self._totals[key] = VersionTotals(*key, counts, interval.levels, *self._meter.latest(replicas[key]))
 
     async def _begin_again(self, reason: Exception) -> None:
-        """Begin a new file in place of a damaged one: measuring goes on."""
+        """Start a new file in place of a damaged one, and continue."""
         try:
             await self.in_thread(partial(self.series.begin_again, reason))
         except (sqlite3.Error, OSError) as error:
             self._complain(error)
 
     def _complain(self, error: Exception) -> None:
-        """Say once that something is wrong, not every second."""
+        """Log a problem once, not every second."""
         if not self._failed:
             log.warning("metrics pause: %s", getattr(error, "message", None) or f"{type(error).__name__}: {error}")
         self._failed = True

@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Wanted:
-    """The settings that the process is started with. When they change, another process is needed."""
+    """The settings of the process. When they change, a new process is needed."""
 
     configured: float
     targets: tuple[str, ...]
 
 
 class RecordExport:
-    """The process ``mljupyter.telemetry`` of this workspace. It ends with its standard input, and so with us."""
+    """The process ``mljupyter.telemetry`` of this workspace. It ends with its standard input and so the controller."""
 
     def __init__(self, layout: Layout, store: Store) -> None:
         self._layout = layout
@@ -41,13 +41,13 @@ class RecordExport:
         self._pause = _FIRST_PAUSE
 
     async def run(self) -> None:
-        """Start and end the process as it is wanted, until cancelled."""
+        """Start and end the process as needed, until cancelled."""
         try:
             while True:
                 try:
                     await self._look()
-                except Exception:  # endpoints must not go without a controller for it
-                    log.exception("the export of records cannot be looked after")
+                except Exception:  # a failed export must not end the controller
+                    log.exception("the export of records cannot be supervised")
                 await asyncio.sleep(_LOOK_EVERY)
         finally:
             await self._end()
@@ -114,6 +114,6 @@ def _records(record: EndpointRecord | None) -> bool:
 
 
 def _targets(records: Iterable[EndpointRecord | None]) -> tuple[str, ...]:
-    """Return the targets whose replicas have no request logs in files, which are always read."""
+    """Return the targets whose replicas do not write request logs to files. (Files are always read.)"""
     found = {record.spec.compute_target for record in records if record is not None}
     return tuple(sorted(filter(outside_process_table, found)))

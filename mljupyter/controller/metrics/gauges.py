@@ -12,7 +12,7 @@ from mljupyter.telemetry.metrics.samples import Levels
 
 @dataclass(frozen=True)
 class MeasuredVersion:
-    """One version of an endpoint as it is now."""
+    """The current state of one version of an endpoint."""
 
     endpoint: str
     name: str
@@ -32,15 +32,15 @@ def versions(record: EndpointRecord) -> Iterator[MeasuredVersion]:
 
 
 def levels(version: MeasuredVersion, cluster: Cluster, mirror: Cluster) -> Levels:
-    """Return the levels of a version.
+    """Return the current levels of a version.
 
-    Requests in the router's hands are those at replicas or those being tried again, whichever are more: one that is
-    at a replica for the second time is both. As many of them run as replicas take; the others wait.
+    The requests in the router are those at replicas or those being retried, whichever number is greater, since a
+    retried request at a replica is in both. As many of them run as the replicas accept; the others wait.
 
     Parameters:
         version: the version.
         cluster: the router's statistics of its requests.
-        mirror: and of the copies sent to it.
+        mirror: the statistics of the copies sent to it.
 
     """
     limits = version.spec.limits

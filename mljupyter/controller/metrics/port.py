@@ -24,17 +24,17 @@ from mljupyter.telemetry.metrics.prometheus import CONTENT_TYPE, exposition
 log = logging.getLogger(__name__)
 
 _END_WITHIN = 2
-"""Seconds. Any user of the machine may connect here: a client that does not read must not keep the port open."""
+"""Seconds. Any user of the machine can connect here, and a client that does not read must not keep the port open."""
 
 
 class MetricsPort:
-    """Serves ``/metrics`` on a port of 127.0.0.1. Nothing else is there, and no request keeps the controller alive."""
+    """Serves only ``/metrics`` on a port of 127.0.0.1. Its requests do not keep the controller alive."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
         self._application = Starlette(
             routes=[Route("/metrics", self._metrics, methods=["GET"])],
-            # A web page may let a name of its own lead to this port (DNS rebinding), and would read what is here.
+            # A web page could read the metrics if its own host name resolves to this machine (DNS rebinding).
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(OWN_HOSTS), www_redirect=False)],
         )
         self._server: uvicorn.Server | None = None
@@ -42,10 +42,10 @@ class MetricsPort:
         self.number: int | None = None
 
     async def open(self, port: int) -> None:
-        """Listen on a port, in place of the one before.
+        """Listen on a port instead of the previous one.
 
         Raises:
-            PortInUseError: when it cannot be listened on; the one before stays.
+            PortInUseError: when the port cannot be used. The previous one stays open.
 
         """
         if port == self.number:
@@ -73,7 +73,7 @@ class MetricsPort:
 
 def _listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a controller that takes over finds it free
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a new controller can then open the port at once
     try:
         listener.bind((LOOPBACK, port))
     except OSError as error:

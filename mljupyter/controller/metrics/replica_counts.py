@@ -1,4 +1,4 @@
-"""Read the counters of replicas: runs of the scoring script, their duration, and the time requests waited."""
+"""Read the counters of replicas: runs of the scoring script, their duration, and the waiting time of requests."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class ReplicaCounts:
 
 
 class ReplicaAsker:
-    """Asks replicas over connections that are kept, at most `MOST_AT_A_TIME` in one go: those not asked longest.
+    """Reads replicas over persistent connections, at most `MOST_AT_A_TIME` in one call: those with the oldest reading.
 
-    What a replica tells are sums: asked later, it tells no less.
+    The counters are totals, so nothing is lost when a replica is read later.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class ReplicaAsker:
         self._asked: dict[str, float] = {}
 
     async def ask(self, replicas: Iterable[RunningReplica]) -> dict[str, ReplicaCounts]:
-        """Return what those replicas tell whose turn it is, by id; those that do not answer are left out."""
+        """Return the counters of the replicas whose turn it is, by id. Those that do not answer are left out."""
         turn = sorted(replicas, key=lambda replica: self._asked.get(replica.id, 0.0))[:MOST_AT_A_TIME]
         answers = await asyncio.gather(*(self._ask(replica) for replica in turn))
         return {replica.id: answer for replica, answer in zip(turn, answers, strict=True) if answer is not None}
@@ -62,7 +62,7 @@ class ReplicaAsker:
 
 
 def _read(body: bytes) -> ReplicaCounts | None:
-    """Return what an answer tells, or None: what runs in an image of the user's own may answer anything."""
+    """Return the counters in an answer. None if it is invalid: a server in the user's own image may answer anything."""
     try:
         state = json_value(body)
         counts = Counts(

@@ -12,7 +12,7 @@ from mljupyter.runtimes.base import RunningReplica, Runtimes, RuntimeUnavailable
 from mljupyter.telemetry.metrics.progress import Progress
 from mljupyter.telemetry.metrics.samples import Counts, Usage, total
 
-IDLE_EVERY = 10  # looks; replicas with something to do are measured at each one
+IDLE_EVERY = 10  # measurements; replicas with requests are measured at each one
 Key = tuple[str, str]  # endpoint and version
 
 log = logging.getLogger(__name__)
@@ -27,14 +27,14 @@ class Metered:
 
 
 class ReplicaMeter:
-    """Measures replicas at a cost that follows what they have to do.
+    """Measures replicas, busy ones more often than idle ones.
 
-    Those that have had requests are asked and measured at each look. Of the others CPU time and memory are measured
-    at each tenth, and they are asked once, for the process that runs their script.
+    Replicas with requests are read and measured each time. For the others, CPU time and memory are measured each tenth
+    time, and their counters are read once, for the process that runs their script.
 
     Parameters:
         runtimes: measure CPU time and memory.
-        progress: what each replica had counted when it was asked last.
+        progress: the counters of each replica at its last reading.
 
     """
 
@@ -44,18 +44,18 @@ class ReplicaMeter:
         self._asker = ReplicaAsker()
         self._looks = 0
         self._worker_pids: dict[str, int] = {}
-        self._used: dict[str, tuple[float, float]] = {}  # when, and the CPU time until then
+        self._used: dict[str, tuple[float, float]] = {}  # time of the measurement, and the CPU time until then
         self._latest: dict[str, Usage] = {}
 
     async def measure(
         self, replicas: Mapping[Key, Sequence[RunningReplica]], active: Collection[Key], at: int
     ) -> Metered:
-        """Look at replicas.
+        """Measure replicas.
 
         Parameters:
-            replicas: all that run, by endpoint and version.
-            active: the versions that have something to do.
-            at: the time of the look.
+            replicas: all running replicas, by endpoint and version.
+            active: the versions with requests.
+            at: the time of the measurement.
 
         """
         everything = self._looks % IDLE_EVERY == 0
@@ -66,7 +66,7 @@ class ReplicaMeter:
         return Metered(counts, usages)
 
     def latest(self, replicas: Sequence[RunningReplica]) -> tuple[list[Usage], dict[str, float]]:
-        """Return the latest usage of replicas, and the CPU time each has used since it started, in seconds."""
+        """Return the latest usage of replicas, and the CPU time of each since its start, in seconds."""
         usages = [self._latest[replica.id] for replica in replicas if replica.id in self._latest]
         return usages, {replica.id: self._used[replica.id][1] for replica in replicas if replica.id in self._used}
 

@@ -1,4 +1,4 @@
-"""The connection pool of the router is measured each second: as it fills, idle connections are closed sooner."""
+"""Measure the connection pool of the router each second. As it fills, idle connections are closed sooner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mljupyter.files import write_whole
 from mljupyter.spec import ConnectionLimits
 
 LOOK_EVERY = 1.0
-# Open connections by listener, and those that have not said a byte yet. Workers count them once more: left out.
+# Open connections by listener, and those that have not sent a byte yet. Workers count them again, so they are left out.
 _OPEN = r"^listener\.[^w]*_\d+\.downstream_(pre_)?cx_active$"
 _LISTENER = re.compile(r"^listener\..*_(?P<port>\d+)\.downstream_(?:pre_)?cx_active$")
 
@@ -23,19 +23,19 @@ log = logging.getLogger(__name__)
 
 
 def forget(settings: RouterSettings) -> None:
-    """Say that the pool is empty: for a router that starts, which reads the file at once."""
+    """Write that the pool is empty, for a starting router, which reads the file at once."""
     write_whole(Path(settings.pressure_file), json.dumps(NO_PRESSURE))
 
 
 class ConnectionPool:
-    """Tells the router how full its pool of connections is, by a file that is written when that changes."""
+    """Reports the pressure of connections to the router, by a file that is written when the pressure changes."""
 
     def __init__(self, settings: RouterSettings, admin: LocalHttp) -> None:
         self._settings = settings
         self._admin = admin
 
     async def look(self, limits: ConnectionLimits) -> None:
-        """Count connections, and tell the router.
+        """Count connections, and report the pressure to the router.
 
         Raises:
             ControllerError: when the router does not answer, or the file cannot be written.
@@ -56,11 +56,11 @@ class ConnectionPool:
         except OSError as error:
             raise ControllerError(f"'{self._settings.pressure_file}' cannot be written: {error.strerror}.") from None
         if written and pressure == 1.0:
-            log.warning("the router has as many connections as are allowed: silent ones are closed after 2 s")
+            log.warning("the router has reached its limit of connections: silent ones are closed after 2 s")
 
 
 def _write(file: Path, text: str) -> bool:
-    """Write a file that says something else, or is not there; return whether it was."""
+    """Write a file if its content differs or it does not exist. Return whether it was written."""
     if file.exists() and file.read_text() == text:
         return False
     write_whole(file, text)

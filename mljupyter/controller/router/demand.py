@@ -1,4 +1,4 @@
-"""The router's figures on demand for each version: running requests, waiting requests, time spent."""
+"""Read the router's counters for the demand of each version: running and waiting requests, and their duration."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _BUSY = re.compile(r"^.+?::(?P<address>.+)::rq_active::[1-9]\d*$", re.MULTILINE)
 
 
 class DemandReader:
-    """Reads what the router has counted. What has not changed since is not asked for again.
+    """Reads the router's counters. Unchanged ones are not requested again.
 
     Parameters:
-        admin: the router's admin interface.
+        admin: a client of the router's admin interface.
 
     """
 
@@ -38,17 +38,17 @@ class DemandReader:
         self._times: dict[str, tuple[tuple[tuple[float, int], ...], float]] = {}
 
     async def read(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
-        """Return what the router has counted for every version, by cluster.
+        """Return the router's counters for every version, by cluster.
 
         Parameters:
-            most_again: how many requests may be tried again at once, by cluster.
+            most_again: the limit of concurrent retries, by cluster.
 
         Raises:
             ControllerError: when the router does not answer.
 
         """
         body = await self._get("/stats", format="json", filter=_GAUGES)
-        # Since the epoch of the monotonic clock: at the moment of the answer, which is when it was true.
+        # The monotonic time of the answer, which is when the counters were valid.
         now = time.monotonic()
         values = {
             item["name"].removeprefix("cluster."): int(item["value"])
@@ -60,7 +60,7 @@ class DemandReader:
         active = {name: values[name + _ACTIVE] + values.get(name + _PENDING, 0) for name in clusters}
         changed = totals != self._totals or any(active.values())
         if changed or self._again:
-            # The router merges its histograms after it has answered: what this look misses, the next one finds.
+            # The router merges its histograms after its answer, so the next reading has the rest.
             self._times = _times(
                 await self._get("/stats/prometheus", filter=r"^cluster\..*\.upstream_rq_time$"), clusters
             )
@@ -74,7 +74,7 @@ class DemandReader:
         return readings
 
     async def busy(self) -> frozenset[str]:
-        """Return the addresses of the replicas that have requests, in the form of the router's configuration.
+        """Return the addresses of the replicas with requests, in the form of the router's configuration.
 
         Raises:
             ControllerError: when the router does not answer.
@@ -93,10 +93,10 @@ class DemandReader:
 
 
 def _times(body: bytes, clusters: list[str]) -> dict[str, tuple[tuple[tuple[float, int], ...], float]]:
-    """Return what requests took by cluster: counts by upper bound in seconds, and the sum of seconds.
+    """Return the durations of requests by cluster: counts by upper bound in seconds, and the total in seconds.
 
-    This form of the statistics takes a cluster's name apart at its dots and knows no dashes; where two names become
-    the same, neither is told.
+    This format of the statistics splits a cluster's name at dots and replaces dashes. If two names become equal, both
+    are left out.
     """
     known = {_mangled(name): name for name in clusters}
     ambiguous = {name for name, count in Counter(map(_mangled, clusters)).items() if count > 1}

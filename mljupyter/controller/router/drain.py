@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 
 class DrainingRouter:
-    """A router whose place another one has taken, for as long as it still has requests.
+    """A replaced router, while it still has requests.
 
     Parameters:
-        process: the router.
-        address: of its admin interface.
+        process: the router's process.
+        address: the address of its admin interface.
 
     """
 
@@ -43,21 +43,21 @@ class DrainingRouter:
         self._demand = DemandReader(self._admin)
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
-        """Return its requests by cluster, none when it does not answer; see `DemandReader.read`."""
+        """Return the counters of its requests by cluster, none when it does not answer; see `DemandReader.read`."""
         try:
             return await self._demand.read(most_again)
         except ControllerError:
             return {}
 
     async def busy(self) -> frozenset[str]:
-        """Return the addresses of the replicas that have requests of its, none when it does not answer."""
+        """Return the addresses of the replicas with its requests, none when it does not answer."""
         try:
             return await self._demand.busy()
         except ControllerError:
             return frozenset()
 
     async def drain(self) -> None:
-        """Let it accept nothing more and end it when its clients have gone; return when it has ended.
+        """Stop its listeners and end it when its clients are gone. Return when it has ended.
 
         Each answer tells its client to close the connection. Connections without a request are closed after
         `IDLE_WITHIN` seconds, those with one at its end, or after `REQUESTS_WITHIN`.
@@ -78,7 +78,7 @@ class DrainingRouter:
             if not isinstance(error, httpcore.TimeoutException):  # its socket was removed, and it serves
                 await self._until_clients_have_gone(IDLE_WITHIN)
         await self._process.end()
-        log.info("the router before (pid %d) has ended after %.1f s", identity.pid, time.monotonic() - began)
+        log.info("the replaced router (pid %d) has ended after %.1f s", identity.pid, time.monotonic() - began)
 
     async def _until_clients_have_gone(self, seconds: float) -> None:
         """Wait until a router that does not answer has no client connections, at most the given number of seconds."""
@@ -93,7 +93,7 @@ class DrainingRouter:
         await self._admin.close()
 
     async def _active(self) -> tuple[int, int]:
-        """Return how many connections there are, and how many requests."""
+        """Return the numbers of connections and of requests."""
         _, body = await self._admin.get("/stats", format="json", filter=r"^http\..*\.downstream_(cx|rq)_active$")
         found = {item["name"]: int(item["value"]) for item in json.loads(body)["stats"] if "name" in item}
         clients = {name: value for name, value in found.items() if not name.startswith(_NO_CLIENTS)}
@@ -102,7 +102,7 @@ class DrainingRouter:
 
 
 def _has_clients(pid: int) -> bool:
-    """Return whether a process has open connections to a port that it listens on, by what the system knows."""
+    """Return whether a process has open connections to its listening ports, according to the system."""
     try:
         found = psutil.Process(pid).net_connections("tcp")
     except psutil.Error:

@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 
 class FileWriter:
-    """Writes the router's files and learns from its statistics which are in force.
+    """Writes the router's files, and reads in its statistics which of them are in force.
 
-    What has to be written is decided by what the router reports, not by what was written before: a file that it
-    refused is written again. Order: replicas and clusters before the routes to them, listeners last; what is no
-    longer wanted goes afterwards.
+    The router's report decides what has to be written, not the earlier writes, so a refused file is written again. The
+    order is: replicas and clusters before the routes to them, listeners last; unneeded resources are removed after
+    that.
     """
 
     def __init__(self, directory: Path, admin: LocalHttp) -> None:
         self._directory = directory
         self._admin = admin
-        for unfinished in directory.glob(".*.json.*"):  # of a process that was killed
+        for unfinished in directory.glob(".*.json.*"):  # left by a killed process
             unfinished.unlink(missing_ok=True)
         self._written = _load(directory)
         self._stamps = {name: stamp(directory / name) for name in self._written.documents}
@@ -40,7 +40,7 @@ class FileWriter:
 
     @property
     def empty(self) -> bool:
-        """Whether no configuration has ever been written."""
+        """Whether no configuration was ever written."""
         return not self._written.documents
 
     @property
@@ -49,35 +49,35 @@ class FileWriter:
         return self._written
 
     def write_all(self, files: RouterFiles) -> None:
-        """Write all files at once: for a router that does not run yet, and reads them when it starts."""
+        """Write all files at once, for a router that does not run yet and reads them at its start."""
         for name in sorted(files.documents, key=_rank):
             self.put(name, files.documents[name])
         self._finish(files)
 
     async def apply(self, files: RouterFiles) -> None:
-        """Write what the router does not have yet, step by step; return when all of it is in force.
+        """Write the changes step by step. Return when all of them are in force.
 
         Raises:
-            ControllerError: when the router refuses a file. The configuration before stays in force.
+            ControllerError: when the router refuses a file. The previous configuration stays in force.
 
         """
         reported = await self._versions()
         changed = {name for name in files.documents if reported.get(_statistic(name)) != files.version(name)}
-        changed |= {name for name in files.documents if not self._intact(name)}  # for the router that is started next
+        changed |= {name for name in files.documents if not self._intact(name)}  # for the next router that is started
         if changed:
             self._refusals_before = await self._refusals()
             await self._write(files, changed, reported)
         self._finish(files)
 
     def repair(self) -> None:
-        """Write those files again that are not as they were written, before a router is started that reads them."""
+        """Write changed or removed files again, before a router is started that reads them."""
         for name in sorted(self._written.documents, key=_rank):
             if not self._intact(name):
                 log.warning("the router's file %s was damaged or removed: it is written again", name)
                 self.put(name, self._written.documents[name])
 
     async def confirm(self, admin: LocalHttp) -> None:
-        """Return when another router has in force what was written last.
+        """Return when the last configuration is in force in another router.
 
         Raises:
             ControllerError: when it refuses a file or does not answer.
@@ -90,7 +90,7 @@ class FileWriter:
     async def _write(self, files: RouterFiles, changed: set[str], reported: Mapping[str, str]) -> None:
         replicas = {name for name in changed if name.startswith("eds-")}
         routes = {name for name in changed if name.startswith("rds-")}
-        others = {name for name in changed if name.startswith(("ecds-", "sds-"))}  # what filters do, certificates
+        others = {name for name in changed if name.startswith(("ecds-", "sds-"))}  # filters, certificates
         for name in (*others, *replicas):
             self.put(name, files.documents[name])
         if CLUSTERS in changed:
@@ -111,12 +111,12 @@ class FileWriter:
             await self._in_force({CLUSTERS: files.version(CLUSTERS)})
 
     def put(self, name: str, document: dict[str, Any]) -> None:
-        """Write one file by renaming it into place: the router notices renames only, and never sees half a file."""
+        """Write one file by renaming it into place: the router notices only renames, and never reads half a file."""
         write_whole(self._directory / name, json.dumps(document))
         self._stamps[name] = stamp(self._directory / name)
 
     def _intact(self, name: str) -> bool:
-        """Return whether a file is the one that was written or read last: nobody has emptied or removed it since."""
+        """Return whether a file is still the one that was written or read last, not changed or removed since."""
         return name in self._stamps and self._stamps[name] == stamp(self._directory / name)
 
     def _finish(self, files: RouterFiles) -> None:
@@ -163,7 +163,7 @@ def unreadable(directory: Path) -> list[Path]:
 
 
 def stamp(path: Path) -> tuple[int, ...] | None:
-    """Return what changes when a file is written, also in place; None where there is none."""
+    """Return values that change with every write of a file, even in place; None without a file."""
     try:
         status = path.lstat()
     except OSError:
@@ -172,7 +172,7 @@ def stamp(path: Path) -> tuple[int, ...] | None:
 
 
 def _load(directory: Path) -> RouterFiles:
-    """Return what was written. A file that is empty or damaged counts as not written, and is written again."""
+    """Return the written files. One that is empty or damaged counts as not written, and is written again."""
     found = {path.name: _document(path) for path in _paths(directory)}
     for name in (name for name, document in found.items() if document is None):
         log.warning("the router's file %s is empty or damaged: it is written again", name)
@@ -196,7 +196,7 @@ def _rank(name: str) -> int:
 
 
 def _statistic(file: str) -> str:
-    """Return the name of the router's statistic that tells which version of a file is in force."""
+    """Return the name of the router's statistic with the version of a file that is in force."""
     stem = file.removesuffix(".json")
     if file == LISTENERS:
         return "listener_manager.lds.version_text"

@@ -1,10 +1,10 @@
-"""Hot restart: new connections of a shared port go to the process that began to listen last.
+"""Hot restart: new connections to a shared port go to the process that began to listen last.
 
-Two routers may listen on one port, and the system divides connections between them at random: those that the one
-before has not accepted when it closes the port would be reset. So the sockets that share a port get a rule, a
-classic BPF program (``SO_ATTACH_REUSEPORT_CBPF``, see socket(7)): the second socket is chosen if there is one. When the
-first is closed the second becomes the first, and the next one is the second again. The rule stays with the group for as
-long as anybody listens.
+Two routers may listen on one port, and the system distributes connections between them at random. Those that the old
+router has not accepted when it closes the port would be reset. So the sockets that share a port get a rule, a classic
+BPF program (``SO_ATTACH_REUSEPORT_CBPF``, see socket(7)): the second socket is chosen if there is one. When the first
+is closed, the second becomes the first, and the next one is the second again. The rule stays with the group of sockets
+while any process listens.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 
 def newest_wins(addresses: Iterable[tuple[str, int]]) -> None:
-    """Make the rule for ports that a router has just begun to listen on.
+    """Install the rule for ports that a router has just begun to listen on.
 
-    Only a socket of the group can make it: for some microseconds there is one that accepts nothing. So this is for
-    ports that have no clients yet. Where the system knows no such rule nothing happens, and a router that is replaced
-    while many connections are made may lose some of them.
+    Only a socket of the group can install it, so for some microseconds there is a socket that accepts nothing. So call
+    this only for ports without clients. If the system does not support such rules, nothing happens, and the replacement
+    of a router may lose connections if many are made at that time.
 
     Parameters:
-        addresses: IP address and port, of each listener.
+        addresses: IP address and port of each listener.
 
     """
     if sys.platform != "linux":
@@ -40,7 +40,7 @@ def newest_wins(addresses: Iterable[tuple[str, int]]) -> None:
         try:
             _make_rule(address, port)
         except OSError as error:
-            log.info("connections to %s port %d are not handed over: %s", address, port, error)
+            log.info("hot restart is not available for %s port %d: %s", address, port, error)
 
 
 def _make_rule(address: str, port: int) -> None:

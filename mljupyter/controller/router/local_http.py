@@ -13,11 +13,11 @@ UNREACHABLE = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutEx
 
 
 class LocalHttp:
-    """A client for one address, with one connection that is kept.
+    """A client for one address, with one persistent connection.
 
     Parameters:
         address: ``unix:PATH`` or ``HOST:PORT``.
-        timeout: seconds for each step of a request.
+        timeout: the timeout of each step of a request in seconds.
         headers: sent with each request.
 
     """
@@ -37,7 +37,7 @@ class LocalHttp:
         return await self._request("POST", path)
 
     async def turn_to(self, address: str) -> None:
-        """Ask another address from now on; a request that is under way ends with one of `UNREACHABLE`."""
+        """Use another address from now on. A request in progress ends with one of `UNREACHABLE`."""
         before = self._pool
         self._turn_to(address)
         await before.aclose()
@@ -58,7 +58,7 @@ class LocalHttp:
 
 
 class _OwnSockets(httpcore.AnyIOBackend):
-    """Connects to Unix sockets on which this user listens, and to no others."""
+    """Connects only to Unix sockets on which this user listens."""
 
     async def connect_unix_socket(
         self,

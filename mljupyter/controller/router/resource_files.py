@@ -42,12 +42,12 @@ class RouterSettings:
         return watched_file(self.path(file_of(kind, name)))
 
     def private_address(self, listener: str) -> str:
-        """Return the address of a listener that only the router itself connects to."""
+        """Return the address of a private listener, to which only the router itself connects."""
         return f"unix:{self.admin_socket.with_name(_PRIVATE_SOCKETS[listener])}"
 
     @property
     def pressure_file(self) -> str:
-        """The path of the file that says how full the pool of connections is."""
+        """The path of the file with the pressure of connections."""
         return self.path(PRESSURE)
 
 
@@ -73,7 +73,7 @@ class RouterFiles:
         return frozenset(item["address"]["pipe"]["path"] for item in listeners if "pipe" in item["address"])
 
     def merged_clusters(self, before: RouterFiles) -> Resource:
-        """Return the clusters of both states, the newer definition winning: what is safe while routes change."""
+        """Return the clusters of both states, with the newer definition of each, for use while routes change."""
         known = {item["name"]: item for item in before.documents.get(CLUSTERS, {}).get("resources", [])}
         known.update({item["name"]: item for item in self.documents[CLUSTERS]["resources"]})
         return discovery(known.values())
@@ -124,7 +124,7 @@ def watched_file(path: str) -> Resource:
 
 
 def whole(document: object) -> bool:
-    """Return whether a document is one of the router's files as it was written: its version fits its content."""
+    """Return whether a document is a complete file of the router: its version fits its content."""
     if not isinstance(document, dict) or not isinstance(document.get("resources"), list):
         return False
     return document == discovery(document["resources"])

@@ -38,11 +38,11 @@ from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
 from mljupyter.telemetry.metrics.router_statistics import RouterStatistics
 
 _READY_WITHIN = 10.0
-# Envoy waits for files that it does not find for 15 s, and then serves without them.
+# Envoy waits for missing files for 15 s, and then serves without them.
 _STARTED_WITHIN = 25.0
 _PAUSE_AFTER_CRASH = 0.05
 _LONGEST_PAUSE = 10.0
-# Clients that have begun to connect to the router before are done by then, and it has accepted them.
+# By then, the old router has accepted the clients that had begun to connect to it.
 _HANDSHAKES_WITHIN = 1.0
 _LOOKS_FOR_SOCKETS = 2
 
@@ -50,15 +50,15 @@ log = logging.getLogger(__name__)
 
 
 class Router:
-    """Keeps the router running and its configuration equal to the routes wanted.
+    """Keeps the router running, with the configuration of the desired routes.
 
-    The router serves on without this process; what is adopted keeps its connections. `adopted` tells whether one ran
-    already when this one began to look after it. A router that hangs is named in `problem` and ended when it stays
-    silent; one whose sockets were removed is replaced.
+    The router continues to serve without the controller, and an adopted router keeps its connections. `adopted` is
+    whether one ran already at the start. A router that hangs is reported in `problem`, and ended if it does not
+    recover. One whose sockets were removed is replaced.
 
     Parameters:
-        settings: where the router and its files are.
-        keeper: how it listens.
+        settings: the router's port, and the paths of its files and sockets.
+        keeper: has the listener settings.
         changed: called when it begins to answer, and when `problem` changes.
 
     """
@@ -82,16 +82,16 @@ class Router:
         self._leaving: tuple[DrainingRouter, ...] = ()
         self._handed_over: frozenset[tuple[str, int]] = frozenset()
         self._endpoints: tuple[EndpointRoute, ...] = ()
-        self._applied = asyncio.Event()  # `_endpoints` are those wanted
-        self._seen: Stamp = None  # its admin socket when it answered first
-        self._looks_without_sockets = 0  # of those listeners that have one
+        self._applied = asyncio.Event()  # set once `_endpoints` are the desired ones
+        self._seen: Stamp = None  # its admin socket at its first answer
+        self._looks_without_sockets = 0  # checks without the sockets of its listeners
         self._lost = False  # its sockets were removed
         self.adopted = False
         self.problem: Problem | None = None
 
     @property
     def port(self) -> int:
-        """The port of all endpoints but local web services."""
+        """The port of all endpoints except local web services."""
         return self._settings.port
 
     @property
@@ -101,7 +101,7 @@ class Router:
 
     @property
     def identity(self) -> str:
-        """The router's process, as text: another one counts from zero."""
+        """The identity of the router's process as text. The counters of another process start at zero."""
         if self._process is None:
             return ""
         return f"{self._process.identity.pid}@{self._process.identity.started_time}"
@@ -112,21 +112,21 @@ class Router:
         return self._up.is_set()
 
     def base(self, endpoint: EndpointSpec) -> str:
-        """Return the URI that ``/score`` and ``/swagger.json`` of an endpoint stand under."""
+        """Return the base URI of ``/score`` and ``/swagger.json`` of an endpoint."""
         return self._listening.listening().base(endpoint, self._settings.port)
 
     def problem_of(self, endpoint: EndpointSpec) -> Problem | None:
-        """Return why requests of an endpoint cannot pass the router, None where they can."""
+        """Return the reason why requests of an endpoint cannot pass the router, None when they can."""
         return self.problem or self._listening.refusal(endpoint)
 
     def certificate(self, endpoint: EndpointSpec) -> tuple[CertificateStatus | None, Problem | None]:
-        """Return the certificate that an endpoint is served with, and what is wrong with it."""
+        """Return the certificate of an endpoint, and the problem with it."""
         if endpoint.port is not None:
             return None, None
         return self._listening.status(endpoint), self._listening.problem(endpoint)
 
     async def start(self) -> None:
-        """Adopt the router that runs, or start one; from now on keep it running."""
+        """Adopt the running router, or start one, and keep it running from now on."""
         running = router_process.running(self._directory, self._settings)
         self.adopted = bool(running)
         if running:
@@ -142,10 +142,10 @@ class Router:
         self._aside(self._watch_pool())
 
     async def apply(self, endpoints: Iterable[EndpointRoute]) -> None:
-        """Make the router follow these endpoints; return when it does.
+        """Update the router to these endpoints. Return when that is in force.
 
         Raises:
-            ControllerError: when the router refuses the configuration or does not answer; the old one stays in force.
+            ControllerError: when the router refuses the configuration or does not answer. The old one stays in force.
 
         """
         self._endpoints = tuple(endpoints)
@@ -158,10 +158,10 @@ class Router:
                     return
                 self._writer.write_all(files)
                 self._applied.set()
-            await self._wait_until_up()  # without the lock: another router may have to take over for that
+            await self._wait_until_up()  # without the lock, since a replacement may be necessary for that
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
-        """Return what has been counted for every version, by cluster; see `DemandReader.read`."""
+        """Return the counters of every version, by cluster; see `DemandReader.read`."""
         found = await self._demand.read(most_again)
         for router in self._leaving:
             others = await router.demand(most_again)
@@ -169,24 +169,24 @@ class Router:
         return found
 
     async def busy(self) -> frozenset[str]:
-        """Return the addresses of the replicas that have requests."""
+        """Return the addresses of the replicas with requests."""
         return (await self._demand.busy()).union(*[await router.busy() for router in self._leaving])
 
     async def statistics(self) -> RouterStatistics:
-        """Return what the router counts of every version, or raise `ControllerError` when it does not answer."""
+        """Return the router's counts of every version, or raise `ControllerError` when it does not answer."""
         return await self._reader.read()
 
     async def counts(self, cluster: str) -> RequestCounts:
-        """Return what was counted of the requests of one version since the router started."""
+        """Return the counts of one version's requests since the router started."""
         return await request_statistics.read(self._admin, cluster)
 
     async def replace(self) -> None:
-        """Start another router beside this one, and let it take over; return when it has, and no request is lost.
+        """Replace the router by a new process without losing a request. Return when the new one has taken over.
 
-        The router before finishes what its clients have asked, which may take as long as a request.
+        The old router finishes its requests, which may take as long as a request.
 
         Raises:
-            ControllerError: when the other one does not start, or refuses the configuration; this one serves on.
+            ControllerError: when the new one does not start, or refuses the configuration. The old one continues.
 
         """
         async with self._replacing:
@@ -194,7 +194,7 @@ class Router:
             await self._hand_over_to_another()
 
     def sockets_there(self) -> bool:
-        """Return whether the router's sockets are where others look for them; of one that starts, that is not known."""
+        """Return whether the router's sockets exist. It is also true for a router that is still starting."""
         process = self._process
         if process is None:
             return True
@@ -203,25 +203,25 @@ class Router:
             return self._seen is None and (present is not None or process.child is not None)
         missing = self.up and any(file_at(Path(path)) is None for path in self._writer.written.sockets())
         self._looks_without_sockets = self._looks_without_sockets + 1 if missing else 0
-        return self._looks_without_sockets < _LOOKS_FOR_SOCKETS  # it takes a moment to make them
+        return self._looks_without_sockets < _LOOKS_FOR_SOCKETS  # their creation takes a moment
 
     def use_sockets_in(self, directory: Path) -> None:
-        """Put the sockets of the next router into a directory; the one that runs keeps its own."""
+        """Set the directory for the sockets of the next router. The running one keeps its own."""
         admin = directory / self._settings.admin_socket.name
         self._settings = replace(self._settings, admin_socket=admin)
 
     async def replace_lost(self) -> None:
-        """Replace the router since its sockets were removed: it serves on, but nobody can ask or configure it.
+        """Replace a router whose sockets were removed: it still serves, but it cannot be configured or read.
 
-        It finishes what its clients have asked. The reason why another one cannot take over is in `problem`.
+        The old router finishes its requests. If the replacement fails, the reason is in `problem`.
         """
         if self._replacing.locked():
             return
         async with self._replacing:
-            await self._applied.wait()  # what another one is to be started with
+            await self._applied.wait()  # a new one is started with this configuration
             if self.sockets_there():
                 return
-            log.warning("the sockets of the router were removed: another one takes its place")
+            log.warning("the sockets of the router were removed: it is replaced")
             self._lost = True
             try:
                 await self._hand_over_to_another()
@@ -230,10 +230,10 @@ class Router:
                 self._say(Problem(code="RouterUnreachable", message=f"the router has lost its sockets. {reason}"))
 
     async def _hand_over_to_another(self) -> None:
-        async with self._lock:  # nothing changes until the other one has it all
+        async with self._lock:  # the configuration must not change until the new one has it
             before = self._process
             if before is None:
-                return  # it has ended in the meantime, and is started again
+                return  # it has ended in the meantime, and was started again
             if self._applied.is_set():
                 self._writer.write_all(router_files(self._settings, self._endpoints, self._listening.listening()))
             after = router_process.launch(self._started_with(), router_process.free_slot(self._directory))
@@ -245,12 +245,12 @@ class Router:
                 raise
             leaving = self._leaves(before)
             await self._look_after(after)
-        log.info("the router (pid %d) takes the place of pid %d", after.identity.pid, before.identity.pid)
+        log.info("the router (pid %d) replaces pid %d", after.identity.pid, before.identity.pid)
         await asyncio.sleep(_HANDSHAKES_WITHIN)
         self._aside(self._end(leaving))
 
     async def stop(self) -> None:
-        """End the router. Only for when no endpoint is left, or the user wants everything stopped."""
+        """End the router. Use it only when no endpoint is left, or the user stops everything."""
         await self.leave()
         running = router_process.running(self._directory)
         found = {process.identity: process for process in running}
@@ -259,7 +259,7 @@ class Router:
         await asyncio.gather(*(process.end() for process in found.values()))
 
     async def leave(self) -> None:
-        """Stop looking after the router; it serves on."""
+        """Stop watching the router, which continues to serve."""
         tasks = [*self._others, *([self._keeper] if self._keeper is not None else [])]
         for task in tasks:
             task.cancel()
@@ -267,16 +267,16 @@ class Router:
         await self._admin.close()
 
     async def _ready(self, process: RouterProcess) -> None:
-        """Return when a router that was just started has all of the configuration in force."""
+        """Return when the whole configuration is in force in a router that was just started."""
         admin = LocalHttp(_address(process), timeout=5)
         gone = asyncio.create_task(process.ended())
         try:
             async with asyncio.timeout(_READY_WITHIN):
                 if not await self._answers(gone, admin):
-                    raise ControllerError("the other router ended; the one before serves on. " + self._last_lines())
+                    raise ControllerError("the new router ended; the old one continues. " + self._last_lines())
             await self._writer.confirm(admin)
         except TimeoutError:
-            raise ControllerError("the other router did not start; the one before serves on.") from None
+            raise ControllerError("the new router did not start; the old one continues.") from None
         finally:
             gone.cancel()
             await admin.close()
@@ -290,12 +290,12 @@ class Router:
         self._keeper = asyncio.create_task(self._keep(), name="router")
 
     def _turn_to(self, process: RouterProcess | None) -> None:
-        """Look after another process, or none; nothing is known of its sockets yet."""
+        """Watch another process, or none. Nothing is known about its sockets yet."""
         self._process, self._seen, self._lost = process, None, False
         self._looks_without_sockets = 0
 
     async def _finish_earlier(self, before: list[RouterProcess]) -> None:
-        """Finish what an earlier controller left: routers that were being replaced, or that are to be."""
+        """Finish the replacements of routers that an earlier controller began, and replace an outdated one."""
         await self._up.wait()
         for process in before:
             self._aside(self._end(self._leaves(process)))
@@ -321,13 +321,13 @@ class Router:
             await leaving.close()
 
     def _hand_over(self) -> None:
-        """Let the next router get the new connections of ports that this one has begun to listen on."""
+        """Prepare the ports of this router for a hot restart by the next one."""
         listening_on = self._writer.written.listening_on()
         newest_wins(listening_on - self._handed_over)
         self._handed_over = listening_on
 
     def _started_with(self) -> RouterSettings:
-        """Return the settings, with the memory that the router may use now."""
+        """Return the settings with the current memory limit of the router."""
         most = self._listening.spec.limits.max_memory_mb
         whole = int(host.capacity().memory_in_gb * (1 << 30))
         return replace(self._settings, most_memory_bytes=most << 20 if most is not None else default_memory(whole))
@@ -391,19 +391,19 @@ class Router:
             if not answered:
                 crashes += 1
                 if crashes > 1:
-                    message = f"the router ends when it is started. {self._last_lines()}"
+                    message = f"the router ends at its start. {self._last_lines()}"
                     self._say(Problem(code="RouterUnreachable", message=message.strip()))
                 await asyncio.sleep(min(_PAUSE_AFTER_CRASH * 2.0 ** (crashes - 1), _LONGEST_PAUSE))
 
     async def _begins(self, gone: asyncio.Task[None], process: RouterProcess, within: float) -> bool:
-        """Return whether the router begins to answer; one that does not is ended, unless only its socket is gone."""
+        """Return whether the router begins to answer. One that does not is ended, unless only its socket is missing."""
         answers = asyncio.create_task(self._answers(gone, self._admin))
         try:
             if not (await asyncio.wait([answers], timeout=_READY_WITHIN))[0]:
                 self._say(_silence(process, "has not begun to answer"))
                 await asyncio.wait([answers], timeout=within - _READY_WITHIN)
             while not answers.done() and not self.sockets_there():
-                await asyncio.wait([answers], timeout=LOOK_EVERY)  # it serves on until another one takes its place
+                await asyncio.wait([answers], timeout=LOOK_EVERY)  # it continues to serve until it is replaced
             if not answers.done():
                 log.error("the router (pid %d) does not begin to answer: ending it", process.identity.pid)
                 process.identity.signal(signal.SIGKILL)
@@ -413,7 +413,7 @@ class Router:
             answers.cancel()
 
     async def _watch(self, gone: asyncio.Task[None], process: RouterProcess) -> None:
-        """Look at a router that answers until it has ended: say when it is silent, end it when it stays so."""
+        """Check a router until it has ended: report when it does not answer, and end it if that continues."""
         http = LocalHttp(_address(process), ANSWER_WITHIN)
         looks = 0
         try:
@@ -427,22 +427,20 @@ class Router:
                 elif decision is not Decision.LEFT:
                     self._say(_silence(process, "does not answer"))
                 if decision is Decision.ENDED:
-                    log.error(
-                        "the router (pid %d) has been silent for %d looks: ending it", process.identity.pid, looks
-                    )
+                    log.error("the router (pid %d) has not answered %d checks: ending it", process.identity.pid, looks)
                     process.identity.signal(signal.SIGKILL)
                     await gone
         finally:
             await http.close()
 
     def _well(self) -> None:
-        """Let others know that the router answers."""
+        """Clear the problem, since the router answers."""
         self.problem = None
         self._up.set()
         self._changed()
 
     def _say(self, problem: Problem) -> None:
-        """Let others know that the router does not answer, and why."""
+        """Publish the problem that the router does not answer."""
         self._up.clear()
         if self.problem != problem:
             log.error("%s", problem.message)
@@ -463,7 +461,7 @@ class Router:
 
 
 async def _answers_a_look(http: LocalHttp) -> bool | None:
-    """Return whether a router answers in time; None where it cannot be asked, since its socket is gone or it ends."""
+    """Return whether a router answers in time; None when its socket is gone or it ends, so that this is unknown."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
             await http.get("/ready")
@@ -475,7 +473,7 @@ async def _answers_a_look(http: LocalHttp) -> bool | None:
 
 
 def _silence(process: RouterProcess, what: str) -> Problem:
-    message = f"the router (pid {process.identity.pid}) {what}: it is ended and started again if that goes on."
+    message = f"the router (pid {process.identity.pid}) {what}: it is ended and started again if this continues."
     return Problem(code="RouterUnreachable", message=message)
 
 
@@ -484,11 +482,11 @@ def _address(process: RouterProcess) -> str:
 
 
 def check_port(port: int) -> None:
-    """Raise `PortInUseError` when a port cannot be listened on."""
+    """Raise `PortInUseError` when no listener can be opened on a port."""
     if (error := listening(port)) is None:
         return
     reason = "needs more rights" if isinstance(error, PermissionError) else "is in use by another program"
-    raise PortInUseError(f"port {port} {reason}. Give another port, or none: then a free one is chosen.")
+    raise PortInUseError(f"port {port} {reason}. Give another port, or none for a free one.")
 
 
 def _last_lines(path: Path, count: int) -> str:

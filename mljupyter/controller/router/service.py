@@ -23,8 +23,8 @@ class RouterService:
 
     Parameters:
         store: the endpoints.
-        keeper: how the router listens.
-        follow: makes the router follow, and returns when it does.
+        keeper: has the listener settings.
+        follow: updates the router, and returns when the update is in force.
         router: the router itself.
 
     """
@@ -39,7 +39,7 @@ class RouterService:
         self._lock = asyncio.Lock()
 
     def record(self) -> RouterRecord:
-        """Return how the router listens, its certificates, and what is wrong with them."""
+        """Return the router's listener settings, its certificates, and their problems."""
         keeper, spec = self._keeper, self._keeper.spec
         own = [record.spec for name in self._store.names() if (record := self._store.get(name)).spec.tls is not None]
         statuses = {"": keeper.status(None), **{one.name: keeper.status(one) for one in own}}
@@ -56,18 +56,18 @@ class RouterService:
         )
 
     async def in_force(self) -> RouterRecord:
-        """Return the record when the router serves with what it tells: a certificate just found takes a moment."""
+        """Return the record when it is in force: a new certificate takes a moment."""
         await self._keeper.followed()
         return self.record()
 
     async def put(self, spec: RouterSpec, *, overwrite_domain: bool) -> RouterRecord:
-        """Let the router listen in another way; return when it does.
+        """Change the router's listener settings. Return when they are in force.
 
         Raises:
             AuthenticationRequiredError: when endpoints would be open to other machines.
             CertificateError: when the certificate cannot be used.
             DomainExistsError: when there is another leaf domain, and `overwrite_domain` is not set.
-            ControllerError: when the router cannot listen there; all is then as before.
+            ControllerError: when the router cannot listen there. Then nothing is changed.
 
         """
         async with self._lock:
@@ -80,18 +80,18 @@ class RouterService:
             try:
                 await self._follow()
                 if spec.limits.max_memory_mb != before.limits.max_memory_mb:
-                    await self._router.replace()  # Envoy takes this when it starts, and not later
+                    await self._router.replace()  # Envoy reads this only at its start
             except ControllerError as error:
                 self._keeper.put(before)
                 await self._follow()
-                raise ControllerError(f"{error.message} The router listens as before, on {before.address}.") from None
+                raise ControllerError(f"{error.message} The router still listens on {before.address}.") from None
             return self.record()
 
     async def replace(self) -> RouterRecord:
-        """Put another router process in the place of this one; return when new connections go to it.
+        """Replace the router's process. Return when new connections go to the new one.
 
         Raises:
-            ControllerError: when it cannot take over; the one before serves on.
+            ControllerError: when the new one cannot take over. The old one continues to serve.
 
         """
         async with self._lock:
@@ -102,7 +102,7 @@ class RouterService:
         """Return a token for an endpoint.
 
         Raises:
-            TokensNotAvailableError: when it has no token authentication.
+            TokensNotAvailableError: when the endpoint has no token authentication.
 
         """
         spec = self._store.get(name).spec
@@ -111,11 +111,11 @@ class RouterService:
                 f"endpoint {name!r} has no token authentication, but {spec.authentication.value!r}.\n"
                 "Turn it on: service.update(token_auth_enabled=True, auth_enabled=False)"
             )
-        async with self._lock:  # never signed by a key that the router does not know yet
+        async with self._lock:  # never sign with a key that is not in force in the router yet
             return self._keeper.token_keys.issue(name, subject, int(time.time()), self._keeper.spec.token_seconds)
 
     async def rotate(self, *, revoke: bool) -> list[str]:
-        """Let a new key sign tokens; return the names of the keys that count, when the router knows them."""
+        """Create a new signing key for tokens. Return the names of the valid keys when they are in force."""
         async with self._lock:
             keys = self._keeper.token_keys
             keys.rotate(time.time(), self._keeper.spec.token_seconds, revoke=revoke)
@@ -124,7 +124,7 @@ class RouterService:
 
 
 def token_document(token: Token) -> dict[str, Any]:
-    """Return a token as the controller sends it to its clients."""
+    """Return a token as a document for clients."""
     fields = asdict(token)
     return {"token": fields["text"], "refreshAfter": fields["refresh_after"], "expires": fields["expires"]}
 
@@ -134,8 +134,8 @@ def _refuse_other_domain(before: RouterSpec, after: RouterSpec, *, overwrite: bo
     wanted = after.tls.leaf_domain_label if after.tls is not None else None
     if present is not None and wanted is not None and wanted != present and not overwrite:
         raise DomainExistsError(
-            f"the router has the leaf domain label {present!r} already. Pass overwrite_existing_domain=True to put "
-            f"{wanted!r} in its place."
+            f"the router has the leaf domain label {present!r} already. Pass overwrite_existing_domain=True to "
+            f"replace it by {wanted!r}."
         )
 
 
@@ -144,6 +144,6 @@ def _without_tls(spec: RouterSpec) -> Problem | None:
         return None
     return Problem(
         code="PlainHttpOnNetwork",
-        message=f"the router listens on {spec.address} without TLS: keys and data can be read on the way. "
+        message=f"the router listens on {spec.address} without TLS: others on the network can read keys and data. "
         "Turn it on: mljupyter router tls --label NAME",
     )

@@ -8,14 +8,14 @@ from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.telemetry.metrics.router_statistics import QUESTION, RouterStatistics, parse
 
-_MERGE_TAKES = 0.02  # seconds; what is merged later is seen at the next look
+_MERGE_TAKES = 0.02  # seconds; later merges are seen at the next reading
 
 
 class RouterReader:
-    """Asks the router for the counts of all versions.
+    """Reads the router's counts of all versions.
 
-    The router merges the histograms of its threads after it has answered. So where anything has changed it is asked a
-    second time, for histograms that are as new as the counters.
+    The router merges the histograms of its threads after its answer. So after any change it is read a second time, for
+    histograms that are as new as the counters.
     """
 
     def __init__(self, admin: LocalHttp) -> None:
@@ -24,7 +24,7 @@ class RouterReader:
         self._statistics = RouterStatistics({})
 
     async def read(self) -> RouterStatistics:
-        """Return what the router counts; the same object for as long as nothing changes.
+        """Return the router's counts: the same object while nothing changes.
 
         Raises:
             ControllerError: when it does not answer.

@@ -1,7 +1,7 @@
-"""A copy of the controller's database: made when what is wanted has changed, put back when it cannot be read.
+"""The backup of the controller's database, made after changes of the desired state, and restored after damage.
 
-A database that is damaged, empty or gone beside a copy is never replaced by an empty one without a word: the controller
-does not start then, what runs keeps serving, and the error names the way back.
+If there is a backup, a damaged, empty or missing database is never silently replaced by an empty one: the controller
+does not start then, running replicas keep serving, and the error names the command to restore the backup.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _CUT_OFF = "SQLITE_IOERR_SHORT_READ"
 
 
 def backup_of(database: Path) -> Path:
-    """Return where the copy of a database is."""
+    """Return the path of a database's backup."""
     return database.with_name(f"{database.name}.backup")
 
 
 def lost(database: Path) -> bool:
-    """Return whether a database is gone or empty although there is a copy of it."""
+    """Return whether a database is missing or empty although there is a backup of it."""
     try:
         empty = database.is_file() and not database.stat().st_size
     except OSError:
@@ -39,7 +39,7 @@ def lost(database: Path) -> bool:
 
 
 def keep(connection: sqlite3.Connection, database: Path) -> None:
-    """Copy a database that is open, in place of the copy before, which stays when this fails.
+    """Copy an open database to its backup. The previous backup stays when this fails.
 
     Raises:
         sqlite3.Error: when it cannot be read or the copy cannot be written.
@@ -51,8 +51,8 @@ def keep(connection: sqlite3.Connection, database: Path) -> None:
         os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         with closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
             connection.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE")  # one file, whole in itself
-            check(copy)  # of one that has been damaged meanwhile: the good copy before stays
+            copy.execute("PRAGMA journal_mode=DELETE")  # a single file, without a write-ahead log
+            check(copy)  # if the database is damaged by now, the previous good copy stays
         unfinished.replace(backup_of(database))
     except BaseException:
         with suppress(OSError):
@@ -67,7 +67,7 @@ def check(connection: sqlite3.Connection) -> None:
 
 
 def damage(database: Path) -> str | None:
-    """Return what is wrong with a database that a controller has open, as another process would find it."""
+    """Return the damage of a database that a controller has open, as another process finds it; None without damage."""
     try:
         if not database.stat().st_size:
             return "it is empty"
@@ -76,7 +76,7 @@ def damage(database: Path) -> str | None:
     except FileNotFoundError:
         return "it is gone"
     except sqlite3.OperationalError as error:
-        # Others are of the disk, or of somebody who writes: that is told where it is written.
+        # Other errors come from the disk or from another writer. They are reported where the database is written.
         return "it is cut off" if error.sqlite_errorname == _CUT_OFF else None
     except (sqlite3.DatabaseError, OSError) as error:
         return str(error)
@@ -84,12 +84,12 @@ def damage(database: Path) -> str | None:
 
 
 def restore(layout: Layout) -> Path:
-    """Put the copy of the controller's database in its place; return where what was there is now.
+    """Restore the controller's database from its backup. Return the new path of the replaced file.
 
-    Endpoints are then wanted as they were when the copy was made; what serves is found again by the next controller.
+    The endpoints then have their desired state at the time of the backup. The next controller adopts running replicas.
 
     Raises:
-        ControllerError: when a controller runs, or there is no copy.
+        ControllerError: when a controller runs, or there is no backup.
 
     """
     database = layout.database
@@ -112,7 +112,7 @@ def restore(layout: Layout) -> Path:
 
 
 def put_back(database: Path) -> Path:
-    """Put the copy of a database that nobody has open in its place; return where what was there is now."""
+    """Restore a database that no process has open from its backup. Return the new path of the replaced file."""
     aside = database.with_name(f"{database.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
     for ending in ("", *_SIDE_FILES):
         with suppress(FileNotFoundError):

@@ -1,7 +1,7 @@
-"""The controller's SQLite file: opened in milliseconds, its schema brought to the newest step by step.
+"""The controller's SQLite file. It is opened in milliseconds, and its schema is upgraded step by step.
 
-The workspace's database is SQLAlchemy's; importing that would double the time a first deployment waits for the
-controller, and this file belongs to one process of one machine.
+Unlike the workspace's database, it does not use SQLAlchemy, whose import would double the time that a first deployment
+waits for the controller. This file belongs to one process on one machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from mljupyter.client.errors import StorageError, way_out
 from mljupyter.controller.storage import backup
 
-# One entry for each schema there has been; a file's user_version counts those it has.
+# One entry for each version of the schema. A file's user_version is the number of entries that it has.
 STEPS = (
     """
     CREATE TABLE endpoints (
@@ -79,18 +79,18 @@ class Database:
         self._path = path
         with self._translated():
             if backup.lost(path):
-                raise sqlite3.DatabaseError("it is gone or empty, and a copy of it is not")
+                raise sqlite3.DatabaseError("it is missing or empty, but there is a copy of it")
             self._open()
 
     def damaged(self, reason: object) -> StorageError:
-        """Return the error for content that makes no sense."""
+        """Return the error for invalid content."""
         return StorageError(
             f"the controller's database {str(self._path)!r} is damaged: {reason}. Endpoints keep serving.\n"
             f"To go on, {backup.WAY_BACK}"
         )
 
     def keep_backup(self) -> None:
-        """Copy the file, for the day it cannot be read."""
+        """Copy the file to its backup."""
         with self._translated():
             backup.keep(self._connection, self._path)
 
@@ -99,7 +99,7 @@ class Database:
         self._connection.close()
 
     def put_copy_back(self) -> Path:
-        """Go on with the last copy; return where the file is now that was open."""
+        """Continue with the last backup. Return the new path of the replaced file."""
         with self._translated():
             self.close()
             aside = backup.put_back(self._path)
@@ -116,13 +116,13 @@ class Database:
         self._bring_up_to_date()
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """Return what a query finds."""
+        """Return the rows of a query."""
         with self._translated():
             return self._connection.execute(query, values).fetchall()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection in a transaction that is kept whole or not at all."""
+        """Yield a connection in a transaction, which is committed when the block succeeds, else rolled back."""
         with self._translated():
             self._connection.execute("BEGIN IMMEDIATE")
             try:

@@ -1,4 +1,4 @@
-"""The change history of endpoints in the controller's database. It is bounded, and written with each change."""
+"""The change history of endpoints in the controller's database. It has a limited length."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_USER_CHARACTERS = 100
 
 @dataclass(frozen=True)
 class Change:
-    """The author of a change to an endpoint, and the action. Without an action, the specs tell: created or updated."""
+    """The author of a change to an endpoint, and the action; by default created or updated, depending on the specs."""
 
     user: str = ""
     action: str = ""
@@ -30,14 +30,14 @@ UNNAMED = Change()
 def add(
     connection: sqlite3.Connection, before: EndpointSpec | None, spec: EndpointSpec, change: Change, time: str
 ) -> None:
-    """Add an entry to an endpoint's history and drop what is beyond its bounds; a spec that stays the same adds none.
+    """Add an entry to an endpoint's history and drop the oldest above the limit. An equal spec adds no entry.
 
     Parameters:
-        connection: in the transaction that writes the spec.
+        connection: a connection in the transaction that writes the spec.
         before: the spec so far, None for a new endpoint.
-        spec: the spec from now on.
+        spec: the new spec.
         change: the author of the change, and the action.
-        time: when, in ISO format.
+        time: the time in ISO format.
 
     """
     if before == spec:

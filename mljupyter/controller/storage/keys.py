@@ -1,4 +1,4 @@
-"""The keys of an endpoint, with which clients authenticate: random, or given by the user."""
+"""The keys of an endpoint for the authentication of clients: random, or given by the user."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ALLOWED = re.compile(r"[\x21-\x7e]{8,256}")
 
 @dataclass(frozen=True)
 class Keys:
-    """The two keys of an endpoint. Either opens it, so that one can be changed while clients use the other."""
+    """The two keys of an endpoint. Both are valid, so that one can be changed while clients use the other."""
 
     primary: str = field(repr=False)
     secondary: str = field(repr=False)
 
     @classmethod
     def make(cls, primary: str | None = None, secondary: str | None = None) -> Keys:
-        """Return keys: those given, checked, and random ones in place of those not given."""
+        """Return keys: the given ones after a check, and random ones for the others."""
         return cls(checked(primary), checked(secondary))
 
     def with_key(self, which: Which, key: str | None) -> Keys:
@@ -33,12 +33,12 @@ class Keys:
 
 
 def checked(key: str | None) -> str:
-    """Return a key that follows the rule, or a random one in place of None. The error does not show the key."""
+    """Return a valid key, or a random one for None. The error does not show the key."""
     if key is None:
         return secrets.token_urlsafe(_RANDOM_BYTES)
     if not _ALLOWED.fullmatch(key):
         raise InvalidSpecError(
             "a key was given that breaks the rule: 8 to 256 printable ASCII characters without blanks.\n"
-            "Give another one, or none: then a random key is made."
+            "Give another one, or none for a random key."
         )
     return key

@@ -19,7 +19,7 @@ class AlreadyRunningError(ControllerError):
 
 
 class ControllerLock:
-    """The lock of a workspace's controller. The system releases it when the process ends, however it ends.
+    """The lock of a workspace's controller. The system releases it at any end of the process.
 
     Raises:
         AlreadyRunningError: on entering, when another process holds it; the text has its pid.
@@ -46,15 +46,15 @@ class ControllerLock:
         return self
 
     def held(self) -> bool:
-        """Return whether others find the lock: not when the workspace was removed, moved, or made again at its place.
+        """Return whether the path still leads to this lock: not after the workspace was removed, moved or replaced.
 
-        Whoever holds a lock that nobody finds is not the only controller, and must write nothing there.
+        Without that, this process may not be the only controller, and must not write anything there.
         """
         try:
             return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
         except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError:  # a file system that does not answer for a while
+        except OSError:  # a file system that does not answer at the moment
             return True
 
     def __exit__(

@@ -10,13 +10,13 @@ KEPT = MOST_DECISIONS
 
 
 class ScalingHistory:
-    """Writes and reads decisions. Of each version the newest `KEPT` stay, for as long as its endpoint does."""
+    """Writes and reads decisions. The newest `KEPT` of each version are kept as long as its endpoint exists."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, endpoint: str, decision: ScalingDecision) -> None:
-        """Keep a decision, and forget the oldest of this version where there are too many."""
+        """Store a decision, and delete the oldest of this version if there are too many."""
         key = (endpoint, decision.version)
         with self._database.writing() as connection:
             connection.execute(

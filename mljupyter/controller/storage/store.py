@@ -22,9 +22,9 @@ _PUT_ROLLOUT = "INSERT OR REPLACE INTO rollouts (endpoint, document, seen) VALUE
 
 
 class Store:
-    """The controller's memory. Every write is one transaction; a failed one raises `StorageError`.
+    """The controller's store. Every write is one transaction; a failed one raises `StorageError`.
 
-    What is in the database is kept in memory too: the controller is the only one who writes it.
+    All data is cached in memory, since the controller is the only writer of the database.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,9 +43,9 @@ class Store:
         self.problem: Problem | None = None
 
     def keep_backup(self) -> None:
-        """Copy the database, if more than what is observed has changed since the last time.
+        """Copy the database, if more than observed status has changed since the last copy.
 
-        What was observed while nothing could be written is written first.
+        Statuses that could not be written before are written first.
         """
         for name in [name for name in self._unwritten if name in self._records]:
             self.put_status(name, self._records[name].status)
@@ -54,13 +54,13 @@ class Store:
             self._backup_due = False
 
     def mend(self, damage: str) -> Path | None:
-        """Go on with the last copy of the database, since the file was damaged or removed while it was in use.
+        """Continue with the last copy of the database after the file was damaged or removed while it was in use.
 
-        Nothing is lost where the copy has all that is wanted: what is observed is in memory. Where a change is not in
-        the copy yet, nothing is done but that `problem` says so. Returns where the damaged file is now.
+        Nothing is lost if the copy has the whole desired state, since the observed status is in memory. If a change is
+        not in the copy yet, only `problem` is set. Returns the new path of the damaged file.
 
         Raises:
-            StorageError: when the copy cannot be put in its place.
+            StorageError: when the copy cannot be restored.
 
         """
         if self._backup_due:
@@ -82,7 +82,7 @@ class Store:
         return sorted(self._records)
 
     def find(self, name: str) -> EndpointRecord | None:
-        """Return an endpoint, or None when there is none of this name."""
+        """Return an endpoint, or None when the name is unknown."""
         return self._records.get(name)
 
     def get(self, name: str) -> EndpointRecord:
@@ -100,9 +100,9 @@ class Store:
         change: Change = history.UNNAMED,
         rollout: Rollout | None = None,
     ) -> EndpointRecord:
-        """Write what is wanted, as a new generation of an endpoint that may be new too.
+        """Write the desired state, as a new generation of an existing or a new endpoint.
 
-        The history gets an entry in the same transaction, and so does the end of the `rollout` that is the reason.
+        The same transaction adds an entry to the history, and writes the end of the `rollout` that caused the change.
         """
         before = self.find(spec.name)
         now = datetime.now(UTC).isoformat()
@@ -125,7 +125,7 @@ class Store:
         return self._records[spec.name]
 
     def put_status(self, name: str, status: EndpointStatus) -> None:
-        """Write what is observed of an endpoint. It is told to clients also where it cannot be written."""
+        """Write the observed status of an endpoint. Clients get it even if it cannot be written."""
         record = self._records.get(name)
         if record is not None:
             told = {"status": status, "resource_version": self._next()}
@@ -139,11 +139,11 @@ class Store:
         self._update(name, "primary_key = ?, secondary_key = ?", keys.primary, keys.secondary)
 
     def mark_deleting(self, name: str) -> None:
-        """Note that an endpoint is to go."""
+        """Mark an endpoint for deletion."""
         self._update(name, "deleting = 1")
 
     def keys(self, name: str) -> Keys | None:
-        """Return an endpoint's keys, or None where it has none."""
+        """Return an endpoint's keys, or None when it has none."""
         rows = self._database.rows("SELECT primary_key, secondary_key FROM endpoints WHERE name = ?", name)
         if not rows or rows[0]["primary_key"] is None:
             return None
@@ -158,13 +158,13 @@ class Store:
         self._records.pop(name, None)
 
     def revision(self, endpoint: str, version: str, revision: str) -> tuple[str, VersionSpec] | None:
-        """Return compute target and spec of the revision that is kept of a version, if it is this one."""
+        """Return compute target and spec of the stored revision of a version, if it is this one."""
         query = "SELECT target, spec FROM revisions WHERE endpoint = ? AND version = ? AND revision = ?"
         rows = self._database.rows(query, endpoint, version, revision)
         return (rows[0]["target"], VersionSpec.parse(rows[0]["spec"])) if rows else None
 
     def keep_revision(self, endpoint: str, version: str, revision: str, target: str, spec: VersionSpec) -> None:
-        """Keep compute target and spec of the revision that serves, in place of the one kept before."""
+        """Store compute target and spec of the serving revision, replacing the previous one."""
         with self._wanted() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO revisions (endpoint, version, revision, target, spec) VALUES (?, ?, ?, ?, ?)",
@@ -172,11 +172,11 @@ class Store:
             )
 
     def history(self, name: str) -> list[HistoryEntry]:
-        """Return the changes of an endpoint that are remembered, the oldest first."""
+        """Return the stored changes of an endpoint, the oldest first."""
         return history.read(self._database, name)
 
     def put_rollout(self, name: str, rollout: Rollout, seen: str = "{}") -> None:
-        """Write how far a rollout is, and what its next look needs to know."""
+        """Write the progress of a rollout, and the counts for its next observation."""
         if name not in self._records:
             return
         with self._wanted() as connection:
@@ -185,7 +185,7 @@ class Store:
         self._records[name] = self._read(name)
 
     def seen(self, name: str) -> str:
-        """Return what `put_rollout` was given last."""
+        """Return the counts of the last `put_rollout`."""
         rows = self._database.rows("SELECT seen FROM rollouts WHERE endpoint = ?", name)
         return str(rows[0]["seen"]) if rows else "{}"
 
@@ -201,7 +201,7 @@ class Store:
 
     @contextmanager
     def _wanted(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection to write with what must not be lost."""
+        """Yield a connection to write desired state, which must not be lost."""
         with self._database.writing() as connection:
             yield connection
         self._backup_due = True

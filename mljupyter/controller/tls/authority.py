@@ -1,4 +1,4 @@
-"""The certificate authority of a workspace signs the router's certificate when the user has given none."""
+"""The certificate authority of a workspace, which signs the router's certificate if the user has given none."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 LEAF_DAYS = 90
 _AUTHORITY_DAYS = 3650
-_BEFORE = timedelta(hours=1)  # clocks of clients that are a little slow
+_BEFORE = timedelta(hours=1)  # tolerance for slow clocks of clients
 
 
 class Authority:
     """A certificate authority of one workspace. Its private key never leaves the control directory.
 
     Parameters:
-        directory: where certificate and key are; made when they are needed first.
-        workspace: the workspace's name, which stands in the certificate.
+        directory: the directory of certificate and key. It is created on first use.
+        workspace: the workspace's name, which is part of the certificate.
 
     """
 
@@ -36,7 +36,7 @@ class Authority:
 
     @property
     def file(self) -> Path:
-        """The certificate in PEM: what a client has to trust."""
+        """The file of the certificate in PEM, which clients have to trust."""
         return self._directory / "authority.pem"
 
     @property
@@ -44,12 +44,12 @@ class Authority:
         return self._directory / "authority.key"
 
     def certificate(self) -> str:
-        """Return the authority's certificate in PEM; make it and its key when there are none.
+        """Return the authority's certificate in PEM. Certificate and key are created if there are none.
 
-        A certificate that is damaged or gone is made again from its key: clients that trust the one before trust it.
+        A damaged or missing certificate is created again from its key. Clients that trust the old one trust it too.
 
         Raises:
-            CertificateError: when the key cannot be read, which nobody can make again.
+            CertificateError: when the key cannot be read, since a key cannot be restored.
 
         """
         from cryptography import x509
@@ -68,7 +68,7 @@ class Authority:
         return text
 
     def damage(self) -> str | None:
-        """Return what is wrong with the key, and the way out; None where there is none, or a good one."""
+        """Return the problem of the key, with a remedy; None without a problem or without a key."""
         if not (self.file.exists() or self._key_file.exists()):
             return None
         try:
@@ -86,11 +86,11 @@ class Authority:
         except (OSError, ValueError, TypeError) as error:
             key, reason = None, getattr(error, "strerror", None) or "it is empty or damaged"
         else:
-            reason = "it is of another kind"
+            reason = "it has another type"
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise CertificateError(
                 f"{str(self._key_file)!r}, the private key of the workspace's authority, cannot be used: {reason}.\n"
-                f"Remove {self._files()}: the workspace then makes another authority, which clients have to trust."
+                f"Remove {self._files()}: the workspace then creates another authority, which clients have to trust."
             )
         return key
 
@@ -101,8 +101,8 @@ class Authority:
         """Return a new certificate with a new key, valid for ninety days.
 
         Parameters:
-            hosts: host names and IP addresses it is for, the one for its subject first.
-            now: the time, with its zone.
+            hosts: its host names and IP addresses, the one for its subject first.
+            now: the current time, with its zone.
 
         Raises:
             CertificateError: when the authority's key cannot be read.

@@ -1,4 +1,4 @@
-"""The certificate manager reads certificate files when they change and renews certificates that the workspace signs."""
+"""The certificate manager reads changed certificate files, and renews certificates that the workspace signs."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class CertificateManager:
     """The certificates in use, by name.
 
     Parameters:
-        directory: where the pairs in use are kept, so that they outlive files that are broken later.
-        authority: signs where no files are given.
+        directory: the directory for copies of the pairs in use, so that files can be damaged without effect.
+        authority: signs certificates if no files are given.
 
     """
 
@@ -57,25 +57,25 @@ class CertificateManager:
 
     @property
     def pairs(self) -> dict[str, Pair]:
-        """Certificates with their keys, of all that have one."""
+        """The available certificates with their keys, by name."""
         return {name: kept.pair for name, kept in self._kept.items() if kept.pair is not None}
 
     def status(self, name: str, now: datetime) -> CertificateStatus | None:
-        """Return what is known of a certificate, with what is wrong; None when there is none."""
+        """Return the status of a certificate with its problem; None without a certificate."""
         kept = self._kept.get(name)
         if kept is None or kept.status is None:
             return None
         return kept.status.model_copy(update={"problem": kept.problem or expiry_problem(kept.status, now)})
 
     def problem(self, name: str, now: datetime) -> Problem | None:
-        """Return what is wrong with a certificate, whether or not an earlier one is in use."""
+        """Return the problem of a certificate, whether or not an earlier one is in use."""
         kept, status = self._kept.get(name), self.status(name, now)
         return status.problem if status is not None else kept.problem if kept is not None else None
 
     def look(self, wanted: Mapping[str, Wanted], now: datetime) -> bool:
-        """Look at every certificate wanted; return whether anything of it has changed.
+        """Check every configured certificate. Return whether anything has changed.
 
-        What cannot be used changes nothing of what is in use: a file that is half written, a key that does not fit.
+        An unusable file, for example an incomplete one or a key that does not match, does not affect the pair in use.
         """
         before = {name: (kept.pair, kept.problem) for name, kept in self._kept.items()}
         for name in set(self._kept) - set(wanted):
@@ -92,7 +92,7 @@ class CertificateManager:
         return before != {name: (kept.pair, kept.problem) for name, kept in self._kept.items()}
 
     def _begin(self, name: str, wanted: Wanted, now: datetime) -> _Kept:
-        """Return what was kept of a certificate when it was in use before, by this process or an earlier one."""
+        """Return the stored copy of a certificate that this process or an earlier one used."""
         kept = _Kept(wanted)
         try:
             document = json_value(self._file(name).read_bytes())
@@ -101,7 +101,7 @@ class CertificateManager:
                 kept.status = checked(pair.certificate, pair.key, None, now)
                 kept.pair = pair
         except (OSError, ValueError, LookupError, TypeError, CertificateError):
-            pass  # there is none, or none of use: it is made or read again
+            pass  # there is none, or it is not usable: it is created or read again
         return kept
 
     def _look_at_files(self, name: str, kept: _Kept, files: CertificateFiles, now: datetime) -> None:
@@ -127,10 +127,10 @@ class CertificateManager:
         kept.pair, kept.problem = pair, None
         document = {"wanted": _described(kept.wanted), "certificate": pair.certificate, "key": pair.key}
         write_private(self._file(name), json.dumps(document))
-        log.info("certificate in use for %s: ends %s", ", ".join(kept.status.names), kept.status.not_after)
+        log.info("certificate in use for %s: expires %s", ", ".join(kept.status.names), kept.status.not_after)
 
     def _refuse(self, name: str, kept: _Kept, error: CertificateError) -> None:
-        still = "the one before stays in use" if kept.pair is not None else "there is none to use"
+        still = "the earlier one stays in use" if kept.pair is not None else "there is none to use"
         problem = Problem(code=error.code, message=f"{error.message} A new certificate is not used; {still}.")
         if kept.problem != problem:
             log.warning("certificate %s: %s", name or "of the router", problem.message)
@@ -141,10 +141,10 @@ class CertificateManager:
 
 
 def read_pair(files: CertificateFiles, now: datetime) -> Pair:
-    """Return a certificate with its key from their files.
+    """Return a certificate with its key from its files.
 
     Raises:
-        CertificateError: when they cannot be read, or cannot be used together for the host.
+        CertificateError: when they cannot be read, do not match, or are not valid for the host.
 
     """
     texts = []
@@ -154,7 +154,7 @@ def read_pair(files: CertificateFiles, now: datetime) -> Pair:
         except OSError as error:
             raise CertificateError(f"{path!r} cannot be read: {error.strerror}.") from None
         except UnicodeDecodeError:
-            raise CertificateError(f"{path!r} is no PEM file: PEM is text.") from None
+            raise CertificateError(f"{path!r} is not a PEM file: PEM is text.") from None
     pair = Pair(texts[0], texts[1], _hosts(files))
     checked(pair.certificate, pair.key, files.host, now)
     return pair

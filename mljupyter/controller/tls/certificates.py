@@ -11,16 +11,16 @@ WARNED_BEFORE = timedelta(days=30)
 
 
 def checked(certificate: str, key: str, host: str | None, now: datetime) -> CertificateStatus:
-    """Return what there is to know of a certificate chain, or say why it cannot be used with its key.
+    """Return the status of a certificate chain after a check of the chain and its key.
 
     Parameters:
         certificate: the chain in PEM, the certificate itself first.
         key: its private key in PEM, without a passphrase.
-        host: the host name it must be for; None for any.
-        now: the time, with its zone.
+        host: the host name that it must cover; None for any.
+        now: the current time, with its zone.
 
     Raises:
-        CertificateError: naming what is wrong. The key is never shown.
+        CertificateError: with the problem. The key is never shown.
 
     """
     from cryptography import x509
@@ -29,7 +29,7 @@ def checked(certificate: str, key: str, host: str | None, now: datetime) -> Cert
     try:
         chain = x509.load_pem_x509_certificates(certificate.encode())
     except ValueError:
-        raise CertificateError("the certificate is no PEM certificate, or half written.") from None
+        raise CertificateError("the certificate is not in PEM, or incomplete.") from None
     try:
         private = serialization.load_pem_private_key(key.encode(), password=None)
     except TypeError:
@@ -37,10 +37,10 @@ def checked(certificate: str, key: str, host: str | None, now: datetime) -> Cert
             "the private key has a passphrase: give one without, in a file with mode 0600."
         ) from None
     except ValueError:
-        raise CertificateError("the private key is no PEM key, or half written.") from None
+        raise CertificateError("the private key is not in PEM, or incomplete.") from None
     leaf = chain[0]
     if _spki(leaf.public_key()) != _spki(private.public_key()):
-        raise CertificateError("certificate and private key do not belong together.")
+        raise CertificateError("certificate and private key do not match.")
     if leaf.not_valid_after_utc <= now:
         raise CertificateError(f"the certificate ended on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC.")
     if leaf.not_valid_before_utc > now:
@@ -58,7 +58,7 @@ def checked(certificate: str, key: str, host: str | None, now: datetime) -> Cert
 
 
 def expiry_problem(status: CertificateStatus, now: datetime) -> Problem | None:
-    """Return what to say of a certificate that ends within thirty days, or has ended; None for all others."""
+    """Return the problem of a certificate that expires within thirty days or has expired; None for all others."""
     if status.not_after - now > WARNED_BEFORE:
         return None
     names, day = ", ".join(status.names), f"{status.not_after:%Y-%m-%d %H:%M} UTC"

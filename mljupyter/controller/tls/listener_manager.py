@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class ListenerManager:
-    """Knows how the router is to listen, and notices when that changes: by an operation, a file, or time."""
+    """Has the router's listener settings, and notices their changes by an operation, a file, or time."""
 
     def __init__(self, layout: Layout, store: Store) -> None:
         self._store = store
@@ -46,48 +46,48 @@ class ListenerManager:
         return self._spec
 
     def listening(self) -> Listening:
-        """Return how the router listens now."""
+        """Return the current listener settings of the router."""
         return Listening(self._spec, self._certificates.pairs, self.token_keys.verification, platform.node())
 
     def put(self, spec: RouterSpec) -> None:
-        """Let the router listen in another way from now on."""
+        """Change the listener settings of the router."""
         self._store.put_setting(_SETTING, spec.json_text())
         self._spec = spec
         self.look()
 
     def look(self) -> bool:
-        """Look at files and time; return whether anything has changed that the router or a status must follow."""
+        """Check files and time. Return whether anything has changed for the router or a status."""
         now = datetime.now(UTC)
         changed = self._certificates.look(self._wanted(), now)
         return self.token_keys.forget_old(now.timestamp()) or changed
 
     def status(self, endpoint: EndpointSpec | None) -> CertificateStatus | None:
-        """Return the certificate that an endpoint is served with, or that of the router."""
+        """Return the certificate of an endpoint, or that of the router."""
         return self._certificates.status(_name(endpoint), datetime.now(UTC))
 
     def problem(self, endpoint: EndpointSpec | None) -> Problem | None:
-        """Return what is wrong with the certificate that an endpoint is served with, or with that of the router."""
+        """Return the problem of an endpoint's certificate, or of that of the router."""
         return self._certificates.problem(_name(endpoint), datetime.now(UTC))
 
     def refusal(self, endpoint: EndpointSpec) -> Problem | None:
-        """Return why all requests of an endpoint are refused, None where they are not."""
+        """Return the reason why all requests of an endpoint are refused, None when they are not."""
         return self.token_keys.problem if endpoint.authentication is Authentication.TOKEN else None
 
     def trusted(self) -> str:
-        """Return what a client on this machine trusts: the authority where it signs, and the certificates in use."""
+        """Return the certificates for clients on this machine to trust: the authority, if used, and those in use."""
         pairs = self._certificates.pairs
         tls = self._spec.tls
         own = []
         if tls is not None and tls.files is None:
-            with contextlib.suppress(CertificateError):  # it is named where it is needed
+            with contextlib.suppress(CertificateError):  # it is reported by the status
                 own = [self.authority.certificate()]
         return "\n".join([*own, *(pair.certificate for pair in pairs.values())])
 
     def admit(self, spec: EndpointSpec) -> None:
-        """Check that an endpoint may be served as the router listens; make the key for its tokens if it needs one.
+        """Check that an endpoint is allowed with the present listener settings. Create a token key if it needs one.
 
         Raises:
-            AuthenticationRequiredError: when it would be open to other machines.
+            AuthenticationRequiredError: when other machines could use it without authentication.
             CertificateError: when its own certificate cannot be used.
 
         """
@@ -98,7 +98,7 @@ class ListenerManager:
             self.token_keys.ensure()
 
     async def run(self, follow: Callable[[], Awaitable[None]]) -> None:
-        """Look for ever; call `follow` after each change."""
+        """Check until cancelled, and call `follow` after each change."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             try:
@@ -111,7 +111,7 @@ class ListenerManager:
                 self._followed.set()
 
     async def followed(self) -> None:
-        """Return when the router has followed what was found, or does not within a moment."""
+        """Return when the last change is in force in the router, or after a short timeout."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FOLLOWED_WITHIN):
                 await self._followed.wait()
@@ -131,7 +131,7 @@ class ListenerManager:
 def leaf_hosts(label: str, address: str) -> tuple[str, ...]:
     """Return the host names and addresses of a certificate that the workspace signs: the leaf domain first.
 
-    Names under ``localhost`` lead to this machine without a name server (RFC 6761).
+    Names under ``localhost`` resolve to this machine without a name server (RFC 6761).
     """
     hosts = [f"{label}.localhost", "localhost", "127.0.0.1", "::1"]
     machine = platform.node().lower()
@@ -142,16 +142,16 @@ def leaf_hosts(label: str, address: str) -> tuple[str, ...]:
 
 
 def refuse_open_to_network(router: RouterSpec, endpoints: list[EndpointSpec]) -> None:
-    """Raise `AuthenticationRequiredError` when other machines would reach endpoints that ask for no key and no token.
+    """Raise `AuthenticationRequiredError` when other machines could use endpoints without authentication.
 
-    Endpoints with a port of their own listen on this machine alone, whatever the router does.
+    Endpoints with their own port always listen only on this machine.
     """
     if not router.beyond_loopback or router.allow_without_authentication:
         return
     names = [one.name for one in endpoints if one.authentication is Authentication.NONE and one.port is None]
     if names:
         raise AuthenticationRequiredError(
-            f"{', '.join(repr(name) for name in names)} would be open to everybody who reaches this machine: "
+            f"{', '.join(repr(name) for name in names)} would be open to everybody who can reach this machine: "
             f"the router listens on {router.address}, and there is no authentication.\n"
             "Turn on keys with auth_enabled=True or tokens with token_auth_enabled=True, let the router listen on "
             "127.0.0.1,\nor allow it knowingly: mljupyter router listen ADDRESS --allow-without-authentication"

@@ -12,7 +12,7 @@ def write_private(path: Path, text: str) -> None:
     """Put a file in place with mode 0600. A concurrent reader sees the old one or the new one.
 
     Raises:
-        StorageError: when there is no room, or the directory cannot be written.
+        StorageError: when no space is left, or the directory cannot be written.
 
     """
     try:

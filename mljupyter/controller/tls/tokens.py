@@ -1,4 +1,4 @@
-"""Access tokens for scoring: JWT signed with a key of the workspace, and verified by the router."""
+"""Access tokens for scoring: JWTs, signed with a key of the workspace and verified by the router."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mljupyter.outside import json_value
 from mljupyter.spec import Problem
 
 ALGORITHM = "ES256"
-REFRESH_AFTER = 0.8  # of a token's time: a client that asks for a new token then gets it before the old one ends
+REFRESH_AFTER = 0.8  # share of a token's validity, after which clients request the next token
 _PRIVATE_PARTS = ("d",)
 _SPARE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token, and when to ask for the next one; times in seconds since 1970."""
+    """A token, and the time to request the next one. Times are in seconds since 1970."""
 
     text: str = field(repr=False)
     refresh_after: int
@@ -32,12 +32,12 @@ class Token:
 
 
 class TokenKeys:
-    """The keys that sign tokens: the newest one signs, those before it count until their last token has ended.
+    """The keys that sign tokens. The newest one signs; older ones are valid until their last token has expired.
 
-    The private halves are in one file of the control directory, mode 0600; the router gets the public halves.
+    The private keys are in one file of the control directory, mode 0600. The router gets the public keys.
 
     Parameters:
-        path: the file. It is made when the first key is.
+        path: the file. It is created with the first key.
 
     """
 
@@ -46,7 +46,7 @@ class TokenKeys:
         self._issuer = ""
         self._keys: list[dict[str, Any]] = []
         self.problem: Problem | None = None
-        """The loss when the file cannot be read, and the way out; no token is signed or accepted then."""
+        """The problem and its remedy when the file cannot be read. Then no token is signed or accepted."""
         try:
             self._issuer, self._keys = _read(path)
         except FileNotFoundError:
@@ -69,10 +69,10 @@ class TokenKeys:
         return [key["jwk"]["kid"] for key in self._keys]
 
     def ensure(self) -> bool:
-        """Make the first key when there is none; return whether that was so.
+        """Create the first key if there is none. Return whether it was created.
 
         Raises:
-            TokensNotAvailableError: when there were keys that cannot be read any more; `rotate` begins with a new one.
+            TokensNotAvailableError: when there are keys that cannot be read. `rotate` creates a new one.
 
         """
         if self.problem is not None:
@@ -85,12 +85,12 @@ class TokenKeys:
         return True
 
     def rotate(self, now: float, token_seconds: int, *, revoke: bool = False) -> None:
-        """Let a new key sign from now on.
+        """Create a new key that signs from now on.
 
         Parameters:
             now: seconds since 1970.
-            token_seconds: how long tokens of the old key last: so long that key counts.
-            revoke: forget the old keys at once, and with them every token there is.
+            token_seconds: the validity of tokens; the old key stays valid for this time.
+            revoke: drop the old keys at once, which makes every existing token invalid.
 
         """
         if self.problem is not None:
@@ -102,7 +102,7 @@ class TokenKeys:
         self._save()
 
     def forget_old(self, now: float) -> bool:
-        """Forget keys whose last token has ended; return whether there were any."""
+        """Drop keys whose last token has expired. Return whether there were any."""
         kept = [key for key in self._keys if key.get("until") is None or key["until"] > now]
         if len(kept) == len(self._keys):
             return False
@@ -114,10 +114,10 @@ class TokenKeys:
         """Return a token for an endpoint.
 
         Parameters:
-            audience: the endpoint's name; no other endpoint takes the token.
-            subject: the user it is for.
+            audience: the endpoint's name. No other endpoint accepts the token.
+            subject: the user of the token.
             now: seconds since 1970.
-            seconds: how long it is valid.
+            seconds: its validity in seconds.
 
         """
         from joserfc import jwt
@@ -138,7 +138,7 @@ class TokenKeys:
         return Token(text, now + int(seconds * REFRESH_AFTER), now + seconds)
 
     def _put_aside(self, now: float) -> None:
-        """Keep what cannot be read under another name, and begin with a new key."""
+        """Rename an unreadable file, and start with a new key."""
         with contextlib.suppress(FileNotFoundError):
             self._path.replace(self._path.with_name(f"{self._path.name}.damaged-{int(now)}"))
         self.problem = None
@@ -148,7 +148,7 @@ class TokenKeys:
 
 
 def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:
-    """Return issuer and keys of a file; what it raises tells that there is none, or none of use."""
+    """Return issuer and keys of a file. It raises an error when the file is missing or unusable."""
     document = json_value(path.read_bytes())
     issuer, keys = document["issuer"], document["keys"]
     if not isinstance(issuer, str) or not isinstance(keys, list):

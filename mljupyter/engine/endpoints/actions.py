@@ -60,7 +60,7 @@ def route_of(
         versions: each of its versions. Those without a spec get no requests.
         replicas: its replicas, by id.
         keys: the keys that admit a request; None when the endpoint asks for none.
-        private: whether nobody but the router can reach replicas on its target, so that they never ask for a key.
+        private: whether only the router can reach replicas on its target, so that they never require a key.
 
     """
     spec = record.spec

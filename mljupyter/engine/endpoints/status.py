@@ -39,10 +39,10 @@ _EXIT_STATUSES = {
 
 
 def ending_text(exit_status: int | None, reason: str | None = None) -> str:
-    """Return in words how a replica ended, to complete "the replica ...".
+    """Return the ending of a replica as text that completes "the replica ...".
 
     Parameters:
-        exit_status: the exit status of its process, below zero the signal that killed it; None when it is not known.
+        exit_status: the exit status of its process; a negative number is the signal that killed it; None if unknown.
         reason: the reason, when the runtime knows more than an exit status.
 
     Example:
@@ -98,7 +98,7 @@ def after_failed_start(status: VersionStatus, revision: str | None, error: str) 
     Parameters:
         status: the status before.
         revision: the revision that was to be started.
-        error: why it was not.
+        error: the reason.
 
     """
     served_before = status.ready_revision is not None and status.ready_revision == revision
@@ -121,12 +121,12 @@ def endpoint_status(
     """Return the status of an endpoint whose plans are in force.
 
     Parameters:
-        record: the endpoint, with everything that is known of replicas that ended.
+        record: the endpoint, with the known problems of ended replicas.
         versions: its versions with their plans. Those without a spec are left out.
         replicas: its replicas.
         traffic: the share of requests of each version.
         base: the URI that its paths are under.
-        certificate: the certificate it is served with, and the problem with it.
+        certificate: the certificate in use, and the problem with it.
         router: the reason why the router does not pass requests on; None when it does.
         storage: the problem with the control plane's storage; None when there is none.
 
@@ -199,7 +199,7 @@ def version_state(
 
 
 def endpoint_state(states: Iterable[EndpointState], *, deleting: bool = False) -> EndpointState:
-    """Return the state of an endpoint from the states of its versions: the gravest one."""
+    """Return the state of an endpoint from the states of its versions: the most severe one."""
     if deleting:
         return EndpointState.DELETING
     found = set(states)
@@ -226,7 +226,7 @@ def _version_status(
             revision=desired.revision,
             wanted=desired.replicas,
             ready=len(ready) if plan.revision == desired.revision else 0,
-            # A replica may have become ready since the plan was made: requests still go where the plan sends them.
+            # A replica may have become ready after the plan was computed. Requests still follow the plan.
             routed=reached and bool(plan.routed),
             ready_revision=ready_revision,
             failed_revision=before.failed_revision,
@@ -248,7 +248,7 @@ def _version_status(
 
 
 def _with_silent_replicas(status: VersionStatus, replicas: Sequence[ReplicaObservation]) -> VersionStatus:
-    """Return the status of a version, some of whose replicas may run without being reached."""
+    """Return the status of a version with the problem of replicas that run but cannot be reached."""
     silent = [(replica.id, replica.silence) for replica in replicas if replica.silence is not None]
     if not silent or status.replicas_ready >= status.replicas_wanted:
         return status
@@ -259,9 +259,9 @@ def _with_silent_replicas(status: VersionStatus, replicas: Sequence[ReplicaObser
 
 
 def _short_of_room(status: VersionStatus, spec: VersionSpec, shortage: str) -> VersionStatus:
-    """Return the status of a version whose machine does not have room for all its replicas.
+    """Return the status of a version whose replicas do not all fit on the machine.
 
-    A version that has its least number of replicas, and would have more for its load, is as healthy as before.
+    A version with its minimum number of replicas stays as healthy as before, even if its load needs more.
     """
     problem = Problem(code=UNSCHEDULABLE, message=f"{shortage}.")
     if status.replicas_wanted >= spec.scaling.least_replicas and status.replicas_wanted:

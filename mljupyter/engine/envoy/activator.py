@@ -1,8 +1,8 @@
 """The activator holds requests for a version that is scaled to zero, inside the router.
 
-The only address of the version is then a listener of the router that answers *busy* after a moment. So the router
+The only address of the version is then a listener of the router that answers *busy* after a short delay. So the router
 retries, as it does with busy replicas, until there is a replica or the retries are used up. The number of retries
-bounds the time, the cluster's limit of concurrent retries bounds the number of requests. Only the router is needed
+limits the time, the cluster's limit of concurrent retries limits the number of requests. Only the router is needed
 while they wait.
 """
 
@@ -14,13 +14,13 @@ from mljupyter.engine.envoy.extensions import Resource, named
 from mljupyter.engine.envoy.private_listener import private_listener
 
 NAME = "waiting-room"
-STAY_SECONDS = 0.1  # each look costs the router as much as a request: ten a second are little, and no long delay
+STAY_SECONDS = 0.1  # a retry costs as much as a request: ten a second are cheap, and the delay is short
 _MEAN_PAUSE_SECONDS = 0.0125
 _BODY = {"code": "NoReplicaReady", "message": "No replica was ready in time. Try again later."}
 
 
 def tries(wait_ms: int) -> int:
-    """Return how many tries let a request wait for so many milliseconds.
+    """Return the number of tries that let a request wait for `wait_ms` milliseconds.
 
     Example:
         >>> tries(60_000)

@@ -10,10 +10,10 @@ from mljupyter.engine.envoy.extensions import Resource
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of the router: the status it has by itself, the status it gets, code and message.
+    """An answer of the router: Envoy's status, the status that clients get, code and message.
 
-    A status may have several reasons: with `by_token` it counts only for what the token filter refuses, with
-    `by_overload` only for what is refused since the router runs out of memory.
+    A status may have several reasons: with `by_token` the reply is only for refusals of the token filter, with
+    `by_overload` only for refusals because the router runs out of memory.
     """
 
     status: int
@@ -25,8 +25,8 @@ class Reply:
 
 
 _OVERLOADED = "The router has no memory left for this request. Send less at a time, or try again later."
-# The first that fits counts. Envoy answers 500 where it ends a body of HTTP/1 that it has no memory for.
-# The token filter answers 403 for a good token of another endpoint.
+# The first match counts. Envoy answers 500 if it has no memory for a body of HTTP/1 and ends the request.
+# The token filter answers 403 for a valid token of another endpoint.
 REPLIES = (
     Reply(400, 400, "BadRequest", "The request breaks a rule of HTTP: %RESPONSE_CODE_DETAILS%."),
     Reply(401, 401, "Unauthorized", "%LOCAL_REPLY_BODY%. Get a new token: service.get_access_token()"),
@@ -49,10 +49,10 @@ REPLIES = (
         "Web pages of %REQ(ORIGIN)% may not call this endpoint. Allow them: set AML_CORS_ORIGINS among its environment "
         "variables, or mljupyter router listen --host NAME",
     ),
-    Reply(426, 426, "UpgradeRequired", "This version of HTTP is not spoken here: use HTTP/1.1 or HTTP/2."),
-    Reply(429, 429, "TooManyRequests", "The endpoint takes no more requests in this second. Try again later."),
+    Reply(426, 426, "UpgradeRequired", "This version of HTTP is not supported: use HTTP/1.1 or HTTP/2."),
+    Reply(429, 429, "TooManyRequests", "The endpoint accepts no more requests in this second. Try again later."),
     Reply(431, 431, "HeadersTooLarge", "The request's headers are too large."),
-    Reply(502, 502, "BadGateway", "The replica's answer was no HTTP."),
+    Reply(502, 502, "BadGateway", "The replica's answer was not HTTP."),
     Reply(500, 503, "RouterOverloaded", _OVERLOADED),
     Reply(503, 503, "RouterOverloaded", _OVERLOADED, by_overload=True),
     Reply(503, 503, "NoReplicaReady", "No replica can take the request now. Try again later."),
@@ -63,7 +63,7 @@ _HEADERS = {401: ("www-authenticate", 'Bearer realm="mljupyter"'), 429: ("retry-
 
 
 def local_replies() -> Resource:
-    """Return the table of answers in Envoy's vocabulary."""
+    """Return the table of answers as an Envoy resource."""
     return {
         "mappers": [
             {

@@ -27,7 +27,7 @@ class Placement(Protocol):
         ...
 
     def private_address(self, listener: str) -> str:
-        """Return the address of a listener that only the router itself connects to, ``unix:PATH`` or ``HOST:PORT``."""
+        """Return the address of a private listener of the router, ``unix:PATH`` or ``HOST:PORT``."""
         ...
 
 

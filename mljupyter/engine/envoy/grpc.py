@@ -1,8 +1,8 @@
-"""Envoy resources that refuse gRPC with an HTTP status: no endpoint speaks gRPC.
+"""Envoy resources that refuse gRPC with an HTTP status, since no endpoint supports gRPC.
 
-Envoy answers every request of the content type ``application/grpc`` that it refuses by itself with 200, and puts the
-error where gRPC clients look for it: a monitor that counts statuses would see nothing but successes. Such requests are
-therefore sent to a listener of the router's own, without their content type, and get its answer.
+If Envoy itself refuses a request of the content type ``application/grpc``, it answers 200 and puts the error into
+headers for gRPC clients. A monitor that counts statuses would see only successes. So such requests are sent to a
+private listener of the router without their content type, and get its answer.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ NAME = "no-grpc"
 _STATUS = 415
 _BODY = {
     "code": "UnsupportedMediaType",
-    "message": "gRPC is not spoken here. POST the body with another content type, for example application/json.",
+    "message": "gRPC is not supported. POST the body with another content type, for example application/json.",
 }
 
 
 def route() -> Resource:
-    """Return the route that takes requests of gRPC, whatever their path; it comes before all others."""
+    """Return the route for gRPC requests of any path. It comes before all others."""
     return {
         "match": {"prefix": "/", "grpc": {}},
         "route": {"cluster": NAME, "timeout": "5s"},
@@ -29,7 +29,7 @@ def route() -> Resource:
 
 
 def cluster(address: str) -> Resource:
-    """Return the cluster that this route leads to: the listener at an address, ``unix:PATH`` or ``HOST:PORT``."""
+    """Return the cluster of this route: the listener at an address, ``unix:PATH`` or ``HOST:PORT``."""
     host = {"endpoint": {"address": envoy_address(address)}}
     return {
         "@type": f"{TYPE}config.cluster.v3.Cluster",

@@ -1,7 +1,7 @@
-"""Web pages in the router's vocabulary: which of them reach endpoints that ask for neither key nor token.
+"""Envoy resources that decide which web pages may call endpoints without authentication.
 
-A page of any site can let its visitor's browser send requests to this machine. The browser names the page's site in the
-header Origin; and a site that lets its own name lead to this machine (DNS rebinding) shows by the header Host.
+A page of any site can make a visitor's browser send requests to this machine. The browser sends the page's site in the
+header Origin. A site whose own name resolves to this machine (DNS rebinding) is recognised by the header Host.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 from mljupyter.engine.envoy.extensions import Resource
 
-# Names that no web page can take: those under localhost lead to this machine (RFC 6761), and container engines give the
-# last two to the machine that runs them.
+# Names that no web site can have: those under localhost mean this machine (RFC 6761), and container engines use the
+# last two for their host machine.
 OWN_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "[::1]", "host.docker.internal", "host.containers.internal")
 HOST_REFUSED = 421
-ORIGIN_REFUSED = 470  # among the router's own answers 403 stands for a missing key: the table of answers makes it 403
+ORIGIN_REFUSED = 470  # a distinct status, since 403 already means a missing key; the table of answers turns it into 403
 _ORIGIN = "origin"
 
 
@@ -28,7 +28,7 @@ def virtual_hosts(
         name: the table's name.
         known: the routes of known hosts.
         others: the routes of all others.
-        hosts: the known hosts, without port; ``*.`` stands for any labels before the rest.
+        hosts: the known hosts, without port. A leading ``*.`` matches any labels.
 
     """
     everybody: Resource = {"name": name, "domains": ["*"], "routes": list(others)}
@@ -39,21 +39,21 @@ def virtual_hosts(
 
 
 def refuse_host() -> Resource:
-    """Return the last route of an unknown host: it refuses all requests that no route before it has taken."""
+    """Return the last route of an unknown host: it refuses all requests that no earlier route matches."""
     return {"match": {"prefix": "/"}, "direct_response": {"status": HOST_REFUSED}}
 
 
 def refuse_origins(match: Resource, hosts: Iterable[str], origins: Iterable[str] = ()) -> Resource:
-    """Return the route that refuses requests of web pages; requests that no page has sent pass it by.
+    """Return the route that refuses requests of web pages. Requests without an Origin header do not match it.
 
     Parameters:
-        match: the paths that it is about.
+        match: the paths of the route.
         hosts: hosts whose pages are not refused.
         origins: origins that are not refused either, such as ``https://example.org``.
 
     """
-    # All of these must hold. An origin is a scheme, ``://``, a host without ``/`` and ``:``, and perhaps a port.
-    # Regular expressions will not do: Envoy refuses long ones, and the machine's name would decide how long they are.
+    # All of these must match. An origin is a scheme, ``://``, a host without ``/`` and ``:``, and perhaps a port.
+    # Regular expressions do not work: Envoy refuses long ones, and their length would depend on the machine's name.
     headers: list[dict[str, Any]] = [{"name": _ORIGIN, "present_match": True}]
     for host in sorted(set(hosts)):
         end = host.removeprefix("*") if host.startswith("*.") else f"//{host}"
@@ -63,7 +63,7 @@ def refuse_origins(match: Resource, hosts: Iterable[str], origins: Iterable[str]
 
 
 def bracketed(host: str) -> str:
-    """Return a host as it stands in a URI: an IPv6 address in brackets."""
+    """Return a host in the form for a URI: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 

@@ -11,9 +11,9 @@ from mljupyter.spec import ConnectionLimits, RateLimit
 FILTER = "mljupyter.rates"
 _FILTER_TYPE = f"{TYPE}extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 _ENDPOINT = "endpoint"
-# A bucket is filled ten times a second, so that its limit does not let all requests of a second pass at once.
+# A bucket is filled ten times a second, so that not all requests of a second can pass at once.
 _FILLS_PER_SECOND = 10
-_LAST_CALL = "1s"  # a connection to be closed is still served for so long: a request may be on its way
+_LAST_CALL = "1s"  # a closing connection is served for this time, since a request may be on its way
 _INTERVAL = f"{1 / _FILLS_PER_SECOND}s"
 _OF_THE_ROUTE = {
     "descriptor_key": _ENDPOINT,
@@ -25,7 +25,7 @@ _ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 
 
 def connection_count(name: str, limits: ConnectionLimits) -> Resource:
-    """Return the filter that closes connections beyond the number allowed."""
+    """Return the filter that closes connections above the limit."""
     return named(
         "envoy.filters.network.connection_limit",
         "extensions.filters.network.connection_limit.v3.ConnectionLimit",
@@ -35,7 +35,7 @@ def connection_count(name: str, limits: ConnectionLimits) -> Resource:
 
 
 def client_timeouts(limits: ConnectionLimits) -> dict[str, Any]:
-    """Return the settings of a connection manager that end what a client leaves unfinished."""
+    """Return the timeouts of a connection manager for unfinished requests and idle connections."""
     return {
         "request_headers_timeout": _seconds(limits.headers_seconds),
         "request_timeout": _seconds(limits.request_seconds),
@@ -45,7 +45,7 @@ def client_timeouts(limits: ConnectionLimits) -> dict[str, Any]:
 
 
 def http2() -> dict[str, int]:
-    """Return how much one connection of HTTP/2 may do at once: requests, and bytes that nobody has asked for yet."""
+    """Return the limits of one HTTP/2 connection: concurrent requests, and the bytes in flight (window sizes)."""
     return {
         "max_concurrent_streams": 100,
         "initial_stream_window_size": 4 << 20,
@@ -54,18 +54,18 @@ def http2() -> dict[str, int]:
 
 
 def http_filter(source: Resource) -> Resource:
-    """Return the place of the filter that limits requests per second. The limits come from a configuration source."""
+    """Return the reference to the filter that limits requests per second. A configuration source has the limits."""
     return {"name": FILTER, "config_discovery": {"config_source": source, "type_urls": [_FILTER_TYPE]}}
 
 
 def configuration(limits: Mapping[str, RateLimit]) -> Resource:
-    """Return the limits of requests a second: one bucket for each endpoint, whichever of its routes is taken."""
+    """Return the limits of requests per second: one bucket for each endpoint, shared by all its routes."""
     config: dict[str, Any] = {"@type": _FILTER_TYPE, "stat_prefix": "rates"}
     if limits:
         config |= {
             "filter_enabled": {"runtime_key": "mljupyter.rates_enabled", **_ALWAYS},
             "filter_enforced": {"runtime_key": "mljupyter.rates_enforced", **_ALWAYS},
-            # Every bucket must hold a multiple of the default one's interval: this one never runs dry.
+            # Envoy requires a default bucket, whose interval divides those of all others. This one is never empty.
             "token_bucket": {"max_tokens": 4_000_000_000, "tokens_per_fill": 4_000_000_000, "fill_interval": _INTERVAL},
             "always_consume_default_token_bucket": False,
             "rate_limits": [{"actions": [{"metadata": _OF_THE_ROUTE}]}],
@@ -78,7 +78,7 @@ def configuration(limits: Mapping[str, RateLimit]) -> Resource:
 
 
 def counted_for(endpoint: str) -> Resource:
-    """Return a route's metadata, by which its requests count for an endpoint."""
+    """Return the metadata of a route whose requests count for the limit of an endpoint."""
     return {"filter_metadata": {FILTER: {_ENDPOINT: endpoint}}}
 
 

@@ -16,7 +16,7 @@ SERVICE_PREFIX = "/api/v1/service"
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate chain and its private key in PEM, and the host names it is for."""
+    """A certificate chain and its private key in PEM, with the certificate's host names."""
 
     certificate: str
     key: str = field(repr=False)
@@ -25,11 +25,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Listening:
-    """How the router listens: its spec, the certificates at hand, and what verifies tokens.
+    """The listener settings of the router: its spec, the available certificates, and the key that verifies tokens.
 
-    `pairs` holds the router's own certificate by the empty name, those of endpoints by their names. A certificate that
-    is wanted and not at hand leaves what it is for without TLS *and* without plain HTTP: nothing is served in the open
-    that was to be secret.
+    `pairs` has the router's own certificate by the empty name, those of endpoints by their names. If a configured
+    certificate is not available, its endpoints are served neither with TLS *nor* with plain HTTP: requests that should
+    be encrypted are never served in plain text.
     """
 
     spec: RouterSpec = field(default_factory=RouterSpec)
@@ -44,7 +44,7 @@ class Listening:
 
     @property
     def host(self) -> str:
-        """The host of scoring URIs: that of the certificate, or the address that is listened on."""
+        """The host of scoring URIs: that of the certificate, or the listening address."""
         tls = self.spec.tls
         if tls is not None and tls.files is not None:
             return tls.files.host
@@ -57,17 +57,17 @@ class Listening:
 
     @property
     def hosts(self) -> frozenset[str]:
-        """The hosts that requests may be for: this machine's own, those of certificates, and those that are allowed."""
+        """The accepted hosts of requests: this machine's own, those of certificates, and those in the spec."""
         names = {*OWN_HOSTS, self.machine, self.spec.address, *self.spec.hosts}
         for pair in self.pairs.values():
             names.update(pair.hosts)
         if self.spec.tls is not None and self.spec.tls.files is not None:
             names.add(self.spec.tls.files.host)
-        # Where a certificate has a pattern, the router takes one whole label before the rest, and no other.
+        # For a pattern of a certificate, the router accepts exactly one label before the rest.
         return frozenset(bracketed(name.lower()) for name in names if name and "*" not in name.removeprefix("*."))
 
     def base(self, endpoint: EndpointSpec, port: int) -> str:
-        """Return the URI that ``/score`` and ``/swagger.json`` of an endpoint stand under.
+        """Return the base URI of ``/score`` and ``/swagger.json`` of an endpoint.
 
         Parameters:
             endpoint: the endpoint.

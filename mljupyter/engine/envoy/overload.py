@@ -1,7 +1,7 @@
-"""The overload manager of Envoy: limits on memory and connections, and the actions as they run out.
+"""The overload manager of Envoy: limits on memory and connections, and the actions when they run out.
 
-Envoy calls the share of a limit that is used *pressure*, and gives way by *overload actions*. Memory it measures by
-itself. How full the pool of connections is, it counts but does not act on: the controller writes that into a file.
+Envoy calls the used share of a limit *pressure*, and reacts by *overload actions*. It measures memory by itself. It
+counts connections but does not act on their number, so the controller writes that pressure into a file.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 from mljupyter.engine.envoy.extensions import TYPE, Resource, named
 
-# Connections to the ports of local web services, beyond those of the port that all other endpoints share: a client that
-# takes all connections of one port takes none of the others.
+# Ports of local web services have their own limits of connections, separate from the port that all other endpoints
+# share: a client that uses up the connections of one port leaves the others free.
 RESERVED_CONNECTIONS = 1000
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _POOL = "envoy.resource_monitors.injected_resource"
 _MEASURED_EVERY = "0.1s"  # a client on this machine sends 100 MB in that time
-# The first account of memory is for streams of 16 KB, the last of eight for all of 2 MB and more. The largest are reset
-# first, and the more of them the nearer the limit is.
+# The first of eight memory accounts is for streams of 16 KB, the last for all of 2 MB and more. The largest streams are
+# reset first, and more of them as memory gets nearer to the limit.
 _SMALLEST_ACCOUNT = 14
 _SHORTEST_IDLE = "2s"
 NO_PRESSURE = 0.0
@@ -30,9 +30,9 @@ def manager(*, most_connections: int, most_memory_bytes: int, pressure_file: str
     """Return the overload manager.
 
     Parameters:
-        most_connections: how many there may be to the shared port.
-        most_memory_bytes: how much memory the router may use.
-        pressure_file: the file that says how full the pool of connections is, see `fullest`.
+        most_connections: the limit of connections to the shared port.
+        most_memory_bytes: the limit of the router's memory.
+        pressure_file: the file with the pressure of connections, see `fullest`.
 
     """
     return {
@@ -86,28 +86,28 @@ def manager(*, most_connections: int, most_memory_bytes: int, pressure_file: str
 
 
 def runtime(listener: str, most_connections: int) -> Resource:
-    """Return the settings that bound the connections of one listener, those that have not said anything included."""
+    """Return the runtime settings that limit the connections of one listener, idle ones included."""
     limits = {f"envoy.resource_limits.listener.{listener}.connection_limit": most_connections}
     return {"layers": [{"name": "limits", "static_layer": limits}]}
 
 
 def memory_release() -> Resource:
-    """Return how memory that is free goes back to the machine, whether the limit is near or not."""
+    """Return the settings by which free memory is returned to the machine, independent of the limit."""
     return {"bytes_to_release": 64 << 20, "memory_release_interval": "1s"}
 
 
 def most_local(most_connections: int) -> int:
-    """Return how many connections there may be to the port of a local web service, where the shared one has so many."""
+    """Return the limit of connections to the port of a local web service, from the limit of the shared port."""
     return min(most_connections, RESERVED_CONNECTIONS)
 
 
 def fullest(connections: Mapping[int, int], shared_port: int, most: int) -> float:
-    """Return how full the fullest pool of connections is, in steps of a tenth: 1 when there is no room.
+    """Return the pressure of the fullest pool of connections, in steps of a tenth: 1 when it is full.
 
     Parameters:
-        connections: how many there are, by port.
+        connections: the number of connections by port.
         shared_port: the port of all endpoints but local web services.
-        most: how many there may be to it.
+        most: the limit of connections to it.
 
     Example:
         >>> fullest({8600: 5_499, 6789: 3}, 8600, 10_000), fullest({8600: 10, 6789: 1_003}, 8600, 10_000)
@@ -122,14 +122,15 @@ def fullest(connections: Mapping[int, int], shared_port: int, most: int) -> floa
 
 
 def default_memory(machine_bytes: int) -> int:
-    """Return how much memory the router may use by default: a quarter of the machine's, 256 MB to 8 GB.
+    """Return the default memory limit of the router: a quarter of the machine's memory, from 256 MB to 8 GB.
 
     Example:
         >>> default_memory(16 << 30) >> 20, default_memory(1 << 29) >> 20, default_memory(1 << 40) >> 20
         (4096, 256, 8192)
 
     """
-    quarter = machine_bytes // 4 // _MEMORY_STEP * _MEMORY_STEP  # small differences between two looks do not count
+    # Rounded, so that small differences between two readings do not count.
+    quarter = machine_bytes // 4 // _MEMORY_STEP * _MEMORY_STEP
     return min(max(quarter, _LEAST_MEMORY), _MOST_MEMORY)
 
 

@@ -19,16 +19,16 @@ def private_listener(
 ) -> Resource:
     """Return the listener.
 
-    The router itself connects to it, with requests that it has let in before. So its connections do not count towards
+    The router itself connects to it, with requests that it has accepted before. So its connections do not count towards
     the limits of clients.
 
     Parameters:
-        name: of the listener and of its statistics.
+        name: the name of the listener and of its statistics.
         address: ``unix:PATH`` or ``HOST:PORT``.
         status: the status of the answer.
         body: the JSON of the answer.
         headers: further headers of the answer.
-        filters: filters of HTTP before the answer is given.
+        filters: HTTP filters that run before the answer.
 
     """
     added = [_header(key, value) for key, value in {**(headers or {}), "content-type": "application/json"}.items()]

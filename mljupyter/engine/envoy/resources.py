@@ -22,22 +22,22 @@ from mljupyter.spec import ConnectionLimits, RequestLimits
 START_HEADER = "x-mlj-start"
 BUSY_HEADER = "x-mlj-busy"
 MOST_REQUESTS = 10_000
-_METADATA = "mljupyter"  # our own part of what the router knows of a replica
-_REPLICA_IDLE = "30s"  # below the replica's own keep-alive, so that the router is the one to close
+_METADATA = "mljupyter"  # our own section of a replica's metadata in Envoy
+_REPLICA_IDLE = "30s"  # below the replica's own keep-alive, so that the router closes first
 _CONNECT_TIMEOUT = "1s"
 _FIRST_TRY_AGAIN, _LAST_TRY_AGAIN = "0.005s", "0.025s"
-_MEAN_PAUSE_MS = 12.5  # Envoy draws each pause between 0 and the longest
-_SHORTEST_STAY_MS = 50  # a busy replica keeps a request for as long at least
-_SPARE_MS = 1000  # what the router waits beyond queue and run time, so that the replica's own answer comes first
+_MEAN_PAUSE_MS = 12.5  # Envoy draws each pause between 0 and a maximum
+_SHORTEST_STAY_MS = 50  # the least time that a busy replica keeps a request
+_SPARE_MS = 1000  # added to the timeouts of queue and run, so that the replica's own answer comes first
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a route leads: clusters with weights, and the limits that hold on the way.
+    """The destination of a route: clusters with weights, and the limits of its requests.
 
-    `mirrors` are clusters that a percentage of requests is copied to. With `sticky_header`, requests with the same
-    value of it go to the same cluster. `wake_wait_ms` is how long requests may wait for the first replica of a version
-    that has none, 0 where there always is one.
+    `mirrors` are clusters that get copies of a percentage of requests. With `sticky_header`, requests with the same
+    value of that header go to the same cluster. `wake_wait_ms` is the longest wait for the first replica of a version
+    that is scaled to zero, 0 where there is always one.
     """
 
     clusters: Mapping[str, int]
@@ -71,7 +71,7 @@ def bootstrap(
 
 
 def listener(name: str, host: str, port: int, chains: Iterable[Resource], **others: Any) -> Resource:
-    """Return a listener: what it does with connections, by chains of filters."""
+    """Return a listener with its chains of filters."""
     return {
         "@type": f"{TYPE}config.listener.v3.Listener",
         "name": name,
@@ -84,13 +84,13 @@ def listener(name: str, host: str, port: int, chains: Iterable[Resource], **othe
 def connections(
     name: str, limits: ConnectionLimits, placement: Placement, *, with_filters: bool = False
 ) -> list[Resource]:
-    """Return the filters of a connection that is served by a table of routes.
+    """Return the filters of a connection whose requests use a table of routes.
 
     Parameters:
         name: the name of the table of routes.
         limits: the limits of a client.
         placement: the place of the table.
-        with_filters: whether some of its routes ask for tokens or limit requests per second.
+        with_filters: whether some of its routes require tokens or limit requests per second.
 
     """
     manager = named(
@@ -122,8 +122,8 @@ def _no_private_headers() -> Resource:
 
 
 def _http_filters(placement: Placement | None) -> list[Resource]:
-    """Return the filters of a request: who may pass, then how many, then how large, then where to."""
-    # A buffer filter without a limit is refused, even where routes give their own.
+    """Return the filters of a request: authentication, then rate limit, then body size, then the route."""
+    # Envoy refuses a buffer filter without a limit, even if all routes have their own.
     buffer = named("envoy.filters.http.buffer", "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=1)
     return [
         named("envoy.filters.http.rbac", "extensions.filters.http.rbac.v3.RBAC"),
@@ -148,16 +148,16 @@ def route_table(name: str, virtual_hosts: Iterable[Resource]) -> Resource:
         "name": name,
         "virtual_hosts": list(virtual_hosts),
         "ignore_port_in_host_matching": True,
-        "validate_clusters": False,  # clusters are another resource; its writer keeps the order
+        "validate_clusters": False,  # clusters are a separate resource, and the writer keeps the order
         "response_headers_to_remove": [BUSY_HEADER, KEY_HEADER, START_HEADER],
     }
 
 
 @dataclass(frozen=True)
 class Passes:
-    """Who may pass a route: holders of these keys, or of a token for this audience; None of both lets everybody.
+    """The authentication of a route: one of these keys, or a token for this audience. Without both, all may pass.
 
-    `rate_limited` names the endpoint whose limit of requests a second counts.
+    `rate_limited` names the endpoint whose limit of requests per second applies.
     """
 
     keys: tuple[str, ...] | None = field(default=None, repr=False)
@@ -171,11 +171,11 @@ def route(
     """Return one route.
 
     Parameters:
-        path: what the client asks for, matched exactly.
-        upstream_path: what the replica is asked for.
+        path: the path of the client's request, matched exactly.
+        upstream_path: the path of the request to the replica.
         to: clusters with weights, and limits.
-        who: who may pass.
-        header: name and value that pick this route.
+        who: the authentication.
+        header: name and value of a header that selects this route.
 
     """
     match: Resource = {"path": path}
@@ -193,7 +193,7 @@ def route(
         },
     }
     if to.sticky_header and len(to.clusters) > 1:
-        # A request without the header is sent anywhere, by weight.
+        # A request without the header is sent to any cluster, by weight.
         action["hash_policy"] = [{"header": {"header_name": to.sticky_header}}]
         action["weighted_clusters"]["use_hash_policy"] = True
     if to.mirrors:
@@ -209,7 +209,7 @@ def route(
         "match": match,
         "route": action,
         "metadata": envoy_limits.counted_for(who.rate_limited) if who.rate_limited is not None else {},
-        "request_body_buffer_limit": limits.max_body_bytes,  # a try again needs the body
+        "request_body_buffer_limit": limits.max_body_bytes,  # a retry needs the body
         "request_headers_to_add": [
             {
                 "header": {"key": START_HEADER, "value": "%START_TIME(%s%3f)%"},
@@ -231,14 +231,14 @@ def route(
 def cluster(
     name: str, source: Resource, limits: RequestLimits, most_requests: int = MOST_REQUESTS, *, with_keys: bool = False
 ) -> Resource:
-    """Return a cluster: the replicas of one version, the least busy of all of them next.
+    """Return a cluster: the replicas of one version, balanced to the least busy of all of them.
 
     Parameters:
         name: the cluster's name.
         source: the configuration source of its replicas.
         limits: limits of the version.
-        most_requests: how many requests may be open at a time; more are refused.
-        with_keys: whether its replicas ask for keys; see `replicas`.
+        most_requests: the limit of open requests. Further ones are refused.
+        with_keys: whether its replicas require keys; see `replicas`.
 
     """
     return {
@@ -253,7 +253,7 @@ def cluster(
                     "typed_extension_config": named(
                         "envoy.load_balancing_policies.least_request",
                         "extensions.load_balancing_policies.least_request.v3.LeastRequest",
-                        selection_method="FULL_SCAN",  # two choices of many would wait beside an idle replica
+                        selection_method="FULL_SCAN",  # two random choices may miss an idle replica
                     )
                 }
             ]
@@ -281,10 +281,10 @@ def cluster(
 
 
 def _key_filters() -> list[Resource]:
-    """Return the filters by which each request gets the key of the replica that it is sent to.
+    """Return the filters that add the key of the chosen replica to each request.
 
-    A filter of the cluster, since that runs when a replica has been chosen: for every try, and for copies. What routes
-    add is decided before. Nothing is added for a replica without a key.
+    They are filters of the cluster, which run after a replica was chosen: for every retry, and for copies. Headers of
+    routes are added before that. Nothing is added for a replica without a key.
     """
     name = "extensions.filters.http.header_mutation.v3.HeaderMutation"
     key = {
@@ -303,7 +303,7 @@ def replicas(cluster_name: str, addresses: Iterable[str], keys: Mapping[str, str
     Parameters:
         cluster_name: the cluster's name.
         addresses: ``unix:PATH`` or ``HOST:PORT``.
-        keys: by address, the secrets of those that ask for one.
+        keys: the secrets of replicas that require one, by address.
 
     """
     hosts = []
@@ -320,11 +320,11 @@ def replicas(cluster_name: str, addresses: Iterable[str], keys: Mapping[str, str
 
 
 def _try_again(longest_wait_ms: int, wake_wait_ms: int) -> Resource:
-    """Return when the router asks another replica: the first one is busy, gone, or went away in the middle.
+    """Return the retry policy: the router tries another replica when one is busy, gone, or fails during a request.
 
-    A busy replica itself ends the wait when it has lasted too long. Where no replica answers at all, the number of
-    tries does: enough of them for half as long again, so that it is rarely the number that decides.
-    In the activator the number always decides.
+    A busy replica itself ends a wait that is too long. If no replica answers at all, the number of tries ends it: there
+    are enough for one and a half times the wait, so that the number rarely decides. In the activator, the number always
+    decides.
     """
     most = 10 + math.ceil(1.5 * longest_wait_ms / _MEAN_PAUSE_MS)
     if wake_wait_ms:

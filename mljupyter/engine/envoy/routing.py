@@ -23,18 +23,18 @@ from mljupyter.spec.router import LOOPBACK, VERSION_HEADERS
 SHARED = "router"
 SECURE = "router-tls"
 _ANY_ORIGIN = "*"
-# Copies that may be under way to one version: what holds them up costs the router this much memory and no more.
+# The limit of concurrent copies to one version, which limits the router's memory if they are slow.
 MOST_MIRRORED = 64
 
 
 @dataclass(frozen=True)
 class VersionRoute:
-    """One version as the router sees it: the addresses of its replicas, its weight and its limits.
+    """The route of one version: the addresses of its replicas, its weight and its limits.
 
-    `mirror` is the percentage of all requests that are copied to it, whose answers are thrown away. `wake_wait_ms` is
-    how long requests may wait for the first replica of a version that may have none, 0 for one that always has one;
-    `waiting` tells that they do so now. `replica_keys` are the secrets, by address, of replicas that ask for one; None
-    for a version whose replicas never do, since nobody else can reach them.
+    `mirror` is the percentage of all requests that are copied to it; the answers to copies are discarded.
+    `wake_wait_ms` is the longest wait for the first replica of a version that can scale to zero, 0 for other versions;
+    `waiting` is whether requests wait now. `replica_keys` are the secrets, by address, of replicas that require one;
+    None for a version whose replicas never do, since only the router can reach them.
     """
 
     name: str
@@ -49,11 +49,11 @@ class VersionRoute:
 
 @dataclass(frozen=True)
 class EndpointRoute:
-    """One endpoint as the router sees it.
+    """The route of one endpoint.
 
-    Nothing new is sent to the versions `leaving`, but what was sent to them may still come back to their replicas.
-    `keys` is None and `tokens` is False where everybody may score. `host` is that of its own certificate: without TLS
-    it is not served then.
+    The versions `leaving` get no new requests, but retries of earlier requests may still reach their replicas.
+    `keys` is None and `tokens` is False for an endpoint without authentication. `host` is that of its own certificate;
+    then the endpoint is not served without TLS.
     """
 
     name: str
@@ -70,7 +70,7 @@ class EndpointRoute:
 
     @property
     def guarded(self) -> bool:
-        """Whether a key or a token is asked for."""
+        """Whether a key or a token is required."""
         return self.keys is not None or self.tokens
 
 
@@ -101,7 +101,7 @@ def cluster_name(endpoint: str, version: str) -> str:
 
 
 def mirror_name(endpoint: str, version: str) -> str:
-    """Return the router's name for one version as the receiver of copies: counted and limited on their own."""
+    """Return the router's name for one version as a mirror. Copies are counted and limited separately."""
     return f"{cluster_name(endpoint, version)}.mirror"
 
 
@@ -117,7 +117,7 @@ def router_resources(
     Parameters:
         endpoints: all endpoints of the workspace, in any order.
         listening: the addresses, certificates and token keys of the router.
-        port: the port of all endpoints without a port of their own.
+        port: the port of all endpoints without their own port.
         placement: the places of resources and of the router's own addresses.
 
     """
@@ -152,7 +152,7 @@ def router_resources(
 def _shared_listener(
     endpoints: Iterable[EndpointRoute], listening: Listening, port: int, placement: Placement, found: RouterResources
 ) -> Resource:
-    """Return the listener of all endpoints without a port of their own; add its routes and certificates to `found`.
+    """Return the listener of all endpoints without their own port. Add its routes and certificates to `found`.
 
     One port serves connections with and without TLS. When TLS is on, requests without it are redirected or closed.
     """
@@ -176,7 +176,7 @@ def _shared_listener(
         hosts = [own[name]] if name else []
         filters = _table(SECURE, secure, listening, placement, found)
         chains.append(tls.secure_chain(secret, placement.source("sds", secret), hosts, filters))
-    if not chains:  # a listener has one at least: without its certificate there is nothing to serve
+    if not chains:  # a listener needs at least one chain; without its certificate there is nothing to serve
         chains.append(tls.plain_chain(_table(SHARED, _Routes(listening), listening, placement, found)))
     return envoy.listener(SHARED, listening.spec.address, port, chains, **tls.tells_apart())
 
@@ -192,7 +192,7 @@ def _table(
 def _local_listener(
     endpoint: EndpointRoute, port: int, listening: Listening, placement: Placement, found: RouterResources
 ) -> Resource:
-    """Return the listener of a local web service. It listens on this machine only, whatever the router listens on."""
+    """Return the listener of a local web service. It always listens on this machine only."""
     name = f"local-{endpoint.name}"
     routes = _Routes(listening)
     routes.add(endpoint, prefix="")
@@ -201,12 +201,12 @@ def _local_listener(
     most = overload.most_local(limits.max_connections)
     own = limits.model_copy(update={"max_connections": most})
     filters = envoy.connections(name, own, placement)
-    # Connections to the shared port take no room from these; their own number is limited by a filter.
+    # Connections to the shared port do not count for these listeners; a filter limits their own number.
     return envoy.listener(name, LOOPBACK, port, [{"filters": filters}], ignore_global_conn_limit=True)
 
 
 class _Routes:
-    """The routes of a listener, in the order in which the router looks at them: by who may take them."""
+    """The routes of a listener, in the order in which the router matches them, grouped by authentication."""
 
     def __init__(self, listening: Listening) -> None:
         self._hosts = listening.hosts
@@ -227,11 +227,11 @@ class _Routes:
             self._open += routes
 
     def redirect(self, match: Resource, host: str, port: int) -> None:
-        """Send requests to https: for known hosts to the same one, for others to the host given."""
+        """Redirect requests to https: for known hosts to the same host, for others to the given host."""
         self._redirects.append((match, host, port))
 
     def virtual_hosts(self, name: str, *, guard: bool) -> list[Resource]:
-        """Return the virtual hosts; with `guard`, web pages of others do not reach endpoints without authentication."""
+        """Return the virtual hosts. With `guard`, foreign web pages cannot call endpoints without authentication."""
         known = [grpc.route(), *self._guarded]
         others = list(known)
         for paths, endpoint, routes in self._of_origins:
@@ -251,7 +251,7 @@ class _Routes:
 
 
 def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
-    """Return an endpoint's routes: a version picked by header first, then the weighted split, then health."""
+    """Return an endpoint's routes: first by version header, then the weighted split, then health."""
     clusters = {version.name: cluster_name(endpoint.name, version.name) for version in endpoint.versions}
     limits = {version.name: version.limits for version in endpoint.versions}
     split = {clusters[version.name]: version.weight for version in endpoint.versions if version.weight}
@@ -283,7 +283,7 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
 
 
 def _widest(limits: Iterable[RequestLimits]) -> RequestLimits:
-    """Return limits that no version's own limits exceed: a split route serves all of them, replicas hold the rest."""
+    """Return the maximum of each limit: a split route serves all versions, and replicas enforce their own limits."""
     known = list(limits)
     return RequestLimits(
         max_concurrent_requests=max(item.max_concurrent_requests for item in known),

@@ -1,7 +1,7 @@
 """TLS filter chains let one port serve connections with and without TLS.
 
-Each certificate has its chain of filters, chosen by the host name that the client asks for (SNI). One more chain serves
-connections without TLS. Certificates are resources of their own (secret discovery): certificate and key change
+Each certificate has its chain of filters, selected by the host name in the client's handshake (SNI). One more chain
+serves connections without TLS. Certificates are separate resources (secret discovery): certificate and key change
 together, and connections stay open.
 """
 
@@ -15,7 +15,7 @@ _SILENT_SECONDS = 15
 
 
 def tells_apart() -> dict[str, object]:
-    """Return the part of a listener that looks at the first bytes; who sends none is turned away after a while."""
+    """Return the part of a listener that inspects the first bytes. A silent connection is closed after a timeout."""
     return {
         "listener_filters": [
             named("envoy.filters.listener.tls_inspector", "extensions.filters.listener.tls_inspector.v3.TlsInspector")
@@ -35,8 +35,8 @@ def secure_chain(secret: str, source: Resource, hosts: Iterable[str], filters: I
     Parameters:
         secret: name of the certificate.
         source: the configuration source of the certificate.
-        hosts: the names that clients ask for; none for whatever no other chain has.
-        filters: what the chain does.
+        hosts: the host names in the handshake; none for all names that no other chain has.
+        filters: the filters of the chain.
 
     """
     match: Resource = {"transport_protocol": "tls"}
@@ -46,7 +46,7 @@ def secure_chain(secret: str, source: Resource, hosts: Iterable[str], filters: I
         "name": secret,
         "filter_chain_match": match,
         "filters": list(filters),
-        "transport_socket_connect_timeout": f"{_SILENT_SECONDS}s",  # for a handshake that is begun and not finished
+        "transport_socket_connect_timeout": f"{_SILENT_SECONDS}s",  # for unfinished handshakes
         "transport_socket": named(
             "envoy.transport_sockets.tls",
             "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
@@ -60,7 +60,7 @@ def secure_chain(secret: str, source: Resource, hosts: Iterable[str], filters: I
 
 
 def secret(name: str, certificate: str, key: str) -> Resource:
-    """Return a certificate with its private key, both in PEM. Envoy shows the key to nobody."""
+    """Return a certificate with its private key, both in PEM. Envoy never shows the key."""
     return {
         "@type": f"{TYPE}extensions.transport_sockets.tls.v3.Secret",
         "name": name,
@@ -72,11 +72,11 @@ def secret(name: str, certificate: str, key: str) -> Resource:
 
 
 def redirect(match: Resource, host: str | None = None, port: int | None = None) -> Resource:
-    """Return a route that sends a client to the same URI with https; 308 keeps method and body.
+    """Return a route that redirects a client to the same URI with https. 308 keeps method and body.
 
     Parameters:
-        match: the requests that it is about.
-        host, port: where to; None for the host that the client has named.
+        match: the requests of the route.
+        host, port: the target; None for the host of the request.
 
     """
     there: Resource = {} if host is None else {"host_redirect": host, "port_redirect": port}

@@ -1,6 +1,6 @@
-"""The token filter verifies access tokens (JWT): their signer, and the audience that each endpoint asks for.
+"""The token filter verifies access tokens (JWT): their signature, and the audience that each endpoint requires.
 
-The filter's configuration is a resource of its own (extension configuration discovery): a change applies to the next
+The filter's configuration is a separate resource (extension configuration discovery): a change applies to the next
 request of every connection, open ones included. As a part of the listener it would apply to new connections only.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from mljupyter.engine.envoy.extensions import TYPE, Resource
 
 FILTER = "mljupyter.tokens"
-FAILURE = "refused"  # where the filter notes why it refuses
+FAILURE = "refused"  # the metadata key with the filter's reason of a refusal
 _FILTER_TYPE = f"{TYPE}extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 _SIGNER = "workspace"
 _CLOCK_SKEW_SECONDS = 10
@@ -23,21 +23,21 @@ _CACHED_TOKENS = 1000
 
 @dataclass(frozen=True)
 class TokenVerification:
-    """How tokens are verified: their issuer, and the public halves of the keys that sign them, as JWK."""
+    """The verification of tokens: their issuer, and the public keys of their signatures, as JWK."""
 
     issuer: str = ""
     public_keys: Sequence[Mapping[str, Any]] = ()
 
 
 def http_filter(source: Resource) -> Resource:
-    """Return the filter's place in the chain. Its configuration comes from a configuration source."""
+    """Return the reference to the filter in the chain. Its configuration comes from a configuration source."""
     return {"name": FILTER, "config_discovery": {"config_source": source, "type_urls": [_FILTER_TYPE]}}
 
 
 def configuration(verification: TokenVerification, endpoints: Iterable[str]) -> Resource:
-    """Return what the filter does: each endpoint named asks for a token whose audience it is.
+    """Return the filter's configuration: each of the endpoints requires a token with its own audience.
 
-    Without keys the filter lets no token pass: a route that asks for one is then answered 403.
+    Without keys the filter accepts no token: a route that requires one is then answered 403.
     """
     config: dict[str, Any] = {"@type": _FILTER_TYPE}
     if verification.public_keys:
@@ -64,7 +64,7 @@ def configuration(verification: TokenVerification, endpoints: Iterable[str]) -> 
 
 
 def asked_for(endpoint: str) -> dict[str, Resource]:
-    """Return what a route says of the filter, so that only tokens of an endpoint pass."""
+    """Return the filter's settings of a route that accepts only tokens of an endpoint."""
     return {
         FILTER: {
             "@type": f"{TYPE}extensions.filters.http.jwt_authn.v3.PerRouteConfig",

@@ -1,4 +1,4 @@
-"""Crash back-off: replicas that keep crashing are started again after pauses that grow."""
+"""Crash back-off: replicas that keep crashing are started again after growing pauses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 GOOD_FOR = 30.0
-"""Seconds after which a ready replica counts as good: a crash after that time is the first of a new row."""
+"""Seconds after which a ready replica counts as good: a later crash is the first of a new series."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class CrashBackoff:
 
         Parameters:
             now: time of the crash, in seconds.
-            ready_seconds: how long the replica had been ready; 0 for one that never was.
+            ready_seconds: the time for which the replica had been ready; 0 for one that never was.
 
         Example:
             >>> before = CrashBackoff(2, last=1.0)
@@ -54,5 +54,5 @@ def pause_after(crashes: int) -> float:
 
     """
     if crashes <= 1:
-        return 0.0  # the first crash is answered at once: most are one-off
+        return 0.0  # no pause after the first crash: most crashes happen only once
     return min(FIRST_PAUSE * 2.0 ** min(crashes - 2, 16), LONGEST_PAUSE)

@@ -1,7 +1,7 @@
-"""Replicas of a removed version may stop when no request that was sent to them is under way.
+"""Draining: replicas of a removed version stop when no request to them is in progress.
 
-A request that a busy replica sends away comes back to the same version a moment later, whatever the routes say by then.
-So for that long the router goes on to know the replicas of a version that nothing is sent to any more.
+The router retries a request that a busy replica refused at the same version a moment later, even if the routes have
+changed. So for that time the router still knows the replicas of a version that gets no new requests.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 QUIET_SECONDS = 0.3
-"""Longer than a request is on its way between a replica that sent it away and the same one again, ten times over."""
+"""Ten times the longest pause between a replica's refusal of a request and its retry."""
 
 
 @dataclass(frozen=True)
 class Draining:
-    """A replica that gets nothing new.
+    """A replica that gets no new requests.
 
     Parameters:
-        since: when that began, in seconds.
-        longest: for how long a request may have waited and run at most, in seconds: then it stops in any case.
-        quiet_since: since when it has had no request; None while it has one.
+        since: the start of the draining, in seconds.
+        longest: the longest time in seconds that a request may wait and run. After it, the replica stops in any case.
+        quiet_since: the time since which it has had no request; None while it has one.
 
     """
 
@@ -28,7 +28,7 @@ class Draining:
     quiet_since: float | None = None
 
     def seen(self, busy: bool, now: float) -> Draining:
-        """Return what is known after a look at it.
+        """Return the state after an observation.
 
         Example:
             >>> begun = Draining(since=0.0, longest=60.0)

@@ -1,7 +1,7 @@
-"""Replica keys: secrets by which a replica that others can reach knows its router and its control plane.
+"""Replica keys: secrets by which a replica recognises its router and its control plane, if others can reach it too.
 
-Each replica has its own, derived from the workspace's key and the replica's id: a control plane keeps one key, and can
-compute the secret of every replica that it finds.
+Each replica has its own key, derived from the workspace's key and the replica's id. So a control plane stores one key,
+and can compute the key of every replica that it finds.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import hashlib
 import hmac
 
 HEADER = "x-mlj-replica-key"
-VARIABLE = "MLJUPYTER_REPLICA_KEY"  # as in `scoring/server/replica_key.py`, which stands alone
+VARIABLE = "MLJUPYTER_REPLICA_KEY"  # same as in `scoring/server/replica_key.py`, which imports nothing from here
 PRIVATE_HEADERS = "x-mlj-"
-"""The beginning of all headers between router and replicas; those of a client are removed."""
+"""The prefix of all headers between router and replicas. Such headers of a client are removed."""
 
 
 def replica_key(workspace_key: bytes, replica_id: str) -> str:

@@ -1,4 +1,4 @@
-"""The replica plan of one version: which replicas to start, which to stop, and which ones get requests."""
+"""The replica plan of one version: the replicas to start, to stop, and to send requests to."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ LOOK_FOR_IDLE = 1.0
 
 @dataclass(frozen=True)
 class ReplicaObservation:
-    """A replica as it was observed last.
+    """The last observation of a replica.
 
     Parameters:
         id, revision, phase: the replica, the revision it was started from, and its phase.
-        since: when it was started, on the caller's clock in seconds.
-        busy: whether it has requests, as far as the router was asked.
+        since: its start time, on the caller's clock in seconds.
+        busy: whether it has requests, if the router was asked.
         lost: whether its socket was removed, so that no new connection reaches it. Another replica takes its place,
             as in an update.
-        silence: why requests may fail although the replica runs, in words that complete "the replica ..."; None when
-            requests are answered.
+        silence: the reason why requests may fail although the replica runs, as text that completes "the replica ...";
+            None when requests are answered.
         version: name of the version.
         address: ``unix:PATH`` or ``HOST:PORT``.
         key: the secret that its requests need; None when they need none.
         pid: process id; None when the replica is not a process of this machine.
-        started_time: when it was started, in seconds since the epoch.
+        started_time: its start time in seconds since the epoch.
 
     """
 
@@ -46,7 +46,7 @@ class ReplicaObservation:
 
     @property
     def serving(self) -> bool:
-        """Whether it is starting or ready: neither draining nor gone."""
+        """Whether it is starting or ready, that is neither draining nor gone."""
         return self.phase in (ReplicaPhase.STARTING, ReplicaPhase.READY)
 
 
@@ -60,10 +60,10 @@ class DesiredVersion:
         ready_revision: the newest revision whose replicas were all ready. They are started again when they crash.
         failed_revision: the revision that crashed before it was ever ready. It is not retried until the spec changes.
         crashes: the crashes so far.
-        most: the number beyond which replicas stop even while they work; by default `replicas`.
+        most: the number above which even busy replicas are stopped; by default `replicas`.
         may_sleep: whether the version may have no replica. Its requests wait for one then.
-        shortage: why the machine has no room for all replicas; None when it has.
-        wake_wait_ms: how long a request may wait for the first replica, in milliseconds.
+        shortage: the reason why not all replicas fit on the machine; None when they do.
+        wake_wait_ms: the longest wait of a request for the first replica, in milliseconds.
 
     """
 
@@ -79,12 +79,12 @@ class DesiredVersion:
 
     @property
     def attainable(self) -> str | None:
-        """The revision to run: the desired one, or while that cannot start the last one that could."""
+        """The revision to run: the desired one, or while that cannot start, the last one that could."""
         return self.ready_revision if self.failed_revision == self.revision else self.revision
 
     @property
     def unschedulable(self) -> bool:
-        """Whether the machine has no room even for one replica."""
+        """Whether not even one replica fits on the machine."""
         return self.shortage is not None and not self.replicas
 
 
@@ -99,7 +99,7 @@ class ReplicaPlan:
         routed: ids of the replicas that requests may go to.
         waiting: whether requests wait until there is a replica.
         complete: whether all desired replicas are ready.
-        look_again_at: when time alone changes the plan, in seconds; None when it does not.
+        look_again_at: the time in seconds at which the plan changes without any event; None when it does not.
 
     """
 
@@ -173,7 +173,7 @@ class _Groups:
 
 
 def _useless(replica: ReplicaObservation) -> bool:
-    """Whether a replica never had a request and never will: it can stop before another one is ready."""
+    """Return whether a replica never had a request and never will: it can stop before another one is ready."""
     return replica.lost and replica.phase is ReplicaPhase.STARTING
 
 
@@ -184,7 +184,7 @@ def _routed(desired: DesiredVersion, groups: _Groups, complete: bool) -> list[Re
         return groups.old_ready
     if groups.ready:
         return groups.ready
-    # A version that served before has lost all its replicas. Starting replicas answer "busy", so the router holds
+    # The version has served before and lost all its replicas. Starting replicas answer "busy", so the router holds
     # requests for them and does not refuse them. For a version that may sleep, the activator holds requests.
     if desired.ready_revision is not None and not desired.may_sleep and groups.current:
         return groups.current
@@ -200,7 +200,7 @@ def _missing(desired: DesiredVersion, missing: int, now: float) -> tuple[int, fl
 
 
 def _surplus(current: Sequence[ReplicaObservation], wanted: int, most: int) -> list[ReplicaObservation]:
-    """Return the replicas to stop when there are more than wanted: starting ones first, then idle ones, newest first.
+    """Return the replicas to stop when there are too many: starting ones first, then idle ones, newest first.
 
     Busy replicas stay until they are idle, unless there are more than `most`.
     """

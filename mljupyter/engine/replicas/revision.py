@@ -11,7 +11,7 @@ _KEEPS_REPLICAS = {"imageId", "scaling", "trafficPercentile", "mirrorPercentile"
 
 
 def revision(spec: VersionSpec, target: str = "local") -> str:
-    """Return a short fingerprint of everything a replica is started from, and of where it runs.
+    """Return a short fingerprint of everything a replica is started from, and of its compute target.
 
     Two specs with the same revision can share their replicas: they differ in scaling, traffic and descriptions only.
 
@@ -26,6 +26,6 @@ def revision(spec: VersionSpec, target: str = "local") -> str:
     """
     parts = {key: value for key, value in spec.document().items() if key not in _KEEPS_REPLICAS}
     if not parts.get("appInsightsEnabled"):
-        parts.pop("appInsightsEnabled", None)  # as before there was such a field: replicas stay as they are
+        parts.pop("appInsightsEnabled", None)  # as in releases without this field, so that existing replicas stay
     canonical = json.dumps([target, parts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

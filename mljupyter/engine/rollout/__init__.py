@@ -1,1 +1,1 @@
-"""Traffic between versions: shares, rollouts in steps with a guard, and where a rollback goes."""
+"""Traffic between versions: shares, rollouts in steps with a guard, and the target of a rollback."""

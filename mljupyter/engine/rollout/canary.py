@@ -1,7 +1,7 @@
-"""A canary rollout as a state machine: observations of a version lead to the next step, or back to the start.
+"""A canary rollout as a state machine: observations of a version lead to the next step, or to a rollback.
 
-While a rollout is active it lies over the endpoint's spec, which stays as the user wrote it: to return is to take the
-rollout away. Only a rollout that is completed changes the spec.
+An active rollout overrides the shares in the endpoint's spec, which stays as the user wrote it. So to roll back means
+to remove the rollout. Only a completed rollout changes the spec.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
 
 @dataclass(frozen=True)
 class Observation:
-    """What is seen of the version: whether a replica is ready, and its requests since the step began."""
+    """An observation of the version: whether a replica is ready, and its requests since the step began."""
 
     ready: bool = True
     counts: RequestCounts = field(default_factory=RequestCounts)
@@ -32,23 +32,23 @@ def begin(plan: RolloutPlan, now: datetime, user: str = "") -> Rollout:
 
 
 def advance(rollout: Rollout, now: datetime, seen: Observation) -> Rollout:
-    """Return the rollout after one look at the version.
+    """Return the rollout after one observation of the version.
 
-    A version without a ready replica, or one that breaks the guard, ends the rollout at once, also while it is paused.
-    A step is over when its time is, and with a guard when `least_requests` have been answered. A condition is judged
-    from that number of requests on; errors as soon as their number is above what so many requests may have.
+    A version without a ready replica, or one that breaks the guard, ends the rollout at once, even while it is paused.
+    A step ends after its time, and with a guard after `least_requests` have been answered. A condition is checked from
+    that number of requests on; errors are checked earlier, as soon as there are more than `least_requests` may have.
 
     Parameters:
-        rollout: the state so far; one that has ended stays as it is.
-        now: the time.
-        seen: what is seen of the version in this step.
+        rollout: the state so far. One that has ended stays as it is.
+        now: the current time.
+        seen: the observation of the version in this step.
 
     """
     if not rollout.active:
         return rollout
     rollout = _with_values(rollout, seen.counts)
     if not seen.ready:
-        return _ended(rollout, RolloutPhase.RETURNED, now, "the version has no replica that is ready")
+        return _ended(rollout, RolloutPhase.RETURNED, now, "the version has no ready replica")
     guard = Guard.parse(rollout.plan.guard) if rollout.plan.guard else Guard(())
     for condition in guard.conditions:
         if (broken := _breach(condition, seen.counts, rollout.plan.least_requests)) is not None:
@@ -66,42 +66,42 @@ def advance(rollout: Rollout, now: datetime, seen: Observation) -> Rollout:
 
 
 def paused(rollout: Rollout, user: str = "") -> Rollout:
-    """Return the rollout held in its step; the guard stays in force."""
+    """Return the rollout paused in its step. The guard stays in force."""
     reason = f"paused by {user}" if user else ""
     return rollout.model_copy(update={"phase": RolloutPhase.PAUSED, "reason": reason})
 
 
 def resumed(rollout: Rollout, now: datetime) -> Rollout:
-    """Return a paused rollout that goes on: its step begins anew."""
+    """Return a paused rollout that continues. Its step begins again."""
     return _in_step(rollout, rollout.step, now)
 
 
 def aborted(rollout: Rollout, now: datetime, reason: str) -> Rollout:
-    """Return the rollout ended by a user; requests are divided as before it."""
+    """Return the rollout ended by a user. The traffic is split as before it."""
     return _ended(rollout, RolloutPhase.ABORTED, now, reason) if rollout.active else rollout
 
 
 def in_force(spec: EndpointSpec, rollout: Rollout | None) -> EndpointSpec:
-    """Return the spec with the shares that a rollout gives now; without an active one the spec itself."""
+    """Return the spec with the current shares of a rollout; without an active one, the spec itself."""
     if rollout is None or not rollout.active or rollout.plan.version not in spec.versions:
         return spec
     return divided(spec, rollout.plan.version, rollout.share)
 
 
 def record_in_force(record: EndpointRecord) -> EndpointRecord:
-    """Return an endpoint as it is to be now: a rollout under way lays its shares over the spec."""
+    """Return an endpoint with its spec in force: an active rollout overrides the shares."""
     return record.model_copy(update={"spec": in_force(record.spec, record.rollout)})
 
 
 def completed(spec: EndpointSpec, plan: RolloutPlan) -> EndpointSpec:
-    """Return the spec that a rollout leaves behind when it has passed its last step."""
+    """Return the spec after a rollout has completed its last step."""
     return promoted(spec, plan.version) if plan.promote else divided(spec, plan.version, plan.steps[-1])
 
 
 def divided(spec: EndpointSpec, version: str, share: int) -> EndpointSpec:
     """Return the spec with a share for one version, taken from the default version first, then from the others.
 
-    What the others keep stands in the proportions they had. The version is a mirror no more.
+    The others keep the proportions of their shares. The version is not a mirror any more.
 
     Example:
         The default has 70, c has 30: with 50 for b, the default has 20 and c 30; with 80 for b, c has 20.
@@ -117,18 +117,18 @@ def divided(spec: EndpointSpec, version: str, share: int) -> EndpointSpec:
 
 
 def promoted(spec: EndpointSpec, version: str) -> EndpointSpec:
-    """Return the spec with a version as default and control, and with all requests; the others stay, without any."""
+    """Return the spec with a version as default and control, with all requests. The others stay without requests."""
     changed = _with_percentiles(spec, dict.fromkeys(spec.versions, 0), receives=version)
     return changed.model_copy(update={"default_version": version, "control_version": None})
 
 
 def collides(before: EndpointSpec, after: EndpointSpec) -> bool:
-    """Whether a change touches what a rollout decides or judges: the versions, what they run, who gets requests."""
+    """Return whether a change conflicts with a rollout: it changes versions, their content or their shares."""
     return _decided(before) != _decided(after)
 
 
 def share_before(spec: EndpointSpec, version: str) -> int:
-    """Return the percentage of the requests that a version has by the spec alone."""
+    """Return the percentage of the requests of a version by the spec, without a rollout."""
     percentiles = {name: item.traffic_percentile for name, item in spec.versions.items()}
     return weights(percentiles, spec.default_version).get(version, 0)
 
@@ -155,7 +155,7 @@ def _with_percentiles(spec: EndpointSpec, shares: Mapping[str, int], *, receives
 
 
 def _scaled(shares: Mapping[str, int], total: int) -> dict[str, int]:
-    """Return whole shares that add up to a total no greater than theirs, in their proportions."""
+    """Return integer shares in the same proportions that add up to `total`, which is not above their sum."""
     whole = sum(shares.values())
     if whole == total:
         return dict(shares)
@@ -191,7 +191,7 @@ def _judged(condition: Condition, counts: RequestCounts) -> int:
 
 
 def _breach(condition: Condition, counts: RequestCounts, least: int) -> str | None:
-    """Return how a condition is broken, or None: it holds, or there were too few requests to tell."""
+    """Return how a condition is broken. None when it holds, or when there were too few requests."""
     judged = _judged(condition, counts)
     value = _value(condition.metric, counts)
     if condition.metric == ERRORS:

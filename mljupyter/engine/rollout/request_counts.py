@@ -10,7 +10,7 @@ Bucket = tuple[float, float]
 
 @dataclass(frozen=True)
 class RequestCounts:
-    """Requests of one version: how many were answered, how many of those failed, and how long they took.
+    """Requests of one version: the number of answered and failed ones, and their latencies.
 
     `latencies` counts requests by bucket: its lower bound and its width, in milliseconds.
     """
@@ -21,23 +21,23 @@ class RequestCounts:
 
     @property
     def timed(self) -> int:
-        """How many requests have a latency; the router adds it a moment after the request is counted."""
+        """The number of requests with a latency, which the router adds a moment after it counts a request."""
         return sum(self.latencies.values())
 
     @property
     def error_percentage(self) -> float:
-        """The percentage of the requests that failed; 0 where there were none."""
+        """The percentage of failed requests; 0 without requests."""
         return 100.0 * self.errors / self.requests if self.requests else 0.0
 
     def plus(self, other: RequestCounts) -> RequestCounts:
-        """Return both together."""
+        """Return the sum of both."""
         latencies = dict(self.latencies)
         for bucket, count in other.latencies.items():
             latencies[bucket] = latencies.get(bucket, 0) + count
         return RequestCounts(self.requests + other.requests, self.errors + other.errors, latencies)
 
     def since(self, earlier: RequestCounts) -> RequestCounts:
-        """Return what has been added to counts that only grow; those that began anew meanwhile count from zero.
+        """Return the increase of growing counts since an earlier reading. Counts of a restarted source begin at zero.
 
         Example:
             >>> RequestCounts(10, 1).since(RequestCounts(7, 1))
@@ -61,7 +61,7 @@ class RequestCounts:
         )
 
     def latency(self, share: float) -> float:
-        """Return the latency in milliseconds that a share of the requests stays within; 0 where there were none.
+        """Return the latency in milliseconds that a share of the requests does not exceed; 0 without requests.
 
         Parameters:
             share: between 0 and 1; 0.95 for the 95th percentile.
@@ -86,7 +86,7 @@ class RequestCounts:
 
     @classmethod
     def of(cls, document: Mapping[str, object]) -> RequestCounts:
-        """Read what `document` returned."""
+        """Return the counts from a result of `document`."""
         buckets = document["latencies"]
         assert isinstance(buckets, list)  # noqa: S101 - narrows the type
         return cls(

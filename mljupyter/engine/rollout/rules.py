@@ -11,17 +11,17 @@ from mljupyter.spec.history import HistoryEntry
 
 
 class Refusal(NamedTuple):
-    """The reason why an operation is refused: a code to search for, and a message with the way out."""
+    """The reason why an operation is refused: a code to search for, and a message with a remedy."""
 
     code: str
     message: str
 
 
 def refuse_start(record: EndpointRecord, plan: RolloutPlan) -> Refusal | None:
-    """Return why a rollout cannot begin; None when it can.
+    """Return the reason why a rollout cannot begin; None when it can.
 
-    It is refused while another rollout is active, and for a version that does not exist, is the default one, is not
-    Healthy, or has a greater share than the first step already.
+    It is refused while another rollout is active, and for a version that does not exist, is the default version, is
+    not Healthy, or already has a greater share than the first step.
     """
     spec, name = record.spec, record.spec.name
     if (refusal := _refuse_during_rollout(record) or _refuse_unknown(spec, plan.version)) is not None:
@@ -47,14 +47,14 @@ def refuse_start(record: EndpointRecord, plan: RolloutPlan) -> Refusal | None:
 
 
 def refuse_promotion(record: EndpointRecord, version: str) -> Refusal | None:
-    """Return why a version cannot be promoted; None when it can."""
+    """Return the reason why a version cannot be promoted; None when it can."""
     return _refuse_during_rollout(record) or _refuse_unknown(record.spec, version)
 
 
 def refuse_change(record: EndpointRecord, spec: EndpointSpec) -> Refusal | None:
-    """Return why an endpoint cannot be changed; None when it can.
+    """Return the reason why an endpoint cannot be changed; None when it can.
 
-    A change is refused when it touches anything that an active rollout decides or judges.
+    A change is refused when it conflicts with an active rollout, see `collides`.
     """
     return _refuse_during_rollout(record) if canary.collides(record.spec, spec) else None
 
@@ -62,7 +62,7 @@ def refuse_change(record: EndpointRecord, spec: EndpointSpec) -> Refusal | None:
 def choose_entry(
     record: EndpointRecord, entries: Sequence[HistoryEntry], number: int | None = None
 ) -> HistoryEntry | Refusal:
-    """Return the entry of an endpoint's history that a rollback restores, or why there is none.
+    """Return the entry of an endpoint's history that a rollback restores, or the reason why there is none.
 
     Parameters:
         record: the endpoint.
@@ -81,7 +81,7 @@ def choose_entry(
 
 
 def rollout_in(record: EndpointRecord, *phases: RolloutPhase) -> Rollout | Refusal:
-    """Return the rollout of an endpoint when it is in one of these phases, or why it is not."""
+    """Return the rollout of an endpoint when it is in one of these phases, or a refusal."""
     rollout = record.rollout
     if rollout is not None and rollout.phase in phases:
         return rollout
@@ -118,12 +118,12 @@ def _refused(message: str) -> Refusal:
 def rollback_target(
     entries: Sequence[HistoryEntry], present: EndpointSpec, number: int | None = None
 ) -> HistoryEntry | None:
-    """Return the entry of a history that a rollback goes to, or None when there is none.
+    """Return the entry of a history that a rollback restores, or None when there is none.
 
     Parameters:
         entries: the history, the oldest first.
-        present: the spec there is.
-        number: the entry asked for; None for the newest one that differs from the spec there is.
+        present: the current spec.
+        number: the number of the requested entry; None for the newest one that differs from the current spec.
 
     """
     if number is not None:

@@ -10,14 +10,14 @@ WHOLE = 100
 
 @dataclass(frozen=True)
 class Split:
-    """How requests are divided now: the weight of each version that gets any, and which one gets the rest."""
+    """The current split of requests: the weight of each version that gets any, and the default version."""
 
     weights: Mapping[str, int]
     default: str
 
 
 def weights(percentiles: Mapping[str, int], default: str) -> dict[str, int]:
-    """Return each version's weight: its percentile, and what nobody claims goes to the default version.
+    """Return each version's weight: its percentile, and for the default version also the unclaimed rest.
 
     Versions without weight are left out. The weights add up to 100.
 
@@ -34,7 +34,7 @@ def weights(percentiles: Mapping[str, int], default: str) -> dict[str, int]:
 
     """
     if default not in percentiles:
-        raise ValueError(f"the default version {default!r} is none of {sorted(percentiles)}")
+        raise ValueError(f"the default version {default!r} is not one of {sorted(percentiles)}")
     if any(not 0 <= percentile <= WHOLE for percentile in percentiles.values()):
         raise ValueError(f"a percentile is outside 0 to {WHOLE}: {dict(percentiles)}")
     unassigned = WHOLE - sum(percentiles.values())
@@ -45,19 +45,19 @@ def weights(percentiles: Mapping[str, int], default: str) -> dict[str, int]:
 
 
 def split(percentiles: Mapping[str, int], default: str, able: Collection[str], before: str | None = None) -> Split:
-    """Return how to divide requests while only some versions are able to answer them.
+    """Return the split of requests while only some versions can answer them.
 
-    The share of a version that is not able goes to the default version. While that is not able itself, another one
-    takes its place: the one that was the default before, or else the one with the greatest percentile.
+    The share of a version that cannot answer goes to the default version. If that one cannot answer either, another
+    one takes its place: the previous default version, else the one with the greatest percentile.
 
     Parameters:
         percentiles: version name to percentile, as for `weights`.
         default: name of the default version.
-        able: names of the versions that can answer; where there are none, nothing is gained by moving shares.
-        before: name of the version that was the default when requests were divided last.
+        able: names of the versions that can answer. If there are none, the shares stay.
+        before: name of the default version of the previous split.
 
     Raises:
-        ValueError: as `weights`.
+        ValueError: in the same cases as `weights`.
 
     Example:
         >>> split({"a": 0, "b": 10, "c": 30}, default="a", able={"a", "b"})

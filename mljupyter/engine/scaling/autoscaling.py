@@ -1,9 +1,8 @@
 """The autoscaling policy: a pure function of recent demand (Azure ML v1: AksWebservice, autoscaling).
 
-Demand is the number of requests that run or wait, as a replica with a concurrency of one would see them. More
-replicas come at once, for the highest demand of the last moments; they go slowly, when the highest demand of a whole
-minute needs fewer, and at most half of them at a time. The last one goes only where zero is allowed, and nothing has
-been asked for long enough.
+Demand is the number of requests that run or wait. Scaling up is immediate and follows the highest demand of the last
+moments. Scaling down is slow: when the highest demand of a whole minute needs fewer replicas, at most half of them are
+stopped at a time. The last replica is stopped only if the minimum is zero and there was no request for long enough.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from dataclasses import dataclass
 from mljupyter.spec import AutoscalePolicy
 
 UP_SECONDS = 2.0
-_TOLERANCE = 1.1  # a demand that differs by no more than this factor changes nothing
+_TOLERANCE = 1.1  # demand within this factor of the target changes nothing
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Requests that ran or waited at a time, in seconds on the caller's clock."""
+    """The number of requests that ran or waited at a time, which is in seconds on the caller's clock."""
 
     time: float
     demand: float
@@ -28,7 +27,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Decision:
-    """How many replicas there should be, and why: the demand that decided, and what the formula gives for it."""
+    """The desired number of replicas and the reason: the demand that it is based on, and the formula's result."""
 
     replicas: int
     reason: str
@@ -37,13 +36,13 @@ class Decision:
 
 
 def replicas_needed(target_rps: float, request_time: float, max_concurrent: int = 1, utilization: float = 0.7) -> int:
-    """Return how many replicas a load needs (Azure ML v1: the documented formula).
+    """Return the number of replicas that a load needs (Azure ML v1: the documented formula).
 
     Parameters:
         target_rps: requests per second.
-        request_time: seconds that one request takes.
-        max_concurrent: requests that a replica runs at once.
-        utilization: which part of the replicas should be busy, above 0 and at most 1.
+        request_time: the duration of one request in seconds.
+        max_concurrent: the concurrent requests of a replica.
+        utilization: the desired busy share of the replicas, above 0 and at most 1.
 
     Raises:
         ValueError: when a value is out of its range.
@@ -62,12 +61,12 @@ def replicas_needed(target_rps: float, request_time: float, max_concurrent: int 
 
 
 def look_every(policy: AutoscalePolicy) -> float:
-    """Return how often to look, in seconds: twice in a refresh period, so that a step of load is seen within one."""
+    """Return the interval of measurements in seconds: half a refresh period, so that a load step is seen within one."""
     return policy.refresh_seconds / 2
 
 
 def recent_seconds(policy: AutoscalePolicy) -> float:
-    """Return how long a demand asks for more replicas, in seconds."""
+    """Return the time in seconds for which a demand counts for scaling up."""
     return max(UP_SECONDS, policy.refresh_seconds)
 
 
@@ -79,15 +78,15 @@ def decide(
     now: float,
     idle_seconds: float = 0.0,
 ) -> Decision:
-    """Return how many replicas there should be now.
+    """Return the desired number of replicas.
 
     Parameters:
-        samples: what was measured, oldest first, on the clock of `now`.
-        current: replicas wanted so far.
-        policy: bounds, target and times.
-        max_concurrent: requests that a replica runs at once.
-        now: the time, in seconds.
-        idle_seconds: for how long there has been no request at all.
+        samples: the measurements, oldest first, on the clock of `now`.
+        current: the desired number so far.
+        policy: minimum, maximum, target and times.
+        max_concurrent: the concurrent requests of a replica.
+        now: the current time in seconds.
+        idle_seconds: the seconds since the last request.
 
     """
     recent = _highest(samples, now - recent_seconds(policy), now)
@@ -119,7 +118,7 @@ def _highest(samples: Sequence[Sample], since: float, until: float) -> float:
 
 
 def _needed(demand: float, policy: AutoscalePolicy, max_concurrent: int) -> int:
-    """Return how many replicas the demand keeps as busy as they should be; any demand at all keeps one."""
+    """Return the number of replicas for a demand at the policy's target utilization; at least one for any demand."""
     return max(_ceil(demand / (policy.target_utilization / 100) / max_concurrent), 1 if demand > 0 else 0)
 
 
@@ -128,5 +127,5 @@ def _bounded(replicas: int, policy: AutoscalePolicy) -> int:
 
 
 def _ceil(value: float) -> int:
-    """Return the next whole number, without being misled by the last digits of a division."""
+    """Return the next integer, tolerant of rounding errors of a division."""
     return math.ceil(round(value, 9))

@@ -1,8 +1,8 @@
 """Admission by capacity: the resource requests of replicas against the cores and memory of their machine.
 
-Every version gets its first replica on any machine that is large enough for it, since most stand idle most of the
-time and a notebook's machine should serve all of its models. Every further replica must find what it asks for among
-what the others leave. What replicas of an update use for the moment in which old and new ones overlap does not count.
+Every version gets its first replica on any machine that is large enough for it, since most versions are idle most of
+the time and a notebook's machine should serve all of its models. Every further replica needs its request in the
+capacity that the others leave. During an update, the overlap of old and new replicas does not count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CLOSE = 1e-9
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a machine has: cores and memory in GB. Compute targets with the same `machine` share it."""
+    """The capacity of a machine: cores and memory in GB. Compute targets with the same `machine` share it."""
 
     cpu: float
     memory_in_gb: float
@@ -27,7 +27,7 @@ class Capacity:
 
 
 class Claim(NamedTuple):
-    """What a version asks for: replicas wanted, those it should always have, those it has, the size of each."""
+    """The claim of a version: its desired, minimum and present number of replicas, and the size of each."""
 
     version: tuple[str, str]
     wanted: int
@@ -37,21 +37,21 @@ class Claim(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """How many replicas a version may have, and where that is fewer than it wants, why; in words, with numbers."""
+    """The number of replicas that a version may have, and the reason as text when it is below the desired number."""
 
     replicas: int
     shortage: str | None = None
 
 
 def admit(claims: Sequence[Claim], capacity: Capacity) -> dict[tuple[str, str], Admission]:
-    """Return how many replicas each version may have.
+    """Return the number of replicas that each version may have.
 
-    What versions should always have comes before what the load asks for, and what runs before what does not run yet:
-    so that nothing is started to be stopped again.
+    The minimum of each version comes before replicas for its load, and running replicas come before new ones, so that
+    no replica is started only to be stopped again.
 
     Parameters:
         claims: all versions on the machine, each once.
-        capacity: what the machine has.
+        capacity: the capacity of the machine.
 
     Example:
         >>> claim = Claim(("iris", "iris"), wanted=5, least=1, present=1, resources=Resources(cpu=1, memory_in_gb=1))
@@ -95,7 +95,7 @@ class _Left:
     memory: float
 
     def take(self, most: int, each: Resources) -> int:
-        """Take what up to so many replicas ask for; return for how many it was enough."""
+        """Reserve the resources of up to `most` replicas. Return the number of replicas that fit."""
         room = min(self.cpu / each.cpu, self.memory / each.memory_in_gb)
         count = max(min(most, math.floor(room + _CLOSE)), 0)
         self.cpu -= count * each.cpu
@@ -118,6 +118,6 @@ def _admission(claim: Claim, given: int, capacity: Capacity) -> Admission:
         return Admission(0, f"a replica asks for {size}; {machine}. Ask for less: cpu_cores, memory_gb")
     return Admission(
         given,
-        f"{claim.wanted} replicas of {size} each are wanted, and there is room for {given}: {machine}, shared by all "
-        "versions. Ask for less (cpu_cores, memory_gb), or delete what is not needed",
+        f"{claim.wanted} replicas of {size} each are desired, and {given} fit: {machine}, shared by all "
+        "versions. Ask for less (cpu_cores, memory_gb), or delete versions that are not needed",
     )

@@ -1,7 +1,7 @@
-"""The demand for a version, estimated from the router's counters: the mean number of requests that run or wait.
+"""Estimate the demand for a version from the router's counters: the mean number of requests that run or wait.
 
-Requests that are there at the moment of a look are seen as such. Those that came and went between two looks count by
-Little's law: the time they took together, over the time between the looks, is how many of them there were on average.
+Requests that are present at a reading are counted directly. Requests that came and went between two readings are
+estimated by Little's law: their total duration, divided by the time between the readings, is their mean number.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 MEAN_SECONDS = 10.0
-"""Of how long a time the last readings are that `demand` should be given."""
-_CHANCE = 4.0  # standard deviations of the number of requests that arrive independently of each other
+"""The time in seconds that the readings for `demand` should cover."""
+_CHANCE = 4.0  # standard deviations of a number of independent arrivals
 _LAST_TWO = 2
-_SHORTEST = 0.0005  # the router counts whole milliseconds: less than half of one is written down as nothing
+_SHORTEST = 0.0005  # the router counts whole milliseconds and rounds less than half of one to zero
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the router has counted for one version at a time, in seconds on the caller's clock.
+    """The router's counters for one version at a time, which is in seconds on the caller's clock.
 
-    `active` are requests that are at a replica or on their way to one, `again` those that are being tried again:
-    at a replica, or between two of them. `finished` maps upper bounds of seconds, ascending, to how many requests
-    have taken no longer so far; `seconds` is the time they took together.
+    `active` are requests at a replica or on their way to one, `again` are those being retried: at a replica, or
+    between two of them. `finished` has ascending upper bounds in seconds, each with the number of requests so far that
+    took no longer; `seconds` is their total duration.
     """
 
     time: float
@@ -35,41 +35,41 @@ class Reading:
 
     @property
     def present(self) -> int:
-        """How many requests run or wait, seen at this moment.
+        """The number of requests that run or wait at this moment.
 
-        One that is tried for the second time is in both numbers, so they must not be added: the greater one is a
-        number of different requests, and is all of them as soon as none waits.
+        A request that is being retried is in both numbers, so they must not be added. The greater one counts different
+        requests, and counts all of them when none waits.
         """
         return max(self.active, self.again)
 
     def with_present(self, other: Reading | None) -> Reading:
-        """Return this reading with the requests that another router has now; what that has finished stays its own."""
+        """Return this reading with the present requests of another router added, but not its finished ones."""
         if other is None:
             return self
         return replace(self, active=self.active + other.active, again=self.again + other.again)
 
     @property
     def count(self) -> int:
-        """How many requests have finished so far."""
+        """The number of requests that have finished so far."""
         return self.finished[-1][1] if self.finished else 0
 
 
 def asked(readings: Sequence[Reading]) -> bool:
-    """Return whether there is a request now, or one has finished since the reading before the last."""
+    """Return whether there is a request now, or one has finished since the reading before the last one."""
     now = readings[-1]
     return now.present > 0 or (len(readings) > 1 and now.count != readings[-2].count)
 
 
 def demand(readings: Iterable[Reading], lately: float = 0.0) -> float:
-    """Return how many requests run or wait now.
+    """Return the estimated number of requests that run or wait now.
 
-    One look sees by chance more or fewer than there usually are. What chance explains is no reason to change anything:
-    then the mean counts, of the last looks or by Little's law. What it does not explain, in the last look or in the
-    last two together, counts at once.
+    A single reading has random deviations. Within the range of random deviations, the result is the mean of the last
+    readings or the estimate by Little's law. A greater deviation, in the last reading or in the last two together,
+    counts at once.
 
     Parameters:
-        readings: the last few, oldest first.
-        lately: the mean demand of a longer time before the last two, which says what chance explains.
+        readings: the last few readings, oldest first.
+        lately: the mean demand of a longer time before the last two, for the range of random deviations.
 
     Example:
         >>> before = Reading(10, 0, finished=((0.01, 0),))
@@ -81,12 +81,12 @@ def demand(readings: Iterable[Reading], lately: float = 0.0) -> float:
     readings = list(readings)
     first, now = readings[0], readings[-1]
     if now.time <= first.time or any(later.count < sooner.count for sooner, later in pairwise(readings)):
-        return float(now.present)  # the first look, or the first at a router that was started anew
+        return float(now.present)  # the first reading, or the first after a restart of the router
     mean = _mean(first, now)
     found = [mean, _mean_present(readings)]
     if _beyond_chance(now.present, 1, max(mean, _mean_present(readings[:-1]), lately)):
         found.append(now.present)
-    if len(readings) > _LAST_TWO:  # a step that begins just before a look: that one sees part of it, the next one all
+    if len(readings) > _LAST_TWO:  # a load step just before a reading: that one sees a part of it, the next one all
         before, last = readings[:-_LAST_TWO], readings[-_LAST_TWO:]
         expected = max(_mean(first, before[-1]), _mean_present(before), lately)
         if _beyond_chance(sum(reading.present for reading in last), _LAST_TWO, expected):
@@ -99,15 +99,15 @@ def _mean_present(readings: Sequence[Reading]) -> float:
 
 
 def _beyond_chance(seen: int, looks: int, expected: float) -> bool:
-    """Return whether so many looks would by chance not have seen so many, where so many are expected in each."""
+    """Return whether `seen` in a number of readings is beyond random deviations, with `expected` in each of them."""
     return seen > looks * (expected + 1) + _CHANCE * math.sqrt(looks * expected)
 
 
 def _mean(before: Reading, now: Reading) -> float:
-    """Return how many requests there were at least on average, of those that have finished between two readings.
+    """Return a lower bound of the mean number of those requests that have finished between two readings.
 
-    Part of the time they took lies before. As many as ran at once can have finished in the time between and the time
-    of one request, not more: dividing by both never gives more than there were.
+    Part of their duration lies before the first reading, at most the duration of one request each. So the total is
+    divided by the time between the readings plus the duration of one request, and never gives too high a mean.
     """
     between, count = now.time - before.time, now.count - before.count
     if not count:

@@ -13,13 +13,13 @@ MOST_CPU = 3.5
 MOST_MEMORY_GB = 15.0
 LEAST = 0.1
 _CPU_HEADROOM = 1.2
-_MEMORY_HEADROOM = 1.25  # memory that is not there kills a replica; a core that is not there only slows it
+_MEMORY_HEADROOM = 1.25  # missing memory kills a replica; a missing core only makes it slow
 _WINDOW_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class UsageSample:
-    """What a replica had used at a moment: seconds on any clock that only grows, CPU seconds in all, memory in GB."""
+    """A measurement of a replica: seconds on a monotonic clock, total CPU seconds, memory in GB."""
 
     at: float
     cpu_seconds: float
@@ -27,9 +27,9 @@ class UsageSample:
 
 
 def peak_cpu(samples: Sequence[UsageSample], window: float = _WINDOW_SECONDS) -> float:
-    """Return the most cores in use over any `window` seconds, or over the whole time where it was shorter.
+    """Return the highest number of cores used over any `window` seconds, or over the whole time if it was shorter.
 
-    A process that ended takes its CPU seconds with it: a window in which the sum falls counts as none.
+    The CPU seconds of an ended process are lost, so a window with a decreasing total is ignored.
 
     >>> peak_cpu([UsageSample(0, 0, 0), UsageSample(1, 0.5, 0), UsageSample(2, 1.5, 0)])
     1.0
@@ -48,9 +48,9 @@ def peak_cpu(samples: Sequence[UsageSample], window: float = _WINDOW_SECONDS) ->
 
 
 def recommended(used_cpu: float, used_memory_in_gb: float) -> tuple[float, float]:
-    """Return CPU and memory for a replica that used so much at most: a fifth more CPU, a quarter more memory.
+    """Return the recommended CPU and memory for a measured maximum: a fifth more CPU, a quarter more memory.
 
-    Rounded up to tenths, and within what a profile may ask for.
+    They are rounded up to tenths, and within the limits of a profile.
 
     >>> recommended(0.42, 0.31)
     (0.6, 0.4)

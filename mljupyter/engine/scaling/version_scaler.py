@@ -14,7 +14,7 @@ from mljupyter.engine.scaling.window import Samples
 from mljupyter.spec import AutoscalePolicy, VersionSpec
 
 ASLEEP_EVERY = 0.25
-"""Seconds between two looks at a version without replicas."""
+"""Seconds between two readings of a version without replicas."""
 _FEWEST_READINGS = 2
 
 
@@ -25,9 +25,9 @@ class VersionScaler:
     All times are in seconds on the caller's clock.
 
     Parameters:
-        wanted: the number of replicas so far.
-        look_at: when to look next.
-        asked_at: when the version was asked for last.
+        wanted: the desired number of replicas so far.
+        look_at: the time of the next reading.
+        asked_at: the time of the last request.
 
     """
 
@@ -43,9 +43,9 @@ class VersionScaler:
         return cls(min(max(running, policy.min_replicas), policy.max_replicas), now, now)
 
     def keep_awake(self, spec: VersionSpec, now: float, *, proven: bool) -> int:
-        """Return the number of replicas: at least one until one was ready, and for a mirror.
+        """Return the number of replicas: at least one for a mirror, and until one was ready.
 
-        The time without requests counts from when the version can answer some.
+        The idle time begins when the version can answer requests.
         """
         if not proven:
             self.asked_at = now
@@ -56,13 +56,13 @@ class VersionScaler:
     def look(
         self, readings: Mapping[str, Reading], spec: VersionSpec, policy: AutoscalePolicy, now: float
     ) -> Decision | None:
-        """Take the readings of one look into account.
+        """Process the readings of one time.
 
         Parameters:
             readings: the router's readings of the version's clusters, by cluster name; all of the same time.
             spec: the version's spec.
             policy: its autoscaling policy.
-            now: when the look began.
+            now: the time of the readings.
 
         Returns:
             The decision when it changes the number of replicas, else None.
@@ -75,7 +75,7 @@ class VersionScaler:
             return None
         at = next(iter(readings.values())).time
         if self._measure(readings, policy, at) < present:
-            self.look_at = next_look(now, every / 2)  # chance may explain this: look again sooner
+            self.look_at = next_look(now, every / 2)  # possibly a random deviation: read again sooner
         idle = 0.0 if spec.mirror_percentile else at - self.asked_at
         concurrent = spec.limits.max_concurrent_requests
         decision = decide(self._samples.listed(), self.wanted, policy, concurrent, at, idle)
@@ -100,7 +100,7 @@ class VersionScaler:
         return measured
 
     def _fall_asleep(self, now: float) -> None:
-        """Look more often, and forget the time before: only new requests wake the version."""
+        """Read more often, and forget earlier samples, so that only new requests wake the version."""
         self.look_at = next_look(now, ASLEEP_EVERY)
         self._samples = Samples()
         for kept in self._readings.values():
@@ -109,7 +109,7 @@ class VersionScaler:
 
 
 def next_look(now: float, every: float) -> float:
-    """Return when to look next. Versions with the same period share their looks, which cost as much as one."""
+    """Return the time of the next reading. Versions with the same period share readings, at the cost of one."""
     return (math.floor(now / every) + 1) * every
 
 

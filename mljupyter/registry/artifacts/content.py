@@ -16,14 +16,14 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 class Readable(Protocol):
-    """What content is read from."""
+    """A source of content."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the start of `buffer`; return the number of bytes, 0 at the end."""
+        """Fill the start of `buffer`. Return the number of bytes, 0 at the end."""
 
 
 def hex_of(digest: str) -> str:
-    """Return the hexadecimal part of a digest, or raise `ArtifactError` when it is none."""
+    """Return the hexadecimal part of a digest, or raise `ArtifactError` when the text is not a digest."""
     match = _DIGEST.fullmatch(digest)
     if match is None:
         raise ArtifactError(f"{digest!r} is not a digest. Rule: 'sha256:' and 64 hexadecimal digits in lower case.")
@@ -35,9 +35,9 @@ def copy_content(
     write: Callable[[memoryview], object] | None,
     on_chunk: Callable[[int], None] | None = None,
 ) -> tuple[str, int]:
-    """Pass all of `source` to `write` in chunks of 1 MiB; return its digest in hexadecimal and its size.
+    """Pass all of `source` to `write` in chunks of 1 MiB. Return its digest in hexadecimal and its size.
 
-    `on_chunk` gets the number of bytes of each chunk. The memory handed to `write` is used again afterwards.
+    `on_chunk` gets the number of bytes of each chunk. The memory passed to `write` is reused afterwards.
     """
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(CHUNK_BYTES))
@@ -54,7 +54,7 @@ def copy_content(
 
 
 def write_verified(source: Readable, target: Path, *, expected_hex: str, expected_size: int | None, mode: int) -> None:
-    """Copy `source` into the new file `target` (`mode` before the umask); `ArtifactError` when it is damaged."""
+    """Copy `source` into the new file `target` (`mode` before the umask). Raise `ArtifactError` when it is damaged."""
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with open(descriptor, "wb") as sink:  # noqa: PTH123 - a descriptor, not a path
         found_hex, size = copy_content(source, sink.write)
@@ -65,8 +65,8 @@ def write_verified(source: Readable, target: Path, *, expected_hex: str, expecte
 
 
 def damaged(expected_hex: str, how: str) -> ArtifactError:
-    """Return the error for stored content that is not what was stored."""
+    """Return the error for damaged content of the store."""
     return ArtifactError(
         f"Artifact sha256:{expected_hex} is damaged in the artifact store: {how}.\n"
-        "Register its source again; that replaces the damaged content."
+        "Register its source again: this replaces the damaged content."
     )

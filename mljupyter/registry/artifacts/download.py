@@ -1,4 +1,4 @@
-"""Copy content of the artifact store to where a user wants it."""
+"""Copy content of the artifact store to a path of the user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def download(store: ArtifactStore, digest: str, target: Path) -> None:
-    """Make `target` a copy of an artifact, all or nothing, in place of what is there."""
+    """Replace `target` by a copy of an artifact, atomically."""
     draft = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
     try:
         store.fetch(digest, draft, writable=True)
@@ -23,7 +23,7 @@ def download(store: ArtifactStore, digest: str, target: Path) -> None:
 
 
 def _put_in_place(draft: Path, target: Path) -> None:
-    """Rename a draft to its target; what was there is moved away first, and back if that fails."""
+    """Rename a draft to its target. An existing target is moved away first, and restored if the rename fails."""
     if not target.is_dir() or target.is_symlink():
         if draft.is_dir() and os.path.lexists(target):
             target.unlink()

@@ -18,15 +18,15 @@ from mljupyter.registry.locking import locked_directory
 
 BLOB_MODE = 0o400
 GARBAGE_LOCK_SECONDS = 30.0
-# What a file system answers that cannot make this hard link: then the content is copied.
+# The errors of a file system that cannot make this hard link. Then the content is copied.
 _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOTSUP, errno.ENOSYS})
 
 
 class LocalBlobs:
-    """The blobs below one directory, made (0700) when absent.
+    """The blobs below one directory, which is created with mode 0700 if necessary.
 
-    ``<folder>/<first two digits>/<digest>`` are finished blobs, ``staging/`` is unfinished work. Whoever writes holds
-    a shared lock on the directory, the garbage collector an exclusive one.
+    ``<folder>/<first two digits>/<digest>`` are finished blobs, ``staging/`` is unfinished work. Writers hold a shared
+    lock on the directory, the garbage collector an exclusive one.
     """
 
     def __init__(self, root: Path) -> None:
@@ -37,12 +37,12 @@ class LocalBlobs:
         remove_abandoned(self._staging)
 
     def hold(self) -> AbstractContextManager[None]:
-        """Keep the garbage collector out during the block."""
+        """Block the garbage collector during the block."""
         return locked_directory(self._root, exclusive=False)
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """Keep writers out during the block; `ArtifactError` when some are still writing after 30 s."""
+        """Block writers during the block. Raise `ArtifactError` when some are still writing after 30 s."""
         try:
             with locked_directory(self._root, exclusive=True, timeout=GARBAGE_LOCK_SECONDS):
                 yield
@@ -53,7 +53,7 @@ class LocalBlobs:
 
     @contextmanager
     def writing(self) -> Iterator[LocalWriter]:
-        """Give a writer whose blobs appear, all of them, when the block ends without an exception."""
+        """Yield a writer. All its blobs appear when the block ends without an exception."""
         with self.hold():
             remove_abandoned(self._staging)
             with staging_directory(self._staging) as directory:
@@ -77,7 +77,7 @@ class LocalBlobs:
             return None
 
     def place(self, hexadecimal: str, target: Path, *, size: int | None, executable: bool, writable: bool) -> None:
-        """Make the new file `target` with the content of a blob: a hard link, or a copy where it must be one."""
+        """Create the new file `target` with the content of a blob: a hard link where possible, else a copy."""
         blob = _final(self._root, "blobs", hexadecimal)
         try:
             found = blob.stat().st_size
@@ -99,7 +99,7 @@ class LocalBlobs:
             write_verified(source, target, expected_hex=hexadecimal, expected_size=size, mode=mode)
 
     def remove(self, folder: str, hexadecimal: str) -> bool:
-        """Remove a blob; False when there is none."""
+        """Remove a blob. Return False when it does not exist."""
         try:
             _final(self._root, folder, hexadecimal).unlink()
         except FileNotFoundError:
@@ -109,7 +109,7 @@ class LocalBlobs:
     def collectable(self, folder: str, keep_seconds: float = 0.0) -> Iterator[str]:
         """Yield the blobs of a folder that were not stored within the last `keep_seconds`.
 
-        While `collecting`, nobody relies on one that is not referenced.
+        While `collecting`, no writer relies on a blob without a reference.
         """
         stored_before = time.time() - keep_seconds
         for path in (self._root / folder).glob("??/*"):
@@ -126,7 +126,7 @@ class LocalWriter:
         self._staged: dict[tuple[str, str], Path] = {}
 
     def add_file(self, path: Path, on_chunk: Callable[[int], None]) -> tuple[str, int]:
-        """Copy a file into the staging directory; return its digest in hexadecimal and its size."""
+        """Copy a file into the staging directory. Return its digest in hexadecimal and its size."""
         incoming = self._directory / "incoming"
         with path.open("rb", buffering=0) as source, _create(incoming) as sink:
             hexadecimal, size = copy_content(source, sink.write, on_chunk)
@@ -134,7 +134,7 @@ class LocalWriter:
         return hexadecimal, size
 
     def add_bytes(self, folder: str, hexadecimal: str, content: bytes) -> None:
-        """Stage small content whose digest is known."""
+        """Stage small content with a known digest."""
         incoming = self._directory / "incoming"
         with _create(incoming) as sink:
             sink.write(content)
@@ -143,10 +143,10 @@ class LocalWriter:
     def _stage(self, folder: str, hexadecimal: str, incoming: Path, size: int, sink: BinaryIO) -> None:
         key = (folder, hexadecimal)
         final = _final(self._root, folder, hexadecimal)
-        # A blob of another size was damaged by the file system: it is replaced.
+        # An existing blob of another size is damaged, and is replaced.
         if key in self._staged or (final.exists() and final.stat().st_size == size):
             if key not in self._staged:
-                os.utime(final)  # it was stored now, too: the garbage collector tells by its time
+                os.utime(final)  # update its time, by which the garbage collector finds the time of storing
             incoming.unlink()
             return
         sink.flush()
@@ -155,7 +155,7 @@ class LocalWriter:
         self._staged[key] = incoming.rename(self._directory / f"{folder}-{hexadecimal}")
 
     def publish(self) -> None:
-        """Rename everything into place in the order it was added: a directory's manifest comes last."""
+        """Rename everything into place in the order of adding: a directory's manifest comes last."""
         changed = set()
         for (folder, hexadecimal), staged in self._staged.items():
             final = _final(self._root, folder, hexadecimal)
@@ -163,7 +163,7 @@ class LocalWriter:
                 directory.mkdir(mode=0o700, exist_ok=True)
             staged.rename(final)
             changed |= {final.parent, final.parent.parent, self._root}
-        # So that no row of the database outlives a power cut that its content did not.
+        # Sync, so that after a power cut no row of the database refers to lost content.
         for directory in changed:
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -177,7 +177,7 @@ def _create(path: Path) -> BinaryIO:
 
 
 def file_mode(*, executable: bool, writable: bool) -> int:
-    """Return the mode of a fetched file: a shared one is read-only, a copy of one's own is as the umask allows."""
+    """Return the mode of a fetched file: a shared one is read-only, a writable copy follows the umask."""
     if writable:
         return 0o777 if executable else 0o666
     return 0o500 if executable else BLOB_MODE

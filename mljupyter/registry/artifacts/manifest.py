@@ -15,7 +15,7 @@ _HEX = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """One file of a stored directory; `digest` None stands for an empty directory."""
+    """One file of a stored directory. A `digest` of None means an empty directory."""
 
     path: str
     digest: str | None
@@ -29,7 +29,7 @@ def encode(entries: Iterable[ManifestEntry]) -> bytes:
         {"path": entry.path, "digest": entry.digest, "size": entry.size, "executable": entry.executable}
         for entry in sorted(entries, key=lambda entry: entry.path)
     ]
-    # ASCII escapes carry file names that are not valid UTF-8 (lone surrogates) there and back.
+    # ASCII escapes preserve file names that are not valid UTF-8 (lone surrogates).
     encoded = json.dumps(items, ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode("ascii")
     if len(encoded) > MOST_MANIFEST_BYTES:
         raise ArtifactError(f"The list of files takes {len(encoded):,} bytes; at most {MOST_MANIFEST_BYTES:,} fit.")

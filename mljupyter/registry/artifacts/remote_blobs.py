@@ -1,4 +1,4 @@
-"""Blobs in an object store or any other file system that fsspec knows: uploaded under a temporary name, then moved."""
+"""Blobs in an object store or another file system of fsspec: uploaded under a temporary name, then moved."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RemoteBlobs:
         self._folders: set[str] = set()
 
     def hold(self) -> AbstractContextManager[None]:
-        """Do nothing: `grace` keeps the garbage collector away from what is new."""
+        """Do nothing: `grace` protects new blobs from the garbage collector."""
         return nullcontext()
 
     def collecting(self) -> AbstractContextManager[None]:
@@ -46,7 +46,7 @@ class RemoteBlobs:
 
     @contextmanager
     def writing(self) -> Iterator[RemoteWriter]:
-        """Give a writer whose blobs appear, all of them, when the block ends without an exception."""
+        """Yield a writer. All its blobs appear when the block ends without an exception."""
         self._remove_abandoned()
         staging = f"{self._root}/staging/{_Writer.here()}"
         writer = RemoteWriter(self, self._fs, staging)
@@ -75,7 +75,7 @@ class RemoteBlobs:
             return None
 
     def place(self, hexadecimal: str, target: Path, *, size: int | None, executable: bool, writable: bool) -> None:
-        """Download a blob to the new file `target`; `ArtifactError` when what arrives is not what was stored."""
+        """Download a blob to the new file `target`. Raise `ArtifactError` when the content is damaged."""
         mode = file_mode(executable=executable, writable=writable)
         try:
             with self._fs.open(self.path("blobs", hexadecimal), "rb") as source:
@@ -84,7 +84,7 @@ class RemoteBlobs:
             raise ArtifactNotFoundError(f"{self.location} holds no artifact sha256:{hexadecimal}.") from error
 
     def remove(self, folder: str, hexadecimal: str) -> bool:
-        """Remove a blob; False when there is none."""
+        """Remove a blob. Return False when it does not exist."""
         try:
             self._fs.rm_file(self.path(folder, hexadecimal))
         except FileNotFoundError:
@@ -99,16 +99,16 @@ class RemoteBlobs:
         for path in self._fs.find(f"{self._root}/{folder}"):
             hexadecimal = path.rsplit("/", 1)[-1]
             if not re.fullmatch(r"[0-9a-f]{64}", hexadecimal):
-                continue  # not of this store: others may write below the same URL
+                continue  # not a file of this store: other programs may write below the same URL
             if self.age(folder, hexadecimal) >= max(self._grace, keep_seconds):
                 yield hexadecimal
 
     def path(self, folder: str, hexadecimal: str) -> str:
-        """Return where a finished blob lies in the file system."""
+        """Return the path of a finished blob in the file system."""
         return f"{self._root}/{folder}/{hexadecimal[:2]}/{hexadecimal}"
 
     def age(self, folder: str, hexadecimal: str) -> float:
-        """Return the seconds since a blob was written; 0 where the file system does not tell: it is never collected."""
+        """Return the seconds since a blob was written. 0 if the file system has no times: it is never collected."""
         try:
             modified: datetime = self._fs.modified(self.path(folder, hexadecimal))
         except NotImplementedError:
@@ -117,11 +117,11 @@ class RemoteBlobs:
         return (datetime.now(UTC) - aware).total_seconds()
 
     def is_safe(self, folder: str, hexadecimal: str, size: int) -> bool:
-        """Whether a blob is there, whole, and too young to be collected before a row can refer to it."""
+        """Return whether a blob is complete, and too young to be collected before a row can refer to it."""
         return self.size(folder, hexadecimal) == size and self.age(folder, hexadecimal) < self._grace / 2
 
     def make_folder(self, path: str) -> None:
-        """Make the folder of a path where the file system has folders."""
+        """Create the folder of a path if the file system has folders."""
         folder = path.rsplit("/", 1)[0]
         if folder not in self._folders:
             self._fs.makedirs(folder, exist_ok=True)
@@ -147,7 +147,7 @@ class RemoteWriter:
         self._staged: dict[tuple[str, str], str] = {}
 
     def add_file(self, path: Path, on_chunk: Callable[[int], None]) -> tuple[str, int]:
-        """Upload a file unless its content is there; return its digest in hexadecimal and its size."""
+        """Upload a file unless its content exists. Return its digest in hexadecimal and its size."""
         with path.open("rb", buffering=0) as source:
             hexadecimal, size = copy_content(source, None, on_chunk)
             if ("blobs", hexadecimal) in self._staged or self._blobs.is_safe("blobs", hexadecimal, size):
@@ -163,7 +163,7 @@ class RemoteWriter:
         return hexadecimal, size
 
     def add_bytes(self, folder: str, hexadecimal: str, content: bytes) -> None:
-        """Upload small content whose digest is known, unless it is there."""
+        """Upload small content with a known digest, unless it exists."""
         if self._blobs.is_safe(folder, hexadecimal, len(content)):
             return
         staged = self._new(folder, hexadecimal)
@@ -174,7 +174,7 @@ class RemoteWriter:
         self._staged[folder, hexadecimal] = staged
 
     def publish(self) -> None:
-        """Move everything into place in the order it was added: a directory's manifest comes last."""
+        """Move everything into place in the order of adding: a directory's manifest comes last."""
         for (folder, hexadecimal), staged in self._staged.items():
             final = self._blobs.path(folder, hexadecimal)
             self._blobs.make_folder(final)
@@ -192,7 +192,7 @@ class RemoteWriter:
 
 
 class _Writer:
-    """Names of staging prefixes, from which one can tell whether their maker is dead."""
+    """Names of staging prefixes. A name identifies its process, so that prefixes of ended processes can be found."""
 
     @staticmethod
     def here() -> str:
@@ -201,7 +201,7 @@ class _Writer:
 
     @staticmethod
     def is_dead(name: str) -> bool:
-        """Whether the maker of a name has ended; one on another machine is taken for dead after a day."""
+        """Return whether the process of a name has ended. One on another machine counts as ended after a day."""
         match = re.fullmatch(r"(\d+)_(.+)_(\d+)_[0-9a-f]{32}", name)
         if match is None:
             return False
@@ -219,13 +219,13 @@ class _Writer:
 
 
 class _Readable:
-    """Gives the files of fsspec, some of which only know `read`, the `readinto` that copying needs."""
+    """Adds `readinto`, which copying needs, to the files of fsspec, some of which only have `read`."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill the start of `buffer`; return the number of bytes, 0 at the end."""
+        """Fill the start of `buffer`. Return the number of bytes, 0 at the end."""
         chunk = self._source.read(len(buffer))
         buffer[: len(chunk)] = chunk
         return len(chunk)

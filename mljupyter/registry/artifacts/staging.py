@@ -1,6 +1,6 @@
 """Staging directories for unfinished work, each locked by the process that works in it.
 
-The lock ends with its process, however that dies: an unlocked staging directory is known to be abandoned.
+The lock ends with its process in any case, so an unlocked staging directory is abandoned.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SUFFIX = ".part"
 
 @contextmanager
 def staging_directory(parent: Path, prefix: str = "") -> Iterator[Path]:
-    """Make a directory (0700) under `parent` for the block's use, and remove it with all its content afterwards."""
+    """Create a directory (0700) below `parent` for the block, and remove it with its content afterwards."""
     while True:
         directory = parent / f"{prefix}{uuid.uuid4().hex}{SUFFIX}"
         directory.mkdir(mode=0o700)
@@ -30,7 +30,7 @@ def staging_directory(parent: Path, prefix: str = "") -> Iterator[Path]:
             continue
         try:
             wait_for_lock(descriptor, fcntl.LOCK_EX, None)
-            # Between mkdir and lock, somebody's `remove_abandoned` may have taken it for abandoned.
+            # Between mkdir and lock, `remove_abandoned` of another process may have removed it as abandoned.
             if os.fstat(descriptor).st_nlink and directory.exists():
                 yield directory
                 return
@@ -40,7 +40,7 @@ def staging_directory(parent: Path, prefix: str = "") -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path, prefix: str = "") -> None:
-    """Remove the staging directories under `parent` whose makers are dead; those of live ones stay."""
+    """Remove the staging directories below `parent` of ended processes. Those of running processes stay."""
     for entry in os.scandir(parent):
         if not (entry.name.startswith(prefix) and entry.name.endswith(SUFFIX)):
             continue

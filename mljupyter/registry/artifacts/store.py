@@ -30,13 +30,13 @@ from mljupyter.registry.errors import (
 
 REMOTE_GRACE_SECONDS = 3600.0
 FILES, DIRECTORIES = "blobs", "directories"
-# What renaming onto something that appeared meanwhile answers.
+# The errors of a rename when the target has appeared in the meantime.
 _OCCUPIED = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """Stored content: its digest (``sha256:...``), kind, size in bytes, and the basename of what was stored."""
+    """Stored content: its digest (``sha256:...``), kind, size in bytes, and the basename of the stored path."""
 
     digest: str
     kind: Literal["file", "directory"]
@@ -46,7 +46,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a garbage collection removed: how many blobs, and the bytes they took."""
+    """The result of a garbage collection: the number of removed blobs, and their bytes."""
 
     blobs: int
     size: int
@@ -55,11 +55,11 @@ class Swept:
 class ArtifactStore:
     """Keeps files and directories once per content, in a local directory or at an fsspec URL.
 
-    A file is a blob. A directory is the blobs of its files and a manifest, which is a blob in a folder of its own.
-    Memory stays small whatever the size. Nothing half-written can be found under a digest, not even after a
-    ``kill -9``, and what a dead writer left is removed by the next one.
+    A file is a blob. A directory is the blobs of its files and a manifest, which is a blob in another folder. Memory
+    use is small for any size. A digest never leads to incomplete content, not even after a ``kill -9``, and the next
+    writer removes the remains of a killed one.
 
-    `remote_grace` is how long, in seconds, a store by URL keeps what nothing refers to yet.
+    `remote_grace` is the time in seconds for which a store by URL keeps content without a reference.
 
     >>> store = ArtifactStore("artifacts")
     >>> model = store.put(Path("model.pkl"))
@@ -93,9 +93,9 @@ class ArtifactStore:
     ) -> Artifact:
         """Store a file, or a directory with everything below it.
 
-        `ignore` gets each path below a directory, with ``/`` at the end for directories; True leaves it out.
-        `on_progress` gets the bytes done and their total. Raises `ArtifactPathNotFoundError` for a missing path,
-        `ArtifactError` for what cannot be read or stored, `StorageFullError` when there is no room.
+        `ignore` gets each path below a directory, with ``/`` at the end for directories, and returns True to leave it
+        out. `on_progress` gets the stored bytes and their total. Raises `ArtifactPathNotFoundError` for a missing path,
+        `ArtifactError` for content that cannot be read or stored, `StorageFullError` when no space is left.
         """
         path = absolute(path)
         if path.is_dir():
@@ -116,17 +116,17 @@ class ArtifactStore:
         *,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Artifact:
-        """Store the named files below `base`, as a directory that holds nothing else. Raises as `put` does."""
+        """Store the named files below `base` as a directory of only these files. Raises the same errors as `put`."""
         base = absolute(base)
         entries = [look_up(base, relative) for relative in dict.fromkeys(relative_paths)]
         return self._put_tree(base, entries, on_progress)
 
     def fetch(self, digest: str, target: Path, *, size: int | None = None, writable: bool = False) -> Path:
-        """Make `target` the content of an artifact, at once or not at all; return it.
+        """Create `target` with the content of an artifact, atomically, and return it.
 
-        A file comes as a read-only hard link where the store is local, else as a copy; `writable` gives a copy with
-        usual modes, to be changed freely. `size` is the expected size of a file, where known. Raises
-        `TargetExistsError`, `ArtifactNotFoundError`, `StorageFullError`, or `ArtifactError` for damaged content.
+        A file becomes a read-only hard link if the store is local, else a copy. With `writable` it is a copy with usual
+        modes that may be changed. `size` is the expected size of a file, if known. Raises `TargetExistsError`,
+        `ArtifactNotFoundError`, `StorageFullError`, or `ArtifactError` for damaged content.
         """
         hexadecimal = hex_of(digest)
         target = absolute(target)
@@ -155,7 +155,7 @@ class ArtifactStore:
         return target
 
     def size(self, digest: str) -> int:
-        """Return the size of an artifact in bytes; of a directory, that of its files together."""
+        """Return the size of an artifact in bytes. For a directory it is the total of its files."""
         hexadecimal = hex_of(digest)
         with self._told(self.location, None, f"artifact {digest}"):
             entries = self._entries(hexadecimal)
@@ -171,13 +171,13 @@ class ArtifactStore:
         return None if entries is None else [entry.path for entry in entries if entry.digest is not None]
 
     def exists(self, digest: str) -> bool:
-        """Whether the store holds an artifact."""
+        """Return whether the store holds an artifact."""
         hexadecimal = hex_of(digest)
         with self._told(self.location, None, f"artifact {digest}"):
             return any(self._blobs.size(folder, hexadecimal) is not None for folder in (DIRECTORIES, FILES))
 
     def delete(self, digest: str) -> None:
-        """Remove an artifact, whoever refers to it. The files of a directory go with the next garbage collection."""
+        """Remove an artifact, even a referenced one. The next garbage collection removes the files of a directory."""
         hexadecimal = hex_of(digest)
         with self._told(self.location, None, f"artifact {digest}"):
             removed = [self._blobs.remove(folder, hexadecimal) for folder in (DIRECTORIES, FILES)]
@@ -185,7 +185,7 @@ class ArtifactStore:
             raise ArtifactNotFoundError(f"{self.location} holds no artifact {digest}.")
 
     def hold(self) -> AbstractContextManager[None]:
-        """Keep what is stored during the block from being collected before something refers to it.
+        """Protect content that is stored during the block from garbage collection, until a reference to it is saved.
 
         >>> with store.hold():
         ...     artifact = store.put(path)
@@ -194,7 +194,7 @@ class ArtifactStore:
         return self._blobs.hold()
 
     def collect_garbage(self, referenced: Collection[str] | Callable[[], Collection[str]]) -> int:
-        """Remove every blob that no digest in `referenced` needs; return their number. See `sweep`."""
+        """Remove every blob that no digest in `referenced` needs. Return their number. See `sweep`."""
         return self.sweep(referenced).blobs
 
     def sweep(
@@ -204,30 +204,30 @@ class ArtifactStore:
         keep_seconds: float = 0.0,
         dry_run: bool = False,
     ) -> Swept:
-        """Remove every blob that no digest in `referenced` needs; return how many, and how much room they took.
+        """Remove every blob that no digest in `referenced` needs. Return their number and total size.
 
-        Give a function where references can appear meanwhile: it is called when no writer is left that could add
-        one. A store by URL keeps what is younger than its grace.
+        Pass a function if references can appear concurrently: it is called when no writer is left that could add one.
+        A store by URL keeps blobs that are younger than its grace.
 
         Parameters:
             referenced: digests of artifacts to keep.
-            keep_seconds: what was stored within this time is kept, too, with all that it needs.
+            keep_seconds: content that was stored within this time is also kept, with everything it needs.
             dry_run: remove nothing.
 
         Raises:
-            ArtifactError: when writers stay busy.
+            ArtifactError: when writers are still busy after 30 s.
 
         """
         with self._told(self.location, None, "collecting garbage"), self._blobs.collecting():
             digests = referenced() if callable(referenced) else referenced
             needed = {hex_of(digest) for digest in digests}
             old = set(self._blobs.collectable(DIRECTORIES, keep_seconds))
-            # A manifest that is young stays, referred to or not: so do its files, however old.
+            # A young manifest stays even without a reference, and its files stay whatever their age.
             directories = needed | (set(self._blobs.collectable(DIRECTORIES)) - old)
             files = set(needed)
             for hexadecimal in directories:
                 files |= {hex_of(entry.digest) for entry in self._entries(hexadecimal) or () if entry.digest}
-            # Manifests first: a directory without its manifest is gone, one without its files would be damaged.
+            # Manifests first: a directory without manifest is removed cleanly, one without its files would be damaged.
             doomed = [(DIRECTORIES, name) for name in old - needed]
             doomed += [(FILES, name) for name in self._blobs.collectable(FILES, keep_seconds) if name not in files]
             size = sum(self._blobs.size(folder, name) or 0 for folder, name in doomed)
@@ -254,7 +254,7 @@ class ArtifactStore:
         return Artifact(f"sha256:{hexadecimal}", "directory", sum(entry.size for entry in listed), base.name)
 
     def _entries(self, hexadecimal: str) -> list[ManifestEntry] | None:
-        """Return what a stored directory holds, None when there is no directory with this digest."""
+        """Return the entries of a stored directory, None when there is no directory with this digest."""
         content = self._blobs.read(DIRECTORIES, hexadecimal, manifest.MOST_MANIFEST_BYTES)
         if content is None:
             return None
@@ -283,7 +283,7 @@ class ArtifactStore:
 
     @contextmanager
     def _told(self, place: Path | str, needed: int | None, what: str) -> Iterator[None]:
-        """Turn the errors of the file system into errors that say what to do."""
+        """Translate the errors of the file system into errors with a remedy."""
         try:
             yield
         except ArtifactError:
@@ -299,14 +299,14 @@ class ArtifactStore:
 
 
 def _counter(total: int, on_progress: Callable[[int, int], None] | None) -> Callable[[int], None]:
-    """Return what to call with the size of each chunk."""
+    """Return a function to call with the size of each chunk."""
     done = 0
 
     def count(size: int) -> None:
         nonlocal done
         done += size
         if on_progress is not None:
-            # A file that grows meanwhile must not show more than all of it.
+            # If a file grows while it is stored, progress must not exceed the total.
             on_progress(done, max(done, total))
 
     count(0)

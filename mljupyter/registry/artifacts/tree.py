@@ -1,4 +1,4 @@
-"""Walk a directory that is to be stored: which files it has, where symbolic links lead, what is left out."""
+"""Walk a directory before it is stored: its files, the targets of symbolic links, and ignored paths."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class TreeEntry:
 
 
 def absolute(path: Path | str) -> Path:
-    """Return a path in full, with the last name as given: a link keeps its own name, ``.`` gets its directory's."""
+    """Return an absolute path with the last name as given: a link keeps its name, ``.`` gets its directory's."""
     full = Path(path).absolute()
     return full.resolve() if full.name in ("", "..") else full
 
 
 def walk(root: Path, ignore: Callable[[str], bool] | None = None) -> Iterator[TreeEntry]:
-    """Yield the files and empty directories below `root`, in an order that depends on their names alone.
+    """Yield the files and empty directories below `root`, in an order that depends only on their names.
 
-    `ignore` gets each relative path, with ``/`` at the end for a directory; True leaves it out, with all below.
-    Symbolic links are followed while they stay below `root`. Raises `ArtifactError` for a link that leads out or
-    round in a circle, for anything that is neither file nor directory, and for what cannot be read.
+    `ignore` gets each relative path, with ``/`` at the end for a directory, and returns True to leave it out with all
+    below. Symbolic links are followed while they stay below `root`. Raises `ArtifactError` for a link that leads out or
+    in a circle, for anything that is neither file nor directory, and for unreadable content.
     """
     real_root = os.path.realpath(root)
     count = 0
@@ -67,7 +67,7 @@ def walk(root: Path, ignore: Callable[[str], bool] | None = None) -> Iterator[Tr
 
 
 def look_up(root: Path, relative: str) -> TreeEntry:
-    """Return the file at `relative` below `root`, under the same rules as `walk`."""
+    """Return the file at `relative` below `root`, with the same rules as `walk`."""
     parts = relative.split("/")
     if relative.startswith("/") or not all(part not in ("", ".", "..") for part in parts):
         raise ArtifactError(f"{relative!r} is not a path below {root}. Rule: relative, with '/', without '..'.")
@@ -87,7 +87,7 @@ def _names(root: Path, prefix: str) -> list[str]:
 
 
 def _look(path: Path, relative: str, real: str, real_root: str) -> TreeEntry:
-    """Return the entry at `path`; size -1 marks what must not be stored, unless it is ignored."""
+    """Return the entry at `path`. The size -1 marks an entry that must not be stored, unless it is ignored."""
     try:
         status = path.stat()
     except OSError as error:
@@ -106,7 +106,7 @@ def _look(path: Path, relative: str, real: str, real_root: str) -> TreeEntry:
 
 
 def _ignored(entry: TreeEntry, ignore: Callable[[str], bool]) -> bool:
-    # A link to a directory elsewhere is left out by a pattern for directories, too.
+    # A pattern for directories also matches a link to a directory elsewhere.
     return ignore(entry.relative) or (entry.size < 0 and entry.path.is_dir() and ignore(entry.relative + "/"))
 
 

@@ -29,17 +29,18 @@ FILE_MODE = 0o600
 
 
 def open_database(url: str | URL, migrations: Path, *, version_table: str = "alembic_version") -> Engine:
-    """Open a database, create it when absent, and bring its schema to the newest revision.
+    """Open a database, create it if necessary, and upgrade its schema to the newest revision.
 
     `url` is ``sqlite:///<file>`` or ``postgresql://...``. `migrations` is a directory whose ``versions/`` holds Alembic
     revision files named by number, ``0001_models.py`` with ``revision = "0001"`` and so on. `version_table` is the
     table that keeps the revision; packages that share one database take one each.
 
-    A SQLite file gets mode 0600, write-ahead logging, foreign keys, and 30 s of patience with other writers. Several
-    processes may open, create and upgrade at once. Use `reading` and `writing` for transactions.
+    A SQLite file gets mode 0600, write-ahead logging, foreign keys, and a timeout of 30 s for the locks of other
+    writers. Several processes may open, create and upgrade it at the same time. Use `reading` and `writing` for
+    transactions.
 
-    Raises `DatabaseError` when the database is damaged, read-only, out of reach or written by a newer release, and
-    `StorageFullError` when there is no room; the engine's own operations raise these, too.
+    Raises `DatabaseError` when the database is damaged, read-only, not reachable or written by a newer release, and
+    `StorageFullError` when no space is left. The engine's own operations raise these too.
     """
     address = _parse(url)
     if address.get_backend_name() == "sqlite":
@@ -63,13 +64,13 @@ def _parse(url: str | URL) -> URL:
     try:
         address = make_url(url)
     except ArgumentError as error:
-        # The text may hold a password: it is not repeated.
-        raise DatabaseError("The database URL has no such form as postgresql://user:password@host/name.") from error
+        # The text may contain a password, so it is not repeated.
+        raise DatabaseError("The database URL does not have the form postgresql://user:password@host/name.") from error
     backend = address.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise DatabaseError(f"{backend!r} databases are not supported. Use sqlite:///<file> or postgresql://...")
     if address.drivername == "postgresql":
-        # SQLAlchemy's own default depends on its release: 2.0 takes psycopg2, 2.1 takes psycopg.
+        # SQLAlchemy's default depends on its release: psycopg2 in 2.0, psycopg in 2.1.
         address = address.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and address.database in (None, "", ":memory:"):
         raise DatabaseError("A database in memory would be lost with its process. Use sqlite:///<file>.")
@@ -77,9 +78,9 @@ def _parse(url: str | URL) -> URL:
 
 
 def _create_file(path: Path, address: URL, migrations: Path, version_table: str) -> None:
-    """Make the file under another name and rename it when its schema is complete.
+    """Create the file under another name and rename it when its schema is complete.
 
-    An empty or half-made file under the final name is thus always damage, never a new database.
+    So an empty or incomplete file under the final name is always a damaged database, never a new one.
     """
     if path.exists():
         return
@@ -112,7 +113,7 @@ def _create_file(path: Path, address: URL, migrations: Path, version_table: str)
 
 
 def _check_file(path: Path) -> None:
-    """Refuse what SQLite would open as an empty or a read-only database; take away the access of others."""
+    """Refuse a file that SQLite would open as an empty or a read-only database. Remove the access of other users."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise DatabaseError(f"{path} is not a file: choose another path for the database.")
@@ -159,7 +160,7 @@ def _json_of(place: str, text: str | bytes) -> Any:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # Python's module would otherwise begin transactions by its own rules, and none for reading or for a schema change.
+    # Otherwise Python's module begins transactions by its own rules, and none for reading or for a schema change.
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {pragma}")

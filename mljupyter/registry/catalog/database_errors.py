@@ -1,4 +1,4 @@
-"""Say in our words what a database driver reports: which database, what is wrong, the way out."""
+"""Translate the errors of database drivers: the database, the problem, and a remedy."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _LITTLE_SPACE = 1 << 16
 
 
 def place_of(url: URL) -> str:
-    """Return how a database is called in messages: its file, or its URL without the password."""
+    """Return the name of a database in messages: its file, or its URL without the password."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     return url.render_as_string(hide_password=True)
 
 
 def explain(error: BaseException, url: URL, *, connecting: bool) -> MLJupyterError | None:
-    """Return the error to raise in place of a driver's, None where the driver's own is right."""
+    """Return the error to raise instead of a driver's, None if the driver's own is to be raised."""
     if url.get_backend_name() == "sqlite":
         return _explain_sqlite(error, url)
     if getattr(error, "sqlstate", None) == _DISK_FULL_STATE:
@@ -38,7 +38,7 @@ def explain(error: BaseException, url: URL, *, connecting: bool) -> MLJupyterErr
 
 
 def from_os_error(error: OSError, place: str, doing: str) -> MLJupyterError:
-    """Return the error for a file system that refuses what a database file needs."""
+    """Return the error for a file system that refuses an operation on a database file."""
     reason = error.strerror or str(error)
     if error.errno in FULL_DISK_ERRNOS:
         return storage_full(place, None, "the database", reason)
@@ -46,7 +46,7 @@ def from_os_error(error: OSError, place: str, doing: str) -> MLJupyterError:
 
 
 def damaged_file(place: str, how: str) -> DatabaseError:
-    """Return the error for a database file that is not what a database wrote."""
+    """Return the error for a damaged database file."""
     return DatabaseError(
         f"{place} is damaged: {how}. Nothing was changed.\n"
         "Restore the file from a backup, or move it away to start with an empty workspace."
@@ -54,10 +54,10 @@ def damaged_file(place: str, how: str) -> DatabaseError:
 
 
 def read_only_file(place: str) -> DatabaseError:
-    """Return the error for a database file that must not be written."""
+    """Return the error for a read-only database file."""
     return DatabaseError(
-        f"{place} is read-only for this user, and a workspace must be written.\n"
-        f"Give yourself write access to the file and to {Path(place).parent}, or use another workspace directory."
+        f"{place} is read-only for this user, but a workspace must be writable.\n"
+        f"Get write access to the file and to {Path(place).parent}, or use another workspace directory."
     )
 
 
@@ -66,16 +66,16 @@ def _explain_sqlite(error: BaseException, url: URL) -> MLJupyterError | None:
     code = getattr(error, "sqlite_errorname", "")
     if code == "SQLITE_FULL" or (code.startswith("SQLITE_IOERR") and _is_full(place)):
         return storage_full(place, None, "a database change", "database or disk is full")
-    # Our statements are fixed: a table or column that SQLite does not find was there when the schema was made.
+    # Our statements are fixed. So a table or column that SQLite does not find was removed after its creation.
     unknown = code == "SQLITE_ERROR" and str(error).startswith(("no such", "malformed"))
     if unknown or code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_MISMATCH")):
         return damaged_file(place, str(error))
     if code.startswith("SQLITE_READONLY"):
         return read_only_file(place)
     if code.startswith("SQLITE_BUSY"):
-        return DatabaseError(f"{place} stayed locked by another process for 30 s. Try again when that one is done.")
+        return DatabaseError(f"{place} stayed locked by another process for 30 s. Try again when that process is done.")
     if code.startswith(("SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_IOERR")):
-        return DatabaseError(f"{place} cannot be read or written: {error}.\nCheck the path, its permissions and disk.")
+        return DatabaseError(f"{place} cannot be read or written: {error}.\nCheck path, permissions and disk.")
     return None
 
 

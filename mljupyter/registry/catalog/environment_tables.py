@@ -21,7 +21,7 @@ ENVIRONMENTS = Table(
     Index("environments_by_fingerprint", "fingerprint"),
 )
 
-# A label of a name is on one version.
+# Each label of an environment's name points at one version.
 ENVIRONMENT_LABELS = Table(
     "environment_labels",
     METADATA,

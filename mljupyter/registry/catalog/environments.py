@@ -1,6 +1,6 @@
 """The environment registry: definitions by name, with versions numbered from 1 and labels that point at versions.
 
-It keeps documents as they are given; what they mean is known to `mljupyter.build`.
+It stores documents as they are. `mljupyter.build` knows their meaning.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ ENVIRONMENT = NameRule(
 
 
 class EnvironmentNotFoundError(MLJupyterError):
-    """No registered environment answers to a name, version or label. The text starts with ``EnvironmentNotFound:``."""
+    """No registered environment has a name, version or label. The text starts with ``EnvironmentNotFound:``."""
 
 
 @dataclass(frozen=True)
 class EnvironmentRecord:
-    """A registered environment. `password` is that of the base image's registry."""
+    """A registered environment. `password` is for the base image's registry."""
 
     name: str
     version: int
@@ -61,7 +61,7 @@ class EnvironmentRecord:
 
 
 class EnvironmentRegistry:
-    """Registers and finds environments. Safe for any number of processes at once."""
+    """Registers and finds environments. Any number of processes may use it at the same time."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -69,16 +69,16 @@ class EnvironmentRegistry:
     def register(
         self, name: str, definition: Mapping[str, Any], fingerprint: str, *, password: str | None = None
     ) -> EnvironmentRecord:
-        """Make a definition the next version of the environment `name`; one that equals the newest keeps its version.
+        """Register a definition as the next version of the environment `name`, unless it equals the newest version.
 
         Parameters:
-            name: its name; those that begin with Microsoft or AzureML are reserved (Azure ML v1: environments).
+            name: its name. Names that begin with Microsoft or AzureML are reserved (Azure ML v1: environments).
             definition: a document, without name, version and secrets.
-            fingerprint: what it is looked up by.
-            password: that of the base image's registry.
+            fingerprint: its fingerprint, for `with_fingerprint`.
+            password: the password for the base image's registry.
 
         Raises:
-            SpecError: for a name against the rule.
+            SpecError: for an invalid name.
 
         """
         check_name(name)
@@ -87,16 +87,16 @@ class EnvironmentRegistry:
                 with writing(self._engine) as connection:
                     return _add(connection, name, dict(definition), fingerprint, password)
             except IntegrityError:
-                # Another process has taken the version meanwhile; SQLite's writers wait for each other instead.
+                # Another process took the version in the meantime. (With SQLite, writers wait for each other instead.)
                 if attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError  # not reached: the last attempt returns or raises
 
     def get(self, name: str, version: int | None = None, *, label: str | None = None) -> EnvironmentRecord:
-        """Return a version of an environment: the one given, the one with a label, else the newest.
+        """Return a version of an environment: by number, by label, else the newest.
 
         Raises:
-            EnvironmentNotFoundError: offering the nearest name, the versions or the labels there are.
+            EnvironmentNotFoundError: with the nearest name, or the existing versions or labels.
 
         """
         with reading(self._engine) as connection:
@@ -108,7 +108,7 @@ class EnvironmentRegistry:
             return _find(connection, name, version)
 
     def list(self) -> builtins.list[EnvironmentRecord]:
-        """Return the newest version of each environment, by name."""
+        """Return the newest version of each environment, sorted by name."""
         newer = ENVIRONMENTS.alias()
         newest = select(func.max(newer.c.version)).where(newer.c.name == ENVIRONMENTS.c.name).scalar_subquery()
         query = select(ENVIRONMENTS).where(ENVIRONMENTS.c.version == newest).order_by(ENVIRONMENTS.c.name)
@@ -116,17 +116,17 @@ class EnvironmentRegistry:
             return [_record(row) for row in connection.execute(query)]
 
     def with_fingerprint(self, fingerprint: str) -> builtins.list[EnvironmentRecord]:
-        """Return the environments that have a fingerprint, the oldest first."""
+        """Return the environments with a fingerprint, the oldest first."""
         query = select(ENVIRONMENTS).where(ENVIRONMENTS.c.fingerprint == fingerprint)
         with reading(self._engine) as connection:
             return [_record(row) for row in connection.execute(query.order_by(ENVIRONMENTS.c.created_time))]
 
     def label(self, name: str, version: int, labels: Iterable[str]) -> None:
-        """Point labels at a version; a label of a name is on one version at a time.
+        """Point labels at a version. A label of a name points at one version at a time.
 
         Raises:
-            EnvironmentNotFoundError: when there is no such version.
-            SpecError: for the label ``latest``, which is always the newest version, or one that is no text.
+            EnvironmentNotFoundError: when the version does not exist.
+            SpecError: for the label ``latest``, which is always the newest version, or a label that is not a text.
 
         """
         wanted = list(dict.fromkeys(labels))
@@ -147,7 +147,7 @@ class EnvironmentRegistry:
             return sorted(connection.execute(select(ENVIRONMENT_LABELS.c.label).where(mine)).scalars())
 
     def digests(self) -> set[str]:
-        """Return the digests of the build contexts of all environments: what the garbage collector must keep."""
+        """Return the digests of the build contexts of all environments, which the garbage collector must keep."""
         with reading(self._engine) as connection:
             documents = connection.execute(select(ENVIRONMENTS.c.definition)).scalars()
             contexts = [(document.get("docker") or {}).get("buildContext") or {} for document in documents]
@@ -160,7 +160,7 @@ def check_name(name: object) -> str:
     text = ENVIRONMENT.check(name)
     if text.lower().startswith(_RESERVED):
         raise SpecError(
-            f"{text!r} cannot be registered: names that begin with Microsoft or AzureML are those of curated "
+            f"{text!r} cannot be registered: names that begin with Microsoft or AzureML are reserved for curated "
             "environments. Clone it under another name: environment.clone('serving')"
         )
     return text

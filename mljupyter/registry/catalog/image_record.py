@@ -1,4 +1,4 @@
-"""An image as users of the registry see it."""
+"""The record of an image in the registry."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 RUNNING, SUCCEEDED, FAILED, CANCELED = "Running", "Succeeded", "Failed", "Canceled"
 FLAVORS = ("WebApiContainer", "AccelContainer", "IoTContainer")
 _REGISTERED = replace(names.MODEL, kind="an image", example="diabetes-image")
-ENVIRONMENT_FLAVOR = "Environment"  # an environment alone: no image that anything is deployed from
+ENVIRONMENT_FLAVOR = "Environment"  # an environment alone: nothing is deployed from such an image
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
     """One version of an image.
 
-    `creation_state` is Running, Succeeded, Failed or Canceled. `location` is what a container is started from, in
-    `place`: ``docker``, or ``registry/<host>``. `log_digest`, `sbom_digest` and `dockerfile_digest` are in the
-    artifact store. `recipe` is what the plan was made of; it may hold credentials of package indexes. `stages` has
-    the seconds that each stage of the build took. `error` holds step, reason, lastLines and hint.
+    `creation_state` is Running, Succeeded, Failed or Canceled. `location` is the reference to start a container from,
+    in `place`: ``docker``, or ``registry/<host>``. `log_digest`, `sbom_digest` and `dockerfile_digest` are in the
+    artifact store. `recipe` is the input of the plan; it may contain credentials of package indexes. `stages` has the
+    duration of each stage of the build in seconds. `error` holds step, reason, lastLines and hint.
     """
 
     id: str
@@ -58,7 +58,7 @@ class ImageRecord:
 
 
 def from_row(row: Row[Any]) -> ImageRecord:
-    """Return the record that a row holds; one whose builder has died meanwhile has failed."""
+    """Return the record of a row. A Running image whose builder process has ended counts as Failed."""
     check_row(row, _REGISTERED)
     record = ImageRecord(**row._mapping)
     if record.creation_state == RUNNING and _has_died(record.builder):
@@ -69,7 +69,7 @@ def from_row(row: Row[Any]) -> ImageRecord:
 
 @cache
 def this_builder() -> str:
-    """Return what identifies this process: its machine, number and start."""
+    """Return the identity of this process: its machine, process id and start time."""
     return _identity(os.getpid())
 
 
@@ -84,7 +84,7 @@ def _has_died(builder: str) -> bool:
 
     machine, _, rest = builder.rpartition(" ")[0].rpartition(" ")
     if machine != socket.gethostname() or not rest.isdigit():
-        return False  # nobody can tell from here
+        return False  # unknown from here
     try:
         return _identity(int(rest)) != builder
     except psutil.NoSuchProcess:

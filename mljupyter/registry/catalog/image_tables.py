@@ -1,4 +1,4 @@
-"""The tables of images, as they look at the newest revision."""
+"""The tables of images, at the newest revision."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ IMAGES = Table(
     Index("images_by_plan", "plan_digest"),
 )
 
-# The last version given to each name, kept when images are deleted.
+# The last version of each name. It stays when images are deleted.
 IMAGE_COUNTERS = Table(
     "image_counters",
     METADATA,
@@ -45,7 +45,7 @@ IMAGE_COUNTERS = Table(
     Column("last_version", Integer, nullable=False),
 )
 
-# Who uses an image: as long as there is a row, the image cannot be deleted.
+# The users of an image. While there is a row, the image cannot be deleted.
 IMAGE_REFERENCES = Table(
     "image_references",
     METADATA,

@@ -40,16 +40,16 @@ from mljupyter.registry.errors import (
 )
 from mljupyter.spec import names
 
-# Who uses a model, where an image does.
+# The prefix of an image's name as a user of a model.
 HOLDER = "image "
-_NONE_YET = "None is there yet: deploying to the compute target docker makes one."
+_NONE_YET = "There is none yet: a deployment to the compute target docker creates one."
 _DIGESTS = (IMAGES.c.log_digest, IMAGES.c.sbom_digest, IMAGES.c.dockerfile_digest)
 
 
 class ImageRegistry:
-    """Notes what is built, finds, changes and deletes images. Safe for any number of processes at once.
+    """Records, finds, changes and deletes images. Any number of processes may use it at the same time.
 
-    The image itself is on an engine or in a container registry; here is what is known of it.
+    The image itself is on an engine or in a container registry; this registry has its record.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -70,23 +70,23 @@ class ImageRegistry:
         image_flavor: str = "WebApiContainer",
         created_by: str | None = None,
     ) -> ImageRecord:
-        """Make the next version of the image `name`, in the state Running; its build is to follow.
+        """Create the next version of the image `name` in the state Running. Its build comes afterwards.
 
         Parameters:
-            name: as the names of models are.
-            plan_digest: says when two images are the same.
-            place: where it will be: ``docker``, or ``registry/<host>``.
-            recipe: what the plan is made of, to make it again.
-            content_digests: what the artifact store must keep for that.
+            name: its name, with the same rules as for models.
+            plan_digest: the digest of its plan. Images with equal digests are the same.
+            place: the place of the future image: ``docker``, or ``registry/<host>``.
+            recipe: the input of the plan, to build the image again.
+            content_digests: the artifacts that the store must keep for it.
             model_ids: the registered models in it.
-            description, tags, properties: as models have them.
-            image_flavor: as Azure ML has it.
-            created_by: by default the user of this process.
+            description, tags, properties: as for models.
+            image_flavor: the flavor, as in Azure ML.
+            created_by: its creator; by default the user of this process.
 
         The models cannot be deleted from now on, until the image is deleted or has failed.
 
-        Raises `SpecError` for a name against the rule, `ModelError` for tags or properties against theirs,
-        `ModelNotFoundError` for an unknown model.
+        Raises `SpecError` for an invalid name, `ModelError` for invalid tags or properties, `ModelNotFoundError` for an
+        unknown model.
         """
         names.MODEL.check(name)
         values = {
@@ -126,9 +126,9 @@ class ImageRegistry:
         stages: Mapping[str, float] | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> ImageRecord:
-        """Note that a Running image is ready, and where it is; `ImageStateError` when it is not Running.
+        """Record that a Running image is ready, with its location. Raise `ImageStateError` when it is not Running.
 
-        `properties` are added to those it has.
+        `properties` are added to the existing ones.
         """
         return self._end(
             image_id,
@@ -151,7 +151,7 @@ class ImageRegistry:
         log_digest: str | None = None,
         stages: Mapping[str, float] | None = None,
     ) -> ImageRecord:
-        """Note that the build of a Running image failed or was cancelled."""
+        """Record that the build of a Running image failed or was cancelled."""
         return self._end(
             image_id,
             creation_state=CANCELED if cancelled else FAILED,
@@ -161,7 +161,7 @@ class ImageRegistry:
         )
 
     def find_built(self, plan_digest: str, place: str) -> ImageRecord | None:
-        """Return the newest image of a plan that is ready in a place."""
+        """Return the newest ready image of a plan in a place, None if there is none."""
         query = (
             select(IMAGES)
             .where(IMAGES.c.plan_digest == plan_digest, IMAGES.c.place == place)
@@ -174,7 +174,7 @@ class ImageRegistry:
         return from_row(row) if row is not None else None
 
     def get(self, name: str, version: int | None = None) -> ImageRecord:
-        """Return a version of an image, by default the newest; `ImageNotFoundError` offers what there is."""
+        """Return a version of an image, by default the newest. `ImageNotFoundError` names existing ones."""
         with reading(self._engine) as connection:
             return _find(connection, name, version)
 
@@ -192,9 +192,9 @@ class ImageRegistry:
         tags: Sequence[Any] | None = None,
         properties: Sequence[Any] | None = None,
     ) -> list[ImageRecord]:
-        """Return the images that satisfy every filter given, by name, newest version first.
+        """Return the images that satisfy all given filters, sorted by name, newest version first.
 
-        `model_name` and `model_id` choose images that hold a model; `tags` and `properties` are as for models
+        `model_name` and `model_id` select images with a model. `tags` and `properties` are as for models
         (Azure ML v1: Image.list).
         """
         wanted_tags, wanted_properties = checked_filter(tags, "tags"), checked_filter(properties, "properties")
@@ -222,7 +222,7 @@ class ImageRegistry:
         remove_tags: Sequence[str] | None = None,
         add_properties: Mapping[str, Any] | None = None,
     ) -> ImageRecord:
-        """Change what is given and return the image, as `ModelRegistry.update` does; properties are only added."""
+        """Change the given values and return the image; see `ModelRegistry.update`. Properties can only be added."""
         new_tags = None if tags is None else checked_text(tags, "tags")
         added, removed = checked_text(add_tags, "add_tags"), checked_keys(remove_tags, "remove_tags")
         new_properties = checked_text(add_properties, "add_properties")
@@ -231,7 +231,7 @@ class ImageRegistry:
             if taken := sorted(record.properties.keys() & new_properties.keys()):
                 raise ModelError(
                     f"Image {record.id} has the properties {', '.join(taken)} already.\n"
-                    "Rule: properties are only added, never changed. Use a tag for what changes."
+                    "Rule: properties are only added, never changed. Use a tag for a value that changes."
                 )
             kept = record.tags if new_tags is None else new_tags
             changes = {
@@ -243,11 +243,11 @@ class ImageRegistry:
             return _find_id(connection, record.id)
 
     def delete(self, image_id: str) -> ImageRecord | None:
-        """Forget an image; what is stored with it goes with the next garbage collection.
+        """Delete the record of an image. The next garbage collection removes its stored files.
 
-        Returns the record when no other version has the same location: then the image itself may be removed there.
+        Returns the record when no other version has the same location, so that the image itself may be removed there.
 
-        Raises `ImageInUseError` that names the users while there are any, `ImageNotFoundError` for an unknown id.
+        Raises `ImageInUseError`, which names the users, while there are any, `ImageNotFoundError` for an unknown id.
         """
         with writing(self._engine) as connection:
             record, last = _unused(connection, image_id, lock=True)
@@ -256,20 +256,20 @@ class ImageRegistry:
             return record if last else None
 
     def removable(self, image_id: str) -> ImageRecord | None:
-        """Return what `delete` would, and delete nothing; raises as it does."""
+        """Return the result of `delete` without deleting anything. Raises the same errors."""
         with reading(self._engine) as connection:
             record, last = _unused(connection, image_id)
             return record if last else None
 
     def references(self, image_id: str) -> builtins.list[str]:
-        """Return who uses an image, in alphabetical order."""
+        """Return the users of an image, in alphabetical order."""
         with reading(self._engine) as connection:
             return _holders(connection, image_id)
 
     def add_reference(self, holder: str, image_ids: Iterable[str]) -> None:
-        """Note that `holder`, such as ``endpoint diabetes``, uses images, until it releases them.
+        """Record that `holder`, such as ``endpoint diabetes``, uses images, until it releases them.
 
-        All or none: raises `ImageNotFoundError` for an unknown id. Adding what is there already changes nothing.
+        For an unknown id, it raises `ImageNotFoundError` and adds none. Existing references are kept.
         """
         with writing(self._engine) as connection:
             for image_id in dict.fromkeys(image_ids):
@@ -278,7 +278,7 @@ class ImageRegistry:
                     connection.execute(insert(IMAGE_REFERENCES).values(holder=holder, image_id=record.id))
 
     def release(self, holder: str, image_ids: Iterable[str] | None = None) -> None:
-        """Note that `holder` no longer uses the given images, by default any. Unknown ones are ignored."""
+        """Record that `holder` no longer uses the given images, by default all. Unknown ones are ignored."""
         query = delete(IMAGE_REFERENCES).where(IMAGE_REFERENCES.c.holder == holder)
         if image_ids is not None:
             query = query.where(IMAGE_REFERENCES.c.image_id.in_(tuple(image_ids)))
@@ -286,7 +286,7 @@ class ImageRegistry:
             connection.execute(query)
 
     def digests(self) -> set[str]:
-        """Return the digests of what is stored for images: what the garbage collector must keep for them."""
+        """Return the digests of all artifacts of images, which the garbage collector must keep."""
         with reading(self._engine) as connection:
             found = {digest for row in connection.execute(select(*_DIGESTS)) for digest in row if digest}
             for content in connection.execute(select(IMAGES.c.content_digests)).scalars():
@@ -310,9 +310,7 @@ class ImageRegistry:
 def _hold_models(connection: Connection, image_id: str, model_ids: Iterable[str]) -> None:
     for model_id in dict.fromkeys(model_ids):
         if connection.execute(select(MODELS.c.id).where(MODELS.c.id == model_id).with_for_update()).first() is None:
-            raise ModelNotFoundError(
-                f"ModelNotFound: the image is to hold the model {model_id!r}, which does not exist."
-            )
+            raise ModelNotFoundError(f"ModelNotFound: the model {model_id!r} of the image does not exist.")
         connection.execute(insert(MODEL_REFERENCES).values(holder=f"{HOLDER}{image_id}", model_id=model_id))
 
 
@@ -323,7 +321,9 @@ def _release_models(connection: Connection, image_id: str) -> None:
 def _find_id(connection: Connection, image_id: str, *, lock: bool = False) -> ImageRecord:
     parts = split_id(image_id)
     if parts is None:
-        raise ImageNotFoundError(f"ImageNotFound: {image_id!r} is no image id. Rule: name:version, such as 'ridge:1'.")
+        raise ImageNotFoundError(
+            f"ImageNotFound: {image_id!r} is not an image id. Rule: name:version, such as 'ridge:1'."
+        )
     return _find(connection, *parts, lock=lock)
 
 
@@ -338,7 +338,7 @@ def _find(connection: Connection, name: str, version: int | None, *, lock: bool 
 
 
 def _unused(connection: Connection, image_id: str, *, lock: bool = False) -> tuple[ImageRecord, bool]:
-    """Return an image that nobody uses, and whether no other version has its location."""
+    """Return an unused image, and whether no other version has its location."""
     record = _find_id(connection, image_id, lock=lock)
     if holders := _holders(connection, record.id):
         raise ImageInUseError(

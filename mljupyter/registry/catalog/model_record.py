@@ -1,4 +1,4 @@
-"""A registered model as users of the registry see it, and the rules for its values."""
+"""The record of a registered model, and the rules for its values."""
 
 from __future__ import annotations
 
@@ -49,25 +49,25 @@ class ModelRecord:
     def entry(self) -> str:
         """The name of the model's single file or directory.
 
-        Raises `ModelError` when the database holds a path in its place: a database that a team shares is written by
-        others, and this name is put behind directories here.
+        Raises `ModelError` when the database holds a path instead. A database that a team shares is written by others,
+        and this name is appended to directories here.
         """
         name = self.artifact.name
         if not is_one_name(name):
             raise ModelError(
-                f"The content of model {self.id} is called {name!r:.200} in the database, which is a path.\n"
+                f"The content of model {self.id} has the name {name!r:.200} in the database, which is a path.\n"
                 "Rule: the name of one file or directory. Register the model again."
             )
         return name
 
     @property
     def reference(self) -> ModelReference:
-        """The model as endpoints refer to it."""
+        """The reference to this model in endpoints."""
         return ModelReference(name=self.name, version=self.version, digest=self.artifact.digest, entry=self.entry)
 
 
 def from_row(row: Row[Any]) -> ModelRecord:
-    """Return the record that a row of the table of models holds."""
+    """Return the record of a row of the table of models."""
     check_row(row, names.MODEL)
     values = dict(row._mapping)
     artifact = Artifact(*(values.pop(f"artifact_{part}") for part in ("digest", "kind", "size", "name")))
@@ -75,7 +75,7 @@ def from_row(row: Row[Any]) -> ModelRecord:
 
 
 def checked_text(value: object, what: str) -> dict[str, str]:
-    """Return tags or properties with text values: numbers and booleans become text, anything else is an error.
+    """Return tags or properties with text values. Numbers and booleans become text; other values are errors.
 
     (Azure ML v1: tags and properties.)
     """
@@ -103,7 +103,7 @@ def checked_keys(value: object, what: str) -> list[str]:
 
 
 def checked_json(value: object, what: str) -> Any:
-    """Return a value as it comes back from JSON, or raise `ModelError` when JSON cannot hold it."""
+    """Return a value after conversion to JSON and back, or raise `ModelError` when JSON cannot represent it."""
     try:
         return json_value(json.dumps(value, allow_nan=False))
     except (RecursionError, TypeError, ValueError) as error:
@@ -121,7 +121,7 @@ def split_id(model_id: object) -> tuple[str, int] | None:
 
 
 def checked_framework(framework: object, version: object) -> None:
-    """Raise `ModelError` for a framework version without framework, or for either not being text."""
+    """Raise `ModelError` for a framework version without framework, or when one of the two is not text."""
     for value, what in ((framework, "framework"), (version, "framework_version")):
         if value is not None and not isinstance(value, str):
             raise ModelError(f"{what} is a {type(value).__name__}: it must be text, such as 'ScikitLearn' or '1.9'.")

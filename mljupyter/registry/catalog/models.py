@@ -35,7 +35,7 @@ _NONE_YET = "None is registered yet: use Model.register."
 
 
 class ModelRegistry:
-    """Registers, finds, changes and deletes models. Safe for any number of processes at once."""
+    """Registers, finds, changes and deletes models. Any number of processes may use it at the same time."""
 
     def __init__(self, engine: Engine, artifacts: ArtifactStore) -> None:
         self._engine = engine
@@ -61,15 +61,15 @@ class ModelRegistry:
         created_by: str | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> ModelRecord:
-        """Store a file or a directory and make it the next version of the model `name`.
+        """Store a file or a directory as the next version of the model `name`.
 
-        The first version is 1; a version is never given twice, not even after it was deleted. With `child_paths`,
-        only those files and directories below the directory `path` are stored. `created_by` is by default the user
-        of this process. `on_progress` gets the bytes done and their total.
+        The first version is 1. A version number is never used twice, not even after the version was deleted. With
+        `child_paths`, only those files and directories below the directory `path` are stored. `created_by` is by
+        default the user of this process. `on_progress` gets the stored bytes and their total.
 
-        Raises `SpecError` for a name against the rule (Azure ML v1: model names), `ModelError` for other values
-        against the rules, `ModelPathNotFoundError` for a missing path, `ArtifactError` for content that cannot be
-        stored, `StorageFullError` when there is no room. Whatever is raised, no version appears.
+        Raises `SpecError` for an invalid name (Azure ML v1: model names), `ModelError` for other invalid values,
+        `ModelPathNotFoundError` for a missing path, `ArtifactError` for content that cannot be stored,
+        `StorageFullError` when no space is left. After an error, no version is registered.
 
         >>> registry.models.register("diabetes-ridge", "model.pkl", tags={"area": "demo"}).id
         'diabetes-ridge:1'
@@ -110,7 +110,7 @@ class ModelRegistry:
     def get(self, name: str, version: int | None = None) -> ModelRecord:
         """Return a version of a model, by default the newest.
 
-        Raises `ModelNotFoundError`, which offers the nearest name or the versions there are.
+        Raises `ModelNotFoundError`, with the nearest name or the existing versions.
         """
         with reading(self._engine) as connection:
             return _find(connection, name, version)
@@ -130,10 +130,10 @@ class ModelRegistry:
         framework: str | None = None,
         latest: bool = False,
     ) -> list[ModelRecord]:
-        """Return the models that satisfy every filter given, by name, newest version first.
+        """Return the models that satisfy all given filters, sorted by name, newest version first.
 
-        The items of `tags` and `properties` are ``"key"`` or ``["key", "value"]``. `latest` looks at the newest
-        version of each name alone (Azure ML v1: Model.list).
+        The items of `tags` and `properties` are ``"key"`` or ``["key", "value"]``. With `latest`, only the newest
+        version of each name is considered (Azure ML v1: Model.list).
         """
         wanted_tags, wanted_properties = checked_filter(tags, "tags"), checked_filter(properties, "properties")
         query = select(MODELS).order_by(MODELS.c.name, MODELS.c.version.desc())
@@ -162,10 +162,10 @@ class ModelRegistry:
         resource_configuration: Mapping[str, Any] | None = None,
         add_datasets: Sequence[tuple[str, str]] | None = None,
     ) -> ModelRecord:
-        """Change what is given and return the model; None leaves a value as it is.
+        """Change the given values and return the model. None keeps a value.
 
-        `tags` replaces all tags; then `remove_tags` takes keys away and `add_tags` sets some. Properties are only
-        ever added: `ModelError` for a key that exists (Azure ML v1: properties).
+        `tags` replaces all tags; then `remove_tags` removes keys and `add_tags` sets some. Properties can only be
+        added: an existing key raises `ModelError` (Azure ML v1: properties).
         """
         new_tags = None if tags is None else checked_text(tags, "tags")
         added, removed = checked_text(add_tags, "add_tags"), checked_keys(remove_tags, "remove_tags")
@@ -183,7 +183,7 @@ class ModelRegistry:
             if taken := sorted(record.properties.keys() & new_properties.keys()):
                 raise ModelError(
                     f"Model {record.id} has the properties {', '.join(taken)} already.\n"
-                    "Rule: properties are only added, never changed. Use a tag for what changes."
+                    "Rule: properties are only added, never changed. Use a tag for a value that changes."
                 )
             kept = record.tags if new_tags is None else new_tags
             changes["tags"] = {key: value for key, value in kept.items() if key not in removed} | added
@@ -193,9 +193,9 @@ class ModelRegistry:
             return _find_id(connection, record.id)
 
     def delete(self, model_id: str) -> None:
-        """Remove a model; its content goes with the next garbage collection.
+        """Remove a model. The next garbage collection removes its content.
 
-        Raises `ModelInUseError` that names the users while there are any, `ModelNotFoundError` for an unknown id.
+        Raises `ModelInUseError`, which names the users, while there are any, `ModelNotFoundError` for an unknown id.
         """
         with writing(self._engine) as connection:
             record = _find_id(connection, model_id, lock=True)
@@ -208,14 +208,14 @@ class ModelRegistry:
             connection.execute(delete(MODELS).where(MODELS.c.id == record.id))
 
     def references(self, model_id: str) -> builtins.list[str]:
-        """Return who uses a model, in alphabetical order."""
+        """Return the users of a model, in alphabetical order."""
         with reading(self._engine) as connection:
             return _holders(connection, model_id)
 
     def add_reference(self, holder: str, model_ids: Iterable[str]) -> None:
-        """Note that `holder`, such as ``endpoint diabetes``, uses models, until it releases them.
+        """Record that `holder`, such as ``endpoint diabetes``, uses models, until it releases them.
 
-        All or none: raises `ModelNotFoundError` for an unknown id. Adding what is there already changes nothing.
+        For an unknown id, it raises `ModelNotFoundError` and adds none. Existing references are kept.
         """
         with writing(self._engine) as connection:
             for model_id in dict.fromkeys(model_ids):
@@ -224,7 +224,7 @@ class ModelRegistry:
                     connection.execute(insert(MODEL_REFERENCES).values(holder=holder, model_id=record.id))
 
     def release(self, holder: str, model_ids: Iterable[str] | None = None) -> None:
-        """Note that `holder` no longer uses the given models, by default any. Unknown ones are ignored."""
+        """Record that `holder` no longer uses the given models, by default all. Unknown ones are ignored."""
         query = delete(MODEL_REFERENCES).where(MODEL_REFERENCES.c.holder == holder)
         if model_ids is not None:
             query = query.where(MODEL_REFERENCES.c.model_id.in_(tuple(model_ids)))
@@ -232,7 +232,7 @@ class ModelRegistry:
             connection.execute(query)
 
     def digests(self) -> set[str]:
-        """Return the digests of all models' content: what the garbage collector must keep for them."""
+        """Return the digests of all models' content, which the garbage collector must keep."""
         with reading(self._engine) as connection:
             return set(connection.execute(select(MODELS.c.artifact_digest).distinct()).scalars())
 
@@ -256,9 +256,9 @@ class ModelRegistry:
 
 def _files_of_child(directory: Path, child: str | Path) -> Iterable[str]:
     if not directory.is_dir():
-        raise ModelError(f"child_paths choose files of a directory, but {directory} is a file. Leave them out.")
+        raise ModelError(f"child_paths selects files of a directory, but {directory} is a file. Leave child_paths out.")
     path = Path(os.path.normpath(directory / child))
-    # A child may also be given like the directory itself: relative to where the caller is.
+    # Like the directory itself, a child may also be given relative to the caller's working directory.
     if not path.exists():
         path = Path(os.path.normpath(Path(child).absolute()))
     if not path.exists():
@@ -275,7 +275,9 @@ def _files_of_child(directory: Path, child: str | Path) -> Iterable[str]:
 def _find_id(connection: Connection, model_id: str, *, lock: bool = False) -> ModelRecord:
     parts = split_id(model_id)
     if parts is None:
-        raise ModelNotFoundError(f"ModelNotFound: {model_id!r} is no model id. Rule: name:version, such as 'ridge:1'.")
+        raise ModelNotFoundError(
+            f"ModelNotFound: {model_id!r} is not a model id. Rule: name:version, such as 'ridge:1'."
+        )
     return _find(connection, *parts, lock=lock)
 
 

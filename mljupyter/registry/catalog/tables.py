@@ -1,4 +1,4 @@
-"""The tables of the workspace database. The migrations create them; this is how they look at the newest revision."""
+"""The tables of the workspace database at the newest revision. The migrations create them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ METADATA = MetaData()
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An instant: aware in Python, stored without zone in UTC, the same on every database."""
+    """A point in time: aware in Python, stored in UTC without zone, on every database."""
 
     impl = DateTime
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return what is stored."""
+        """Return the stored form: UTC without zone."""
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return what was meant."""
+        """Return the aware time in UTC."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 
@@ -65,7 +65,7 @@ MODELS = Table(
     UniqueConstraint("name", "version", name="models_name_version"),
 )
 
-# The last version given to each name. It stays when models are deleted, so that no version is ever given twice.
+# The last version of each name. It stays when models are deleted, so that no version number is used twice.
 MODEL_COUNTERS = Table(
     "model_counters",
     METADATA,
@@ -73,7 +73,7 @@ MODEL_COUNTERS = Table(
     Column("last_version", Integer, nullable=False),
 )
 
-# Who uses a model, such as an endpoint: as long as there is a row, the model cannot be deleted.
+# The users of a model, such as an endpoint. While there is a row, the model cannot be deleted.
 MODEL_REFERENCES = Table(
     "model_references",
     METADATA,

@@ -1,4 +1,4 @@
-"""Read and write transactions that mean the same on SQLite and PostgreSQL."""
+"""Read and write transactions with the same behaviour on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ WRITES = "mljupyter_writes"
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a transaction that sees one state of the database and changes nothing.
+    """Yield a connection in a read-only transaction that sees one state of the database.
 
     Raises:
-        DatabaseError: when a value that is read has a form that no registry writes, such as a broken time.
+        DatabaseError: when a value has a form that no registry writes, such as an invalid time.
 
     """
     with engine.connect() as connection:
@@ -33,10 +33,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a transaction that may read first and write later; it commits when the block succeeds.
+    """Yield a connection in a transaction that may read first and write later. It commits when the block succeeds.
 
-    On SQLite it takes the write lock at its start: a transaction that reads, then wants to write what another has
-    changed meanwhile, would fail at once instead of waiting.
+    On SQLite it takes the write lock at its start. Otherwise a transaction that reads, and then writes after another
+    one has written, would fail at once instead of waiting.
     """
     with engine.connect() as connection:
         connection = connection.execution_options(**{WRITES: True})

@@ -1,7 +1,7 @@
-"""Bring a database to the newest revision of its schema.
+"""Upgrade a database to the newest revision of its schema.
 
-Revision files are named by number (``0001_models.py`` holds revision ``0001``), so that the newest is known from
-their names alone: Alembic is imported only when there is something to do.
+Revision files are named by number (``0001_models.py`` holds revision ``0001``), so the newest revision is known from
+the file names. Alembic is imported only when an upgrade is necessary.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from mljupyter.registry.catalog.transactions import reading, writing
 from mljupyter.registry.errors import DatabaseError
 
 _REVISION_FILE = re.compile(r"(\d{4})_\w+\.py")
-# Any number does, as long as every release uses the same.
+# An arbitrary number; every release must use the same.
 _POSTGRESQL_LOCK = 7_236_530_911
 
 
 def bring_up_to_date(engine: Engine, migrations: Path, version_table: str) -> None:
-    """Run the revisions of `migrations` that the database lacks, in one transaction, one process at a time.
+    """Run the missing revisions of `migrations` in one transaction, in one process at a time.
 
     Raises `DatabaseError` when a newer release wrote the database.
     """
@@ -33,7 +33,7 @@ def bring_up_to_date(engine: Engine, migrations: Path, version_table: str) -> No
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRESQL_LOCK})
-        # Another process may have done it while this one waited.
+        # Another process may have done the upgrade while this one waited.
         if _stored_revision(connection, version_table, newest) != newest:
             _run_revisions(connection, migrations, version_table)
 
@@ -75,7 +75,7 @@ def _run_revisions(connection: Connection, migrations: Path, version_table: str)
         revisions = list(scripts.iterate_revisions("heads", current))
         return [MigrationStep.upgrade_from_script(scripts.revision_map, script) for script in reversed(revisions)]
 
-    # The connection's transaction is ours: it commits when all revisions have run.
+    # The caller's transaction commits when all revisions have run.
     with EnvironmentContext(Config(), scripts, fn=missing) as environment:
         environment.configure(connection=connection, version_table=version_table, transactional_ddl=True)
         environment.run_migrations()

@@ -12,9 +12,9 @@ _LARGEST = 2**31 - 1
 
 
 def next_version(connection: Connection, counters: Table, name: str) -> int:
-    """Return the next version of a name; its counter stays locked until the transaction ends.
+    """Return the next version of a name. Its counter stays locked until the transaction ends.
 
-    A version is never given twice, not even after its thing was deleted.
+    A version number is never used twice, not even after the item was deleted.
     """
     mine = counters.c.name == name
     step = update(counters).where(mine).values(last_version=counters.c.last_version + 1)
@@ -23,26 +23,26 @@ def next_version(connection: Connection, counters: Table, name: str) -> int:
             with connection.begin_nested():
                 connection.execute(insert(counters).values(name=name, last_version=1))
         except IntegrityError:
-            # Another process took the first version meanwhile.
+            # Another process took the first version in the meantime.
             connection.execute(step)
     version: int = connection.execute(select(counters.c.last_version).where(mine)).scalar_one()
     return version
 
 
 def stored_number(version: int) -> int:
-    """Return a version as databases hold numbers; one that is larger is none that was ever given."""
+    """Return a version within the range of database integers. A larger number cannot exist as a version."""
     return version if abs(version) <= _LARGEST else -1
 
 
 def missing(connection: Connection, table: Table, kind: str, name: str, version: int | None, none_yet: str) -> str:
-    """Return the text of the error that a name or a version is not registered, with what there is.
+    """Return the error text for a name or version that is not registered, with the existing ones.
 
     Parameters:
-        connection: to look up what there is.
-        table: with the columns name and version.
-        kind: what is missing, such as ``model``; the text starts with its token, such as ``ModelNotFound:``.
-        name, version: what was asked for.
-        none_yet: what to say where nothing of the kind is registered at all.
+        connection: a connection to look up the existing ones.
+        table: a table with the columns name and version.
+        kind: the kind of the item, such as ``model``. The text starts with its token, such as ``ModelNotFound:``.
+        name, version: the name and version that were requested.
+        none_yet: the text for the case that no item of the kind is registered.
 
     """
     token = f"{kind.capitalize()}NotFound"

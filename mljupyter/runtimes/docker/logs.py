@@ -27,7 +27,7 @@ def replica_log(
         container: the container.
         replica_id: the replica that runs in it.
         started_time: its start, in seconds since the epoch.
-        records: return the records, one JSON object a line, instead of the log.
+        records: return the records, one JSON object per line, instead of the log.
         guard: returns a context manager for calls of the engine.
 
     """

@@ -43,8 +43,8 @@ def ensure(client: DockerClient) -> str:
     options = network.attrs.get("Options") or {}
     if network.attrs.get("Driver") != "bridge" or options.get(_TALK_TO_EACH_OTHER) != "false":
         raise RuntimeUnavailableError(
-            f"the Docker network {NAME!r} is not one that keeps containers apart from each other, so no replica is "
-            f"started in it.\nRemove it: docker network rm {NAME}. The next replica makes it as it must be; by hand:\n"
+            f"the Docker network {NAME!r} does not isolate containers from each other, so no replica is "
+            f"started in it.\nRemove it: docker network rm {NAME}. The next replica creates it again; by hand:\n"
             f"{_BY_HAND}"
         )
     return NAME

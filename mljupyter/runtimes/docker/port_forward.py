@@ -47,7 +47,7 @@ class PortForwards:
         """Start forwarding to a replica's port, unless that is done already.
 
         Raises:
-            RuntimeUnavailableError: when there is no program ``ssh``.
+            RuntimeUnavailableError: when the program ``ssh`` is not installed.
 
         """
         with self._lock:

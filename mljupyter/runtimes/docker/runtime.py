@@ -129,7 +129,7 @@ class DockerRuntime:
             return None
         if not address.over_ssh:
             raise RuntimeUnavailableError(
-                f"the Docker engine {address} is on another machine, where containers listen on the loopback alone.\n"
+                f"the Docker engine {address} is on another machine, where containers listen only on its loopback.\n"
                 "Reach it by SSH: DOCKER_HOST=ssh://USER@HOST, or a context made with `docker context create`."
             )
         return PortForwards(address.url, self._sockets)
@@ -139,7 +139,7 @@ class DockerRuntime:
         return int(self._client.info()["MemTotal"])
 
     async def adopt(self) -> list[RunningReplica]:
-        """Return the containers that run; remove those that were created and never started."""
+        """Return the running containers. Remove those that were created and never started."""
         found = []
         for container in await self._in_thread(self._containers):
             if container.status == "running":
@@ -280,7 +280,8 @@ class DockerRuntime:
     def _key_for(self, image: Image, order: ReplicaOrder) -> str | None:
         """Return a replica's key, or None for a scoring server of a release without keys.
 
-        Such a server would pass the key on to the script. A server of the user's own gets a key, and may ask for it.
+        Such a server would pass the key on to the script. A server in the user's own image gets a key, and may check
+        it.
         """
         if SERVER_LABEL in image.labels and LABEL_REPLICA_KEY not in image.labels:
             log.warning(
@@ -333,7 +334,7 @@ class DockerRuntime:
         if self._forwards is not None:
             raise RuntimeUnavailableError(
                 "collect_model_data is True, but collected data on another machine's engine cannot be fetched.\n"
-                "Leave it out, or deploy to an engine of this machine."
+                "Leave it out, or deploy to an engine on this machine."
             )
         place = self._collected / order.endpoint
         self._collected.mkdir(mode=0o700, exist_ok=True)
@@ -400,7 +401,7 @@ class DockerRuntime:
         return await self._loop.run_in_executor(self._threads, work)
 
     def _listen(self) -> None:
-        """Wake those who wait for a container that ends, and all of them when the engine is back."""
+        """Wake the tasks that wait for the end of a container, and all of them when the engine is back."""
         filters = {"label": f"{LABEL}/workspace={self._workspace}", "event": ["die", "destroy", "oom"]}
         while not self._leaving:
             with contextlib.suppress(Exception):  # whatever broke the connection, the next turn makes another one

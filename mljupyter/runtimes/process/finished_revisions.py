@@ -1,4 +1,4 @@
-"""Garbage of ended replicas on disk: app roots of revisions, records and logs."""
+"""Find and remove files of ended replicas that are not needed any more: app roots, records and logs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def finished_revisions(
 ) -> list[Path]:
     """Return the directories of replicas and revisions that no endpoint needs and no process uses.
 
-    Logs of endpoints that exist are not among them: the runtime of the endpoint removes those.
+    Logs of existing endpoints are not among them, since the runtime of the endpoint removes those.
 
     Parameters:
         replicas, revisions: the directories of a workspace.

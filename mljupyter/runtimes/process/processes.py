@@ -1,4 +1,4 @@
-"""Processes of this user: found by command line, told apart by start time, waited for until they end."""
+"""Processes of this user: find them by command line, identify them by start time, and wait for their end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Identity:
             return None
 
     def alive(self) -> bool:
-        """Return whether this process still runs, and its pid is not another process's by now."""
+        """Return whether this process still runs, and its pid was not reused by another one."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started_time) < 0.01
@@ -51,8 +51,8 @@ def find(
 ) -> Iterator[tuple[Identity, list[str]]]:
     """Yield the processes of this user whose command line matches.
 
-    Processes in containers are skipped: their user can have the same number as this user, while somebody else's script
-    chooses their command lines.
+    Processes in containers are skipped: their user can have the same number as this user, while a script of another
+    user chooses their command lines.
 
     Parameters:
         matches: decides about a command line.

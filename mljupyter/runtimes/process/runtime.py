@@ -100,7 +100,7 @@ class ProcessRuntime:
         self._usage = ProcessUsage()
 
     async def adopt(self) -> list[RunningReplica]:
-        """Return the replicas that run. End those without a record, since nothing else says what they serve."""
+        """Return the running replicas. End those without a record, since only the record says what they serve."""
         replica_layout.clear_unfinished(self._revisions)
         found = []
         for identity, command in processes.find(self._is_ours):
@@ -113,7 +113,7 @@ class ProcessRuntime:
         return found
 
     async def start(self, order: ReplicaOrder) -> RunningReplica:
-        """Start a process; before the first one of a revision, lay out its app root.
+        """Start a process. Before the first one of a revision, create its app root.
 
         Raises:
             OSError: when content cannot be fetched, or there is no space.

@@ -73,7 +73,7 @@ def _load_sklearn(directory: Path) -> Any:
     if not path.is_relative_to(directory.resolve()):
         raise NoCodeError(f"{directory}/MLmodel names a file outside the model: {name}")
     with path.open("rb") as file:
-        return pickle.load(file)  # noqa: S301 (a model of the user's own)
+        return pickle.load(file)  # noqa: S301 (the user's own model)
 
 
 def _pickled_model(text: str) -> str | None:

@@ -42,7 +42,7 @@ _METHODS = {
 _RUN = ("GET", "POST")
 # Answers without reading the body, and closes the connection.
 _NOT_THE_ROUTER = closing_answer(
-    401, "this replica answers its router alone: send requests to the endpoint's scoring URI"
+    401, "this replica answers only its router: send requests to the endpoint's scoring URI"
 )
 _NO_LENGTH = (204, 304)
 _BODIES_HELD = 4  # in units of the largest allowed body: the memory for large bodies that are being received

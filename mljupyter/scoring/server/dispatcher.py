@@ -30,7 +30,7 @@ from mljupyter.scoring.server.quarantine import Quarantine
 _SMOOTHING = 0.2
 _COALESCE_BYTES = 65536
 _SPARE_SECONDS = 60.0  # a request cannot be older than it may wait and run, plus this
-_STAMP_SECONDS = 0.001  # the router cuts its timestamp to milliseconds: a shorter age is no wait
+_STAMP_SECONDS = 0.001  # the router cuts its timestamp to milliseconds: a shorter age counts as no wait
 
 _REFUSALS = {
     (True, Action.BUSY): "the replica is busy",
@@ -100,7 +100,7 @@ class Dispatcher:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a worker to send calls to."""
+        """Whether a worker can take calls."""
         return self._worker is not None
 
     @property
@@ -160,7 +160,7 @@ class Dispatcher:
         """Send no more calls to the worker; it may still answer those it runs."""
         self._worker = None
         for call in self._waiting:
-            if call.timer is None:  # it was about to be sent
+            if call.timer is None:  # it would have been sent next
                 timeout, then = (
                     (SHORTEST_STAY_SECONDS, Action.BUSY) if call.routed else (self._max_wait, Action.OVERDUE)
                 )

@@ -1,7 +1,7 @@
-"""The replica key: a secret that a replica shares with its router. Requests without it get the health only.
+"""The replica key: a secret that a replica shares with its router. Requests without it get only the health status.
 
-A replica in a container or pod listens on a port that others can reach as well: users of the machine, other
-containers. The router checks the keys and tokens of clients, so a replica must know that a request comes from there.
+A replica in a container or pod listens on a port that others can also reach: users of the machine, other containers.
+The router checks the keys and tokens of clients, so a replica must know that a request comes from its router.
 """
 
 # ruff: noqa: PTH123

@@ -27,7 +27,7 @@ _LAST_ANSWERS_SECONDS = 0.1
 class Supervisor:
     """Keeps one worker alive for the dispatcher; calls `on_give_up` with an exit status when that has failed.
 
-    It gives up after an error of its own as well: a server without a working supervisor would neither serve nor end.
+    It also gives up after an internal error: a server without a working supervisor would neither serve nor end.
 
     `interface` describes the input and output of `run()`, None before it is known; `restarts` counts replacements.
     """

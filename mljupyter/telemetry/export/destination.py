@@ -25,10 +25,10 @@ class TelemetryError(MLJupyterError):
 
 
 class Destination(Document):
-    """A collector that speaks OTLP over HTTP, Azure Monitor, or both.
+    """A collector for OTLP over HTTP, Azure Monitor, or both.
 
     `otlp_endpoint` is a base URL such as ``http://localhost:4318``; ``/v1/traces`` and ``/v1/logs`` are added to it.
-    Headers may hold a token and so are secret, as the connection string is.
+    Headers may contain a token, so they are secret, like the connection string.
     """
 
     otlp_endpoint: str | None = Field(default=None, repr=False)
@@ -37,12 +37,12 @@ class Destination(Document):
 
     @property
     def given(self) -> bool:
-        """Whether there is any."""
+        """Whether a destination is set."""
         return self.otlp_endpoint is not None or self.connection_string is not None
 
     @property
     def otlp_place(self) -> str | None:
-        """The endpoint as it may be shown: without user, password and query, which may hold a token."""
+        """The endpoint in a form to show: without user, password and query, which may contain a token."""
         return None if self.otlp_endpoint is None else _shown(self.otlp_endpoint)
 
     @model_validator(mode="after")
@@ -55,7 +55,7 @@ class Destination(Document):
             text = self.connection_string.get_secret_value()
             if "InstrumentationKey=" not in text:
                 raise ValueError(
-                    "connectionString has no InstrumentationKey: copy it whole from the Application Insights resource"
+                    "connectionString has no InstrumentationKey: copy all of it from the Application Insights resource"
                 )
         return self
 
@@ -66,13 +66,13 @@ class Destination(Document):
         return value.get_secret_value() if value is not None else None
 
     def write(self, control: Path) -> None:
-        """Keep it in a workspace's control directory, in place of the one there."""
+        """Store the destination in a workspace's control directory, replacing the existing one."""
         control.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(control / FILE_NAME, self.json_text())
 
 
 def configured(control: Path) -> Destination:
-    """Return the destination of a workspace; an empty one where none was given.
+    """Return the destination of a workspace, an empty one if none is configured.
 
     Raises:
         TelemetryError: when the file cannot be read.
@@ -85,11 +85,11 @@ def configured(control: Path) -> Destination:
         return Destination()
     except (OSError, SpecError) as error:
         reason = error.message if isinstance(error, SpecError) else error.strerror
-        raise TelemetryError(f"{file} cannot be used: {reason}\nSet it anew: ws.telemetry.configure(...)") from None
+        raise TelemetryError(f"{file} cannot be used: {reason}\nSet it again: ws.telemetry.configure(...)") from None
 
 
 def from_environment(environment: Mapping[str, str]) -> Destination:
-    """Return the destination that variables name (OpenTelemetry: environment variables of exporters).
+    """Return the destination from environment variables (OpenTelemetry: environment variables of exporters).
 
     Raises:
         SpecError: when a value breaks a rule.

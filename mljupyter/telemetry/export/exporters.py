@@ -1,4 +1,4 @@
-"""The ways out: OTLP over HTTP, and Azure Monitor. Their libraries are imported when a destination asks for them."""
+"""Exporters: OTLP over HTTP, and Azure Monitor. Their libraries are imported when a destination needs them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _ABOUT_ITSELF = (
 
 
 class Exporter(Protocol):
-    """One way out."""
+    """Sends records to one destination."""
 
     name: str
 
     def export(self, records: Sequence[Mapping[str, Any]]) -> bool:
-        """Send records; return whether they have arrived. May take as long as its time limit."""
+        """Send records. Return whether they have arrived. It may take as long as its timeout."""
         ...
 
 
@@ -41,7 +41,7 @@ class OpenTelemetryExporter:
         self._logs = logs
 
     def export(self, records: Sequence[Mapping[str, Any]]) -> bool:
-        """Send records; return whether they have arrived."""
+        """Send records. Return whether they have arrived."""
         spans, logs = spans_and_logs(records)
         arrived = not spans or self._spans.export(spans).name == "SUCCESS"
         return arrived and (not logs or self._logs.export(logs).name == "SUCCESS")
@@ -51,7 +51,7 @@ def exporters_for(destination: Destination) -> list[Exporter]:
     """Return the exporters of a destination.
 
     Raises:
-        TelemetryError: when the packages that one needs are not installed.
+        TelemetryError: when the packages for an exporter are not installed.
 
     """
     found: list[Exporter] = []
@@ -78,14 +78,14 @@ def _otlp(endpoint: str, destination: Destination) -> Exporter:
 
 
 def _azure(connection_string: str) -> Exporter:
-    # The exporter would otherwise report on itself to its maker, and ask it for settings.
+    # Otherwise the exporter would send statistics about itself to its vendor, and fetch settings from there.
     for name in _ABOUT_ITSELF:
         os.environ.setdefault(f"APPLICATIONINSIGHTS_{name}", "true")
     try:
         from azure.monitor.opentelemetry.exporter import AzureMonitorLogExporter, AzureMonitorTraceExporter
     except ImportError:
         raise _missing("a connection string of Azure Monitor", "azure") from None
-    # What could not be sent stays with the replicas' files: a second store is not needed.
+    # Unsent records stay in the replicas' files, so a second store is not needed.
     options: dict[str, Any] = {
         "connection_string": connection_string,
         "disable_offline_storage": True,

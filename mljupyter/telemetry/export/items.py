@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 _LARGEST = 2**63 - 1
 _MOST_RESOURCES = 1000
-# What a line that only looks like a record runs into: a script may print anything.
+# The errors of a line that only looks like a record: a script may print anything.
 _NO_RECORD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _SEVERITY_NUMBERS = {"Verbose": 5, "Information": 9, "Warning": 13, "Error": 17, "Critical": 21}
 
 
 def spans_and_logs(records: Iterable[Mapping[str, Any]]) -> tuple[list[ReadableSpan], list[ReadableLogRecord]]:
-    """Return the spans and log records of a batch; what is no whole record is passed over."""
+    """Return the spans and log records of a batch. Incomplete records are skipped."""
     spans, logs = [], []
     for record in records:
         try:
@@ -90,7 +90,7 @@ def _log(record: Mapping[str, Any]) -> ReadableLogRecord:
 
 
 def _attributes(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record's own fields under their names; lists and objects as JSON, as Application Insights shows them."""
+    """Return a record's own fields by name. Lists and objects become JSON, as Application Insights shows them."""
     return {_text(name): _attribute(value) for name, value in properties.items() if value != ""}
 
 
@@ -103,12 +103,12 @@ def _attribute(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    """Return text as it can be encoded: one record that cannot would hold up all others."""
+    """Return text that can be encoded: a record with other text would block all later ones."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _number(text: str, digits: int) -> int:
-    """Return an id of a trace or span, which has so many hexadecimal digits at most."""
+    """Return the id of a trace or span, which has at most `digits` hexadecimal digits."""
     if len(text) > digits:
         raise ValueError(text[:digits])
     return int(text, 16)

@@ -1,7 +1,7 @@
-"""The export pipeline for request logs. It keeps its position on disk, so that a restart goes on there.
+"""The export pipeline for request logs. It stores its position on disk and continues there after a restart.
 
-The files of the replicas are the queue. They are bounded, so a collector that stays away costs the oldest records, and
-those are counted by the gaps in their numbers; a replica never waits.
+The files of the replicas are the queue. Their size is limited, so the oldest records are lost if a collector is
+unavailable for long. Gaps in the numbers of the records show how many were lost. A replica never waits.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ GIVE_UP_SECONDS = 300.0
 
 
 class Reached(Document):
-    """How far the records of one replica have been sent."""
+    """The position up to which the records of one replica were sent."""
 
     cursor: str | None = None
     seq: int = 0
 
 
 class State(Document):
-    """What a pipeline has done: kept on disk, and shown."""
+    """The state of a pipeline. It is stored on disk and shown to users."""
 
     exported: int = 0
     lost: int = 0
@@ -41,13 +41,13 @@ class State(Document):
 
 
 class Pipeline:
-    """Sends what is new, one look after another.
+    """Sends new records, batch by batch.
 
     Parameters:
-        exporter: the way out.
-        find: returns the replicas' records there are now.
-        file: where to keep how far it has come.
-        clock: seconds that only grow.
+        exporter: sends the records.
+        find: returns the current request logs of the replicas.
+        file: the file for the state.
+        clock: a monotonic clock in seconds.
 
     """
 
@@ -67,7 +67,7 @@ class Pipeline:
         self.state = read_state(file)
 
     def send(self) -> float | None:
-        """Send what is new; return None when there is nothing more, else in how many seconds to go on."""
+        """Send new records. Return None when there are no more, else the seconds until the next call."""
         batch, reached, lost = self._next()
         if not batch and reached == self.state.replicas:
             return None
@@ -85,7 +85,7 @@ class Pipeline:
         return 0.0 if batch else None
 
     def _next(self) -> tuple[list[Mapping[str, Any]], dict[str, Reached], int]:
-        """Return the next records, how far they reach, and how many are missing between."""
+        """Return the next records, the positions after them, and the number of lost ones."""
         batch: list[Mapping[str, Any]] = []
         reached: dict[str, Reached] = {}
         lost = 0
@@ -104,14 +104,14 @@ class Pipeline:
         return batch, reached, lost
 
     def _given_up(self) -> bool:
-        """Whether a batch has failed for so long that others should get their turn."""
+        """Return whether a batch has failed for so long that it is skipped."""
         now = self._clock()
         if self._failing_since is None:
             self._failing_since = now
         return now - self._failing_since > GIVE_UP_SECONDS
 
     def _problem(self) -> str:
-        return f"{self._exporter.name} does not take records; the newest are kept in the replicas' files meanwhile"
+        return f"{self._exporter.name} does not accept records; for now the newest are kept in the replicas' files"
 
     def _keep(self, state: State) -> None:
         if state == self.state:
@@ -121,7 +121,7 @@ class Pipeline:
 
 
 def read_state(file: Path) -> State:
-    """Return what a pipeline has written; that of a new one where it cannot be read."""
+    """Return the state that a pipeline has written, or an initial one if it cannot be read."""
     try:
         return State.model_validate_json(file.read_bytes())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Puts intervals together: into longer ones, and several versions into one. Pure."""
+"""Aggregate intervals into longer ones, and intervals of several versions into one. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mljupyter.telemetry.metrics.samples import Interval, Levels, Usage, total
 
 RESOLUTIONS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400)
 MOST_BINS = 1000
-_USAGE_HOLDS = 15  # seconds that a measured usage is shown for, as it is not measured every second
+_USAGE_HOLDS = 15  # the seconds for which a measured usage is valid, since it is not measured every second
 
 
 def resolution(seconds: float) -> int:
@@ -24,14 +24,14 @@ def resolution(seconds: float) -> int:
 
 
 def bin_end(time: int, every: int) -> int:
-    """Return the end of the bin of `every` seconds that an interval belongs to which ends at `time`."""
+    """Return the end of the bin of `every` seconds with an interval that ends at `time`."""
     return -(-time // every) * every
 
 
 def longer(intervals: Iterable[Interval], every: int) -> list[Interval]:
-    """Return the intervals of each version put together into bins of `every` seconds, in the order of time.
+    """Return the intervals of each version aggregated into bins of `every` seconds, in the order of time.
 
-    Counts are added, running and waiting averaged over time, the other levels are those at the end.
+    Counts are added, running and waiting are averaged over time, and the other levels are those at the end.
     """
     groups: dict[tuple[int, str], list[Interval]] = {}
     for interval in intervals:
@@ -40,7 +40,7 @@ def longer(intervals: Iterable[Interval], every: int) -> list[Interval]:
 
 
 def over_versions(intervals: Iterable[Interval], name: str = "") -> list[Interval]:
-    """Return intervals that end at the same time as one, whichever versions they are of."""
+    """Return the intervals of all versions with the same end merged into one."""
     groups: dict[int, list[Interval]] = {}
     for interval in intervals:
         groups.setdefault(interval.time, []).append(interval)
@@ -101,9 +101,9 @@ def usage_bins(usages: Iterable[Usage], every: int) -> list[UsageBin]:
 
 
 def usage_at(bins: Iterable[UsageBin], times: Iterable[int], every: int) -> list[tuple[float, float] | None]:
-    """Return cores and memory of all these replicas together at each of some ascending times.
+    """Return the total cores and memory of all replicas at each of some ascending times.
 
-    A replica counts at a time when it was measured at most 15 s, or one bin, before; None where none counts.
+    A replica counts if it was measured at most 15 s, or one bin, before that time. None if no replica counts.
     """
     waiting = sorted(bins, key=lambda item: item.time)
     holds, index = max(_USAGE_HOLDS, every), 0

@@ -1,7 +1,7 @@
-"""The file of the time series: its schema, and how rows become samples and back.
+"""The file of the time series: its schema, and the conversion between rows and samples.
 
-Rows are clustered by time: a second of fifty versions is written into two or three pages, where clustering by version
-would touch fifty. Whole numbers throughout, which SQLite keeps in as few bytes as they need.
+Rows are clustered by time: one second of fifty versions is written into two or three pages, while clustering by version
+would change fifty. All values are integers, which SQLite stores in as few bytes as they need.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _SCHEMA = f"""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the file for writing, and make it first if need be. A file that cannot be read is put aside.
+    """Open the file for writing and create it if necessary. An unreadable file is renamed.
 
-    Measurements must not keep endpoints from being looked after: a damaged file, or one of a newer release, is
-    renamed, and a new one takes its place.
+    Metrics must not stop the control of endpoints: a damaged file, or one of a newer release, is renamed, and a new one
+    takes its place.
     """
     try:
         return _open(path)
@@ -49,9 +49,9 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def put_aside(path: Path, reason: Exception) -> None:
-    """Rename a file that cannot be read, so that a new one can take its place."""
+    """Rename an unreadable file, so that a new one can take its place."""
     aside = path.with_name(f"{path.name}.unreadable")
-    log.error("the metrics %s cannot be read: %s. They begin again; what was there is now %s", path, reason, aside)
+    log.error("the metrics %s cannot be read: %s. A new file is started; the old one is now %s", path, reason, aside)
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
         if part.exists():
@@ -59,7 +59,7 @@ def put_aside(path: Path, reason: Exception) -> None:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Open the file for reading, beside the one who writes it."""
+    """Open the file for reading, concurrently with its writer."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
 
 
@@ -67,7 +67,7 @@ def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     try:
-        # A killed process loses nothing of what it wrote; only a power cut may cost the last seconds.
+        # A killed process loses no data. Only a power cut may lose the last seconds.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         known = int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -1,7 +1,7 @@
 """Plots of the series of an endpoint, made with Plotly.
 
-Colours are those of Okabe and Ito, which people with any colour vision tell apart; where a line has a second meaning,
-its dashes carry that.
+Colours are those of Okabe and Ito, which can be distinguished with any colour vision. A second meaning of a line is
+shown by its dashes.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _ROW_HEIGHT, _MARGINS = 230, 130
 
 
 class PlotError(MLJupyterError):
-    """A plot was asked for that there is none of."""
+    """The requested plot or template does not exist."""
 
 
 def figure(kind: str, document: Mapping[str, Any], *, template: str | None = None) -> Figure:
-    """Return a figure of what `mljupyter.telemetry.metrics.report.report` made.
+    """Return a figure of a report from `mljupyter.telemetry.metrics.report.report`.
 
     Parameters:
         kind: 'latency', 'traffic', 'replicas' or 'errors'.
-        document: the report, of all versions apart.
-        template: 'light', 'dark' or the name of a Plotly template; None takes ``plotly.io.templates.default`` where
-            that was set, else 'light'.
+        document: the report, with separate versions.
+        template: 'light', 'dark' or the name of a Plotly template; None for ``plotly.io.templates.default`` if that
+            was set, else 'light'.
 
     Raises:
-        PlotError: when there is no such plot or template.
+        PlotError: when the plot or the template does not exist.
         MissingPackageError: when Plotly is not installed.
 
     """
@@ -145,7 +145,7 @@ def _rows(document: Mapping[str, Any], what: str, axes: Sequence[str]) -> Figure
 
 
 def _by_version(document: Mapping[str, Any]) -> list[tuple[str, str, dict[str, list[Any]]]]:
-    """Return each version's name, colour and part of the table; a version keeps its colour in all plots."""
+    """Return each version's name, colour and part of the table. A version has the same colour in all plots."""
     columns = document["versions"]
     names = sorted(set(columns["version"]))
     tables = []
@@ -187,7 +187,7 @@ def _line(
 def _at(
     table: Mapping[str, list[Any]], values: Sequence[float | None], every: int, *, bars: bool = False
 ) -> dict[str, list[Any]]:
-    """Return the points, with a hole wherever nothing was measured: a line must not lead over it."""
+    """Return the points, with a gap where nothing was measured, so that no line is drawn across it."""
     times: list[datetime] = []
     points: list[float | None] = []
     before: int | None = None

@@ -18,7 +18,7 @@ _TEXTS = ("version", "replica")
 
 
 class MissingPackageError(MLJupyterError):
-    """A package that is not part of the base install is needed."""
+    """A package is missing that is not part of the base installation."""
 
 
 def data_frame(document: Mapping[str, Any], by: str) -> pd.DataFrame:

@@ -6,5 +6,5 @@ from importlib import resources
 
 
 def dashboard_text() -> str:
-    """Return the dashboard as JSON text, to be imported into Grafana; it asks for the Prometheus data source."""
+    """Return the dashboard as JSON text for import into Grafana, which then asks for the Prometheus data source."""
     return resources.files("mljupyter.telemetry.metrics").joinpath("grafana.json").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Latency histograms in the buckets of Envoy: log-linear, two decimal digits, so that they add up exactly.
+"""Latency histograms with the buckets of Envoy: log-linear, two decimal digits, so that they can be added exactly.
 
-A bucket holds the values that agree in their first two decimal digits (circllhist). The router counts whole
-milliseconds, cut off: a bucket of the value 3 holds requests that took 3 ms and less than 4 ms.
+A bucket holds the values with the same first two decimal digits (circllhist). The router counts whole milliseconds,
+rounded down: a bucket of the value 3 holds requests that took at least 3 ms and less than 4 ms.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _MORE, _LOW = 0x80, 0x7F
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of latencies by bucket. Milliseconds everywhere.
+    """Counts of latencies by bucket. All times are in milliseconds.
 
     Parameters:
-        counts: bucket number to how many; see `bucket_of`.
+        counts: the number of latencies by bucket number; see `bucket_of`.
 
     Example:
         >>> both = Histogram.of([3, 3, 12]).plus(Histogram.of([250]))
@@ -43,7 +43,7 @@ class Histogram:
 
     @classmethod
     def of_router(cls, buckets: Iterable[Mapping[str, Any]]) -> Histogram:
-        """Return the histogram that the router reports as ``lower_bound``, ``width`` and ``count``."""
+        """Return the histogram of a report of the router, which has ``lower_bound``, ``width`` and ``count``."""
         counts: dict[int, int] = {}
         for item in buckets:
             bucket = _bucket_from(item["lower_bound"])
@@ -52,7 +52,7 @@ class Histogram:
 
     @classmethod
     def decode(cls, data: bytes | None) -> Histogram:
-        """Return the histogram that `encode` made."""
+        """Return the histogram from the result of `encode`."""
         numbers = iter(_numbers(data or b""))
         counts: dict[int, int] = {}
         bucket = 0
@@ -73,37 +73,37 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many latencies."""
+        """The number of latencies."""
         return sum(self.counts.values())
 
     @property
     def sum(self) -> float:
-        """The sum of all latencies, each taken as the middle of its bucket."""
+        """The sum of all latencies, each counted as the middle of its bucket."""
         return sum(count * sum(bounds(bucket)) / 2 for bucket, count in self.counts.items())
 
     def plus(self, other: Histogram) -> Histogram:
-        """Return both together, exactly."""
+        """Return the exact sum of both histograms."""
         return merged((self, other))
 
     def since(self, earlier: Histogram) -> Histogram | None:
-        """Return what came to a histogram that only grows, or None where it has begun anew."""
+        """Return the increase of a growing histogram since an earlier reading, None if it was reset."""
         if any(self.counts.get(bucket, 0) < count for bucket, count in earlier.counts.items()):
             return None
         grown = {bucket: count - earlier.counts.get(bucket, 0) for bucket, count in self.counts.items()}
         return Histogram({bucket: count for bucket, count in grown.items() if count})
 
     def at_most(self, milliseconds: float) -> int:
-        """Return how many took less than a time; exact where it is the end of a bucket."""
+        """Return the number of latencies below a time. It is exact if the time is the end of a bucket."""
         return sum(count for bucket, count in self.counts.items() if bounds(bucket)[1] <= milliseconds)
 
     def quantile(self, share: float) -> float | None:
-        """Return the latency that a share of all stays within, None when there are none; see `quantiles`."""
+        """Return the quantile for a share between 0 and 1, None when the histogram is empty; see `quantiles`."""
         return self.quantiles((share,))[0]
 
     def quantiles(self, shares: Sequence[float]) -> list[float | None]:
-        """Return several quantiles at once.
+        """Return several quantiles in one pass.
 
-        The exact one lies in the same bucket: the error is at most 10 % of it, or 1 ms where that is more.
+        The exact quantile lies in the same bucket: the error is at most 10 % of it, or 1 ms if that is more.
 
         Parameters:
             shares: each between 0 and 1, in ascending order; 0.95 is the 95th percentile.
@@ -123,7 +123,7 @@ class Histogram:
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:
-    """Return several histograms as one, exactly."""
+    """Return the exact sum of several histograms."""
     counts: dict[int, int] = {}
     for histogram in histograms:
         for bucket, count in histogram.counts.items():
@@ -132,13 +132,13 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def bucket_of(milliseconds: float) -> int:
-    """Return the number of the bucket that a latency falls into: 0 below 1 ms, then 90 for each power of ten."""
+    """Return the bucket number of a latency: 0 below 1 ms, then 90 buckets for each power of ten."""
     return _bucket_from(float(int(milliseconds)))
 
 
 @cache
 def bounds(bucket: int) -> tuple[float, float]:
-    """Return the least latency in a bucket, and the least one above it."""
+    """Return the lower bound of a bucket, and its exclusive upper bound."""
     if bucket == 0:
         return 0.0, 1.0
     power, digits = divmod(bucket - 1, _DIGITS)
@@ -151,7 +151,7 @@ def _bucket_from(lower_bound: float) -> int:
     if lower_bound < 1:
         return 0
     power = math.floor(math.log10(lower_bound) + 1e-9)
-    # The router's bounds come with rounding errors (509.99999999999994), single values do not.
+    # The router's bounds have rounding errors (509.99999999999994), single values do not.
     digits = math.floor(lower_bound / 10.0 ** (power - 1) + 1e-6)
     return 1 + _DIGITS * power + digits - 10
 

@@ -12,11 +12,12 @@ from mljupyter.telemetry.metrics.samples import COUNTERS, NOTHING, Counts
 class Progress:
     """The last reading of each source.
 
-    A source is a name, and the identity of what counts: one with another identity counts from zero. What `advance` told
-    counts as told when `commit` is called; a look that fails is followed by `begin`, and the next one tells it again.
+    A source has a name and the identity of its counters: a new identity counts from zero. `commit` confirms the
+    increments that `advance` returned. After a failed reading, `begin` discards them, and the next `advance` returns
+    them again.
 
     Parameters:
-        saved: what `changed` returned, of an earlier reader.
+        saved: the result of `changed` of an earlier reader.
 
     Example:
         >>> progress = Progress({})
@@ -33,11 +34,11 @@ class Progress:
         self._new: dict[str, tuple[str, Counts]] = {}
 
     def begin(self) -> None:
-        """Begin a look: readings since the last `commit` have never been."""
+        """Begin a reading: discard all readings since the last `commit`."""
         self._new.clear()
 
     def advance(self, source: str, identity: str, reading: Counts) -> Counts:
-        """Return what has come to a source since the last reading that was committed."""
+        """Return the increment of a source since the last committed reading."""
         before = self._last.get(source)
         if before is not None and before[0] == identity and (before[1] is reading or before[1] == reading):
             return NOTHING
@@ -45,20 +46,20 @@ class Progress:
         return reading.since(before[1]) if before is not None and before[0] == identity else reading
 
     def changed(self) -> dict[str, str]:
-        """Return the sources that have advanced since `begin`, in a form to save."""
+        """Return the positions of sources that have advanced since `begin`, in a form to save."""
         return {source: _text(*reading) for source, reading in self._new.items()}
 
     def commit(self) -> None:
-        """Keep the readings: what they told has been written down."""
+        """Confirm the readings, after their increments have been stored."""
         self._last.update(self._new)
         self._new.clear()
 
     def gone(self, kept: Collection[str]) -> list[str]:
-        """Return the sources that are known but are none of these."""
+        """Return the known sources that are not in `kept`."""
         return [source for source in self._last if source not in kept]
 
     def forget(self, sources: Iterable[str]) -> None:
-        """Forget sources: should they ever count again, they count from zero."""
+        """Forget sources. If they appear again, they count from zero."""
         for source in sources:
             self._last.pop(source, None)
             self._new.pop(source, None)

@@ -1,4 +1,4 @@
-"""The metrics of all versions as Prometheus scrapes them: text format 0.0.4, written by prometheus_client."""
+"""The metrics of all versions for Prometheus: text format 0.0.4, written by prometheus_client."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mljupyter.telemetry.metrics.samples import Counts, Levels, Usage
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-# The type of this text format, which Prometheus reads in every release. `prometheus_client.CONTENT_TYPE_LATEST` names
-# another format, depending on the release that is installed.
+# The content type of this text format, which every release of Prometheus reads.
+# `prometheus_client.CONTENT_TYPE_LATEST` may name another format, depending on the installed release.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 300_000)
 _VERSION_LABELS = ("endpoint", "version")
@@ -20,13 +20,13 @@ _VERSION_LABELS = ("endpoint", "version")
 
 @dataclass(frozen=True)
 class VersionTotals:
-    """The metrics of one version now.
+    """The current metrics of one version.
 
     Parameters:
         endpoint: the endpoint's name.
         version: the version's name.
         counts: counters since the controller started.
-        levels: gauges now.
+        levels: the current gauges.
         usages: memory and cores of each replica.
         cpu_seconds: CPU seconds by replica since the controller started.
 
@@ -42,13 +42,13 @@ class VersionTotals:
 
 @dataclass(frozen=True)
 class Totals:
-    """The metrics of all versions now, and those of the router.
+    """The current metrics of all versions and of the router.
 
     Parameters:
         versions: one entry for each version.
         router_up: whether the router answers.
         denied: requests that the router refused because they had no valid key.
-        sampled_time: when the router was read last, in seconds since the epoch.
+        sampled_time: the time of the last reading of the router, in seconds since the epoch.
 
     """
 
@@ -62,7 +62,7 @@ def exposition(totals: Totals) -> str:
     """Return the metrics as text.
 
     Counters count since the controller started. The histogram of latencies has the bounds `BUCKETS_MS`. Its counts are
-    exact, because they add up finer buckets; its sum takes each latency as the middle of its finer bucket.
+    exact, because they add up finer buckets. Its sum counts each latency as the middle of its finer bucket.
     """
     # Heavy (it imports an HTTP server), and most controllers are never scraped.
     from prometheus_client import generate_latest
@@ -154,7 +154,7 @@ def _labels(version: VersionTotals) -> list[str]:
     return [version.endpoint, version.version]
 
 
-# Name, help text and value of each metric that a version has once. A name that ends in _total is a counter's.
+# Name, help text and value of each metric that a version has once. A name that ends in _total means a counter.
 _SERIES: tuple[tuple[str, str, Callable[[Counts, Levels], float]], ...] = (
     ("mljupyter_runs_total", "Calls of run().", lambda c, _: c.runs),
     ("mljupyter_run_seconds_total", "Time in run().", lambda c, _: c.run_microseconds / 1e6),

@@ -21,13 +21,13 @@ from mljupyter.telemetry.metrics.store import KEEP_SECONDS, MINUTE, TimeSeries
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 MOST_POINTS = 20_000
-_WHOLE = 10**12  # seconds: one bin that everything falls into
+_WHOLE = 10**12  # seconds: one bin for everything
 Columns = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
 class Period:
-    """What to read: intervals of `every` seconds, all that end after `after` and not after `until`."""
+    """The intervals to read: each of `every` seconds, with an end after `after` and not after `until`."""
 
     after: int
     until: int
@@ -39,11 +39,11 @@ class Period:
 
         Parameters:
             now: the time now.
-            since: when it begins.
-            every: the resolution in seconds; None chooses the finest that is kept and gives at most 1,000 intervals.
+            since: the start of the period.
+            every: the resolution in seconds; None for the finest stored one that gives at most 1,000 intervals.
 
         Raises:
-            ValueError: when the resolution is not kept for that long, or there would be too many intervals.
+            ValueError: when the resolution is not stored for that long, or there would be too many intervals.
 
         """
         seconds = max(now - since, 0.0)
@@ -67,22 +67,22 @@ class Period:
 
     @property
     def fine(self) -> bool:
-        """Whether single seconds are read: for any resolution that minutes cannot show, as long as they are kept."""
+        """Whether single seconds are read: for a resolution that minutes cannot show, while seconds are stored."""
         return self.every < MINUTE
 
 
 def report(series: TimeSeries, endpoint: str, period: Period, *, merge: bool = False) -> dict[str, Any]:
-    """Return the series of an endpoint: one message with everything.
+    """Return the series of an endpoint in one document.
 
-    ``versions`` and ``replicas`` are tables, column name to values, in the order of time; ``summary`` is the whole
-    period as one interval for each version. A reader that follows asks again with `after` set to ``cursor``: intervals
-    that begin at it or later were not complete yet and come again, with the same time.
+    ``versions`` and ``replicas`` are tables, column name to values, in the order of time. ``summary`` is the whole
+    period as one interval for each version. To follow the series, call it again with `after` set to ``cursor``:
+    intervals that begin there or later were not complete yet and are returned again, with the same time.
 
     Parameters:
-        series: where from.
-        endpoint: its name.
-        period: what to read.
-        merge: all versions together, exactly: percentiles of all requests.
+        series: the stored time series.
+        endpoint: the name of the endpoint.
+        period: the intervals to read.
+        merge: merge all versions exactly: percentiles are those of all requests.
 
     """
     every = period.every
@@ -154,7 +154,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Return a value with six significant digits: what is measured has fewer, and messages stay short."""
+    """Return a value with six significant digits: measured values have fewer, and documents stay short."""
     return None if value is None else float(f"{value:.6g}")
 
 

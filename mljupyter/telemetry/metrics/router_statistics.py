@@ -1,4 +1,4 @@
-"""Reads the router's statistics: one question for all versions, and what its answer says of each."""
+"""Read the router's statistics: one query for all versions, and the values of each in the answer."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ QUESTION = {
     "format": "json",
     "filter": f"{_CLUSTER}|{_DENIED}",
     "histogram_buckets": "detailed",
-    "usedonly": "",  # an idle version is then a few gauges
+    "usedonly": "",  # with it, an idle version has only a few gauges
 }
-"""The query of ``/stats`` that `parse` reads the answer of."""
+"""The query of ``/stats``. `parse` reads its answer."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the router tells of one cluster: counts since it began, and levels now."""
+    """The router's statistics of one cluster: counts since its start, and current levels."""
 
     counts: Counts = field(default_factory=Counts)
     active: int = 0
@@ -35,7 +35,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class RouterStatistics:
-    """All clusters by name, and how many requests came without a valid key or token."""
+    """All clusters by name, and the number of requests without a valid key or token."""
 
     clusters: Mapping[str, Cluster]
     denied: int = 0
@@ -61,7 +61,7 @@ def parse(body: bytes) -> RouterStatistics:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Return cluster and statistic of a full name; names of endpoints and versions have no dot."""
+    """Return cluster and statistic of a full name. Names of endpoints and versions contain no dot."""
     parts = name.split(".")
     size = 4 if parts[3] == "mirror" else 3
     return ".".join(parts[1:size]), ".".join(parts[size:])

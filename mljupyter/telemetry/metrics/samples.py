@@ -10,21 +10,21 @@ from mljupyter.telemetry.metrics.histogram import Histogram, merged
 
 @dataclass(frozen=True)
 class Counts:
-    """What adds up. Those of an interval, or those since a source began to count.
+    """Counters of an interval, or since the start of a source. They can be added.
 
-    Each request counts in `requests` once, by its last answer, and in at most one of the classes of errors:
+    Each request counts once in `requests`, by its last answer, and in at most one of the classes of errors:
 
     - `client_errors`: answered 400 to 499
-    - `refused`: answered 503: no replica was free, or ready, in time
+    - `refused`: answered 503: no replica was free or ready in time
     - `timeouts`: answered 504: `run()` took too long
     - `server_errors`: any other answer of 500 and above
-    - `resets`: connections to replicas that broke under a request; the router may have answered it by another one
-    - `retries`: how often the router asked another replica, mostly since the first one was busy
+    - `resets`: connections to replicas that broke during a request; the router may have retried it successfully
+    - `retries`: requests that the router sent to another replica, mostly because the first one was busy
     - `mirrored`: copies that were sent to the version; not in `requests`
-    - `bytes_in`, `bytes_out`: sent to replicas and received from them, headers and retries included
-    - `started`: requests handed to `run()`, with `wait_microseconds` from the router until then
+    - `bytes_in`, `bytes_out`: bytes sent to replicas and received from them, headers and retries included
+    - `started`: requests passed to `run()`, with `wait_microseconds` from the router until then
     - `runs`: calls of `run()`, which took `run_microseconds`
-    - `latency`: from the whole request to the whole answer, at the router, refusals included
+    - `latency`: time from the complete request to the complete answer at the router, refusals included
     """
 
     requests: int = 0
@@ -45,13 +45,13 @@ class Counts:
 
     @classmethod
     def of(cls, numbers: Iterable[int], latency: Histogram) -> Counts:
-        """Return the counts of numbers in the order of `COUNTERS`."""
+        """Return counts from numbers in the order of `COUNTERS`."""
         return cls(**dict(zip(COUNTERS, numbers, strict=True)), latency=latency)
 
     def since(self, earlier: Counts) -> Counts:
-        """Return what has come since an earlier reading of the same source.
+        """Return the increase since an earlier reading of the same source.
 
-        A source that began anew meanwhile, as its counts are lower, counts from zero.
+        Lower counts mean that the source was restarted in between: it counts from zero.
         """
         latency = self.latency.since(earlier.latency)
         if latency is None or any(getattr(self, name) < getattr(earlier, name) for name in COUNTERS):
@@ -59,7 +59,7 @@ class Counts:
         return Counts.of((getattr(self, name) - getattr(earlier, name) for name in COUNTERS), latency)
 
     def plus(self, other: Counts) -> Counts:
-        """Return both together."""
+        """Return the sum of both."""
         return total((self, other))
 
 
@@ -71,7 +71,7 @@ NOTHING = Counts()
 
 def total(counts: Iterable[Counts]) -> Counts:
     """Return the sum of counts."""
-    items = [item for item in counts if item is not NOTHING]  # most versions do nothing most of the time
+    items = [item for item in counts if item is not NOTHING]  # most versions are idle most of the time
     if not items:
         return NOTHING
     if len(items) == 1:
@@ -82,10 +82,10 @@ def total(counts: Iterable[Counts]) -> Counts:
 
 @dataclass(frozen=True)
 class Levels:
-    """What goes up and down.
+    """Gauges of a version.
 
-    `running` and `waiting` are requests, `weight` is the percentage of the endpoint's requests that the router is
-    told to send to the version.
+    `running` and `waiting` are numbers of requests. `weight` is the percentage of the endpoint's requests that the
+    router is configured to send to the version.
     """
 
     running: float = 0
@@ -97,7 +97,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class Interval:
-    """One version between two looks. `time` is its end in seconds since the epoch, `seconds` its length."""
+    """One version between two readings. `time` is its end in seconds since the epoch, `seconds` its length."""
 
     time: int
     version: str
@@ -108,7 +108,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Usage:
-    """Cores and memory that a replica uses, as measured last at `time`."""
+    """The cores and memory that a replica used at `time`, the last measurement."""
 
     time: int
     version: str

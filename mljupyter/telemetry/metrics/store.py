@@ -1,4 +1,4 @@
-"""Time series on disk: seconds for an hour, minutes for a month, within a bound; they outlive their writer."""
+"""Time series on disk: seconds for an hour, minutes for a month, with a limited size. They survive a restart."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ KEEP_MINUTES = 31 * 24 * HOUR
 MOST_BYTES = 256 * 1024 * 1024
 _ALL = ", ".join(database.COLUMNS)
 _MARKS = ", ".join("?" * len(database.COLUMNS))
-_PIECE = 20  # the oldest 1/20 goes when there is no room
+_PIECE = 20  # the oldest 1/20 is dropped when the file is full
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What one look found, by endpoint; how far its sources had counted by then, and which of them are gone."""
+    """The result of one reading by endpoint, with the positions of its sources, and the sources that are gone."""
 
     intervals: Mapping[str, Sequence[Interval]]
     usages: Mapping[str, Sequence[Usage]] = field(default_factory=dict)
@@ -37,9 +37,9 @@ class TimeSeries:
 
     Parameters:
         path: the file.
-        keep_seconds: for how long each second is kept, in seconds.
-        keep_minutes: for how long each minute is kept, in seconds.
-        most_bytes: the oldest minutes go when the file has more than this in it.
+        keep_seconds: the retention of single seconds, in seconds.
+        keep_minutes: the retention of single minutes, in seconds.
+        most_bytes: the largest content of the file. Beyond it, the oldest minutes are dropped.
 
     """
 
@@ -69,7 +69,7 @@ class TimeSeries:
         self._connection.close()
 
     def begin_again(self, reason: Exception) -> None:
-        """Put a file aside that turns out to be damaged, and begin a new one."""
+        """Rename a file that turns out to be damaged, and start a new one."""
         self._connection.close()
         database.put_aside(self._path, reason)
         self._connection = database.connect(self._path)
@@ -77,16 +77,16 @@ class TimeSeries:
 
     @property
     def last_time(self) -> int | None:
-        """When the newest interval ends, in seconds since the epoch."""
+        """The end of the newest interval in seconds since the epoch."""
         time = self._rows("SELECT max(time) FROM seconds")[0][0] or self._rows("SELECT max(time) FROM minutes")[0][0]
         return None if time is None else int(time)
 
     def progress(self) -> dict[str, str]:
-        """Return how far each source had counted when it was last looked at."""
+        """Return the position of each source at its last reading."""
         return dict(self._rows("SELECT source, state FROM progress"))
 
     def write(self, samples: Samples) -> None:
-        """Write what one look found: all of it or nothing."""
+        """Write the result of one reading in one transaction."""
         with self._transaction():
             intervals = [
                 database.row_of(interval, self._series_key(endpoint, interval.version))
@@ -106,14 +106,14 @@ class TimeSeries:
             self._connection.executemany("DELETE FROM progress WHERE source = ?", [(name,) for name in samples.gone])
 
     def roll_up(self, now: int) -> None:
-        """Put the seconds of minutes that are over together, and drop what is too old or too much."""
+        """Aggregate the seconds of complete minutes, and drop data that is too old or too large."""
         until = now // MINUTE * MINUTE
         with self._transaction():
             self._roll_up_intervals(until)
             self._roll_up_usages(until)
             for table, keep in (("seconds", self._keep_seconds), ("minutes", self._keep_minutes)):
                 for name in (table, f"usage_{table}"):
-                    # What lies in the future was written before the clock was put back.
+                    # Times in the future were written before the clock was set back.
                     old_or_ahead = f"DELETE FROM {name} WHERE time <= ? OR time > ?"  # noqa: S608 - names and marks of ours, no input
                     self._connection.execute(old_or_ahead, (now - keep, now + MINUTE))
             self._connection.execute(
@@ -129,7 +129,7 @@ class TimeSeries:
         Parameters:
             endpoint: its name.
             after, until: seconds since the epoch.
-            fine: each second, as far as they are kept; else each minute.
+            fine: read seconds as far as they are stored, else minutes.
 
         """
         with self._reading() as connection:
@@ -142,7 +142,7 @@ class TimeSeries:
         return [database.interval_of(row, versions[row[1]]) for row in found]
 
     def usages(self, endpoint: str, after: int, until: int, *, fine: bool) -> list[Usage]:
-        """Return the usages of an endpoint's replicas; parameters as for `intervals`."""
+        """Return the usages of an endpoint's replicas. The parameters are those of `intervals`."""
         with self._reading() as connection:
             names = {
                 key: (version, name)
@@ -185,7 +185,7 @@ class TimeSeries:
         )
 
     def _make_room(self) -> None:
-        """Drop the oldest minutes, then seconds, as long as there is more in the file than may be."""
+        """Drop the oldest minutes, then seconds, until the content of the file is within the limit."""
         for table in ("minutes", "seconds"):
             while self._used_bytes() > self._most_bytes:
                 first, last = self._rows(f"SELECT min(time), max(time) FROM {table}")[0]  # noqa: S608 - names and marks of ours, no input
@@ -238,7 +238,7 @@ class TimeSeries:
             yield
         except BaseException:
             self._connection.execute("ROLLBACK")
-            self._load_keys()  # those that were just made are gone
+            self._load_keys()  # the rollback has removed new keys
             raise
         self._connection.execute("COMMIT")
 

@@ -79,7 +79,7 @@ def test_an_image_is_created_once_and_reused_without_an_engine(
     assert str(first.location).startswith(f"mljupyter/{name}:1-")
     assert (first.model_ids, first.tags, first.plan_digest) == (["scale:1"], {"area": "demo"}, plan.digest)
     assert "requirements.txt" in stored_text(registry, first.log_digest)
-    assert stored_text(registry, first.dockerfile_digest).startswith("# What all stages begin with.")
+    assert stored_text(registry, first.dockerfile_digest).startswith("# The base of all stages.")
     bill = json.loads(stored_text(registry, first.sbom_digest))
     assert {"roman", "uvicorn", "scale", base} <= {component["name"] for component in bill["components"]}
     assert set(first.stages) >= {"server", "environment"}

@@ -44,7 +44,7 @@ def test_a_base_dockerfile_without_from_is_refused(planned: Planner) -> None:
 
 
 def test_an_image_of_ones_own_has_no_dockerfile(planned: Planner) -> None:
-    with pytest.raises(ImageError, match="taken as it is"):
+    with pytest.raises(ImageError, match="used as it is"):
         dockerfile(planned(own_image="127.0.0.1:5000/mine:1", code=None, models=[]))
 
 

@@ -144,7 +144,7 @@ def test_a_scanner_gets_no_option_and_no_directory_in_place_of_an_image(
         (tmp_path / name).write_text(f"#!/bin/sh\ntouch {started}\necho '{{}}'\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(ImageError, match="no reference to an image"):
+    with pytest.raises(ImageError, match="not a reference to an image"):
         scan(location, BILL, ("trivy", "grype"))
     assert not started.exists()
     scan(f"sha256:{'1' * 64}", BILL, ("trivy", "grype"))

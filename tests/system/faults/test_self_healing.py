@@ -290,7 +290,7 @@ def test_a_database_that_is_damaged_while_in_use_is_replaced_by_its_copy(machine
     began = time.monotonic()
     for name in ("controller.db", "controller.db-wal"):
         damaged(control / name, "garbage")
-    wait_until(lambda: "Its copy is in its place" in machine.client.controller_log(), "the copy is in its place")
+    wait_until(lambda: "Its copy was restored" in machine.client.controller_log(), "the copy is in its place")
     fault.recovered(time.monotonic() - began, "by the copy")
     assert is_well(machine, str(before.status.scoring_uri))
     machine.client.stop()

@@ -22,7 +22,7 @@ _MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """What a client needs to speak TLS to an engine; each may be absent. `verify` is off for any engine's word."""
+    """The files for TLS to an engine; each may be absent. Without `verify`, any server certificate is accepted."""
 
     authority: Path | None
     certificate: Path | None
@@ -32,7 +32,7 @@ class TlsFiles:
 
 @dataclass(frozen=True)
 class EngineAddress:
-    """Where an engine is: ``unix://``, ``tcp://`` or ``ssh://``, who says so, and TLS where a context has it."""
+    """The address of an engine: ``unix://``, ``tcp://`` or ``ssh://``, its source, and TLS where a context has it."""
 
     url: str
     source: str
@@ -40,14 +40,14 @@ class EngineAddress:
 
     @property
     def over_ssh(self) -> bool:
-        """Whether it is reached by SSH."""
+        """Whether the connection uses SSH."""
         return self.url.startswith("ssh://")
 
     @property
     def elsewhere(self) -> bool:
-        """Whether it is on another machine, so that its loopback is not this machine's."""
+        """Whether the engine is on another machine, so that its loopback is not this machine's."""
         if self.over_ssh:
-            return True  # also to localhost: that may be a port that leads to a virtual machine
+            return True  # even for localhost: the port may lead to a virtual machine
         parts = urlsplit(self.url)
         if parts.scheme not in ("tcp", "http", "https"):
             return False
@@ -62,10 +62,10 @@ class EngineAddress:
 
 
 def engine_address(url: str | None = None) -> EngineAddress:
-    """Return the address of an engine: the one given, that of DOCKER_HOST, of the current context, or the default.
+    """Return the address of an engine: `url`, else DOCKER_HOST, else the current context, else the default.
 
     Raises:
-        BuilderUnavailableError: when there is no such context, or it cannot be read.
+        BuilderUnavailableError: when the context does not exist or cannot be read.
 
     """
     if url is not None:
@@ -84,8 +84,8 @@ def _of_context(contexts: Path, name: str) -> EngineAddress:
     endpoint = (_document(contexts / "meta" / folder / "meta.json").get("Endpoints") or {}).get("docker") or {}
     if not endpoint.get("Host"):
         raise BuilderUnavailableError(
-            f"Docker's context {name!r} is not there, or names no engine.\n"
-            "Those there are: `docker context ls`. Choose one with `docker context use`, DOCKER_CONTEXT or DOCKER_HOST."
+            f"Docker's context {name!r} does not exist, or names no engine.\n"
+            "List them: `docker context ls`. Choose one with `docker context use`, DOCKER_CONTEXT or DOCKER_HOST."
         )
     return EngineAddress(
         endpoint["Host"],

@@ -25,12 +25,12 @@ class PythonInside:
 
 
 def python_in(client: docker.DockerClient, image: str, version: str | None) -> PythonInside | None:
-    """Return the Python that an environment in an image is made with; None where that cannot be told.
+    """Return the Python that creates the environment in an image; None when it is unknown.
 
     Parameters:
-        client: of the engine, which has the image.
+        client: a client of the engine that has the image.
         image: the base image.
-        version: the one wanted, such as ``3.11``; where the image lacks it, that of ``python3`` counts.
+        version: the requested version, such as ``3.11``. If the image lacks it, ``python3`` counts.
 
     """
     from docker.errors import DockerException
@@ -39,7 +39,7 @@ def python_in(client: docker.DockerClient, image: str, version: str | None) -> P
     with told():
         found = client.images.get(image)
     variables = dict(item.partition("=")[::2] for item in found.attrs["Config"].get("Env") or [])
-    # Python's own images have it; in others it may be anything.
+    # Python's official images set this variable; in others it may be anything.
     release = match.groups() if (match := _RELEASE.match(variables.get("PYTHON_VERSION", ""))) else ()
     names = " ".join([image, *found.tags])
     if release and version in (None, ".".join(release)) and "alpine" not in names:

@@ -54,13 +54,13 @@ class DockerBuilder:
     """Builds on a Docker engine, and pushes to a registry if one is named.
 
     Parameters:
-        store: the artifact store that models and code come from.
-        url: the engine; None for DOCKER_HOST, else this machine's.
-        registry: push images there; None leaves them on the engine.
-        credentials: of registries; ``docker login``'s are found, too.
+        store: the artifact store with models and code.
+        url: the address of the engine; None for DOCKER_HOST, else this machine's engine.
+        registry: the registry that images are pushed to; None leaves them on the engine.
+        credentials: credentials of registries. Those of ``docker login`` are used as well.
         use_buildkit: None for BuildKit where the engine and its client offer it.
 
-    Raises `BuilderUnavailableError` when there is no engine.
+    Raises `BuilderUnavailableError` when no engine can be reached.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class DockerBuilder:
 
     @property
     def place(self) -> str:
-        """Where its images are."""
+        """The place of its images."""
         return f"registry/{self._registry}" if self._registry else f"docker/{self._url}" if self._url else "docker"
 
     def find(self, plan: ImagePlan) -> BuiltImage | None:
@@ -101,16 +101,16 @@ class DockerBuilder:
         on_event: OnEvent | None = None,
         cancel: threading.Event | None = None,
     ) -> BuiltImage:
-        """Build the image and call it `tag`; see `Builder.build`."""
+        """Build the image and name it `tag`; see `Builder.build`."""
         credentials = (*plan.credentials, *self._credentials)
         log = BuildLog(on_event, [secret for one in credentials for secret in one.secrets], cancel)
         return built(log, lambda log: self._build(plan, tag, credentials, log))
 
     def remove(self, reference: str) -> None:
-        """Remove an image from the engine; nothing happens when it is gone.
+        """Remove an image from the engine. Do nothing when it does not exist.
 
-        Replicas that have ended, and are kept for their logs, do not count; those that are just finishing their
-        requests are waited for. Raises `ImageError` while containers are made of it, and when the engine refuses.
+        Stopped replicas that are kept for their logs do not count. Draining replicas are waited for. Raises
+        `ImageError` while other containers use the image, and when the engine refuses.
         """
         deadline = time.monotonic() + _FINISHED_WITHIN_SECONDS
         with contextlib.suppress(RegistryNotFoundError), told():
@@ -165,7 +165,7 @@ class DockerBuilder:
             return replace(image, digest=digest)
 
     def _relaxed(self, plan: ImagePlan, scratch: Path, log: BuildLog) -> ImagePlan:
-        """Return the plan with pins that the image's Python can have, as far as that Python is known before."""
+        """Return the plan with pins relaxed for the image's Python, if that Python is known before the build."""
         wanted = plan.packages.python_version
         found = python_in(self._client, plan.base_image, wanted) if plan.base_image is not None else None
         if found is None and wanted is not None:
@@ -189,7 +189,7 @@ class DockerBuilder:
         return BuiltImage(str(own), str(image.id), tuple(image.attrs["RootFS"].get("Layers", [])), (), log)
 
     def _build_base(self, plan: ImagePlan, context: BuildContextDefinition, directory: Path, log: BuildLog) -> None:
-        """Build the base image of the environment's own build context; the engine caches its steps."""
+        """Build the base image from the environment's own build context. The engine caches its steps."""
         with log.stage("base image"):
             place = fetch_base_context(context, self._store, directory, log)
             with tempfile.TemporaryFile() as archived:
@@ -211,7 +211,7 @@ class DockerBuilder:
         credentials: tuple[RegistryCredentials, ...],
         log: BuildLog,
     ) -> None:
-        """Pull an image that the engine lacks."""
+        """Pull an image if the engine does not have it."""
         try:
             with told():
                 self._client.images.get(str(reference))
@@ -289,8 +289,8 @@ class DockerBuilder:
         from docker.errors import DockerException
 
         made = sorted(self._leftovers(plan) - before)
-        for kind, identity in made:  # containers first: they hold images
-            # Another build of the same environment may use it, or the engine has removed it by itself.
+        for kind, identity in made:  # containers first: they keep their images
+            # Another build of the same environment may use it, or the engine has removed it already.
             with contextlib.suppress(DockerException):
                 if kind == "container":
                     self._client.api.remove_container(identity, force=True)
@@ -303,7 +303,7 @@ def _ended_replica(container: Container) -> bool:
 
 
 class _Cancellable:
-    """Lets a build's answer be cut off from another thread, which makes the engine stop the build."""
+    """Lets another thread close the connection of a build, which makes the engine stop the build."""
 
     def __init__(self, client: docker.DockerClient, log: BuildLog) -> None:
         self._api = client.api
@@ -330,7 +330,7 @@ class _Cancellable:
     def _watch(self) -> None:
         while not self._done.wait(0.1):
             if self._log.cancel.is_set() and self._response is not None:
-                # A read that waits in the other thread ends with this; closing would wait for the read.
+                # A shutdown ends the read that waits in the other thread. Closing would wait for that read.
                 with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):
                     self._response.raw.shutdown()
                 return

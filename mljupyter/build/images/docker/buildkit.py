@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import docker
 
 _POLL_SECONDS = 0.1
-_PATIENCE_SECONDS = 10.0
+_END_TIMEOUT_SECONDS = 10.0
 # Lines of its plain progress: `#8 [environment 2/3] RUN ...`, `#8 1.234 text`, `#8 DONE 1.5s`, `#8 ERROR: ...`.
 _VERTEX = re.compile(r"#(?P<number>\d+) \[(?P<stage>[^\]]+?)(?: \d+/\d+)?\] (?P<text>.*)")
 _OUTPUT = re.compile(r"#(?P<number>\d+) (?:\d+\.\d+ )?(?P<text>.*)")
@@ -28,10 +28,10 @@ _BY_ITSELF = {"internal": "context", "auth": "base image"}
 
 
 def offered(client: docker.DockerClient) -> bool:
-    """Whether to build with BuildKit: the engine prefers it, and the command line here can speak to it.
+    """Return whether to build with BuildKit: the engine prefers it, and Docker's command line here has ``buildx``.
 
-    ``DOCKER_BUILDKIT`` decides instead of the engine, as for Docker's own command line: 1 for engines from 18.09 on,
-    which have it and do not prefer it, 0 for the classic builder.
+    ``DOCKER_BUILDKIT`` overrides the engine's preference, as for Docker's own command line: 1 for engines from 18.09
+    on, which have BuildKit and do not prefer it, 0 for the classic builder.
     """
     docker_program = shutil.which("docker")
     wanted = os.environ.get("DOCKER_BUILDKIT", "").lower()
@@ -50,7 +50,7 @@ def offered(client: docker.DockerClient) -> bool:
 def run(context: IO[bytes], tag: str, platform: str, log: BuildLog, url: str | None, program: str = "docker") -> None:
     """Build a context on the engine; raises `BuildFailedError` and `BuildCancelledError`.
 
-    The context is an archive: of a directory, BuildKit would take over who may read its files, and only we may.
+    The context is an archive. From a directory, BuildKit would take over the file modes, which allow only us to read.
     """
     command = [
         *(program, "buildx", "build", "--progress", "plain", "--load", "--platform", platform),
@@ -77,7 +77,7 @@ def run(context: IO[bytes], tag: str, platform: str, log: BuildLog, url: str | N
 
 
 def _follow(child: subprocess.Popen[bytes], log: BuildLog) -> str:
-    """Log the output of a build; return what it said about a failure."""
+    """Log the output of a build. Return its message about a failure, empty without one."""
     pipe = child.stdout
     if pipe is None:
         return ""
@@ -123,12 +123,12 @@ def _enter(stage: str, log: BuildLog) -> None:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a child and what it has started; nothing happens when it has ended."""
+    """End a child and the processes it started. Do nothing when it has ended already."""
     for number in (signal.SIGINT, signal.SIGKILL):
         if child.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, number)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _END_TIMEOUT_SECONDS
         while child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)

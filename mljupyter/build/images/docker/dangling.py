@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """An image without a name, made by a build of ours; `size` in bytes, with what it shares with others."""
+    """A dangling image of one of our builds. `size` is in bytes and includes layers shared with other images."""
 
     id: str
     created_time: float
@@ -23,11 +23,11 @@ class Leftover:
 
 
 def leftovers(client: docker.DockerClient, *, unused_seconds: float) -> list[Leftover]:
-    """Return the nameless images of our builds that are older than `unused_seconds`, the newest first.
+    """Return the dangling images of our builds that are older than `unused_seconds`, the newest first.
 
     Parameters:
-        client: of the engine.
-        unused_seconds: younger ones make the next builds quick.
+        client: a client of the engine.
+        unused_seconds: the least age. Younger images are the cache of the next builds.
 
     """
     made_before = time.time() - unused_seconds
@@ -42,7 +42,7 @@ def leftovers(client: docker.DockerClient, *, unused_seconds: float) -> list[Lef
 
 
 def remove_leftover(client: docker.DockerClient, leftover: Leftover) -> bool:
-    """Remove a nameless image; False when a container or another image needs it."""
+    """Remove a dangling image. Return False when a container or another image needs it."""
     from docker.errors import APIError, NotFound
 
     try:

@@ -1,4 +1,4 @@
-"""The Docker engine: reach it, and say in words what it cannot do."""
+"""Connect to the Docker engine, pull and push images, and explain its errors."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 NOT_INSTALLED = "the Docker SDK is not installed: pip install 'mljupyter[docker]'"
 _TIMEOUT_SECONDS = 60
-# A build may be silent for as long as a compiler takes.
+# A build may print nothing for as long as a compiler runs.
 BUILD_TIMEOUT_SECONDS = 3600
 LABEL_RUN = "mljupyter/run"
-# Runs with an environment's Python inside the image, and tells what is installed in it.
+# Runs with an environment's Python inside the image, and lists its installed packages.
 _LIST_PACKAGES = """
 import json, sys
 from importlib import metadata
@@ -44,7 +44,7 @@ print(json.dumps([value for key, value in sorted(found.items()) if key]))
 
 
 def connect(url: str | None = None, timeout: float = _TIMEOUT_SECONDS) -> docker.DockerClient:
-    """Return a client of the engine at `url`, by default that of DOCKER_HOST or of this machine.
+    """Return a client of the engine at `url`, by default the engine of DOCKER_HOST or of this machine.
 
     Raises `BuilderUnavailableError` when the SDK is missing or the engine does not answer.
     """
@@ -69,7 +69,7 @@ def connect(url: str | None = None, timeout: float = _TIMEOUT_SECONDS) -> docker
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turn the errors of the Docker SDK into ours."""
+    """Translate the errors of the Docker SDK into ours."""
     from docker.errors import DockerException, ImageNotFound
     from requests.exceptions import RequestException
 
@@ -82,12 +82,12 @@ def told() -> Iterator[None]:
 
 
 def refused(text: str) -> ImageError:
-    """Return the error for what an engine or its registry said."""
+    """Return the error for a refusal by an engine or its registry."""
     lowered = text.lower()
     if any(word in lowered for word in ("unauthorized", "authentication required", "no basic auth", "denied")):
         return RegistryCredentialsError(
             f"The registry refused the credentials, or wants some: {text}\n"
-            "Check user name and password, and the image's name: registries say this of unknown images, too."
+            "Check user name and password, and the image's name: registries also give this answer for unknown images."
         )
     if "not found" in lowered or "manifest unknown" in lowered or "name unknown" in lowered:
         return RegistryNotFoundError(f"The image was not found: {text}\nCheck its name and tag.")
@@ -95,7 +95,7 @@ def refused(text: str) -> ImageError:
 
 
 def auth_config(host: str, known: tuple[RegistryCredentials, ...]) -> dict[str, str] | None:
-    """Return credentials in the form of the Docker SDK, None to leave them to the engine's client."""
+    """Return credentials in the form of the Docker SDK, None if the SDK is to look them up itself."""
     credentials = find_credentials(host, known)
     if credentials is not None and credentials.is_token:
         return {"identitytoken": credentials.password}
@@ -110,7 +110,7 @@ def pull(
     platform: str | None = None,
     on_line: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Pull an image, telling what happens; raises `RegistryError`."""
+    """Pull an image and log the progress. Raises `RegistryError`."""
     with told():
         messages = client.api.pull(
             f"{reference.registry}/{reference.repository}" if reference.registry else reference.repository,
@@ -129,7 +129,7 @@ def push(
     known: tuple[RegistryCredentials, ...],
     on_line: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Push an image and return the digest that its registry gave it; raises `RegistryError`."""
+    """Push an image and return its digest in the registry. Raises `RegistryError`."""
     digest = ""
     with told():
         messages = client.api.push(
@@ -142,12 +142,12 @@ def push(
         for message in follow(messages, on_line):
             digest = str((message.get("aux") or {}).get("Digest") or digest)
     if not digest:
-        raise RegistryError(f"The registry did not say which digest {reference} has: push it again.")
+        raise RegistryError(f"The registry did not return the digest of {reference}: push it again.")
     return checked_digest(digest)
 
 
 def follow(messages: Any, on_line: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Read the messages of a pull or push to their end; return those without progress."""
+    """Read the messages of a pull or push to their end. Return those without progress."""
     kept = []
     for message in messages:
         if error := message.get("error"):
@@ -162,7 +162,7 @@ def follow(messages: Any, on_line: Callable[[str], None]) -> list[dict[str, Any]
 
 
 def list_packages(client: docker.DockerClient, image: str, interpreter: str, part: str) -> list[InstalledPackage]:
-    """Return what an environment in an image holds, told by its own interpreter; nothing when that cannot run."""
+    """Return the packages of an environment in an image, listed by its interpreter; none when that cannot run."""
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
@@ -177,7 +177,7 @@ def list_packages(client: docker.DockerClient, image: str, interpreter: str, par
             labels={LABEL_RUN: "packages"},
         )
         found = [InstalledPackage(name, version, part, text) for name, version, text in json_value(output)]
-        # The interpreter is the image's own: it may say anything.
+        # The interpreter belongs to the image, so its output is not trusted.
         fields = [(one.name, one.version, one.license or "") for one in found]
         return found if all(isinstance(value, str) for values in fields for value in values) else []
     except (DockerException, RequestException, ValueError, TypeError):
@@ -192,7 +192,7 @@ def _client(address: EngineAddress, timeout: int) -> docker.DockerClient:
     if address.tls is not None:
         given["tls"] = _tls(address.tls)
     elif address.source == "DOCKER_HOST":
-        given = dict(kwargs_from_env())  # it knows of DOCKER_TLS_VERIFY and DOCKER_CERT_PATH
+        given = dict(kwargs_from_env())  # reads DOCKER_TLS_VERIFY and DOCKER_CERT_PATH
     if "tls" in given:
         given["tls"] = _by_itself(given["tls"])
     return docker.DockerClient(**given, timeout=timeout)
@@ -221,7 +221,7 @@ def _tls(files: TlsFiles) -> Any:
 
 
 def _by_itself(tls: Any) -> Any:
-    """Return TLS settings that hold whatever REQUESTS_CA_BUNDLE says, which is for other servers than an engine."""
+    """Return TLS settings that ignore REQUESTS_CA_BUNDLE, which is meant for other servers than an engine."""
     configure = tls.configure_client
 
     def configure_alone(client: Any) -> None:

@@ -1,7 +1,7 @@
-"""The way to an engine by SSH: a socket of this process's, and for each connection an ``ssh`` behind it.
+"""Connect to a Docker engine by SSH: a local socket, and one ``ssh`` process for each connection to it.
 
-As Docker's own command line does it: ``docker system dial-stdio`` on the other machine. The user's ssh program knows
-keys, known hosts and jump hosts, and the Docker SDK's own way needs a library that knows some of them.
+Docker's own command line does the same, with ``docker system dial-stdio`` on the other machine. The user's ssh program
+knows keys, known hosts and jump hosts. The Docker SDK's own support needs a library that knows only some of them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _MOST_SAID = 300
 
 
 class SshWay:
-    """Listens on a socket that only this user reaches; `url` is what a client of the engine connects to.
+    """Listens on a socket that only this user can open. A client of the engine connects to `url`.
 
-    Raises `BuilderUnavailableError` when the program ssh is missing.
+    Raises `BuilderUnavailableError` when the program ssh is not installed.
     """
 
     def __init__(self, url: str) -> None:
@@ -43,13 +43,13 @@ class SshWay:
         threading.Thread(target=self._accept, name="ssh-engine", daemon=True).start()
 
     def said(self) -> str:
-        """Return the last line that ssh has said, such as why it was refused."""
+        """Return the last line of ssh's error output, such as the reason of a refusal."""
         self._said.seek(0)
         lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1][:_MOST_SAID] if lines else ""
 
     def close(self) -> None:
-        """Take no more connections; those that are open end with their clients."""
+        """Accept no more connections. Open ones end with their clients."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -59,7 +59,7 @@ class SshWay:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
-                # The connection itself is what ssh reads and writes: it ends when either side does.
+                # ssh reads and writes the connection itself, so it ends when either side ends.
                 with connection:
                     self._children = [child for child in self._children if child.poll() is None]
                     self._children.append(
@@ -74,7 +74,7 @@ class SshWay:
 
 
 def ssh_destination(url: str) -> list[str]:
-    """Return the arguments of ssh that say where to.
+    """Return the arguments of ssh for a destination.
 
     >>> ssh_destination("ssh://ada@build.example.com:2222")
     ['-l', 'ada', '-p', '2222', '--', 'build.example.com']

@@ -49,7 +49,7 @@ _NOTE_FORMAT = 1
 
 @dataclass(frozen=True)
 class _Pushed:
-    """A layer of ours that the registry has."""
+    """One of our layers that is in the registry."""
 
     digest: str
     size: int
@@ -62,10 +62,10 @@ class DaemonlessBuilder:
     """Builds into one registry, with nothing but HTTP and uv.
 
     Parameters:
-        registry: where images go, such as ``registry.example.com:5000``.
-        store: the artifact store that models and code come from.
-        credentials: for this registry, and others to pull from; ``docker login``'s are found, too.
-        cache: notes about layers that were made before; None for the user's cache directory.
+        registry: the registry that images are pushed to, such as ``registry.example.com:5000``.
+        store: the artifact store with models and code.
+        credentials: credentials for this registry and those to pull from. Those of ``docker login`` are used as well.
+        cache: the directory with notes about layers built before; None for the user's cache directory.
 
     """
 
@@ -84,11 +84,11 @@ class DaemonlessBuilder:
 
     @property
     def place(self) -> str:
-        """Where its images are."""
+        """The place of its images."""
         return f"registry/{self.registry}"
 
     def unavailable(self, plan: ImagePlan) -> str | None:
-        """Return why this plan cannot be built without an engine, None when it can."""
+        """Return the reason why this plan cannot be built without an engine, None when it can."""
         if plan.base_dockerfile is not None or plan.base_context is not None or plan.extra_steps:
             return "steps of a Dockerfile have to be run, which takes an engine"
         if plan.packages.kind == "conda":
@@ -96,7 +96,7 @@ class DaemonlessBuilder:
         return None
 
     def find(self, plan: ImagePlan) -> BuiltImage | None:
-        """Return None: a registry cannot be asked by label; the registry of images knows."""
+        """Return None: a container registry cannot be searched by label. The registry of images has its own record."""
         return None
 
     def build(
@@ -107,13 +107,13 @@ class DaemonlessBuilder:
         on_event: OnEvent | None = None,
         cancel: threading.Event | None = None,
     ) -> BuiltImage:
-        """Put the image together and push it as `tag`; see `Builder.build`."""
+        """Assemble the image and push it as `tag`; see `Builder.build`."""
         credentials = (*plan.credentials, *self._credentials)
         log = BuildLog(on_event, [s for one in credentials for s in one.secrets], cancel)
         return built(log, lambda log: self._build(plan, Reference.parse(tag), credentials, log))
 
     def remove(self, reference: str) -> None:
-        """Remove a tag's manifest from the registry; nothing happens when it is gone."""
+        """Remove a tag's manifest from the registry. Do nothing when it does not exist."""
         parsed = Reference.parse(reference)
         with self._client(parsed, self._credentials) as client:
             try:
@@ -160,7 +160,7 @@ class DaemonlessBuilder:
                     push.push_blob(digest, len(config), lambda: iter([config]))
                 manifest = image_manifest(base.layers, digest, len(config), [(la.digest, la.size) for la in layers])
                 log.raise_if_cancelled()
-                # Last of all: an image appears whole or not at all.
+                # The manifest is pushed last, so that an incomplete image never appears.
                 pushed = push.put_manifest(tag.version, manifest, OCI_MANIFEST)
                 log.line(f"pushed {tag} with digest {pushed}")
         packages = tuple(package for layer in layers for package in layer.packages)
@@ -210,18 +210,18 @@ class _Work:
         self._python, self._minor, self._platform = "", 0, ""
 
     def use(self, base: BaseImage, python: tuple[str, int], *, musl: bool) -> None:
-        """Note which Python the image has."""
+        """Set the Python of the image."""
         self._python, self._minor = python
         self._platform = uv_platform(base.architecture, musl=musl)
         self._log.line(f"the base image has {self._python} for {self._platform}")
 
     def server(self) -> _Pushed:
-        """Make the layer of the scoring server's own environment."""
+        """Build the layer of the scoring server's own environment."""
         text = "".join(f"{line}\n" for line in self._plan.server_requirements)
         return self._installed(text, layout.SERVER_ENVIRONMENT, "server")
 
     def relax(self) -> ImagePlan:
-        """Relax pins that the image's Python cannot have; return the plan of what is installed."""
+        """Relax pins that do not exist for the image's Python. Return the plan with the installed versions."""
         self._plan = with_pins_that_exist(
             self._plan,
             minor=self._minor,
@@ -233,7 +233,7 @@ class _Work:
         return self._plan
 
     def environment(self) -> _Pushed:
-        """Make the layer of the scoring script's environment."""
+        """Build the layer of the scoring script's environment."""
         packages = self._plan.packages
         if packages.kind == "own":
             entries = wrapper_entries(interpreter_script(packages.interpreter), layout.ENVIRONMENT)
@@ -241,7 +241,7 @@ class _Work:
         return self._installed(packages.requirements_text(), layout.ENVIRONMENT, "environment")
 
     def content(self) -> list[_Pushed]:
-        """Make the layers of the server's code, the models, and the code."""
+        """Build the layers of the server's code, the models, and the user's code."""
         server = [LayerEntry(f"{layout.SERVER_CODE}/{name}", path) for name, path in layout.server_files().items()]
         server.append(LayerEntry(layout.WORKING_DIRECTORY))
         pushed = [self._layer(server, "the scoring server", ["code", self._plan.server])]
@@ -255,7 +255,7 @@ class _Work:
 
     def _placed(self, files: list[PlannedFile], created_by: str, owner: int) -> _Pushed:
         def entries() -> Iterable[LayerEntry]:
-            # The app root is the user's in whichever layer it is.
+            # The user owns the app root, whichever layer contains it.
             yield LayerEntry(layout.APP_ROOT, owner=layout.USER)
             for number, file in enumerate(files):
                 self._log.raise_if_cancelled()
@@ -290,7 +290,7 @@ class _Work:
         key: list[Any],
         packages: Callable[[], tuple[InstalledPackage, ...]] = lambda: (),
     ) -> _Pushed:
-        """Make and push a layer, unless one was made of the same and the registry has it."""
+        """Build and push a layer, unless the registry has one built from the same input."""
         digest = hashlib.sha256(json.dumps([_NOTE_FORMAT, layout.LAYOUT_VERSION, *key]).encode()).hexdigest()
         note = self._cache / f"layer-{digest}.json"
         known = _known(read_note(note))

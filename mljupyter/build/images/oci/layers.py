@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
-# The default level of gzip: content of packages and models is not worth more time.
+# The default level of gzip: a higher one saves too little on packages and models for its time.
 _LEVEL = 6
 
 
 @dataclass(frozen=True, slots=True)
 class LayerEntry:
-    """One file, directory (`source` None and no link) or symbolic link of a layer; `path` is absolute in the image."""
+    """A file, directory (`source` None and no link) or symbolic link of a layer. `path` is absolute in the image."""
 
     path: str
     source: Path | bytes | None = None
@@ -31,7 +31,7 @@ class LayerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A written layer: its file, the digest and size of that, and the digest of what is in it when unpacked."""
+    """A written layer: its file, the digest and size of the file, and the digest of the unpacked archive."""
 
     file: Path
     digest: str
@@ -43,7 +43,7 @@ class Layer:
 def tree_entries(
     root: Path, target: str, *, owner: int = 0, skip: Callable[[str], bool] = lambda relative: False
 ) -> Iterator[LayerEntry]:
-    """Yield everything below a directory, to lie below `target` in the image.
+    """Yield entries for everything below a directory, placed below `target` in the image.
 
     `skip` gets the path of each file relative to `root`. Links within the tree stay links.
     """
@@ -74,15 +74,15 @@ def write_layer(
     """Write a gzip-compressed tar: sorted, with fixed times, modes and owners.
 
     Parameters:
-        entries: what is in it; directories above them are added, and a path given twice counts once, the last.
+        entries: the content. Parent directories are added. If a path is given twice, the last entry counts.
         target: the file to write.
-        created_by: how it came to be, shown in the image's history.
-        on_chunk: called between files; raise there to stop.
+        created_by: its origin, shown in the image's history.
+        on_chunk: called between files. It may raise an exception to stop.
 
     """
     with target.open("wb") as raw:
         compressed = _Digesting(raw)
-        # Neither a time nor a name in the header: both would differ each time.
+        # The header has no time and no name, since both would differ each time.
         with gzip.GzipFile(
             filename="", mode="wb", compresslevel=_LEVEL, fileobj=cast("Any", compressed), mtime=0
         ) as zipped:
@@ -95,7 +95,7 @@ def write_layer(
 def write_entries(
     archive: tarfile.TarFile, entries: Iterable[LayerEntry], on_chunk: Callable[[], None] = lambda: None
 ) -> None:
-    """Add entries to an open archive, as `write_layer` does."""
+    """Add entries to an open archive in the same way as `write_layer`."""
     for _, entry in sorted(_with_parents(entries).items()):
         on_chunk()
         _add(archive, entry)
@@ -133,7 +133,7 @@ def _add(archive: tarfile.TarFile, entry: LayerEntry) -> None:
 
 
 class _Digesting:
-    """Passes on what is written, and keeps its digest and size."""
+    """Passes on the written bytes, and computes their digest and size."""
 
     def __init__(self, sink: IO[bytes] | gzip.GzipFile) -> None:
         self._sink = sink
@@ -148,10 +148,10 @@ class _Digesting:
         return len(data)
 
     def flush(self) -> None:
-        """Pass it on."""
+        """Flush the target."""
         self._sink.flush()
 
     @property
     def digest(self) -> str:
-        """The digest of all that was written."""
+        """The digest of all written bytes."""
         return f"sha256:{self._hash.hexdigest()}"

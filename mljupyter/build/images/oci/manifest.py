@@ -1,4 +1,4 @@
-"""Configuration and manifest of an image, as OCI has them: the same bytes for the same image."""
+"""The OCI configuration and manifest of an image. Equal images get the same bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mljupyter.build.images.plan.plan import ImagePlan
 from mljupyter.build.images.registry.descriptors import OCI_MANIFEST, Descriptor
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-# When nobody knows better: a time of building would give another digest each time.
+# A fixed creation time: the time of the build would give another digest each time.
 _EPOCH = "1970-01-01T00:00:00Z"
 _NANOSECONDS = 1_000_000_000
 _LAYER_TYPES = {
@@ -25,12 +25,12 @@ _LAYER_TYPES = {
 
 
 def image_config(base: dict[str, Any], plan: ImagePlan, layers: Sequence[tuple[str, str]]) -> bytes:
-    """Return the configuration: the base image's, with what a scoring container needs.
+    """Return the configuration: that of the base image, with the settings of a scoring container.
 
     Parameters:
         base: the base image's configuration.
         plan: the plan.
-        layers: digest of the content and origin of each layer that is added.
+        layers: digest of the content, and origin, of each added layer.
 
     """
     begun = base.get("config") or {}
@@ -45,7 +45,7 @@ def image_config(base: dict[str, Any], plan: ImagePlan, layers: Sequence[tuple[s
         "WorkingDir": layout.WORKING_DIRECTORY,
         "Entrypoint": list(layout.ENTRY_POINT),
         "ExposedPorts": {**(begun.get("ExposedPorts") or {}), f"{layout.PORT}/tcp": {}},
-        # Not part of OCI's format; engines that know it, Docker among them, take it from here.
+        # The health check is not part of OCI's format, but Docker and other engines read it from here.
         "Healthcheck": {
             "Test": ["CMD", *layout.HEALTH_CHECK],
             "Interval": layout.HEALTH_INTERVAL_SECONDS * _NANOSECONDS,
@@ -76,9 +76,9 @@ def image_config(base: dict[str, Any], plan: ImagePlan, layers: Sequence[tuple[s
 def image_manifest(
     base_layers: Sequence[Descriptor], config_digest: str, config_size: int, layers: Sequence[tuple[str, int]]
 ) -> bytes:
-    """Return the manifest that names configuration and layers, and of the base image's nothing else.
+    """Return the manifest that names configuration and layers. Nothing else is copied from the base image's manifest.
 
-    Addresses that a base image gives for its layers (``urls``) are left out: the registry has those layers, too.
+    Addresses of layers in the base image's manifest (``urls``) are left out, since the registry has those layers too.
     """
     described = [
         {"mediaType": _LAYER_TYPES.get(layer.media_type, layer.media_type), "digest": layer.digest, "size": layer.size}

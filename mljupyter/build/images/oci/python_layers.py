@@ -14,7 +14,7 @@ from mljupyter.build.environments.uv import Uv
 from mljupyter.build.images.builder import InstalledPackage
 from mljupyter.build.images.oci.layers import LayerEntry, tree_entries
 
-# Made by installers, different each time or of no use in an image.
+# Files that installers write and that differ each time or are not needed in an image.
 _LEFT_OUT = ("uv_cache.json", ".lock")
 _SHEBANG = re.compile(rb"\A#!.*\n(?:'''exec'.*\n' '''\n)?")
 MOST_SCRIPT_BYTES = 1 << 20
@@ -24,14 +24,14 @@ def install_wheels(uv: Uv, requirements: str, target: Path, *, minor: int, platf
     """Unpack wheels for another platform and Python into a directory.
 
     Parameters:
-        uv: runs uv; its directory takes the requirements file.
+        uv: runs uv. The requirements file is written to its directory.
         requirements: the requirements file's text.
         target: the directory.
         minor: the minor version of the image's Python 3.
-        platform: as `uv_platform` has it.
-        python: an interpreter of this machine, which uv wants to know.
+        platform: the platform in the form of `uv_platform`.
+        python: an interpreter of this machine, which uv requires.
 
-    Raises `EnvironmentBuildError` with a hint when a requirement cannot be met by wheels.
+    Raises `EnvironmentBuildError` with a hint when no wheel satisfies a requirement.
     """
     target.mkdir(parents=True, exist_ok=True)
     file = uv.directory / f"{target.name}.txt"
@@ -48,8 +48,8 @@ def environment_entries(packages: Path | None, prefix: str, python: str, minor: 
     """Yield a virtual environment for the image.
 
     Parameters:
-        packages: what `install_wheels` made; None for an empty environment.
-        prefix: where the environment is in the image.
+        packages: the directory from `install_wheels`; None for an empty environment.
+        prefix: the path of the environment in the image.
         python: the path of the image's own Python.
         minor: its minor version.
 
@@ -79,12 +79,12 @@ def environment_entries(packages: Path | None, prefix: str, python: str, minor: 
 
 
 def wrapper_entries(script: str, prefix: str) -> Iterator[LayerEntry]:
-    """Yield what stands for an environment when the base image's own interpreter is used."""
+    """Yield the wrapper that replaces an environment when the base image's own interpreter is used."""
     yield LayerEntry(f"{prefix}/bin/python", script.encode(), executable=True)
 
 
 def installed_packages(directory: Path, part: str = "environment") -> list[InstalledPackage]:
-    """Return what is installed in a directory of packages, by name."""
+    """Return the packages installed in a directory, sorted by name."""
     found = []
     for distribution in metadata.distributions(path=[str(directory)]):
         text = distribution.read_text("METADATA") or ""
@@ -102,7 +102,7 @@ def _skipped(relative: str) -> bool:
 
 
 def _script(entry: LayerEntry, path: str, prefix: str) -> LayerEntry:
-    """Return a script that starts the image's interpreter, instead of the one that it was installed with."""
+    """Return a script changed to start the image's interpreter instead of the one that it was installed with."""
     if not isinstance(entry.source, Path) or entry.source.stat().st_size > MOST_SCRIPT_BYTES:
         return LayerEntry(path, entry.source, executable=True, link=entry.link)
     content = entry.source.read_bytes()
@@ -113,7 +113,7 @@ def _script(entry: LayerEntry, path: str, prefix: str) -> LayerEntry:
 
 
 def _record(path: Path) -> bytes:
-    """Return the list of a package's files, as they lie in the image: sorted, scripts beside Python."""
+    """Return the RECORD of a package for the image: sorted, with scripts in the directory of Python."""
     rows: Iterable[list[str]] = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
     kept = []
     for row in rows:

@@ -13,7 +13,7 @@ from mljupyter.build.images.plan.plan import ImagePlan
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component
 
-# Serial numbers are derived from the content: the same image has the same bill.
+# Serial numbers are derived from the content, so that the same image has the same bill.
 _NAMESPACE = uuid.UUID("6e0f7f6a-6f3e-5d0a-9a52-0b6f0f2c7d11")
 
 
@@ -22,7 +22,7 @@ def bill_of_materials(plan: ImagePlan, image: BuiltImage) -> bytes:
 
     The bytes depend on the plan and the image alone, so the bill has no time stamp.
     """
-    # Heavy (about 150 modules), and needed once for each image built.
+    # A heavy import (about 150 modules), needed only once for each built image.
     from cyclonedx.model import HashAlgorithm, HashType, Property
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType

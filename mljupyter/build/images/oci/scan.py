@@ -1,4 +1,4 @@
-"""Look for known vulnerabilities in an image, with whichever scanner is installed."""
+"""Look for known vulnerabilities in an image with the scanners that are installed."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class Finding:
     fixed_in: str | None = None
 
 
-# What a scanner found, and what it could not look up.
+# The findings of a scanner, and the packages that it could not look up.
 Scanned = tuple[list[Finding], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """What scanners said of an image.
+    """The results of all scanners for an image.
 
     Parameters:
-        scanners: which looked at it.
+        scanners: the scanners that were run.
         findings: known vulnerabilities, the most severe first.
-        unchecked: packages that a scanner knows nothing of, with its reason: they may be good or bad.
+        unchecked: packages that a scanner could not check, with its reason. They may be vulnerable or not.
 
     """
 
@@ -62,7 +62,7 @@ class ScanReport:
     unchecked: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON can hold it."""
+        """Return the report as a document for JSON."""
         return asdict(self)
 
 
@@ -72,22 +72,23 @@ def scan(reference: str, bill: bytes, scanners: tuple[str, ...] = SCANNERS) -> l
 
 
 def scan_report(reference: str, bill: bytes, scanners: tuple[str, ...] = SCANNERS) -> ScanReport:
-    """Return what all scanners that are installed know of an image.
+    """Return the findings of all installed scanners for an image.
 
-    trivy and grype look at the image and at what its distribution installs; pip-audit at the Python packages of its
+    trivy and grype scan the image with the packages of its distribution. pip-audit checks the Python packages of its
     bill of materials.
 
     Parameters:
         reference: the image.
         bill: its bill of materials.
-        scanners: which to use where installed.
+        scanners: the scanners to use, if installed.
 
     Raises:
-        ImageError: for an invalid reference; when no scanner is installed, when one fails, or when one could not look a
-            single package up.
+        ImageError: for an invalid reference; when no scanner is installed, when one fails, or when one could not look
+            up any package.
 
     """
-    # A shared database names it: to a scanner, `--config=...` is an option and `dir:/home` is a directory.
+    # Check the reference, which may come from a shared database: a scanner takes `--config=...` as an option and
+    # `dir:/home` as a directory.
     Reference.parse(reference)
     installed = [(name, program) for name in scanners if (program := _program(name))]
     if not installed:
@@ -172,7 +173,7 @@ def _pip_audit(program: str, reference: str, bill: bytes) -> Scanned:
     ]
     unchecked = [f"{package['name']}: {package['skip_reason']}" for package in packages if "skip_reason" in package]
     if packages and len(unchecked) == len(packages):
-        # It ends as if all were well; a package index that only hands out files answers like this.
+        # pip-audit ends with success here. This happens with a package index that only serves files.
         raise ImageError(
             f"pip-audit could not look up any of the {len(packages)} packages. It said: {unchecked[0]}\n"
             "It asks the JSON interface of PyPI, which many mirrors lack. With OSV instead: set "
@@ -189,7 +190,7 @@ _SCANNERS: dict[str, Callable[[str, str, bytes], Scanned]] = {
 
 
 def _run(name: str, command: list[str]) -> dict[str, Any]:
-    """Run a scanner and read its report. Scanners say by their exit status, too, that they found something."""
+    """Run a scanner and read its report. The exit status is ignored, since findings also change it."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         try:
             subprocess.run(
@@ -212,7 +213,7 @@ def _run(name: str, command: list[str]) -> dict[str, Any]:
 
 
 def _no_report(name: str, errors: IO[bytes]) -> str:
-    """Return the message for a scanner that failed: the end of what it said, and the way out where it is known."""
+    """Return the message for a scanner that failed: the end of its output, and a hint where one is known."""
     errors.seek(max(0, errors.seek(0, os.SEEK_END) - _MOST_SAID_BYTES))
     said = errors.read().decode("utf-8", "replace")
     if _UNREACHABLE.search(said):

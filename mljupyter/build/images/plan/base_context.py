@@ -15,12 +15,12 @@ from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.plan.context import Store
 
 GIT = "git"
-_PATIENCE_SECONDS = 600
+_TIMEOUT_SECONDS = 600
 _SCHEMES = ("https", "http", "ssh", "git", "file")
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@-]{0,250}")
 _SCP_LIKE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:\s-][^:\s]*")
 _SETTINGS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")
-# Variables of a program that git itself has started, such as a hook: they lead to a repository of the user's.
+# Git sets these variables for programs that it starts, such as hooks. They would point to a repository of the user.
 _OF_ANOTHER_REPOSITORY = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -37,16 +37,16 @@ _HELPER = '!printf "username=%s\\npassword=%s\\n" "$MLJUPYTER_GIT_USER" "$MLJUPY
 
 
 def fetch_base_context(context: BuildContextDefinition, store: Store, directory: Path, log: BuildLog) -> Path:
-    """Place a build context in a directory that does not exist yet; return the directory that Docker is to be given.
+    """Place a build context in a directory that does not exist yet. Return the directory for ``docker build``.
 
     Parameters:
-        context: where it is: a digest in the store, or ``URL[#REFERENCE[:FOLDER]]`` as ``docker build`` has it.
+        context: its location: a digest in the store, or ``URL[#REFERENCE[:FOLDER]]`` as for ``docker build``.
         store: the artifact store.
-        directory: where to.
+        directory: the new directory.
         log: gets the output of git.
 
     Raises:
-        ImageError: when there is no such repository, reference, folder or Dockerfile.
+        ImageError: when the repository, reference, folder or Dockerfile does not exist.
 
     """
     location = context.location or ""
@@ -72,7 +72,7 @@ def _cloned(location: str, directory: Path, log: BuildLog) -> Path:
     directory.mkdir(mode=0o700)
     address, environment = _for_git(url)
     steps = [
-        # Without the user's templates, which may hold hooks: none is to run on what others have written.
+        # Without the user's templates: their hooks must not run on a foreign repository.
         ("init", "--quiet", "--template="),
         (
             "fetch",
@@ -98,14 +98,14 @@ def _cloned(location: str, directory: Path, log: BuildLog) -> Path:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=_PATIENCE_SECONDS,
+                timeout=_TIMEOUT_SECONDS,
                 check=False,
                 start_new_session=True,  # without a terminal, ssh cannot ask there for a password
             )
         except subprocess.TimeoutExpired:
-            # Its own text holds the command.
+            # The text of this error would contain the command.
             raise ImageError(
-                f"The git repository {redacted(location)} was not fetched within {_PATIENCE_SECONDS} s."
+                f"The git repository {redacted(location)} was not fetched within {_TIMEOUT_SECONDS} s."
             ) from None
         if finished.returncode:
             for line in finished.stderr.splitlines():
@@ -119,7 +119,7 @@ def _cloned(location: str, directory: Path, log: BuildLog) -> Path:
 
 
 def _is_repository(url: str) -> bool:
-    """Whether git fetches from there by itself: ``ext::`` and its like are programs to be run."""
+    """Return whether git fetches from this URL itself: ``ext::`` and similar schemes would run programs."""
     if url.startswith("-") or not url.isprintable() or " " in url:
         return False
     scheme, separator, rest = url.partition("://")
@@ -129,7 +129,7 @@ def _is_repository(url: str) -> bool:
 
 
 def _for_git(url: str) -> tuple[str, dict[str, str]]:
-    """Return a URL without a password, and git's environment, which has it: all users may read command lines."""
+    """Return a URL without its password, and an environment for git with it: all users can read command lines."""
     environment = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_REPOSITORY}
     environment |= {
         "GIT_TERMINAL_PROMPT": "0",

@@ -19,10 +19,10 @@ MODEL_MAP = "model_config_map.json"
 
 
 class Store(Protocol):
-    """Where content comes from."""
+    """The source of content: an artifact store."""
 
     def fetch(self, digest: str, target: Path, *, writable: bool = False) -> Path:
-        """Place content at a path."""
+        """Place content at a path and return the path."""
         ...
 
 
@@ -31,20 +31,20 @@ def save_context(
 ) -> Path:
     """Write the build context: ``docker build`` in that directory gives the image (Azure ML v1: Model.package).
 
-    It holds ``Dockerfile``, ``azureml-app/``, ``azureml-models/``, the scoring server and what is installed. A
+    It contains ``Dockerfile``, ``azureml-app/``, ``azureml-models/``, the scoring server and the lists of packages. A
     requirements file may hold the credentials of a package index, which then are in the directory too.
 
     Parameters:
-        plan: what the image is made of.
+        plan: the plan of the image.
         store: the artifact store.
-        directory: where to; it is made, and must be empty if it exists.
-        writable: give copies of content to be changed, instead of links to what the store holds.
-        on_file: called between artifacts; raise there to stop.
+        directory: the target. It is created if necessary, and must be empty.
+        writable: write copies of the content that may be changed, instead of links to files of the store.
+        on_file: called between artifacts. It may raise an exception to stop.
 
     """
     if plan.base_context is not None and writable:
         raise ImageError(
-            "The environment has a Docker build context of its own, which cannot be part of another one.\n"
+            "The environment has its own Docker build context, which cannot be part of another one.\n"
             "Build its image, push it, and give that as base_image: the directory then begins with it."
         )
     text = dockerfile(plan)
@@ -72,9 +72,9 @@ def save_context(
 
 
 def interpreter_script(interpreter: str) -> str:
-    """Return the script that stands for an interpreter of the base image, wherever that is on its PATH."""
+    """Return the wrapper script for an interpreter of the base image, which is found on PATH."""
     quoted = interpreter.replace("'", "'\\''")
-    # The directory of this script comes first on the worker's PATH: without it there, it would find itself.
+    # The directory of this script is first on the worker's PATH. It is removed, or the script would find itself.
     return f'#!/bin/sh\nPATH="${{PATH#{layout.ENVIRONMENT}/bin:}}"\nexec \'{quoted}\' "$@"\n'
 
 
@@ -85,7 +85,7 @@ def _write_packages(plan: ImagePlan, directory: Path) -> None:
         script.write_text(interpreter_script(packages.interpreter))
         script.chmod(0o755)
     elif packages.kind == "conda" and packages.conda is not None:
-        # JSON is YAML, and conda reads it as such.
+        # JSON is valid YAML, and conda reads it.
         text = json.dumps(packages.conda.document(), indent=2)
         (directory / names.CONDA_FILE).write_text(f"{text}\n")
     elif packages.requirements:

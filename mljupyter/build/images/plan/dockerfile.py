@@ -1,4 +1,4 @@
-"""The Dockerfile of a plan: readable, in stages, what changes rarely before what changes often."""
+"""The Dockerfile of a plan: readable, in stages, with content that changes rarely before content that changes often."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONDA_FILE = "conda_dependencies.yml"
 INTERPRETER_FILE = "python"
 SERVER_FOLDER = "mljupyter-scoring"
 APP_FOLDER = "azureml-app"
-# A prefix of our own: the stages of a base Dockerfile have names, too.
+# Our own prefix, since the stages of a base Dockerfile have names too.
 STAGE_PREFIX = "mljupyter-"
 BASE = f"{STAGE_PREFIX}base"
 TOOLS = f"{STAGE_PREFIX}tools"
@@ -29,20 +29,20 @@ _FROM = re.compile(r"(?im)^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*\S+(?:[ \t]+AS[ \t]+(
 def dockerfile(plan: ImagePlan) -> str:
     """Return the Dockerfile for the context that `save_context` writes.
 
-    Raises `ImageError` for a plan with an image of its own, and for a base Dockerfile without ``FROM``.
+    Raises `ImageError` for a plan with `own_image`, and for a base Dockerfile without ``FROM``.
     """
     if plan.own_image is not None:
-        raise ImageError(f"The image {plan.own_image} is taken as it is: there is nothing to build, and no Dockerfile.")
+        raise ImageError(f"The image {plan.own_image} is used as it is: there is nothing to build, and no Dockerfile.")
     stages = [_base(plan), _tools(), _server(plan), _environment(plan), _final(plan)]
     return "\n".join(stage for stage in stages if stage)
 
 
 def _base(plan: ImagePlan) -> str:
     steps = (plan.extra_steps or "").strip()
-    own = f"\n# Steps of the environment's own.\n{steps}\n" if steps else ""
+    own = f"\n# The environment's own steps.\n{steps}\n" if steps else ""
     if plan.base_dockerfile is None:
-        head = "# What all stages begin with."
-        # Only where steps differ: a label would make the builder run the server's stage for each environment.
+        head = "# The base of all stages."
+        # Only where steps differ: a label would make the builder run the server's stage again for each environment.
         label = _label(layout.LABEL_ENVIRONMENT, plan.environment) if own else ""
         return f"{head}\nFROM {plan.base_image} AS {BASE}\nUSER root\n{label}{own}"
     text = plan.base_dockerfile.strip()
@@ -54,13 +54,13 @@ def _base(plan: ImagePlan) -> str:
         text = f"{text[: last.end()].rstrip()} AS mljupyter-own{text[last.end() :]}"
     alias = last["alias"] or "mljupyter-own"
     return (
-        f"# The environment's own Dockerfile.\n{text}\n\n# What all stages begin with.\nFROM {alias} AS {BASE}\n"
+        f"# The environment's own Dockerfile.\n{text}\n\n# The base of all stages.\nFROM {alias} AS {BASE}\n"
         f"USER root\n{_label(layout.LABEL_ENVIRONMENT, plan.environment)}{own}"
     )
 
 
 def _tools() -> str:
-    return f"""# What installs packages; it does not get into the image.
+    return f"""# The installer of packages. It is not part of the image.
 FROM {BASE} AS {TOOLS}
 {_label(layout.LABEL_SERVER, "tools")}RUN python3 -m venv {_TOOLS}
 """
@@ -68,7 +68,7 @@ FROM {BASE} AS {TOOLS}
 
 def _server(plan: ImagePlan) -> str:
     folder = layout.SERVER_ENVIRONMENT
-    return f"""# The scoring server's front has an environment of its own, apart from the model's packages.
+    return f"""# The environment of the scoring server, separate from the model's packages.
 FROM {TOOLS} AS {SERVER}
 {_label(layout.LABEL_SERVER, "front")}COPY {SERVER_FILE} {_INPUT}/
 RUN python3 -m venv --without-pip {folder} \\
@@ -85,7 +85,7 @@ def _environment(plan: ImagePlan) -> str:
     packages, folder = plan.packages, layout.ENVIRONMENT
     label = _label(layout.LABEL_ENVIRONMENT, plan.environment)
     if packages.kind == "own":
-        return f"""# The packages are those of the base image's own interpreter.
+        return f"""# The interpreter of the base image has the packages.
 FROM {BASE} AS {PACKAGES}
 {label}COPY {INTERPRETER_FILE} {folder}/bin/python
 """
@@ -115,7 +115,7 @@ def _final(plan: ImagePlan) -> str:
     variables = " \\\n    ".join(f"{name}={_quoted(value)}" for name, value in plan.all_variables().items())
     models = f"COPY {layout.MODELS}/ {layout.APP_ROOT}/{layout.MODELS}/\n" if plan.models else ""
     labels = " \\\n      ".join(f"{_quoted(name)}={_quoted(value)}" for name, value in plan.labels().items())
-    return f"""# The image: what is always the same first, then environments, server, models, code.
+    return f"""# The image: content that never changes first, then environments, server, models, code.
 FROM {BASE}
 WORKDIR {layout.WORKING_DIRECTORY}
 RUN install -d -o {layout.USER} -g {layout.USER} {layout.APP_ROOT}
@@ -145,7 +145,7 @@ def _quoted(value: str) -> str:
     >>> _quoted('a "b" $c')
     '"a \\"b\\" \\$c"'
 
-    Raises `ImageError` for a line end, behind which another instruction would begin.
+    Raises `ImageError` for a line end, after which another instruction would begin.
     """
     if any(end in value for end in "\n\r\0"):
         raise ImageError(f"{value!r:.200} holds a line end, which a Dockerfile cannot hold.")

@@ -20,23 +20,23 @@ SERVER_ENVIRONMENT = "/opt/mljupyter/server"
 ENVIRONMENT = "/opt/environment"
 WORKING_DIRECTORY = "/opt/mljupyter"
 PORT = 5001
-# A number, not a name: it needs no entry in the image's user database, and Kubernetes can see that it is not root.
+# A number, not a name: it needs no entry in the image's user database, and Kubernetes can verify that it is not root.
 USER = 10001
 DEFAULT_PYTHON = "3.11"
 DEFAULT_BASE_IMAGE = "python:{version}-slim"
 
-# Modules for the script's Python; PYTHONPATH itself is the front's.
+# Modules for the script's Python. PYTHONPATH itself is for the server's Python.
 WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
 
 LABEL_PLAN = "mljupyter/plan"
 LABEL_ENVIRONMENT = "mljupyter/environment"
 LABEL_SERVER = "mljupyter/server"
-LABEL_REPLICA_KEY = "mljupyter/replica-key"  # its server can be told to answer a router alone
+LABEL_REPLICA_KEY = "mljupyter/replica-key"  # its server can be set to answer only a router
 LABEL_MODELS = "mljupyter/models"
 LABEL_RELAXED = "mljupyter/relaxed"
 _DIGITS = 12
 
-# What the front imports, and what that needs; the versions are those that are installed here.
+# The imports of the server with their dependencies. The versions are those installed here.
 _SERVER_PACKAGES = ("click", "h11", "httptools", "uvicorn", "uvloop")
 
 ENTRY_POINT = (
@@ -44,7 +44,7 @@ ENTRY_POINT = (
     "-m",
     "mljupyter.scoring",
     "--host",
-    "0.0.0.0",  # noqa: S104 - inside the container; what of it is reachable is decided where it is run
+    "0.0.0.0",  # noqa: S104 - inside the container; the runtime decides who can reach the port
     "--port",
     str(PORT),
     "--worker-python",
@@ -62,7 +62,7 @@ HEALTH_RETRIES = 3
 
 
 def package_directory() -> Path:
-    """Return where the package mljupyter lies here."""
+    """Return the directory of the package mljupyter."""
     return Path(mljupyter.__path__[0])
 
 
@@ -88,10 +88,10 @@ def server_digest() -> str:
 
 @cache
 def server_requirements() -> tuple[str, ...]:
-    """Return what the front needs, pinned to the versions installed here."""
+    """Return the requirements of the server, pinned to the versions installed here."""
     return tuple(f"{name}=={metadata.version(name)}" for name in _SERVER_PACKAGES)
 
 
 def base_of_context(environment: str) -> str:
-    """Return what the base image of a build context is called, from the fingerprint of its environment."""
+    """Return the name of the base image of a build context, from the fingerprint of its environment."""
     return f"mljupyter/environment-base:{environment[:_DIGITS]}"

@@ -13,7 +13,7 @@ from mljupyter.build.environments.relaxation import Policy
 from mljupyter.build.environments.requirements import Change, WantedPackage, python_versions, wanted
 from mljupyter.build.images.errors import ImageError
 
-# The scoring server's front runs with the base image's Python, too.
+# The scoring server also runs with the base image's Python.
 OLDEST_PYTHON = 11
 NEWEST_PYTHON = 14
 
@@ -22,11 +22,11 @@ NEWEST_PYTHON = 14
 class PackageSet:
     """The packages of an environment.
 
-    `kind` is ``pip``: `requirements` are lines for pip; ``conda``: `conda` is the definition, made by the conda or
-    micromamba of the base image; ``own``: nothing is installed, `interpreter` of the base image has what is needed.
-    `python_version` is such as ``3.11``, None for that of the base image. `changes` says what is done otherwise than
-    the definition has it. `asked` and `options` are the requirements one by one, where pins among them may be relaxed;
-    `exact` is what is installed then. It does not enter the digest, which is that of what was asked for.
+    With the `kind` ``pip``, `requirements` are lines for pip. With ``conda``, `conda` is the definition, installed by
+    the conda or micromamba of the base image. With ``own``, nothing is installed, and `interpreter` of the base image
+    has the packages. `python_version` is, for example, ``3.11``; None for that of the base image. `changes` are the
+    differences from the definition. `asked` and `options` are the single requirements, given where pins may be
+    relaxed; `exact` are the versions installed then. They do not enter the digest, which covers the request.
     """
 
     kind: Literal["pip", "conda", "own"]
@@ -41,7 +41,7 @@ class PackageSet:
     exact: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def document(self) -> dict[str, Any]:
-        """Return what enters the digest of a plan."""
+        """Return the part of the digest of a plan."""
         if self.kind == "own":
             return {"kind": "own", "interpreter": self.interpreter}
         if self.kind == "conda":
@@ -52,7 +52,7 @@ class PackageSet:
 
     @property
     def relaxations(self) -> tuple[Change, ...]:
-        """What is installed in another version than was asked for, or left out."""
+        """The packages that are installed in another version than requested, or left out."""
         return tuple(change for change in self.changes if change.kind == "relaxed")
 
     def requirements_text(self) -> str:
@@ -66,10 +66,10 @@ def package_set(
     python_version: str | None = None,
     pins: Policy = "compatible",
 ) -> PackageSet:
-    """Return the packages of an environment; `packages` and `python_version` take the place of the definition's.
+    """Return the packages of an environment. `packages` and `python_version` replace those of the definition.
 
-    A conda definition of nothing but Python and its packages needs no conda. `pins` is what may happen to pins that
-    cannot be had: with ``strict`` not even to a version of Python that images do not have.
+    A conda definition with only Python and Python packages needs no conda. `pins` is the policy for pins that cannot
+    be satisfied. With ``strict``, even a version of Python that images do not have is an error.
     """
     if definition.python.user_managed_dependencies and packages is None:
         return PackageSet("own", interpreter=definition.python.interpreter_path)
@@ -87,7 +87,7 @@ def package_set(
 
 
 def _python(versions: str | None) -> tuple[str | None, tuple[Change, ...]]:
-    """Return the newest minor version that will do, and what had to change for one."""
+    """Return the newest suitable minor version of Python, and the changes that were necessary."""
     if not versions:
         return None, ()
     try:
@@ -95,7 +95,7 @@ def _python(versions: str | None) -> tuple[str | None, tuple[Change, ...]]:
     except InvalidSpecifier as error:
         raise ImageError(f"The version of Python is {versions!r}. Rule: numbers, such as 3.11 or >=3.11.") from error
     for minor in range(NEWEST_PYTHON, OLDEST_PYTHON - 1, -1):
-        # A pin of a patch release means its minor version: an image has one release of each.
+        # A pin to a patch release counts as its minor version: an image has one release of each.
         exact = versions.removeprefix("==").split(".")[:2] == ["3", str(minor)]
         if exact or specifiers.contains(f"3.{minor}"):
             return f"3.{minor}", ()

@@ -1,4 +1,4 @@
-"""Pins that the image's Python cannot have, relaxed by the policy that environments on this machine have, too."""
+"""Relax pins that do not exist for the image's Python, by the same policy as for environments on this machine."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ _UNCHANGED_FOR_SECONDS = 86_400.0
 def with_pins_that_exist(
     plan: ImagePlan, *, minor: int, platform: str, scratch: Path, cache: Path, log: BuildLog
 ) -> ImagePlan:
-    """Return the plan with the requirements that are installed; what is changed goes to the log, line by line.
+    """Return the plan with the requirements to install. Each change is logged as a line.
 
-    The same definition gets the same versions again. Where the versions cannot be found out from here, such as without
-    network, the requirements stay, and installing them says what is wrong.
+    The same definition gets the same versions again. If the versions cannot be looked up from here, for example without
+    a network, the requirements stay as they are, and the installation reports the problem.
 
     Parameters:
-        plan: its digest stays the same: it is that of what was asked for.
+        plan: the plan. Its digest does not change, since it covers the request.
         minor: the minor version of the image's Python 3.
-        platform: as uv calls it.
+        platform: uv's name of the platform.
         scratch: a private directory for files.
-        cache: a directory for notes on earlier answers.
-        log: of the build.
+        cache: a directory for earlier answers.
+        log: the log of the build.
 
     Raises:
-        BuildCancelledError: when the build is cancelled meanwhile.
+        BuildCancelledError: when the build is cancelled during the search.
 
     """
     packages = plan.packages
@@ -71,11 +71,11 @@ def with_pins_that_exist(
 
 
 def pins_for_saving(plan: ImagePlan, on_line: Callable[[str], None]) -> ImagePlan:
-    """Return the plan with the requirements of a directory that is built elsewhere, where its Python is known.
+    """Return the plan with the requirements for a saved build directory, if the version of its Python is known.
 
     Parameters:
-        plan: what is saved.
-        on_line: gets what is changed.
+        plan: the plan to save.
+        on_line: gets a line for each change.
 
     """
     version = plan.packages.python_version
@@ -99,7 +99,7 @@ def _key(packages: PackageSet, minor: int, platform: str) -> str:
 
 
 def _noted(path: Path) -> tuple[list[str], list[Change]] | None:
-    """Return what was found earlier. That all pins exist is believed for a day; what was relaxed stays as it was."""
+    """Return the earlier answer. The answer that all pins exist is valid for a day; relaxed pins stay as they were."""
     note: dict[str, Any] | None = read_note(path)
     if note is None:
         return None
@@ -123,9 +123,9 @@ def _found(
         )
     except BuildCancelledError as error:
         raise ImageBuildCancelledError(error.message) from error
-    except EnvironmentBuildError:  # said better by what installs them in the image, which may reach another index
+    except EnvironmentBuildError:  # the installer in the image reports it better, and it may reach another index
         return None
-    # Credentials of a requirement's URL must not get into a note: such lines are installed as they were asked for.
+    # A stored answer must not contain the credentials of a URL: such lines are installed as requested.
     if any(without_credentials(line) != line for line in result.lines):
         return None
     return (result.lines if result.changes else []), result.changes

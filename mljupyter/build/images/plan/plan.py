@@ -40,8 +40,8 @@ class ImagePlan:
     """Everything an image is made of. Two plans with the same `digest` give the same image.
 
     Content is named by digest; the builder takes it from the artifact store. `environment` is the environment's
-    fingerprint. With a `base_context` the base image is built of that first. With `own_image` nothing is built: that
-    image is taken as it is.
+    fingerprint. With a `base_context` the base image is built from that first. With `own_image` nothing is built: that
+    image is used as it is.
     """
 
     environment: str
@@ -63,7 +63,7 @@ class ImagePlan:
 
     @property
     def digest(self) -> str:
-        """The digest of all that enters the image; names, tags and credentials do not."""
+        """The digest of the image's whole content, without names, tags and credentials."""
         parts: dict[str, Any] = {
             "layout": layout.LAYOUT_VERSION,
             "environment": self.environment,
@@ -80,11 +80,11 @@ class ImagePlan:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not appear in a log."""
+        """The texts that must not appear in a log."""
         return tuple(secret for credentials in self.credentials for secret in credentials.secrets)
 
     def content(self) -> list[PlannedFile]:
-        """Return what lies below the app root: models first, since they change less often than code."""
+        """Return the files below the app root: models first, since they change less often than code."""
         placed = [
             PlannedFile(f"{layout.MODELS}/{model.name}/{model.version}/{model.entry}", model.digest)
             for model in self.models
@@ -98,7 +98,7 @@ class ImagePlan:
     def all_variables(self) -> dict[str, str]:
         """Return the environment variables of the container: the environment's own, and those of the contract.
 
-        ``SERVICE_NAME`` and its like are given when a container is started.
+        ``SERVICE_NAME`` and similar ones are set when a container is started.
         """
         variables = dict(sorted(self.variables.items()))
         models = f"{layout.APP_ROOT}/{layout.MODELS}"
@@ -112,12 +112,12 @@ class ImagePlan:
         if own := variables.pop("PYTHONPATH", ""):
             variables[layout.WORKER_PYTHONPATH] = own
         variables["PYTHONPATH"] = layout.SERVER_CODE
-        # No entry in the image's user database says who the user is and where its home is.
+        # The image's user database has no entry with the name and home of this user.
         defaults = {"HOME": "/tmp", "USER": "mljupyter", "PYTHONUNBUFFERED": "1"}  # noqa: S108 - writable for all
         return defaults | variables
 
     def labels(self) -> dict[str, str]:
-        """Return the image's labels, by which it is found again."""
+        """Return the image's labels. Builders find an image by them."""
         labels = {
             layout.LABEL_PLAN: self.digest,
             layout.LABEL_ENVIRONMENT: self.environment,
@@ -132,7 +132,7 @@ class ImagePlan:
         return labels
 
     def model_config_map(self) -> dict[str, Any]:
-        """Return what ``model_config_map.json`` says: which models are where (Azure ML v1: Model.package)."""
+        """Return the content of ``model_config_map.json``: the paths of the models (Azure ML v1: Model.package)."""
         return {
             "accountContext": None,
             "models": {
@@ -156,28 +156,29 @@ def plan_image(
     environment_only: bool = False,
     pins: Policy | None = None,
 ) -> ImagePlan:
-    """Return the plan of an image; nothing is read but the package mljupyter.
+    """Return the plan of an image. Only the files of the package mljupyter are read.
 
     Parameters:
         definition: the environment.
         code: the snapshot with the scoring script; None only with `own_image`.
         models: at most 1000.
-        files: what else is placed below the app root, such as files beside a script without source directory.
-        packages: lines for pip in place of those of the definition, such as pins made by a resolver.
-        python_version: such as "3.11" in place of the definition's.
-        own_image: take this image as it is; it has all it needs, and nothing is built.
-        credentials: for registries to pull from; those of the definition's base image are added.
-        default_base_image: for a definition without any; by default Python's own image of the version wanted.
-        environment_only: the image holds no scoring script: it is built to have its layers ready for those that do.
-        pins: ``compatible`` relaxes pins that cannot be had on the image's Python, ``strict`` fails; None for what the
-            definition says, by default compatible.
+        files: more files below the app root, such as files beside a script without source directory.
+        packages: lines for pip that replace those of the definition, such as pins from a resolver.
+        python_version: a version such as "3.11" that replaces the definition's.
+        own_image: use this image as it is. It has everything, and nothing is built.
+        credentials: credentials for registries to pull from. Those of the definition's base image are added.
+        default_base_image: the base image for a definition without one; by default the official Python image of the
+            requested version.
+        environment_only: build an image without scoring script, so that its layers are ready for later builds.
+        pins: ``compatible`` relaxes pins that do not exist for the image's Python, ``strict`` fails; None for the
+            policy of the definition, by default compatible.
 
     Raises:
-        ImageError: for more models than allowed, a path out of the app root, or a variable's name against the rules.
+        ImageError: for too many models, a path out of the app root, or an invalid name of a variable.
 
     """
     if own_image is None and code is None and not environment_only:
-        raise ImageError("An image needs a scoring script. Give `code`, or `own_image` for an image that has all.")
+        raise ImageError("An image needs a scoring script. Give `code`, or `own_image` for a complete image.")
     if len(models) > MOST_MODELS:
         raise ImageError(f"{len(models):,} models are too many for an image. Rule: at most {MOST_MODELS:,}.")
     _check_places(code, models, files)
@@ -226,9 +227,9 @@ def plan_image(
 
 
 def plan_of(recipe: Mapping[str, Any], credentials: Sequence[RegistryCredentials] = ()) -> ImagePlan:
-    """Return the plan that an image was made of, from what the registry of images keeps: to make it again.
+    """Return the plan of an image from its recipe in the registry of images, in order to build the image again.
 
-    The scoring server is the one installed here; with another release than then, the digest differs.
+    The scoring server is the one installed here. With another release than at the first build, the digest differs.
     """
     code = recipe.get("code")
     return plan_image(
@@ -247,7 +248,7 @@ def plan_of(recipe: Mapping[str, Any], credentials: Sequence[RegistryCredentials
 
 
 def relaxed_text(changes: Sequence[Change]) -> str:
-    """Return changes as JSON, as images and their records carry them; credentials of URLs are left out."""
+    """Return changes as JSON, the form in images and their records. Credentials in URLs are left out."""
     documents = [ChangeRecord.of(change).document() for change in changes]
     return json.dumps([{key: redacted(value) for key, value in one.items()} for one in documents])
 
@@ -263,13 +264,13 @@ def _check_places(code: CodeReference | None, models: Sequence[ModelReference], 
                 f"{place!r:.200} leads out of the app root. Rule: a relative path without '..' and control characters."
             )
     if taken := sorted({place for place in places if places.count(place) > 1}):
-        raise ImageError(f"{', '.join(taken)}: several things would lie at the same path. Give each of them once.")
+        raise ImageError(f"{', '.join(taken)}: several items would have the same path. Give each of them once.")
 
 
 def _checked_variables(variables: Mapping[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         if not _VARIABLE.fullmatch(name):
-            raise ImageError(f"{name!r} is no name of an environment variable. Rule: letters, digits and '_'.")
+            raise ImageError(f"{name!r} cannot name an environment variable. Rule: letters, digits and '_'.")
         if any(end in value for end in "\n\r\0"):
             raise ImageError(f"The environment variable {name} holds a line end, which an image cannot hold.")
     return {name: value for name, value in variables.items() if name not in _CONTRACT_VARIABLES}
@@ -278,12 +279,12 @@ def _checked_variables(variables: Mapping[str, str]) -> dict[str, str]:
 def _platform(definition: EnvironmentDefinition) -> str:
     system, machine = definition.docker.platform.os.lower(), definition.docker.platform.architecture.lower()
     if system != "linux" or machine not in _ARCHITECTURES:
-        raise ImageError(f"The platform {system}/{machine} cannot be built for. Rule: linux/amd64 or linux/arm64.")
+        raise ImageError(f"The platform {system}/{machine} is not supported. Rule: linux/amd64 or linux/arm64.")
     return f"linux/{_ARCHITECTURES[machine]}"
 
 
 def _in_its_registry(definition: EnvironmentDefinition) -> str | None:
-    """Return the base image with the address of its registry in front, where its name has none (Azure ML v1)."""
+    """Return the base image, with the address of its registry as prefix if its name has none (Azure ML v1)."""
     base_image, address = definition.docker.base_image, definition.docker.base_image_registry.address
     if base_image is None or not address or Reference.parse(base_image).registry is not None:
         return base_image

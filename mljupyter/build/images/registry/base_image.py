@@ -1,4 +1,4 @@
-"""The image that others begin with, read from its registry: manifest, configuration, and which Python it has."""
+"""Read a base image from its registry: manifest, configuration, and the Pythons in its layers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _INTERPRETER = re.compile(
     rf"(?:\./)?(?P<path>(?:usr/local|usr|opt/{_FOLDER}|root/{_FOLDER})/bin/python3\.(?P<minor>[1-9]?[0-9]))"
 )
 _MUSL = re.compile(r"(?:\./)?(?:usr/)?lib/ld-musl-[a-z0-9_-]+\.so\.1")
-# Notes of before were written without a look at the whole layer: they are called otherwise, and not read.
+# Older releases wrote notes after reading only a part of the layer. Those have another name and are not read.
 _NOTES = "interpreters"
 
 
@@ -44,7 +44,7 @@ class Interpreters:
 
 @dataclass(frozen=True)
 class BaseImage:
-    """What is needed of a base image: its digest, its layers as the manifest has them, and its configuration."""
+    """A base image: its digest, its layers as in the manifest, and its configuration."""
 
     digest: str
     layers: tuple[Descriptor, ...]
@@ -52,12 +52,12 @@ class BaseImage:
 
     @property
     def architecture(self) -> str:
-        """The machine it is for, such as ``amd64``."""
+        """The architecture of its machine, such as ``amd64``."""
         return str(self.config.get("architecture", "amd64"))
 
 
 def read_base_image(client: RegistryClient, version: str, platform: str) -> BaseImage:
-    """Return a base image for a platform such as ``linux/amd64``; raises `RegistryError` and `ImageError`."""
+    """Return a base image for a platform such as ``linux/amd64``. Raises `RegistryError` and `ImageError`."""
     manifest = client.manifest(version)
     document = manifest.json()
     if is_index(manifest.media_type, document):
@@ -72,7 +72,7 @@ def read_base_image(client: RegistryClient, version: str, platform: str) -> Base
     if (config.get("os", "linux"), config.get("architecture", machine)) != (system, machine):
         raise ImageError(
             f"The base image {client.repository} is for {config.get('os')}/{config.get('architecture')}, "
-            f"but {platform} is wanted: choose another base image or platform."
+            f"but {platform} is needed: choose another base image or platform."
         )
     return BaseImage(manifest.digest, parts.layers, config)
 
@@ -80,7 +80,7 @@ def read_base_image(client: RegistryClient, version: str, platform: str) -> Base
 def interpreters(
     client: RegistryClient, base: BaseImage, cache: Path, on_chunk: Callable[[], None] = lambda: None
 ) -> Interpreters:
-    """Return which Pythons the base image has, from the names in its layers; each layer is read once and noted."""
+    """Return the Pythons in the base image, from the names in its layers. Each layer is read once, then cached."""
     pythons: dict[str, int] = {}
     musl = False
     for layer in base.layers:
@@ -91,30 +91,30 @@ def interpreters(
 
 
 def choose_python(found: Interpreters, wanted: str | None, oldest: int) -> tuple[str, int]:
-    """Return path and minor version of the Python to use: the one wanted, else that of `python3`.
+    """Return path and minor version of the Python to use: the requested version, else that of `python3`.
 
-    Raises `ImageError` when there is none that will do.
+    Raises `ImageError` when no suitable one is found.
     """
-    # Where several are, PATH has these first.
+    # If there are several, these directories come first on PATH.
     ranked = sorted(found.pythons.items(), key=lambda item: (not item[0].startswith("/usr/local"), -item[1], item[0]))
     for path, minor in ranked:
         if minor >= oldest and (wanted is None or wanted == f"3.{minor}"):
             return path, minor
     there = ", ".join(path for path, _ in ranked) or "no Python"
     raise ImageError(
-        f"The base image has {there}, but Python {wanted or f'3.{oldest} or later'} is wanted.\n"
+        f"The base image has {there}, but Python {wanted or f'3.{oldest} or later'} is needed.\n"
         "Choose another base image, such as python:3.11-slim, or another Python version."
     )
 
 
 def cache_directory() -> Path:
-    """Return where notes about layers are kept."""
+    """Return the directory of notes about layers."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     return root / "mljupyter" / "images"
 
 
 def write_note(path: Path, document: dict[str, Any]) -> None:
-    """Write a note at once or not at all; a cache that cannot be written is done without."""
+    """Write a note atomically. A cache that cannot be written is ignored."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(path, json.dumps(document, sort_keys=True))
@@ -138,12 +138,12 @@ def _noted(client: RegistryClient, layer: Descriptor, cache: Path, on_chunk: Cal
     compression = LAYER_TYPES.get(layer.media_type)
     if compression is None:
         raise ImageError(
-            f"The base image has a layer of the kind {layer.media_type}, which cannot be read here.\n"
+            f"The base image has a layer of the type {layer.media_type}, which cannot be read here.\n"
             "Choose a base image with gzip layers, or build with a Docker engine."
         )
     pythons: dict[str, int] = {}
     musl = False
-    # It raises at the end of a layer that is not what its digest says: then nothing of it is noted or used.
+    # At its end, the iteration raises for a layer with a wrong digest. Then nothing of it is noted or used.
     for name in layer_names(client.blob(layer.digest, layer.size), compression, on_chunk):
         if match := _INTERPRETER.fullmatch(name):
             pythons[f"/{match['path']}"] = int(match["minor"])
@@ -154,7 +154,7 @@ def _noted(client: RegistryClient, layer: Descriptor, cache: Path, on_chunk: Cal
 
 
 def _known(note: dict[str, Any] | None) -> Interpreters | None:
-    """Return what a note says, None for anything that is not written here."""
+    """Return the content of a note, None if it does not have the form written here."""
     if note is None or note.keys() != {"pythons", "musl"}:
         return None
     pythons, musl = note["pythons"], note["musl"]

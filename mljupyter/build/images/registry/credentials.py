@@ -1,4 +1,4 @@
-"""Credentials of container registries: those that are given, and those that ``docker login`` has stored."""
+"""Credentials of container registries: those from the caller, and those stored by ``docker login``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MOST_CONFIG_BYTES = 1 << 20
-# The user name that stands for "the password is an identity token", in the protocol of Docker's credential helpers.
+# The user name that marks the password as an identity token, in the protocol of Docker's credential helpers.
 IDENTITY_TOKEN = "<token>"  # noqa: S105 - a name, not a secret
 
 
@@ -29,7 +29,7 @@ IDENTITY_TOKEN = "<token>"  # noqa: S105 - a name, not a secret
 class RegistryCredentials:
     """User name and password for one container registry.
 
-    The password never shows in a repr. An identity token has the user name ``<token>``; `is_token` tells.
+    The password is not part of the repr. An identity token has the user name ``<token>``; see `is_token`.
 
     Azure: base image registry.
 
@@ -77,17 +77,17 @@ class RegistryCredentials:
 
 
 def find_credentials(host: str, known: tuple[RegistryCredentials, ...] = ()) -> RegistryCredentials | None:
-    """Return the credentials for a registry, None where there are none.
+    """Return the credentials for a registry, None without credentials.
 
-    Credentials that the caller has come first, then those of Docker's configuration, as the Docker SDK finds them:
+    The caller's credentials come first, then those of Docker's configuration, as the Docker SDK finds them:
     credential helpers (``credHelpers``, ``credsStore``) and passwords stored as text (``auths``). Without the SDK, only
     those stored as text are found.
 
-    A helper that fails is logged as a warning, and the registry is asked without credentials: its images may be public.
+    A failed helper is logged as a warning, and no credentials are used: the images of the registry may be public.
 
     Parameters:
         host: the registry, such as ``registry.example.com:5000``.
-        known: credentials that the caller has.
+        known: the caller's credentials.
 
     """
     name = _docker_name(host)
@@ -100,7 +100,7 @@ def find_credentials(host: str, known: tuple[RegistryCredentials, ...] = ()) -> 
         return _stored_as_text(name)
     try:
         found = _from_docker(docker.auth.load_config(), name)
-    # The SDK reads the configuration without checks: a value of another form raises whatever its use raises.
+    # The SDK does not validate the configuration, so a malformed value can raise any error.
     except (docker.errors.DockerException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         log.warning("Docker's credentials for %s cannot be read: %s", name, error)
         return None
@@ -111,12 +111,12 @@ def _from_docker(configuration: docker.auth.AuthConfig, name: str) -> RegistryCr
     helper = configuration.get_credential_store(name)
     if helper and shutil.which(f"docker-credential-{helper}") is None:
         log.warning(
-            "Docker's credentials for %s are kept by docker-credential-%s, which is not on PATH: they are not used.",
+            "Docker's credentials for %s are stored by docker-credential-%s, which is not on PATH: they are not used.",
             name,
             helper,
         )
         configuration = type(configuration)({"auths": configuration.auths})
-    # Docker Hub's credentials are stored under a URL, which the SDK knows by the name docker.io.
+    # Docker Hub's credentials are stored under a URL. The SDK finds them by the name docker.io.
     entry = configuration.resolve_authconfig(name) or {}
     values = {key.lower(): value for key, value in entry.items()}  # helpers write Username, files write username
     username, password = values.get("username"), values.get("password")
@@ -149,5 +149,5 @@ def _stored_as_text(name: str) -> RegistryCredentials | None:
 
 
 def _docker_name(host: str) -> str:
-    """Return the name that Docker's configuration uses for a registry: Docker Hub has three."""
+    """Return the name of a registry in Docker's configuration: Docker Hub has three names."""
     return "docker.io" if host in ("index.docker.io", DOCKER_HUB) else host

@@ -1,4 +1,4 @@
-"""Descriptions of images that a registry sent, checked before any value is used as a path, an address or a number."""
+"""Descriptions of images from a registry, checked before any value is used as a path, an address or a number."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OLD_MANIFESTS = (
 )
 _OCI_LAYER = "application/vnd.oci.image.layer"
 _DOCKER_LAYER = "application/vnd.docker.image.rootfs"
-# How the layers of each media type are compressed.
+# The compression of the layers of each media type.
 LAYER_TYPES: dict[str, Literal["gzip", "none"]] = {
     f"{_OCI_LAYER}.v1.tar": "none",
     f"{_OCI_LAYER}.v1.tar+gzip": "gzip",
@@ -32,7 +32,7 @@ LAYER_TYPES: dict[str, Literal["gzip", "none"]] = {
 }
 MOST_CONFIG_BYTES = 4 << 20
 MOST_BLOB_BYTES = 1 << 40
-# Engines run images of at most 127 layers.
+# Engines run images with at most 127 layers.
 MOST_LAYERS = 500
 MOST_PLATFORMS = 1000
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -41,7 +41,7 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A part of an image as its manifest names it: kind, digest, size in bytes."""
+    """A part of an image in a manifest: media type, digest, size in bytes."""
 
     media_type: str
     digest: str
@@ -64,7 +64,7 @@ def checked_digest(value: object) -> str:
 
 
 def parsed_json(content: bytes, what: str) -> dict[str, Any]:
-    """Return a JSON object that a registry sent, or raise `RegistryError`; `what` names it in the message."""
+    """Return a JSON object from a registry, or raise `RegistryError`. `what` is its name in the message."""
     try:
         document = json_value(content)
     except ValueError as error:
@@ -75,29 +75,25 @@ def parsed_json(content: bytes, what: str) -> dict[str, Any]:
 
 
 def is_index(media_type: str, document: dict[str, Any]) -> bool:
-    """Whether a manifest lists images for several platforms, rather than the parts of one.
+    """Return whether a manifest lists images for several platforms, instead of the parts of one image.
 
-    Raises `ImageError` for a kind that is not known here, and `RegistryError` for a document that says
-    two things: which of them counts would depend on the reader.
+    Raises `ImageError` for an unknown media type, and `RegistryError` for a document with two different types, whose
+    meaning would depend on the reader.
     """
     said = document.get("mediaType")
     kinds = {kind for kind in (media_type, said) if kind in (*_INDEXES, *_MANIFESTS)}
     is_list, is_image = "manifests" in document, "layers" in document or "config" in document
     if media_type in _OLD_MANIFESTS or document.get("schemaVersion") == 1:
-        raise ImageError("The image has a manifest of an old kind (schema 1): push it again.")
+        raise ImageError("The image has a manifest of an old type (schema 1): push it again.")
     if len(kinds) > 1 or (is_list and is_image) or (said is not None and not isinstance(said, str)):
-        raise RegistryError(
-            f"The registry sent a manifest that is of two kinds: {media_type or 'none'} and {said!r:.100}."
-        )
+        raise RegistryError(f"The registry sent a manifest with two types: {media_type or 'none'} and {said!r:.100}.")
     if not kinds:
-        raise ImageError(
-            f"The manifest is of a kind that cannot be read here: {media_type or said or 'none is named'}."
-        )
+        raise ImageError(f"The manifest has a type that cannot be read here: {media_type or said or 'none is named'}.")
     return kinds.pop() in _INDEXES
 
 
 def image_parts(document: dict[str, Any]) -> ImageParts:
-    """Return the parts that a manifest names, or raise `RegistryError`."""
+    """Return the parts in a manifest, or raise `RegistryError`."""
     layers = document.get("layers")
     if not isinstance(layers, list) or len(layers) > MOST_LAYERS:
         count = len(layers) if isinstance(layers, list) else "no"
@@ -127,7 +123,7 @@ def descriptor(value: object) -> Descriptor:
 def digest_for_platform(index: dict[str, Any], platform: str) -> str:
     """Return the digest of the manifest for a platform such as ``linux/amd64``.
 
-    Raises `ImageError` when there is none, `RegistryError` when the index breaks the rules.
+    Raises `ImageError` when there is none, `RegistryError` when the index is invalid.
     """
     entries = index.get("manifests")
     if not isinstance(entries, list) or len(entries) > MOST_PLATFORMS:
@@ -136,7 +132,7 @@ def digest_for_platform(index: dict[str, Any], platform: str) -> str:
     for entry in entries:
         described = entry.get("platform") if isinstance(entry, dict) else None
         if not isinstance(described, dict):
-            continue  # an entry without a platform cannot be run, such as a signature
+            continue  # an entry without a platform is not an image to run, for example a signature
         there.append(f"{described.get('os')}/{described.get('architecture')}"[:50])
         if there[-1] == platform:
             return descriptor(entry).digest
@@ -144,11 +140,11 @@ def digest_for_platform(index: dict[str, Any], platform: str) -> str:
 
 
 def image_configuration(content: bytes, layers: int) -> dict[str, Any]:
-    """Return an image's configuration, or raise `RegistryError` where a value has another type than readers expect.
+    """Return an image's configuration, or raise `RegistryError` where a value has an unexpected type.
 
     Parameters:
-        content: what the registry sent.
-        layers: how many layers the manifest has: each has its digest when unpacked.
+        content: the bytes from the registry.
+        layers: the number of layers in the manifest. The configuration must have the unpacked digest of each.
 
     """
     document = parsed_json(content, "The image's configuration")

@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 from mljupyter.build.images.errors import ImageError
 
 BLOCK = tarfile.BLOCKSIZE
-# Layers of images for GPUs unpack to some ten gigabytes.
+# Unpacked layers of images for GPUs have about ten gigabytes.
 MOST_UNPACKED_BYTES = 1 << 38
 MOST_MEMBERS = 10_000_000
 _MOST_HEADER_BYTES = 1 << 20
@@ -39,16 +39,16 @@ def layer_names(
     *,
     most_bytes: int = MOST_UNPACKED_BYTES,
 ) -> Iterator[str]:
-    """Yield the names of files and links in a layer, and read the layer to its very end.
+    """Yield the names of files and links in a layer, and read the layer to its end.
 
-    `tarfile` is not used for the whole archive: it keeps what headers claim in memory, whatever their size. Names
-    longer than a header holds (100 characters) come shortened.
+    `tarfile` is not used for the whole archive, since it keeps extended headers of any size in memory. Names that do
+    not fit into a header (100 characters) are cut off.
 
     Parameters:
-        chunks: the layer as the registry has it; it raises at its end when the layer is not what was asked for.
+        chunks: the layer as stored in the registry. At its end it raises when the digest is wrong.
         compression: ``gzip`` or ``none``.
-        on_chunk: called before each chunk; raise there to stop.
-        most_bytes: how much it may unpack to.
+        on_chunk: called before each chunk. It may raise an exception to stop.
+        most_bytes: the largest allowed unpacked size.
 
     Raises:
         ImageError: when the layer is not an archive, or too large.
@@ -59,9 +59,9 @@ def layer_names(
     try:
         yield from _names(_Bounded(cast("IO[bytes]", source), most_bytes))
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        stream.drain()  # raises the better error where the layer was damaged on its way
+        stream.drain()  # raises the better error if the layer was damaged in transfer
         raise ImageError(f"A layer of the base image is not an archive: {error or 'it ends too early'}.") from error
-    # The archive ends before the layer may: only at its end it is known whether it is the one that was asked for.
+    # The archive may end before the layer does, and the digest can be compared only at the layer's end.
     stream.drain()
 
 
@@ -74,7 +74,7 @@ def _names(source: _Bounded) -> Iterator[str]:
         member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         size = member.size if size_said is None or member.type in (*_EXTENDED, *_LONG_NAMES) else size_said
         if size < 0 or member.type == tarfile.GNUTYPE_SPARSE:
-            raise tarfile.ReadError("it has a member of a kind that layers do not have")
+            raise tarfile.ReadError("it has a member of a type that layers do not have")
         if member.type in _EXTENDED:
             if size > _MOST_HEADER_BYTES:
                 raise tarfile.ReadError(f"it has a header of {size:,} bytes")
@@ -97,17 +97,17 @@ def _padded(size: int) -> int:
 
 
 class _Bounded:
-    """Reads exactly as much as is asked for, and in all no more than a bound."""
+    """Reads exactly the requested sizes, and in total no more than a limit."""
 
     def __init__(self, source: IO[bytes], most: int) -> None:
         self._source = source
         self._left = most
 
     def read(self, size: int) -> bytes:
-        """Return `size` bytes; nothing at the end."""
+        """Return `size` bytes, or nothing at the end."""
         self._left -= size
         if self._left < 0:
-            raise ImageError("A layer of the base image unpacks to more than is read here: choose another base image.")
+            raise ImageError("A layer of the base image is too large when unpacked: choose another base image.")
         parts: list[bytes] = []
         there = 0
         while there < size and (part := self._source.read(size - there)):
@@ -118,7 +118,7 @@ class _Bounded:
         return b"".join(parts)
 
     def skip(self, size: int) -> None:
-        """Leave out `size` bytes."""
+        """Skip `size` bytes."""
         while size > 0:
             if not self.read(min(size, _SKIP_BYTES)):
                 raise EOFError("it ends within a file")
@@ -126,7 +126,7 @@ class _Bounded:
 
 
 class _Stream:
-    """Reads chunks as a file."""
+    """A file interface to chunks."""
 
     def __init__(self, chunks: Iterator[bytes], on_chunk: Callable[[], None]) -> None:
         self._chunks = chunks
@@ -134,7 +134,7 @@ class _Stream:
         self._buffer = memoryview(b"")
 
     def read(self, size: int = -1) -> bytes:
-        """Return up to `size` bytes, none only at the end."""
+        """Return up to `size` bytes. An empty result means the end."""
         if not self._buffer:
             self._on_chunk()
             self._buffer = memoryview(next(self._chunks, b""))
@@ -143,7 +143,7 @@ class _Stream:
         return bytes(content)
 
     def drain(self) -> None:
-        """Read to the end, so that the digest of all is compared."""
+        """Read to the end, so that the digest of the whole layer is compared."""
         self._buffer = memoryview(b"")
         for _ in self._chunks:
             self._on_chunk()

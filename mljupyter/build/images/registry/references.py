@@ -17,7 +17,7 @@ _NOT_IN_REPOSITORY = re.compile(r"[^a-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """``registry/repository:tag`` or ``registry/repository@digest``; without registry it is Docker Hub's."""
+    """``registry/repository:tag`` or ``registry/repository@digest``. Without registry, Docker Hub is meant."""
 
     registry: str | None
     repository: str
@@ -26,10 +26,10 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Return the parts of a reference, or raise `ImageError` when it is none."""
+        """Return the parts of a reference, or raise `ImageError` when the text is not a reference."""
         rest, at, digest = text.partition("@")
         first, slash, after = rest.partition("/")
-        # As Docker reads it: the first part is a registry only when it looks like a host.
+        # Same rule as in Docker: the first part is a registry only when it looks like a host.
         is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
         registry, path = (first, after) if is_host else (None, rest)
         repository, _, tag = path.partition(":")
@@ -43,7 +43,7 @@ class Reference:
                 checked_digest(digest)
         except RegistryError as error:
             raise ImageError(
-                f"{text!r} is no reference to an image.\n"
+                f"{text!r} is not a reference to an image.\n"
                 "Rule: [registry/]repository[:tag] or [registry/]repository@sha256:..., in lower case, "
                 "such as 'registry.example.com:5000/team/python:3.11'."
             ) from error
@@ -51,23 +51,23 @@ class Reference:
 
     @property
     def host(self) -> str:
-        """Where the registry's HTTP interface is."""
+        """The host of the registry's HTTP interface."""
         return self.registry if self.registry and self.registry != "docker.io" else DOCKER_HUB
 
     @property
     def path(self) -> str:
-        """The repository's name at the registry: Docker Hub's own images are in ``library/``."""
+        """The repository's name in the registry: Docker Hub's official images are in ``library/``."""
         if self.host == DOCKER_HUB and "/" not in self.repository:
             return f"library/{self.repository}"
         return self.repository
 
     @property
     def version(self) -> str:
-        """What is asked for: the digest, else the tag, else ``latest``."""
+        """The version part: the digest, else the tag, else ``latest``."""
         return self.digest or self.tag or "latest"
 
     def at(self, digest: str) -> Reference:
-        """Return the same repository at a digest."""
+        """Return a reference to the same repository with this digest."""
         return replace(self, tag=None, digest=digest)
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class Reference:
 
 
 def checked_path(repository: str) -> str:
-    """Return a repository's name, or raise `RegistryError` when it could be anything else in a URL or a command."""
+    """Return a repository's name, or raise `RegistryError` if it could mean something else in a URL or a command."""
     if _REPOSITORY.fullmatch(repository) and len(repository) <= 255:
         return repository
     raise RegistryError(
@@ -90,9 +90,9 @@ def checked_version(version: str) -> str:
 
 
 def reference_for(name: str, version: int, plan_digest: str, registry: str | None = None) -> str:
-    """Return under which reference the image `name`:`version` is built, such as ``mljupyter/myimage:1-37b4e05a0f6f``.
+    """Return the reference for the image `name`:`version`, such as ``mljupyter/myimage:1-37b4e05a0f6f``.
 
-    The start of the plan's digest keeps workspaces apart that share an engine or a registry, and a name.
+    The start of the plan's digest separates workspaces that share an engine or a registry and use the same name.
     """
     repository = f"mljupyter/{_NOT_IN_REPOSITORY.sub('-', name.lower()).strip('-')}"
     tagged = f"{repository}:{version}-{plan_digest.removeprefix('sha256:')[:12]}"

@@ -1,4 +1,4 @@
-"""Rules for the addresses of a registry: its own gets credentials and content, others get neither."""
+"""Rules for the addresses of a registry: only its own address gets credentials and content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def checked_host(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a registry is on this machine."""
+    """Return whether a registry is on this machine."""
     name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
     if name.lower().rstrip(".") == "localhost":
         return True
@@ -33,20 +33,20 @@ def is_loopback(host: str) -> bool:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Return scheme, host and port of a URL, or raise `RegistryError` for one that names them in no plain way."""
+    """Return scheme, host and port of a URL, or raise `RegistryError` if they are not plain and unambiguous."""
     parts = _split(url)
     return parts.scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS[parts.scheme]
 
 
 def upload_url(base: str, location: str) -> str:
-    """Return where an upload goes on, or raise `RegistryError` when that is not the registry itself.
+    """Return the URL where an upload continues, or raise `RegistryError` when it is not at the registry itself.
 
-    The content of models and code goes to the registry that was named, and to no other address.
+    The content of models and code is sent to the named registry and to no other address.
     """
     url = _joined(base, location)
     if not location or origin(url) != origin(base):
         raise RegistryError(
-            f"The registry {_shown(base)} wants the upload to go on at {_shown(url)}.\n"
+            f"The registry {_shown(base)} wants the upload to continue at {_shown(url)}.\n"
             "Rule: uploads stay at the registry's own scheme, host and port. Behind a proxy, tell the registry its "
             "address (REGISTRY_HTTP_HOST, or the header X-Forwarded-Proto)."
         )
@@ -54,10 +54,10 @@ def upload_url(base: str, location: str) -> str:
 
 
 def redirect_url(base: str, current: str, location: str) -> str:
-    """Return where a download goes on, or raise `RegistryError`.
+    """Return the URL where a download continues, or raise `RegistryError`.
 
-    Storage elsewhere is usual, and gets no credentials. HTTPS never goes on as HTTP. A registry elsewhere cannot send
-    its clients to their own machine, nor to the addresses where clouds hand out credentials.
+    Storage on another host is usual, and gets no credentials. HTTPS never continues as HTTP. A remote registry cannot
+    send its clients to their own machine, nor to the addresses where clouds give out credentials.
     """
     url = _joined(current, location)
     if origin(url) == origin(base):
@@ -65,21 +65,21 @@ def redirect_url(base: str, current: str, location: str) -> str:
     scheme, host, _ = origin(url)
     if not location or (scheme == "http" and origin(base)[0] == "https"):
         raise RegistryError(
-            f"The registry {_shown(base)} wants the download to go on at {_shown(url)}, which is not encrypted."
+            f"The registry {_shown(base)} wants the download to continue at {_shown(url)}, which is not encrypted."
         )
     if _is_inside(host, of_this_machine=is_loopback(origin(base)[1])):
         raise RegistryError(
-            f"The registry {_shown(base)} wants the download to go on at {_shown(url)}, an address of this "
+            f"The registry {_shown(base)} wants the download to continue at {_shown(url)}, an address of this "
             "machine or its link: that is not followed."
         )
     return url
 
 
 def realm_url(base: str, realm: str) -> str:
-    """Return where a token is asked for, with the registry's credentials, or raise `RegistryError`.
+    """Return the URL that issues tokens for the registry's credentials, or raise `RegistryError`.
 
-    As with Docker's own clients that may be any host by HTTPS: the registry could as well ask for the password itself.
-    By HTTP it is only the host of a registry that is spoken to by HTTP.
+    As with Docker's own clients, any host is allowed by HTTPS, since the registry could also ask for the password
+    itself. HTTP is allowed only for the host of a registry that is reached by HTTP.
     """
     scheme, host, _ = origin(realm)
     base_scheme, base_host, _ = origin(base)
@@ -90,7 +90,7 @@ def realm_url(base: str, realm: str) -> str:
     if host != base_host and _is_inside(host, of_this_machine=is_loopback(base_host)):
         raise RegistryError(
             f"The registry {_shown(base)} wants a password sent to {_shown(realm)}, an address of this machine "
-            "or its link: that is not done."
+            "or its link: the password is not sent there."
         )
     return realm
 
@@ -108,7 +108,7 @@ def _split(url: str) -> SplitResult:
         port = parts.port
     except ValueError as error:
         raise RegistryError(f"The registry names the address {url!r:.100}, which is not a URL.") from error
-    # urllib drops line ends and reads a backslash otherwise than others do: such an address means two things.
+    # urllib drops line ends and treats a backslash differently from other parsers, so such an address is ambiguous.
     plain = url.isascii() and url.isprintable() and len(url) <= _LONGEST_URL and not re.search(r"[\s\\]", url)
     host = parts.hostname or ""
     if not plain or parts.scheme not in _DEFAULT_PORTS or "@" in parts.netloc or port == 0:
@@ -121,13 +121,13 @@ def _split(url: str) -> SplitResult:
 
 
 def _is_inside(host: str, *, of_this_machine: bool) -> bool:
-    """Whether a host is this machine, link-local or not a host at all.
+    """Return whether a host is this machine, link-local, or not a valid host.
 
-    A registry on this machine may name this machine: `of_this_machine`.
+    With `of_this_machine`, the registry is on this machine and may name it.
     """
     address = _address(host)
     if address is None:
-        # Numbers in other spellings, such as 2130706433 and 0x7f.1, are addresses to a resolver, too.
+        # A resolver also accepts numbers in other spellings, such as 2130706433 and 0x7f.1, as addresses.
         odd = re.fullmatch(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*\.?", host) is not None
         return odd or (is_loopback(host) and not of_this_machine)
     if address.is_loopback:
@@ -156,6 +156,6 @@ def _is_ipv6(name: str) -> bool:
 
 
 def _shown(url: str) -> str:
-    """Return scheme and host alone: the rest may hold credentials, such as the signature of an upload."""
+    """Return only scheme and host: the rest may contain credentials, such as the signature of an upload."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -53,22 +53,22 @@ class Manifest:
     digest: str
 
     def json(self) -> dict[str, Any]:
-        """Return what it says."""
+        """Return its content."""
         return parsed_json(self.content, f"The manifest {self.digest}")
 
 
 class RegistryClient:
     """One repository of a container registry; use it in a ``with`` statement.
 
-    Registries on this machine are spoken to by HTTP, all others by HTTPS, so that no password travels openly.
-    Credentials and content go to the registry's own scheme, host and port alone: a download may go on elsewhere,
-    without credentials. Digests that the registry sends are not believed: they are computed here, and compared.
+    Registries on this machine are reached by HTTP, all others by HTTPS, so that no password is sent in plain text.
+    Credentials and content are sent only to the registry's own scheme, host and port. A download may continue at
+    another address, without credentials. Digests from the registry are not trusted: they are computed and compared.
 
     Parameters:
         host: the registry, such as ``registry.example.com:5000``.
         repository: the repository's name there.
-        credentials: used when the registry asks for some.
-        timeout: seconds without any progress after which a request fails.
+        credentials: used when the registry requires authentication.
+        timeout: the seconds without progress after which a request fails.
 
     """
 
@@ -86,7 +86,7 @@ class RegistryClient:
             timeout=httpx.Timeout(timeout, connect=10.0),
             transport=httpx.HTTPTransport(retries=2),
             follow_redirects=False,
-            # Else a small answer could unpack to any size, and a blob's digest is that of the bytes as they are stored.
+            # Otherwise a small answer could unpack to any size. A blob's digest is that of its stored bytes.
             headers={"Accept-Encoding": "identity"},
         )
 
@@ -115,11 +115,11 @@ class RegistryClient:
         return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
     def delete_manifest(self, digest: str) -> None:
-        """Remove a manifest and the tags that name it; registries may be set not to allow that."""
+        """Remove a manifest and its tags. A registry may be configured to refuse it."""
         self._send("DELETE", f"{self.repository}/manifests/{checked_digest(digest)}").close()
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the repository has a blob."""
+        """Return whether the repository has a blob."""
         path = f"{self.repository}/blobs/{checked_digest(digest)}"
         response = self._send("HEAD", path, missing_is_none=True)
         if response is None:
@@ -128,9 +128,9 @@ class RegistryClient:
         return True
 
     def blob(self, digest: str, size: int) -> Iterator[bytes]:
-        """Yield a blob in chunks; raise `RegistryError` as soon as it is not what was asked for.
+        """Yield a blob in chunks. Raise `RegistryError` as soon as size or digest turns out to be wrong.
 
-        A caller that stops before the end has unchecked bytes, and must keep nothing of them.
+        A caller that stops before the end has unchecked bytes and must not keep them.
         """
         checked, there = hashlib.sha256(), 0
         response = self._send("GET", f"{self.repository}/blobs/{checked_digest(digest)}")
@@ -147,7 +147,7 @@ class RegistryClient:
             raise RegistryError(f"{self.host} sent a damaged layer {digest}: try again.")
 
     def push_blob(self, digest: str, size: int, content: Callable[[], Iterator[bytes]]) -> None:
-        """Store a blob that the repository lacks. `content` gives its chunks; raise in it to stop the upload."""
+        """Store a blob if the repository does not have it. `content` yields its chunks and may raise to stop."""
         checked_digest(digest)
         opened = self._send("POST", f"{self.repository}/blobs/uploads/")
         opened.close()
@@ -161,7 +161,7 @@ class RegistryClient:
             raise
 
     def push_file(self, digest: str, file: Path, on_chunk: Callable[[], None] = lambda: None) -> None:
-        """Store a file as a blob. `on_chunk` is called between chunks; raise there to stop."""
+        """Store a file as a blob. `on_chunk` is called between chunks and may raise to stop."""
 
         def chunks() -> Iterator[bytes]:
             with file.open("rb") as source:
@@ -172,7 +172,7 @@ class RegistryClient:
         self.push_blob(digest, file.stat().st_size, chunks)
 
     def mount_blob(self, digest: str, repository: str) -> bool:
-        """Take a blob over from another repository of the same registry; False when the registry will not."""
+        """Mount a blob from another repository of the same registry. Return False when the registry refuses."""
         query = f"mount={checked_digest(digest)}&from={checked_path(repository)}"
         response = self._send("POST", f"{self.repository}/blobs/uploads/?{query}")
         response.close()
@@ -183,7 +183,7 @@ class RegistryClient:
         return False
 
     def _abandon(self, url: str) -> None:
-        """End an upload at the registry itself, where `upload_url` has found it to be."""
+        """Cancel an upload. `upload_url` has checked that the URL is at the registry itself."""
         import httpx
 
         headers = {"Authorization": self._authorization} if self._authorization else {}
@@ -191,15 +191,15 @@ class RegistryClient:
             with self._http.stream("DELETE", url, headers=headers):
                 return
         except httpx.HTTPError:
-            return  # the registry forgets unfinished uploads by itself
+            return  # the registry removes unfinished uploads by itself
 
     def _send(self, method: str, url: str, *, missing_is_none: bool = False, **options: Any) -> Any:
-        """Send a request to the registry, a second time with credentials when it asks for them.
+        """Send a request to the registry. If it requires authentication, send it again with credentials.
 
-        The answer's body is not read yet: read it with a bound, or close it.
+        The body of the answer is not read yet. The caller reads it with a limit, or closes it.
         """
         content = options.get("content")
-        # An upload in chunks cannot be repeated: what opened it has authenticated already.
+        # An upload in chunks cannot be repeated. The request that opened it was authenticated already.
         attempts = 2 if content is None or isinstance(content, bytes) else 1
         url = url if url.startswith(("http://", "https://")) else f"{self._base}{url}"
         response: httpx.Response | None = None
@@ -230,7 +230,7 @@ class RegistryClient:
         return response
 
     def _redirected(self, method: str, response: httpx.Response, headers: dict[str, str]) -> httpx.Response:
-        """Follow where a download is; credentials stay with the registry, and so does what is uploaded."""
+        """Follow the redirects of a download. Credentials and uploads are sent only to the registry itself."""
         for _ in range(_MOST_REDIRECTS):
             if response.status_code not in _REDIRECTS:
                 return response
@@ -245,7 +245,7 @@ class RegistryClient:
         raise RegistryError(f"The registry {self.host} redirects a download more than {_MOST_REDIRECTS} times.")
 
     def _authenticate(self, response: httpx.Response) -> bool:
-        """Take what the registry asks for; False when there is nothing (more) to offer."""
+        """Obtain the requested authorization. Return False when there is no (other) one to offer."""
         scheme, _, rest = response.headers.get("www-authenticate", "").partition(" ")
         parameters = dict(_PARAMETER.findall(rest))
         mine = self._credentials
@@ -264,7 +264,7 @@ class RegistryClient:
         else:
             headers = {"Authorization": f"Basic {mine.secrets[1]}"} if mine else {}
             request = self._told(self._http.build_request, "GET", url, params=asked, headers=headers)
-        # A redirect is an answer like any other without a token: nobody else gets the password.
+        # Redirects are not followed, so that no other host gets the password.
         answer = self._told(self._http.send, request, stream=True)
         if answer.status_code != 200:
             answer.close()
@@ -277,7 +277,7 @@ class RegistryClient:
         return True
 
     def _read(self, response: httpx.Response, most: int, what: str) -> bytes:
-        """Return the whole body of an answer, or raise `RegistryError` when there is too much of it."""
+        """Return the whole body of an answer, or raise `RegistryError` when it is too large."""
         content = bytearray()
         try:
             for chunk in self._chunks(response):
@@ -298,7 +298,7 @@ class RegistryClient:
         return "".join(character if character.isprintable() else " " for character in text)[:300].strip()
 
     def _chunks(self, response: httpx.Response) -> Iterator[bytes]:
-        """Yield the body of an answer as it is, whatever packing it claims: none was asked for."""
+        """Yield the body of an answer without decoding it: the requests ask for no compression."""
         chunks = response.iter_raw(CHUNK_BYTES)
         while chunk := self._told(next, chunks, b""):
             yield chunk
@@ -326,7 +326,7 @@ class RegistryClient:
         return RegistryError(f"The container registry answered HTTP {status} to {method} {what}: {said}")
 
     def _told(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Call httpx and say in words what goes wrong."""
+        """Call httpx and translate its errors into ours."""
         import httpx
 
         try:
@@ -343,5 +343,5 @@ class RegistryClient:
 
 
 def shown_host(host: str) -> str:
-    """Return a registry's name as people know it."""
+    """Return the usual name of a registry."""
     return "docker.io" if host == DOCKER_HUB else host

@@ -4,17 +4,17 @@ RUN make tools
 FROM python:3.11 AS mljupyter-own
 RUN true
 
-# What all stages begin with.
+# The base of all stages.
 FROM mljupyter-own AS mljupyter-base
 USER root
 LABEL "mljupyter/environment"="<environment>"
 
-# What installs packages; it does not get into the image.
+# The installer of packages. It is not part of the image.
 FROM mljupyter-base AS mljupyter-tools
 LABEL "mljupyter/server"="tools"
 RUN python3 -m venv /opt/mljupyter/tools
 
-# The scoring server's front has an environment of its own, apart from the model's packages.
+# The environment of the scoring server, separate from the model's packages.
 FROM mljupyter-tools AS mljupyter-server
 LABEL "mljupyter/server"="front"
 COPY server-requirements.txt /tmp/mljupyter/
@@ -28,7 +28,7 @@ COPY requirements.txt /tmp/mljupyter/
 RUN "$(command -v python3.11 || command -v python3)" -m venv --without-pip /opt/environment \
  && /opt/mljupyter/tools/bin/python -m pip --python /opt/environment/bin/python install --no-cache-dir --progress-bar off --requirement /tmp/mljupyter/requirements.txt
 
-# The image: what is always the same first, then environments, server, models, code.
+# The image: content that never changes first, then environments, server, models, code.
 FROM mljupyter-base
 WORKDIR /opt/mljupyter
 RUN install -d -o 10001 -g 10001 /var/azureml-app

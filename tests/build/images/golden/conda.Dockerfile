@@ -1,13 +1,13 @@
-# What all stages begin with.
+# The base of all stages.
 FROM python:3.11-slim AS mljupyter-base
 USER root
 
-# What installs packages; it does not get into the image.
+# The installer of packages. It is not part of the image.
 FROM mljupyter-base AS mljupyter-tools
 LABEL "mljupyter/server"="tools"
 RUN python3 -m venv /opt/mljupyter/tools
 
-# The scoring server's front has an environment of its own, apart from the model's packages.
+# The environment of the scoring server, separate from the model's packages.
 FROM mljupyter-tools AS mljupyter-server
 LABEL "mljupyter/server"="front"
 COPY server-requirements.txt /tmp/mljupyter/
@@ -22,7 +22,7 @@ RUN if command -v micromamba > /dev/null; then micromamba create --yes --prefix 
     elif command -v conda > /dev/null; then conda env create --prefix /opt/environment --file /tmp/mljupyter/conda_dependencies.yml; \
     else echo "mljupyter: the base image has neither micromamba nor conda" >&2; exit 1; fi
 
-# The image: what is always the same first, then environments, server, models, code.
+# The image: content that never changes first, then environments, server, models, code.
 FROM mljupyter-base
 WORKDIR /opt/mljupyter
 RUN install -d -o 10001 -g 10001 /var/azureml-app

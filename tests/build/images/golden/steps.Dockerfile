@@ -1,17 +1,17 @@
-# What all stages begin with.
+# The base of all stages.
 FROM python:3.11-slim AS mljupyter-base
 USER root
 LABEL "mljupyter/environment"="<environment>"
 
-# Steps of the environment's own.
+# The environment's own steps.
 RUN apt-get update && apt-get install -y libgomp1
 
-# What installs packages; it does not get into the image.
+# The installer of packages. It is not part of the image.
 FROM mljupyter-base AS mljupyter-tools
 LABEL "mljupyter/server"="tools"
 RUN python3 -m venv /opt/mljupyter/tools
 
-# The scoring server's front has an environment of its own, apart from the model's packages.
+# The environment of the scoring server, separate from the model's packages.
 FROM mljupyter-tools AS mljupyter-server
 LABEL "mljupyter/server"="front"
 COPY server-requirements.txt /tmp/mljupyter/
@@ -25,7 +25,7 @@ COPY requirements.txt /tmp/mljupyter/
 RUN "$(command -v python3.11 || command -v python3)" -m venv --without-pip /opt/environment \
  && /opt/mljupyter/tools/bin/python -m pip --python /opt/environment/bin/python install --no-cache-dir --progress-bar off --requirement /tmp/mljupyter/requirements.txt
 
-# The image: what is always the same first, then environments, server, models, code.
+# The image: content that never changes first, then environments, server, models, code.
 FROM mljupyter-base
 WORKDIR /opt/mljupyter
 RUN install -d -o 10001 -g 10001 /var/azureml-app
