@@ -1,7 +1,8 @@
-"""`apply`: hand an endpoint over to the control plane of its target, as one transaction with the catalog.
+"""`apply`: create or change an endpoint on its control plane, as one transaction with the catalog.
 
-Models and images must not be deleted while an endpoint uses them. Each function here holds the stored content, notes
-the use, makes the change, and then notes what is used afterwards. Nothing else in the product changes endpoints.
+Models and images must not be deleted while an endpoint uses them. Each function here holds the stored content, adds
+references to it, makes the change, and then removes references that are no longer needed. Nothing else in the product
+changes endpoints.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _LONGEST_PAUSE_SECONDS = 0.05
 
 
 def apply(context: WorkspaceContext, plan: DeploymentPlan, *, overwrite: bool = True) -> EndpointRecord:
-    """Create the endpoint of a plan, or bring the present one to it; return at once, while its replicas start.
+    """Create or replace the endpoint of a plan; return at once, while its replicas start.
 
     The present endpoint serves until the new one does, and keeps its keys unless the plan has others.
 
@@ -58,15 +59,15 @@ def change(
     *,
     even_unchanged: bool = False,
 ) -> EndpointRecord:
-    """Change an endpoint as it is now; return at once.
+    """Change the present endpoint; return at once.
 
-    Concurrent changes are made one after the other: a change that comes too late is repeated on the newer endpoint.
+    Optimistic locking: if the endpoint was changed concurrently, the change is repeated on the newer endpoint.
 
     Parameters:
         context: the workspace.
         name: the endpoint.
         change: returns the endpoint after the change.
-        even_unchanged: hand it over even if nothing changes, so that a failed endpoint is tried again.
+        even_unchanged: apply it even if nothing changes, so that a failed endpoint is started again.
 
     Raises:
         EndpointNotFoundError: there is no such endpoint.
@@ -85,7 +86,7 @@ def change(
     attempts = Retrying(
         retry=retry_if_exception_type(EndpointChangedError),
         stop=stop_after_attempt(_MOST_ATTEMPTS),
-        wait=wait_random(0, _LONGEST_PAUSE_SECONDS),  # so that colliding changes part
+        wait=wait_random(0, _LONGEST_PAUSE_SECONDS),  # random, so that colliding changes do not collide again
         reraise=True,
     )
     return attempts(once)
@@ -114,9 +115,9 @@ def rollback(
 
     Parameters:
         context: the workspace.
-        record: the endpoint as it was read; another generation by now is refused.
-        entry: the entry that is restored; None where none was found.
-        number: the number that was asked for; the control plane says why it cannot be restored.
+        record: the endpoint as it was read; if it has another generation now, the rollback is refused.
+        entry: the entry to restore; None if none was found.
+        number: the requested number; the control plane refuses it with the reason if it cannot be restored.
 
     """
     name = record.spec.name
@@ -126,7 +127,7 @@ def rollback(
 
 
 def delete(context: WorkspaceContext, name: str) -> None:
-    """Delete an endpoint; its models and images are free when this returns.
+    """Delete an endpoint; its models and images are released when this returns.
 
     Raises:
         EndpointNotFoundError: there is no such endpoint.
@@ -166,7 +167,7 @@ def undo(context: WorkspaceContext, name: str, before: EndpointRecord | None) ->
 def _check_stored(context: WorkspaceContext, spec: EndpointSpec) -> None:
     """Refuse a plan whose content was removed between `prepare` and now."""
     for version in spec.versions.values():
-        digests = [model.digest for model in version.models if not model.version]  # others are in use
+        digests = [model.digest for model in version.models if not model.version]  # the others are in use
         digests += [version.code.digest] if version.code is not None and version.image is None else []
         if missing := [digest for digest in digests if not context.artifacts.exists(digest)]:
             raise WebserviceException(

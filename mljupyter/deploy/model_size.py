@@ -1,4 +1,4 @@
-"""The size that models of a container instance should stay below (Azure ML v1: deploying to Container Instances)."""
+"""Recommended maximum size of the models of a container instance (Azure ML v1)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ MOST_BYTES = 1 << 30
 
 
 def size_warning(spec: EndpointSpec, artifacts: ArtifactStore, most_bytes: int = MOST_BYTES) -> str | None:
-    """Return what to say of an ACI web service whose models are larger than they should be, else None.
+    """Return a warning for an ACI web service with large models, else None.
 
-    It is deployed all the same: the machine decides what fits.
+    The service is deployed nevertheless, because the memory of the machine is the real limit.
 
     Parameters:
         spec: the web service.
         artifacts: has the models.
-        most_bytes: how large the models of a version may be together.
+        most_bytes: the recommended maximum for the models of a version together.
 
     """
     if spec.kind is not EndpointKind.ACI:

@@ -9,7 +9,7 @@ from mljupyter.deploy.versions import known_version
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import AutoscalePolicy, EndpointSpec, Scaling
 
-# The parameters of `Webservice.scale` that have another name in the documents.
+# The parameters of `Webservice.scale` whose name differs in the documents.
 _NAMES = {"minimum": "min_replicas", "maximum": "max_replicas"}
 
 
@@ -19,7 +19,7 @@ def with_scaling(spec: EndpointSpec, *, version: str | None = None, **given: int
     Parameters:
         spec: the endpoint.
         version: the version; None for the default version.
-        given: the parameters of `Webservice.scale`; None for those that stay.
+        given: the parameters of `Webservice.scale`; None keeps the present value.
 
     Raises:
         WebserviceException: nothing is given, `replicas` is given together with others, or there is no such version.

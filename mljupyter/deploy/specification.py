@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def apply_specification(context: WorkspaceContext, document: Mapping[str, Any] | EndpointSpec) -> EndpointRecord:
-    """Create an endpoint from a document, or change the endpoint of that name to it; return at once.
+    """Create an endpoint from a document, or change the existing endpoint of that name; return at once.
 
     Parameters:
         context: the workspace.
@@ -24,7 +24,7 @@ def apply_specification(context: WorkspaceContext, document: Mapping[str, Any] |
 
     Raises:
         SpecError: the document breaks a rule.
-        WebserviceException: it names a model or code that is not in the workspace.
+        WebserviceException: it refers to a model or code that is not in the workspace.
 
     """
     spec = document if isinstance(document, EndpointSpec) else EndpointSpec.parse(document)

@@ -434,7 +434,7 @@ SHORT = (
 """Magics that are registered under their own name as well."""
 
 LONG = tuple(replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, COMPARE, ATTACH, DOCTOR, WORKSPACE))
-"""Magics that are found below ``%mlj`` alone."""
+"""Magics that exist only below ``%mlj``."""
 
 UMBRELLA = Magic(
     name="mlj",

@@ -1,1 +1,1 @@
-"""Images of deployments: found by their plan, or built; pulled, tagged, tested, removed."""
+"""Images of deployments: build or reuse, pull, tag, test, remove."""

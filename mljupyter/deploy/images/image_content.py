@@ -1,4 +1,4 @@
-"""Content of a version that runs a registered image, which has models and scoring script in it."""
+"""Content of a version that runs a registered image, which contains models and scoring script."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def content_of_image(context: WorkspaceContext, record: ImageRecord) -> VersionContent:
-    """Return the content of a version that runs an image; pull the image where it is missing.
+    """Return the content of a version that runs an image; pull the image if it is missing.
 
     Parameters:
         context: the workspace.

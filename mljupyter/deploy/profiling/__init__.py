@@ -1,1 +1,1 @@
-"""Profiling: a temporary endpoint under load, and the size that suits its model."""
+"""Profiling: measures a model on a temporary endpoint under load, and recommends a size."""
