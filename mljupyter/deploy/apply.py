@@ -149,19 +149,19 @@ def undo(context: WorkspaceContext, name: str, before: EndpointRecord | None) ->
     changed_since = f"It was changed concurrently, so it stays as it is now: see %endpoints and %logs {name}."
     now = find(context, name)
     if now is None:
-        return "Nothing had been handed over; there is no such endpoint."
+        return "Nothing was deployed; the endpoint does not exist."
     if before is None:
         delete(context, name)
-        return "It was new, and was taken away again."
+        return "It was new, and was deleted."
     if now.generation == before.generation:
-        return "Nothing had been handed over; it is as it was."
+        return "Nothing was deployed; the endpoint is unchanged."
     if now.generation != before.generation + 1 or now.deleting:
         return changed_since
     try:
         replace(context, before.spec, generation=now.generation)
     except (EndpointChangedError, EndpointBusyError):
         return changed_since
-    return "It goes back to what it was before; that has served all the time."
+    return "It is being restored to its previous state, which has kept serving."
 
 
 def _check_stored(context: WorkspaceContext, spec: EndpointSpec) -> None:

@@ -86,14 +86,14 @@ def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError
     name = deployment.name
     if plan.action == "unchanged":
         return WaitInterruptedError(
-            f"Stopped waiting for {name!r}; what was begun before goes on.\n"
-            f"Follow it with %endpoints and %logs {name}; take it away with %undeploy {name}."
+            f"Stopped waiting for {name!r}; the earlier deployment continues.\n"
+            f"Follow it with %endpoints and %logs {name}; delete it with %undeploy {name}."
         )
-    _say(call, "  interrupted: taking it back")
+    _say(call, "  interrupted: undoing the deployment")
     try:
         outcome = undo(deployment.workspace.context, name, plan.present)
     except KeyboardInterrupt:
-        outcome = f"A second interrupt came before that was done: see %endpoints; %undeploy {name} takes it away."
+        outcome = f"A second interrupt came before it was undone: see %endpoints; %undeploy {name} deletes it."
     call.session.cache.refresh_soon()
     return DeploymentCancelledError(f"The deployment of {name!r} was interrupted. {outcome}")
 

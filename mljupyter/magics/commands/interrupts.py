@@ -25,5 +25,5 @@ def taken_back_if_interrupted(call: Call) -> Iterator[None]:
         try:
             outcome = undo(workspace.context, name, before)
         except KeyboardInterrupt:
-            outcome = "A second interrupt came before it was taken back: see %endpoints."
+            outcome = "A second interrupt came before it was undone: see %endpoints."
         raise StoppedError(f"{call.magic.spelled} was interrupted. {outcome}") from None
