@@ -15,7 +15,7 @@ import pytest
 
 FILE = Path(__file__).parents[1] / "build" / "faults.md"
 NOTHING = "-"
-_HEADER = ("#", "injected fault", "on", "requests", "failed", "recovery", "")
+_HEADER = ("#", "injected fault", "target", "requests", "failed", "recovery", "")
 
 
 class Counted(Protocol):

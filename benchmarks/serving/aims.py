@@ -1,4 +1,4 @@
-"""What was aimed at and what was reached, as lines of Markdown; what was missed is said as plainly as the rest."""
+"""Write the aims and the results as lines of Markdown, missed aims included."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WORKLOAD = "sklearn"
 
 
 def aim_lines(results: Results) -> list[str]:
-    """Return the aims with what was reached; nothing where ours or the others were not measured."""
+    """Return the aims with their results; nothing if mljupyter or the others were not measured."""
     return [
         *_throughput(results, 8, 3, batching=False),
         *_throughput(results, 64, 8, batching=True),
@@ -28,8 +28,9 @@ def _throughput(results: Results, connections: int, times: int, *, batching: boo
         best = max(peers, key=lambda cell: cell.per_second)
         aim = "" if peers_batch else f"; the aim is {times} times"
         yield (
-            f"- scikit-learn, {connections} connections: ours {_with(batching)} batching does "
-            f"{ours.per_second / best.per_second:.2f} times what the best peer does {_with(peers_batch)} batching "
+            f"- scikit-learn, {connections} connections: mljupyter {_with(batching)} batching reaches "
+            f"{ours.per_second / best.per_second:.2f} times the rate of the best other server "
+            f"{_with(peers_batch)} batching "
             f"({results.systems[best.system]['title']}, {best.per_second:,.0f} requests/s){aim}."
         )
 
@@ -44,12 +45,15 @@ def _latency(results: Results) -> Iterator[str]:
             worse += [(ours, peer) for peer in peers if peer.p99 < ours.p99]
     if compared:
         true = compared - len(worse)
-        yield f"- p99 no worse than any peer's at as many connections: true in {true} of {compared} comparisons."
+        yield (
+            "- The aim for p99: no other server is better at the same number of connections. "
+            f"This is true in {true} of {compared} comparisons."
+        )
     for ours, peer in worse:
         yield (
             f"  - worse: {ours.workload}, {ours.connections} connections, {results.systems[ours.system]['title']}: "
             f"{ours.p99:.3g} ms, {results.systems[peer.system]['title']}: {peer.p99:.3g} ms, "
-            f"which does {peer.per_second / max(ours.per_second, 1e-9):.2f} times our requests/s."
+            f"at {peer.per_second / max(ours.per_second, 1e-9):.2f} times the rate of mljupyter."
         )
 
 

@@ -38,12 +38,12 @@ def path_cost(seconds: float) -> list[tuple[str, float]]:
         server.wait(NOTHING)
         nothing = _p50(server, seconds, directory)
     return [
-        ("the whole way: client, router, front, worker, run(), and back", whole),
-        ("client and router alone (a request with a wrong key, answered by the router)", router),
-        ("what the router adds to the replica (whole way - replica alone)", whole - replica),
-        ("client, front and worker with a model that does nothing (replica alone)", nothing),
-        ("what the model adds (replica alone - model that does nothing)", replica - nothing),
-        (f"run(), as the replica says ({_RUN_HEADER})", run),
+        ("the whole path: client, router, server, worker, run(), and back", whole),
+        ("client and router only (a request with a wrong key, answered by the router)", router),
+        ("the router's part (whole path - replica only)", whole - replica),
+        ("client, server and worker with an empty model (replica only)", nothing),
+        ("the model's part (replica only - empty model)", replica - nothing),
+        (f"run(), as measured by the replica ({_RUN_HEADER})", run),
     ]
 
 

@@ -11,22 +11,22 @@ _COMMAND = "python -m benchmarks.serving"
 
 _NONE = "-"
 _METHOD = """\
-Written by `{command}`. One machine, which client and server share: {machine}.
+Written by `{command}`. Client and server share one machine: {machine}.
 
-Every server runs the same saved model with the same scikit-learn and NumPy, one worker or replica, one numeric thread,
-in its own environment. Ours is the whole path: router, key authentication, replica. The others have no router and no
-authentication, Ray Serve's proxy apart. Each figure is the median of rounds ({rounds}) of {seconds:g} s, after
-{warm_up:g} s of warm-up and half of that where the server has just been loaded, with one request at a time on each
-connection. The order of the servers is another in each round. The content of an answer is checked before and after each
-load. Errors are answers that are not 2xx, and lost connections. CPU is that of all processes of a server for 1,000
-requests, at 8 connections where they were measured. Memory is their resident memory at its highest; pages that several
-processes share count for each of them."""
+Every server runs in its own environment, with the same saved model, the same scikit-learn and NumPy, one worker or
+replica, and one numeric thread. The figures of mljupyter are for the whole path: router, key authentication, replica.
+The others have no router and no authentication, except for Ray Serve's proxy. Each figure is the median of rounds
+({rounds}) of {seconds:g} s, after {warm_up:g} s of warm-up, or half of that if the server has just been loaded, with
+one request at a time on each connection. Each round has another order of servers. The content of an answer is checked
+before and after each load. Errors are answers other than 2xx, and lost connections. CPU is that of all processes of a
+server for 1,000 requests, at 8 connections if those were measured. Memory is the peak of their resident memory; pages
+that several processes share count for each of them."""
 
 _STARTS = """\
 ## Start to first right answer
 
-{title}. Beside it a bare interpreter of the same environment that imports joblib, loads the model and calls it once.
-Ours includes the start of controller and router.
+{title}. For comparison: a bare interpreter of the same environment that imports joblib, loads the model and
+calls it once. The figures of mljupyter include the start of controller and router.
 
 | server | start, s | bare model, s | difference, s |
 |---|---:|---:|---:|"""
@@ -41,7 +41,7 @@ def markdown(results: Results, figure: str | None = None) -> str:
 
     """
     parts = [
-        "# Serving, compared",
+        "# Serving benchmark: comparison with other model servers",
         _method(results),
         f"![Requests per second of all servers]({figure})" if figure else "",
         *(_workload(results, name, title) for name, title in results.settings["workloads"].items()),
@@ -118,7 +118,14 @@ def _starts(results: Results) -> str:
 def _path(results: Results) -> str:
     if not results.path:
         return ""
-    lines = ["## What our path costs", "", "scikit-learn, one connection, medians.", "", "| part | ms |", "|---|---:|"]
+    lines = [
+        "## Cost of the path of mljupyter",
+        "",
+        "scikit-learn, one connection, medians.",
+        "",
+        "| part | ms |",
+        "|---|---:|",
+    ]
     return "\n".join([*lines, *(f"| {part} | {milliseconds:.3f} |" for part, milliseconds in results.path)])
 
 

@@ -1,4 +1,4 @@
-"""The command line ``mljupyter``, with one module for each group of commands.
+"""Command line ``mljupyter``, with one module for each group of commands.
 
 Commands import the parts of mljupyter that they need in their functions, so that help and completion stay fast.
 """

@@ -14,7 +14,7 @@ _COMMANDS = {
         "Manage the controller, which keeps endpoints in their desired state.",
     ),
     "demo": ("demo:demo", "Train, register, deploy, score and clean up, in a temporary workspace."),
-    "doctor": ("doctor:doctor", "Check Python, router, workspace, controller, sockets, ports and optional parts."),
+    "doctor": ("doctor:doctor", "Check Python, router, workspace, controller, sockets, ports and optional packages."),
     "endpoint": ("endpoint:endpoint", "List, show, change, call and delete endpoints."),
     "gc": ("gc:gc", "Remove unused content, environments, images and revisions."),
     "image": ("image:image", "List, show, scan and delete images."),

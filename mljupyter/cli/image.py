@@ -17,7 +17,7 @@ from mljupyter.visible import lines_of
 
 _COLUMNS = ("IMAGE", "STATE", "MODELS", "PLACE", "CREATED", "LOCATION")
 _FINDING_COLUMNS = ("SEVERITY", "PACKAGE", "VERSION", "FIXED IN", "VULNERABILITY", "SCANNER")
-_HIDDEN = ("recipe", "content_digests", "builder")  # internal to the registry
+_HIDDEN = ("recipe", "content_digests", "builder")  # internal use of the registry
 
 
 @click.group()

@@ -1,1 +1,1 @@
-"""Clients of control planes: how notebooks, the command line and JupyterLab reach endpoints."""
+"""Clients of control planes, for notebooks, the command line and JupyterLab."""

@@ -1,7 +1,7 @@
-"""EndpointClient: the one interface between everything people use and the control planes that run endpoints.
+"""The interface `EndpointClient` to the control planes that run endpoints.
 
-SDK, magics, widgets and command line speak to endpoints through it and through nothing else. The controller of this
-machine, the operator of a cluster and the union of several of them in a workspace are all endpoint clients.
+SDK, magics, widgets and command line use endpoints only through this interface. It is implemented for the controller of
+this machine, for the operator of a cluster, and for all control planes of a workspace together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class EndpointClient(Protocol):
     """Operations on the endpoints of one control plane.
 
     All methods raise `ControllerError` or a subclass: `EndpointNotFoundError` for an unknown name,
-    `ControllerStartError` when the control plane cannot be reached.
+    `ControllerStartError` if the control plane cannot be reached.
     """
 
     def endpoints(self) -> list[EndpointRecord]:
@@ -106,7 +106,7 @@ class EndpointClient(Protocol):
         ...
 
     def token(self, name: str, subject: str = "") -> dict[str, Any]:
-        """Return a token: its text, and the times (seconds since 1970) at which to refresh it and at which it ends."""
+        """Return a token: its text, and the times (seconds since 1970) of its refresh and its expiry."""
         ...
 
     def logs(

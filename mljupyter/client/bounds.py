@@ -5,17 +5,17 @@ from __future__ import annotations
 from mljupyter.client.errors import InvalidSpecError
 
 LONGEST_POLL = 60.0
-"""Seconds that a request may wait for something to happen."""
+"""Longest time in seconds that a request may wait for a change."""
 
 MOST_LOG_LINES = 100_000
 MOST_DECISIONS = 1000
 
 
 def count_within(name: str, value: object, most: int) -> int:
-    """Return how many lines or records a client asks for: not more than there may be.
+    """Return the requested number of lines or records, at most `most`.
 
     Raises:
-        InvalidSpecError: when it is not a whole number; a negative one is refused by the controller.
+        InvalidSpecError: it is not a whole number. The controller refuses negative numbers.
 
     """
     if isinstance(value, bool) or not isinstance(value, int):

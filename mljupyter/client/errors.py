@@ -1,4 +1,4 @@
-"""Errors of the controller, as its clients see them. The code crosses the socket."""
+"""Errors of the controller for its clients. Their code is sent over the socket."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _READ_ONLY = ("SQLITE_READONLY", "SQLITE_READONLY_DIRECTORY", "EROFS", "EACCES",
 
 
 def way_out(error: Exception) -> str:
-    """Return what to do about a place that cannot be written; empty where `error`, of system or SQLite, is another."""
+    """Return the solution if `error`, of the system or SQLite, is about an unwritable path; otherwise empty."""
     name = getattr(error, "sqlite_errorname", None) or errno.errorcode.get(getattr(error, "errno", None) or 0)
     if name in _FULL:
-        return "The disk is full: make room on the disk, and do it again."
+        return "The disk is full: make room on the disk, and retry."
     if name in _READ_ONLY:
-        return "It must be writable for you: give it back to you, or mount it for writing, and do it again."
+        return "Make it writable for your user, or mount it for writing, and retry."
     return ""
 
 
 def stopped(what: str, error: Exception) -> str:
-    """Return what a user reads when the controller cannot go on because of `error`."""
+    """Return the message for a user if the controller must stop because of `error`."""
     return f"{what}: {error}. Endpoints keep serving.\n{way_out(error)}".rstrip()
 
 
@@ -62,7 +62,7 @@ class EndpointNotFoundError(ControllerError):
 
 
 class EndpointExistsError(ControllerError):
-    """An endpoint with this name exists, and overwriting was not asked for."""
+    """An endpoint with this name exists, and `overwrite` is not set."""
 
     code = "WebserviceExists"
     status_code = 409
@@ -76,19 +76,19 @@ class EndpointBusyError(ControllerError):
 
 
 class EndpointChangedError(EndpointBusyError):
-    """The endpoint has changed since it was read: the change asked for was made for what it was then."""
+    """The endpoint has changed since it was read; the requested change was based on the older one."""
 
     code = "EndpointChanged"
 
 
 class RolloutInProgressError(EndpointBusyError):
-    """A rollout decides about versions and shares until it ends."""
+    """A rollout controls versions and shares until it ends."""
 
     code = "RolloutInProgress"
 
 
 class RolloutRefusedError(ControllerError):
-    """A rollout, a promotion or a rollback cannot be made of what there is."""
+    """A rollout, a promotion or a rollback is not possible for the present endpoint."""
 
     code = "RolloutRefused"
     status_code = 409
@@ -116,21 +116,21 @@ class CertificateError(ControllerError):
 
 
 class AuthenticationRequiredError(ControllerError):
-    """The router is reached by other machines, and an endpoint would be open to all of them."""
+    """Other machines can reach the router, and an endpoint would be open to all of them."""
 
     code = "AuthenticationRequired"
     status_code = 409
 
 
 class DomainExistsError(ControllerError):
-    """The router has a leaf domain already, and overwriting was not asked for."""
+    """The router already has a leaf domain, and overwriting is not set."""
 
     code = "DomainExists"
     status_code = 409
 
 
 class PortInUseError(ControllerError):
-    """The port asked for is taken."""
+    """The requested port is taken."""
 
     code = "PortInUse"
     status_code = 409
@@ -144,7 +144,7 @@ class StorageError(ControllerError):
 
 
 class SocketPathError(ControllerStartError):
-    """A Unix socket's path is longer than the system allows, or its directory is not ours alone."""
+    """The path of a Unix socket is longer than the system allows, or its directory belongs to another user."""
 
     code = "SocketPathInvalid"
 
@@ -172,5 +172,5 @@ _CLASSES: dict[str, type[ControllerError]] = {
 
 
 def error_for(code: str, message: str) -> ControllerError:
-    """Return the error that a code from the socket stands for."""
+    """Return the error for a code from the socket."""
     return _CLASSES.get(code, ControllerError)(message)

@@ -1,6 +1,6 @@
-"""The endpoint client over HTTP: the controller and the operator serve the same interface.
+"""Endpoint client over HTTP, for the controller and the operator, which serve the same interface.
 
-Only the way a request travels differs, and a `Transport` knows that way.
+They differ only in the `Transport` that sends a request.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NO_CONTENT = 204
 
 
 class HttpEndpointClient:
-    """Operations on endpoints, each one request; see `EndpointClient` for what they do.
+    """The `EndpointClient` that sends one HTTP request for each operation.
 
     Parameters:
         transport: sends requests to the control plane.
@@ -103,7 +103,7 @@ class HttpEndpointClient:
         self._transport.ask("POST", f"{_path(name)}/keys/{which}", body={"key": key})
 
     def token(self, name: str, subject: str = "") -> dict[str, Any]:
-        """Return a token: its text, and the times (seconds since 1970) at which to refresh it and at which it ends."""
+        """Return a token: its text, and the times (seconds since 1970) of its refresh and its expiry."""
         token: dict[str, Any] = self._transport.ask("POST", f"{_path(name)}/token", body={"subject": subject}).json()
         return token
 

@@ -1,4 +1,4 @@
-"""Following a log: repeated requests, each from the position where the last one ended."""
+"""Follow a log by repeated requests, each from the position where the last one ended."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SPARE = 10.0
 def stream(transport: Transport, path: str, query: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines with their line ends: old ones first, then new ones as they are written.
 
-    The stream ends when the endpoint or the workspace is deleted. A crashed controller is started again; the stream
-    waits while a stopped one is away. No connection stays open between two requests, so an interrupt leaves nothing
-    behind.
+    The stream ends when the endpoint or the workspace is deleted. A crashed controller is started again; after a
+    regular stop, the stream waits for the next controller. No connection stays open between two requests, so an
+    interrupt leaves nothing behind.
 
     Parameters:
         transport: sends requests to the control plane.

@@ -1,4 +1,4 @@
-"""Connections to scoring URIs with TLS: the address they go to, and the certificates that are trusted."""
+"""Connections to scoring URIs with TLS: address and trusted certificates."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mljupyter.spec import RouterRecord
 
 @dataclass(frozen=True)
 class Reach:
-    """The way to a router.
+    """The address of a router, and the certificates to trust.
 
     Parameters:
         address: the address it listens on; None connects to the host of the URI.
-        trust: certificates in PEM that are trusted for it alone; empty trusts those of the system.
+        trust: certificates in PEM that are trusted for this router only; empty for those of the system.
 
     """
 
@@ -25,9 +25,9 @@ class Reach:
     trust: str = ""
 
     def connection(self, host: str, port: int, timeout: float) -> http.client.HTTPSConnection:
-        """Return a connection that goes to the address, whatever leads to the host, and verifies the host's name."""
+        """Return a connection to the address that verifies the certificate for the host name."""
         context = ssl.create_default_context(cadata=self.trust) if self.trust else ssl.create_default_context()
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a certificate of one's own need not be self-signed
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the user's own certificate need not be self-signed
         return _Connection(self.address, host, port, timeout, context)
 
 

@@ -32,8 +32,8 @@ class Scorer:
     """Posts to web services; each thread keeps one connection open.
 
     Parameters:
-        reach: tells how this machine reaches a web service with TLS; asked when it is needed, and again when what it
-            told is not true any more.
+        reach: returns how this machine reaches a web service with TLS; called when needed, and again when a certificate
+            has changed.
 
     """
 
@@ -47,12 +47,12 @@ class Scorer:
 
         Parameters:
             uri: the scoring URI.
-            body: what to send.
+            body: the request body.
             headers: request headers.
-            timeout: seconds without a byte after which to give up.
+            timeout: seconds without a byte until the request fails.
 
         Raises:
-            WebserviceException: when there is no answer.
+            WebserviceException: there is no answer.
 
         """
         parts = urlsplit(uri)
@@ -69,7 +69,7 @@ class Scorer:
             except ssl.SSLCertVerificationError:
                 if self._ask is None:
                     raise
-                self._reach = None  # the certificate is another one by now: ask once more which
+                self._reach = None  # the certificate has changed: get the trusted ones again
                 self._connect(parts, timeout)
                 return self._exchange(parts.path, body, headers, timeout)
         except TimeoutError:
@@ -80,7 +80,7 @@ class Scorer:
             reason = str(error) or type(error).__name__
             raise WebserviceException(f"{uri} cannot be reached: {reason}", status_code=503) from None
         except BaseException:
-            self.close()  # interrupted between request and answer: the connection is of no more use
+            self.close()  # interrupted between request and answer: the connection cannot be used again
             raise
 
     def close(self) -> None:

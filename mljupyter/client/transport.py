@@ -1,4 +1,4 @@
-"""Transports: how requests reach a control plane. The endpoint client over HTTP is the same on each of them."""
+"""Transports send requests to a control plane. The endpoint client over HTTP works with each of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 ANSWER_WITHIN = 30.0
-"""Seconds that a control plane has for an answer, unless a request says otherwise."""
+"""Default timeout of a request, in seconds."""
 
 
 class ConnectionNotMadeError(Exception):
-    """Nothing listens there, or another user does: the request was not sent."""
+    """Nobody listens on the socket, or another user does: the request was not sent."""
 
 
 class ConnectionLostError(Exception):
@@ -50,8 +50,8 @@ class Transport(Protocol):
             method, path: of the request.
             body: a JSON document.
             query: the query string's parameters.
-            within: seconds to wait for the answer; None waits forever.
-            start: start a control plane that is not running, where that is possible.
+            within: seconds to wait for the answer; None for no limit.
+            start: start a control plane that is not running, if possible.
 
         Raises:
             ControllerError: the control plane refuses, with its reason.
@@ -61,5 +61,5 @@ class Transport(Protocol):
         ...
 
     def wait_for_control_plane(self) -> bool:
-        """Wait a moment after a request that failed; return False when the workspace is gone."""
+        """Wait a moment after a failed request; return False if the workspace was deleted."""
         ...

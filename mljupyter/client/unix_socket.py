@@ -1,4 +1,4 @@
-"""One HTTP request over a Unix socket, with the standard library alone: it is imported into every notebook."""
+"""One HTTP request over a Unix socket, with the standard library only: this module is imported in every notebook."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class _UnixConnection(HTTPConnection):
 
 
 def ask(path: Path, method: str, target: str, body: Mapping[str, Any] | None, within: float | None) -> Answer:
-    """Send a request in the name of this process's user, and return the answer.
+    """Send a request as the user of this process, and return the answer.
 
     Parameters:
         path: the socket.
         method: the HTTP method.
         target: path and query.
         body: a JSON document.
-        within: seconds to wait, or None for ever.
+        within: seconds to wait; None for no limit.
 
     Raises:
-        ConnectionNotMadeError: when nobody listens.
-        ConnectionLostError: when the other side ends the connection before it has answered.
-        TimeoutError: when there is no answer in time.
+        ConnectionNotMadeError: nobody listens.
+        ConnectionLostError: the other side closes the connection before it has answered.
+        TimeoutError: there is no answer in time.
 
     """
     connection = _UnixConnection(path, within)

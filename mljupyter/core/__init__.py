@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from mljupyter.core.workspace import Workspace
 
-#: The version of azureml.core that the names and rules are those of. Notebooks compare it; `__version__` is our own.
+#: The version of azureml.core whose names and rules are used. Notebooks compare it; `__version__` is that of mljupyter.
 VERSION = "1.61.0"
 
 _HOME_OF = {

@@ -62,7 +62,7 @@ class ComputeTarget(HtmlRepr):
         return self.provisioning_state
 
     def refresh_state(self) -> None:
-        """Do nothing: the state is looked up whenever it is read."""
+        """Do nothing: the state is always current."""
 
     def wait_for_completion(self, show_output: bool = False, is_delete_operation: bool = False) -> None:
         """Return at once: there is nothing to wait for.

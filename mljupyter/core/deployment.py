@@ -171,7 +171,7 @@ def model_arguments(models: Sequence[Model | ModelReference | str] | None) -> li
 
 
 def checked_inference_config(inference_config: InferenceConfig) -> InferenceConfig:
-    """Return an inference config whose rules hold with the files as they are now.
+    """Return an inference config after a check against the present files.
 
     Raises:
         WebserviceException: a rule is broken.

@@ -108,7 +108,7 @@ class Environment(HtmlRepr):
     def environment_variables(self, value: dict[str, str] | None) -> None:
         value = {} if value is None else value
         if not isinstance(value, dict) or not all(isinstance(item, str) for pair in value.items() for item in pair):
-            # The values may be secrets: the message shows none of them.
+            # Values may be secrets, so the message shows none.
             raise UserErrorException("environment_variables must be a dict of texts: {'OMP_NUM_THREADS': '1'}")
         self._environment_variables = value
 
@@ -156,7 +156,7 @@ class Environment(HtmlRepr):
         return fingerprint(self.definition())
 
     def serving(self) -> ServingEnvironment:
-        """Return the environment as it is now, for a deployment.
+        """Return the present environment, for a deployment.
 
         Raises:
             UserErrorException: a value breaks a rule.

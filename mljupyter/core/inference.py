@@ -119,7 +119,7 @@ class InferenceConfig:
         return environment
 
     def validate_configuration(self) -> None:
-        """Check all rules against the files as they are now.
+        """Check all rules against the present files.
 
         Raises:
             WebserviceException: a rule is broken.

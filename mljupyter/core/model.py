@@ -206,7 +206,7 @@ class Model(HtmlRepr):
             latest: only the newest version of each name.
             dataset_id: a dataset that they refer to.
             expand: without effect.
-            page_count: 20 to 255; all models are returned in any case.
+            page_count: 20 to 255; without effect, all models are always returned.
 
         Raises:
             WebserviceException: `page_count` is out of range.
@@ -318,7 +318,8 @@ class Model(HtmlRepr):
             workspace: the workspace.
             models: models, ids ``name:version``, or paths, which are registered first.
             inference_config: scoring script and environment.
-            generate_dockerfile: no image but a directory with a Dockerfile, which `ModelPackage.save` writes.
+            generate_dockerfile: create a directory with a Dockerfile instead of an image; `ModelPackage.save` writes
+                it.
             image_name: the image's name; by default ``package``.
             image_label: its tag; by default the current time.
 

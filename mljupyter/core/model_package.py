@@ -219,7 +219,7 @@ class ModelPackage:
         return f"ModelPackage(state={self.state}, location={self.location})"
 
     def _name_image(self) -> None:
-        """Tag the image with the reference that was asked for."""
+        """Tag the image with the requested reference."""
         if self._image is None or self._image.creation_state != "Succeeded" or self._location is not None:
             return
         present = self._image.image_location

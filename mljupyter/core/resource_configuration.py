@@ -19,7 +19,7 @@ class ResourceConfiguration:
         gpu: number of GPUs, above 0.
 
     Raises:
-        UserErrorException: with every value that is not above 0.
+        UserErrorException: a value is not above 0; the message has all of these.
 
     """
 
@@ -41,7 +41,7 @@ class ResourceConfiguration:
 
     @staticmethod
     def deserialize(payload_obj: dict[str, Any] | None) -> ResourceConfiguration | None:
-        """Return the configuration that `serialize` made these JSON types of; None for None."""
+        """Return the configuration from the JSON types of `serialize`; None for None."""
         if payload_obj is None:
             return None
         return ResourceConfiguration(payload_obj.get("cpu"), payload_obj.get("memoryInGB"), payload_obj.get("gpu"))

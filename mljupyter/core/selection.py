@@ -36,10 +36,10 @@ def open_workspace(text: str, *, create: bool = False) -> Workspace:
 
 
 def default_workspace() -> Workspace:
-    """Return the workspace to use when none is named; create it if it does not exist.
+    """Return the default workspace; create it if it does not exist.
 
-    It is the one of the environment variable MLJUPYTER_WORKSPACE, a directory or a name; else the one of the
-    configuration file in the current directory or above it; else the one called ``default``.
+    It is that of the environment variable MLJUPYTER_WORKSPACE, a directory or a name; otherwise that of the
+    configuration file in the current directory or above it; otherwise ``default``.
 
     Raises:
         UserErrorException: the configuration file cannot be read, or the name breaks the rule.

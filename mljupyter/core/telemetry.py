@@ -41,7 +41,7 @@ class Telemetry:
     ) -> None:
         """Send records to a collector from now on, including those that are still in the files.
 
-        The former setting is replaced.
+        The previous setting is replaced.
 
         Parameters:
             otlp_endpoint: base URL of a collector that takes OTLP over HTTP, such as ``http://localhost:4318``.

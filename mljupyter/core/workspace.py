@@ -180,11 +180,12 @@ class Workspace(HtmlRepr):
         _logger: Any = None,
         _file_name: str | None = None,
     ) -> Workspace:
-        """Return the workspace that a configuration file names; create it if this machine has none of that name.
+        """Return the workspace of a configuration file; create it if this machine has none of that name.
 
         Parameters:
             path: the file, or the directory where the search starts; by default the current directory. The search
-                goes on in the directories above; in each: ``.azureml``, ``aml_config``, the directory itself.
+                continues in the directories above. In each, these are searched: ``.azureml``, ``aml_config``, the
+                directory itself.
 
         Raises:
             UserErrorException: no configuration file is found, or it cannot be read.
@@ -365,7 +366,7 @@ class Workspace(HtmlRepr):
 
     @property
     def container_registry(self) -> str | None:
-        """The host of the container registry for its images; None where they stay on the Docker engine."""
+        """The host of the container registry for its images; None if they stay on the Docker engine."""
         return self._document.container_registry
 
     def _summary(self) -> Rows:

@@ -11,13 +11,13 @@ from mljupyter.spec import Authentication, CertificateFiles
 
 
 def asked_authentication(given: Mapping[str, Any], otherwise: Authentication) -> Authentication:
-    """Return how clients of a new endpoint prove who they are.
+    """Return the authentication of a new endpoint.
 
-    Tokens alone turn keys off (Azure ML v1: AksWebservice.deploy_configuration).
+    If only tokens are turned on, keys are off (Azure ML v1: AksWebservice.deploy_configuration).
 
     Parameters:
         given: the arguments that were given, by name.
-        otherwise: what holds when nothing is said.
+        otherwise: the authentication if no argument sets it.
 
     """
     if given.get("token_auth_enabled"):
@@ -29,11 +29,11 @@ def asked_authentication(given: Mapping[str, Any], otherwise: Authentication) ->
 
 
 def changed_authentication(given: Mapping[str, Any], present: Authentication) -> Authentication:
-    """Return how clients of an endpoint prove who they are after a change; the present way when nothing is said.
+    """Return the authentication of an endpoint after a change; the present one if no argument sets it.
 
     Raises:
-        WebserviceException: when tokens are turned on beside keys or keys beside tokens (Azure ML v1:
-            AksWebservice.update), or tokens are turned off and nothing is said of what comes instead.
+        WebserviceException: tokens and keys would both be on (Azure ML v1: AksWebservice.update), or tokens are turned
+            off without a choice for keys.
 
     """
     keys, tokens = given.get("auth_enabled"), given.get("token_auth_enabled")
@@ -58,11 +58,11 @@ def changed_authentication(given: Mapping[str, Any], present: Authentication) ->
 
 
 def asked_tls(given: Mapping[str, Any], present: CertificateFiles | None) -> CertificateFiles | None:
-    """Return the certificate of its own that an endpoint has after a change; the present one when nothing is said.
+    """Return the endpoint's own certificate after a change; the present one if no argument sets it.
 
     Raises:
-        WebserviceException: when only some of the three are given.
-        SpecError: when the host is not a host name.
+        WebserviceException: only some of the three arguments are given.
+        SpecError: the host is not a host name.
 
     """
     if given.get("ssl_enabled") is False:

@@ -1,7 +1,8 @@
-"""`apply`: hand an endpoint over to the control plane of its target, as one transaction with the catalog.
+"""`apply`: create or change an endpoint on its control plane, as one transaction with the catalog.
 
-Models and images must not be deleted while an endpoint uses them. Each function here holds the stored content, notes
-the use, makes the change, and then notes what is used afterwards. Nothing else in the product changes endpoints.
+Models and images must not be deleted while an endpoint uses them. Each function here holds the stored content, adds
+references to it, makes the change, and then removes references that are no longer needed. Nothing else in the product
+changes endpoints.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _LONGEST_PAUSE_SECONDS = 0.05
 
 
 def apply(context: WorkspaceContext, plan: DeploymentPlan, *, overwrite: bool = True) -> EndpointRecord:
-    """Create the endpoint of a plan, or bring the present one to it; return at once, while its replicas start.
+    """Create or replace the endpoint of a plan; return at once, while its replicas start.
 
     The present endpoint serves until the new one does, and keeps its keys unless the plan has others.
 
@@ -81,15 +82,15 @@ def change(
     *,
     even_unchanged: bool = False,
 ) -> EndpointRecord:
-    """Change an endpoint as it is now; return at once.
+    """Change the present endpoint; return at once.
 
-    Concurrent changes are made one after the other: a change that comes too late is repeated on the newer endpoint.
+    Optimistic locking: if the endpoint was changed concurrently, the change is repeated on the newer endpoint.
 
     Parameters:
         context: the workspace.
         name: the endpoint.
         change: returns the endpoint after the change.
-        even_unchanged: hand it over even if nothing changes, so that a failed endpoint is tried again.
+        even_unchanged: apply it even if nothing changes, so that a failed endpoint is started again.
 
     Raises:
         EndpointNotFoundError: there is no such endpoint.
@@ -108,7 +109,7 @@ def change(
     attempts = Retrying(
         retry=retry_if_exception_type(EndpointChangedError),
         stop=stop_after_attempt(_MOST_ATTEMPTS),
-        wait=wait_random(0, _LONGEST_PAUSE_SECONDS),  # so that colliding changes part
+        wait=wait_random(0, _LONGEST_PAUSE_SECONDS),  # random, so that colliding changes do not collide again
         reraise=True,
     )
     return attempts(once)
@@ -135,7 +136,7 @@ def rollback(context: WorkspaceContext, record: EndpointRecord, number: int | No
 
     Parameters:
         context: the workspace.
-        record: the endpoint as it was read; another generation by now is refused.
+        record: the endpoint as it was read; if it has another generation now, the rollback is refused.
         number: the number of the entry; None for the newest one that differs from the present state.
 
     Raises:
@@ -150,7 +151,7 @@ def rollback(context: WorkspaceContext, record: EndpointRecord, number: int | No
 
 
 def delete(context: WorkspaceContext, name: str) -> None:
-    """Delete an endpoint; its models and images are free when this returns.
+    """Delete an endpoint; its models and images are released when this returns.
 
     Raises:
         EndpointNotFoundError: there is no such endpoint.
@@ -172,25 +173,25 @@ def undo(context: WorkspaceContext, name: str, before: EndpointRecord | None) ->
     changed_since = f"It was changed concurrently, so it stays as it is now: see %endpoints and %logs {name}."
     now = find(context, name)
     if now is None:
-        return "Nothing had been handed over; there is no such endpoint."
+        return "Nothing was deployed; the endpoint does not exist."
     if before is None:
         delete(context, name)
-        return "It was new, and was taken away again."
+        return "It was new, and was deleted."
     if now.generation == before.generation:
-        return "Nothing had been handed over; it is as it was."
+        return "Nothing was deployed; the endpoint is unchanged."
     if now.generation != before.generation + 1 or now.deleting:
         return changed_since
     try:
         replace(context, before.spec, generation=now.generation)
     except (EndpointChangedError, EndpointBusyError):
         return changed_since
-    return "It goes back to what it was before; that has served all the time."
+    return "It is being restored to its previous state, which has kept serving."
 
 
 def _check_stored(context: WorkspaceContext, spec: EndpointSpec) -> None:
     """Refuse a plan whose content was removed between `prepare` and now."""
     for version in spec.versions.values():
-        digests = [model.digest for model in version.models if not model.version]  # others are in use
+        digests = [model.digest for model in version.models if not model.version]  # the others are in use
         digests += [version.code.digest] if version.code is not None and version.image is None else []
         if missing := [digest for digest in digests if not context.artifacts.exists(digest)]:
             raise WebserviceException(

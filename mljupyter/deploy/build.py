@@ -1,4 +1,4 @@
-"""`build`: make the images and environments that a deployment plan needs, or find those that were made before."""
+"""`build`: build the images and environments of a deployment plan, or reuse existing ones."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def build(
     Parameters:
         context: the workspace.
         plan: the plan.
-        on_event: gets stages and log lines as they happen, from any thread.
+        on_event: called with stages and log lines, from any thread.
         cancel: set it from another thread to end the build.
-        show_output: without `on_event`, print the whole log; else a line for each build and each changed pin.
+        show_output: without `on_event`, print the whole log; by default a line for each build and each changed pin.
 
     Raises:
-        MLJupyterError: `BuildCancelledError`; or the build fails, with the last lines of its log and a hint.
+        MLJupyterError: `BuildCancelledError`, or the build failed, with its last log lines and a hint.
 
     """
     built = {

@@ -1,4 +1,4 @@
-"""The rules for values of deployment configurations: each yields one message for each value that breaks it."""
+"""Rules for the values of deployment configurations. Each yields one message for each invalid value."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _TLS_FILES = ("ssl_cert_pem_file", "ssl_key_pem_file")
 
 
 def raise_all(messages: Iterable[str]) -> None:
-    """Raise one `WebserviceException` with all messages, one a line; do nothing when there are none."""
+    """Raise one `WebserviceException` with all messages, one per line; do nothing without messages."""
     text = "\n".join(messages)
     if text:
         raise WebserviceException(text)
 
 
 def above_zero(given: dict[str, Any], names: Iterable[str], *, whole: bool = False) -> Iterable[str]:
-    """Yield a message for each value that is not a number above 0, or not a whole one where `whole` is set."""
+    """Yield a message for each value that is not a number above 0, or with `whole` not a whole number."""
     for name in names:
         value = given.get(name)
         if value is None:
@@ -50,7 +50,7 @@ def texts(given: dict[str, Any]) -> Iterable[str]:
 
 
 def own_keys(given: dict[str, Any], *, key_authentication: bool) -> Iterable[str]:
-    """Yield a message for own keys of a service that would be open to everybody in spite of them."""
+    """Yield a message for keys of a service without key authentication."""
     names = [name for name in ("primary_key", "secondary_key") if name in given]
     if names and not key_authentication:
         yield f"{' and '.join(names)} given, but key authentication is off: pass auth_enabled=True with own keys."
@@ -68,7 +68,7 @@ def tls_files(given: dict[str, Any]) -> Iterable[str]:
 
 
 def all_or_none(given: dict[str, Any], names: Iterable[str]) -> Iterable[str]:
-    """Yield a message when only some of several arguments that belong together are given."""
+    """Yield a message if only some of several arguments are given that are needed together."""
     names = tuple(names)
     missing = [name for name in names if name not in given]
     if missing and len(missing) < len(names):

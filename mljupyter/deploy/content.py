@@ -1,4 +1,4 @@
-"""The content of a version: code and models by digest, and how its scoring script is started."""
+"""The content of a version: code and models by digest, and the start parameters of its scoring script."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class VersionContent:
     """Everything that a version serves.
 
     Parameters:
-        code: the scoring script with its directory; None where a framework serves the model.
+        code: the scoring script with its directory; None if a framework serves the model.
         models: the models.
         image: the reference of an image with code and models in it, for targets that run images.
         image_id: the image's id in the workspace's catalog.

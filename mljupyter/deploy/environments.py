@@ -1,4 +1,4 @@
-"""Python environments of deployments: the interpreter that serves one on this machine, built where it is not there yet.
+"""Python environments of deployments on this machine: find the interpreter of one, or build it.
 
 An environment for containers is part of their image; see `mljupyter.deploy.images`.
 """
@@ -40,7 +40,7 @@ class ServingEnvironment:
 
     Parameters:
         definition: its packages, its image, its variables.
-        is_current: whether it was taken from the interpreter that deploys and not changed since.
+        is_current: whether it equals that of the interpreter that deploys.
 
     """
 
@@ -64,7 +64,7 @@ class ServingEnvironment:
 
     @property
     def has_image(self) -> bool:
-        """Whether it defines an image: a base image, or further build steps."""
+        """Whether it defines an image: a base image, or additional build steps."""
         docker = self.definition.docker
         return bool(
             docker.base_image not in (None, DEFAULT_CPU_IMAGE)
@@ -85,7 +85,7 @@ def environments_directory() -> Path:
 
 
 def shared_directory() -> Path | None:
-    """Return the directory of environments that others have built, None where none is configured."""
+    """Return the directory of shared environments; None if none is configured."""
     given = os.environ.get(SHARED_VARIABLE)
     return Path(given).expanduser().absolute() if given else None
 
@@ -104,15 +104,15 @@ def policy_of(definition: EnvironmentDefinition) -> Policy:
 
 
 def interpreter_of(environment: ServingEnvironment | None, *, build: bool = True, show_output: bool = False) -> str:
-    """Return the absolute path of the interpreter that serves, built first where needed.
+    """Return the absolute path of the interpreter of an environment, and build the environment if needed.
 
-    Without an environment, the interpreter that deploys serves. Else one is looked for among this user's environments,
-    then among the shared ones, then it is built.
+    Without an environment this is the interpreter that deploys. Otherwise the environment is searched among those of
+    this user, then among the shared ones, and then built.
 
     Parameters:
-        environment: None for the interpreter that runs this very code.
+        environment: None for the interpreter that runs this code.
         build: False to return its expected path without building it.
-        show_output: print the whole log of the build; else the environment's name and the changed pins.
+        show_output: print the whole log of the build; by default the environment's name and the changed pins.
 
     Raises:
         WebserviceException: it cannot be built, or its interpreter does not exist.
@@ -133,11 +133,11 @@ def interpreter_of(environment: ServingEnvironment | None, *, build: bool = True
 def ensure(
     environment: ServingEnvironment, on_line: Callable[[str], None] | None, cancel: threading.Event | None = None
 ) -> BuiltEnvironment:
-    """Return the environment as it is on this machine, built first where needed.
+    """Return the environment on this machine, and build it if needed.
 
     Parameters:
         environment: one whose packages are not managed by the user.
-        on_line: gets each line of the log; None prints a summary.
+        on_line: called with each line of the log; None prints a summary.
         cancel: set it from another thread to end the build.
 
     Raises:
@@ -161,7 +161,7 @@ def ensure_with_events(environment: ServingEnvironment, on_event: OnEvent, cance
 
     Parameters:
         environment: one that must be built.
-        on_event: gets the stage and the lines of the log.
+        on_event: called with the stage and the lines of the log.
         cancel: set it from another thread to end the build.
 
     """

@@ -1,4 +1,4 @@
-"""Deploying a model without a scoring script: what its framework says about how to serve it (Azure ML v1: no-code)."""
+"""Deployment of a model without a scoring script, by its framework (Azure ML v1: no-code)."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _NEEDS: dict[NoCode, tuple[str, tuple[str, ...]]] = {
 
 
 def flavour_of(context: WorkspaceContext, reference: ModelReference) -> NoCode:
-    """Return how a model is served without a scoring script: by its framework, or as an MLflow directory.
+    """Return the flavour that serves a model without a scoring script: its framework, or an MLflow directory.
 
     Raises:
-        WebserviceException: when neither says how.
+        WebserviceException: the model has neither a supported framework nor an MLflow directory.
 
     """
     record = _record(context, reference)
@@ -56,7 +56,7 @@ def flavour_of(context: WorkspaceContext, reference: ModelReference) -> NoCode:
 
 
 def only_model(references: list[ModelReference]) -> ModelReference:
-    """Return the only model; raise `WebserviceException` when there is none, or more than one."""
+    """Return the only model; raise `WebserviceException` if there is none, or more than one."""
     if len(references) == 1:
         return references[0]
     given = ", ".join(reference.id for reference in references) or "none"
@@ -67,7 +67,7 @@ def only_model(references: list[ModelReference]) -> ModelReference:
 
 
 def resources_of(context: WorkspaceContext, reference: ModelReference) -> Resources | None:
-    """Return the size that a model was registered with, None when it asks for none."""
+    """Return the size that a model was registered with; None if it has none."""
     record = _record(context, reference)
     wanted = record.resource_configuration if record is not None else None
     given = {key: wanted.get(key) for key in ("cpu", "memoryInGB", "gpu")} if wanted else {}
@@ -77,13 +77,13 @@ def resources_of(context: WorkspaceContext, reference: ModelReference) -> Resour
 def environment_of(
     context: WorkspaceContext, reference: ModelReference, flavour: NoCode, *, here: bool
 ) -> ServingEnvironment | None:
-    """Return the environment that serves a model, None for the interpreter that deploys.
+    """Return the environment that serves a model; None for the interpreter that deploys.
 
     Parameters:
         context: the workspace.
-        reference: the model; the version of its framework is the one that is installed.
+        reference: the model; its framework version is installed.
         flavour: how it is served.
-        here: whether the interpreter that deploys will do, if it has what is needed.
+        here: whether the interpreter that deploys may be used if it has the needed packages.
 
     """
     module, packages = _NEEDS[flavour]
@@ -92,7 +92,7 @@ def environment_of(
     enough = {module, "sklearn"} if "sklearn:" in own.get(MLFLOW_FILE, "") else {module}
     if here and any(importlib.util.find_spec(name) is not None for name in enough):
         return None
-    # Options are left out, such as an index of packages that the model's author chose.
+    # Options are omitted, such as a package index that the model's author chose.
     lines = [line.strip() for line in own.get("requirements.txt", "").splitlines()]
     given = [line for line in lines if line and not line.startswith(("#", "-"))]
     if not given:
@@ -106,7 +106,7 @@ def environment_of(
 
 
 def script_for(context: WorkspaceContext, flavour: NoCode) -> CodeReference:
-    """Store the script that an image holds for a model without one, and return the reference to it."""
+    """Store the generated script for a model without a script, and return the reference to it."""
     with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
         path = Path(directory) / "score.py"
         path.write_text(f"from mljupyter.scoring.nocode.{flavour} import init, run\n\n__all__ = ['init', 'run']\n")
@@ -114,7 +114,7 @@ def script_for(context: WorkspaceContext, flavour: NoCode) -> CodeReference:
 
 
 def _mlflow_files(context: WorkspaceContext, reference: ModelReference) -> dict[str, str]:
-    """Return the texts in an MLflow directory that say what it is and what it needs."""
+    """Return the description and the requirements of an MLflow directory."""
     with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
         content = context.artifacts.fetch(reference.digest, Path(directory) / "model")
         paths = [content / name for name in (MLFLOW_FILE, "requirements.txt")]
@@ -130,5 +130,5 @@ def _beginning(path: Path) -> str:
 
 
 def _record(context: WorkspaceContext, reference: ModelReference) -> ModelRecord | None:
-    """Return what is registered of a model, None for one from a local path."""
+    """Return the record of a registered model; None for a model from a local path."""
     return context.registry.models.get_by_id(reference.id) if reference.version else None

@@ -1,7 +1,7 @@
-"""Remove what nobody needs any more: content, environments, images, what finished replicas have left.
+"""Garbage collection: removes unused content, environments, images, and files of ended replicas.
 
-Nothing is removed that an endpoint or a registered item uses, or that was stored or made within the last hour: it may
-be about to be registered.
+Everything that an endpoint or a registered item uses is kept, and everything created within the last hour, because it
+may be about to be registered.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Collected:
 
     Parameters:
         kind: artifacts, environments, images, networks or revisions.
-        count: how many.
-        size: bytes set free, where that is known.
-        names: which, where they have names.
-        problem: why some or all of them were left alone.
+        count: their number.
+        size: freed bytes, if known.
+        names: their names, if they have names.
+        problem: the reason why some or all of them were kept.
 
     """
 
@@ -60,17 +60,18 @@ class Collected:
 def collect_garbage(
     context: WorkspaceContext, *, unused_days: float = UNUSED_DAYS, dry_run: bool = False
 ) -> Sequence[Collected]:
-    """Remove what nobody needs; return what that was, kind by kind.
+    """Remove everything that is unused; return the removed items by kind.
 
-    Images go before artifacts, since they keep some.
+    Images are removed before artifacts, because images refer to artifacts.
 
     Parameters:
-        context: the workspace. Environments belong to all workspaces of this user: those of the others are kept.
-        unused_days: how long nobody may have asked for an environment or a failed image until it is removed.
-        dry_run: remove nothing.
+        context: the workspace. Environments are shared by all workspaces of this user; those in use by other workspaces
+            are kept.
+        unused_days: age in days since the last use from which on environments and failed images are removed.
+        dry_run: only return the items.
 
     Raises:
-        MLJupyterError: when it cannot be told what endpoints need; then nothing is removed.
+        MLJupyterError: the needs of endpoints cannot be read; then nothing is removed.
 
     """
     needed = needed_versions(context.directory)
@@ -86,7 +87,7 @@ def collect_garbage(
 
 def _artifacts(context: WorkspaceContext, dry_run: bool) -> Collected:
     def referenced() -> set[str]:
-        # Read while nobody can store anything, so that it has everything that was deployed until now.
+        # Read under the store's lock, so that all deployments until now are included.
         return set().union(*(version.digests for version in needed_versions(context.directory)))
 
     swept = context.registry.sweep(referenced, keep_seconds=KEEP_SECONDS, dry_run=dry_run)
@@ -118,7 +119,7 @@ def _environments(context: WorkspaceContext, unused_seconds: float, dry_run: boo
 
 
 def _interpreters_of_all(context: WorkspaceContext) -> set[str]:
-    """Return the interpreters that endpoints of any workspace of this user need, and what its processes name."""
+    """Return the interpreters of endpoints in all workspaces of this user, and all arguments of processes."""
     import sys
 
     directories = {context.directory.resolve()}
@@ -146,7 +147,7 @@ def _images(
     for record in doomed if not dry_run else ():
         try:
             delete_unused_image(context, record.id)
-        except MLJupyterError as error:  # used since, or its engine is away: another time
+        except MLJupyterError as error:  # in use by now, or its engine does not answer: retried next time
             removed.remove(record.id)
             problem = error.message.partition("\n")[0]
     stages, size = _stages(unused_seconds, dry_run)

@@ -1,6 +1,6 @@
-"""A deployment plan: the endpoint that is wanted beside the one that exists, and what must be built first.
+"""A deployment plan: the wanted and the present endpoint, and the versions that must be built first.
 
-The plan that is shown is the plan that is applied: `build` and `apply` take it as it is and read no file again.
+The plan that is shown is the plan that is applied: `build` and `apply` read no file again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mljupyter.spec.difference import differences
 from mljupyter.workspace.context import WorkspaceContext
 
 Change = tuple[str, Any, Any]
-"""A field that differs: its path, the value it has, the value it will have."""
+"""A field that differs: its path, its present value, its new value."""
 
 _BUILT = ("image", "image_id", "interpreter")
 _NOT_DECIDED = ("createdBy", "properties")
@@ -34,11 +34,11 @@ class DeploymentPlan:
     """One endpoint before and after.
 
     Parameters:
-        wanted: the endpoint, with the images and interpreters that `build` is expected to give.
+        wanted: the endpoint, with the images and interpreters that `build` is expected to produce.
         present: the endpoint that exists; None for a new one.
         prepared: the versions that must be built, by name.
-        primary_key, secondary_key: keys of the user's own.
-        is_change: whether the present endpoint is changed in parts, which is refused during a rollout; else it is
+        primary_key, secondary_key: keys chosen by the user; None for generated or present ones.
+        is_change: whether parts of the present endpoint are changed, which is refused during a rollout. Otherwise it is
             replaced, and a rollout is aborted.
 
     """
@@ -82,7 +82,7 @@ def plan_new(
     Parameters:
         context: the workspace.
         name: the endpoint's name.
-        settings: kind, size, authentication and so on.
+        settings: kind, size, authentication and other settings.
         prepared: the version.
         present: the endpoint that it replaces; its tags and description stay unless `settings` has others.
 
@@ -111,7 +111,7 @@ def plan_new(
 
 
 def find(context: WorkspaceContext, name: str) -> EndpointRecord | None:
-    """Return the endpoint of a name, None when there is none."""
+    """Return the endpoint of a name; None if there is none."""
     return next((record for record in context.endpoints.endpoints() if record.spec.name == name), None)
 
 
@@ -119,7 +119,7 @@ def changes(present: EndpointSpec, wanted: EndpointSpec) -> list[Change]:
     """Return each field that differs between an endpoint before and after."""
     before, after = comparable(present), comparable(wanted)
     if wanted.port is None and wanted.kind is present.kind:
-        before.pop("port", None)  # chosen by the controller, and kept by it
+        before.pop("port", None)  # chosen and kept by the controller
     return differences(before, after)
 
 

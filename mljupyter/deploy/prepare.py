@@ -45,8 +45,8 @@ class VersionRequest:
     """The request for one version of an endpoint.
 
     Parameters:
-        models: references, ids ``name:version``, names for the newest version, or paths.
-        source: the scoring script; None for a model that its framework serves.
+        models: references, ids ``name:version``, names (for the newest version), or paths.
+        source: the scoring script; None if the model's framework serves it.
         environment: the script's environment; None for the interpreter that deploys.
         description: free text.
 
@@ -63,7 +63,7 @@ class Prepared:
     """One version whose content is stored.
 
     Parameters:
-        content: its content, without image or interpreter where these must be built.
+        content: its content; image or interpreter are missing if they must be built.
         environment: the environment to build.
         service: the name of its endpoint, under which an image is registered.
         target: the compute target.
@@ -78,7 +78,7 @@ class Prepared:
     is_ready: bool = False
 
     def expected(self, context: WorkspaceContext) -> VersionContent:
-        """Return the content with the image or interpreter that `build` will find or make.
+        """Return the content with the image or interpreter that `build` will find or build.
 
         Raises:
             WebserviceException: a container needs an environment, and there is none.
@@ -101,8 +101,8 @@ def prepare(
 ) -> Prepared:
     """Check a request, store its content, and return it.
 
-    Call it inside ``context.artifacts.hold()`` and deploy before that ends, or within an hour: until an endpoint uses
-    stored content, garbage collection counts it as unused.
+    Call it inside ``context.artifacts.hold()``, and deploy before the hold ends or within an hour: garbage collection
+    removes stored content that no endpoint uses.
 
     Parameters:
         context: the workspace.
@@ -113,7 +113,7 @@ def prepare(
 
     Raises:
         WebserviceException: a model is not registered or given twice, the script cannot be read, or the model's
-            framework is not one that serves without a script.
+            framework needs a script.
 
     """
     models = model_references(context, request.models, paths=paths)
@@ -131,12 +131,12 @@ def prepare(
 
 
 def ready(content: VersionContent, service: str, target: Target) -> Prepared:
-    """Return content that has its image or interpreter already."""
+    """Return a prepared version for content that already has its image or interpreter."""
     return Prepared(content, None, service, target, is_ready=True)
 
 
 def code_reference(artifacts: ArtifactStore, source: ScriptSource) -> CodeReference:
-    """Store a source directory, or a script alone, and return the reference to it.
+    """Store a source directory or a single script, and return the reference to it.
 
     Raises:
         WebserviceException: the script is not a Python file that can be read, or the directory has no name.
@@ -156,7 +156,7 @@ def code_reference(artifacts: ArtifactStore, source: ScriptSource) -> CodeRefere
 def model_references(
     context: WorkspaceContext, models: Sequence[ModelReference | str | Path], *, paths: bool
 ) -> list[ModelReference]:
-    """Return references to models given in any of the ways of a `VersionRequest`.
+    """Return references to models, given in any form of a `VersionRequest`.
 
     Parameters:
         context: the workspace.

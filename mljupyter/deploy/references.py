@@ -18,25 +18,26 @@ _Used = Callable[[EndpointSpec], set[str]]
 
 
 class _Registered(Protocol):
-    """A registry that counts references: it keeps the users of each item."""
+    """A registry that counts references to its items."""
 
     def add_reference(self, holder: str, ids: Iterable[str], /) -> None:
-        """Note that a holder uses something."""
+        """Add a reference of a holder to an item."""
         ...
 
     def release(self, holder: str, ids: Iterable[str] | None = None, /) -> None:
-        """Note that a holder no longer uses something."""
+        """Remove a holder's reference to an item."""
         ...
 
 
 @contextmanager
 def in_use(context: WorkspaceContext, name: str, spec: EndpointSpec) -> Iterator[None]:
-    """Keep models and images from being deleted while a web service is given them; afterwards, what it then uses.
+    """Keep the models and images of a web service from being deleted during a change; afterwards, only those that it
+    uses.
 
     Parameters:
         context: the workspace.
         name: the web service's name.
-        spec: what it is to be.
+        spec: its new spec.
 
     """
     holder = _HOLDER + name
@@ -59,12 +60,12 @@ def in_use(context: WorkspaceContext, name: str, spec: EndpointSpec) -> Iterator
 
 
 def release(context: WorkspaceContext, name: str) -> None:
-    """Note that a web service is gone; one of the same name that somebody has made since keeps what it uses."""
+    """Release the references of a deleted web service, but keep those of a new one with the same name."""
     release_by_the_gone(context, [_HOLDER + name])
 
 
 def release_by_the_gone(context: WorkspaceContext, holders: Iterable[str]) -> None:
-    """Release what is held by web services that do not exist any more."""
+    """Release the references of web services that no longer exist."""
     with _locked(context):
         present = {_HOLDER + record.spec.name for record in context.endpoints.endpoints()}
         for holder in holders:
@@ -74,7 +75,7 @@ def release_by_the_gone(context: WorkspaceContext, holders: Iterable[str]) -> No
 
 
 def registered(spec: EndpointSpec) -> set[str]:
-    """Return the ids of the registered models that an endpoint uses; those from a local path have version 0."""
+    """Return the ids of the registered models that an endpoint uses. Models from a local path have version 0."""
     return {model.id for version in spec.versions.values() for model in version.models if model.version}
 
 
@@ -93,10 +94,10 @@ def _together(specs: Iterable[EndpointSpec], used: _Used) -> set[str]:
 
 @contextmanager
 def _locked(context: WorkspaceContext) -> Iterator[None]:
-    """Keep other processes, and threads, from changing what web services use, or what is noted of that.
+    """Lock the references of web services against other processes and threads.
 
-    Of two that change the same web service, one could otherwise note what it found, and the other had changed it by
-    then. The lock ends with the process that holds it.
+    Without the lock, a process could record references that a concurrent change has made obsolete. The lock ends with
+    its process.
     """
     descriptor = os.open(context.directory / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

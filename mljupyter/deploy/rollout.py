@@ -1,4 +1,4 @@
-"""Wait for a rollout: follow its steps until it has ended and the router divides requests accordingly."""
+"""Wait for the end of a rollout, until the router uses the resulting shares."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _IN_FORCE_WITHIN = 10.0
 def follow_rollout(
     endpoints: EndpointClient, name: str, *, timeout: float | None = None, say: Callable[[str], object]
 ) -> EndpointRecord:
-    """Wait until an endpoint's rollout has ended and the router divides requests accordingly; return the record.
+    """Wait until an endpoint's rollout has ended and the router uses the resulting shares; return the record.
 
     Parameters:
         endpoints: the client of the endpoint's control plane.
@@ -30,7 +30,7 @@ def follow_rollout(
         say: called with a line for each step, and for the end.
 
     Raises:
-        WebserviceException: the time is up; the rollout goes on.
+        WebserviceException: the timeout has passed; the rollout continues.
 
     """
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -68,7 +68,7 @@ def _running(rollout: Rollout) -> bool:
 
 
 def _follows(record: EndpointRecord, rollout: Rollout) -> bool:
-    """Return whether the router divides requests as the rollout has left them."""
+    """Return whether the router uses the shares at the end of the rollout."""
     status = record.status.versions.get(rollout.plan.version)
     if rollout.phase is RolloutPhase.COMPLETED or status is None:
         return in_force(record)

@@ -1,7 +1,7 @@
-"""The spec builder makes endpoint specs from deployment configurations, for new and for existing endpoints.
+"""The spec builder creates endpoint specs from deployment configurations, for new and existing endpoints.
 
-Pure functions. A field that a configuration leaves open keeps its value, or gets the default that its kind of service
-has in Azure ML v1.
+Pure functions. A field that a configuration does not set keeps its value, or gets the default of Azure ML v1 for its
+kind of service.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mljupyter.spec.names import SERVICE
 
 SOURCE_PROPERTY = "mljupyter.source"
 
-# A container by itself lets requests wait; only the AKS front end answers 503 after half a second.
+# A single container has no limit for waiting requests; the AKS front end answers 503 after half a second.
 _CONTAINER_QUEUE_WAIT_MS = 60_000
 
 _LIKE_AKS = (EndpointKind.AKS, EndpointKind.AKS_ENDPOINT)
@@ -71,13 +71,13 @@ def new_endpoint(
     target: str = "local",
     created_by: str | None = None,
 ) -> EndpointSpec:
-    """Return the endpoint that a deployment configuration asks for: a web service with one version.
+    """Return the endpoint of a deployment configuration: a web service with one version.
 
-    The version has the name that the configuration gives, or that of the endpoint.
+    The version has the name in the configuration, otherwise that of the endpoint.
 
     Raises:
-        WebserviceException: when something is asked for that is not available on this target.
-        SpecError: when the name or a value breaks a rule of the documents.
+        WebserviceException: a setting is not available on this target.
+        SpecError: the name or a value breaks a rule of the documents.
 
     """
     SERVICE.check(name)
@@ -108,7 +108,7 @@ def new_endpoint(
 
 
 def new_version(configuration: Settings, served: VersionContent) -> VersionSpec:
-    """Return the version that a deployment configuration asks for."""
+    """Return the version of a deployment configuration."""
     aks = configuration.kind in _LIKE_AKS
     version = VersionSpec(
         code=served.code,
@@ -124,9 +124,9 @@ def new_version(configuration: Settings, served: VersionContent) -> VersionSpec:
 
 
 def changed_version(version: VersionSpec, configuration: Settings, served: VersionContent | None = None) -> VersionSpec:
-    """Return a version changed in size, scaling, limits, probe and share by what a configuration gives.
+    """Return a version with size, scaling, limits, probe and share changed by a configuration.
 
-    With `served`, it serves something else from now on.
+    `served` replaces its content.
     """
     given = configuration.given()
     if served is not None:
@@ -146,17 +146,17 @@ def changed_version(version: VersionSpec, configuration: Settings, served: Versi
 
 
 def changed_endpoint(spec: EndpointSpec, configuration: Settings, served: VersionContent | None = None) -> EndpointSpec:
-    """Return an endpoint changed by what a configuration gives; everything else stays.
+    """Return an endpoint changed by a configuration; fields that the configuration does not set stay.
 
     Tags are replaced, properties are added (Azure ML v1: `AksWebservice.update`).
 
     Raises:
-        WebserviceException: when something is not available on this target, or a property exists already.
-        SpecError: when a value breaks a rule of the documents.
+        WebserviceException: a setting is not available on this target, or a property already exists.
+        SpecError: a value breaks a rule of the documents.
 
     """
     version = spec.versions[spec.default_version]
-    insights = configuration.given().get("enable_app_insights")  # of an endpoint, not of one version
+    insights = configuration.given().get("enable_app_insights")  # settings of the endpoint, not of a version
     others = {name: merged(other, app_insights_enabled=insights) for name, other in spec.versions.items()}
     properties = added_properties(spec.properties, configuration.properties)
     if served is not None:
@@ -177,7 +177,7 @@ def changed_endpoint(spec: EndpointSpec, configuration: Settings, served: Versio
 
 
 def added_properties(present: Mapping[str, str], added: Mapping[str, str] | None) -> dict[str, str]:
-    """Return properties with others added; one that exists already is an error: properties do not change."""
+    """Return properties with others added. An existing property is an error, because properties do not change."""
     again = sorted(set(added or {}) & set(present))
     if again:
         raise WebserviceException(f"Properties can only be added; {', '.join(again)} exist already.")
@@ -185,7 +185,7 @@ def added_properties(present: Mapping[str, str], added: Mapping[str, str] | None
 
 
 def merged(document: AnyDocument, **given: Any) -> AnyDocument:
-    """Return a document with the values that are given (not None) in place of its own, validated."""
+    """Return a document with the given values (other than None), validated."""
     values = {name: getattr(document, name) for name in type(document).model_fields}
     return type(document).parse(values | {name: value for name, value in given.items() if value is not None})
 
@@ -208,9 +208,9 @@ def _serving(version: VersionSpec, served: VersionContent) -> VersionSpec:
 
 
 def _resources(present: Resources, given: Mapping[str, Any], *, limits: bool) -> Resources:
-    """Return resources changed by what is given; with `limits`, what is asked for is also the most there is.
+    """Return resources changed by the given values; with `limits`, the requests are also the limits.
 
-    A container instance gets exactly its size, a pod of a cluster at least its own (Azure ML v1: AciWebservice).
+    A container instance gets exactly its size, a pod of a cluster at least its size (Azure ML v1: AciWebservice).
     """
     if limits:
         given = {"cpu_cores_limit": given.get("cpu_cores"), "memory_gb_limit": given.get("memory_gb")} | dict(given)

@@ -2,8 +2,8 @@
 
 Azure: the methods of ``AksEndpoint``.
 
-The first version is the default and the control version. There is always exactly one of each, so both roles are taken
-over, never laid down.
+The first version is the default and the control version. There is always exactly one of each, so a role can be moved to
+another version but not removed.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def with_new_version(
     Parameters:
         spec: the endpoint.
         configuration: size, scaling and share of the version.
-        served: what it serves.
+        served: its content.
         name: the version's name.
-        is_default, is_control: True gives it a role in place of the version that has it now.
+        is_default, is_control: True moves the role to it from the version that has it now.
 
     Raises:
-        WebserviceException: when there is nothing to serve, the name is taken, or there are as many as there may be.
-        SpecError: when a value breaks a rule of the documents.
+        WebserviceException: there is no content, the name is taken, or the endpoint has the maximum number of versions.
+        SpecError: a value breaks a rule of the documents.
 
     """
     VERSION.check(name)
@@ -80,11 +80,11 @@ def with_changed_version(
     is_default: bool | None = None,
     is_control: bool | None = None,
 ) -> EndpointSpec:
-    """Return an endpoint with one of its versions changed by what is given; parameters as for `with_new_version`.
+    """Return an endpoint with one of its versions changed; parameters as for `with_new_version`.
 
     Raises:
-        WebserviceException: when there is no such version, or a role would be left without a version.
-        SpecError: when a value breaks a rule of the documents.
+        WebserviceException: there is no such version, or a role would have no version.
+        SpecError: a value breaks a rule of the documents.
 
     """
     version = _described(changed_version(known_version(spec, name), configuration, served), configuration)
@@ -102,10 +102,11 @@ def with_changed_version(
 
 
 def without_version(spec: EndpointSpec, name: str) -> EndpointSpec:
-    """Return an endpoint without one of its versions. Is it the control version, then the default takes that role.
+    """Return an endpoint without one of its versions. If it was the control version, the default version gets that
+    role.
 
     Raises:
-        WebserviceException: when there is no such version, or it is the default, or the only one.
+        WebserviceException: there is no such version, or it is the default version, or the only one.
 
     """
     known_version(spec, name)
@@ -133,17 +134,17 @@ def with_traffic(
     mirror: Mapping[str, int] | None = None,
     sticky_header: str | None = None,
 ) -> EndpointSpec:
-    """Return an endpoint whose requests are divided in another way.
+    """Return an endpoint with another split of its requests.
 
     Parameters:
         spec: the endpoint.
-        percentiles: shares by version; a version not named gets none of its own. None leaves all as they are.
-        mirror: shares of the requests that are copied to versions, in the same way.
-        sticky_header: requests with the same value of this header go to the same version; the empty text for none.
+        percentiles: shares by version; a version that is not named gets 0. None keeps the present shares.
+        mirror: shares of the requests that are copied to versions, by the same rule.
+        sticky_header: requests with the same value of this header go to the same version; the empty string for none.
 
     Raises:
-        WebserviceException: when there is no such version, or a share is not a whole number from 0 to 100.
-        SpecError: when shares add up to more than 100, or a version has both kinds.
+        WebserviceException: there is no such version, or a share is not a whole number from 0 to 100.
+        SpecError: the sum of the shares is above 100, or a version has both kinds of shares.
 
     """
     for name in (*(percentiles or ()), *(mirror or ())):
@@ -198,7 +199,7 @@ def with_scaling(spec: EndpointSpec, *, version: str | None = None, **given: int
 
 
 def known_version(spec: EndpointSpec, name: str) -> VersionSpec:
-    """Return a version, or raise `WebserviceException` that names those there are."""
+    """Return a version, or raise `WebserviceException` with the names of the existing ones."""
     if name not in spec.versions:
         near = difflib.get_close_matches(str(name), spec.versions, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else f" It has {_listed(spec)}."
@@ -213,7 +214,7 @@ def _with(
         spec,
         versions={**spec.versions, name: version},
         default_version=name if is_default else None,
-        # Named when the default moves: a role that only followed from being the default must not move with it.
+        # Set when the default moves: a control version that was only implied by the default must not move with it.
         control_version=name if is_control else spec.control if is_default else None,
     )
 

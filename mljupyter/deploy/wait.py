@@ -1,4 +1,4 @@
-"""Follow a deployment to its end, and say what went wrong."""
+"""Wait for the end of a deployment, and report its problems."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def follow(
 ) -> EndpointRecord:
     """Return an endpoint's record once its newest spec is Healthy, Failed or Unschedulable.
 
-    Everything that waits for an endpoint waits here: the SDK, the magics and the widgets.
+    The SDK, the magics and the widgets use this function to wait for an endpoint.
 
     Parameters:
         endpoints: the client of the endpoint's control plane.
         name: the endpoint's name.
-        timeout: seconds to wait at most; None for as long as it takes.
+        timeout: seconds to wait at most; None for no limit.
         tick: called once a second.
-        on_record: called with each record that was read: on every change, and once a second or more often.
-        reached: tells from the record whether to stop waiting.
-        cancel: set it from another thread to stop waiting; the record that was read last is returned then.
+        on_record: called with each record that is read, on every change and at least once a second.
+        reached: returns whether to stop waiting, given the record.
+        cancel: set it from another thread to stop waiting; then the last record is returned.
 
     Raises:
-        WebserviceException: when the time is up, or the endpoint was deleted.
+        WebserviceException: the timeout has passed, or the endpoint was deleted.
 
     """
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -80,7 +80,7 @@ def follow(
 
 
 def _asked_again(ask: Callable[[], EndpointRecord]) -> EndpointRecord:
-    """Retry once when the controller ends during the request: the retry starts it again, and nothing is lost."""
+    """Retry once if the controller ends during the request. The retry starts it again, and nothing is lost."""
     try:
         return ask()
     except ControllerStartError:
@@ -88,7 +88,7 @@ def _asked_again(ask: Callable[[], EndpointRecord]) -> EndpointRecord:
 
 
 def problem_text(record: EndpointRecord) -> str | None:
-    """Return what is wrong with an endpoint, or None."""
+    """Return the problem of an endpoint, or None."""
     problems = [record.status.problem, *(version.problem for version in record.status.versions.values())]
     return next((problem.text() for problem in problems if problem is not None), None)
 
@@ -121,4 +121,4 @@ def serves_from(spec: EndpointSpec, image_name: str | None, image_id: str | None
 
 
 def keep_silent(text: str) -> None:
-    """Print nothing: for those who follow without output."""
+    """Print nothing, for callers without output."""

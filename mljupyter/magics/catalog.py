@@ -1,4 +1,4 @@
-"""The catalogue of the magics: names, options, help. Reading it imports none of the work they do."""
+"""Catalogue of all magics: names, options and help. Importing it does not import the commands."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.options.option import ENDPOINT_NAME, ENDPOINT_VERSION, JSON, OUTPUT, QUIET, Option
 from mljupyter.notebook.views.log_lines import LEVELS
 
-DRY_RUN = Option("dry-run", "show what would change and do nothing", kind="flag")
-CODE = Option("code", "show the Python that does the same and do nothing", kind="flag")
+DRY_RUN = Option("dry-run", "show the changes without making them", kind="flag")
+CODE = Option("code", "show the equivalent Python code without running it", kind="flag")
 GUARD = Option(
     "guard",
-    "conditions such as 'p95<200ms, errors<1%'; when one is broken, requests are divided as before",
+    "conditions such as 'p95<200ms, errors<1%'; if one is broken, the previous shares are restored",
     metavar="CONDITIONS",
 )
 FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
 
 SCORE = Magic(
     name="score",
-    summary="Check a scoring script, try it on a sample and keep it under a name for %deploy --score NAME.",
+    summary="Check a scoring script, run it on a sample, and store it under a name for %deploy --score NAME.",
     body="the scoring script: init(), called once, and run(data), called for each request with its text",
     needs_body=True,
-    interrupted="The try was ended; the script kept under this name is as it was.",
+    interrupted="The test run was ended; the script stored under this name has not changed.",
     options=(
         Option("name", "name of the scoring script", metavar="NAME", positional=True, required=True, completes="score"),
-        Option("sample", "try it on this: JSON, a variable, or @file", metavar="DATA", completes="variable"),
+        Option("sample", "data for a test run: JSON, a variable, or @file", metavar="DATA", completes="variable"),
         Option(
             "model",
-            "registered model that init() finds below AZUREML_MODEL_DIR during the try",
+            "registered model for the test run; init() finds it below AZUREML_MODEL_DIR",
             metavar="MODEL[:VERSION]",
             completes="model",
             repeatable=True,
         ),
-        Option("source-directory", "directory whose files go along with the script", metavar="DIR"),
-        Option("timeout", "longest time the try may take", kind="duration", default="60s", minimum=0.1),
-        Option("output", "keep the InferenceConfig in this variable", short="-o", metavar="VAR"),
+        Option("source-directory", "directory with files that the script needs", metavar="DIR"),
+        Option("timeout", "maximum duration of the test run", kind="duration", default="60s", minimum=0.1),
+        Option("output", "store the InferenceConfig in this variable", short="-o", metavar="VAR"),
         Option("quiet", "print nothing but errors", kind="flag"),
     ),
     example="""%%score ridge-score --model diabetes-ridge --sample {"data": [[0.1, 0.2]]}
@@ -54,11 +54,11 @@ def run(data):
 
 DEPLOY = Magic(
     name="deploy",
-    summary="Deploy an estimator, or registered models with a scoring script; again, it changes only what differs.\n"
-    "Interrupting takes it back: a new endpoint goes away, a changed one is again what it was; --no-wait leaves it.",
+    summary="Deploy an estimator, or registered models with a scoring script; later runs change only differences.\n"
+    "An interrupt undoes it: a new endpoint is deleted, a changed one is restored. With --no-wait it continues.",
     options=DEPLOYMENT_OPTIONS,
     wizard="deploy:wizard",
-    body="YAML: options by their names, one a line; or the whole specification of an endpoint",
+    body="YAML: one option per line, by its name; or the whole specification of an endpoint",
     reads_body=True,
     example="%deploy diabetes ridge --sample X_train\n"
     "%deploy diabetes --model diabetes-ridge --score ridge-score\n"
@@ -75,40 +75,40 @@ INVOKE = Magic(
         ENDPOINT_VERSION,
         Option(
             "data",
-            'JSON, a variable or expression, or @file; tables and arrays are sent as {"data": rows}',
+            'JSON, a variable or expression, or @file; data frames and arrays are sent as {"data": rows}',
             metavar="DATA",
             positional=True,
             completes="variable",
         ),
-        Option("output", "keep the answer in this variable instead of showing it", short="-o", metavar="VAR"),
+        Option("output", "store the answer in this variable instead of showing it", short="-o", metavar="VAR"),
         JSON,
     ),
     example='%invoke diabetes {"data": [[0.04, 0.05, 0.06]]}\n%invoke diabetes X_test[:2] -o predictions\n'
     "%invoke diabetes:version-b X_test[:2]\n"
     '%%invoke diabetes\n{"data": [[0.04, 0.05, 0.06]]}',
     body="the data, as JSON",
-    interrupted="The request was given up.",
+    interrupted="The request was cancelled.",
     run="invoke:run",
 )
 
 
 LOGS = Magic(
     name="logs",
-    summary="Show the last lines that an endpoint's replicas wrote, or the log of its image's build.",
+    summary="Show the last log lines of an endpoint's replicas, or the build log of its image.",
     options=(
         ENDPOINT_VERSION,
-        Option("lines", "how many lines", kind="integer", short="-n", metavar="N", default=100, minimum=1),
+        Option("lines", "number of lines", kind="integer", short="-n", metavar="N", default=100, minimum=1),
         Option(
             "follow",
-            "go on with what is written from now on: a live panel in a notebook, else until interrupted",
+            "follow new lines: in a live panel in a notebook, elsewhere until interrupted",
             kind="flag",
             short="-f",
         ),
-        Option("startup", "what the newest replica wrote while it started", kind="flag"),
-        Option("build", "how its image was built", kind="flag"),
-        Option("since", "only lines of this time until now", kind="duration", metavar="TIME", minimum=1),
+        Option("startup", "the start of the newest replica", kind="flag"),
+        Option("build", "the build log of its image", kind="flag"),
+        Option("since", "only lines of the last TIME", kind="duration", metavar="TIME", minimum=1),
         Option("level", "only lines of this level and above", metavar="LEVEL", choices=LEVELS),
-        Option("grep", "only lines in which this regular expression is found", metavar="PATTERN"),
+        Option("grep", "only lines that match this regular expression", metavar="PATTERN"),
         JSON,
         OUTPUT,
     ),
@@ -119,7 +119,7 @@ LOGS = Magic(
 
 MONITOR = Magic(
     name="monitor",
-    summary="Show requests, errors, latencies and replicas of endpoints, version by version.",
+    summary="Show requests, errors, latencies and replicas of endpoints, for each version.",
     options=(
         Option(
             "names",
@@ -130,11 +130,13 @@ MONITOR = Magic(
             repeatable=True,
             completes="endpoint",
         ),
-        Option("window", "how far to look back", kind="duration", metavar="TIME", default="5m", minimum=1),
-        Option("every", "how often to look", kind="duration", metavar="TIME", default="2s", minimum=0.5),
+        Option(
+            "window", "period of the measurements, until now", kind="duration", metavar="TIME", default="5m", minimum=1
+        ),
+        Option("every", "time between two tables", kind="duration", metavar="TIME", default="2s", minimum=0.5),
         Option("once", "show one table and end", kind="flag"),
-        Option("text", "no panel: print tables until interrupted, as in a terminal", kind="flag"),
-        Option("output", "keep what was measured in this variable, a tidy DataFrame", short="-o", metavar="VAR"),
+        Option("text", "print tables until interrupted, as in a terminal, instead of a panel", kind="flag"),
+        Option("output", "store the measurements in this variable, as a tidy DataFrame", short="-o", metavar="VAR"),
         JSON,
     ),
     example="%monitor diabetes\n%monitor diabetes iris --once\n%monitor diabetes --window 1h -o df",
@@ -172,7 +174,7 @@ MODELS = Magic(
 
 COMPUTE = Magic(
     name="compute",
-    summary="List the compute targets, and say of each whether it can be used now, or why not.",
+    summary="List the compute targets, and whether each can be used now, or why not.",
     options=(JSON, OUTPUT),
     example="%compute\n%deploy diabetes ridge --to docker",
     run="compute:run",
@@ -181,12 +183,12 @@ COMPUTE = Magic(
 
 TRAFFIC = Magic(
     name="traffic",
-    summary="Show how requests are divided between the versions of an endpoint, or change the division.",
+    summary="Show or change how requests are split between the versions of an endpoint.",
     options=(
         ENDPOINT_NAME,
         Option(
             "shares",
-            "share of each version; a version that is not named gets none, and the rest goes to the default version",
+            "share of each version; a version that is not named gets 0, and the default version gets the rest",
             metavar="VERSION=PERCENT",
             positional=True,
             completes="share",
@@ -194,26 +196,32 @@ TRAFFIC = Magic(
         ),
         Option(
             "mirror",
-            "copy this share of the requests to a version and throw its answers away",
+            "copy this share of the requests to a version and discard its answers",
             metavar="VERSION=PERCENT",
             completes="share",
             repeatable=True,
         ),
         Option(
             "sticky-header",
-            "requests with the same value of this header meet the same version; none turns it off",
+            "requests with the same value of this header go to the same version; none turns it off",
             metavar="HEADER",
         ),
         Option(
             "promote", "make this version the default and give it all requests", metavar="VERSION", completes="version"
         ),
-        Option("rollback", "go back to what the endpoint was before its last change", kind="flag"),
-        Option("over", "move the requests in even steps over this time", kind="duration", metavar="TIME"),
-        Option("step", "points of a step with --over; else 10", kind="integer", metavar="PERCENT", minimum=1),
+        Option("rollback", "restore the endpoint to its state before the last change", kind="flag"),
+        Option("over", "shift the requests in equal steps over this time", kind="duration", metavar="TIME"),
+        Option(
+            "step",
+            "percentage points of a step with --over; the default is 10",
+            kind="integer",
+            metavar="PERCENT",
+            minimum=1,
+        ),
         GUARD,
         DRY_RUN,
         CODE,
-        Option("wizard", "a form with sliders that always make 100", kind="flag"),
+        Option("wizard", "show a form with a slider for each version", kind="flag"),
         JSON,
         OUTPUT,
         QUIET,
@@ -227,30 +235,34 @@ TRAFFIC = Magic(
 
 SCALE = Magic(
     name="scale",
-    summary="Show how many replicas the versions of an endpoint have and why, or change it.",
+    summary="Show or change the number of replicas of an endpoint's versions, with the reason for the present number.",
     options=(
         ENDPOINT_NAME,
         Option(
             "size",
-            "a fixed number of replicas, or bounds for one that follows the load",
+            "a fixed number of replicas, or bounds for the autoscaler",
             "text",
             "N|MIN:MAX",
             positional=True,
         ),
-        Option("version", "the version; else the default version", metavar="VERSION", completes="version"),
+        Option("version", "the version; the default is the default version", metavar="VERSION", completes="version"),
         Option("replicas", "a fixed number of replicas", "integer", "N", minimum=1),
-        Option("min", "least replicas; with 0 the last one ends when there are no requests", "integer", "N", minimum=0),
-        Option("max", "most replicas", "integer", "N", minimum=1),
+        Option(
+            "min", "minimum of replicas; with 0 the last one ends if there are no requests", "integer", "N", minimum=0
+        ),
+        Option("max", "maximum of replicas", "integer", "N", minimum=1),
         Option(
             "target-utilization",
-            "which part of the replicas should be busy, in percent",
+            "percentage of the replicas that should be busy",
             "integer",
             "PERCENT",
             minimum=1,
         ),
-        Option("refresh", "a change of the load is answered within this time", "duration", "TIME", minimum=1),
+        Option("refresh", "longest time from a change of the load to a decision", "duration", "TIME", minimum=1),
         Option("down-after", "fewer replicas after this time with less load", "duration", "TIME", minimum=1),
-        Option("zero-after", "none after this time without a request, with --min 0", "duration", "TIME", minimum=1),
+        Option(
+            "zero-after", "no replicas after this time without a request, with --min 0", "duration", "TIME", minimum=1
+        ),
         DRY_RUN,
         CODE,
         JSON,
@@ -264,8 +276,8 @@ SCALE = Magic(
 
 ROLLOUT = Magic(
     name="rollout",
-    interrupted="A rollout goes on by itself: %rollout NAME shows it, %rollout NAME --abort ends it.",
-    summary="Give a version of an endpoint more and more of its requests, or show how far that is.",
+    interrupted="The rollout continues: %rollout NAME shows it, %rollout NAME --abort ends it.",
+    summary="Increase a version's share of the requests step by step (canary release), or show the progress.",
     options=(
         ENDPOINT_NAME,
         Option(
@@ -275,17 +287,21 @@ ROLLOUT = Magic(
             positional=True,
             completes="version",
         ),
-        Option("steps", "its shares in percent, rising", metavar="PERCENT,...", default="5,25,100"),
-        Option("every", "how long a step takes at least", kind="duration", metavar="TIME", default="1m"),
+        Option("steps", "increasing shares in percent", metavar="PERCENT,...", default="5,25,100"),
+        Option("every", "minimum duration of a step", kind="duration", metavar="TIME", default="1m"),
         GUARD,
         Option(
-            "least-requests", "requests that a condition needs to be judged", kind="integer", metavar="N", minimum=1
+            "least-requests",
+            "number of requests from which on a condition is checked",
+            kind="integer",
+            metavar="N",
+            minimum=1,
         ),
-        Option("promote", "make it the default version in the end", kind="flag"),
+        Option("promote", "make it the default version at the end", kind="flag"),
         Option("wait", "wait for the end and print a line for each step", kind="flag"),
-        Option("pause", "hold the rollout in its step; the guard stays in force", kind="flag"),
-        Option("resume", "go on with a paused rollout; its step begins again", kind="flag"),
-        Option("abort", "end the rollout; requests are divided as before it", kind="flag"),
+        Option("pause", "keep the rollout in its step; the guard stays in effect", kind="flag"),
+        Option("resume", "continue a paused rollout; its step starts again", kind="flag"),
+        Option("abort", "end the rollout and restore the previous shares", kind="flag"),
         DRY_RUN,
         CODE,
         JSON,
@@ -300,7 +316,7 @@ ROLLOUT = Magic(
 
 ROLLBACK = Magic(
     name="rollback",
-    summary="Go back to what an endpoint was before its last change; a second time takes the first one back.",
+    summary="Restore an endpoint to its state before the last change. A second rollback reverts the first.",
     options=(
         ENDPOINT_NAME,
         Option("to", "entry of the history, see %mlj history", kind="integer", metavar="NUMBER", minimum=1),
@@ -317,7 +333,7 @@ ROLLBACK = Magic(
 # `%history` is IPython's own.
 HISTORY = Magic(
     name="history",
-    summary="Show who changed an endpoint, when, and what; the newest change first.",
+    summary="Show the changes of an endpoint with user and time, the newest first.",
     options=(ENDPOINT_NAME, JSON, OUTPUT),
     example="%mlj history diabetes",
     run="rollback:run_history",
@@ -326,9 +342,9 @@ HISTORY = Magic(
 
 UNDEPLOY = Magic(
     name="undeploy",
-    summary="Delete an endpoint: its replicas, its route and its keys; or one of its versions. Registered models stay.",
+    summary="Delete an endpoint with its replicas, route and keys, or one of its versions. Registered models stay.",
     options=(ENDPOINT_VERSION, DRY_RUN, CODE, JSON, QUIET),
-    interrupted="What was begun is carried out: see %endpoints.",
+    interrupted="The change continues: see %endpoints.",
     example="%undeploy diabetes --dry-run\n%undeploy diabetes:version-b\n%undeploy diabetes",
     run="undeploy:run",
 )
@@ -336,13 +352,13 @@ UNDEPLOY = Magic(
 
 REGISTER = Magic(
     name="register",
-    summary="Register a file or a directory as the next version of a model; with nothing behind it, ask for it.",
+    summary="Register a file or directory as the next version of a model. Without arguments it opens a wizard.",
     options=(
         Option("path", "the file or directory", metavar="PATH", positional=True, required=True),
         Option("model", "the model's name", metavar="NAME", positional=True, required=True, completes="model"),
-        Option("framework", "what made it", metavar="FRAMEWORK", choices=FRAMEWORKS),
-        Option("tag", "to find it again", metavar="KEY=VALUE", repeatable=True),
-        Option("description", "free text", metavar="TEXT"),
+        Option("framework", "framework of the model", metavar="FRAMEWORK", choices=FRAMEWORKS),
+        Option("tag", "tag of the model", metavar="KEY=VALUE", repeatable=True),
+        Option("description", "description of the model", metavar="TEXT"),
         JSON,
         OUTPUT,
     ),
@@ -354,11 +370,11 @@ REGISTER = Magic(
 
 COMPARE = Magic(
     name="compare",
-    summary="Show the versions of an endpoint beside each other: control first, then treatments.",
+    summary="Compare the versions of an endpoint: the control first, then the treatments.",
     options=(
         ENDPOINT_NAME,
-        Option("live", "a panel that goes on measuring", kind="flag"),
-        Option("wizard", "a form that promotes one of them", kind="flag"),
+        Option("live", "show a panel with live measurements", kind="flag"),
+        Option("wizard", "show a form that promotes a version", kind="flag"),
     ),
     wizard="compare:wizard",
     example="%mlj compare diabetes\n%mlj compare diabetes --live\n%mlj compare",
@@ -368,8 +384,8 @@ COMPARE = Magic(
 
 ATTACH = Magic(
     name="attach",
-    summary="Let containers run on this Docker engine; with nothing behind it, show the compute targets.",
-    options=(Option("address", "the engine", metavar="ADDRESS", positional=True, required=True),),
+    summary="Use this Docker engine for containers. Without an address it shows the compute targets.",
+    options=(Option("address", "address of the engine", metavar="ADDRESS", positional=True, required=True),),
     wizard="attach:wizard",
     example="%mlj attach ssh://user@host\n%mlj attach unix:///var/run/docker.sock\n%mlj attach",
     run="attach:run",
@@ -378,7 +394,7 @@ ATTACH = Magic(
 
 DOCTOR = Magic(
     name="doctor",
-    summary="Check Python, router, workspace, controller, sockets, ports and optional parts.",
+    summary="Check Python, router, workspace, controller, sockets, ports and optional packages.",
     options=(JSON, OUTPUT),
     example="%mlj doctor",
     run="doctor:run",
@@ -392,8 +408,8 @@ WORKSPACE = Magic(
         Option(
             "name", "name of a workspace, or its directory", metavar="NAME|DIR", positional=True, completes="workspace"
         ),
-        Option("create", "create it when it does not exist", kind="flag"),
-        Option("output", "keep the Workspace in this variable", short="-o", metavar="VAR"),
+        Option("create", "create it if it does not exist", kind="flag"),
+        Option("output", "store the Workspace in this variable", short="-o", metavar="VAR"),
         Option("quiet", "print nothing but errors", kind="flag"),
     ),
     example="%mlj workspace\n%mlj workspace churn-team --create",
@@ -418,7 +434,7 @@ SHORT = (
 """Magics that are registered under their own name as well."""
 
 LONG = tuple(replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, COMPARE, ATTACH, DOCTOR, WORKSPACE))
-"""Magics that are found below ``%mlj`` alone."""
+"""Magics that exist only below ``%mlj``."""
 
 UMBRELLA = Magic(
     name="mlj",

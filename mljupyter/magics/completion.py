@@ -1,7 +1,7 @@
-"""Complete option names, choices and names on the lines of our magics, in every frontend that asks the kernel.
+"""Completion of options, choices and names on lines of the magics, in every front end that asks the kernel.
 
-IPython completes nothing after a magic's name, so a matcher of our own answers there and nowhere else. It reads
-names that were cached before: no file, no network, no controller.
+IPython completes nothing after a magic's name, so this matcher does. It reads cached names only: no file, no network,
+no controller.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ NameSource = Callable[[str], Iterable[str]]
 
 
 def completions(magics: dict[str, Magic], line: str, names: NameSource) -> tuple[str, list[str]] | None:
-    """Return the fragment being written and what may stand there, or None when the line is not one of our magics.
+    """Return the current fragment and its completions, or None if the line is not one of the magics.
 
     Parameters:
-        magics: our magics by the name they are registered under.
+        magics: the magics by their registered names.
         line: the line up to the cursor.
         names: returns the known names of a kind (`NameKind`).
 
@@ -69,7 +69,7 @@ def _for_magic(magic: Magic, words: list[str], fragment: str, names: NameSource)
 
 
 def _options(magic: Magic, words: list[str], fragment: str) -> list[str]:
-    """Offer what was not given yet; the ``--no-`` form of a switch only once asked for."""
+    """Return the options that are not on the line yet; ``--no-`` forms only after ``--no``."""
     offered: list[str] = []
     for option in magic.options:
         if not option.repeatable and any(spelling in words for spelling in option.spellings):
@@ -117,7 +117,7 @@ def _values(option: Option, fragment: str, names: NameSource, given: list[str]) 
 
 
 def _of_endpoint(endpoint: str, kind: str, names: NameSource) -> Iterable[str]:
-    """Return what stands behind an endpoint: versions are known as ``endpoint:version``."""
+    """Return the completions after an endpoint: versions have the form ``endpoint:version``."""
     end = "=" if kind == "share" else ""
     return (name.partition(":")[2] + end for name in names("version") if name.startswith(f"{endpoint}:"))
 

@@ -1,4 +1,4 @@
-"""A magic as data, and one use of it: values, the shell it came from, where its result goes."""
+"""Declaration of a magic, and one call of it with values, shell and result."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class StoppedError(MLJupyterError):
 
 @dataclass(frozen=True)
 class Magic:
-    """A magic: its name, what it accepts, and the function that does the work.
+    """A magic: its name, its options, and its function.
 
     Parameters:
         name: as written after ``%``.
         summary: one sentence for help.
         options: positional values first, in order.
         example: lines that can be copied into a cell.
-        run: the function that does the work, as ``module:function`` below `mljupyter.magics.commands`. It takes a
-            `Call`; its answer is the cell's value. It is imported when the magic is used, so that loading stays fast.
-        body: the content of the cell below ``%%name``; empty when there is no cell form.
+        run: its function, as ``module:function`` below `mljupyter.magics.commands`. It takes a `Call`, and its result
+            is the cell's value. It is imported when the magic is used, so that loading stays fast.
+        body: description of the cell below ``%%name``; empty if there is no cell form.
         needs_body: whether the cell form is the only one.
-        interrupted: a sentence on what becomes of the work when it is interrupted.
-        prefix: what stands before the name where the magic is only had under another one: ``mlj ``.
-        reads_body: whether the cell holds values of options, which the line beats. Else `run` reads the cell.
-        wizard: the function that returns a widget which asks for everything, named like `run`; empty when there is
-            none. It is shown in a notebook when the magic is used with nothing behind it; elsewhere help is shown.
+        interrupted: the message after an interrupt.
+        prefix: the prefix of the name, ``mlj `` for a magic that exists only below ``%mlj``.
+        reads_body: whether the cell holds values of options, which the line overrides. Otherwise `run` reads the cell.
+        wizard: the function that returns a form, in the form of `run`; empty if there is none. The form is shown in a
+            notebook if the magic has no arguments; elsewhere help is shown.
 
     """
 
@@ -60,11 +60,11 @@ class Magic:
 
     @property
     def spelled(self) -> str:
-        """The magic as it is written in a cell: ``%deploy``, ``%%score``, ``%mlj doctor``."""
+        """The spelling of the magic in a cell: ``%deploy``, ``%%score``, ``%mlj doctor``."""
         return f"{self.sigil}{self.prefix}{self.name}"
 
     def option(self, spelling: str) -> Option | None:
-        """Return the option written in this way, or None."""
+        """Return the option with this spelling, or None."""
         return next((option for option in self.options if spelling in option.spellings), None)
 
     @property
@@ -73,7 +73,7 @@ class Magic:
         return tuple(option for option in self.options if option.positional)
 
     def carry_out(self, call: Call) -> Any:
-        """Import the function that does the work and call it."""
+        """Import the function of the magic and call it."""
         return _command(self.run)(call)
 
     def open_wizard(self, session: Session, namespace: Mapping[str, Any]) -> Any:
@@ -89,14 +89,14 @@ def _command(reference: str) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class Call:
-    """One use of a magic, as its function gets it.
+    """One call of a magic.
 
     Parameters:
         magic: the declaration.
-        values: by option, as the declaration names them.
+        values: the values by option.
         body: the cell below ``%%name``; None for the line form.
         shell: the IPython shell.
-        session: what this kernel keeps between magics.
+        session: the state of this kernel.
 
     """
 
@@ -117,28 +117,28 @@ class Call:
 
     @property
     def has_widgets(self) -> bool:
-        """Whether widgets can be shown: in a kernel they can, in a terminal and a script they cannot."""
+        """Whether widgets can be shown: only in a kernel, not in a terminal or a script."""
         return has_widgets(self.shell)
 
     @property
     def endpoint(self) -> str:
-        """The name of the endpoint, where ``NAME`` or ``NAME:VERSION`` was given."""
+        """The name of the endpoint in ``NAME`` or ``NAME:VERSION``."""
         return str(self.values["name"]).partition(":")[0]
 
     @property
     def version(self) -> str | None:
-        """The version, where ``NAME:VERSION`` was given; else None."""
+        """The version in ``NAME:VERSION``; None without one."""
         return str(self.values["name"]).partition(":")[2] or None
 
     def say(self, text: str) -> None:
-        """Print a line, unless ``--quiet`` was given."""
+        """Print a line, unless ``--quiet`` is given."""
         if not self.values.get("quiet"):
             print(visible(text), flush=True)
 
     def deliver(self, result: Any) -> Any:
-        """Return the result to show, or keep it in the variable that ``-o`` names.
+        """Return the result to show, or store it in the variable in ``-o``.
 
-        A variable that held something of another type is replaced with a line that says so.
+        If this replaces a value of another type, a message is printed.
         """
         variable = self.values.get("output")
         if variable is None:
@@ -150,19 +150,19 @@ class Call:
         return None
 
     def check_output_variable(self) -> None:
-        """Refuse an ``-o`` that is not a variable name, before any work is done."""
+        """Refuse an ``-o`` that is not a variable name, before anything is done."""
         variable = self.values.get("output")
         if variable is not None and not variable.isidentifier():
             raise WrongInputError(f"-o {variable}: that is not a name for a variable. For example: -o result")
 
 
 def has_widgets(shell: Any) -> bool:
-    """Whether widgets can be shown: in a kernel they can, in a terminal and a script they cannot."""
+    """Whether widgets can be shown: only in a kernel, not in a terminal or a script."""
     return hasattr(shell, "kernel")
 
 
 def json_line(value: Any) -> str:
-    """Return a value as JSON text with sorted keys; control characters and the like are JSON's escapes in it."""
+    """Return a value as JSON text with sorted keys; control characters become JSON escapes."""
     return visible_json(json.dumps(value, indent=2, sort_keys=True, default=str, ensure_ascii=False))
 
 

@@ -1,4 +1,4 @@
-"""The parser of a magic's line: splitting, checks, help. Errors are one to five lines and name the way out."""
+"""Parser of a magic's line: splitting, checks, help. Errors have one to five lines and a solution."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _NOT_GIVEN: Any = object()
 
 
 def split(line: str) -> list[str]:
-    """Split a line as a shell does, except that JSON objects and lists stand for themselves, quotes and all.
+    """Split a line as a shell does, except for JSON objects and lists, which are kept with their quotes.
 
     Raises:
-        WrongInputError: a quotation is not closed, or what starts like JSON is none.
+        WrongInputError: a quotation is not closed, or a word that starts like JSON is invalid.
 
     Example:
         >>> split('diabetes {"data": [[1, 2]]} -o result')
@@ -69,12 +69,12 @@ def _shell_word(text: str) -> tuple[list[str], str]:
 
 
 def parse(magic: Magic, words: list[str], below: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-    """Return the values by name, or None when help was asked for; those of the line are listed under `GIVEN`.
+    """Return the values by name, or None if help is requested; `GIVEN` lists those of the line.
 
     Parameters:
-        magic: what may be given.
-        words: of the line.
-        below: values from the cell; the line beats them, and they beat defaults.
+        magic: the declaration.
+        words: the words of the line.
+        below: values from the cell; the line overrides them, and they override defaults.
 
     Raises:
         WrongInputError: a value breaks its rule, or an option is unknown or missing.
@@ -104,12 +104,12 @@ def _default(option: Option) -> Any:
 
 
 def help_text(magic: Magic) -> str:
-    """Return what ``--help`` and ``?`` show."""
+    """Return the text of ``--help`` and ``?``."""
     return _Parser(magic).format_help()
 
 
 class _Collect(argparse.Action):
-    """Puts the values of an option that may be repeated into a list."""
+    """Collects the values of a repeatable option in a list."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         before = getattr(namespace, self.dest)
@@ -117,7 +117,7 @@ class _Collect(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Built from a magic's declaration; raises instead of leaving the process."""
+    """A parser for a magic's declaration; it raises an error instead of ending the process."""
 
     def __init__(self, magic: Magic) -> None:
         self.magic = magic
@@ -135,7 +135,7 @@ class _Parser(argparse.ArgumentParser):
             self._declare(option)
 
     def _declare(self, option: Option) -> None:
-        # Defaults are put in later: what was not written must not beat what the cell says.
+        # Defaults are set later: they must not override values of the cell.
         details: dict[str, Any] = {"help": _help_of(option), "default": _NOT_GIVEN}
         if option.kind == "flag":
             details["action"] = "store_true"
@@ -153,14 +153,14 @@ class _Parser(argparse.ArgumentParser):
         self.add_argument(*flags, dest=option.key, **details)
 
     def error(self, message: str) -> NoReturn:
-        """Raise what is wrong, with where to read on."""
+        """Raise the error, with a reference to the help."""
         message = re.sub(r"^argument (?:-\w/)?", "", message)
         raise WrongInputError(f"{message[:1].upper()}{message[1:].rstrip('.')}. {_where(self.magic)}")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str, **details: Any) -> None:
-        details["width"] = 110  # never the terminal's: help is part of saved notebooks
+        details["width"] = 110  # not the terminal's width: help is part of saved notebooks
         super().__init__(prog, max_help_position=32, **details)
 
 

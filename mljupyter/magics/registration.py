@@ -1,6 +1,6 @@
-"""Put the magics into a shell and take them out again.
+"""Registration of the magics in a shell, and its removal.
 
-`load` registers ``%mlj``, under which every magic is found, and the short names that are free.
+`load` registers ``%mlj``, which has all magics, and the short names that are free.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OWNER_MARK = "mljupyter_magic"
 
 
 def load(shell: Any) -> None:
-    """Register the magics and their completion in a shell; doing it twice changes nothing."""
+    """Register the magics and their completion in a shell; a second call changes nothing."""
     add_settings(shell)
     taken, magics = register(shell)
     for name in taken:
@@ -35,7 +35,7 @@ def load(shell: Any) -> None:
 
 
 def unload(shell: Any) -> None:
-    """Take the magics and their completion away; names of other extensions stay."""
+    """Remove the magics and their completion; names of other extensions stay."""
     remove_settings(shell)
     unregister(shell)
     matchers = shell.Completer.custom_matchers
@@ -46,7 +46,7 @@ def unload(shell: Any) -> None:
 def register(shell: Any) -> tuple[list[str], dict[str, Magic]]:
     """Register ``%mlj`` and the short names that are free.
 
-    Returns the names that others hold, and our magics by the name they are registered under.
+    Returns the names that other extensions hold, and the magics by their registered names.
     """
     taken: list[str] = []
     ours: dict[str, Magic] = {}
@@ -63,20 +63,20 @@ def register(shell: Any) -> tuple[list[str], dict[str, Magic]]:
 
 
 def unregister(shell: Any) -> None:
-    """Remove our magics from a shell, and no others."""
+    """Remove the magics of mljupyter from a shell."""
     for table in shell.magics_manager.magics.values():
         for name in [name for name, function in table.items() if hasattr(function, _OWNER_MARK)]:
             del table[name]
 
 
 def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
-    """Do what one use of a magic asks for, and return the cell's value.
+    """Run one call of a magic, and return the cell's value.
 
     Raises:
-        MLJupyterError: with one to five lines that say what is wrong and what to do.
+        MLJupyterError: one to five lines with the problem and a solution.
 
     """
-    words = split(line.rstrip().removesuffix(";"))  # IPython's way to say: show nothing
+    words = split(line.rstrip().removesuffix(";"))  # the convention of IPython to show nothing
     if magic.subcommands:
         if not words or words[0] in ("-h", "--help"):
             return Text(_overview(magic))
@@ -125,7 +125,7 @@ def _function(shell: Any, magic: Magic) -> Callable[..., Any]:
 
     function.__name__ = function.__qualname__ = magic.name
     function.__doc__ = _overview(magic) if magic.subcommands else help_text(magic)
-    # IPython expands {x} and $x all or nothing, and silently: names are looked up one by one instead.
+    # IPython would expand {x} and $x silently, and all or none: names are resolved one by one instead.
     function._ipython_magic_no_var_expand = True  # type: ignore[attr-defined]
     function._ipython_magic_output_can_be_silenced = True  # type: ignore[attr-defined]
     setattr(function, _OWNER_MARK, magic)

@@ -21,12 +21,12 @@ class MLJupyter(Configurable):
 
 
 def add_settings(shell: Any) -> None:
-    """Let ``%config`` find the settings; doing it twice changes nothing."""
+    """Register the settings for ``%config``; a second call changes nothing."""
     if not any(type(known) is MLJupyter for known in shell.configurables):
         shell.configurables.append(MLJupyter(parent=shell))
 
 
 def remove_settings(shell: Any) -> None:
-    """Take the settings away, and their effect."""
+    """Remove the settings and their effect."""
     shell.configurables[:] = [known for known in shell.configurables if type(known) is not MLJupyter]
     MLJupyterError.short = True

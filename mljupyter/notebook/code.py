@@ -1,4 +1,4 @@
-"""Parts of the Python that magics show with ``--code``: it must run as it stands."""
+"""Parts of the Python code that magics show with ``--code``. The code can be run unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mljupyter.core import Workspace
 from mljupyter.core import Workspace as AnyWorkspace
 from mljupyter.exceptions import WorkspaceException
 
-# Module, and the names that are imported from it where they are used.
+# Modules, and the names that are imported from them if used.
 _SOURCES = {
     "pathlib": ("Path",),
     "mljupyter.core": ("Environment", "InferenceConfig", "Model", "Workspace"),
@@ -45,7 +45,7 @@ def imports_of(lines: Iterable[str]) -> list[str]:
 
 
 def workspace_code(workspace: Workspace) -> str:
-    """Return the expression that opens a workspace: by its name, or by its directory where it lies elsewhere."""
+    """Return the expression that opens a workspace: by its name, or by its directory if that is not the default one."""
     try:
         if AnyWorkspace.get(workspace.name).directory == workspace.directory:
             return f"Workspace.get({workspace.name!r})"

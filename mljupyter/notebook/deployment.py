@@ -1,4 +1,4 @@
-"""The deployment that option values describe, for `%deploy` and for the wizard."""
+"""Creation of a deployment from option values, for `%deploy` and the wizard."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from mljupyter.notebook.version_plan import VersionDeployment, check_version_opt
 
 
 def deployment_of(session: Session, namespace: Mapping[str, Any], values: Mapping[str, Any]) -> Deployment:
-    """Return the deployment that values describe.
+    """Return the deployment for option values.
 
     Parameters:
-        session: knows the workspace in use and the scoring scripts kept there.
+        session: has the current workspace and its stored scoring scripts.
         namespace: the user's variables.
         values: by option of `DEPLOYMENT_OPTIONS`; a specification from a cell under ``specification``.
 
     Raises:
-        WrongInputError: options do not go together, or name something that is not there.
+        WrongInputError: options exclude each other, or name something that does not exist.
 
     """
     if values.get(SPECIFICATION) is not None:

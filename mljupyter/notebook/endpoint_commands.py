@@ -30,9 +30,9 @@ def change_traffic(
     mirror: Sequence[str] = (),
     sticky_header: str | None = None,
 ) -> EndpointRecord:
-    """Change the traffic shares of an endpoint, and return its record when they are in force.
+    """Change the traffic shares of an endpoint, and return its record when they are in effect.
 
-    With nothing given, just return the record.
+    Without arguments, only return the record.
 
     Parameters:
         workspace: the workspace.
@@ -80,9 +80,9 @@ def shares_of(words: Sequence[str]) -> dict[str, int]:
 
 
 def scale(workspace: Workspace, name: str, version: str | None = None, **given: int | None) -> EndpointRecord:
-    """Change the scaling of an endpoint, and return its record when that is in force.
+    """Change the scaling of an endpoint, and return its record when that is in effect.
 
-    With nothing given, just return the record.
+    Without arguments, only return the record.
 
     Parameters:
         workspace: the workspace.
@@ -126,7 +126,7 @@ def versioned_endpoint(workspace: Workspace, name: str) -> AksEndpoint:
 
     """
     with as_webservice_exception():
-        workspace.endpoints.endpoint(name)  # its error has the nearest name
+        workspace.endpoints.endpoint(name)  # raises an error with the nearest name
     endpoint = core.Webservice(workspace, name)
     if not isinstance(endpoint, core.AksEndpoint):
         raise WebserviceException(
@@ -213,7 +213,7 @@ def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[Hist
 
     """
     with as_webservice_exception():
-        before = workspace.endpoints.endpoint(name)  # its error has the nearest name
+        before = workspace.endpoints.endpoint(name)  # raises an error with the nearest name
     service = core.Webservice(workspace, name)
     service.rollback(number)
     wait_until_healthy(service)

@@ -1,4 +1,4 @@
-"""Deployments of ``%deploy`` and of the wizard: the plan, then its three steps: register, build, apply."""
+"""Deployments of ``%deploy`` and the wizard: a plan, then its three steps register, build and apply."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import threading
 
 
-# Option, the argument of deploy_configuration it becomes, and the kinds that have it.
+# Option, its argument of deploy_configuration, and the kinds that have it.
 _ARGUMENTS = (
     ("replicas", "num_replicas", ("aks",)),
     ("cpu", "cpu_cores", ("aci", "aks")),
@@ -52,7 +52,7 @@ CLASSES = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment in the terms of the SDK: all arguments of `Model.deploy`."""
+    """A deployment: all arguments of `Model.deploy`."""
 
     workspace: Workspace
     name: str
@@ -64,7 +64,7 @@ class Deployment:
 
     @property
     def planned_models(self) -> list[Model | ModelReference]:
-        """The models, that of an estimator as it would be registered."""
+        """The models; for an estimator, the reference that it will get."""
         estimator = self.preparation.estimator
         return [*self.models, *([estimator.reference] if estimator is not None else [])]
 
@@ -73,7 +73,7 @@ class Deployment:
         return getattr(webservice, CLASSES[self.kind]).deploy_configuration(**self.settings)
 
     def plan(self) -> Plan:
-        """Return the changes that deploying would make. Files of the script are stored; nothing else is done.
+        """Return the changes of the deployment. This stores the files of the script and does nothing else.
 
         Raises:
             WebserviceException: a value breaks a rule.
@@ -92,13 +92,13 @@ class Deployment:
         return Plan(plan, self.files(plan.wanted.versions[plan.wanted.default_version]))
 
     def prepared(self, kind: EndpointKind, target: Target) -> Prepared:
-        """Store the content of the version that is deployed."""
+        """Store the content of the version."""
         return prepare_version(
             self.workspace, self.planned_models, self.preparation.config, kind=kind, service=self.name, target=target
         )
 
     def files(self, version: VersionSpec) -> dict[str, str]:
-        """Return the files that deploying writes by itself."""
+        """Return the generated files."""
         return generated_files(self.preparation.estimator, self.preparation.config, version, self.name)
 
     def present(self) -> EndpointRecord | None:
@@ -106,11 +106,11 @@ class Deployment:
         return find(self.workspace.context, self.name)
 
     def deploy(self, plan: Plan) -> Webservice:
-        """Create the endpoint or bring it to the planned state; the old state serves until the new one does."""
+        """Create or change the endpoint; the old state serves until the new one is ready."""
         return self.apply(self.build(self.register(plan)))
 
     def register(self, plan: Plan) -> Plan:
-        """Do the first step: register the estimator and keep its script, where there is one.
+        """Do the first step: register the estimator and store its script, if there are any.
 
         Raises:
             WebserviceException: another version of the model was registered since the plan was made.
@@ -138,12 +138,12 @@ class Deployment:
             check_settings(self.workspace, self.name, self.configuration(), self.workspace.context.target(self.target))
 
     def build(self, plan: Plan, on_event: OnEvent | None = None, cancel: threading.Event | None = None) -> Plan:
-        """Do the second step: make the environments and images that are not there yet.
+        """Do the second step: build the missing environments and images.
 
         Parameters:
             plan: the plan.
-            on_event: gets stages and log lines, from any thread.
-            cancel: ends the build when set.
+            on_event: called with stages and log lines, from any thread.
+            cancel: set it to end the build.
 
         Raises:
             MLJupyterError: `BuildCancelledError`, or the build fails.
@@ -154,10 +154,10 @@ class Deployment:
         return Plan(build(self.workspace.context, plan.deployment, on_event=on_event, cancel=cancel), plan.files)
 
     def apply(self, plan: Plan) -> Webservice:
-        """Do the last step: hand the endpoint over to the control plane of its target.
+        """Do the last step: create or change the endpoint on the control plane of its target.
 
         Raises:
-            WebserviceException: the endpoint was changed since the plan was made; nothing is changed then.
+            WebserviceException: the endpoint was changed since the plan was made; then it stays unchanged.
 
         """
         with as_webservice_exception():
@@ -170,7 +170,7 @@ class Deployment:
         return self.workspace.webservices[self.name]
 
     def code(self) -> str:
-        """Return the Python that does the same."""
+        """Return the equivalent Python code."""
         return script_of(
             self.workspace, [*self.preparation.code, *self.steps(), "service.wait_for_deployment(show_output=True)"]
         )
@@ -196,7 +196,7 @@ def _arguments(settings: Mapping[str, Any]) -> str:
 
 
 def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of ``deploy_configuration`` that the options ask for.
+    """Return the arguments of ``deploy_configuration`` for the options.
 
     Raises:
         WrongInputError: an option does not exist for this kind of web service.
@@ -217,7 +217,7 @@ def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _authentication(kind: str, auth: str | None) -> dict[str, bool]:
-    """Return the arguments of a deployment configuration that ``--auth`` stands for."""
+    """Return the arguments of a deployment configuration for ``--auth``."""
     if kind == "local" and auth in ("key", "token"):
         raise WrongInputError(f"--auth {auth} is not available with --kind local: it listens on this machine alone.")
     if kind == "local" or auth is None:
@@ -234,7 +234,7 @@ class Plan(View):
 
     Parameters:
         deployment: the plan.
-        files: the files that deploying writes by itself, by name.
+        files: the generated files, by name.
 
     """
 
@@ -246,16 +246,16 @@ class Plan(View):
 
     @property
     def settled_as(self) -> str | None:
-        """The state of what is there, or None while it is on its way to another one."""
+        """The state of the present endpoint; None while it is changing."""
         return str(self.present.status.state) if self.present is not None and done(self.present) else None
 
     def text(self) -> str:
-        """Return the plan, then the files that would be written."""
+        """Return the plan and the generated files."""
         files = [f"\n--- {name}\n{text.rstrip()}" for name, text in self.files.items()]
         return "\n".join([self.summary(), *files])
 
     def html(self) -> str:
-        """Return the plan, its files folded."""
+        """Return the plan with its files collapsed."""
         files = [
             f"<details><summary>{markup(name)}</summary>{Text(text).html()}</details>"
             for name, text in self.files.items()

@@ -1,4 +1,4 @@
-"""The files that a deployment writes by itself, to be looked at before: the scoring script, the Dockerfile."""
+"""Preview of the generated files of a deployment: scoring script and Dockerfile."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def generated_files(
     """Return the texts by file name.
 
     Parameters:
-        estimator: the one that is deployed, if it is one.
+        estimator: the estimator, if one is deployed.
         config: the inference config.
-        version: the planned version, with an image where it runs in containers.
-        name: of the endpoint.
+        version: the planned version; it has an image if it runs in containers.
+        name: the endpoint's name.
 
     """
     files = {}

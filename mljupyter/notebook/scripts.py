@@ -1,4 +1,4 @@
-"""The scoring scripts that ``%%score`` keeps in a workspace, under ``scoring/NAME/``: they outlive the kernel."""
+"""Scoring scripts stored by ``%%score`` in a workspace, under ``scoring/NAME/``. They outlive the kernel."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,63}")
 
 
 class ScoringScriptNotFoundError(MLJupyterError):
-    """No scoring script of this name was kept in the workspace."""
+    """The workspace has no scoring script of this name."""
 
 
 class ScoringScriptNameError(MLJupyterError):
-    """A name cannot name a scoring script."""
+    """A name of a scoring script is invalid."""
 
 
 @dataclass(frozen=True)
 class KeptScript:
-    """A scoring script in a workspace: its name, its file, and the directory that goes with it."""
+    """A scoring script in a workspace: its name, its file, and its source directory."""
 
     name: str
     path: Path
@@ -41,7 +41,7 @@ class KeptScripts:
         self.directory = workspace_directory / "scoring"
 
     def save(self, name: str, source: str, source_directory: Path | None = None) -> KeptScript:
-        """Keep a script, readable by its owner alone; a reader sees the old text or the new one, never a mixture."""
+        """Store a script atomically, readable only by its owner."""
         folder = self.directory / checked_name(name)
         for directory in (self.directory, folder):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,10 +51,10 @@ class KeptScripts:
         return KeptScript(name, folder / SCRIPT, source_directory)
 
     def load(self, name: str) -> KeptScript:
-        """Return a kept script.
+        """Return a stored script.
 
         Raises:
-            ScoringScriptNotFoundError: there is none of this name; the text has the nearest one.
+            ScoringScriptNotFoundError: there is none of this name; the message has the nearest one.
 
         """
         path = self.directory / name / SCRIPT
@@ -74,7 +74,7 @@ class KeptScripts:
         return KeptScript(name, path, Path(directory) if directory else None)
 
     def names(self) -> list[str]:
-        """Return the names of all kept scripts."""
+        """Return the names of all stored scripts."""
         if not self.directory.is_dir():
             return []
         return sorted(entry.name for entry in self.directory.iterdir() if (entry / SCRIPT).is_file())

@@ -23,7 +23,7 @@ _FRESH_SECONDS = 5.0
 class NameCache:
     """A cache of names by kind, read in the background so that completion never waits.
 
-    An answer may be some seconds old: asking for old names starts a refresh and returns what is there.
+    Names may be some seconds old: a request for old names returns them and starts a refresh.
     """
 
     def __init__(self, read: Callable[[], dict[str, tuple[str, ...]]]) -> None:
@@ -33,13 +33,13 @@ class NameCache:
         self._busy = threading.Lock()
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """Return the names last read, at once."""
+        """Return the cached names at once."""
         if self._read_at is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
             self.refresh_soon()
         return self._names.get(kind, ())
 
     def refresh_soon(self) -> None:
-        """Read the names on a thread of their own, unless that is happening already."""
+        """Read the names on a thread, unless one is already doing so."""
         if self._busy.acquire(blocking=False):
             threading.Thread(target=self._refresh, name="mljupyter-names", daemon=True).start()
 
@@ -51,7 +51,7 @@ class NameCache:
 
     def _refresh(self) -> None:
         try:
-            # Completion is a convenience: with no workspace or a damaged one there are no names, and no noise.
+            # Completion is optional: without a workspace, or with a damaged one, there are no names and no error.
             with contextlib.suppress(Exception):
                 self._names = self._read()
             self._read_at = time.monotonic()
@@ -60,7 +60,7 @@ class NameCache:
 
 
 class WorkspaceGoneError(MLJupyterError):
-    """The workspace in use does not exist any more."""
+    """The current workspace no longer exists."""
 
 
 class Session:
@@ -73,7 +73,7 @@ class Session:
         self.cache = NameCache(self._read_names)
 
     def workspace(self) -> Workspace:
-        """Return the workspace in use: the one chosen by ``%mlj workspace``, else the default one.
+        """Return the current workspace: the one chosen by ``%mlj workspace``, else the default one.
 
         Raises:
             MLJupyterError: the chosen workspace was deleted, or the default one cannot be used.
@@ -88,18 +88,18 @@ class Session:
         from mljupyter.core.selection import default_workspace  # the SDK is imported when a magic needs it
 
         found = default_workspace()
-        # The same object as long as it is the same directory: it keeps its connections.
+        # The same object for the same directory: it keeps its connections.
         if self._default is None or self._default.directory != found.directory:
             self._default = found
         return self._default
 
     def use(self, workspace: Workspace) -> None:
-        """Make a workspace the one in use."""
+        """Make a workspace the current one."""
         self._chosen = workspace
         self.cache.refresh_soon()
 
     def scripts(self) -> KeptScripts:
-        """Return the scoring scripts kept in the workspace in use."""
+        """Return the scoring scripts stored in the current workspace."""
         return KeptScripts(Path(self.workspace().directory))
 
     def names(self, kind: str) -> Iterable[str]:
@@ -119,10 +119,10 @@ class Session:
 
         workspace = self._chosen or self._default
         if workspace is not None and not _is_there(workspace):
-            return {}  # reading would make parts of it again
+            return {}  # reading would create parts of it again
         if workspace is None:
             if not Workspace.list():
-                return {}  # nothing was ever made here: completion must not be what makes the first workspace
+                return {}  # completion must not create the first workspace
             workspace = self.workspace()
         return _names_in(workspace)
 
@@ -131,7 +131,7 @@ def _names_in(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """Return names by kind: endpoints, their versions as ``endpoint:version``, models as ``name`` and ``name:version``,
     environments, scripts, targets, workspaces.
     """
-    from mljupyter.core import Model  # completion reads names on a thread of its own, long after loading
+    from mljupyter.core import Model  # completion reads names on a thread, long after loading
     from mljupyter.core import Workspace as SomeWorkspace
 
     models = Model.list(workspace)
@@ -148,7 +148,7 @@ def _names_in(workspace: Workspace) -> dict[str, tuple[str, ...]]:
 
 
 def _is_there(workspace: Workspace) -> bool:
-    """Return whether a workspace still exists. A directory without its document is the rest of a deleted one."""
+    """Return whether a workspace still exists. A directory without its document is left over from a deleted one."""
     from mljupyter.workspace.index import DOCUMENT_NAME  # as above
 
     return Path(workspace.directory, DOCUMENT_NAME).is_file()
@@ -163,7 +163,7 @@ _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 
 
 def session_of(shell: Any) -> Session:
-    """Return the session of a shell, the same one each time."""
+    """Return the session of a shell, always the same object."""
     if shell not in _sessions:
         _sessions[shell] = Session(shell)
     return _sessions[shell]

@@ -1,4 +1,4 @@
-"""``%%deploy`` with an endpoint's specification in the cell: names become references, flags of the line beat it."""
+"""``%%deploy`` with a specification in the cell: names become references, and the line overrides the cell."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mljupyter.notebook.sources.preparation import Preparation
 from mljupyter.spec import EndpointKind, EndpointSpec, SpecError
 from mljupyter.targets.catalog import default_name
 
-# Where an option of the line stands in the document: of the endpoint, or of one of its versions.
+# The field for each option of the line, in the endpoint or in one of its versions.
 _ENDPOINT = {"to": ("computeTarget",), "auth": ("authentication",), "port": ("port",)}
 _VERSION: dict[str, tuple[str, ...]] = {
     "model": ("models",),
@@ -45,7 +45,7 @@ _ABOUT_DOING = ("name", "version", "environment", "wait", "timeout", "dry_run", 
 
 @dataclass(frozen=True)
 class SpecificationDeployment(Deployment):
-    """A deployment of a whole document. Its models and scripts may be given by name."""
+    """A deployment of a whole specification, with models and scripts by name."""
 
     document: dict[str, Any]
     cell: Document
@@ -54,7 +54,7 @@ class SpecificationDeployment(Deployment):
     environment: str | None = None
 
     def plan(self) -> Plan:
-        """Return the changes that deploying would make; see `Deployment.plan`."""
+        """Return the changes of the deployment; see `Deployment.plan`."""
         self.workspace.context.target(self.target)
         files: dict[str, str] = {}
         prepared: dict[str, Prepared] = {}
@@ -65,13 +65,13 @@ class SpecificationDeployment(Deployment):
         """Do nothing: the document is checked when it is planned."""
 
     def apply(self, plan: Plan) -> Webservice:
-        """Hand the endpoint over; see `Deployment.apply`."""
+        """Create or change the endpoint; see `Deployment.apply`."""
         with as_webservice_exception():
             check_content(self.workspace.context, plan.wanted)
         return super().apply(plan)
 
     def code(self) -> str:
-        """Return the Python that does the same, with the document in full."""
+        """Return the equivalent Python code, with the whole document."""
         from pprint import pformat
 
         document = pformat(self.plan().wanted.document(), sort_dicts=False, width=110)
@@ -82,11 +82,11 @@ class SpecificationDeployment(Deployment):
         """Return the specification with references in place of names.
 
         Parameters:
-            prepared: gets the versions that must be built.
-            files: gets the files that are generated.
+            prepared: filled with the versions that must be built.
+            files: filled with the generated files.
 
         Raises:
-            WrongInputError: with the line of the cell.
+            WrongInputError: the document is invalid; the message has the line of the cell.
 
         """
         document = {**self.document, "name": self.name}
@@ -102,7 +102,7 @@ class SpecificationDeployment(Deployment):
             raise WrongInputError("\n".join(map(self._placed, error.message.splitlines()))) from None
 
     def _placed(self, sentence: str) -> str:
-        """Put the line of the cell before a sentence that begins with the path of a field."""
+        """Add the line of the cell to an error that begins with the path of a field."""
         path = sentence.split(maxsplit=1)[0].rstrip(":").split(".")
         return f"Line {self.cell.line(*path)}: {sentence}"
 
@@ -138,7 +138,7 @@ class SpecificationDeployment(Deployment):
     def _prepared(
         self, name: str, version: Mapping[str, Any], models: list[str], files: dict[str, str]
     ) -> tuple[Prepared, VersionContent]:
-        """Store the content of a version that is given by names; return it, and what it will serve."""
+        """Store the content of a version with names; return the version and its content."""
         environment = None
         if self.environment is not None:
             environment, _ = environment_named(self.workspace, self.environment, self.name)
@@ -161,10 +161,10 @@ class SpecificationDeployment(Deployment):
 def specification_of(
     session: Session, namespace: Mapping[str, Any], values: Mapping[str, Any], cell: Document
 ) -> SpecificationDeployment:
-    """Return the deployment of a document, with the options of the line in it.
+    """Return the deployment of a document, with the options of the line.
 
     Raises:
-        WrongInputError: an option does not go with a document, or the version it is for is not said.
+        WrongInputError: an option is not allowed with a document, or its version is missing.
 
     """
     document = with_options(cell, values)
@@ -186,7 +186,7 @@ def specification_of(
 
 
 def with_options(cell: Document, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a cell, with what the line says about the endpoint and one of its versions."""
+    """Return the document of a cell, changed by the options of the line."""
     document: dict[str, Any] = _copied(cell.data)
     versions = document["versions"] if isinstance(document["versions"], dict) else {}
     for option in DEPLOYMENT_OPTIONS:
@@ -203,7 +203,7 @@ def with_options(cell: Document, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _meant(document: Mapping[str, Any], values: Mapping[str, Any], option: str) -> str:
-    """Return the name of the version that an option of the line is for."""
+    """Return the version to which an option of the line applies."""
     versions = document["versions"]
     chosen = values["version"] or (next(iter(versions)) if len(versions) == 1 else None)
     if chosen is None or not isinstance(versions.get(chosen), dict):

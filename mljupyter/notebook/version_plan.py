@@ -1,4 +1,4 @@
-"""``%deploy --version``: add a version to an endpoint that has several, or change one; the first makes the endpoint."""
+"""``%deploy --version``: add or change a version of an endpoint. The first version creates the endpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mljupyter.spec import EndpointRecord
 
 @dataclass(frozen=True)
 class VersionDeployment(Deployment):
-    """A deployment of one version of an endpoint, in the terms of `AksEndpoint`. Options not given stay as they are."""
+    """A deployment of one version of an `AksEndpoint`. Settings without an option keep their values."""
 
     version: str
 
@@ -26,7 +26,7 @@ class VersionDeployment(Deployment):
         return AksEndpoint.deploy_configuration(version_name=self.version, **self.settings)
 
     def plan(self) -> Plan:
-        """Return what deploying would change; see `Deployment.plan`."""
+        """Return the changes of the deployment; see `Deployment.plan`."""
         present = self.present()
         if present is None:
             return super().plan()
@@ -64,7 +64,7 @@ class VersionDeployment(Deployment):
         ]
 
     def _check(self, present: EndpointRecord) -> None:
-        """Refuse what an endpoint that exists cannot take with one of its versions."""
+        """Refuse options that an existing endpoint does not allow for one version."""
         spec = present.spec
         if spec.kind != "AKSENDPOINT":
             raise WrongInputError(
@@ -83,7 +83,7 @@ class VersionDeployment(Deployment):
 
 
 def check_version_options(values: Mapping[str, Any]) -> None:
-    """Refuse options that do not go together.
+    """Refuse options that exclude each other.
 
     Raises:
         WrongInputError: --traffic is given without --version, or --version with another kind than aks.

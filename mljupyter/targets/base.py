@@ -1,4 +1,4 @@
-"""Target: the one place that knows what a compute target needs, whether it is available, and how it is reached.
+"""The interface `Target`: the needs of a compute target, its availability, and its endpoint client.
 
 A compute target is one package. It registers itself as an entry point of the group ``mljupyter.targets``, and nothing
 else in the product knows its name. See `mljupyter.targets.catalog` for how targets are found.
@@ -19,7 +19,7 @@ from mljupyter.spec import ReplicaStatus
 
 
 class Needs(StrEnum):
-    """The form in which a target takes what it is to serve."""
+    """The form in which a target takes the content of a version."""
 
     INTERPRETER = "interpreter"
     """A Python environment of this machine: replicas are processes."""
@@ -53,7 +53,7 @@ class Finding:
         name: the part that was checked.
         state: ``ok``, ``note`` or ``failed``.
         text: the finding.
-        fix: the command or step that mends it; empty where none is needed.
+        fix: the command or step that repairs it; empty if none is needed.
 
     """
 
@@ -67,10 +67,10 @@ class Target:
     """A place to run endpoints. A subclass sets the attributes and defines `availability` and `endpoints`.
 
     Attributes:
-        name: the name it is chosen by, unique in a workspace: ``--to NAME``, ``ws.compute_targets[NAME]``.
+        name: its unique name in a workspace: ``--to NAME``, ``ws.compute_targets[NAME]``.
         type: the type that users see, such as ``Docker``.
         about: one sentence for people who choose a target.
-        needs: the form in which it takes what it is to serve.
+        needs: the form in which it takes the content of a version.
         ignored_arguments: arguments of deployment configurations that have no effect here.
         shares_router: whether its endpoints are behind the router of the workspace on this machine, and use its
             address, certificates and token keys.
@@ -85,7 +85,7 @@ class Target:
     shares_router: bool = False
 
     def availability(self) -> str | None:
-        """Return why the target cannot be used now and what to do about it; None when it can. May take seconds."""
+        """Return why the target cannot be used now, with a solution; None if it can. May take seconds."""
         raise NotImplementedError
 
     def endpoints(self) -> EndpointClient:
@@ -96,27 +96,27 @@ class Target:
         raise NotImplementedError
 
     def has_endpoints(self) -> bool:
-        """Return False when it is certain, without asking the control plane, that there is no endpoint."""
+        """Return False if it is certain, without a request to the control plane, that there is no endpoint."""
         return True
 
     def is_running(self) -> bool:
-        """Return whether the control plane answers without being started first."""
+        """Return whether the control plane is running."""
         return True
 
     def reach(self) -> Reach | None:
-        """Return how this machine connects to scoring URIs with TLS; None to connect as the URI says."""
+        """Return how this machine connects to scoring URIs with TLS; None for a connection to the host of the URI."""
         return None
 
     def meter(self, replica: ReplicaStatus) -> Callable[[], Usage] | None:
-        """Return a function that measures CPU time and memory of a replica; None when this machine cannot.
+        """Return a function that measures CPU time and memory of a replica; None if this machine cannot measure them.
 
-        `Model.profile` calls the function five times a second. It raises `RuntimeUnavailableError` when the
-        replica is gone.
+        `Model.profile` calls the function five times a second. It raises `RuntimeUnavailableError` if the replica has
+        ended.
         """
         return None
 
     def findings(self) -> Sequence[Finding]:
-        """Return what a check of this target finds; nothing is started and nothing is changed."""
+        """Return the findings of a check of this target. The check starts and changes nothing."""
         return ()
 
     @property

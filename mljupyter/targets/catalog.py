@@ -1,7 +1,7 @@
 """The compute targets of a workspace, found by entry points of the group ``mljupyter.targets``.
 
-An entry point names a function that takes a `TargetContext` and returns the targets of one type: one for ``local`` and
-``docker``, one for each attached cluster where clusters are attached.
+An entry point names a function that takes a `TargetContext` and returns the targets of one type: one target for
+``local`` and for ``docker``, or one for each attached cluster.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from mljupyter.exceptions import ComputeTargetException
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from mljupyter.targets.base import (  # imports pydantic, for which loading the magics must not wait
+    from mljupyter.targets.base import (  # imports pydantic, which would slow down the loading of the magics
         Target,
         TargetContext,
     )
 
 GROUP = "mljupyter.targets"
 Provider = Callable[["TargetContext"], Iterable["Target"]]
-_FIRST = ("local", "docker")  # in lists, before those of other packages; the very first is the default
+_FIRST = ("local", "docker")  # listed before those of other packages; the first one is the default
 
 
 class TargetNotFoundError(ComputeTargetException):
@@ -31,13 +31,13 @@ class TargetNotFoundError(ComputeTargetException):
 
 
 class TargetConflictError(MLJupyterError):
-    """Two installed packages offer a compute target of the same name."""
+    """Two installed packages provide a compute target of the same name."""
 
 
 @cache
 def _providers() -> tuple[EntryPoint, ...]:
     """Return the registered entry points: those of this machine first, then others by name."""
-    from importlib.metadata import entry_points  # 10 to 20 ms, which loading the magics must not take
+    from importlib.metadata import entry_points  # 10 to 20 ms, too slow for the loading of the magics
 
     def place(point: EntryPoint) -> tuple[int, str]:
         return (_FIRST.index(point.name) if point.name in _FIRST else len(_FIRST), point.name)
@@ -66,12 +66,12 @@ def find_targets(context: TargetContext) -> Mapping[str, Target]:
 
 
 def default_name() -> str:
-    """Return the name of the target of a deployment that names none: this machine."""
+    """Return the name of the default target: this machine."""
     return _FIRST[0]
 
 
 def image_target(targets: Mapping[str, Target]) -> Target:
-    """Return the target of an image that is deployed without naming one: the first that runs images.
+    """Return the default target for images: the first one that runs images.
 
     Raises:
         TargetNotFoundError: no target runs images.
@@ -87,7 +87,7 @@ def check_target(targets: Mapping[str, Target], name: object) -> Target:
     """Return the target of a name.
 
     Raises:
-        TargetNotFoundError: there is none; with those there are, and the nearest name.
+        TargetNotFoundError: there is no such target; the message has the existing ones and the nearest name.
 
     """
     if isinstance(name, str) and name in targets:

@@ -1,4 +1,4 @@
-"""The endpoints of a workspace: those of all its targets together. A name is unique in a workspace."""
+"""All endpoints of a workspace, on all its targets. A name is unique in a workspace."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class WorkspaceEndpoints:
         self._owners: dict[str, EndpointClient] = {}
 
     def endpoints(self, *, start: bool = True) -> list[EndpointRecord]:
-        """Return the endpoints of all control planes; one that never had any is not started for it.
+        """Return the endpoints of all control planes. A control plane that never had an endpoint is not started.
 
         Parameters:
-            start: start a control plane that is not running; else its endpoints are left out.
+            start: start a control plane that is not running; otherwise its endpoints are omitted.
 
         """
         found = []
@@ -171,7 +171,7 @@ class WorkspaceEndpoints:
         return self._on(name, lambda client: client.scaling_history(name, version, most))
 
     def _clients(self, *, only_with_endpoints: bool = False, only_running: bool = False) -> list[EndpointClient]:
-        """Return the control planes, each once: several targets may share one."""
+        """Return the control planes without duplicates: several targets may share one."""
         found: list[EndpointClient] = []
         for target in self._targets().values():
             if (only_with_endpoints and not target.has_endpoints()) or (only_running and not target.is_running()):
@@ -184,8 +184,8 @@ class WorkspaceEndpoints:
     def _on(self, name: str, operation: Callable[[EndpointClient], Result]) -> Result:
         """Return the result of an operation on the control plane that has an endpoint.
 
-        Which one that is, is remembered. An endpoint that was deleted and created again on another target is looked
-        for again.
+        The control plane of an endpoint is cached. If the endpoint was deleted and created again on another target, it
+        is searched again.
         """
         clients = self._clients()
         if len(clients) == 1:

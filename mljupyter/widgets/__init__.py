@@ -1,4 +1,4 @@
-"""Widgets: wizards that ask, and panels that show what is going on. Each is a view; nothing depends on one."""
+"""Widgets: wizards (forms) and live panels. They are views only; endpoints do not depend on them."""
 
 from mljupyter.widgets.opening import attach_wizard, compare_wizard, deploy_wizard, register_wizard, traffic_wizard
 

@@ -1,4 +1,4 @@
-"""Fields of a form as data, and how an option becomes one. `widgets-js/src/fields.ts` draws them."""
+"""Fields of a form as data. `widgets-js/src/fields.ts` draws them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Field = dict[str, Any]
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several things to choose.
+    """One choice of a field.
 
     Parameters:
-        value: what is chosen.
-        label: what is read.
-        help: one sentence about it.
+        value: the value of the choice.
+        label: its label.
+        help: a sentence about it.
         state: ``ok``, ``failed``, ``warning`` or ``running``, shown as a mark; empty for none.
-        reason: why it cannot be chosen; empty when it can.
+        reason: the reason why it cannot be chosen; empty if it can.
 
     """
 
@@ -57,12 +57,12 @@ def choice(key: str, label: str, value: str | None, choices: Iterable[Choice], *
 
 
 def cards(key: str, label: str, value: str | None, choices: Iterable[Choice], *, about: str = "") -> Field:
-    """Return a field with everything there is to choose side by side."""
+    """Return a field with all choices as cards side by side."""
     return {**choice(key, label, value, choices, about=about), "kind": "cards"}
 
 
 def check(key: str, label: str, value: bool, *, about: str = "", reason: str = "") -> Field:
-    """Return a box to tick; with a reason, one that cannot be ticked."""
+    """Return a check box; with a reason it is disabled."""
     return {"kind": "check", "key": key, "label": label, "value": value, "help": about, "reason": reason}
 
 
@@ -75,11 +75,11 @@ def split(
     fixed: Collection[str] = (),
     about: str = "",
 ) -> Field:
-    """Return sliders for shares of traffic that always make 100: the default version takes what the others leave.
+    """Return sliders for traffic shares with a sum of 100: the default version gets the rest.
 
     Parameters:
         percentiles: the share of each version.
-        default: the version that takes the rest.
+        default: the version that gets the rest.
         fixed: versions whose shares cannot be changed here.
 
     """
@@ -91,7 +91,7 @@ def split(
 
 
 def code(key: str, label: str, source: str, *, folded: bool = False) -> Field:
-    """Return text to read and copy."""
+    """Return a text with a copy button."""
     return {"kind": "code", "key": key, "label": label, "value": source, "folded": folded}
 
 
@@ -101,16 +101,16 @@ def table(key: str, label: str, columns: Sequence[str], rows: Iterable[Sequence[
 
 
 def summary(key: str, label: str, rows: Iterable[tuple[str, str]]) -> Field:
-    """Return what there is to know in short: terms, and what is said of each."""
+    """Return a summary: terms with their descriptions."""
     return {"kind": "summary", "key": key, "label": label, "rows": [list(row) for row in rows]}
 
 
 def log(key: str, label: str, lines: Iterable[str], *, follow: bool = True) -> Field:
-    """Return the end of a log: the reader may follow it and copy it.
+    """Return the end of a log, which can be followed and copied.
 
     Parameters:
         lines: the lines.
-        follow: whether new lines are scrolled to, until the reader decides otherwise.
+        follow: whether the view scrolls to new lines at first; the reader can change it.
 
     """
     return {"kind": "log", "key": key, "label": label, "value": "\n".join(lines), "follow": follow}
@@ -123,7 +123,7 @@ def stages(key: str, label: str, found: Iterable[tuple[str, str, str]]) -> Field
 
 
 def of_option(option: Option, value: str | None, label: str = "") -> Field:
-    """Return the field that asks for an option, with its own help and default."""
+    """Return the field for an option, with the option's help and default."""
     name = label or option.name.replace("-", " ").capitalize()
     sentence = option.help[:1].upper() + option.help[1:] + "."
     if option.choices:
@@ -136,7 +136,7 @@ def of_option(option: Option, value: str | None, label: str = "") -> Field:
 
 
 def percent_of(value: Mapping[str, Any]) -> int:
-    """Return the share that a page in the browser says, from 0 to 100; 0 for a value that is not a number."""
+    """Return a share from the browser as a number from 0 to 100; 0 if it is not a number."""
     percent = value.get("percent")
     known = isinstance(percent, int | float) and 0 <= percent <= 100  # NaN is not
     return int(percent) if known and percent is not None else 0

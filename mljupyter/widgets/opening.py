@@ -1,4 +1,4 @@
-"""Open a wizard from Python: what the magics of the same names do when nothing stands behind them."""
+"""Functions that open the wizards from Python, like the magics without arguments."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING, Any
 from mljupyter.errors import MLJupyterError
 
 if TYPE_CHECKING:
-    from mljupyter.notebook.session import Session  # only the form that is opened
-    from mljupyter.widgets.wizard import Wizard  # only the form that is opened
+    from mljupyter.notebook.session import Session  # imported only when the form is opened
+    from mljupyter.widgets.wizard import Wizard  # imported only when the form is opened
 
 
 class NoNotebookError(MLJupyterError):
-    """A wizard was asked for outside of a notebook."""
+    """A wizard was opened outside of a notebook."""
 
 
 def deploy_wizard(**typed: str) -> Wizard:
     """Return the wizard that deploys.
 
     Parameters:
-        typed: what is known already, as ``%deploy`` takes it: ``name="diabetes"``, ``model="diabetes-ridge"``.
+        typed: initial values by option of ``%deploy``: ``name="diabetes"``, ``model="diabetes-ridge"``.
 
     Raises:
-        NoNotebookError: outside of a notebook; so do the others.
+        NoNotebookError: the call is outside of a notebook. The other functions raise it as well.
 
     Example:
         >>> from mljupyter.widgets import deploy_wizard                                          # doctest: +SKIP
         >>> deploy_wizard(model="diabetes-ridge")                                                # doctest: +SKIP
 
     """
-    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard  # only the form that is opened
+    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard  # imported only when the form is opened
 
     session, namespace = _notebook()
     return DeployWizard(session, namespace, typed)
@@ -37,28 +37,28 @@ def deploy_wizard(**typed: str) -> Wizard:
 
 def register_wizard() -> Wizard:
     """Return the wizard that registers a model."""
-    from mljupyter.widgets.wizards.register_wizard import RegisterWizard  # only the form that is opened
+    from mljupyter.widgets.wizards.register_wizard import RegisterWizard  # imported only when the form is opened
 
     return RegisterWizard(*_notebook())
 
 
 def traffic_wizard(endpoint: str = "") -> Wizard:
-    """Return the wizard that divides the requests of an endpoint; without a name it asks for one."""
-    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard  # only the form that is opened
+    """Return the wizard for the traffic shares of an endpoint; without a name it asks for one."""
+    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard  # imported only when the form is opened
 
     return TrafficWizard(_notebook()[0], endpoint)
 
 
 def compare_wizard(endpoint: str = "") -> Wizard:
     """Return the wizard that compares the versions of an endpoint; without a name it asks for one."""
-    from mljupyter.widgets.wizards.compare_wizard import CompareWizard  # only the form that is opened
+    from mljupyter.widgets.wizards.compare_wizard import CompareWizard  # imported only when the form is opened
 
     return CompareWizard(_notebook()[0], endpoint)
 
 
 def attach_wizard() -> Wizard:
-    """Return the wizard about compute targets."""
-    from mljupyter.widgets.wizards.attach_wizard import AttachWizard  # only the form that is opened
+    """Return the wizard for compute targets."""
+    from mljupyter.widgets.wizards.attach_wizard import AttachWizard  # imported only when the form is opened
 
     return AttachWizard(_notebook()[0])
 
@@ -66,7 +66,7 @@ def attach_wizard() -> Wizard:
 def _notebook() -> tuple[Session, dict[str, Any]]:
     from IPython.core.getipython import get_ipython
 
-    from mljupyter.notebook.session import session_of  # only the form that is opened
+    from mljupyter.notebook.session import session_of  # imported only when the form is opened
 
     shell: Any = get_ipython()
     if shell is None:

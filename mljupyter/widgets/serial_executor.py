@@ -1,4 +1,4 @@
-"""One thread for each widget, on which everything it does happens, one thing after the other."""
+"""Serial executor: one thread for each widget, which runs its jobs one after the other."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ Job = Callable[[], None]
 
 
 class Worker:
-    """Runs jobs in the order they come in; the thread ends when the widget is closed.
+    """Runs jobs in their order; the thread ends when the widget is closed.
 
-    Handlers of widget messages run on whatever thread the kernel chooses, also while a cell runs, and at the same time
-    as others. They only put jobs here, so that a widget's state is never touched by two threads.
+    Handlers of widget messages run on any thread of the kernel, also while a cell runs, and concurrently. They only add
+    jobs here, so that two threads never access a widget's state.
 
     Parameters:
-        name: of the thread, as it is shown in a dump of a stuck kernel.
-        failed: gets what a job raised; the next job runs all the same.
+        name: the thread's name, for stack dumps of a kernel.
+        failed: called with the exception of a job; the next job runs nevertheless.
 
     """
 
     def __init__(self, name: str, failed: Callable[[Exception], None]) -> None:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._failed = WeakMethod(failed)  # a forgotten widget is to be collected
+        self._failed = WeakMethod(failed)  # allow garbage collection of an unused widget
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, job: Job) -> None:
-        """Run a job after those that came before."""
+        """Add a job to the queue."""
         self._jobs.put(job)
 
     def close(self) -> None:
-        """End the thread after the jobs that wait."""
+        """End the thread after the queued jobs."""
         self._jobs.put(None)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the jobs put so far are done; return whether they are."""
+        """Wait until the queued jobs are done; return whether they are."""
         done = threading.Event()
         self.put(done.set)
         return done.wait(seconds)

@@ -1,4 +1,4 @@
-"""A wizard: pages of fields, one after the other, with everything typed kept and every refusal explained."""
+"""A wizard: a sequence of pages with fields. It keeps all input and explains every error."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def _nothing() -> None:
 
 
 class Page:
-    """One page: what it asks, what is wrong with the answers, and what its buttons do.
+    """A page of a wizard: its fields, their errors, and its buttons.
 
     Attributes:
-        name: in the list of steps.
-        heading: above the fields.
+        name: its name in the list of steps.
+        heading: the heading above the fields.
         about: a sentence or two below the heading.
-        next_label: on the button that leads on; empty for none.
+        next_label: the label of the button to the next page; empty for no button.
         refresh: shows the page again; may be called from any thread. The wizard sets it.
 
     """
@@ -43,45 +43,45 @@ class Page:
     refresh: Callable[[], None] = staticmethod(_nothing)
 
     def enter(self) -> None:
-        """Get what the page needs to be shown; called each time it is reached."""
+        """Load the data of the page; called each time the page is opened."""
 
     def fields(self) -> list[Field]:
-        """Return what the page shows, with the values so far."""
+        """Return the fields with their present values."""
         return []
 
     def change(self, key: str, value: Any) -> None:
-        """Take what somebody typed or chose."""
+        """Set the value of a field."""
 
     def errors(self) -> dict[str, str]:
-        """Return what is wrong, by the key of the field; empty when the page is complete."""
+        """Return errors by the key of the field; empty if the page is complete."""
         return {}
 
     def blocked(self) -> str:
-        """Return the reason why no input can lead to the next page, and the way out; empty when input can."""
+        """Return the reason why no input can complete the page, with a solution; empty if input can."""
         return ""
 
     def buttons(self) -> list[dict[str, Any]]:
-        """Return further buttons: key, label, and perhaps a reason why not, or the code it inserts."""
+        """Return additional buttons: key, label, and optionally the reason why it is disabled, or its code."""
         return []
 
     def press(self, button: str) -> None:
-        """Do what one of the page's own buttons stands for."""
+        """Run the action of one of the page's own buttons."""
 
     def moving(self) -> bool:
-        """Whether work is under way on this page, so that `back` must not leave it."""
+        """Whether an operation is running on this page, so that `back` must not leave it."""
         return False
 
     def close(self) -> None:
-        """End what the page has begun; called when the wizard is closed."""
+        """End the operations of the page; called when the wizard is closed."""
 
 
 class Wizard(anywidget.AnyWidget):
-    """A wizard in a notebook. Everything it does happens on a thread of its own; the kernel stays free.
+    """A wizard in a notebook. It works on its own thread, so the kernel stays free.
 
     Parameters:
-        title: above all pages.
-        pages: in their order.
-        reopen: the line that opens the wizard again, for readers of a saved notebook.
+        title: the title above all pages.
+        pages: the pages in order.
+        reopen: the line that opens the wizard again, for a saved notebook.
 
     """
 
@@ -107,17 +107,17 @@ class Wizard(anywidget.AnyWidget):
         pages[0].enter()
         super().__init__(view=self._view())
         self.on_msg(self._received)
-        self._worker.put(self._show)  # changes since the message was sent
+        self._worker.put(self._show)  # changed since the message was sent
 
     def close(self) -> None:
-        """End the wizard, and what its pages have begun."""
+        """Close the wizard, and end the operations of its pages."""
         for page in self._pages:
             page.close()
         self._worker.close()
         super().close()
 
     def settled(self, seconds: float = 30) -> bool:
-        """Wait until everything pressed and typed so far has had its effect; return whether it has."""
+        """Wait until all input so far is processed; return whether it is."""
         return self._worker.wait(seconds)
 
     @property
@@ -126,7 +126,7 @@ class Wizard(anywidget.AnyWidget):
         return self._pages[self._index]
 
     def change(self, key: str, value: Any) -> None:
-        """Answer a field of the page that is shown."""
+        """Set a field of the current page."""
         self._worker.put(lambda: self._change(key, value))
 
     def press(self, button: str) -> None:
@@ -134,7 +134,7 @@ class Wizard(anywidget.AnyWidget):
         self._worker.put(lambda: self._press(button))
 
     def refresh(self) -> None:
-        """Show what has changed, four times a second at most; may be called from any thread."""
+        """Update the view, at most four times a second; may be called from any thread."""
         if self._due.acquire(blocking=False):
             wait = self._shown_at + 1 / _SHOWS_PER_SECOND - time.monotonic()
             timer = threading.Timer(max(wait, 0.0), self._worker.put, [self._catch_up])
@@ -142,7 +142,7 @@ class Wizard(anywidget.AnyWidget):
             timer.start()
 
     def _received(self, _: Any, message: Any, buffers: Any) -> None:
-        if not isinstance(message, dict):  # not from a view of ours
+        if not isinstance(message, dict):  # not from a view of this widget
             return
         if message.get("kind") == "change":
             key, value = str(message.get("key")), message.get("value")
@@ -152,11 +152,11 @@ class Wizard(anywidget.AnyWidget):
             self.press(str(message.get("button")))
 
     def _answer(self, view: str, number: Any, key: str, value: Any) -> None:
-        """Take a change that a view has numbered; until it sees the number, the view keeps what the person did."""
+        """Handle a numbered change of a view; the view keeps its own input until it gets that number back."""
         if isinstance(number, int):
             self._answered.pop(view, None)
             self._answered[view] = number
-            for oldest in list(self._answered)[:-_MOST_VIEWS]:  # views come and go, as pages are loaded again
+            for oldest in list(self._answered)[:-_MOST_VIEWS]:  # views are created again when a page is reloaded
                 del self._answered[oldest]
         self._change(key, value)
 
@@ -189,7 +189,7 @@ class Wizard(anywidget.AnyWidget):
             self._index = target
 
     def _failed(self, error: Exception) -> None:
-        """Show what went wrong where the person is looking; our own errors say it in words for them."""
+        """Show an error on the current page."""
         known = isinstance(error, MLJupyterError)
         self._status = str(error) if known else f"{type(error).__name__}: {error}"
         self._show()
@@ -232,7 +232,7 @@ class Wizard(anywidget.AnyWidget):
         return found
 
     def _ipython_display_(self) -> None:
-        """Show the widget, and below it the text that a saved notebook keeps; style sheets hide that beside a form."""
+        """Show the widget, and below it a text for the saved notebook; style sheets hide the text beside a form."""
         from IPython.display import display
 
         shown = super()._repr_mimebundle_()
@@ -245,10 +245,10 @@ class Wizard(anywidget.AnyWidget):
             display(form, raw=True)  # type: ignore[no-untyped-call]
 
     def static_text(self) -> str:
-        """Return what is read where the form cannot be shown: what it was, and how to see it again."""
+        """Return the text for places that cannot show the form, with the line that opens it again."""
         again = f"run {self._reopen}" if self._reopen else "run the cell again"
         return f"{self._title}: a form that ends with its kernel. If it is not here any more, {again}."
 
     def static_html(self) -> str:
-        """Return the same for notebooks."""
+        """Return the same as HTML."""
         return f'<p class="mlj-static"><em>{markup(self.static_text())}</em></p>'

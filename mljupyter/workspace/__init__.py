@@ -1,1 +1,1 @@
-"""Workspaces: where they live, how one is found, and everything a workspace gives to the parts above."""
+"""Workspaces: their directories, the index of their names, and the context that they give to other packages."""

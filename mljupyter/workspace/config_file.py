@@ -1,4 +1,4 @@
-"""The file that says which workspace a project uses: where it is looked for and what it holds (Azure ML v1: 1.1)."""
+"""The config file of a project, which names its workspace: search, reading and writing (Azure ML v1: 1.1)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FILE_NAME = "config.json"
 _OWN_FOLDERS = (FOLDER, "aml_config")
 _FILE_NAMES = (FILE_NAME, "project.json")
 _LARGEST = 1 << 20
-_SHARED = 0o666  # it holds no secret, and is there to be shared; the umask takes its part
+_SHARED = 0o666  # it holds no secret and may be shared; the umask still applies
 
 
 @dataclass(frozen=True)
 class WorkspaceConfig:
-    """The content of a config file. `path` is the workspace's directory, where the file names one."""
+    """The content of a config file. `path` is the workspace's directory, if the file names it."""
 
     file: Path
     workspace_name: str
@@ -36,12 +36,12 @@ def find(start: Path, file_name: str | None = None) -> WorkspaceConfig | None:
     """Return the first config found in a directory or the directories above it.
 
     In each: ``.azureml``, then ``aml_config``, then the directory itself; in each of these ``config.json``, then
-    ``project.json``. A file of that name in the directory itself which is about something else is passed over: many
-    tools write a ``config.json``. So is one that belongs to another user, or lies in another user's ``.azureml``,
-    which is said once: it would decide where this user's models, keys and data go.
+    ``project.json``. A file of that name in the directory itself with other content is ignored: many tools write a
+    ``config.json``. A file of another user, or in another user's ``.azureml``, is ignored with one message: it would
+    decide where this user's models, keys and data go.
 
     Parameters:
-        start: where to begin.
+        start: the directory at which the search begins.
         file_name: the only name to look for.
 
     Raises:
@@ -67,7 +67,7 @@ def read(file: Path) -> WorkspaceConfig:
     """Read one config file.
 
     Raises:
-        UserErrorException: when it is no JSON object or names no workspace.
+        UserErrorException: it is not a JSON object, or names no workspace.
 
     """
     try:
@@ -94,10 +94,11 @@ def read(file: Path) -> WorkspaceConfig:
 
 
 def write(directory: Path, file_name: str | None, data: dict[str, Any]) -> Path:
-    """Write a config file into the ``.azureml`` folder of a directory, all or nothing; return its path.
+    """Write a config file atomically into the ``.azureml`` folder of a directory; return its path.
 
     Raises:
-        UserErrorException: when the folder is another user's, or a link of theirs to a directory with other files.
+        UserErrorException: the folder belongs to another user, or is a link of another user to a directory with other
+            files.
 
     """
     file = directory / FOLDER / (file_name or FILE_NAME)
@@ -116,7 +117,7 @@ def write(directory: Path, file_name: str | None, data: dict[str, Any]) -> Path:
 def _exists(file: Path) -> bool:
     try:
         return file.is_file()
-    except PermissionError:  # a directory that is closed to this user holds nothing for them
+    except PermissionError:  # a directory that this user may not read counts as empty
         return False
 
 

@@ -1,6 +1,6 @@
-"""WorkspaceContext: everything that a workspace gives to the parts above it.
+"""WorkspaceContext: the parts of a workspace that other packages use.
 
-The SDK's `Workspace` has one and hands it down, so that deploying, building and cleaning up need no face of the SDK.
+The SDK's `Workspace` passes its context on, so that deployments, builds and garbage collection do not need the SDK.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class WorkspaceContext:
-    """The parts of one workspace; each is opened when it is first used.
+    """The parts of one workspace. Each is opened when it is first used.
 
     Parameters:
         directory: the workspace's directory.
 
     Raises:
-        WorkspaceException: there is no workspace in it.
+        WorkspaceException: the directory is not a workspace.
 
     """
 
@@ -68,7 +68,8 @@ class WorkspaceContext:
         """Return the compute target of a name.
 
         Raises:
-            ComputeTargetException: `ComputeTargetNotFound`: there is none; with those there are.
+            ComputeTargetException: `ComputeTargetNotFound`: there is no such target; the message lists the existing
+                ones.
 
         """
         return check_target(self.targets, name)

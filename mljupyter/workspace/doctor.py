@@ -1,4 +1,4 @@
-"""Check whether this machine and this workspace can serve: what is there, what is missing, what to do about it."""
+"""Checks whether this machine and this workspace can run endpoints, with the solution for each problem."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _EXTRAS = {"lab": ("ipykernel", "jupyterlab", "pandas", "sklearn"), "demo": ("sk
 
 
 def examine(find_workspace: Callable[[], Path]) -> list[Check]:
-    """Look at everything that endpoints on this machine need; nothing is started and nothing changed.
+    """Check everything that endpoints on this machine need, without starting or changing anything.
 
     Parameters:
-        find_workspace: returns the directory of the workspace in use; what it raises becomes part of the findings.
+        find_workspace: returns the directory of the workspace in use; its errors become findings.
 
     """
     checks = [_python(), _envoy()]
@@ -101,7 +101,7 @@ def _ports() -> Check:
         return Check(
             "ports", "failed", f"no port of 127.0.0.1 can be listened on: {error.strerror}", "Check the sandbox."
         )
-    return Check("ports", "ok", "free ports can be had on 127.0.0.1")
+    return Check("ports", "ok", "free ports are available on 127.0.0.1")
 
 
 def _extras() -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Checks of one workspace: which of its processes run and answer, which of its files cannot be read."""
+"""Checks of one workspace: do its processes run and answer, and can its files be read?"""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ _BY_FORCE = "mljupyter controller stop --force; mljupyter controller start"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Parameters:
-        name: what was looked at.
-        status: ``ok``; ``note`` for what works but is worth knowing; ``failed`` for what keeps endpoints from serving.
-        text: what was found.
-        fix: what to do; empty when there is nothing to do.
+        name: the part that was checked.
+        status: ``ok``; ``note`` for a remark on a working part; ``failed`` for a problem that keeps endpoints from
+            serving.
+        text: the finding.
+        fix: the solution; empty if nothing needs to be done.
 
     """
 
@@ -51,7 +52,7 @@ class Check:
 
 
 def examine_workspace(directory: Path) -> Iterator[Check]:
-    """Look at the controller, the router, the replicas and the files of a workspace; nothing is started or changed."""
+    """Check controller, router, replicas and files of a workspace, without starting or changing anything."""
     layout = Layout.of(directory)
     yield _controller(layout)
     yield from _router(layout)
@@ -125,7 +126,7 @@ def _files(layout: Layout) -> Iterator[Check]:
 
 
 def _from(message: str) -> Check:
-    """Return the check for a message with the problem in its first line and the way out in the next."""
+    """Return the check for a message with the problem in its first line and the solution in the next."""
     text, _, fix = message.partition("\n")
     return Check("files", "failed", text, fix)
 

@@ -1,7 +1,7 @@
-"""The index of workspaces: the ``workspaces`` folder of a home directory has one entry for each name.
+"""Index of workspaces: the ``workspaces`` folder of a home directory has one entry for each name.
 
-A workspace is a directory or, when its user chose another place, a symbolic link to one. The file system is the whole
-index: making a directory or a link is atomic, links are absolute and so survive a moved home.
+An entry is the workspace's directory or, if the user chose another path, a symbolic link to it. The index has no other
+file: directories and links are created atomically. Links are absolute, so they survive a move of the home directory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DOCUMENT_NAME = "workspace.json"
 
 
 class NameTakenError(WorkspaceException):
-    """The index has the name already."""
+    """The index already has this name."""
 
 
 class WorkspaceDocument(Document):
@@ -60,7 +60,7 @@ def known() -> Iterator[str]:
 
 
 def check_name(name: str) -> None:
-    """Raise `UserErrorException` for a name against the rule (Azure ML v1: workspace names)."""
+    """Raise `UserErrorException` for an invalid name (Azure ML v1: workspace names)."""
     try:
         WORKSPACE.check(name)
     except SpecError as error:
@@ -68,7 +68,7 @@ def check_name(name: str) -> None:
 
 
 def existing(name: str) -> Path:
-    """Return the directory of the workspace with that name; raise `WorkspaceException` when there is none."""
+    """Return the directory of the workspace with that name; raise `WorkspaceException` if there is none."""
     check_name(name)
     directory = find(name)
     if directory is None:
@@ -82,7 +82,7 @@ def existing(name: str) -> Path:
 
 
 def found(name: str, place: Path | None) -> Path | None:
-    """Return the directory of the workspace with that name, at that place if one is given; None for no such one."""
+    """Return the directory of the workspace with that name, at that path if one is given; None if there is none."""
     if place is None:
         return find(name)
     entry = index() / name
@@ -91,7 +91,7 @@ def found(name: str, place: Path | None) -> Path | None:
 
 
 def find(name: str) -> Path | None:
-    """Return the directory of the workspace with that name, or None when the index has no such name.
+    """Return the directory of the workspace with that name, or None if the index does not have the name.
 
     Raises:
         WorkspaceException: when the index has the name but the directory is gone or is not a workspace.
@@ -111,7 +111,7 @@ def find(name: str) -> Path | None:
 
 
 def holds(directory: Path) -> bool:
-    """Return whether a directory is a workspace; raise `WorkspaceException` when this user may not read it."""
+    """Return whether a directory is a workspace; raise `WorkspaceException` if this user may not read it."""
     try:
         return (directory / DOCUMENT_NAME).is_file()
     except PermissionError as error:
@@ -125,7 +125,7 @@ def read(directory: Path) -> WorkspaceDocument:
     """Return the document of the workspace in a directory.
 
     Raises:
-        WorkspaceException: when there is none, it cannot be read, or it belongs to another user.
+        WorkspaceException: the document is missing, cannot be read, or belongs to another user.
 
     """
     path = directory / DOCUMENT_NAME
@@ -156,15 +156,15 @@ def _refuse_of_others(directory: Path) -> None:
 
 
 def create(document: WorkspaceDocument, path: Path | None = None) -> Path:
-    """Make the directory of a new workspace and enter its name into the index; return the directory.
+    """Create the directory of a new workspace and add its name to the index; return the directory.
 
     Parameters:
-        document: what the workspace is called and belongs to.
-        path: where to put it. It must not exist, be empty, or hold a workspace of the same name, which is then
-            entered into the index as it is. Without it the directory lies in the index itself.
+        document: the workspace's name, id and Azure ids.
+        path: the directory. It must not exist, or be empty, or hold a workspace of the same name, which is then added
+            to the index unchanged. By default the directory is created in the index.
 
     Raises:
-        WorkspaceException: when the name is taken, or the place cannot be used.
+        WorkspaceException: the name is taken, or the directory cannot be used.
 
     """
     try:
@@ -179,14 +179,14 @@ def create(document: WorkspaceDocument, path: Path | None = None) -> Path:
 
 
 def remove(name: str, directory: Path) -> None:
-    """Remove a workspace's directory with all it holds, and its name from the index."""
+    """Remove a workspace's directory with all its content, and its name from the index."""
     entry = index() / name
     if entry.is_symlink():
         if entry.resolve() == directory.resolve():
             entry.unlink()
         shutil.rmtree(directory)
         return
-    # Renamed first: a removal cut short leaves nothing that looks like a workspace.
+    # Renamed first: an interrupted removal leaves no directory that looks like a workspace.
     doomed = directory.with_name(f".removed-{uuid.uuid4().hex}")
     directory.rename(doomed)
     shutil.rmtree(doomed)
@@ -203,7 +203,7 @@ def _create_in_index(document: WorkspaceDocument) -> Path:
         try:
             draft.rename(entry)
         except OSError as error:
-            raise _taken(document.name) from error  # somebody else was faster
+            raise _taken(document.name) from error  # another process was faster
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -213,7 +213,7 @@ def _create_in_index(document: WorkspaceDocument) -> Path:
 def _create_at(document: WorkspaceDocument, path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory = path.resolve()
-    _refuse_of_others(directory)  # an empty one, too: its owner could put anything into it later
+    _refuse_of_others(directory)  # also an empty one: its owner could add files later
     adopted = holds(directory)
     if adopted:
         there = read(directory).name

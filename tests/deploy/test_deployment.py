@@ -119,7 +119,7 @@ class TestUndo:
         before = deployed(workspace, plan())
         write_script("second")
         deploy.apply(workspace.context, plan())
-        assert "goes back" in deploy.undo(workspace.context, NAME, before)
+        assert "being restored to its previous state" in deploy.undo(workspace.context, NAME, before)
         assert follow(workspace.endpoints, NAME).spec == before.spec
         assert answer(workspace) == "first"
 
@@ -132,9 +132,9 @@ class TestUndo:
         assert workspace.endpoints.endpoint(NAME).spec == last.spec
 
     def test_nothing_happens_when_nothing_was_handed_over(self, workspace: Workspace, plan: Planner) -> None:
-        assert "Nothing had been handed over" in deploy.undo(workspace.context, NAME, None)
+        assert "Nothing was deployed; the endpoint does not exist" in deploy.undo(workspace.context, NAME, None)
         before = deployed(workspace, plan())
-        assert "Nothing had been handed over" in deploy.undo(workspace.context, NAME, before)
+        assert "Nothing was deployed; the endpoint is unchanged" in deploy.undo(workspace.context, NAME, before)
         assert workspace.endpoints.endpoint(NAME).generation == before.generation
 
 

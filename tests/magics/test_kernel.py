@@ -133,7 +133,7 @@ def test_interrupting_a_new_deployment_takes_it_away(kernel: Kernel) -> None:
     watch = interrupting(kernel, workspace.endpoint_records, after="script  slow ✓")
     content = kernel.error("%deploy slow-one --score slow", watch)
     assert content["ename"] == "DeploymentCancelledError"
-    assert "It was new, and was taken away again." in content["evalue"]
+    assert "It was new, and was deleted." in content["evalue"]
     assert not workspace.endpoint_records()
 
 
@@ -150,7 +150,7 @@ def test_interrupting_an_update_goes_back_to_what_was_there(kernel: Kernel) -> N
 
     content = kernel.error("%deploy steady --score slow --kind aci", interrupting(kernel, accepted, after="slow ✓"))
     assert content["ename"] == "DeploymentCancelledError"
-    assert "It goes back to what it was before" in content["evalue"]
+    assert "It is being restored to its previous state" in content["evalue"]
     service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert workspace.endpoint_records()[0].spec.versions == before.spec.versions
     assert service.run('{"data": [[1]]}') == [2]
@@ -231,7 +231,7 @@ def test_interrupting_a_change_takes_it_back_and_the_error_is_short(kernel: Kern
     thread.join()
     gate.unlink()
     assert content["ename"] == "StoppedError"
-    assert content["evalue"].startswith("%rollback was interrupted. It goes back to what it was before")
+    assert content["evalue"].startswith("%rollback was interrupted. It is being restored to its previous state")
     assert len(content["traceback"]) == 1
     assert workspace.endpoints.endpoint("changed").spec == before.spec
     kernel.run("%undeploy changed")

@@ -353,7 +353,7 @@ class Engine:
             sink.shutdown(socket.SHUT_WR)
 
 
-@pytest.mark.faults(7, "Docker engine away, a container killed meanwhile")
+@pytest.mark.faults(7, "Docker engine stopped, a container killed at the same time")
 def test_what_happened_while_the_engine_was_away_is_noticed_and_healed(
     machine, engine, echo_image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

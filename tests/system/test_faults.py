@@ -169,7 +169,7 @@ def test_clients_that_start_at_once_find_one_controller(machines: Callable[[], M
     assert found == {str(only(machine.controllers()))}
 
 
-@pytest.mark.faults(19, "replica that nobody knows, with its socket")
+@pytest.mark.faults(19, "replica without a record, with its socket")
 def test_a_replica_that_no_record_knows_is_ended(machine: Machine) -> None:
     machine.client.ensure()
     machine.client.stop()

@@ -98,7 +98,7 @@ def test_buttons_do_what_the_sdk_does_and_say_what_was_done(service: Webservice)
     assert "secondary key" in act(workspace, "watched", "key", {"key": "Secondary"})
     assert service.get_keys()[0] == keys[0]
     assert service.get_keys()[1] != keys[1]
-    assert "goes back" in act(workspace, "watched", "rollback", {})
+    assert "is being restored" in act(workspace, "watched", "rollback", {})
     for action, values in (("scale", {"replicas": "many"}), ("restart", {"version": "none"}), ("jump", {})):
         with pytest.raises(MLJupyterError):
             act(workspace, "watched", action, values)

@@ -36,7 +36,7 @@ class ImageConfig(ABC):
 
     @abstractmethod
     def validate_configuration(self) -> None:
-        """Check all rules against the files as they are now.
+        """Check all rules against the present files.
 
         Raises:
             WebserviceException: a rule is broken.
@@ -100,7 +100,7 @@ class ContainerImageConfig(ImageConfig):
         return self._inference_config().source_path
 
     def validate_configuration(self) -> None:
-        """Check all rules against the files as they are now.
+        """Check all rules against the present files.
 
         Raises:
             WebserviceException: a rule is broken.

@@ -65,7 +65,7 @@ class ContainerImage(Image):
             gpu_enabled: without effect.
 
         Returns:
-            The decoded JSON of the answer, or its text where it is not JSON.
+            The decoded JSON of the answer, or its text if it is not JSON.
 
         Raises:
             WebserviceException: the image is not ready, its container does not start, or it answers with an error.

@@ -83,7 +83,7 @@ class Image(HtmlRepr):
     def create(workspace: Workspace, name: str, models: Sequence[Model | str], image_config: ImageConfig) -> Image:
         """Create the next version of an image; return at once, while it is built. `wait_for_creation` waits.
 
-        An image with the same content that was built before is used again; then the image is ready at once.
+        If an image with the same content exists, it is reused; then the image is ready at once.
 
         Parameters:
             workspace: the workspace. Its images are on the Docker engine or in its container registry.
@@ -274,7 +274,7 @@ class Image(HtmlRepr):
     def delete(self) -> None:
         """Delete the image, and remove it from the Docker engine or registry unless another version is the same image.
 
-        A running build is stopped first. The models of the image are free when this returns.
+        A running build is stopped first. The models of the image are released when this returns.
 
         Raises:
             WebserviceException: a web service uses it, or it cannot be removed from the Docker engine or registry;

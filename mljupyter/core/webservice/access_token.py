@@ -38,7 +38,7 @@ class WebServiceAccessToken:
 
     @classmethod
     def deserialize(cls, payload_obj: Mapping[str, Any]) -> Self:
-        """Return the token that `serialize` made these JSON types of."""
+        """Return the token from the JSON types of `serialize`."""
         times = [datetime.fromisoformat(payload_obj[name]) for name in ("refreshAfter", "expiryOn")]
         return cls(payload_obj["accessToken"], payload_obj["tokenType"], *times)
 

@@ -59,13 +59,13 @@ class AciWebservice(Webservice):
                 alone: PEM files of chain and key, which are watched for changes, and the host name. Give all or none.
             enable_app_insights: record requests and the script's log; by default not.
             collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
-            batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
-            preload: run ``init()`` once and let replicas share the memory it fills; by default not.
+            batching: whether several waiting requests are answered by one ``run()``; by default the script decides.
+            preload: run ``init()`` once, in a process from which all replicas are forked; by default not.
             location, dns_name_label, cmk_vault_base_url, cmk_key_name, cmk_key_version, vnet_name, subnet_name: without
                 effect.
 
         Raises:
-            WebserviceException: with all rules that are broken.
+            WebserviceException: rules are broken; the message has all of them.
 
         """
         return AciServiceDeploymentConfiguration(**locals())
@@ -103,7 +103,7 @@ class AciWebservice(Webservice):
             description, auth_enabled, collect_model_data, batching, preload: as in `deploy_configuration`.
             image: the new image, or its id ``name:version``; the web service must run in containers.
             models, inference_config: the new models and scoring script; without `models` the present ones. Models
-                alone are enough where there is no scoring script.
+                alone are enough if there is no scoring script.
             ssl_enabled, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname: as in `deploy_configuration`; False turns TLS
                 off.
             enable_app_insights: record requests and the script's log.

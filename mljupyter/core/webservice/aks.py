@@ -134,12 +134,12 @@ class AksWebservice(AksAttributes, Webservice):
             compute_target_name: name of the compute target; `deployment_target` of `Model.deploy` overrides it.
             enable_app_insights: record requests and the script's log (docs/logs-and-insights.md); by default not.
             collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
-            batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
-            preload: run ``init()`` once and let replicas share the memory it fills; by default not.
+            batching: whether several waiting requests are answered by one ``run()``; by default the script decides.
+            preload: run ``init()`` once, in a process from which all replicas are forked; by default not.
             namespace, blobfuse_enabled: without effect on the targets of this machine.
 
         Raises:
-            WebserviceException: with all rules that are broken.
+            WebserviceException: rules are broken; the message has all of them.
 
         """
         return AksServiceDeploymentConfiguration(**locals())
@@ -188,7 +188,7 @@ class AksWebservice(AksAttributes, Webservice):
             tags: replace all tags.
             properties: are added to the properties.
             models, inference_config: the new models and scoring script; without `models` the present ones. Models
-                alone are enough where there is no scoring script.
+                alone are enough if there is no scoring script.
             image: the new image, or its id ``name:version``; the web service must run in containers.
             kwargs: none; an unknown name is an error.
 

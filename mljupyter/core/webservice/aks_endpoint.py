@@ -61,7 +61,7 @@ class AksEndpointVersion(AksAttributes):
 
     @property
     def mirror_percentile(self) -> int:
-        """The percentage of the requests that are mirrored: copied to it, with their answers thrown away."""
+        """The percentage of the requests that are mirrored: copied to it, with their answers discarded."""
         return self._version.mirror_percentile
 
     @property
@@ -197,12 +197,12 @@ class AksEndpoint(AksWebservice):
 
         Parameters:
             version_name: the name of the version; by default that of the endpoint.
-            traffic_percentile: its share of the requests, 0 to 100. The only version gets all of them in any case.
+            traffic_percentile: its share of the requests, 0 to 100. A single version always gets all of them.
 
         All other parameters are those of `AksWebservice.deploy_configuration`.
 
         Raises:
-            WebserviceException: with all rules that are broken.
+            WebserviceException: rules are broken; the message has all of them.
 
         Example:
             >>> config = AksEndpoint.deploy_configuration(version_name="version-a")              # doctest: +SKIP
@@ -378,10 +378,10 @@ class AksEndpoint(AksWebservice):
         Parameters:
             percentiles: shares by version, 0 to 100 each and at most 100 together; the rest goes to the default
                 version. A version that is not named gets 0. None keeps the shares.
-            mirror: percentage of the requests that are mirrored to a version: copied to it, with their answers thrown
-                away. A version that is not named gets 0. None keeps the percentages.
+            mirror: percentage of the requests that are mirrored to a version: copied to it, with their answers
+                discarded. A version that is not named gets 0. None keeps the percentages.
             sticky_header: requests with the same value of this header go to the same version as long as the shares
-                stay the same. The empty text turns that off; None keeps the setting.
+                stay the same. The empty string turns that off; None keeps the setting.
 
         Raises:
             WebserviceException: there is no such version, or a rule is broken.
@@ -404,18 +404,19 @@ class AksEndpoint(AksWebservice):
     ) -> Rollout:
         """Start a canary rollout: give a version a rising share of the requests, guarded by conditions.
 
-        The share is taken from the default version first, then from the others in proportion. The rollout goes on
-        without this process. When a condition of the guard is broken, or the version has no ready replica, the former
+        The share is taken from the default version first, then from the others in proportion. The rollout continues
+        without this process. When a condition of the guard is broken, or the version has no ready replica, the previous
         shares are restored at once. During a rollout, changes of versions and shares are refused.
 
         Parameters:
             version: name of the version; it must be Healthy and not the default.
-            steps: its shares in percent, rising.
-            every: the shortest time of a step, of the last one as well: ``"5m"``, a number of seconds, a `timedelta`.
+            steps: its increasing shares in percent.
+            every: the minimum duration of each step, the last one included: ``"5m"``, a number of seconds, a
+                `timedelta`.
             guard: conditions, such as ``"p95<200ms, errors<1%"``: latency p50, p90, p95, p99 as the router measures it
                 and the percentage of answers 5xx, each over the current step.
-            promote: True makes it the default and the control version in the end.
-            least_requests: requests that a condition needs to be judged; a step with fewer waits for more.
+            promote: True makes it the default and the control version at the end.
+            least_requests: number of requests from which on a condition is checked; a step with fewer waits for more.
 
         Returns:
             The rollout in its first step.
@@ -444,7 +445,7 @@ class AksEndpoint(AksWebservice):
             return self._shown(self.workspace.endpoints.start_rollout(self.name, plan))
 
     def pause_rollout(self) -> Rollout:
-        """Pause the rollout in its current step; its guard stays in force.
+        """Pause the rollout in its current step; its guard stays in effect.
 
         Raises:
             WebserviceException: no rollout is running. `resume_rollout` and `abort_rollout` raise it as well.
@@ -461,7 +462,7 @@ class AksEndpoint(AksWebservice):
             return self._shown(self.workspace.endpoints.control_rollout(self.name, "resume"))
 
     def abort_rollout(self) -> Rollout:
-        """Abort the rollout; return when the former shares are in force."""
+        """Abort the rollout; return when the previous shares are in effect."""
         self._check_not_deleted()
         with as_webservice_exception():
             client = self.workspace.endpoints
@@ -474,7 +475,7 @@ class AksEndpoint(AksWebservice):
         return self.record.rollout
 
     def wait_for_rollout(self, show_output: bool = False, timeout_sec: float | None = None) -> Rollout | None:
-        """Wait until no rollout is under way and the router follows; return the last rollout.
+        """Wait until no rollout is in progress and the router uses the resulting shares; return the last rollout.
 
         Its `phase` is Completed, Returned or Aborted; its `reason` says why.
 
@@ -483,7 +484,7 @@ class AksEndpoint(AksWebservice):
             timeout_sec: seconds to wait at most; None for no limit.
 
         Raises:
-            WebserviceException: the time is up; the rollout goes on.
+            WebserviceException: the timeout has passed; the rollout continues.
 
         """
         self._check_not_deleted()

@@ -67,11 +67,11 @@ class LocalWebservice(Webservice):
 
         Parameters:
             port: the port that it listens on, 1 to 65535; None for a free port.
-            batching: whether requests that wait together are answered by one ``run()``; by default the script decides.
-            preload: run ``init()`` once and let replicas share the memory it fills; by default not.
+            batching: whether several waiting requests are answered by one ``run()``; by default the script decides.
+            preload: run ``init()`` once, in a process from which all replicas are forked; by default not.
 
         Raises:
-            WebserviceException: with all rules that are broken.
+            WebserviceException: rules are broken; the message has all of them.
 
         """
         return LocalWebserviceDeploymentConfiguration(port, batching, preload)
@@ -146,8 +146,8 @@ class LocalWebservice(Webservice):
             wait: return when the web service runs again.
 
         Raises:
-            WebserviceException: the source was deleted, or the script has a syntax error; the service goes on with
-                the script that it has.
+            WebserviceException: the source was deleted, or the script has a syntax error; the service keeps its present
+                script.
 
         """
         self._check_not_deleted()
@@ -237,16 +237,16 @@ class LocalWebservice(Webservice):
             )
 
     def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
-        """Delete the web service; its port and its models are free when this returns.
+        """Delete the web service; its port and its models are released when this returns.
 
         Parameters:
             delete_image: delete its image as well, unless the image is used elsewhere.
             delete_cache, delete_volume: without effect.
 
         Raises:
-            WebserviceException: the image is in use; the web service is deleted in spite of that.
+            WebserviceException: the image is in use; the web service is deleted nevertheless.
 
-        Azure: `delete_cache` and `delete_volume` clean up the Docker engine. Here nothing is left in any case.
+        Azure: `delete_cache` and `delete_volume` clean up the Docker engine. Here nothing remains on it.
 
         """
         image = self.image if delete_image and self._record is not None else None

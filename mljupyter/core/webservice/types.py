@@ -23,7 +23,7 @@ class _Part:
 
     @classmethod
     def deserialize(cls, payload_obj: dict[str, Any] | None) -> Self | None:
-        """Return the value that `serialize` made these JSON types of; None for None."""
+        """Return the value from the JSON types of `serialize`; None for None."""
         if payload_obj is None:
             return None
         return cls(**{field.name: payload_obj.get(_key(field)) for field in dataclasses.fields(cls)})
@@ -67,7 +67,7 @@ class LivenessProbeRequirements(_Part):
 
 @dataclass
 class AutoScaler(_Part):
-    """Rules of autoscaling. All values but the first are None where the number of replicas is fixed."""
+    """Rules of autoscaling. All values except the first are None if the number of replicas is fixed."""
 
     autoscale_enabled: bool
     max_replicas: int | None

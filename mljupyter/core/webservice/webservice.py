@@ -147,7 +147,7 @@ class EndpointAttributes(HtmlRepr):
 
     @property
     def image(self) -> Image | None:
-        """The registered image that its replicas are started from; None where replicas are processes."""
+        """The registered image that its replicas are started from; None if replicas are processes."""
         if self.image_id is None:
             return None
         try:
@@ -157,17 +157,17 @@ class EndpointAttributes(HtmlRepr):
 
     @property
     def image_id(self) -> str | None:
-        """``name:version`` of its image; None where replicas are processes."""
+        """``name:version`` of its image; None if replicas are processes."""
         return self._version.image_id
 
     @property
     def image_digest(self) -> str | None:
-        """The digest of its image; None where there is no image."""
+        """The digest of its image; None if there is none."""
         return self.image.image_digest if self.image is not None else None
 
     @property
     def environment(self) -> Environment | None:
-        """The environment in its image; None where there is no image."""
+        """The environment in its image; None if there is none."""
         return self.image.environment if self.image is not None else None
 
     @property
@@ -427,7 +427,7 @@ class Webservice(EndpointAttributes):
     def check_for_existing_webservice(
         workspace: Workspace, name: str, overwrite: bool = False, request_func: Any = None, check_func: Any = None
     ) -> None:
-        """Raise when there is a web service of this name, unless it may be overwritten.
+        """Raise an error if there is a web service of this name, unless it may be overwritten.
 
         Parameters:
             workspace: the workspace.
@@ -438,7 +438,7 @@ class Webservice(EndpointAttributes):
         Raises:
             WebserviceException: there is a web service of this name.
 
-        Azure: `request_func` and `check_func` look the name up in the cloud.
+        Azure: `request_func` and `check_func` search the name in the cloud.
 
         """
         core.deployment.check_name_is_free(workspace, name, overwrite=overwrite)
@@ -466,8 +466,8 @@ class Webservice(EndpointAttributes):
             timeout_sec: seconds to wait at most; None for no limit.
 
         Raises:
-            WebserviceException: it failed, with the state, the reason and the last lines of its log; the time is up;
-                the web service was deleted while waiting.
+            WebserviceException: it failed, with the state, the reason and the last lines of its log; the timeout has
+                passed; the web service was deleted while waiting.
 
         """
         self._check_not_deleted()
@@ -510,10 +510,10 @@ class Webservice(EndpointAttributes):
             input_data: the body of the request, usually JSON text.
 
         Returns:
-            The decoded JSON of the answer, or its text where it is not JSON.
+            The decoded JSON of the answer, or its text if it is not JSON.
 
         Raises:
-            WebserviceException: with status and body of any answer but 200; there is no answer.
+            WebserviceException: there is no answer, or an answer other than 200; the message has its status and body.
 
         Example:
             >>> service.run('{"data": [[1, 2, 3]]}')                                             # doctest: +SKIP
@@ -817,10 +817,10 @@ class Webservice(EndpointAttributes):
                 requests, and the next requests wait while a replica starts.
             version: the version of an endpoint; by default its default version.
             target_utilization: the share of busy replicas to aim at, in percent.
-            refresh_seconds: a change of the load is answered within this time.
+            refresh_seconds: longest time from a change of the load to a decision.
             scale_down_seconds: replicas stop after this time with less load.
-            scale_to_zero_seconds: the last replica stops after this time without a request, where `minimum` is 0.
-            max_wake_wait_ms: the longest time, about, that a request waits for the first replica; then 503.
+            scale_to_zero_seconds: the last replica stops after this time without a request, if `minimum` is 0.
+            max_wake_wait_ms: approximate longest time that a request waits for the first replica; then 503.
 
         Raises:
             WebserviceException: nothing is given, `replicas` is given together with others, or a rule is broken.
@@ -862,7 +862,7 @@ class Webservice(EndpointAttributes):
             return self.workspace.endpoints.history(self.name)
 
     def rollback(self, number: int | None = None) -> None:
-        """Restore the web service as it was before its last change, or as an entry of its history says.
+        """Restore the state of the web service before its last change, or that of an entry of its history.
 
         Versions, shares and tags are all restored. A rollback is a change like any other: it has an entry in the
         history, and a second `rollback()` undoes the first one, as ``kubectl rollout undo`` does. To go further back,
@@ -903,8 +903,8 @@ class Webservice(EndpointAttributes):
     def follow_logs(self, num_lines: int = 100) -> Iterator[str]:
         """Yield the last lines of the log, and then each new line, with its line end.
 
-        It goes on over updates, over replicas that replace each other, and over restarts of the control plane. It ends
-        when the web service is deleted; an interrupt ends it at any time.
+        It continues through updates, replacements of replicas, and restarts of the control plane. It ends when the web
+        service is deleted, or with an interrupt.
 
         Parameters:
             num_lines: the number of lines to begin with.

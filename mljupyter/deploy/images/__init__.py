@@ -1,4 +1,4 @@
-"""Images of deployments: found by their plan, or built; pulled, tagged, tested, removed.
+"""Images of deployments: build or reuse, pull, tag, test, remove.
 
 These modules are imported when they are used for the first time, as those of `mljupyter.deploy`.
 """

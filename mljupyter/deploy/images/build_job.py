@@ -1,4 +1,4 @@
-"""Build an image in the background: found again by its plan, or made; its log can be read while it grows."""
+"""Build of an image in the background, or reuse of one with the same plan. Its log can be read during the build."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _builds: dict[tuple[str, str], Build] = {}
 
 
 class Build:
-    """A build of this process; `error` is why it failed, once it has."""
+    """A build that runs in this process; `error` is set after a failure."""
 
     def __init__(self, name: str, make: Callable[[threading.Event], object]) -> None:
         self.error: Exception | None = None
         self._cancel = threading.Event()
         self._make = make
-        # No daemon: a script that ends right after asking for an image still gets it.
+        # Not a daemon thread: a script that ends right after `create` waits for the build.
         self._thread = threading.Thread(target=self._run, name=f"build-{name}")
         self._thread.start()
 
     def cancel(self) -> None:
-        """Stop the build; nothing of it is left."""
+        """Stop the build and remove its intermediate results."""
         self._cancel.set()
 
     def has_ended(self, within: float | None = 0) -> bool:
         """Wait until the build has ended, and return whether it has.
 
         Parameters:
-            seconds: the longest wait; None waits as long as the build takes.
+            seconds: the maximum time to wait; None for no limit.
 
         """
         self._thread.join(within)
@@ -57,12 +57,12 @@ class Build:
 
 
 def default_base_image() -> str | None:
-    """Return the base image for environments without one of their own; None for Python's own."""
+    """Return the base image for environments without one; None for the official Python image."""
     return os.environ.get(BASE_IMAGE_VARIABLE)
 
 
 def place_of(context: WorkspaceContext) -> str:
-    """Return where a workspace's images are: in its container registry, if it has one, else on the Docker engine."""
+    """Return the location of a workspace's images: its container registry if it has one, else the Docker engine."""
     host = os.environ.get(REGISTRY_VARIABLE) or context.container_registry
     return f"registry/{host}" if host else ENGINE
 
@@ -76,20 +76,20 @@ def begin(
     rebuild: bool = False,
     **described: Any,
 ) -> ImageRecord:
-    """Note the next version of an image and have it made; returns at once.
+    """Register the next version of an image and start to build it; return at once.
 
-    A result of the same plan is reused within this call, without asking any engine.
+    An image with the same plan is reused within this call, without a request to an engine.
 
     Parameters:
         context: the workspace.
-        plan: what the image is made of.
+        plan: the plan of the image.
         name: the image's name.
-        place: ``docker`` or ``registry/<host>``; None for the workspace's.
-        rebuild: build it in any case.
+        place: ``docker`` or ``registry/<host>``; the default is that of the workspace.
+        rebuild: build it even if it exists.
         **described: description, tags, properties, image_flavor.
 
     Raises:
-        MLJupyterError: when nothing here can build it, or a value breaks a rule.
+        MLJupyterError: no builder is available for it, or a value breaks a rule.
 
     """
     builder = _BuilderOnDemand(context, plan, place or place_of(context))
@@ -111,7 +111,7 @@ def begin(
 
 
 def build_of(context: WorkspaceContext, image_id: str) -> Build | None:
-    """Return the build of an image, if this process did or does it."""
+    """Return the build of an image if it runs or ran in this process, else None."""
     return _builds.get(_key(context, image_id))
 
 
@@ -120,12 +120,12 @@ def _key(context: WorkspaceContext, image_id: str) -> tuple[str, str]:
 
 
 def failure(record: ImageRecord) -> WebserviceException:
-    """Return the error for an image that was not made: step, reason, last lines and hint."""
+    """Return the error for an image whose build failed: step, reason, last lines and hint."""
     return WebserviceException(f"Image {record.id} is {record.creation_state}.\n{failure_text(record)}".rstrip())
 
 
 def failure_text(record: ImageRecord) -> str:
-    """Return why an image was not made, empty when it was."""
+    """Return the reason why the build of an image failed; empty if it succeeded."""
     said: Mapping[str, Any] = record.error or {}
     lines = [f"Step {said['step']!r}: {said.get('reason')}"] if said.get("step") else []
     lines += [f"    {line}" for line in said.get("lastLines") or ()]
@@ -134,7 +134,7 @@ def failure_text(record: ImageRecord) -> str:
 
 
 class _BuilderOnDemand:
-    """The builder for a place, connected when something is asked of it first."""
+    """The builder for a place, which connects when it is first used."""
 
     def __init__(self, context: WorkspaceContext, plan: ImagePlan, place: str) -> None:
         self._context = context
@@ -158,7 +158,7 @@ class _BuilderOnDemand:
 
 
 def print_event(event: BuildEvent) -> None:
-    """Print what happens in a build."""
+    """Print an event of a build."""
     if event.state is None:
         print(visible(event.text))
     elif event.seconds is not None:

@@ -1,4 +1,4 @@
-"""Images of environments alone, without models and scoring script: build one, and describe it."""
+"""Images of environments without models and scoring script: build and describe them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DIGITS = 12
 def begin(
     context: WorkspaceContext, definition: EnvironmentDefinition, *, on_engine: bool = False, rebuild: bool = True
 ) -> ImageRecord:
-    """Start to build the image of an environment; return at once.
+    """Start the build of an environment's image; return at once.
 
     Parameters:
         context: the workspace that the image belongs to.
@@ -40,7 +40,7 @@ def begin(
 
 def details(context: WorkspaceContext, definition: EnvironmentDefinition) -> dict[str, Any]:
     """Return the details of an environment's image, built or not, with the keys of azureml's DockerImageDetails."""
-    # Imports every builder, which few calls need.
+    # Imports all builders, which few calls need.
 
     plan = _plan(definition)
     place = build_job.place_of(context)

@@ -21,7 +21,7 @@ def directory_of(context: WorkspaceContext, record: ImageRecord) -> Path:
 
 
 def dockerfile_of(context: WorkspaceContext, record: ImageRecord) -> Path | None:
-    """Return the file with the Dockerfile that an image was built of; None where there is none."""
+    """Return the file with the Dockerfile of an image; None if there is none."""
     if record.dockerfile_digest is None:
         return None
     path = directory_of(context, record) / "Dockerfile"
@@ -34,12 +34,12 @@ def remove(context: WorkspaceContext, record: ImageRecord) -> None:
     import shutil
 
     shutil.rmtree(directory_of(context, record), ignore_errors=True)
-    with contextlib.suppress(OSError):  # another version has files, too
+    with contextlib.suppress(OSError):  # another version also has files
         directory_of(context, record).parent.rmdir()
 
 
 class BuildLogFile:
-    """The log of a build. It grows during the build, and all who may read the workspace may read it.
+    """The log of a build, which grows during the build. It has the file modes of the workspace.
 
     Parameters:
         path: of the file.
@@ -52,20 +52,20 @@ class BuildLogFile:
 
     @classmethod
     def of(cls, context: WorkspaceContext, record: ImageRecord) -> BuildLogFile:
-        """Return the log of an image; that of one which was found again is the log of the build that made it."""
+        """Return the log of an image. The log of a reused image is that of its original build."""
         log = cls(directory_of(context, record) / "build.log")
         if record.log_digest is not None and not log.path.exists():
             _write_stored(context, record.log_digest, log.path)
         return log
 
     def begin(self) -> None:
-        """Begin to write."""
+        """Open the log for writing."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.touch(mode=0o600)
         self._file = self.path.open("w", encoding="utf-8", buffering=1)
 
     def write(self, event: BuildEvent) -> None:
-        """Write what happens; a log that cannot be written does not end the build."""
+        """Write an event; an error of writing does not end the build."""
         with contextlib.suppress(OSError, ValueError):
             if self._file is not None:
                 self._file.write(f"{_line(event)}\n")
@@ -77,14 +77,14 @@ class BuildLogFile:
                 self._file.close()
 
     def read(self) -> str:
-        """Return what is written so far."""
+        """Return the present content."""
         try:
             return self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return ""
 
     def follow(self) -> Iterator[str]:
-        """Yield line by line what is new, and an empty text whenever nothing is; it never ends by itself."""
+        """Yield each new line, or an empty text if there is none; the generator never ends by itself."""
         position, rest = 0, b""
         while True:
             new = b""

@@ -26,13 +26,13 @@ def make_present(
 
     Parameters:
         context: the workspace.
-        record: the image; one that is gone from the engine is built again of the same content.
-        on_event: gets what happens in that build.
-        location: another name that it has; by default the one it was built under.
+        record: the image; if the engine has lost it, it is built again from the same content.
+        on_event: called with the events of that build.
+        location: another reference of the image; the default is the one of its build.
 
     Raises:
-        WebserviceException: when the image is not ready.
-        MLJupyterError: when no engine answers, or it can neither be pulled nor built.
+        WebserviceException: the image is not built.
+        MLJupyterError: no engine answers, or the image can neither be pulled nor built.
 
     """
     location = location or record.location

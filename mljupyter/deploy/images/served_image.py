@@ -1,4 +1,4 @@
-"""The image that a web service's containers serve from: found again by its plan, or built of what is deployed."""
+"""Image of a web service's containers: reused if one has the same plan, otherwise built."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MADE_FOR = "mljupyter.madeFor"
 
 @dataclass(frozen=True)
 class ServedImage:
-    """An image on the Docker engine: what a container is started from, and its id in the registry of images.
+    """An image on the Docker engine: its reference, and its id in the registry of images.
 
-    The id is None where the image is not built yet.
+    The id is None if the image is not built yet.
     """
 
     reference: str
@@ -33,12 +33,12 @@ class ServedImage:
 
 
 def expected_image(context: WorkspaceContext, service: str, plan: ImagePlan) -> ServedImage:
-    """Return the image of a plan as it is found, or as it will be named; nothing is built.
+    """Return the existing image of a plan, or the reference that it will get. Builds nothing.
 
     Parameters:
         context: the workspace.
         service: name of the web service.
-        plan: what the image is made of.
+        plan: the plan of the image.
 
     """
     found = context.registry.images.find_built(plan.digest, ENGINE)
@@ -52,10 +52,10 @@ def plan_for(
 ) -> ImagePlan:
     """Return the plan of an image with this code, these models and this environment.
 
-    An environment without a base image is built on the image that ``MLJUPYTER_BASE_IMAGE`` names, else on Python's own.
+    The default base image is that of ``MLJUPYTER_BASE_IMAGE``, otherwise the official Python image.
 
     Raises:
-        WebserviceException: when there is no environment.
+        WebserviceException: there is no environment.
 
     """
     if environment is None:
@@ -74,16 +74,16 @@ def plan_for(
 
 
 def image_with_code(context: WorkspaceContext, service: str, image_id: str, code: CodeReference) -> ServedImage:
-    """Return an image that differs from another one in its code alone.
+    """Return an image that differs from another one only in its code.
 
     Parameters:
         context: the workspace.
-        service: the name that it is registered under.
-        image_id: the other one.
-        code: what is to be in it.
+        service: the name under which it is registered.
+        image_id: the other image.
+        code: the new code.
 
     Raises:
-        MLJupyterError: there is no Docker engine, or the build fails; with its last lines and a hint.
+        MLJupyterError: there is no Docker engine, or the build failed, with its last lines and a hint.
 
     """
     recipe = context.registry.images.get_by_id(image_id).recipe
@@ -99,7 +99,7 @@ def image_of(
     on_event: OnEvent | None = None,
     cancel: threading.Event | None = None,
 ) -> ServedImage:
-    """Return the image of a plan on the Docker engine: the service's newest one if it is that, else another version."""
+    """Return the image of a plan on the Docker engine: the service's newest one, or a new version."""
     on_event = on_event or (print_event if show_output else None)
     record = _newest(context, service)
     if record is None or (record.plan_digest, record.place, record.creation_state) != (

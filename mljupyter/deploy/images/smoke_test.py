@@ -1,4 +1,4 @@
-"""Try an image: one container for one request (Azure ML v1: ContainerImage.run)."""
+"""Smoke test of an image: one container for one request (Azure ML v1: ContainerImage.run)."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def run(image: str, body: str | bytes) -> Any:
     """Start a container of an image, send it one request, remove it and return the answer.
 
     Parameters:
-        image: what the Docker engine knows it by.
-        body: of the request.
+        image: its reference on the Docker engine.
+        body: the request body.
 
     Returns:
-        The decoded JSON of the answer, or its text where it is no JSON.
+        The decoded JSON of the answer, or its text if it is not JSON.
 
     Raises:
-        WebserviceException: when it does not come up, with the last lines of its log; for any answer but 200.
+        WebserviceException: the container does not start, with the last lines of its log; or an answer other than 200.
 
     """
-    # For as long as it lives, the container answers nobody else of this machine.
+    # The key keeps other users of this machine from using the container.
     key = secrets.token_hex(_KEY_BYTES)
     with _container(image, key) as (container, port):
         _wait_until_ready(container, port, image)
@@ -50,7 +50,7 @@ def run(image: str, body: str | bytes) -> Any:
             raise WebserviceException(f"{image} answered with status {status}: {text}", status_code=status)
     try:
         return json.loads(content)
-    except (ValueError, RecursionError):  # not JSON, or nested too deeply: the text is all there is
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply: return the text
         return content.decode(errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""Give an image a second name, where it is."""
+"""Add a second reference to an image, on its engine or in its registry."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mljupyter.deploy.images.build_job import ENGINE
 
 
 def tag_image(place: str, present: str, wanted: str) -> None:
-    """Call an image by another name, too.
+    """Add another reference to an image.
 
     Parameters:
-        place: ``docker``, or ``registry/<host>``, where the name is to be in the same registry.
+        place: ``docker``, or ``registry/<host>``; then both references must be of this registry.
         present: its reference.
         wanted: the other reference.
 
     Raises:
-        MLJupyterError: when it is not there, or the place cannot be reached.
+        MLJupyterError: the image is missing, or the place cannot be reached.
 
     """
     if place == ENGINE:

@@ -17,18 +17,18 @@ from mljupyter.workspace.context import WorkspaceContext
 def users_of_image(
     context: WorkspaceContext, record: ImageRecord, needed: Iterable[NeededVersion] | None = None
 ) -> list[str]:
-    """Return the users of an image: everything that holds it, and the web services that are started from its reference.
+    """Return the users of an image: holders of references, and web services that run it.
 
     Parameters:
         context: the workspace.
         record: the image.
-        needed: what its endpoints need, where that was read before.
+        needed: the needs of its endpoints, if they were already read.
 
     """
     images = context.registry.images
     users = set(images.references(record.id))
     found = [one for one in images.list(record.name) if one.location == record.location]
-    # A web service names the location. Where several versions share one, the newest stands for it.
+    # A web service names the location. If several versions share a location, the newest one counts.
     if record.location is not None and found and found[0].id == record.id:
         for version in needed_versions(context.directory) if needed is None else needed:
             if version.spec.image == record.location:
@@ -37,17 +37,17 @@ def users_of_image(
 
 
 def delete_unused_image(context: WorkspaceContext, image_id: str, *, keep: bool = False) -> ImageRecord:
-    """Delete an image from the workspace and from where it is; return what was known of it.
+    """Delete an image from the workspace and from its engine or registry; return its record.
 
     Parameters:
         context: the workspace.
         image_id: its id, ``name:version``.
-        keep: leave it on its engine, or in its container registry.
+        keep: keep it on its engine or in its container registry.
 
     Raises:
-        ImageInUseError: while something uses it.
-        ImageNotFoundError: for an unknown id.
-        ImageError: when it cannot be removed where it is; then it is not forgotten either.
+        ImageInUseError: the image is in use.
+        ImageNotFoundError: there is no such image.
+        ImageError: it cannot be removed from its engine or registry; then its record stays, too.
 
     """
     record = context.registry.images.get_by_id(image_id)
@@ -65,7 +65,7 @@ def delete_unused_image(context: WorkspaceContext, image_id: str, *, keep: bool 
 
 
 def _remover(context: WorkspaceContext, record: ImageRecord) -> Builder:
-    """Return what removes an image from where it is."""
+    """Return the function that removes an image from its engine or registry."""
     kind, _, rest = record.place.partition("/")
     try:
         if kind == "docker":

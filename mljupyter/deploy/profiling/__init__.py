@@ -1,4 +1,4 @@
-"""Profiling: a temporary endpoint under load, and the size that suits its model.
+"""Profiling: measures a model on a temporary endpoint under load, and recommends a size.
 
 These modules are imported when they are used for the first time, as those of `mljupyter.deploy`.
 """

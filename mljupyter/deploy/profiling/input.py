@@ -23,11 +23,11 @@ def bodies(input_dataset: Any, input_data: str | Sequence[str] | None) -> list[b
         input_data: one body, or a list of them.
 
     Raises:
-        WebserviceException: when none or both are given, or rows are not what they must be.
+        WebserviceException: none or both are given, or a row is not text.
 
     """
     if isinstance(input_dataset, str) and input_data is None:
-        input_dataset, input_data = None, input_dataset  # as SDK 1.0 had it
+        input_dataset, input_data = None, input_dataset  # as in SDK 1.0
     if (input_dataset is None) == (input_data is None):
         which = "both" if input_dataset is not None else "neither"
         raise WebserviceException(f"Give input_dataset or input_data; {which} is given. {_HOW}")

@@ -1,4 +1,4 @@
-"""The load of a profile: requests one after another, then as many as keep the replica busy, while it is measured."""
+"""Load of a profile: sends requests and measures the replica at the same time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_SHOWN = 500
 
 @dataclass
 class Tally:
-    """The results of requests: latencies in seconds of successful ones, and counts of the others by status."""
+    """The results of requests: latencies of successful ones in seconds, and counts of the others by status."""
 
     latencies: list[float] = field(default_factory=list)
     succeeded: int = 0
@@ -48,15 +48,15 @@ class Target:
 def run_load(
     target: Target, rows: Sequence[bytes], *, clients: int, seconds: float, at_least: int, stop: Callable[[], bool]
 ) -> Tally:
-    """Send rows in turn, over and over, and return what became of them.
+    """Send the rows repeatedly in turn, and return the results.
 
     Parameters:
-        target: where to.
+        target: the address.
         rows: request bodies.
-        clients: how many requests are under way at once.
-        seconds: for how long, but for
+        clients: number of concurrent requests.
+        seconds: duration of the load.
         at_least: the smallest number of requests.
-        stop: asked before each request; True ends the load.
+        stop: called before each request; True ends the load.
 
     """
     tally, lock = Tally(), threading.Lock()
@@ -101,7 +101,7 @@ def _count(tally: Tally, status: int, text: str, elapsed: float) -> None:
 
 
 class Sampler:
-    """Measures a replica again and again while it is entered."""
+    """Context manager that measures a replica periodically."""
 
     def __init__(self, measure: Callable[[], Usage]) -> None:
         self._measure = measure
@@ -127,5 +127,5 @@ class Sampler:
         try:
             usage = self._measure()
         except RuntimeUnavailableError:
-            return  # a replica that died shows in the requests that failed
+            return  # the death of a replica shows in failed requests
         self.samples.append(UsageSample(time.monotonic(), usage.cpu_seconds, usage.memory_bytes / _GIB))

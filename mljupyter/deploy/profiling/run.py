@@ -52,7 +52,7 @@ class ProfileRequest:
         rows: request bodies.
         cpu: cores that the replica may use.
         memory_in_gb: GB that it may use.
-        seconds: time to send requests for.
+        seconds: duration of the load.
 
     """
 
@@ -69,7 +69,7 @@ class ProfileRequest:
 def run(
     context: WorkspaceContext, request: ProfileRequest, cancelled: Callable[[], bool], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Run a profile and return the fields of its result; the temporary endpoint is deleted in any case.
+    """Run a profile and return the fields of its result; the temporary endpoint is always deleted.
 
     Parameters:
         context: the workspace.
@@ -102,7 +102,7 @@ def temporary_name() -> str:
 def endpoint_arguments(name: str, cpu: float, memory_in_gb: float) -> dict[str, Any]:
     """Return the arguments of ``AksWebservice.deploy_configuration`` for a temporary endpoint.
 
-    The size to measure with is the limit. The request is small: nothing else has to make room for a profile.
+    The limits are the requested size. The resource request is small, so that a profile does not displace replicas.
 
     Parameters:
         name: the profile's name.
@@ -135,7 +135,7 @@ def _remove(context: WorkspaceContext, name: str) -> None:
 
     The Docker engine keeps the image: another endpoint, deployed concurrently, may run the same one.
     """
-    with suppress(MLJupyterError):  # it was never created, or somebody has deleted it
+    with suppress(MLJupyterError):  # it was never created, or has been deleted
         apply.delete(context, name)
     for image in context.registry.images.list(name):
         with suppress(MLJupyterError):

@@ -1,4 +1,4 @@
-"""``%mlj attach``: which compute targets can be used, and which Docker engine containers run on."""
+"""``%mlj attach``: show the compute targets, and choose the Docker engine for containers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mljupyter.notebook.views.views import Outcome
 
 
 def run(call: Call) -> Any:
-    """Look whether an engine answers, and let containers run on it from now on."""
+    """Check that an engine answers, and use it for containers from now on."""
     import os
 
     address = call["address"]
@@ -21,12 +21,12 @@ def run(call: Call) -> Any:
     if problem:
         raise WrongInputError(problem)
     os.environ["DOCKER_HOST"] = address
-    call.session.workspace().controller.stop()  # the next controller uses the new engine; replicas go on serving
+    call.session.workspace().controller.stop()  # the next controller uses the new engine; replicas keep serving
     return Outcome("ok", "docker", address)
 
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     """Return the form that shows the compute targets and takes the address of a Docker engine."""
-    from mljupyter.widgets.wizards.attach_wizard import AttachWizard  # widgets are heavy: only where one is shown
+    from mljupyter.widgets.wizards.attach_wizard import AttachWizard  # slow import; only if a widget is shown
 
     return AttachWizard(session)

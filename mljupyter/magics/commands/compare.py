@@ -1,4 +1,4 @@
-"""``%mlj compare``: the versions of an endpoint beside each other."""
+"""``%mlj compare``: compare the versions of an endpoint."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mljupyter.notebook.views.views import Table
 def run(call: Call) -> Any:
     """Return the versions as a table, as a live panel, or as a form that promotes one."""
     workspace = call.session.workspace()
-    webservice(workspace, call["name"])  # its error has the nearest name
+    webservice(workspace, call["name"])  # raises an error with the nearest name
     if call["wizard"]:
-        from mljupyter.widgets.wizards.compare_wizard import CompareWizard  # widgets are heavy: only where one is shown
+        from mljupyter.widgets.wizards.compare_wizard import CompareWizard  # slow import; only if a widget is shown
 
         return CompareWizard(call.session, call["name"])
     if call["live"] and call.has_widgets:
-        from mljupyter.widgets.panels.comparison import Comparison  # widgets are heavy: only where one is shown
+        from mljupyter.widgets.panels.comparison import Comparison  # slow import; only if a widget is shown
 
         return Comparison(workspace, call["name"])
     rows = compared(workspace, workspace.endpoints.endpoint(call["name"]))
@@ -31,6 +31,6 @@ def run(call: Call) -> Any:
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     """Return the form that compares versions and promotes one."""
-    from mljupyter.widgets.wizards.compare_wizard import CompareWizard  # widgets are heavy: only where one is shown
+    from mljupyter.widgets.wizards.compare_wizard import CompareWizard  # slow import; only if a widget is shown
 
     return CompareWizard(session)

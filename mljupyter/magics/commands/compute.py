@@ -1,4 +1,4 @@
-"""``%compute``: where endpoints can run, and whether that works right now."""
+"""``%compute``: list the compute targets and whether they are available."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLUMNS = ("", "Target", "Kind", "State")
 
 
 def run(call: Call) -> Any:
-    """Return the compute targets as a table, each looked at now; what is in the way comes with the way out."""
+    """Return a table of the compute targets; an unavailable one has the reason and a solution."""
     workspace = call.session.workspace()
     found = []
     for target in workspace.compute_targets.values():

@@ -1,4 +1,4 @@
-"""``%deploy``: put registered models and a scoring script behind an endpoint."""
+"""``%deploy``: deploy models or an estimator as an endpoint."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from mljupyter.notebook.views.views import Text
 
 
 class DeploymentCancelledError(MLJupyterError):
-    """A deployment was interrupted and taken back."""
+    """A deployment was interrupted and undone."""
 
 
 class WaitInterruptedError(MLJupyterError):
-    """Waiting for a deployment that another one has begun was interrupted; it goes on."""
+    """Waiting for an earlier deployment was interrupted; that deployment continues."""
 
 
 def run(call: Call) -> Any:
-    """Create the endpoint, or bring an existing one to what the line says; nothing happens when it is that already."""
+    """Create the endpoint, or change the existing one; do nothing if nothing differs."""
     deployment = deployment_of(call.session, call.namespace, call.values)
     for name in secret_looking(call.values):
         _say(call, f"{name} is saved with the notebook: if it is secret, put it into a file and use --env-from FILE")
     if call["code"]:
         return call.deliver(Text(deployment.code()))
     if call["panel"] and not (call["dry_run"] or call["json"]) and call.has_widgets:
-        from mljupyter.widgets.panels.log_panel import LogPanel  # widgets are heavy: only where one is shown
-        from mljupyter.widgets.panels.log_sources import DeploymentLog  # widgets are heavy: only where one is shown
+        from mljupyter.widgets.panels.log_panel import LogPanel  # slow import; only if a widget is shown
+        from mljupyter.widgets.panels.log_sources import DeploymentLog  # slow import; only if a widget is shown
 
         return LogPanel(DeploymentLog(deployment))
     plan = deployment.plan()
@@ -55,7 +55,7 @@ def run(call: Call) -> Any:
 
 
 def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
-    """Do what the plan says, and tell each stage once it is done: no times, ports or ids, which differ between runs."""
+    """Carry out the plan and print each finished stage, without times, ports and ids, which differ between runs."""
     where = f"{deployment.name} → {deployment.target}"
     if plan.action == "unchanged":
         if plan.settled_as == "Healthy":
@@ -82,24 +82,24 @@ def _script_name(call: Call, deployment: Deployment) -> str | None:
 
 
 def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError:
-    """Take back what was begun. With the same spec as before there is nothing to go back to: it is tried on."""
+    """Undo the deployment. If its spec equals the previous one, there is nothing to restore, and it continues."""
     name = deployment.name
     if plan.action == "unchanged":
         return WaitInterruptedError(
-            f"Stopped waiting for {name!r}; what was begun before goes on.\n"
-            f"Follow it with %endpoints and %logs {name}; take it away with %undeploy {name}."
+            f"Stopped waiting for {name!r}; the earlier deployment continues.\n"
+            f"Follow it with %endpoints and %logs {name}; delete it with %undeploy {name}."
         )
-    _say(call, "  interrupted: taking it back")
+    _say(call, "  interrupted: undoing the deployment")
     try:
         outcome = undo(deployment.workspace.context, name, plan.present)
     except KeyboardInterrupt:
-        outcome = f"A second interrupt came before that was done: see %endpoints; %undeploy {name} takes it away."
+        outcome = f"A second interrupt came before it was undone: see %endpoints; %undeploy {name} deletes it."
     call.session.cache.refresh_soon()
     return DeploymentCancelledError(f"The deployment of {name!r} was interrupted. {outcome}")
 
 
 def _followed(call: Call, service: Webservice) -> Webservice:
-    """Wait until it is Healthy, if asked to; without the SDK's words about interrupts, which differ here."""
+    """Wait until it is Healthy, unless ``--no-wait`` is given; without the SDK's message about interrupts."""
     if not call["wait"]:
         _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
         return service
@@ -113,7 +113,7 @@ def _followed(call: Call, service: Webservice) -> Webservice:
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     """Return the form that deploys a model."""
-    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard  # widgets are heavy: only where one is shown
+    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard  # slow import; only if a widget is shown
 
     return DeployWizard(session, namespace)
 

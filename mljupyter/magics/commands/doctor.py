@@ -13,11 +13,11 @@ from mljupyter.workspace.doctor_workspace import Check
 
 
 class DoctorError(MLJupyterError):
-    """Something keeps endpoints from serving."""
+    """A problem keeps endpoints from serving."""
 
 
 def run(call: Call) -> Any:
-    """Return the findings as a table; raise when one of them keeps endpoints from serving."""
+    """Return the findings as a table; raise an error if one of them keeps endpoints from serving."""
     checks = examine(lambda: Path(call.session.workspace().directory))
     if call["json"]:
         print(json_line([check.document() for check in checks]))

@@ -1,4 +1,4 @@
-"""``--code`` and ``--dry-run`` of magics that change an endpoint: the same as Python, and what would change."""
+"""``--code`` and ``--dry-run`` of magics that change an endpoint: Python code and planned changes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ WAIT = "service.wait_for_deployment(show_output=True)"
 
 
 def is_preview(call: Call) -> bool:
-    """Return whether a magic shall only show its effect: as Python, or as a plan."""
+    """Return whether a magic must only show its effect, as Python code or as a plan."""
     return bool(call["code"] or call["dry_run"])
 
 
 def preview(
     call: Call, method: str, arguments: Mapping[str, Any], wanted: Callable[[EndpointSpec], EndpointSpec]
 ) -> Any:
-    """Return the Python that calls one method of the endpoint and waits, or what `wanted` makes of its spec.
+    """Return the Python code that calls one method of the endpoint and waits, or a plan with the spec from `wanted`.
 
     Parameters:
-        call: of the magic.
-        method: name of the method of `Webservice` or `AksEndpoint`.
+        call: the call of the magic.
+        method: the name of a method of `Webservice` or `AksEndpoint`.
         arguments: its arguments by name.
         wanted: the same as a function from spec to spec.
 
@@ -50,13 +50,13 @@ def preview(
 
 
 def code_of(call: Call, steps: Iterable[str]) -> Any:
-    """Return a script that does steps with the endpoint as ``service``."""
+    """Return a script with steps that use the endpoint as ``service``."""
     lines = [f"service = Webservice(ws, {call.endpoint!r})", *steps]
     return call.deliver(Text(script_of(call.session.workspace(), lines)))
 
 
 def called(method: str, arguments: Mapping[str, Any]) -> str:
-    """Return the call of a method of ``service`` as Python; what is None is left out.
+    """Return the call of a method of ``service`` as Python code, without arguments that are None.
 
     Example:
         >>> called("scale", {"minimum": 1, "maximum": None})
@@ -68,12 +68,12 @@ def called(method: str, arguments: Mapping[str, Any]) -> str:
 
 
 def present(call: Call) -> EndpointRecord:
-    """Return the endpoint that the magic names, as it is."""
+    """Return the present endpoint of the magic."""
     return call.session.workspace().endpoints.endpoint(call.endpoint)
 
 
 def shown(call: Call, view: View, document: Mapping[str, Any]) -> Any:
-    """Return what would be done, or print it as JSON where that is asked for."""
+    """Return the planned changes, or with ``--json`` print them as JSON."""
     if call.values.get("json"):
         print(masked_line(document))
         return call.deliver(document) if call.values.get("output") else None

@@ -1,4 +1,4 @@
-"""``%endpoints``: what is deployed in the workspace."""
+"""``%endpoints``: list the endpoints of the workspace."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def webservice(workspace: Workspace, name: str) -> Webservice:
     """Return a deployed web service.
 
     Raises:
-        EndpointMissingError: there is none of this name; the text has the nearest one.
+        EndpointMissingError: there is none of this name; the message has the nearest one.
 
     """
     services = workspace.webservices
@@ -40,7 +40,7 @@ def version_of(service: Webservice, name: str) -> AksEndpointVersion:
     """Return one of an endpoint's versions.
 
     Raises:
-        EndpointMissingError: there is none of this name; the text has those there are.
+        EndpointMissingError: there is none of this name; the message has the existing ones.
 
     """
     versions: Mapping[str, AksEndpointVersion] = getattr(service, "versions", {})
@@ -51,7 +51,7 @@ def version_of(service: Webservice, name: str) -> AksEndpointVersion:
 
 
 def row(record: EndpointRecord) -> list[str]:
-    """Return what the table shows of an endpoint. Addresses change from run to run, so they are not part of it."""
+    """Return the table row of an endpoint, without addresses, which change from run to run."""
     spec, status = record.spec, record.status
     return [
         spec.name,

@@ -11,10 +11,10 @@ from mljupyter.magics.magic import Call, StoppedError
 
 @contextmanager
 def taken_back_if_interrupted(call: Call) -> Iterator[None]:
-    """Put the endpoint that the magic names back to what it was, when what is done inside is interrupted.
+    """Restore the endpoint of the magic if the ``with`` block is interrupted.
 
     Raises:
-        StoppedError: it was interrupted; the text says what there is now.
+        StoppedError: it was interrupted; the message describes the present endpoint.
 
     """
     workspace, name = call.session.workspace(), call.endpoint
@@ -25,5 +25,5 @@ def taken_back_if_interrupted(call: Call) -> Iterator[None]:
         try:
             outcome = undo(workspace.context, name, before)
         except KeyboardInterrupt:
-            outcome = "A second interrupt came before it was taken back: see %endpoints."
+            outcome = "A second interrupt came before it was undone: see %endpoints."
         raise StoppedError(f"{call.magic.spelled} was interrupted. {outcome}") from None

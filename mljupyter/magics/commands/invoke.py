@@ -18,7 +18,7 @@ class InvokeError(MLJupyterError):
 
 
 def run(call: Call) -> Any:
-    """Send the data, and return what came back as Python values."""
+    """Send the data, and return the answer as Python values."""
     if (call["data"] is None) == (call.body is None):
         raise WrongInputError(
             "The data stands on the line, %invoke NAME DATA, or as JSON in the cell below %%invoke NAME: give it once."
@@ -37,7 +37,7 @@ def run(call: Call) -> Any:
 
 
 def body_in_cell(text: str) -> str:
-    """Return the JSON of a cell; what is wrong comes with the line of the cell."""
+    """Return the JSON of a cell; an error has the line of the cell."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""``%logs``: what an endpoint's scoring script printed, and how its image was built."""
+"""``%logs``: logs of an endpoint's replicas and of its image build."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mljupyter.notebook.views.views import Text
 from mljupyter.visible import lines_of, visible
 
 if TYPE_CHECKING:
-    from mljupyter.widgets.panels.log_panel import LogPanel  # widgets are heavy: only where one is shown
+    from mljupyter.widgets.panels.log_panel import LogPanel  # slow import; only if a widget is shown
 
 _MOST_LINES = 5000
-"""Read when only some lines are shown."""
+"""Number of lines to read if a filter is given."""
 
 
 class NoBuildLogError(MLJupyterError):
@@ -29,7 +29,7 @@ class NoBuildLogError(MLJupyterError):
 
 
 def run(call: Call) -> Any:
-    """Return the last lines of the log, or show lines as they come."""
+    """Return the last lines of the log, or follow new lines."""
     _check(call)
     service = webservice(call.session.workspace(), call.endpoint)
     if call.version is not None:
@@ -84,8 +84,8 @@ def _build_log(call: Call, service: Webservice) -> str:
 
 def _follow(call: Call, service: Webservice, chosen: Filter) -> LogPanel | None:
     if call.has_widgets:
-        from mljupyter.widgets.panels.log_panel import LogPanel  # widgets are heavy: only where one is shown
-        from mljupyter.widgets.panels.log_sources import EndpointLog  # widgets are heavy: only where one is shown
+        from mljupyter.widgets.panels.log_panel import LogPanel  # slow import; only if a widget is shown
+        from mljupyter.widgets.panels.log_sources import EndpointLog  # slow import; only if a widget is shown
 
         return LogPanel(EndpointLog(service, call["lines"], call.version, chosen))
     lines: Iterable[str] = service.workspace.endpoints.follow_logs(

@@ -1,4 +1,4 @@
-"""``%models``: what is registered in the workspace, and where it is used."""
+"""``%models``: list the registered models and their users."""
 
 from __future__ import annotations
 

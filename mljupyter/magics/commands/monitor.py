@@ -1,4 +1,4 @@
-"""``%monitor``: what endpoints are doing, as a live panel, as tables that follow, as one of now, or as data."""
+"""``%monitor``: metrics of endpoints, as a live panel, as tables, or as data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mljupyter.notebook.views.metrics_table import frame_of, measured
 
 
 def run(call: Call) -> Any:
-    """Return a live panel, or a table of now, or the data; in a terminal follow the endpoints until interrupted."""
+    """Return a live panel, a table, or the data; in a terminal print tables until interrupted."""
     workspace = call.session.workspace()
     services = [webservice(workspace, name) for name in dict.fromkeys(call["names"])]
     if call["json"]:
@@ -29,10 +29,10 @@ def run(call: Call) -> Any:
 
 
 def _panels(call: Call, services: list[Webservice]) -> Any:
-    """Display a live panel for each endpoint, but the last, which is the cell's value."""
+    """Display a live panel for each endpoint. The last panel is the cell's value."""
     from IPython.display import display
 
-    from mljupyter.widgets.panels.monitor import Monitor  # widgets are heavy: only where one is shown
+    from mljupyter.widgets.panels.monitor import Monitor  # slow import; only if a widget is shown
 
     panels = [Monitor(service.workspace, service.name, call["window"]) for service in services]
     for panel in panels[:-1]:

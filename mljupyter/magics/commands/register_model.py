@@ -14,7 +14,7 @@ from mljupyter.notebook.views.views import Outcome
 
 
 def run(call: Call) -> Any:
-    """Register what the path names."""
+    """Register the file or directory."""
     path = Path(call["path"]).expanduser()
     if not path.exists():
         raise WrongInputError(f"There is no file or directory {call['path']!r}. A fitted variable: %mlj register")
@@ -49,6 +49,6 @@ def _tags(words: list[str]) -> dict[str, str]:
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     """Return the form that registers a model."""
-    from mljupyter.widgets.wizards.register_wizard import RegisterWizard  # widgets are heavy: only where one is shown
+    from mljupyter.widgets.wizards.register_wizard import RegisterWizard  # slow import; only if a widget is shown
 
     return RegisterWizard(session, namespace)

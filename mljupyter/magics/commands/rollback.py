@@ -1,4 +1,4 @@
-"""``%rollback`` and ``%mlj history``: what an endpoint was before, and the way back to it."""
+"""``%rollback`` and ``%mlj history``: earlier states of an endpoint."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from mljupyter.spec import EndpointSpec
 
 
 class NothingToGoBackToError(MLJupyterError):
-    """The history of an endpoint has no entry to go back to."""
+    """The history of an endpoint has no entry to restore."""
 
 
 def run(call: Call) -> Any:
-    """Roll an endpoint back, print what changed, and return nothing."""
+    """Roll an endpoint back, print the changes, and return nothing."""
     return go_back(call, call["to"])
 
 
 def go_back(call: Call, number: int | None) -> Any:
-    """Roll the endpoint that a magic names back, and print what changed."""
+    """Roll the endpoint of a magic back, and print the changes."""
     workspace = call.session.workspace()
-    webservice(workspace, call["name"])  # its error has the nearest name
+    webservice(workspace, call["name"])  # raises an error with the nearest name
     if is_preview(call):
         return _preview(call, number)
     with taken_back_if_interrupted(call):

@@ -1,4 +1,4 @@
-"""``%rollout``: give a version more and more of the requests, as long as it keeps a guard."""
+"""``%rollout``: increase the share of a version step by step while a guard holds."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class NoSuchRolloutError(MLJupyterError):
 
 
 def run(call: Call) -> Any:
-    """Begin, pause, resume or abort a rollout, or wait for it; return it as a line of text."""
+    """Start, pause, resume or abort a rollout, or wait for it; return it as a line of text."""
     actions = [action for action in ("pause", "resume", "abort") if call[action]]
     if len(actions) + (call["version"] is not None) > 1:
         given = [*([call["version"]] if call["version"] else []), *(f"--{action}" for action in actions)]
         raise WrongInputError(f"{' and '.join(given)}: one thing at a time.")
     workspace = call.session.workspace()
-    webservice(workspace, call["name"])  # its error has the nearest name
+    webservice(workspace, call["name"])  # raises an error with the nearest name
     endpoint = versioned_endpoint(workspace, call["name"])
     if call["version"] is not None:
         asked = {"steps": steps_of(call["steps"]), "every": call["every"], "guard": call["guard"]}
@@ -48,7 +48,7 @@ def run(call: Call) -> Any:
 
 
 def preview_rollout(call: Call, arguments: Mapping[str, Any]) -> Any:
-    """Return the Python that begins a rollout, or its plan; `arguments` are those of `ControlledRollout.rollout`."""
+    """Return the code that starts a rollout, or its plan; `arguments` are those of `ControlledRollout.rollout`."""
     if call["code"]:
         wait = ["service.wait_for_rollout(show_output=True)"] if call.values.get("wait") else []
         return code_of(call, [called("rollout", arguments), *wait])
@@ -79,7 +79,7 @@ def _preview_control(call: Call, action: str) -> Any:
 
 
 def finish(call: Call, endpoint: Any) -> Any:
-    """Wait for the end of the rollout if asked for, and show it."""
+    """Wait for the end of the rollout with ``--wait``, and show it."""
     wait = call["wait"]
     quiet = call.values.get("quiet") or call["json"]
     found = endpoint.wait_for_rollout(show_output=not quiet) if wait else endpoint.rollout_status()
@@ -90,5 +90,5 @@ def finish(call: Call, endpoint: Any) -> Any:
     if call["output"]:
         return call.deliver(found)
     if wait and not quiet and found is not None:
-        return None  # its steps and its end stand there already
+        return None  # its steps and its end are already printed
     return Text(found.text() if found is not None else NO_ROLLOUT)

@@ -1,7 +1,7 @@
-"""Runs in a child process: load a scoring script, call init(), call run(sample) once, write down what came of it.
+"""Child process of a test run: load a scoring script, call init() and run(sample) once, write the result.
 
-It uses the very code a replica uses, so that what passes here starts there. Arguments: the directory that holds
-the mljupyter package, the file with the sample's text (empty when only loading is wanted), the file for the answer.
+It uses the code of a replica, so a script that passes here starts there. Arguments: the directory with the mljupyter
+package, the file with the sample's text (empty to only load the script), the file for the result.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from mljupyter.scoring.logs.diagnostics import user_traceback, write_record
 from mljupyter.scoring.worker.loading import load_script
 from mljupyter.scoring.worker.script import ScriptError
 
-# A request as clients make them: a script with a schema insists on the content type.
+# A request like those of clients: a script with a schema requires the content type.
 HEAD = json.dumps(
     {"method": "POST", "query": "", "id": "sample", "headers": {"Content-Type": "application/json"}}
 ).encode()
 
 
 def main(root: str, sample_path: str, answer_path: str) -> None:
-    """Write ``{"stage": ..., "message": ..., "result": ...}`` to the answer file; tracebacks go to standard error."""
+    """Write ``{"stage": ..., "message": ..., "result": ...}`` to the result file; tracebacks go to standard error."""
     sys.path.append(root)
 
     answer: dict[str, object] = {}

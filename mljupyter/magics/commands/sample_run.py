@@ -1,4 +1,4 @@
-"""Run a scoring script once against a sample, in a child process of the same interpreter."""
+"""Run a scoring script once on a sample, in a child process of the same interpreter."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _MOST_OUTPUT_LINES = 3
 
 
 def run_sample(script: Path, app_root: Path, sample: str, environment: Mapping[str, str], timeout: float) -> Any:
-    """Return what ``run(sample)`` answers after ``init()``, as a client would read it.
+    """Return the result of ``run(sample)`` after ``init()``, as a client would read it.
 
     Parameters:
         script: the scoring script, below the app root.
         app_root: the working directory of the script, as in a replica.
         sample: the request's text.
-        environment: variables on top of this process's own, such as ``AZUREML_MODEL_DIR``.
+        environment: additional environment variables, such as ``AZUREML_MODEL_DIR``.
         timeout: seconds that import, ``init()`` and ``run(sample)`` may take together.
 
     Raises:
-        ScoringScriptError: it failed or took too long; the text has the script's own line.
+        ScoringScriptError: it failed or took too long; the message has the line of the script.
 
     """
     with tempfile.TemporaryDirectory(prefix="mljupyter-sample-") as directory:
@@ -42,7 +42,7 @@ def run_sample(script: Path, app_root: Path, sample: str, environment: Mapping[s
         root = str(Path(sample_child.__file__).parents[2])
         command = [sys.executable, "-u", "-P", sample_child.__file__, root, str(sample_path), str(answer_path)]
         contract = {"AML_APP_ROOT": str(app_root), "AZUREML_ENTRY_SCRIPT": str(script.relative_to(app_root))}
-        # Cut off from standard input, and the leader of a group: what the script starts ends with it.
+        # Without standard input, and the leader of a process group: child processes of the script end with it.
         process = subprocess.Popen(
             command,
             cwd=app_root,
@@ -87,8 +87,8 @@ def _died_text(status: int, output: str) -> str:
 
 
 def _failure_text(stage: str, message: str, output: str, script: str) -> str:
-    """Return what was raised, and the line of the script that led to it: three lines, not thirty."""
-    # Not splitlines(): to it the mark is an end of line, too.
+    """Return the exception and the line of the script that led to it, as three lines."""
+    # Not splitlines(): it would also split at the mark.
     trace = [line.split(" ", 2)[2] for line in output.split("\n") if line.startswith(_RECORD)]
     raised = next((line for line in reversed(trace) if line and not line.startswith(" ")), "")
     frame: tuple[str, str] | None = None

@@ -1,4 +1,4 @@
-"""``%scale``: how many replicas the versions of an endpoint have."""
+"""``%scale``: number of replicas of an endpoint's versions."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SETTINGS = {
 
 
 def run(call: Call) -> Any:
-    """Change numbers of replicas if any are given; return those of all versions as a table."""
+    """Change the number of replicas if given; return a table of all versions."""
     workspace = call.session.workspace()
-    webservice(workspace, call["name"])  # its error has the nearest name
+    webservice(workspace, call["name"])  # raises an error with the nearest name
     given: dict[str, Any] = {name: _whole(call[key]) for key, name in _SETTINGS.items() if call[key] is not None}
     if call["size"]:
         short = replicas_of(call["size"])

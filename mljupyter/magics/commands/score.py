@@ -1,4 +1,4 @@
-"""``%%score``: a scoring script in a cell. It is checked, tried on a sample, and kept under a name."""
+"""``%%score``: check a scoring script in a cell, run it on a sample, and store it under a name."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mljupyter.notebook.views.views import Outcome, shortened
 
 
 def run(call: Call) -> Any:
-    """Check the cell, run it once when there is a sample, and keep it in the workspace."""
+    """Check the cell, run it once if there is a sample, and store it in the workspace."""
     if call.body is None:
         raise WrongInputError(f"The scoring script goes into the cell: start it with %%score {call['name']}")
     name = checked_name(call["name"])
     directory = _source_directory(call["source_directory"])
-    # One comment takes the place of the %%score line: line numbers in errors and logs are those of the cell.
+    # A comment replaces the %%score line, so that line numbers in errors and logs are those of the cell.
     workspace = call.session.workspace()
     source = f"# Scoring script {name!r}, written with %%score\n{call.body}"
     remark = "checked"

@@ -1,4 +1,4 @@
-"""Check a cell's scoring script without running it, and put what is wrong into terms of the cell."""
+"""Check of a cell's scoring script without running it; errors have the line of the cell."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mljupyter.exceptions import WebserviceException
 
 
 class ScoringScriptError(MLJupyterError):
-    """A scoring script cannot serve; the text shows the line of the cell."""
+    """A scoring script is invalid; the message has the line of the cell."""
 
 
 def check(script: Path) -> None:
-    """Raise `ScoringScriptError` when a script has a syntax error or lacks ``init()`` or ``run(data)``.
+    """Raise `ScoringScriptError` if a script has a syntax error or lacks ``init()`` or ``run(data)``.
 
-    The rules are those of `InferenceConfig`; only the text differs, since the user sees a cell and no file.
+    The rules are those of `InferenceConfig`; only the message differs, because the user sees a cell instead of a file.
     """
     try:
         check_script(script)

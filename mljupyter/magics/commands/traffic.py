@@ -1,4 +1,4 @@
-"""``%traffic``: how the requests of an endpoint are divided between its versions."""
+"""``%traffic``: split of an endpoint's requests between its versions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _POINTS = 10
 
 
 def run(call: Call) -> Any:
-    """Change the division of requests if shares are given; return the versions as a table once the router follows."""
+    """Change the shares if given; return a table of the versions once the router uses the shares."""
     _check(call)
     workspace = call.session.workspace()
-    webservice(workspace, call["name"])  # its error has the nearest name
+    webservice(workspace, call["name"])  # raises an error with the nearest name
     if call["wizard"]:
         return wizard(call.session, call.namespace, call["name"])
     if call["rollback"]:
@@ -55,7 +55,7 @@ def run(call: Call) -> Any:
 
 
 def _check(call: Call) -> None:
-    """Refuse options that do not go together."""
+    """Refuse options that exclude each other."""
     division = bool(call["shares"] or call["mirror"] or call["sticky_header"])
     kinds = {"shares": division, "--promote": call["promote"] is not None, "--rollback": call["rollback"]}
     given = [name for name, is_given in kinds.items() if is_given]
@@ -69,7 +69,7 @@ def _check(call: Call) -> None:
 
 
 def _roll_out(call: Call) -> Any:
-    """Move requests to a version in even steps over a time."""
+    """Shift requests to a version in equal steps over a period."""
     endpoint = versioned_endpoint(call.session.workspace(), call["name"])
     ((version, target),) = shares_of(call["shares"]).items()
     share = endpoint.versions[version].weight if version in endpoint.versions else 0
@@ -100,7 +100,7 @@ def _promote(call: Call) -> None:
 
 
 def wizard(session: Session, namespace: Mapping[str, Any], name: str = "") -> Any:
-    """Return the form that divides requests between versions."""
-    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard  # widgets are heavy: only where one is shown
+    """Return the form that splits requests between versions."""
+    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard  # slow import; only if a widget is shown
 
     return TrafficWizard(session, name)

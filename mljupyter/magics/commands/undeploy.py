@@ -1,4 +1,4 @@
-"""``%undeploy``: take an endpoint away, or one of its versions."""
+"""``%undeploy``: delete an endpoint or one of its versions."""
 
 from __future__ import annotations
 

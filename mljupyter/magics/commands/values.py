@@ -11,18 +11,17 @@ from typing import Any
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.sources.expressions import value_of
 
-MOST_BYTES = 100 * 1024 * 1024  # what a service accepts as a request body
+MOST_BYTES = 100 * 1024 * 1024  # the limit of a service for request bodies
 
 
 def body_of(text: str, namespace: Mapping[str, Any]) -> str:
-    """Return the request body that a word on the line stands for, as JSON text.
+    """Return the request body for a word on the line, as JSON text.
 
-    JSON text stands for itself, ``@path`` for a file's content, anything else is a variable or an expression of
-    variables (``X_test[:2]``). A NumPy array, a DataFrame or a Series becomes ``{"data": rows}``; a string is
-    sent as it is.
+    The word is JSON text, ``@path`` for the content of a file, or a variable or an expression of variables
+    (``X_test[:2]``). A NumPy array, a DataFrame or a Series becomes ``{"data": rows}``; a string is sent unchanged.
 
     Raises:
-        WrongInputError: the name is unknown (with the nearest one), or the value cannot be JSON.
+        WrongInputError: the name is unknown (the message has the nearest one), or the value cannot be JSON.
 
     Example:
         >>> body_of("rows", {"rows": {"data": [[1, 2]]}})
@@ -37,7 +36,7 @@ def body_of(text: str, namespace: Mapping[str, Any]) -> str:
 
 
 def json_body(value: Any, name: str) -> str:
-    """Return a Python value as the JSON text of a request body; `name` is what errors call it."""
+    """Return a Python value as the JSON text of a request body; `name` is its name in errors."""
     if isinstance(value, str):
         return value
     if isinstance(value, (bytes, bytearray)):
@@ -56,7 +55,7 @@ def json_body(value: Any, name: str) -> str:
 
 
 def _rows_of(value: Any) -> Any:
-    """Wrap tables the way scoring scripts for Azure ML v1 expect them: ``{"data": [[...], ...]}``."""
+    """Wrap tables as scoring scripts for Azure ML v1 expect them: ``{"data": [[...], ...]}``."""
     kind = type(value).__module__.partition(".")[0]
     if kind == "pandas" and hasattr(value, "columns"):
         return {"data": value.to_numpy().tolist()}
@@ -68,7 +67,7 @@ def _rows_of(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold for NumPy values inside lists and dicts, and for dates."""
+    """Return a JSON value for NumPy values inside lists and dicts, and for dates."""
     for method in ("tolist", "isoformat"):
         convert = getattr(value, method, None)
         if callable(convert):

@@ -18,7 +18,7 @@ class WorkspaceMissingError(MLJupyterError):
 
 
 def run(call: Call) -> Any:
-    """Print which workspace is in use, after choosing one by name or directory when one is given."""
+    """Choose a workspace by name or directory if one is given, and print the current one."""
     if call["name"] is not None:
         workspace = _chosen(call["name"], create=call["create"])
         call.session.use(workspace)

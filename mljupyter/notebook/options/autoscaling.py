@@ -1,4 +1,4 @@
-"""Replicas that follow the load, as the options of `%deploy` ask for them."""
+"""Autoscaling arguments from the options of `%deploy`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mljupyter.notebook.options.option_values import WrongInputError
 
 
 def autoscaling(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of ``deploy_configuration`` that ``--autoscale`` and ``--target-utilization`` stand for.
+    """Return the arguments of ``deploy_configuration`` for ``--autoscale`` and ``--target-utilization``.
 
     Raises:
-        WrongInputError: options do not go together, or the bounds break a rule.
+        WrongInputError: options exclude each other, or the bounds break a rule.
 
     """
     bounds, utilization, kind = values["autoscale"], values["target_utilization"], values["kind"]
@@ -32,7 +32,7 @@ def autoscaling(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def broken_rule(least: int, most: int, utilization: int | None = None) -> str:
-    """Return the rule that bounds break, empty when they break none.
+    """Return the rule that bounds break; empty if they break none.
 
     Example:
         >>> broken_rule(3, 2)

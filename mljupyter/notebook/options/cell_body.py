@@ -1,7 +1,7 @@
 """YAML in a cell: values by option, or the whole specification of an endpoint.
 
-A cell with the key ``versions`` holds a specification: the document that the controller stores, in camelCase. Any other
-holds options, by the names they have on the line of ``%deploy``.
+A cell with the key ``versions`` holds a specification: the document that the controller stores, in camelCase. Other
+cells hold options, by their names on the line of ``%deploy``.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from mljupyter.notebook.options.yaml_loader import loader
 from mljupyter.outside import yaml_document
 
 SPECIFICATION = "specification"
-_FIRST_LINE = 2  # line 1 of the cell is that of the magic
+_FIRST_LINE = 2  # line 1 of the cell has the magic
 
 
 class Document:
-    """A YAML mapping that knows on which lines of the cell its keys are."""
+    """A YAML mapping with the line numbers of its keys in the cell."""
 
     def __init__(self, text: str) -> None:
         import yaml
@@ -39,7 +39,7 @@ class Document:
         self._note(node, ())
 
     def line(self, *path: str) -> int:
-        """Return the line of a key, or of the nearest key above it that is there."""
+        """Return the line of a key, or of its nearest existing parent key."""
         while path and path not in self._lines:
             path = path[:-1]
         return self._lines.get(path, _FIRST_LINE)
@@ -61,10 +61,10 @@ class Document:
 
 
 def values_in_cell(text: str, options: Iterable[Option]) -> dict[str, Any]:
-    """Return the values that a cell gives, by option; a specification under the key ``specification``.
+    """Return the values in a cell by option; a specification has the key ``specification``.
 
     Raises:
-        WrongInputError: with the line of the cell, and the nearest known key.
+        WrongInputError: the cell is invalid; the message has its line and the nearest known key.
 
     Example:
         >>> values_in_cell("replicas: 2", [Option("replicas", "how many", kind="integer")])
@@ -92,12 +92,12 @@ def values_in_cell(text: str, options: Iterable[Option]) -> dict[str, Any]:
 
 
 def option_name(key: str) -> str:
-    """Return the name on the line for a key in any of its spellings: ``maxQueueWaitMs`` is ``max-queue-wait-ms``."""
+    """Return the option name for a key in any of its spellings: ``maxQueueWaitMs`` is ``max-queue-wait-ms``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", key).replace("_", "-").lower()
 
 
 def value_of_yaml(option: Option, value: Any) -> Any:
-    """Return the value that an option gets from a value in YAML or TOML.
+    """Return the value of an option for a value in YAML or TOML.
 
     Raises:
         ValueError: it breaks the option's rule.
@@ -121,13 +121,13 @@ def value_of_yaml(option: Option, value: Any) -> Any:
 
 
 def _plain(item: Any) -> str:
-    """Return what a variable is set to, as it stands in YAML."""
+    """Return the text of a value in YAML."""
     if isinstance(item, (Mapping, list)) or item is None:
         raise ValueError(_not_single(item))
     return str(item).lower() if isinstance(item, bool) else str(item)
 
 
 def _not_single(item: Any) -> str:
-    """Return what is wrong with a list or a mapping in the place of one value; what it holds may be secret."""
+    """Return the error for a list or a mapping in place of one value; without its content, which may be secret."""
     kind = "nothing" if item is None else "a mapping" if isinstance(item, Mapping) else "a list"
     return f"one value is expected, not {kind}"

@@ -11,15 +11,15 @@ from mljupyter.notebook.options.option_values import read
 from mljupyter.visible import one_line
 
 Typed = Mapping[str, Any]
-"""Values by option, as typed: text, a list of texts where an option may be repeated, or a boolean."""
+"""Values by option, as typed: text, a list of texts for a repeatable option, or a boolean."""
 
 
 def values_of(options: Iterable[Option], typed: Typed) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values by option, and what is wrong by option.
+    """Return values and errors, by option.
 
     Parameters:
-        options: all there are; one that was not typed has its default.
-        typed: empty text stands for nothing typed.
+        options: all options; an option that was not typed has its default.
+        typed: the typed values; empty text counts as missing.
 
     Example:
         >>> values_of([Option("replicas", "how many", kind="integer")], {"replicas": "two"})
@@ -52,7 +52,7 @@ def values_of(options: Iterable[Option], typed: Typed) -> tuple[dict[str, Any], 
 
 
 def line_of(name: str, options: Sequence[Option], typed: Typed, explicit: Container[str] = ()) -> str:
-    """Return the line of a magic; what is as usual is left out, but for the options in `explicit`, by key.
+    """Return the line of a magic without defaults, except for the options in `explicit`, by key.
 
     Example:
         >>> line_of("deploy", [Option("replicas", "how many", kind="integer")], {"replicas": "2"})
@@ -70,13 +70,13 @@ def line_of(name: str, options: Sequence[Option], typed: Typed, explicit: Contai
             if option.positional:
                 words.append(quoted(text))
             elif option.default is None or text != str(option.default) or option.key in explicit:
-                # A value that begins like an option is one word with its name: else it would be read as an option.
+                # A value that begins like an option is joined to its name, or it would be read as an option.
                 words += [f"--{option.name}={quoted(text)}"] if text[:1] == "-" else [f"--{option.name}", quoted(text)]
     return " ".join(words)
 
 
 def quoted(text: str) -> str:
-    """Return a word of a line, quoted where it must be. A line end, which no line can hold, becomes an escape.
+    """Return a word of a line, quoted if needed. A line end becomes an escape.
 
     Example:
         >>> print(quoted("a b"), quoted("x\\nimport os"))
@@ -87,7 +87,7 @@ def quoted(text: str) -> str:
 
 
 def typed_of(value: Any) -> Any:
-    """Return a value of an option as it would be typed: text, a list of texts, or a boolean.
+    """Return a value of an option as a user would type it: text, a list of texts, or a boolean.
 
     Example:
         >>> typed_of((1, 5)), typed_of(["a:1"]), typed_of(2), typed_of(True)

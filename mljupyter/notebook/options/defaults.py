@@ -17,16 +17,16 @@ _NOT_DEFAULTS = ("output", "json", "dry-run", "code")
 
 
 def project_defaults(magic: str, options: Iterable[Option], directory: Path | None = None) -> dict[str, Any]:
-    """Return the values that a project gives to options of a magic.
+    """Return the defaults of a project for the options of a magic.
 
     Parameters:
         magic: its name, such as ``deploy``.
-        options: all of them.
-        directory: where to look, then above it; None for the current directory. The nearest file counts that belongs
-            to this user or to root.
+        options: all options of the magic.
+        directory: the directory at which the upward search starts; None for the current one. The nearest file of this
+            user or of root is used.
 
     Raises:
-        WrongInputError: the file is no TOML, or names or values in the table are wrong.
+        WrongInputError: the file is not TOML, or a name or value in the table is invalid.
 
     """
     path = _nearest(directory or Path.cwd())
@@ -56,12 +56,12 @@ def project_defaults(magic: str, options: Iterable[Option], directory: Path | No
 
 
 def _nearest(directory: Path) -> Path | None:
-    """Return the nearest file of this user's or of root's: another user's would decide which script is run."""
+    """Return the nearest file of this user or of root. A file of another user could choose the script to run."""
     for place in (directory, *directory.parents):
         path = place / FILE
         try:
             if path.is_file() and not ownership.passed_over(path):
                 return path
-        except OSError:  # the directory is closed to this user
+        except OSError:  # this user may not read the directory
             continue
     return None

@@ -1,4 +1,4 @@
-"""One value that is asked for, as data: parser, help, completion, cell bodies and forms read the same declaration."""
+"""Declaration of an option. Parser, help, completion, cell bodies and forms read the same declaration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 GIVEN = "given"
-"""Among values by option: which of them stood on the line."""
+"""Key of the set of options that were given on the line, among the values by option."""
 ValueKind = Literal[
     "text", "integer", "number", "cores", "gigabytes", "duration", "bounds", "assignment", "flag", "switch"
 ]
@@ -28,20 +28,20 @@ NameKind = Literal[
 
 @dataclass(frozen=True)
 class Option:
-    """One value that a magic or a form accepts.
+    """Declare one value that a magic or a form accepts.
 
     Parameters:
-        name: as written, without dashes: ``max-queue-wait-ms``. Python code reads it with underscores.
+        name: without leading dashes, such as ``max-queue-wait-ms``. Python code uses underscores.
         help: one sentence that starts in lower case and has no full stop.
-        kind: how the text is read. A ``flag`` takes no value; a ``switch`` also has a ``--no-`` form;
-            a ``duration`` is in seconds, with ``30s``, ``5m`` and ``1h`` understood; ``gigabytes`` knows ``512Mi``;
+        kind: type of the value. A ``flag`` takes no value; a ``switch`` also has a ``--no-`` form;
+            a ``duration`` is in seconds, or ``30s``, ``5m``, ``1h``; ``gigabytes`` may be ``512Mi``;
             ``bounds`` are two whole numbers, ``1:5``; an ``assignment`` is ``NAME=VALUE``.
-        metavar: how the value is shown in help.
-        choices: the only values allowed.
-        default: the value when nothing is given.
-        minimum: the least value allowed, for numbers.
+        metavar: placeholder for the value in help.
+        choices: the allowed values.
+        default: the value if the option is missing.
+        minimum: the smallest allowed number.
         short: one-letter form, such as ``-o``.
-        completes: which names are offered as completion.
+        completes: kind of names for completion.
 
     """
 
@@ -60,12 +60,12 @@ class Option:
 
     @property
     def key(self) -> str:
-        """The name as Python code reads it."""
+        """The name in Python code."""
         return self.name.replace("-", "_")
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """All ways to write the option; empty for a positional value."""
+        """All spellings of the option; empty for a positional value."""
         if self.positional:
             return ()
         long = (f"--{self.name}", f"--no-{self.name}") if self.kind == "switch" else (f"--{self.name}",)
@@ -82,12 +82,12 @@ ENDPOINT_NAME = Option(
 )
 ENDPOINT_VERSION = Option(
     "name",
-    "name of the endpoint, and perhaps one of its versions",
+    "name of the endpoint, optionally with one of its versions",
     metavar="NAME[:VERSION]",
     positional=True,
     required=True,
     completes="endpoint-version",
 )
-OUTPUT = Option("output", "keep the result in this variable instead of showing it", short="-o", metavar="VAR")
+OUTPUT = Option("output", "store the result in this variable instead of showing it", short="-o", metavar="VAR")
 JSON = Option("json", "print the result as JSON", kind="flag")
 QUIET = Option("quiet", "print nothing but errors", kind="flag")

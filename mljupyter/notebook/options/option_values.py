@@ -19,7 +19,7 @@ _GIGABYTES = {"": 1.0, "G": 1.0, "GB": 1.0, "GI": 1.0, "M": 1e-3, "MB": 1e-3, "M
 
 
 class WrongInputError(MLJupyterError):
-    """A value of a cell or a form cannot be understood, or breaks a rule."""
+    """A value of a cell or a form is invalid."""
 
 
 def near(word: str, known: Iterable[str]) -> str:
@@ -41,10 +41,10 @@ def near(word: str, known: Iterable[str]) -> str:
 
 
 def read(option: Option, text: str) -> Any:
-    """Return the value that a text stands for.
+    """Return the value of a text.
 
     Raises:
-        ValueError: it breaks a rule of the option; the text says which.
+        ValueError: it breaks a rule of the option; the message has the rule.
 
     Example:
         >>> read(Option("timeout", "longest time to wait", kind="duration"), "5m")
@@ -87,7 +87,7 @@ def _seconds(text: str) -> float:
     seconds = seconds_in(text)
     if seconds is None:
         seconds = _scaled(text, {"": 1.0}, str)  # a number alone is in seconds
-    if seconds > _LONGEST_SECONDS:  # timers of the system cannot wait for ever
+    if seconds > _LONGEST_SECONDS:  # system timers have a maximum
         raise ValueError(text)
     return seconds
 

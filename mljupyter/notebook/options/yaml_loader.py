@@ -16,9 +16,9 @@ _OTHERWISE = ("int", "float", "timestamp")
 
 @cache
 def loader() -> Any:
-    """Return the class that reads, within bounds; it makes nothing but numbers, texts, lists and mappings.
+    """Return the loader class, with size bounds. It creates only numbers, texts, lists and mappings.
 
-    YAML 1.1, which PyYAML reads by itself, takes ``1:5`` for 65, counted in sixties.
+    In YAML 1.1, the default of PyYAML, ``1:5`` is the sexagesimal number 65.
     """
     import yaml
 

@@ -1,4 +1,4 @@
-"""The Docker engines that are known on this machine: Docker's contexts, and what ``DOCKER_HOST`` names."""
+"""Docker engines of this machine: those of Docker's contexts and of ``DOCKER_HOST``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CERTIFICATES = "It needs the certificates of Docker's context: put %env DOCKER_
 
 @dataclass(frozen=True)
 class DockerEngine:
-    """An engine: what it is called, its address, and why `%mlj attach` cannot choose it; empty when it can."""
+    """An engine: its name, its address, and the reason why `%mlj attach` cannot choose it; empty if it can."""
 
     name: str
     address: str
@@ -23,9 +23,9 @@ class DockerEngine:
 
 
 def current_engine() -> DockerEngine:
-    """Return the engine that is used now: that of ``DOCKER_HOST``, else of Docker's current context, else the default.
+    """Return the current engine: that of ``DOCKER_HOST``, else of Docker's current context, else the default.
 
-    Its address is empty when the current context cannot be read.
+    Its address is empty if the current context cannot be read.
     """
     try:
         found = engine_address()
@@ -35,7 +35,7 @@ def current_engine() -> DockerEngine:
 
 
 def known_engines() -> list[DockerEngine]:
-    """Return the engines of Docker's contexts; none where the Docker SDK is not installed."""
+    """Return the engines of Docker's contexts; none if the Docker SDK is not installed."""
     try:
         from docker.context import ContextAPI
         from docker.errors import DockerException
@@ -44,15 +44,15 @@ def known_engines() -> list[DockerEngine]:
     try:
         return [_of(context) for context in ContextAPI.contexts() if context.Host]
     except (DockerException, OSError, ValueError):
-        return []  # a context that cannot be read must not hide that there is a way without
+        return []  # an unreadable context must not hide the default engine
 
 
 def problem_of(address: str) -> str | None:
-    """Return why an engine cannot be used, and what to do; None when it answers.
+    """Return the reason why an engine cannot be used, with a solution; None if it answers.
 
     Parameters:
         address: such as ``unix:///var/run/docker.sock``, ``tcp://host:2376`` or ``ssh://user@host``; empty for the
-            one that is used now.
+            current engine.
 
     """
     try:
@@ -63,7 +63,7 @@ def problem_of(address: str) -> str | None:
 
 
 def address_rule(address: str) -> str:
-    """Return what is wrong with the form of an address; empty when nothing is."""
+    """Return the error of an address; empty if it is valid."""
     schemes = ("unix://", "tcp://", "ssh://", "http://", "https://", "npipe://")
     if address.startswith(schemes) and address.partition("://")[2] and one_line(address) == address:
         return ""

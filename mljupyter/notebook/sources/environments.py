@@ -1,4 +1,4 @@
-"""The environment that ``--environment`` names, and the Python that gets it."""
+"""The environment of ``--environment``, and its Python code."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _CONDA_FILES = (".yml", ".yaml")
 
 
 def environment_named(workspace: Workspace, text: str, service: str) -> tuple[Environment, str]:
-    """Return an environment and the expression of Python that makes the same.
+    """Return an environment and its Python expression.
 
     Parameters:
-        workspace: where environments are registered.
+        workspace: has the registered environments.
         text: ``current`` for this notebook's packages; a requirements file, a conda file; or a registered name,
-            perhaps with ``:version``.
-        service: name of the endpoint, after which one from a file is called.
+            optionally with ``:version``.
+        service: name of the endpoint; an environment from a file is named after it.
 
     Raises:
-        WrongInputError: there is no such file, and none is registered under this name.
+        WrongInputError: there is neither such a file nor a registered environment of this name.
 
     """
     name = f"{service}-environment"

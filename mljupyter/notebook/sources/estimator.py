@@ -1,4 +1,4 @@
-"""An estimator of the notebook on its way to an endpoint: what is shown of it first, and what is done then."""
+"""Deployment of an estimator of the notebook: the plan, its registration, and its generated script."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from mljupyter.spec import ModelReference
 
 @dataclass(frozen=True)
 class PlannedEstimator:
-    """A fitted estimator, the model it is to become, and the scoring script that serves it.
+    """A fitted estimator with its future model and its scoring script.
 
     Parameters:
-        workspace: where it is registered.
-        expression: as it was named: ``ridge``, ``search.best_estimator_``.
+        workspace: the workspace for the model.
+        expression: its expression: ``ridge``, ``search.best_estimator_``.
         value: the estimator.
-        model_name: what it is registered under.
-        script: the text of the scoring script that was written for it; None when the user has one.
-        script_name: what that is kept under.
-        source_directory: goes along with the script.
+        model_name: the name of the model.
+        script: the text of the generated scoring script; None if the user has one.
+        script_name: the name under which the script is stored.
+        source_directory: the source directory of the script.
 
     """
 
@@ -47,11 +47,11 @@ class PlannedEstimator:
 
     @cached_property
     def reference(self) -> ModelReference:
-        """The model it would be registered as."""
+        """The reference to its future model."""
         return planned_model(self.workspace, self.value, self.model_name)
 
     def planned_config(self, environment: Environment | None) -> InferenceConfig:
-        """Return the inference config of the written script, which is not kept yet."""
+        """Return the inference config of the generated script, which is not stored yet."""
         assert self.script is not None  # noqa: S101 - asked for only where one was written
         path = lay_out_source(
             self.workspace.artifacts, self.script, self.source_directory, Path(self._folder.name).resolve()
@@ -61,17 +61,17 @@ class PlannedEstimator:
         return InferenceConfig(entry_script=path.name, source_directory=str(path.parent), environment=environment)
 
     def register(self) -> Model:
-        """Register it; the same content is the same version."""
+        """Register it; equal content keeps its version."""
         return register_estimator(self.workspace, self.value, self.model_name)
 
     def kept_config(self, environment: Environment | None) -> InferenceConfig:
-        """Keep the written script, and return its inference config."""
+        """Store the generated script, and return its inference config."""
         assert self.script is not None  # noqa: S101 - as above
         kept = KeptScripts(Path(self.workspace.directory)).save(self.script_name, self.script, self.source_directory)
         return inference_config(self.workspace.artifacts, kept, environment)
 
     def code(self) -> list[str]:
-        """Return the Python that registers it, and writes the script if one was written."""
+        """Return the Python code that registers it and writes the generated script, if there is one."""
         lines = [f"model = register_estimator(ws, {written(self.expression)}, {self.model_name!r})"]
         if self.script is None:
             return lines
@@ -82,21 +82,21 @@ class PlannedEstimator:
 
 
 def _quoted_lines(text: str) -> str:
-    """Return text for between triple quotes: all that Python would read as something else is an escape."""
+    """Return text for a triple-quoted string, with escapes where needed."""
     ends = len(text) - len(text.rstrip("'"))
     text = text.replace("\\", "\\\\").replace("'''", "\\'\\'\\'")
     text = re.sub("[\r\0\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
-    return text[:-1] + "\\'" if ends % 3 else text  # three are escapes already
+    return text[:-1] + "\\'" if ends % 3 else text  # three quotes are already escapes
 
 
 def planned_estimator(
     workspace: Workspace, values: Mapping[str, Any], namespace: Mapping[str, Any]
 ) -> PlannedEstimator | None:
-    """Return the estimator that the options of a deployment name, with its script; None when they name none.
+    """Return the estimator in the options of a deployment, with its script; None if there is none.
 
     Raises:
-        WrongInputError: options do not go together, or a name is unknown.
-        EstimatorError: it cannot be deployed; the text says why.
+        WrongInputError: options exclude each other, or a name is unknown.
+        EstimatorError: it cannot be deployed; the message has the reason.
 
     """
     expression = values["estimator"]
@@ -139,7 +139,7 @@ def _check_options(values: Mapping[str, Any]) -> None:
 
 
 def _free_name(workspace: Workspace, name: str) -> str:
-    """Return the name for a script that is written here; one that somebody wrote by hand is not overwritten."""
+    """Return a name for the generated script that does not overwrite a script of the user."""
     scripts = KeptScripts(Path(workspace.directory))
     if name in scripts.names() and not scripts.load(name).path.read_text(encoding="utf-8").startswith(GENERATED):
         return f"{name}-generated"

@@ -1,4 +1,4 @@
-"""Values of the user's namespace, named by a variable or an expression of variables."""
+"""Values of the user's namespace, given by a variable or an expression of variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mljupyter.notebook.options.option_values import WrongInputError, near
 
 
 def written(text: str) -> str:
-    """Return an expression as it stands in generated code: on one line, without comments.
+    """Return an expression for generated code: on one line, without comments.
 
     Example:
         >>> written("search.best_estimator_"), written("ridge # x")

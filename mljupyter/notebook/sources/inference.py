@@ -1,4 +1,4 @@
-"""Registered models, scoring scripts and their files, found by the names on a magic's line."""
+"""Registered models, scoring scripts and their files, by their names on a magic's line."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MODELS = "azureml-models"
 
 
 def registered_models(workspace: Workspace, names: Iterable[str], namespace: Mapping[str, Any]) -> list[Model]:
-    """Return the registered models that ``name`` or ``name:version`` stand for; a variable with a Model works too.
+    """Return registered models by ``name`` or ``name:version``, or from a variable with a Model.
 
     Raises:
-        WrongInputError: nothing of this name is registered; the text has the nearest name.
+        WrongInputError: there is no model of this name; the message has the nearest name.
 
     """
     return [_registered_model(workspace, text, namespace) for text in names]
@@ -51,10 +51,10 @@ def _registered_model(workspace: Workspace, text: str, namespace: Mapping[str, A
 def scoring_config(
     session: Session, text: str, namespace: Mapping[str, Any], environment: Environment | None = None
 ) -> InferenceConfig:
-    """Return the inference config that ``--score`` names: a kept scoring script, a variable, or a ``.py`` file.
+    """Return the inference config of ``--score``: a stored scoring script, a variable, or a ``.py`` file.
 
     Raises:
-        MLJupyterError: there is none; the text has the nearest name.
+        MLJupyterError: there is none; the message has the nearest name.
 
     """
     value = namespace.get(text)
@@ -68,7 +68,7 @@ def scoring_config(
 
 
 def inference_config(store: ArtifactStore, kept: KeptScript, environment: Environment | None = None) -> InferenceConfig:
-    """Return the inference config of a kept scoring script, its source directory as it is now."""
+    """Return the inference config of a stored scoring script, with its present source directory."""
     if kept.source_directory is None:
         return InferenceConfig(entry_script=str(kept.path), environment=environment)
     staged = kept.path.parent / "source"
@@ -78,7 +78,7 @@ def inference_config(store: ArtifactStore, kept: KeptScript, environment: Enviro
 
 
 def lay_out_source(store: ArtifactStore, source: str, source_directory: Path | None, parent: Path) -> Path:
-    """Place a scoring script, and a source directory by the rules of snapshots, below a directory; return its path."""
+    """Copy a scoring script, and its source directory by the rules of snapshots, below a directory; return its path."""
     if source_directory is None:
         return lay_out_script(source, parent)
 
@@ -92,7 +92,7 @@ def lay_out_script(source: str, directory: Path) -> Path:
     """Write the cell's script beside the files of a source directory.
 
     Raises:
-        WrongInputError: the directory has a file of that name, which would be hidden.
+        WrongInputError: the directory has a file of that name, which would be overwritten.
 
     """
     script = directory / SCRIPT
@@ -107,10 +107,10 @@ def lay_out_script(source: str, directory: Path) -> Path:
 def lay_out_models(
     workspace: Workspace, names: Iterable[str], namespace: Mapping[str, Any], app_root: Path
 ) -> dict[str, str]:
-    """Place registered models below an app root; return the variables that lead a script to them.
+    """Copy registered models below an app root; return the environment variables for the script.
 
-    One model: ``AZUREML_MODEL_DIR`` is its own directory; several or none: the directory of all (Azure ML v1: layout
-    in services).
+    With one model, ``AZUREML_MODEL_DIR`` is its directory; with several or none, the directory of all (Azure ML v1:
+    layout in services).
     """
     models = registered_models(workspace, names, namespace)
     (app_root / _MODELS).mkdir()

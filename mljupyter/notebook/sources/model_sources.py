@@ -21,7 +21,7 @@ _FRAMEWORKS = {
     ".bst": "Custom",
     ".ubj": "Custom",
 }
-_DIRECTORIES = {"MLmodel": "Custom", "saved_model.pb": "TensorFlow"}  # a file that makes a directory a model
+_DIRECTORIES = {"MLmodel": "Custom", "saved_model.pb": "TensorFlow"}  # files that mark a directory as a model
 _MOST_ENTRIES = 2000
 _DEPTH = 2
 
@@ -45,7 +45,7 @@ class ModelSource:
 
     @property
     def model_name(self) -> str:
-        """A name for the model: that of the variable or the file, without what names may not have."""
+        """A name for the model: that of the variable or the file, without invalid characters."""
         stem = Path(self.name).stem if self.kind == "path" else self.name
         return "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in stem)[:255]
 
@@ -83,7 +83,7 @@ def source_of_path(text: str) -> ModelSource:
     """Return a path as a source.
 
     Raises:
-        FileNotFoundError: nothing is there; the text names the path.
+        FileNotFoundError: the path does not exist; the message has it.
 
     """
     path = Path(text).expanduser()
@@ -117,7 +117,7 @@ def _walk(directory: Path) -> Iterator[ModelSource]:
 
 
 def source_of_path_in(directory: Path, path: Path) -> ModelSource:
-    """Return a file as a source, its path as code in that directory writes it."""
+    """Return a file as a source, with its path relative to the directory."""
     return ModelSource("path", str(path.relative_to(directory)), _size(path), _FRAMEWORKS[path.suffix.lower()])
 
 

@@ -21,13 +21,13 @@ from mljupyter.visible import one_line
 
 @dataclass(frozen=True)
 class Preparation:
-    """The sources of a deployment: scoring script, environment, and the estimator where there is one.
+    """The sources of a deployment: scoring script, environment, and the estimator, if there is one.
 
     Parameters:
         config: the inference config; None for a model that is served without a script.
-        code: the Python that makes it, as the variable ``inference_config``.
-        estimator: the one to be registered, if there is one.
-        environment: that of the script written for the estimator.
+        code: the Python code that creates it, as the variable ``inference_config``.
+        estimator: the estimator to register, if there is one.
+        environment: that of the estimator's generated script.
 
     """
 
@@ -37,7 +37,7 @@ class Preparation:
     environment: Environment | None = None
 
     def register(self) -> tuple[list[Model], InferenceConfig | None]:
-        """Register the estimator, keep its script, and return what is to be deployed."""
+        """Register the estimator, store its script, and return models and inference config."""
         if self.estimator is None:
             return [], self.config
         model = self.estimator.register()
@@ -48,10 +48,10 @@ class Preparation:
 def preparation_of(
     session: Session, namespace: Mapping[str, Any], values: Mapping[str, Any], estimator: PlannedEstimator | None
 ) -> Preparation:
-    """Return what the options of a deployment ask for.
+    """Return the sources for the options of a deployment.
 
     Raises:
-        WrongInputError: there is nothing to deploy, or something is not there.
+        WrongInputError: there is nothing to deploy, or a name does not exist.
 
     """
     text = values["score"]
@@ -105,7 +105,7 @@ def _environment(
 def _with_variables(
     session: Session, values: Mapping[str, Any], environment: Environment | None, code: list[str]
 ) -> tuple[Environment | None, list[str]]:
-    """Give the environment the variables that were asked for; without another one it is that of the notebook."""
+    """Add the requested variables to the environment; by default it is that of the notebook."""
     variables = variables_of(values)
     if not variables:
         return environment, code
@@ -128,7 +128,7 @@ def _config_arguments(config: InferenceConfig, environment: list[str]) -> str:
 
 
 def _with_directory(estimator: PlannedEstimator, environment: list[str]) -> list[str]:
-    """Return Python that writes the script among the files of the source directory it needs."""
+    """Return Python code that writes the script beside the files of its source directory."""
     lines = estimator.code()
     name = estimator.source_directory.name if estimator.source_directory is not None else ""
     copy = f"shutil.copytree({str(estimator.source_directory)!r}, folder, ignore=shutil.ignore_patterns('*-serving'))"

@@ -1,4 +1,4 @@
-"""``--env`` and ``--env-from``: variables that a scoring script finds in its environment."""
+"""``--env`` and ``--env-from``: environment variables for a scoring script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECRET = re.compile(r"PASS|SECRET|TOKEN|CREDENTIAL|KEY", re.IGNORECASE)
 
 
 def variables_of(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables that the options of a deployment give; those of the line beat those of the file.
+    """Return the variables in the options of a deployment; those of the line override those of the file.
 
     Raises:
         WrongInputError: the file cannot be used.
@@ -30,7 +30,7 @@ def variables_of(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def variables_code(values: Mapping[str, Any]) -> list[str]:
-    """Return the Python that gives them to ``environment``; the file is read there, its content is not shown."""
+    """Return the code that adds them to ``environment``; it reads the file and does not contain its values."""
     lines = []
     if values["env_from"] is not None:
         lines.append(f"environment.environment_variables |= variables_in({values['env_from']!r})")
@@ -40,7 +40,7 @@ def variables_code(values: Mapping[str, Any]) -> list[str]:
 
 
 def secret_looking(values: Mapping[str, Any]) -> list[str]:
-    """Return the names of variables on the line that look as if their value were secret."""
+    """Return the names of variables on the line whose values are probably secret."""
     return sorted(name for name in _given(values) if _SECRET.search(name))
 
 

@@ -1,4 +1,4 @@
-"""Control against treatments: what the versions of an endpoint are, and what was measured of them."""
+"""Comparison of the control version with the treatments: settings and metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table of an endpoint's history, and the text of its state, for magics and the command line."""
+"""Table of an endpoint's history, and text of its state, for magics and the command line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def documents(entries: Sequence[HistoryEntry]) -> list[dict[str, object]]:
 
 
 def state_text(record: EndpointRecord) -> str:
-    """Return the state of an endpoint, with the rollout that is under way."""
+    """Return the state of an endpoint, with its current rollout."""
     rollout = record.rollout
     if rollout is None or not rollout.active:
         return str(record.status.state)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 _LETTERS = "".join(level[0].upper() for level in LEVELS)
-# TIME LEVEL [PID] LOGGER | TEXT, the form in which replicas write; a level is its first letter.
+# Lines of replicas: TIME LEVEL [PID] LOGGER | TEXT. A level is its first letter.
 _LINE = re.compile(r"^(?P<time>\d{4}-\d\d-\d\dT\S+) +(?P<level>[DIWEC])[A-Za-z]* ")
 
 
@@ -18,8 +18,8 @@ class Filter:
     """A filter of log lines.
 
     Parameters:
-        pattern: is found somewhere in the line; None for any.
-        level: the least level; lines without one are those of the line before.
+        pattern: regular expression that the line must match; None for all lines.
+        level: the lowest level; a line without a level has that of the line before.
         since: the earliest time; None for any.
 
     """
@@ -49,7 +49,7 @@ class Filter:
             return True
         try:
             return datetime.fromisoformat(text) >= self.since
-        except (TypeError, ValueError):  # a script may print what only looks like a time
+        except (TypeError, ValueError):  # the text may only resemble a time
             return False
 
     def _grave_enough(self, text: str) -> bool:

@@ -19,10 +19,10 @@ _NOTHING = "-"
 
 
 def measured(services: Sequence[Webservice], seconds: float) -> Table:
-    """Return the versions of endpoints with their state and what they did in the last seconds.
+    """Return the versions of endpoints with their state and recent metrics.
 
-    Items of the table are dicts: what `%traffic` knows of a version, and the columns of `Webservice.metrics` over the
-    whole time.
+    Items of the table are dicts with the fields of `%traffic` and the columns of `Webservice.metrics` over the whole
+    period.
     """
     items: list[dict[str, Any]] = []
     for service in services:
@@ -43,7 +43,7 @@ def measured(services: Sequence[Webservice], seconds: float) -> Table:
 
 
 def frame_of(services: Sequence[Webservice], seconds: float) -> pd.DataFrame:
-    """Return what was measured as one tidy data frame, with a column for the endpoint where there are several."""
+    """Return the metrics as one tidy data frame, with a column for the endpoint if there are several."""
     frames = [service.metrics(since=seconds) for service in services]
     if len(frames) == 1:
         return frames[0]
@@ -55,7 +55,7 @@ def frame_of(services: Sequence[Webservice], seconds: float) -> pd.DataFrame:
 
 
 def by_version(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what was measured of each version over the whole period of a report."""
+    """Return the metrics of each version over the whole period of a report."""
     summary = report["summary"]
     return {
         version: {name: values[row] for name, values in summary.items() if name not in ("time", "version")}

@@ -23,7 +23,7 @@ _COLOURS = {
 
 
 class View(ABC):
-    """Base of what is shown: text for terminals, HTML for notebooks."""
+    """Base class of views: text for terminals, HTML for notebooks."""
 
     @abstractmethod
     def text(self) -> str:
@@ -41,7 +41,7 @@ class View(ABC):
 
 
 class Text(View):
-    """A piece of text, shown as it is."""
+    """A text, shown unchanged."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -55,7 +55,7 @@ class Text(View):
 
 
 class Outcome(View):
-    """One line that says how something went: a mark, a subject, a remark."""
+    """The result of a step on one line: a mark, a subject, a remark."""
 
     def __init__(self, status: str, subject: str, remark: str) -> None:
         self.status = status
@@ -103,7 +103,7 @@ class Table(View):
         """Return the table for notebooks."""
         if not self.rows:
             return f'<p style="{_MUTED}">{markup(self.empty)}</p>'
-        left = ' style="text-align: left"'  # all else is the frontend's own style for tables, dark or light
+        left = ' style="text-align: left"'  # all other style is the front end's style for tables, dark or light
         head = "".join(f'<th scope="col"{left}>{markup(name)}</th>' for name in self.columns)
         body = "".join(
             "<tr>" + "".join(f"<td{left}>{markup(text)}</td>" for text in row) + "</tr>" for row in self.rows
@@ -120,6 +120,6 @@ def _padded(text: str, width: int) -> str:
 
 
 def shortened(text: str, most: int = 100) -> str:
-    """Return the text on one line, its end cut when it is longer than `most` characters."""
+    """Return the text on one line, cut to at most `most` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1] + "…"

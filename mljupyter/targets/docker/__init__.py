@@ -1,4 +1,4 @@
-"""The target ``docker``: replicas are containers of a Docker engine, on this machine or where DOCKER_HOST says."""
+"""The target ``docker``: replicas are containers of a Docker engine, that of this machine or of DOCKER_HOST."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mljupyter.targets.machine import CLOUD_ARGUMENTS, MachineTarget
 
 
 class DockerTarget(MachineTarget):
-    """A Docker engine, that of this machine or the one that ``DOCKER_HOST`` names."""
+    """The target for containers on the Docker engine of this machine or of ``DOCKER_HOST``."""
 
     name = "docker"
     type = "Docker"
@@ -23,7 +23,7 @@ class DockerTarget(MachineTarget):
     ignored_arguments = CLOUD_ARGUMENTS
 
     def availability(self) -> str | None:
-        """Return why the engine cannot be used now and what to do about it; None when it answers."""
+        """Return why the engine cannot be used now, with a solution; None if it answers."""
         try:
             connect().close()
         except RuntimeUnavailableError as error:

@@ -17,7 +17,7 @@ class LocalTarget(MachineTarget):
 
     name = "local"
     type = "Local"
-    about = "Processes on this machine: up in about a second."
+    about = "Processes on this machine, ready in about a second."
     needs = Needs.INTERPRETER
     ignored_arguments = CLOUD_ARGUMENTS
 
@@ -26,7 +26,7 @@ class LocalTarget(MachineTarget):
         return None
 
     def meter(self, replica: ReplicaStatus) -> Callable[[], Usage] | None:
-        """Return a function that measures a replica by its process; None when it has none."""
+        """Return a function that measures the process of a replica; None if it has none."""
         return partial(usage_of, replica.pid) if replica.pid is not None else None
 
 

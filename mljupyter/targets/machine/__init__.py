@@ -1,4 +1,4 @@
-"""This machine's control plane, which the targets ``local`` and ``docker`` share: the controller of a workspace."""
+"""The control plane of this machine, which the targets ``local`` and ``docker`` share: the controller."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLOUD_ARGUMENTS = frozenset(
         "blobfuse_enabled",
     }
 )
-"""Arguments of deployment configurations that name parts of a cloud or of a cluster."""
+"""Arguments of deployment configurations that refer to a cloud or a cluster."""
 
 _clients: dict[Path, ControllerClient] = {}
 
@@ -45,7 +45,7 @@ class MachineTarget(Target):
         return controller_client(self._directory)
 
     def has_endpoints(self) -> bool:
-        """Return whether there ever was a controller, which keeps its endpoints in a database."""
+        """Return whether a controller has ever run: it stores its endpoints in a database."""
         return Layout.of(self._directory).database.exists()
 
     def is_running(self) -> bool:

@@ -1,6 +1,6 @@
 """The client of this machine's control plane: the controller of one workspace, started on demand.
 
-All clients are equal: notebooks, the command line, JupyterLab. None owns the controller.
+Notebooks, the command line and JupyterLab are equal clients. None of them owns the controller.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class ControllerClient(HttpEndpointClient):
         """Return the controller's status document, or None when no controller runs. Starts nothing.
 
         Raises:
-            ControllerStartError: a controller runs that cannot be reached, or does not answer.
+            ControllerStartError: the controller runs, but cannot be reached or does not answer.
 
         """
-        from mljupyter.controller import launch  # brings the process of the router: only when a controller is started
+        from mljupyter.controller import launch  # slow; only to start a controller
 
         if not launch.reachable(self._layout):
             launch.refuse_unreachable(self._layout)
@@ -69,11 +69,11 @@ class ControllerClient(HttpEndpointClient):
         return names
 
     def router(self) -> RouterRecord:
-        """Return how the router listens, its certificates, and their problems."""
+        """Return the router's addresses, its certificates, and their problems."""
         return RouterRecord.parse(self._transport.ask("GET", "/v1/router").body)
 
     def put_router(self, spec: RouterSpec, *, overwrite_domain: bool = False) -> RouterRecord:
-        """Change how the router listens; return when the change is in force.
+        """Change the router's addresses or TLS; return when the change is in force.
 
         Raises:
             AuthenticationRequiredError: endpoints would be open to other machines.
@@ -87,7 +87,7 @@ class ControllerClient(HttpEndpointClient):
     def replace_router(self) -> RouterRecord:
         """Replace the router process by a new one; no request is lost.
 
-        Returns when new connections go to the new process. The old one ends when its clients are gone.
+        Returns when new connections go to the new process. The old one ends when its clients have disconnected.
 
         Raises:
             ControllerError: the new process cannot take over; the old one continues to serve.
@@ -114,10 +114,10 @@ class ControllerClient(HttpEndpointClient):
         return document
 
     def stop(self, *, force: bool = False) -> Stop:
-        """Stop the controller; return what was stopped, which is false when nothing ran.
+        """Stop the controller; return a document of the stopped processes, which is false if none ran.
 
-        Endpoints continue to serve. With `force` their replicas and the router end, too; the next controller starts
-        them again. Processes that do not end in time are killed: after 20 s nothing is left.
+        Endpoints continue to serve. With `force` their replicas and the router end as well; the next controller starts
+        them again. Processes that do not end in time are killed, after 20 s at the latest.
 
         Raises:
             ControllerError: the controller does not end; `force` kills it.
@@ -128,10 +128,10 @@ class ControllerClient(HttpEndpointClient):
         return stop(self._layout, force=force)
 
     def restore(self) -> Path:
-        """Restore the last copy of the controller's database; return the path of the one that was there.
+        """Restore the last copy of the controller's database; return the path to which the damaged one was moved.
 
-        For a database that cannot be read, so that no controller starts. Endpoints continue to serve; their specs are
-        those of the copy, at most a second or two older.
+        Use it if the database cannot be read, so that no controller starts. Endpoints continue to serve; their specs
+        are those of the copy, which is one or two seconds older at most.
 
         Raises:
             ControllerError: a controller runs, or there is no copy.

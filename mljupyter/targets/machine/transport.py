@@ -1,4 +1,4 @@
-"""Requests to the controller of a workspace over its Unix socket; a controller that is missing is started."""
+"""Requests to the controller of a workspace over its Unix socket. A missing controller is started."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SocketTransport:
         return answer
 
     def wait_for_control_plane(self) -> bool:
-        """Wait a moment, and start a controller that crashed, which leaves its socket behind."""
+        """Wait a moment, and start the controller again after a crash, which leaves its socket behind."""
         if not self._layout.directory.exists():
             return False
         time.sleep(_PAUSE)
@@ -60,7 +60,7 @@ class SocketTransport:
         return True
 
     def _ask_a_new_one(self, method: str, target: str, body: Mapping[str, Any] | None, within: float | None) -> Answer:
-        """Start the controller and ask it: the request has not been sent yet, or only reads."""
+        """Start the controller and send the request, which has not been sent yet or only reads."""
         from mljupyter.controller import launch  # only when a controller must be started
 
         launch.start(self._layout)

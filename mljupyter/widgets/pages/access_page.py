@@ -14,11 +14,11 @@ from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage
 from mljupyter.widgets.pages.size_page import SizePage
 
 _TURN_ON = "ws.compute_targets['local'].enable_ssl(leaf_domain_label='{label}')"
-_OFF = "off: requests travel in the clear, on this machine unless its port is made public"
+_OFF = "off: requests are not encrypted; they stay on this machine unless its port is made public"
 _WAYS = {
     "key": Choice("key", "With a key", "One of two keys in the Authorization header; each can be replaced."),
     "token": Choice("token", "With a token", "Signed by the workspace, and valid for hours; nothing to keep."),
-    "none": Choice("none", "Open", "Everybody who reaches the address may score."),
+    "none": Choice("none", "Open", "All clients that reach the address may score."),
 }
 
 
@@ -27,21 +27,23 @@ class AccessPage(DraftPage):
 
     name = "Access"
     heading = "Who may send requests?"
-    about = "You can look at keys and make new ones at any time."
+    about = "You can read the keys and create new ones at any time."
     asks = ("kind", "auth", "port")
 
     def enter(self) -> None:
-        """See how requests travel now."""
+        """Read the present TLS state."""
         workspace = self.draft.session.workspace()
         target = workspace.context.target(self.draft.typed.get("to", default_name()))
         self._transport = _transport(workspace) if target.shares_router else f"as {target.name} is set up"
 
     def fields(self) -> list[Field]:
-        """Return the kind of web service, its authentication, and how requests travel."""
+        """Return the fields for kind of web service, authentication and TLS."""
         kinds = [
-            Choice("aks", "As on a cluster", "Keys, several replicas and versions; behind the shared address."),
-            Choice("aci", "As a container instance", "One replica; open unless you ask for a key."),
-            Choice("local", "For development", "A port of its own on this machine; open, can be reloaded."),
+            Choice("aks", "As on a cluster", "Keys, several replicas and versions; behind the router's address."),
+            Choice("aci", "As a container instance", "One replica; without authentication unless you choose a key."),
+            Choice(
+                "local", "For development", "Its own port on this machine; without authentication; can be reloaded."
+            ),
         ]
         kind = self._kind
         found = [fields.cards("kind", "Kind of web service", kind, kinds)]
@@ -57,7 +59,7 @@ class AccessPage(DraftPage):
         return found
 
     def buttons(self) -> list[dict[str, Any]]:
-        """Return the button that inserts what turns TLS on."""
+        """Return the button that inserts the code to turn TLS on."""
         if not self._can_turn_on:
             return []
         return [{"key": "insert", "label": "Insert what turns TLS on", "inserts": self._turn_on}]
@@ -79,7 +81,7 @@ class AccessPage(DraftPage):
         )
 
     def change(self, key: str, value: Any) -> None:
-        """Forget what the other kind does not have."""
+        """Set a value; options that the new kind does not have are removed."""
         super().change(key, value)
         if key == "kind":
             kept = {"local": (), "aci": ("cpu", "memory")}.get(str(value), SizePage.asks)
@@ -103,7 +105,7 @@ class AccessPage(DraftPage):
 
 
 def _transport(workspace: Workspace) -> str:
-    """Return whether the router of a workspace serves with TLS, and how to change that."""
+    """Return a description of the router's TLS state, and the solution if it is off."""
     try:
         tls = Router(workspace).show().spec.tls
     except MLJupyterError as error:

@@ -1,4 +1,4 @@
-"""One attempt to deploy, on a thread of its own: its stages as they happen, its log, and a way to stop it."""
+"""Background job of a deployment, with stages, log and cancellation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REGISTER = "register the model"
 HAND_OVER = "hand over"
 START = "start replicas"
 ANSWER = "answer requests"
-NOTHING_DONE = "Nothing had been handed over; everything is as it was."
+NOTHING_DONE = "Nothing was deployed; everything is unchanged."
 MOST_LINES = 300
 _LOG_LINES = 100
 _STATES = {"succeeded": "ok", "failed": "failed", "running": "running", "cancelled": "skipped"}
@@ -43,15 +43,15 @@ class Stage:
     remark: str = ""
 
     def begin(self) -> None:
-        """Let its time run."""
+        """Start its clock."""
         self.state, self.began = "running", time.monotonic()
 
     def end(self, state: str) -> None:
-        """Stop its time."""
+        """Stop its clock."""
         self.state, self.ended = state, time.monotonic()
 
     def row(self) -> tuple[str, str, str]:
-        """Return name, state and what is said of it: how long it took, or how long it has taken so far."""
+        """Return name, state and remark: its duration, or the time so far."""
         if self.began is None:
             return self.name, self.state, self.remark
         now = time.monotonic()
@@ -60,13 +60,13 @@ class Stage:
 
 
 class DeploymentRun:
-    """Deploys, and can be stopped at any moment: nothing new is left then, and what was there before serves on.
+    """A deployment job that can be cancelled at any time: a new endpoint is then deleted, and an existing one restored.
 
     Parameters:
-        deployment: what is to be deployed.
-        changed: called, from any thread, when there is something new to show.
+        deployment: the deployment.
+        changed: called, from any thread, when the state has changed.
         built: called, from any thread, with each line of a build's log.
-        plan: the plan that was shown; without one, it is made first.
+        plan: the plan that was shown; by default one is made first.
 
     """
 
@@ -92,11 +92,11 @@ class DeploymentRun:
         self._thread = threading.Thread(target=self._run, name=f"mljupyter deploys {deployment.name}", daemon=True)
 
     def start(self) -> None:
-        """Begin, and return at once."""
+        """Start, and return at once."""
         self._thread.start()
 
     def cancel(self) -> None:
-        """Stop it; `outcome` says when that has happened."""
+        """Request its cancellation; `outcome` is set when it has ended."""
         self._cancel.set()
         self._changed()
 
@@ -150,7 +150,7 @@ class DeploymentRun:
     def _follow(self, service: Webservice, before: EndpointRecord | None) -> None:
         def show(record: EndpointRecord) -> None:
             self._stage(START).remark = f"{record.status.replicas} ready"
-            with suppress(MLJupyterError):  # a log that cannot be read is no reason to stop
+            with suppress(MLJupyterError):  # an unreadable log must not end the job
                 self.lines = deque(lines_of(visible(service.get_logs(num_lines=_LOG_LINES))), maxlen=MOST_LINES)
             self._changed()
 
@@ -167,7 +167,7 @@ class DeploymentRun:
         self.outcome = "succeeded"
 
     def _on_event(self, event: BuildEvent) -> None:
-        """Follow a build: it reports from its own thread."""
+        """Handle an event of a build, which comes from another thread."""
         if event.state is None:
             self.lines.append(visible(event.text))
             self._built(event.text)

@@ -1,4 +1,4 @@
-"""The base of the deploy wizard's pages."""
+"""Base class of the deploy wizard's pages."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ OPTIONS = {option.key: option for option in DEPLOYMENT_OPTIONS}
 
 @dataclass
 class Draft:
-    """A deployment while it is being described.
+    """The input of the deploy wizard so far.
 
     Parameters:
-        session: knows the workspace.
+        session: has the workspace.
         namespace: the user's variables.
-        typed: what was typed, by option of `DEPLOYMENT_OPTIONS`.
-        project: options for which the project has another default: the line says them in any case.
+        typed: the input, by option of `DEPLOYMENT_OPTIONS`.
+        project: options with a default of the project: they are always on the line.
 
     """
 
@@ -35,11 +35,11 @@ class Draft:
     project: frozenset[str] = frozenset()
 
     def errors(self, keys: Iterable[str]) -> dict[str, str]:
-        """Return what is wrong with some of the options."""
+        """Return the errors of some of the options."""
         return values_of([OPTIONS[key] for key in keys], self.typed)[1]
 
     def endpoint(self) -> EndpointRecord | None:
-        """Return the endpoint of the name typed, if there is one already."""
+        """Return the existing endpoint of this name, if there is one."""
         name = str(self.typed.get("name", "")).strip()
         return next(
             (record for record in self.session.workspace().endpoint_records() if record.spec.name == name), None
@@ -47,7 +47,7 @@ class Draft:
 
 
 class DraftPage(Page):
-    """A page that asks for some of the options.
+    """A page for some of the options.
 
     Attributes:
         asks: the options, by key.
@@ -60,11 +60,11 @@ class DraftPage(Page):
         self.draft = draft
 
     def change(self, key: str, value: Any) -> None:
-        """Keep what was typed, as it was typed."""
+        """Store the input unchanged."""
         self.draft.typed[key] = value
 
     def errors(self) -> dict[str, str]:
-        """Return what breaks an option's rule."""
+        """Return the errors of the options."""
         return self.draft.errors(self.asks)
 
     def field(self, key: str, label: str = "") -> Field:

@@ -20,12 +20,12 @@ ONE_VERSION = "It has one version. Add another one: %deploy {name} --version VER
 
 @dataclass
 class Chosen:
-    """The endpoint a wizard is about.
+    """The endpoint of a wizard.
 
     Parameters:
-        session: knows the workspace.
-        name: of the endpoint; empty until one is chosen.
-        record: as it was when it was looked at last.
+        session: has the workspace.
+        name: the endpoint's name; empty until one is chosen.
+        record: its record as of the last reading.
 
     """
 
@@ -34,12 +34,12 @@ class Chosen:
     record: EndpointRecord | None = field(default=None, repr=False)
 
     def look(self) -> None:
-        """Read the endpoint as it is now."""
+        """Read the record again."""
         records = self.session.workspace().endpoint_records()
         self.record = next((record for record in records if record.spec.name == self.name), None)
 
     def endpoint(self) -> AksEndpoint:
-        """Return the endpoint's object of the SDK."""
+        """Return the endpoint as an SDK object."""
         return AksEndpoint(self.session.workspace(), self.name)
 
 
@@ -55,7 +55,7 @@ class EndpointPage(Page):
         self._records: list[EndpointRecord] = []
 
     def enter(self) -> None:
-        """Look at the endpoints there are."""
+        """Read the existing endpoints."""
         records = self.chosen.session.workspace().endpoint_records()
         self._records = [record for record in records if record.spec.kind == "AKSENDPOINT"]
         free = [record.spec.name for record in self._records if len(record.spec.versions) > 1]
@@ -76,11 +76,11 @@ class EndpointPage(Page):
         return [fields.cards("endpoint", "Endpoint", self.chosen.name, offered)]
 
     def change(self, key: str, value: Any) -> None:
-        """Take the endpoint."""
+        """Set the endpoint."""
         self.chosen.name = str(value)
 
     def errors(self) -> dict[str, str]:
-        """Refuse to go on without one."""
+        """Require an endpoint."""
         there = {record.spec.name: record for record in self._records}
         if self.chosen.name not in there:
             return {"endpoint": "Choose one."}
@@ -89,18 +89,18 @@ class EndpointPage(Page):
         return {}
 
     def blocked(self) -> str:
-        """Say how to get an endpoint when there is none."""
+        """Return how to create an endpoint if there is none."""
         return "" if self._records else NO_ENDPOINT
 
 
 def said_of(error: Exception) -> str:
-    """Return what is shown of an error: our own say it in words for the reader."""
+    """Return the text of an error for the user."""
     return str(error) if isinstance(error, MLJupyterError) else f"{type(error).__name__}: {error}"
 
 
 @dataclass
 class Action:
-    """Something a page does on a thread of its own, and what came of it.
+    """An operation of a page on its own thread, and its outcome.
 
     Parameters:
         changed: called, from any thread, when its state changes.
@@ -112,7 +112,7 @@ class Action:
     problem: str = ""
 
     def start(self, work: Callable[[], object]) -> None:
-        """Begin, unless it is under way."""
+        """Start it, unless it is running."""
         import threading
 
         if self.state != "running":

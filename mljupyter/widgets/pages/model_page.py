@@ -1,4 +1,4 @@
-"""The first page of the deploy wizard: what is deployed, with which scoring script, under which name."""
+"""First page of the deploy wizard: model, scoring script and name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WRITTEN = ""
 
 
 class ModelPage(DraftPage):
-    """Which model, with which scoring script, under which name."""
+    """Page for model, scoring script and name."""
 
     name = "Model"
     heading = "What do you want to deploy?"
@@ -29,7 +29,7 @@ class ModelPage(DraftPage):
     asks = ("name", "estimator", "model", "score", "sample", "method")
 
     def enter(self) -> None:
-        """Look at what the workspace and the notebook have now."""
+        """Read the models and scripts of the workspace and the notebook."""
         models = Model.list(self.draft.session.workspace(), latest=True)
         self._models = sorted(models, key=lambda model: model.name)
         self._scripts = [*self.draft.session.scripts().names(), *self._inference_configs()]
@@ -45,7 +45,7 @@ class ModelPage(DraftPage):
                 typed.setdefault("score", self._scripts[0])
 
     def fields(self) -> list[Field]:
-        """Return name and model; then the script, or what an estimator answers with."""
+        """Return the fields for name, model, and script or method."""
         typed = self.draft.typed
         chosen = f"{_ESTIMATOR}{typed['estimator']}" if typed.get("estimator") else typed.get("model")
         offered = [
@@ -59,25 +59,25 @@ class ModelPage(DraftPage):
                 "Model",
                 chosen,
                 [Choice("", "no model"), *offered],
-                about="An estimator is registered when it is deployed. Of a registered model, the newest version.",
+                about="An estimator is registered when it is deployed. Registered models have their newest version.",
             ),
         ]
         scripts = [Choice(name, name) for name in self._scripts]
         if typed.get("estimator"):
             first = Choice(_WRITTEN, "written for the estimator")
-            about = "What is written checks the rows that come in, and describes them."
+            about = "The generated script checks the rows of requests and describes them in the OpenAPI document."
         else:
             first = Choice("", "choose one")
-            about = "A cell kept by %%score, or a variable with an InferenceConfig: init() loads, run(data) answers."
+            about = "A cell stored by %%score, or a variable with an InferenceConfig."
         found.append(fields.choice("score", "Scoring script", typed.get("score"), [first, *scripts], about=about))
         if typed.get("estimator") and not typed.get("score"):
-            method = {**self.field("method", "What it answers with"), "help": "What it calls for each request."}
-            about = "Rows as it was fitted with, a variable or expression: they describe what may be sent."
+            method = {**self.field("method", "What it answers with"), "help": "The method that answers a request."}
+            about = "Rows of the training data, a variable or expression: they describe the input of requests."
             found += [method, {**self.field("sample", "Sample rows"), "help": about, "placeholder": "X_train[:3]"}]
         return found
 
     def change(self, key: str, value: Any) -> None:
-        """Keep an answer; an estimator and a registered model exclude each other."""
+        """Store a value; an estimator and a registered model exclude each other."""
         typed = self.draft.typed
         if key == "model":
             for other in ("estimator", "model", "sample", "method", "score"):
@@ -90,7 +90,7 @@ class ModelPage(DraftPage):
         super().change(key, value)
 
     def blocked(self) -> str:
-        """Say how to begin when there is nothing to deploy."""
+        """Return how to begin if there is nothing to deploy."""
         if not self._scripts and not self._estimators and not self._models:
             return (
                 "There is nothing to deploy yet: fit an estimator in a cell, or write a scoring script in a cell that "
@@ -99,7 +99,7 @@ class ModelPage(DraftPage):
         return ""
 
     def errors(self) -> dict[str, str]:
-        """Check what is typed here, and that there is something to deploy."""
+        """Check the input, and that there is something to deploy."""
         found = super().errors()
         typed = self.draft.typed
         if "name" not in found:
@@ -122,7 +122,7 @@ class ModelPage(DraftPage):
     def _fitted(self) -> dict[str, str]:
         """Return the fitted estimators among the user's variables, by name, with their kind."""
         if "sklearn" not in sys.modules:
-            return {}  # nothing here was fitted with it, and importing it takes a second
+            return {}  # no variable was fitted with it, and its import takes a second
 
         return {
             name: type(value).__name__

@@ -1,4 +1,4 @@
-"""The page of the deploy wizard that shows what is going on, until the endpoint answers."""
+"""Page of the deploy wizard that shows the progress until the endpoint is ready."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEADINGS = {"": "On its way", "succeeded": "It answers", "failed": "It did not 
 
 
 class ProgressPage(Page):
-    """Stages with their times, the log, and what came of it."""
+    """Page with the stages and their times, the log, and the result."""
 
     name = "Progress"
 
@@ -38,25 +38,25 @@ class ProgressPage(Page):
         if run is None:
             return ""
         if run.outcome == "succeeded":
-            return "It serves on when the kernel restarts and when the notebook is closed."
+            return "It keeps serving when the kernel restarts and when the notebook is closed."
         if run.outcome == "cancelled":
-            return f"{run.problem} Back has everything as you typed it."
+            return f"{run.problem}  Back keeps your input."
         if run.outcome == "failed":
-            return "Back has everything as you typed it: change what is wrong, and deploy again."
-        return "It goes on when you close this notebook's page; the endpoint does not need the notebook."
+            return "Back keeps your input: correct it, and deploy again."
+        return "It continues when you close the page of this notebook; the endpoint does not need the notebook."
 
     def enter(self) -> None:
-        """Start the deployment on a thread of its own: the wizard goes on to answer."""
+        """Start the deployment on its own thread, so that the wizard stays responsive."""
         deployment = self._review.deployment
         if deployment is None:
-            return  # the page before leads here only with a plan
+            return  # the previous page continues only with a plan
         self.run = DeploymentRun(deployment, self.refresh, plan=self._review.plan)
         self._over.clear()
         self.run.start()
         threading.Thread(target=self._tick, args=(self.run,), name="mljupyter clock", daemon=True).start()
 
     def fields(self) -> list[Field]:
-        """Return the stages, what went wrong, the end of the log, and how to use what is there."""
+        """Return stages, error, end of the log, and an example of a call."""
         run = self.run
         if run is None:
             return []
@@ -72,16 +72,16 @@ class ProgressPage(Page):
         return found
 
     def moving(self) -> bool:
-        """Whether the deployment is under way: Cancel stands in place of Back then."""
+        """Whether the deployment is running; then Cancel replaces Back."""
         return self.run is not None and not self.run.outcome
 
     def buttons(self) -> list[dict[str, Any]]:
-        """Return the button that stops it while it is under way, then the one that inserts a call."""
+        """Return the button that cancels it, or afterwards the one that inserts a call."""
         run = self.run
         if run is None:
             return []
         if not run.outcome:
-            reason = "It is being stopped: what has begun is taken back." if run.cancelling else ""
+            reason = "It is being stopped: the deployment is undone." if run.cancelling else ""
             return [{"key": "cancel", "label": "Cancel the deployment", "reason": reason}]
         if run.outcome == "succeeded" and run.service is not None:
             return [{"key": "insert", "label": "Insert a call below", "inserts": self._call(run)}]
@@ -93,14 +93,14 @@ class ProgressPage(Page):
             self.run.cancel()
 
     def close(self) -> None:
-        """Stop showing; the deployment goes on."""
+        """Close the page; the deployment continues."""
         self._over.set()
 
     def _call(self, run: DeploymentRun) -> str:
         return f"%invoke {run.deployment.name} {quoted(str(self._review.draft.typed.get('sample') or 'DATA'))}"
 
     def _tick(self, run: DeploymentRun) -> None:
-        """Let times run on the page."""
+        """Update the times on the page."""
         while not run.wait(_TICK_SECONDS) and not self._over.is_set():
             self.refresh()
         self._review.draft.session.cache.refresh_soon()

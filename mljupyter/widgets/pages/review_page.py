@@ -1,4 +1,4 @@
-"""The page of the deploy wizard that shows what would happen; nothing has been done so far."""
+"""Page of the deploy wizard with the plan, before anything is done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AUTHENTICATION = {"key": "with a key", "token": "with a token", "none": "open t
 
 
 class ReviewPage(DraftPage):
-    """The plan in short, or the differences; the line, the Python, the files."""
+    """Page with a summary or the differences, the line, the Python code and the files."""
 
     name = "Review"
     heading = "Is this what you want?"
@@ -31,7 +31,7 @@ class ReviewPage(DraftPage):
     asks = ()
 
     def enter(self) -> None:
-        """Work the plan out."""
+        """Make the plan."""
         self.plan: Plan | None = None
         self._problem = ""
         self.deployment: Deployment | None = None
@@ -47,14 +47,14 @@ class ReviewPage(DraftPage):
 
     @property
     def line(self) -> str:
-        """The line of `%deploy` that says all of it."""
+        """The equivalent line of `%deploy`."""
         return line_of("deploy", DEPLOYMENT_OPTIONS, self.draft.typed, explicit=self.draft.project)
 
     def fields(self) -> list[Field]:
-        """Return the plan, the line, the Python and the files."""
+        """Return plan, line, Python code and files."""
         line = fields.code("line", "The line that does it", self.line)
         if self.plan is None or self.deployment is None:
-            return [fields.code("problem", "What is in the way", self._problem), line]
+            return [fields.code("problem", "Problem", self._problem), line]
         found = [
             _described(self.plan),
             line,
@@ -65,8 +65,8 @@ class ReviewPage(DraftPage):
         return [*found, fields.code("specification", "The specification", _yaml(self.plan.wanted), folded=True)]
 
     def blocked(self) -> str:
-        """Say that something is in the way."""
-        return "Go back and change what is in the way." if self._problem else ""
+        """Return the reason why the deployment is not possible."""
+        return "Go back and correct the problem." if self._problem else ""
 
     def buttons(self) -> list[dict[str, Any]]:
         """Return the button that inserts the line."""
@@ -74,9 +74,9 @@ class ReviewPage(DraftPage):
 
 
 def _described(plan: Plan) -> Field:
-    """Return what a plan would do: in short for what is new, by what differs for what is there."""
+    """Return a description of a plan: a summary of a new endpoint, the differences of an existing one."""
     if plan.action == "create":
-        return fields.summary("plan", "A new endpoint is made", summary_of(plan.wanted))
+        return fields.summary("plan", "A new endpoint is created", summary_of(plan.wanted))
     state = f" (it is {plan.settled_as} now)" if plan.settled_as else ""
     if plan.action == "unchanged":
         return fields.summary("plan", f"Nothing changes{state}", summary_of(plan.wanted))
@@ -85,7 +85,7 @@ def _described(plan: Plan) -> Field:
 
 
 def summary_of(spec: EndpointSpec) -> list[tuple[str, str]]:
-    """Return what somebody wants to know of an endpoint before it is made: terms, and what is said of each."""
+    """Return a summary of an endpoint before its creation: terms with their descriptions."""
     version = spec.versions[spec.default_version]
     rows = [
         ("Name", spec.name),

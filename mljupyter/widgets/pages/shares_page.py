@@ -1,4 +1,4 @@
-"""The page of the traffic wizard that asks for shares: the default version takes what the others leave."""
+"""Page of the traffic wizard for the shares; the default version gets the rest."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mljupyter.widgets.pages.endpoint_pages import Chosen
 from mljupyter.widgets.wizard import Page
 
 AT_ONCE, STEPWISE = "at-once", "stepwise"
-_STEPS = Option("steps", "its shares in percent, rising; the last one is where it stays", default="5,25,100")
-_EVERY = Option("every", "how long a step takes at least", kind="duration", default="1m")
-_GUARD = Option("guard", "such as p95<200ms, errors<1%; when it is broken, requests are divided as before")
+_STEPS = Option("steps", "increasing shares in percent; the last one is kept", default="5,25,100")
+_EVERY = Option("every", "minimum duration of a step", kind="duration", default="1m")
+_GUARD = Option("guard", "such as p95<200ms, errors<1%; if it is broken, the previous shares are restored")
 
 
 class SharesPage(Page):
-    """The shares of all versions, and how to get there."""
+    """Page for the shares of all versions, at once or step by step."""
 
     name = "Shares"
     heading = "Who gets which part of the requests?"
@@ -35,7 +35,7 @@ class SharesPage(Page):
         self._own: dict[str, int] = {}
 
     def enter(self) -> None:
-        """Look at the endpoint; shares chosen here before stay."""
+        """Read the endpoint; shares that were chosen before stay."""
         self.chosen.look()
         if self._looked_at != self.chosen.name:
             self._looked_at, self._own, self._version = self.chosen.name, {}, ""
@@ -44,14 +44,14 @@ class SharesPage(Page):
 
     @property
     def about(self) -> str:  # type: ignore[override]
-        """Return a sentence on the version that takes the rest."""
+        """Return a sentence about the version that gets the rest."""
         if self._spec is None:
             return f"There is no endpoint {self.chosen.name!r}: %endpoints shows those there are."
-        return f"{self._spec.default_version!r} is the default version: it takes what the others leave."
+        return f"{self._spec.default_version!r} is the default version: it gets the rest."
 
     @property
     def now(self) -> dict[str, int]:
-        """The shares as they are, the default version's being the rest."""
+        """The present shares; that of the default version is the rest."""
         if self._spec is None:
             return {}
         shares = {name: self._spec.versions[name].traffic_percentile or 0 for name in self._treatments}
@@ -59,12 +59,12 @@ class SharesPage(Page):
 
     @property
     def stepwise(self) -> bool:
-        """Whether the change goes in steps."""
+        """Whether the change is made in steps."""
         return self._way == STEPWISE
 
     @property
     def shares(self) -> dict[str, int]:
-        """The shares as they are to be."""
+        """The new shares."""
         if self._spec is None:
             return {}
         if self.stepwise:
@@ -74,7 +74,7 @@ class SharesPage(Page):
 
     @property
     def line(self) -> str:
-        """The line of a magic that does it."""
+        """The equivalent line of a magic."""
         name = quoted(self.chosen.name)
         if not self.stepwise:
             return " ".join([f"%traffic {name}", *(f"{version}={share}" for version, share in self.shares.items())])
@@ -85,7 +85,7 @@ class SharesPage(Page):
         return " ".join(words)
 
     def apply(self) -> None:
-        """Divide the requests and wait until the router does so; or begin the rollout."""
+        """Set the shares and wait for the router, or start the rollout."""
         if self.stepwise:
             values = values_of((_STEPS, _EVERY, _GUARD), self._typed)[0]
             self.chosen.endpoint().rollout(self._version, self._steps(), values["every"], values["guard"])
@@ -95,12 +95,12 @@ class SharesPage(Page):
         change_traffic(self.chosen.session.workspace(), self.chosen.name, words)
 
     def fields(self) -> list[Field]:
-        """Return the way to get there, and what it asks for."""
+        """Return the choice between both ways, and the fields of the chosen one."""
         if self._spec is None:
             return []
         ways = [
-            Choice(AT_ONCE, "At once", "The router follows within a second; no request is lost."),
-            Choice(STEPWISE, "Step by step", "A version gets more and more, as long as it keeps a guard."),
+            Choice(AT_ONCE, "At once", "The router uses the new shares within a second; no request is lost."),
+            Choice(STEPWISE, "Step by step", "The share of a version grows in steps while a guard holds."),
         ]
         found = [fields.cards("way", "How", self._way, ways)]
         if not self.stepwise:
@@ -108,16 +108,14 @@ class SharesPage(Page):
         versions = [Choice(name, f"{name} ({self.now[name]} % now)") for name in self._treatments]
         return [
             *found,
-            fields.choice(
-                "version", "Version", self._version, versions, about="It gets more and more of the requests."
-            ),
+            fields.choice("version", "Version", self._version, versions, about="Its share grows in steps."),
             fields.of_option(_STEPS, self._typed.get("steps"), "Steps, in percent"),
             fields.of_option(_EVERY, self._typed.get("every"), "Time of a step"),
             fields.of_option(_GUARD, self._typed.get("guard"), "Guard"),
         ]
 
     def change(self, key: str, value: Any) -> None:
-        """Take a share, at most what the other versions leave; or one of the other answers."""
+        """Set a share, limited by the other versions, or another value."""
         if key == "way":
             self._way = str(value)
         elif key == "version":
@@ -130,14 +128,14 @@ class SharesPage(Page):
             self._typed[key] = value
 
     def errors(self) -> dict[str, str]:
-        """Check what a rollout asks for, with the rules of its own documents."""
+        """Check the input for a rollout, by the rules of its document."""
         if not self.stepwise:
             return {}
         wrong = values_of((_STEPS, _EVERY, _GUARD), self._typed)[1]
         return wrong or _broken_rules(self._version, self._typed, self._steps())
 
     def blocked(self) -> str:
-        """Say what is missing."""
+        """Return what is missing."""
         if self._spec is None:
             return "There is no such endpoint."
         rollout = self.chosen.record.rollout if self.chosen.record is not None else None
@@ -146,7 +144,7 @@ class SharesPage(Page):
             return (
                 f"A rollout is under way: {rollout}. Wait for it (%rollout {name}), or stop it: %rollout {name} --abort"
             )
-        return "" if self._treatments else "It has one version: there is nothing to change_traffic."
+        return "" if self._treatments else "It has one version: there is no traffic to split."
 
     @property
     def _spec(self) -> Any:
@@ -163,7 +161,7 @@ class SharesPage(Page):
         return [-1 if (step := whole(part)) is None else step for part in text.replace(" ", "").split(",")]
 
     def _after_rollout(self) -> dict[str, int]:
-        """Return the shares at the last step: the default version gives first, then the others in proportion."""
+        """Return the shares at the last step, taken from the default version first, then from the others."""
         wanted = min(max(self._steps()[-1], 0), 100)
         others = {name: share for name, share in self.now.items() if name != self._version}
         default = self._spec.default_version

@@ -1,4 +1,4 @@
-"""The page of the deploy wizard that asks how large and how many, with the advice of the documented formula."""
+"""Page of the deploy wizard for size and number of replicas, with the number from the documented formula."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from mljupyter.widgets.pages.deploy_pages import OPTIONS, Draft, DraftPage
 
 USUAL, FIXED, FOLLOWING = "usual", "fixed", "following"
 _LOAD = (
-    Option("rate", "requests a second at the busiest time", kind="number", minimum=0),
+    Option("rate", "requests per second at peak load", kind="number", minimum=0),
     Option("duration", "milliseconds that one request takes", kind="number", minimum=0),
 )
 _LEAST = Option("least", "replicas at any time", kind="integer", required=True)
 _MOST = Option("most", "replicas at the busiest time", kind="integer", required=True)
 _USUAL_UTILIZATION = 70
-# Key, label, what an AKS web service has when nothing is given (Azure ML v1: AksWebservice.deploy_configuration), help.
+# Key, label, default of an AKS web service (Azure ML v1: AksWebservice.deploy_configuration), help.
 _UTILIZATION = (
     "target_utilization",
     "Target utilisation, in percent",
     "70",
-    "How many of the replicas should be busy.",
+    "The percentage of the replicas that should be busy.",
 )
 _SETTINGS = (
     ("cpu", "CPU cores of a replica", "0.1", "0.5 or 500m is half a core."),
@@ -36,11 +36,13 @@ _SETTINGS = (
 
 
 class SizePage(DraftPage):
-    """Size of a replica, and how many: a fixed number, or one that follows the load."""
+    """Page for size and number of replicas, fixed or autoscaled."""
 
     name = "Size"
     heading = "How large, and how many?"
-    about = "What you leave empty is as usual, shown in grey. Say what load you expect, and the number is worked out."
+    about = (
+        "Empty fields have the default, shown in grey. Enter the expected load, and the number of replicas is computed."
+    )
     asks = (
         "replicas",
         "autoscale",
@@ -56,7 +58,7 @@ class SizePage(DraftPage):
         self._own: dict[str, Any] = {"least": "1", "most": "10"}
 
     def enter(self) -> None:
-        """Take what is known: from before, or changed by another page."""
+        """Read the present values, which another page may have changed."""
         typed = self.draft.typed
         least, _, most = str(typed.get("autoscale") or "").partition(":")
         if most:
@@ -64,7 +66,7 @@ class SizePage(DraftPage):
         self._way = FIXED if typed.get("replicas") else FOLLOWING if most else USUAL
 
     def change(self, key: str, value: Any) -> None:
-        """Keep an answer; the expected load is not part of the deployment."""
+        """Store a value; the expected load is not part of the deployment."""
         if key == "way":
             self._way = str(value)
         elif key in ("rate", "duration", "least", "most"):
@@ -74,17 +76,17 @@ class SizePage(DraftPage):
         self._settle()
 
     def fields(self) -> list[Field]:
-        """Return number and size, and the advice."""
+        """Return number, size and the recommendation."""
         ways = [
-            Choice(USUAL, "As usual", "Between 1 and 10, as the load asks for."),
+            Choice(USUAL, "As usual", "Between 1 and 10, depending on the load."),
             Choice(FIXED, "A fixed number", "The same at any time."),
-            Choice(FOLLOWING, "Following the load", "Between bounds of your own."),
+            Choice(FOLLOWING, "Following the load", "Between your own bounds."),
         ]
         return [
             fields.of_option(_LOAD[0], self._own.get("rate"), "Expected requests per second"),
             {
                 **fields.of_option(_LOAD[1], self._own.get("duration"), "Time of one request, in ms"),
-                "help": self._advice() or "With both, the number of replicas that is enough is shown here.",
+                "help": self._advice() or "With both numbers, the required number of replicas is shown here.",
             },
             fields.cards("way", "Number of replicas", self._way, ways),
             *self._number(),
@@ -92,7 +94,7 @@ class SizePage(DraftPage):
         ]
 
     def errors(self) -> dict[str, str]:
-        """Check the expected load and the bounds too."""
+        """Also check the expected load and the bounds."""
         found = {**super().errors(), **values_of(_LOAD, self._own)[1]}
         if self._way == FIXED and not str(self.draft.typed.get("replicas") or "").strip():
             found["replicas"] = "How many? A whole number, 1 or more."
@@ -113,7 +115,7 @@ class SizePage(DraftPage):
         return []
 
     def _usual(self, key: str, label: str, usual: str, about: str) -> Field:
-        """Return the field of an option that shows what is usual until something else is typed."""
+        """Return the field of an option with its default as placeholder."""
         return {**self.field(key, label), "placeholder": usual, "help": about}
 
     def _wrong_bounds(self) -> dict[str, str]:
@@ -130,7 +132,7 @@ class SizePage(DraftPage):
         return {key: problem}
 
     def _settle(self) -> None:
-        """Let the options say what was chosen, and nothing that was chosen before."""
+        """Set the options to the present choice, and clear those of the other one."""
         typed = self.draft.typed
         if self._way != FIXED:
             typed.pop("replicas", None)

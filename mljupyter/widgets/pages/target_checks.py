@@ -1,4 +1,4 @@
-"""Looks at compute targets, each on a thread of its own: one that does not answer holds nothing up."""
+"""Checks of compute targets, each on its own thread, so that a slow target does not delay the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 Look = Callable[[], str | None]
-"""Returns why a target cannot be used now, and what to do; None when it can. May take its time."""
+"""Returns why a target cannot be used now, with a solution; None if it can. May be slow."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TargetChecks:
     """Checks of several targets, updated by `look`.
 
     Parameters:
-        changed: called, from any thread, when something more is known.
+        changed: called, from any thread, when a check has ended.
 
     """
 
@@ -33,7 +33,7 @@ class TargetChecks:
         self._lock = threading.Lock()
 
     def look(self, targets: Mapping[str, Look]) -> None:
-        """Begin to look at targets, and return at once; answers of an earlier look no longer count."""
+        """Start to check targets, and return at once; results of earlier checks are ignored."""
         with self._lock:
             self._round += 1
             self._found = {name: Check() for name in targets}
@@ -42,12 +42,12 @@ class TargetChecks:
             threading.Thread(target=self._check, args=arguments, name=f"mljupyter looks at {name}", daemon=True).start()
 
     def of(self, name: str) -> Check:
-        """Return what is known of a target."""
+        """Return the check of a target."""
         return self._found.get(name, Check())
 
     @property
     def looking(self) -> bool:
-        """Whether a target has not answered yet."""
+        """Whether a check is still running."""
         return any(check.state == "running" for check in self._found.values())
 
     def _check(self, number: int, name: str, look: Look) -> None:

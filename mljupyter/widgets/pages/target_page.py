@@ -1,4 +1,4 @@
-"""The page of the deploy wizard that asks where: each compute target with a look at whether it can be used now."""
+"""Page of the deploy wizard for the compute target, with a check of each target."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.deploy_pages import DraftPage
 from mljupyter.widgets.pages.target_checks import Look, TargetChecks
 
-LOOKING = "Looking whether it can be used …"
+LOOKING = "Checking whether it can be used …"
 
 
 def looks(targets: dict[str, ComputeTarget]) -> dict[str, Look]:
-    """Return how to look at each target."""
+    """Return the check function of each target."""
 
     def look(target: ComputeTarget) -> Callable[[], str | None]:
         return lambda: target.provisioning_errors
@@ -30,7 +30,7 @@ def about(target: ComputeTarget) -> str:
 
 
 def as_choice(checks: TargetChecks, name: str, text: str, reason: str = "") -> Choice:
-    """Return a target as something to choose, with what is known of it; `reason` is why it cannot be in any case."""
+    """Return a target as a choice with its check; `reason` disables it regardless of the check."""
     check = checks.of(name)
     said = LOOKING if check.state == "running" else text
     return Choice(name, name, said, check.state, reason or check.reason)
@@ -45,7 +45,7 @@ class TargetPage(DraftPage):
     asks = ("to",)
 
     def enter(self) -> None:
-        """Begin to look at every target."""
+        """Start to check all targets."""
         self._targets = self.draft.session.workspace().compute_targets
         self._present = self.draft.endpoint()
         self._checks = TargetChecks(self.refresh)
@@ -64,15 +64,15 @@ class TargetPage(DraftPage):
         return {"to": problem} if problem else super().errors()
 
     def blocked(self) -> str:
-        """Wait until it is known whether the target can be used."""
+        """Return that the check of the target is still running."""
         chosen = str(self.draft.typed.get("to"))
         if chosen in self._targets and self._checks.of(chosen).state == "running":
             return f"Still looking whether {chosen!r} can be used: this takes a moment."
         return ""
 
     def buttons(self) -> list[dict[str, Any]]:
-        """Return the button that looks again."""
-        reason = "It is being looked at now." if self._checks.looking else ""
+        """Return the button that repeats the check."""
+        reason = "The check is running." if self._checks.looking else ""
         return [{"key": "check", "label": "Check again", "reason": reason}]
 
     def press(self, button: str) -> None:
@@ -83,7 +83,7 @@ class TargetPage(DraftPage):
         return about(self._targets[name])
 
     def _fixed(self, name: str) -> str:
-        """Return why an endpoint that is there already cannot go to a target."""
+        """Return the reason why an existing endpoint cannot move to a target."""
         spec = self._present.spec if self._present is not None else None
         if spec is None or spec.kind != "AKSENDPOINT" or name == spec.compute_target:
             return ""

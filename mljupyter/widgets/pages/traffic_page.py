@@ -1,4 +1,4 @@
-"""The page of the deploy wizard that asks for a version's share."""
+"""Page of the deploy wizard for a version's traffic share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _NAMELESS = "Empty for an endpoint that will always have one version; with a nam
 
 
 class TrafficPage(DraftPage):
-    """The share of a new version of an endpoint that is there already."""
+    """Page for the share of a new version of an existing endpoint."""
 
     name = "Traffic"
     heading = "Which part of the requests should it get?"
     asks = ("version", "traffic")
 
     def enter(self) -> None:
-        """Look whether there is something to share with."""
+        """Read the other versions of the endpoint."""
         present = self.draft.endpoint()
         self._present = present if present is not None and present.spec.kind == "AKSENDPOINT" else None
         self._taken = present is not None and self._present is None
@@ -31,19 +31,19 @@ class TrafficPage(DraftPage):
 
     @property
     def about(self) -> str:  # type: ignore[override]
-        """Say what is there."""
+        """Return a sentence about the existing endpoint."""
         if self._present is not None:
             there = ", ".join(self._present.spec.versions)
             return f"{self._present.spec.name!r} has the versions {there}. A new one can start with no traffic at all."
         if self._taken:
-            return "An endpoint of this name is there: it is updated, and keeps its address and its keys."
+            return "An endpoint of this name exists: it is updated, and keeps its address and its keys."
         return "A new endpoint sends all requests to its first version."
 
     def fields(self) -> list[Field]:
-        """Return the version's name, and its share where others have the rest."""
+        """Return the fields for the version's name and share."""
         if self._taken:
             return []
-        about = "Small letters, digits and '-'." if self._present is not None else _NAMELESS
+        about = "Lower-case letters, digits and '-'." if self._present is not None else _NAMELESS
         found = [{**self.field("version", "Name of the version"), "help": about, "placeholder": "version-a"}]
         if self._present is None:
             return found
@@ -60,7 +60,7 @@ class TrafficPage(DraftPage):
         return [*found, fields.split("traffic", "Shares in percent", percentiles, spec.default_version, fixed=shares)]
 
     def change(self, key: str, value: Any) -> None:
-        """Take the new version's share; those of the others are changed with %traffic."""
+        """Set the new version's share; those of other versions are changed with %traffic."""
         if key == "traffic" and isinstance(value, dict):
             if value.get("name") != self.draft.typed.get("version"):
                 return

@@ -1,4 +1,4 @@
-"""Actions of a panel's buttons: each is one call of the SDK, and returns a sentence."""
+"""Actions of a panel's buttons. Each is one call of the SDK and returns a sentence."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Values = Mapping[str, Any]
 
 
 def act(workspace: Workspace, name: str, action: str, values: Values) -> str:
-    """Do what a button stands for; return what was done.
+    """Run the action of a button; return a sentence about it.
 
     Parameters:
-        workspace: where the endpoint is.
+        workspace: the workspace of the endpoint.
         name: the endpoint.
         action: ``traffic``, ``scale``, ``restart``, ``rollback``, ``promote`` or ``key``.
-        values: what was typed.
+        values: the input.
 
     Raises:
-        MLJupyterError: it cannot be done; the text says why and what to do.
+        MLJupyterError: the action failed; the message has the reason and a solution.
 
     """
     if not isinstance(values, Mapping):
@@ -35,7 +35,7 @@ def act(workspace: Workspace, name: str, action: str, values: Values) -> str:
 def _traffic(workspace: Workspace, name: str, values: Values) -> str:
     shares = [f"{version}={str(percent).strip() or 0}" for version, percent in values.items()]
     change_traffic(workspace, name, shares)
-    return "The division of requests is changed."
+    return "The shares were changed."
 
 
 def _scale(workspace: Workspace, name: str, values: Values) -> str:
@@ -50,12 +50,12 @@ def _restart(workspace: Workspace, name: str, values: Values) -> str:
     service = workspace.webservices[name]
     version = str(values.get("version", "")) or None
     service.restart(version)
-    return f"The replicas of {version or name} are replaced, one set after the other."
+    return f"The replicas of {version or name} are replaced; the old ones serve until the new ones are ready."
 
 
 def _rollback(workspace: Workspace, name: str, values: Values) -> str:
     workspace.webservices[name].rollback()
-    return "It goes back to what was deployed before."
+    return "The previous state is being restored."
 
 
 def _promote(workspace: Workspace, name: str, values: Values) -> str:
@@ -67,7 +67,7 @@ def _promote(workspace: Workspace, name: str, values: Values) -> str:
 def _key(workspace: Workspace, name: str, values: Values) -> str:
     which = str(values.get("key", "Secondary"))
     workspace.webservices[name].regen_key(which)
-    return f"The {which.lower()} key is a new one; get_keys() shows it. The other one stays."
+    return f"The {which.lower()} key was replaced; get_keys() shows it. The other key stays."
 
 
 _ACTIONS: dict[str, Callable[[Workspace, str, Values], str]] = {

@@ -1,4 +1,4 @@
-"""The version comparison: control against treatments, side by side and live."""
+"""Panel that compares the control version with the treatments, live."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _DRAWN = ("time", "version", "latency_p95_ms", "error_ratio", "requests_per_seco
 
 
 class Comparison(LivePanel):
-    """A panel that sets the versions of an endpoint beside each other, and promotes one.
+    """A panel that compares the versions of an endpoint, and promotes one.
 
     Parameters:
-        workspace: where the endpoint is.
+        workspace: the workspace of the endpoint.
         name: the endpoint.
-        seconds: how far it looks back; the view can change it.
+        seconds: the period of the comparison; the view can change it.
 
     Raises:
         MLJupyterError: there is no such endpoint.

@@ -1,4 +1,4 @@
-"""Control against treatments, as data: what was measured of each version, the differences, and what they amount to."""
+"""Data of the version comparison: metrics of each version, differences, and a verdict."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mljupyter.notebook.views.metrics_table import by_version
 from mljupyter.spec import EndpointRecord
 
 ENOUGH_REQUESTS = 200
-"""Below this many requests a percentile of the slowest twentieth rests on fewer than ten of them."""
+"""With fewer requests, p95 would depend on fewer than ten of them."""
 _NOTABLE = 0.05
 _SIGMAS = 2.0
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A row of the comparison: a column of the metrics, how it reads, and whether less of it is better."""
+    """A row of the comparison: a column of the metrics, its label and unit, and whether less is better."""
 
     key: str
     label: str
@@ -45,11 +45,11 @@ PERCENTILES = ("p50", "p90", "p95", "p99", "p999")
 
 
 def comparison_of(record: EndpointRecord, report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the versions beside each other, the control first.
+    """Return the comparison, the control version first.
 
     Parameters:
         record: the endpoint.
-        report: its metrics over the period to be compared.
+        report: its metrics over the period.
 
     Returns:
         ``versions`` with name, role and replicas; ``rows`` with label, unit, a value for each version and, for those
@@ -83,10 +83,10 @@ def comparison_of(record: EndpointRecord, report: Mapping[str, Any]) -> dict[str
 
 
 def verdict(control: Mapping[str, Any], treatment: Mapping[str, Any]) -> str:
-    """Return what the differences between two versions amount to.
+    """Return a sentence about the differences between two versions.
 
     Parameters:
-        control, treatment: what was measured of each: ``requests``, ``error_ratio``, ``latency_p95_ms``.
+        control, treatment: the metrics of each: ``requests``, ``error_ratio``, ``latency_p95_ms``.
 
     Example:
         >>> fast = {"requests": 900, "error_ratio": 0.0, "latency_p95_ms": 20.0}
@@ -108,7 +108,7 @@ def _latency(control: Mapping[str, Any], treatment: Mapping[str, Any]) -> str:
 
 
 def _errors(control: Mapping[str, Any], treatment: Mapping[str, Any]) -> str:
-    """Tell a difference in errors from chance: two shares differ when they are two standard deviations apart."""
+    """Return whether errors differ significantly: by two standard deviations."""
     first, second = control.get("error_ratio") or 0.0, treatment.get("error_ratio") or 0.0
     many, more = control["requests"], treatment["requests"]
     pooled = (first * many + second * more) / (many + more)

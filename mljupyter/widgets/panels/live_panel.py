@@ -1,4 +1,4 @@
-"""A panel that follows one endpoint: it looks once a second while somebody looks at it, and rests otherwise."""
+"""Base class of panels for one endpoint: updated once a second while visible, otherwise idle."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mljupyter.visible import markup, visible
 from mljupyter.widgets.serial_executor import Worker
 
 EVERY_SECONDS = 1.0
-_UNWATCHED_AFTER = 12.0  # seconds; a view that is looked at says so every four
+_UNWATCHED_AFTER = 12.0  # seconds; a visible view reports every four
 
 
 class LivePanel(anywidget.AnyWidget):
-    """The base of panels that follow an endpoint.
+    """Base class of panels that show an endpoint.
 
-    A panel owns nothing: closing it changes nothing, and another one shows the same. Views say every few seconds that
-    they are looked at; when none is shown, the thread that asks the controller ends. The next one starts it again.
+    A panel has no state of its own: closing it changes nothing. Visible views send a message every few seconds. If
+    there are none, the thread that polls the controller ends; the next message starts it again.
 
     Parameters:
-        workspace: where the endpoint is.
+        workspace: the workspace of the endpoint.
         name: the endpoint.
-        again: the line that shows the panel again, for saved notebooks.
+        again: the line that opens the panel again, for saved notebooks.
 
     Raises:
         MLJupyterError: there is no such endpoint.
@@ -39,7 +39,7 @@ class LivePanel(anywidget.AnyWidget):
         self._workspace = workspace
         self._endpoint = name
         self._again = again
-        self._static = self._table()  # before anything else: the error of a name that is not there is the cell's
+        self._static = self._table()  # first, so that an unknown name raises its error in the cell
         super().__init__()
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -50,30 +50,30 @@ class LivePanel(anywidget.AnyWidget):
         self.on_msg(self._received)
 
     def close(self) -> None:
-        """End the panel; the endpoint goes on."""
+        """Close the panel; the endpoint is not affected."""
         self._closed.set()
         self._worker.close()
         super().close()
 
     @abstractmethod
     def _table(self) -> Table:
-        """Return the present state as text, for places without widgets."""
+        """Return the present state as text, for front ends without widgets."""
 
     @abstractmethod
     def _look(self, whole: bool) -> dict[str, Any]:
-        """Return the message of one tick; the first one to a view has everything, later ones what is new.
+        """Return the message of one tick; the first one of a view has all data, later ones only new data.
 
         Raises:
-            MLJupyterError: it cannot be had now; the view says so and keeps what it shows.
+            MLJupyterError: the data is not available now; the view shows the error and keeps its data.
 
         """
 
     def _hear(self, message: dict[str, Any]) -> None:
-        """Take a message of the view that only this kind of panel knows; must return at once."""
+        """Handle a message that is specific to this kind of panel; must return at once."""
 
     def _received(self, _: Any, message: Any, buffers: Any) -> None:
-        """Take note; what takes time happens on threads of ours."""
-        if not isinstance(message, dict):  # not from a view of ours
+        """Handle a message; slow work is done on other threads."""
+        if not isinstance(message, dict):  # not from a view of this widget
             return
         if message.get("kind") in ("hello", "watch"):
             self._watch(afresh=message["kind"] == "hello")
@@ -110,7 +110,7 @@ class LivePanel(anywidget.AnyWidget):
         self.send({"kind": "said", "text": text})
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Add what was seen when the cell ran, as text and HTML: a saved notebook stays readable."""
+        """Add the state when the cell ran, as text and HTML, so that a saved notebook stays readable."""
         bundle = super()._repr_mimebundle_(**kwargs)
         found, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         again = visible(f"{self._again} shows it live again.")

@@ -1,4 +1,4 @@
-"""The log panel: stages, and lines as they come, to be searched, followed and copied."""
+"""Log panel: stages and live lines, with search, following and copying."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SHOWN_IN_TEXT = 20
 
 
 class LogPanel(anywidget.AnyWidget):
-    """A log, live, with the stages of what it tells above it.
+    """A panel with a live log below its stages.
 
     Parameters:
-        source: where it comes from.
+        source: the source of the log.
 
     """
 
@@ -46,12 +46,12 @@ class LogPanel(anywidget.AnyWidget):
             ).start()
 
     def close(self) -> None:
-        """End the panel; what it shows goes on."""
+        """Close the panel; its source is not affected."""
         self._closed.set()
         super().close()
 
     def _received(self, _: Any, message: Any, buffers: Any) -> None:
-        if not isinstance(message, dict):  # not from a view of ours
+        if not isinstance(message, dict):  # not from a view of this widget
             return
         if message.get("kind") == "hello":
             with self._lock:
@@ -77,7 +77,7 @@ class LogPanel(anywidget.AnyWidget):
             self.view = view
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Add the last lines as text and HTML: a saved notebook stays readable."""
+        """Add the last lines as text and HTML, so that a saved notebook stays readable."""
         bundle = super()._repr_mimebundle_(**kwargs)
         found, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         last = "\n".join(list(self._held)[-_SHOWN_IN_TEXT:])
@@ -90,7 +90,7 @@ class LogPanel(anywidget.AnyWidget):
 
 
 def _read(weak: ref[LogPanel], source: LogSource) -> None:
-    """Take lines as they come, until the panel is closed or nobody holds it any more."""
+    """Read lines until the panel is closed or garbage-collected."""
     try:
         for line in source.lines():
             panel = weak()

@@ -22,11 +22,11 @@ _SETTLED = (EndpointState.HEALTHY, EndpointState.FAILED)
 
 
 class LogSource(Protocol):
-    """Something that has a log and, perhaps, stages.
+    """A source of a log and, optionally, of stages.
 
     Attributes:
-        name: of what it is the log.
-        again: the line that shows it again, for saved notebooks.
+        name: the name of the logged object.
+        again: the line that opens it again, for saved notebooks.
 
     """
 
@@ -34,26 +34,26 @@ class LogSource(Protocol):
     again: str
 
     def view(self) -> View:
-        """Return what stands above the lines: title, status, stages, and the label of the button that cancels."""
+        """Return the data above the lines: title, status, stages, and the label of the cancel button."""
         ...
 
     def lines(self) -> Iterator[str]:
-        """Yield lines as they come; ends when there will be no more."""
+        """Yield lines until there will be no more."""
         ...
 
     def cancel(self) -> None:
-        """Stop the work that the log is about, where that is possible."""
+        """Cancel the logged operation, if possible."""
         ...
 
 
 class EndpointLog:
-    """The log of an endpoint's replicas, and how its deployment stands.
+    """The log of an endpoint's replicas, and the state of its deployment.
 
     Parameters:
         service: the web service.
-        count: how many lines to begin with.
+        count: the number of lines at the beginning.
         version: only this version.
-        chosen: which lines.
+        chosen: filter of lines.
 
     """
 
@@ -79,21 +79,21 @@ class EndpointLog:
         return view_of(self._record, time.monotonic() - self._began)
 
     def lines(self) -> Iterator[str]:
-        """Yield lines of all replicas, over updates and restarts, until the endpoint is deleted."""
+        """Yield lines of all replicas, through updates and restarts, until the endpoint is deleted."""
         endpoints = self._service.workspace.endpoints
         yield from self._chosen.chosen(endpoints.follow_logs(self.name, lines=self._count, version=self._version))
 
     def cancel(self) -> None:
-        """Delete an endpoint that has never been ready; one that has stays as it is."""
+        """Delete an endpoint that has never been ready; otherwise do nothing."""
         if self._record.status.state not in _SETTLED and _is_new(self._record):
             self._service.delete()
 
 
 class DeploymentLog:
-    """A deployment that begins with this object: its stages, the log of what is built, then that of the replicas.
+    """A deployment that starts with this object: its stages, the log of its builds, then that of the replicas.
 
     Parameters:
-        deployment: what is to be deployed.
+        deployment: the deployment.
 
     """
 
@@ -105,7 +105,7 @@ class DeploymentLog:
         self.run.start()
 
     def view(self) -> View:
-        """Return the stages, each with the time it takes; the one that failed with what went wrong."""
+        """Return the stages with their times, and the error of a failed one."""
         run = self.run
         rows = [(*stage.row(), run.problem if stage.name == run.failed_at else "") for stage in list(run.stages)]
         going = "is being stopped" if run.cancelling else "is being deployed"
@@ -120,7 +120,7 @@ class DeploymentLog:
         }
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of a build as they come, then those of the replicas."""
+        """Yield the lines of the builds, then those of the replicas."""
         while (self.run.service is None and not self.run.outcome) or not self._built.empty():
             with suppress(queue.Empty):
                 yield self._built.get(timeout=_LOOK_EVERY)
@@ -128,7 +128,7 @@ class DeploymentLog:
             yield from self.run.service.workspace.endpoints.follow_logs(self.name, lines=_LINES)
 
     def cancel(self) -> None:
-        """Stop it: what has begun is taken back."""
+        """Cancel and undo the deployment."""
         self.run.cancel()
 
 
@@ -137,7 +137,7 @@ def view_of(record: EndpointRecord, seconds: float) -> View:
 
     Parameters:
         record: the endpoint.
-        seconds: since the panel began to look.
+        seconds: seconds since the panel was opened.
 
     """
     status = record.status
@@ -163,5 +163,5 @@ def view_of(record: EndpointRecord, seconds: float) -> View:
 
 
 def _is_new(record: EndpointRecord) -> bool:
-    """Return whether cancelling loses nothing that existed before."""
+    """Return whether a cancellation would delete only a new endpoint."""
     return record.generation == 1

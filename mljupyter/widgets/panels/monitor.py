@@ -1,4 +1,4 @@
-"""The endpoint monitor: what an endpoint does, live, and what can be done about it."""
+"""Endpoint monitor: live metrics of an endpoint, with actions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _LOG_LINES = 300
 
 
 class Monitor(LivePanel):
-    """A panel for one endpoint: replicas and the reason of their number, requests, latencies, errors, actions.
+    """A panel for one endpoint: replicas with the reason for their number, requests, latencies, errors, actions.
 
     Parameters:
-        workspace: where the endpoint is.
+        workspace: the workspace of the endpoint.
         name: the endpoint.
-        seconds: which time the charts show at first; at most 900.
+        seconds: the initial period of the charts; at most 900.
 
     Raises:
         MLJupyterError: there is no such endpoint.
@@ -71,7 +71,7 @@ class Monitor(LivePanel):
         if (log := self._log) is not None:
             found["log"] = endpoints.logs(self._endpoint, lines=_LOG_LINES, **log)
         self._ticks += 1
-        self._cursor = minute["cursor"] - 1  # the last second may not have been complete
+        self._cursor = minute["cursor"] - 1  # the last second may have been incomplete
         return found
 
     def _table(self) -> Table:

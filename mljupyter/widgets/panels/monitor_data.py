@@ -20,7 +20,7 @@ LINES = (
     "replicas_wanted",
     "replicas_ready",
 )
-"""The columns of the metrics that are drawn over time."""
+"""The columns of the metrics in the charts."""
 _SUMMED = (*LINES, "requests", "traffic_observed")
 _MARKS = {
     EndpointState.HEALTHY: "ok",
@@ -76,7 +76,7 @@ def status_of(record: EndpointRecord, usage: Mapping[str, tuple[float | None, fl
 
 
 def series_of(report: Mapping[str, Any], record: EndpointRecord, since: float) -> dict[str, list[Any]]:
-    """Return the columns that are drawn, from a time on, with the utilisation in percent worked out.
+    """Return the columns of the charts since a time, with the utilisation in percent.
 
     Parameters:
         report: the metrics of the endpoint, one row for each second and version.
@@ -101,14 +101,14 @@ def summary_of(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def usage_of(report: Mapping[str, Any]) -> dict[str, tuple[float | None, float | None]]:
-    """Return CPU and memory of each replica as measured last."""
+    """Return the last measured CPU and memory of each replica."""
     columns = report["replicas"]
     rows = zip(columns["replica"], columns["cpu_cores"], columns["memory_mb"], strict=True)
     return {replica: (cores, memory) for replica, cores, memory in rows}
 
 
 def decisions_of(decisions: Sequence[ScalingDecision]) -> list[dict[str, Any]]:
-    """Return the decisions of the autoscaler: when, on which version, from, to and why."""
+    """Return the decisions of the autoscaler: time, version, old and new number, reason."""
     return [
         {
             "time": item.time.timestamp(),

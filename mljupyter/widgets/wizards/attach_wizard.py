@@ -1,4 +1,4 @@
-"""The wizard about compute targets: what can be used now and why not, and which Docker engine containers run on."""
+"""Wizard for compute targets: their availability, and the Docker engine for containers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ OTHER = "other"
 
 
 class TargetsPage(Page):
-    """All targets, each looked at while the page is there."""
+    """Page with all targets and their checks."""
 
     name = "Targets"
     heading = "Where can endpoints run?"
-    about = "Each target is looked at now. What is in the way comes with the way out."
+    about = "Each target is being checked. A problem is shown with its solution."
     next_label = "Choose a Docker engine"
 
     def __init__(self, session: Session) -> None:
@@ -30,13 +30,13 @@ class TargetsPage(Page):
         self._checks = TargetChecks(lambda: self.refresh())
 
     def enter(self) -> None:
-        """Look at every target."""
+        """Check all targets."""
         self._targets = self.session.workspace().compute_targets
         self._checks.look(looks(self._targets))
 
     def fields(self) -> list[Field]:
-        """Return what is known of each target."""
-        said = {"running": "Being looked at …", "ok": "Can be used now."}
+        """Return the check of each target."""
+        said = {"running": "Checking …", "ok": "Can be used now."}
         rows = [
             (name, self._checks.of(name).state, self._checks.of(name).reason or said[self._checks.of(name).state])
             for name in self._targets
@@ -45,8 +45,8 @@ class TargetsPage(Page):
         return [fields.stages("targets", "Targets", rows), fields.summary("about", "What they are", known)]
 
     def buttons(self) -> list[dict[str, Any]]:
-        """Return the button that looks again."""
-        reason = "They are being looked at now." if self._checks.looking else ""
+        """Return the button that repeats the check."""
+        reason = "The checks are running." if self._checks.looking else ""
         return [{"key": "check", "label": "Check again", "reason": reason}]
 
     def press(self, button: str) -> None:
@@ -55,7 +55,7 @@ class TargetsPage(Page):
 
 
 class EnginePage(Page):
-    """Which Docker engine."""
+    """Page for the Docker engine."""
 
     name = "Docker engine"
     heading = "Which Docker engine?"
@@ -67,7 +67,7 @@ class EnginePage(Page):
         self._own = ""
 
     def enter(self) -> None:
-        """Look at the engines that are known."""
+        """Check the known engines."""
         now = current_engine()
         self._now = now.address
         self._engines = {engine.address: engine for engine in [now, *known_engines()] if engine.address}
@@ -76,29 +76,29 @@ class EnginePage(Page):
 
     @property
     def about(self) -> str:  # type: ignore[override]
-        """Say which one is used now."""
+        """Return a sentence about the current engine."""
         now = f"Containers run on {self._now} now." if self._now else "No engine is chosen: Docker's default is used."
         return f"{now} Images are built there too."
 
     @property
     def address(self) -> str:
-        """The address that was chosen."""
+        """The chosen address."""
         return self._own.strip() if self._chosen == OTHER else self._chosen
 
     def fields(self) -> list[Field]:
-        """Return the engines, and a place for another address."""
+        """Return the engines, and a field for another address."""
         offered = [
             as_choice(self._checks, engine.address, engine.name, engine.reason) for engine in self._engines.values()
         ]
         cards = [*offered, Choice(OTHER, "another one", "By its address: on this machine, or over SSH.")]
         found = [fields.cards("engine", "Engine", self._chosen, cards)]
         if self._chosen == OTHER:
-            about = "It is looked at when you go on."
+            about = "It is checked when you continue."
             found.append(fields.text("address", "Address", self._own, about=about, placeholder="ssh://user@host"))
         return found
 
     def change(self, key: str, value: Any) -> None:
-        """Take the engine, or an address."""
+        """Set the engine, or an address."""
         if key == "engine":
             self._chosen = str(value)
         else:
@@ -114,14 +114,14 @@ class EnginePage(Page):
         return {"engine": reason} if reason else {}
 
     def blocked(self) -> str:
-        """Wait until it is known whether the engine answers."""
+        """Return that the check of the engine is still running."""
         if self._chosen in self._engines and self._checks.of(self._chosen).state == "running":
             return "Still looking whether this engine answers: this takes a moment."
         return ""
 
     def buttons(self) -> list[dict[str, Any]]:
-        """Return the button that looks again."""
-        reason = "They are being looked at now." if self._checks.looking else ""
+        """Return the button that repeats the check."""
+        reason = "The checks are running." if self._checks.looking else ""
         return [{"key": "check", "label": "Check again", "reason": reason}]
 
     def press(self, button: str) -> None:
@@ -143,7 +143,7 @@ class AttachPage(Page):
         self._engine = engine
 
     def enter(self) -> None:
-        """Look at the engine once more: an address may have been typed."""
+        """Check the engine again: an address may have been typed."""
         self._problem: str | None = None
         self._action = Action(self.refresh)
         address = self._engine.address
@@ -151,10 +151,8 @@ class AttachPage(Page):
 
     @property
     def about(self) -> str:  # type: ignore[override]
-        """Say when it holds."""
-        return (
-            "Put the line near the top of the notebook: it holds for this kernel and for what it deploys from then on."
-        )
+        """Return a sentence about the effect of the code."""
+        return "Put the line near the top of the notebook: it applies to this kernel and to its later deployments."
 
     @property
     def code(self) -> str:
@@ -172,9 +170,9 @@ class AttachPage(Page):
 
     def buttons(self) -> list[dict[str, Any]]:
         """Return the button that inserts the code."""
-        reason = "It is being looked at." if self._action.state == "running" else ""
+        reason = "The check is running." if self._action.state == "running" else ""
         if self._problem or self._action.problem:
-            reason = "It does not answer: see above, or go back and choose another one."
+            reason = "It does not answer: see above, or go back and choose another engine."
         return [
             {
                 "key": "insert",
@@ -190,10 +188,10 @@ class AttachPage(Page):
 
 
 class AttachWizard(Wizard):
-    """Shows the compute targets, and writes the code that chooses a Docker engine.
+    """Wizard that shows the compute targets, and generates the code that chooses a Docker engine.
 
     Parameters:
-        session: knows the workspace in use.
+        session: has the current workspace.
 
     """
 

@@ -1,4 +1,4 @@
-"""The wizard that compares the versions of an endpoint, and promotes one or goes back."""
+"""Wizard that compares the versions of an endpoint, and promotes one or rolls back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
 
 
 class ComparePage(Page):
-    """The table, and the choice of a version."""
+    """Page with the table, and the choice of a version."""
 
     name = "Compare"
     heading = "Which version is better?"
@@ -29,29 +29,29 @@ class ComparePage(Page):
         self._action = Action(self.refresh)
 
     def enter(self) -> None:
-        """Look at the versions."""
+        """Read the versions."""
         self._look()
         self._action = Action(self._done)
 
     @property
     def version(self) -> str:
-        """The version that was chosen."""
+        """The chosen version."""
         return self._version
 
     @property
     def about(self) -> str:  # type: ignore[override]
-        """Say what is compared."""
+        """Return a sentence about the comparison."""
         if self._spec is None:
             return f"There is no endpoint {self.chosen.name!r}: %endpoints shows those there are."
         return f"The control of {self.chosen.name!r} is {self._spec.control!r}; the others are treatments."
 
     def fields(self) -> list[Field]:
-        """Return the table, and the treatments to choose from."""
+        """Return the table and the choice of a treatment."""
         if self._spec is None:
             return []
         found = [fields.table("versions", "Versions, over the last 15 minutes", COLUMNS, self._rows)]
         offered = [
-            Choice(name, name, "", "", "It has all requests already." if self._has_all(name) else "")
+            Choice(name, name, "", "", "It already has all requests." if self._has_all(name) else "")
             for name in sorted(self._spec.versions)
         ]
         found.append(fields.cards("version", "Version to promote", self._version, offered))
@@ -62,21 +62,21 @@ class ComparePage(Page):
         return found
 
     def change(self, key: str, value: Any) -> None:
-        """Take the version."""
+        """Set the version."""
         self._version = str(value)
 
     def errors(self) -> dict[str, str]:
-        """Refuse to go on without a version."""
+        """Require a version."""
         if self._spec is not None and self._version in self._spec.versions and not self._has_all(self._version):
             return {}
-        return {"version": "Choose the version that is to get all requests."}
+        return {"version": "Choose the version that will get all requests."}
 
     def blocked(self) -> str:
-        """Say that there is nothing to promote."""
+        """Return that there is nothing to promote."""
         return "" if self._spec is not None else "There is no such endpoint."
 
     def buttons(self) -> list[dict[str, Any]]:
-        """Return the buttons that look again and that go back."""
+        """Return the buttons for a new comparison and for a rollback."""
         found = [{"key": "look", "label": "Look again"}]
         if self._spec is not None:
             reason = "It is under way." if self._action.state == "running" else ""
@@ -84,7 +84,7 @@ class ComparePage(Page):
         return found
 
     def press(self, button: str) -> None:
-        """Look again, or go back to what the endpoint was before its last change."""
+        """Compare again, or restore the endpoint to its state before the last change."""
         if button == "rollback":
             self._action.start(self.chosen.endpoint().rollback)
         self._look()
@@ -111,7 +111,7 @@ class ComparePage(Page):
 
 
 class PromotePage(Page):
-    """The line, and doing it."""
+    """Page with the line, and its execution."""
 
     name = "Promote"
     heading = "Give it all requests?"
@@ -132,7 +132,7 @@ class PromotePage(Page):
         return f"%traffic {quoted(name)} --promote {quoted(version)}"
 
     def fields(self) -> list[Field]:
-        """Return what changes, the code, and how it goes."""
+        """Return changes, code and progress."""
         endpoint, version = self._compare.chosen.name, self._compare.version
         found = [
             fields.summary("plan", f"Endpoint {endpoint!r}", [("All requests", version), ("Control", version)]),
@@ -145,7 +145,7 @@ class PromotePage(Page):
         return found
 
     def buttons(self) -> list[dict[str, Any]]:
-        """Return the buttons that insert the code and that do it."""
+        """Return the buttons that insert and run the code."""
         reason = {"running": "It is under way.", "ok": "It is done."}.get(self._action.state, "")
         return [
             {"key": "insert", "label": "Insert the code below", "inserts": self.code},
@@ -164,10 +164,10 @@ class PromotePage(Page):
 
 
 class CompareWizard(Wizard):
-    """Compares the versions of an endpoint, and promotes one.
+    """Wizard that compares the versions of an endpoint, and promotes one.
 
     Parameters:
-        session: knows the workspace in use.
+        session: has the current workspace.
         name: the endpoint; empty to be asked for it.
 
     """

@@ -1,4 +1,4 @@
-"""The deploy wizard: from a model to a live endpoint, or to the line of `%deploy` that makes one."""
+"""Deploy wizard: deploys a model, or generates the equivalent line of `%deploy`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from mljupyter.widgets.wizard import Wizard
 
 
 class DeployWizard(Wizard):
-    """Asks what `%deploy` takes, page by page.
+    """Wizard for the options of `%deploy`.
 
     Parameters:
-        session: knows the workspace in use.
+        session: has the current workspace.
         namespace: the user's variables.
-        typed: what is known already, by option of `DEPLOYMENT_OPTIONS`.
+        typed: initial values by option of `DEPLOYMENT_OPTIONS`.
 
     """
 

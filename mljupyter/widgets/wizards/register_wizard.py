@@ -1,4 +1,4 @@
-"""The wizard that registers a model: a fitted variable, a file or a directory."""
+"""Wizard that registers a model: a fitted variable, a file or a directory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
 
 
 class SourcePage(Page):
-    """The page for the source of the model."""
+    """Page for the source of the model."""
 
     name = "What"
     heading = "What do you want to register?"
@@ -36,7 +36,7 @@ class SourcePage(Page):
         self._sources: dict[str, ModelSource] = {}
 
     def enter(self) -> None:
-        """Look at variables and files."""
+        """Read variables and files."""
         found = [*fitted_variables(self.namespace), *files_near(Path.cwd())]
         self._sources = {f"{source.kind}:{source.name}": source for source in found}
         if self._chosen not in {*self._sources, OTHER}:
@@ -53,7 +53,7 @@ class SourcePage(Page):
             return None
 
     def fields(self) -> list[Field]:
-        """Return what was found, and a place for another path."""
+        """Return the found sources, and a field for another path."""
         kinds = {"variable": "variable", "path": "file"}
         offered = [
             Choice(key, f"{source.name} ({kinds[source.kind]}, {source.about})")
@@ -74,24 +74,24 @@ class SourcePage(Page):
         return found
 
     def change(self, key: str, value: Any) -> None:
-        """Take the choice, or the path."""
+        """Set the choice, or the path."""
         if key == "source":
             self._chosen = str(value)
         else:
             self._path = str(value)
 
     def errors(self) -> dict[str, str]:
-        """Refuse what is not there."""
+        """Refuse a source that does not exist."""
         if self.source is not None:
             return {}
         if self._chosen != OTHER:
-            return {"source": "It is not there any more: choose again."}
+            return {"source": "It no longer exists: choose again."}
         text = self._path.strip()
         return {"path": f"There is no file or directory {text!r}." if text else "Which file or directory?"}
 
 
 class DescriptionPage(Page):
-    """Under which name, and what is said of it."""
+    """Page for name, framework, tags and description."""
 
     name = "Name"
     heading = "Under which name?"
@@ -102,13 +102,13 @@ class DescriptionPage(Page):
         self._typed: dict[str, str] = {}
 
     def enter(self) -> None:
-        """Look at the models there are."""
+        """Read the existing models."""
         models = self.session.workspace().registry.models.list(latest=True)
         self._newest = {model.name: model.version for model in models}
 
     @property
     def about(self) -> str:  # type: ignore[override]
-        """Say which version it will be."""
+        """Return a sentence about the version number."""
         version = self._newest.get(self.model_name)
         if version is None:
             return "A new name: this will be version 1."
@@ -122,13 +122,13 @@ class DescriptionPage(Page):
 
     @property
     def framework(self) -> str:
-        """The framework: the one chosen, or that of what was found."""
+        """The framework: the chosen one, or that of the source."""
         source = self._what.source
         return self._typed.get("framework") or (source.framework if source else "Custom")
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags; raises ValueError for what is none."""
+        """The tags; raises ValueError for an invalid tag."""
         found = {}
         for part in filter(None, (part.strip() for part in self._typed.get("tags", "").split(","))):
             key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -148,13 +148,15 @@ class DescriptionPage(Page):
         frameworks = [Choice(name, name) for name in names]
         return [
             fields.text("name", "Name", self.model_name, about="Letters, digits, '-', '.' and '_'.", required=True),
-            fields.choice("framework", "Framework", self.framework, frameworks, about="What made the model."),
-            fields.text("tags", "Tags", self._typed.get("tags"), about="To find it again.", placeholder="area=demo"),
+            fields.choice("framework", "Framework", self.framework, frameworks, about="The framework of the model."),
+            fields.text(
+                "tags", "Tags", self._typed.get("tags"), about="Tags help to find the model.", placeholder="area=demo"
+            ),
             fields.text("description", "Description", self._typed.get("description"), about="Free text."),
         ]
 
     def change(self, key: str, value: Any) -> None:
-        """Keep what was typed."""
+        """Store the input."""
         self._typed[key] = str(value)
 
     def errors(self) -> dict[str, str]:
@@ -172,7 +174,7 @@ class DescriptionPage(Page):
 
 
 class RegisterPage(Page):
-    """The code, and doing it."""
+    """Page with the code, and its execution."""
 
     name = "Register"
     heading = "Is this what you want?"
@@ -189,13 +191,13 @@ class RegisterPage(Page):
 
     @property
     def about(self) -> str:  # type: ignore[override]
-        """Say that nothing has been done, as long as that holds."""
+        """Return that nothing has been done, until it is."""
         so_far = "" if self._action.state else "Nothing has been done so far. "
         return f"{so_far}The code below does the same in every notebook: insert it, and keep it."
 
     @property
     def code(self) -> str:
-        """The Python that registers it."""
+        """The Python code that registers it."""
         source, described = self._what.source, self._described
         assert source is not None  # noqa: S101 - the first page leads on only with one
         path = f"{described.model_name}.joblib" if source.kind == "variable" else source.name
@@ -210,7 +212,7 @@ class RegisterPage(Page):
         return "\n".join([*lines, f"model = Model.register({', '.join(arguments)})"])
 
     def fields(self) -> list[Field]:
-        """Return the code, how it goes, and what to do next."""
+        """Return code, progress and the next step."""
         found = [fields.code("code", "The code that does it", self.code)]
         if self._action.state:
             said = self._record.id if self._record is not None else ""
@@ -222,9 +224,12 @@ class RegisterPage(Page):
         return found
 
     def buttons(self) -> list[dict[str, Any]]:
-        """Return the buttons that insert the code and that register now."""
+        """Return the buttons that insert the code and register the model."""
         state = self._action.state
-        reason = {"running": "It is being registered.", "ok": "It is registered: once more would be another version."}
+        reason = {
+            "running": "It is being registered.",
+            "ok": "It is registered. Registering it again would create another version.",
+        }
         return [
             {"key": "insert", "label": "Insert the code below", "inserts": self.code},
             {"key": "register", "label": "Register now", "primary": True, "reason": reason.get(state, "")},
@@ -238,7 +243,7 @@ class RegisterPage(Page):
     def _register(self) -> None:
         source, described = self._what.source, self._described
         if source is None:
-            raise FileNotFoundError("It is not there any more: go back and choose again.")
+            raise FileNotFoundError("It no longer exists: go back and choose again.")
         with tempfile.TemporaryDirectory(prefix="mljupyter-model-") as directory:
             path = Path(source.name).expanduser()
             if source.kind == "variable":
@@ -257,10 +262,10 @@ class RegisterPage(Page):
 
 
 class RegisterWizard(Wizard):
-    """Registers a model, or writes the Python that does.
+    """Wizard that registers a model, or generates the code for it.
 
     Parameters:
-        session: knows the workspace in use.
+        session: has the current workspace.
         namespace: the user's variables.
 
     """

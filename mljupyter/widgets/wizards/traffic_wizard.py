@@ -1,4 +1,4 @@
-"""The traffic wizard: shares that always make 100, at once or in steps that keep a guard."""
+"""Traffic wizard: new shares, at once or in a rollout with a guard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}
 
 
 class ApplyPage(Page):
-    """Now and then; the line; and, when asked to, doing it."""
+    """Page with the present and new shares, the line, and its execution."""
 
     name = "Review"
     heading = "Is this what you want?"
@@ -31,12 +31,12 @@ class ApplyPage(Page):
 
     @property
     def about(self) -> str:  # type: ignore[override]
-        """Say that nothing has been done, as long as that holds."""
+        """Return that nothing has been done, until it is."""
         so_far = "" if self._action.state else "Nothing has been done so far. "
         return f"{so_far}The line below does the same in every notebook."
 
     def fields(self) -> list[Field]:
-        """Return the shares now and then, the line, and how it goes."""
+        """Return present and new shares, line and progress."""
         now = self._shares.now
         rows = [[name, f"{now.get(name, 0)} %", f"{share} %"] for name, share in self._shares.shares.items()]
         then = "In the end" if self._shares.stepwise else "Then"
@@ -53,7 +53,7 @@ class ApplyPage(Page):
         return found
 
     def buttons(self) -> list[dict[str, Any]]:
-        """Return the buttons that insert the line and that do it."""
+        """Return the buttons that insert and run the line."""
         running = self._action.state == "running"
         reason = "It is under way." if running else "It is done." if self._action.state == "ok" else ""
         label = "Begin now" if self._shares.stepwise else "Divide now"
@@ -63,21 +63,21 @@ class ApplyPage(Page):
         ]
 
     def press(self, button: str) -> None:
-        """Divide the requests, or begin to."""
+        """Set the shares, or start the rollout."""
         if button == "apply" and self._action.state != "ok":
             self._action.start(self._shares.apply)
 
     def _said(self) -> str:
         if self._shares.stepwise:
-            return f"follow it with %rollout {self._chosen.name}; it goes on without this notebook"
+            return f"follow it with %rollout {self._chosen.name}; it continues without this notebook"
         return "the router follows"
 
 
 class TrafficWizard(Wizard):
-    """Divides the requests of an endpoint between its versions.
+    """Wizard that splits the requests of an endpoint between its versions.
 
     Parameters:
-        session: knows the workspace in use.
+        session: has the current workspace.
         name: the endpoint; empty to be asked for it.
 
     """

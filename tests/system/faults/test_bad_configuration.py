@@ -44,7 +44,7 @@ def put_file(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-@pytest.mark.faults(20, "router files: not JSON, of no use, weights that are zero")
+@pytest.mark.faults(20, "router files: not JSON, unusable, weights of zero")
 def test_the_router_refuses_what_is_broken_and_follows_the_next_change(machine: Machine, fault: Fault) -> None:
     spec = endpoint(Local(machine), {"aaa": 0, "bbb": 30})
     uri = str(machine.healthy(spec).status.scoring_uri)

@@ -43,6 +43,6 @@ def test_a_burst_finds_bounded_queues_and_one_decision(machine: Machine, fault: 
     assert burst.results["200"] > expected / slowness(), "the replicas are busy with what they can do"
     decisions = [item for item in machine.client.scaling_history("echo") if item.time.timestamp() < sent]
     up = decisions[0].time.timestamp() - began
-    fault.recovered(up, "until decided; the refused are told to come back")
+    fault.recovered(up, "until decided; refused requests get `Retry-After`")
     assert up < promised(1.5)
     assert [item.after > item.before for item in decisions] == [True] * len(decisions), "no way back in between"

@@ -98,7 +98,7 @@ def acts(machine: Machine) -> None:
     assert time.monotonic() - began < promised(5)
 
 
-@pytest.mark.faults(25, "the clock of controller and replicas jumps by an hour, to and fro")
+@pytest.mark.faults(25, "the clock of controller and replicas jumps by an hour, forward and back")
 def test_clocks_that_jump_cost_nothing_and_nothing_expires(machine: Machine, clock: Clock, fault: Fault) -> None:
     with under_load(machine, clock, fault) as (load, told):
         for jump in (3600, -3600, 0):

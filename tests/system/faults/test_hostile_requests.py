@@ -191,7 +191,7 @@ def test_clients_that_never_finish_are_sent_away_and_slow_nobody(served: Machine
     assert min(crowded, slow) <= 2 * alone + 20, (alone, crowded, slow)
 
 
-@pytest.mark.faults(13, "clients that are gone without a word, in the middle of a request and after one")
+@pytest.mark.faults(13, "clients that disappear without closing, during a request and after one")
 def test_connections_without_another_end_are_closed(served: Machine, fault: Fault) -> None:
     uri = uri_of(served, "deadly")
     limits = ConnectionLimits(headers_seconds=2, request_seconds=2, idle_seconds=2)
