@@ -1,4 +1,4 @@
-"""Bounds of numbers that the controller's HTTP interface and its clients share."""
+"""Limits for numbers in requests, shared by the controller's HTTP API and its clients."""
 
 from __future__ import annotations
 

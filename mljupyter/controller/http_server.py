@@ -1,4 +1,4 @@
-"""HTTP servers inside the controller's process. The controller keeps signals and logs; servers end in bounded time."""
+"""HTTP servers embedded in the controller: no signal handlers or log configuration of their own, bounded shutdown."""
 
 from __future__ import annotations
 

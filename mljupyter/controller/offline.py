@@ -1,4 +1,4 @@
-"""Needs of a workspace's endpoints, read from the controller's database. No controller has to run."""
+"""Versions that the endpoints of a workspace need, read from the database without a running controller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the processes of a workspace without a connection to them, for cases where sockets are gone or they hang."""
+"""Find the processes of a workspace without its sockets: for removed sockets and processes that hang."""
 
 from __future__ import annotations
 

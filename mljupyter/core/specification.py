@@ -1,4 +1,4 @@
-"""Deployment of a whole endpoint from its specification, the document that the control plane stores."""
+"""Deployment of an endpoint from its specification (the document that the control plane stores)."""
 
 from __future__ import annotations
 

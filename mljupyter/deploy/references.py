@@ -1,4 +1,4 @@
-"""Reference counting: models and images that web services use cannot be deleted."""
+"""Reference counting: models and images in use by web services cannot be deleted."""
 
 from __future__ import annotations
 

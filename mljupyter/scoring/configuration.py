@@ -1,4 +1,4 @@
-"""The configuration of a replica: command line options, else environment variables, else a JSON file, else defaults.
+"""Configuration of a replica. Precedence: command line, environment variables, JSON file, defaults.
 
 Variables without the prefix `MLJUPYTER_` are those of Azure ML v1.
 """

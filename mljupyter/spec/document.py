@@ -1,4 +1,4 @@
-"""The base of all documents, and the errors that say which field breaks which rule."""
+"""Base class of all documents, and validation errors that name the field and its rule."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_a_local_web_service_answers_on_a_port_of_its_own(site: Site, name: str)
     assert score(record.status.scoring_uri).json() == "one"
 
 
-def test_endpoints_are_listed_and_found_as_they_are(site: Site, name: str) -> None:
+def test_list_and_get_return_the_same_record(site: Site, name: str) -> None:
     record = site.healthy(site.spec(name))
     assert record in site.client.endpoints()
     assert site.client.endpoint(name) == record
@@ -106,7 +106,7 @@ def test_endpoints_are_listed_and_found_as_they_are(site: Site, name: str) -> No
         lambda client, name: client.scaling_history(name),
     ],
 )
-def test_every_operation_says_that_an_endpoint_is_unknown(
+def test_every_operation_on_an_unknown_endpoint_raises_endpoint_not_found(
     site: Site, operation: Callable[[EndpointClient, str], object]
 ) -> None:
     with pytest.raises(errors.EndpointNotFoundError, match=r"WebserviceNotFound: no endpoint 'nowhere'"):
@@ -191,7 +191,7 @@ def test_a_spec_for_an_unknown_target_is_refused(site: Site, name: str) -> None:
         site.client.endpoint(name)
 
 
-def test_watching_returns_on_a_change_and_else_when_the_time_is_over(site: Site, name: str) -> None:
+def test_watch_returns_on_a_change_or_after_its_timeout(site: Site, name: str) -> None:
     record = site.healthy(site.spec(name))
     began = time.monotonic()
     assert site.client.watch(name, record.resource_version, 0.3).spec == record.spec
@@ -269,7 +269,7 @@ def test_followed_logs_have_old_and_new_lines_and_end_with_the_endpoint(site: Si
     assert all(line.endswith("\n") for line in seen)
 
 
-def test_requests_are_recorded_where_that_is_turned_on(site: Site, name: str) -> None:
+def test_requests_are_recorded_if_app_insights_is_enabled(site: Site, name: str) -> None:
     record = site.healthy(site.spec(name, one={**site.runs(script("one")), "appInsightsEnabled": True}))
     for _ in range(3):
         score(record.status.scoring_uri)

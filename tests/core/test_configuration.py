@@ -98,7 +98,7 @@ def test_aci_rules(project: Path, given: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize("port", [0, 65536, "6789", True, 1.0])
-def test_a_port_is_a_port(port: Any) -> None:
+def test_a_port_outside_1_to_65535_is_refused(port: Any) -> None:
     with pytest.raises(WebserviceException, match="whole number from 1 to 65535"):
         LocalWebservice.deploy_configuration(port)
 

@@ -43,7 +43,7 @@ class TestRefused:
             Model.deploy(workspace, "diabetes", [model])
 
     @pytest.mark.parametrize("count", [0, 2])
-    def test_no_scoring_script_for_any_number_of_models_but_one(self, workspace: Workspace, count: int) -> None:
+    def test_deploying_without_a_scoring_script_needs_exactly_one_model(self, workspace: Workspace, count: int) -> None:
         Path("model.pkl").touch()
         models = [
             Model.register(workspace, "model.pkl", f"ridge-{number}", model_framework="ScikitLearn")

@@ -70,7 +70,7 @@ def test_content_goes_an_hour_after_nothing_needs_it_any_more(workspace: Workspa
     assert workspace.artifacts.exists(model.reference.digest)
 
 
-def test_a_young_directory_keeps_its_old_files(workspace: Workspace, project: Path) -> None:
+def test_old_blobs_of_a_recent_directory_manifest_are_kept(workspace: Workspace, project: Path) -> None:
     _file(project, "tree/a.txt", "a")
     tree = workspace.artifacts.put(project / "tree").digest
     age(workspace.directory / "artifacts" / "blobs")

@@ -207,7 +207,9 @@ class TestVersions:
             earlier.delete()
         assert [found.id for found in Image.list(workspace)] == ["earlier:1"]
 
-    def test_a_web_service_that_is_gone_holds_nothing(self, workspace: Workspace, built: ContainerImageConfig) -> None:
+    def test_a_reference_of_a_deleted_web_service_does_not_block_the_deletion_of_its_image(
+        self, workspace: Workspace, built: ContainerImageConfig
+    ) -> None:
         image = Image.create(workspace, "myimage", [], built)
         workspace.registry.images.add_reference("web service gone", [image.id])
         image.delete()
@@ -227,7 +229,7 @@ class TestVersions:
 
 
 class TestRefused:
-    def test_without_any_builder_nothing_is_noted(
+    def test_without_a_builder_no_image_is_registered(
         self, workspace: Workspace, configured: Configured, nowhere: None
     ) -> None:
         with pytest.raises(WebserviceException, match=r"(?s)does not answer.*DOCKER_HOST"):

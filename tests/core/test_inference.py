@@ -65,7 +65,7 @@ def test_init_and_run_must_be_at_the_top(script: Path, source: str, missing: str
         "# -*- coding: latin-1 -*-\ndef init(): ...\ndef run(data): return '\xe9'",
     ],
 )
-def test_init_and_run_may_come_in_any_way(script: Path, source: str) -> None:
+def test_init_and_run_may_be_defined_or_imported_in_any_form(script: Path, source: str) -> None:
     script.write_bytes(source.encode("latin-1"))
     InferenceConfig("score.py")
 
@@ -208,7 +208,7 @@ def test_a_clone_does_not_share_settings() -> None:
     assert not environment.python.user_managed_dependencies
 
 
-def test_a_config_stays_true_when_the_current_directory_changes_back(project: Path, script: Path) -> None:
+def test_a_config_keeps_its_absolute_source_path(project: Path, script: Path) -> None:
     config = InferenceConfig("score.py")
     os.chdir(project.parent)
     with pytest.raises(WebserviceException, match="does not exist"):

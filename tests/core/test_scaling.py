@@ -75,7 +75,7 @@ def test_what_breaks_a_rule_is_refused(spec: EndpointSpec, given: Any, message: 
         with_scaling(spec, **given)
 
 
-def test_a_minimum_of_zero_is_asked_for_by_name(spec: EndpointSpec) -> None:
+def test_scale_to_zero_must_be_requested_explicitly(spec: EndpointSpec) -> None:
     assert scaling(new_endpoint("iris", AKS(), SERVED)).autoscale.min_replicas == 1
     zero = new_endpoint("iris", AKS(autoscale_enabled=True, autoscale_min_replicas=0), SERVED)
     assert scaling(zero).autoscale.min_replicas == 0

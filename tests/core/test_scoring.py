@@ -95,7 +95,7 @@ def test_nobody_listening_is_503() -> None:
     assert caught.value.status_code == 503
 
 
-def test_silence_is_504() -> None:
+def test_a_server_that_does_not_answer_raises_504() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(WebserviceException, match=r"within 0\.1 s") as caught:

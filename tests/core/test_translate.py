@@ -162,7 +162,7 @@ def test_a_change_has_keys_or_tokens_and_never_opens_by_accident(before: Any, ch
         assert changed_endpoint(present, change).authentication == after
 
 
-def test_a_certificate_of_its_own_is_kept_changed_and_laid_down(tmp_path: Any) -> None:
+def test_an_endpoint_certificate_can_be_kept_replaced_and_removed(tmp_path: Any) -> None:
     for name in ("cert.pem", "key.pem", "other.pem"):
         (tmp_path / name).touch()
     cert, key, other = (str(tmp_path / name) for name in ("cert.pem", "key.pem", "other.pem"))
@@ -210,7 +210,7 @@ def test_a_change_keeps_what_is_not_given() -> None:
     assert (after.tags, after.description, after.authentication) == ({"a": "b"}, "d", "key")
 
 
-def test_a_change_of_nothing_is_no_change() -> None:
+def test_an_update_without_arguments_returns_an_equal_spec() -> None:
     before = endpoint(AKS(num_replicas=3))
     assert changed_endpoint(before, AKS(collect_model_data=False)) == before
 

@@ -66,7 +66,7 @@ def test_a_model_is_held_while_a_service_uses_it_whoever_else_changes_the_servic
     assert wrong == []
 
 
-def test_deleting_a_service_does_not_release_what_one_of_the_same_name_uses_by_then(
+def test_a_late_release_of_a_deleted_service_keeps_references_of_its_successor(
     shared: Workspace, project: Path
 ) -> None:
     (project / "model.txt").write_text("1")

@@ -93,7 +93,7 @@ def test_it_ends_with_the_reason_when_no_controller_can_be_had(workspace: Worksp
         layout.database.write_bytes(whole)
 
 
-def test_it_ends_with_the_time_or_an_interrupt_and_the_deployment_goes_on(
+def test_waiting_ends_at_the_timeout_or_an_interrupt_and_the_deployment_continues(
     gated: Webservice, go: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started = time.monotonic()

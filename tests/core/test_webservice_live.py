@@ -274,7 +274,9 @@ def test_a_failing_start_is_told_with_its_last_lines_and_can_be_repaired(
     assert service.run(QUESTION)["sum"] == 6
 
 
-def test_what_failed_for_a_reason_outside_is_tried_again(workspace: Workspace, project: Path) -> None:
+def test_a_failed_deployment_is_retried_by_an_update_with_the_same_settings(
+    workspace: Workspace, project: Path
+) -> None:
     file = project / "weights"
     (project / "score.py").write_text(f"def init(): open({str(file)!r})\ndef run(data): return 1\n")
     service = Model.deploy(workspace, "again", [], InferenceConfig("score.py"), ONE)

@@ -61,7 +61,7 @@ async def test_short_requests_between_two_looks_are_counted_with_the_time_they_t
     assert (again.count, again.seconds) == (after.count, after.seconds)
 
 
-async def test_requests_that_wait_count_once_and_replicas_that_work_are_known(machine: Machine, gated: str) -> None:
+async def test_waiting_requests_are_counted_once_and_busy_replicas_are_identified(machine: Machine, gated: str) -> None:
     admin = LocalHttp(f"unix:{Layout.of(machine.directory).router_admin_socket()}", timeout=HANG_SECONDS)
     reader, cluster = DemandReader(admin), f"{NAME}.{NAME}"
     assert await reader.busy() == frozenset()

@@ -213,7 +213,7 @@ def test_a_container_that_uses_too_much_memory_says_so(machine, engine) -> None:
     )
 
 
-def test_a_model_that_is_too_large_for_its_container_says_so_with_the_limit(machine, engine) -> None:
+def test_an_out_of_memory_kill_during_init_is_reported_with_the_limit(machine, engine) -> None:
     image = build("def init(): bytearray(400_000_000)\ndef run(data): return 1\n")
     limits = {"memoryInGB": 0.125, "memoryInGBLimit": 0.125}
     record = machine.settle(machine.client.create(spec(image, resources=limits)))
@@ -237,7 +237,7 @@ def test_a_container_that_is_killed_for_its_memory_says_so_with_the_limit(machin
     assert time.monotonic() - began < promised(10)
 
 
-def test_an_image_that_was_removed_is_taken_from_what_ran_of_it(machine, engine) -> None:
+def test_a_removed_image_is_restored_from_its_stopped_container(machine, engine) -> None:
     identity = build(ECHO + "# removed while it serves\n")
     tag = f"mljupyter/test-removed-{os.getpid()}:1"
     engine.images.get(identity).tag(tag)

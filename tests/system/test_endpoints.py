@@ -109,7 +109,7 @@ def test_a_port_in_use_is_refused_with_the_way_out(machine: Machine) -> None:
         machine.client.create(machine.spec(kind=EndpointKind.LOCAL, port=first.spec.port))
 
 
-def test_a_name_is_taken_once_and_only_overwritten_on_request(machine: Machine) -> None:
+def test_a_second_deployment_of_a_name_is_refused_unless_overwrite_is_requested(machine: Machine) -> None:
     machine.healthy(machine.spec())
     with pytest.raises(EndpointExistsError, match="overwrite=True"):
         machine.client.create(machine.spec())

@@ -71,7 +71,7 @@ def test_a_restarted_engine_is_noticed_and_its_containers_are_started_again_with
     client.close()
 
 
-def test_an_engine_with_tls_serves_whoever_has_a_certificate(
+def test_an_engine_with_tls_accepts_only_clients_with_a_certificate(
     here: Machine, second: SecondEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", second.tls_address)

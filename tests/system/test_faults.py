@@ -170,7 +170,7 @@ def test_clients_that_start_at_once_find_one_controller(machines: Callable[[], M
 
 
 @pytest.mark.faults(19, "replica without a record, with its socket")
-def test_a_replica_that_no_record_knows_is_ended(machine: Machine) -> None:
+def test_a_replica_without_a_record_is_stopped(machine: Machine) -> None:
     machine.client.ensure()
     machine.client.stop()
     layout = Layout.of(machine.directory)
@@ -230,7 +230,7 @@ def test_a_deep_workspace_directory_is_no_problem_for_sockets(tmp_path: Path) ->
 
 
 @pytest.mark.faults(19, "router's port taken while it was away")
-def test_a_router_port_taken_while_the_router_was_away_is_told_and_healed(machine: Machine) -> None:
+def test_a_router_port_taken_by_another_program_is_reported_and_recovered(machine: Machine) -> None:
     record = machine.healthy(machine.spec())
     controller, router = only(machine.controllers()), only(machine.routers())
     os.kill(controller, signal.SIGSTOP)  # so that it does not start the router again before the port is taken

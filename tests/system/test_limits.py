@@ -90,7 +90,7 @@ def test_a_silent_connection_is_closed_and_slow_clients_do_not_slow_others(machi
         one.close()
 
 
-def test_the_rate_is_that_of_the_endpoint_by_whichever_way_and_not_of_others(machine: Machine) -> None:
+def test_the_rate_limit_counts_all_requests_of_an_endpoint_also_those_that_select_a_version(machine: Machine) -> None:
     free = machine.healthy(machine.spec("free"))
     spec = machine.spec("limited")
     record = machine.healthy(spec.model_copy(update={"rate_limit": RateLimit(requests_per_second=5, burst=5)}))
@@ -108,7 +108,7 @@ def test_the_rate_is_that_of_the_endpoint_by_whichever_way_and_not_of_others(mac
         assert {client.post(uri, content=b"1").status_code for _ in range(60)} == {200}
 
 
-def test_listening_beyond_loopback_needs_authentication_or_the_will_to_do_without(machine: Machine) -> None:
+def test_listening_beyond_loopback_needs_authentication_or_an_explicit_opt_out(machine: Machine) -> None:
     address = own_address()
     keyed = machine.healthy(machine.spec("keyed", authentication=Authentication.KEY))
     local = machine.healthy(machine.spec("local", kind=EndpointKind.LOCAL))

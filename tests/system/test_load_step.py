@@ -27,7 +27,7 @@ def ready(machine: Machine, name: str) -> int:
 
 
 @pytest.mark.alone
-def test_up_within_a_second_to_what_the_formula_says_and_down_after_a_minute(machine: Machine, engine) -> None:  # noqa: F811
+def test_a_load_step_scales_up_within_a_second_to_the_formula_and_down_after_a_minute(machine: Machine, engine) -> None:  # noqa: F811
     needed("MLJUPYTER_TEST_DOCKER")
     scaling = {"autoscale": {}}
     machine.client.create(machine.spec("process", SLOW, scaling=scaling, limits=LIMITS))

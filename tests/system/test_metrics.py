@@ -155,7 +155,7 @@ def test_a_router_that_is_replaced_counts_on(machine: Machine) -> None:
     assert min(table["requests"]) >= 0
 
 
-def test_an_endpoint_of_a_name_that_was_in_use_begins_without_metrics(machine: Machine) -> None:
+def test_a_new_endpoint_with_the_name_of_a_deleted_one_has_no_metrics(machine: Machine) -> None:
     for _ in range(2):
         uri = machine.healthy(machine.spec()).status.scoring_uri
         assert uri is not None
@@ -228,7 +228,7 @@ def test_prometheus_finds_the_metrics_on_the_port_asked_for_also_after_a_restart
         machine.client.metrics_settings(port=0)
 
 
-def test_metrics_that_are_switched_off_are_not_taken_and_are_made_up_for(machine: Machine) -> None:
+def test_requests_while_metrics_are_off_are_counted_when_they_are_turned_on_again(machine: Machine) -> None:
     uri = machine.healthy(machine.spec()).status.scoring_uri
     assert uri is not None
     read(machine, "echo", lambda table: len(table["time"]) >= 1)

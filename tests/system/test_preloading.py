@@ -126,7 +126,7 @@ def test_another_revision_has_a_template_of_its_own_and_the_old_one_ends_with_th
     assert not list((machine.directory / "control" / "replicas").iterdir())
 
 
-def test_where_a_fork_is_not_safe_replicas_start_by_themselves(machine: Machine) -> None:
+def test_when_forking_is_unsafe_preloading_is_off_and_each_replica_runs_init(machine: Machine) -> None:
     script = SLOW_START.replace("global loaded", "global loaded, thread").replace(
         "print(", "import threading; thread = threading.Thread(target=time.sleep, args=(600,), daemon=True);"
         " thread.start(); print("

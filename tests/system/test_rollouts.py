@@ -95,7 +95,9 @@ def test_a_version_that_breaks_the_guard_is_taken_back_at_once(machine: Machine,
 
 
 @ONE_TARGET
-def test_latency_is_judged_by_the_time_the_router_measured_in_the_step_alone(machine: Machine, target: Target) -> None:
+def test_the_guard_uses_only_latencies_of_the_current_step_as_measured_by_the_router(
+    machine: Machine, target: Target
+) -> None:
     spec = endpoint(target, {"aaa": 0, "bbb": 0})
     record = machine.healthy(changed(spec, "bbb", **target.runs(SLOW)))
     uri = record.status.scoring_uri
@@ -166,7 +168,7 @@ def test_requests_of_a_step_are_counted_across_a_restart_of_the_controller(machi
 
 
 @ONE_TARGET
-def test_changes_that_collide_are_refused_and_others_are_not(machine: Machine, target: Target) -> None:
+def test_changes_that_conflict_with_a_rollout_are_refused_others_are_accepted(machine: Machine, target: Target) -> None:
     record = machine.healthy(endpoint(target, {"aaa": 0, "bbb": 0}))
     spec = record.spec
     machine.client.start_rollout("shared", plan(20, every=600))

@@ -68,7 +68,7 @@ def test_requests_wait_without_a_controller_and_the_next_one_wakes_it(machine: M
 
 
 @pytest.mark.alone
-def test_as_many_wait_as_may_and_no_longer_than_they_may(machine: Machine) -> None:
+def test_requests_to_a_sleeping_version_wait_up_to_the_queue_length_and_the_wake_wait_limit(machine: Machine) -> None:
     marker = machine.directory / "marker"
     record = machine.healthy(
         machine.spec(
@@ -99,7 +99,7 @@ def test_as_many_wait_as_may_and_no_longer_than_they_may(machine: Machine) -> No
     assert machine.client.endpoint("echo").status.state is EndpointState.TRANSITIONING
 
 
-def test_a_new_revision_is_started_once_to_see_that_it_can(machine: Machine) -> None:
+def test_a_new_revision_is_started_once_even_with_a_minimum_of_zero(machine: Machine) -> None:
     spec = machine.spec(script=WAKES_SLOWLY, scaling=may_sleep())
     machine.healthy(spec)
     asleep(machine)

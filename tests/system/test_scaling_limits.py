@@ -18,7 +18,7 @@ pytestmark = pytest.mark.system
 SHARES_MACHINE = True
 
 
-def test_one_that_does_not_fit_is_unschedulable_and_says_the_numbers(machine: Machine) -> None:
+def test_an_endpoint_larger_than_the_machine_is_unschedulable_and_the_problem_has_the_numbers(machine: Machine) -> None:
     machine.client.create(machine.spec(resources={"cpu": 1000, "memoryInGB": 1}))
     wait_until(
         lambda: machine.client.endpoint("echo").status.state is EndpointState.UNSCHEDULABLE, "it is unschedulable"
@@ -30,7 +30,7 @@ def test_one_that_does_not_fit_is_unschedulable_and_says_the_numbers(machine: Ma
     assert machine.replicas() == {}
 
 
-def test_of_a_fixed_number_as_many_run_as_have_room(machine: Machine) -> None:
+def test_a_fixed_number_of_replicas_is_limited_by_capacity(machine: Machine) -> None:
     half = capacity().memory_in_gb / 2
     machine.client.create(machine.spec(resources={"memoryInGB": half * 0.99}, scaling={"replicas": 5}))
     wait_until(lambda: machine.client.endpoint("echo").status.replicas == "2/2", "two are ready")

@@ -123,7 +123,9 @@ def test_less_than_tls_1_2_is_refused(machine: Machine) -> None:
 
 
 @pytest.mark.faults(17, "half a pair of certificate and key")
-def test_files_are_swapped_under_load_and_half_a_pair_changes_nothing(machine: Machine, tmp_path: Path) -> None:
+def test_certificate_files_can_be_replaced_under_load_and_a_certificate_without_its_key_is_ignored(
+    machine: Machine, tmp_path: Path
+) -> None:
     files = Files(tmp_path / "pki", "localhost")
     # A run for each client: on a busy machine, a request that waits for a run may be refused after half a second.
     record = machine.healthy(machine.spec(limits={"maxConcurrentRequests": CLIENTS}))
@@ -176,7 +178,7 @@ def test_files_are_swapped_under_load_and_half_a_pair_changes_nothing(machine: M
         (["scoring.example.org"], -0.5, "scoring.example.org", "ended on"),
     ],
 )
-def test_a_certificate_of_no_use_is_refused_and_all_stays_as_it_was(
+def test_an_invalid_certificate_is_refused_and_the_settings_stay(
     machine: Machine, tmp_path: Path, hosts: list[str], days: float, host: str, told: str
 ) -> None:
     files = Files(tmp_path / "pki", *hosts, days=days)

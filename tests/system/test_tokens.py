@@ -132,7 +132,7 @@ def test_the_router_has_no_secret_that_signs_and_the_key_is_its_owners_alone(mac
     assert b"ES256" in (machine.directory / "control" / "router" / "ecds-mljupyter.tokens.json").read_bytes()
 
 
-def test_keys_and_tokens_take_each_others_place(machine: Machine) -> None:
+def test_switching_between_keys_and_tokens_disables_the_former(machine: Machine) -> None:
     spec = machine.spec(authentication=Authentication.KEY)
     record = machine.healthy(spec)
     key = machine.client.keys("echo")[0]
@@ -145,7 +145,7 @@ def test_keys_and_tokens_take_each_others_place(machine: Machine) -> None:
         machine.client.keys("echo")
 
 
-def test_the_time_of_a_token_is_that_of_the_setting(machine: Machine) -> None:
+def test_the_lifetime_of_a_token_follows_the_setting(machine: Machine) -> None:
     machine.healthy(machine.spec(authentication=TOKEN))
     router = machine.client.router()
     machine.client.put_router(router.spec.model_copy(update={"token_seconds": 100}))

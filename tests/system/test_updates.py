@@ -54,7 +54,7 @@ def test_settings_size_and_number_of_replicas_change_under_load_without_a_lost_r
     assert answers(settled.status.scoring_uri, 1) == ["other"]
 
 
-def test_what_runs_is_finished_by_the_replica_that_leaves(machine: Machine, target: Target) -> None:
+def test_a_draining_replica_finishes_its_running_request(machine: Machine, target: Target) -> None:
     spec = changed(endpoint(target, {"aaa": 0}), "aaa", **target.runs(PACED))
     uri = machine.healthy(spec).status.scoring_uri
     old = target.replicas()

@@ -135,7 +135,7 @@ def test_requests_are_divided_by_percentile_and_the_rest_goes_to_the_default(
 
 
 @ONE_TARGET
-def test_a_faster_version_is_not_sent_more(machine: Machine, target: Target) -> None:
+def test_a_faster_version_does_not_get_more_requests(machine: Machine, target: Target) -> None:
     spec = changed(endpoint(target, {"slow": 50, "fast": 50}), "slow", **target.runs(SLOW))
     record = machine.healthy(spec)
     close(answers(record.status.scoring_uri, 3000, clients=8), {"slow": 50, "fast": 50}, points=4)

@@ -1,4 +1,4 @@
-"""Package names of conda, and their names on PyPI."""
+"""Mapping from conda package names to PyPI names."""
 
 from __future__ import annotations
 

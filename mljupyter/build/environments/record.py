@@ -1,4 +1,4 @@
-"""The directory of environments: each environment has a directory, and beside it a lock, a log and its versions."""
+"""On-disk layout of environments: for each a directory, a lock, a log, and its resolved versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Constraint relaxation: exact versions for requirements, with pins loosened that do not exist for this Python.
+"""Constraint relaxation: resolve to exact versions, loosening pins that have no release for this Python.
 
 The policy ``strict`` relaxes nothing. ``compatible`` takes wheels only, and where that fails looks at each requirement
 by itself: one that has wheels for other Pythons, or that does not exist any more, becomes ``>=`` of its version, and

@@ -1,4 +1,4 @@
-"""Environments on this machine, made with uv: built once for each fingerprint, whole or not at all."""
+"""Environments on this machine, created with uv: once for each fingerprint, atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A work queue hands out keys: equal keys merge, a key is worked on once at a time, failed keys are retried."""
+"""A work queue of keys: duplicates are merged, no key is processed twice at a time, failures are retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write files that hold secrets: atomically, and readable by their owner alone from the first byte."""
+"""Atomic writes of secret files, which are created with mode 0600."""
 
 from __future__ import annotations
 

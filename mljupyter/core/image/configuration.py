@@ -1,4 +1,4 @@
-"""Image configurations: everything in an image except its models, and the plan to build it.
+"""Image configurations: the settings of an image without its models, and the plan to build it.
 
 Azure: ImageConfig of azureml.core.image.image, ContainerImageConfig of azureml.core.image.container.
 """

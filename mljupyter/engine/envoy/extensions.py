@@ -1,4 +1,4 @@
-"""Parts that all builders of Envoy resources share: typed extensions, addresses, and the placement of resources."""
+"""Shared helpers of the Envoy resource builders: typed extensions, addresses, and `Placement` (where a resource is published)."""
 
 from __future__ import annotations
 

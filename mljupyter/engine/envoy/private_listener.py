@@ -1,4 +1,4 @@
-"""Private listeners give one fixed answer. A route sends requests there to refuse them."""
+"""Private listeners: internal Envoy listeners with one fixed answer, to which routes send refused requests."""
 
 from __future__ import annotations
 

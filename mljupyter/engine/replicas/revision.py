@@ -1,4 +1,4 @@
-"""The revision of a version is a fingerprint of everything its replicas are started from."""
+"""Revision: the fingerprint of everything that a version's replicas are started from."""
 
 from __future__ import annotations
 

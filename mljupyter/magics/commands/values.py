@@ -1,4 +1,4 @@
-"""Data on a magic's line: JSON text, a variable or expression, or a file."""
+"""Request data on a magic's line: JSON, a variable or expression, or @FILE."""
 
 from __future__ import annotations
 

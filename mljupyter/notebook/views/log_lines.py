@@ -1,4 +1,4 @@
-"""A filter of log lines by time, level and text. A line without a time belongs to the line before it."""
+"""Log filter by time, level and text. A line without a timestamp belongs to the previous line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Admission of requests: run one now, let it wait, or refuse it. Pure decisions, without a clock and I/O.
+"""Admission control of requests: run now, queue, or refuse (503). Pure decisions without clock or I/O.
 
 A request from the router waits here for a moment and is then refused as *busy*, so that the router tries another
 replica. It must not wait long while another replica is idle; but to send it around at once would cost router and

@@ -1,4 +1,4 @@
-"""Formation of batches: the requests of the next one, and the wait for more. Pure decisions, without a clock and I/O.
+"""Batch formation: which requests form the next batch, and how long to wait for more. Pure decisions.
 
 The requests that have queued while `run()` was busy form the next batch. The only wait is for the clients that have
 just been answered, since many of them send the next request at once. It takes at most a tenth of a usual run.

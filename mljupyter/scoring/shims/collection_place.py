@@ -1,4 +1,4 @@
-"""The place of collected rows: workspace, service, model, version (Azure ML v1: model data collection)."""
+"""Directory of collected data: workspace/service/model/version (Azure ML v1: model data collection)."""
 
 # ruff: noqa: PTH118, PTH123, PTH208
 # pathlib takes 3 ms to import, and every replica that collects would pay them.

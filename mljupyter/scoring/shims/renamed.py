@@ -1,4 +1,4 @@
-"""The present names of scikit-learn modules that became private in 0.22 to 0.24; old pickles use the old names."""
+"""Aliases for scikit-learn modules that became private in 0.22 to 0.24, for old pickles."""
 
 from __future__ import annotations
 

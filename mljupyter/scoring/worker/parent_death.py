@@ -1,4 +1,4 @@
-"""Parent-death signals: the kernel kills a worker when its parent, or the holder of a pipe, is gone."""
+"""Parent-death signals: the kernel kills a worker when its parent or the holder of a pipe ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress of counters: increments since the last reading, across restarts of the reader."""
+"""Counter increments since the last reading; they survive a restart of the reader."""
 
 from __future__ import annotations
 

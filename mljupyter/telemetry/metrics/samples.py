@@ -1,4 +1,4 @@
-"""Samples of a version: counts of an interval, levels at its end, and the usage of its replicas."""
+"""Samples of a version: counts in an interval, gauges at its end, and resource usage of its replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data of the monitor: messages of a few kilobytes, made from an endpoint's record and metrics."""
+"""Data of the monitor, built from an endpoint's record and metrics: messages of a few kilobytes."""
 
 from __future__ import annotations
 

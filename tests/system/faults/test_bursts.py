@@ -19,7 +19,7 @@ BURST_SECONDS = float(os.environ.get("MLJUPYTER_FAULT_BURST_SECONDS", "5"))
 
 
 @pytest.mark.faults(24, "load times fifty at once")
-def test_a_burst_finds_bounded_queues_and_one_decision(machine: Machine, fault: Fault) -> None:
+def test_in_a_burst_queues_stay_bounded_and_the_autoscaler_decides_once(machine: Machine, fault: Fault) -> None:
     limits = {"maxQueueWaitMs": 300, "maxQueueLength": 10}
     scaling = {"autoscale": {"maxReplicas": 3}}
     uri = str(machine.healthy(machine.spec(script=BUSY, scaling=scaling, limits=limits)).status.scoring_uri)

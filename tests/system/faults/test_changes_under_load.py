@@ -98,7 +98,9 @@ def test_scaling_down_costs_no_request(machine: Machine, target: Target, fault: 
 
 
 @pytest.mark.faults(15, "keys regenerated while the other one is used")
-def test_the_other_key_passes_and_the_replaced_one_is_refused_at_once(machine: Machine, fault: Fault) -> None:
+def test_after_regenerating_a_key_the_other_key_works_and_the_old_one_is_refused_at_once(
+    machine: Machine, fault: Fault
+) -> None:
     spec = machine.spec(authentication=Authentication.KEY, limits={"maxConcurrentRequests": 16})
     uri = str(machine.healthy(spec).status.scoring_uri)
     primary, replaced = machine.client.keys("echo")

@@ -109,7 +109,7 @@ def test_clocks_that_jump_cost_nothing_and_nothing_expires(machine: Machine, clo
 
 
 @pytest.mark.faults(25, "the machine sleeps for eight hours while requests are sent")
-def test_what_wakes_up_hours_later_goes_on(machine: Machine, clock: Clock, fault: Fault) -> None:
+def test_processes_stopped_for_eight_hours_continue_serving(machine: Machine, clock: Clock, fault: Fault) -> None:
     with under_load(machine, clock, fault) as (load, told):
         load.runs(50)
         everybody = [*machine.controllers(), *machine.routers(), *machine.replicas()]
@@ -124,7 +124,9 @@ def test_what_wakes_up_hours_later_goes_on(machine: Machine, clock: Clock, fault
 
 
 @pytest.mark.faults(25, "clock put back to the end of summer time, where an hour comes twice")
-def test_the_hour_that_comes_twice_is_measured_once(machine: Machine, clock: Clock, fault: Fault) -> None:
+def test_at_the_end_of_daylight_saving_time_metrics_are_not_counted_twice(
+    machine: Machine, clock: Clock, fault: Fault
+) -> None:
     with under_load(machine, clock, fault) as (_, told):
         clock.jump(WINTER_BEGINS - 3 - time.time())
         wait_until(lambda: told() >= WINTER_BEGINS + 4, "it is winter")

@@ -198,7 +198,9 @@ def damaged(path: Path, how: str) -> None:
 
 
 @pytest.mark.faults(9, "controller.db garbage, truncated, empty, gone, of a newer release, not a database")
-def test_a_state_that_cannot_be_read_stops_no_request_and_the_copy_is_offered(machine: Machine, fault: Fault) -> None:
+def test_with_an_unreadable_database_requests_are_served_and_the_error_offers_the_backup(
+    machine: Machine, fault: Fault
+) -> None:
     before = machine.healthy(endpoint(Local(machine), {"aaa": 0, "bbb": 30}))
     uri = str(before.status.scoring_uri)
     path = Layout.of(machine.directory).database
@@ -233,7 +235,9 @@ def test_a_state_that_cannot_be_read_stops_no_request_and_the_copy_is_offered(ma
 
 
 @pytest.mark.faults(18, "ten deploys of one name at once")
-def test_of_ten_deploys_of_one_name_one_is_accepted_and_nine_are_told(machine: Machine, fault: Fault) -> None:
+def test_of_ten_concurrent_deployments_of_one_name_one_is_accepted_and_nine_get_409(
+    machine: Machine, fault: Fault
+) -> None:
     specs = [endpoint(Local(machine), {"aaa": 0}, tags={"who": str(number)}) for number in range(10)]
     machine.client.ensure()
     told: list[object] = []

@@ -99,7 +99,7 @@ def test_a_full_disk_refuses_deployments_and_serves_on(tmp_path: Path, fault: Fa
 
 
 @pytest.mark.faults(9, "controller.db, and the directory it is in, on a disk that is read only")
-def test_a_state_that_cannot_be_written_stops_no_request_and_is_named(tmp_path: Path, fault: Fault) -> None:
+def test_with_an_unwritable_database_requests_are_served_and_the_error_names_it(tmp_path: Path, fault: Fault) -> None:
     of_directory, of_file = said_on_a_small_disk(tmp_path, READ_ONLY, fault)[-2:]
     for said in (of_directory, of_file):
         assert "Read-only file system" in said

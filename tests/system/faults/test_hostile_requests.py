@@ -160,7 +160,7 @@ def test_a_body_that_cannot_be_read_is_refused_with_its_reason_and_kills_nothing
 
 
 @pytest.mark.faults(13, "2,000 idle connections, slow headers and bodies")
-def test_clients_that_never_finish_are_sent_away_and_slow_nobody(served: Machine, fault: Fault) -> None:
+def test_requests_that_never_complete_time_out_and_slow_no_other_client(served: Machine, fault: Fault) -> None:
     uri = uri_of(served, "deadly")
     limits = ConnectionLimits(headers_seconds=2, request_seconds=2)
     port = served.client.put_router(RouterSpec(limits=limits)).port
@@ -192,7 +192,7 @@ def test_clients_that_never_finish_are_sent_away_and_slow_nobody(served: Machine
 
 
 @pytest.mark.faults(13, "clients that disappear without closing, during a request and after one")
-def test_connections_without_another_end_are_closed(served: Machine, fault: Fault) -> None:
+def test_connections_of_vanished_clients_are_closed(served: Machine, fault: Fault) -> None:
     uri = uri_of(served, "deadly")
     limits = ConnectionLimits(headers_seconds=2, request_seconds=2, idle_seconds=2)
     port = served.client.put_router(RouterSpec(limits=limits)).port
@@ -236,7 +236,7 @@ def connected(pid: int) -> set[int]:
 
 
 @pytest.mark.faults(14, "two lengths, a bad chunk, 70 KB of headers, TLS at the plain port")
-def test_what_is_no_proper_http_never_reaches_a_replica(served: Machine, fault: Fault) -> None:
+def test_malformed_http_never_reaches_a_replica(served: Machine, fault: Fault) -> None:
     uri = uri_of(served, "typed")
     before = counted(served)
     long = b"x-long: " + b"1" * 70_000 + b"\r\ncontent-length: 0\r\n\r\n"

@@ -88,7 +88,7 @@ def test_a_replaced_router_costs_no_request(machine: Machine, fault: Fault) -> N
 
 
 @pytest.mark.faults(2, "router replaced while a request wakes a version that sleeps")
-def test_a_request_at_the_router_before_still_wakes_a_version(machine: Machine, fault: Fault) -> None:
+def test_a_request_to_the_replaced_router_still_wakes_a_version(machine: Machine, fault: Fault) -> None:
     spec = machine.spec(script=WAKES_SLOWLY, scaling=may_sleep())
     uri = str(machine.healthy(spec).status.scoring_uri)
     with httpx.Client() as client:

@@ -176,7 +176,7 @@ def test_a_router_that_hangs_is_said_and_replaced_within_15_seconds(
     fault.recovered(took, "until answered by another one")
 
 
-def test_a_router_that_hangs_for_a_moment_stays(machine: Machine, stopped: Callable[[int], None]) -> None:
+def test_a_router_that_hangs_briefly_is_not_replaced(machine: Machine, stopped: Callable[[int], None]) -> None:
     uri = str(machine.healthy(machine.spec()).status.scoring_uri)
     router = only_router(machine)
     stopped(router)
@@ -260,7 +260,9 @@ def test_a_router_file_that_is_emptied_is_written_again_before_a_router_reads_it
     fault.recovered(time.monotonic() - began, "until answered by another router")
 
 
-def test_lost_token_keys_are_said_with_the_way_out_and_other_endpoints_serve(machine: Machine) -> None:
+def test_lost_token_keys_are_reported_with_the_command_that_repairs_them_and_other_endpoints_serve(
+    machine: Machine,
+) -> None:
     uri = str(machine.healthy(machine.spec()).status.scoring_uri)
     machine.healthy(machine.spec("tokens", authentication=Authentication.TOKEN))
     os.kill(only(machine.controllers()), signal.SIGKILL)
@@ -329,7 +331,7 @@ def test_a_stop_ends_the_controller_although_a_handler_hangs(machine: Machine) -
     assert answered(uri), "replicas and router serve on"
 
 
-def test_a_controller_without_its_sockets_is_stopped_and_told_of(machine: Machine) -> None:
+def test_stop_finds_and_reports_a_controller_whose_sockets_were_removed(machine: Machine) -> None:
     machine.healthy(machine.spec())
     pid = only(machine.controllers())
     os.kill(pid, signal.SIGSTOP)  # so that it does not make its socket again

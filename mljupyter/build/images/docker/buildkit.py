@@ -1,4 +1,4 @@
-"""BuildKit, through the ``buildx`` of Docker's command line: the SDK does not speak its protocol."""
+"""BuildKit builds with `docker buildx`: the Docker SDK does not support BuildKit's protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages of builds that a Docker engine keeps without a name: cache for the next builds, and garbage one day."""
+"""Dangling build stages on a Docker engine: build cache, removed when unused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers of an image as tar archives that depend on their content alone: the same bytes at any time and place."""
+"""Reproducible image layers: tar archives with the same bytes at any time and place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Virtual environments as layers, made without running the image's Python: wheels, unpacked by uv."""
+"""Virtual environment layers, built without running the image's Python: uv unpacks wheels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A base image made of an environment's own build context: a directory of the artifact store, or a git repository."""
+"""Base image built from an environment's own build context: a stored directory or a git repository."""
 
 from __future__ import annotations
 
