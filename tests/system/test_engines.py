@@ -115,7 +115,7 @@ def test_the_current_context_says_which_engine_is_meant(
     client.close()
     for name in ("nowhere", "far/../far"):
         monkeypatch.setenv("DOCKER_CONTEXT", name)
-        with pytest.raises(BuilderUnavailableError, match=f"context '{name}' is not there(.|\n)*docker context ls"):
+        with pytest.raises(BuilderUnavailableError, match=f"context '{name}' does not exist(.|\n)*docker context ls"):
             DockerBuilder(machine.store)
 
 

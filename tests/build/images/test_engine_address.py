@@ -38,7 +38,7 @@ def test_the_variable_comes_before_the_context(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("DOCKER_HOST", "unix:///mine.sock")
     assert str(engine_address()) == "unix:///mine.sock (DOCKER_HOST)"
     monkeypatch.delenv("DOCKER_HOST")
-    with pytest.raises(BuilderUnavailableError, match="'nowhere' is not there"):
+    with pytest.raises(BuilderUnavailableError, match="'nowhere' does not exist"):
         engine_address()
     monkeypatch.delenv("DOCKER_CONTEXT")
     assert str(engine_address()) == "unix:///var/run/docker.sock (the default socket)"
