@@ -119,7 +119,7 @@ def delete(name: str, workspace: str | None, as_json: bool) -> None:
 @workspace_option
 @json_option
 def invoke(name: str, data: str, workspace: str | None, as_json: bool) -> None:
-    """Send DATA to an endpoint and print its answer: JSON text, @FILE, or - for standard input."""
+    """Send DATA to an endpoint and print the answer. DATA is JSON text, @FILE, or - for standard input."""
     body = _body(data)
     answer = _service(workspace, name).run(body)
     if isinstance(answer, str) and not as_json:
@@ -137,7 +137,7 @@ def invoke(name: str, data: str, workspace: str | None, as_json: bool) -> None:
 @click.option(
     "--sticky-header",
     metavar="HEADER",
-    help="Same header value, same version; 'none' turns this off.",
+    help="Send requests with the same value of this header to the same version; 'none' turns this off.",
 )
 @workspace_option
 @json_option

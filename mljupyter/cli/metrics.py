@@ -66,7 +66,7 @@ def controller_metrics(
     workspace: str | None,
     as_json: bool,
 ) -> None:
-    """Print the metrics of all endpoints in Prometheus' text format, or change how they are taken."""
+    """Print the metrics of all endpoints in Prometheus text format, or configure their collection."""
     if dashboard:
         say(dashboard_text(), nl=False)
         return

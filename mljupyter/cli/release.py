@@ -20,7 +20,13 @@ _RETURNED = 3
 @click.option(
     "--steps", default="5,25,100", show_default=True, metavar="PERCENT,...", help="Shares of the version, increasing."
 )
-@click.option("--every", default="1m", show_default=True, metavar="TIME", help="Shortest time of a step.")
+@click.option(
+    "--every",
+    default="1m",
+    show_default=True,
+    metavar="TIME",
+    help="Minimum duration of each step, such as 30s or 10m.",
+)
 @click.option(
     "--guard",
     metavar="CONDITIONS",

@@ -30,7 +30,7 @@ def show(workspace: str | None, as_json: bool) -> None:
     help="Allow endpoints without keys and tokens.",
 )
 @click.option("--host", "hosts", multiple=True, help="Accept requests for this host name as well; may be repeated.")
-@click.option("--own-hosts-only", is_flag=True, help="Remove the names added by --host.")
+@click.option("--own-hosts-only", is_flag=True, help="Remove all host names that --host has added.")
 @workspace_option
 @json_option
 def listen(
@@ -95,7 +95,7 @@ def tls(
 @router.command()
 @workspace_option
 def trust(workspace: str | None) -> None:
-    """Print how clients can trust the router's certificate."""
+    """Print how to make clients trust the router's certificate (the CA file and examples)."""
     say(open_workspace(workspace).router.how_to_trust())
 
 

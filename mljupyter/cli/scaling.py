@@ -21,7 +21,11 @@ _AT_LEAST_ONE = click.IntRange(min=1)
 @click.option("--min", "minimum", type=click.IntRange(min=0), help="Smallest number of replicas; 0: scale to zero.")
 @click.option("--max", "maximum", type=_AT_LEAST_ONE, help="Largest number of replicas.")
 @click.option("--target-utilization", type=_AT_LEAST_ONE, help="Target share of busy replicas in percent.")
-@click.option("--refresh-seconds", type=_AT_LEAST_ONE, help="Longest time until a change of the load is handled.")
+@click.option(
+    "--refresh-seconds",
+    type=_AT_LEAST_ONE,
+    help="Seconds within which a change of the load must be acted on.",
+)
 @click.option("--scale-down-seconds", type=_AT_LEAST_ONE, help="Time with less load before replicas are removed.")
 @click.option("--scale-to-zero-seconds", type=_AT_LEAST_ONE, help="Time without requests before scale to zero.")
 @click.option("--max-wake-wait-ms", type=_AT_LEAST_ONE, help="Longest time requests wait for the first replica.")
@@ -30,7 +34,7 @@ _AT_LEAST_ONE = click.IntRange(min=1)
 def scale(
     name: str, size: str | None, version: str | None, workspace: str | None, as_json: bool, **given: int | None
 ) -> None:
-    """Show the numbers of replicas of an endpoint's versions, or change one: a number, or bounds MIN:MAX."""
+    """Show or change the number of replicas of a version. N sets a fixed number, MIN:MAX turns on autoscaling."""
     if size is not None:
         for key, value in replicas_of(size).items():
             if given[key] is not None:

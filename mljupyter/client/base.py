@@ -1,4 +1,4 @@
-"""The interface `EndpointClient` to the control planes that run endpoints.
+"""EndpointClient: the interface between the user-facing packages (SDK, magics, widgets, CLI) and control planes.
 
 SDK, magics, widgets and command line use endpoints only through this interface. It is implemented for the controller of
 this machine, for the operator of a cluster, and for all control planes of a workspace together.

@@ -1,4 +1,4 @@
-"""Wait for the end of a rollout, until the router uses the resulting shares."""
+"""Wait for a rollout: follow its steps until it has ended and its shares are in effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wait for the end of a deployment, and report its problems."""
+"""Wait for a deployment, and report why it failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limited mappings from text to text in documents: tags, properties and environment variables."""
+"""String-to-string mappings in documents: tags, properties, environment variables; with size limits."""
 
 from __future__ import annotations
 

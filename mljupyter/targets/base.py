@@ -1,4 +1,4 @@
-"""The interface `Target`: the needs of a compute target, its availability, and its endpoint client.
+"""Target: the interface of a compute target: what it needs, whether it is available, and its endpoint client.
 
 A compute target is one package. It registers itself as an entry point of the group ``mljupyter.targets``, and nothing
 else in the product knows its name. See `mljupyter.targets.catalog` for how targets are found.

@@ -1,4 +1,4 @@
-"""Functions that open the wizards from Python, like the magics without arguments."""
+"""Functions that open the wizards from Python, such as `deploy_wizard()`. Magics without arguments open them as well."""
 
 from __future__ import annotations
 

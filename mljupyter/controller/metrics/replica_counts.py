@@ -1,4 +1,4 @@
-"""Read the counters of replicas: runs of the scoring script, their duration, and the waiting time of requests."""
+"""Replica counters: calls of `run()`, their duration, and queueing time."""
 
 from __future__ import annotations
 

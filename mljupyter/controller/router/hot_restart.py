@@ -1,4 +1,4 @@
-"""Hot restart: new connections to a shared port go to the process that began to listen last.
+"""Hot restart: two routers share a port, and new connections go to the newer one.
 
 Two routers may listen on one port, and the system distributes connections between them at random. Those that the old
 router has not accepted when it closes the port would be reset. So the sockets that share a port get a rule, a classic

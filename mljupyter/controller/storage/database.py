@@ -1,4 +1,4 @@
-"""The controller's SQLite file. It is opened in milliseconds, and its schema is upgraded step by step.
+"""The controller's SQLite database: connection settings and schema migrations.
 
 Unlike the workspace's database, it does not use SQLAlchemy, whose import would double the time that a first deployment
 waits for the controller. This file belongs to one process on one machine.

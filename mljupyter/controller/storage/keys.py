@@ -1,4 +1,4 @@
-"""The keys of an endpoint for the authentication of clients: random, or given by the user."""
+"""API keys of endpoints: generated, or set by the user."""
 
 from __future__ import annotations
 

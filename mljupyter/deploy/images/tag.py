@@ -1,4 +1,4 @@
-"""Add a second reference to an image, on its engine or in its registry."""
+"""Tag an image on its Docker engine or in its registry."""
 
 from __future__ import annotations
 

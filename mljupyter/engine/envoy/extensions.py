@@ -1,4 +1,4 @@
-"""Shared helpers of the Envoy resource builders: typed extensions, addresses, and `Placement` (where a resource is published)."""
+"""Shared helpers of the Envoy resource builders: typed extensions, addresses, and `Placement` of resources."""
 
 from __future__ import annotations
 

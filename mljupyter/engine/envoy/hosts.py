@@ -1,4 +1,4 @@
-"""Envoy resources that decide which web pages may call endpoints without authentication.
+"""Protection against requests from web pages (DNS rebinding, cross-origin) for endpoints without authentication.
 
 A page of any site can make a visitor's browser send requests to this machine. The browser sends the page's site in the
 header Origin. A site whose own name resolves to this machine (DNS rebinding) is recognised by the header Host.

@@ -1,4 +1,4 @@
-"""Replica keys: secrets by which a replica recognises its router and its control plane, if others can reach it too.
+"""Replica keys: secrets with which a replica in a container authenticates its router and its control plane.
 
 Each replica has its own key, derived from the workspace's key and the replica's id. So a control plane stores one key,
 and can compute the key of every replica that it finds.

@@ -1,4 +1,4 @@
-"""A canary rollout as a state machine: observations of a version lead to the next step, or to a rollback.
+"""Canary rollout as a state machine: metrics of the new version lead to the next step or back to the previous shares.
 
 An active rollout overrides the shares in the endpoint's spec, which stays as the user wrote it. So to roll back means
 to remove the rollout. Only a completed rollout changes the spec.

@@ -1,4 +1,4 @@
-"""Deployment of an estimator of the notebook: the plan, its registration, and its generated script."""
+"""Deployment of an estimator of the notebook: the preview of what will be generated, then the registration."""
 
 from __future__ import annotations
 

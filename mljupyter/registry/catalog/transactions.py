@@ -1,4 +1,4 @@
-"""Read and write transactions with the same behaviour on SQLite and PostgreSQL."""
+"""Read and write transactions with the same semantics on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control plane of this machine, which the targets ``local`` and ``docker`` share: the controller."""
+"""Base class of the targets ``local`` and ``docker``, whose endpoints the workspace's controller runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of the time series: its schema, and the conversion between rows and samples.
+"""SQLite schema of the time series, and the conversion between rows and samples.
 
 Rows are clustered by time: one second of fifty versions is written into two or three pages, while clustering by version
 would change fifty. All values are integers, which SQLite stores in as few bytes as they need.

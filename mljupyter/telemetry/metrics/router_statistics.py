@@ -1,4 +1,4 @@
-"""Read the router's statistics: one query for all versions, and the values of each in the answer."""
+"""Router statistics: one query for all versions, and the parsed values of each."""
 
 from __future__ import annotations
 

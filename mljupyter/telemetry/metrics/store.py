@@ -1,4 +1,4 @@
-"""Time series on disk: seconds for an hour, minutes for a month, with a limited size. They survive a restart."""
+"""Time series store on disk: one-second samples for an hour, one-minute samples for a month, bounded in size."""
 
 from __future__ import annotations
 

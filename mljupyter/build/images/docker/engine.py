@@ -1,4 +1,4 @@
-"""Connect to the Docker engine, pull and push images, and explain its errors."""
+"""Connection to the Docker engine, with clear errors for what it does not support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Dockerfile of a plan: readable, in stages, with content that changes rarely before content that changes often."""
+"""Generate the Dockerfile of a plan: multi-stage, ordered so that the cache survives changes of the code."""
 
 from __future__ import annotations
 

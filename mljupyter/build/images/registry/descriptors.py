@@ -1,4 +1,4 @@
-"""Descriptions of images from a registry, checked before any value is used as a path, an address or a number."""
+"""Validation of descriptors that a registry sends, before a value is used as path, address or size."""
 
 from __future__ import annotations
 
