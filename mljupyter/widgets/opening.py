@@ -1,4 +1,4 @@
-"""Functions that open the wizards from Python, such as `deploy_wizard()`. Magics without arguments open them as well."""
+"""Functions that open the wizards from Python, such as `deploy_wizard()`. Magics without arguments do the same."""
 
 from __future__ import annotations
 
