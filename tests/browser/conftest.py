@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
 from tests.waiting import HANG_SECONDS
@@ -31,6 +31,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """Return what all pages share: the browser keeps JupyterLab's scripts, compiled, from one page to the next.
+
+    Pages are as wide as a laptop's screen, and high enough for the longest form.
+    """
+    found = browser.new_context(
+        viewport={"width": 1280, "height": 1200}, device_scale_factor=1, reduced_motion="reduce"
+    )
+    found.set_default_timeout(HANG_SECONDS * 1000)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="package")
 def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab on an empty directory, with a home of its own."""
     home = tmp_path_factory.mktemp("home")
@@ -39,16 +53,18 @@ def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         with running(directory, home) as found:
             yield found
     finally:
-        _end_what_was_started_below(home)
+        _end_what_was_started_below(home / "mljupyter")
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """Return a page as wide as a laptop's screen, and high enough for the longest form."""
-    found = browser.new_page(viewport={"width": 1280, "height": 1200}, device_scale_factor=1)
-    found.set_default_timeout(HANG_SECONDS * 1000)
+def page(context: BrowserContext, lab: Lab) -> Iterator[Page]:
+    """Return a page; when it is closed, its kernels and what they have deployed are gone, too."""
+    found = context.new_page()
     yield found
     found.close()
+    lab.end_kernels()
+    _end_what_was_started_below(lab.home / "mljupyter")
+    shutil.rmtree(lab.home / "mljupyter", ignore_errors=True)
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
 
     def shown(heading: str, name: str) -> None:
         form.get_by_role("heading", name=heading).wait_for()
-        for theme in ("light", "dark"):
+        for theme in notebook.themes():
             notebook.theme(theme)
             shot(f"deploy-{name}-{theme}", "form.mlj")
             assert serious_problems(page, "form.mlj") == []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Locator, expect
 
-from tests.browser.lab import THEMES, Notebook, serious_problems
+from tests.browser.lab import Notebook, serious_problems
 
 PREPARE = """
 %load_ext mljupyter
@@ -72,7 +72,7 @@ both.wait_for_deployment()
 def looks_right(notebook: Notebook, shot: Callable[..., None], name: str, selector: str) -> None:
     """Keep a picture in each theme and let axe look at it."""
     notebook.page.set_viewport_size({"width": 1280, "height": 1700})
-    for theme in THEMES:
+    for theme in notebook.themes():
         notebook.theme(theme)
         shot(f"{name}-{theme}", selector)
         assert serious_problems(notebook.page, selector) == []
@@ -166,7 +166,7 @@ def test_a_chart_is_read_with_the_mouse_and_zoomed_together_with_the_others(
     labels = [chart.locator(".mlj-plot").get_attribute("aria-label") or "" for chart in (latency, traffic)]
     shown = [re.search(r"(\d\d:\d\d:\d\d) to (\d\d:\d\d:\d\d)", label) for label in labels]
     assert shown[0] is not None and shown[1] is not None and shown[0][0] == shown[1][0]
-    for theme in THEMES:
+    for theme in notebook.themes():
         notebook.theme(theme)
         shot(f"monitor-zoomed-{theme}", ".mlj-monitor")
     plot.dblclick()

@@ -44,7 +44,7 @@ class Shown:
     def page(self, heading: str, name: str) -> Locator:
         self.form.get_by_role("heading", name=heading).wait_for()
         self.form.evaluate("form => form.setAttribute('data-shown', '')")
-        for theme in ("light", "dark"):
+        for theme in self.notebook.themes():
             self.notebook.theme(theme)
             self._shot(f"{self._name}-{name}-{theme}", "form[data-shown]")
             assert serious_problems(self.notebook.page, "form[data-shown]") == []
