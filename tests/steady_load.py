@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.waiting import HANG_SECONDS, wait_until
+from tests.waiting import COMMAND_SECONDS, HANG_SECONDS, wait_until
 
 CLIENTS, ONE_SHOT = 20, 4
 REQUESTS = int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "5000"))
@@ -87,7 +87,7 @@ class SteadyLoad:
             self._process.stdin.write("stop now\n" if error else "stop\n")
             self._process.stdin.close()
         try:
-            status = self._process.wait(timeout=120)
+            status = self._process.wait(timeout=COMMAND_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise

@@ -14,6 +14,9 @@ T = TypeVar("T")
 HANG_SECONDS = 90.0
 """The limit of every wait in a test. It only ends a test that hangs; it says nothing about the speed of the product."""
 
+COMMAND_SECONDS = 300.0
+"""The limit of a whole command or notebook cell, which may start a controller, a router and replicas."""
+
 
 def wait_until(predicate: Callable[[], T], what: str = "the condition") -> T:
     """Return the first truthy answer of `predicate`; fail when HANG_SECONDS pass without one."""

@@ -17,7 +17,7 @@ import pytest
 from mljupyter.cli import main
 from mljupyter.core import InferenceConfig, Model, Workspace
 from mljupyter.core.webservice import AksWebservice
-from tests.waiting import HANG_SECONDS
+from tests.waiting import COMMAND_SECONDS, HANG_SECONDS
 
 SCRIPT = """\
 import json
@@ -50,7 +50,7 @@ class Commands:
             input=standard_input,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=COMMAND_SECONDS,
             cwd=self.directory,
             env={**os.environ, **self.environment},
         )

@@ -69,7 +69,7 @@ def test_classes_are_found_where_azureml_has_them(module: str, name: str) -> Non
     "module", ["deployment", "environment", "image.image", "model", "model_package", "webservice.aks", "workspace"]
 )
 def test_each_module_can_be_the_first_one_that_is_imported(module: str) -> None:
-    subprocess.run([sys.executable, "-c", f"import mljupyter.core.{module}"], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", f"import mljupyter.core.{module}"], check=True, timeout=HANG_SECONDS)
 
 
 def test_each_kind_of_web_service_has_its_class() -> None:

@@ -17,7 +17,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 
 from mljupyter.core import Workspace
 from tests.magics.conftest import SCRIPT
-from tests.waiting import HANG_SECONDS, wait_until
+from tests.waiting import COMMAND_SECONDS, HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 Message = dict[str, Any]
@@ -38,7 +38,7 @@ class Kernel:
             found.append(message)
             on_message(message)
 
-        self.client.execute_interactive(code, output_hook=keep, timeout=120)
+        self.client.execute_interactive(code, output_hook=keep, timeout=COMMAND_SECONDS)
         return found
 
     def error(self, code: str, on_message: Callable[[Message], None] = lambda message: None) -> Message:

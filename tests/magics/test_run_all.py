@@ -12,6 +12,7 @@ from jupyter_client.manager import start_new_kernel
 from mljupyter.core import Workspace
 from tests.magics.conftest import SCRIPT
 from tests.quickstart import code, shortened
+from tests.waiting import COMMAND_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -30,7 +31,7 @@ def kernel(directory: Path) -> Iterator[list[str]]:
                 if message["msg_type"] == "error":
                     failed.append(str(message["content"]))
 
-            reply = client.execute_interactive(cell, output_hook=look, timeout=120)
+            reply = client.execute_interactive(cell, output_hook=look, timeout=COMMAND_SECONDS)
             assert not failed, f"{cell}\n{failed}"
             assert reply["content"]["status"] == "ok"
     finally:

@@ -22,7 +22,7 @@ from tests.system.conftest import Machine
 
 disk = Path(sys.argv[1]) / "workspace"
 disk.mkdir(mode=0o700)
-client = httpx.Client(timeout=30)
+client = httpx.Client(timeout=90)
 machine = Machine(disk, ControllerClient(disk), ArtifactStore(disk / "artifacts"))
 served = []
 
