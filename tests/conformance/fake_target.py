@@ -157,7 +157,9 @@ class FakeControlPlanes:
         with connection:
             directory, method, args, kwargs = connection.recv()
             with self._lock:
-                plane = self._planes.setdefault(directory, FakeControlPlane(directory))
+                if directory not in self._planes:
+                    self._planes[directory] = FakeControlPlane(directory)
+                plane = self._planes[directory]
             try:
                 result = self.unavailable if method == "availability" else getattr(plane, method)(*args, **kwargs)
                 answer = (True, result)
