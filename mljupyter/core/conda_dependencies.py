@@ -58,7 +58,9 @@ class CondaDependencies:
         _underlying_structure: dict[str, Any] | None = None,
     ) -> None:
         if conda_dependencies_file_path is not None and _underlying_structure is not None:
-            raise UserErrorException("A file and a structure exclude each other: give one.")
+            raise UserErrorException(
+                "conda_dependencies_file_path and _underlying_structure cannot be combined: give one."
+            )
         if conda_dependencies_file_path is not None:
             where = f"The conda file {os.fspath(conda_dependencies_file_path)!r}"
             text = conda_file.read_text(conda_dependencies_file_path, "conda file")

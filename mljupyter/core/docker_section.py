@@ -119,7 +119,7 @@ class DockerSection(Section):
         names = ("base_image", "base_dockerfile", "build_context")
         bases = {name: kwargs.pop(name) for name in names if kwargs.get(name) is not None}
         if len(bases) > 1:
-            raise UserErrorException(f"{' and '.join(bases)} exclude each other: give one.")
+            raise UserErrorException(f"{' and '.join(bases)} cannot be combined: give one.")
         self._base_image: str | None = None
         self._base_dockerfile: str | None = None
         self._build_context: DockerBuildContext | None = None

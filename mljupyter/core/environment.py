@@ -84,7 +84,7 @@ class Environment(HtmlRepr):
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         if not isinstance(name, str) or not name.strip():
-            raise UserErrorException(f"{name!r} cannot name an environment: it must be a text that is not empty.")
+            raise UserErrorException(f"name is {name!r}: it must be a non-empty string.")
         if kwargs:
             raise UserErrorException(f"Environment does not take {', '.join(sorted(kwargs))}: set attributes instead.")
         self.name = name
@@ -107,9 +107,14 @@ class Environment(HtmlRepr):
     @environment_variables.setter
     def environment_variables(self, value: dict[str, str] | None) -> None:
         value = {} if value is None else value
-        if not isinstance(value, dict) or not all(isinstance(item, str) for pair in value.items() for item in pair):
-            # Values may be secrets, so the message shows none.
-            raise UserErrorException("environment_variables must be a dict of texts: {'OMP_NUM_THREADS': '1'}")
+        example = "it must be a dict from str to str, such as {'OMP_NUM_THREADS': '1'}."
+        if not isinstance(value, dict):
+            raise UserErrorException(f"environment_variables is a {type(value).__name__}: {example}")
+        for key, item in value.items():
+            if not (isinstance(key, str) and isinstance(item, str)):
+                # Values may be secrets, so the message shows none.
+                types = f"from {type(key).__name__} to {type(item).__name__}"
+                raise UserErrorException(f"environment_variables has an item {types}, {key!r}: {example}")
         self._environment_variables = value
 
     def definition(self) -> EnvironmentDefinition:
@@ -208,7 +213,7 @@ class Environment(HtmlRepr):
 
         """
         if version is not None and label is not None:
-            raise UserErrorException(f"version {version!r} and label {label!r} exclude each other: give one.")
+            raise UserErrorException(f"version {version!r} and label {label!r} cannot be combined: give one.")
         with as_user_error():
             return _from_record(workspace.registry.environments.get(name, _number(version), label=label))
 
@@ -228,7 +233,7 @@ class Environment(HtmlRepr):
         """
         number = _number(version)
         if number is None:
-            raise UserErrorException("version is None: give the version that gets the labels.")
+            raise UserErrorException("version is None: give the version to label.")
         with as_user_error():
             workspace.registry.environments.label(name, number, [labels] if isinstance(labels, str) else labels)
 
@@ -404,7 +409,9 @@ class Environment(HtmlRepr):
         directory = Path(path).expanduser()
         definition = self.definition()
         if directory.exists() and not overwrite:
-            raise UserErrorException(f"{str(directory)!r} exists already: choose another directory, or overwrite=True.")
+            raise UserErrorException(
+                f"{str(directory)!r} exists already: choose another directory, or pass overwrite=True."
+            )
         try:
             directory.mkdir(parents=True, exist_ok=True)
             for name in (DOCUMENT, CONDA_FILE, DOCKERFILE):
@@ -439,7 +446,10 @@ class Environment(HtmlRepr):
         except ValueError as error:
             raise UserErrorException(f"{str(where)!r} is not JSON: {error}") from None
         if not isinstance(document, dict):
-            raise UserErrorException(f"{str(where)!r} is not an environment but a {type(document).__name__}.")
+            raise UserErrorException(
+                f"{str(where)!r} is not an environment: it holds a {type(document).__name__}, and must hold a "
+                "JSON object."
+            )
         with as_user_error():
             environment = Environment.of(EnvironmentDefinition.parse(document))
         if (directory / CONDA_FILE).is_file():
@@ -475,7 +485,7 @@ def _on_image(
     pip_requirements: str | os.PathLike[str] | None,
 ) -> Environment:
     if conda_specification is not None and pip_requirements is not None:
-        raise UserErrorException("conda_specification and pip_requirements exclude each other: give one.")
+        raise UserErrorException("conda_specification and pip_requirements cannot be combined: give one.")
     if conda_specification is not None:
         environment = Environment.from_conda_specification(name, conda_specification)
     elif pip_requirements is not None:

@@ -138,7 +138,7 @@ class InferenceConfig:
             older += self._given("base_image_registry", "enable_gpu")
             if older:
                 raise WebserviceException(
-                    f"environment and {', '.join(older)} exclude each other: the environment has all of these."
+                    f"environment and {', '.join(older)} cannot be combined: the environment has all of these."
                 )
         registry = self.base_image_registry
         if registry is not None and not isinstance(registry, ContainerRegistry):

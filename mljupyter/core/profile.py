@@ -147,8 +147,15 @@ class ModelProfile:
 
         """
         if self.state != _SUCCEEDED:
+            state = self.state
+            if state == _RUNNING:
+                raise WebserviceException(
+                    f"The profile {self.name!r} is Running and has no result yet. Wait for it: "
+                    "profile.wait_for_completion()"
+                )
             raise WebserviceException(
-                f"The profile {self.name!r} is {self.state}: it has no result. First: profile.wait_for_completion()"
+                f"The profile {self.name!r} is {state} and has no result: "
+                f"{self._details.get('error', 'start another profile.')}"
             )
         return {"cpu": self._details["recommendedCpu"], "memoryInGB": self._details["recommendedMemoryInGB"]}
 

@@ -180,11 +180,16 @@ class SslConfiguration:
     ) -> None:
         if status not in (None, "Enabled", "Auto", "Disabled"):
             raise ComputeTargetException(f"status is {status!r}: it must be 'Enabled', 'Auto' or 'Disabled'.")
-        own = [cert, key, cname]
-        if leaf_domain_label and any(own):
-            raise ComputeTargetException("leaf_domain_label excludes ssl_cert_pem_file, ssl_key_pem_file, ssl_cname.")
-        if any(own) and not all(own):
-            raise ComputeTargetException("ssl_cert_pem_file, ssl_key_pem_file and ssl_cname belong together.")
+        own = {"ssl_cert_pem_file": cert, "ssl_key_pem_file": key, "ssl_cname": cname}
+        given = " and ".join(name for name, value in own.items() if value)
+        missing = " and ".join(name for name, value in own.items() if not value)
+        if leaf_domain_label and given:
+            raise ComputeTargetException(
+                f"leaf_domain_label and {given} cannot be combined: give the label, or your own certificate with key "
+                "and cname."
+            )
+        if given and missing:
+            raise ComputeTargetException(f"{given} given without {missing}: give all three, or none.")
         self.status = status or ("Auto" if leaf_domain_label else "Enabled")
         self.cert = cert
         self.key = key
@@ -192,8 +197,11 @@ class SslConfiguration:
         self.leaf_domain_label = leaf_domain_label
         self.overwrite_existing_domain = overwrite_existing_domain
         self.renew = renew
-        if self.status != "Disabled" and not (leaf_domain_label or all(own)):
-            raise ComputeTargetException("Give a certificate with its key and cname, or a leaf_domain_label.")
+        if self.status != "Disabled" and not (leaf_domain_label or given):
+            raise ComputeTargetException(
+                f"status is {self.status!r} without a certificate: give ssl_cert_pem_file, ssl_key_pem_file and "
+                "ssl_cname, or leaf_domain_label, or status='Disabled'."
+            )
 
     def apply(self, router: Router) -> None:
         """Apply the settings to a router."""

@@ -44,7 +44,7 @@ def variables_in(path: str | os.PathLike[str]) -> dict[str, str]:
             continue
         name, equals, value = text.partition("=")
         if not equals or not _NAME.fullmatch(name.strip()):
-            raise UserErrorException(f"{path}, line {number}: a line is NAME=VALUE.")
+            raise UserErrorException(f"{path}, line {number}: this is not NAME=VALUE.")
         found[name.strip()] = _unquoted(value.strip())
     return found
 

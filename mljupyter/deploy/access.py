@@ -49,7 +49,7 @@ def changed_authentication(given: Mapping[str, Any], present: Authentication) ->
         )
     if tokens is False and keys is None and present is Authentication.TOKEN:
         raise WebserviceException(
-            "token_auth_enabled is False, and nothing is said of keys: the service would be open to everybody.\n"
+            "token_auth_enabled is False and auth_enabled is not given: everybody could call the service.\n"
             "Pass auth_enabled=True for keys, or auth_enabled=False to let everybody score."
         )
     if present is Authentication.TOKEN and keys is False and tokens is None:
@@ -77,8 +77,8 @@ def asked_tls(given: Mapping[str, Any], present: CertificateFiles | None) -> Cer
     missing = [name for field, name in names.items() if field not in found]
     if present is None and missing:
         raise WebserviceException(
-            f"{', '.join(names[field] for field in found)} given, {', '.join(missing)} not: TLS needs all of them, "
-            "and ssl_enabled=True."
+            f"{' and '.join(names[field] for field in found)} given without {' and '.join(missing)}: TLS needs all of "
+            "them and ssl_enabled=True."
         )
     before = present.model_dump() if present is not None else {}
     return CertificateFiles.parse(before | found)

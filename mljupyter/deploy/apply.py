@@ -195,6 +195,7 @@ def _check_stored(context: WorkspaceContext, spec: EndpointSpec) -> None:
         digests += [version.code.digest] if version.code is not None and version.image is None else []
         if missing := [digest for digest in digests if not context.artifacts.exists(digest)]:
             raise WebserviceException(
-                f"Content of {spec.name!r} was removed from the workspace since it was prepared: {missing[0][:19]}.\n"
-                "Nothing was deployed. Deploy it again."
+                f"A model or script of {spec.name!r} was deleted from the workspace after the plan was made "
+                f"({missing[0][:19]}).\n"
+                "Nothing was deployed. Deploy again."
             )

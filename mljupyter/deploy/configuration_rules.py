@@ -44,7 +44,7 @@ def texts(given: dict[str, Any]) -> Iterable[str]:
         if value is None:
             continue
         if not isinstance(value, dict) or not all(isinstance(item, str) for pair in value.items() for item in pair):
-            yield f"{name} is {value!r}: it must be a dict from text to text."
+            yield f"{name} is {value!r}: it must be a dict from str to str."
         elif name == "properties" and any(key.startswith(OWN_PROPERTY_PREFIX) for key in value):
             yield f"properties: keys that start with {OWN_PROPERTY_PREFIX!r} are reserved."
 

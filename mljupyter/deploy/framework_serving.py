@@ -118,14 +118,16 @@ def _mlflow_files(context: WorkspaceContext, reference: ModelReference) -> dict[
     with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
         content = context.artifacts.fetch(reference.digest, Path(directory) / "model")
         paths = [content / name for name in (MLFLOW_FILE, "requirements.txt")]
-        return {path.name: _beginning(path) for path in paths if path.is_file()}
+        return {path.name: _beginning(path, reference) for path in paths if path.is_file()}
 
 
-def _beginning(path: Path) -> str:
+def _beginning(path: Path, reference: ModelReference) -> str:
     with path.open("rb") as file:
         content = file.read(_MOST_TEXT_BYTES + 1)
     if len(content) > _MOST_TEXT_BYTES:
-        raise WebserviceException(f"{path.name} of the model has more than {_MOST_TEXT_BYTES:,} bytes: too many.")
+        raise WebserviceException(
+            f"{path.name} of model {reference.id} is larger than {_MOST_TEXT_BYTES:,} bytes, the limit for this file."
+        )
     return content.decode(errors="replace")
 
 

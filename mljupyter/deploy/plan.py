@@ -146,9 +146,8 @@ def check_content(context: WorkspaceContext, spec: EndpointSpec) -> None:
             _check_model(context, model)
         if version.code is not None and version.image is None and not context.artifacts.exists(version.code.digest):
             raise WebserviceException(
-                f"versions.{name}.code names {version.code.digest[:19]}, which this workspace does not have.\n"
-                "A document from another workspace: name the scoring script instead, code: SCRIPT, and deploy it with "
-                "%%deploy."
+                f"versions.{name}.code is {version.code.digest[:19]}, which is not in this workspace.\n"
+                "If the specification comes from another workspace, give the scoring script instead (code: SCRIPT)."
             )
 
 
@@ -157,8 +156,14 @@ def _check_model(context: WorkspaceContext, model: ModelReference) -> None:
         there = context.registry.models.get_by_id(model.id).artifact.digest if model.version else model.digest
     except ModelNotFoundError as error:
         raise WebserviceException(error.message) from error
-    if there != model.digest or not context.artifacts.exists(model.digest):
-        raise WebserviceException(f"Model {model.id} has other content in this workspace than the document says.")
+    if there != model.digest:
+        raise WebserviceException(
+            f"Model {model.id} of the specification has the digest {model.digest[:19]}; in this workspace it has "
+            f"{there[:19]}.\nRegister that model here, or give its id alone (models: [{model.id}])."
+        )
+    if not context.artifacts.exists(model.digest):
+        what = "register it again" if model.version else "deploy it again from its file"
+        raise WebserviceException(f"The content of model {model.id} is missing from this workspace: {what}.")
 
 
 def size_warning(spec: EndpointSpec, artifacts: ArtifactStore, most_bytes: int = MOST_ACI_BYTES) -> str | None:

@@ -147,7 +147,10 @@ def code_reference(artifacts: ArtifactStore, source: ScriptSource) -> CodeRefere
         check_script(path)
         return CodeReference(digest=single_file(path, artifacts).digest, entry_script=path.name)
     if not path.name:
-        raise WebserviceException(f"source_directory is {str(path)!r}: give a directory below it.")
+        raise WebserviceException(
+            f"source_directory is {str(path)!r}: the root directory cannot be stored. Give the directory "
+            "of your project."
+        )
     check_script(path / script)
     artifact = snapshot(path, artifacts)
     return CodeReference(digest=artifact.digest, entry_script=f"{path.name}/{script}", source_directory=path.name)

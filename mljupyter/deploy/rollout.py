@@ -49,7 +49,7 @@ def follow_rollout(
                 return record
         elif deadline is not None and now >= deadline:
             raise WebserviceException(
-                f"the rollout of {name!r} goes on after {timeout:g} s: {rollout.text()}\n"
+                f"The rollout of {name!r} has not ended after {timeout:g} s: {rollout.text()}\n"
                 "Wait longer with endpoint.wait_for_rollout(), or end it: endpoint.abort_rollout()"
             )
         wait = _POLL_SECONDS if deadline is None else min(_POLL_SECONDS, max(deadline - now, 0.01))

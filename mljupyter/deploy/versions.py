@@ -184,13 +184,14 @@ def with_scaling(spec: EndpointSpec, *, version: str | None = None, **given: int
     name = spec.default_version if version is None else version
     values: dict[str, Any] = {_NAMES.get(key, key): value for key, value in given.items() if value is not None}
     if not values:
-        raise WebserviceException("Nothing is given: give replicas, minimum and maximum, or another setting.")
+        raise WebserviceException("No setting is given: give replicas, or minimum and maximum, or another setting.")
     present = known_version(spec, name).scaling.autoscale
     if "replicas" in values:
         others = [key for key, value in given.items() if value is not None and key != "replicas"]
         if others:
             raise WebserviceException(
-                f"replicas is a fixed number, {', '.join(others)} let it follow the load: give one or the other."
+                f"replicas (a fixed number) and {', '.join(others)} (autoscaling) cannot be combined: "
+                "give one or the other."
             )
         scaling = Scaling.parse(values)
     else:

@@ -91,7 +91,7 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
     if values is None:
         return Text(help_text(magic).rstrip())
     if body is not None and not magic.body:
-        raise WrongInputError(f"%{magic.name} takes no cell below it: write it with a single % on a line of its own.")
+        raise WrongInputError(f"%%{magic.name} is not a cell magic: write it with a single %, on a line of its own.")
     session = session_of(shell)
     call = Call(magic, values, body, shell, session)
     call.check_output_variable()

@@ -136,7 +136,7 @@ class Scaling(Document):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if self.replicas is not None and self.autoscale is not None:
-            raise ValueError("replicas and autoscale exclude each other: give one")
+            raise ValueError("replicas and autoscale cannot be combined: give one")
         return self
 
     @property

@@ -174,5 +174,5 @@ def test_a_misspelt_key_is_named() -> None:
 
 
 def test_two_bases_exclude_each_other() -> None:
-    with pytest.raises(SpecError, match="base_image and base_dockerfile exclude each other"):
+    with pytest.raises(SpecError, match="base_image and base_dockerfile cannot be combined"):
         environment(docker={"baseImage": "x", "baseDockerfile": "FROM y"})

@@ -36,7 +36,7 @@ def test_what_is_not_given_is_none() -> None:
         ({"gpu_cores": -1}, "gpu_cores is -1"),
         ({"cpu_cores": 2, "cpu_cores_limit": 1}, "cpu_cores_limit is 1, below cpu_cores 2"),
         ({"memory_gb": 2, "memory_gb_limit": 1}, "memory_gb_limit is 1, below memory_gb 2"),
-        ({"autoscale_enabled": True, "num_replicas": 2}, "autoscale_enabled=True and num_replicas exclude"),
+        ({"autoscale_enabled": True, "num_replicas": 2}, "autoscale_enabled=True and num_replicas cannot be combined"),
         ({"autoscale_enabled": False}, "num_replicas must be given"),
         ({"autoscale_min_replicas": 1}, "autoscale_min_replicas given: pass autoscale_enabled=True"),
         ({"autoscale_target_utilization": 70, "num_replicas": 1}, "autoscale_target_utilization given"),

@@ -186,7 +186,7 @@ def test_a_guarded_rollout_its_history_and_the_way_back(
     endpoint.wait_for_deployment()
     paused = endpoint.rollout("third", steps=[30], every=600)
     assert endpoint.pause_rollout().phase == "Paused"
-    with pytest.raises(WebserviceException, match="goes on after 0.1 s"):
+    with pytest.raises(WebserviceException, match="has not ended after 0.1 s"):
         endpoint.wait_for_rollout(timeout_sec=0.1)
     assert endpoint.resume_rollout().step_time > paused.step_time
     with pytest.raises(WebserviceException, match="a rollout of version 'third'") as refused:

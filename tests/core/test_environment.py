@@ -67,7 +67,7 @@ def test_labels_lead_to_versions(workspace: Workspace) -> None:
     Environment.label(workspace, "serving", "1", ["tested"])
     assert Environment.get(workspace, "serving", label="tested").version == "1"
     assert Environment.get(workspace, "serving", label="latest").version == "2"
-    with pytest.raises(UserErrorException, match="exclude each other"):
+    with pytest.raises(UserErrorException, match="cannot be combined"):
         Environment.get(workspace, "serving", version="1", label="tested")
 
 
@@ -194,7 +194,7 @@ def test_an_image_alone_serves_with_its_own_python(project: Path) -> None:
     (project / "requirements.txt").write_text("six\n")
     with_packages = Environment.from_docker_image("serving", "team/base:1", pip_requirements="requirements.txt")
     assert not with_packages.python.user_managed_dependencies
-    with pytest.raises(UserErrorException, match="exclude each other"):
+    with pytest.raises(UserErrorException, match="cannot be combined"):
         Environment.from_docker_image("serving", "x", conda_specification="a", pip_requirements="b")
 
 
@@ -240,7 +240,7 @@ def test_the_ways_to_say_an_image_exclude_each_other() -> None:
     assert section.base_dockerfile is None
     section.base_image = "y"
     assert section.build_context is None
-    with pytest.raises(UserErrorException, match="exclude each other"):
+    with pytest.raises(UserErrorException, match="cannot be combined"):
         DockerSection(base_image="x", base_dockerfile="FROM y\n")
 
 

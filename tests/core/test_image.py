@@ -64,11 +64,11 @@ class TestConfiguration:
             ({"docker_file": "steps"}, "'steps' does not exist"),
             ({"schema_file": "schema.json"}, r"schema_file: 'schema\.json' does not exist"),
             ({"dependencies": ["data"]}, "dependencies: 'data' does not exist"),
-            ({"dependencies": ["score.py"]}, r"would lie where another file is: 'score\.py'"),
+            ({"dependencies": ["score.py"]}, r"same name as another file of the image, 'score\.py'"),
             ({"tags": "no"}, "tags is a str"),
             ({"cuda_version": "10.0"}, "without enable_gpu"),
             ({"enable_gpu": True, "cuda_version": "8.0"}, "cuda_version is '8.0'"),
-            ({"runtime": "spark-py", "base_image": "python:3.11"}, "only 'python' has one"),
+            ({"runtime": "spark-py", "base_image": "python:3.11"}, "runtime 'spark-py' cannot be combined"),
             ({"base_image": "python:3.11", "base_image_registry": "host"}, "must be a ContainerRegistry"),
         ],
     )

@@ -145,7 +145,7 @@ def test_register_configure_build_deploy_run_update_and_clean_up(
 
     with pytest.raises(WebserviceException, match="in use by web service words"):
         new.delete()
-    with pytest.raises(WebserviceException, match="exclude each other"):
+    with pytest.raises(WebserviceException, match="cannot be combined"):
         service.update(image=new, inference_config=InferenceConfig("score.py"))
     image.delete()
     service.delete()

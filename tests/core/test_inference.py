@@ -103,7 +103,7 @@ def test_a_missing_source_directory_is_named(script: Path) -> None:
 
 
 def test_the_two_forms_exclude_each_other(script: Path) -> None:
-    with pytest.raises(WebserviceException, match="environment and runtime exclude each other"):
+    with pytest.raises(WebserviceException, match="environment and runtime cannot be combined"):
         InferenceConfig("score.py", runtime="python", environment=Environment("serving"))
 
 

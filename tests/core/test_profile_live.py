@@ -80,7 +80,7 @@ def test_a_model_is_measured_and_a_size_recommended(live: Workspace, capsys: pyt
         live, "iris-size", [model], inference(IRIS), rows, cpu=1, memory_in_gb=2, description="of iris", seconds=1.5
     )
     assert profile.state == "Running"
-    with pytest.raises(WebserviceException, match="is Running: it has no result"):
+    with pytest.raises(WebserviceException, match="is Running and has no result yet"):
         profile.get_results()
     with pytest.raises(WebserviceException, match="A profile 'iris-size' is running"):
         Model.profile(live, "iris-size", [model], inference(IRIS), input_data=ROW)
@@ -122,7 +122,9 @@ def test_a_script_that_does_not_start_fails_the_profile_with_its_reason(live: Wo
 def test_a_profile_without_one_answer_fails_with_the_first_error_and_the_log(live: Workspace) -> None:
     script = "def init(): pass\ndef run(data):\n    raise ValueError('unlucky')\n"
     profile = Model.profile(live, "unlucky", [], inference(script), input_data=ROW)
-    with pytest.raises(WebserviceException, match="No request succeeded: status 500.*ValueError") as caught:
+    with pytest.raises(
+        WebserviceException, match="no warm-up request succeeded. The first error: status 500.*ValueError"
+    ) as caught:
         profile.wait_for_completion()
     assert "unlucky" in caught.value.message
 

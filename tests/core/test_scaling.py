@@ -59,8 +59,8 @@ def test_what_is_given_changes_and_the_rest_stays(spec: EndpointSpec, given: Any
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "Nothing is given"),
-        ({"replicas": 2, "minimum": 1}, "give one or the other"),
+        ({}, "No setting is given"),
+        ({"replicas": 2, "minimum": 1}, r"minimum \(autoscaling\) cannot be combined: give one or the other"),
         ({"minimum": 5}, "minReplicas is 5, maxReplicas 4"),
         ({"minimum": -1}, "min_replicas is -1"),
         ({"maximum": 0}, "max_replicas is 0"),

@@ -173,8 +173,8 @@ def test_more_requests_a_second_than_allowed_are_refused(workspace: Workspace, i
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"leaf_domain_label": "a", "ssl_cname": "b"}, "excludes"),
-        ({"ssl_cname": "b"}, "belong together"),
+        ({"leaf_domain_label": "a", "ssl_cname": "b"}, "leaf_domain_label and ssl_cname cannot be combined"),
+        ({"ssl_cname": "b"}, "ssl_cname given without ssl_cert_pem_file and ssl_key_pem_file"),
         ({}, "leaf_domain_label"),
     ],
 )

@@ -100,7 +100,7 @@ def test_a_web_service_has_the_class_of_its_kind(
 
 
 def test_another_class_than_that_of_the_kind_is_refused(workspace: Workspace, endpoints: Endpoints) -> None:
-    with pytest.raises(WebserviceException, match="is of kind AKS: it is not of class AksEndpoint"):
+    with pytest.raises(WebserviceException, match="is of the class AksWebservice, not AksEndpoint"):
         AksEndpoint(workspace, "shown")
 
 
@@ -195,5 +195,5 @@ class TestFollowRollout:
 
     def test_the_rollout_goes_on_when_the_time_is_up(self) -> None:
         running = record("AKSENDPOINT", ["one", "two"], rollout=rollout("Running"))
-        with pytest.raises(WebserviceException, match=r"goes on after 0 s: two Running: 10 %"):
+        with pytest.raises(WebserviceException, match=r"has not ended after 0 s: two Running: 10 %"):
             self.follow(running, timeout=0)

@@ -293,7 +293,7 @@ def test_an_answer_other_than_200_is_an_error_with_status_and_text(workspace: Wo
     with pytest.raises(WebserviceException, match=r"status 500: .*JSONDecodeError") as caught:
         service.run("no JSON")
     assert caught.value.status_code == 500
-    with pytest.raises(WebserviceException, match="is a dict: it must be text or bytes"):
+    with pytest.raises(WebserviceException, match="is a dict: it must be a string or bytes"):
         service.run({"data": []})  # type: ignore[arg-type]
 
 
@@ -336,7 +336,7 @@ def test_services_are_listed_by_every_filter(workspace: Workspace, sums: Inferen
     assert names(tags=[["stage", "test"]]) == names(properties=["p"]) == ["with-model"]
     assert names(compute_type="ACI") == ["without"]
     assert names(model_id="listed:9") == names(tags=["absent"]) == names(image_name="x") == []
-    with pytest.raises(WebserviceException, match="is of kind AKS: it is not of class LocalWebservice"):
+    with pytest.raises(WebserviceException, match="is of the class AksWebservice, not LocalWebservice"):
         LocalWebservice(workspace, "with-model")
 
 

@@ -67,7 +67,7 @@ def test_a_plan_whose_content_was_removed_deploys_nothing(workspace: Workspace, 
     (version,) = made.wanted.versions.values()
     assert version.code is not None
     workspace.artifacts.delete(version.code.digest)
-    with pytest.raises(WebserviceException, match="was removed from the workspace"):
+    with pytest.raises(WebserviceException, match="was deleted from the workspace after the plan was made"):
         deploy.apply(workspace.context, made)
     with pytest.raises(EndpointNotFoundError):
         workspace.endpoints.endpoint(NAME)

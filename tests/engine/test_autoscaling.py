@@ -27,9 +27,19 @@ def test_the_documented_formula(rps, seconds, concurrent, utilization, expected)
     assert replicas_needed(rps, seconds, concurrent, utilization) == expected
 
 
-@pytest.mark.parametrize("values", [(-1, 1), (1, -1), (1, 1, 0), (1, 1, 1, 0), (1, 1, 1, 1.1)])
-def test_the_formula_refuses_what_makes_no_sense(values) -> None:
-    with pytest.raises(ValueError, match="target_rps"):
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((-1, 1), "target_rps is -1: it must be a number from 0"),
+        ((1, -1), "request_time is -1: it must be a number from 0"),
+        ((float("nan"), 1), "target_rps is nan: it must be a number from 0"),
+        ((1, 1, 0), "max_concurrent is 0: it must be a number from 1"),
+        ((1, 1, 1, 0), "utilization is 0: it must be a number above 0 and at most 1"),
+        ((1, 1, 1, 1.1), "utilization is 1.1: it must be a number above 0 and at most 1"),
+    ],
+)
+def test_the_formula_names_the_one_value_out_of_its_range(values, message) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
         replicas_needed(*values)
 
 

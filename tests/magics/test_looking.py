@@ -70,10 +70,10 @@ def test_compute_targets_come_with_the_reason_why_not(shell: Shell, monkeypatch:
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ("%%invoke adder\n{'data': 1}", "Line 2: the cell holds no JSON"),
-        ('%%invoke adder\n{\n  "data": [1,]\n}', "Line 3: the cell holds no JSON"),
-        ('%%invoke adder 5\n{"data": 1}', "The data stands on the line"),
-        ("%invoke adder", "The data stands on the line"),
+        ("%%invoke adder\n{'data': 1}", "Line 2 of the cell is not JSON"),
+        ('%%invoke adder\n{\n  "data": [1,]\n}', "Line 3 of the cell is not JSON"),
+        ('%%invoke adder 5\n{"data": 1}', "Give the data once"),
+        ("%invoke adder", "Give the data once"),
     ],
 )
 def test_data_in_a_cell_is_checked_before_anything_is_sent(shell: Shell, cell: str, said: str) -> None:

@@ -70,7 +70,13 @@ def test_a_file_is_sent_as_it_is(tmp_path: Path) -> None:
         ("@/nowhere/rows.json", "@/nowhere/rows.json cannot be read: No such file or directory."),
         ("holes", "holes holds NaN or infinity, which JSON does not have: replace them first."),
         ("nested", "nested holds NaN or infinity, which JSON does not have: replace them first."),
-        ("model", "model is a object, which cannot be JSON: it holds a object."),
+        (
+            "model",
+            (
+                "model cannot be written as JSON: it contains a object. "
+                "Convert it to numbers, strings, lists or dicts first."
+            ),
+        ),
         ("raw", "raw holds bytes that are not UTF-8 text: send text or JSON."),
     ],
 )

@@ -158,11 +158,11 @@ def test_promotion_rollback_and_history(live: Shell, capsys: pytest.CaptureFixtu
         ("%rollout shared version-b --steps few", "'few' are not steps"),
         ("%rollout shared version-b --guard fast", "'fast', which is not a condition"),
         ("%rollout shared version-b --every soon", "'soon' is not a duration"),
-        ("%rollout shared version-b --abort", "version-b and --abort: one thing at a time"),
+        ("%rollout shared version-b --abort", "version-b and --abort cannot be combined"),
         ("%rollout shared --resume", "no rollout that is Paused"),
         ("%rollback shared --to 4000", "has no entry 4000"),
         ("%rollback shard", "Did you mean 'shared'?"),
-        ("%traffic shared version-b=20 --rollback", "shares and --rollback do not go together"),
+        ("%traffic shared version-b=20 --rollback", "shares and --rollback cannot be combined"),
         ("%traffic shared version-b=20 --guard p95<1s", "--guard is for shares that move --over a time"),
         ("%traffic shared version-b=5 --over 1m", "it has 10 % of the requests already"),
         ("%traffic shared --over 1m", "give one VERSION=PERCENT"),
@@ -292,6 +292,6 @@ def test_a_version_can_be_asked_and_its_log_be_read(live: Shell) -> None:
     assert "louder" in live.run("%logs shared:version-c --since 1h").text()
     assert "this is not a regular expression" in live.error("%logs shared --grep (")
     assert "No image was built for 'shared'" in live.error("%logs shared --build")
-    assert "--follow and --build do not go together" in live.error("%logs shared -f --build")
+    assert "--follow and --build cannot be combined" in live.error("%logs shared -f --build")
     live.run("%undeploy shared:version-c")
     assert [item["version"] for item in live.run("%traffic shared")] == ["version-a", "version-b"]

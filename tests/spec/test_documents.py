@@ -41,7 +41,7 @@ def test_a_document_survives_the_way_through_json() -> None:
         (version(resources={"cpu": -1}), r"versions\.iris\.resources\.cpu is -1: .*greater than 0"),
         (version(resources={"cpu": 2, "cpuLimit": 1}), r"cpuLimit is 1\.0, below cpu 2\.0"),
         (version(resources={"memoryInGB": 2, "memoryInGBLimit": 1}), r"memoryInGBLimit is 1\.0, below memoryInGB 2\.0"),
-        (version(scaling={"replicas": 1, "autoscale": {}}), r"replicas and autoscale exclude each other"),
+        (version(scaling={"replicas": 1, "autoscale": {}}), r"replicas and autoscale cannot be combined"),
         (version(scaling={"autoscale": {"minReplicas": 3, "maxReplicas": 2}}), r"minReplicas is 3, maxReplicas 2"),
         (version(trafficPercentile=101), r"trafficPercentile is 101: .*less than or equal to 100"),
         (version(limits={"maxConcurrentRequests": 0}), r"maxConcurrentRequests is 0: "),

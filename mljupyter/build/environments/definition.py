@@ -133,7 +133,7 @@ class DockerDefinition(Document):
     def _one_base(self) -> DockerDefinition:
         given = [name for name in ("base_image", "base_dockerfile", "build_context") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} exclude each other: give one")
+            raise ValueError(f"{' and '.join(given)} cannot be combined: give one")
         return self
 
 

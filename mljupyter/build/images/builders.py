@@ -40,7 +40,8 @@ def builder_for(
     kind, _, host = target.partition("/")
     if kind != "registry" or not host:
         raise BuilderUnavailableError(
-            f"{target!r} cannot hold images. Rule: 'docker' or 'registry/<host>', as in 'registry/127.0.0.1:5000'."
+            f"{target!r} is not a destination for images: it must be 'docker' or 'registry/<host>', such as "
+            "'registry/127.0.0.1:5000'."
         )
     daemonless = DaemonlessBuilder(host, store, credentials)
     reason = daemonless.unavailable(plan) if plan is not None else None

@@ -158,7 +158,9 @@ class ContainerImageConfig(ImageConfig):
 
     def _check_base_image(self) -> None:
         if self.base_image is not None and self.runtime == "spark-py":
-            raise WebserviceException("base_image is given with runtime 'spark-py': only 'python' has one of its own.")
+            raise WebserviceException(
+                "base_image and runtime 'spark-py' cannot be combined: use runtime 'python', or leave base_image out."
+            )
         registry = self.base_image_registry
         if registry is None:
             return
@@ -184,7 +186,10 @@ class ContainerImageConfig(ImageConfig):
             if argument == "schema_file" and not path.is_file():
                 raise WebserviceException(f"schema_file {str(item)!r} is not a file.")
             if found.get(path.name, path) != path or path.name == Path(self.execution_script).name:
-                raise WebserviceException(f"{argument}: {str(item)!r} would lie where another file is: {path.name!r}.")
+                raise WebserviceException(
+                    f"{argument}: {str(item)!r} has the same name as another file of the image, {path.name!r}: "
+                    "rename one of them."
+                )
             found[path.name] = path
         return found
 

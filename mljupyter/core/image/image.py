@@ -247,7 +247,8 @@ class Image(HtmlRepr):
             build.cancel()
         elif self.creation_state == "Running":
             raise WebserviceException(
-                f"Image {self.id} is built by another process ({self.record.builder}): stop that."
+                f"Image {self.id} is being built by another process ({self.record.builder}): cancel the build there, "
+                "or end that process."
             )
 
     def update(self, tags: Mapping[str, str]) -> None:
@@ -305,7 +306,7 @@ class Image(HtmlRepr):
             elif build.has_ended(within=_LOOK_EVERY_SECONDS) and build.error is not None:
                 self.update_creation_state()
                 if self.creation_state == "Running":
-                    raise WebserviceException(f"Image {self.id} was not made: {build.error}") from build.error
+                    raise WebserviceException(f"The build of image {self.id} failed: {build.error}") from build.error
             self.update_creation_state()
 
     def _change(self, **changes: Any) -> None:

@@ -347,7 +347,7 @@ class AksEndpointDeploymentConfiguration(AksServiceDeploymentConfiguration):
 def _autoscaling(given: dict[str, Any]) -> Iterable[str]:
     enabled = given.get("autoscale_enabled")
     if enabled is True and "num_replicas" in given:
-        yield "autoscale_enabled=True and num_replicas exclude each other: give one."
+        yield "autoscale_enabled=True and num_replicas cannot be combined: give one."
     if enabled is False and "num_replicas" not in given:
         yield "autoscale_enabled is False: num_replicas must be given."
     details = [name for name in _AUTOSCALE_DETAILS if name in given]

@@ -30,7 +30,10 @@ _STATES = {
     EndpointState.FAILED: "failed",
     EndpointState.DELETING: "deleted",
 }
-_NO_AUTHENTICATION = "Local web services have no authentication: they listen on this machine alone."
+_NO_AUTHENTICATION = (
+    "Local web services have no keys or tokens: they listen on 127.0.0.1 only. "
+    "For keys, deploy with AciWebservice or AksWebservice."
+)
 
 
 class LocalWebservice(Webservice):
@@ -155,7 +158,10 @@ class LocalWebservice(Webservice):
         source = self._spec.properties.get(deploy.spec_builder.SOURCE_PROPERTY)
         present = self._version.code
         if source is None or present is None:
-            raise WebserviceException(f"{self.name!r} does not know where it came from: use update() instead.")
+            raise WebserviceException(
+                f"{self.name!r} cannot be reloaded: the path of its scoring script was not recorded. "
+                "Use update(inference_config=...)."
+            )
         with as_webservice_exception(), self.workspace.artifacts.hold():
             script = present.entry_script.removeprefix(f"{present.source_directory}/")
             given = deploy.prepare.ScriptSource(Path(source), None if present.source_directory is None else script)
@@ -293,7 +299,9 @@ class LocalWebservice(Webservice):
             NotImplementedError: always.
 
         """
-        raise NotImplementedError("Use LocalWebservice(workspace, name).")
+        raise NotImplementedError(
+            "deserialize() does not exist for local web services: use LocalWebservice(workspace, name)."
+        )
 
 
 def _reloaded(spec: EndpointSpec, code: CodeReference, image: ServedImage | None) -> EndpointSpec:

@@ -524,7 +524,7 @@ class Webservice(EndpointAttributes):
     def _run(self, input_data: str | bytes, headers: Mapping[str, str]) -> Any:
         if not isinstance(input_data, (str, bytes)):
             raise WebserviceException(
-                f"input_data is a {type(input_data).__name__}: it must be text or bytes. "
+                f"input_data is a {type(input_data).__name__}: it must be a string or bytes. "
                 "For example: service.run(json.dumps({'data': [[1, 2, 3]]}))"
             )
         body = input_data.encode() if isinstance(input_data, str) else input_data
@@ -754,7 +754,9 @@ class Webservice(EndpointAttributes):
         given = [name for name, value in sources.items() if value is not None]
         if len(given) > 1 or (image is not None and models is not None):
             given += [] if models is None else ["models"]
-            raise WebserviceException(f"{', '.join(given)} exclude each other: an image has script and models in it.")
+            raise WebserviceException(
+                f"{' and '.join(given)} cannot be combined: give one. An image has script and models in it."
+            )
         without_script = self._version.no_code is not None if models_alone is None else models_alone
         if models is not None and not given and not without_script:
             raise WebserviceException(
@@ -1010,13 +1012,16 @@ class Webservice(EndpointAttributes):
     def _check_kind(self, spec: EndpointSpec) -> None:
         if spec.kind is not self.kind:
             raise WebserviceException(
-                f"{self.name!r} is of kind {spec.kind}: it is not of class {type(self).__name__}.\n"
+                f"{self.name!r} is of the class {self.class_of(spec.kind).__name__}, not {type(self).__name__}.\n"
                 f"Use Webservice(workspace, {self.name!r})"
             )
 
     def _check_not_deleted(self) -> None:
         if self._deleted:
-            raise WebserviceException(f"WebserviceNotFound: the web service {self.name!r} was deleted.")
+            raise WebserviceException(
+                f"WebserviceNotFound: the web service {self.name!r} was deleted. Deploy it again, or get another one "
+                "with Webservice(ws, NAME)."
+            )
 
     def _summary(self) -> Rows:
         if self._record is None:

@@ -44,7 +44,9 @@ def input_row(estimator: Any, sample: Any, name: str) -> Any:
     if rows.dtype.kind in "UO" and all(isinstance(text, str) for text in rows.ravel().tolist()):
         return rows[:1].astype(str)  # texts, or rows of texts
     if rows.dtype.kind == "O":
-        raise EstimatorError("The sample mixes kinds of values: give a pandas data frame, which has a type per column.")
+        raise EstimatorError(
+            "The sample is an array of mixed types: give a pandas DataFrame, which has one type for each column."
+        )
     rows = rows.astype(float)
     features = getattr(estimator, "n_features_in_", None)
     if rows.ndim == 1 and features is not None and features == len(rows):
@@ -114,7 +116,7 @@ def _row_of_frame(estimator: Any, sample: Any) -> Any:
     row = (whole if len(whole) else sample).iloc[:1].reset_index(drop=True)
     unnamed = [column for column in row.columns if not isinstance(column, str)]
     if unnamed:
-        raise EstimatorError(f"The sample has a column named {unnamed[0]!r}: names of columns must be texts.")
+        raise EstimatorError(f"The sample has a column named {unnamed[0]!r}: names of columns must be strings.")
     return row.astype({column: float for column in row.columns if getattr(row[column].dtype, "kind", "") in _NUMBERS})
 
 

@@ -105,7 +105,10 @@ def _result(method: str, output: Any, *, by_row: bool) -> str:
         return f"{call}.to_numpy().tolist()" if hasattr(output, "to_numpy") else f"{call}.tolist()"
     if isinstance(output, list) and all(hasattr(part, "tolist") for part in output):
         return f"[part.tolist() for part in {call}]"
-    raise EstimatorError(f"{method}() returns a {type(output).__name__}: only arrays can be answered with.")
+    raise EstimatorError(
+        f"{method}() returns a {type(output).__name__}: the generated scoring script can return arrays only. "
+        "Write your own scoring script."
+    )
 
 
 def _array_type(row: Any) -> str:
@@ -146,7 +149,10 @@ def _cell(value: Any, name: str) -> Any:
         return 0.0
     if isinstance(plain, (bool, int, float, str)):
         return plain
-    raise EstimatorError(f"Column {name!r} of the sample holds a {type(value).__name__}, which JSON does not know.")
+    raise EstimatorError(
+        f"Column {name!r} of the sample holds a {type(value).__name__}, which JSON cannot represent: convert it to "
+        "numbers, strings or booleans."
+    )
 
 
 def _plain(output: Any) -> Any:

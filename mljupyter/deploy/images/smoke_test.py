@@ -97,7 +97,7 @@ def _wait_until_ready(container: Any, port: int, image: str) -> None:
             break
         time.sleep(_PAUSE_SECONDS)
     lines = container.logs(tail=_LAST_LINES).decode(errors="replace").rstrip()
-    raise WebserviceException(f"A container of {image} does not come up. The last lines of its log:\n{lines}")
+    raise WebserviceException(f"A container of {image} did not become ready. The last lines of its log:\n{lines}")
 
 
 def _exchange(

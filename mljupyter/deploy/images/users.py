@@ -73,6 +73,6 @@ def _remover(context: WorkspaceContext, record: ImageRecord) -> Builder:
         return builder_for(record.place, context.artifacts)
     except BuilderUnavailableError as error:
         raise BuilderUnavailableError(
-            f"{record.location} cannot be removed from where it is. {error.message}\n"
-            f"To forget it all the same: mljupyter image delete {record.id} --keep"
+            f"{record.location} cannot be deleted: {error.message}\n"
+            f"To delete only its entry in the workspace: mljupyter image delete {record.id} --keep"
         ) from error

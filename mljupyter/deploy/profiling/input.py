@@ -38,7 +38,7 @@ def bodies(input_dataset: Any, input_data: str | Sequence[str] | None) -> list[b
         raise WebserviceException(f"{len(rows):,} rows are too many for a profile: at most {MOST_ROWS:,}.")
     for number, row in enumerate(rows):
         if not isinstance(row, str):
-            raise WebserviceException(f"Row {number} is a {type(row).__name__}: each row must be text. {_HOW}")
+            raise WebserviceException(f"Row {number} is a {type(row).__name__}: each row must be a string. {_HOW}")
     return [row.encode() for row in rows]
 
 
@@ -46,7 +46,9 @@ def _listed(data: Any) -> list[Any]:
     if isinstance(data, str):
         return [data]
     if not isinstance(data, (list, tuple)):
-        raise WebserviceException(f"input_data is a {type(data).__name__}: it must be text, or a list of texts. {_HOW}")
+        raise WebserviceException(
+            f"input_data is a {type(data).__name__}: it must be a string, or a list of strings. {_HOW}"
+        )
     return list(data)
 
 

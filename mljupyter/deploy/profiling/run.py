@@ -194,14 +194,17 @@ def _measured(
     compute_target = context.targets[record.spec.compute_target]
     measure = compute_target.meter(replica)
     if measure is None:
-        raise WebserviceException(f"Replicas on {compute_target.name!r} cannot be measured: profile on another target.")
+        raise WebserviceException(
+            f"The compute target {compute_target.name!r} does not measure CPU and memory of replicas, which a profile "
+            "needs: profile on another target, such as ws.compute_targets['local']."
+        )
     connect = partial(Scorer, compute_target.reach)
     target = Target(str(record.status.scoring_uri), headers, timeout, connect)
     began = time.monotonic()
     some = request.rows[:_WARM_UP_REQUESTS]
     warm_up = run_load(target, some, clients=1, seconds=0, at_least=len(some), stop=stop)
     if not warm_up.succeeded and not cancelled():
-        raise WebserviceException(f"No request succeeded: {warm_up.first_error}\n{_last_lines(context, name)}")
+        raise WebserviceException(_failure("warm-up request", warm_up.first_error, context, name))
     with Sampler(measure) as sampler:
         single = run_load(
             target, request.rows, clients=1, seconds=request.seconds / 2, at_least=len(request.rows), stop=stop
@@ -210,7 +213,7 @@ def _measured(
     if cancelled():
         raise CancelledError("The profile was cancelled.")
     if not single.succeeded:
-        raise WebserviceException(f"No request succeeded: {single.first_error}\n{_last_lines(context, name)}")
+        raise WebserviceException(_failure("request", single.first_error, context, name))
     used_cpu = peak_cpu(sampler.samples)
     used_memory = max((sample.memory_in_gb for sample in sampler.samples), default=0.0)
     cpu, memory = recommended(used_cpu, used_memory)
@@ -241,7 +244,10 @@ def _outcome(single: Tally, full: Tally) -> dict[str, Any]:
     }
 
 
-def _last_lines(context: WorkspaceContext, name: str) -> str:
+def _failure(request: str, error: str | None, context: WorkspaceContext, name: str) -> str:
+    """Return the message for a profile none of whose requests succeeded, with the last lines of the log."""
+    lines = ""
     with suppress(MLJupyterError):
-        return context.endpoints.logs(name, lines=10)
-    return ""
+        lines = context.endpoints.logs(name, lines=10)
+    log = f"\nThe last lines of the log:\n{lines}" if lines else ""
+    return f"The profile failed: no {request} succeeded. The first error: {error}{log}"

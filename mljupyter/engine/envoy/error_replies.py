@@ -52,7 +52,7 @@ REPLIES = (
     Reply(426, 426, "UpgradeRequired", "This version of HTTP is not supported: use HTTP/1.1 or HTTP/2."),
     Reply(429, 429, "TooManyRequests", "The endpoint accepts no more requests in this second. Try again later."),
     Reply(431, 431, "HeadersTooLarge", "The request's headers are too large."),
-    Reply(502, 502, "BadGateway", "The replica's answer was not HTTP."),
+    Reply(502, 502, "BadGateway", "The replica's answer was not valid HTTP."),
     Reply(500, 503, "RouterOverloaded", _OVERLOADED),
     Reply(503, 503, "RouterOverloaded", _OVERLOADED, by_overload=True),
     Reply(503, 503, "NoReplicaReady", "No replica can take the request now. Try again later."),

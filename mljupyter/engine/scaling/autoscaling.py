@@ -52,11 +52,13 @@ def replicas_needed(target_rps: float, request_time: float, max_concurrent: int 
         286
 
     """
-    if not (target_rps >= 0 and request_time >= 0 and max_concurrent >= 1 and 0 < utilization <= 1):
-        raise ValueError(
-            f"target_rps {target_rps} and request_time {request_time} must not be negative, max_concurrent "
-            f"{max_concurrent} at least 1, utilization {utilization} above 0 and at most 1"
-        )
+    for name, value in (("target_rps", target_rps), ("request_time", request_time)):
+        if not value >= 0:
+            raise ValueError(f"{name} is {value}: it must be a number from 0")
+    if not max_concurrent >= 1:
+        raise ValueError(f"max_concurrent is {max_concurrent}: it must be a number from 1")
+    if not 0 < utilization <= 1:
+        raise ValueError(f"utilization is {utilization}: it must be a number above 0 and at most 1")
     return max(1, _ceil(target_rps * request_time / utilization / max_concurrent))
 
 

@@ -21,7 +21,7 @@ def run(call: Call) -> Any:
     """Send the data, and return the answer as Python values."""
     if (call["data"] is None) == (call.body is None):
         raise WrongInputError(
-            "The data stands on the line, %invoke NAME DATA, or as JSON in the cell below %%invoke NAME: give it once."
+            "Give the data once: on the line (%invoke NAME DATA), or as JSON in the cell (%%invoke NAME)."
         )
     body = body_of(call["data"], call.namespace) if call.body is None else body_in_cell(call.body)
     service = webservice(call.session.workspace(), call.endpoint)
@@ -42,7 +42,7 @@ def body_in_cell(text: str) -> str:
         json.loads(text)
     except json.JSONDecodeError as error:
         raise WrongInputError(
-            f"Line {error.lineno + 1}: the cell holds no JSON: {error.msg.lower()} at character {error.colno}.\n"
+            f"Line {error.lineno + 1} of the cell is not JSON: {error.msg.lower()} at character {error.colno}.\n"
             "JSON wants double quotes, and true, false, null. A Python value goes onto the line: %invoke NAME VARIABLE"
         ) from None
     except (ValueError, RecursionError) as error:

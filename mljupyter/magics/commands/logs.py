@@ -48,7 +48,7 @@ def run(call: Call) -> Any:
 def _check(call: Call) -> None:
     ways = [name for name in ("follow", "startup", "build", "json") if call[name]]
     if len(ways) > 1 and ways not in (["startup", "json"], ["build", "json"]):
-        raise WrongInputError(f"{' and '.join(f'--{way}' for way in ways)} do not go together: one thing at a time.")
+        raise WrongInputError(f"{' and '.join(f'--{way}' for way in ways)} cannot be combined: give one.")
 
 
 def _filter(call: Call) -> Filter:

@@ -17,7 +17,10 @@ def run(call: Call) -> Any:
     """Register the file or directory."""
     path = Path(call["path"]).expanduser()
     if not path.exists():
-        raise WrongInputError(f"There is no file or directory {call['path']!r}. A fitted variable: %mlj register")
+        raise WrongInputError(
+            f"There is no file or directory {call['path']!r}. To register a fitted variable, open the form: "
+            "%mlj register"
+        )
     workspace = call.session.workspace()
     with as_webservice_exception():
         record = workspace.registry.models.register(

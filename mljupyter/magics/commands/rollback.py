@@ -52,9 +52,15 @@ def _preview(call: Call, number: int | None) -> Any:
         entries = call.session.workspace().endpoints.history(call["name"])
         target = rollback_target(entries, spec, number)
         if target is None:
-            known = f" It has {entries[0].number} to {entries[-1].number}." if entries else ""
-            what = "was not changed yet" if number is None else f"has no entry {number} in its history"
-            raise NothingToGoBackToError(f"{call['name']!r} {what}: there is nothing to go back to.{known}")
+            name = call["name"]
+            if number is None:
+                raise NothingToGoBackToError(f"{name!r} was not changed yet: there is nothing to go back to.")
+            known = (
+                f"its entries are {entries[0].number} to {entries[-1].number}" if entries else "it has no entries yet"
+            )
+            raise NothingToGoBackToError(
+                f"{name!r} has no entry {number} in its history; {known}. See %mlj history {name}"
+            )
         return target.spec
 
     return preview(call, "rollback", {"number": number}, wanted)

@@ -29,7 +29,7 @@ def run(call: Call) -> Any:
     actions = [action for action in ("pause", "resume", "abort") if call[action]]
     if len(actions) + (call["version"] is not None) > 1:
         given = [*([call["version"]] if call["version"] else []), *(f"--{action}" for action in actions)]
-        raise WrongInputError(f"{' and '.join(given)}: one thing at a time.")
+        raise WrongInputError(f"{' and '.join(given)} cannot be combined: give one.")
     workspace = call.session.workspace()
     webservice(workspace, call["name"])  # raises an error with the nearest name
     endpoint = versioned_endpoint(workspace, call["name"])

@@ -60,7 +60,7 @@ def _check(call: Call) -> None:
     kinds = {"shares": division, "--promote": call["promote"] is not None, "--rollback": call["rollback"]}
     given = [name for name, is_given in kinds.items() if is_given]
     if len(given) > 1:
-        raise WrongInputError(f"{' and '.join(given)} do not go together: one thing at a time.")
+        raise WrongInputError(f"{' and '.join(given)} cannot be combined: give one.")
     if call["over"] is None:
         if extra := [name for name in ("step", "guard") if call[name] is not None]:
             raise WrongInputError(f"--{extra[0]} is for shares that move --over a time, for example --over 10m.")

@@ -47,7 +47,9 @@ def json_body(value: Any, name: str) -> str:
     try:
         return json.dumps(_rows_of(value), allow_nan=False, default=_plain)
     except TypeError as error:
-        raise WrongInputError(f"{name} is a {type(value).__name__}, which cannot be JSON: {error}.") from None
+        raise WrongInputError(
+            f"{name} cannot be written as JSON: {error}. Convert it to numbers, strings, lists or dicts first."
+        ) from None
     except ValueError as error:
         if "not JSON compliant" not in str(error) and "circular" not in str(error).lower():
             raise
@@ -72,7 +74,7 @@ def _plain(value: Any) -> Any:
         convert = getattr(value, method, None)
         if callable(convert):
             return convert()
-    raise TypeError(f"it holds a {type(value).__name__}")
+    raise TypeError(f"it contains a {type(value).__name__}")
 
 
 def _is_json(text: str) -> bool:

@@ -131,7 +131,7 @@ def _check_options(values: Mapping[str, Any]) -> None:
         return
     if values["score"] is not None and given:
         raise WrongInputError(
-            f"--score and --{next(iter(given)).replace('_', '-')} exclude each other: with a scoring script of your "
+            f"--score and --{next(iter(given)).replace('_', '-')} cannot be combined: with a scoring script of your "
             "own, none is written."
         )
     if len(values["model"]) > 1 or any(":" in name for name in values["model"]):

@@ -26,7 +26,7 @@ def act(workspace: Workspace, name: str, action: str, values: Values) -> str:
 
     """
     if not isinstance(values, Mapping):
-        raise WrongInputError(f"The values of a button are a {type(values).__name__}. Rule: names and their values.")
+        raise WrongInputError(f"values is a {type(values).__name__}: it must be a mapping from names to values.")
     if action not in _ACTIONS:
         raise WrongInputError(f"{action!r} is not an action of a panel.{near(action, _ACTIONS)}")
     return _ACTIONS[action](workspace, name, values)

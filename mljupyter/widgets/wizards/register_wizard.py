@@ -243,7 +243,7 @@ class RegisterPage(Page):
     def _register(self) -> None:
         source, described = self._what.source, self._described
         if source is None:
-            raise FileNotFoundError("It no longer exists: go back and choose again.")
+            raise FileNotFoundError("The file or variable that was chosen no longer exists: go back and choose again.")
         with tempfile.TemporaryDirectory(prefix="mljupyter-model-") as directory:
             path = Path(source.name).expanduser()
             if source.kind == "variable":

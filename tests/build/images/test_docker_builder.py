@@ -168,5 +168,5 @@ def test_a_registry_is_built_for_without_an_engine_where_that_can_be(
     steps = planned(docker={"extraDockerfileSteps": "RUN true"})
     with pytest.raises(BuilderUnavailableError, match=r"(?s)Without an engine: steps of a Dockerfile.*With one:"):
         builder_for("registry/127.0.0.1:5000", store, plan=steps, engine_url=url)
-    with pytest.raises(BuilderUnavailableError, match="cannot hold images"):
+    with pytest.raises(BuilderUnavailableError, match="is not a destination for images"):
         builder_for("moon", store)
