@@ -11,14 +11,14 @@ from mljupyter import __version__
 _COMMANDS = {
     "controller": (
         "controller:controller",
-        "Manage the controller, which keeps endpoints in their desired state.",
+        "Manage the controller, the process that runs the endpoints.",
     ),
-    "demo": ("demo:demo", "Train, register, deploy, score and clean up, in a temporary workspace."),
-    "doctor": ("doctor:doctor", "Check Python, router, workspace, controller, sockets, ports and optional packages."),
+    "demo": ("demo:demo", "Train, deploy, score and clean up in a temporary workspace."),
+    "doctor": ("doctor:doctor", "Check the installation, the workspace and its processes."),
     "endpoint": ("endpoint:endpoint", "List, show, change, call and delete endpoints."),
     "gc": ("gc:gc", "Remove unused content, environments, images and revisions."),
     "image": ("image:image", "List, show, scan and delete images."),
-    "router": ("router:router", "Show and change the router of the workspace: address, TLS, limits."),
+    "router": ("router:router", "Show and change the router: address, TLS, limits."),
 }
 
 

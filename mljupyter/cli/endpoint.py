@@ -33,7 +33,7 @@ def endpoint() -> None:
     """List, show, change, call and delete endpoints."""
 
 
-@endpoint.command("list")
+@endpoint.command("list", short_help="List the endpoints of the workspace.")
 @_secrets_option
 @workspace_option
 @json_option
@@ -48,7 +48,7 @@ def list_endpoints(show_secrets: bool, workspace: str | None, as_json: bool) -> 
         print_table(_COLUMNS, [_row(record) for record in records])
 
 
-@endpoint.command()
+@endpoint.command(short_help="Show an endpoint, its versions and problems.")
 @click.argument("name")
 @_secrets_option
 @workspace_option
@@ -75,7 +75,7 @@ def show(name: str, show_secrets: bool, workspace: str | None, as_json: bool) ->
         say(problem.text())
 
 
-@endpoint.command()
+@endpoint.command(short_help="Print the newest log lines of an endpoint.")
 @click.argument("name")
 @click.option("-n", "--lines", default=100, show_default=True, type=click.IntRange(min=1), help="Number of lines.")
 @click.option("--startup", is_flag=True, help="Print the lines from the start of the newest replica instead.")
@@ -100,7 +100,7 @@ def logs(name: str, lines: int, startup: bool, follow: bool, workspace: str | No
         say(text, nl=not text.endswith("\n"))
 
 
-@endpoint.command()
+@endpoint.command(short_help="Delete an endpoint; its models stay registered.")
 @click.argument("name")
 @workspace_option
 @json_option
@@ -113,7 +113,7 @@ def delete(name: str, workspace: str | None, as_json: bool) -> None:
         say(f"{name}: deleted")
 
 
-@endpoint.command()
+@endpoint.command(short_help="Send DATA to an endpoint and print the answer.")
 @click.argument("name")
 @click.argument("data")
 @workspace_option
@@ -128,7 +128,7 @@ def invoke(name: str, data: str, workspace: str | None, as_json: bool) -> None:
         print_json(answer)
 
 
-@endpoint.command()
+@endpoint.command(short_help="Show or set the traffic shares of versions.")
 @click.argument("name")
 @click.argument("shares", nargs=-1, metavar="[VERSION=PERCENT]...")
 @click.option(

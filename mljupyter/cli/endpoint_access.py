@@ -12,7 +12,7 @@ from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, say
 
 
-@click.command()
+@click.command(short_help="Print the two keys of an endpoint.")
 @click.argument("name")
 @workspace_option
 @json_option
@@ -25,7 +25,7 @@ def keys(name: str, workspace: str | None, as_json: bool) -> None:
         print_fields([("Primary", primary), ("Secondary", secondary)])
 
 
-@click.command("regen-key")
+@click.command("regen-key", short_help="Replace one key; the other one keeps working.")
 @click.argument("name")
 @click.argument("which", type=click.Choice(["primary", "secondary"], case_sensitive=False))
 @click.option("--set-key", metavar="KEY", help="The new key; default: a random one. '-' reads it from standard input.")
@@ -42,7 +42,7 @@ def regen_key(name: str, which: str, set_key: str | None, workspace: str | None,
         say(f"{name}: the {chosen} key was replaced; mljupyter endpoint keys {name} prints the new one")
 
 
-@click.command()
+@click.command(short_help="Print a token for an endpoint.")
 @click.argument("name")
 @workspace_option
 @json_option
@@ -63,7 +63,7 @@ def token(name: str, workspace: str | None, as_json: bool) -> None:
         say(issued["token"])
 
 
-@click.command("rotate-token-key")
+@click.command("rotate-token-key", short_help="Create a new signing key for all tokens.")
 @click.option("--revoke", is_flag=True, help="Refuse all existing tokens at once.")
 @workspace_option
 @json_option

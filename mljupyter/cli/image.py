@@ -25,7 +25,7 @@ def image() -> None:
     """List, show, scan and delete images. IMAGE is NAME:VERSION, or a name for its newest version."""
 
 
-@image.command("list")
+@image.command("list", short_help="List the images of the workspace.")
 @click.option("--name", help="Only images of this name.")
 @click.option("--model", metavar="NAME|NAME:VERSION", help="Only images that contain this model.")
 @workspace_option
@@ -42,7 +42,7 @@ def list_images(name: str | None, model: str | None, workspace: str | None, as_j
         print_table(_COLUMNS, [_row(record) for record in records])
 
 
-@image.command()
+@image.command(short_help="Show one image: content, location, build.")
 @click.argument("image_id", metavar="IMAGE")
 @workspace_option
 @json_option
@@ -91,7 +91,7 @@ def sbom(image_id: str, workspace: str | None) -> None:
     say(_bill(open_workspace(workspace), image_id), nl=False)
 
 
-@image.command()
+@image.command(short_help="Scan an image for known vulnerabilities.")
 @click.argument("image_id", metavar="IMAGE")
 @workspace_option
 @json_option
@@ -118,7 +118,7 @@ def scan(image_id: str, workspace: str | None, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-@image.command()
+@image.command(short_help="Delete an image.")
 @click.argument("image_id", metavar="NAME:VERSION")
 @click.option("--keep", is_flag=True, help="Remove only the entry, not the image on its engine or in its registry.")
 @workspace_option

@@ -27,7 +27,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
-@click.command("metrics")
+@click.command("metrics", short_help="Show requests, errors, latencies and resources.")
 @click.argument("name")
 @click.option("--since", default="15m", show_default=True, metavar="TIME", help="How far back: 90s, 15m, 2h, 7d.")
 @click.option("--every", metavar="TIME", help="Print one line for each interval of this length.")
@@ -47,7 +47,7 @@ def endpoint_metrics(name: str, since: str, every: str | None, workspace: str | 
         print_table(["TIME (UTC)", "VERSION", *_COLUMNS], _rows(report["versions"], with_time=True))
 
 
-@click.command("metrics")
+@click.command("metrics", short_help="Print or configure metrics for Prometheus.")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Serve the metrics for Prometheus on this port of 127.0.0.1."
 )

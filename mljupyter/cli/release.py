@@ -14,7 +14,7 @@ from mljupyter.notebook.views.history import COLUMNS, NO_ROLLOUT, documents, row
 _RETURNED = 3
 
 
-@click.command()
+@click.command(short_help="Shift traffic to a version step by step.")
 @click.argument("name")
 @click.argument("version", required=False)
 @click.option(
@@ -71,7 +71,7 @@ def rollout(
         sys.exit(_RETURNED)
 
 
-@click.command()
+@click.command(short_help="Give a version all requests, as the default.")
 @click.argument("name")
 @click.argument("version")
 @workspace_option
@@ -87,14 +87,14 @@ def promote(name: str, version: str, workspace: str | None, as_json: bool) -> No
         say(f"{name}: {version} is the default version and has all requests")
 
 
-@click.command()
+@click.command(short_help="Undo the last change of an endpoint.")
 @click.argument("name")
 @click.option(
     "--to",
     "number",
     type=int,
     metavar="NUMBER",
-    help="Entry of the history; default: before the last change.",
+    help="Number of the history entry to restore; by default the state before the last change.",
 )
 @workspace_option
 @json_option
@@ -109,7 +109,7 @@ def rollback(name: str, number: int | None, workspace: str | None, as_json: bool
         say(f"  {change}")
 
 
-@click.command()
+@click.command(short_help="Show the changes of an endpoint.")
 @click.argument("name")
 @workspace_option
 @json_option

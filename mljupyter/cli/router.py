@@ -22,7 +22,7 @@ def show(workspace: str | None, as_json: bool) -> None:
     _print(open_workspace(workspace).router.show(), as_json)
 
 
-@router.command()
+@router.command(short_help="Set the address and the host names of the router.")
 @click.argument("address", required=False)
 @click.option(
     "--allow-without-authentication",
@@ -55,13 +55,19 @@ def listen(
     _print(record, as_json)
 
 
-@router.command()
+@router.command(short_help="Turn TLS on or off.")
 @click.option("--label", help="Leaf domain label of a certificate that the workspace signs and renews.")
 @click.option("--certificate", type=click.Path(dir_okay=False), help="PEM file of your own certificate chain.")
 @click.option("--key", type=click.Path(dir_okay=False), help="PEM file of its private key.")
 @click.option("--host", help="Host name that clients use.")
 @click.option("--overwrite-existing-domain", is_flag=True, help="Replace the present label.")
-@click.option("--plain-http", type=click.Choice(["redirect", "close"]), default="redirect", show_default=True)
+@click.option(
+    "--plain-http",
+    type=click.Choice(["redirect", "close"]),
+    default="redirect",
+    show_default=True,
+    help="Treatment of plain HTTP on the TLS port: redirect to https, or close the connection.",
+)
 @click.option("--off", is_flag=True, help="Serve without TLS.")
 @workspace_option
 @json_option
@@ -92,14 +98,14 @@ def tls(
     _print(record, as_json)
 
 
-@router.command()
+@router.command(short_help="Print how clients can trust the certificate.")
 @workspace_option
 def trust(workspace: str | None) -> None:
     """Print how to make clients trust the router's certificate (the CA file and examples)."""
     say(open_workspace(workspace).router.how_to_trust())
 
 
-@router.command()
+@router.command(short_help="Change limits of connections, memory and tokens.")
 @click.option("--headers-seconds", type=float, help="Longest time to receive the headers of a request.")
 @click.option("--request-seconds", type=float, help="Longest time to receive a whole request.")
 @click.option("--idle-seconds", type=float, help="Longest time without data between requests of a connection.")
@@ -118,7 +124,10 @@ def limits(
     workspace: str | None,
     as_json: bool,
 ) -> None:
-    """Change limits of connections and the lifetime of tokens; other limits stay the same."""
+    """Change limits of connections and memory, and the lifetime of tokens; other limits stay the same.
+
+    `mljupyter router show` prints the present values.
+    """
     found = open_workspace(workspace).router
     record = found.set_limits(
         headers_seconds=headers_seconds,

@@ -13,7 +13,7 @@ from mljupyter.notebook.views.scaling import COLUMNS, DECISION_COLUMNS, decision
 _AT_LEAST_ONE = click.IntRange(min=1)
 
 
-@click.command()
+@click.command(short_help="Show or set the number of replicas of a version.")
 @click.argument("name")
 @click.argument("size", required=False, metavar="[N|MIN:MAX]")
 @click.option("--version", metavar="VERSION", help="The version; by default the default version.")
@@ -24,7 +24,7 @@ _AT_LEAST_ONE = click.IntRange(min=1)
 @click.option(
     "--refresh-seconds",
     type=_AT_LEAST_ONE,
-    help="Seconds within which a change of the load must be acted on.",
+    help="Seconds until the autoscaler decides after a change of the load, at most.",
 )
 @click.option("--scale-down-seconds", type=_AT_LEAST_ONE, help="Time with less load before replicas are removed.")
 @click.option("--scale-to-zero-seconds", type=_AT_LEAST_ONE, help="Time without requests before scale to zero.")
@@ -34,7 +34,10 @@ _AT_LEAST_ONE = click.IntRange(min=1)
 def scale(
     name: str, size: str | None, version: str | None, workspace: str | None, as_json: bool, **given: int | None
 ) -> None:
-    """Show or change the number of replicas of a version. N sets a fixed number, MIN:MAX turns on autoscaling."""
+    """Show or change the number of replicas of a version. N sets a fixed number, MIN:MAX turns on autoscaling.
+
+    `mljupyter endpoint scaling` shows the past decisions of the autoscaler.
+    """
     if size is not None:
         for key, value in replicas_of(size).items():
             if given[key] is not None:
@@ -47,14 +50,24 @@ def scale(
         print_table([column.upper() for column in COLUMNS], rows(record))
 
 
-@click.command()
+@click.command(short_help="Show the past decisions of the autoscaler.")
 @click.argument("name")
 @click.option("--version", metavar="VERSION", help="Only this version.")
-@click.option("-n", "--lines", default=20, show_default=True, type=_AT_LEAST_ONE, help="Number of decisions.")
+@click.option(
+    "-n",
+    "--lines",
+    default=20,
+    show_default=True,
+    type=_AT_LEAST_ONE,
+    help="Print only the newest decisions, this many.",
+)
 @workspace_option
 @json_option
 def scaling(name: str, version: str | None, lines: int, workspace: str | None, as_json: bool) -> None:
-    """Show the newest decisions of the autoscaler: time (UTC), previous and new number, reason."""
+    """Show the past decisions of the autoscaler: time (UTC), previous and new number, reason.
+
+    `mljupyter endpoint scale` shows and changes the present number of replicas.
+    """
     decisions = open_workspace(workspace).endpoints.scaling_history(name, version, lines)
     if as_json:
         print_json([item.document() for item in decisions])

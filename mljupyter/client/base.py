@@ -1,7 +1,7 @@
 """EndpointClient: the interface between the user-facing packages (SDK, magics, widgets, CLI) and control planes.
 
 SDK, magics, widgets and command line use endpoints only through this interface. It is implemented for the controller of
-this machine, for the operator of a cluster, and for all control planes of a workspace together.
+this machine, and for all control planes of a workspace together; plug-ins implement it for other control planes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Endpoint client over HTTP, for the controller and the operator, which serve the same interface.
-
-They differ only in the `Transport` that sends a request.
-"""
+"""Endpoint client over HTTP. Every control plane serves the same interface; only the `Transport` differs."""
 
 from __future__ import annotations
 

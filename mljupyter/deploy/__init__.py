@@ -1,4 +1,4 @@
-"""Deploying: from a request to an endpoint. `prepare` -> `diff` -> `build` -> `apply`.
+"""Deployment of an endpoint in four steps: `prepare`, `plan`, `build`, `apply`.
 
 Each module is imported when it is used for the first time. The SDK's classes use the modules through this package, as
 ``deploy.apply``, so that importing a class does not import the steps of a deployment.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from mljupyter.cli.app import app
 from tests.cli.conftest import Commands
 from tests.waiting import promised
 
@@ -30,6 +33,16 @@ def test_help_comes_quickly_and_names_every_command(commands: Commands) -> None:
         return time.perf_counter() - start
 
     assert min(seconds() for _ in range(3)) < promised(0.5)
+
+
+@pytest.mark.parametrize("group", ["", "controller", "endpoint", "image", "router"])
+def test_lists_of_commands_have_one_uncut_line_for_each_command_at_80_columns(group: str) -> None:
+    arguments = [group, "--help"] if group else ["--help"]
+    text = CliRunner().invoke(app, arguments, prog_name="mljupyter", terminal_width=78).stdout
+    lines = text.partition("Commands:\n")[2].splitlines()
+    assert len(lines) >= 4
+    for line in lines:
+        assert re.fullmatch(r"  [a-z][a-z-]*  +\S.*\.", line) and not line.endswith("..."), line
 
 
 def test_help_imports_nothing_heavy() -> None:

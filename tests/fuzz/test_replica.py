@@ -139,7 +139,7 @@ def version() -> Iterator[Version]:
         version.end()
 
 
-def test_no_orders_of_a_front_reach_the_workers_of_another_one_or_end_their_template(
+def test_no_orders_of_a_front_reach_the_workers_of_another_one_or_end_their_zygote(
     version: Version, budget: Budget
 ) -> None:
     process = version.template(ECHO)
@@ -170,7 +170,7 @@ def test_no_orders_of_a_front_reach_the_workers_of_another_one_or_end_their_temp
                 except OSError:
                     break  # it was refused
         assert is_alive(worker), "the worker of another front was ended"
-        assert is_alive(parent), "the template ended"
+        assert is_alive(parent), "the zygote ended"
         wait_until(lambda: descriptors() <= before, "all descriptors are closed")
 
     budget.search(order)

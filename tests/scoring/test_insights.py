@@ -283,7 +283,7 @@ def test_every_request_has_a_usable_trace_whatever_it_sends(request: str, header
     assert contexts.of(request) == context
 
 
-def test_workers_forked_from_a_template_mark_their_lines_too(serve: Serve) -> None:
+def test_workers_forked_from_a_zygote_mark_their_lines_too(serve: Serve) -> None:
     recorded = Recorded(serve, TALKATIVE, "--preload")
     recorded.replica.wait_log("workers are forked from process")
     recorded.replica.score("hello", x_request_id="one")

@@ -115,7 +115,7 @@ def test_no_process_is_left_when_the_front_is_killed(serve: Serve) -> None:
     wait_until(lambda: not is_alive(state["pid"]) and not is_alive(state["parent"]), "the end of all processes")
 
 
-def test_stopping_ends_the_worker_with_its_exit_handlers_and_the_template_without(serve: Serve) -> None:
+def test_stopping_ends_the_worker_with_its_exit_handlers_and_the_zygote_without(serve: Serve) -> None:
     replica = serve(SLOW_START, *FLAGS)
     state = replica.score("state").json()
     replica.terminate()
@@ -133,18 +133,18 @@ def test_what_runs_is_finished_on_sigterm(serve: Serve) -> None:
     assert replica.wait_exit() == 0
 
 
-def test_a_killed_template_leaves_its_worker_serving(serve: Serve) -> None:
+def test_a_killed_zygote_leaves_its_worker_serving(serve: Serve) -> None:
     replica = serve(SLOW_START, *FLAGS)
     state = replica.score("state").json()
     os.kill(state["parent"], signal.SIGKILL)
-    wait_until(lambda: not is_alive(state["parent"]), "the template's end")
+    wait_until(lambda: not is_alive(state["parent"]), "the zygote's end")
     replica.wait_log("workers are forked from was killed by SIGKILL")
     assert replica.score("state").json()["pid"] == state["pid"]
     assert replica.score("exit").status_code == 502
     assert replica.score("state").json()["loaded"] not in (state["loaded"], replica.worker_pid())
 
 
-def test_a_worker_without_its_template_can_be_killed_and_dies_with_its_front(serve: Serve) -> None:
+def test_a_worker_without_its_zygote_can_be_killed_and_dies_with_its_front(serve: Serve) -> None:
     replica = serve(SLOW_START, *FLAGS, "--scoring-timeout-ms", "300")
     state = replica.score("state").json()
     os.kill(state["parent"], signal.SIGKILL)
@@ -225,7 +225,7 @@ def test_a_failing_init_ends_the_replica_as_without_preloading(launch: Serve) ->
     assert "RuntimeError: no model" in replica.log()
 
 
-def test_template_and_worker_share_the_memory_of_the_model(serve: Serve) -> None:
+def test_zygote_and_worker_share_the_memory_of_the_model(serve: Serve) -> None:
     script = "def init():\n    global model\n    model = bytearray(100_000_000)\ndef run(data): return len(model)\n"
     replica = serve(script, *FLAGS)
     assert replica.score("x").json() == 100_000_000

@@ -76,7 +76,7 @@ def test_an_answer_that_cannot_be_read_is_answered_with_502_and_the_next_one_is_
     assert replica.state()["run_seconds_sum"] < 60
 
 
-def test_a_worker_that_serves_is_not_taken_for_a_template(replica: Replica) -> None:
+def test_a_worker_that_serves_is_not_taken_for_a_zygote(replica: Replica) -> None:
     worker = replica.worker_pid()
     assert replica.score(json.dumps([[ZYGOTE, 0, "", "", 0]])).json() == "fine"
     assert replica.score("[]").json() == "fine"

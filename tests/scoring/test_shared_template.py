@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are for
 
 
 class Version:
-    """A directory with a script, its template, and replicas that have their workers forked from it."""
+    """A directory with a script, its zygote, and replicas that have their workers forked from it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -41,7 +41,7 @@ class Version:
             cwd=self.directory,
         )
         self.processes.append(process)
-        wait_until(self.socket.exists, "the template's socket")
+        wait_until(self.socket.exists, "the zygote's socket")
         return process
 
     def replica(self, *flags: str, ready: bool = True) -> Replica:
@@ -108,7 +108,7 @@ def test_a_worker_dies_with_its_front_and_no_other(version: Version) -> None:
     assert second.score("state").json() == states[1]
 
 
-def test_a_worker_that_holds_its_interpreter_dies_with_its_front_without_a_template(version: Version) -> None:
+def test_a_worker_that_holds_its_interpreter_dies_with_its_front_without_a_zygote(version: Version) -> None:
     version.template()
     replica = version.replica()
     state = replica.score("state").json()
@@ -119,7 +119,7 @@ def test_a_worker_that_holds_its_interpreter_dies_with_its_front_without_a_templ
     wait_until(lambda: not is_alive(state["pid"]), "the worker's end")
 
 
-def test_when_the_template_is_killed_replicas_serve_on_and_new_ones_start_by_themselves(version: Version) -> None:
+def test_when_the_zygote_is_killed_replicas_serve_on_and_new_ones_start_by_themselves(version: Version) -> None:
     keeper = version.template()
     replica = version.replica("--max-queue-wait-ms", "20000")
     state = replica.score("state").json()
@@ -231,7 +231,7 @@ def test_a_front_whose_supervisor_fails_ends_at_once(version: Version) -> None:
         replica = version.replica(ready=False)
         connection, _ = listener.accept()
         with connection:
-            connection.sendall(PREFIX.pack(FORKED, 0, 0, 0) * 2)  # no template answers an order twice
+            connection.sendall(PREFIX.pack(FORKED, 0, 0, 0) * 2)  # no zygote answers an order twice
             assert replica.wait_exit() == INTERNAL_ERROR
     assert "the supervisor of the worker has failed" in replica.log()
 

@@ -1,4 +1,4 @@
-"""Replicas whose workers are forked from one template, through the real controller and router."""
+"""Replicas whose workers are forked from one zygote, through the real controller and router."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def test_init_runs_once_for_all_replicas_and_for_those_that_come_later(
     assert "the model is loaded" in machine.client.logs("echo", startup=True)
 
 
-def test_a_killed_template_costs_nothing_and_the_next_scale_up_has_another_one(
+def test_a_killed_zygote_costs_nothing_and_the_next_scale_up_has_another_one(
     machine: Machine, preloaded: EndpointRecord
 ) -> None:
     (keeper,) = templates(machine)
     (before,) = loaded_by(preloaded)
     with Load(preloaded.status.scoring_uri, clients=2) as load:
         os.kill(before, signal.SIGKILL)
-        wait_until(lambda: not psutil.pid_exists(keeper) or not templates(machine), "the template is gone")
+        wait_until(lambda: not psutil.pid_exists(keeper) or not templates(machine), "the zygote is gone")
         sent = load.sent
         wait_until(lambda: load.sent > sent + 20, "the load goes on")
         scaled(machine, preloaded, 3)
@@ -93,7 +93,7 @@ def test_a_killed_template_costs_nothing_and_the_next_scale_up_has_another_one(
     assert len(templates(machine)) == 1
 
 
-def test_a_restarted_controller_finds_replicas_and_template_again(machine: Machine, preloaded: EndpointRecord) -> None:
+def test_a_restarted_controller_finds_replicas_and_zygote_again(machine: Machine, preloaded: EndpointRecord) -> None:
     before, template = fronts(machine), set(templates(machine))
     os.kill(next(iter(machine.controllers())), signal.SIGKILL)
     wait_until(lambda: not machine.controllers(), "the controller is gone")
@@ -114,7 +114,7 @@ def test_a_killed_replica_is_forked_again(machine: Machine, preloaded: EndpointR
     assert loaded_by(preloaded) == {before}
 
 
-def test_another_revision_has_a_template_of_its_own_and_the_old_one_ends_with_the_endpoint(
+def test_another_revision_has_a_zygote_of_its_own_and_the_old_one_ends_with_the_endpoint(
     machine: Machine, preloaded: EndpointRecord
 ) -> None:
     (before,) = loaded_by(preloaded)
