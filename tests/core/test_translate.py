@@ -148,7 +148,7 @@ def test_keys_are_on_by_default_where_they_were_and_tokens_turn_them_off(
         (AKS(token_auth_enabled=True), AKS(description="new"), "token"),
         (AKS(token_auth_enabled=True), AKS(auth_enabled=True), "token_auth_enabled=False in the same call"),
         (AKS(token_auth_enabled=True), AKS(auth_enabled=True, token_auth_enabled=False), "key"),
-        (AKS(token_auth_enabled=True), AKS(token_auth_enabled=False), "open to everybody"),
+        (AKS(token_auth_enabled=True), AKS(token_auth_enabled=False), "everybody could call"),
         (AKS(token_auth_enabled=True), AKS(token_auth_enabled=False, auth_enabled=False), "none"),
         (AKS(token_auth_enabled=True), AKS(auth_enabled=False), "token"),
     ],
@@ -174,7 +174,7 @@ def test_an_endpoint_certificate_can_be_kept_replaced_and_removed(tmp_path: Any)
     assert changed is not None
     assert (changed.host, changed.certificate_file) == ("example.org", other)
     assert changed_endpoint(secure, ACI(ssl_enabled=False)).tls is None
-    with pytest.raises(WebserviceException, match="ssl_cert_pem_file, ssl_key_pem_file not"):
+    with pytest.raises(WebserviceException, match="without ssl_cert_pem_file and ssl_key_pem_file"):
         endpoint(ACI(ssl_cname="example.org"))
 
 

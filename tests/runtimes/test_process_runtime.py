@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -343,6 +344,13 @@ async def test_a_replica_that_has_ended_has_no_usage(runtime: ProcessRuntime, tm
     assert await runtime.usage([replica], {}) == {}
 
 
+def parent(pid: int) -> int | None:
+    """Return the parent of a process. What a shell starts has the command line of the shell for a moment."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).ppid()
+    return None
+
+
 @pytest.mark.skipif(not ZYGOTES_AVAILABLE, reason="zygotes need Linux")
 class TestZygotes:
     """Workers of a revision that is preloaded are forked from one zygote."""
@@ -350,7 +358,8 @@ class TestZygotes:
     PRELOADED = SPEC.model_copy(update={"preload": True})
 
     def zygotes(self, place: Path) -> list[tuple[processes.Identity, list[str]]]:
-        return list(processes.find(lambda it: "--template-socket" in it and any(str(place) in part for part in it)))
+        found = list(processes.find(lambda it: "--template-socket" in it and any(str(place) in part for part in it)))
+        return [one for one in found if parent(one[0].pid) not in {identity.pid for identity, _ in found}]
 
     async def test_replicas_of_one_revision_share_a_zygote(
         self, runtime: ProcessRuntime, tmp_path: Path, short_path: Path

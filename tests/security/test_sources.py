@@ -420,7 +420,7 @@ def test_a_models_requirements_choose_no_index_of_packages(workspace: Workspace,
     (model / "MLmodel").write_bytes(bytes(2 << 20))
     larger = Model.register(workspace, model, "m")
     reference = ModelReference(name="m", version=2, digest=larger.record.artifact.digest, entry="model")
-    with pytest.raises(MLJupyterError, match="too many"):
+    with pytest.raises(MLJupyterError, match="larger than 1,048,576 bytes"):
         framework_serving.environment_of(workspace.context, reference, "mlflow", here=False)
 
 

@@ -155,6 +155,19 @@ def test_a_router_that_is_replaced_counts_on(machine: Machine) -> None:
     assert min(table["requests"]) >= 0
 
 
+def test_requests_of_a_deleted_endpoint_do_not_count_for_the_next_one_of_its_name(machine: Machine) -> None:
+    for requests in (300, 5):
+        uri = machine.healthy(machine.spec()).status.scoring_uri
+        assert uri is not None
+        with Load(uri, clients=1, limit=requests) as load:
+            wait_until(lambda load=load, requests=requests: load.sent == requests)
+        if requests == 300:
+            machine.client.delete("echo")
+    newest = max(read(machine, "echo", lambda found: sum(found["requests"]) >= 5)["time"])
+    table = read(machine, "echo", lambda found: max(found["time"]) >= newest + 2)
+    assert sum(table["requests"]) == 5
+
+
 def test_a_new_endpoint_with_the_name_of_a_deleted_one_has_no_metrics(machine: Machine) -> None:
     for _ in range(2):
         uri = machine.healthy(machine.spec()).status.scoring_uri

@@ -68,15 +68,18 @@ class MetricsApi:
         after = _whole(query.get("after"), "after", 0, LARGEST_NUMBER)
         seconds = _whole(query.get("since"), "since", 1, KEEP_MINUTES) or 900
         begin = now - seconds if after is None else max(after, now - seconds)
-        created = record.created_time.timestamp() - 1
-        if created < now:  # otherwise the clock was set back since, and the creation time is meaningless
-            begin = max(begin, created)  # older samples belong to a deleted endpoint of the same name
+        created = record.created_time.timestamp()
+        if created > now:  # the clock was set back since, and the creation time is meaningless
+            created = 0.0
+        begin = max(begin, created)
         try:
             period = Period.of(now, begin, every)
         except ValueError as error:
             raise InvalidSpecError(str(error)) from None
         merge = query.get("merge") == "true"
-        found = await self._collector.in_thread(partial(report, self._collector.series, name, period, merge=merge))
+        found = await self._collector.in_thread(
+            partial(report, self._collector.series, name, period, merge=merge, created=created)
+        )
         return JSONResponse(found)
 
     async def _exposition(self, _: Request) -> Response:

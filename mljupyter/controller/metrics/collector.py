@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -69,6 +70,7 @@ class Collector:
         self._rolled = 0
         self._first = True
         self._busy: set[Key] = set()
+        self._created: dict[Key, datetime] = {}
         self._active: set[Key] = set()
         self._totals: dict[Key, VersionTotals] = {}
         self._denied = 0
@@ -112,10 +114,11 @@ class Collector:
 
     async def _look(self) -> None:
         self._progress.begin()
+        # Before the router is read: its counts may be those of a deleted endpoint, whose name has just been used again.
+        versions = self._versions()
         statistics = await self._router.statistics() if self._router.up else None
         at, clock = self._time(), time.monotonic()
         seconds = self._seconds(clock)
-        versions = self._versions()
         replicas = self._replicas(versions)
         counted, denied = self._count(versions, statistics)
         metered = await self._meter.measure(replicas, self._active, at)
@@ -181,7 +184,10 @@ class Collector:
         before, self._busy = self._busy, set()
         counts: dict[Key, Counts] = {}
         router = self._router.identity
+        created, self._created = self._created, {version.key: version.created for version in versions}
         for version in versions:
+            if created.get(version.key, version.created) != version.created:  # deleted and created since
+                self._progress.forget([_source(version.key)])
             counts[version.key] = new = NOTHING
             if statistics is not None:
                 cluster, mirror = _clusters(version, statistics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from mljupyter.spec import EndpointRecord, VersionSpec, VersionStatus
 from mljupyter.telemetry.metrics.router_statistics import Cluster
@@ -18,6 +19,7 @@ class MeasuredVersion:
     name: str
     spec: VersionSpec
     status: VersionStatus
+    created: datetime  # when the endpoint was created
 
     @property
     def key(self) -> tuple[str, str]:
@@ -28,7 +30,8 @@ class MeasuredVersion:
 def versions(record: EndpointRecord) -> Iterator[MeasuredVersion]:
     """Yield the versions of an endpoint."""
     for name, spec in record.spec.versions.items():
-        yield MeasuredVersion(record.spec.name, name, spec, record.status.versions.get(name, VersionStatus()))
+        status = record.status.versions.get(name, VersionStatus())
+        yield MeasuredVersion(record.spec.name, name, spec, status, record.created_time)
 
 
 def levels(version: MeasuredVersion, cluster: Cluster, mirror: Cluster) -> Levels:

@@ -71,7 +71,9 @@ class Period:
         return self.every < MINUTE
 
 
-def report(series: TimeSeries, endpoint: str, period: Period, *, merge: bool = False) -> dict[str, Any]:
+def report(
+    series: TimeSeries, endpoint: str, period: Period, *, merge: bool = False, created: float = 0.0
+) -> dict[str, Any]:
     """Return the series of an endpoint in one document.
 
     ``versions`` and ``replicas`` are tables, column name to values, in the order of time. ``summary`` is the whole
@@ -83,11 +85,13 @@ def report(series: TimeSeries, endpoint: str, period: Period, *, merge: bool = F
         endpoint: the name of the endpoint.
         period: the intervals to read.
         merge: merge all versions exactly: percentiles are those of all requests.
+        created: when the endpoint was created, in seconds since the epoch. Intervals that end before belong to a
+            deleted endpoint of the same name.
 
     """
-    every = period.every
-    found = series.intervals(endpoint, period.after, period.until, fine=period.fine)
-    usages = series.usages(endpoint, period.after - MINUTE, period.until, fine=period.fine)
+    every, born = period.every, math.floor(created)
+    found = series.intervals(endpoint, max(period.after, born), period.until, fine=period.fine)
+    usages = series.usages(endpoint, max(period.after - MINUTE, born), period.until, fine=period.fine)
     bins, usage = longer(found, every), usage_bins(usages, every)
     newest = max((interval.time for interval in found), default=period.after)
     whole = longer(found, _WHOLE)
