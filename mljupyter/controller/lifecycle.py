@@ -315,7 +315,8 @@ def _router_settings(layout: Layout, store: Store, ports: PortReservations) -> R
     """Return the router's port and paths: the same as before, unless another program uses the port now."""
     known = store.setting("routerPort")
     port = int(known) if known is not None else None
-    if port is None or not (process.running(layout.router) or ports.take(port)):
+    # First the reservation: a router that runs may be about to end, and no longer listen.
+    if port is None or not (ports.take(port) or process.running(layout.router)):
         port = ports.free_port(ROUTER_PORTS)
         store.put_setting("routerPort", str(port))
     return RouterSettings(directory=layout.router, admin_socket=layout.router_admin_socket(), port=port)
