@@ -67,6 +67,10 @@ def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
     place.symlink_to(LABEXTENSION)  # that of these sources, whatever is installed
     runtime = home / "runtime"
     runtime.mkdir(mode=0o700)
+    # Controllers reserve their ports in the home directory: those of other tests must see the reservations.
+    reservations = Path.home() / ".mljupyter"
+    reservations.mkdir(mode=0o700, exist_ok=True)
+    (home / reservations.name).symlink_to(reservations)
     environment = _environment(home, settings, runtime)
     arguments = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
