@@ -33,24 +33,14 @@ def run(data):
 ON = AksWebservice.deploy_configuration(num_replicas=1, auth_enabled=False, enable_app_insights=True)
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """A workspace whose controller serves all tests of this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLJUPYTER_HOME", str(tmp_path_factory.mktemp("home")))
-        workspace = Workspace.create("recorded")
-        yield workspace
-        workspace.controller.stop(force=True)
-
-
 @pytest.fixture
-def live(shared: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+def live(module_workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "score.py").write_text(SCRIPT)
-    yield shared
-    for service in Webservice.list(shared):
+    yield module_workspace
+    for service in Webservice.list(module_workspace):
         service.delete()
-    shared.telemetry.clear()
+    module_workspace.telemetry.clear()
 
 
 @pytest.fixture
