@@ -287,6 +287,23 @@ def test_a_column_that_is_gone_is_told_as_damage(engine: Engine) -> None:
         connection.execute(select(MODELS))
 
 
-def test_a_value_that_no_registry_writes_is_told_as_damage(engine: Engine) -> None:
-    with pytest.raises(DatabaseError, match="a value cannot be read"), reading(engine) as connection:
+@pytest.mark.parametrize("transaction", [reading, writing])
+def test_a_value_that_no_registry_writes_is_reported_as_damage(engine: Engine, transaction) -> None:
+    with pytest.raises(DatabaseError, match="a value cannot be read"), transaction(engine) as connection:
         connection.execute(select(literal_column("'yesterday'", DateTime))).all()
+
+
+@pytest.mark.parametrize("transaction", [reading, writing])
+def test_a_value_that_is_not_utf_8_is_reported_as_damage_without_the_value(path: Path, transaction) -> None:
+    engine = open_path(path)
+    with pytest.raises(DatabaseError, match="is damaged: a value is not valid UTF-8") as caught:
+        with transaction(engine) as connection:
+            connection.execute(text("SELECT CAST(x'736563726574ff' AS TEXT)")).all()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_character_that_the_database_cannot_store_is_refused(engine: Engine) -> None:
+    with pytest.raises(DatabaseError, match="cannot store"), writing(engine) as connection:
+        connection.execute(text("INSERT INTO model_counters VALUES (:name, 1)"), {"name": "half \ud800"})
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM model_counters")).scalar() == 0

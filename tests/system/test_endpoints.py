@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -236,10 +237,11 @@ def test_a_module_of_the_user_does_not_replace_one_that_the_server_needs(machine
 
 
 def test_a_replica_sees_the_contract_its_own_variables_and_a_short_list_of_others(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machines: Callable[[], Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_OF_THE_NOTEBOOK", "hidden")
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # what the user sets counts
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # a value that the user sets would be kept
+    machine = machines()  # its controller starts with these variables
     script = """
         import os
         def init(): pass

@@ -24,6 +24,11 @@ def place_of(url: URL) -> str:
 
 def explain(error: BaseException, url: URL, *, connecting: bool) -> MLJupyterError | None:
     """Return the error to raise instead of a driver's, None if the driver's own is to be raised."""
+    if isinstance(error, UnicodeEncodeError) or "cannot contain NUL" in str(error):
+        return DatabaseError(
+            f"A value has a character that {place_of(url)} cannot store: half of a surrogate pair or a NUL (\\0).\n"
+            "Nothing was changed. Remove the character and try again."
+        )
     if url.get_backend_name() == "sqlite":
         return _explain_sqlite(error, url)
     if getattr(error, "sqlstate", None) == _DISK_FULL_STATE:
@@ -70,6 +75,9 @@ def _explain_sqlite(error: BaseException, url: URL) -> MLJupyterError | None:
     unknown = code == "SQLITE_ERROR" and str(error).startswith(("no such", "malformed"))
     if unknown or code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_MISMATCH")):
         return damaged_file(place, str(error))
+    # Raised by Python's sqlite3, so it has no code. Its message has the value, which may be a secret.
+    if str(error).startswith("Could not decode to UTF-8"):
+        return damaged_file(place, "a value is not valid UTF-8")
     if code.startswith("SQLITE_READONLY"):
         return read_only_file(place)
     if code.startswith("SQLITE_BUSY"):

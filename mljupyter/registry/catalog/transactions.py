@@ -22,13 +22,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
         DatabaseError: when a value has a form that no registry writes, such as an invalid time.
 
     """
-    with engine.connect() as connection:
-        try:
-            yield connection
-        except MLJupyterError:
-            raise
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise damaged_file(place_of(engine.url), f"a value cannot be read: {str(error)[:200]}") from error
+    with engine.connect() as connection, _values_checked(engine):
+        yield connection
 
 
 @contextmanager
@@ -37,8 +32,22 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
     On SQLite it takes the write lock at its start. Otherwise a transaction that reads, and then writes after another
     one has written, would fail at once instead of waiting.
+
+    Raises:
+        DatabaseError: when a value that is read has a form that no registry writes. Nothing is changed.
+
     """
     with engine.connect() as connection:
         connection = connection.execution_options(**{WRITES: True})
-        with connection.begin():
+        with connection.begin(), _values_checked(engine):
             yield connection
+
+
+@contextmanager
+def _values_checked(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except MLJupyterError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise damaged_file(place_of(engine.url), f"a value cannot be read: {str(error)[:200]}") from error
