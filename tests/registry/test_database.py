@@ -296,9 +296,9 @@ def test_a_value_that_no_registry_writes_is_reported_as_damage(engine: Engine, t
 @pytest.mark.parametrize("transaction", [reading, writing])
 def test_a_value_that_is_not_utf_8_is_reported_as_damage_without_the_value(path: Path, transaction) -> None:
     engine = open_path(path)
-    with pytest.raises(DatabaseError, match="is damaged: a value is not valid UTF-8") as caught:
-        with transaction(engine) as connection:
-            connection.execute(text("SELECT CAST(x'736563726574ff' AS TEXT)")).all()
+    damage = pytest.raises(DatabaseError, match="is damaged: a value is not valid UTF-8")
+    with damage as caught, transaction(engine) as connection:
+        connection.execute(text("SELECT CAST(x'736563726574ff' AS TEXT)")).all()
     assert "secret" not in str(caught.value)
 
 
