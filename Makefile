@@ -8,6 +8,9 @@ FAULT_JOBS ?= 0
 STAGES ?= check test-js unit alone test-fuzz test-faults notebooks
 SCREENSHOTS := docs/images/wizards
 
+# The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lab check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension widgets test-js wheel binder screenshots clean help
 
 help: ## list the targets

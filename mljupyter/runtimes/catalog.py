@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mljupyter.runtimes.docker.runtime import KIND as CONTAINERS
+from mljupyter.runtimes.docker.kind import KIND as CONTAINERS
 from mljupyter.runtimes.process.runtime import KIND as PROCESSES
 
 KINDS = (PROCESSES, CONTAINERS)

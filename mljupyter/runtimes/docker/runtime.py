@@ -28,14 +28,11 @@ from mljupyter.runtimes.base import (
     ReplicaLog,
     ReplicaOrder,
     RunningReplica,
-    Runtime,
-    RuntimeContext,
-    RuntimeKind,
     RuntimeUnavailableError,
     Usage,
 )
+from mljupyter.runtimes.docker import TARGET, network
 from mljupyter.runtimes.docker import logs as docker_logs
-from mljupyter.runtimes.docker import network
 from mljupyter.runtimes.docker.container_spec import (
     COLLECTED,
     PORT,
@@ -61,7 +58,6 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
     from docker.models.images import Image
 
-TARGET = "docker"
 KEPT_AFTER_END = 3
 LABEL = "mljupyter"
 INSIGHTS_LABEL = f"{LABEL}/insights"
@@ -443,19 +439,3 @@ def record_logs(client: DockerClient, workspace: str) -> list[ReplicaLog]:
 def _log(container: Container, *, records: bool) -> ReplicaLog:
     name = container.labels[f"{LABEL}/replica"]
     return docker_logs.replica_log(container, name, started_time(container), records=records, guard=translated)
-
-
-def _make(context: RuntimeContext) -> Runtime:
-    return DockerRuntime(
-        workspace=str(context.workspace),
-        collected=context.collected,
-        sockets=context.sockets,
-        workspace_key=context.workspace_key(),
-    )
-
-
-def _request_logs(workspace: Path, _replicas: Path) -> Callable[[], Sequence[ReplicaLog]]:
-    return partial(record_logs, connect(), str(workspace))
-
-
-KIND = RuntimeKind(target=TARGET, make=_make, request_logs=_request_logs)
