@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 3
 FAULT_JOBS ?= 0
+FUZZ_JOBS ?= 0
 STAGES ?= check test-js unit alone test-fuzz test-faults notebooks
 SCREENSHOTS := docs/images/wizards
 
@@ -70,7 +71,8 @@ screenshots: $(VENV)/.dev chromium ## the pictures of the documentation, made an
 	@$(BIN)/python -m pytest --no-cov tests/browser/pictures.py
 
 test: export MLJUPYTER_FAULT_REQUESTS ?= 1500
-test: export FAULT_JOBS := 2
+test: export FAULT_JOBS := 3
+test: export FUZZ_JOBS := 3
 test: $(VENV)/.dev ## all checks and tests: every stage runs, and a table at the end says how each went
 	+@MAKE="$(MAKE)" $(BIN)/python -m tests.stages $(STAGES)
 
@@ -102,11 +104,11 @@ unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=3 files at a
 alone: $(VENV)/.dev ## the tests that measure short times, one after the other; with COVERAGE=1, the coverage of both
 	@$(BIN)/python -m pytest -m "alone and not faults" $(call MARKED,alone) $(if $(COVERAGE),--cov --cov-append --cov-report=term:skip-covered,--no-cov)
 
-test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; FAULT_JOBS=2 files at a time is sooner
+test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; FAULT_JOBS=3 files at a time is sooner
 	@$(BIN)/python -m pytest -m faults $(call MARKED,faults) $(DEALT)=$(FAULT_JOBS) --session-timeout=2400
 
-test-fuzz: $(VENV)/.dev ## random input at every door, for two minutes; SEED=1 to choose a seed
-	@$(BIN)/python -m pytest -m fuzz tests/fuzz --hypothesis-seed=$(or $(SEED),$$RANDOM)
+test-fuzz: $(VENV)/.dev ## random input at every entry point, for two minutes; SEED=1 to choose a seed
+	@$(BIN)/python -m pytest -m fuzz tests/fuzz $(DEALT)=$(FUZZ_JOBS) --hypothesis-seed=$(or $(SEED),$$RANDOM)
 
 fuzz: $(VENV)/.dev ## the same for HOURS=1; what is found is kept in .hypothesis and build/fuzz
 	@$(BIN)/python -m tests.fuzz.hours $(or $(HOURS),1)

@@ -302,6 +302,17 @@ def test_a_value_that_is_not_utf_8_is_reported_as_damage_without_the_value(path:
     assert "secret" not in str(caught.value)
 
 
+def test_a_damaged_schema_that_is_not_utf_8_is_reported_as_damage(path: Path) -> None:
+    open_path(path).dispose()
+    whole = path.read_bytes()
+    damaged = whole.replace(b"CREATE TABLE model_counters (", b"CREATE TABLE model_counters \x80")
+    assert damaged != whole
+    path.write_bytes(damaged)
+    with pytest.raises(DatabaseError, match="is damaged"):
+        open_path(path)
+    assert path.read_bytes() == damaged
+
+
 def test_a_character_that_the_database_cannot_store_is_refused(engine: Engine) -> None:
     with pytest.raises(DatabaseError, match="cannot store"), writing(engine) as connection:
         connection.execute(text("INSERT INTO model_counters VALUES (:name, 1)"), {"name": "half \ud800"})

@@ -22,7 +22,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
         DatabaseError: when a value has a form that no registry writes, such as an invalid time.
 
     """
-    with engine.connect() as connection, _values_checked(engine):
+    with _values_checked(engine), engine.connect() as connection:
         yield connection
 
 
@@ -37,14 +37,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
         DatabaseError: when a value that is read has a form that no registry writes. Nothing is changed.
 
     """
-    with engine.connect() as connection:
+    with _values_checked(engine), engine.connect() as connection:
         connection = connection.execution_options(**{WRITES: True})
-        with connection.begin(), _values_checked(engine):
+        with connection.begin():
             yield connection
 
 
 @contextmanager
 def _values_checked(engine: Engine) -> Iterator[None]:
+    # Also while connecting: the driver may not be able to decode SQLite's own message about a damaged schema.
     try:
         yield
     except MLJupyterError:
