@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 FAULT_JOBS ?= 0
 FUZZ_JOBS ?= 0
-STAGES ?= check test-js unit alone test-fuzz test-faults notebooks
+STAGES ?= check,test-js unit alone test-fuzz,notebooks test-faults
 SCREENSHOTS := docs/images/wizards
 
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.

@@ -1,7 +1,7 @@
-"""The stages of ``make test``: each runs, whatever became of the others, and one table at the end says how they went.
+"""The stages of ``make test``: each runs, also after a failure of another one, and one table at the end sums them up.
 
-``python -m tests.stages check unit`` runs ``make check`` and ``make unit``. The exit status is 0 when all stages
-passed, and 2 otherwise.
+``python -m tests.stages check,test-js unit`` runs ``make check`` and ``make test-js`` side by side, then ``make unit``.
+The exit status is 0 when all stages passed, and 2 otherwise.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -38,16 +39,15 @@ class Stage:
             self.bad.append(line)
 
 
-def run(name: str) -> Stage:
-    """Run ``make NAME``, show its output while it comes, and return the outcome."""
+def run(name: str, show: Callable[[bytes], None]) -> Stage:
+    """Run ``make NAME``, pass its output to `show` while it comes, and return the outcome."""
     stage, began = Stage(name), time.monotonic()
     command = [os.environ.get("MAKE", "make"), "--no-print-directory", name]
     rest = b""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         while chunk := os.read(process.stdout.fileno(), 65_536):
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+            show(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 stage.read(line.decode(errors="replace"))
@@ -56,8 +56,28 @@ def run(name: str) -> Stage:
     return stage
 
 
-def table(stages: Sequence[Stage]) -> str:
-    """Return what is printed at the end: a line for each stage, with the closing lines of its test runs."""
+def run_group(names: Sequence[str]) -> list[Stage]:
+    """Run stages side by side. The output of the first is shown while it comes, that of the others when they end."""
+    outputs: list[list[bytes]] = [[] for _ in names[1:]]
+    with ThreadPoolExecutor(len(names)) as threads:
+        others = [threads.submit(run, *each) for each in zip(names[1:], (kept.append for kept in outputs), strict=True)]
+        print(f"--- make {names[0]}", flush=True)
+        stages = [run(names[0], write)]
+        for name, other, output in zip(names[1:], others, outputs, strict=True):
+            stages.append(other.result())
+            print(f"--- make {name}", flush=True)
+            write(b"".join(output))
+    return stages
+
+
+def write(output: bytes) -> None:
+    """Write to standard output at once."""
+    sys.stdout.buffer.write(output)
+    sys.stdout.buffer.flush()
+
+
+def table(stages: Sequence[Stage], seconds: float) -> str:
+    """Return the summary: a line for each stage, with the closing lines of its test runs, and the time of all."""
     width = max(len(stage.name) for stage in stages)
     lines = ["", " stages ".center(80, "=")]
     for stage in stages:
@@ -66,24 +86,23 @@ def table(stages: Sequence[Stage]) -> str:
         lines.append(f"{stage.name:{width}}  {outcome}  {stage.seconds / 60:5.1f} min  {about}".rstrip())
         lines += [f"  {line}" for line in stage.bad]
     failed = [stage.name for stage in stages if stage.status]
-    minutes = sum(stage.seconds for stage in stages) / 60
-    lines.append(f"{minutes:.1f} minutes; {'failed: ' + ', '.join(failed) if failed else 'all stages passed'}")
+    lines.append(f"{seconds / 60:.1f} minutes; {'failed: ' + ', '.join(failed) if failed else 'all stages passed'}")
     return "\n".join(lines)
 
 
-def main(names: Sequence[str]) -> int:
-    """Run the stages in their order and return the exit status."""
-    stages = []
+def main(groups: Sequence[str]) -> int:
+    """Run the stages, group by group, and return the exit status."""
+    stages: list[Stage] = []
+    began = time.monotonic()
     try:
-        for name in names:
-            print(f"--- make {name}", flush=True)
-            stages.append(run(name))
+        for group in groups:
+            stages += run_group(group.split(","))
     except KeyboardInterrupt:
         print("\ninterrupted")
         return 130
     finally:
         if stages:
-            print(table(stages), flush=True)
+            print(table(stages, time.monotonic() - began), flush=True)
     return 2 if any(stage.status for stage in stages) else 0
 
 
