@@ -17,7 +17,7 @@ IDLE_SECONDS = 300.0
 
 
 def main() -> int:
-    """Run the controller of a workspace until it is idle or told to stop. Return the exit status."""
+    """Run the controller of a workspace until it is idle or asked to stop. Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m mljupyter.controller", description=__doc__)
     parser.add_argument("workspace", type=Path, help="directory of the workspace")
     parser.add_argument(

@@ -15,7 +15,7 @@ def http_server(application: Starlette, *, ends_within: int, **options: Any) -> 
 
     Parameters:
         application: the application that answers requests.
-        ends_within: seconds that requests in progress have when the server is told to end.
+        ends_within: seconds that requests in progress have when the server is asked to end.
         options: further settings of `uvicorn.Config`.
 
     """

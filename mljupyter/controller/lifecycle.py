@@ -60,7 +60,7 @@ log = logging.getLogger("mljupyter.controller")
 
 
 async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None:
-    """Run the controller until it has been idle for `idle_seconds`, is told to stop, or its workspace is gone."""
+    """Run the controller until it has been idle for `idle_seconds`, is asked to stop, or its workspace is gone."""
     _log_to(layout)
     log.info("controller starts (pid %d) for %s", os.getpid(), layout.directory)
     store = Store(layout.database)
@@ -243,7 +243,7 @@ class _End:
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self.everything = False
-        self.reason = "told to"
+        self.reason = "asked to"
 
     @property
     def asked(self) -> bool:

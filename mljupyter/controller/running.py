@@ -57,7 +57,7 @@ def controller_of(layout: Layout) -> processes.Identity | None:
         return None
 
 
-def what_serves(layout: Layout) -> list[Running]:
+def serving_processes(layout: Layout) -> list[Running]:
     """Return the routers and the replicas on this machine with all their processes, even without a controller."""
     routers = [Running("router", process.identity) for process in router_process.running(layout.router)]
     replicas = [Running(f"replica {name}", identity) for identity, name, _ in replicas_of(layout.replicas)]

@@ -57,7 +57,7 @@ def stop(layout: Layout, *, force: bool) -> Stop:
     controller = running.controller_of(layout)
     asked = _asked(layout, force=force)
     if controller is None and not asked:
-        return _stop_what_serves(layout, began, killed=[]) if force else Stop(stopped=False)
+        return _stop_serving_processes(layout, began, killed=[]) if force else Stop(stopped=False)
     if controller is None:  # it ended just now
         return Stop(stopped=True)
     if force:
@@ -78,12 +78,14 @@ def _stop_by_force(layout: Layout, began: float, controller: processes.Identity,
     killed = [] if ended else [str(Running("controller", controller))]
     controller.signal(signal.SIGKILL)
     running.gone([controller], began + _FORCED_WITHIN)
-    return _stop_what_serves(layout, began, killed=killed, ended_by_controller=ended)
+    return _stop_serving_processes(layout, began, killed=killed, ended_by_controller=ended)
 
 
-def _stop_what_serves(layout: Layout, began: float, killed: list[str], *, ended_by_controller: bool = False) -> Stop:
+def _stop_serving_processes(
+    layout: Layout, began: float, killed: list[str], *, ended_by_controller: bool = False
+) -> Stop:
     """Kill the router and the replicas that no controller has ended."""
-    found = running.what_serves(layout)
+    found = running.serving_processes(layout)
     sockets = running.sockets_of_replicas(layout)
     running.kill(found)
     left = ""
@@ -111,7 +113,7 @@ def _end_containers(layout: Layout, began: float) -> str:
     if ended:
         return ""
     _kill(controller)
-    running.kill(running.what_serves(layout))
+    running.kill(running.serving_processes(layout))
     return "containers of this workspace: their engine does not answer"
 
 

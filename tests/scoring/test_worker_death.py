@@ -1,4 +1,4 @@
-"""What dies, what is told to whom, and what comes back."""
+"""The death of a worker: the answers to clients, the restart, and the reason in the log."""
 
 from __future__ import annotations
 

@@ -111,11 +111,11 @@ def _locked(place: Place, on_line: Callable[[str], None] | None, cancel: Event |
     """
     descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        told = False
+        shown = False
         while not try_lock(descriptor, fcntl.LOCK_EX):
-            if not told and on_line is not None:
+            if not shown and on_line is not None:
                 on_line("Another process is building this environment: waiting for it.")
-            told = True
+            shown = True
             if cancel is not None and cancel.is_set():
                 raise BuildCancelledError("Waiting for another build was cancelled.")
             time.sleep(_WAITING_SECONDS)

@@ -71,8 +71,8 @@ def _read(body: bytes) -> ReplicaCounts | None:
             run_microseconds=round(float(state["run_seconds_sum"]) * 1e6),
             wait_microseconds=round(float(state["wait_seconds_sum"]) * 1e6),
         )
-        told = (counts.started, counts.runs, counts.run_microseconds, counts.wait_microseconds)
-        if not all(0 <= number <= LARGEST_NUMBER for number in told):
+        reported = (counts.started, counts.runs, counts.run_microseconds, counts.wait_microseconds)
+        if not all(0 <= number <= LARGEST_NUMBER for number in reported):
             return None
         pid = int(state["worker_pid"]) if state.get("worker_pid") else None
         return ReplicaCounts(counts, pid) if pid is None or 0 < pid <= _LARGEST_PID else None

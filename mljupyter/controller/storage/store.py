@@ -128,8 +128,8 @@ class Store:
         """Write the observed status of an endpoint. Clients get it even if it cannot be written."""
         record = self._records.get(name)
         if record is not None:
-            told = {"status": status, "resource_version": self._next()}
-            self._records[name] = record.model_copy(update=told)
+            update = {"status": status, "resource_version": self._next()}
+            self._records[name] = record.model_copy(update=update)
             self._unwritten.add(name)
         self._update(name, "status = ?", status.json_text(), wanted=False)
         self._unwritten.discard(name)

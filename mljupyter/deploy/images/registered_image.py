@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mljupyter.build.images import Reference, RegistryNotFoundError, builder_for, plan_of
-from mljupyter.build.images.docker.engine import connect, pull, told
+from mljupyter.build.images.docker.engine import connect, pull, translated
 from mljupyter.build.images.events import OnEvent
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.images.build_job import ENGINE
@@ -41,7 +41,7 @@ def make_present(
     client = connect()
     try:
         try:
-            with told():
+            with translated():
                 client.images.get(location)
         except RegistryNotFoundError:
             if record.place != ENGINE or record.recipe.get("ownImage"):

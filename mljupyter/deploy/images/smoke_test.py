@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mljupyter.build.images.docker.address import engine_address
-from mljupyter.build.images.docker.engine import LABEL_RUN, connect, told
+from mljupyter.build.images.docker.engine import LABEL_RUN, connect, translated
 from mljupyter.engine.replicas.replica_key import HEADER, VARIABLE
 from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.base import RuntimeUnavailableError
@@ -64,7 +64,7 @@ def _container(image: str, key: str) -> Iterator[tuple[Any, int]]:
         )
     client, port = connect(), free_port()
     try:
-        with told():
+        with translated():
             container = client.containers.create(
                 image,
                 environment={VARIABLE: key},
@@ -74,11 +74,11 @@ def _container(image: str, key: str) -> Iterator[tuple[Any, int]]:
                 labels={LABEL_RUN: "trial"},
             )
         try:
-            with told():
+            with translated():
                 container.start()
             yield container, port
         finally:
-            with told():
+            with translated():
                 container.remove(force=True, v=True)
     except RuntimeUnavailableError as error:
         raise WebserviceException(error.message) from None

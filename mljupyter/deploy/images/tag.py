@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from mljupyter.build.images import Reference
-from mljupyter.build.images.docker.engine import connect, told
+from mljupyter.build.images.docker.engine import connect, translated
 from mljupyter.build.images.registry.credentials import find_credentials
 from mljupyter.build.images.registry.descriptors import image_parts
 from mljupyter.build.images.registry.registry_client import RegistryClient
@@ -33,7 +33,7 @@ def tag_image(place: str, present: str, wanted: str) -> None:
 def _on_engine(present: str, wanted: Reference) -> None:
     client = connect()
     try:
-        with told():
+        with translated():
             client.images.get(present).tag(str(wanted))
     finally:
         client.close()

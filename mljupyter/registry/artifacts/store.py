@@ -73,7 +73,7 @@ class ArtifactStore:
             self._blobs = RemoteBlobs(text, remote_grace)
         else:
             root = absolute(text.removeprefix("file://"))
-            with self._told(root, None, "opening the artifact store"):
+            with self._translated(root, None, "opening the artifact store"):
                 self._blobs = LocalBlobs(root)
 
     @property
@@ -105,7 +105,7 @@ class ArtifactStore:
         if not path.is_file():
             raise ArtifactError(f"{path} is neither a file nor a directory: it cannot be stored.")
         total = path.stat().st_size
-        with self._told(self.location, total, str(path)), self._blobs.writing() as writer:
+        with self._translated(self.location, total, str(path)), self._blobs.writing() as writer:
             hexadecimal, size = writer.add_file(path, _counter(total, on_progress))
         return Artifact(f"sha256:{hexadecimal}", "file", size, path.name)
 
@@ -133,7 +133,7 @@ class ArtifactStore:
         if os.path.lexists(target):
             raise _target_exists(target)
         prefix = f".{target.name[:100]}."
-        with self._told(target, size, f"artifact {digest}"):
+        with self._translated(target, size, f"artifact {digest}"):
             if writable:
                 target.parent.mkdir(parents=True, exist_ok=True)
             else:
@@ -157,7 +157,7 @@ class ArtifactStore:
     def size(self, digest: str) -> int:
         """Return the size of an artifact in bytes. For a directory it is the total of its files."""
         hexadecimal = hex_of(digest)
-        with self._told(self.location, None, f"artifact {digest}"):
+        with self._translated(self.location, None, f"artifact {digest}"):
             entries = self._entries(hexadecimal)
             size = self._blobs.size(FILES, hexadecimal) if entries is None else sum(entry.size for entry in entries)
         if size is None:
@@ -166,20 +166,20 @@ class ArtifactStore:
 
     def files(self, digest: str) -> list[str] | None:
         """Return the paths of the files in a stored directory; None when the artifact is a single file."""
-        with self._told(self.location, None, f"artifact {digest}"):
+        with self._translated(self.location, None, f"artifact {digest}"):
             entries = self._entries(hex_of(digest))
         return None if entries is None else [entry.path for entry in entries if entry.digest is not None]
 
     def exists(self, digest: str) -> bool:
         """Return whether the store holds an artifact."""
         hexadecimal = hex_of(digest)
-        with self._told(self.location, None, f"artifact {digest}"):
+        with self._translated(self.location, None, f"artifact {digest}"):
             return any(self._blobs.size(folder, hexadecimal) is not None for folder in (DIRECTORIES, FILES))
 
     def delete(self, digest: str) -> None:
         """Remove an artifact, even a referenced one. The next garbage collection removes the files of a directory."""
         hexadecimal = hex_of(digest)
-        with self._told(self.location, None, f"artifact {digest}"):
+        with self._translated(self.location, None, f"artifact {digest}"):
             removed = [self._blobs.remove(folder, hexadecimal) for folder in (DIRECTORIES, FILES)]
         if not any(removed):
             raise ArtifactNotFoundError(f"{self.location} holds no artifact {digest}.")
@@ -218,7 +218,7 @@ class ArtifactStore:
             ArtifactError: when writers are still busy after 30 s.
 
         """
-        with self._told(self.location, None, "collecting garbage"), self._blobs.collecting():
+        with self._translated(self.location, None, "collecting garbage"), self._blobs.collecting():
             digests = referenced() if callable(referenced) else referenced
             needed = {hex_of(digest) for digest in digests}
             old = set(self._blobs.collectable(DIRECTORIES, keep_seconds))
@@ -241,7 +241,7 @@ class ArtifactStore:
         total = sum(entry.size for entry in entries)
         counter = _counter(total, on_progress)
         listed = []
-        with self._told(self.location, total, str(base)), self._blobs.writing() as writer:
+        with self._translated(self.location, total, str(base)), self._blobs.writing() as writer:
             for entry in entries:
                 if entry.is_directory:
                     listed.append(ManifestEntry(entry.relative, None, 0, executable=False))
@@ -282,7 +282,7 @@ class ArtifactStore:
                 )
 
     @contextmanager
-    def _told(self, place: Path | str, needed: int | None, what: str) -> Iterator[None]:
+    def _translated(self, place: Path | str, needed: int | None, what: str) -> Iterator[None]:
         """Translate the errors of the file system into errors with a remedy."""
         try:
             yield

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mljupyter.build.images.docker.engine import LABEL_RUN, told
+from mljupyter.build.images.docker.engine import LABEL_RUN, translated
 
 if TYPE_CHECKING:
     import docker
@@ -36,7 +36,7 @@ def python_in(client: docker.DockerClient, image: str, version: str | None) -> P
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
-    with told():
+    with translated():
         found = client.images.get(image)
     variables = dict(item.partition("=")[::2] for item in found.attrs["Config"].get("Env") or [])
     # Python's official images set this variable; in others it may be anything.

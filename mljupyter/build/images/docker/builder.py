@@ -24,7 +24,7 @@ from mljupyter.build.images.docker.engine import (
     list_packages,
     pull,
     push,
-    told,
+    translated,
 )
 from mljupyter.build.images.errors import ImageError, RegistryNotFoundError
 from mljupyter.build.images.events import BuildLog, OnEvent
@@ -88,7 +88,7 @@ class DockerBuilder:
         """Return the engine's image of this plan, found by its label."""
         if self._registry is not None:
             return None
-        with told():
+        with translated():
             images = self._client.images.list(filters={"label": f"{layout.LABEL_PLAN}={plan.digest}"})
         tagged = [image for image in images if image.tags]
         return self._described(tagged[0], tagged[0].tags[0], None) if tagged else None
@@ -113,7 +113,7 @@ class DockerBuilder:
         `ImageError` while other containers use the image, and when the engine refuses.
         """
         deadline = time.monotonic() + _FINISHED_WITHIN_SECONDS
-        with contextlib.suppress(RegistryNotFoundError), told():
+        with contextlib.suppress(RegistryNotFoundError), translated():
             while True:
                 found = self._client.containers.list(all=True, filters={"ancestor": reference}, ignore_removed=True)
                 users = [one for one in found if not _ended_replica(one)]
@@ -156,7 +156,7 @@ class DockerBuilder:
                     buildkit.run(context, tag, plan.platform, log, self._url)
                 else:
                     self._classic(plan, context, tag, log)
-        with log.stage("contents"), told():
+        with log.stage("contents"), translated():
             image = self._described(self._client.images.get(tag), tag, log)
         if self._registry is None:
             return image
@@ -184,7 +184,7 @@ class DockerBuilder:
 
     def _take(self, own: Reference, credentials: tuple[RegistryCredentials, ...], log: BuildLog) -> BuiltImage:
         self._present(own, None, credentials, log)
-        with told():
+        with translated():
             image = self._client.images.get(str(own))
         return BuiltImage(str(own), str(image.id), tuple(image.attrs["RootFS"].get("Layers", [])), (), log)
 
@@ -213,7 +213,7 @@ class DockerBuilder:
     ) -> None:
         """Pull an image if the engine does not have it."""
         try:
-            with told():
+            with translated():
                 self._client.images.get(str(reference))
             log.line(f"the engine has {reference}")
         except RegistryNotFoundError:
@@ -239,7 +239,7 @@ class DockerBuilder:
     ) -> None:
         before = self._leftovers(plan)
         try:
-            with told(), _Cancellable(self._client, log) as api:
+            with translated(), _Cancellable(self._client, log) as api:
                 messages = api.build(
                     fileobj=context,
                     custom_context=True,
@@ -279,7 +279,7 @@ class DockerBuilder:
         api = self._client.api
         found: set[tuple[str, str]] = set()
         for label in (f"{layout.LABEL_ENVIRONMENT}={plan.environment}", layout.LABEL_SERVER):
-            with told():
+            with translated():
                 images = api.images(quiet=True, all=True, filters={"label": label, "dangling": True})
                 containers = api.containers(all=True, quiet=True, filters={"label": label})
             found |= {("image", image) for image in images} | {("container", one["Id"]) for one in containers}

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mljupyter.build.images.docker.engine import told
+from mljupyter.build.images.docker.engine import translated
 from mljupyter.build.images.plan import layout
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def leftovers(client: docker.DockerClient, *, unused_seconds: float) -> list[Lef
     made_before = time.time() - unused_seconds
     found: dict[str, Leftover] = {}
     for label in (layout.LABEL_ENVIRONMENT, layout.LABEL_SERVER, layout.LABEL_PLAN):
-        with told():
+        with translated():
             images = client.api.images(filters={"label": label, "dangling": True})
         for image in images:
             if image["Created"] < made_before:

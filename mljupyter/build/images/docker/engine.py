@@ -68,7 +68,7 @@ def connect(url: str | None = None, timeout: float = _TIMEOUT_SECONDS) -> docker
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Translate the errors of the Docker SDK into ours."""
     from docker.errors import DockerException, ImageNotFound
     from requests.exceptions import RequestException
@@ -111,7 +111,7 @@ def pull(
     on_line: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Pull an image and log the progress. Raises `RegistryError`."""
-    with told():
+    with translated():
         messages = client.api.pull(
             f"{reference.registry}/{reference.repository}" if reference.registry else reference.repository,
             tag=reference.version,
@@ -131,7 +131,7 @@ def push(
 ) -> str:
     """Push an image and return its digest in the registry. Raises `RegistryError`."""
     digest = ""
-    with told():
+    with translated():
         messages = client.api.push(
             f"{reference.registry}/{reference.repository}" if reference.registry else reference.repository,
             tag=reference.tag or "latest",

@@ -225,8 +225,8 @@ class RegistryClient:
         raise self._refused(method, url, response.status_code, said)
 
     def _request(self, method: str, url: str, headers: dict[str, str], content: Any = None) -> httpx.Response:
-        request = self._told(self._http.build_request, method, url, headers=headers, content=content)
-        response: httpx.Response = self._told(self._http.send, request, stream=True)
+        request = self._translated(self._http.build_request, method, url, headers=headers, content=content)
+        response: httpx.Response = self._translated(self._http.send, request, stream=True)
         return response
 
     def _redirected(self, method: str, response: httpx.Response, headers: dict[str, str]) -> httpx.Response:
@@ -260,12 +260,12 @@ class RegistryClient:
         url = realm_url(self._base, parameters["realm"])
         if mine is not None and mine.is_token:
             form = {"grant_type": "refresh_token", "refresh_token": mine.password, "client_id": "mljupyter", **asked}
-            request = self._told(self._http.build_request, "POST", url, data=form)
+            request = self._translated(self._http.build_request, "POST", url, data=form)
         else:
             headers = {"Authorization": f"Basic {mine.secrets[1]}"} if mine else {}
-            request = self._told(self._http.build_request, "GET", url, params=asked, headers=headers)
+            request = self._translated(self._http.build_request, "GET", url, params=asked, headers=headers)
         # Redirects are not followed, so that no other host gets the password.
-        answer = self._told(self._http.send, request, stream=True)
+        answer = self._translated(self._http.send, request, stream=True)
         if answer.status_code != 200:
             answer.close()
             return False
@@ -300,7 +300,7 @@ class RegistryClient:
     def _chunks(self, response: httpx.Response) -> Iterator[bytes]:
         """Yield the body of an answer without decoding it: the requests ask for no compression."""
         chunks = response.iter_raw(CHUNK_BYTES)
-        while chunk := self._told(next, chunks, b""):
+        while chunk := self._translated(next, chunks, b""):
             yield chunk
 
     def _refused(self, method: str, url: str, status: int, said: str) -> RegistryError:
@@ -325,7 +325,7 @@ class RegistryClient:
         what = f"{self.host}/{self.repository}"
         return RegistryError(f"The container registry answered HTTP {status} to {method} {what}: {said}")
 
-    def _told(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    def _translated(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call httpx and translate its errors into ours."""
         import httpx
 
