@@ -71,7 +71,7 @@ def controller_metrics(
         say(dashboard_text(), nl=False)
         return
     if port is not None and no_port:
-        raise click.UsageError("--port and --no-port exclude each other.")
+        raise click.UsageError("Give --port or --no-port, not both.")
     change: dict[str, bool | int | None] = {} if port is None else {"port": port}
     change |= {"port": None} if no_port else {}
     change |= {} if enabled is None else {"enabled": enabled}

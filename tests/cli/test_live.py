@@ -93,7 +93,7 @@ def test_the_port_for_prometheus_is_opened_and_closed(served: Commands) -> None:
     port = free_port()
     assert f"http://127.0.0.1:{port}/metrics" in served.run("controller", "metrics", "--port", str(port)).stdout
     assert served.json("controller", "metrics", "--settings") == {"enabled": True, "port": port}
-    assert "exclude each other" in served.failed("controller", "metrics", "--port", "1", "--no-port", status=2)
+    assert "not both" in served.failed("controller", "metrics", "--port", "1", "--no-port", status=2)
     assert "no port" in served.run("controller", "metrics", "--no-port").stdout
 
 

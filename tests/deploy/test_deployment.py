@@ -1,4 +1,4 @@
-"""The one way of a deployment: prepare, plan, build, apply; undo; waiting."""
+"""A deployment: prepare, plan, build, apply; undo; waiting."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def whole_member(document: dict[str, Any], name: str) -> int | None:
 
 
 def text_member(document: dict[str, Any], name: str) -> str | None:
-    """Return a text of a document, None where it is null or missing. Errors do not show it, since it may be a key.
+    """Return a string of a document, None where it is null or missing. Errors do not show it, since it may be a key.
 
     Raises:
         InvalidSpecError: when it is something else.
@@ -67,4 +67,4 @@ def text_member(document: dict[str, Any], name: str) -> str | None:
     value = document.get(name)
     if value is None or isinstance(value, str):
         return value
-    raise InvalidSpecError(f"{name} is a {type(value).__name__}: it must be text.")
+    raise InvalidSpecError(f"{name} is a {type(value).__name__}: it must be a string.")

@@ -126,13 +126,13 @@ class EnvironmentRegistry:
 
         Raises:
             EnvironmentNotFoundError: when the version does not exist.
-            SpecError: for the label ``latest``, which is always the newest version, or a label that is not a text.
+            SpecError: for the label ``latest``, which is always the newest version, or a label that is not a string.
 
         """
         wanted = list(dict.fromkeys(labels))
         for label in wanted:
             if not isinstance(label, str) or not label.strip() or label.lower() == LATEST:
-                raise SpecError(f"{label!r} cannot be a label. Rule: a text that is not empty and not {LATEST!r}.")
+                raise SpecError(f"{label!r} cannot be a label. Rule: a string that is not empty and not {LATEST!r}.")
         with writing(self._engine) as connection:
             _find(connection, name, version)
             mine = (ENVIRONMENT_LABELS.c.name == name) & ENVIRONMENT_LABELS.c.label.in_(wanted)

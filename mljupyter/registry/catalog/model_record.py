@@ -86,7 +86,7 @@ def checked_text(value: object, what: str) -> dict[str, str]:
     checked = {}
     for key, item in value.items():
         if not isinstance(key, str) or not key:
-            raise ModelError(f"{what}: the key {key!r} is not a text of at least one character.")
+            raise ModelError(f"{what}: the key {key!r} is not a string of at least one character.")
         if not isinstance(item, str | int | float):
             raise ModelError(f"{what}[{key!r}] is a {type(item).__name__}. Rule: text, number or boolean.")
         checked[key] = str(item)
@@ -121,10 +121,10 @@ def split_id(model_id: object) -> tuple[str, int] | None:
 
 
 def checked_framework(framework: object, version: object) -> None:
-    """Raise `ModelError` for a framework version without framework, or when one of the two is not text."""
+    """Raise `ModelError` for a framework version without framework, or when one of the two is not a string."""
     for value, what in ((framework, "framework"), (version, "framework_version")):
         if value is not None and not isinstance(value, str):
-            raise ModelError(f"{what} is a {type(value).__name__}: it must be text, such as 'ScikitLearn' or '1.9'.")
+            raise ModelError(f"{what} is a {type(value).__name__}: it must be a string, such as 'ScikitLearn' or '1.9'.")
     if version is not None and framework is None:
         raise ModelError(
             f"framework_version is {cast(str, version)!r}, but no framework is given.\n"
