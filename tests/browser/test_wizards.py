@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab, Notebook, serious_problems
 
@@ -157,19 +157,19 @@ def test_a_form_says_how_to_see_it_again_when_its_kernel_has_ended(opened: Calla
     form = page.get_by_role("form", name="Register a model")
     static = page.locator(".mlj-static")
     form.wait_for()
-    assert not static.is_visible()
+    expect(static).to_be_hidden()
     notebook.save()
     page.reload()
     notebook.wait_idle()
     form.wait_for()  # the kernel still has it
-    assert not static.is_visible()
+    expect(static).to_be_hidden()
     notebook.restart_kernel()
     static.wait_for()
-    assert "run %mlj register" in static.inner_text()
+    expect(static).to_contain_text("run %mlj register")
     page.reload()
     notebook.wait_idle()
     static.wait_for()
-    assert form.count() == 0
+    expect(form).to_have_count(0)
 
 
 def test_code_goes_into_a_new_cell_of_notebook_7_and_is_not_run(page: Page, lab: Lab) -> None:

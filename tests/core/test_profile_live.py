@@ -96,9 +96,11 @@ def test_a_model_is_measured_and_a_size_recommended(live: Workspace, capsys: pyt
     assert set(found) == FIELDS
     assert (found["name"], found["description"], found["state"]) == ("iris-size", "of iris", "Succeeded")
     assert (found["requestedCpu"], found["requestedMemoryInGB"]) == (1, 2)
-    assert found["totalQueries"] > 30
-    assert found["errors"] == {"500": found["totalQueries"] - found["successQueries"]}
-    assert found["successRate"] == pytest.approx(100 * 2 / 3, abs=5), "one row of three fails"
+    total, successful = found["totalQueries"], found["successQueries"]
+    assert total >= 3
+    assert found["errors"] == {"500": total - successful}
+    assert abs(successful - total * 2 / 3) < 3, "one row of three fails"
+    assert found["successRate"] == pytest.approx(100 * successful / total, abs=0.01)
     percentiles = [found[f"latencyPercentile{name}InMs"] for name in ("50", "90", "95", "99", "999")]
     assert percentiles == sorted(percentiles) and percentiles[0] > 0
     assert 0.05 < found["maxUtilizedCpu"] < 4

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -178,22 +179,27 @@ def test_requests_wait_for_a_busy_replica_and_never_run_side_by_side(machine: Ma
     assert load.results == {"200": 80}
 
 
-def test_waiting_too_long_is_answered_with_503_and_when_to_try_again(machine: Machine) -> None:
-    script = """
-        import time
+def test_waiting_too_long_is_answered_with_503_and_when_to_try_again(machine: Machine, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    script = f"""
+        import pathlib, time
         def init(): pass
         def run(data):
             print("began")
-            time.sleep(1.5)
+            while not pathlib.Path({str(go)!r}).exists():
+                time.sleep(0.02)
         """
     uri = machine.healthy(machine.spec(script=script, limits={"maxQueueWaitMs": 200})).status.scoring_uri
     with Load(uri, clients=1, limit=1) as load:
-        wait_until(lambda: "began" in machine.client.logs("echo"), "a request runs")
-        refused = score(uri)
-        assert httpx.get(uri.removesuffix("score")).text == "Healthy"
-        assert refused.status_code == 503
-        assert refused.headers["retry-after"] == "1"
-        assert "x-mlj-busy" not in refused.headers
+        try:
+            wait_until(lambda: "began" in machine.client.logs("echo"), "a request runs")
+            refused = score(uri)
+            assert httpx.get(uri.removesuffix("score")).text == "Healthy"
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "1"
+            assert "x-mlj-busy" not in refused.headers
+        finally:
+            go.touch()
         wait_until(lambda: load.sent == 1, "the first one is answered")
     assert load.results == {"200": 1}
 

@@ -269,11 +269,11 @@ def test_a_version_that_cannot_start_gets_nothing_and_the_default_keeps_serving(
 def test_a_version_that_is_not_ready_yet_leaves_its_share_to_the_default(machine: Machine, target: Target) -> None:
     spec = endpoint(target, {"aaa": 0})
     uri = machine.healthy(spec).status.scoring_uri
-    slow = "import os, time\ndef init(): time.sleep(1.5)\ndef run(data): return os.environ['WHO']"
-    slow_version = version("bbb", target.runs(slow), trafficPercentile=100)
-    record = machine.client.replace(changed(spec, "bbb", **slow_version))
+    never_ready = target.runs("import time\ndef init(): time.sleep(600)\ndef run(data): return 1")
+    machine.client.replace(changed(spec, "bbb", **version("bbb", never_ready, trafficPercentile=100)))
     assert set(answers(uri, 100)) == {"aaa"}
-    machine.settle(record)
+    ready = target.runs(WHO)
+    machine.settle(machine.client.replace(changed(spec, "bbb", **version("bbb", ready, trafficPercentile=100))))
     assert set(answers(uri, 100)) == {"bbb"}
 
 
