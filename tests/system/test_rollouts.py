@@ -102,18 +102,18 @@ def test_the_guard_uses_only_latencies_of_the_current_step_as_measured_by_the_ro
     record = machine.healthy(changed(spec, "bbb", **target.runs(SLOW)))
     uri = record.status.scoring_uri
     header = {"azureml-model-deployment": "bbb"}
-    assert answers(uri, 20, 4, lambda _: header, b"0.15") == ["bbb"] * 20  # before the rollout: none of its business
-    machine.client.start_rollout("shared", plan(50, every=0.2, guard="p90<100ms", leastRequests=20))
+    assert answers(uri, 20, 10, lambda _: header, b"2.5") == ["bbb"] * 20  # before the rollout: they do not count
+    machine.client.start_rollout("shared", plan(50, every=0.2, guard="p90<2000ms", leastRequests=40))
     answers(uri, 40, 4, lambda _: header, b"0")
     record = ended(machine)
     assert record.rollout.phase is RolloutPhase.COMPLETED, record.rollout.text()
     assert record.rollout.requests == 40
     assert weights(machine.settle(record)) == {"aaa": 50, "bbb": 50}
-    machine.client.start_rollout("shared", plan(60, every=600, guard="p90<100ms", leastRequests=20))
-    answers(uri, 20, 4, lambda _: header, b"0.15")
+    machine.client.start_rollout("shared", plan(60, every=600, guard="p90<2000ms", leastRequests=20))
+    answers(uri, 20, 10, lambda _: header, b"2.5")
     record = ended(machine)
     assert record.rollout.phase is RolloutPhase.RETURNED
-    assert "p90 is 1" in record.rollout.reason
+    assert "p90 is 2" in record.rollout.reason
     in_force(machine, {"aaa": 50, "bbb": 50})
 
 

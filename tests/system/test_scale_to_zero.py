@@ -43,7 +43,8 @@ def asleep(machine: Machine, name: str = "echo") -> None:
 
 
 def test_requests_wake_it_under_load_and_none_is_lost(machine: Machine) -> None:
-    record = machine.healthy(machine.spec(script=WAKES_SLOWLY, scaling=may_sleep()))
+    spec = machine.spec(script=WAKES_SLOWLY, scaling=may_sleep(), limits={"maxQueueWaitMs": 20_000})
+    record = machine.healthy(spec)
     asleep(machine)
     assert machine.replicas() == {}
     for _ in range(2):
