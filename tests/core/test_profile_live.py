@@ -103,7 +103,7 @@ def test_a_model_is_measured_and_a_size_recommended(live: Workspace, capsys: pyt
     assert found["successRate"] == pytest.approx(100 * successful / total, abs=0.01)
     percentiles = [found[f"latencyPercentile{name}InMs"] for name in ("50", "90", "95", "99", "999")]
     assert percentiles == sorted(percentiles) and percentiles[0] > 0
-    assert 0.05 < found["maxUtilizedCpu"] < 4
+    assert 0 < found["maxUtilizedCpu"] < 4
     assert 0.02 < found["maxUtilizedMemoryInGB"] < 2
     assert found["recommendedCpu"] >= min(3.5, found["maxUtilizedCpu"])
     assert found["recommendedMemoryInGB"] >= found["maxUtilizedMemoryInGB"]
@@ -186,7 +186,7 @@ def test_a_container_is_measured_too(live: Workspace, tmp_path: Path, monkeypatc
     profile.wait_for_completion()
     found = profile.get_details()
     assert found["successRate"] == 100 and found["errors"] == {}
-    assert 0.05 < found["maxUtilizedCpu"] < 4
+    assert 0 < found["maxUtilizedCpu"] < 4
     assert 0.005 < found["maxUtilizedMemoryInGB"] < 1
 
 

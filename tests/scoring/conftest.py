@@ -86,7 +86,7 @@ class Replica:
         return self.log()
 
     def worker_pid(self) -> int:
-        pid = self.state()["worker_pid"]
+        pid = wait_until(lambda: self.state()["worker_pid"], "the worker's pid")
         assert isinstance(pid, int)
         return pid
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -154,35 +155,45 @@ def test_health_answers_while_user_code_holds_the_interpreter(serve: Serve) -> N
     assert slowest < promised(0.25)
 
 
+# A body that is a path: the run lasts until there is a file.
 COUNTER = """
-import time
+import os, time
 count = 0
 def init(): pass
 def run(data):
     global count
     count += 1
     turn = count
-    time.sleep(float(data))
+    while data.startswith("/") and not os.path.exists(data):
+        time.sleep(0.01)
     return turn
 """
 
 
-def test_who_was_sent_around_waits_before_those_that_came_later(serve: Serve) -> None:
+def test_a_request_that_was_sent_around_is_run_before_later_ones(serve: Serve, tmp_path: Path) -> None:
     replica = serve(COUNTER, "--max-queue-wait-ms", "60000")
-    first, _ = in_background(replica, "0.5", x_mlj_start=now_ms())
+    go = tmp_path / "go"
+    first, _ = in_background(replica, str(go), x_mlj_start=now_ms())
     large = "0" + " " * 4_000_000  # may stay for a second
     with ThreadPoolExecutor(2) as clients:
         later = clients.submit(replica.score, large, x_mlj_start=now_ms(age_ms=100))
         wait_until(lambda: replica.state()["waiting"] == 1, what="the later one waits")
         earlier = clients.submit(replica.score, large, x_mlj_start=now_ms(age_ms=10_000))
+        wait_until(lambda: replica.state()["waiting"] == 2, what="the earlier one waits, too")
+        go.touch()
         assert (earlier.result().json(), later.result().json()) == (2, 3)
     first.join()
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-def test_a_clock_that_was_set_sends_no_request_away(serve: Serve, hours: int) -> None:
+def test_a_clock_that_was_set_sends_no_request_away(serve: Serve, hours: int, tmp_path: Path) -> None:
     replica = serve(COUNTER, "--max-queue-wait-ms", "60000")
-    first, _ = in_background(replica, "0.2", x_mlj_start=now_ms())
-    answer = replica.score("0" + " " * 4_000_000, x_mlj_start=now_ms(age_ms=hours * 3_600_000))
-    assert (answer.status_code, answer.text) == (200, "2")
+    go = tmp_path / "go"
+    first, _ = in_background(replica, str(go), x_mlj_start=now_ms())
+    with ThreadPoolExecutor(1) as clients:
+        large = "0" + " " * 4_000_000
+        waiting = clients.submit(replica.score, large, x_mlj_start=now_ms(age_ms=hours * 3_600_000))
+        wait_until(lambda: waiting.done() or replica.state()["waiting"] == 1, what="it waits")
+        go.touch()
+        assert (waiting.result().status_code, waiting.result().text) == (200, "2")
     first.join()

@@ -154,23 +154,29 @@ def test_without_a_key_everybody_is_answered(serve: Serve) -> None:
 
 
 def test_on_a_port_without_a_key_nobody_says_when_a_request_began(directory: Path) -> None:
-    (directory / "score.py").write_text("import time\ndef init(): pass\ndef run(data): time.sleep(float(data))")
+    go = directory / "go"
+    (directory / "score.py").write_text(
+        "import os, time\ndef init(): pass\ndef run(data):\n    while not os.path.exists(data): time.sleep(0.01)\n"
+    )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     uri = f"http://127.0.0.1:{port}"
-    options = ["--entry-script", "score.py", "--port", str(port), "--max-queue-wait-ms", "10000"]
+    options = ["--entry-script", "score.py", "--port", str(port), "--max-queue-wait-ms", "30000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "mljupyter.scoring", *options], cwd=directory, stdout=subprocess.DEVNULL
     )
     try:
         wait_until(lambda: answers(uri), "the replica's readiness")
         with ThreadPoolExecutor() as clients:
-            first = clients.submit(httpx.post, f"{uri}/score", content="0.5")
+            first = clients.submit(httpx.post, f"{uri}/score", content=str(go), timeout=HANG_SECONDS)
             wait_until(lambda: httpx.get(f"{uri}/-/state").json()["running"] == 1, "it runs")
             # From a router, this one would be refused at once: it has waited for a minute.
-            late = httpx.post(f"{uri}/score", content="0", headers={"x-mlj-start": now_ms(60_000)})
-            assert (first.result().status_code, late.status_code) == (200, 200)
+            headers = {"x-mlj-start": now_ms(60_000)}
+            late = clients.submit(httpx.post, f"{uri}/score", content=".", headers=headers, timeout=HANG_SECONDS)
+            wait_until(lambda: late.done() or httpx.get(f"{uri}/-/state").json()["waiting"] == 1, "it waits")
+            go.touch()
+            assert (first.result().status_code, late.result().status_code) == (200, 200)
     finally:
         process.kill()
         process.wait(HANG_SECONDS)

@@ -124,7 +124,7 @@ def test_calls_are_run_again_one_at_a_time_after_a_crash(serve: Serve) -> None:
 
 
 def test_a_repeated_call_over_the_time_limit_does_not_hold_up_the_others(serve: Serve) -> None:
-    flags = ("--concurrency", "2", "--max-queue-wait-ms", "20000", "--scoring-timeout-ms", "1500")
+    flags = ("--concurrency", "2", "--max-queue-wait-ms", "60000", "--scoring-timeout-ms", "6000")
     replica = serve(DEADLY, *flags)
     with ThreadPoolExecutor(3) as clients:
         running = [clients.submit(replica.score, body) for body in ("sleep 30", "sleep 1")]
