@@ -386,6 +386,20 @@ class TestARestartOfTheController:
             await later.leave()
 
     @on_fake_clock
+    async def test_an_endpoint_whose_replicas_were_stopped_meanwhile_is_never_called_healthy(
+        self, short_path: Path
+    ) -> None:
+        async with control_plane(short_path) as plane:
+            (replica,) = await deployed(plane)
+            await plane.healthy("iris")
+            await plane.leave()
+            replica.end(0)
+            later = ControlPlane(short_path / "endpoints.db", plane.runtime, FakeRouter(), own_processes=True)
+            await later.reconciler.begin()  # clients are answered from here on
+            assert (later.status("iris").state, later.version("iris").replicas_ready) == ("Unhealthy", 0)
+            await later.leave()
+
+    @on_fake_clock
     async def test_nothing_is_started_while_it_is_not_known_what_runs(self, short_path: Path) -> None:
         async with control_plane(short_path) as plane:
             replicas = await deployed(plane)

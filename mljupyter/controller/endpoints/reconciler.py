@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -95,9 +96,11 @@ class Reconciler:
     async def begin(self) -> None:
         """Adopt the running replicas, and only then update the router, so that no route is lost by a restart."""
         records = [record_in_force(self._store.get(name)) for name in self._store.names()]
+        known = set()
         for target in self._private_targets | {record.spec.compute_target for record in records}:
             try:
                 await self._adoption.begin(target)
+                known.add(target)
                 await self._admissions.learn(target)
             except RuntimeUnavailableError as error:  # each endpoint retries, and its status shows the error
                 log.error("%s", error.message)
@@ -110,6 +113,12 @@ class Reconciler:
             await self._follow()
         except ControllerError as error:  # each endpoint retries, and its status shows the error
             log.error("%s", error.message)
+            return
+        # Before clients ask: a stored Healthy is wrong when the replicas have been stopped in the meantime.
+        with contextlib.suppress(ControllerError):  # the storage's problem: each endpoint reports it
+            for record in records:
+                if record.spec.compute_target in known and not record.deleting:
+                    self._observe(record, self._planned(record))
 
     async def _adopted(self, record: EndpointRecord) -> bool:
         """Return whether the replicas on an endpoint's target are adopted. Before that, all would be started twice."""

@@ -124,7 +124,9 @@ def checked_framework(framework: object, version: object) -> None:
     """Raise `ModelError` for a framework version without framework, or when one of the two is not a string."""
     for value, what in ((framework, "framework"), (version, "framework_version")):
         if value is not None and not isinstance(value, str):
-            raise ModelError(f"{what} is a {type(value).__name__}: it must be a string, such as 'ScikitLearn' or '1.9'.")
+            raise ModelError(
+                f"{what} is a {type(value).__name__}: it must be a string, such as 'ScikitLearn' or '1.9'."
+            )
     if version is not None and framework is None:
         raise ModelError(
             f"framework_version is {cast(str, version)!r}, but no framework is given.\n"
