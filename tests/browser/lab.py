@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import psutil
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PageTimeoutError
 
 from tests.waiting import HANG_SECONDS, wait_until
@@ -158,6 +158,21 @@ class Notebook:
             self.wait_idle()
         self.command("application:toggle-left-area")
         self.theme("light")
+
+    def reload(self, shown: Locator) -> None:
+        """Load the page again, and return when something is shown.
+
+        ipywidgets gives a kernel 4 s to send the state of all widgets. After that it may show an error, and people load
+        the page once more.
+        """
+        lost = self.page.get_by_text("Error displaying widget")
+        for _ in range(3):
+            self.page.reload()
+            self.wait_idle()
+            expect(shown.or_(lost).first).to_be_visible()
+            if lost.count() == 0:
+                return
+        raise AssertionError("three times, ipywidgets did not get the state of the widgets within 4 s")
 
     def command(self, name: str, **arguments: object) -> None:
         """Execute one of JupyterLab's commands."""

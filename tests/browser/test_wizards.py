@@ -159,16 +159,12 @@ def test_a_form_says_how_to_see_it_again_when_its_kernel_has_ended(opened: Calla
     form.wait_for()
     expect(static).to_be_hidden()
     notebook.save()
-    page.reload()
-    notebook.wait_idle()
-    form.wait_for()  # the kernel still has it
+    notebook.reload(form)  # the kernel still has it
     expect(static).to_be_hidden()
     notebook.restart_kernel()
     static.wait_for()
     expect(static).to_contain_text("run %mlj register")
-    page.reload()
-    notebook.wait_idle()
-    static.wait_for()
+    notebook.reload(static)
     expect(form).to_have_count(0)
 
 

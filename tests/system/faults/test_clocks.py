@@ -130,14 +130,16 @@ def test_at_the_end_of_daylight_saving_time_metrics_are_not_counted_twice(
     with under_load(machine, clock, fault) as (_, told):
         clock.jump(WINTER_BEGINS - 3 - time.time())
         wait_until(lambda: told() >= WINTER_BEGINS + 4, "it is winter")
-        seconds = range(WINTER_BEGINS - 1, WINTER_BEGINS + 2)
 
         def measured() -> list[int]:
             table = machine.client.metrics("echo", since=30, every=1)["versions"]
             rows = zip(table["time"], table["requests"], strict=True)
-            return [int(moment) for moment, requests in rows if requests and moment in seconds]
+            return [int(moment) for moment, requests in rows if requests and moment >= WINTER_BEGINS - 3]
 
-        wait_until(lambda: measured() == list(seconds), "each second is measured, and only once")
+        seconds = wait_until(
+            lambda: (found := measured()) and found[0] < WINTER_BEGINS < found[-1] and found, "both hours are measured"
+        )
+        assert seconds == sorted(set(seconds)), "each second once; a slow machine leaves some out"
 
 
 def faketime_library() -> Path:
