@@ -58,6 +58,13 @@ export class FakeModel<Traits extends object> implements Model<Traits> {
   }
 }
 
+const running = new Set<Stop>();
+
+/** Stop the widgets that a test has left on the page: their timers would outlive the page. */
+export function stopAll(): void {
+  [...running].forEach((stop) => stop());
+}
+
 /** Show a widget on the page. */
 export function show<Traits extends object>(
   widget: { render(view: View<Traits>): Stop },
@@ -65,7 +72,13 @@ export function show<Traits extends object>(
 ): { model: FakeModel<Traits>; el: HTMLElement; stop: Stop } {
   const model = new FakeModel(traits);
   const el = document.body.appendChild(document.createElement("div"));
-  return { model, el, stop: widget.render({ model, el }) };
+  const end = widget.render({ model, el });
+  const stop = () => {
+    running.delete(stop);
+    end();
+  };
+  running.add(stop);
+  return { model, el, stop };
 }
 
 /** Return the one element that fits a selector. */

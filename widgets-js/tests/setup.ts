@@ -2,6 +2,8 @@
 
 import { afterEach, vi } from "vitest";
 
+import { stopAll } from "./fake_model";
+
 class Observer {
   observe(): void {}
   unobserve(): void {}
@@ -29,5 +31,6 @@ vi.stubGlobal("matchMedia", () => ({ addEventListener() {}, removeEventListener(
 HTMLCanvasElement.prototype.getContext = (() => context) as never;
 
 afterEach(() => {
+  stopAll();
   document.body.replaceChildren();
 });

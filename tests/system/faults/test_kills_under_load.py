@@ -16,7 +16,7 @@ from tests.steady_load import REQUESTS_ON, SteadyLoad
 from tests.system.conftest import Machine
 from tests.system.targets import Target
 from tests.system.test_scale_to_zero import WAKES_SLOWLY, asleep, may_sleep
-from tests.system.test_versions import WHO, answers, changed, close, endpoint
+from tests.system.test_versions import MANY, WHO, answers, changed, close, endpoint
 from tests.waiting import promised, wait_until
 
 pytestmark = pytest.mark.system
@@ -36,7 +36,8 @@ def replicas(record: EndpointRecord) -> set[str]:
 
 @pytest.mark.faults(1, "kill -9 of the router")
 def test_a_killed_router_costs_only_what_was_open_and_is_back_within_a_second(machine: Machine, fault: Fault) -> None:
-    uri = str(machine.healthy(machine.spec(authentication=Authentication.KEY)).status.scoring_uri)
+    keyed = machine.spec(authentication=Authentication.KEY, limits=MANY)
+    uri = str(machine.healthy(keyed).status.scoring_uri)
     local = machine.healthy(machine.spec(name="local", kind=EndpointKind.LOCAL))
     before = set(machine.replicas())
     gaps = []
@@ -66,8 +67,10 @@ def test_a_killed_router_costs_only_what_was_open_and_is_back_within_a_second(ma
 def test_a_replaced_router_costs_no_request(machine: Machine, fault: Fault) -> None:
     slow = machine.spec("slow", "import time\ndef init(): pass\ndef run(data): time.sleep(float(data)); return 'done'")
     slow_uri = str(machine.healthy(slow).status.scoring_uri)
-    uri = str(machine.healthy(machine.spec(authentication=Authentication.KEY)).status.scoring_uri)
-    local = str(machine.healthy(machine.spec(name="local", kind=EndpointKind.LOCAL)).status.scoring_uri)
+    keyed = machine.spec(authentication=Authentication.KEY, limits=MANY)
+    uri = str(machine.healthy(keyed).status.scoring_uri)
+    on_a_port = machine.spec(name="local", kind=EndpointKind.LOCAL, limits=MANY)
+    local = str(machine.healthy(on_a_port).status.scoring_uri)
     key = machine.client.keys("echo")[0]
     with SteadyLoad(uri, key=key) as load, SteadyLoad(local, clients=2, one_shot=2, requests=0) as at_local:
         fault.under(load, at_local)
