@@ -49,7 +49,7 @@ def layout(tmp_path: Path) -> Layout:
 
 def pids(layout: Layout) -> set[int]:
     """Return the processes that a controller takes over, or ends, as those of the workspace."""
-    return {one.identity.pid for one in running.what_serves(layout)}
+    return {one.identity.pid for one in running.serving_processes(layout)}
 
 
 def as_router(layout: Layout) -> list[str]:

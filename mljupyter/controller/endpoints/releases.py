@@ -43,7 +43,7 @@ class Releases:
 
         """
         self._service.find(name)
-        reported = await self._rollouts.reported(name, plan.version)
+        reported = await self._rollouts.reported_at_start(name, plan.version)
         _raise(rules.refuse_start(self._service.find_changeable(name), plan))
         return self._rollouts.put(name, canary.begin(plan, datetime.now(UTC), user), reported)
 
@@ -55,7 +55,7 @@ class Releases:
     async def resume(self, name: str) -> EndpointRecord:
         """Resume a paused rollout. Its step begins again."""
         version = self._under_way(name, RolloutPhase.PAUSED).plan.version
-        reported = await self._rollouts.reported(name, version)
+        reported = await self._rollouts.reported_at_start(name, version)
         rollout = self._under_way(name, RolloutPhase.PAUSED)
         return self._rollouts.put(name, canary.resumed(rollout, datetime.now(UTC)), reported)
 

@@ -23,6 +23,9 @@ from mljupyter.engine.rollout.request_counts import RequestCounts
 from mljupyter.spec import EndpointRecord, EndpointState, ReplicaPhase, Rollout, RolloutPhase
 
 EVERY = 1.0
+_LATENCIES_EVERY = 0.1
+_READINGS_WITHOUT_CHANGE = 3
+_MOST_READINGS = 20
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +85,26 @@ class Rollouts:
         self._bell.set()
 
     async def reported(self, name: str, version: str) -> RequestCounts:
-        """Return the router's current counts of a version: the start of a step."""
+        """Return the router's current counts of a version."""
         return await self._statistics.counts(cluster_name(name, version))
+
+    async def reported_at_start(self, name: str, version: str) -> RequestCounts:
+        """Return the router's counts of a version at the start of a step.
+
+        The router adds a latency a moment after it counts the request. So this waits until the latencies of the counted
+        requests are there; otherwise the guard would judge them as those of the step. Requests that the router answers
+        itself never get one: the wait ends when none has come for a while, and after two seconds at the latest.
+        """
+        first = counts = await self.reported(name, version)
+        unchanged = 0
+        for _ in range(_MOST_READINGS):
+            if counts.timed >= first.requests or unchanged == _READINGS_WITHOUT_CHANGE:
+                break
+            await asyncio.sleep(_LATENCIES_EVERY)
+            later = await self.reported(name, version)
+            unchanged = unchanged + 1 if later.timed == counts.timed else 0
+            counts = later
+        return counts
 
     def put(self, name: str, rollout: Rollout, reported: RequestCounts) -> EndpointRecord:
         """Begin a step of a rollout, or record its end. Requests after the counts in `reported` belong to it."""

@@ -1,0 +1,51 @@
+"""The start of a rollout's step: its guard judges only what the router measures from then on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from mljupyter.controller.endpoints.rollouts import Rollouts
+from mljupyter.controller.endpoints.supervisor import Supervisor
+from mljupyter.controller.storage.store import Store
+from mljupyter.engine.rollout.request_counts import RequestCounts
+from tests.fakes.clock import on_fake_clock
+
+
+class Readings:
+    """Statistics of the router, one reading after the other; the last one stays."""
+
+    def __init__(self, *readings: RequestCounts) -> None:
+        self._left = list(readings)
+
+    async def counts(self, cluster: str) -> RequestCounts:
+        return self._left.pop(0) if len(self._left) > 1 else self._left[0]
+
+
+def counted(requests: int, timed: int) -> RequestCounts:
+    return RequestCounts(requests, 0, {(10.0, 1.0): timed})
+
+
+@pytest.mark.parametrize(
+    ("readings", "start"),
+    [
+        pytest.param([counted(20, 20), counted(21, 21)], counted(20, 20), id="all are there at once"),
+        pytest.param([counted(20, 0), counted(20, 10), counted(20, 20)], counted(20, 20), id="some come later"),
+        pytest.param([counted(20, 17), counted(21, 19), counted(23, 21)], counted(23, 21), id="others come meanwhile"),
+        pytest.param([counted(20, 15)], counted(20, 15), id="the router has answered five itself"),
+    ],
+)
+@on_fake_clock
+async def test_latencies_of_requests_before_the_step_are_waited_for(
+    readings: list[RequestCounts], start: RequestCounts, tmp_path: Path
+) -> None:
+    rollouts = Rollouts(
+        store=Store(tmp_path / "endpoints.db"),
+        statistics=Readings(*readings),
+        supervisor=cast("Supervisor", None),
+        changed=lambda name: None,
+        notify=lambda: None,
+    )
+    assert await rollouts.reported_at_start("iris", "b") == start
