@@ -243,7 +243,7 @@ class _End:
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self.everything = False
-        self.reason = "asked to"
+        self.reason = "asked to stop"
 
     @property
     def asked(self) -> bool:

@@ -75,7 +75,8 @@ def _explain_sqlite(error: BaseException, url: URL) -> MLJupyterError | None:
     unknown = code == "SQLITE_ERROR" and str(error).startswith(("no such", "malformed"))
     if unknown or code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_MISMATCH")):
         return damaged_file(place, str(error))
-    # Raised by Python's sqlite3, so it has no code. Its message has the value, which may be a secret.
+    # Python's sqlite3 module raises this one itself, without an error code of SQLite. Its message contains the value,
+    # which may be a secret.
     if str(error).startswith("Could not decode to UTF-8"):
         return damaged_file(place, "a value is not valid UTF-8")
     if code.startswith("SQLITE_READONLY"):
