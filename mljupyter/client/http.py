@@ -30,7 +30,7 @@ class HttpEndpointClient:
 
     def endpoints(self) -> list[EndpointRecord]:
         """Return all endpoints."""
-        return [EndpointRecord.parse(item) for item in self._transport.ask("GET", "/v1/endpoints").json()]
+        return [self._read(item) for item in self._transport.ask("GET", "/v1/endpoints").json()]
 
     def endpoint(self, name: str) -> EndpointRecord:
         """Return an endpoint, or raise `EndpointNotFoundError`."""
@@ -68,7 +68,7 @@ class HttpEndpointClient:
         """Return an endpoint as soon as its resource version is above `after`, or after `timeout` seconds."""
         query = {"after": after, "timeout": timeout}
         answer = self._transport.ask("GET", _path(name), query=query, within=timeout + _POLL_SPARE)
-        return EndpointRecord.parse(answer.body)
+        return self._read(answer.body)
 
     def start_rollout(self, name: str, plan: RolloutPlan) -> EndpointRecord:
         """Start a rollout of a version; return the endpoint with the rollout in its first step."""
@@ -150,7 +150,11 @@ class HttpEndpointClient:
         return [ScalingDecision.parse(item) for item in answer.json()]
 
     def _record(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> EndpointRecord:
-        return EndpointRecord.parse(self._transport.ask(method, path, body=body).body)
+        return self._read(self._transport.ask(method, path, body=body).body)
+
+    def _read(self, document: Mapping[str, Any] | bytes) -> EndpointRecord:
+        """Return the record of a document; a subclass may adapt its addresses to this machine."""
+        return EndpointRecord.parse(document)
 
 
 def _path(name: str) -> str:

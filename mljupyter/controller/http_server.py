@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 
-def http_server(application: Starlette, *, ends_within: int, **options: Any) -> uvicorn.Server:
+def http_server(application: ASGIApp, *, ends_within: int, **options: Any) -> uvicorn.Server:
     """Return a server for an application. Its `serve` runs it on sockets that are bound already.
 
     Parameters:

@@ -13,30 +13,17 @@ import time
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.api.controller_socket import ControllerSocket
-from mljupyter.controller.api.endpoints import Api, user_of
-from mljupyter.controller.api.metrics import MetricsApi
-from mljupyter.controller.api.releases import ReleaseApi
-from mljupyter.controller.api.router import RouterApi
+from mljupyter.controller.api.endpoints import Api
 from mljupyter.controller.api.socket_manager import SocketManager
-from mljupyter.controller.endpoints.autoscaler import Autoscaler
-from mljupyter.controller.endpoints.capacity_manager import CapacityManager
-from mljupyter.controller.endpoints.notifier import Notifier
-from mljupyter.controller.endpoints.reconciler import Reconciler
-from mljupyter.controller.endpoints.releases import Releases
+from mljupyter.controller.control_plane import ControlPlane
 from mljupyter.controller.endpoints.replica_secrets import workspace_key
-from mljupyter.controller.endpoints.rollouts import Rollouts
-from mljupyter.controller.endpoints.service import Service
 from mljupyter.controller.endpoints.supervisor import Supervisor
-from mljupyter.controller.endpoints.workqueue import WorkQueue
 from mljupyter.controller.housekeeping import Housekeeping
 from mljupyter.controller.layout import Layout, ports_directory
-from mljupyter.controller.metrics.collector import Collector
 from mljupyter.controller.metrics.exporter_process import RecordExport
-from mljupyter.controller.metrics.port import MetricsPort
 from mljupyter.controller.router import process
 from mljupyter.controller.router.resource_files import RouterSettings
 from mljupyter.controller.router.router import Router
-from mljupyter.controller.router.service import RouterService
 from mljupyter.controller.storage.backup import damage
 from mljupyter.controller.storage.lock import ControllerLock
 from mljupyter.controller.storage.store import Store
@@ -64,50 +51,22 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
     _log_to(layout)
     log.info("controller starts (pid %d) for %s", os.getpid(), layout.directory)
     store = Store(layout.database)
-    queue, changes = WorkQueue(), Notifier()
     runtimes = _runtimes(layout)
-
-    def replica_changed(endpoint: str) -> None:
-        queue.add(endpoint)
-        rollouts.wake()  # before the reconciler, since another replica may be ready already
-
-    supervisor = Supervisor(runtimes, replica_changed)
-
     keeper = ListenerManager(layout, store)
     ports = PortReservations(ports_directory(layout.control))
-    router = Router(_router_settings(layout, store, ports), keeper, changed=lambda: reconciler.router_changed())
-    admissions = CapacityManager(runtimes)
-    autoscaler = Autoscaler(store, router, admissions, changed=queue.add)
-    reconciler = Reconciler(
-        workspace=layout.directory.name,
-        store=store,
-        runtimes=runtimes,
-        supervisor=supervisor,
-        router=router,
-        autoscaler=autoscaler,
-        admissions=admissions,
-        queue=queue,
-        notify=changes.notify,
-    )
-    rollouts = Rollouts(store=store, statistics=router, supervisor=supervisor, changed=queue.add, notify=changes.notify)
-    service = Service(
+    settings = _router_settings(layout, store, ports)
+    plane = ControlPlane(
         layout=layout,
         store=store,
-        reconciler=reconciler,
-        router=router,
         runtimes=runtimes,
-        changes=changes,
         keeper=keeper,
         ports=ports,
+        supervisor=lambda changed: Supervisor(runtimes, changed),
+        router=lambda changed: Router(settings, keeper, changed=changed),
     )
-    router_service = RouterService(store, keeper, reconciler.listen_anew, router)
-    collector = Collector(layout.metrics, store, router, supervisor, runtimes)
-    metrics_port = MetricsPort(collector)
-    metrics = MetricsApi(store, collector, metrics_port)
-    releases = Releases(store=store, rollouts=rollouts, service=service)
+    supervisor, router, reconciler = plane.supervisor, plane.router, plane.reconciler
     end = _End()
-    routes = [*RouterApi(router_service).routes, *ReleaseApi(releases, user_of).routes, *metrics.routes]
-    api = Api(service, end.request, routes)
+    api = plane.api(end.request)
     _end_by_signal(end)
 
     own = ControllerSocket(layout, api.application, failed=end.because_of)
@@ -117,18 +76,12 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
     own.serve()
     sockets = SocketManager(layout, own, router, supervisor, lock)
     keeping_sockets = asyncio.create_task(sockets.run(), name="sockets")
-    working = asyncio.create_task(queue.run(reconciler.reconcile, reconciler.failed), name="reconciler")
-    scaling = asyncio.create_task(autoscaler.run(), name="autoscaler")
-    rolling = asyncio.create_task(rollouts.run(), name="rollouts")
-    listening = asyncio.create_task(_keep_listening(keeper, reconciler), name="listening")
-    measuring = asyncio.create_task(collector.run(), name="collector")
+    keeping_sockets.add_done_callback(end.because_of)
     keeping = asyncio.create_task(Housekeeping(layout, store).run(), name="housekeeping")
     backing_up = asyncio.create_task(_keep_backup(layout, store, lock), name="backup")
-    for task in (working, scaling, rolling, listening, keeping_sockets):
-        task.add_done_callback(end.because_of)
     watching = asyncio.create_task(_end_without(lock, end), name="workspace")
     exporting = asyncio.create_task(RecordExport(layout, store).run(), name="export")
-    await metrics.begin()
+    await plane.run(end.because_of)
     idle = _Idle(store, api, idle_seconds)
     while not end.asked and not idle.over():
         reconciler.look_again()
@@ -138,16 +91,14 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
 
     log.info("controller ends: %s", end.reason if end.asked else "idle")
     _end_in_any_case()
-    service.ending = True
-    changes.notify()  # wakes clients that wait for a change
+    plane.end_waits()
     keeping_sockets.cancel()
     await own.close()
-    others = (working, scaling, rolling, listening, measuring, keeping, backing_up, keeping_sockets, watching)
+    others = (keeping, backing_up, keeping_sockets, watching)
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    await metrics_port.close()
-    await collector.close()
+    await plane.close()
     if end.everything:
         await _stop_replicas(supervisor)
     exporting.cancel()  # last, so that records of ending replicas are sent too
@@ -210,18 +161,6 @@ async def _mend(layout: Layout, store: Store) -> None:
         log.error("the database was damaged: %s. Its copy was restored; the damaged file is now %s", found, aside)
     elif store.problem is not None:
         log.error("%s", store.problem.message)
-
-
-async def _keep_listening(keeper: ListenerManager, reconciler: Reconciler) -> None:
-    """Update the router after changes of certificates and token keys. The next check retries failures."""
-
-    async def follow() -> None:
-        try:
-            await reconciler.listen_anew()
-        except ControllerError as error:
-            log.error("certificates: %s", error.message)
-
-    await keeper.run(follow)
 
 
 def _runtimes(layout: Layout) -> Runtimes:

@@ -222,9 +222,10 @@ class RuntimeKind:
         make: creates the runtime, or raises `RuntimeUnavailableError` if that is impossible.
         request_logs: returns a function that lists the request logs of all replicas, without a runtime. Its arguments
             are the workspace's directory and the directory of replicas.
-        own_processes: whether replicas are processes of this user. Such replicas are cheap to find, can be ended
-            without their runtime, and listen on a socket that only this user can open, so that requests to them need
-            no key.
+        own_processes: whether replicas are processes of this user. Such replicas can be ended without their runtime,
+            and listen on a socket that only this user can open, so that requests to them need no key.
+        found_at_start: whether replicas are cheap to find: the control plane looks for them at each start, even if no
+            endpoint is on the target.
 
     """
 
@@ -232,6 +233,7 @@ class RuntimeKind:
     make: Callable[[RuntimeContext], Runtime]
     request_logs: Callable[[Path, Path], Callable[[], Sequence[ReplicaLog]]]
     own_processes: bool = False
+    found_at_start: bool = False
 
 
 class Runtimes:
@@ -271,8 +273,9 @@ class Runtimes:
         return list(self._made.values())
 
     def private_targets(self) -> frozenset[str]:
-        """Return the targets whose replicas are processes of this user, see `RuntimeKind.own_processes`.
-
-        The controller looks for their replicas at each start, and the router needs no key for them.
-        """
+        """Return the targets whose replicas are processes of this user, so that the router needs no key for them."""
         return frozenset(kind.target for kind in self._kinds.values() if kind.own_processes)
+
+    def targets_found_at_start(self) -> frozenset[str]:
+        """Return the targets whose replicas are looked for at each start, see `RuntimeKind.found_at_start`."""
+        return frozenset(kind.target for kind in self._kinds.values() if kind.found_at_start)

@@ -127,6 +127,14 @@ def thread_variables(spec: VersionSpec) -> dict[str, str]:
     return dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(cores))
 
 
+def container_variables(
+    spec: VersionSpec, *, service: str, version: str, workspace: str, collected: PurePath
+) -> dict[str, str]:
+    """Return the environment variables of a replica in a container. The image sets those that name its files."""
+    contract = service_variables(spec, service=service, version=version, workspace=workspace, collected=collected)
+    return {**thread_variables(spec), **spec.environment_variables, **contract}
+
+
 def server_options(spec: VersionSpec, replica_id: str) -> list[str]:
     """Return the options of the scoring server that do not depend on the runtime."""
     options: dict[str, object] = {

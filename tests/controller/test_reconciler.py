@@ -279,6 +279,41 @@ class TestSeveralVersions:
             assert (plane.router.version("iris").weight, plane.router.version("iris", "iris-b").weight) == (70, 30)
 
     @on_fake_clock
+    @pytest.mark.parametrize("lost", ["iris", "iris-b"], ids=["default", "other"])
+    async def test_the_share_of_a_version_that_has_lost_its_replicas_goes_to_one_that_is_ready(
+        self, short_path: Path, lost: str
+    ) -> None:
+        async with control_plane(short_path) as plane:
+            plane.put({"iris": version(), "iris-b": version(2, traffic_percentile=30)})
+            await plane.healthy("iris")
+            plane.runtime.health = STARTING
+            plane.runtime.running("iris", lost)[0].end(1)
+            await until(lambda: plane.router.version("iris", lost).weight == 0)
+            await until(lambda: plane.runtime.running("iris", lost), what="another replica is started")
+            (again,) = plane.runtime.running("iris", lost)
+            await until(
+                lambda: set(plane.router.version("iris", lost).addresses) == plane.addresses([again]),
+                what="a request that selects the version waits for the replica",
+            )
+            await asyncio.sleep(5)
+            assert plane.router.version("iris", lost).weight == 0, "other requests do not wait for it"
+            again.health = READY
+            await plane.healthy("iris")
+            assert (plane.router.version("iris").weight, plane.router.version("iris", "iris-b").weight) == (70, 30)
+
+    @on_fake_clock
+    async def test_requests_wait_in_their_shares_while_no_version_has_a_ready_replica(self, short_path: Path) -> None:
+        async with control_plane(short_path) as plane:
+            plane.put({"iris": version(), "iris-b": version(2, traffic_percentile=30)})
+            await plane.healthy("iris")
+            plane.runtime.health = STARTING
+            for name in ("iris", "iris-b"):
+                plane.runtime.running("iris", name)[0].end(1)
+            await until(lambda: plane.runtime.running("iris", "iris") and plane.runtime.running("iris", "iris-b"))
+            await asyncio.sleep(5)
+            assert (plane.router.version("iris").weight, plane.router.version("iris", "iris-b").weight) == (70, 30)
+
+    @on_fake_clock
     async def test_a_version_that_is_removed_is_known_to_the_router_until_its_requests_are_answered(
         self, short_path: Path
     ) -> None:

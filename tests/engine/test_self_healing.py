@@ -79,7 +79,10 @@ GOAL = DesiredVersion("now", 2, ready_revision="now")
     [
         ([lost("a"), lost("b")], ReplicaPlan("now", start=2, routed=("a", "b"))),
         ([lost("a"), ReplicaObservation("b", "now", READY)], ReplicaPlan("now", start=1, routed=("b",))),
-        ([lost("a"), lost("b"), ReplicaObservation("c", "now", STARTING)], ReplicaPlan("now", start=1, routed=("c",))),
+        (
+            [lost("a"), lost("b"), ReplicaObservation("c", "now", STARTING)],
+            ReplicaPlan("now", start=1, routed=("c",), starting=True),
+        ),
         (
             [lost("a"), ReplicaObservation("b", "now", READY), ReplicaObservation("c", "now", READY)],
             ReplicaPlan("now", drain=("a",), routed=("b", "c"), complete=True),

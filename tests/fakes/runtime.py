@@ -180,7 +180,9 @@ class FakeRuntime:
 def runtimes_of(runtime: FakeRuntime, *, own_processes: bool = True) -> Runtimes:
     """Return the runtimes of a controller that has this one alone."""
     make: Callable[[RuntimeContext], Runtime] = lambda context: runtime  # noqa: E731
-    kind = RuntimeKind(TARGET, make, lambda workspace, replicas: list, own_processes=own_processes)
+    kind = RuntimeKind(
+        TARGET, make, lambda workspace, replicas: list, own_processes=own_processes, found_at_start=own_processes
+    )
     nowhere = Path("/nowhere")
     context = RuntimeContext(nowhere, nowhere, nowhere, nowhere, lambda: nowhere, FakeContents(), lambda: b"")
     return Runtimes([kind], context)

@@ -58,6 +58,11 @@ def run(data):
 """
 
 
+def _whole_lines(file: Path) -> list[bytes]:
+    """Return the lines of a file without the one that is being written."""
+    return file.read_bytes().split(b"\n")[:-1]
+
+
 class Recorded:
     """A replica with records on, and what it has recorded."""
 
@@ -76,7 +81,7 @@ class Recorded:
 
     def all(self) -> list[dict[str, Any]]:
         parts = sorted(self.replica.directory.glob("insights.jsonl*"), reverse=True)
-        return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+        return [json.loads(line) for part in parts for line in _whole_lines(part)]
 
     def of(self, request: str, kind: str = "request", count: int = 1) -> list[dict[str, Any]]:
         def found() -> list[dict[str, Any]]:

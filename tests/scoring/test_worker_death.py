@@ -165,6 +165,23 @@ def test_routed_requests_get_busy_while_the_worker_is_replaced(serve: Serve, dir
     replica.wait_ready()
 
 
+def test_a_replica_that_replaces_its_worker_is_alive_and_not_healthy(serve: Serve) -> None:
+    script = """
+        import os, time
+        def init():
+            if os.path.exists('started-before'):
+                time.sleep(600)
+            open('started-before', 'w')
+        def run(data):
+            os._exit(1)
+    """
+    replica = serve(script)
+    assert replica.score("x").status_code == 502
+    assert replica.client.get("/").status_code == 503
+    alive = replica.client.get("/?alive")
+    assert (alive.status_code, alive.text) == (200, "Alive")
+
+
 def test_six_deaths_in_a_row_end_the_replica_with_status_5_and_a_growing_pause(serve: Serve) -> None:
     replica = serve(DEADLY, "--max-queue-wait-ms", "20000")
     times = []

@@ -25,6 +25,11 @@ from mljupyter.spec.version import LARGEST_NUMBER
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
+_READS = ("GET", "HEAD", "OPTIONS")
+
+
+async def _at_once() -> None:
+    """Return at once: on one machine, a change is stored when it is accepted."""
 
 
 class Api:
@@ -36,12 +41,21 @@ class Api:
         service: the operations on endpoints.
         stop: called to end the controller, with True when replicas and router are to end too.
         others: further routes.
+        settled: returns when changes are stored, and raises `ControllerError` for one that was undone. A client gets
+            its answer after that.
 
     """
 
-    def __init__(self, service: Service, stop: Callable[[bool], None], others: Iterable[Route] = ()) -> None:
+    def __init__(
+        self,
+        service: Service,
+        stop: Callable[[bool], None],
+        others: Iterable[Route] = (),
+        settled: Callable[[], Awaitable[None]] = _at_once,
+    ) -> None:
         self._service = service
         self._stop = stop
+        self._settled = settled
         self.last_request = time.monotonic()
         routes = [
             Route("/v1/status", self._status, methods=["GET"]),
@@ -68,7 +82,10 @@ class Api:
         async def answer(request: Request) -> Response:
             self.last_request = time.monotonic()
             try:
-                return await handler(request)
+                response = await handler(request)
+                if request.method not in _READS:
+                    await self._settled()
+                return response
             except ControllerError as error:
                 return _refusal(error)
             except SpecError as error:

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from mljupyter.controller.api.controller_socket import ControllerSocket
-from mljupyter.controller.endpoints.supervisor import ReplicaHandle, Supervisor
+from mljupyter.controller.endpoints.replica_handle import ReplicaHandle
+from mljupyter.controller.endpoints.supervisor import Supervisor
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.router.router import Router
 from mljupyter.controller.storage.lock import ControllerLock

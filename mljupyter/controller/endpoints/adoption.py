@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mljupyter.controller.endpoints.supervisor import Supervisor
+from mljupyter.controller.endpoints.replica_handle import ReplicaSupervisor
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.replicas.revision import revision
 from mljupyter.runtimes.base import RunningReplica
@@ -20,7 +20,7 @@ class Adoption:
 
     """
 
-    def __init__(self, supervisor: Supervisor, store: Store) -> None:
+    def __init__(self, supervisor: ReplicaSupervisor, store: Store) -> None:
         self._supervisor = supervisor
         self._store = store
         self._missing: set[str] = set()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.endpoints.capacity_manager import CapacityManager
-from mljupyter.controller.router.router import Router
+from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.envoy.routing import cluster_name, mirror_name
 from mljupyter.engine.scaling.autoscaling import Decision
@@ -35,7 +35,7 @@ class Autoscaler:
     """
 
     def __init__(
-        self, store: Store, router: Router, admissions: CapacityManager, changed: Callable[[str], None]
+        self, store: Store, router: EndpointRouter, admissions: CapacityManager, changed: Callable[[str], None]
     ) -> None:
         self._store = store
         self._router = router

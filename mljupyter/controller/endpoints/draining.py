@@ -6,8 +6,8 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from mljupyter.controller.endpoints.supervisor import ReplicaHandle
-from mljupyter.controller.router.router import Router
+from mljupyter.controller.endpoints.replica_handle import ReplicaHandle
+from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.replicas.draining import Draining
 from mljupyter.spec import ReplicaPhase
@@ -24,7 +24,7 @@ class ReplicaDraining:
 
     """
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: EndpointRouter) -> None:
         self._router = router
         self._replicas: dict[str, Draining] = {}
 

@@ -15,9 +15,9 @@ from mljupyter.controller.endpoints.adoption import Adoption
 from mljupyter.controller.endpoints.autoscaler import Autoscaler
 from mljupyter.controller.endpoints.capacity_manager import CapacityManager
 from mljupyter.controller.endpoints.draining import LOOK_EVERY, ReplicaDraining
-from mljupyter.controller.endpoints.supervisor import ReplicaHandle, Supervisor
+from mljupyter.controller.endpoints.replica_handle import ReplicaHandle, ReplicaSupervisor
 from mljupyter.controller.endpoints.workqueue import WorkQueue
-from mljupyter.controller.router.router import Router
+from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.endpoints.actions import PlannedVersion, route_of, split_traffic
 from mljupyter.engine.endpoints.desired import desired_version, proven
@@ -68,8 +68,8 @@ class Reconciler:
         workspace: str,
         store: Store,
         runtimes: Runtimes,
-        supervisor: Supervisor,
-        router: Router,
+        supervisor: ReplicaSupervisor,
+        router: EndpointRouter,
         autoscaler: Autoscaler,
         admissions: CapacityManager,
         queue: WorkQueue,
@@ -85,6 +85,7 @@ class Reconciler:
         self._queue = queue
         self._notify = notify
         self._private_targets = runtimes.private_targets()
+        self._found_at_start = runtimes.targets_found_at_start()
         self._routes: dict[str, EndpointRoute] = {}
         self._wanted_routes = 1  # the number of their changes
         self._following = asyncio.Lock()
@@ -97,7 +98,7 @@ class Reconciler:
         """Adopt the running replicas, and only then update the router, so that no route is lost by a restart."""
         records = [record_in_force(self._store.get(name)) for name in self._store.names()]
         known = set()
-        for target in self._private_targets | {record.spec.compute_target for record in records}:
+        for target in self._found_at_start | {record.spec.compute_target for record in records}:
             try:
                 await self._adoption.begin(target)
                 known.add(target)

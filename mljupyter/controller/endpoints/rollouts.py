@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mljupyter.client.errors import ControllerError
-from mljupyter.controller.endpoints.supervisor import Supervisor
+from mljupyter.controller.endpoints.replica_handle import ReplicaSupervisor
 from mljupyter.controller.router.request_statistics import RequestStatistics
 from mljupyter.controller.storage.history import Change
 from mljupyter.controller.storage.store import Store
@@ -69,7 +69,7 @@ class Rollouts:
         *,
         store: Store,
         statistics: RequestStatistics,
-        supervisor: Supervisor,
+        supervisor: ReplicaSupervisor,
         changed: Callable[[str], None],
         notify: Callable[[], None],
     ) -> None:

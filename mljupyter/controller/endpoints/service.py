@@ -26,7 +26,8 @@ from mljupyter.controller.layout import Layout
 from mljupyter.controller.logs import merge as logs
 from mljupyter.controller.logs.follow import Followed, follow
 from mljupyter.controller.logs.request_log import newest_records
-from mljupyter.controller.router.router import Router, check_port
+from mljupyter.controller.router.endpoint_router import EndpointRouter
+from mljupyter.controller.router.router import check_port
 from mljupyter.controller.storage.history import UNNAMED, Change
 from mljupyter.controller.storage.keys import Keys, Which
 from mljupyter.controller.storage.store import Store
@@ -50,11 +51,11 @@ class Service:
         layout: Layout,
         store: Store,
         reconciler: Reconciler,
-        router: Router,
+        router: EndpointRouter,
         runtimes: Runtimes,
         changes: Notifier,
         keeper: ListenerManager,
-        ports: PortReservations,
+        ports: PortReservations | None,
     ) -> None:
         self._layout = layout
         self._store = store
@@ -231,6 +232,8 @@ class Service:
 
     def _give_ports_back(self) -> None:
         """Release the ports of endpoints that are gone, have another port now, or were refused."""
+        if self._ports is None:
+            return
         ports = [record.spec.port for record in self.endpoints() if record.spec.port is not None]
         self._ports.keep_only([self._router.port, *ports])
 
@@ -257,6 +260,11 @@ class Service:
         """Return the spec with a port for a local web service: its present port, the requested one, or a free one."""
         if spec.kind is not EndpointKind.LOCAL and spec.port is None:
             return spec
+        if self._ports is None:
+            raise InvalidSpecError(
+                f"{spec.name!r} is a local web service with a port of its own, and {spec.compute_target!r} is not this "
+                "machine. Deploy it to 'local' or 'docker', or use AksWebservice.deploy_configuration()."
+            )
         self._give_ports_back()
         mine = before.spec.port if before else None
         if spec.port is None:

@@ -7,14 +7,12 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from mljupyter.controller.endpoints.replica_handle import ReplicaHandle
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
-from mljupyter.engine.endpoints.status import ending_text
-from mljupyter.engine.replicas.replica_plan import ReplicaObservation
 from mljupyter.runtimes.base import Ending, ReplicaOrder, RunningReplica, Runtime, Runtimes
 from mljupyter.runtimes.replica_layout import grace_seconds
-from mljupyter.spec import LivenessProbe, ReplicaPhase, VersionSpec
+from mljupyter.spec import ReplicaPhase, VersionSpec
 
 _FIRST_LOOK, _LATER_LOOK, _SOON = 0.01, 0.1, 2.0
 _LAST_LINES = 20
@@ -22,61 +20,6 @@ _GRACE_SPARE = 5.0  # the replica itself ends first, and logs it
 _OK = 200
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class ReplicaHandle:
-    """A replica and everything the controller knows about it. Times are of the monotonic clock, in seconds.
-
-    `adopted` means that the replica ran before this controller, `lost` that its socket was removed. `unanswered` counts
-    the health checks in a row without an answer.
-    """
-
-    replica: RunningReplica
-    probe: LivenessProbe
-    grace: float
-    since: float
-    phase: ReplicaPhase = ReplicaPhase.STARTING
-    ready_since: float | None = None
-    adopted: bool = False
-    lost: bool = False
-    unanswered: int = 0
-    end: Ending = field(default_factory=Ending)
-    asked_to_end: bool = False
-    last_lines: list[str] = field(default_factory=list)
-    task: asyncio.Task[None] | None = None
-
-    def observed(self) -> ReplicaObservation:
-        """Return the replica as it was observed last, for the decisions in `mljupyter.engine`."""
-        replica = self.replica
-        return ReplicaObservation(
-            replica.id,
-            replica.revision,
-            self.phase,
-            self.since,
-            lost=self.lost,
-            silence=self.silence,
-            version=replica.version,
-            address=replica.address,
-            key=replica.key,
-            pid=replica.pid,
-            started_time=replica.started_time,
-        )
-
-    @property
-    def silence(self) -> str | None:
-        """The reason why its requests may fail although it runs, completing "the replica ..."; None without one."""
-        if self.phase is not ReplicaPhase.READY:
-            return None
-        if self.lost:
-            return "has lost its socket: another one takes its place"
-        if self.unanswered:
-            return f"does not answer: it is ended after {self.probe.failure_threshold} health checks without an answer"
-        return None
-
-    def ending(self) -> str:
-        """Return the ending of the replica as text."""
-        return ending_text(self.end.exit_status, self.end.reason)
 
 
 class Supervisor:

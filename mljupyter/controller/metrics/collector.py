@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from mljupyter.client.errors import ControllerError
-from mljupyter.controller.endpoints.supervisor import Supervisor
+from mljupyter.controller.endpoints.replica_handle import ReplicaSupervisor
 from mljupyter.controller.metrics import gauges
 from mljupyter.controller.metrics.gauges import MeasuredVersion
 from mljupyter.controller.metrics.replica_meter import Key, ReplicaMeter, replica_source
-from mljupyter.controller.router.router import Router
+from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.envoy.routing import cluster_name, mirror_name
 from mljupyter.runtimes.base import RunningReplica, Runtimes
@@ -56,7 +56,9 @@ class Collector:
 
     """
 
-    def __init__(self, path: Path, store: Store, router: Router, supervisor: Supervisor, runtimes: Runtimes) -> None:
+    def __init__(
+        self, path: Path, store: Store, router: EndpointRouter, supervisor: ReplicaSupervisor, runtimes: Runtimes
+    ) -> None:
         self.series = TimeSeries(path)
         self.enabled = True
         self._store = store

@@ -56,21 +56,28 @@ class DrainingRouter:
         except ControllerError:
             return frozenset()
 
-    async def drain(self) -> None:
+    async def drain(self, *, after: float = 0.0, within: float = REQUESTS_WITHIN) -> None:
         """Stop its listeners and end it when its clients are gone. Return when it has ended.
 
         Each answer tells its client to close the connection. Connections without a request are closed after
-        `IDLE_WITHIN` seconds, those with one at its end, or after `REQUESTS_WITHIN`.
+        `IDLE_WITHIN` seconds, those with one at its end, or after `within`.
+
+        Parameters:
+            after: seconds in which it still accepts connections, when no other router listens on its port.
+            within: seconds after which it ends in any case.
 
         """
         identity, began = self._process.identity, time.monotonic()
         try:
+            if after:
+                await self._admin.post("/healthcheck/fail")
+                await asyncio.sleep(after)
             await self._admin.post("/drain_listeners")
             await self._admin.post("/healthcheck/fail")
             while identity.alive():
                 connections, requests = await self._active()
                 waited = time.monotonic() - began
-                if not connections or (not requests and waited > IDLE_WITHIN) or waited > REQUESTS_WITHIN:
+                if not connections or (not requests and waited > IDLE_WITHIN) or waited > within:
                     break
                 await asyncio.sleep(_LOOK_EVERY)
         except UNREACHABLE as error:
@@ -78,7 +85,7 @@ class DrainingRouter:
             if not isinstance(error, httpcore.TimeoutException):  # its socket was removed, and it serves
                 await self._until_clients_have_gone(IDLE_WITHIN)
         await self._process.end()
-        log.info("the replaced router (pid %d) has ended after %.1f s", identity.pid, time.monotonic() - began)
+        log.info("the drained router (pid %d) has ended after %.1f s", identity.pid, time.monotonic() - began)
 
     async def _until_clients_have_gone(self, seconds: float) -> None:
         """Wait until a router that does not answer has no client connections, at most the given number of seconds."""

@@ -21,6 +21,10 @@ _ORDER = ("ecds", "sds", "eds", "cds", "rds", "lds")
 log = logging.getLogger(__name__)
 
 
+class ConfigurationRefusedError(ControllerError):
+    """The router refuses a configuration. The previous one stays in force."""
+
+
 class FileWriter:
     """Writes the router's files, and reads in its statistics which of them are in force.
 
@@ -58,7 +62,8 @@ class FileWriter:
         """Write the changes step by step. Return when all of them are in force.
 
         Raises:
-            ControllerError: when the router refuses a file. The previous configuration stays in force.
+            ConfigurationRefusedError: when the router refuses a file. The previous configuration stays in force.
+            ControllerError: when it does not answer, or does not follow in time.
 
         """
         reported = await self._versions()
@@ -138,8 +143,10 @@ class FileWriter:
                 return
             refused = await self._refusals() - self._refusals_before
             if refused or asyncio.get_running_loop().time() > deadline:
-                what = "refused" if refused else "did not follow"
-                raise ControllerError(f"the router {what} a change of {', '.join(sorted(missing))}.")
+                files = ", ".join(sorted(missing))
+                if refused:
+                    raise ConfigurationRefusedError(f"the router refused a change of {files}.")
+                raise ControllerError(f"the router did not follow a change of {files}.")
             await asyncio.sleep(_LOOK_EVERY)
 
     async def _versions(self) -> dict[str, str]:

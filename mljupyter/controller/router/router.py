@@ -20,11 +20,11 @@ from mljupyter.controller.router.demand import DemandReader
 from mljupyter.controller.router.drain import DrainingRouter
 from mljupyter.controller.router.files import FileWriter
 from mljupyter.controller.router.hot_restart import newest_wins
+from mljupyter.controller.router.listener_settings import ListenerSettings
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router.process import RouterProcess
 from mljupyter.controller.router.resource_files import RouterSettings, router_files
 from mljupyter.controller.router.statistics_reader import RouterReader
-from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.engine.envoy.overload import default_memory
 from mljupyter.engine.envoy.routing import EndpointRoute
 from mljupyter.engine.rollout.request_counts import RequestCounts
@@ -63,7 +63,7 @@ class Router:
 
     """
 
-    def __init__(self, settings: RouterSettings, keeper: ListenerManager, changed: Callable[[], None]) -> None:
+    def __init__(self, settings: RouterSettings, keeper: ListenerSettings, changed: Callable[[], None]) -> None:
         self._settings = settings
         self._listening = keeper
         self._directory = Path(settings.directory)
@@ -110,6 +110,11 @@ class Router:
     def up(self) -> bool:
         """Whether the router runs and answers."""
         return self._up.is_set()
+
+    @property
+    def admin_address(self) -> str | None:
+        """The address of the router's admin interface, or None when it does not run."""
+        return None if self._process is None else _address(self._process)
 
     def base(self, endpoint: EndpointSpec) -> str:
         """Return the base URI of ``/score`` and ``/swagger.json`` of an endpoint."""
@@ -257,6 +262,23 @@ class Router:
         if self._process is not None:
             found[self._process.identity] = self._process
         await asyncio.gather(*(process.end() for process in found.values()))
+
+    async def retire(self, *, after: float, within: float) -> None:
+        """End the router when its clients are gone. Return when it has ended.
+
+        Parameters:
+            after: seconds in which it still accepts connections, although each answer asks its client to close.
+            within: seconds after which it ends in any case.
+
+        """
+        await self.leave()
+        if self._process is None:
+            return
+        leaving = DrainingRouter(self._process, _address(self._process))
+        try:
+            await leaving.drain(after=after, within=within)
+        finally:
+            await leaving.close()
 
     async def leave(self) -> None:
         """Stop watching the router, which continues to serve."""

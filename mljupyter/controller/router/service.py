@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mljupyter.client.errors import ControllerError, DomainExistsError, TokensNotAvailableError
-from mljupyter.controller.router.router import Router
+from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.certificate_manager import read_pair
 from mljupyter.controller.tls.listener_manager import ListenerManager, refuse_open_to_network
@@ -30,7 +30,7 @@ class RouterService:
     """
 
     def __init__(
-        self, store: Store, keeper: ListenerManager, follow: Callable[[], Awaitable[None]], router: Router
+        self, store: Store, keeper: ListenerManager, follow: Callable[[], Awaitable[None]], router: EndpointRouter
     ) -> None:
         self._store = store
         self._keeper = keeper

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mljupyter.client.errors import EndpointNotFoundError, StorageError
 from mljupyter.controller.storage import history
@@ -18,6 +19,10 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, Problem, Rollout, VersionSpec
 from mljupyter.spec.history import HistoryEntry
 
+EndpointRows = Mapping[str, Sequence[Mapping[str, Any]]]
+"""The stored rows of one endpoint, by table."""
+
+_OF_ENDPOINT = ("revisions", "history", "rollouts")
 _PUT_ROLLOUT = "INSERT OR REPLACE INTO rollouts (endpoint, document, seen) VALUES (?, ?, ?)"
 
 
@@ -188,6 +193,37 @@ class Store:
         """Return the counts of the last `put_rollout`."""
         rows = self._database.rows("SELECT seen FROM rollouts WHERE endpoint = ?", name)
         return str(rows[0]["seen"]) if rows else "{}"
+
+    def rows(self, name: str) -> EndpointRows | None:
+        """Return everything that is stored of an endpoint, for a copy elsewhere; None when the name is unknown."""
+        if name not in self._records:
+            return None
+        found = {"endpoints": self._database.rows("SELECT * FROM endpoints WHERE name = ?", name)}
+        for table in _OF_ENDPOINT:
+            found[table] = self._database.rows(f"SELECT * FROM {table} WHERE endpoint = ?", name)  # noqa: S608 - ours
+        return {table: [dict(row) for row in rows] for table, rows in found.items()}
+
+    def put_rows(self, name: str, rows: EndpointRows | None) -> None:
+        """Replace everything that is stored of an endpoint by the result of an earlier `rows`; None removes it.
+
+        Raises:
+            StorageError: when the rows are not those of an endpoint. Nothing is changed then.
+
+        """
+        with self._wanted() as connection:
+            connection.execute("DELETE FROM endpoints WHERE name = ?", (name,))
+            for table in _OF_ENDPOINT:
+                connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (name,))  # noqa: S608 - ours
+            for table in ("endpoints", *_OF_ENDPOINT) if rows is not None else ():
+                for row in rows[table] if rows is not None else ():
+                    names, places = ", ".join(row), ", ".join("?" * len(row))
+                    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(row.values()))  # noqa: S608 - ours
+            if rows is not None:
+                connection.execute("UPDATE endpoints SET resource_version = ? WHERE name = ?", (self._next(), name))
+        if rows is None:
+            self._records.pop(name, None)
+        else:
+            self._records[name] = self._read(name)
 
     def setting(self, name: str) -> str | None:
         """Return a setting."""

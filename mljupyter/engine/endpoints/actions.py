@@ -29,18 +29,23 @@ class PlannedVersion:
 
 
 def split_traffic(record: EndpointRecord, versions: Sequence[PlannedVersion]) -> Split:
-    """Return the share of requests of each version: a new version gets its share when all its replicas are ready."""
+    """Return the share of requests of each version.
+
+    A new version gets its share when all its replicas are ready. A version that has lost all its replicas gets it back
+    when one is ready again. If this is true of all versions that have served before, their requests wait for replicas.
+    """
     spec = record.spec
     serving = [
         version
         for version in versions
         if version.spec and (version.plan.routed or version.plan.waiting) and not version.spec.mirror_percentile
     ]
-    able = [item.name for item in serving if item.plan.complete or item.desired.ready_revision is not None]
+    proven = [item for item in serving if item.plan.complete or item.desired.ready_revision is not None]
+    able = [item for item in proven if not item.plan.starting] or proven or serving
     return split(
         {name: version.traffic_percentile for name, version in spec.versions.items()},
         spec.default_version,
-        able or [item.name for item in serving],
+        [item.name for item in able],
         record.status.default_version,
     )
 

@@ -21,6 +21,8 @@ from mljupyter.spec import (
 )
 
 UNSCHEDULABLE = "Unschedulable"
+START_FAILED, CRASHED = "ReplicaStartFailed", "ReplicaCrashed"
+_REMEMBERED = (START_FAILED, CRASHED)  # until all replicas are ready again; other problems are observed each time
 # The state that says most about the endpoint comes first.
 _GRAVEST_FIRST = (
     EndpointState.FAILED,
@@ -84,7 +86,7 @@ def after_crash(
     never_ready = not was_ready and status.ready_revision != replica.revision
     failed = replica.revision if never_ready and replica.revision == desired_revision else status.failed_revision
     problem = Problem(
-        code="ReplicaStartFailed" if never_ready else "ReplicaCrashed",
+        code=START_FAILED if never_ready else CRASHED,
         message=f"replica {replica.id} {ending}.",
         last_lines=list(last_lines),
     )
@@ -103,7 +105,7 @@ def after_failed_start(status: VersionStatus, revision: str | None, error: str) 
     """
     served_before = status.ready_revision is not None and status.ready_revision == revision
     failed = status.failed_revision if served_before else revision
-    problem = Problem(code="ReplicaStartFailed", message=error)
+    problem = Problem(code=START_FAILED, message=error)
     return status.model_copy(update={"failed_revision": failed, "problem": problem})
 
 
@@ -220,7 +222,8 @@ def _version_status(
         if replica.phase is ReplicaPhase.READY and replica.revision == plan.revision and replica.silence is None
     ]
     ready_revision = desired.revision if reached else before.ready_revision
-    problem = None if reached or (before.problem and before.problem.code == UNSCHEDULABLE) else before.problem
+    remembered = before.problem is not None and before.problem.code in _REMEMBERED
+    problem = before.problem if remembered and not reached else None
     status = VersionStatus(
         state=version_state(
             revision=desired.revision,
@@ -244,7 +247,20 @@ def _version_status(
     )
     if desired.shortage is not None:
         status = _short_of_room(status, spec, desired.shortage)
-    return _with_silent_replicas(status, replicas)
+    return _with_obstacles(_with_silent_replicas(status, replicas), replicas)
+
+
+def _with_obstacles(status: VersionStatus, replicas: Sequence[ReplicaObservation]) -> VersionStatus:
+    """Return the status of a version with the reason why a replica cannot start yet.
+
+    A version without a ready replica is Unschedulable when its replicas fit nowhere. Otherwise its state stays.
+    """
+    found = next((replica.obstacle for replica in replicas if replica.obstacle is not None), None)
+    if found is None or status.state is EndpointState.FAILED or status.replicas_ready >= status.replicas_wanted:
+        return status
+    unschedulable = found.code == UNSCHEDULABLE and not status.replicas_ready
+    state = EndpointState.UNSCHEDULABLE if unschedulable else status.state
+    return status.model_copy(update={"state": state, "problem": found})
 
 
 def _with_silent_replicas(status: VersionStatus, replicas: Sequence[ReplicaObservation]) -> VersionStatus:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mljupyter.engine.replicas.crash_backoff import NO_CRASH, CrashBackoff
-from mljupyter.spec import ReplicaPhase
+from mljupyter.spec import Problem, ReplicaPhase
 
 LOOK_FOR_IDLE = 1.0
 
@@ -23,6 +23,7 @@ class ReplicaObservation:
             as in an update.
         silence: the reason why requests may fail although the replica runs, as text that completes "the replica ...";
             None when requests are answered.
+        obstacle: the reason why it cannot start yet, if its target knows one; it may go away by itself.
         version: name of the version.
         address: ``unix:PATH`` or ``HOST:PORT``.
         key: the secret that its requests need; None when they need none.
@@ -38,6 +39,7 @@ class ReplicaObservation:
     busy: bool = False
     lost: bool = False
     silence: str | None = None
+    obstacle: Problem | None = None
     version: str = ""
     address: str = ""
     key: str | None = field(default=None, repr=False)
@@ -97,6 +99,7 @@ class ReplicaPlan:
         start: the number of replicas to start.
         drain: ids of the replicas to stop.
         routed: ids of the replicas that requests may go to.
+        starting: whether these are still starting, after the version has lost all its replicas. Requests wait for them.
         waiting: whether requests wait until there is a replica.
         complete: whether all desired replicas are ready.
         look_again_at: the time in seconds at which the plan changes without any event; None when it does not.
@@ -107,6 +110,7 @@ class ReplicaPlan:
     start: int = 0
     drain: tuple[str, ...] = ()
     routed: tuple[str, ...] = ()
+    starting: bool = False
     waiting: bool = False
     complete: bool = False
     look_again_at: float | None = None
@@ -143,6 +147,7 @@ def plan(desired: DesiredVersion, replicas: Sequence[ReplicaObservation], now: f
         start=start,
         drain=tuple(replica.id for replica in drain),
         routed=tuple(replica.id for replica in routed),
+        starting=any(replica.phase is ReplicaPhase.STARTING for replica in routed),
         waiting=desired.may_sleep and desired.ready_revision is not None and not routed,
         complete=complete and revision is not None,
         look_again_at=look_again_at,

@@ -113,15 +113,14 @@ def arguments_of(order: ReplicaOrder) -> list[str]:
 
 def environment_of(order: ReplicaOrder, key: str | None) -> dict[str, str]:
     """Return the environment variables of a container. `key` is its key; None for a server that supports no keys."""
-    contract = replica_layout.service_variables(
+    variables = replica_layout.container_variables(
         order.spec,
         service=order.endpoint,
         version=order.version,
         workspace=order.workspace,
         collected=PurePosixPath(COLLECTED),
     )
-    own = {KEY_VARIABLE: key} if key is not None else {}
-    return {**replica_layout.thread_variables(order.spec), **order.spec.environment_variables, **contract, **own}
+    return variables | ({KEY_VARIABLE: key} if key is not None else {})
 
 
 def key_of(attributes: dict[str, Any]) -> str | None:

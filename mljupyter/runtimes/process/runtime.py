@@ -395,4 +395,5 @@ KIND = RuntimeKind(
     make=_make,
     request_logs=lambda _workspace, replicas: lambda: log_files.record_logs(replicas),
     own_processes=True,
+    found_at_start=True,
 )

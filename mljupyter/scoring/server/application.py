@@ -39,6 +39,7 @@ _METHODS = {
     "/swagger.json": ("GET", "HEAD", "OPTIONS"),
     "/-/state": ("GET", "HEAD"),
 }
+_ALIVE = b"alive"  # the query of a health check that asks whether the server answers at all
 _RUN = ("GET", "POST")
 # Answers without reading the body, and closes the connection.
 _NOT_THE_ROUTER = closing_answer(
@@ -247,6 +248,8 @@ class Application:
 
     def _inform(self, path: str, scope: Scope) -> tuple[int, tuple[bytes, bytes], bytes]:
         if path == "/":
+            if scope["query_string"] == _ALIVE:
+                return 200, _TEXT, b"Alive"
             if self.draining:
                 return 503, _TEXT, b"Stopping"
             return (200, _TEXT, b"Healthy") if self._dispatcher.ready else (503, _TEXT, b"Starting")

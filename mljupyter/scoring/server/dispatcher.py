@@ -175,6 +175,7 @@ class Dispatcher:
 
         """
         calls = self._forget_worker()
+        ending += " while it ran this request"
         if len(calls) == 1 and not deliberate:
             call = calls[0]
             if self._quarantine.charge(call.head, call.body, call.size):
@@ -185,7 +186,7 @@ class Dispatcher:
                 continue
             if len(calls) == 1 or deliberate:
                 self.failed += 1
-                call.settle(failure(502, f"{ending} while it ran this request"))
+                call.settle(failure(502, ending))
             else:
                 self._isolating = call.alone = True
                 call.timer = self._loop.call_later(self._timeout, self._give_up_suspect, call)
