@@ -13,6 +13,8 @@ SERVERS = {
     "BASE_IMAGE": "set it to an image with Python 3.11 and pip that the engine can get, such as python:3.11-slim",
     "REGISTRY": "set it to HOST:PORT of a container registry without a login: docker run -d -p 5000:5000 registry:2",
     "PRIVATE_REGISTRY": "set it to HOST:PORT of a container registry with the login edge, password edge-secret",
+    "KUBECONFIG": "set it to the kubeconfig of a cluster whose nodes share the images of the Docker engine, such as "
+    "one of kind or minikube",
     "POSTGRESQL": "set it to the URL of an empty database, postgresql://USER:PASSWORD@HOST/NAME, and install psycopg: "
     "docker run -d -p 5432:5432 -e POSTGRES_PASSWORD=test postgres; pip install 'psycopg[binary]'",
 }

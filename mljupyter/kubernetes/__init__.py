@@ -1,0 +1,1 @@
+"""The control plane of a cluster: custom resources, operator and router agents."""

@@ -1,0 +1,1 @@
+"""Asynchronous access to the API server: requests with plain dictionaries, and informers."""

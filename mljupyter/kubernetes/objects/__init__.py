@@ -1,0 +1,1 @@
+"""Kubernetes objects as plain dictionaries: built and read without I/O."""

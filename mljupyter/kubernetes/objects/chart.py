@@ -1,0 +1,137 @@
+"""The Helm chart, generated from the objects of an installation.
+
+Values that are only inserted are given to `installation` as expressions of a template. Values that change objects are
+tried out: an object that differs is written once for each case, below the condition that chooses it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.crd import custom_resource_definition
+from mljupyter.kubernetes.objects.installation import Installation, Manifest, Purpose, ServiceType, installation
+from mljupyter.kubernetes.objects.yaml import to_yaml
+
+_DEFINITION = "CustomResourceDefinition"
+_NAMESPACE = "{{ .Release.Namespace }}"
+_SERVICE_TYPE = "{{ .Values.router.serviceType }}"
+_POLICY = '{{ ternary "policy/v1" "policy/v1beta1" (.Capabilities.APIVersions.Has "policy/v1") }}'
+_PRODUCTION = f'eq .Values.purpose "{Purpose.FAST_PROD}"'
+_INTERNAL = ".Values.router.internal"
+_NODES = ".Values.readsNodes"
+
+_BASE = Installation(
+    image="{{ .Values.image }}",
+    target="{{ .Values.target }}",
+    workspace="{{ .Values.workspace }}",
+    namespace=_NAMESPACE,
+    create_namespace=False,
+    policy=_POLICY,
+)
+_CONDITIONS = (
+    (_PRODUCTION, replace(_BASE, purpose=Purpose.FAST_PROD), replace(_BASE, purpose=Purpose.DEV_TEST)),
+    (_INTERNAL, replace(_BASE, internal=True), replace(_BASE, internal=False)),
+    (_NODES, replace(_BASE, reads_nodes=True), replace(_BASE, reads_nodes=False)),
+)
+"""A condition, an installation where it holds, and one where it does not."""
+
+
+def chart_files(release: str, image: str) -> dict[str, str]:
+    """Return the files of the chart by their paths in it.
+
+    Parameters:
+        release: the version of the chart.
+        image: the default image of operator and router.
+
+    """
+    return {
+        "Chart.yaml": _chart(release),
+        "values.yaml": _values(image),
+        # Helm creates what is in this directory before everything else, and never changes or removes it.
+        f"crds/{names.PLURAL}.yaml": to_yaml([custom_resource_definition()]),
+        "templates/mljupyter.yaml": _templates(),
+        "templates/NOTES.txt": _NOTES,
+    }
+
+
+def _templates() -> str:
+    cases = [(condition, _by_name(holds), _by_name(fails)) for condition, holds, fails in _CONDITIONS]
+    everything: dict[str, Manifest] = {}
+    for _, holds, fails in cases:
+        everything |= holds | fails
+    parts = []
+    for name, manifest in everything.items():
+        differing = [case for case in cases if case[1].get(name) != case[2].get(name)]
+        if len(differing) > 1:
+            raise ValueError(f"{name} depends on several values: {[case[0] for case in differing]}")
+        parts.append(_chosen(name, *differing[0]) if differing else _text(manifest))
+    return "".join(parts)
+
+
+def _by_name(wanted: Installation) -> dict[str, Manifest]:
+    # The type of the router's Service is an expression, too. It is put in here, since it is no `ServiceType`.
+    found = {}
+    for manifest in installation(wanted):
+        if manifest["kind"] == _DEFINITION:
+            continue
+        if manifest["kind"] == "Service" and manifest["metadata"]["name"] == names.ROUTER:
+            manifest["spec"]["type"] = _SERVICE_TYPE
+        found[f"{manifest['kind']} {manifest['metadata']['name']}"] = manifest
+    return found
+
+
+def _chosen(name: str, condition: str, holds: dict[str, Manifest], fails: dict[str, Manifest]) -> str:
+    one, other = holds.get(name), fails.get(name)
+    if one is None and other is not None:
+        condition, one, other = f"not ({condition})", other, None
+    text = f"{{{{- if {condition} }}}}\n" + (_text(one) if one is not None else "")
+    text += f"{{{{- else }}}}\n{_text(other)}" if other is not None else ""
+    return text + "{{- end }}\n"
+
+
+def _text(manifest: Manifest) -> str:
+    # An expression with quotation marks of its own must stand without those of YAML.
+    return to_yaml([manifest]).replace(f"'{_POLICY}'", _POLICY)
+
+
+def _chart(release: str) -> str:
+    return f"""\
+apiVersion: v2
+name: mljupyter
+description: Endpoints for machine learning models, deployed from notebooks
+type: application
+version: {release}
+appVersion: "{release}"
+kubeVersion: ">=1.20.0-0"
+"""
+
+
+def _values(image: str) -> str:
+    types = ", ".join(item.value for item in ServiceType)
+    return f"""\
+# The image of operator and router.
+image: {image}
+# {Purpose.FAST_PROD}: two operators, three routers. {Purpose.DEV_TEST}: one of each, for development and tests.
+purpose: {Purpose.FAST_PROD}
+# The names of the workspace, and of the compute target under which this cluster is attached to it.
+workspace: default
+target: cluster
+# Whether the operator may read the size of nodes, which takes a ClusterRole.
+readsNodes: true
+router:
+  # {types}
+  serviceType: {ServiceType.CLUSTER_IP}
+  # Whether a load balancer is reached only from the network of the cluster.
+  internal: false
+"""
+
+
+_NOTES = f"""\
+The pods start when their access Secret is there:
+
+  kubectl create secret generic {names.ACCESS_SECRET} --namespace {_NAMESPACE} \\
+    --from-literal={names.API_KEY}=$(openssl rand -hex 32) --from-literal={names.INTERNAL_KEY}=$(openssl rand -hex 32)
+
+Then attach the cluster in a notebook: %mlj attach. See docs/kubernetes-administration.md for what is installed.
+"""

@@ -1,0 +1,199 @@
+"""The names of mljupyter on a cluster: objects, labels, ports, environment variables, paths of the API server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+GROUP = "mljupyter.io"
+API_VERSION = "v1alpha1"
+KIND = "MLEndpoint"
+PLURAL = "mlendpoints"
+SHORT = "mle"
+DEFAULT_NAMESPACE = "mljupyter"
+
+OPERATOR = "mljupyter-operator"
+ROUTER = "mljupyter-router"
+REPLICA = "mljupyter-replica"
+USER = "mljupyter-user"
+"""The Role of people who use the endpoints of a namespace. An administrator binds it."""
+
+LISTENING_SECRET = "mljupyter-listening"  # noqa: S105 - a name
+KEYS_SECRET = "mljupyter-keys"  # noqa: S105 - a name
+ACCESS_SECRET = "mljupyter-access"  # noqa: S105 - a name
+API_KEY = "api"
+INTERNAL_KEY = "internal"
+"""The keys of the access Secret: for clients of the operator, and between operator and router agents."""
+
+SECRET_HEADER = "x-mljupyter-secret"  # noqa: S105 - a name
+"""The header that carries the secret of the operator's or an agent's API."""
+
+PART_OF_LABEL = "app.kubernetes.io/part-of"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+ENDPOINT_LABEL = f"{GROUP}/endpoint"
+VERSION_LABEL = f"{GROUP}/version"
+REVISION_LABEL = f"{GROUP}/revision"
+LEADER_LABEL = f"{GROUP}/leader"
+"""The label of the operator pod that works, to which the operator's Service leads."""
+PUBLISHED_LABEL = f"{GROUP}/published"
+PUBLISHED_SELECTOR = f"{PUBLISHED_LABEL}=router"
+"""Selects the Secrets that router agents read."""
+
+COMPONENT_OPERATOR = "operator"
+COMPONENT_ROUTER = "router"
+COMPONENT_REPLICA = "replica"
+
+FINALIZER = f"{GROUP}/drain"
+SERVING_CONDITION = f"{GROUP}/serving"
+"""The readiness gate of replica pods."""
+
+SPEC_ANNOTATION = f"{GROUP}/spec"
+
+OPERATOR_PORT = 8080
+ROUTER_PORT = 8081
+AGENT_PORT = 8082
+REPLICA_PORT = 5001
+
+NAMESPACE_VARIABLE = "MLJUPYTER_NAMESPACE"
+POD_NAME_VARIABLE = "MLJUPYTER_POD_NAME"
+POD_IP_VARIABLE = "MLJUPYTER_POD_IP"
+TARGET_VARIABLE = "MLJUPYTER_TARGET"
+WORKSPACE_VARIABLE = "MLJUPYTER_WORKSPACE"
+PURPOSE_VARIABLE = "MLJUPYTER_PURPOSE"
+MEMORY_LIMIT_VARIABLE = "MLJUPYTER_MEMORY_LIMIT"
+"""The memory that a router's container may use, in bytes."""
+
+ACCESS_DIRECTORY = "/etc/mljupyter/access"
+STATE_DIRECTORY = "/var/lib/mljupyter"
+
+_PROJECT = "mljupyter"
+_LONGEST_DEPLOYMENT = 52  # a pod's name adds 17 characters, and its host name shows the first 63
+_DIGITS = 8
+_OTHER_PREFIXES = ("route-", "state-")
+
+
+def labels(component: str) -> dict[str, str]:
+    """Return the labels of every object of a component."""
+    return {PART_OF_LABEL: _PROJECT, MANAGED_BY_LABEL: _PROJECT, COMPONENT_LABEL: component}
+
+
+def selector(*, component: str | None = None, endpoint: str | None = None, version: str | None = None) -> str:
+    """Return a label selector as text, as the API server's lists and watches take it.
+
+    Example:
+        >>> selector(component="replica", endpoint="iris")
+        'app.kubernetes.io/part-of=mljupyter,app.kubernetes.io/component=replica,mljupyter.io/endpoint=iris'
+
+    """
+    wanted = {PART_OF_LABEL: _PROJECT, COMPONENT_LABEL: component, ENDPOINT_LABEL: endpoint, VERSION_LABEL: version}
+    return ",".join(f"{label}={value}" for label, value in wanted.items() if value is not None)
+
+
+def replica_labels(endpoint: str, version: str, revision: str) -> dict[str, str]:
+    """Return the labels of the pods of a revision, and of their Deployment and Secret."""
+    return labels(COMPONENT_REPLICA) | {ENDPOINT_LABEL: endpoint, VERSION_LABEL: version, REVISION_LABEL: revision}
+
+
+def deployment_name(endpoint: str, version: str, revision: str) -> str:
+    """Return the name of the Deployment of a revision, and of its Secret.
+
+    Its last digits are a fingerprint of all three names, since ``a-b`` and ``c`` would otherwise give the same name as
+    ``a`` and ``b-c``.
+
+    Example:
+        >>> deployment_name("iris", "iris", "0123456789ab")
+        'mlj-iris-891c8fb6'
+
+    """
+    digits = hashlib.sha256(json.dumps([endpoint, version, revision]).encode()).hexdigest()[:_DIGITS]
+    # Otherwise it could be the name of a route's Secret.
+    head = f"mlj-e-{endpoint}" if endpoint.startswith(_OTHER_PREFIXES) else f"mlj-{endpoint}"
+    if version != endpoint:
+        head = f"{head}-{version}"
+    return f"{head[: _LONGEST_DEPLOYMENT - _DIGITS - 1].rstrip('-')}-{digits}"
+
+
+def route_secret(endpoint: str) -> str:
+    """Return the name of the Secret with an endpoint's published route."""
+    return f"mlj-route-{endpoint}"
+
+
+def state_secret(endpoint: str) -> str:
+    """Return the name of the Secret with the operator's state of an endpoint."""
+    return f"mlj-state-{endpoint}"
+
+
+def pods(namespace: str) -> str:
+    """Return the path of the pods of a namespace."""
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+def secrets(namespace: str) -> str:
+    """Return the path of the Secrets of a namespace."""
+    return f"/api/v1/namespaces/{namespace}/secrets"
+
+
+def services(namespace: str) -> str:
+    """Return the path of the Services of a namespace."""
+    return f"/api/v1/namespaces/{namespace}/services"
+
+
+def events(namespace: str) -> str:
+    """Return the path of the Events of a namespace."""
+    return f"/api/v1/namespaces/{namespace}/events"
+
+
+def deployments(namespace: str) -> str:
+    """Return the path of the Deployments of a namespace."""
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments"
+
+
+def leases(namespace: str) -> str:
+    """Return the path of the Leases of a namespace."""
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+
+
+def mlendpoints(namespace: str) -> str:
+    """Return the path of the custom resources of a namespace."""
+    return f"/apis/{GROUP}/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
+
+
+def nodes() -> str:
+    """Return the path of the nodes."""
+    return "/api/v1/nodes"
+
+
+def operator_proxy(namespace: str) -> str:
+    """Return the path that leads clients to the operator's HTTP API through the API server."""
+    return f"{services(namespace)}/http:{OPERATOR}:{OPERATOR_PORT}/proxy"
+
+
+_PLURALS = {"NetworkPolicy": "networkpolicies", KIND: PLURAL}
+_CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace", "Node"}
+
+
+def collection_path(manifest: Mapping[str, Any]) -> str:
+    """Return the path under which a manifest's object is created.
+
+    Example:
+        >>> collection_path({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "mljupyter"}})
+        '/apis/apps/v1/namespaces/mljupyter/deployments'
+
+    """
+    kind, version = manifest["kind"], manifest["apiVersion"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    plural = _PLURALS.get(kind, f"{kind.lower()}s")
+    return f"{root}/{plural}" if kind in _CLUSTER_WIDE else f"{root}/namespaces/{namespace_of(manifest)}/{plural}"
+
+
+def object_path(manifest: Mapping[str, Any]) -> str:
+    """Return the path of a manifest's object."""
+    return f"{collection_path(manifest)}/{manifest['metadata']['name']}"
+
+
+def namespace_of(manifest: Mapping[str, Any]) -> str:
+    """Return the namespace of a manifest's object."""
+    return str(manifest["metadata"]["namespace"])

@@ -1,0 +1,208 @@
+"""Published documents: what the operator tells the routers about endpoints and listening, each with its version.
+
+A route names revisions instead of addresses. Each router adds the addresses of their pods by itself, also while the
+operator is away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mljupyter.engine.envoy.listener import Listening
+from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
+from mljupyter.errors import MLJupyterError
+from mljupyter.kubernetes.objects import names
+
+ROUTE_KEY = "route.json"
+LISTENING_KEY = "listening.json"
+SCORING_PORT = "scoring"
+"""The name of the container port on which a replica answers."""
+
+Pod = Mapping[str, Any]
+
+
+class PublishedError(MLJupyterError):
+    """A published document cannot be read."""
+
+
+@dataclass(frozen=True)
+class PublishedRoute:
+    """The route of an endpoint, without the addresses of its replicas.
+
+    Parameters:
+        route: the route; addresses and keys of replicas in it are not published.
+        revisions: the revisions whose ready pods get requests, by version; also those of versions that leave.
+        keys: the key of the replicas of each revision, by version.
+        without: names of pods that get no requests, although they are ready.
+
+    """
+
+    route: EndpointRoute
+    revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    without: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """The fingerprint of the document."""
+        return _fingerprint(self._document())
+
+    def text(self) -> str:
+        """Return the document as JSON, with its version."""
+        document = self._document()
+        return json.dumps({"version": _fingerprint(document), **document})
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> PublishedRoute:
+        """Read a document.
+
+        Raises:
+            PublishedError: when it cannot be read.
+
+        """
+        published: PublishedRoute = _parsed(_ROUTES, text)
+        return published
+
+    def _document(self) -> dict[str, Any]:
+        bare = replace(
+            self.route,
+            versions=tuple(replace(one, addresses=(), replica_keys=None) for one in self.route.versions),
+            leaving=tuple(replace(one, addresses=(), replica_keys=None) for one in self.route.leaving),
+        )
+        return _document(_ROUTES, replace(self, route=bare, without=tuple(sorted(self.without))))
+
+
+_ROUTES = TypeAdapter(PublishedRoute)
+_LISTENINGS = TypeAdapter(Listening)
+
+
+def listening_text(listening: Listening) -> str:
+    """Return listener settings as JSON, with their version."""
+    document = _document(_LISTENINGS, listening)
+    return json.dumps({"version": _fingerprint(document), **document})
+
+
+def parse_listening(text: str | bytes) -> Listening:
+    """Read listener settings.
+
+    Raises:
+        PublishedError: when they cannot be read.
+
+    """
+    listening: Listening = _parsed(_LISTENINGS, text)
+    return listening
+
+
+def version_of(text: str | bytes) -> str:
+    """Return the version that a document declares; an empty one if the document cannot be read.
+
+    Example:
+        >>> version_of('{"version": "8a2f"}')
+        '8a2f'
+
+    """
+    try:
+        return str(json.loads(text)["version"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+
+
+def endpoint_route(published: PublishedRoute, pods: Iterable[Pod]) -> EndpointRoute:
+    """Return the route of an endpoint with the addresses of its ready pods.
+
+    A version without replicas gives its weight to the default version, or to the first that has replicas, unless its
+    requests wait for its first replica.
+
+    Parameters:
+        published: the published document.
+        pods: pods as the API server shows them, those of other endpoints included.
+
+    """
+    route = published.route
+    without = frozenset(published.without)
+    addresses: dict[str, dict[str, str | None]] = {}
+    for pod in pods:
+        labels = pod["metadata"].get("labels") or {}
+        version, revision = labels.get(names.VERSION_LABEL, ""), labels.get(names.REVISION_LABEL, "")
+        if (
+            labels.get(names.ENDPOINT_LABEL) == route.name
+            and revision in published.revisions.get(version, ())
+            and pod["metadata"]["name"] not in without
+            and serving(pod)
+        ):
+            key = published.keys.get(version, {}).get(revision)
+            addresses.setdefault(version, {})[address_of(pod)] = key
+    versions = tuple(_with(version, addresses.get(version.name, {})) for version in route.versions)
+    leaving = tuple(_with(version, addresses.get(version.name, {})) for version in route.leaving)
+    return replace(route, versions=_weighted(versions, route.default_version), leaving=leaving)
+
+
+def serving(pod: Pod) -> bool:
+    """Return whether a pod can get requests: its containers are ready, it stays, and nothing has withdrawn it."""
+    status = pod.get("status") or {}
+    if "deletionTimestamp" in pod["metadata"] or not status.get("podIP"):
+        return False
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    return conditions.get("ContainersReady") == "True" and conditions.get(names.SERVING_CONDITION) != "False"
+
+
+def address_of(pod: Pod) -> str:
+    """Return the address of a replica as ``IP:PORT``. Its port is the container port ``scoring``, by default 5001."""
+    containers = (pod.get("spec") or {}).get("containers") or ()
+    ports = [port for container in containers for port in container.get("ports") or ()]
+    found = (port["containerPort"] for port in ports if port.get("name") == SCORING_PORT)
+    return f"{pod['status']['podIP']}:{next(found, names.REPLICA_PORT)}"
+
+
+def _with(version: VersionRoute, addresses: Mapping[str, str | None]) -> VersionRoute:
+    keys = {address: key for address, key in addresses.items() if key is not None}
+    return replace(
+        version,
+        addresses=tuple(sorted(addresses)),
+        replica_keys=keys,
+        waiting=version.waiting and not addresses,
+    )
+
+
+def _weighted(versions: tuple[VersionRoute, ...], default: str) -> tuple[VersionRoute, ...]:
+    able = [version.name for version in versions if version.addresses]
+    if not able:
+        return versions
+    heir = default if default in able else able[0]
+    empty = {version.name for version in versions if not version.addresses and not version.waiting}
+    spare = sum(version.weight for version in versions if version.name in empty)
+    return tuple(
+        replace(version, weight=0 if version.name in empty else version.weight + (spare if version.name == heir else 0))
+        for version in versions
+    )
+
+
+def _document(adapter: TypeAdapter[Any], value: object) -> dict[str, Any]:
+    document: dict[str, Any] = adapter.dump_python(value, mode="json", by_alias=True, exclude_none=True)
+    return document
+
+
+def _parsed(adapter: TypeAdapter[Any], text: str | bytes) -> Any:
+    try:
+        document = json.loads(text)
+        if not isinstance(document, dict):
+            raise PublishedError("a published document is not a JSON object. The operator writes it again.")
+        document.pop("version", None)
+        return adapter.validate_python(document)
+    except ValidationError as error:  # its values may be secrets
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PublishedError(f"a published document cannot be read: {where}: {first['msg']}.") from None
+    except (ValueError, RecursionError):
+        raise PublishedError("a published document is not JSON. The operator writes it again.") from None
+
+
+def _fingerprint(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

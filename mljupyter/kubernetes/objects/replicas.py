@@ -1,0 +1,396 @@
+"""Replicas as Kubernetes objects: one Deployment and one Secret for each revision of a version.
+
+A Deployment is never changed except for its number of replicas: another revision is another Deployment. Environment
+variables are in the Secret, since they may be secrets, and more people may read Deployments than Secrets.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from mljupyter.engine.replicas.replica_key import VARIABLE as KEY_VARIABLE
+from mljupyter.errors import MLJupyterError
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
+from mljupyter.runtimes import replica_layout
+from mljupyter.runtimes.base import ReplicaOrder
+from mljupyter.spec import Resources, VersionSpec
+
+CONTAINER = "server"
+COLLECTED = "/var/mljupyter/collected"
+REPLICA_KEY = "replica-key"
+"""The key of a Secret under which the key of the replicas is."""
+
+ALIVE_PATH = "/?alive"
+"""A request that our server answers with 200 while ``init()`` runs, too."""
+
+_HEALTH_PATH = "/"
+_VARIABLE_PREFIX = "env."
+_VARIABLE_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]{0,248}")
+_SPARE_START_SECONDS = 30
+_SPARE_PULL_SECONDS = 600
+_SPARE_END_SECONDS = 5
+_TEMPORARY = "1Gi"
+_MIB = 1 << 20
+_GIB = 1 << 30
+_LONGEST_PLAIN = 64 * 1024  # all annotations of an object together have 256 KiB at most
+_COMPRESSED = "zlib:"
+_NOT_ANNOTATED = {"environmentVariables", "description", "tags", "properties"}
+
+
+class ManifestError(MLJupyterError):
+    """A version cannot be run on a cluster as it is."""
+
+
+@dataclass(frozen=True)
+class ReplicaSettings:
+    """What a cluster adds to all replicas of a version.
+
+    Parameters:
+        own_server: whether the image starts our scoring server, which takes options.
+        pull_secrets: names of the Secrets with logins of container registries.
+        gpu_resource: the resource that counts GPUs.
+        node_selector: labels of the nodes that replicas may run on.
+        tolerations: the taints of nodes that replicas tolerate.
+        runtime_class: the name of the RuntimeClass; None for the cluster's default.
+        collected_claim: the PersistentVolumeClaim for collected data; without one it ends with the pod.
+        probe_grace: whether the cluster knows the grace period of a probe (Kubernetes 1.25 and later). Then a replica
+            that does not answer is ended at once; otherwise it keeps its grace period.
+
+    """
+
+    own_server: bool = True
+    pull_secrets: tuple[str, ...] = ()
+    gpu_resource: str = "nvidia.com/gpu"
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    runtime_class: str | None = None
+    collected_claim: str | None = None
+    probe_grace: bool = False
+
+
+def deployment(
+    order: ReplicaOrder,
+    *,
+    namespace: str,
+    replicas: int,
+    owner: Mapping[str, Any] | None,
+    settings: ReplicaSettings,
+) -> dict[str, Any]:
+    """Return the Deployment of a revision.
+
+    Parameters:
+        order: the revision; its `id` is not used, since a pod's name is the id of a replica.
+        namespace: the namespace of the endpoint.
+        replicas: the number of replicas to begin with.
+        owner: an owner reference to the custom resource.
+        settings: those of the cluster and the version.
+
+    Raises:
+        ManifestError: when the version has no image, or an environment variable that a pod cannot have.
+
+    """
+    _check(order)
+    spec = order.spec
+    labels = names.replica_labels(order.endpoint, order.version, order.revision)
+    chosen = {key: value for key, value in labels.items() if key.startswith(names.GROUP)}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(order, namespace, owner) | {"annotations": {names.SPEC_ANNOTATION: _annotation(spec)}},
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 1,
+            "progressDeadlineSeconds": _start_seconds(spec) + _SPARE_PULL_SECONDS,
+            # Nothing rolls in regular operation. If somebody restarts it by hand, new pods come first.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "selector": {"matchLabels": chosen},
+            "template": {
+                "metadata": {"labels": labels} | _annotated(spec, settings),
+                "spec": _pod(order, settings, chosen),
+            },
+        },
+    }
+
+
+def secret(order: ReplicaOrder, *, namespace: str, replica_key: str, owner: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the Secret of a revision: the key of its replicas, and the environment variables of its spec.
+
+    Raises:
+        ManifestError: as `deployment`.
+
+    """
+    _check(order)
+    variables = {_VARIABLE_PREFIX + name: value for name, value in order.spec.environment_variables.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(order, namespace, owner),
+        "type": "Opaque",
+        "data": {
+            name: base64.b64encode(value.encode()).decode()
+            for name, value in ({REPLICA_KEY: replica_key} | variables).items()
+        },
+    }
+
+
+def disruption_budget(
+    order: ReplicaOrder, *, namespace: str, owner: Mapping[str, Any] | None, policy: str = "policy/v1"
+) -> dict[str, Any]:
+    """Return the PodDisruptionBudget of a version: when nodes are emptied, one of its replicas ends at a time.
+
+    Parameters:
+        order: a revision of the version; the budget covers all of them.
+        namespace, owner: as for `deployment`.
+        policy: the API version; ``policy/v1beta1`` before Kubernetes 1.21.
+
+    """
+    chosen = {names.ENDPOINT_LABEL: order.endpoint, names.VERSION_LABEL: order.version}
+    metadata = _metadata(order, namespace, owner)
+    metadata["name"] = names.deployment_name(order.endpoint, order.version, "")
+    del metadata["labels"][names.REVISION_LABEL]
+    return {
+        "apiVersion": policy,
+        "kind": "PodDisruptionBudget",
+        "metadata": metadata,
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": chosen}},
+    }
+
+
+def spec_of(deployed: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> VersionSpec:
+    """Return the spec that a Deployment was made from, without its description, tags and properties.
+
+    Parameters:
+        deployed: the Deployment.
+        variables: its environment variables, see `variables_of`.
+
+    """
+    text = deployed["metadata"]["annotations"][names.SPEC_ANNOTATION]
+    if text.startswith(_COMPRESSED):
+        text = zlib.decompress(base64.b64decode(text.removeprefix(_COMPRESSED))).decode()
+    return VersionSpec.parse({**json.loads(text), "environmentVariables": dict(variables or {})})
+
+
+def variables_of(stored: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment variables in the Secret of a revision."""
+    return {
+        name.removeprefix(_VARIABLE_PREFIX): base64.b64decode(value).decode()
+        for name, value in (stored.get("data") or {}).items()
+        if name.startswith(_VARIABLE_PREFIX)
+    }
+
+
+def replica_key_of(stored: Mapping[str, Any]) -> str:
+    """Return the key of the replicas in the Secret of a revision."""
+    return base64.b64decode(stored["data"][REPLICA_KEY]).decode()
+
+
+def cpu_quantity(cores: float) -> str:
+    """Return cores as a quantity of Kubernetes, in thousandths, rounded up.
+
+    Example:
+        >>> cpu_quantity(0.1), cpu_quantity(2), cpu_quantity(0.0001)
+        ('100m', '2', '1m')
+
+    """
+    thousandths = math.ceil(round(cores * 1000, 6))
+    return str(thousandths // 1000) if thousandths % 1000 == 0 else f"{thousandths}m"
+
+
+def memory_quantity(gigabytes: float) -> str:
+    """Return memory as a quantity of Kubernetes that a person can read, rounded up to MiB.
+
+    Example:
+        >>> memory_quantity(0.5), memory_quantity(2), memory_quantity(0.1)
+        ('512Mi', '2Gi', '103Mi')
+
+    """
+    found = math.ceil(gigabytes * _GIB / _MIB)
+    whole = _GIB // _MIB
+    return f"{found // whole}Gi" if found % whole == 0 else f"{found}Mi"
+
+
+def _check(order: ReplicaOrder) -> None:
+    if order.spec.image is None:
+        raise ManifestError(
+            f"version {order.version!r} of {order.endpoint!r} has no image: a pod needs one.\n"
+            "Deploy it from a notebook or with `mljupyter`, which build the image, or name one in `image`."
+        )
+    for name in order.spec.environment_variables:
+        if not _VARIABLE_NAME.fullmatch(name):
+            raise ManifestError(
+                f"{name[:100]!r} cannot name an environment variable of a pod: "
+                "letters, digits, '-', '.' and '_', a digit not first, at most 249 characters.\nRename it."
+            )
+
+
+def _metadata(order: ReplicaOrder, namespace: str, owner: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        "name": names.deployment_name(order.endpoint, order.version, order.revision),
+        "namespace": namespace,
+        "labels": names.replica_labels(order.endpoint, order.version, order.revision),
+        **({"ownerReferences": [dict(owner)]} if owner is not None else {}),
+    }
+
+
+def _annotation(spec: VersionSpec) -> str:
+    kept = {key: value for key, value in spec.document().items() if key not in _NOT_ANNOTATED}
+    text = json.dumps(kept, separators=(",", ":"))
+    if len(text) <= _LONGEST_PLAIN:
+        return text
+    return _COMPRESSED + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _annotated(spec: VersionSpec, settings: ReplicaSettings) -> dict[str, Any]:
+    if spec.collect_model_data and settings.collected_claim is None:
+        return {}
+    # Its volumes hold nothing to keep. Without this, the cluster autoscaler removes no node with a replica.
+    return {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}}
+
+
+def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, str]) -> dict[str, Any]:
+    same_version = {key: value for key, value in chosen.items() if key != names.REVISION_LABEL}
+    pod: dict[str, Any] = {
+        "serviceAccountName": names.REPLICA,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _end_seconds(order.spec),
+        "securityContext": pod_security(USER if settings.collected_claim is not None else None),
+        "readinessGates": [{"conditionType": names.SERVING_CONDITION}],
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": same_version},
+            }
+        ],
+        "containers": [_container(order, settings)],
+        "volumes": _volumes(order.spec, settings),
+    }
+    if settings.pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in settings.pull_secrets]
+    if settings.node_selector:
+        pod["nodeSelector"] = dict(settings.node_selector)
+    if settings.tolerations:
+        pod["tolerations"] = [dict(item) for item in settings.tolerations]
+    if settings.runtime_class is not None:
+        pod["runtimeClassName"] = settings.runtime_class
+    return pod
+
+
+def _container(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]:
+    spec = order.spec
+    pod_name = f"$({names.POD_NAME_VARIABLE})"
+    arguments = {"args": replica_layout.server_options(spec, pod_name)} if settings.own_server else {}
+    return {
+        "name": CONTAINER,
+        "image": spec.image,
+        "imagePullPolicy": "IfNotPresent",
+        **arguments,
+        "env": _environment(order),
+        "ports": [{"name": "http", "containerPort": names.REPLICA_PORT}],
+        "resources": _resources(spec.resources, settings.gpu_resource),
+        # The image of a user may name no user, or root.
+        "securityContext": container_security(None if settings.own_server else USER),
+        **_probes(spec, settings),
+        "volumeMounts": [{"name": name, "mountPath": path} for name, path in _mounts(spec).items()],
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # the status of the pod has the last lines of its log
+    }
+
+
+def _mounts(spec: VersionSpec) -> dict[str, str]:
+    """Return the directories that a replica may write to, by the names of their volumes."""
+    temporary = {"tmp": "/tmp"}  # noqa: S108 - in the container
+    return temporary | ({"collected": COLLECTED} if spec.collect_model_data else {})
+
+
+def _volumes(spec: VersionSpec, settings: ReplicaSettings) -> list[dict[str, Any]]:
+    sources: dict[str, dict[str, Any]] = {
+        "tmp": {"emptyDir": {"sizeLimit": _TEMPORARY}},
+        "collected": {"emptyDir": {}},
+    }
+    if settings.collected_claim is not None:
+        sources["collected"] = {"persistentVolumeClaim": {"claimName": settings.collected_claim}}
+    return [{"name": name, **sources[name]} for name in _mounts(spec)]
+
+
+def _environment(order: ReplicaOrder) -> list[dict[str, Any]]:
+    variables = _variables(order, order.spec)
+    ours = _variables(order, order.spec.model_copy(update={"environment_variables": {}}))
+    name_of_secret = names.deployment_name(order.endpoint, order.version, order.revision)
+
+    def from_secret(name: str, key: str) -> dict[str, Any]:
+        return {"name": name, "valueFrom": {"secretKeyRef": {"name": name_of_secret, "key": key}}}
+
+    return [
+        {"name": names.POD_NAME_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        from_secret(KEY_VARIABLE, REPLICA_KEY),
+        *(
+            {"name": name, "value": value} if ours.get(name) == value else from_secret(name, _VARIABLE_PREFIX + name)
+            for name, value in variables.items()
+            if name not in (names.POD_NAME_VARIABLE, KEY_VARIABLE)
+        ),
+    ]
+
+
+def _variables(order: ReplicaOrder, spec: VersionSpec) -> dict[str, str]:
+    return replica_layout.container_variables(
+        spec,
+        service=order.endpoint,
+        version=order.version,
+        workspace=order.workspace,
+        collected=PurePosixPath(COLLECTED),
+    )
+
+
+def _resources(resources: Resources, gpu_resource: str) -> dict[str, Any]:
+    requests = {"cpu": cpu_quantity(resources.cpu), "memory": memory_quantity(resources.memory_in_gb)}
+    limits: dict[str, str] = {}
+    if resources.cpu_limit is not None:
+        limits["cpu"] = cpu_quantity(resources.cpu_limit)
+    if resources.memory_in_gb_limit is not None:
+        limits["memory"] = memory_quantity(resources.memory_in_gb_limit)
+    if resources.gpu:
+        requests[gpu_resource] = limits[gpu_resource] = str(resources.gpu)
+    return {"requests": requests, **({"limits": limits} if limits else {})}
+
+
+def _probes(spec: VersionSpec, settings: ReplicaSettings) -> dict[str, Any]:
+    """Return the probes: started and ready when healthy, alive while the server answers at all.
+
+    Our server restarts its worker by itself, and ends by itself when ``init()`` takes too long. So a node ends a
+    replica only if the server does not answer.
+    """
+    probe = spec.probe
+
+    def asked(path: str) -> dict[str, Any]:
+        return {"httpGet": {"path": path, "port": names.REPLICA_PORT}, "timeoutSeconds": probe.timeout_seconds}
+
+    at_once = {"terminationGracePeriodSeconds": 1} if settings.probe_grace else {}
+    return {
+        "startupProbe": {**asked(_HEALTH_PATH), "periodSeconds": 1, "failureThreshold": _start_seconds(spec)},
+        "readinessProbe": {**asked(_HEALTH_PATH), "periodSeconds": 1, "failureThreshold": probe.failure_threshold},
+        "livenessProbe": {
+            **asked(ALIVE_PATH),
+            "periodSeconds": probe.period_seconds,
+            "failureThreshold": probe.failure_threshold,
+            **at_once,
+        },
+    }
+
+
+def _start_seconds(spec: VersionSpec) -> int:
+    return spec.probe.initial_delay_seconds + _SPARE_START_SECONDS
+
+
+def _end_seconds(spec: VersionSpec) -> int:
+    return math.ceil(replica_layout.grace_seconds(spec)) + _SPARE_END_SECONDS

@@ -1,0 +1,64 @@
+"""Rights on a cluster: the rules of the roles of operator, router and users.
+
+All roles but one apply to a single namespace. ``docs/kubernetes-administration.md`` explains each rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mljupyter.kubernetes.objects import names
+
+Rule = Mapping[str, Any]
+_READ = ("get", "list", "watch")
+_WRITE = ("create", "update", "patch", "delete")
+
+
+def _rule(group: str, resources: Sequence[str], verbs: Sequence[str], only: Sequence[str] = ()) -> Rule:
+    named = {"resourceNames": list(only)} if only else {}
+    return {"apiGroups": [group], "resources": list(resources), **named, "verbs": list(verbs)}
+
+
+def operator_rules() -> list[Rule]:
+    """Return the rules of the operator in its namespace."""
+    return [
+        _rule(names.GROUP, [names.PLURAL], [*_READ, *_WRITE]),
+        # The finalizers: a cluster may ask for it before it accepts an owner that blocks its own deletion.
+        _rule(names.GROUP, [f"{names.PLURAL}/status", f"{names.PLURAL}/finalizers"], ["get", "update", "patch"]),
+        _rule("apps", ["deployments"], [*_READ, *_WRITE]),
+        _rule("apps", ["deployments/scale"], ["get", "update", "patch"]),
+        _rule("", ["secrets"], [*_READ, *_WRITE]),
+        _rule("", ["pods"], [*_READ, "patch", "delete"]),
+        _rule("", ["pods/status"], ["patch"]),  # the readiness gate
+        _rule("", ["pods/log"], ["get"]),
+        _rule("", ["events"], [*_READ, "create", "patch"]),
+        _rule("", ["services", "resourcequotas", "limitranges"], list(_READ)),
+        _rule("policy", ["poddisruptionbudgets"], [*_READ, *_WRITE]),
+        _rule("coordination.k8s.io", ["leases"], [*_READ, "create", "update", "patch"]),
+        _rule("autoscaling", ["horizontalpodautoscalers"], ["get", "list"]),
+        _rule("metrics.k8s.io", ["pods"], ["get", "list"]),
+    ]
+
+
+def router_rules() -> list[Rule]:
+    """Return the rules of the router in its namespace."""
+    return [_rule("", ["secrets", "pods"], list(_READ))]
+
+
+def node_rules() -> list[Rule]:
+    """Return the rules of the operator on the whole cluster: it reads the size of nodes."""
+    return [_rule("", ["nodes"], list(_READ))]
+
+
+def user_rules() -> list[Rule]:
+    """Return the rules of a person who uses the endpoints of the namespace."""
+    proxied = f"http:{names.OPERATOR}:{names.OPERATOR_PORT}"
+    return [
+        _rule("", ["services/proxy"], ["get", *_WRITE], only=[proxied]),
+        _rule("", ["secrets"], ["get"], only=[names.ACCESS_SECRET]),
+        _rule(names.GROUP, [names.PLURAL], list(_READ)),
+        _rule("", ["services"], ["get"], only=[names.ROUTER]),
+        _rule("", ["pods"], ["get", "list"]),
+        _rule("", ["pods/portforward"], ["create"]),  # where nothing else leads to the router
+    ]

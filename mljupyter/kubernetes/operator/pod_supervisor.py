@@ -1,0 +1,415 @@
+"""PodSupervisor: starts, watches and stops replicas that are pods.
+
+A replica is started by raising the number of a Deployment by one. To end one, its pod is deleted, then the number is
+lowered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from mljupyter.controller.endpoints.replica_handle import ReplicaHandle
+from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
+from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.pod_state import PodState, pod_state
+from mljupyter.kubernetes.operator.pod_logs import PodLogs
+from mljupyter.kubernetes.operator.replica_pod import ReplicaPod
+from mljupyter.kubernetes.operator.revisions import ReplicaOwners, Revision, Revisions, revision_of
+from mljupyter.runtimes.base import Ending, ReplicaOrder, RunningReplica
+from mljupyter.runtimes.replica_layout import grace_seconds
+from mljupyter.spec import Problem, ReplicaPhase, VersionSpec
+
+_LAST_LINES = 20
+_LIVE = (ReplicaPhase.STARTING, ReplicaPhase.READY)
+_MOST_ATTEMPTS = 5
+_ATTEMPT_EVERY = 0.5
+_NOT_FOUND = 404
+
+log = logging.getLogger(__name__)
+
+
+class PodSupervisor:
+    """Starts, watches and stops the replicas of all endpoints.
+
+    Parameters:
+        api: the API server.
+        owners: the facts that Deployments are made from.
+        target: the name of the compute target that the operator serves.
+        logs: keeps the logs of pods that ended.
+        changed: called with the endpoint's name whenever one of its replicas changes.
+
+    """
+
+    def __init__(
+        self, api: ApiServer, owners: ReplicaOwners, target: str, logs: PodLogs, changed: Callable[[str], None]
+    ) -> None:
+        self._api = api
+        self._owners = owners
+        self._target = target
+        self._logs = logs
+        self._changed = changed
+        self._path = names.pods(owners.namespace)
+        self._handles: dict[str, ReplicaPod] = {}
+        self._orders: dict[Revision, VersionSpec] = {}
+        self._revisions = Revisions(api, owners, self._wanted, self._deployment_changed)
+        selector = names.selector(component=names.COMPONENT_REPLICA)
+        self._pods = Informer(api, self._path, labels=selector, changed=self._seen)
+        self._adopted = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: asyncio.Task[None] | None = None
+
+    def of(self, endpoint: str) -> list[ReplicaHandle]:
+        """Return the replicas of an endpoint."""
+        return [item for item in self._handles.values() if item.replica.endpoint == endpoint]
+
+    def all(self) -> list[ReplicaHandle]:
+        """Return the replicas of all endpoints."""
+        return list(self._handles.values())
+
+    def pods(self) -> list[ReplicaPod]:
+        """Return the replicas whose container has not ended."""
+        return [
+            item for item in self._handles.values() if item.replica.address and item.phase is not ReplicaPhase.EXITED
+        ]
+
+    def endpoints(self) -> set[str]:
+        """Return the names of all endpoints that have replicas."""
+        return {item.replica.endpoint for item in self._handles.values()}
+
+    def revision_at(self, address: str) -> Revision | None:
+        """Return the revision of the replica at an address."""
+        for item in self._handles.values():
+            if item.replica.address == address:
+                return _revision(item)
+        return None
+
+    def ready_pods(self, revision: Revision) -> dict[str, str]:
+        """Return the names of the pods of a revision that could get requests, with their addresses."""
+        return {
+            item.pod: item.replica.address
+            for item in self._handles.values()
+            if item.pod and _revision(item) == revision and item.phase in (ReplicaPhase.READY, ReplicaPhase.DRAINING)
+        }
+
+    def key(self, revision: Revision) -> str:
+        """Return the key of the replicas of a revision."""
+        return self._owners.key(revision)
+
+    async def adopt(self, target: str, spec_of: Callable[[RunningReplica], VersionSpec | None]) -> None:
+        """Adopt the pods of all Deployments. Deployments of unknown revisions are removed."""
+        self._running = asyncio.create_task(self._run(), name="pods")
+        await asyncio.gather(self._pods.synced.wait(), self._revisions.informer.synced.wait())
+        for revision, deployment in self._revisions.known().items():
+            spec = spec_of(self._replica(revision, "", None))
+            if spec is None:
+                log.info("Deployment %s is not needed any more", deployment["metadata"]["name"])
+                self._revisions.settle(revision)
+                continue
+            self._orders[revision] = spec
+            self._revisions.adopt(self._order(revision, spec))
+            pods = [pod for pod in self._pods.objects.values() if revision_of(pod) == revision and not _is_over(pod)]
+            for pod in pods:
+                handle = self._add(revision, spec, pod["metadata"]["name"])
+                handle.adopted = True
+                self._claim(handle, pod)
+                self._look(handle, pod)
+            for number in range(len(pods), int(deployment["spec"].get("replicas") or 0)):
+                self._add(revision, spec, f"{deployment['metadata']['name']}-{number}")
+        self._adopted = True
+
+    async def start(self, order: ReplicaOrder) -> None:
+        """Start one more replica of a revision.
+
+        Raises:
+            RuntimeUnavailableError: when the cluster refuses its Deployment.
+
+        """
+        revision = (order.endpoint, order.version, order.revision)
+        self._orders[revision] = order.spec
+        self._add(revision, order.spec, order.id)
+        try:
+            await self._revisions.create(order, self._wanted(revision) or 1)
+        except BaseException:
+            self._handles.pop(order.id, None)
+            raise
+        self._match(revision)
+
+    def drain(self, replica_id: str) -> None:
+        """Ask a replica to finish its requests and end."""
+        handle = self._handles.get(replica_id)
+        if handle is None or handle.phase not in _LIVE:
+            return
+        handle.asked_to_end = True
+        if not handle.pod:
+            handle.phase, handle.released = ReplicaPhase.EXITED, True
+            self._revisions.settle(_revision(handle))
+            self._changed(handle.replica.endpoint)
+            return
+        handle.phase = ReplicaPhase.DRAINING
+        self._aside(self._release(handle))
+
+    def remove(self, replica_id: str) -> ReplicaHandle | None:
+        """Forget a replica that has ended, and return its handle."""
+        handle = self._handles.pop(replica_id, None)
+        if handle is not None:
+            self._revisions.settle(_revision(handle))
+        return handle
+
+    async def leave(self) -> None:
+        """Stop watching. The replicas continue to serve."""
+        tasks = [*self._tasks, *([self._running] if self._running is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stop_all(self) -> None:
+        """End all replicas. Kubernetes ends their pods when their Deployments are gone."""
+        for name in list(self._revisions.informer.objects):
+            await self._api.delete(
+                f"{names.deployments(self._owners.namespace)}/{name}", propagationPolicy="Foreground"
+            )
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._pods.run())
+            tasks.create_task(self._revisions.run())
+
+    def _wanted(self, revision: Revision) -> int | None:
+        """Return the number of replicas of a revision; None when nothing of it is left."""
+        mine = [item for item in self._handles.values() if _revision(item) == revision]
+        if not mine:
+            return None
+        return sum(not item.released for item in mine)
+
+    def _add(self, revision: Revision, spec: VersionSpec, replica_id: str) -> ReplicaPod:
+        handle = ReplicaPod(
+            self._replica(revision, replica_id, None),
+            spec.probe,
+            grace_seconds(spec),
+            since=time.monotonic(),
+        )
+        self._handles[replica_id] = handle
+        return handle
+
+    def _replica(self, revision: Revision, replica_id: str, pod: Object | None) -> RunningReplica:
+        endpoint, version, fingerprint = revision
+        started = (pod or {}).get("metadata", {}).get("creationTimestamp")
+        return RunningReplica(
+            id=replica_id,
+            endpoint=endpoint,
+            version=version,
+            revision=fingerprint,
+            target=self._target,
+            address=_address(pod) if pod is not None else "",
+            pid=None,
+            started_time=datetime.fromisoformat(started).timestamp() if started else time.time(),
+            key=self._owners.key(revision),
+        )
+
+    def _order(self, revision: Revision, spec: VersionSpec) -> ReplicaOrder:
+        endpoint, version, fingerprint = revision
+        return ReplicaOrder("", endpoint, version, fingerprint, self._target, self._owners.workspace, spec)
+
+    def _match(self, revision: Revision) -> None:
+        """Give pods to the replicas of a revision that have none."""
+        waiting = [item for item in self._handles.values() if not item.pod and _revision(item) == revision]
+        waiting = [item for item in waiting if item.phase is ReplicaPhase.STARTING]
+        for pod in self._pods.objects.values():
+            if not waiting:
+                return
+            if revision_of(pod) != revision or _is_over(pod):
+                continue
+            if self._handle_of(pod) is not None:
+                continue
+            handle = waiting.pop(0)
+            del self._handles[handle.replica.id]
+            self._claim(handle, pod)
+            self._handles[handle.replica.id] = handle
+            self._look(handle, pod)
+
+    def _claim(self, handle: ReplicaPod, pod: Object) -> None:
+        handle.pod, handle.uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        handle.restarts = _ended_runs(pod)
+        handle.replica = self._replica(_revision(handle), handle.pod, pod)
+
+    def _handle_of(self, pod: Object) -> ReplicaPod | None:
+        found = self._handles.get(pod["metadata"]["name"])
+        return found if found is not None and found.uid == pod["metadata"]["uid"] else None
+
+    def _seen(self, kind: str, pod: Object) -> None:
+        """Process a change of a pod."""
+        if not self._adopted:
+            return
+        revision = revision_of(pod)
+        handle = self._handle_of(pod)
+        if handle is None:
+            if kind != "DELETED" and revision in self._orders:
+                self._match(revision)
+            return
+        if kind == "DELETED":
+            self._ended(handle)
+            return
+        self._look(handle, pod)
+
+    def _look(self, handle: ReplicaPod, pod: Object) -> None:
+        """Update a replica to the state of its pod."""
+        if handle.ending_now or handle.phase is ReplicaPhase.EXITED:
+            return
+        before = (handle.phase, handle.replica.address, handle.unanswered, handle.obstacle)
+        state = pod_state(pod, now=time.time())
+        if state.deleting or state.ended:
+            # Its end by Kubernetes is no fault of the script: another pod takes its place.
+            handle.asked_to_end = handle.asked_to_end or state.deleting or not state.restarts
+            if state.ended or _has_stopped(pod):
+                handle.ending_now = True
+                self._aside(self._stopped(handle))
+            elif handle.phase in _LIVE or not handle.kept:
+                handle.kept = True
+                handle.phase, handle.released = ReplicaPhase.DRAINING, True
+                # Its pod may vanish before it is seen to have stopped.
+                self._aside(self._keep_log(handle))
+        elif _ended_runs(pod) > handle.restarts:
+            handle.ending_now = True
+            self._aside(self._crashed(handle, state))
+        elif state.fatal and state.obstacle is not None:
+            handle.ending_now = True
+            self._aside(self._cannot_start(handle, pod, state.obstacle))
+        else:
+            self._alive(handle, pod, state)
+        if before != (handle.phase, handle.replica.address, handle.unanswered, handle.obstacle):
+            self._changed(handle.replica.endpoint)
+
+    def _alive(self, handle: ReplicaPod, pod: Object, state: PodState) -> None:
+        if handle.replica.address != (address := _address(pod)):
+            handle.replica = replace(handle.replica, address=address)
+        handle.obstacle = state.obstacle
+        if state.ready and handle.phase is ReplicaPhase.STARTING:
+            handle.phase, handle.ready_since = ReplicaPhase.READY, time.monotonic()
+        if state.ready and handle.phase is ReplicaPhase.READY and not _is_serving(pod):
+            self._aside(self._set_serving(handle.pod, serving=True))
+        handle.unanswered = int(handle.phase is ReplicaPhase.READY and not state.ready)
+
+    def _ended(self, handle: ReplicaPod) -> None:
+        if handle.phase is not ReplicaPhase.EXITED:
+            handle.asked_to_end = True
+            self._exited(handle)
+
+    def _exited(self, handle: ReplicaPod) -> None:
+        handle.phase, handle.released = ReplicaPhase.EXITED, True
+        self._revisions.settle(_revision(handle))
+        self._changed(handle.replica.endpoint)
+
+    async def _cannot_start(self, handle: ReplicaPod, pod: Object, obstacle: Problem) -> None:
+        """Record that a pod will never start. Only the events of a pod tell why its image cannot be pulled."""
+        found: list[Object] = []
+        with contextlib.suppress(ApiError):
+            path, uid = names.events(self._owners.namespace), pod["metadata"]["uid"]
+            found, _ = await self._api.list(path, fields=f"involvedObject.uid={uid}")
+        obstacle = pod_state(pod, now=time.time(), events=found).obstacle or obstacle
+        handle.end = Ending(reason=f"cannot start: {obstacle.message.removesuffix('.')}")
+        self._exited(handle)
+
+    async def _crashed(self, handle: ReplicaPod, state: PodState) -> None:
+        """Record the end of a container, with the last lines of its log. Kubernetes starts it again meanwhile."""
+        handle.end = Ending(state.exit_status, state.reason)
+        handle.last_lines = await self._logs.keep(handle.replica, handle.restarts, _LAST_LINES, previous=True)
+        log.warning("replica %s, %s, %s", handle.replica.id, handle.phase, handle.ending())
+        self._exited(handle)
+
+    async def _stopped(self, handle: ReplicaPod) -> None:
+        """Record the end of a container that was asked to end, with its whole log."""
+        await self._keep_log(handle)
+        self._ended(handle)
+
+    async def _keep_log(self, handle: ReplicaPod) -> None:
+        await self._logs.keep(handle.replica, handle.restarts, _LAST_LINES, previous=False)
+
+    async def _release(self, handle: ReplicaPod) -> None:
+        """Let a replica end: first no new request reaches it, then its pod is deleted and the number lowered.
+
+        In this order: if the number were lowered first, Kubernetes would choose the pod, perhaps one that is to stay.
+        If it has made another pod meanwhile, it ends that one, which has not been placed yet.
+        """
+        await self._set_serving(handle.pod, serving=False)
+        await self._attempt(lambda: self._api.delete(f"{self._path}/{handle.pod}"), handle.pod)
+        handle.released = True
+        await self._revisions.settle_now(_revision(handle))
+
+    async def _set_serving(self, pod: str, *, serving: bool) -> None:
+        condition = {
+            "type": names.SERVING_CONDITION,
+            "status": str(serving),
+            "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        body = {"status": {"conditions": [condition]}}
+        await self._attempt(lambda: self._api.patch(f"{self._path}/{pod}/status", body, kind="strategic"), pod)
+
+    async def _attempt(self, call: Callable[[], Awaitable[object]], pod: str) -> None:
+        """Call the API server for a pod, some times if it fails. Do nothing for a pod that is gone."""
+        for _ in range(_MOST_ATTEMPTS):
+            try:
+                await call()
+            except ApiError as error:
+                if error.status == _NOT_FOUND:
+                    return
+                log.warning("pod %s: %s", pod, error.message)
+                await asyncio.sleep(_ATTEMPT_EVERY)
+            else:
+                return
+
+    def _deployment_changed(self, revision: Revision) -> None:
+        if not self._adopted:
+            return
+        problem = self._revisions.problem(revision)
+        for handle in self._handles.values():
+            if _revision(handle) == revision and not handle.pod and handle.obstacle != problem:
+                handle.obstacle = problem
+                self._changed(handle.replica.endpoint)
+        deployment = self._revisions.known().get(revision)
+        if deployment is None or deployment["spec"].get("replicas") != self._wanted(revision):
+            self._revisions.settle(revision)
+
+    def _aside(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _revision(handle: ReplicaHandle) -> Revision:
+    return handle.replica.endpoint, handle.replica.version, handle.replica.revision
+
+
+def _address(pod: Object) -> str:
+    ip = pod.get("status", {}).get("podIP")
+    return f"{ip}:{names.REPLICA_PORT}" if ip else ""
+
+
+def _ended_runs(pod: Object) -> int:
+    """Return how often a container of a pod has ended. Kubernetes counts a restart only when the next one starts."""
+    containers = pod.get("status", {}).get("containerStatuses") or ()
+    return sum(int(item.get("restartCount", 0)) + ("terminated" in item.get("state", {})) for item in containers)
+
+
+def _has_stopped(pod: Object) -> bool:
+    """Return whether the container of a pod has ended, before Kubernetes removes the pod."""
+    containers = pod.get("status", {}).get("containerStatuses") or ()
+    return bool(containers) and all("terminated" in item.get("state", {}) for item in containers)
+
+
+def _is_over(pod: Object) -> bool:
+    """Return whether a pod is about to end, or has ended."""
+    over = ("Failed", "Succeeded")
+    return bool(pod["metadata"].get("deletionTimestamp")) or pod.get("status", {}).get("phase") in over
+
+
+def _is_serving(pod: Object) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return any(item["type"] == names.SERVING_CONDITION and item["status"] == "True" for item in conditions)

@@ -1,0 +1,90 @@
+"""RouterCounters: the counters of all router pods added up. They only grow, although pods come and go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mljupyter.engine.rollout.request_counts import RequestCounts
+from mljupyter.engine.scaling.demand import Reading
+from mljupyter.telemetry.metrics.progress import Progress
+from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics
+from mljupyter.telemetry.metrics.samples import NOTHING, Counts
+
+
+@dataclass
+class _Demand:
+    """The finished requests of a version so far, and the last reading of each router."""
+
+    finished: dict[float, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    last: dict[str, Reading] = field(default_factory=dict)
+
+
+class RouterCounters:
+    """Adds up what router pods report. Each has an identity, which changes when its counters start at zero again."""
+
+    def __init__(self) -> None:
+        self._progress = Progress({})
+        self._totals: dict[str, Counts] = {}
+        self._denied = 0
+        self._counts: dict[str, tuple[dict[str, RequestCounts], RequestCounts]] = {}
+        self._demands: dict[str, _Demand] = {}
+
+    def statistics(self, readings: Iterable[tuple[str, RouterStatistics]]) -> RouterStatistics:
+        """Return the sum of the statistics of routers, each given with its identity."""
+        clusters: dict[str, tuple[int, int | None]] = {}
+        self._progress.begin()
+        for identity, reading in readings:
+            denied = self._progress.advance(f"{identity}:", identity, Counts(requests=reading.denied))
+            self._denied += denied.requests
+            for name, cluster in reading.clusters.items():
+                new = self._progress.advance(f"{identity}:{name}", identity, cluster.counts)
+                self._totals[name] = self._totals.get(name, NOTHING).plus(new)
+                active, remaining = clusters.get(name, (0, None))
+                clusters[name] = (active + cluster.active, _least(remaining, cluster.remaining_tries))
+        self._progress.commit()
+        found = {name: Cluster(self._totals[name], *levels) for name, levels in clusters.items()}
+        return RouterStatistics(found, self._denied)
+
+    def counts(self, cluster: str, readings: Iterable[tuple[str, RequestCounts]]) -> RequestCounts:
+        """Return the sum of the counts of one version, from those of routers with their identities."""
+        last, total = self._counts.get(cluster, ({}, RequestCounts()))
+        present = dict(readings)
+        for identity, reading in present.items():
+            total = total.plus(reading.since(last[identity]) if identity in last else reading)
+        self._counts[cluster] = ({**last, **present}, total)
+        return total
+
+    def demand(self, readings: Iterable[tuple[str, Mapping[str, Reading]]]) -> dict[str, Reading]:
+        """Return the sum of the demand of each version, from that of routers with their identities."""
+        found: dict[str, Reading] = {}
+        now = time.monotonic()
+        for identity, clusters in readings:
+            for name, reading in clusters.items():
+                demand = self._demands.setdefault(name, _Demand())
+                _advance(demand, identity, reading)
+                sums = found.get(name, Reading(now, 0))
+                found[name] = Reading(
+                    now,
+                    sums.active + reading.active,
+                    sums.again + reading.again,
+                    tuple(sorted(demand.finished.items())),
+                    demand.seconds,
+                )
+        return found
+
+
+def _advance(demand: _Demand, identity: str, reading: Reading) -> None:
+    before = demand.last.get(identity)
+    earlier = dict(before.finished) if before is not None and before.count <= reading.count else {}
+    for upper, count in reading.finished:
+        demand.finished[upper] = demand.finished.get(upper, 0) + count - earlier.get(upper, 0)
+    demand.seconds += reading.seconds - (before.seconds if before is not None and earlier else 0.0)
+    demand.last[identity] = reading
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    known = [number for number in (one, other) if number is not None]
+    return min(known) if known else None

@@ -1,0 +1,112 @@
+"""RouterPod: one pod of the router, asked through its agent: is a route in force, and how many requests are there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from mljupyter.client.errors import ControllerError
+from mljupyter.controller.router import request_statistics
+from mljupyter.controller.router.demand import DemandReader
+from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
+from mljupyter.controller.router.statistics_reader import RouterReader
+from mljupyter.engine.rollout.request_counts import RequestCounts
+from mljupyter.engine.scaling.demand import Reading
+from mljupyter.kubernetes.objects import names
+from mljupyter.outside import json_value
+from mljupyter.telemetry.metrics.router_statistics import RouterStatistics
+
+_ANSWER_WITHIN = 5.0
+_POLL = "2"
+_OK, _REFUSED = 200, 409
+
+
+class RouterPod:
+    """A pod of the router.
+
+    Parameters:
+        name: its name.
+        uid: its uid: the counters of another pod begin at zero.
+        address: ``IP:PORT`` of its agent.
+        secret: the secret between operator and agents.
+
+    """
+
+    def __init__(self, name: str, uid: str, address: str, secret: str) -> None:
+        headers = {names.SECRET_HEADER: secret}
+        self.name = name
+        self.uid = uid
+        self.address = address
+        self._admin = LocalHttp(address, _ANSWER_WITHIN, headers)  # one connection, for what is read often
+        self._waits = LocalHttp(address, _ANSWER_WITHIN, headers)
+        self._demand = DemandReader(self._admin)
+        self._reader = RouterReader(self._admin)
+        self._identity = ""
+
+    @property
+    def identity(self) -> str:
+        """Text that changes when its counters start at zero again."""
+        return f"{self.uid}/{self._identity}"
+
+    async def learn(self) -> None:
+        """Read the identity of its Envoy, whose counters start at zero when it is replaced."""
+        _, body = await self._get(self._admin, "/v1/status")
+        found = json_value(body)
+        self._identity = str(found.get("identity", "")) if isinstance(found, dict) else ""
+
+    async def route_in_force(self, endpoint: str, version: str) -> None:
+        """Return when a version of a route is in force; an empty version means no route.
+
+        Raises:
+            ControllerError: when that takes too long, or its Envoy refuses it.
+
+        """
+        await self._in_force(f"/v1/routes/{quote(endpoint, safe='')}", version, f"the route of {endpoint!r}")
+
+    async def listening_in_force(self, version: str) -> None:
+        """Return when a version of the listener settings is in force.
+
+        Raises:
+            ControllerError: when that takes too long, or its Envoy refuses it.
+
+        """
+        await self._in_force("/v1/listening", version, "the listener settings")
+
+    async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
+        """Return its counters of every version, by cluster; see `DemandReader.read`."""
+        return await self._demand.read(most_again)
+
+    async def busy(self) -> frozenset[str]:
+        """Return the addresses of the replicas with its requests."""
+        return await self._demand.busy()
+
+    async def statistics(self) -> RouterStatistics:
+        """Return its counts of every version."""
+        return await self._reader.read()
+
+    async def counts(self, cluster: str) -> RequestCounts:
+        """Return its counts of one version's requests."""
+        return await request_statistics.read(self._admin, cluster)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._admin.close()
+        await self._waits.close()
+
+    async def _in_force(self, path: str, version: str, what: str) -> None:
+        status, body = await self._get(self._waits, path, version=version, timeout=_POLL)
+        if status == _OK:
+            return
+        try:
+            message = str(json.loads(body).get("message") or "")
+        except (ValueError, AttributeError):
+            message = ""
+        verb = "refuses" if status == _REFUSED else "has not followed a change of"
+        raise ControllerError(f"router {self.name} {verb} {what}. {message}".rstrip())
+
+    async def _get(self, http: LocalHttp, path: str, **query: str) -> tuple[int, bytes]:
+        try:
+            return await http.get(path, **query)
+        except UNREACHABLE as error:
+            raise ControllerError(f"router {self.name} does not answer: {type(error).__name__}.") from None

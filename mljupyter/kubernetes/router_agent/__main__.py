@@ -1,0 +1,96 @@
+"""The process of a router pod: ``python -m mljupyter.kubernetes.router_agent``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from mljupyter.controller.http_server import http_server
+from mljupyter.controller.router.resource_files import RouterSettings
+from mljupyter.controller.router.router import Router
+from mljupyter.errors import MLJupyterError
+from mljupyter.files import make_private_directory
+from mljupyter.kubernetes.api_server.connection import ApiServer
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.router_agent.agent import Agent
+from mljupyter.kubernetes.router_agent.api import application
+from mljupyter.kubernetes.router_agent.published import PublishedListening
+
+_ENDS_WITHIN = 2
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Run the router of a pod until it is asked to end. Return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m mljupyter.kubernetes.router_agent", description=__doc__)
+    parser.add_argument("--namespace", default=os.environ.get(names.NAMESPACE_VARIABLE, names.DEFAULT_NAMESPACE))
+    parser.add_argument("--directory", type=Path, default=Path(names.STATE_DIRECTORY))
+    parser.add_argument("--port", type=int, default=names.ROUTER_PORT, help="port of all endpoints")
+    parser.add_argument("--address", default="", help="address of the agent's API; by default all of this pod's")
+    parser.add_argument("--agent-port", type=int, default=names.AGENT_PORT, help="port of the agent's API")
+    parser.add_argument("--secret-file", type=Path, default=Path(names.ACCESS_DIRECTORY, names.INTERNAL_KEY))
+    parser.add_argument("--kubeconfig", type=Path, help="file with credentials; by default those of this pod")
+    parser.add_argument("--context", help="context in this file; by default its current one")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_run(arguments))
+    except MLJupyterError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"the router cannot start: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    secret = arguments.secret_file.read_text().strip()
+    if not secret:
+        raise MLJupyterError(f"{arguments.secret_file} is empty: it must have the secret of the agent's API.")
+    directory: Path = arguments.directory
+    configuration = directory / "router"
+    make_private_directory(configuration)
+    listening = PublishedListening(directory / "listening.json")
+    settings = RouterSettings(configuration, directory / "admin.sock", arguments.port)
+    api = await ApiServer.connect(arguments.kubeconfig, arguments.context)
+    agent = Agent(api, arguments.namespace, Router(settings, listening, changed=lambda: None), listening)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    server = http_server(application(agent, secret), ends_within=_ENDS_WITHIN)
+    with _bound(arguments.address, arguments.agent_port) as bound:
+        serving = asyncio.create_task(server.serve(sockets=[bound]))
+        working = asyncio.create_task(agent.run())
+        asked = asyncio.create_task(ended.wait())
+        await asyncio.wait([serving, working, asked], return_when=asyncio.FIRST_COMPLETED)
+        log.info("the router ends when its clients have gone")
+        await agent.retire()
+        working.cancel()
+        server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+        await serving
+    await api.close()
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    """Return a socket for the agent's API. Without an address it is reached by every address of the pod."""
+    if address:
+        return socket.create_server((address, port))
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    return socket.create_server(("", port), family=family, dualstack_ipv6=both)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""A namespace of its own on a real API server, with pods whose kubelet is the test."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from mljupyter.engine.envoy.listener import Listening
+from mljupyter.kubernetes.api_server.connection import ApiServer
+from mljupyter.kubernetes.objects import names, published
+from mljupyter.kubernetes.objects.published import PublishedRoute, listening_text
+
+NOBODY = "nobody"
+
+
+class Cluster:
+    """The objects that the operator, the scheduler and a kubelet write, written by a test."""
+
+    def __init__(self, api: ApiServer, namespace: str) -> None:
+        self.api = api
+        self.namespace = namespace
+
+    async def publish(self, route: PublishedRoute) -> str:
+        """Write the Secret of a route, and return its version."""
+        await self._secret(names.route_secret(route.route.name), published.ROUTE_KEY, route.text())
+        return route.version
+
+    async def publish_text(self, endpoint: str, text: str) -> None:
+        """Write any text in the place of a route."""
+        await self._secret(names.route_secret(endpoint), published.ROUTE_KEY, text)
+
+    async def withdraw(self, endpoint: str) -> None:
+        """Delete the Secret of a route."""
+        await self.api.delete(f"{names.secrets(self.namespace)}/{names.route_secret(endpoint)}")
+
+    async def listen(self, listening: Listening) -> str:
+        """Write the Secret of the listener settings, and return their version."""
+        text = listening_text(listening)
+        await self._secret(names.LISTENING_SECRET, published.LISTENING_KEY, text)
+        return published.version_of(text)
+
+    async def pod(self, name: str, endpoint: str, version: str, revision: str, port: int) -> None:
+        """Create a pod that no scheduler places on a node, so that only the test changes its status."""
+        body = {
+            "metadata": {"name": name, "labels": names.replica_labels(endpoint, version, revision)},
+            "spec": {
+                "schedulerName": NOBODY,
+                "automountServiceAccountToken": False,
+                "containers": [
+                    {
+                        "name": "server",
+                        "image": "nothing",
+                        "ports": [{"name": published.SCORING_PORT, "containerPort": port}],
+                    }
+                ],
+                "readinessGates": [{"conditionType": names.SERVING_CONDITION}],
+            },
+        }
+        await self.api.create(names.pods(self.namespace), body)
+
+    async def ready(self, name: str, *, ready: bool = True, ip: str = "127.0.0.1") -> None:
+        """Set the status of a pod, as its kubelet does."""
+        status = {
+            "phase": "Running",
+            "podIP": ip,
+            "podIPs": [{"ip": ip}],
+            "conditions": [{"type": "ContainersReady", "status": "True" if ready else "False"}],
+        }
+        path = f"{names.pods(self.namespace)}/{name}/status"
+        await self.api.patch(path, {"status": status}, kind="strategic")
+
+    async def remove(self, name: str) -> None:
+        """Delete a pod at once."""
+        await self.api.delete(f"{names.pods(self.namespace)}/{name}", gracePeriodSeconds="0")
+
+    async def _secret(self, name: str, key: str, text: str) -> None:
+        body: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "labels": {names.PUBLISHED_LABEL: "router"}},
+            "data": {key: base64.b64encode(text.encode()).decode()},
+        }
+        path = f"{names.secrets(self.namespace)}/{name}"
+        await self.api.patch(path, body, kind="apply", manager="tests", force=True)
+
+
+@asynccontextmanager
+async def own_namespace(kubeconfig: Path) -> AsyncIterator[Cluster]:
+    """A new namespace, which is deleted at the end."""
+    api = await ApiServer.connect(kubeconfig)
+    name = f"tests-{secrets.token_hex(4)}"
+    await api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    try:
+        yield Cluster(api, name)
+    finally:
+        await api.delete(f"/api/v1/namespaces/{name}")
+        await api.close()

@@ -1,0 +1,90 @@
+"""A renderer for the part of Helm's templates that our chart uses, where Helm itself cannot be had."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_CONTROL = re.compile(r"\{\{- (if|else|end) ?(.*?) ?\}\}")
+_EXPRESSION = re.compile(r"\{\{ (.*?) \}\}")
+_EQUAL = re.compile(r'eq (\.\S+) "(.*)"')
+_TERNARY = re.compile(r'ternary "(.*?)" "(.*?)" \(\.Capabilities\.APIVersions\.Has "(.*?)"\)')
+
+
+class TemplateError(Exception):
+    """A template uses something that this renderer does not know."""
+
+
+def render(
+    chart: Path, *, namespace: str, values: Mapping[str, Any] | None = None, api_versions: frozenset[str] = frozenset()
+) -> list[dict[str, Any]]:
+    """Return the objects that ``helm install`` creates, those of ``crds/`` first.
+
+    Parameters:
+        chart: the directory of the chart.
+        namespace: the namespace of the release.
+        values: values by dotted names that replace those of the chart.
+        api_versions: the API versions of the cluster.
+
+    """
+    scope: dict[str, Any] = {"Release": {"Namespace": namespace}, "Values": _load(chart / "values.yaml")[0]}
+    for name, value in (values or {}).items():
+        *parents, last = name.split(".")
+        place = scope["Values"]
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    found = [item for path in sorted((chart / "crds").iterdir()) for item in _load(path)]
+    for path in sorted((chart / "templates").glob("*.yaml")):
+        text = _rendered(path.read_text(encoding="utf-8"), scope, api_versions)
+        found += [item for item in yaml.safe_load_all(text) if item is not None]
+    return found
+
+
+def _load(path: Path) -> list[Any]:
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def _rendered(text: str, scope: Mapping[str, Any], api_versions: frozenset[str]) -> str:
+    lines, shown = [], [True]
+    for line in text.splitlines(keepends=True):
+        control = _CONTROL.fullmatch(line.strip())
+        if control is None:
+            if all(shown):
+                lines.append(_EXPRESSION.sub(lambda match: _value(match[1], scope, api_versions), line))
+        elif control[1] == "if":
+            shown.append(_holds(control[2], scope))
+        elif control[1] == "else":
+            shown[-1] = not shown[-1]
+        else:
+            shown.pop()
+    if shown != [True]:
+        raise TemplateError("an {{- if }} has no {{- end }}")
+    return "".join(lines)
+
+
+def _holds(condition: str, scope: Mapping[str, Any]) -> bool:
+    if condition.startswith("not ("):
+        return not _holds(condition.removeprefix("not (").removesuffix(")"), scope)
+    equal = _EQUAL.fullmatch(condition)
+    return bool(_at(equal[1], scope) == equal[2]) if equal else bool(_at(condition, scope))
+
+
+def _value(expression: str, scope: Mapping[str, Any], api_versions: frozenset[str]) -> str:
+    ternary = _TERNARY.fullmatch(expression)
+    if ternary:
+        return ternary[1] if ternary[3] in api_versions else ternary[2]
+    return str(_at(expression, scope))
+
+
+def _at(path: str, scope: Mapping[str, Any]) -> Any:
+    if not re.fullmatch(r"(\.\w+)+", path):
+        raise TemplateError(f"the expression {path!r} is not known here")
+    found: Any = scope
+    for step in path.split(".")[1:]:
+        found = found[step]
+    return found

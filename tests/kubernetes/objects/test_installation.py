@@ -1,0 +1,180 @@
+"""The objects of an installation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kubernetes_validate import ValidationError
+
+from mljupyter.kubernetes.objects import installation, names
+from mljupyter.kubernetes.objects.installation import Installation, Purpose, ServiceType
+from tests.kubernetes.objects import schemas
+
+
+def objects(**fields: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    wanted = Installation(
+        **({"image": "registry.example/mljupyter:1", "target": "team", "workspace": "churn"} | fields)
+    )
+    return {(item["kind"], item["metadata"]["name"]): item for item in installation.installation(wanted)}
+
+
+def pod(component: str, **fields: Any) -> dict[str, Any]:
+    found = objects(**fields)["Deployment", f"mljupyter-{component}"]
+    return dict(found["spec"]["template"]["spec"])
+
+
+@pytest.mark.parametrize("release", [schemas.OLDEST, schemas.NEWEST])
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_every_object_obeys_the_schemas_of_old_and_new_releases(release: str, purpose: Purpose) -> None:
+    found = objects(
+        purpose=purpose,
+        service=ServiceType.LOAD_BALANCER,
+        internal=True,
+        subnet="apps",
+        node_port=30080,
+        pull_secrets=("login",),
+        node_selector={"pool": "system"},
+        tolerations=({"key": "system", "operator": "Exists"},),
+    )
+    for manifest in found.values():
+        schemas.check(manifest, release)
+
+
+def test_the_schemas_refuse_an_unknown_field() -> None:
+    broken = objects()["Deployment", names.ROUTER]
+    broken["spec"]["replica"] = 1
+    with pytest.raises(ValidationError):
+        schemas.check(broken)
+
+
+def test_everything_carries_our_labels_and_namespaced_objects_their_namespace() -> None:
+    for (kind, _), manifest in objects(namespace="team-a").items():
+        labels = manifest["metadata"]["labels"]
+        assert labels[names.PART_OF_LABEL] == labels[names.MANAGED_BY_LABEL] == "mljupyter"
+        cluster_wide = kind in ("CustomResourceDefinition", "Namespace", "ClusterRole", "ClusterRoleBinding")
+        assert manifest["metadata"].get("namespace") == (None if cluster_wide else "team-a")
+
+
+def test_for_tests_there_is_one_pod_of_each_for_production_two_operators_and_three_routers() -> None:
+    def pods(purpose: Purpose) -> list[int]:
+        found = objects(purpose=purpose)
+        return [found["Deployment", name]["spec"]["replicas"] for name in (names.OPERATOR, names.ROUTER)]
+
+    assert pods(Purpose.DEV_TEST) == [1, 1]
+    assert pods(Purpose.FAST_PROD) == [2, 3]
+
+
+def test_only_production_limits_how_many_pods_may_be_evicted_at_once() -> None:
+    kinds = {purpose: {kind for kind, _ in objects(purpose=purpose)} for purpose in Purpose}
+    assert "PodDisruptionBudget" in kinds[Purpose.FAST_PROD]
+    assert "PodDisruptionBudget" not in kinds[Purpose.DEV_TEST]
+
+
+def test_old_clusters_get_the_older_version_of_the_budget() -> None:
+    found = objects(policy="policy/v1beta1")
+    assert found["PodDisruptionBudget", names.ROUTER]["apiVersion"] == "policy/v1beta1"
+
+
+@pytest.mark.parametrize("component", ["operator", "router"])
+def test_pods_satisfy_the_restricted_pod_security_level(component: str) -> None:
+    found = pod(component)
+    assert found["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert found["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsUser": 10001,
+    }
+    allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
+    assert all(allowed & volume.keys() for volume in found["volumes"])
+
+
+@pytest.mark.parametrize("component", ["operator", "router"])
+def test_every_container_has_requests_and_a_memory_limit(component: str) -> None:
+    resources = pod(component)["containers"][0]["resources"]
+    assert resources["requests"].keys() == {"cpu", "memory"}
+    assert resources["limits"].keys() == {"memory"}
+
+
+def test_the_router_gets_only_the_secret_between_it_and_the_operator() -> None:
+    def keys(component: str) -> list[str]:
+        volume = next(item for item in pod(component)["volumes"] if item["name"] == "access")
+        return [item["key"] for item in volume["secret"]["items"]]
+
+    assert keys("operator") == ["api", "internal"]
+    assert keys("router") == ["internal"]
+
+
+def test_only_routers_and_the_operator_reach_replicas() -> None:
+    policy = objects()["NetworkPolicy", "mljupyter-replica"]["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= names.replica_labels("iris", "a", "1").items()
+    callers = [item["podSelector"]["matchLabels"][names.COMPONENT_LABEL] for item in policy["ingress"][0]["from"]]
+    assert sorted(callers) == ["operator", "router"]
+    assert [port["port"] for port in policy["ingress"][0]["ports"]] == [5001]
+
+
+def test_only_the_operator_reaches_the_agents_of_routers() -> None:
+    ingress = objects()["NetworkPolicy", "mljupyter-router"]["spec"]["ingress"]
+    rules = {rule["ports"][0]["port"]: rule.get("from") for rule in ingress}
+    assert rules[8081] is None
+    operator = {names.PART_OF_LABEL: "mljupyter", names.COMPONENT_LABEL: "operator"}
+    assert rules[8082] == [{"podSelector": {"matchLabels": operator}}]
+
+
+def test_no_right_covers_everything_and_only_nodes_are_read_on_the_whole_cluster() -> None:
+    found = objects()
+    rules = [rule for item in found.values() for rule in item.get("rules", ())]
+    assert all("*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]] for rule in rules)
+    assert found["ClusterRole", "mljupyter-mljupyter-nodes"]["rules"] == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}
+    ]
+
+
+def test_without_the_right_to_read_nodes_nothing_applies_to_the_whole_cluster_but_the_definition() -> None:
+    kinds = {kind for kind, _ in objects(reads_nodes=False, create_namespace=False)}
+    assert {"ClusterRole", "ClusterRoleBinding", "Namespace"}.isdisjoint(kinds)
+
+
+def test_replicas_have_no_role() -> None:
+    subjects = {
+        subject["name"]
+        for (kind, _), item in objects().items()
+        if kind.endswith("RoleBinding")
+        for subject in item["subjects"]
+    }
+    assert subjects == {names.OPERATOR, names.ROUTER}
+
+
+@pytest.mark.parametrize("service", list(ServiceType))
+def test_the_router_is_reached_as_wanted_and_the_operator_inside_only(service: ServiceType) -> None:
+    found = objects(service=service)
+    assert found["Service", names.ROUTER]["spec"]["type"] == service.value
+    assert found["Service", names.OPERATOR]["spec"]["type"] == "ClusterIP"
+
+
+def test_an_internal_load_balancer_is_one_by_annotation() -> None:
+    plain = objects(service=ServiceType.LOAD_BALANCER)["Service", names.ROUTER]["metadata"]
+    assert "annotations" not in plain
+    found = objects(service=ServiceType.LOAD_BALANCER, internal=True, subnet="apps")["Service", names.ROUTER][
+        "metadata"
+    ]
+    assert found["annotations"]["service.beta.kubernetes.io/azure-load-balancer-internal"] == "true"
+    assert found["annotations"]["service.beta.kubernetes.io/azure-load-balancer-internal-subnet"] == "apps"
+
+
+def test_the_definition_comes_first_and_the_pods_last() -> None:
+    kinds = [kind for kind, _ in objects()]
+    assert kinds[:2] == ["CustomResourceDefinition", "Namespace"]
+    assert kinds[-2:] == ["Deployment", "Deployment"]
+
+
+def test_no_object_holds_a_secret() -> None:
+    assert all(kind != "Secret" for kind, _ in objects())
+
+
+def test_the_access_secret_has_both_secrets() -> None:
+    found = installation.access_secret("ns", api="a" * 64, internal="b" * 64)
+    schemas.check(found)
+    assert found["metadata"]["name"] == names.ACCESS_SECRET
+    assert found["stringData"] == {"api": "a" * 64, "internal": "b" * 64}

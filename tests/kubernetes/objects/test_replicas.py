@@ -1,0 +1,233 @@
+"""Replicas as Kubernetes objects."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mljupyter.kubernetes.objects import names, replicas
+from mljupyter.kubernetes.objects.replicas import ManifestError, ReplicaSettings
+from mljupyter.runtimes.base import ReplicaOrder
+from mljupyter.spec import LivenessProbe, ModelReference, RequestLimits, Resources, VersionSpec
+from tests.kubernetes.objects import schemas
+
+OWNER = {"apiVersion": "mljupyter.io/v1alpha1", "kind": "MLEndpoint", "name": "iris", "uid": "1", "controller": True}
+
+
+def order(**fields: Any) -> ReplicaOrder:
+    spec = VersionSpec(**({"image": "registry.example/iris:1"} | fields))
+    return ReplicaOrder(
+        id="", endpoint="iris", version="blue", revision="0123456789ab", target="team", workspace="ws", spec=spec
+    )
+
+
+def deployment(settings: ReplicaSettings = ReplicaSettings(), **fields: Any) -> dict[str, Any]:  # noqa: B008
+    return replicas.deployment(order(**fields), namespace="ns", replicas=2, owner=OWNER, settings=settings)
+
+
+def pod(settings: ReplicaSettings = ReplicaSettings(), **fields: Any) -> dict[str, Any]:  # noqa: B008
+    return dict(deployment(settings, **fields)["spec"]["template"]["spec"])
+
+
+def container(settings: ReplicaSettings = ReplicaSettings(), **fields: Any) -> dict[str, Any]:  # noqa: B008
+    return dict(pod(settings, **fields)["containers"][0])
+
+
+def variables(found: dict[str, Any]) -> dict[str, Any]:
+    return {item["name"]: item.get("value", item.get("valueFrom")) for item in found["env"]}
+
+
+def test_a_deployment_selects_the_pods_of_its_revision_only() -> None:
+    found = deployment()
+    chosen = found["spec"]["selector"]["matchLabels"]
+    assert chosen == {
+        names.ENDPOINT_LABEL: "iris",
+        names.VERSION_LABEL: "blue",
+        names.REVISION_LABEL: "0123456789ab",
+    }
+    assert chosen.items() <= found["spec"]["template"]["metadata"]["labels"].items()
+    assert found["metadata"]["ownerReferences"] == [OWNER]
+    assert found["spec"]["replicas"] == 2
+
+
+def test_pods_satisfy_the_restricted_pod_security_level() -> None:
+    found, server = pod(), container()
+    assert found["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert server["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+
+
+def test_replicas_have_no_token_of_the_api_server() -> None:
+    assert pod()["automountServiceAccountToken"] is False
+    assert pod()["serviceAccountName"] == names.REPLICA
+
+
+def test_our_server_gets_options_with_the_name_of_its_pod_and_an_image_of_the_user_none() -> None:
+    arguments = container()["args"]
+    assert arguments[arguments.index("--replica") + 1] == "$(MLJUPYTER_POD_NAME)"
+    assert arguments[arguments.index("--scoring-timeout-ms") + 1] == "60000"
+    assert "args" not in container(ReplicaSettings(own_server=False))
+
+
+def test_an_image_of_the_user_runs_as_a_user_that_is_not_root() -> None:
+    assert container(ReplicaSettings(own_server=False))["securityContext"]["runAsUser"] == 10001
+
+
+def test_values_of_environment_variables_are_in_the_secret_only() -> None:
+    given = {"PASSWORD": "open sesame", "OMP_NUM_THREADS": "7"}
+    found = deployment(environment_variables=given)
+    assert "sesame" not in json.dumps(found)
+    secret = replicas.secret(order(environment_variables=given), namespace="ns", replica_key="k" * 64, owner=OWNER)
+    assert replicas.variables_of(secret) == given
+    assert replicas.replica_key_of(secret) == "k" * 64
+    env = variables(found["spec"]["template"]["spec"]["containers"][0])
+    for name in given:
+        reference = env[name]["secretKeyRef"]
+        assert reference["name"] == secret["metadata"]["name"] == found["metadata"]["name"]
+        assert reference["key"] in secret["data"]
+    assert env["MLJUPYTER_REPLICA_KEY"]["secretKeyRef"]["key"] in secret["data"]
+
+
+def test_the_variables_of_the_scoring_contract_win_over_those_of_the_user() -> None:
+    env = variables(container(environment_variables={"SERVICE_NAME": "mine", "MLJUPYTER_REPLICA_KEY": "mine"}))
+    assert env["SERVICE_NAME"] == "iris"
+    assert env["SERVICE_VERSION"] == "blue"
+    assert env["WORKSPACE_NAME"] == "ws"
+    assert env["MLJUPYTER_REPLICA_KEY"]["secretKeyRef"]["key"] == replicas.REPLICA_KEY
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        (Resources(), {"requests": {"cpu": "100m", "memory": "512Mi"}}),
+        (
+            Resources(cpu=1, memory_in_gb=2, cpu_limit=2.5, memory_in_gb_limit=4),
+            {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "2500m", "memory": "4Gi"}},
+        ),
+        (
+            Resources(gpu=2),
+            {
+                "requests": {"cpu": "100m", "memory": "512Mi", "nvidia.com/gpu": "2"},
+                "limits": {"nvidia.com/gpu": "2"},
+            },
+        ),
+    ],
+)
+def test_resources_become_requests_and_limits(resources: Resources, expected: dict[str, Any]) -> None:
+    assert container(resources=resources)["resources"] == expected
+
+
+def test_the_resource_that_counts_gpus_can_be_chosen() -> None:
+    found = container(ReplicaSettings(gpu_resource="amd.com/gpu"), resources=Resources(gpu=1))
+    assert found["resources"]["limits"] == {"amd.com/gpu": "1"}
+
+
+def test_a_slow_init_is_not_killed() -> None:
+    found = container(probe=LivenessProbe(initial_delay_seconds=600, period_seconds=5, failure_threshold=4))
+    startup = found["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] > 600
+    assert (found["livenessProbe"]["periodSeconds"], found["livenessProbe"]["failureThreshold"]) == (5, 4)
+    assert found["readinessProbe"]["periodSeconds"] == 1
+
+
+def test_a_replica_that_restarts_its_worker_is_alive_and_not_ready() -> None:
+    found = container()
+    assert found["livenessProbe"]["httpGet"]["path"] == "/?alive"
+    assert found["readinessProbe"]["httpGet"]["path"] == "/"
+
+
+def test_a_replica_that_does_not_answer_ends_at_once_where_the_cluster_can() -> None:
+    assert container(ReplicaSettings(probe_grace=True))["livenessProbe"]["terminationGracePeriodSeconds"] == 1
+    assert "terminationGracePeriodSeconds" not in container()["livenessProbe"]
+
+
+def test_a_replica_may_finish_its_longest_request() -> None:
+    assert pod(limits=RequestLimits(scoring_timeout_ms=120_500))["terminationGracePeriodSeconds"] == 131
+
+
+def test_pods_get_requests_only_when_the_control_plane_agrees() -> None:
+    assert pod()["readinessGates"] == [{"conditionType": "mljupyter.io/serving"}]
+
+
+def test_settings_of_the_cluster_reach_the_pod() -> None:
+    taint = {"key": "gpu", "operator": "Exists"}
+    settings = ReplicaSettings(
+        pull_secrets=("login",), node_selector={"disk": "fast"}, tolerations=(taint,), runtime_class="gvisor"
+    )
+    found = pod(settings)
+    assert found["imagePullSecrets"] == [{"name": "login"}]
+    assert found["nodeSelector"] == {"disk": "fast"}
+    assert found["tolerations"] == [taint]
+    assert found["runtimeClassName"] == "gvisor"
+
+
+def test_collected_data_is_kept_in_a_claim_if_there_is_one() -> None:
+    assert [item["name"] for item in pod()["volumes"]] == ["tmp"]
+    kept = pod(ReplicaSettings(collected_claim="data"), collect_model_data=True)
+    assert {"name": "collected", "persistentVolumeClaim": {"claimName": "data"}} in kept["volumes"]
+    assert kept["securityContext"]["fsGroup"] == 10001
+    lost = pod(collect_model_data=True)
+    assert {"name": "collected", "emptyDir": {}} in lost["volumes"]
+    assert {"name": "collected", "mountPath": "/var/mljupyter/collected"} in lost["containers"][0]["volumeMounts"]
+
+
+def test_a_version_without_an_image_is_refused_with_the_way_out() -> None:
+    with pytest.raises(ManifestError, match="has no image") as error:
+        deployment(image=None, no_code="sklearn", models=[model("m", 1)])
+    assert "names" not in error.value.message
+
+
+def test_a_variable_that_a_pod_cannot_have_is_refused_without_its_value() -> None:
+    with pytest.raises(ManifestError, match="'my variable'") as error:
+        deployment(environment_variables={"my variable": "hidden"})
+    assert "hidden" not in error.value.message
+
+
+def model(name: str, version: int) -> ModelReference:
+    return ModelReference(name=name, version=version, digest=f"sha256:{version:064x}", entry="model.pkl")
+
+
+@pytest.mark.parametrize("models", [0, 1000])
+def test_a_deployment_holds_the_spec_that_it_was_made_from(models: int) -> None:
+    spec = order(
+        models=[model("a" * 100, number) for number in range(models)],
+        environment_variables={"SECRET": "x"},
+        tags={"team": "churn"},
+    ).spec
+    found = deployment(**{name: getattr(spec, name) for name in type(spec).model_fields})
+    annotation = found["metadata"]["annotations"][names.SPEC_ANNOTATION]
+    assert len(annotation) < 128 * 1024
+    expected = spec.model_copy(update={"tags": {}})
+    assert replicas.spec_of(found, spec.environment_variables) == expected
+
+
+def test_the_budget_of_a_version_covers_all_its_revisions() -> None:
+    budget = replicas.disruption_budget(order(), namespace="ns", owner=OWNER)
+    assert budget["spec"]["selector"]["matchLabels"] == {names.ENDPOINT_LABEL: "iris", names.VERSION_LABEL: "blue"}
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert names.REVISION_LABEL not in budget["metadata"]["labels"]
+
+
+@pytest.mark.parametrize("release", [schemas.OLDEST, schemas.NEWEST])
+def test_every_object_obeys_the_schemas_of_old_and_new_releases(release: str) -> None:
+    settings = ReplicaSettings(
+        pull_secrets=("login",),
+        node_selector={"disk": "fast"},
+        tolerations=({"key": "gpu", "operator": "Exists"},),
+        runtime_class="gvisor",
+        collected_claim="data",
+        probe_grace=True,
+    )
+    fields = {
+        "resources": Resources(gpu=1, cpu_limit=2),
+        "environment_variables": {"A": "b"},
+        "collect_model_data": True,
+    }
+    schemas.check(deployment(settings, **fields), release)
+    schemas.check(replicas.secret(order(**fields), namespace="ns", replica_key="k", owner=OWNER), release)
+    schemas.check(replicas.disruption_budget(order(), namespace="ns", owner=OWNER), release)

@@ -1,0 +1,232 @@
+"""Endpoints and custom resources stay equal, on a real API server: whatever is refused there has not happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mljupyter.client.errors import EndpointChangedError, InvalidSpecError
+from mljupyter.controller.storage.history import Change
+from mljupyter.controller.storage.keys import Keys
+from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.crd import custom_resource_definition
+from mljupyter.kubernetes.operator.cluster_store import ClusterStore
+from mljupyter.kubernetes.operator.leadership import Leadership, LeadershipLostError
+from mljupyter.kubernetes.operator.persistence import Persistence
+from mljupyter.spec import Authentication, EndpointSpec, EndpointState, EndpointStatus, VersionSpec
+from tests.kubernetes.cluster import own_namespace
+from tests.testbed import needed
+from tests.waiting import HANG_SECONDS
+
+pytestmark = pytest.mark.system
+TARGET = "team"
+
+
+def spec(name: str = "iris", **fields: Any) -> EndpointSpec:
+    versions = {"one": VersionSpec(image="registry.example/iris:1")}
+    return EndpointSpec(name=name, compute_target=TARGET, default_version="one", versions=versions, **fields)
+
+
+class Home:
+    """A store with its persistence, and what custom resources asked for."""
+
+    def __init__(self, api: ApiServer, namespace: str, path: Path) -> None:
+        self.api = api
+        self.path = names.mlendpoints(namespace)
+        self.secrets = names.secrets(namespace)
+        self.accepted: list[tuple[EndpointSpec, Change]] = []
+        self.deleted: list[str] = []
+        self.refuses = ""
+        self.persistence = Persistence(
+            api,
+            namespace,
+            TARGET,
+            accept=self._accept,
+            delete=self._delete,
+            stored=lambda name: None,
+        )
+        self.store = ClusterStore(path, self.persistence.changes)
+
+    def _accept(self, wanted: EndpointSpec, change: Change) -> None:
+        if self.refuses:
+            raise InvalidSpecError(self.refuses)
+        self.accepted.append((wanted, change))
+        keys = Keys.make() if wanted.authentication is Authentication.KEY else None
+        self.store.put(wanted, EndpointStatus(), keys, change)
+
+    def _delete(self, name: str) -> None:
+        self.deleted.append(name)
+        self.store.mark_deleting(name)
+
+    def start(self) -> None:
+        self._running = asyncio.create_task(self.persistence.run())
+
+    async def stop(self) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+    async def resource(self, name: str = "iris") -> dict[str, Any]:
+        return await self.api.get(f"{self.path}/{name}")
+
+    async def patch(self, body: dict[str, Any], name: str = "iris") -> None:
+        await self.api.patch(f"{self.path}/{name}", body, kind="merge", manager="kubectl-edit")
+
+
+async def until(predicate: Callable[[], bool], what: str) -> None:
+    async with asyncio.timeout(HANG_SECONDS):
+        while not predicate():
+            await asyncio.sleep(0.02)
+    assert predicate(), what
+
+
+@pytest.fixture
+async def namespace() -> AsyncIterator[tuple[ApiServer, str]]:
+    async with own_namespace(Path(needed("TESTBED_KUBECONFIG"))) as cluster:
+        definition = custom_resource_definition()
+        await cluster.api.patch(names.object_path(definition), definition, kind="apply", manager="tests", force=True)
+        yield cluster.api, cluster.namespace
+        for item in (await cluster.api.list(names.mlendpoints(cluster.namespace)))[0]:
+            path = f"{names.mlendpoints(cluster.namespace)}/{item['metadata']['name']}"
+            await cluster.api.patch(path, {"metadata": {"finalizers": None}}, kind="merge")
+
+
+@pytest.fixture
+async def home(namespace: tuple[ApiServer, str], tmp_path: Path) -> AsyncIterator[Home]:
+    home = Home(*namespace, tmp_path / "endpoints.db")
+    await home.persistence.load(home.store)
+    home.start()
+    yield home
+    await home.stop()
+
+
+async def test_a_change_is_on_the_api_server_when_the_client_is_answered(home: Home) -> None:
+    home.store.put(spec(authentication=Authentication.KEY), EndpointStatus(), Keys("first-key", "second-key"))
+    await home.persistence.settle()
+    resource = await home.resource()
+    assert resource["metadata"]["finalizers"] == [names.FINALIZER]
+    assert resource["spec"]["versions"]["one"]["image"] == "registry.example/iris:1"
+    assert "first-key" not in str(resource)
+    state = await home.api.get(f"{home.secrets}/{names.state_secret('iris')}")
+    assert state["metadata"]["ownerReferences"][0]["uid"] == resource["metadata"]["uid"]
+    assert home.accepted == []
+
+
+async def test_the_next_operator_has_everything(home: Home, namespace: tuple[ApiServer, str], tmp_path: Path) -> None:
+    home.store.put(spec(), EndpointStatus(), None, Change("ada", ""))
+    home.store.put(spec(description="better"), EndpointStatus(), None, Change("bob", ""))
+    home.store.put_status("iris", EndpointStatus(state=EndpointState.HEALTHY, scoring_uri="http://there/score"))
+    await home.persistence.settle()
+    before = home.store.get("iris")
+    async with asyncio.timeout(HANG_SECONDS):
+        while (await home.resource()).get("status", {}).get("state") != "Healthy":
+            await asyncio.sleep(0.02)
+    later = Home(*namespace, tmp_path / "later.db")
+    await later.persistence.load(later.store)
+    after = later.store.get("iris")
+    assert (after.spec, after.generation, after.status) == (before.spec, before.generation, before.status)
+    assert [entry.user for entry in later.store.history("iris")] == ["ada", "bob"]
+
+
+async def test_a_state_that_somebody_deletes_is_stored_again(home: Home) -> None:
+    home.store.put(spec(authentication=Authentication.KEY), EndpointStatus(), Keys("first-key", "second-key"))
+    await home.persistence.settle()
+    path = f"{home.secrets}/{names.state_secret('iris')}"
+    before = await home.api.get(path)
+    await home.api.delete(path)
+    async with asyncio.timeout(HANG_SECONDS):
+        while not (
+            found := (await home.api.list(home.secrets, fields=f"metadata.name={names.state_secret('iris')}"))[0]
+        ):
+            await asyncio.sleep(0.02)
+    assert found[0]["data"] == before["data"]
+
+
+async def test_a_change_that_collides_with_kubectl_is_undone_and_told(home: Home) -> None:
+    home.store.put(spec(), EndpointStatus(), None)
+    await home.persistence.settle()
+    await home.stop()
+    await home.patch({"spec": {"description": "by kubectl"}})
+    home.store.put(spec(description="by the sdk"), EndpointStatus(), None)  # kubectl's change is not known yet
+    home.start()
+    with pytest.raises(EndpointChangedError, match="'iris' was changed by another operation"):
+        await home.persistence.settle()
+    await until(lambda: home.store.get("iris").spec.description == "by kubectl", "kubectl's change is accepted")
+    assert (await home.resource())["spec"]["description"] == "by kubectl"
+
+
+async def test_a_resource_of_a_user_is_accepted_with_the_name_of_the_tool(home: Home) -> None:
+    body = {"spec": {"defaultVersion": "one", "versions": {"one": {"image": "registry.example/iris:7"}}}}
+    kind = {"apiVersion": f"{names.GROUP}/{names.API_VERSION}", "kind": names.KIND}
+    await home.api.create(home.path, {**kind, "metadata": {"name": "iris"}, **body})
+    await until(lambda: home.store.find("iris") is not None, "it is accepted")
+    await home.persistence.settle()
+    assert home.store.get("iris").spec.compute_target == TARGET
+    assert (await home.resource())["metadata"]["finalizers"] == [names.FINALIZER]
+
+    await home.patch({"spec": {"description": "changed"}})
+    await until(lambda: home.store.get("iris").spec.description == "changed", "the change is accepted")
+    assert home.accepted[-1][1] == Change("kubectl-edit", "applied")
+
+
+async def test_a_refused_resource_says_why_and_changes_nothing(home: Home) -> None:
+    home.store.put(spec(), EndpointStatus(), None)
+    await home.persistence.settle()
+    home.refuses = "a rollout is in progress: abort it first."
+    await home.patch({"spec": {"description": "refused"}})
+    async with asyncio.timeout(HANG_SECONDS):
+        while "rollout is in progress" not in str((await home.resource()).get("status")):
+            await asyncio.sleep(0.02)
+    assert home.store.get("iris").spec.description is None
+
+
+async def test_a_deleted_resource_stays_until_its_replicas_are_gone(home: Home) -> None:
+    home.store.put(spec(), EndpointStatus(), None)
+    await home.persistence.settle()
+    await home.api.delete(f"{home.path}/iris")
+    await until(lambda: home.deleted == ["iris"], "the deletion begins")
+    await home.persistence.settle()
+    assert (await home.resource())["metadata"]["deletionTimestamp"]
+    home.store.remove("iris")
+    async with asyncio.timeout(HANG_SECONDS):
+        while True:
+            try:
+                await home.resource()
+            except ApiError as error:
+                assert error.status == 404
+                break
+            await asyncio.sleep(0.02)
+    with pytest.raises(ApiError):
+        await home.api.get(f"{home.secrets}/{names.state_secret('iris')}")
+
+
+async def test_what_the_cluster_does_not_accept_has_not_happened(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
+    limit = {"spec": {"hard": {f"count/{names.PLURAL}.{names.GROUP}": "0"}}}
+    await home.api.create(home.secrets.replace("/secrets", "/resourcequotas"), {**quota, **limit})
+    quotas = home.secrets.replace("/secrets", "/resourcequotas")
+    async with asyncio.timeout(HANG_SECONDS):
+        while not (await home.api.get(f"{quotas}/none")).get("status", {}).get("hard"):
+            await asyncio.sleep(0.05)
+    home.store.put(spec(), EndpointStatus(), None)
+    with pytest.raises(Exception, match="exceeded quota"):
+        await home.persistence.settle()
+    assert home.store.find("iris") is None
+
+
+async def test_one_operator_leads_until_it_gives_up(namespace: tuple[ApiServer, str]) -> None:
+    api, name = namespace
+    first, second = Leadership(api, name, "first"), Leadership(api, name, "second")
+    await first.take()
+    waiting = asyncio.create_task(second.take())
+    done, _ = await asyncio.wait([waiting], timeout=2.5)
+    assert not done
+    await first.give_up()
+    async with asyncio.timeout(HANG_SECONDS):
+        await waiting
+    with pytest.raises(LeadershipLostError):
+        await first.keep()

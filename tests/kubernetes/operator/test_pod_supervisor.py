@@ -1,0 +1,152 @@
+"""Replicas as pods of Deployments, on a real API server: what somebody deletes or changes by hand comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.replicas import ReplicaSettings
+from mljupyter.kubernetes.operator.pod_logs import PodLogs
+from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
+from mljupyter.kubernetes.operator.revisions import ReplicaOwners
+from mljupyter.runtimes.base import ReplicaOrder
+from mljupyter.spec import ReplicaPhase, VersionSpec
+from tests.kubernetes.cluster import own_namespace
+from tests.testbed import needed
+from tests.waiting import HANG_SECONDS
+
+pytestmark = pytest.mark.system
+ORDER = ReplicaOrder("iris-one-1", "iris", "one", "0123456789ab", "team", "demo", VersionSpec(image="testbed/pause:3"))
+NAME = names.deployment_name(ORDER.endpoint, ORDER.version, ORDER.revision)
+
+
+async def until(predicate: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Wait for a condition on the API server."""
+    try:
+        async with asyncio.timeout(HANG_SECONDS):
+            while not await predicate():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"did not happen: {what}")
+
+
+@dataclass
+class Replicas:
+    """A supervisor with one replica of a version."""
+
+    api: ApiServer
+    namespace: str
+    supervisor: PodSupervisor
+
+    @property
+    def deployment(self) -> str:
+        return f"{names.deployments(self.namespace)}/{NAME}"
+
+    @property
+    def secret(self) -> str:
+        return f"{names.secrets(self.namespace)}/{NAME}"
+
+    async def find(self, path: str) -> dict[str, Any] | None:
+        try:
+            return await self.api.get(path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def becomes(self, path: str, uid: str) -> dict[str, Any]:
+        """Wait for another object in place of one."""
+        found: list[dict[str, Any]] = []
+
+        async def other() -> bool:
+            present = await self.find(path)
+            found[:] = [present] if present is not None and present["metadata"]["uid"] != uid else []
+            return bool(found)
+
+        await until(other, "there is another object")
+        return found[0]
+
+
+@pytest.fixture
+async def replicas(tmp_path: Path) -> AsyncIterator[Replicas]:
+    async with own_namespace(Path(needed("TESTBED_KUBECONFIG"))) as cluster:
+        api, namespace = cluster.api, cluster.namespace
+        owners = ReplicaOwners(namespace, "demo", ReplicaSettings(), b"key", lambda name: None)
+        supervisor = PodSupervisor(api, owners, "team", PodLogs(api, namespace, tmp_path), lambda endpoint: None)
+        await supervisor.adopt("team", lambda replica: None)
+        await supervisor.start(ORDER)
+        yield Replicas(api, namespace, supervisor)
+        await supervisor.leave()
+
+
+@pytest.mark.parametrize("propagation", ["Background", "Foreground", "Orphan"])
+async def test_a_deployment_that_was_deleted_is_created_again(replicas: Replicas, propagation: str) -> None:
+    before = await replicas.api.get(replicas.deployment)
+    await replicas.api.delete(replicas.deployment, propagationPolicy=propagation)
+    after = await replicas.becomes(replicas.deployment, before["metadata"]["uid"])
+    assert after["spec"]["template"] == before["spec"]["template"]
+
+
+async def test_a_secret_that_was_deleted_is_created_again(replicas: Replicas) -> None:
+    before = await replicas.api.get(replicas.secret)
+    await replicas.api.delete(replicas.secret)
+    assert (await replicas.becomes(replicas.secret, before["metadata"]["uid"]))["data"] == before["data"]
+
+
+async def test_an_adopted_deployment_that_is_deleted_is_created_again(replicas: Replicas, tmp_path: Path) -> None:
+    await replicas.supervisor.leave()
+    api, namespace = replicas.api, replicas.namespace
+    owners = ReplicaOwners(namespace, "demo", ReplicaSettings(), b"key", lambda name: None)
+    another = PodSupervisor(api, owners, "team", PodLogs(api, namespace, tmp_path), lambda endpoint: None)
+    await another.adopt("team", lambda replica: ORDER.spec)
+    before = await api.get(replicas.deployment)
+    await api.delete(replicas.deployment, propagationPolicy="Orphan")
+    after = await replicas.becomes(replicas.deployment, before["metadata"]["uid"])
+    await another.leave()
+    assert after["spec"]["template"] == before["spec"]["template"]
+
+
+async def test_an_image_that_is_not_in_the_registry_ends_the_replica_with_the_cause(replicas: Replicas) -> None:
+    # Without this account no pod is created, and the other tests need none.
+    account = {"metadata": {"name": names.REPLICA}}
+    await replicas.api.create(f"/api/v1/namespaces/{replicas.namespace}/serviceaccounts", account)
+    image = f"{needed('TESTBED_REGISTRY')}/no-such-image:1"
+    order = replace(ORDER, id="iris-two-1", version="two", spec=VersionSpec(image=image))
+    await replicas.supervisor.start(order)
+
+    async def ended() -> bool:
+        return any(item.phase is ReplicaPhase.EXITED for item in replicas.supervisor.of("iris"))
+
+    await until(ended, "the replica ends")
+    ending = next(item.ending() for item in replicas.supervisor.of("iris") if item.phase is ReplicaPhase.EXITED)
+    assert ending.startswith(f"cannot start: the nodes cannot pull image {image}: ")
+    assert "manifest unknown" in ending
+    assert not ending.endswith(".")  # it is part of a sentence
+
+
+async def test_a_number_that_was_set_by_hand_is_undone(replicas: Replicas) -> None:
+    body = {"spec": {"replicas": 3}}
+    await replicas.api.patch(f"{replicas.deployment}/scale", body, kind="merge", manager="kubectl")
+
+    async def undone() -> bool:
+        return bool((await replicas.api.get(replicas.deployment))["spec"]["replicas"] == 1)
+
+    await until(undone, "one replica is wanted again")
+
+
+async def test_a_revision_without_replicas_leaves_nothing(replicas: Replicas) -> None:
+    await replicas.api.delete(replicas.deployment, propagationPolicy="Orphan")
+    for handle in replicas.supervisor.all():
+        replicas.supervisor.remove(handle.replica.id)
+
+    async def gone() -> bool:
+        return await replicas.find(replicas.secret) is None and await replicas.find(replicas.deployment) is None
+
+    await until(gone, "neither Deployment nor Secret are left")

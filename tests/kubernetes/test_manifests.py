@@ -1,0 +1,77 @@
+"""The files of ``deploy/``: plain YAML and the Helm chart, from the same source as what is attached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mljupyter.kubernetes import manifests
+from mljupyter.kubernetes.objects.installation import Installation, Purpose, ServiceType, installation
+from tests.kubernetes import helm
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+CHART = DEPLOY / "helm/mljupyter"
+
+
+def sorted_by_name(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(found, key=lambda item: (item["kind"], item["metadata"]["name"]))
+
+
+def test_the_files_in_the_repository_are_those_that_are_generated() -> None:
+    present = {str(path.relative_to(DEPLOY)): path.read_text() for path in DEPLOY.rglob("*") if path.is_file()}
+    assert present == manifests.deploy_files(), "python -m mljupyter.kubernetes.manifests --write deploy"
+
+
+def test_the_plain_yaml_is_an_installation_for_tests() -> None:
+    wanted = Installation(image=manifests.IMAGE, target="cluster", workspace="default", purpose=Purpose.DEV_TEST)
+    text = (DEPLOY / "kubernetes/mljupyter.yaml").read_text()
+    assert list(yaml.safe_load_all(text)) == installation(wanted)
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+@pytest.mark.parametrize("service", list(ServiceType))
+@pytest.mark.parametrize("internal", [False, True])
+@pytest.mark.parametrize("policy", ["policy/v1", "policy/v1beta1"])
+def test_the_chart_is_the_same_installation(
+    purpose: Purpose, service: ServiceType, internal: bool, policy: str
+) -> None:
+    values = {
+        "image": "registry.example/mljupyter:2",
+        "purpose": purpose.value,
+        "workspace": "churn",
+        "target": "team",
+        "readsNodes": not internal,
+        "router.serviceType": service.value,
+        "router.internal": internal,
+    }
+    wanted = Installation(
+        image="registry.example/mljupyter:2",
+        target="team",
+        workspace="churn",
+        namespace="team-a",
+        create_namespace=False,
+        purpose=purpose,
+        service=service,
+        internal=internal,
+        reads_nodes=not internal,
+        policy=policy,
+    )
+    found = helm.render(CHART, namespace="team-a", values=values, api_versions=frozenset({policy}))
+    assert sorted_by_name(found) == sorted_by_name(installation(wanted))
+
+
+def test_the_command_prints_an_installation(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--namespace", "team-a", "--purpose", "DevTest", "--service", "NodePort", "--image", "x:1"]
+    assert manifests.main(arguments) == 0
+    wanted = Installation(
+        image="x:1",
+        target="cluster",
+        workspace="default",
+        namespace="team-a",
+        purpose=Purpose.DEV_TEST,
+        service=ServiceType.NODE_PORT,
+    )
+    assert list(yaml.safe_load_all(capsys.readouterr().out)) == installation(wanted)

@@ -1,0 +1,365 @@
+"""A router pod follows the API server: here its agent and its Envoy are processes of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from mljupyter.controller.router import process as router_process
+from mljupyter.controller.router.demand import DemandReader
+from mljupyter.controller.router.drain import IDLE_WITHIN
+from mljupyter.controller.router.local_http import LocalHttp
+from mljupyter.engine.envoy.listener import Listening
+from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.published import PublishedRoute
+from mljupyter.runtimes.ports import free_port
+from mljupyter.spec import RequestLimits
+from tests.kubernetes.cluster import Cluster, own_namespace
+from tests.testbed import needed
+from tests.waiting import HANG_SECONDS, wait_until
+
+SECRET = "5" * 64
+REVISION = "0123456789abcdef"
+LISTENING = Listening(machine="router")
+
+
+@dataclass
+class Replica:
+    """A small HTTP server in the place of a replica."""
+
+    port: int
+    keys: list[str | None] = field(default_factory=list)
+
+
+@pytest.fixture
+def replica() -> Iterator[Replica]:
+    found = Replica(0)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            found.keys.append(next((value for name, value in self.headers.items() if value == "replica-key"), None))
+            self.send_response(200)
+            self.send_header("content-length", "4")
+            self.end_headers()
+            self.wfile.write(b"done")
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class RouterPod:
+    """The process of a router pod, with its ports and its directory."""
+
+    def __init__(self, directory: Path, kubeconfig: Path, namespace: str) -> None:
+        self.directory = directory
+        self.port, self.agent_port = free_port(), free_port()
+        self._command = [
+            *(sys.executable, "-m", "mljupyter.kubernetes.router_agent", "--namespace", namespace),
+            *("--directory", str(directory), "--port", str(self.port), "--address", "127.0.0.1"),
+            *("--agent-port", str(self.agent_port), "--secret-file", str(directory / "secret")),
+        ]
+        self.kubeconfig = kubeconfig
+        (directory / "secret").write_text(SECRET)
+        self.agent = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.agent_port}", headers={names.SECRET_HEADER: SECRET}
+        )
+        self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}/api/v1/service")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.directory / "agent.log").open("ab") as log:
+            command = [*self._command, "--kubeconfig", str(self.kubeconfig)]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    async def is_ready(self) -> bool:
+        try:
+            return (await self.agent.get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def answers(self) -> bool:
+        try:
+            return (await self.agent.get("/healthz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def score(self, endpoint: str = "iris", key: str = "key-1") -> int:
+        answer = await self.client.post(f"/{endpoint}/score", content=b"{}", headers={"authorization": f"Bearer {key}"})
+        return answer.status_code
+
+    async def in_force(self, version: str, endpoint: str = "iris") -> None:
+        async def there() -> bool:
+            answer = await self.agent.get(f"/v1/routes/{endpoint}", params={"version": version, "timeout": "10"})
+            assert answer.status_code in (200, 202), answer.text
+            return answer.status_code == 200
+
+        await until(there, f"version {version} of {endpoint}")
+
+    async def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        for router in router_process.running(self.directory / "router"):
+            router.identity.signal(signal.SIGKILL)
+        await self.agent.aclose()
+        await self.client.aclose()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    async with asyncio.timeout(HANG_SECONDS):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    async with own_namespace(Path(needed("MLJUPYTER_TEST_KUBECONFIG"))) as found:
+        yield found
+
+
+@pytest.fixture
+async def pod(cluster: Cluster, short_path: Path) -> AsyncIterator[RouterPod]:
+    """A router that is ready, and has no endpoints yet."""
+    found = RouterPod(short_path, Path(needed("MLJUPYTER_TEST_KUBECONFIG")), cluster.namespace)
+    await cluster.listen(LISTENING)
+    found.start()
+    try:
+        await until(found.is_ready, "the router is ready")
+        yield found
+    finally:
+        await found.close()
+
+
+def route(*keys: str, endpoint: str = "iris", without: tuple[str, ...] = (), waiting: bool = False) -> PublishedRoute:
+    version = VersionRoute(endpoint, 100, (), RequestLimits(), waiting=waiting)
+    return PublishedRoute(
+        EndpointRoute(endpoint, (version,), endpoint, keys or ("key-1",)),
+        revisions={endpoint: (REVISION,)},
+        keys={endpoint: {REVISION: "replica-key"}},
+        without=without,
+    )
+
+
+async def serving(cluster: Cluster, pod: RouterPod, replica: Replica) -> None:
+    """Publish an endpoint with one ready replica, which answers through the router."""
+    await cluster.pod("iris-1", "iris", "iris", REVISION, replica.port)
+    await cluster.ready("iris-1")
+    await pod.in_force(await cluster.publish(route()))
+    await scores(pod, 200)
+
+
+async def scores(pod: RouterPod, status: int) -> None:
+    async def does() -> bool:
+        return await pod.score() == status
+
+    await until(does, f"the endpoint answers {status}")
+
+
+async def test_a_published_route_leads_to_its_ready_pods_with_their_key(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await serving(cluster, pod, replica)
+    assert replica.keys[-1] == "replica-key"
+
+
+async def test_a_pod_that_is_not_ready_gets_no_requests(cluster: Cluster, pod: RouterPod, replica: Replica) -> None:
+    await serving(cluster, pod, replica)
+    await cluster.ready("iris-1", ready=False)
+    await scores(pod, 503)
+    await cluster.ready("iris-1")
+    await scores(pod, 200)
+    await cluster.remove("iris-1")
+    await scores(pod, 503)
+
+
+async def test_a_drained_pod_gets_no_requests_although_it_is_ready(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await serving(cluster, pod, replica)
+    await pod.in_force(await cluster.publish(route(without=("iris-1",))))
+    assert await pod.score() == 503
+
+
+async def test_a_replaced_key_is_refused_once_the_new_route_is_in_force(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await serving(cluster, pod, replica)
+    await pod.in_force(await cluster.publish(route("key-2")))
+    assert await pod.score(key="key-1") == 401
+    assert await pod.score(key="key-2") == 200
+
+
+async def test_a_withdrawn_route_is_gone(cluster: Cluster, pod: RouterPod, replica: Replica) -> None:
+    await serving(cluster, pod, replica)
+    await cluster.withdraw("iris")
+    await pod.in_force("")
+    assert await pod.score() == 404
+
+
+async def test_a_route_that_cannot_be_read_is_refused_and_the_others_follow(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await serving(cluster, pod, replica)
+    await cluster.publish_text("iris", json.dumps({"version": "bad", "route": {"name": 1}}))
+    answer = await pod.agent.get("/v1/routes/iris", params={"version": "bad", "timeout": "10"})
+    assert answer.status_code == 409
+    assert "route" in answer.json()["message"]
+    await pod.in_force(await cluster.publish(route(endpoint="wine")), "wine")
+    assert await pod.score() == 200
+
+
+async def test_a_route_that_envoy_refuses_leaves_the_others_in_force(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await serving(cluster, pod, replica)
+    bad = PublishedRoute(
+        EndpointRoute("bad", route().route.versions, "iris", ("k",), sticky_header="not a\nheader", port=pod.port)
+    )
+    version = await cluster.publish(bad)
+
+    async def refused() -> bool:
+        answer = await pod.agent.get("/v1/routes/bad", params={"version": version, "timeout": "10"})
+        return answer.status_code == 409
+
+    await until(refused, "the refusal")
+    await pod.in_force(await cluster.publish(route("key-2")))
+    assert await pod.score(key="key-2") == 200
+
+
+async def test_a_router_serves_on_while_its_agent_restarts(cluster: Cluster, pod: RouterPod, replica: Replica) -> None:
+    await serving(cluster, pod, replica)
+    before = (await pod.agent.get("/v1/status")).json()["identity"]
+    pod.kill()
+    assert await pod.score() == 200
+    await cluster.publish(route("key-2"))
+    pod.start()
+    await until(pod.is_ready, "the router is ready")
+    await pod.in_force(route("key-2").version)
+    assert await pod.score(key="key-1") == 401
+    assert (await pod.agent.get("/v1/status")).json()["identity"] == before
+
+
+async def test_without_the_api_server_a_restarted_router_serves_as_before(
+    cluster: Cluster, pod: RouterPod, replica: Replica, tmp_path: Path
+) -> None:
+    await serving(cluster, pod, replica)
+    pod.kill()
+    for router in router_process.running(pod.directory / "router"):  # as when the container ends
+        router.identity.signal(signal.SIGKILL)
+        await router.ended()
+    document = yaml.safe_load(pod.kubeconfig.read_text())
+    document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{free_port()}"
+    pod.kubeconfig = tmp_path / "unreachable"
+    pod.kubeconfig.write_text(yaml.safe_dump(document))
+    pod.start()
+    await until(pod.answers, "the agent answers")
+
+    async def answers() -> bool:
+        try:
+            return await pod.score() == 200
+        except httpx.TransportError:
+            return False
+
+    await until(answers, "the endpoint answers")
+    assert not await pod.is_ready()
+    assert (await pod.agent.get("/v1/status")).json()["problem"]["code"] == "ApiServerUnreachable"
+
+
+async def test_statistics_are_read_through_the_agent_with_its_secret_alone(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await serving(cluster, pod, replica)
+    admin = LocalHttp(f"127.0.0.1:{pod.agent_port}", 5, {names.SECRET_HEADER: SECRET})
+    found = await DemandReader(admin).read({})
+    await admin.close()
+    assert "iris.iris" in found
+    for path in ("/stats", "/stats/prometheus", "/clusters", "/v1/status", "/v1/listening", "/v1/routes/iris"):
+        for headers in ({names.SECRET_HEADER: "wrong"}, {names.SECRET_HEADER: ""}):
+            assert (await pod.agent.get(path, headers=headers)).status_code == 401
+
+
+async def test_a_router_that_is_asked_to_end_is_not_ready_and_answers_until_its_clients_have_gone(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await serving(cluster, pod, replica)
+    assert pod.process is not None
+    pod.process.send_signal(signal.SIGTERM)
+
+    async def not_ready() -> bool:
+        return not await pod.is_ready()
+
+    await until(not_ready, "the router is not ready")
+
+    async def asks_to_close() -> bool:
+        headers = {"authorization": "Bearer key-1"}
+        answer = await pod.client.post("/iris/score", content=b"{}", headers=headers)
+        assert answer.status_code == 200
+        return bool(answer.headers.get("connection") == "close")
+
+    await until(asks_to_close, "answers ask clients to close")
+    wait_until(lambda: pod.process is not None and pod.process.poll() is not None, "the agent ends")
+    assert pod.process.returncode == 0
+    assert not router_process.running(pod.directory / "router")
+
+
+async def test_a_router_without_endpoints_ends_although_a_client_keeps_its_connection(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await serving(cluster, pod, replica)  # the client's connection stays open from here on
+    await cluster.withdraw("iris")
+    await pod.in_force("")
+    assert pod.process is not None
+    began = time.monotonic()
+    pod.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: pod.process is not None and pod.process.poll() is not None, "the agent ends")
+    assert time.monotonic() - began < IDLE_WITHIN
+    assert not router_process.running(pod.directory / "router")
+
+
+@pytest.mark.alone  # it compares times with what is promised
+async def test_a_pod_is_routed_within_a_second_after_it_is_ready(
+    cluster: Cluster, pod: RouterPod, replica: Replica, record_property: Callable[[str, object], None]
+) -> None:
+    await serving(cluster, pod, replica)
+    times = []
+    for _ in range(50):
+        await cluster.ready("iris-1", ready=False)
+        await scores(pod, 503)
+        began = time.monotonic()
+        await cluster.ready("iris-1")
+        await scores(pod, 200)
+        times.append(time.monotonic() - began)
+    times.sort()
+    record_property("seconds to routed, median and p99", (times[25], times[49]))
+    print("median", times[25], "p99", times[49])
+    assert times[25] < 1.0
