@@ -1,6 +1,6 @@
 """Which tutorials can run here: ``python -m tests.notebooks`` prints their paths, and on stderr what it leaves out.
 
-A notebook says in its metadata what it needs beside Python: ``{"mljupyter": {"needs": ["docker"]}}``.
+A notebook says in its metadata what it needs beside Python: ``{"mljupyter": {"needs": ["docker", "kubernetes"]}}``.
 """
 
 from __future__ import annotations
@@ -32,6 +32,17 @@ def docker_missing() -> str | None:
     return None
 
 
+def kubernetes_missing() -> str | None:
+    """Return why no cluster can be attached here, and how to name one; None when one is named."""
+    kubeconfig = testbed.found("KUBECONFIG")
+    if kubeconfig is None:
+        return testbed.missing("KUBECONFIG")
+    return None if Path(kubeconfig).is_file() else f"{testbed.PREFIX}KUBECONFIG is {kubeconfig}: there is no such file"
+
+
+NEEDS: Mapping[str, Missing] = {"docker": docker_missing, "kubernetes": kubernetes_missing}
+
+
 def chosen(notebooks: Iterable[Path], parts: Mapping[str, Missing], say: Callable[[str], object]) -> list[Path]:
     """Return the notebooks that can run; each that cannot is told with the reason.
 
@@ -55,4 +66,4 @@ def chosen(notebooks: Iterable[Path], parts: Mapping[str, Missing], say: Callabl
 
 
 if __name__ == "__main__":
-    print(*chosen(NOTEBOOKS.glob("*.ipynb"), {"docker": docker_missing}, lambda line: print(line, file=sys.stderr)))
+    print(*chosen(NOTEBOOKS.glob("*.ipynb"), NEEDS, lambda line: print(line, file=sys.stderr)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.notebooks import chosen, docker_missing
+from tests.notebooks import NEEDS, chosen, docker_missing, kubernetes_missing
 
 
 def notebook(directory: Path, name: str, *needs: str) -> Path:
@@ -48,7 +48,21 @@ def test_what_is_missing_for_containers_is_told_with_the_command(
     assert "set DOCKER_HOST" in reason
 
 
+def test_what_is_missing_for_a_cluster_is_told_with_the_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("TESTBED_KUBECONFIG", raising=False)
+    monkeypatch.delenv("MLJUPYTER_TEST_KUBECONFIG", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path))  # a tutorial never goes to a cluster that is not meant for tests
+    assert "MLJUPYTER_TEST_KUBECONFIG is not set: set it to the kubeconfig" in (kubernetes_missing() or "")
+    monkeypatch.setenv("MLJUPYTER_TEST_KUBECONFIG", str(tmp_path / "nothing"))
+    assert "there is no such file" in (kubernetes_missing() or "")
+    tmp_path.joinpath("team.yaml").touch()
+    monkeypatch.setenv("MLJUPYTER_TEST_KUBECONFIG", str(tmp_path / "team.yaml"))
+    assert kubernetes_missing() is None
+
+
 def test_every_tutorial_needs_only_what_is_known() -> None:
     notebooks = sorted(Path("notebooks").glob("*.ipynb"))
     assert len(notebooks) >= 2
-    assert chosen(notebooks, {"docker": lambda: None}, print) == notebooks
+    assert chosen(notebooks, dict.fromkeys(NEEDS, lambda: None), print) == notebooks

@@ -9,6 +9,10 @@ import click
 from mljupyter import __version__
 
 _COMMANDS = {
+    "computetarget": (
+        "computetarget:computetarget",
+        "Attach, check, list and detach Kubernetes clusters.",
+    ),
     "controller": (
         "controller:controller",
         "Manage the controller, the process that runs the endpoints.",

@@ -306,7 +306,7 @@ def image_content(workspace: Workspace, image: Image | str, target: Target) -> V
     if isinstance(image, str):
         image = core.Image(workspace, id=image) if ":" in image else core.Image(workspace, image)
     image.wait_for_creation()
-    return content_of_image(workspace.context, image.record)
+    return content_of_image(workspace.context, image.record, target)
 
 
 def new_image_content(

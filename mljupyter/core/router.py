@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mljupyter.exceptions import ComputeTargetException, as_webservice_exception
 from mljupyter.spec import CertificateFiles, PlainHttp, RouterRecord, RouterSpec, RouterTls
@@ -17,14 +17,31 @@ if TYPE_CHECKING:
     from mljupyter.core import Workspace
 
 
+class RouterClient(Protocol):
+    """The part of a control plane's client that is about its router."""
+
+    def router(self) -> RouterRecord:
+        """Return the settings of the router."""
+        ...
+
+    def put_router(self, spec: RouterSpec, *, overwrite_domain: bool = False) -> RouterRecord:
+        """Change the settings of the router."""
+        ...
+
+    def rotate_token_keys(self, *, revoke: bool = False) -> list[str]:
+        """Sign tokens with a new key."""
+        ...
+
+
 class Router:
-    """The router of a workspace: the proxy that every request to an endpoint of this machine passes.
+    """The router of a workspace, or of a cluster: the proxy that every request to an endpoint passes.
 
     `show` returns its settings. Each other method changes them and returns when they are in force; requests that are
     under way are answered.
 
     Parameters:
         workspace: the workspace.
+        control_plane: the control plane of the router; None for that of this machine.
 
     Example:
         >>> router = Router(ws)                                                                  # doctest: +SKIP
@@ -33,13 +50,18 @@ class Router:
 
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, control_plane: RouterClient | None = None) -> None:
         self.workspace = workspace
+        self._given = control_plane
+
+    @property
+    def _control_plane(self) -> RouterClient:
+        return self._given or self.workspace.controller
 
     def show(self) -> RouterRecord:
         """Return the settings of the router, its certificates, and their problems."""
         with as_webservice_exception():
-            return self.workspace.controller.router()
+            return self._control_plane.router()
 
     def listen(
         self,
@@ -129,7 +151,7 @@ class Router:
 
         """
         with as_webservice_exception():
-            return self.workspace.controller.rotate_token_keys(revoke=revoke)
+            return self._control_plane.rotate_token_keys(revoke=revoke)
 
     def how_to_trust(self) -> str:
         """Return instructions for clients to trust the router's certificate: text with commands."""
@@ -150,9 +172,9 @@ class Router:
 
     def _change(self, overwrite_domain: bool = False, **changes: Any) -> RouterRecord:
         with as_webservice_exception():
-            present = self.workspace.controller.router().spec
+            present = self._control_plane.router().spec
             values = {name: getattr(present, name) for name in RouterSpec.model_fields} | changes
-            return self.workspace.controller.put_router(RouterSpec.parse(values), overwrite_domain=overwrite_domain)
+            return self._control_plane.put_router(RouterSpec.parse(values), overwrite_domain=overwrite_domain)
 
 
 class SslConfiguration:

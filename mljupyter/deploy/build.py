@@ -8,6 +8,7 @@ from dataclasses import replace
 from mljupyter.build.images.events import OnEvent
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.environments import ensure_with_events, interpreter_of
+from mljupyter.deploy.images.build_job import place_for
 from mljupyter.deploy.images.served_image import image_of, plan_for
 from mljupyter.deploy.plan import DeploymentPlan
 from mljupyter.deploy.prepare import Prepared
@@ -63,5 +64,14 @@ def build_version(
     if content.code is None:
         return content
     plan = plan_for(content.code, content.models, environment)
-    image = image_of(context, prepared.service, plan, show_output=show_output, on_event=on_event, cancel=cancel)
+    image = image_of(
+        context,
+        prepared.service,
+        plan,
+        place=place_for(context, prepared.target),
+        show_output=show_output,
+        on_event=on_event,
+        cancel=cancel,
+    )
+    prepared.target.check_image(image.reference)
     return replace(content, image=image.reference, image_id=image.id)

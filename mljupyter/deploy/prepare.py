@@ -14,6 +14,7 @@ from mljupyter.build.project.snapshot import single_file, snapshot
 from mljupyter.deploy import framework_serving
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.environments import ServingEnvironment, interpreter_of
+from mljupyter.deploy.images.build_job import place_for
 from mljupyter.deploy.images.served_image import expected_image, plan_for
 from mljupyter.exceptions import WebserviceException
 from mljupyter.registry.artifacts.store import ArtifactStore
@@ -91,7 +92,10 @@ class Prepared:
         if self.content.code is None:
             return self.content
         image = expected_image(
-            context, self.service, plan_for(self.content.code, self.content.models, self.environment)
+            context,
+            self.service,
+            plan_for(self.content.code, self.content.models, self.environment),
+            place_for(context, self.target),
         )
         return replace(self.content, image=image.reference, image_id=image.id)
 

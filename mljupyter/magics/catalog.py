@@ -384,10 +384,38 @@ COMPARE = Magic(
 
 ATTACH = Magic(
     name="attach",
-    summary="Use this Docker engine for containers. Without an address it shows the compute targets.",
-    options=(Option("address", "address of the engine", metavar="ADDRESS", positional=True, required=True),),
+    summary="Attach a Kubernetes cluster under a name, or use a Docker engine, given by its address, for containers. "
+    "Without an argument it shows the compute targets.",
+    options=(
+        Option(
+            "address",
+            "name for the cluster, or address of a Docker engine",
+            metavar="NAME|ADDRESS",
+            positional=True,
+            required=True,
+        ),
+        Option("kubeconfig", "kubeconfig file of the cluster; by default KUBECONFIG or ~/.kube/config", metavar="FILE"),
+        Option("context", "context of the kubeconfig; by default the current one"),
+        Option("namespace", "namespace for operator, routers and endpoints; it is created", default="mljupyter"),
+        Option(
+            "purpose",
+            "FastProd needs 12 vCPU and runs several routers, DevTest runs one",
+            choices=("FastProd", "DevTest"),
+            default="FastProd",
+        ),
+        Option(
+            "service-type",
+            "how clients reach the routers",
+            choices=("ClusterIP", "NodePort", "LoadBalancer"),
+            default="ClusterIP",
+        ),
+        Option("image", "image of operator and routers; by default it is built", metavar="IMAGE"),
+        Option("check", "only check the cluster", kind="flag"),
+        Option("dry-run", "only show the objects that would be applied", kind="flag"),
+        Option("force", "take over the installation of another workspace", kind="flag"),
+    ),
     wizard="attach:wizard",
-    example="%mlj attach ssh://user@host\n%mlj attach unix:///var/run/docker.sock\n%mlj attach",
+    example="%mlj attach team-cluster --purpose DevTest\n%mlj attach ssh://user@host\n%mlj attach",
     run="attach:run",
 )
 

@@ -107,6 +107,23 @@ class Target:
         """Return how this machine connects to scoring URIs with TLS; None for a connection to the host of the URI."""
         return None
 
+    def image_place(self, registry: str | None) -> str:
+        """Return the place from which replicas get their images: ``docker`` or ``registry/HOST``.
+
+        Parameters:
+            registry: the host of the workspace's container registry, None without one.
+
+        """
+        return "docker"
+
+    def check_image(self, reference: str) -> None:
+        """Check that replicas would get an image. May take seconds.
+
+        Raises:
+            ComputeTargetException: they would not, with the reason and a solution.
+
+        """
+
     def meter(self, replica: ReplicaStatus) -> Callable[[], Usage] | None:
         """Return a function that measures CPU time and memory of a replica; None if this machine cannot measure them.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mljupyter.client.base import EndpointClient, KeyName, RolloutAction
-from mljupyter.client.errors import EndpointExistsError, EndpointNotFoundError, InvalidSpecError
+from mljupyter.client.errors import ControllerStartError, EndpointExistsError, EndpointNotFoundError, InvalidSpecError
 from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
 from mljupyter.spec.history import HistoryEntry
 from mljupyter.targets.catalog import check_target
@@ -36,10 +37,19 @@ class WorkspaceEndpoints:
         Parameters:
             start: start a control plane that is not running; otherwise its endpoints are omitted.
 
+        If one of several control planes cannot be reached, a warning says so, and its endpoints are omitted.
         """
         found = []
-        for client in self._clients(only_with_endpoints=True, only_running=not start):
-            records = client.endpoints()
+        clients = self._clients(only_with_endpoints=True, only_running=not start)
+        for client in clients:
+            try:
+                records = client.endpoints()
+            except ControllerStartError as error:
+                if len(clients) == 1:
+                    raise
+                # A cluster that cannot be reached must not hide the endpoints of this machine.
+                warnings.warn(f"its endpoints are not listed: {error.message}", stacklevel=2)
+                continue
             self._owners |= {record.spec.name: client for record in records}
             found += records
         return found
@@ -65,7 +75,7 @@ class WorkspaceEndpoints:
         """
         client = check_target(self._targets(), spec.compute_target).endpoints()
         for other in self._clients(only_with_endpoints=True):
-            if other is not client and any(record.spec.name == spec.name for record in other.endpoints()):
+            if other is not client and spec.name in _names_on(other):
                 raise EndpointExistsError(
                     f"the name {spec.name!r} is taken by an endpoint on another target, and names are unique in a "
                     f"workspace: delete that one first, or choose another name."
@@ -207,3 +217,11 @@ class WorkspaceEndpoints:
                 self._owners[name] = client
                 return client
         raise missing
+
+
+def _names_on(client: EndpointClient) -> set[str]:
+    """Return the names of the endpoints of a control plane; none if it cannot be reached, for example offline."""
+    try:
+        return {record.spec.name for record in client.endpoints()}
+    except ControllerStartError:
+        return set()

@@ -35,7 +35,7 @@ def test_help_comes_quickly_and_names_every_command(commands: Commands) -> None:
     assert min(seconds() for _ in range(3)) < promised(0.5)
 
 
-@pytest.mark.parametrize("group", ["", "controller", "endpoint", "image", "router"])
+@pytest.mark.parametrize("group", ["", "computetarget", "controller", "endpoint", "image", "router"])
 def test_lists_of_commands_have_one_uncut_line_for_each_command_at_80_columns(group: str) -> None:
     arguments = [group, "--help"] if group else ["--help"]
     text = CliRunner().invoke(app, arguments, prog_name="mljupyter", terminal_width=78).stdout

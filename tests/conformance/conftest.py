@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import sys
 import textwrap
 import time
@@ -17,6 +18,7 @@ import pytest
 
 from mljupyter.client.base import EndpointClient
 from mljupyter.core import Workspace
+from mljupyter.core.compute import ComputeTarget, KubernetesCompute
 from mljupyter.spec import CodeReference, EndpointRecord, EndpointSpec, EndpointState
 from mljupyter.targets import catalog
 from tests.conformance.fake_target import ADDRESS, FakeControlPlanes
@@ -26,6 +28,7 @@ from tests.waiting import HANG_SECONDS, wait_until
 
 # One client, as making one takes longer than a request; no connection is kept, as endpoints come and go.
 _requests = httpx.Client(timeout=HANG_SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
+CLUSTER = "kubernetes"
 _ROOT = Path(__file__).parents[2]
 _SETTLED = (EndpointState.HEALTHY, EndpointState.FAILED)
 ENTRY_POINT = "[mljupyter.targets]\nfake = tests.conformance.fake_target:targets\n"
@@ -63,6 +66,8 @@ class Site:
         """Return the fields of a version that runs a scoring script."""
         if self.name == "docker":
             return {"image": build(text)}
+        if self.name == CLUSTER:
+            return {"image": build(text), "code": {"digest": f"sha256:{'0' * 64}", "entryScript": "score.py"}}
         path = self.workspace.directory / "scripts" / str(next(self.numbers)) / "score.py"
         path.parent.mkdir(parents=True)
         path.write_text(text)
@@ -101,6 +106,17 @@ class Site:
         return record
 
 
+def attach(workspace: Workspace) -> None:
+    """Attach the cluster of the tests, with a namespace of its own and the routers on a port of its node."""
+    configuration = KubernetesCompute.attach_configuration(
+        kubeconfig=needed("TESTBED_KUBECONFIG"),
+        namespace=f"conformance-{secrets.token_hex(4)}",
+        cluster_purpose="DevTest",
+        service_type="NodePort",
+    )
+    ComputeTarget.attach(workspace, CLUSTER, configuration).wait_for_completion()
+
+
 def changed(spec: EndpointSpec, version: str, **fields: object) -> EndpointSpec:
     """Return a spec with other fields of a version."""
     document = spec.document()
@@ -134,7 +150,7 @@ def planes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeControlPlan
     catalog._providers.cache_clear()
 
 
-@pytest.fixture(scope="module", params=["fake", "local", "docker"])
+@pytest.fixture(scope="module", params=["fake", "local", "docker", CLUSTER])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Each target in turn, in a workspace of its own; nothing of it runs afterwards."""
     if request.param == "docker":
@@ -142,13 +158,20 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
     if request.param == "fake":
         request.getfixturevalue("planes")
+    if request.param == CLUSTER:
+        needed("TESTBED_KUBECONFIG")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLJUPYTER_HOME", str(tmp_path_factory.mktemp("home")))
         site = Site(request.param, Workspace.create("team"))
+        if request.param == CLUSTER:
+            patch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+            attach(site.workspace)
         yield site
         for record in site.client.endpoints():
             site.client.delete(record.spec.name)
         site.workspace.controller.stop(force=True)
+        if request.param == CLUSTER:
+            ComputeTarget(site.workspace, CLUSTER).detach()
 
 
 @pytest.fixture

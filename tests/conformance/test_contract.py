@@ -16,7 +16,7 @@ from mljupyter.client import errors
 from mljupyter.client.base import EndpointClient
 from mljupyter.spec import Authentication, EndpointKind, EndpointSpec, EndpointState, RolloutPhase, RolloutPlan
 from mljupyter.targets.base import Needs, Target
-from tests.conformance.conftest import Site, changed, score, script, until
+from tests.conformance.conftest import CLUSTER, Site, changed, score, script, until
 from tests.load import Load
 
 pytestmark = pytest.mark.system
@@ -71,8 +71,13 @@ def test_a_new_endpoint_is_accepted_at_once_and_answers_when_it_is_healthy(site:
     assert httpx.get(str(record.status.swagger_uri)).json()["swagger"] == "2.0"
 
 
-def test_a_local_web_service_answers_on_a_port_of_its_own(site: Site, name: str) -> None:
-    record = site.healthy(site.spec(name).model_copy(update={"kind": EndpointKind.LOCAL}))
+def test_a_local_web_service_answers_on_a_port_of_its_own_on_this_machine(site: Site, name: str) -> None:
+    spec = site.spec(name).model_copy(update={"kind": EndpointKind.LOCAL})
+    if site.name == CLUSTER:
+        with pytest.raises(errors.InvalidSpecError, match="not this machine"):
+            site.client.create(spec)
+        return
+    record = site.healthy(spec)
     assert record.status.scoring_uri == f"http://localhost:{record.spec.port}/score"
     assert score(record.status.scoring_uri).json() == "one"
 

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mljupyter.build.images import Builder, BuildEvent, BuiltImage, ImagePlan, begin_image, builder_for, finish_image
 from mljupyter.build.images.events import OnEvent
@@ -16,6 +16,9 @@ from mljupyter.exceptions import WebserviceException
 from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.visible import visible
 from mljupyter.workspace.context import WorkspaceContext
+
+if TYPE_CHECKING:
+    from mljupyter.targets.base import Target
 
 BASE_IMAGE_VARIABLE = "MLJUPYTER_BASE_IMAGE"
 REGISTRY_VARIABLE = "MLJUPYTER_CONTAINER_REGISTRY"
@@ -63,8 +66,18 @@ def default_base_image() -> str | None:
 
 def place_of(context: WorkspaceContext) -> str:
     """Return the location of a workspace's images: its container registry if it has one, else the Docker engine."""
-    host = os.environ.get(REGISTRY_VARIABLE) or context.container_registry
+    host = registry_of(context)
     return f"registry/{host}" if host else ENGINE
+
+
+def place_for(context: WorkspaceContext, target: Target) -> str:
+    """Return the location of the images that a compute target runs: ``docker`` or ``registry/HOST``."""
+    return target.image_place(registry_of(context))
+
+
+def registry_of(context: WorkspaceContext) -> str | None:
+    """Return the host of a workspace's container registry; None if its images stay on the Docker engine."""
+    return os.environ.get(REGISTRY_VARIABLE) or context.container_registry
 
 
 def begin(

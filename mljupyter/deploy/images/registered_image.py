@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mljupyter.build.images import Reference, RegistryNotFoundError, builder_for, plan_of
+from mljupyter.build.images import Reference, RegistryNotFoundError, builder_for, plan_of, reference_for
 from mljupyter.build.images.docker.engine import connect, pull, translated
 from mljupyter.build.images.events import OnEvent
 from mljupyter.deploy.content import VersionContent
-from mljupyter.deploy.images.build_job import ENGINE
+from mljupyter.deploy.images.build_job import ENGINE, place_for
 from mljupyter.exceptions import WebserviceException
 from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.spec import CodeReference, ModelReference
+from mljupyter.targets.base import Needs
 from mljupyter.targets.catalog import image_target
 from mljupyter.workspace.context import WorkspaceContext
 
@@ -54,21 +55,40 @@ def make_present(
     return location
 
 
-def content_of_image(context: WorkspaceContext, record: ImageRecord) -> VersionContent:
+def content_of_image(context: WorkspaceContext, record: ImageRecord, target: Target) -> VersionContent:
     """Return the content of a version that runs an image; pull the image where it is missing.
 
     Parameters:
         context: the workspace.
         record: an image that was built.
+        target: the compute target.
+
+    Raises:
+        MLJupyterError: the target would not get the image.
 
     """
     code = record.recipe.get("code")
     return VersionContent(
         models=[ModelReference.parse(model) for model in record.recipe.get("models", [])],
         code=CodeReference.parse(code) if code else None,
-        image=make_present(context, record),
+        image=_present_for(context, record, target),
         image_id=record.id,
     )
+
+
+def _present_for(context: WorkspaceContext, record: ImageRecord, target: Target) -> str:
+    """Return the reference under which a compute target gets an image."""
+    place = place_for(context, target)
+    if target.needs is Needs.ENGINE_IMAGE or record.location is None:
+        return make_present(context, record)  # which also refuses an image without a location
+    location = record.location
+    if place not in (ENGINE, record.place) and record.place == ENGINE and not record.recipe.get("ownImage"):
+        plan = plan_of(record.recipe)
+        built = builder_for(place, context.artifacts, plan=plan)
+        location = reference_for(record.name, record.version, plan.digest, place.partition("/")[2])
+        location = built.build(plan, tag=location).reference
+    target.check_image(location)
+    return location
 
 
 def check_runs_images(context: WorkspaceContext, target: Target) -> None:

@@ -23,7 +23,7 @@ MADE_FOR = "mljupyter.madeFor"
 
 @dataclass(frozen=True)
 class ServedImage:
-    """An image on the Docker engine: its reference, and its id in the registry of images.
+    """An image on the Docker engine or in a container registry: its reference, and its id in the registry of images.
 
     The id is None if the image is not built yet.
     """
@@ -32,19 +32,21 @@ class ServedImage:
     id: str | None
 
 
-def expected_image(context: WorkspaceContext, service: str, plan: ImagePlan) -> ServedImage:
+def expected_image(context: WorkspaceContext, service: str, plan: ImagePlan, place: str = ENGINE) -> ServedImage:
     """Return the existing image of a plan, or the reference that it will get. Builds nothing.
 
     Parameters:
         context: the workspace.
         service: name of the web service.
         plan: the plan of the image.
+        place: ``docker``, or ``registry/HOST``.
 
     """
-    found = context.registry.images.find_built(plan.digest, ENGINE)
+    found = context.registry.images.find_built(plan.digest, place)
     if found is not None and found.location:
         return ServedImage(found.location, found.id)
-    return ServedImage(f"mljupyter/{service}:{plan.digest[7:19]}", None)
+    host = place.partition("registry/")[2]
+    return ServedImage(f"{host}/mljupyter/{service}:{plan.digest[7:19]}".lstrip("/"), None)
 
 
 def plan_for(
@@ -95,19 +97,20 @@ def image_of(
     service: str,
     plan: ImagePlan,
     *,
+    place: str = ENGINE,
     show_output: bool = False,
     on_event: OnEvent | None = None,
     cancel: threading.Event | None = None,
 ) -> ServedImage:
-    """Return the image of a plan on the Docker engine: the service's newest one, or a new version."""
+    """Return the image of a plan in a place, the Docker engine by default: the newest one, or a new version."""
     on_event = on_event or (print_event if show_output else None)
     record = _newest(context, service)
     if record is None or (record.plan_digest, record.place, record.creation_state) != (
         plan.digest,
-        ENGINE,
+        place,
         "Succeeded",
     ):
-        builder = builder_for(ENGINE, context.artifacts, plan=plan)
+        builder = builder_for(place, context.artifacts, plan=plan)
         record = build_or_reuse(
             context.registry,
             plan,
@@ -120,6 +123,8 @@ def image_of(
         if on_event is None:  # else it is in the log
             for change in relaxations(record):
                 print(f"Image {record.id}: {change}")
+    if place != ENGINE and record.location is not None:
+        return ServedImage(record.location, record.id)
     return ServedImage(make_present(context, record, on_event), record.id)
 
 

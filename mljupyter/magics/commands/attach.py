@@ -1,28 +1,57 @@
-"""``%mlj attach``: show the compute targets, and choose the Docker engine for containers."""
+"""``%mlj attach``: show the compute targets, attach a cluster, and choose the Docker engine for containers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from mljupyter.magics.magic import Call
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.docker_engines import address_rule, problem_of
-from mljupyter.notebook.views.views import Outcome
+from mljupyter.notebook.views.views import MARKS, Outcome, Table
 
 
 def run(call: Call) -> Any:
-    """Check that an engine answers, and use it for containers from now on."""
+    """Attach a cluster; or check that a Docker engine answers, and use it for containers from now on."""
     import os
 
     address = call["address"]
+    if ":" not in address and "/" not in address:
+        return _cluster(call, address)
     problem = address_rule(address) or problem_of(address)
     if problem:
         raise WrongInputError(problem)
     os.environ["DOCKER_HOST"] = address
     call.session.workspace().controller.stop()  # the next controller uses the new engine; replicas keep serving
     return Outcome("ok", "docker", address)
+
+
+def _cluster(call: Call, name: str) -> Any:
+    """Attach a cluster with its lines of progress, or only check it."""
+    from mljupyter.core.compute import cluster  # only for clusters
+    from mljupyter.targets.kubernetes.attachment import ClusterSettings
+
+    workspace = call.session.workspace()
+    settings = ClusterSettings(
+        call["kubeconfig"],
+        call["context"],
+        call["namespace"],
+        purpose=call["purpose"],
+        service_type=call["service_type"],
+        image=call["image"],
+    )
+    if call["check"]:
+        found = cluster.findings(workspace, name, settings)
+        rows = [(MARKS[one.state], one.name, one.text, one.fix) for one in found]
+        return Table(("", "Check", "Finding", "Way out"), rows, [asdict(one) for one in found], "")
+    if call["dry_run"]:
+        print(cluster.manifests_text(workspace, name, settings))
+        return None
+    cluster.begin(workspace, name, settings, force=call["force"])
+    cluster.ClusterCompute(workspace, name).wait_for_completion(show_output=True)
+    return Outcome("ok", name, f"namespace {settings.namespace}")
 
 
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:

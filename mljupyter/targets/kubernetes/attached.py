@@ -1,0 +1,111 @@
+"""The attached clusters of a workspace: one JSON file each in its directory. Credentials stay in the kubeconfig."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from mljupyter.exceptions import ComputeTargetException
+from mljupyter.files import make_private_directory, write_whole
+from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
+from mljupyter.targets.kubernetes.cluster import Access
+
+_FOLDER = "clusters"
+_NAME = re.compile(r"[a-zA-Z]([a-zA-Z0-9-]{0,14}[a-zA-Z0-9])")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class AttachedCluster:
+    """One attached cluster.
+
+    Parameters:
+        name: its name as a compute target.
+        type: the type that users see: ``Kubernetes`` or ``AKS``.
+        kubeconfig: paths of kubeconfig files; None inside a pod.
+        context: the context of the kubeconfig.
+        namespace: the namespace of the installation and its endpoints.
+        cluster: the identity of the cluster, by which it is recognised.
+        purpose, service_type: of the installation.
+        internal: whether its load balancer is internal.
+        image: the image of the control plane.
+
+    """
+
+    name: str
+    type: str
+    kubeconfig: str | None
+    context: str | None
+    namespace: str
+    cluster: str
+    purpose: str = Purpose.FAST_PROD.value
+    service_type: str = ServiceType.CLUSTER_IP.value
+    internal: bool = False
+    image: str = ""
+
+    @property
+    def access(self) -> Access:
+        """The way to the cluster."""
+        return Access(self.kubeconfig, self.context)
+
+
+def attached_clusters(directory: Path) -> list[AttachedCluster]:
+    """Return the attached clusters of a workspace by name. A file that is no record of a cluster is ignored."""
+    found = []
+    for path in sorted((directory / _FOLDER).glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            known = {field.name for field in fields(AttachedCluster)}
+            found.append(AttachedCluster(**{key: value for key, value in document.items() if key in known}))
+        except (OSError, ValueError, TypeError, AttributeError):
+            continue  # a damaged file must not hide the other targets
+    return found
+
+
+def remember(directory: Path, cluster: AttachedCluster) -> None:
+    """Write the record of an attached cluster."""
+    make_private_directory(directory / _FOLDER)
+    write_whole(_file(directory, cluster.name), json.dumps(asdict(cluster), indent=2) + "\n", durable=True)
+
+
+def forget(directory: Path, name: str) -> None:
+    """Remove the record of an attached cluster."""
+    _file(directory, name).unlink(missing_ok=True)
+
+
+def check_name(name: str) -> None:
+    """Check the name of a new compute target.
+
+    Raises:
+        ComputeTargetException: it breaks the rule.
+
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ComputeTargetException(
+            f"the name of a compute target is {name!r}: 2 to 16 letters, digits and '-', a letter first, "
+            "a letter or digit last."
+        )
+
+
+def check_namespace(namespace: str) -> None:
+    """Check the name of a namespace.
+
+    Raises:
+        ComputeTargetException: it breaks the rule of Kubernetes, or belongs to Kubernetes itself.
+
+    """
+    if not isinstance(namespace, str) or not _NAMESPACE.fullmatch(namespace):
+        raise ComputeTargetException(
+            f"namespace is {namespace!r}: 1 to 63 lower-case letters, digits and '-', a letter or digit first and last."
+        )
+    if namespace.startswith("kube-") or namespace == "default":
+        raise ComputeTargetException(
+            f"namespace is {namespace!r}: it is not for applications. Give one of its own, such as 'mljupyter': "
+            "it is created if it does not exist."
+        )
+
+
+def _file(directory: Path, name: str) -> Path:
+    return directory / _FOLDER / f"{name}.json"

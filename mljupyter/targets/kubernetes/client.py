@@ -1,0 +1,237 @@
+"""The client of a cluster's control plane: the operator, reached through the API server."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from mljupyter.client.errors import ControllerError, ControllerStartError, EndpointNotFoundError
+from mljupyter.client.http import HttpEndpointClient
+from mljupyter.client.reach import Reach
+from mljupyter.kubernetes.objects import names
+from mljupyter.spec import EndpointRecord, EndpointSpec, RouterRecord, RouterSpec
+from mljupyter.spec.document import SpecError
+from mljupyter.spec.status import EndpointStatus
+from mljupyter.targets.kubernetes.attached import AttachedCluster
+from mljupyter.targets.kubernetes.cluster import Cluster, ClusterUnreachableError
+from mljupyter.targets.kubernetes.forwarding import LOOPBACK, Forwarder
+from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.transport import ClusterTransport
+
+_PROBE_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 1.0
+_DIRECT = "answers at the address of the routers' Service"
+_FORWARDED = "goes through a port-forward of this process: other processes use `kubectl port-forward`"
+
+
+class ClusterClient(HttpEndpointClient):
+    """A client of the operator of one attached cluster. It connects when it is first used.
+
+    Parameters:
+        attached: the cluster.
+
+    """
+
+    def __init__(self, attached: AttachedCluster) -> None:
+        self.attached = attached
+        self.cluster = Cluster(attached.access)
+        transport = ClusterTransport(
+            self.cluster,
+            attached.namespace,
+            attached.name,
+            lambda: installation_state(self.cluster, attached.namespace).text,
+        )
+        super().__init__(transport)
+        self._lock = threading.Lock()
+        self._forwarders: dict[int, Forwarder] = {}
+        self._answers: dict[tuple[str, int], bool] = {}
+
+    def __repr__(self) -> str:
+        return f"ClusterClient({self.attached.name!r})"
+
+    def close(self) -> None:
+        """Close the connections to the cluster."""
+        with self._lock:
+            for forwarder in self._forwarders.values():
+                forwarder.close()
+            self._forwarders.clear()
+        self.cluster.close()
+
+    def endpoints(self) -> list[EndpointRecord]:
+        """Return all endpoints; read from the custom resources if the operator does not answer."""
+        try:
+            return super().endpoints()
+        except ControllerStartError as error:
+            return [self._stored(item) for item in self._resources(error)]
+
+    def endpoint(self, name: str) -> EndpointRecord:
+        """Return an endpoint; read from its custom resource if the operator does not answer."""
+        try:
+            return super().endpoint(name)
+        except ControllerStartError as error:
+            return self._stored_one(name, error)
+
+    def watch(self, name: str, after: int, timeout: float) -> EndpointRecord:
+        """Return an endpoint as soon as its resource version is above `after`, or after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        try:
+            return super().watch(name, after, timeout)
+        except ControllerStartError as error:
+            record = self._stored_one(name, error)
+            while record.resource_version <= after and (left := deadline - time.monotonic()) > 0:
+                time.sleep(min(_LOOK_AGAIN_SECONDS, left))
+                record = self._stored_one(name, error)
+            return record
+
+    def router(self) -> RouterRecord:
+        """Return the settings of the routers, their certificates, and their problems."""
+        return RouterRecord.parse(self._transport.ask("GET", "/v1/router").body)
+
+    def put_router(self, spec: RouterSpec, *, overwrite_domain: bool = False) -> RouterRecord:
+        """Change the TLS and the limits of the routers; return when the change is in force.
+
+        Raises:
+            CertificateError: the certificate cannot be used.
+            DomainExistsError: another leaf domain label exists, and `overwrite_domain` is not set.
+
+        """
+        body = {"spec": spec.document(), "overwriteDomain": overwrite_domain}
+        return RouterRecord.parse(self._transport.ask("PUT", "/v1/router", body=body).body)
+
+    def rotate_token_keys(self, *, revoke: bool = False) -> list[str]:
+        """Sign tokens with a new key from now on; return the names of the keys.
+
+        Parameters:
+            revoke: refuse the existing tokens from now on.
+
+        """
+        answer = self._transport.ask("POST", "/v1/router/token-keys", body={"revoke": revoke})
+        found: list[str] = answer.json()["tokenKeys"]
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """Return the operator's status document."""
+        document: dict[str, Any] = self._transport.ask("GET", "/v1/status", start=False).json()
+        return document
+
+    def reach(self) -> Reach:
+        """Return how this process connects to scoring URIs with TLS, and the certificates that are trusted for them."""
+        trust = self.router().trust
+        return Reach(LOOPBACK if self._forwarders else None, trust)
+
+    def way_of(self, uri: str | None) -> str:
+        """Return how a scoring URI of `endpoint` is reached, for people."""
+        port = urlsplit(uri).port if uri else None
+        return _FORWARDED if any(forwarder.port == port for forwarder in self._forwarders.values()) else _DIRECT
+
+    def _read(self, document: Mapping[str, Any] | bytes) -> EndpointRecord:
+        return self._reachable(EndpointRecord.parse(document))
+
+    def _reachable(self, record: EndpointRecord) -> EndpointRecord:
+        """Return a record with URIs that answer from this process."""
+        uri, swagger = record.status.scoring_uri, record.status.swagger_uri
+        if uri is None:
+            return record
+        changed = {"scoring_uri": self._uri(uri), "swagger_uri": self._uri(swagger) if swagger else None}
+        return record.model_copy(update={"status": record.status.model_copy(update=changed)})
+
+    def _uri(self, uri: str) -> str:
+        """Return a URI that answers from this process: the given one, or that of a port-forward to the routers.
+
+        With TLS the host stays, because the certificate is for it; `reach` leads to the port-forward.
+        """
+        parts = urlsplit(uri)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        if self._answers_at(host, port):
+            return uri
+        near = self._forwarded_port()
+        shown = host if parts.scheme == "https" else "localhost"
+        return parts._replace(netloc=f"{shown}:{near}").geturl()
+
+    def _answers_at(self, host: str, port: int) -> bool:
+        with self._lock:
+            known = self._answers.get((host, port))
+        if known is None:
+            known = not is_inside(host) and _accepts(host, port)
+            with self._lock:
+                self._answers[host, port] = known
+        return known
+
+    def _forwarded_port(self) -> int:
+        port = names.ROUTER_PORT
+        with self._lock:
+            if port not in self._forwarders:
+                self._forwarders[port] = Forwarder(self.cluster, self.attached.namespace, port)
+            return self._forwarders[port].port
+
+    def _resources(self, error: ControllerStartError) -> list[dict[str, Any]]:
+        """Return the custom resources; raise the operator's error if they cannot be read either."""
+        if isinstance(error, ClusterUnreachableError):
+            raise error
+        try:
+            return self.cluster.items(names.mlendpoints(self.attached.namespace))
+        except ControllerError:
+            raise error from None
+
+    def _stored_one(self, name: str, error: ControllerStartError) -> EndpointRecord:
+        for item in self._resources(error):
+            if item["metadata"]["name"] == name:
+                return self._stored(item)
+        raise EndpointNotFoundError(f"there is no endpoint {name!r} on compute target {self.attached.name!r}.")
+
+    def _stored(self, resource: Mapping[str, Any]) -> EndpointRecord:
+        return self._reachable(record_of(resource, self.attached.name))
+
+
+def record_of(resource: Mapping[str, Any], target: str) -> EndpointRecord:
+    """Return the record of a custom resource: its spec, and its status as far as it is known.
+
+    Parameters:
+        resource: the MLEndpoint.
+        target: the name of the compute target.
+
+    """
+    metadata, status = resource["metadata"], resource.get("status") or {}
+    known = {field.alias or name for name, field in EndpointStatus.model_fields.items()}
+    try:
+        observed = EndpointStatus.parse({key: value for key, value in status.items() if key in known})
+    except SpecError:  # of a newer release
+        observed = EndpointStatus()
+    created = _time(metadata.get("creationTimestamp"))
+    version = str(metadata.get("resourceVersion", ""))
+    return EndpointRecord(
+        spec=EndpointSpec.parse({**resource["spec"], "name": metadata["name"], "computeTarget": target}),
+        status=observed,
+        generation=int(metadata.get("generation", 1)),
+        resource_version=int(version) if version.isdigit() else 0,
+        created_time=created,
+        updated_time=created,
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def is_inside(host: str) -> bool:
+    """Return whether a host name is one that only the cluster's own DNS knows."""
+    return host.endswith(".svc") or ".svc." in host
+
+
+def _accepts(host: str, port: int) -> bool:
+    with contextlib.suppress(ValueError):
+        if ip_address(host).is_unspecified:
+            return False
+    try:
+        socket.create_connection((host, port), timeout=_PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _time(text: str | None) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else datetime.now(UTC)

@@ -1,0 +1,289 @@
+"""Checks of a cluster before anything is changed in it: access, rights, capacity, pod security, autoscalers.
+
+Each check is one line with its remedy. They are also the check of an attached cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mljupyter.client.errors import ControllerError
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.installation import Purpose
+from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
+from mljupyter.targets.base import Finding
+from mljupyter.targets.kubernetes.attached import AttachedCluster
+from mljupyter.targets.kubernetes.cluster import FORBIDDEN, Cluster, ClusterError
+from mljupyter.targets.kubernetes.installation_state import installation_state
+
+OLDEST = (1, 20)
+FAST_PROD_CPUS = 12
+DEV_TEST_CPUS = 2
+_GIB = 1 << 30
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@dataclass(frozen=True, order=True)
+class Right:
+    """A right: a verb on a kind of object, in a namespace or in the whole cluster (an empty namespace)."""
+
+    group: str
+    resource: str
+    verb: str
+    namespace: str = ""
+
+
+def rights_for(manifests: Iterable[Mapping[str, Any]], namespace: str) -> list[Right]:
+    """Return the rights that attaching, using and detaching a cluster needs.
+
+    Parameters:
+        manifests: the objects of the installation.
+        namespace: their namespace.
+
+    """
+    needed = set()
+    for manifest in manifests:
+        group = manifest["apiVersion"].rpartition("/")[0]
+        path = names.collection_path(manifest)
+        place = manifest["metadata"].get("namespace", "") if "/namespaces/" in path else ""
+        resource = path.rpartition("/")[2]
+        needed |= {Right(group, resource, verb, place) for verb in ("get", "create", "patch", "delete")}
+    using = {
+        "pods": ("get", "list", "create", "delete"),
+        "pods/log": ("get",),
+        "pods/portforward": ("create",),
+        "services/proxy": ("get", "create", "update", "delete"),
+        "secrets": ("get",),
+    }
+    needed |= {Right("", resource, verb, namespace) for resource, verbs in using.items() for verb in verbs}
+    needed |= {Right(names.GROUP, names.PLURAL, verb, namespace) for verb in ("get", "list", "patch", "delete")}
+    return sorted(needed)
+
+
+def missing_rights(cluster: Cluster, needed: Iterable[Right]) -> list[Right]:
+    """Return the rights that the user does not have."""
+    missing = []
+    for right in needed:
+        resource, _, part = right.resource.partition("/")
+        attributes = {
+            "group": right.group,
+            "resource": resource,
+            "verb": right.verb,
+            **({"subresource": part} if part else {}),
+            **({"namespace": right.namespace} if right.namespace else {}),
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        if not cluster.call("POST", _REVIEWS, review)["status"].get("allowed"):
+            missing.append(right)
+    return missing
+
+
+def granting_role(missing: Sequence[Right]) -> list[dict[str, Any]]:
+    """Return the Roles that grant rights: one for each namespace, and a ClusterRole for those of the whole cluster."""
+    roles = []
+    for namespace in sorted({right.namespace for right in missing}):
+        verbs: dict[tuple[str, str], set[str]] = {}
+        for right in missing:
+            if right.namespace == namespace:
+                verbs.setdefault((right.group, right.resource), set()).add(right.verb)
+        rules = [
+            {"apiGroups": [group], "resources": [resource], "verbs": sorted(found)}
+            for (group, resource), found in sorted(verbs.items())
+        ]
+        roles.append(
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "Role" if namespace else "ClusterRole",
+                "metadata": {"name": "mljupyter-attach", **({"namespace": namespace} if namespace else {})},
+                "rules": rules,
+            }
+        )
+    return roles
+
+
+def check(cluster: Cluster, namespace: str, purpose: str, manifests: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield the findings of all checks, in the order in which a failure hides the next ones.
+
+    Parameters:
+        cluster: the API server.
+        namespace: the namespace of the installation.
+        purpose: a `Purpose`.
+        manifests: the objects of the installation.
+
+    """
+    try:
+        yield _release(cluster)
+    except ControllerError as error:
+        first, _, rest = error.message.partition("\n")
+        yield Finding("API server", "failed", first, rest)
+        return
+    yield _rights(cluster, rights_for(manifests, namespace))
+    yield _capacity(cluster, purpose)
+    yield from _namespace(cluster, namespace)
+    yield from _autoscalers(cluster, namespace)
+
+
+def check_attached(cluster: Cluster, attached: AttachedCluster) -> list[Finding]:
+    """Return the findings for an attached cluster: the API server, capacity, and the state of the installation."""
+    try:
+        found = [_release(cluster)]
+    except ControllerError as error:
+        first, _, rest = error.message.partition("\n")
+        return [Finding("API server", "failed", first, rest)]
+    found.append(_capacity(cluster, attached.purpose))
+    try:
+        state = installation_state(cluster, attached.namespace)
+    except ControllerError as error:
+        first, _, rest = error.message.partition("\n")
+        found.append(Finding("installation", "failed", first, rest))
+    else:
+        fix = "" if state.ready else f"mljupyter computetarget attach {attached.name}"
+        found.append(Finding("installation", "ok" if state.ready else "failed", state.text, fix))
+    found += _autoscalers(cluster, attached.namespace)
+    return found
+
+
+def _release(cluster: Cluster) -> Finding:
+    found = cluster.get("/version")
+    text = f"Kubernetes {found.get('gitVersion', '?')} at {cluster.server}"
+    numbers = [re.match(r"\d+", str(found.get(part, ""))) for part in ("major", "minor")]
+    release = tuple(int(number.group()) for number in numbers if number)
+    if len(release) == len(OLDEST) and release < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        return Finding("API server", "failed", f"{text}: older than {oldest}", f"upgrade the cluster to {oldest}")
+    return Finding("API server", "ok", text)
+
+
+def _rights(cluster: Cluster, needed: Sequence[Right]) -> Finding:
+    try:
+        missing = missing_rights(cluster, needed)
+    except ControllerError as error:
+        return Finding("rights", "failed", error.message)
+    if not missing:
+        return Finding("rights", "ok", f"all {len(needed)} that are needed")
+    listed = ", ".join(
+        f"{right.verb} {right.resource}{f' in {right.namespace}' if right.namespace else ''}" for right in missing
+    )
+    roles = "\n---\n".join(json.dumps(role) for role in granting_role(missing))
+    return Finding(
+        "rights", "failed", f"missing: {listed}", f"an administrator applies this and binds it to you:\n{roles}"
+    )
+
+
+def _capacity(cluster: Cluster, purpose: str) -> Finding:
+    try:
+        nodes = cluster.items(names.nodes())
+    except ClusterError as error:
+        if error.status == FORBIDDEN:
+            return Finding("capacity", "note", "unknown: the right to list nodes is missing")
+        return Finding("capacity", "failed", error.message)
+    usable = [node for node in nodes if _takes_pods(node)]
+    cpus = sum(_quantity(node, "cpu") for node in usable)
+    memory = sum(_quantity(node, "memory") for node in usable) / _GIB
+    text = f"{len(usable)} of {len(nodes)} nodes take pods, with {cpus:g} vCPU and {memory:.1f} GiB"
+    if not usable:
+        return Finding("capacity", "failed", text, "make a node ready: kubectl get nodes")
+    if purpose == Purpose.FAST_PROD and cpus < FAST_PROD_CPUS:
+        return Finding(
+            "capacity",
+            "failed",
+            f"{text}: purpose FAST_PROD needs at least {FAST_PROD_CPUS} vCPU",
+            "add nodes, or attach for tests: cluster_purpose=AksCompute.ClusterPurpose.DEV_TEST (--purpose DevTest)",
+        )
+    if cpus < DEV_TEST_CPUS:
+        return Finding("capacity", "note", f"{text}: fewer than {DEV_TEST_CPUS} vCPU are slow")
+    return Finding("capacity", "ok", text)
+
+
+def _takes_pods(node: Mapping[str, Any]) -> bool:
+    ready = any(
+        one["type"] == "Ready" and one["status"] == "True" for one in (node.get("status") or {}).get("conditions") or ()
+    )
+    spec = node.get("spec") or {}
+    tainted = any(taint.get("effect") in ("NoSchedule", "NoExecute") for taint in spec.get("taints") or ())
+    return ready and not spec.get("unschedulable") and not tainted
+
+
+def _quantity(node: Mapping[str, Any], resource: str) -> float:
+    from kubernetes.utils.quantity import parse_quantity  # with its package
+
+    return float(parse_quantity(node["status"]["allocatable"].get(resource, "0")))
+
+
+def _namespace(cluster: Cluster, namespace: str) -> Iterator[Finding]:
+    """Yield whether pods of an installation are admitted in the namespace, by one that is not really created."""
+    try:
+        found = cluster.find(f"/api/v1/namespaces/{namespace}")
+        if found is None:
+            yield Finding("namespace", "ok", f"{namespace!r} is created")
+            return
+        if found["metadata"].get("deletionTimestamp"):
+            yield Finding("namespace", "failed", f"{namespace!r} is being deleted", "wait, or choose another namespace")
+            return
+        level = (found["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce", "none")
+        cluster.call("POST", names.pods(namespace), probe_pod("mljupyter-preflight", "mljupyter"), dryRun="All")
+        yield Finding("namespace", "ok", f"{namespace!r} admits restricted pods (Pod Security level: {level})")
+    except ClusterError as error:
+        yield Finding(
+            "namespace", "failed", error.message, "ask the administrator of the cluster, or choose another namespace"
+        )
+
+
+def _autoscalers(cluster: Cluster, namespace: str) -> Iterator[Finding]:
+    """Yield a finding for each HorizontalPodAutoscaler that would fight the operator's autoscaling."""
+    try:
+        found = cluster.items(f"/apis/autoscaling/v1/namespaces/{namespace}/horizontalpodautoscalers")
+    except ClusterError:
+        return
+    for one in found:
+        target = one["spec"]["scaleTargetRef"]
+        if str(target.get("name", "")).startswith(("mlj-", "mljupyter-")):
+            name = one["metadata"]["name"]
+            yield Finding(
+                "autoscaler",
+                "failed",
+                f"HorizontalPodAutoscaler {name!r} scales {target['name']!r} as well",
+                f"kubectl delete hpa {name} -n {namespace}",
+            )
+
+
+def probe_pod(name: str, image: str) -> dict[str, Any]:
+    """Return a small pod that every Pod Security level admits and that ends at once.
+
+    Parameters:
+        name: its name.
+        image: its image.
+
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": names.labels("probe")},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": pod_security(),
+            "containers": [
+                {
+                    "name": "probe",
+                    "image": image,
+                    "command": ["true"],
+                    "resources": {
+                        "requests": {"cpu": "10m", "memory": "16Mi"},
+                        "limits": {"cpu": "100m", "memory": "64Mi"},
+                    },
+                    "securityContext": container_security(USER),
+                }
+            ],
+        },
+    }

@@ -1,0 +1,208 @@
+"""Detaching a cluster: endpoints first, then everything that an installation has there.
+
+A list of all objects of the namespace proves that nothing is left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mljupyter.client.errors import ControllerError, EndpointNotFoundError
+from mljupyter.exceptions import ComputeTargetException
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.installation import cluster_role_name
+from mljupyter.targets.kubernetes.attached import forget
+from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, OnLine
+from mljupyter.targets.kubernetes.client import ClusterClient
+from mljupyter.targets.kubernetes.cluster import FORBIDDEN, NOT_FOUND, Cluster, ClusterError
+from mljupyter.targets.kubernetes.installation_state import installation_state
+
+GONE_WITHIN_SECONDS = 120.0
+_PAUSE_SECONDS = 0.5
+_MOST_NAMED = 10
+_SETS_WITHIN_SECONDS = 15.0
+_GRACE_SECONDS = 1
+_PODS_WITHIN_SECONDS = 60.0
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+_KIND = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{names.PLURAL}.{names.GROUP}"
+_LEFT_ALONE = frozenset({"events", "endpoints", "endpointslices", "replicasets", "pods"})
+"""Kinds that the cluster removes by itself: with their owners, or after a while."""
+
+
+def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line: None) -> None:
+    """Delete the endpoints of a cluster and everything that was installed there, then forget it.
+
+    Parameters:
+        directory: the workspace's directory.
+        client: the client of the cluster.
+        on_line: called with lines of progress.
+
+    Raises:
+        ControllerError: the cluster cannot be reached, or refuses.
+        ComputeTargetException: something is left after two minutes, with its names.
+
+    """
+    attached, cluster = client.attached, client.cluster
+    created = _was_created(cluster, attached.namespace)
+    _delete_endpoints(client, on_line)
+    _delete_objects(cluster, attached.namespace, on_line)
+    if created:
+        cluster.delete(f"/api/v1/namespaces/{attached.namespace}")
+        on_line(f"deleted Namespace {attached.namespace}")
+    _delete_kind(cluster, attached.namespace, on_line)
+    _wait_until_gone(cluster, attached.namespace, created=created)
+    on_line("nothing of mljupyter is left there")
+    client.close()
+    forget(directory, attached.name)
+
+
+def forget_only(directory: Path, client: ClusterClient) -> None:
+    """Forget a cluster that no longer exists, or that cannot be reached; what is there stays."""
+    client.close()
+    forget(directory, client.attached.name)
+
+
+def _delete_endpoints(client: ClusterClient, on_line: OnLine) -> None:
+    """Delete the endpoints: by the operator, which drains them; without an operator, by removing its finalizer."""
+    cluster, namespace = client.cluster, client.attached.namespace
+    found = [item["metadata"]["name"] for item in cluster.items(names.mlendpoints(namespace))]
+    if found and installation_state(cluster, namespace).ready:
+        for name in found:
+            try:
+                client.delete(name)
+            except EndpointNotFoundError:
+                pass
+            except ControllerError as error:
+                on_line(f"endpoint {name}: {error.message.partition(chr(10))[0]}")
+                continue
+            on_line(f"deleted endpoint {name}")
+    for item in cluster.items(names.mlendpoints(namespace)):
+        path = f"{names.mlendpoints(namespace)}/{item['metadata']['name']}"
+        try:
+            merge = "application/merge-patch+json"
+            cluster.call("PATCH", path, {"metadata": {"finalizers": None}}, content_type=merge)
+        except ClusterError as error:
+            if error.status != NOT_FOUND:
+                raise
+        cluster.delete(path)
+        on_line(f"deleted endpoint {item['metadata']['name']}")
+
+
+def _delete_objects(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
+    """Delete the objects of the installation and of its endpoints: workloads first, so that nothing is made again."""
+    _delete_workloads(cluster, namespace, on_line)
+    for path in collection_paths(cluster, namespace):
+        kind = path.rpartition("/")[2]
+        if kind in _LEFT_ALONE or kind == names.PLURAL:  # the endpoints are deleted by then
+            continue
+        for item in _ours(cluster, path):
+            cluster.delete(f"{path}/{item['metadata']['name']}")
+            on_line(f"deleted {kind} {item['metadata']['name']}")
+    name = cluster_role_name(namespace)
+    for kind in ("clusterrolebindings", "clusterroles"):
+        if cluster.find(f"{_RBAC}/{kind}/{name}") is not None:
+            cluster.delete(f"{_RBAC}/{kind}/{name}")
+            on_line(f"deleted {kind} {name}")
+
+
+def _delete_workloads(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
+    """Delete Deployments, then their pods, which have nothing to finish: no endpoint is left."""
+    deployments = names.deployments(namespace)
+    for item in list(_ours(cluster, deployments)):
+        cluster.delete(f"{deployments}/{item['metadata']['name']}")
+        on_line(f"deleted deployments {item['metadata']['name']}")
+    sets = deployments.replace("/deployments", "/replicasets")
+    deadline = time.monotonic() + _SETS_WITHIN_SECONDS
+    while any(_ours(cluster, sets)) and time.monotonic() < deadline:  # they would start their pods again
+        time.sleep(_PAUSE_SECONDS)
+    pods = names.pods(namespace)
+    for item in list(_ours(cluster, pods)):
+        cluster.delete(f"{pods}/{item['metadata']['name']}", grace=_GRACE_SECONDS)
+    # Kubernetes deletes a namespace in growing intervals while it has pods.
+    deadline = time.monotonic() + _PODS_WITHIN_SECONDS
+    while any(_ours(cluster, pods)) and time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _delete_kind(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
+    """Delete the custom resource's definition unless another namespace has an installation or endpoints."""
+    try:
+        services = cluster.items("/api/v1/services", labels=names.selector(component=names.COMPONENT_OPERATOR))
+        resources = cluster.items(f"/apis/{names.GROUP}/{names.API_VERSION}/{names.PLURAL}")
+        others = {item["metadata"]["namespace"] for item in (*services, *resources)} - {namespace}
+        if others:
+            on_line(f"kept {names.PLURAL}.{names.GROUP}: used in namespace {', '.join(sorted(others))}")
+            return
+        if cluster.find(_KIND) is not None:
+            cluster.delete(_KIND)
+            on_line(f"deleted {names.PLURAL}.{names.GROUP}")
+    except ClusterError as error:
+        if error.status != FORBIDDEN:
+            raise
+        on_line(f"kept {names.PLURAL}.{names.GROUP}: the right to look into other namespaces is missing")
+
+
+def _wait_until_gone(cluster: Cluster, namespace: str, *, created: bool) -> None:
+    deadline = time.monotonic() + GONE_WITHIN_SECONDS
+    while True:
+        if created:
+            found = [] if cluster.find(f"/api/v1/namespaces/{namespace}") is None else [f"Namespace {namespace}"]
+        else:
+            found = left(cluster, namespace)
+        if not found:
+            return
+        if time.monotonic() > deadline:
+            more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+            raise ComputeTargetException(
+                f"after {GONE_WITHIN_SECONDS:g} s the cluster still has {', '.join(found[:_MOST_NAMED])}{more}.\n"
+                "Detach again, or look with kubectl what holds them (finalizers)."
+            )
+        time.sleep(_PAUSE_SECONDS)
+
+
+def left(cluster: Cluster, namespace: str) -> list[str]:
+    """Return the objects of an installation that are in a namespace, as ``Kind name``."""
+    return [
+        f"{item.get('kind') or path.rpartition('/')[2]} {item['metadata']['name']}"
+        for path in collection_paths(cluster, namespace)
+        if path.rpartition("/")[2] != "events"
+        for item in _ours(cluster, path)
+    ]
+
+
+def _ours(cluster: Cluster, path: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of a kind that belong to an installation: by their label, or by a name that only we use."""
+    try:
+        items = cluster.items(path)
+    except ClusterError:
+        return  # a kind that cannot be listed
+    for item in items:
+        metadata = item["metadata"]
+        labelled = (metadata.get("labels") or {}).get(names.PART_OF_LABEL) == "mljupyter"
+        if labelled or str(metadata["name"]).startswith(("mljupyter-operator", "mljupyter-router", "mlj-")):
+            yield item
+
+
+def collection_paths(cluster: Cluster, namespace: str) -> list[str]:
+    """Return the paths of all kinds of objects that the namespace can have, one version of each."""
+    found: dict[str, str] = {}
+    groups = cluster.get("/apis")["groups"]
+    versions = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]
+    for version in versions:
+        try:
+            resources = cluster.get(version).get("resources") or ()
+        except ClusterError:
+            continue  # an aggregated API that is not available
+        for resource in resources:
+            name = resource["name"]
+            if resource.get("namespaced") and "list" in resource["verbs"] and "delete" in resource["verbs"]:
+                found.setdefault(f"{name}.{version}", f"{version}/namespaces/{namespace}/{name}")
+    return list(found.values())
+
+
+def _was_created(cluster: Cluster, namespace: str) -> bool:
+    found = cluster.find(f"/api/v1/namespaces/{namespace}")
+    return found is not None and CREATED_ANNOTATION in (found["metadata"].get("annotations") or {})
