@@ -105,7 +105,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
 
         """
         raise ComputeTargetException(
-            "AksCompute.attach is no longer there: "
+            "AksCompute.attach has been removed: "
             "ComputeTarget.attach(ws, NAME, AksCompute.attach_configuration(kubeconfig=...))"
         )
 

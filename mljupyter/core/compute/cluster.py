@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -265,12 +266,12 @@ class ClusterCompute(ComputeTarget):
         return [*super()._summary(), ("Purpose", self.cluster_purpose), ("Namespace", self.namespace)]
 
 
-class as_compute_target_exception:  # noqa: N801 - used like a function
+@contextmanager
+def as_compute_target_exception() -> Iterator[None]:
     """Raise errors of clusters, images and documents as `ComputeTargetException`, text unchanged."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, MLJupyterError) and not isinstance(error, ComputeTargetException):
-            raise ComputeTargetException(error.message) from error
+    try:
+        yield
+    except ComputeTargetException:
+        raise
+    except MLJupyterError as error:
+        raise ComputeTargetException(error.message) from error

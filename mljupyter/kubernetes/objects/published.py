@@ -18,6 +18,7 @@ from mljupyter.engine.envoy.listener import Listening
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.pod_state import is_serving
 
 ROUTE_KEY = "route.json"
 LISTENING_KEY = "listening.json"
@@ -149,7 +150,7 @@ def serving(pod: Pod) -> bool:
     if "deletionTimestamp" in pod["metadata"] or not status.get("podIP"):
         return False
     conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
-    return conditions.get("ContainersReady") == "True" and conditions.get(names.SERVING_CONDITION) != "False"
+    return conditions.get("ContainersReady") == "True" and is_serving(pod)
 
 
 def address_of(pod: Pod) -> str:

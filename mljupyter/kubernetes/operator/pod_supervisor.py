@@ -20,6 +20,7 @@ from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Obje
 from mljupyter.kubernetes.api_server.informer import Informer
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.pod_state import PodState, pod_state
+from mljupyter.kubernetes.objects.published import address_of
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
 from mljupyter.kubernetes.operator.replica_pod import ReplicaPod
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners, Revision, Revisions, revision_of
@@ -293,7 +294,7 @@ class PodSupervisor:
         handle.obstacle = state.obstacle
         if state.ready and handle.phase is ReplicaPhase.STARTING:
             handle.phase, handle.ready_since = ReplicaPhase.READY, time.monotonic()
-        if state.ready and handle.phase is ReplicaPhase.READY and not _is_serving(pod):
+        if state.ready and handle.phase is ReplicaPhase.READY and not _has_passed_gate(pod):
             self._aside(self._set_serving(handle.pod, serving=True))
         handle.unanswered = int(handle.phase is ReplicaPhase.READY and not state.ready)
 
@@ -388,8 +389,7 @@ def _revision(handle: ReplicaHandle) -> Revision:
 
 
 def _address(pod: Object) -> str:
-    ip = pod.get("status", {}).get("podIP")
-    return f"{ip}:{names.REPLICA_PORT}" if ip else ""
+    return address_of(pod) if pod.get("status", {}).get("podIP") else ""
 
 
 def _ended_runs(pod: Object) -> int:
@@ -410,6 +410,7 @@ def _is_over(pod: Object) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp")) or pod.get("status", {}).get("phase") in over
 
 
-def _is_serving(pod: Object) -> bool:
+def _has_passed_gate(pod: Object) -> bool:
+    """Return whether the readiness gate of a pod is open, so that Kubernetes counts it as ready."""
     conditions = pod.get("status", {}).get("conditions") or ()
     return any(item["type"] == names.SERVING_CONDITION and item["status"] == "True" for item in conditions)
