@@ -26,7 +26,11 @@ from tests.waiting import COMMAND_SECONDS, HANG_SECONDS, wait_until
 
 CLIENTS, ONE_SHOT = 20, 4
 REQUESTS = int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "5000"))
-REQUESTS_ON = {"local": REQUESTS, "docker": int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "2000"))}
+REQUESTS_ON = {
+    "local": REQUESTS,
+    "docker": int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "2000")),
+    "kubernetes": int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "2000")),
+}
 _TOLD_EVERY = 0.02
 _PAUSE_AFTER_FAILURE = 0.01
 

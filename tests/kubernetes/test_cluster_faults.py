@@ -1,31 +1,37 @@
-"""An attached cluster under load: whatever happens to the operator, a replica or the spec, no request fails.
+"""An attached cluster under the steady load of twenty clients: whatever happens there, no request fails.
 
-The cluster is real, as are operator, routers and replicas. The load is sent to the router's port on the node.
+The cluster is real, as are operator, routers and replicas. The load is sent to the routers' port on the node.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from mljupyter.core import Workspace
 from mljupyter.core.compute import ComputeTarget
 from mljupyter.kubernetes.objects import names
-from mljupyter.spec import Authentication, EndpointRecord, EndpointState
-from tests.conformance.conftest import CLUSTER, Site, attach, changed, script, until
-from tests.load import Load
+from mljupyter.spec import Authentication, EndpointRecord, EndpointSpec, EndpointState
+from tests.conformance.conftest import CLUSTER, Site, attach, changed, score, script, until
+from tests.fault_table import Fault
+from tests.steady_load import REQUESTS_ON, SteadyLoad
 from tests.testbed import needed
+from tests.waiting import promised
 
-pytestmark = pytest.mark.system
-BEFORE, AFTER = 100, 300
+pytestmark = [pytest.mark.system, pytest.mark.parametrize("target", [CLUSTER])]
 MANY = {"maxConcurrentRequests": 16, "maxQueueWaitMs": 20_000}
+OUTAGE_SECONDS = 60
 
 
 class Cluster:
-    """An attached cluster, and what an administrator does with it."""
+    """An attached cluster, and the things that an administrator or bad luck does to it."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -38,14 +44,72 @@ class Cluster:
         found = self.api.items(names.pods(self.namespace), labels=names.selector(**selected))
         return [dict(pod) for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
+    def uids(self, **selected: str) -> set[str]:
+        """Return the uids of these pods."""
+        return {str(pod["metadata"]["uid"]) for pod in self.pods(**selected)}
+
     def delete(self, pod: dict[str, Any], *, grace: int | None = None) -> None:
         """Delete a pod, with its own grace period unless another one is given."""
         options = {} if grace is None else {"grace": grace}
-        self.api.delete(f"{names.pods(self.namespace)}/{pod['metadata']['name']}", **options)
+        self.api.delete(self._path(pod), **options)
+
+    def evict(self, pod: dict[str, Any]) -> None:
+        """Evict a pod, as `kubectl drain` does."""
+        body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": pod["metadata"]["name"]}}
+        with contextlib.suppress(Exception):
+            self.api.call("POST", f"{self._path(pod)}/eviction", body | {"apiVersion": "policy/v1"})
+            return
+        self.api.call("POST", f"{self._path(pod)}/eviction", body)
 
     def container(self, pod: dict[str, Any]) -> str:
         """Return the id of a pod's container on the Docker engine of the node."""
         return str(pod["status"]["containerStatuses"][0]["containerID"]).removeprefix("docker://")
+
+    def deployment(self, component: str) -> str:
+        """Return the path of the Deployment of a component."""
+        listed = f"/apis/apps/v1/namespaces/{self.namespace}/deployments"
+        (found,) = self.api.items(listed, labels=names.selector(component=component))
+        return f"{listed}/{found['metadata']['name']}"
+
+    def change(self, component: str, spec: dict[str, Any]) -> None:
+        """Change the Deployment of a component, and wait until it is rolled out."""
+        path = self.deployment(component)
+        body = {"spec": spec}
+        self.api.call("PATCH", path, body, content_type="application/strategic-merge-patch+json")
+
+        def rolled() -> bool:
+            found = self.api.get(path)
+            status, wanted = found["status"], found["spec"]["replicas"]
+            counts = [status.get(field, 0) for field in ("replicas", "updatedReplicas", "availableReplicas")]
+            return status.get("observedGeneration") == found["metadata"]["generation"] and counts == [wanted] * 3
+
+        until(rolled, f"the Deployment {path} is rolled out")
+
+    def use_other_image(self, component: str) -> None:
+        """Let a component run another image, as a new release does; its contents are the same."""
+        path = self.deployment(component)
+        container = self.api.get(path)["spec"]["template"]["spec"]["containers"][0]
+        other = f"{container['image'].rpartition(':')[0]}:next-{time.monotonic_ns()}"
+        subprocess.run(["docker", "tag", container["image"], other], check=True, capture_output=True)
+        policy = {"imagePullPolicy": "IfNotPresent"}
+        containers = [{"name": container["name"], "image": other} | policy]
+        self.change(component, {"template": {"spec": {"containers": containers}}})
+
+    def _path(self, pod: dict[str, Any]) -> str:
+        return f"{names.pods(self.namespace)}/{pod['metadata']['name']}"
+
+    @contextlib.contextmanager
+    def without_api_server(self) -> Iterator[None]:
+        """Drop everything that pods of the node send to the API server, open connections included."""
+        (node,) = self.api.items(names.nodes())
+        pods = str(ipaddress.ip_network(node["spec"]["podCIDR"]))
+        port = str(urlsplit(self.api.server).port or 443)
+        rule = ["INPUT", "-s", pods, "-p", "tcp", "--dport", port, "-j", "DROP"]
+        subprocess.run(["iptables", "-I", *rule], check=True, capture_output=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["iptables", "-D", *rule], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -70,47 +134,87 @@ def endpoint(cluster: Cluster) -> Iterator[EndpointRecord]:
     site.client.delete(name)
 
 
-def loaded(cluster: Cluster, record: EndpointRecord, fault: Callable[[], None]) -> None:
-    """Run a fault under load, and check that no request has failed before, during and after it."""
+def loaded(cluster: Cluster, record: EndpointRecord, fault: Fault, act: Callable[[], None], *, note: str = "") -> None:
+    """Let something happen under load, and check that no request has failed before, during and after it."""
     key = cluster.site.client.keys(record.spec.name)[0]
-    with Load(str(record.status.scoring_uri), key=key) as load:
-        until(lambda: load.sent > BEFORE, "the load runs")
-        fault()
-        sent = load.sent
-        until(lambda: load.sent > sent + AFTER, "the load goes on")
-    assert load.failed == 0, (load.results, load.refusals)
+    with SteadyLoad(str(record.status.scoring_uri), key=key, requests=REQUESTS_ON[CLUSTER]) as load:
+        fault.under(load)
+        load.runs()
+        began = time.monotonic()
+        act()
+        fault.recovered(time.monotonic() - began, note)
+        load.runs()
+    assert load.failed == 0, (load.results, load.failures)
 
 
-def settled(cluster: Cluster, name: str, replicas: int) -> None:
+def settled(cluster: Cluster, name: str, replicas: int, version: str = "one") -> None:
     """Wait until an endpoint has a number of ready replicas and is healthy."""
 
     def reached() -> bool:
         status = cluster.site.client.endpoint(name).status
-        return status.state is EndpointState.HEALTHY and status.versions["one"].replicas_ready == replicas
+        return status.state is EndpointState.HEALTHY and status.versions[version].replicas_ready == replicas
 
     until(reached, f"{replicas} replicas are ready")
 
 
-def test_the_operator_is_killed_and_another_one_takes_over(cluster: Cluster, endpoint: EndpointRecord) -> None:
+def put(cluster: Cluster, spec: EndpointSpec) -> EndpointRecord:
+    """Change an endpoint and wait until it is as wanted."""
+    record = cluster.site.settle(cluster.site.client.replace(spec))
+    assert record.status.state is EndpointState.HEALTHY, record.status.problem
+    return record
+
+
+def answers(cluster: Cluster, record: EndpointRecord, count: int = 20) -> set[str]:
+    """Return the first words of answers."""
+    key = cluster.site.client.keys(record.spec.name)[0]
+    found = [score(record.status.scoring_uri, key) for _ in range(count)]
+    return {answer.json().partition(" ")[0] for answer in found}
+
+
+@pytest.mark.faults(26, "operator killed")
+def test_the_operator_is_killed_and_another_one_takes_over(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
+) -> None:
     name = endpoint.spec.name
-    before = {pod["metadata"]["uid"] for pod in cluster.pods(endpoint=name)}
+    before = cluster.uids(endpoint=name)
     operator = cluster.pods(component=names.COMPONENT_OPERATOR)[0]
 
-    def fault() -> None:
+    def act() -> None:
         cluster.delete(operator, grace=0)
         settled(cluster, name, 2)
         assert cluster.site.client.endpoint(name).generation == endpoint.generation
 
-    loaded(cluster, endpoint, fault)
-    assert {pod["metadata"]["uid"] for pod in cluster.pods(endpoint=name)} == before
+    loaded(cluster, endpoint, fault, act)
+    assert cluster.uids(endpoint=name) == before
     assert [entry.number for entry in cluster.site.client.history(name)] == [1]
 
 
-def test_the_container_of_a_replica_is_killed(cluster: Cluster, endpoint: EndpointRecord) -> None:
-    pod = cluster.pods(endpoint=endpoint.spec.name)[0]
-    container = cluster.container(pod)
+@pytest.mark.faults(26, "API server unreachable for a minute, a replica killed meanwhile")
+def test_the_api_server_cannot_be_reached_for_a_minute(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
+) -> None:
+    name = endpoint.spec.name
+    before = cluster.uids(endpoint=name)
+    container = cluster.container(cluster.pods(endpoint=name)[0])
 
-    def fault() -> None:
+    def act() -> None:
+        ends = time.monotonic() + OUTAGE_SECONDS
+        with cluster.without_api_server():
+            subprocess.run(["docker", "kill", container], check=True, capture_output=True)
+            time.sleep(ends - time.monotonic())  # the fault itself, no wait for something
+        began = time.monotonic()
+        put(cluster, changed(endpoint.spec, "one", scaling={"replicas": 3}))
+        fault.recovered(time.monotonic() - began)
+
+    loaded(cluster, endpoint, fault, act, note="with the minute")
+    assert cluster.uids(endpoint=name) > before
+
+
+@pytest.mark.faults(26, "container of a replica killed")
+def test_the_container_of_a_replica_is_killed(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
+    container = cluster.container(cluster.pods(endpoint=endpoint.spec.name)[0])
+
+    def act() -> None:
         subprocess.run(["docker", "kill", container], check=True, capture_output=True)
         until(
             lambda: container not in {cluster.container(one) for one in cluster.pods(endpoint=endpoint.spec.name)},
@@ -118,66 +222,189 @@ def test_the_container_of_a_replica_is_killed(cluster: Cluster, endpoint: Endpoi
         )
         settled(cluster, endpoint.spec.name, 2)
 
-    loaded(cluster, endpoint, fault)
+    loaded(cluster, endpoint, fault, act)
     assert cluster.site.client.endpoint(endpoint.spec.name).status.versions["one"].restarts == 1
 
 
-def test_the_pod_of_a_replica_is_deleted(cluster: Cluster, endpoint: EndpointRecord) -> None:
-    pod = cluster.pods(endpoint=endpoint.spec.name)[0]
+@pytest.mark.faults(26, "container of a replica paused until it is replaced")
+def test_the_container_of_a_replica_is_paused(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
+    name = endpoint.spec.name
+    container = cluster.container(cluster.pods(endpoint=name)[0])
 
-    def fault() -> None:
-        cluster.delete(pod)
+    def act() -> None:
+        subprocess.run(["docker", "pause", container], check=True, capture_output=True)
         until(
-            lambda: pod["metadata"]["uid"] not in _uids(cluster.pods(endpoint=endpoint.spec.name)),
-            "the pod is about to end",
+            lambda: container not in {cluster.container(one) for one in cluster.pods(endpoint=name)},
+            "the container is replaced",
         )
-        settled(cluster, endpoint.spec.name, 2)
+        settled(cluster, name, 2)
 
-    loaded(cluster, endpoint, fault)
+    loaded(cluster, endpoint, fault, act)
+
+
+@pytest.mark.faults(26, "pod of a replica deleted")
+def test_the_pod_of_a_replica_is_deleted(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
+    _pod_leaves(cluster, endpoint, fault, cluster.delete)
     assert cluster.site.client.endpoint(endpoint.spec.name).status.versions["one"].restarts == 0
 
 
-def test_replicas_are_added_and_taken_away(cluster: Cluster, endpoint: EndpointRecord) -> None:
-    client, name = cluster.site.client, endpoint.spec.name
+@pytest.mark.faults(26, "pod of a replica evicted")
+def test_the_pod_of_a_replica_is_evicted(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
+    _pod_leaves(cluster, endpoint, fault, cluster.evict)
 
-    def fault() -> None:
+
+def _pod_leaves(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault, remove: Callable[[dict[str, Any]], None]
+) -> None:
+    name = endpoint.spec.name
+    pod = cluster.pods(endpoint=name)[0]
+
+    def act() -> None:
+        remove(pod)
+        until(lambda: pod["metadata"]["uid"] not in cluster.uids(endpoint=name), "the pod is about to end")
+        settled(cluster, name, 2)
+
+    loaded(cluster, endpoint, fault, act)
+
+
+@pytest.mark.faults(26, "scaled from 1 replica to 4, and to 1")
+def test_replicas_are_added_and_taken_away(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
+    name = endpoint.spec.name
+    put(cluster, changed(endpoint.spec, "one", scaling={"replicas": 1}))
+
+    def act() -> None:
         for count in (4, 1):
-            cluster.site.settle(client.replace(changed(endpoint.spec, "one", scaling={"replicas": count})))
+            put(cluster, changed(endpoint.spec, "one", scaling={"replicas": count}))
             settled(cluster, name, count)
         until(lambda: len(cluster.pods(endpoint=name)) == 1, "the other pods end")
 
-    loaded(cluster, endpoint, fault)
+    loaded(cluster, endpoint, fault, act)
 
 
-def test_a_version_is_added_gets_requests_and_is_deleted(cluster: Cluster, endpoint: EndpointRecord) -> None:
-    site = cluster.site
-    two = {**site.runs(script("two")), "limits": MANY, "trafficPercentile": 50}
+@pytest.mark.faults(26, "version added, given traffic, and deleted")
+def test_a_version_is_added_gets_requests_and_is_deleted(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
+) -> None:
+    two = {**cluster.site.runs(script("two")), "limits": MANY}
 
-    def fault() -> None:
-        site.settle(site.client.replace(changed(endpoint.spec, "two", **two)))
-        site.settle(site.client.replace(endpoint.spec))
+    def act() -> None:
+        for share in (50, 0, 100, 20):
+            put(cluster, changed(endpoint.spec, "two", **two, trafficPercentile=share))
+            if share in (0, 100):
+                assert answers(cluster, endpoint) == {"two" if share else "one"}
+        put(cluster, endpoint.spec)
         until(lambda: len(cluster.pods(endpoint=endpoint.spec.name)) == 2, "the pods of the version end")
 
-    loaded(cluster, endpoint, fault)
+    loaded(cluster, endpoint, fault, act)
 
 
-def test_the_other_key_is_replaced(cluster: Cluster, endpoint: EndpointRecord) -> None:
-    loaded(cluster, endpoint, lambda: cluster.site.client.regenerate_key(endpoint.spec.name, "secondary"))
+@pytest.mark.faults(26, "image of the replicas updated")
+def test_the_image_of_a_version_is_updated(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
+    before = cluster.uids(endpoint=endpoint.spec.name)
+
+    def act() -> None:
+        put(cluster, changed(endpoint.spec, "one", **cluster.site.runs(script("two"))))
+        assert answers(cluster, endpoint) == {"two"}
+        until(lambda: not cluster.uids(endpoint=endpoint.spec.name) & before, "the pods before end")
+
+    loaded(cluster, endpoint, fault, act)
 
 
-def test_a_resource_is_changed_with_kubectl(cluster: Cluster, endpoint: EndpointRecord) -> None:
+@pytest.mark.faults(26, "other key replaced, three times")
+def test_the_other_key_is_replaced(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
+    client, name = cluster.site.client, endpoint.spec.name
+
+    def act() -> None:
+        for _ in range(3):
+            old = client.keys(name)[1]
+            assert score(endpoint.status.scoring_uri, old).status_code == 200
+            client.regenerate_key(name, "secondary")
+            assert score(endpoint.status.scoring_uri, old).status_code == 401
+            assert score(endpoint.status.scoring_uri, client.keys(name)[1]).status_code == 200
+
+    loaded(cluster, endpoint, fault, act)
+
+
+@pytest.mark.faults(26, "resource changed with kubectl")
+def test_a_resource_is_changed_with_kubectl(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
     name = endpoint.spec.name
     path = f"{names.mlendpoints(cluster.namespace)}/{name}"
 
-    def fault() -> None:
+    def act() -> None:
         body = {"spec": {"versions": {"one": {"scaling": {"replicas": 1}}}}}
         cluster.api.call("PATCH", path, body, content_type="application/merge-patch+json")
         settled(cluster, name, 1)
 
-    loaded(cluster, endpoint, fault)
+    loaded(cluster, endpoint, fault, act)
     assert cluster.site.client.endpoint(name).spec.versions["one"].scaling.replicas == 1
     assert len(cluster.site.client.history(name)) == 2
 
 
-def _uids(pods: list[dict[str, Any]]) -> set[str]:
-    return {str(pod["metadata"]["uid"]) for pod in pods}
+@pytest.fixture
+def two_routers(cluster: Cluster) -> Iterator[None]:
+    """Two router pods instead of one."""
+    cluster.change(names.COMPONENT_ROUTER, {"replicas": 2})
+    yield
+    cluster.change(names.COMPONENT_ROUTER, {"replicas": 1})
+
+
+@pytest.mark.usefixtures("two_routers")
+@pytest.mark.faults(26, "one of two router pods deleted")
+def test_a_router_pod_is_deleted(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
+    pod = cluster.pods(component=names.COMPONENT_ROUTER)[0]
+
+    def act() -> None:
+        cluster.delete(pod)
+        until(lambda: len(_ready(cluster, names.COMPONENT_ROUTER) - {pod["metadata"]["uid"]}) == 2, "two are ready")
+
+    loaded(cluster, endpoint, fault, act)
+
+
+@pytest.mark.usefixtures("two_routers")
+@pytest.mark.faults(26, "one of two router pods killed at once")
+def test_a_router_pod_that_is_killed_costs_its_open_requests_only(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
+) -> None:
+    pod = cluster.pods(component=names.COMPONENT_ROUTER)[0]
+    key = cluster.site.client.keys(endpoint.spec.name)[0]
+    with SteadyLoad(str(endpoint.status.scoring_uri), key=key, requests=REQUESTS_ON[CLUSTER]) as load:
+        fault.under(load)
+        load.runs()
+        began = time.monotonic()
+        subprocess.run(["docker", "kill", cluster.container(pod)], check=True, capture_output=True)
+        load.runs(1000)
+        last = max((failure.at for failure in load.failures), default=began)
+        fault.recovered(last - began, "until the last failure")
+    open_then = [failure for failure in load.failures if failure.sent <= began]
+    assert len(open_then) <= load.clients
+    # New connections go to the pod that has died, too, until its node learns of it.
+    assert last - began < promised(5), load.failures[-5:]
+
+
+@pytest.mark.faults(26, "routers rolled to another image")
+def test_the_routers_are_rolled_to_another_image(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
+    before = cluster.uids(component=names.COMPONENT_ROUTER)
+    loaded(cluster, endpoint, fault, lambda: cluster.use_other_image(names.COMPONENT_ROUTER))
+    assert not cluster.uids(component=names.COMPONENT_ROUTER) & before
+
+
+@pytest.mark.faults(26, "operator rolled to another image")
+def test_the_operator_is_rolled_to_another_image(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
+    name = endpoint.spec.name
+    before = cluster.uids(endpoint=name)
+
+    def act() -> None:
+        cluster.use_other_image(names.COMPONENT_OPERATOR)
+        settled(cluster, name, 2)
+
+    loaded(cluster, endpoint, fault, act)
+    assert cluster.uids(endpoint=name) == before
+    assert put(cluster, changed(endpoint.spec, "one", scaling={"replicas": 1})).generation == 2
+
+
+def _ready(cluster: Cluster, component: str) -> set[str]:
+    return {
+        str(pod["metadata"]["uid"])
+        for pod in cluster.pods(component=component)
+        if any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ()))
+    }
