@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,21 @@ def attach(workspace: Workspace) -> None:
         service_type="NodePort",
     )
     ComputeTarget.attach(workspace, CLUSTER, configuration).wait_for_completion()
+
+
+@contextmanager
+def attached_site(workspace: str, directories: pytest.TempPathFactory) -> Iterator[Site]:
+    """Attach the cluster to a new workspace, and detach it in the end, with all endpoints."""
+    needed("TESTBED_KUBECONFIG")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLJUPYTER_HOME", str(directories.mktemp("home")))
+        patch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+        site = Site(CLUSTER, Workspace.create(workspace))
+        attach(site.workspace)
+        yield site
+        for record in site.client.endpoints():
+            site.client.delete(record.spec.name)
+        ComputeTarget(site.workspace, CLUSTER).detach()
 
 
 def changed(spec: EndpointSpec, version: str, **fields: object) -> EndpointSpec:

@@ -15,14 +15,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mljupyter.core import Workspace
-from mljupyter.core.compute import ComputeTarget
 from mljupyter.kubernetes.objects import names
 from mljupyter.spec import Authentication, EndpointRecord, EndpointSpec, EndpointState
-from tests.conformance.conftest import CLUSTER, Site, attach, changed, score, script, until
+from tests.conformance.conftest import CLUSTER, Site, attached_site, changed, score, script, until
 from tests.fault_table import Fault
 from tests.steady_load import REQUESTS_ON, SteadyLoad
-from tests.testbed import needed
 from tests.waiting import promised
 
 pytestmark = [pytest.mark.system, pytest.mark.parametrize("target", [CLUSTER])]
@@ -114,14 +111,8 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    needed("TESTBED_KUBECONFIG")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLJUPYTER_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
-        site = Site(CLUSTER, Workspace.create("faults"))
-        attach(site.workspace)
+    with attached_site("faults", tmp_path_factory) as site:
         yield Cluster(site)
-        ComputeTarget(site.workspace, CLUSTER).detach()
 
 
 @pytest.fixture

@@ -7,17 +7,21 @@ import gzip
 import json
 import socket
 import ssl
+import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
 
+from mljupyter.client.base import EndpointClient
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import ConnectionLimits, RouterSpec
 from mljupyter.targets.machine.client import ControllerClient
+from tests.conformance.conftest import CLUSTER, attached_site
 from tests.fault_table import Fault
 from tests.steady_load import SteadyLoad
 from tests.system.conftest import Machine
@@ -79,9 +83,56 @@ def uri_of(machine: Machine, name: str) -> str:
     return str(machine.client.endpoint(name).status.scoring_uri)
 
 
+@dataclass(frozen=True)
+class Place:
+    """A target with the endpoints ``deadly`` and ``typed``.
+
+    Parameters:
+        client: its endpoints.
+        workers: returns the identities of the replicas that run there.
+        received: returns the number of requests that the router has sent to the endpoint ``typed`` so far.
+
+    """
+
+    client: EndpointClient
+    workers: Callable[[], set[str]]
+    received: Callable[[], int]
+
+    def uri(self, name: str) -> str:
+        """Return the scoring URI of an endpoint."""
+        return str(self.client.endpoint(name).status.scoring_uri)
+
+
+@pytest.fixture(scope="module")
+def on_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The same endpoints on the real cluster."""
+    with attached_site("hostile", tmp_path_factory) as site:
+        for name, text, fields in (
+            ("deadly", DEADLY, {"limits": LIMITS, "scaling": {"replicas": 2}}),
+            ("typed", TYPED, {"limits": {"maxBodyBytes": 10_000_000}}),
+        ):
+            site.healthy(site.spec(name, only={**site.runs(textwrap.dedent(text)), **fields}))
+
+        def workers() -> set[str]:
+            versions = [site.client.endpoint(name).status.versions["only"] for name in ("deadly", "typed")]
+            return {replica.id for version in versions for replica in version.replicas}
+
+        yield Place(site.client, workers, lambda: len(site.client.records("typed")))
+
+
+@pytest.fixture(params=["local", CLUSTER])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Each target whose router differs from the others'."""
+    if request.param == CLUSTER:
+        cluster: Place = request.getfixturevalue("on_cluster")
+        return cluster
+    machine: Machine = request.getfixturevalue("served")
+    return Place(machine.client, lambda: set(map(str, machine.replicas())), lambda: counted(machine))
+
+
 @pytest.mark.faults(10, "run() that never returns, past the scoring timeout")
-def test_a_request_past_its_time_is_504_at_once_and_its_neighbours_do_not_notice(served: Machine, fault: Fault) -> None:
-    uri = uri_of(served, "deadly")
+def test_a_request_past_its_time_is_504_at_once_and_its_neighbours_do_not_notice(place: Place, fault: Fault) -> None:
+    uri = place.uri("deadly")
     over = []
     with (
         SteadyLoad(uri, clients=4, one_shot=1, requests=500, pause=0.005) as load,
@@ -101,8 +152,8 @@ def test_a_request_past_its_time_is_504_at_once_and_its_neighbours_do_not_notice
 
 
 @pytest.mark.faults(11, "requests that segfault, exit and ask for all memory")
-def test_a_poisonous_request_fails_alone_and_is_quarantined_after_three_deaths(served: Machine, fault: Fault) -> None:
-    uri = uri_of(served, "deadly")
+def test_a_poisonous_request_fails_alone_and_is_quarantined_after_three_deaths(place: Place, fault: Fault) -> None:
+    uri = place.uri("deadly")
     with (
         SteadyLoad(uri, clients=4, one_shot=1, requests=500, pause=0.005) as load,
         httpx.Client() as client,
@@ -112,7 +163,7 @@ def test_a_poisonous_request_fails_alone_and_is_quarantined_after_three_deaths(s
             load.runs(50)
             assert client.post(uri, content=poison).status_code == status, poison
         began = time.monotonic()
-        refused = []
+        refused: list[httpx.Response] = []
         while len(refused) < 3 and time.monotonic() - began < HANG_SECONDS:
             answer = client.post(uri, content="exit always")
             assert answer.status_code == 502
@@ -138,10 +189,10 @@ BODIES = {
 
 
 @pytest.mark.faults(12, "bodies too large, malformed, empty, no UTF-8, a million levels deep, a gzip bomb")
-def test_a_body_that_cannot_be_read_is_refused_with_its_reason_and_kills_nothing(served: Machine, fault: Fault) -> None:
-    uri = uri_of(served, "typed")
-    workers = set(served.replicas())
-    with SteadyLoad(uri_of(served, "deadly"), clients=2, one_shot=1, requests=300, pause=0.005) as load:
+def test_a_body_that_cannot_be_read_is_refused_with_its_reason_and_kills_nothing(place: Place, fault: Fault) -> None:
+    uri = place.uri("typed")
+    workers = place.workers()
+    with SteadyLoad(place.uri("deadly"), clients=2, one_shot=1, requests=300, pause=0.005) as load:
         fault.under(load)
         with httpx.Client() as client:
             for name, (body, content_type, status) in BODIES.items():
@@ -156,7 +207,7 @@ def test_a_body_that_cannot_be_read_is_refused_with_its_reason_and_kills_nothing
             good = client.post(uri, content=b'{"number": 3}', headers={"content-type": "application/json"})
             assert (good.status_code, good.json()) == (200, "3")
     assert load.failed == 0, load.failures
-    assert set(served.replicas()) == workers
+    assert place.workers() == workers
 
 
 @pytest.mark.faults(13, "2,000 idle connections, slow headers and bodies")
@@ -236,9 +287,9 @@ def connected(pid: int) -> set[int]:
 
 
 @pytest.mark.faults(14, "two lengths, a bad chunk, 70 KB of headers, TLS at the plain port")
-def test_malformed_http_never_reaches_a_replica(served: Machine, fault: Fault) -> None:
-    uri = uri_of(served, "typed")
-    before = counted(served)
+def test_malformed_http_never_reaches_a_replica(place: Place, fault: Fault) -> None:
+    uri = place.uri("typed")
+    before = place.received()
     long = b"x-long: " + b"1" * 70_000 + b"\r\ncontent-length: 0\r\n\r\n"
     cases = {
         "two lengths": (HEAD + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
@@ -247,15 +298,15 @@ def test_malformed_http_never_reaches_a_replica(served: Machine, fault: Fault) -
         "large headers": (HEAD + long, 431),
         "TLS": (client_hello(), None),
     }
-    with SteadyLoad(uri_of(served, "deadly"), clients=2, one_shot=1, requests=300, pause=0.005) as load:
+    with SteadyLoad(place.uri("deadly"), clients=2, one_shot=1, requests=300, pause=0.005) as load:
         fault.under(load)
         for name, (message, status) in cases.items():
             for _ in range(2):  # the router closes such a connection after a second
                 assert answered(uri, message) == status, name
     assert load.failed == 0, load.failures
     assert httpx.post(uri, content=b'{"number": 3}', headers={"content-type": "application/json"}).json() == "3"
-    wait_until(lambda: counted(served) > before, "the good one is counted")
-    assert counted(served) == before + 1, "and no other has got further than the router"
+    wait_until(lambda: place.received() > before, "the good one is counted")
+    assert place.received() == before + 1, "and no other has got further than the router"
 
 
 def client_hello() -> bytes:
