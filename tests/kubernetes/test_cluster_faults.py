@@ -15,11 +15,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mljupyter.client.errors import EndpointNotFoundError
 from mljupyter.kubernetes.objects import names
 from mljupyter.spec import Authentication, EndpointRecord, EndpointSpec, EndpointState
 from tests.conformance.conftest import CLUSTER, Site, attached_site, changed, score, script, until
 from tests.fault_table import Fault
 from tests.steady_load import REQUESTS_ON, SteadyLoad
+from tests.system.faults.test_control_plane import created_at_once
 from tests.waiting import promised
 
 pytestmark = [pytest.mark.system, pytest.mark.parametrize("target", [CLUSTER])]
@@ -391,6 +393,70 @@ def test_the_operator_is_rolled_to_another_image(cluster: Cluster, endpoint: End
     loaded(cluster, endpoint, fault, act)
     assert cluster.uids(endpoint=name) == before
     assert put(cluster, changed(endpoint.spec, "one", scaling={"replicas": 1})).generation == 2
+
+
+@pytest.fixture
+def name(cluster: Cluster) -> Iterator[str]:
+    """The name of an endpoint, which is deleted after the test."""
+    name = f"e{next(cluster.site.numbers)}-endpoint"
+    yield name
+    if any(record.spec.name == name for record in cluster.site.client.endpoints()):
+        cluster.site.client.delete(name)
+
+
+@pytest.mark.faults(18, "ten deploys of one name at once")
+def test_of_ten_deployments_of_one_name_one_is_accepted(cluster: Cluster, name: str, fault: Fault) -> None:
+    spec = cluster.site.spec(name)
+    specs = [spec.model_copy(update={"tags": {"who": str(number)}}) for number in range(10)]
+    won = created_at_once(cluster.site.client, specs)
+    settled = cluster.site.settle(cluster.site.client.endpoint(name))
+    assert (settled.status.state, settled.spec) == (EndpointState.HEALTHY, won.spec)
+    assert len(cluster.pods(endpoint=name)) == 1
+    fault.answered(10)
+
+
+@pytest.mark.faults(18, "update, update and delete while a deploy is under way")
+def test_the_last_accepted_operation_is_there_in_the_end(cluster: Cluster, name: str, fault: Fault) -> None:
+    site, client = cluster.site, cluster.site.client
+    first, second, third = (site.runs(script(word, init="time.sleep(2)")) for word in ("one", "two", "three"))
+    spec = site.spec(name, one=first)
+    client.create(spec)
+    until(lambda: cluster.pods(endpoint=name), "the first revision starts")
+    client.replace(changed(spec, "one", **second))
+    record = site.settle(client.replace(changed(spec, "one", **third)))
+    assert record.status.state is EndpointState.HEALTHY, record.status.problem
+    assert {score(record.status.scoring_uri).json().partition(" ")[0] for _ in range(10)} == {"three"}
+    before = cluster.uids(endpoint=name)
+    client.replace(spec)
+    until(lambda: cluster.uids(endpoint=name) - before, "the next revision starts")
+    began = time.monotonic()
+    client.delete(name)
+    fault.recovered(time.monotonic() - began, "until deleted")
+    assert not cluster.pods(endpoint=name)
+    with pytest.raises(EndpointNotFoundError):
+        client.endpoint(name)
+    assert score(record.status.scoring_uri).status_code == 404
+    site.healthy(spec)
+
+
+@pytest.mark.faults(21, "update to a script that raises, to an image that nobody has")
+def test_an_update_that_cannot_start_gets_nothing_and_the_old_one_serves(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
+) -> None:
+    site = cluster.site
+    raising = site.runs(script("two", init="raise ValueError('no such model')"))
+    missing = {**raising, "image": "127.0.0.1:5999/nobody/has:this"}
+
+    def act() -> None:
+        for version, told in ((raising, "no such model"), (missing, "127.0.0.1:5999/nobody/has:this")):
+            failed = site.settle(site.client.replace(changed(endpoint.spec, "one", **version)))
+            assert failed.status.state is EndpointState.FAILED, failed
+            assert failed.status.problem is not None
+            assert told in failed.status.problem.text()
+            assert answers(cluster, endpoint) == {"one"}
+        put(cluster, endpoint.spec)
+
+    loaded(cluster, endpoint, fault, act)
 
 
 def _ready(cluster: Cluster, component: str) -> set[str]:

@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from mljupyter.client.base import EndpointClient
 from mljupyter.client.errors import ControllerError, ControllerStartError, EndpointNotFoundError
 from mljupyter.controller import launch
 from mljupyter.controller.layout import Layout
@@ -234,17 +235,13 @@ def test_with_an_unreadable_database_requests_are_served_and_the_error_offers_th
     fault.recovered(max(took), "by the copy, the longest")
 
 
-@pytest.mark.faults(18, "ten deploys of one name at once")
-def test_of_ten_concurrent_deployments_of_one_name_one_is_accepted_and_nine_get_409(
-    machine: Machine, fault: Fault
-) -> None:
-    specs = [endpoint(Local(machine), {"aaa": 0}, tags={"who": str(number)}) for number in range(10)]
-    machine.client.ensure()
+def created_at_once(client: EndpointClient, specs: list[EndpointSpec]) -> EndpointRecord:
+    """Create endpoints of one name concurrently; check that one is accepted and the others get 409."""
     told: list[object] = []
 
     def deploy(spec: EndpointSpec) -> None:
         try:
-            told.append(machine.client.create(spec))
+            told.append(client.create(spec))
         except ControllerError as error:
             told.append(error)
 
@@ -255,7 +252,18 @@ def test_of_ten_concurrent_deployments_of_one_name_one_is_accepted_and_nine_get_
         thread.join()
     (won,) = (item for item in told if isinstance(item, EndpointRecord))
     refused = [item for item in told if isinstance(item, ControllerError)]
+    assert len(refused) == len(specs) - 1
     assert {(error.code, error.status_code) for error in refused} == {("WebserviceExists", 409)}
+    return won
+
+
+@pytest.mark.faults(18, "ten deploys of one name at once")
+def test_of_ten_concurrent_deployments_of_one_name_one_is_accepted_and_nine_get_409(
+    machine: Machine, fault: Fault
+) -> None:
+    specs = [endpoint(Local(machine), {"aaa": 0}, tags={"who": str(number)}) for number in range(10)]
+    machine.client.ensure()
+    won = created_at_once(machine.client, specs)
     settled = machine.settle(machine.client.endpoint("shared"))
     assert (settled.status.state, settled.spec) == (EndpointState.HEALTHY, won.spec)
     assert len(machine.replicas()) == 1
