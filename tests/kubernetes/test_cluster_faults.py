@@ -24,7 +24,7 @@ from tests.steady_load import REQUESTS_ON, SteadyLoad
 from tests.system.faults.test_control_plane import created_at_once
 from tests.waiting import promised
 
-pytestmark = [pytest.mark.system, pytest.mark.parametrize("target", [CLUSTER])]
+pytestmark = pytest.mark.system
 MANY = {"maxConcurrentRequests": 16, "maxQueueWaitMs": 20_000}
 OUTAGE_SECONDS = 60
 
@@ -111,7 +111,7 @@ class Cluster:
             subprocess.run(["iptables", "-D", *rule], check=True, capture_output=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[CLUSTER])
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with attached_site("faults", tmp_path_factory) as site:
         yield Cluster(site)
