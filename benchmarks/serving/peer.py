@@ -32,13 +32,17 @@ _KEPT = ("LANG", "LC_ALL", "SSL_CERT_FILE")
 
 @dataclass(frozen=True)
 class Site:
-    """Where one server is started: the interpreter of its environment, a directory of its own, its model and port."""
+    """Where one server is started: the interpreter of its environment, a directory of its own, its model and port.
+
+    `host` is the address that it listens on, if it can be told.
+    """
 
     python: Path
     directory: Path
     model: Path
     port: int
     batching: bool
+    host: str = "127.0.0.1"
 
     def tool(self, name: str) -> str:
         """Return the path of a command that the environment installed."""

@@ -12,7 +12,7 @@ from benchmarks.serving.processes import free_port
 def _command(site: Site) -> list[str]:
     settings = {
         "debug": False,
-        "host": "127.0.0.1",
+        "host": site.host,
         "http_port": site.port,
         "grpc_port": free_port(),
         "metrics_port": free_port(),
