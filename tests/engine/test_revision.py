@@ -50,20 +50,22 @@ def test_another_compute_target_needs_new_replicas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ready", "routed", "ready_revision", "failed_revision", "expected"),
+    ("ready", "routed", "ready_revision", "failed_revision", "impaired", "expected"),
     [
-        (0, False, None, None, EndpointState.TRANSITIONING),
-        (1, True, None, None, EndpointState.TRANSITIONING),
-        (2, True, None, None, EndpointState.HEALTHY),
-        (2, False, None, None, EndpointState.TRANSITIONING),
-        (1, True, "new", None, EndpointState.UNHEALTHY),
-        (0, False, "new", None, EndpointState.UNHEALTHY),
-        (0, True, "old", None, EndpointState.TRANSITIONING),
-        (0, True, "old", "new", EndpointState.FAILED),
-        (2, True, "old", "old", EndpointState.HEALTHY),
+        (0, False, None, None, False, EndpointState.TRANSITIONING),
+        (1, True, None, None, False, EndpointState.TRANSITIONING),
+        (1, True, None, None, True, EndpointState.TRANSITIONING),
+        (2, True, None, None, False, EndpointState.HEALTHY),
+        (2, False, None, None, False, EndpointState.TRANSITIONING),
+        (1, True, "new", None, True, EndpointState.UNHEALTHY),
+        (1, True, "new", None, False, EndpointState.TRANSITIONING),
+        (0, False, "new", None, False, EndpointState.UNHEALTHY),
+        (0, True, "old", None, True, EndpointState.TRANSITIONING),
+        (0, True, "old", "new", False, EndpointState.FAILED),
+        (2, True, "old", "old", False, EndpointState.HEALTHY),
     ],
 )
-def test_the_state_of_a_version(ready, routed, ready_revision, failed_revision, expected) -> None:
+def test_the_state_of_a_version(ready, routed, ready_revision, failed_revision, impaired, expected) -> None:
     assert (
         version_state(
             revision="new",
@@ -72,6 +74,7 @@ def test_the_state_of_a_version(ready, routed, ready_revision, failed_revision, 
             routed=routed,
             ready_revision=ready_revision,
             failed_revision=failed_revision,
+            impaired=impaired,
         )
         is expected
     )

@@ -178,8 +178,11 @@ def version_state(
     ready_revision: str | None,
     failed_revision: str | None,
     waking: bool = False,
+    impaired: bool = False,
 ) -> EndpointState:
     """Return the state of one version.
+
+    A version that serves while replicas are added to it is Transitioning; it is Unhealthy when something is wrong.
 
     Parameters:
         revision: the desired revision.
@@ -189,6 +192,7 @@ def version_state(
         ready_revision: the newest revision whose replicas were all ready.
         failed_revision: the newest revision that failed to start.
         waking: whether requests wait for its first replica, and no problem is known.
+        impaired: whether one of its replicas has crashed or cannot be reached.
 
     """
     if failed_revision == revision:
@@ -197,7 +201,8 @@ def version_state(
         return EndpointState.HEALTHY
     if waking:
         return EndpointState.TRANSITIONING
-    return EndpointState.UNHEALTHY if ready_revision == revision else EndpointState.TRANSITIONING
+    served = ready_revision == revision
+    return EndpointState.UNHEALTHY if served and (impaired or not ready) else EndpointState.TRANSITIONING
 
 
 def endpoint_state(states: Iterable[EndpointState], *, deleting: bool = False) -> EndpointState:
@@ -234,6 +239,7 @@ def _version_status(
             ready_revision=ready_revision,
             failed_revision=before.failed_revision,
             waking=plan.waiting and problem is None,
+            impaired=problem is not None or any(replica.silence is not None for replica in replicas),
         ),
         revision=desired.revision,
         replicas_wanted=desired.replicas,

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from mljupyter.controller.storage.store import EndpointRows
@@ -77,12 +78,21 @@ def _shown(version: VersionSpec, known: VersionSpec | None) -> dict[str, str]:
     }
 
 
-def status_of(record: EndpointRecord) -> dict[str, Any]:
-    """Return the status of a custom resource: ours, and a condition in the form that Kubernetes' tools wait for."""
+def status_of(record: EndpointRecord, before: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
+    """Return the status of a custom resource: ours, and a condition in the form that Kubernetes' tools wait for.
+
+    Parameters:
+        record: the endpoint.
+        before: its status so far; the time of a condition changes only when the condition's status does.
+        now: the time in UTC.
+
+    """
     status = record.status
-    ready = status.state is EndpointState.HEALTHY
+    ready = "True" if status.state is EndpointState.HEALTHY else "False"
     document = status.document()
     problem = status.problem
+    known = next((one for one in (before or {}).get("conditions") or () if one.get("type") == "Ready"), {})
+    since = known["lastTransitionTime"] if known.get("status") == ready else now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         **document,
         **columns(status),
@@ -90,13 +100,23 @@ def status_of(record: EndpointRecord) -> dict[str, Any]:
         "conditions": [
             {
                 "type": "Ready",
-                "status": "True" if ready else "False",
-                "reason": problem.code if problem is not None and not ready else str(status.state),
-                "message": problem.message if problem is not None else "",
-                "lastTransitionTime": record.updated_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "status": ready,
+                "reason": problem.code if problem is not None and ready == "False" else str(status.state),
+                "message": problem.message if problem is not None else _replicas_in_words(status),
+                "lastTransitionTime": since,
             }
         ],
     }
+
+
+def _replicas_in_words(status: EndpointStatus) -> str:
+    """Return how many replicas are ready, for versions that wait for some; an empty string when none does."""
+    waiting = [
+        f"{version.replicas_ready} of {version.replicas_wanted} replicas of version {name!r} are ready"
+        for name, version in sorted(status.versions.items())
+        if version.replicas_ready < version.replicas_wanted
+    ]
+    return f"{', '.join(waiting)}." if waiting else ""
 
 
 def state_secret(name: str, rows: EndpointRows, owner: Mapping[str, Any], namespace: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -251,7 +252,8 @@ class Persistence:
             path = f"{names.secrets(self._namespace)}/{secret['metadata']['name']}"
             await self._api.patch(path, secret, kind="apply", manager=MANAGER, force=True)
         if name in self._resources:
-            body = [{"op": "add", "path": "/status", "value": documents.status_of(record)}]
+            status = documents.status_of(record, self._resources[name].get("status"), datetime.now(UTC))
+            body = [{"op": "add", "path": "/status", "value": status}]
             try:
                 self._resources[name] = await self._api.patch(f"{self._path}/{name}/status", body, kind="json")
             except ApiError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.operator import documents
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore, Part
 from mljupyter.spec import EndpointSpec, EndpointState, EndpointStatus, SpecError, VersionSpec, VersionStatus
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 def spec(name: str = "iris", **fields: Any) -> EndpointSpec:
@@ -87,10 +90,35 @@ def test_the_status_names_the_state_and_the_revision_that_was_ready(tmp_path: Pa
     version = VersionStatus(state=EndpointState.HEALTHY, replicas_ready=1, replicas_wanted=1, ready_revision="r1")
     status = EndpointStatus(state=EndpointState.HEALTHY, versions={"one": version})
     record = store.put(spec(), status, None)
-    written = documents.status_of(record)
+    written = documents.status_of(record, None, NOW)
     assert written["replicas"] == "1/1"
     assert written["conditions"][0]["status"] == "True"
     assert documents.observed({"status": written}) == status
+
+
+def test_the_condition_has_the_time_of_its_last_change_and_says_what_it_waits_for(tmp_path: Path) -> None:
+    store = Store(tmp_path / "endpoints.db")
+
+    def status(ready: int) -> EndpointStatus:
+        state = EndpointState.HEALTHY if ready == 2 else EndpointState.TRANSITIONING
+        version = VersionStatus(state=state, replicas_ready=ready, replicas_wanted=2)
+        return EndpointStatus(state=state, versions={"one": version})
+
+    record = store.put(spec(), status(0), None)
+    written = None
+    found = []
+    for minute, ready in enumerate((0, 1, 2, 2, 1)):
+        now = NOW + timedelta(minutes=minute)
+        written = documents.status_of(record.model_copy(update={"status": status(ready)}), written, now)
+        (condition,) = written["conditions"]
+        found.append((condition["status"], condition["lastTransitionTime"][11:16], condition["message"]))
+    assert found == [
+        ("False", "12:00", "0 of 2 replicas of version 'one' are ready."),
+        ("False", "12:00", "1 of 2 replicas of version 'one' are ready."),
+        ("True", "12:02", ""),
+        ("True", "12:02", ""),
+        ("False", "12:04", "1 of 2 replicas of version 'one' are ready."),
+    ]
 
 
 @pytest.mark.parametrize("status", [None, {"state": "Nonsense"}, {"versions": 7}])
