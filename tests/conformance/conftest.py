@@ -23,7 +23,7 @@ from mljupyter.core.compute import ComputeTarget, KubernetesCompute
 from mljupyter.spec import CodeReference, EndpointRecord, EndpointSpec, EndpointState
 from mljupyter.targets import catalog
 from tests.conformance.fake_target import ADDRESS, FakeControlPlanes
-from tests.system.targets import build
+from tests.system.targets import DOCKERFILE, build
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -63,12 +63,15 @@ class Site:
     def client(self) -> EndpointClient:
         return self.workspace.context.target(self.name).endpoints()
 
-    def runs(self, text: str) -> dict[str, Any]:
-        """Return the fields of a version that runs a scoring script."""
+    def runs(self, text: str, dockerfile: str = DOCKERFILE) -> dict[str, Any]:
+        """Return the fields of a version that runs a scoring script, in an image if the target needs one."""
         if self.name == "docker":
-            return {"image": build(text)}
+            return {"image": build(text, dockerfile)}
         if self.name == CLUSTER:
-            return {"image": build(text), "code": {"digest": f"sha256:{'0' * 64}", "entryScript": "score.py"}}
+            return {
+                "image": build(text, dockerfile),
+                "code": {"digest": f"sha256:{'0' * 64}", "entryScript": "score.py"},
+            }
         path = self.workspace.directory / "scripts" / str(next(self.numbers)) / "score.py"
         path.parent.mkdir(parents=True)
         path.write_text(text)

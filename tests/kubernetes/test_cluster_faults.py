@@ -47,6 +47,14 @@ class Cluster:
         """Return the uids of these pods."""
         return {str(pod["metadata"]["uid"]) for pod in self.pods(**selected)}
 
+    def ready(self, **selected: str) -> set[str]:
+        """Return the uids of those pods that are ready."""
+        return {
+            str(pod["metadata"]["uid"])
+            for pod in self.pods(**selected)
+            if any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ()))
+        }
+
     def delete(self, pod: dict[str, Any], *, grace: int | None = None) -> None:
         """Delete a pod, with its own grace period unless another one is given."""
         options = {} if grace is None else {"grace": grace}
@@ -254,7 +262,7 @@ def _pod_leaves(
 
     def act() -> None:
         remove(pod)
-        until(lambda: pod["metadata"]["uid"] not in cluster.uids(endpoint=name), "the pod is about to end")
+        until(lambda: len(cluster.ready(endpoint=name) - {pod["metadata"]["uid"]}) == 2, "another pod is ready")
         settled(cluster, name, 2)
 
     loaded(cluster, endpoint, fault, act)
@@ -348,7 +356,10 @@ def test_a_router_pod_is_deleted(cluster: Cluster, endpoint: EndpointRecord, fau
 
     def act() -> None:
         cluster.delete(pod)
-        until(lambda: len(_ready(cluster, names.COMPONENT_ROUTER) - {pod["metadata"]["uid"]}) == 2, "two are ready")
+        until(
+            lambda: len(cluster.ready(component=names.COMPONENT_ROUTER) - {pod["metadata"]["uid"]}) == 2,
+            "two are ready",
+        )
 
     loaded(cluster, endpoint, fault, act)
 
@@ -457,11 +468,3 @@ def test_an_update_that_cannot_start_gets_nothing_and_the_old_one_serves(
         put(cluster, endpoint.spec)
 
     loaded(cluster, endpoint, fault, act)
-
-
-def _ready(cluster: Cluster, component: str) -> set[str]:
-    return {
-        str(pod["metadata"]["uid"])
-        for pod in cluster.pods(component=component)
-        if any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ()))
-    }

@@ -262,6 +262,9 @@ def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, st
         "serviceAccountName": names.REPLICA,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        # The first process of a PID namespace ignores signals until it handles them: a replica that is deleted while
+        # it starts would last as long as its grace period. Here the pause container is the first process.
+        "shareProcessNamespace": True,
         "terminationGracePeriodSeconds": _end_seconds(order.spec),
         "securityContext": pod_security(USER if settings.collected_claim is not None else None),
         "readinessGates": [{"conditionType": names.SERVING_CONDITION}],

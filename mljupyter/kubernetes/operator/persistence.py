@@ -12,8 +12,8 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from mljupyter.client.errors import ControllerError, EndpointChangedError, StorageError

@@ -337,12 +337,15 @@ class PodSupervisor:
         """Let a replica end: first no new request reaches it, then its pod is deleted and the number lowered.
 
         In this order: if the number were lowered first, Kubernetes would choose the pod, perhaps one that is to stay.
-        If it has made another pod meanwhile, it ends that one, which has not been placed yet.
+        If it has made another pod meanwhile, it ends that one, which has not been placed yet. If no pod of the revision
+        is to stay, the number alone is lowered, and no pod is made for nothing.
         """
         await self._set_serving(handle.pod, serving=False)
-        await self._attempt(lambda: self._api.delete(f"{self._path}/{handle.pod}"), handle.pod)
+        revision = _revision(handle)
+        if any(not item.asked_to_end for item in self._handles.values() if _revision(item) == revision):
+            await self._attempt(lambda: self._api.delete(f"{self._path}/{handle.pod}"), handle.pod)
         handle.released = True
-        await self._revisions.settle_now(_revision(handle))
+        await self._revisions.settle_now(revision)
 
     async def _set_serving(self, pod: str, *, serving: bool) -> None:
         condition = {

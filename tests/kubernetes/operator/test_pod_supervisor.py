@@ -113,10 +113,37 @@ async def test_an_adopted_deployment_that_is_deleted_is_created_again(replicas: 
     assert after["spec"]["template"] == before["spec"]["template"]
 
 
-async def test_an_image_that_is_not_in_the_registry_ends_the_replica_with_the_cause(replicas: Replicas) -> None:
-    # Without this account no pod is created, and the other tests need none.
+async def let_pods_be_created(replicas: Replicas) -> None:
+    """Create the account of replicas. Without it no pod is created, and most tests need none."""
     account = {"metadata": {"name": names.REPLICA}}
     await replicas.api.create(f"/api/v1/namespaces/{replicas.namespace}/serviceaccounts", account)
+
+
+async def test_when_all_replicas_of_a_revision_end_no_other_pod_is_created(replicas: Replicas) -> None:
+    await let_pods_be_created(replicas)
+    await replicas.supervisor.start(replace(ORDER, id="iris-one-2"))
+    created: set[str] = set()
+
+    async def pods() -> set[str]:
+        found, _ = await replicas.api.list(names.pods(replicas.namespace))
+        created.update(pod["metadata"]["uid"] for pod in found)
+        return {pod["metadata"]["uid"] for pod in found if "deletionTimestamp" not in pod["metadata"]}
+
+    async def two() -> bool:
+        return len(await pods()) == 2 and all(item.pod for item in replicas.supervisor.all())
+
+    async def none() -> bool:
+        return not await pods()
+
+    await until(two, "both have a pod")
+    for handle in list(replicas.supervisor.all()):
+        replicas.supervisor.drain(handle.replica.id)
+    await until(none, "both are about to end")
+    assert len(created) == 2
+
+
+async def test_an_image_that_is_not_in_the_registry_ends_the_replica_with_the_cause(replicas: Replicas) -> None:
+    await let_pods_be_created(replicas)
     image = f"{needed('TESTBED_REGISTRY')}/no-such-image:1"
     order = replace(ORDER, id="iris-two-1", version="two", spec=VersionSpec(image=image))
     await replicas.supervisor.start(order)

@@ -25,6 +25,7 @@ from tests.conformance.conftest import CLUSTER, attached_site
 from tests.fault_table import Fault
 from tests.steady_load import SteadyLoad
 from tests.system.conftest import Machine
+from tests.system.targets import DOCKERFILE
 from tests.system.test_errors import HEAD, raw
 from tests.waiting import HANG_SECONDS, promised, wait_until
 
@@ -60,6 +61,7 @@ TYPED = """
     """
 TIMEOUT_MS = 1000
 LIMITS = {"scoringTimeoutMs": TIMEOUT_MS, "maxQueueWaitMs": 20_000, "maxBodyBytes": 10_000_000}
+WITH_SCHEMA = DOCKERFILE.replace("pip install --quiet", "pip install --quiet inference-schema")
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +113,17 @@ def on_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             ("deadly", DEADLY, {"limits": LIMITS, "scaling": {"replicas": 2}}),
             ("typed", TYPED, {"limits": {"maxBodyBytes": 10_000_000}}),
         ):
-            site.healthy(site.spec(name, only={**site.runs(textwrap.dedent(text)), **fields}))
+            version = site.runs(textwrap.dedent(text), WITH_SCHEMA)
+            site.healthy(site.spec(name, only={**version, **fields}))
 
         def workers() -> set[str]:
             versions = [site.client.endpoint(name).status.versions["only"] for name in ("deadly", "typed")]
             return {replica.id for version in versions for replica in version.replicas}
 
-        yield Place(site.client, workers, lambda: len(site.client.records("typed")))
+        def received() -> int:
+            return int(sum(site.client.metrics("typed", since=3600)["summary"]["requests"]))
+
+        yield Place(site.client, workers, received)
 
 
 @pytest.fixture(params=["local", CLUSTER])
