@@ -18,7 +18,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.files import write_whole
 from mljupyter.kubernetes.objects.installation import ServiceType
-from mljupyter.targets.base import Finding
+from mljupyter.targets.base import Finding, Target
 from mljupyter.targets.kubernetes import KubernetesTarget, creation
 from mljupyter.targets.kubernetes.attached import AttachedCluster, attached_clusters, check_name
 from mljupyter.targets.kubernetes.attachment import (
@@ -437,7 +437,7 @@ class ClusterCompute(ComputeTarget):
 
 
 def begin_deletion(
-    workspace: Workspace, name: str, target: KubernetesTarget | None = None, *, forget: bool = False
+    workspace: Workspace, name: str, target: Target | None = None, *, forget: bool = False
 ) -> Attachment:
     """Begin to delete a cluster that was created for a workspace; see `mljupyter.targets.kubernetes.creation.delete`.
 
@@ -449,7 +449,7 @@ def begin_deletion(
 
     """
     attached = any(one.name == name for one in attached_clusters(workspace.directory))
-    client = target.endpoints() if target is not None and attached else None
+    client = target.endpoints() if isinstance(target, KubernetesTarget) and attached else None
     with as_compute_target_exception():
         return creation.delete(workspace.context, name, client, forgotten=forget)
 
