@@ -292,8 +292,7 @@ def delete(name: str, forget: bool, yes: bool, workspace: str | None) -> None:
         return
     if not yes and not forget:
         click.confirm(f"Delete the {created.about} with all that is in it?", abort=True)
-    target = None if created.detached else found.context.target(name)
-    work = cluster.begin_deletion(found, name, target, forget=forget)
+    work = cluster.begin_deletion(found, name, forget=forget)
     with cluster.as_compute_target_exception():
         work.wait(say)
     say(f"{name} is deleted")

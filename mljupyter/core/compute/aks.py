@@ -160,7 +160,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
         Parameters:
             agent_count: the number of nodes; 3 by default, 1 for DEV_TEST.
             vm_size: the size of the nodes, ``Standard_D3_v2`` (4 vCPU) by default.
-            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: see `AksProvisioningConfiguration.enable_ssl`.
+            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: see `enable_ssl` of the result.
             location: the region, such as ``westeurope``; by default that of the workspace.
             vnet_resourcegroup_name, vnet_name, subnet_name, service_cidr, dns_service_ip, docker_bridge_cidr: a virtual
                 network that exists: all of them, or none. Azure no longer uses the last one.
@@ -265,7 +265,6 @@ class AksProvisioningConfiguration(ClusterProvisioningConfiguration):
         self.network = network
         self.resource_group = resource_group
         self.cluster_name = cluster_name
-        self.ssl_configuration: SslConfiguration | None = None
         self.validate_configuration()
 
     @property
@@ -298,29 +297,6 @@ class AksProvisioningConfiguration(ClusterProvisioningConfiguration):
                 f"a virtual network needs all of {', '.join(self.network)}: {', '.join(missing)} is missing."
             )
 
-    def enable_ssl(
-        self,
-        ssl_cname: str | None = None,
-        ssl_cert_pem_file: str | None = None,
-        ssl_key_pem_file: str | None = None,
-        leaf_domain_label: str | None = None,
-        overwrite_existing_domain: bool = False,
-    ) -> None:
-        """Turn TLS on when the cluster is attached; see `AksCompute.enable_ssl`.
-
-        Parameters:
-            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: host name and PEM files of a certificate of your own.
-            leaf_domain_label: instead, a label for a certificate that the operator signs.
-            overwrite_existing_domain: whether another label may replace the present one.
-
-        Raises:
-            ComputeTargetException: only some of the first three are given, or a label together with them.
-
-        """
-        self.ssl_configuration = SslConfiguration(
-            None, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname, leaf_domain_label, overwrite_existing_domain
-        )
-
     def _aks(self, workspace: Workspace, name: str) -> AksProvider:
         """Return the provider: place and region come from the workspace unless they are given."""
         place = {"resource_group": self.resource_group or workspace.resource_group}
@@ -339,10 +315,6 @@ class AksProvisioningConfiguration(ClusterProvisioningConfiguration):
             self.vm_size,
             network or None,
         )
-
-    def _attached(self, workspace: Workspace, name: str) -> None:
-        if self.ssl_configuration is not None:
-            ClusterCompute(workspace, name).apply_ssl(self.ssl_configuration)
 
 
 class AksUpdateConfiguration:

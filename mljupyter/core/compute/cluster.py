@@ -18,7 +18,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.files import write_whole
 from mljupyter.kubernetes.objects.installation import ServiceType
-from mljupyter.targets.base import Finding, Target
+from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes import KubernetesTarget, creation
 from mljupyter.targets.kubernetes.attached import AttachedCluster, attached_clusters, check_name
 from mljupyter.targets.kubernetes.attachment import (
@@ -42,6 +42,7 @@ from mljupyter.targets.kubernetes.removal import detach, forget_only
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
+    from mljupyter.targets.kubernetes.client import ClusterClient
 
 SUCCEEDED, FAILED, CREATING, DELETING, DELETED = "Succeeded", "Failed", "Creating", "Deleting", "Deleted"
 _LOOK_AGAIN_SECONDS = 1.0
@@ -49,7 +50,48 @@ _NO_SUBSCRIPTION = "0-"
 _LOAD_BALANCERS = {"PublicIp": False, "InternalLoadBalancer": True}
 
 
-class ClusterAttachConfiguration:
+class ClusterConfiguration:
+    """The common part of the settings of `ComputeTarget.attach` and `ComputeTarget.create` for a cluster.
+
+    Parameters:
+        settings: the cluster and the installation there.
+
+    """
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        self.settings = settings
+        self.ssl_configuration: SslConfiguration | None = None
+
+    def enable_ssl(
+        self,
+        ssl_cname: str | None = None,
+        ssl_cert_pem_file: str | None = None,
+        ssl_key_pem_file: str | None = None,
+        leaf_domain_label: str | None = None,
+        overwrite_existing_domain: bool = False,
+    ) -> None:
+        """Turn TLS on when the cluster is attached; see `ClusterCompute.enable_ssl`.
+
+        Parameters:
+            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: host name and PEM files of a certificate of your own.
+            leaf_domain_label: instead, a label for a certificate that the operator signs.
+            overwrite_existing_domain: whether another label may replace the present one.
+
+        Raises:
+            ComputeTargetException: only some of the first three are given, or a label together with them.
+
+        """
+        self.ssl_configuration = SslConfiguration(
+            None, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname, leaf_domain_label, overwrite_existing_domain
+        )
+
+    def finish(self, workspace: Workspace, name: str) -> None:
+        """Do what remains when the cluster is attached."""
+        if self.ssl_configuration is not None:
+            ClusterCompute(workspace, name).apply_ssl(self.ssl_configuration)
+
+
+class ClusterAttachConfiguration(ClusterConfiguration):
     """The settings of `ComputeTarget.attach` for a cluster. `attach_configuration` makes them.
 
     Parameters:
@@ -59,20 +101,24 @@ class ClusterAttachConfiguration:
     """
 
     def __init__(self, settings: ClusterSettings, place: Callable[[Workspace], ClusterId] | None = None) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._place = place
 
     def attach(self, workspace: Workspace, name: str, *, force: bool = False) -> None:
         """Check the cluster, and begin to attach it."""
+
+        def then() -> None:
+            self.finish(workspace, name)
+
         if self._place is None:
-            begin(workspace, name, self.settings, force=force)
+            begin(workspace, name, self.settings, force=force, then=then)
             return
         with _credentials_from_azure(workspace, name, self._place(workspace)) as (kubeconfig, resource_id):
             settings = replace(self.settings, kubeconfig=str(kubeconfig), resource_id=resource_id)
-            begin(workspace, name, settings, force=force)
+            begin(workspace, name, settings, force=force, then=then)
 
 
-class ClusterProvisioningConfiguration:
+class ClusterProvisioningConfiguration(ClusterConfiguration):
     """The settings of `ComputeTarget.create` for a cluster. `provisioning_configuration` makes them.
 
     Parameters:
@@ -82,7 +128,7 @@ class ClusterProvisioningConfiguration:
     """
 
     def __init__(self, settings: ClusterSettings, provider: Callable[[Workspace, str], Provider]) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._provider = provider
 
     def create(self, workspace: Workspace, name: str) -> None:
@@ -95,11 +141,8 @@ class ClusterProvisioningConfiguration:
                 self._provider(workspace, name),
                 self.settings,
                 registry=registry_of(workspace.context),
-                then=lambda: self._attached(workspace, name),
+                then=lambda: self.finish(workspace, name),
             )
-
-    def _attached(self, workspace: Workspace, name: str) -> None:
-        """Do what remains when the cluster is attached."""
 
 
 def is_internal(load_balancer_type: str | None) -> bool:
@@ -116,10 +159,18 @@ def is_internal(load_balancer_type: str | None) -> bool:
     return _LOAD_BALANCERS.get(load_balancer_type or "", False)
 
 
-def begin(workspace: Workspace, name: str, settings: ClusterSettings, *, force: bool = False) -> Attachment:
+def begin(
+    workspace: Workspace,
+    name: str,
+    settings: ClusterSettings,
+    *,
+    force: bool = False,
+    then: Callable[[], None] = lambda: None,
+) -> Attachment:
     """Begin to attach a cluster; see `mljupyter.targets.kubernetes.attachment.attach`."""
+    context = workspace.context
     with as_compute_target_exception():
-        return attach(workspace.context, name, settings, registry=registry_of(workspace.context), force=force)
+        return attach(context, name, settings, registry=registry_of(context), force=force, then=then)
 
 
 def findings(workspace: Workspace, name: str, settings: ClusterSettings) -> list[Finding]:
@@ -294,13 +345,12 @@ class ClusterCompute(ComputeTarget):
             ComputeTargetException: the cluster was not created for the workspace, or another process works on it.
 
         """
-        target = self._current()
         if created_cluster(self.workspace.directory, self.name) is None:
             raise ComputeTargetException(
                 f"compute target {self.name!r} was attached: it can be detached (target.detach()), and its cluster is "
                 "deleted with the tool that created it."
             )
-        begin_deletion(self.workspace, self.name, target, forget=forget)
+        begin_deletion(self.workspace, self.name, forget=forget)
 
     def update(self, update_configuration: Any) -> None:
         """Change TLS or the load balancer of the routers.
@@ -436,20 +486,20 @@ class ClusterCompute(ComputeTarget):
         return [*rows, ("Provider", self.provider)] if self.provider else rows
 
 
-def begin_deletion(
-    workspace: Workspace, name: str, target: Target | None = None, *, forget: bool = False
-) -> Attachment:
+def begin_deletion(workspace: Workspace, name: str, *, forget: bool = False) -> Attachment:
     """Begin to delete a cluster that was created for a workspace; see `mljupyter.targets.kubernetes.creation.delete`.
 
     Parameters:
         workspace: the workspace.
         name: the name of the compute target, which may be detached.
-        target: the target, if it is one of the workspace.
         forget: only remove the records.
 
     """
-    attached = any(one.name == name for one in attached_clusters(workspace.directory))
-    client = target.endpoints() if isinstance(target, KubernetesTarget) and attached else None
+
+    def client() -> ClusterClient | None:
+        target = workspace.context.targets.get(name)
+        return target.endpoints() if isinstance(target, KubernetesTarget) and target.is_attached else None
+
     with as_compute_target_exception():
         return creation.delete(workspace.context, name, client, forgotten=forget)
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mljupyter.core.compute.cluster import (
     ClusterAttachConfiguration,
@@ -22,6 +22,9 @@ from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
 from mljupyter.targets.kubernetes.attachment import ClusterSettings
 from mljupyter.targets.kubernetes.providers import TOOLS, CommandProvider, ToolProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
 
 
 class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
@@ -69,6 +72,10 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
 
         """
         place = ClusterId.of(resource_id) if resource_id is not None else None
+
+        def place_of(workspace: Workspace) -> ClusterId:
+            return cast("ClusterId", place)
+
         return ClusterAttachConfiguration(
             ClusterSettings(
                 os.fspath(kubeconfig) if kubeconfig is not None else None,
@@ -80,7 +87,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 None,
                 image,
             ),
-            None if place is None or kubeconfig is not None else lambda workspace: place,
+            place_of if place is not None and kubeconfig is None else None,
         )
 
     @staticmethod

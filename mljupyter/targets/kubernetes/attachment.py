@@ -41,6 +41,7 @@ from mljupyter.targets.kubernetes.cluster import Cluster, ClusterError, access_t
 from mljupyter.targets.kubernetes.created import CreatedCluster, CreationState, created_cluster, remember_created
 from mljupyter.targets.kubernetes.installation_state import installation_state
 from mljupyter.targets.kubernetes.preflight import check
+from mljupyter.targets.kubernetes.providers import provider_of
 
 READY_WITHIN_SECONDS = 300.0
 CREATED_ANNOTATION = f"{names.GROUP}/created"
@@ -204,7 +205,13 @@ def begin_work(directory: Path, name: str, work: Attachment) -> Attachment:
 
 
 def attach(
-    context: TargetContext, name: str, settings: ClusterSettings, *, registry: str | None = None, force: bool = False
+    context: TargetContext,
+    name: str,
+    settings: ClusterSettings,
+    *,
+    registry: str | None = None,
+    force: bool = False,
+    then: Callable[[], None] = lambda: None,
 ) -> Attachment:
     """Check a cluster, then attach it in the background; return the running attachment.
 
@@ -218,6 +225,7 @@ def attach(
         registry: the host of the container registry from which nodes pull images; None if they share those of the
             Docker engine.
         force: take over an installation of another workspace or target.
+        then: is called when operator and routers are ready.
 
     Raises:
         ComputeTargetException: a check failed, or the name or the cluster is in use.
@@ -227,9 +235,15 @@ def attach(
     created = created_cluster(context.directory, name)
     if created is not None:
         settings = _of_created(created, settings)
-    work = checked_work(context, name, settings, registry=registry, force=force)
+    install = checked_work(context, name, settings, registry=registry, force=force, created=created)
     if created is not None:
-        remember_created(context.directory, replace(created, error="", detached=False))
+        attached = replace(created, state=CreationState.CREATED.value, error="", detached=False)
+        remember_created(context.directory, attached)
+
+    def work(on_line: OnLine) -> None:
+        install(on_line)
+        then()
+
     return begin_work(context.directory, name, Attachment(name, work))
 
 
@@ -240,13 +254,14 @@ def checked_work(
     *,
     registry: str | None = None,
     force: bool = False,
-    load: Callable[[str, OnLine], None] | None = None,
+    created: CreatedCluster | None = None,
 ) -> Callable[[OnLine], None]:
     """Check a cluster, store it as attached, and return the function that installs operator and routers in it.
 
     Parameters:
         context, name, settings, registry, force: as for `attach`.
-        load: copies an image from the Docker engine of this machine to the nodes, if there is no registry.
+        created: how the cluster was created, if it was. Without a registry, its provider copies the image of the
+            control plane from the Docker engine of this machine to the nodes, if it can.
 
     Raises:
         ComputeTargetException: as for `attach`.
@@ -266,8 +281,10 @@ def checked_work(
     def work(on_line: OnLine) -> None:
         image = settings.image or control_plane_image.ensure(registry, on_line)
         remember(context.directory, replace(record, image=image))
-        if load is not None and registry is None:
-            load(image, on_line)
+        if created is not None and registry is None:
+            kubeconfig = Path(created.settings["kubeconfig"])
+            if provider_of(created.provider).load_image(image, kubeconfig, on_line):
+                on_line(f"copied {image} to the nodes")
         plan.install(image, on_line)
 
     return work

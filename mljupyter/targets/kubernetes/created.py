@@ -95,6 +95,7 @@ class CreatedCluster:
             str(given.get("service_type")),
             bool(given.get("internal")),
             str(given.get("image") or ""),
+            str(given.get("resource_id") or ""),
         )
 
     @property

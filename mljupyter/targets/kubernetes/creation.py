@@ -37,6 +37,7 @@ from mljupyter.targets.kubernetes.created import (
 )
 from mljupyter.targets.kubernetes.preflight import takes_pods
 from mljupyter.targets.kubernetes.providers import Provider, provider_of
+from mljupyter.targets.kubernetes.providers.programs import CancelledError
 from mljupyter.targets.kubernetes.removal import detach, forget_only
 
 CREATED, DELETED = "created", "deleted"
@@ -74,6 +75,7 @@ def create(
     provider.check()
     directory = context.directory
     kubeconfig = kubeconfig_file(directory, name)
+    settings = replace(settings, resource_id=provider.resource_id)
     record = CreatedCluster(
         name,
         provider.settings(),
@@ -94,7 +96,9 @@ def create(
             present = replace(record, settings=asdict(own), state=CreationState.ATTACHING.value)
             remember_created(directory, present)
             _wait_for_nodes(own, on_line, cancel)
-            install = checked_work(context, name, own, registry=registry, load=loader(provider, path))
+            if cancel.is_set():
+                raise CancelledError(f"the {provider} was created, and then its creation was cancelled.")
+            install = checked_work(context, name, own, registry=registry, created=present)
         except BaseException as error:
             exists = present.state == CreationState.ATTACHING
             state = CreationState.CREATED if exists else CreationState.FAILED
@@ -108,7 +112,9 @@ def create(
     return begin_work(directory, name, Attachment(name, work, CREATED, cancel))
 
 
-def delete(context: TargetContext, name: str, client: ClusterClient | None, *, forgotten: bool = False) -> Attachment:
+def delete(
+    context: TargetContext, name: str, client: Callable[[], ClusterClient | None], *, forgotten: bool = False
+) -> Attachment:
     """Detach a created cluster and delete it, in the background; return the running work.
 
     A creation that runs in this process is cancelled. A cluster that cannot be detached is deleted all the same.
@@ -116,7 +122,7 @@ def delete(context: TargetContext, name: str, client: ClusterClient | None, *, f
     Parameters:
         context: the workspace.
         name: the name of the compute target.
-        client: the client of the cluster, None if it is not attached.
+        client: returns the client of the cluster, None if it is not attached.
         forgotten: only remove the records: the cluster is gone.
 
     Raises:
@@ -133,12 +139,13 @@ def delete(context: TargetContext, name: str, client: ClusterClient | None, *, f
     if created.is_worked_on:
         raise ComputeTargetException(f"{name!r} cannot be deleted: {created.problem}")
     provider = None if forgotten else provider_of(created.provider)
+    present = client()
     remember_created(directory, created.by_this_process(CreationState.DELETING))
 
     def work(on_line: OnLine) -> None:
         try:
-            if client is not None:
-                _detach(directory, client, on_line, forgotten=forgotten)
+            if present is not None:
+                _detach(directory, present, on_line, forgotten=forgotten)
             forget(directory, name)
             if provider is not None:
                 on_line(f"deleting the {provider}")
@@ -151,16 +158,6 @@ def delete(context: TargetContext, name: str, client: ClusterClient | None, *, f
         forget_created(directory, name)
 
     return begin_work(directory, name, Attachment(name, work, DELETED))
-
-
-def loader(provider: Provider, kubeconfig: Path) -> Callable[[str, OnLine], None]:
-    """Return a function that copies an image of this machine's Docker engine to the nodes, if the provider can."""
-
-    def load(reference: str, on_line: OnLine) -> None:
-        if provider.load_image(reference, kubeconfig, on_line):
-            on_line(f"copied {reference} to the nodes")
-
-    return load
 
 
 def _check_free(directory: Path, name: str) -> None:
@@ -178,9 +175,10 @@ def _check_free(directory: Path, name: str) -> None:
             f"Delete it: mljupyter computetarget delete {name}. Or choose another name."
         )
     if created is not None or any(one.name == name for one in attached_clusters(directory)):
+        verb = "detach" if created is None else "delete"
         raise ComputeTargetException(
-            f"compute target {name!r} exists already: use ComputeTarget(ws, {name!r}), choose another name, or delete "
-            f"it first: mljupyter computetarget delete {name}"
+            f"compute target {name!r} exists already: use ComputeTarget(ws, {name!r}), choose another name, or {verb} "
+            f"it first: mljupyter computetarget {verb} {name}"
         )
 
 

@@ -62,7 +62,7 @@ def test_a_cluster_is_created_with_its_nodes_and_deleted(workspace: Workspace, a
         False,
     )
     assert (target.agent_count, target.agent_vm_size, target.location) == (2, "Standard_D4s_v5", "westeurope")
-    assert target.provider == "aks"
+    assert (target.provider, target.cluster_resource_id) == ("aks", PLACE.resource_id)
     kubeconfig = workspace.directory / "clusters" / "team.kubeconfig"
     assert kubeconfig.read_text() == azure.kubeconfig
     assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600

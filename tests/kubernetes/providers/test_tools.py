@@ -14,7 +14,7 @@ import pytest
 
 from mljupyter.core import ComputeTarget, Workspace
 from mljupyter.core.compute import KubernetesCompute
-from mljupyter.exceptions import ComputeTargetException
+from mljupyter.exceptions import ComputeTargetException, WorkspaceException
 from mljupyter.targets.kubernetes.created import CreationState, created_cluster, remember_created
 from mljupyter.targets.kubernetes.providers import provider_of
 from tests.cli.in_process import failed, run, run_json
@@ -151,6 +151,8 @@ def test_detach_leaves_the_cluster_which_is_deleted_by_its_name_later(workspace:
     assert list(workspace.compute_targets) == ["local", "docker"]
     with pytest.raises(ComputeTargetException, match=r"created as 'trial' and detached.\nAttach it: "):
         ComputeTarget.create(workspace, "trial", KubernetesCompute.provisioning_configuration("kind"))
+    with pytest.raises(WorkspaceException, match="has created the kind cluster 'trial'"):
+        workspace.delete()
     run("computetarget", "delete", "trial", "--yes", "--workspace", workspace.name)
     assert tools.calls[-1].startswith("kind delete cluster --name trial")
 

@@ -280,6 +280,11 @@ class AksProvider(Provider):
         return cls(ClusterId(**settings["place"]), **others)
 
     @property
+    def resource_id(self) -> str:
+        """The resource ID of the cluster."""
+        return self.place.resource_id
+
+    @property
     def how_to_delete(self) -> str:
         """The command of Azure's command line."""
         return f"az aks delete --resource-group {self.place.resource_group} --name {self.place.name}"

@@ -67,6 +67,11 @@ class Provider(ABC):
         """Return the provider for the result of `settings`."""
 
     @property
+    def resource_id(self) -> str:
+        """The resource ID of a cluster in Azure; empty for others."""
+        return ""
+
+    @property
     @abstractmethod
     def how_to_delete(self) -> str:
         """The command with which people delete the cluster themselves."""
