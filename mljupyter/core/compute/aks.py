@@ -231,7 +231,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
         return None if found is None else str(found)
 
     def _of_provider(self, setting: str) -> Any:
-        created = self._current().created
+        created = self._created
         return None if created is None else created.provider.get(setting)
 
 

@@ -204,7 +204,7 @@ class ClusterCompute(ComputeTarget):
     @property
     def provider(self) -> str:
         """The provider that created the cluster for the workspace, such as ``kind``; empty if none did."""
-        created = self._current().created
+        created = self._created
         return str(created.provider.get("name", "")) if created is not None else ""
 
     @property
@@ -235,7 +235,7 @@ class ClusterCompute(ComputeTarget):
             return DELETING if running.doing == creation.DELETED else CREATING
         if self._is_deleted:
             return DELETED
-        created = self._current().created
+        created = self._created
         if created is not None and created.is_worked_on:
             return DELETING if created.state == CreationState.DELETING else CREATING
         return SUCCEEDED if self.provisioning_errors is None else FAILED
@@ -246,9 +246,10 @@ class ClusterCompute(ComputeTarget):
         running = self._attachment
         if (running is not None and not running.has_ended) or self._is_deleted:
             return None
-        target = self._current()
-        if target.created is not None and target.created.is_worked_on:
+        created = self._created
+        if created is not None and created.is_worked_on:
             return None
+        target = self._current()
         if target.is_attached and running is not None and running.error is not None:
             return running.error.message
         return target.availability()
@@ -290,7 +291,7 @@ class ClusterCompute(ComputeTarget):
                 on_line(line)
             if running.error is not None and self._current().is_attached:
                 raise running.error
-        while (created := self._current().created) is not None and created.is_worked_on:
+        while (created := self._created) is not None and created.is_worked_on:
             time.sleep(_LOOK_AGAIN_SECONDS)
 
     def refresh_state(self) -> None:
@@ -319,8 +320,7 @@ class ClusterCompute(ComputeTarget):
         with as_compute_target_exception():
             if self._attachment is not None:
                 list(self._attachment.lines())
-            target = self._current()
-            created = target.created
+            target, created = self._current(), self._created
             if target.is_attached:
                 if forget:
                     forget_only(directory, target.endpoints())
@@ -471,6 +471,11 @@ class ClusterCompute(ComputeTarget):
         running = self._attachment
         ended = running is not None and running.doing == creation.DELETED and running.has_ended
         return ended and running is not None and running.error is None
+
+    @property
+    def _created(self) -> CreatedCluster | None:
+        """The record of how it was created, as it is stored now."""
+        return created_cluster(self.workspace.directory, self.name)
 
     def _current(self) -> KubernetesTarget:
         """Return the target as it is stored now; the last one if it is no longer a target of the workspace."""

@@ -88,7 +88,7 @@ def test_a_cluster_that_could_not_be_attached_is_attached_again_by_its_name_and_
         create_command=[commands.writing], kubeconfig=commands.written, cluster_purpose="FastProd"
     )
     target = ComputeTarget.create(workspace, "made", written)
-    with pytest.raises(ComputeTargetException, match="exists, and is not attached\n(.*\n)*.*at least 12 vCPU"):
+    with pytest.raises(ComputeTargetException, match="exists, and is not attached.\n(.*\n)*.*at least 12 vCPU"):
         target.wait_for_completion()
     assert "made" in workspace.compute_targets
     settings = KubernetesCompute.attach_configuration(

@@ -50,7 +50,7 @@ def configuration(**given: Any) -> Any:
 def test_a_cluster_is_created_with_its_nodes_and_deleted(workspace: Workspace, azure: Azure) -> None:
     target = ComputeTarget.create(workspace, "team", configuration(agent_count=2, vm_size="Standard_D4s_v5"))
     assert isinstance(target, AksCompute)
-    with pytest.raises(ComputeTargetException, match="exists, and is not attached\n(.*\n)*.*not a cluster"):
+    with pytest.raises(ComputeTargetException, match="exists, and is not attached.\n(.*\n)*.*not a cluster"):
         target.wait_for_completion()
     description = azure.clusters["ml", "team"]
     assert (description["location"], description["identity"]) == ("westeurope", {"type": "SystemAssigned"})
