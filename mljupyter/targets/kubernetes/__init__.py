@@ -137,19 +137,31 @@ class UnattachedTarget(KubernetesTarget):
         """Return False: it has no operator."""
         return False
 
-    def check_image(self, reference: str) -> None:
+    def image_place(self, registry: str | None) -> str:
         """Refuse: nothing can be deployed there.
 
         Raises:
             ComputeTargetException: always.
 
         """
-        raise ComputeTargetException(f"compute target {self.name!r} cannot be used: {self._problem}")
+        raise self._unusable()
+
+    def check_image(self, reference: str) -> None:
+        """Refuse, as `image_place` does.
+
+        Raises:
+            ComputeTargetException: always.
+
+        """
+        raise self._unusable()
 
     def findings(self) -> Sequence[Finding]:
         """Return the reason why it is not attached."""
         problem, _, fix = self._problem.partition("\n")
         return [Finding("cluster", "failed", problem, fix)]
+
+    def _unusable(self) -> ComputeTargetException:
+        return ComputeTargetException(f"compute target {self.name!r} cannot be used: {self._problem}")
 
 
 def targets(context: TargetContext) -> Iterable[Target]:

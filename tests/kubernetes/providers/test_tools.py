@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.core import ComputeTarget, Workspace
+from mljupyter.core import ComputeTarget, Environment, Model, Workspace
 from mljupyter.core.compute import KubernetesCompute
-from mljupyter.exceptions import ComputeTargetException, WorkspaceException
+from mljupyter.core.model import InferenceConfig
+from mljupyter.core.webservice import AksWebservice
+from mljupyter.exceptions import AzureMLException, ComputeTargetException, WorkspaceException
 from mljupyter.targets.kubernetes.created import CreationState, created_cluster, remember_created
 from mljupyter.targets.kubernetes.providers import provider_of
 from tests.cli.in_process import failed, run, run_json
@@ -119,6 +121,19 @@ def test_a_created_cluster_that_cannot_be_attached_stays_and_says_how_to_go_on(
     with pytest.raises(ComputeTargetException, match="was created as compute target 'trial': choose another name"):
         ComputeTarget.attach(workspace, "trial", KubernetesCompute.attach_configuration(kubeconfig="/etc/hostname"))
     assert workspace.webservices == {}  # it does not hide the endpoints of others
+    with pytest.raises(
+        AzureMLException, match="compute target 'trial' cannot be used: the kind cluster 'trial' exists"
+    ):
+        deploy(workspace, target)
+
+
+def deploy(workspace: Workspace, target: ComputeTarget) -> None:
+    """Deploy a script without a model."""
+    score = workspace.directory.parent / "score.py"
+    score.write_text("def init(): pass\ndef run(data): return data\n")
+    environment = Environment("empty")
+    inference = InferenceConfig(entry_script=str(score), environment=environment)
+    Model.deploy(workspace, "iris", [], inference, AksWebservice.deploy_configuration(), deployment_target=target)
 
 
 def test_a_failed_deletion_can_be_repeated(workspace: Workspace, tools: Tools) -> None:
