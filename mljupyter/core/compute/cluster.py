@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +20,7 @@ from mljupyter.files import write_whole
 from mljupyter.kubernetes.objects.installation import ServiceType
 from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes import KubernetesTarget, creation
-from mljupyter.targets.kubernetes.attached import AttachedCluster, attached_clusters, check_name
+from mljupyter.targets.kubernetes.attached import attached_clusters, check_name
 from mljupyter.targets.kubernetes.attachment import (
     Attachment,
     ClusterSettings,
@@ -28,6 +28,7 @@ from mljupyter.targets.kubernetes.attachment import (
     attachment_of,
     check_cluster,
     manifests_for,
+    settings_of,
 )
 from mljupyter.targets.kubernetes.created import (
     CreatedCluster,
@@ -375,15 +376,11 @@ class ClusterCompute(ComputeTarget):
             ComputeTargetException: the type is unknown, or a check of the cluster failed.
 
         """
-        known = {field.name for field in fields(ClusterSettings)} & {field.name for field in fields(AttachedCluster)}
-        attached = self._current().attached
-        present = ClusterSettings(**{name: getattr(attached, name) for name in known})
         changed = replace(
-            present,
+            settings_of(self._current().attached),
             service_type=ServiceType.LOAD_BALANCER.value,
             internal=is_internal(load_balancer_type),
             subnet=subnet,
-            image=attached.image or None,
         )
         begin(self.workspace, self.name, changed)
 

@@ -101,6 +101,21 @@ class ClusterSettings:
             )
 
 
+def settings_of(attached: AttachedCluster) -> ClusterSettings:
+    """Return the settings with which a cluster was attached. The subnet of its load balancer is not stored."""
+    return ClusterSettings(
+        kubeconfig=attached.kubeconfig,
+        context=attached.context,
+        namespace=attached.namespace,
+        purpose=attached.purpose,
+        service_type=attached.service_type,
+        internal=attached.internal,
+        image=attached.image or None,
+        type=attached.type,
+        resource_id=attached.resource_id,
+    )
+
+
 class Attachment:
     """An attachment, creation or deletion of a cluster that runs in this process, or ran.
 

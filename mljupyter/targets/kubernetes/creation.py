@@ -8,8 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.errors import MLJupyterError
@@ -79,7 +80,7 @@ def create(
     record = CreatedCluster(
         name,
         provider.settings(),
-        asdict(replace(settings, kubeconfig=str(kubeconfig))),
+        _stored(replace(settings, kubeconfig=str(kubeconfig))),
         str(provider),
         provider.how_to_delete,
     ).by_this_process(CreationState.CREATING)
@@ -93,7 +94,7 @@ def create(
             path = provider.create(kubeconfig, on_line, cancel)
             on_line(f"created the {provider}")
             own = replace(settings, kubeconfig=str(path))
-            present = replace(record, settings=asdict(own), state=CreationState.ATTACHING.value)
+            present = replace(record, settings=_stored(own), state=CreationState.ATTACHING.value)
             remember_created(directory, present)
             _wait_for_nodes(own, on_line, cancel)
             if cancel.is_set():
@@ -158,6 +159,12 @@ def delete(
         forget_created(directory, name)
 
     return begin_work(directory, name, Attachment(name, work, DELETED))
+
+
+def _stored(settings: ClusterSettings) -> dict[str, Any]:
+    """Return the settings that the record has: texts and switches, to find the cluster and attach it again."""
+    values = {one.name: getattr(settings, one.name) for one in fields(settings)}
+    return {name: value for name, value in values.items() if isinstance(value, str | bool | None)}
 
 
 def _check_free(directory: Path, name: str) -> None:
