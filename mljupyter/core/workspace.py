@@ -288,14 +288,22 @@ class Workspace(HtmlRepr):
             no_wait: without effect: the workspace is deleted when this returns.
 
         Raises:
-            WorkspaceException: it has web services, and `delete_dependent_resources` is not set.
+            WorkspaceException: it has web services, and `delete_dependent_resources` is not set; or it has created
+                clusters.
 
         """
+        from mljupyter.targets.kubernetes.created import created_clusters  # only to delete a workspace
+
         names = sorted(record.spec.name for record in self.endpoint_records())
         if names and not delete_dependent_resources:
             raise WorkspaceException(
                 f"Workspace {self.name!r} has the web services {', '.join(names)}: delete them first, "
                 "or pass delete_dependent_resources=True."
+            )
+        if made := [f"{one.about} ({one.name})" for one in created_clusters(self.directory)]:
+            raise WorkspaceException(
+                f"Workspace {self.name!r} has created the {', '.join(made)}, and knows how to delete them: do so "
+                "first, or forget them.\nmljupyter computetarget delete NAME [--forget]"
             )
         with as_webservice_exception():
             for name in names:

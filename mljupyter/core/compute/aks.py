@@ -1,4 +1,4 @@
-"""AksCompute: a cluster attached with the arguments of Azure ML v1.
+"""AksCompute: a cluster of Azure Kubernetes Service, or another one attached with the arguments of Azure ML v1.
 
 Azure: azureml.core.compute.AksCompute.
 """
@@ -6,23 +6,37 @@ Azure: azureml.core.compute.AksCompute.
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from mljupyter.core.compute.cluster import ClusterAttachConfiguration, ClusterCompute
-from mljupyter.core.compute.kubernetes import NEEDS_KUBECONFIG
+from mljupyter.core.compute.cluster import (
+    ClusterAttachConfiguration,
+    ClusterCompute,
+    ClusterProvisioningConfiguration,
+    is_internal,
+    subscription_of,
+)
 from mljupyter.core.router import SslConfiguration
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
 from mljupyter.targets.kubernetes.attachment import ClusterSettings
+from mljupyter.targets.kubernetes.preflight import FAST_PROD_CPUS
+from mljupyter.targets.kubernetes.providers import AksProvider
+from mljupyter.targets.kubernetes.providers.azure import ClusterId
+from mljupyter.targets.kubernetes.providers.vm_sizes import vcpus_of
 
-_RESOURCE_PARTS = 9
-_PROVIDER = "Microsoft.ContainerService"
-_LOAD_BALANCERS = {"PublicIp": False, "InternalLoadBalancer": True}
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+
+DEFAULT_VM_SIZE = "Standard_D3_v2"
+_AGENTS = {Purpose.FAST_PROD.value: 3, Purpose.DEV_TEST.value: 1}
+_MOST_AGENTS = 5000
+_NOT_IN_AZURE = "local"
+"""The resource group and location of a workspace that was created without them."""
 
 
 class AksCompute(ClusterCompute, kind="AKS"):
-    """A cluster that was attached with `AksCompute.attach_configuration`.
+    """A cluster that was created or attached with `AksCompute`.
 
     Parameters:
         workspace: the workspace.
@@ -54,10 +68,13 @@ class AksCompute(ClusterCompute, kind="AKS"):
         service_type: str | None = None,
         image: str | None = None,
     ) -> ClusterAttachConfiguration:
-        """Return the settings to attach a cluster by its kubeconfig.
+        """Return the settings to attach a cluster by its place in Azure, or by its kubeconfig.
+
+        With a place, Azure gives the kubeconfig (the extra ``azure``, and a login such as ``az login``). The
+        subscription is that of `resource_id`, of ``AZURE_SUBSCRIPTION_ID``, or of the workspace.
 
         Parameters:
-            resource_group, cluster_name: of a cluster in Azure: an error says how to get its kubeconfig.
+            resource_group, cluster_name: the cluster in Azure.
             resource_id: instead of both.
             cluster_purpose: one of `AksCompute.ClusterPurpose`, FAST_PROD by default.
             load_balancer_type: ``PublicIp``, the default, or ``InternalLoadBalancer``.
@@ -72,16 +89,17 @@ class AksCompute(ClusterCompute, kind="AKS"):
             ComputeTargetException: an argument breaks a rule.
 
         """
-        if resource_id is not None:
-            _check_resource_id(resource_id)
-        given = [("resource_id", resource_id), ("resource_group", resource_group), ("cluster_name", cluster_name)]
-        for argument, value in given:
-            if value is not None and kubeconfig is None and context is None:
-                raise ComputeTargetException(NEEDS_KUBECONFIG.format(given=argument))
-        if load_balancer_type is not None and load_balancer_type not in _LOAD_BALANCERS:
-            raise ComputeTargetException(
-                f"load_balancer_type is {load_balancer_type!r}: it must be one of {', '.join(_LOAD_BALANCERS)}."
-            )
+        place = ClusterId.of(resource_id) if resource_id is not None else None
+        if place is not None and (resource_group or cluster_name):
+            raise ComputeTargetException("resource_id is given with resource_group or cluster_name: give one of both.")
+        if bool(resource_group) != bool(cluster_name):
+            missing = "cluster_name" if resource_group else "resource_group"
+            raise ComputeTargetException(f"{missing} is missing: give resource_group and cluster_name, or resource_id.")
+        by_place = kubeconfig is None and context is None and (place is not None or resource_group is not None)
+
+        def place_of(workspace: Workspace) -> ClusterId:
+            return place or ClusterId(subscription_of(workspace), resource_group or "", cluster_name or "")
+
         return ClusterAttachConfiguration(
             ClusterSettings(
                 os.fspath(kubeconfig) if kubeconfig is not None else None,
@@ -89,11 +107,12 @@ class AksCompute(ClusterCompute, kind="AKS"):
                 namespace,
                 str(cluster_purpose or Purpose.FAST_PROD.value),
                 str(service_type or ServiceType.LOAD_BALANCER.value),
-                _LOAD_BALANCERS.get(load_balancer_type or "", False),
+                is_internal(load_balancer_type),
                 load_balancer_subnet,
                 image,
                 "AKS",
-            )
+            ),
+            place_of if by_place else None,
         )
 
     @staticmethod
@@ -110,16 +129,191 @@ class AksCompute(ClusterCompute, kind="AKS"):
         )
 
     @staticmethod
-    def provisioning_configuration(*arguments: Any, **named: Any) -> Any:
-        """Refuse: clusters are created elsewhere, and attached.
+    def provisioning_configuration(
+        agent_count: int | None = None,
+        vm_size: str | None = None,
+        ssl_cname: str | None = None,
+        ssl_cert_pem_file: str | None = None,
+        ssl_key_pem_file: str | None = None,
+        location: str | None = None,
+        vnet_resourcegroup_name: str | None = None,
+        vnet_name: str | None = None,
+        subnet_name: str | None = None,
+        service_cidr: str | None = None,
+        dns_service_ip: str | None = None,
+        docker_bridge_cidr: str | None = None,
+        cluster_purpose: str | None = None,
+        load_balancer_type: str | None = None,
+        load_balancer_subnet: str | None = None,
+        *,
+        resource_group: str | None = None,
+        cluster_name: str | None = None,
+        namespace: str = names.DEFAULT_NAMESPACE,
+        service_type: str | None = None,
+        image: str | None = None,
+    ) -> AksProvisioningConfiguration:
+        """Return the settings to create a cluster of Azure Kubernetes Service, and to attach it.
+
+        It needs the extra ``azure`` and a login such as ``az login``. The subscription is that of
+        ``AZURE_SUBSCRIPTION_ID``, or of the workspace.
+
+        Parameters:
+            agent_count: the number of nodes; 3 by default, 1 for DEV_TEST.
+            vm_size: the size of the nodes, ``Standard_D3_v2`` (4 vCPU) by default.
+            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: see `enable_ssl` of the result.
+            location: the region, such as ``westeurope``; by default that of the workspace.
+            vnet_resourcegroup_name, vnet_name, subnet_name, service_cidr, dns_service_ip, docker_bridge_cidr: a virtual
+                network that exists: all of them, or none. Azure no longer uses the last one.
+            cluster_purpose: one of `AksCompute.ClusterPurpose`, FAST_PROD by default: `agent_count` nodes of `vm_size`
+                must have at least 12 vCPU.
+            load_balancer_type: ``PublicIp``, the default, or ``InternalLoadBalancer``.
+            load_balancer_subnet: the subnet of an internal load balancer.
+            resource_group: for the cluster; it must exist. By default that of the workspace.
+            cluster_name: the name of the cluster in Azure; by default that of the compute target.
+            namespace, service_type, image: as for `attach_configuration`.
 
         Raises:
-            ComputeTargetException: always.
+            ComputeTargetException: an argument breaks a rule.
+
+        Example:
+            >>> configuration = AksCompute.provisioning_configuration(
+            ...     agent_count=1, cluster_purpose=AksCompute.ClusterPurpose.DEV_TEST, location="westeurope",
+            ...     resource_group="ml")
+            >>> configuration.vm_size
+            'Standard_D3_v2'
 
         """
-        raise ComputeTargetException(
-            "no cluster can be created from here yet: create it with its provider's tool (az aks create), then\n"
-            "ComputeTarget.attach(ws, NAME, AksCompute.attach_configuration(kubeconfig=..., context=...))"
+        settings = ClusterSettings(
+            namespace=namespace,
+            purpose=str(cluster_purpose or Purpose.FAST_PROD.value),
+            service_type=str(service_type or ServiceType.LOAD_BALANCER.value),
+            internal=is_internal(load_balancer_type),
+            subnet=load_balancer_subnet,
+            image=image,
+            type="AKS",
+        )
+        network = {
+            "vnet_resourcegroup_name": vnet_resourcegroup_name,
+            "vnet_name": vnet_name,
+            "subnet_name": subnet_name,
+            "service_cidr": service_cidr,
+            "dns_service_ip": dns_service_ip,
+            "docker_bridge_cidr": docker_bridge_cidr,
+        }
+        configuration = AksProvisioningConfiguration(
+            settings, agent_count, vm_size, location, network, resource_group, cluster_name
+        )
+        if ssl_cname or ssl_cert_pem_file or ssl_key_pem_file:
+            configuration.enable_ssl(ssl_cname, ssl_cert_pem_file, ssl_key_pem_file)
+        return configuration
+
+    @property
+    def cluster_resource_id(self) -> str | None:
+        """The resource ID in Azure; None for a cluster that was attached by its kubeconfig."""
+        return self._current().attached.resource_id or None
+
+    @property
+    def agent_count(self) -> int | None:
+        """The number of nodes with which it was created in Azure; None if it was not created here."""
+        found = self._of_provider("agent_count")
+        return None if found is None else int(found)
+
+    @property
+    def agent_vm_size(self) -> str | None:
+        """The size of the nodes with which it was created in Azure; None if it was not created here."""
+        found = self._of_provider("vm_size")
+        return None if found is None else str(found)
+
+    @property
+    def location(self) -> str | None:
+        """The region in which it was created in Azure; None if it was not created here."""
+        found = self._of_provider("location")
+        return None if found is None else str(found)
+
+    def _of_provider(self, setting: str) -> Any:
+        created = self._created
+        return None if created is None else created.provider.get(setting)
+
+
+class AksProvisioningConfiguration(ClusterProvisioningConfiguration):
+    """The settings of `ComputeTarget.create` for a cluster of AKS. `AksCompute.provisioning_configuration` makes them.
+
+    Parameters:
+        settings: the installation in the cluster.
+        agent_count, vm_size, location, resource_group, cluster_name: see `AksCompute.provisioning_configuration`.
+        network: the arguments for a virtual network; all are None without one.
+
+    Raises:
+        ComputeTargetException: an argument breaks a rule.
+
+    """
+
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        agent_count: int | None,
+        vm_size: str | None,
+        location: str | None,
+        network: dict[str, str | None],
+        resource_group: str | None,
+        cluster_name: str | None,
+    ) -> None:
+        super().__init__(settings, self._aks)
+        self.agent_count = agent_count if agent_count is not None else _AGENTS[settings.purpose]
+        self.vm_size = vm_size or DEFAULT_VM_SIZE
+        self.location = location
+        self.network = network
+        self.resource_group = resource_group
+        self.cluster_name = cluster_name
+        self.validate_configuration()
+
+    @property
+    def cluster_purpose(self) -> str:
+        """The purpose: ``FastProd`` or ``DevTest``."""
+        return self.settings.purpose
+
+    def validate_configuration(self) -> None:
+        """Check the rules for nodes and network.
+
+        Raises:
+            ComputeTargetException: one is broken.
+
+        """
+        count = self.agent_count
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST_AGENTS:
+            raise ComputeTargetException(f"agent_count is {count!r}: it must be a number from 1 to {_MOST_AGENTS}.")
+        vcpus = vcpus_of(self.vm_size)
+        # The nodes of a size whose name does not say its vCPU are counted when the cluster is attached.
+        if self.cluster_purpose == Purpose.FAST_PROD and vcpus is not None and count * vcpus < FAST_PROD_CPUS:
+            raise ComputeTargetException(
+                f"{count} nodes of vm_size {self.vm_size!r} have {count * vcpus} vCPU, and purpose FAST_PROD needs at "
+                f"least {FAST_PROD_CPUS}: agent_count={-(-FAST_PROD_CPUS // vcpus)},\na larger vm_size, or for tests "
+                "cluster_purpose=AksCompute.ClusterPurpose.DEV_TEST."
+            )
+        given = [name for name, value in self.network.items() if value]
+        missing = [name for name, value in self.network.items() if not value]
+        if given and missing:
+            raise ComputeTargetException(
+                f"a virtual network needs all of {', '.join(self.network)}: {', '.join(missing)} is missing."
+            )
+
+    def _aks(self, workspace: Workspace, name: str) -> AksProvider:
+        """Return the provider: place and region come from the workspace unless they are given."""
+        place = {"resource_group": self.resource_group or workspace.resource_group}
+        place["location"] = self.location or workspace.location
+        for argument, value in place.items():
+            if value == _NOT_IN_AZURE:
+                raise ComputeTargetException(
+                    f"the {argument.replace('_', ' ')} for the cluster in Azure is not known: give {argument}=... in "
+                    f"provisioning_configuration, or create the workspace with it."
+                )
+        network = {key: value for key, value in self.network.items() if value and key != "docker_bridge_cidr"}
+        return AksProvider(
+            ClusterId(subscription_of(workspace), place["resource_group"], self.cluster_name or name),
+            place["location"],
+            self.agent_count,
+            self.vm_size,
+            network or None,
         )
 
 
@@ -128,7 +322,11 @@ class AksUpdateConfiguration:
 
     Parameters:
         ssl_configuration: TLS of the routers.
-        load_balancer_type, load_balancer_subnet: of the routers: they are changed by attaching again.
+        load_balancer_type: ``PublicIp`` or ``InternalLoadBalancer``, for the routers.
+        load_balancer_subnet: the subnet of an internal load balancer.
+
+    Raises:
+        ComputeTargetException: the type is unknown, or a subnet is given without an internal load balancer.
 
     """
 
@@ -141,22 +339,16 @@ class AksUpdateConfiguration:
         self.ssl_configuration = ssl_configuration
         self.load_balancer_type = load_balancer_type
         self.load_balancer_subnet = load_balancer_subnet
+        if load_balancer_subnet is not None and not is_internal(load_balancer_type):
+            raise ComputeTargetException(
+                "load_balancer_subnet is given without load_balancer_type='InternalLoadBalancer': a public load "
+                "balancer has no subnet."
+            )
+        is_internal(load_balancer_type)
 
     def apply(self, target: ClusterCompute) -> None:
-        """Apply the changes to a cluster."""
-        if self.load_balancer_type is not None or self.load_balancer_subnet is not None:
-            raise ComputeTargetException(
-                f"the load balancer of compute target {target.name!r} is changed by attaching it again under its "
-                "name, with another load_balancer_type."
-            )
+        """Apply TLS to a cluster, and begin to change its load balancer."""
         if self.ssl_configuration is not None:
             target.apply_ssl(self.ssl_configuration)
-
-
-def _check_resource_id(resource_id: str) -> None:
-    parts = resource_id.split("/")
-    if len(parts) != _RESOURCE_PARTS or parts[6].lower() != _PROVIDER.lower():
-        raise ComputeTargetException(
-            f"resource_id is {resource_id!r}: it must be /subscriptions/ID/resourcegroups/GROUP/providers/{_PROVIDER}"
-            "/managedClusters/NAME."
-        )
+        if self.load_balancer_type is not None:
+            target.change_load_balancer(self.load_balancer_type, self.load_balancer_subnet)

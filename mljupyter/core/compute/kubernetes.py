@@ -6,13 +6,25 @@ Azure: azureml.core.compute.KubernetesCompute.
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from mljupyter.core.compute.cluster import ClusterAttachConfiguration, ClusterCompute
+from mljupyter.core.compute.cluster import (
+    ClusterAttachConfiguration,
+    ClusterCompute,
+    ClusterProvisioningConfiguration,
+)
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
 from mljupyter.targets.kubernetes.attachment import ClusterSettings
+from mljupyter.targets.kubernetes.providers import TOOLS, CommandProvider, ToolProvider
+from mljupyter.targets.kubernetes.providers.azure import ClusterId
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
 
 
 class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
@@ -44,7 +56,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
         """Return the settings to attach a cluster, by default that of the current kubeconfig and context.
 
         Parameters:
-            resource_id: of a cluster in Azure; see `AksCompute.attach_configuration`.
+            resource_id: of an AKS cluster, whose credentials Azure gives; see `AksCompute.attach_configuration`.
             namespace: the namespace for operator, routers and endpoints, ``mljupyter`` by default. It is created.
             identity_type, identity_ids: without effect.
             kubeconfig: the path of a kubeconfig file; by default ``KUBECONFIG`` or ``~/.kube/config``.
@@ -59,8 +71,11 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
             ComputeTargetException: an argument breaks a rule.
 
         """
-        if resource_id is not None:
-            raise ComputeTargetException(NEEDS_KUBECONFIG.format(given="resource_id"))
+        place = ClusterId.of(resource_id) if resource_id is not None else None
+
+        def place_of(workspace: Workspace) -> ClusterId:
+            return cast("ClusterId", place)
+
         return ClusterAttachConfiguration(
             ClusterSettings(
                 os.fspath(kubeconfig) if kubeconfig is not None else None,
@@ -71,12 +86,78 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 internal_load_balancer,
                 None,
                 image,
-            )
+            ),
+            place_of if place is not None and kubeconfig is None else None,
         )
 
+    @staticmethod
+    def provisioning_configuration(
+        provider: str,
+        cluster_name: str | None = None,
+        options: Sequence[str] = (),
+        *,
+        create_command: Sequence[str] | None = None,
+        delete_command: Sequence[str] | None = None,
+        kubeconfig: str | os.PathLike[str] | None = None,
+        context: str | None = None,
+        namespace: str | None = None,
+        cluster_purpose: str = Purpose.DEV_TEST.value,
+        service_type: str = ServiceType.CLUSTER_IP.value,
+        internal_load_balancer: bool = False,
+        image: str | None = None,
+    ) -> ClusterProvisioningConfiguration:
+        """Return the settings to create a cluster on this machine, or with commands of your own, and to attach it.
 
-NEEDS_KUBECONFIG = (
-    "a cluster in Azure cannot be looked up by {given} yet: this will need the extra azure.\n"
-    "Get its kubeconfig, and give that: az aks get-credentials --resource-group GROUP --name NAME, then\n"
-    "attach_configuration(kubeconfig=..., context=...)"
-)
+        Parameters:
+            provider: ``kind``, ``k3d`` or ``minikube``, if its command is installed, or ``command``.
+            cluster_name: the name of the cluster for kind, k3d or minikube; by default that of the compute target.
+            options: additional arguments of kind's, k3d's or minikube's command, such as ``["--image", "..."]``.
+            create_command: for ``command``: the program that creates a cluster, and its arguments. No shell reads them.
+            delete_command: the program that deletes it. Its arguments are stored in the workspace: give secrets in
+                environment variables.
+            kubeconfig: the path of the kubeconfig that `create_command` writes. Without it, `create_command` prints the
+                kubeconfig on standard output, and its progress on standard error.
+            context: a context of that kubeconfig; its current one by default.
+            namespace: the namespace for operator, routers and endpoints, ``mljupyter`` by default.
+            cluster_purpose: ``DevTest``, the default, or ``FastProd``, for which the nodes need 12 vCPU.
+            service_type, internal_load_balancer, image: as for `attach_configuration`.
+
+        Raises:
+            ComputeTargetException: an argument breaks a rule.
+
+        Example:
+            >>> KubernetesCompute.provisioning_configuration(
+            ...     "command", create_command=["./up.sh", "team"], delete_command=["./down.sh", "team"],
+            ...     kubeconfig="team.yaml")                                                     # doctest: +SKIP
+
+        """
+        settings = ClusterSettings(
+            context=context,
+            namespace=namespace or names.DEFAULT_NAMESPACE,
+            purpose=str(cluster_purpose),
+            service_type=str(service_type),
+            internal=internal_load_balancer,
+            image=image,
+        )
+        of_command = {"create_command": create_command, "delete_command": delete_command, "kubeconfig": kubeconfig}
+        if provider == CommandProvider.name:
+            if cluster_name is not None or options:
+                raise ComputeTargetException(
+                    "cluster_name and options are for kind, k3d and minikube: give them in create_command."
+                )
+            path = str(Path(kubeconfig).expanduser().absolute()) if kubeconfig is not None else None
+            commands = CommandProvider(create_command, delete_command, path, str(Path.cwd()))  # type: ignore[arg-type]
+            return ClusterProvisioningConfiguration(settings, lambda workspace, name: commands)
+        if provider not in TOOLS:
+            known = ", ".join((*TOOLS, CommandProvider.name))
+            raise ComputeTargetException(
+                f"provider is {provider!r}: it must be one of {known}; for Azure, use "
+                "AksCompute.provisioning_configuration."
+            )
+        if given := [argument for argument, value in of_command.items() if value is not None]:
+            raise ComputeTargetException(f"{given[0]} is for provider 'command', and provider is {provider!r}.")
+
+        checked = ToolProvider(provider, cluster_name or "cluster", options)  # type: ignore[arg-type]
+        return ClusterProvisioningConfiguration(
+            settings, lambda workspace, name: checked if cluster_name else replace(checked, cluster=name.lower())
+        )

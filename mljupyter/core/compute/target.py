@@ -24,6 +24,14 @@ class AttachConfiguration(Protocol):
         ...
 
 
+class ProvisioningConfiguration(Protocol):
+    """The settings of `ComputeTarget.create`, made by `provisioning_configuration` of a kind of compute target."""
+
+    def create(self, workspace: Workspace, name: str) -> None:
+        """Begin to create a compute target under a name."""
+        ...
+
+
 class ComputeTarget(HtmlRepr):
     """A place that runs web services, such as this machine, a Docker engine or an attached cluster.
 
@@ -82,6 +90,11 @@ class ComputeTarget(HtmlRepr):
         """One sentence for people who choose a target."""
         return self._target.about
 
+    @property
+    def provider(self) -> str:
+        """The provider that created it for the workspace, such as ``kind``; empty for all others."""
+        return ""
+
     @staticmethod
     def list(workspace: Workspace) -> Sequence[ComputeTarget]:
         """Return the compute targets of a workspace."""
@@ -106,19 +119,34 @@ class ComputeTarget(HtmlRepr):
         return ComputeTarget(workspace, name)
 
     @staticmethod
-    def create(workspace: Workspace, name: str, provisioning_configuration: Any) -> ComputeTarget:
-        """Refuse: clusters are created elsewhere, and attached.
+    def create(workspace: Workspace, name: str, provisioning_configuration: ProvisioningConfiguration) -> ComputeTarget:
+        """Create a cluster, attach it, and return it. `wait_for_completion` waits until it is ready.
+
+        It is checked at once whether the provider can be used here and the name is free. The rest runs in the
+        background: minutes on this machine, up to half an hour in Azure.
+
+        Parameters:
+            workspace: the workspace.
+            name: 2 to 16 letters, digits and '-', of no other compute target.
+            provisioning_configuration: the result of `KubernetesCompute.provisioning_configuration`, or of
+                `AksCompute`.
 
         Raises:
-            ComputeTargetException: always.
+            ComputeTargetException: the provider cannot be used here, or the name is in use.
 
-        Azure: creates a cluster.
+        Example:
+            >>> configuration = KubernetesCompute.provisioning_configuration("kind")            # doctest: +SKIP
+            >>> target = ComputeTarget.create(ws, "trial", configuration)                       # doctest: +SKIP
+            >>> target.wait_for_completion(show_output=True)                                    # doctest: +SKIP
 
         """
-        raise ComputeTargetException(
-            "no cluster can be created from here yet: create it with its provider's tool (az aks create, kind, k3d, "
-            "minikube), then\nComputeTarget.attach(ws, NAME, KubernetesCompute.attach_configuration(context=CONTEXT))"
-        )
+        if not callable(getattr(provisioning_configuration, "create", None)):
+            raise ComputeTargetException(
+                f"provisioning_configuration is of type {type(provisioning_configuration).__name__}: it must be the "
+                "result of KubernetesCompute.provisioning_configuration or AksCompute.provisioning_configuration."
+            )
+        provisioning_configuration.create(workspace, name)
+        return ComputeTarget(workspace, name)
 
     @property
     def provisioning_state(self) -> str:

@@ -1,4 +1,7 @@
-"""The targets of type ``Kubernetes``: clusters that were attached to a workspace. An operator there runs endpoints."""
+"""The targets of type ``Kubernetes``: clusters that were attached to a workspace, or created for it.
+
+An operator in an attached cluster runs endpoints.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mljupyter.client.errors import ControllerError
+from mljupyter.exceptions import ComputeTargetException
 from mljupyter.targets.base import Finding, Needs, Target, TargetContext
 from mljupyter.targets.kubernetes.attached import AttachedCluster, attached_clusters
+from mljupyter.targets.kubernetes.created import CreatedCluster, created_clusters
 
 if TYPE_CHECKING:
     from mljupyter.client.reach import Reach
@@ -23,9 +28,11 @@ class KubernetesTarget(Target):
     Parameters:
         context: the workspace.
         attached: the record of the cluster.
+        created: the record of how it was created for the workspace, if it was.
 
     """
 
+    is_attached = True
     about = "Pods of a Kubernetes cluster, from an image that its nodes pull."
     needs = Needs.REGISTRY_IMAGE
     ignored_arguments = frozenset(
@@ -41,9 +48,12 @@ class KubernetesTarget(Target):
         }
     )
 
-    def __init__(self, context: TargetContext, attached: AttachedCluster) -> None:
+    def __init__(
+        self, context: TargetContext, attached: AttachedCluster, created: CreatedCluster | None = None
+    ) -> None:
         self._directory = context.directory
         self.attached = attached
+        self.created = created
         self.name = attached.name
         self.type = attached.type
 
@@ -80,9 +90,17 @@ class KubernetesTarget(Target):
         return f"registry/{registry}" if registry else "docker"
 
     def check_image(self, reference: str) -> None:
-        """Check by a pod that a node gets the image; a reference that was checked is not checked again."""
-        from mljupyter.targets.kubernetes.image_check import check_image  # as above
+        """Check by a pod that a node gets the image; a reference that was checked is not checked again.
 
+        Without a registry, it is copied first to the nodes of a cluster that was created on this machine.
+        """
+        from mljupyter.targets.kubernetes.image_check import check_image, is_of_registry  # as above
+
+        if self.created is not None and not is_of_registry(reference):
+            from mljupyter.targets.kubernetes.providers import provider_of  # only for created clusters
+
+            kubeconfig = Path(self.created.settings["kubeconfig"])
+            provider_of(self.created.provider).load_image(reference, kubeconfig, lambda line: None)
         check_image(self.endpoints().cluster, self.attached, reference)
 
     def findings(self) -> Sequence[Finding]:
@@ -92,6 +110,64 @@ class KubernetesTarget(Target):
         return check_attached(self.endpoints().cluster, self.attached)
 
 
+class UnattachedTarget(KubernetesTarget):
+    """A cluster that was created for the workspace, and is not attached yet, or could not be.
+
+    Parameters:
+        context: the workspace.
+        created: the record of how it was created.
+
+    """
+
+    is_attached = False
+
+    def __init__(self, context: TargetContext, created: CreatedCluster) -> None:
+        super().__init__(context, created.planned, created)
+        self._problem = created.problem
+
+    def availability(self) -> str | None:
+        """Return why it is not attached, with a way out."""
+        return self._problem
+
+    def has_endpoints(self) -> bool:
+        """Return False: nothing can be deployed there."""
+        return False
+
+    def is_running(self) -> bool:
+        """Return False: it has no operator."""
+        return False
+
+    def image_place(self, registry: str | None) -> str:
+        """Refuse: nothing can be deployed there.
+
+        Raises:
+            ComputeTargetException: always.
+
+        """
+        raise self._unusable()
+
+    def check_image(self, reference: str) -> None:
+        """Refuse, as `image_place` does.
+
+        Raises:
+            ComputeTargetException: always.
+
+        """
+        raise self._unusable()
+
+    def findings(self) -> Sequence[Finding]:
+        """Return the reason why it is not attached."""
+        problem, _, fix = self._problem.partition("\n")
+        return [Finding("cluster", "failed", problem, fix)]
+
+    def _unusable(self) -> ComputeTargetException:
+        return ComputeTargetException(f"compute target {self.name!r} cannot be used: {self._problem}")
+
+
 def targets(context: TargetContext) -> Iterable[Target]:
-    """Return a target for each attached cluster of a workspace."""
-    return [KubernetesTarget(context, attached) for attached in attached_clusters(context.directory)]
+    """Return a target for each cluster of a workspace that is attached, or was created and not detached."""
+    created = {one.name: one for one in created_clusters(context.directory)}
+    attached = attached_clusters(context.directory)
+    found: list[Target] = [KubernetesTarget(context, one, created.get(one.name)) for one in attached]
+    others = created.keys() - {one.name for one in attached}
+    return found + [UnattachedTarget(context, created[name]) for name in sorted(others) if not created[name].detached]

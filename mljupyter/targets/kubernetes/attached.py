@@ -12,7 +12,8 @@ from mljupyter.files import make_private_directory, write_whole
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
 from mljupyter.targets.kubernetes.cluster import Access
 
-_FOLDER = "clusters"
+FOLDER = "clusters"
+_RESERVED = ("local", "docker")
 _NAME = re.compile(r"[a-zA-Z]([a-zA-Z0-9-]{0,14}[a-zA-Z0-9])")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -31,6 +32,7 @@ class AttachedCluster:
         purpose, service_type: of the installation.
         internal: whether its load balancer is internal.
         image: the image of the control plane.
+        resource_id: of a cluster in Azure whose credentials Azure has given; empty for others.
 
     """
 
@@ -44,6 +46,7 @@ class AttachedCluster:
     service_type: str = ServiceType.CLUSTER_IP.value
     internal: bool = False
     image: str = ""
+    resource_id: str = ""
 
     @property
     def access(self) -> Access:
@@ -54,7 +57,7 @@ class AttachedCluster:
 def attached_clusters(directory: Path) -> list[AttachedCluster]:
     """Return the attached clusters of a workspace by name. A file that is no record of a cluster is ignored."""
     found = []
-    for path in sorted((directory / _FOLDER).glob("*.json")):
+    for path in sorted((directory / FOLDER).glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             known = {field.name for field in fields(AttachedCluster)}
@@ -66,7 +69,7 @@ def attached_clusters(directory: Path) -> list[AttachedCluster]:
 
 def remember(directory: Path, cluster: AttachedCluster) -> None:
     """Write the record of an attached cluster."""
-    make_private_directory(directory / _FOLDER)
+    make_private_directory(directory / FOLDER)
     write_whole(_file(directory, cluster.name), json.dumps(asdict(cluster), indent=2) + "\n", durable=True)
 
 
@@ -89,6 +92,17 @@ def check_name(name: str) -> None:
         )
 
 
+def check_not_reserved(name: str) -> None:
+    """Check that a name is not that of a target of every workspace.
+
+    Raises:
+        ComputeTargetException: it is.
+
+    """
+    if name in _RESERVED:
+        raise ComputeTargetException(f"{name!r} is a compute target of every workspace: choose another name.")
+
+
 def check_namespace(namespace: str) -> None:
     """Check the name of a namespace.
 
@@ -108,4 +122,4 @@ def check_namespace(namespace: str) -> None:
 
 
 def _file(directory: Path, name: str) -> Path:
-    return directory / _FOLDER / f"{name}.json"
+    return directory / FOLDER / f"{name}.json"

@@ -34,11 +34,14 @@ from mljupyter.targets.kubernetes.attached import (
     attached_clusters,
     check_name,
     check_namespace,
+    check_not_reserved,
     remember,
 )
 from mljupyter.targets.kubernetes.cluster import Cluster, ClusterError, access_to
+from mljupyter.targets.kubernetes.created import CreatedCluster, CreationState, created_cluster, remember_created
 from mljupyter.targets.kubernetes.installation_state import installation_state
 from mljupyter.targets.kubernetes.preflight import check
+from mljupyter.targets.kubernetes.providers import provider_of
 
 READY_WITHIN_SECONDS = 300.0
 CREATED_ANNOTATION = f"{names.GROUP}/created"
@@ -70,6 +73,7 @@ class ClusterSettings:
         subnet: the subnet of an internal load balancer (Azure).
         image: an image of the control plane; None builds one.
         type: the type of the target that users see.
+        resource_id: of a cluster in Azure whose credentials Azure has given.
 
     """
 
@@ -82,6 +86,7 @@ class ClusterSettings:
     subnet: str | None = None
     image: str | None = None
     type: str = "Kubernetes"
+    resource_id: str = ""
 
     def __post_init__(self) -> None:
         check_namespace(self.namespace)
@@ -96,29 +101,62 @@ class ClusterSettings:
             )
 
 
+def settings_of(attached: AttachedCluster) -> ClusterSettings:
+    """Return the settings with which a cluster was attached. The subnet of its load balancer is not stored."""
+    return ClusterSettings(
+        kubeconfig=attached.kubeconfig,
+        context=attached.context,
+        namespace=attached.namespace,
+        purpose=attached.purpose,
+        service_type=attached.service_type,
+        internal=attached.internal,
+        image=attached.image or None,
+        type=attached.type,
+        resource_id=attached.resource_id,
+    )
+
+
 class Attachment:
-    """An attachment that runs in this process, or ran; `error` is set after a failure.
+    """An attachment, creation or deletion of a cluster that runs in this process, or ran.
+
+    `error` is set after a failure.
 
     Parameters:
         name: of the target.
         work: does the work; its argument takes lines of progress.
+        doing: the work for errors and for the thread's name.
+        cancel: is set by `cancel`, if the work can be cancelled.
 
     """
 
-    def __init__(self, name: str, work: Callable[[OnLine], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[OnLine], None],
+        doing: str = "attached",
+        cancel: threading.Event | None = None,
+    ) -> None:
         self.error: MLJupyterError | None = None
+        self.doing = doing
+        self._cancel = cancel
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
         self._work = work
         # Not a daemon thread: a script that ends right after `attach` waits for it.
-        self._thread = threading.Thread(target=self._run, name=f"attach-{name}")
+        self._thread = threading.Thread(target=self._run, name=f"{doing}-{name}")
         self._thread.start()
 
     @property
     def has_ended(self) -> bool:
         """Whether it is done, or has failed."""
         return self._ended
+
+    def cancel(self) -> None:
+        """Ask the work to end early, if it can, and wait for its end."""
+        if self._cancel is not None:
+            self._cancel.set()
+        self._thread.join()
 
     def lines(self) -> Iterator[str]:
         """Yield all lines of progress, each as it is written, until the end."""
@@ -161,7 +199,9 @@ class Attachment:
         except MLJupyterError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - raised where the attachment is waited for
-            self.error = ComputeTargetException(f"the cluster could not be attached: {type(error).__name__}: {error}")
+            self.error = ComputeTargetException(
+                f"the cluster could not be {self.doing}: {type(error).__name__}: {error}"
+            )
         finally:
             with self._changed:
                 self._ended = True
@@ -169,12 +209,24 @@ class Attachment:
 
 
 def attachment_of(directory: Path, name: str) -> Attachment | None:
-    """Return the attachment of a target if it runs or ran in this process, else None."""
+    """Return the newest work on a target if it runs or ran in this process, else None."""
     return _attachments.get((directory, name))
 
 
+def begin_work(directory: Path, name: str, work: Attachment) -> Attachment:
+    """Make this the newest work on a target; see `attachment_of`."""
+    _attachments[directory, name] = work
+    return work
+
+
 def attach(
-    context: TargetContext, name: str, settings: ClusterSettings, *, registry: str | None = None, force: bool = False
+    context: TargetContext,
+    name: str,
+    settings: ClusterSettings,
+    *,
+    registry: str | None = None,
+    force: bool = False,
+    then: Callable[[], None] = lambda: None,
 ) -> Attachment:
     """Check a cluster, then attach it in the background; return the running attachment.
 
@@ -183,15 +235,52 @@ def attach(
 
     Parameters:
         context: the workspace.
-        name: the name of the compute target.
+        name: the name of the compute target. A cluster that was created under it is found by its name alone.
         settings: the cluster and the installation.
         registry: the host of the container registry from which nodes pull images; None if they share those of the
             Docker engine.
         force: take over an installation of another workspace or target.
+        then: is called when operator and routers are ready.
 
     Raises:
         ComputeTargetException: a check failed, or the name or the cluster is in use.
         ClusterUnreachableError: the cluster cannot be reached.
+
+    """
+    created = created_cluster(context.directory, name)
+    if created is not None:
+        settings = _of_created(created, settings)
+    install = checked_work(context, name, settings, registry=registry, force=force, created=created)
+    if created is not None:
+        attached = replace(created, state=CreationState.CREATED.value, error="", detached=False)
+        remember_created(context.directory, attached)
+
+    def work(on_line: OnLine) -> None:
+        install(on_line)
+        then()
+
+    return begin_work(context.directory, name, Attachment(name, work))
+
+
+def checked_work(
+    context: TargetContext,
+    name: str,
+    settings: ClusterSettings,
+    *,
+    registry: str | None = None,
+    force: bool = False,
+    created: CreatedCluster | None = None,
+) -> Callable[[OnLine], None]:
+    """Check a cluster, store it as attached, and return the function that installs operator and routers in it.
+
+    Parameters:
+        context, name, settings, registry, force: as for `attach`.
+        created: how the cluster was created, if it was. Without a registry, its provider copies the image of the
+            control plane from the Docker engine of this machine to the nodes, if it can.
+
+    Raises:
+        ComputeTargetException: as for `attach`.
+        ClusterUnreachableError: as for `attach`.
 
     """
     check_name(name)
@@ -207,10 +296,39 @@ def attach(
     def work(on_line: OnLine) -> None:
         image = settings.image or control_plane_image.ensure(registry, on_line)
         remember(context.directory, replace(record, image=image))
+        if created is not None and registry is None:
+            kubeconfig = Path(created.settings["kubeconfig"])
+            if provider_of(created.provider).load_image(image, kubeconfig, on_line):
+                on_line(f"copied {image} to the nodes")
         plan.install(image, on_line)
 
-    found = _attachments[context.directory, name] = Attachment(name, work)
-    return found
+    return work
+
+
+def _of_created(created: CreatedCluster, settings: ClusterSettings) -> ClusterSettings:
+    """Return the settings to attach a cluster that was created under this name, with its kubeconfig.
+
+    Raises:
+        ComputeTargetException: it is not ready to be attached, or another cluster is given.
+
+    """
+    if created.is_worked_on or created.state not in (CreationState.CREATED, CreationState.ATTACHING):
+        raise ComputeTargetException(f"{created.name!r} cannot be attached: {created.problem}")
+    own = created.settings
+    given = settings.kubeconfig
+    other = given is not None and Path(given).expanduser().absolute() != Path(own["kubeconfig"])
+    if other or (given is None and settings.context not in (None, own.get("context"))):
+        raise ComputeTargetException(
+            f"the {created.about} was created as compute target {created.name!r}: choose another name for another "
+            "cluster, or give\nneither kubeconfig nor context."
+        )
+    return replace(
+        settings,
+        kubeconfig=own["kubeconfig"],
+        context=settings.context or own.get("context"),
+        type=own["type"],
+        resource_id=own.get("resource_id", ""),
+    )
 
 
 def check_cluster(
@@ -289,6 +407,7 @@ class _Plan:
             str(settings.service_type),
             settings.internal,
             image,
+            settings.resource_id,
         )
 
     def manifests(self, image: str) -> list[dict[str, Any]]:
@@ -336,8 +455,7 @@ class _Plan:
                     f"namespace {namespace!r} of this cluster is attached already, as {known.name!r}: "
                     f"use ws.compute_targets[{known.name!r}], or choose another namespace."
                 )
-        if self._name in ("local", "docker"):
-            raise ComputeTargetException(f"{self._name!r} is a compute target of every workspace: choose another name.")
+        check_not_reserved(self._name)
         secret = self._cluster.find(f"{self._secrets}/{names.ACCESS_SECRET}")
         owner = (secret or {}).get("metadata", {}).get("annotations", {})
         found = (owner.get(WORKSPACE_ANNOTATION), owner.get(TARGET_ANNOTATION))

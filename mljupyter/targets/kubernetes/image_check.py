@@ -94,9 +94,15 @@ def _is_scheduled(status: Mapping[str, Any]) -> bool:
     return any(one["type"] == "PodScheduled" and one["status"] == "True" for one in status.get("conditions") or ())
 
 
-def _way_out(reference: str) -> str:
+def is_of_registry(reference: str) -> bool:
+    """Return whether an image is named with the host of a registry; otherwise it is on a Docker engine."""
     host, separator, _ = reference.partition("/")
-    if separator and ("." in host or ":" in host):
+    return bool(separator) and ("." in host or ":" in host)
+
+
+def _way_out(reference: str) -> str:
+    if is_of_registry(reference):
+        host = reference.partition("/")[0]
         return (
             f"Nodes must reach {host}, and need its login: run `docker login {host}` here, then attach the cluster "
             "again under its name."

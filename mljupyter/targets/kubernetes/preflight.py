@@ -6,6 +6,7 @@ Each check is one line with its remedy. They are also the check of an attached c
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -185,8 +186,9 @@ def _capacity(cluster: Cluster, purpose: str) -> Finding:
         if error.status == FORBIDDEN:
             return Finding("capacity", "note", "unknown: the right to list nodes is missing")
         return Finding("capacity", "failed", error.message)
-    usable = [node for node in nodes if _takes_pods(node)]
-    cpus = sum(_quantity(node, "cpu") for node in usable)
+    usable = [node for node in nodes if takes_pods(node)]
+    # A node keeps a part of one of its vCPU for itself: one with 4 may offer 3.86, and counts as 4.
+    cpus = sum(math.ceil(_quantity(node, "cpu")) for node in usable)
     memory = sum(_quantity(node, "memory") for node in usable) / _GIB
     text = f"{len(usable)} of {len(nodes)} nodes take pods, with {cpus:g} vCPU and {memory:.1f} GiB"
     if not usable:
@@ -203,7 +205,8 @@ def _capacity(cluster: Cluster, purpose: str) -> Finding:
     return Finding("capacity", "ok", text)
 
 
-def _takes_pods(node: Mapping[str, Any]) -> bool:
+def takes_pods(node: Mapping[str, Any]) -> bool:
+    """Return whether a node is ready, and pods without tolerations can be placed on it."""
     ready = any(
         one["type"] == "Ready" and one["status"] == "True" for one in (node.get("status") or {}).get("conditions") or ()
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mljupyter.targets.kubernetes.attached import forget
 from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, OnLine
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, NOT_FOUND, Cluster, ClusterError
+from mljupyter.targets.kubernetes.created import created_cluster, kubeconfig_file, remember_created
 from mljupyter.targets.kubernetes.installation_state import installation_state
 
 GONE_WITHIN_SECONDS = 120.0
@@ -55,14 +57,19 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     _delete_kind(cluster, attached.namespace, on_line)
     _wait_until_gone(cluster, attached.namespace, created=created)
     on_line("nothing of mljupyter is left there")
-    client.close()
-    forget(directory, attached.name)
+    forget_only(directory, client)
 
 
 def forget_only(directory: Path, client: ClusterClient) -> None:
-    """Forget a cluster that no longer exists, or that cannot be reached; what is there stays."""
+    """Forget the attachment of a cluster; what is there stays, and so does the record of how it was created."""
     client.close()
-    forget(directory, client.attached.name)
+    name = client.attached.name
+    created = created_cluster(directory, name)
+    if created is None:
+        kubeconfig_file(directory, name).unlink(missing_ok=True)  # that of Azure, if there is one
+    else:
+        remember_created(directory, replace(created, detached=True))
+    forget(directory, name)
 
 
 def _delete_endpoints(client: ClusterClient, on_line: OnLine) -> None:
