@@ -100,6 +100,7 @@ class RouterService:
                     await self._router.replace()  # Envoy reads this only at its start
             except ControllerError as error:
                 self._keeper.put(before)
+                await self._keeper.forget_unused(spec)
                 await self._follow()
                 raise ControllerError(f"{error.message} The router still listens on {before.address}.") from None
             await self._keeper.forget_unused(before)
