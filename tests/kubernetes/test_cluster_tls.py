@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from tests.kubernetes.test_cluster_faults import Cluster
 from tests.steady_load import SteadyLoad
 from tests.system.certificates import Files, pem_pair
 from tests.testbed import needed
+from tests.waiting import COMMAND_SECONDS
 
 pytestmark = pytest.mark.system
 ROUTERS = 2
@@ -140,6 +144,9 @@ def test_a_signed_certificate_is_for_every_address_of_the_routers(
         httpx.post(uri, content=b"x")
     assert Webservice(cluster.site.workspace, endpoint.spec.name).run("x") == "one"
     assert str(record.authority_file) in target(cluster).router.how_to_trust()
+    command = [sys.executable, "-m", "mljupyter.cli", "router", "show", "--target", CLUSTER, "--workspace", "tls"]
+    told = subprocess.run([*command, "--json"], check=True, capture_output=True, timeout=COMMAND_SECONDS).stdout
+    assert json.loads(told)["certificates"][""]["names"] == record.certificates[""].names
 
 
 def test_plain_http_is_redirected_to_the_port_that_the_client_has_used(
