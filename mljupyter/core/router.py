@@ -94,10 +94,10 @@ class Router:
         certificate_file: str | Path | None = None,
         key_file: str | Path | None = None,
         host: str | None = None,
-        secret_name: str | None = None,
         leaf_domain_label: str | None = None,
         overwrite_existing_domain: bool = False,
         plain_http: str = PlainHttp.REDIRECT.value,
+        secret_name: str | None = None,
     ) -> RouterRecord:
         """Turn TLS on for all endpoints, with a certificate of your own or one that the workspace signs.
 
@@ -108,11 +108,11 @@ class Router:
         Parameters:
             certificate_file, key_file: PEM files of the chain, the certificate first, and of the private key.
             host: the host name of the certificate, which clients connect to.
-            secret_name: on a cluster, instead of files: the name of a Secret of the type kubernetes.io/tls in the
-                namespace of the routers, such as one of cert-manager.
             leaf_domain_label: instead, a label for a certificate that the workspace signs and renews.
             overwrite_existing_domain: whether another label may replace the present one.
             plain_http: answer to requests without TLS: 'redirect' or 'close'.
+            secret_name: on a cluster, instead of files: the name of a Secret of the type kubernetes.io/tls in the
+                namespace of the routers, such as one of cert-manager.
 
         Raises:
             WebserviceException: the certificate cannot be used, or a rule is broken.
