@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli.options import json_option, open_router, open_workspace, router_target_option, workspace_option
 from mljupyter.cli.output import print_fields, print_json, say
 
 
@@ -65,11 +65,12 @@ def token(name: str, workspace: str | None, as_json: bool) -> None:
 
 @click.command("rotate-token-key", short_help="Create a new signing key for all tokens.")
 @click.option("--revoke", is_flag=True, help="Refuse all existing tokens at once.")
+@router_target_option
 @workspace_option
 @json_option
-def rotate_token_key(revoke: bool, workspace: str | None, as_json: bool) -> None:
+def rotate_token_key(revoke: bool, target: str | None, workspace: str | None, as_json: bool) -> None:
     """Create a new key that signs the tokens of all endpoints; existing tokens stay valid until they expire."""
-    names = open_workspace(workspace).controller.rotate_token_keys(revoke=revoke)
+    names = open_router(workspace, target).rotate_token_keys(revoke=revoke)
     if as_json:
         print_json({"tokenKeys": names})
     else:

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from mljupyter.core import Workspace, selection
+from mljupyter.core.compute import ComputeTarget
+from mljupyter.core.compute.cluster import ClusterCompute
+from mljupyter.core.router import Router
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,3 +48,23 @@ def open_workspace(text: str | None) -> Workspace:
 
     """
     return selection.default_workspace() if text is None else selection.open_workspace(text)
+
+
+def router_target_option(command: Command) -> Command:
+    """Add the option ``--target``, which the command gets as `target`: whose router it is about."""
+    return click.option("--target", metavar="NAME", help="An attached cluster. Default: the router of this machine.")(
+        command
+    )
+
+
+def open_router(workspace: str | None, target: str | None) -> Router:
+    """Return the router of this machine, or that of an attached cluster.
+
+    Raises:
+        WorkspaceException: if there is no such workspace.
+        ComputeTargetException: if there is no such compute target.
+
+    """
+    found = open_workspace(workspace)
+    cluster = None if target is None else ComputeTarget(found, target)
+    return cluster.router if isinstance(cluster, ClusterCompute) else found.router

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli.options import json_option, open_router, open_workspace, router_target_option, workspace_option
 from mljupyter.cli.output import print_fields, print_json, say
 from mljupyter.spec import RouterRecord
 
@@ -15,11 +15,12 @@ def router() -> None:
 
 
 @router.command()
+@router_target_option
 @workspace_option
 @json_option
-def show(workspace: str | None, as_json: bool) -> None:
+def show(target: str | None, workspace: str | None, as_json: bool) -> None:
     """Show address, TLS, limits, and problems of certificates."""
-    _print(open_workspace(workspace).router.show(), as_json)
+    _print(open_router(workspace, target).show(), as_json)
 
 
 @router.command(short_help="Set the address and the host names of the router.")
@@ -60,6 +61,9 @@ def listen(
 @click.option("--certificate", type=click.Path(dir_okay=False), help="PEM file of your own certificate chain.")
 @click.option("--key", type=click.Path(dir_okay=False), help="PEM file of its private key.")
 @click.option("--host", help="Host name that clients use.")
+@click.option(
+    "--secret", metavar="NAME", help="On a cluster: Secret of the type kubernetes.io/tls, such as one of cert-manager."
+)
 @click.option("--overwrite-existing-domain", is_flag=True, help="Replace the present label.")
 @click.option(
     "--plain-http",
@@ -69,6 +73,7 @@ def listen(
     help="Treatment of plain HTTP on the TLS port: redirect to https, or close the connection.",
 )
 @click.option("--off", is_flag=True, help="Serve without TLS.")
+@router_target_option
 @workspace_option
 @json_option
 def tls(
@@ -76,14 +81,16 @@ def tls(
     certificate: str | None,
     key: str | None,
     host: str | None,
+    secret: str | None,
     overwrite_existing_domain: bool,
     plain_http: str,
     off: bool,
+    target: str | None,
     workspace: str | None,
     as_json: bool,
 ) -> None:
-    """Serve with TLS: with --label, or with --certificate, --key and --host."""
-    found = open_workspace(workspace).router
+    """Serve with TLS: with --label, with --certificate, --key and --host, or with --secret and --host."""
+    found = open_router(workspace, target)
     if off:
         _print(found.disable_tls(), as_json)
         return
@@ -91,6 +98,7 @@ def tls(
         certificate_file=certificate,
         key_file=key,
         host=host,
+        secret_name=secret,
         leaf_domain_label=label,
         overwrite_existing_domain=overwrite_existing_domain,
         plain_http=plain_http,
@@ -99,10 +107,11 @@ def tls(
 
 
 @router.command(short_help="Print how clients can trust the certificate.")
+@router_target_option
 @workspace_option
-def trust(workspace: str | None) -> None:
+def trust(target: str | None, workspace: str | None) -> None:
     """Print how to make clients trust the router's certificate (the CA file and examples)."""
-    say(open_workspace(workspace).router.how_to_trust())
+    say(open_router(workspace, target).how_to_trust())
 
 
 @router.command(short_help="Change limits of connections, memory and tokens.")
@@ -112,6 +121,7 @@ def trust(workspace: str | None) -> None:
 @click.option("--max-connections", type=int, help="Largest number of connections at a time.")
 @click.option("--max-memory-mb", type=int, help="Memory limit of the router in MB.")
 @click.option("--token-seconds", type=int, help="Lifetime of new tokens.")
+@router_target_option
 @workspace_option
 @json_option
 def limits(
@@ -121,6 +131,7 @@ def limits(
     max_connections: int | None,
     max_memory_mb: int | None,
     token_seconds: int | None,
+    target: str | None,
     workspace: str | None,
     as_json: bool,
 ) -> None:
@@ -128,7 +139,7 @@ def limits(
 
     `mljupyter router show` prints the present values.
     """
-    found = open_workspace(workspace).router
+    found = open_router(workspace, target)
     record = found.set_limits(
         headers_seconds=headers_seconds,
         request_seconds=request_seconds,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mljupyter.exceptions import ComputeTargetException, as_webservice_exception
-from mljupyter.spec import CertificateFiles, PlainHttp, RouterRecord, RouterSpec, RouterTls
+from mljupyter.spec import CertificateFiles, CertificateSecret, PlainHttp, RouterRecord, RouterSpec, RouterTls
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -97,10 +97,13 @@ class Router:
         leaf_domain_label: str | None = None,
         overwrite_existing_domain: bool = False,
         plain_http: str = PlainHttp.REDIRECT.value,
+        secret_name: str | None = None,
     ) -> RouterRecord:
         """Turn TLS on for all endpoints, with a certificate of your own or one that the workspace signs.
 
-        The files are watched: new files are used as soon as certificate and key match; until then the old ones are.
+        The files are watched on one machine: new files are used as soon as certificate and key match; until then the
+        old ones are. On a cluster their content is stored in a Secret: call this again with new files. A Secret that
+        you name is watched.
 
         Parameters:
             certificate_file, key_file: PEM files of the chain, the certificate first, and of the private key.
@@ -108,17 +111,21 @@ class Router:
             leaf_domain_label: instead, a label for a certificate that the workspace signs and renews.
             overwrite_existing_domain: whether another label may replace the present one.
             plain_http: answer to requests without TLS: 'redirect' or 'close'.
+            secret_name: on a cluster, instead of files: the name of a Secret of the type kubernetes.io/tls in the
+                namespace of the routers, such as one of cert-manager.
 
         Raises:
             WebserviceException: the certificate cannot be used, or a rule is broken.
 
         """
-        files = None
-        if certificate_file is not None or key_file is not None or host is not None:
+        files = secret = None
+        if secret_name is not None:
+            secret = CertificateSecret.parse({"host": host, "name": secret_name})
+        if certificate_file is not None or key_file is not None or (host is not None and secret is None):
             files = CertificateFiles.parse(
                 {"host": host, "certificateFile": _absolute(certificate_file), "keyFile": _absolute(key_file)}
             )
-        tls = RouterTls.parse({"files": files, "leaf_domain_label": leaf_domain_label})
+        tls = RouterTls.parse({"files": files, "secret": secret, "leaf_domain_label": leaf_domain_label})
         return self._change(overwrite_existing_domain, tls=tls, plain_http=plain_http)
 
     def disable_tls(self) -> RouterRecord:
@@ -157,13 +164,16 @@ class Router:
         """Return instructions for clients to trust the router's certificate: text with commands."""
         record = self.show()
         if record.spec.tls is None:
-            return "The router serves without TLS. Turn it on: mljupyter router tls --label NAME"
+            target = "" if self._given is None else " --target TARGET"
+            return f"The router serves without TLS. Turn it on: mljupyter router tls{target} --label NAME"
         if record.authority_file is None:
             return "The certificate is your own: clients trust it if they trust the authority that has signed it."
         file, quoted = record.authority_file, shlex.quote(record.authority_file)
+        here = self._given is None
         return (
-            f"The workspace has signed the certificate. Clients trust it by the authority in\n  {file}\n"
-            f"Copy this file to them: it is not secret, but the key beside it is.\n"
+            f"The {'workspace' if here else 'operator'} has signed the certificate. Clients trust it by the authority "
+            f"in\n  {file}\n"
+            f"Copy this file to them: it is not secret{', but the key beside it is' if here else ''}.\n"
             f"  curl --cacert {quoted} ...\n"
             f"  requests.post(uri, ..., verify={file!r})\n"
             f"  the whole machine (Debian): sudo cp {quoted} /usr/local/share/ca-certificates/mljupyter.crt && "

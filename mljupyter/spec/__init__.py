@@ -7,7 +7,14 @@ from mljupyter.spec.document import Document, SpecError
 from mljupyter.spec.endpoint import Authentication, EndpointKind, EndpointSpec, RateLimit
 from mljupyter.spec.history import ScalingDecision
 from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
-from mljupyter.spec.router import CertificateFiles, ConnectionLimits, PlainHttp, RouterSpec, RouterTls
+from mljupyter.spec.router import (
+    CertificateFiles,
+    CertificateSecret,
+    ConnectionLimits,
+    PlainHttp,
+    RouterSpec,
+    RouterTls,
+)
 from mljupyter.spec.status import (
     CertificateStatus,
     EndpointRecord,
@@ -35,6 +42,7 @@ __all__ = [
     "Authentication",
     "AutoscalePolicy",
     "CertificateFiles",
+    "CertificateSecret",
     "CertificateStatus",
     "CodeReference",
     "ConnectionLimits",

@@ -7,7 +7,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mljupyter.spec.document import Document
 
@@ -16,6 +16,15 @@ VERSION_HEADERS = ("azureml-model-deployment", "mljupyter-version")
 """The headers of a request that choose a version of an endpoint."""
 _HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
+
+
+def _host_name(host: str) -> str:
+    if not _HOST.fullmatch(host.lower()):
+        raise ValueError("labels of 1 to 63 letters, digits and '-', for example scoring.example.org")
+    return host.lower()
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
 
 
 class PlainHttp(StrEnum):
@@ -31,23 +40,35 @@ class CertificateFiles(Document):
     The certificate's file contains the chain: the certificate first, then its issuers.
     """
 
-    host: str
+    host: HostName
     certificate_file: Annotated[str, Field(pattern=r"^/")]
     key_file: Annotated[str, Field(pattern=r"^/")]
 
-    @field_validator("host")
-    @classmethod
-    def _a_host_name(cls, host: str) -> str:
-        if not _HOST.fullmatch(host.lower()):
-            raise ValueError("labels of 1 to 63 letters, digits and '-', for example scoring.example.org")
-        return host.lower()
+
+class CertificateSecret(Document):
+    """A certificate of the user in a Secret of a cluster, which is watched for changes, and the host name of clients.
+
+    The Secret is of the type ``kubernetes.io/tls``, in the namespace of the router.
+    """
+
+    host: HostName
+    name: HostName  # the rule for names of Secrets is the same
 
 
 class RouterTls(Document):
-    """TLS for all endpoints: a certificate of the user, or one that the workspace signs for a leaf domain label."""
+    """TLS for all endpoints: a certificate of the user, or one that the workspace signs for a leaf domain label.
+
+    The user's certificate is in files on one machine, in a Secret on a cluster.
+    """
 
     files: CertificateFiles | None = None
+    secret: CertificateSecret | None = None
     leaf_domain_label: str | None = None
+
+    @property
+    def own(self) -> CertificateFiles | CertificateSecret | None:
+        """The place of the user's certificate; None if the workspace signs one."""
+        return self.files if self.files is not None else self.secret
 
     @field_validator("leaf_domain_label")
     @classmethod
@@ -58,7 +79,7 @@ class RouterTls(Document):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
-        if (self.files is None) is (self.leaf_domain_label is None):
+        if [self.files, self.secret, self.leaf_domain_label].count(None) != 2:
             raise ValueError("give either a certificate with its key and host, or a leafDomainLabel")
         return self
 

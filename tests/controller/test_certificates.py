@@ -11,7 +11,7 @@ from mljupyter.client.errors import CertificateError
 from mljupyter.controller.tls.authority import Authority
 from mljupyter.controller.tls.certificate_manager import CertificateManager, LeafCertificate
 from mljupyter.controller.tls.certificates import checked, expiry_problem
-from mljupyter.spec import CertificateFiles
+from mljupyter.spec import CertificateFiles, CertificateSecret
 from tests.system.certificates import Files, pem_pair
 
 NOW = datetime.now(UTC)
@@ -140,3 +140,58 @@ def test_files_that_are_missing_are_named_and_there_is_no_certificate(tmp_path: 
     assert problem is not None
     assert str(files.key) in problem.message
     assert certificates.pairs == {}
+
+
+SECRET = {"": CertificateSecret(host="localhost", name="scoring-tls")}
+
+
+def with_secrets(tmp_path: Path, secrets: dict[str, tuple[str, str]]) -> CertificateManager:
+    directory = tmp_path / "tls"
+    directory.mkdir(exist_ok=True)
+
+    def read(name: str) -> tuple[str, str]:
+        if name not in secrets:
+            raise CertificateError(f"there is no Secret {name!r}.")
+        return secrets[name]
+
+    return CertificateManager(directory, Authority(directory, "churn-team"), read)
+
+
+def test_a_secret_is_read_again_when_its_content_changes(tmp_path: Path) -> None:
+    secrets = {"scoring-tls": pem_pair("localhost")}
+    certificates = with_secrets(tmp_path, secrets)
+    assert certificates.look(SECRET, NOW)
+    assert not certificates.look(SECRET, NOW)
+    assert certificates.pairs[""].hosts == ("localhost",)
+    secrets["scoring-tls"] = pem_pair("localhost")
+    assert certificates.look(SECRET, NOW)
+    assert (certificates.pairs[""].certificate, certificates.pairs[""].key) == secrets["scoring-tls"]
+
+
+def test_a_secret_that_cannot_be_used_leaves_the_last_good_pair_for_this_process_and_the_next(tmp_path: Path) -> None:
+    good = pem_pair("localhost")
+    secrets = {"scoring-tls": good}
+    certificates = with_secrets(tmp_path, secrets)
+    certificates.look(SECRET, NOW)
+    cases: list[tuple[dict[str, tuple[str, str]], str]] = [
+        ({"scoring-tls": (pem_pair("localhost")[0], good[1])}, "do not match"),
+        ({"scoring-tls": pem_pair("example.org")}, "not for 'localhost'"),
+        ({}, "no Secret 'scoring-tls'"),
+    ]
+    for present, told in cases:
+        secrets.clear()
+        secrets.update(present)
+        for one in (certificates, with_secrets(tmp_path, secrets)):
+            one.look(SECRET, NOW)
+            assert one.pairs[""].certificate == good[0]
+            problem = one.problem("", NOW)
+            assert problem is not None
+            assert told in problem.message
+
+
+def test_a_secret_that_was_never_there_is_a_problem(tmp_path: Path) -> None:
+    certificates = with_secrets(tmp_path, {})
+    assert certificates.look(SECRET, NOW)
+    problem = certificates.problem("", NOW)
+    assert problem is not None
+    assert "there is none to use" in problem.message

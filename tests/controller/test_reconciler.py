@@ -484,6 +484,19 @@ class TestTheRouter:
             await plane.healthy("iris")
 
     @on_fake_clock
+    async def test_uris_are_those_of_new_listener_settings_as_soon_as_these_are_in_force(
+        self, short_path: Path
+    ) -> None:
+        async with control_plane(short_path) as plane:
+            await deployed(plane)
+            plane.router.address = "https://scoring.example.org"
+            await plane.reconciler.listen_anew()
+            status = plane.status("iris")
+            base = "https://scoring.example.org/api/v1/service/iris"
+            assert (status.scoring_uri, status.swagger_uri) == (f"{base}/score", f"{base}/swagger.json")
+            assert status.state == "Healthy"
+
+    @on_fake_clock
     async def test_a_change_that_the_router_refuses_is_told_and_tried_again(self, short_path: Path) -> None:
         async with control_plane(short_path) as plane:
             await deployed(plane)

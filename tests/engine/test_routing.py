@@ -22,10 +22,10 @@ from mljupyter.controller.router.resource_files import (
     router_files,
 )
 from mljupyter.engine.envoy import activator, grpc, hosts, overload
-from mljupyter.engine.envoy.listener import Listening, Pair
+from mljupyter.engine.envoy.listener import Listening, Pair, PublicAddress
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.envoy.tokens import TokenVerification
-from mljupyter.spec import RateLimit, RequestLimits, RouterSpec, RouterTls
+from mljupyter.spec import CertificateSecret, RateLimit, RequestLimits, RouterSpec, RouterTls
 from tests.waiting import HANG_SECONDS
 
 SETTINGS = RouterSettings(directory=Path("/config"), admin_socket=Path("/run/router.sock"), port=8600)
@@ -287,6 +287,37 @@ def test_where_tls_is_on_an_unknown_host_is_sent_to_that_of_the_certificate() ->
     assert "host_redirect" not in known[1][-1]["redirect"]
     assert others[1][-1]["redirect"]["host_redirect"] == "localhost"
     assert others[1][-1]["redirect"]["port_redirect"] == SETTINGS.port
+
+
+@pytest.mark.parametrize(
+    ("public", "expected"),
+    [
+        (PublicAddress("192.0.2.7", 30080), ("192.0.2.7", 30080)),
+        (PublicAddress("lb.example", 443), ("lb.example", None)),
+        (PublicAddress("2001:db8::7", 443), ("[2001:db8::7]", None)),
+    ],
+)
+def test_on_a_cluster_an_unknown_host_is_sent_to_the_address_of_clients_and_never_to_the_port_of_the_pod(
+    public: PublicAddress, expected: tuple[str, int | None]
+) -> None:
+    tls = RouterTls(leaf_domain_label="churn")
+    spec = RouterSpec(address="0.0.0.0", allow_without_authentication=True, tls=tls)
+    listening = Listening(spec, {"": Pair("certificate", "key", ("localhost", "192.0.2.7"))}, public=public)
+    known, others = hosts_of(router_files(SETTINGS, [KEYED], listening), "router")
+    assert {"localhost", "192.0.2.7"} <= known[0]
+    assert {"host_redirect", "port_redirect"}.isdisjoint(known[1][-1]["redirect"]), "the host and port of the request"
+    redirect = others[1][-1]["redirect"]
+    assert (redirect["host_redirect"], redirect.get("port_redirect")) == expected
+
+
+def test_a_certificate_in_a_secret_has_the_host_of_scoring_uris_and_redirects() -> None:
+    tls = RouterTls(secret=CertificateSecret(host="scoring.example.org", name="scoring-tls"))
+    spec = RouterSpec(address="0.0.0.0", allow_without_authentication=True, tls=tls)
+    listening = Listening(spec, public=PublicAddress("192.0.2.7", 443))
+    assert listening.host == "scoring.example.org"
+    known, others = hosts_of(router_files(SETTINGS, [KEYED], listening), "router")
+    assert "scoring.example.org" in known[0]
+    assert others[1][-1]["redirect"]["host_redirect"] == "scoring.example.org"
 
 
 def test_requests_of_grpc_lead_to_a_listener_of_their_own_before_anything_else() -> None:

@@ -21,6 +21,7 @@ class FakeRouter:
         finished: how many have been answered so far, by endpoint and version.
         demand_failure: the error of each question for the demand; None while it is answered.
         up: whether it answers; while it does not, a change of routes fails.
+        address: where it is reached.
         problem: why it passes nothing on.
 
     """
@@ -32,6 +33,7 @@ class FakeRouter:
         self.finished: dict[tuple[str, str], int] = {}
         self.demand_failure: ControllerError | None = None
         self.up = True
+        self.address = "http://localhost:8600"
         self.problem: Problem | None = None
         self.demand_times: list[float] = []
 
@@ -69,7 +71,7 @@ class FakeRouter:
 
     def base(self, endpoint: EndpointSpec) -> str:
         """Return the URI of an endpoint."""
-        return f"http://localhost:8600/api/v1/service/{endpoint.name}"
+        return f"{self.address}/api/v1/service/{endpoint.name}"
 
     def problem_of(self, endpoint: EndpointSpec) -> Problem | None:
         """Return the problem of all endpoints."""

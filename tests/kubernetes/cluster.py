@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from mljupyter.engine.envoy.listener import Listening
 from mljupyter.kubernetes.api_server.connection import ApiServer
 from mljupyter.kubernetes.objects import names, published
 from mljupyter.kubernetes.objects.published import PublishedRoute, listening_text
+from tests.waiting import HANG_SECONDS
 
 NOBODY = "nobody"
 
@@ -95,7 +97,16 @@ async def own_namespace(kubeconfig: Path) -> AsyncIterator[Cluster]:
     name = f"tests-{secrets.token_hex(4)}"
     await api.create("/api/v1/namespaces", {"metadata": {"name": name}})
     try:
+        await _has_account(api, name)
         yield Cluster(api, name)
     finally:
         await api.delete(f"/api/v1/namespaces/{name}")
         await api.close()
+
+
+async def _has_account(api: ApiServer, namespace: str) -> None:
+    """Wait for the namespace's default account: before, the API server refuses pods."""
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    async with asyncio.timeout(HANG_SECONDS):
+        while not (await api.list(accounts, fields="metadata.name=default"))[0]:
+            await asyncio.sleep(0.05)

@@ -6,6 +6,7 @@ import asyncio
 import http.server
 import json
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,13 +23,14 @@ from mljupyter.controller.router import process as router_process
 from mljupyter.controller.router.demand import DemandReader
 from mljupyter.controller.router.drain import IDLE_WITHIN
 from mljupyter.controller.router.local_http import LocalHttp
-from mljupyter.engine.envoy.listener import Listening
+from mljupyter.engine.envoy.listener import Listening, Pair, PublicAddress
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.published import PublishedRoute
 from mljupyter.runtimes.ports import free_port
-from mljupyter.spec import RequestLimits
+from mljupyter.spec import RequestLimits, RouterSpec, RouterTls
 from tests.kubernetes.cluster import Cluster, own_namespace
+from tests.system.certificates import pem_pair
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -363,3 +365,62 @@ async def test_a_pod_is_routed_within_a_second_after_it_is_ready(
     record_property("seconds to routed, median and p99", (times[25], times[49]))
     print("median", times[25], "p99", times[49])
     assert times[25] < 1.0
+
+
+def with_tls(pair: tuple[str, str], public: PublicAddress) -> Listening:
+    tls = RouterTls(leaf_domain_label="team")
+    spec = RouterSpec(address="0.0.0.0", allow_without_authentication=True, tls=tls)
+    return Listening(spec, {"": Pair(*pair, ("localhost", "127.0.0.1"))}, machine="", public=public)
+
+
+async def test_a_request_without_tls_is_sent_to_the_port_of_the_client_or_the_public_one(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await serving(cluster, pod, replica)
+    pair = pem_pair("localhost", "127.0.0.1")
+    for public, there in (
+        (PublicAddress("192.0.2.7", 30080), "https://192.0.2.7:30080"),
+        (PublicAddress("lb.example", 443), "https://lb.example"),
+    ):
+        await listens(cluster, pod, with_tls(pair, public))
+        for host, expected in (
+            (f"localhost:{pod.port}", f"https://localhost:{pod.port}"),
+            ("127.0.0.1:54321", "https://127.0.0.1:54321"),
+            ("localhost", "https://localhost"),
+            ("alias.example:8000", there),
+        ):
+            answer = await pod.client.post("/iris/score", content=b"{}", headers={"host": host})
+            assert (answer.status_code, answer.headers["location"]) == (308, f"{expected}/api/v1/service/iris/score")
+
+
+async def test_another_certificate_is_in_force_when_the_agent_says_so_and_open_connections_stay(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await serving(cluster, pod, replica)
+    public = PublicAddress("192.0.2.7", 443)
+    pairs = [pem_pair("localhost") for _ in range(3)]
+    await listens(cluster, pod, with_tls(pairs[0], public))
+    uri, key = f"https://localhost:{pod.port}/api/v1/service/iris/score", {"authorization": "Bearer key-1"}
+    async with httpx.AsyncClient(verify=trusting(pairs[0]), headers=key) as kept:
+        assert (await kept.post(uri, content=b"{}")).status_code == 200
+        for pair in pairs[1:]:
+            await listens(cluster, pod, with_tls(pair, public))
+            async with httpx.AsyncClient(verify=trusting(pair), headers=key) as fresh:
+                assert (await fresh.post(uri, content=b"{}")).status_code == 200
+            assert (await kept.post(uri, content=b"{}")).status_code == 200, "on its connection of before"
+
+
+def trusting(pair: tuple[str, str]) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=pair[0])
+
+
+async def listens(cluster: Cluster, pod: RouterPod, listening: Listening) -> None:
+    """Publish listener settings, and wait until they are in force."""
+    version = await cluster.listen(listening)
+
+    async def there() -> bool:
+        answer = await pod.agent.get("/v1/listening", params={"version": version, "timeout": "10"})
+        assert answer.status_code in (200, 202), answer.text
+        return answer.status_code == 200
+
+    await until(there, "the listener settings are in force")

@@ -58,7 +58,8 @@ def test_a_live_workspace_has_the_modes_that_are_documented(machine: Machine) ->
     made_by_the_sdk = {"workspace.json", "workspace.db*", "profiles/*", "usage.lock"}
     # On errors, for engines on other machines, for containers, for a user without a home directory.
     made_elsewhere = {"control/telemetry.log*", "run/*.ssh", "control/replica-key", "control/ports/*.lock"}
-    assert not_found <= made_by_the_sdk | made_elsewhere
+    for_clusters = {"clusters/*.json", "clusters/*.pem"}
+    assert not_found <= made_by_the_sdk | made_elsewhere | for_clusters
 
 
 def test_every_directory_on_the_way_is_closed_to_others(machine: Machine) -> None:

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from mljupyter.client.errors import CertificateError, DomainExistsError
+from mljupyter.client.errors import CertificateError, DomainExistsError, InvalidSpecError
 from mljupyter.spec import (
     Authentication,
     CertificateFiles,
+    CertificateSecret,
     EndpointKind,
     EndpointRecord,
     PlainHttp,
@@ -185,6 +186,26 @@ def test_an_invalid_certificate_is_refused_and_the_settings_stay(
     with pytest.raises(CertificateError, match=told) as caught:
         machine.client.put_router(RouterSpec(tls=own(files, host)))
     assert "PRIVATE" not in caught.value.message
+    assert machine.client.router().spec.tls is None
+
+
+def test_the_router_of_a_machine_takes_no_secret_and_no_certificate_in_a_request(machine: Machine) -> None:
+    certificate, key = pem_pair("localhost")
+    spec = RouterSpec(tls=RouterTls(secret=CertificateSecret(host="localhost", name="scoring-tls")))
+    with pytest.raises(CertificateError, match="this machine has no Secret 'scoring-tls'"):
+        machine.client.put_router(spec)
+    sent = [
+        ({"chain": certificate, "key": key}, "name no Secret of a cluster"),
+        ({"chain": certificate}, "chain and key"),
+        ({"chain": certificate, "key": "x" * 70_000}, "at most 65536 characters"),
+        ({"chain": certificate, "key": [key]}, "key is a list"),
+        (key, "certificate is a str"),
+    ]
+    for given, told in sent:
+        body = {"spec": spec.document(), "certificate": given}
+        with pytest.raises(InvalidSpecError, match=told) as caught:
+            machine.client._transport.ask("PUT", "/v1/router", body=body)
+        assert "PRIVATE" not in caught.value.message
     assert machine.client.router().spec.tls is None
 
 

@@ -21,7 +21,7 @@ from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.endpoints.actions import PlannedVersion, route_of, split_traffic
 from mljupyter.engine.endpoints.desired import desired_version, proven
-from mljupyter.engine.endpoints.status import after_crash, after_failed_start, endpoint_status, failing
+from mljupyter.engine.endpoints.status import after_crash, after_failed_start, endpoint_status, failing, moved
 from mljupyter.engine.envoy.routing import EndpointRoute
 from mljupyter.engine.replicas.crash_backoff import NO_CRASH, CrashBackoff
 from mljupyter.engine.replicas.replica_plan import plan
@@ -199,9 +199,18 @@ class Reconciler:
             await self._follow()
 
     async def listen_anew(self) -> None:
-        """Update the router after a change of its listener settings. Return when it is in force."""
+        """Update the router after a change of its listener settings. Return when it is in force.
+
+        The URIs of endpoints are then those of the new settings: a client that changes them reads URIs next.
+        """
         self.look_again()
         await self._follow()
+        with contextlib.suppress(ControllerError):  # the storage's problem: each endpoint reports it
+            for record in map(self._store.get, self._store.names()):
+                status = moved(record.status, self._router.base(record.spec))
+                if not record.deleting and status != record.status:
+                    self._store.put_status(record.spec.name, status)
+        self._notify()
 
     def failed(self, name: str, error: Exception) -> None:
         """Record a failed step in the status of the endpoint. The queue retries it."""

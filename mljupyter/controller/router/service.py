@@ -6,13 +6,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from mljupyter.client.errors import ControllerError, DomainExistsError, TokensNotAvailableError
 from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.controller.storage.store import Store
-from mljupyter.controller.tls.certificate_manager import read_pair
 from mljupyter.controller.tls.listener_manager import ListenerManager, refuse_open_to_network
 from mljupyter.controller.tls.tokens import Token
 from mljupyter.spec import Authentication, Problem, RouterRecord, RouterSpec
@@ -43,8 +41,8 @@ class RouterService:
         keeper, spec = self._keeper, self._keeper.spec
         own = [record.spec for name in self._store.names() if (record := self._store.get(name)).spec.tls is not None]
         statuses = {"": keeper.status(None), **{one.name: keeper.status(one) for one in own}}
-        problems = [keeper.problem(None), *(keeper.problem(one) for one in own), _without_tls(spec)]
-        signs = spec.tls is not None and spec.tls.files is None
+        problems = [keeper.problem(None), *(keeper.problem(one) for one in own), self._without_tls()]
+        signs = spec.tls is not None and spec.tls.own is None
         return RouterRecord(
             spec=spec,
             port=self._router.port,
@@ -55,13 +53,31 @@ class RouterService:
             token_keys=keeper.token_keys.names,
         )
 
+    def _without_tls(self) -> Problem | None:
+        spec = self._keeper.spec
+        if not spec.beyond_loopback or spec.tls is not None:
+            return None
+        target = " --target TARGET" if self._keeper.on_cluster else ""
+        return Problem(
+            code="PlainHttpOnNetwork",
+            message=f"the router listens on {spec.address} without TLS: others on the network can read keys and data. "
+            f"Turn it on: mljupyter router tls{target} --label NAME",
+        )
+
     async def in_force(self) -> RouterRecord:
         """Return the record when it is in force: a new certificate takes a moment."""
         await self._keeper.followed()
         return self.record()
 
-    async def put(self, spec: RouterSpec, *, overwrite_domain: bool) -> RouterRecord:
+    async def put(
+        self, spec: RouterSpec, *, overwrite_domain: bool, certificate: tuple[str, str] | None = None
+    ) -> RouterRecord:
         """Change the router's listener settings. Return when they are in force.
+
+        Parameters:
+            spec: the settings.
+            overwrite_domain: whether another leaf domain label may replace the present one.
+            certificate: a certificate and its key in PEM, to store on the cluster of the router.
 
         Raises:
             AuthenticationRequiredError: when endpoints would be open to other machines.
@@ -73,9 +89,10 @@ class RouterService:
         async with self._lock:
             before = self._keeper.spec
             refuse_open_to_network(spec, [self._store.get(name).spec for name in self._store.names()])
-            if spec.tls is not None and spec.tls.files is not None:
-                read_pair(spec.tls.files, datetime.now(UTC))
             _refuse_other_domain(before, spec, overwrite=overwrite_domain)
+            if certificate is not None:
+                spec = await self._keeper.store(spec, *certificate)
+            self._keeper.check(spec)
             self._keeper.put(spec)
             try:
                 await self._follow()
@@ -83,8 +100,10 @@ class RouterService:
                     await self._router.replace()  # Envoy reads this only at its start
             except ControllerError as error:
                 self._keeper.put(before)
+                await self._keeper.forget_unused(spec)
                 await self._follow()
                 raise ControllerError(f"{error.message} The router still listens on {before.address}.") from None
+            await self._keeper.forget_unused(before)
             return self.record()
 
     async def replace(self) -> RouterRecord:
@@ -137,13 +156,3 @@ def _refuse_other_domain(before: RouterSpec, after: RouterSpec, *, overwrite: bo
             f"the router has the leaf domain label {present!r} already. Pass overwrite_existing_domain=True to "
             f"replace it by {wanted!r}."
         )
-
-
-def _without_tls(spec: RouterSpec) -> Problem | None:
-    if not spec.beyond_loopback or spec.tls is not None:
-        return None
-    return Problem(
-        code="PlainHttpOnNetwork",
-        message=f"the router listens on {spec.address} without TLS: others on the network can read keys and data. "
-        "Turn it on: mljupyter router tls --label NAME",
-    )

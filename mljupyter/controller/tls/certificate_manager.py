@@ -1,10 +1,10 @@
-"""The certificate manager reads changed certificate files, and renews certificates that the workspace signs."""
+"""The certificate manager reads changed certificates of users, and renews those that the workspace signs."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from mljupyter.controller.tls.certificates import WARNED_BEFORE, checked, expiry
 from mljupyter.controller.tls.private_files import write_private
 from mljupyter.engine.envoy.listener import Pair
 from mljupyter.outside import json_value
-from mljupyter.spec import CertificateFiles, CertificateStatus, Problem
+from mljupyter.spec import CertificateFiles, CertificateSecret, CertificateStatus, Problem
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +27,29 @@ class LeafCertificate:
     hosts: tuple[str, ...]
 
 
-Wanted = CertificateFiles | LeafCertificate
+Own = CertificateFiles | CertificateSecret
+Wanted = Own | LeafCertificate
+ReadSecret = Callable[[str], tuple[str, str]]
+"""Returns the certificate and the key in a Secret, by its name. Raises `CertificateError` if there are none."""
+_NOT_SEEN = object()
+
+
+def no_secrets(name: str) -> tuple[str, str]:
+    """Refuse to read a Secret: a machine has none.
+
+    Raises:
+        CertificateError: always.
+
+    """
+    raise CertificateError(f"this machine has no Secret {name!r}: Secrets are on clusters. Give files here.")
 
 
 @dataclass
 class _Kept:
-    """The state of one certificate: the settings, the files as they were read, and the certificate in use."""
+    """The state of one certificate: the settings, the source as it was read, and the certificate in use."""
 
     wanted: Wanted
-    seen: object = None
+    seen: object = _NOT_SEEN
     pair: Pair | None = None
     status: CertificateStatus | None = None
     problem: Problem | None = None
@@ -46,13 +60,15 @@ class CertificateManager:
 
     Parameters:
         directory: the directory for copies of the pairs in use, so that files can be damaged without effect.
-        authority: signs certificates if no files are given.
+        authority: signs certificates if users give none.
+        secrets: reads Secrets.
 
     """
 
-    def __init__(self, directory: Path, authority: Authority) -> None:
+    def __init__(self, directory: Path, authority: Authority, secrets: ReadSecret = no_secrets) -> None:
         self._directory = directory
         self._authority = authority
+        self._secrets = secrets
         self._kept: dict[str, _Kept] = {}
 
     @property
@@ -75,7 +91,8 @@ class CertificateManager:
     def look(self, wanted: Mapping[str, Wanted], now: datetime) -> bool:
         """Check every configured certificate. Return whether anything has changed.
 
-        An unusable file, for example an incomplete one or a key that does not match, does not affect the pair in use.
+        A source that cannot be used, for example an incomplete file or a key that does not match, does not affect the
+        pair in use.
         """
         before = {name: (kept.pair, kept.problem) for name, kept in self._kept.items()}
         for name in set(self._kept) - set(wanted):
@@ -85,10 +102,10 @@ class CertificateManager:
             kept = self._kept.get(name)
             if kept is None or kept.wanted != one:
                 kept = self._kept[name] = self._begin(name, one, now)
-            if isinstance(one, CertificateFiles):
-                self._look_at_files(name, kept, one, now)
-            else:
+            if isinstance(one, LeafCertificate):
                 self._renew(name, kept, one, now)
+            else:
+                self._look_at_source(name, kept, one, now)
         return before != {name: (kept.pair, kept.problem) for name, kept in self._kept.items()}
 
     def _begin(self, name: str, wanted: Wanted, now: datetime) -> _Kept:
@@ -104,15 +121,37 @@ class CertificateManager:
             pass  # there is none, or it is not usable: it is created or read again
         return kept
 
-    def _look_at_files(self, name: str, kept: _Kept, files: CertificateFiles, now: datetime) -> None:
-        seen = [_stamp(Path(path)) for path in (files.certificate_file, files.key_file)]
+    def read(self, own: Own, now: datetime) -> Pair:
+        """Return a certificate of a user with its key.
+
+        Raises:
+            CertificateError: when they cannot be read, do not match, or are not valid for the host.
+
+        """
+        if isinstance(own, CertificateFiles):
+            return read_pair(own, now)
+        certificate, key = self._secrets(own.name)
+        checked(certificate, key, own.host, now)
+        return Pair(certificate, key, _hosts(own))
+
+    def _look_at_source(self, name: str, kept: _Kept, own: Own, now: datetime) -> None:
+        seen = self._state_of(own)
         if seen == kept.seen:
             return
         kept.seen = seen
         try:
-            self._use(name, kept, read_pair(files, now), now)
+            self._use(name, kept, self.read(own, now), now)
         except CertificateError as error:
             self._refuse(name, kept, error)
+
+    def _state_of(self, own: Own) -> object:
+        """Return a value that changes when the source of a certificate does."""
+        if isinstance(own, CertificateFiles):
+            return [_stamp(Path(path)) for path in (own.certificate_file, own.key_file)]
+        try:
+            return self._secrets(own.name)
+        except CertificateError as error:
+            return error.message
 
     def _renew(self, name: str, kept: _Kept, leaf: LeafCertificate, now: datetime) -> None:
         if kept.status is not None and kept.status.not_after - now > WARNED_BEFORE:
@@ -162,11 +201,11 @@ def read_pair(files: CertificateFiles, now: datetime) -> Pair:
 
 def _hosts(wanted: Wanted) -> tuple[str, ...]:
     """Return the hosts that requests may be for."""
-    return (wanted.host,) if isinstance(wanted, CertificateFiles) else wanted.hosts
+    return wanted.hosts if isinstance(wanted, LeafCertificate) else (wanted.host,)
 
 
 def _described(wanted: Wanted) -> object:
-    return wanted.document() if isinstance(wanted, CertificateFiles) else list(wanted.hosts)
+    return list(wanted.hosts) if isinstance(wanted, LeafCertificate) else wanted.document()
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

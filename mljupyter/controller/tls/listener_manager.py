@@ -6,18 +6,35 @@ import asyncio
 import contextlib
 import logging
 import platform
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from typing import Protocol
 
-from mljupyter.client.errors import AuthenticationRequiredError, CertificateError, StorageError
+from mljupyter.client.errors import AuthenticationRequiredError, CertificateError, InvalidSpecError, StorageError
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.authority import Authority
-from mljupyter.controller.tls.certificate_manager import CertificateManager, LeafCertificate, Wanted, read_pair
+from mljupyter.controller.tls.certificate_manager import (
+    CertificateManager,
+    LeafCertificate,
+    Wanted,
+    no_secrets,
+    read_pair,
+)
+from mljupyter.controller.tls.certificates import checked
 from mljupyter.controller.tls.tokens import TokenKeys
-from mljupyter.engine.envoy.listener import ROUTER_CERTIFICATE, Listening
-from mljupyter.spec import Authentication, CertificateStatus, EndpointSpec, Problem, RouterSpec
+from mljupyter.engine.envoy.listener import ROUTER_CERTIFICATE, Listening, PublicAddress
+from mljupyter.spec import (
+    Authentication,
+    CertificateFiles,
+    CertificateSecret,
+    CertificateStatus,
+    EndpointSpec,
+    Problem,
+    RouterSpec,
+    RouterTls,
+)
 
 _SETTING = "router"
 _LOOK_EVERY = 1.0
@@ -26,16 +43,62 @@ _FOLLOWED_WITHIN = 5.0
 log = logging.getLogger(__name__)
 
 
-class ListenerManager:
-    """Has the router's listener settings, and notices their changes by an operation, a file, or time."""
+class RouterSurroundings(Protocol):
+    """A cluster around the router: the addresses of clients, and Secrets with certificates."""
 
-    def __init__(self, layout: Layout, store: Store) -> None:
+    @property
+    def public(self) -> PublicAddress:
+        """The address of clients with TLS."""
+        ...
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """All host names and IP addresses by which clients may reach the router."""
+        ...
+
+    def pair(self, secret: str) -> tuple[str, str]:
+        """Return the certificate and the key of a Secret in PEM.
+
+        Raises:
+            CertificateError: when there are none.
+
+        """
+        ...
+
+    async def store_pair(self, certificate: str, key: str) -> str:
+        """Store a certificate and its key, and return the name of their Secret when `pair` returns them.
+
+        Raises:
+            StorageError: when they cannot be stored.
+
+        """
+        ...
+
+    async def forget_pair(self, secret: str) -> None:
+        """Delete a Secret that `store_pair` wrote. Others stay."""
+        ...
+
+
+class ListenerManager:
+    """Has the router's listener settings, and notices their changes by an operation, a file, or time.
+
+    Parameters:
+        layout: the files of the workspace.
+        store: the endpoints and the settings.
+        surroundings: the cluster around the router; None for a router on this machine.
+
+    """
+
+    def __init__(self, layout: Layout, store: Store, surroundings: RouterSurroundings | None = None) -> None:
         self._store = store
+        self._surroundings = surroundings
+        self._public: PublicAddress | None = None
         text = store.setting(_SETTING)
         self._spec = RouterSpec.parse(text) if text else RouterSpec()
         self.authority = Authority(layout.tls, layout.directory.name)
         self.token_keys = TokenKeys(layout.token_keys)
-        self._certificates = CertificateManager(layout.tls, self.authority)
+        secrets = surroundings.pair if surroundings is not None else no_secrets
+        self._certificates = CertificateManager(layout.tls, self.authority, secrets)
         self._followed = asyncio.Event()
         self._followed.set()
         self.look()
@@ -47,7 +110,14 @@ class ListenerManager:
 
     def listening(self) -> Listening:
         """Return the current listener settings of the router."""
-        return Listening(self._spec, self._certificates.pairs, self.token_keys.verification, platform.node())
+        machine = platform.node() if self._surroundings is None else ""
+        verification = self.token_keys.verification
+        return Listening(self._spec, self._certificates.pairs, verification, machine, self._public)
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether the router is that of a cluster."""
+        return self._surroundings is not None
 
     def put(self, spec: RouterSpec) -> None:
         """Change the listener settings of the router."""
@@ -56,9 +126,10 @@ class ListenerManager:
         self.look()
 
     def look(self) -> bool:
-        """Check files and time. Return whether anything has changed for the router or a status."""
+        """Check files, addresses and time. Return whether anything has changed for the router or a status."""
         now = datetime.now(UTC)
-        changed = self._certificates.look(self._wanted(), now)
+        before, self._public = self._public, self._surroundings.public if self._surroundings is not None else None
+        changed = self._certificates.look(self._wanted(), now) or before != self._public
         return self.token_keys.forget_old(now.timestamp()) or changed
 
     def status(self, endpoint: EndpointSpec | None) -> CertificateStatus | None:
@@ -78,7 +149,7 @@ class ListenerManager:
         pairs = self._certificates.pairs
         tls = self._spec.tls
         own = []
-        if tls is not None and tls.files is None:
+        if tls is not None and tls.own is None:
             with contextlib.suppress(CertificateError):  # it is reported by the status
                 own = [self.authority.certificate()]
         return "\n".join([*own, *(pair.certificate for pair in pairs.values())])
@@ -96,6 +167,63 @@ class ListenerManager:
         refuse_open_to_network(self._spec, [spec])
         if spec.authentication is Authentication.TOKEN:
             self.token_keys.ensure()
+
+    def check(self, spec: RouterSpec) -> None:
+        """Check that listener settings can be used here, and the certificate that they name.
+
+        Raises:
+            CertificateError: when the certificate cannot be used.
+            InvalidSpecError: when a setting does not exist here.
+
+        """
+        own = spec.tls.own if spec.tls is not None else None
+        self._refuse_other_address(spec)
+        if self._surroundings is not None and isinstance(own, CertificateFiles):
+            raise CertificateError(
+                f"the operator of a cluster cannot read {own.certificate_file!r}: send certificate and key, or name a "
+                "Secret of the type kubernetes.io/tls."
+            )
+        if own is not None:
+            self._certificates.read(own, datetime.now(UTC))
+
+    def _refuse_other_address(self, spec: RouterSpec) -> None:
+        if self._surroundings is not None and spec.address != self._spec.address:
+            raise InvalidSpecError(
+                f"address is {spec.address!r}: on a cluster the address of the router is that of its Service.\n"
+                "Attach the cluster again with another service type."
+            )
+
+    async def store(self, spec: RouterSpec, certificate: str, key: str) -> RouterSpec:
+        """Store a certificate and its key on the cluster. Return the settings with the name of their Secret.
+
+        Parameters:
+            spec: the settings, with a Secret of any name.
+            certificate, key: in PEM.
+
+        Raises:
+            CertificateError: when they cannot be used.
+            InvalidSpecError: when the settings have no certificate, or the router is that of this machine.
+            StorageError: when they cannot be stored.
+
+        """
+        secret = spec.tls.secret if spec.tls is not None else None
+        if self._surroundings is None or secret is None:
+            raise InvalidSpecError(
+                "a certificate is sent, but the settings name no Secret of a cluster: give the router of this machine "
+                "files."
+            )
+        self._refuse_other_address(spec)
+        checked(certificate, key, secret.host, datetime.now(UTC))
+        name = await self._surroundings.store_pair(certificate, key)
+        return spec.model_copy(update={"tls": RouterTls(secret=CertificateSecret(host=secret.host, name=name))})
+
+    async def forget_unused(self, before: RouterSpec) -> None:
+        """Delete the stored certificate of earlier settings if it is not used any more."""
+        then, now = before.tls, self._spec.tls
+        if self._surroundings is None or then is None or then.secret is None:
+            return
+        if now is None or now.secret is None or now.secret.name != then.secret.name:
+            await self._surroundings.forget_pair(then.secret.name)
 
     async def run(self, follow: Callable[[], Awaitable[None]]) -> None:
         """Check until cancelled, and call `follow` after each change."""
@@ -121,24 +249,40 @@ class ListenerManager:
             name: spec.tls for name in self._store.names() if (spec := self._store.get(name).spec).tls is not None
         }
         tls = self._spec.tls
-        if tls is not None and tls.files is not None:
-            wanted[ROUTER_CERTIFICATE] = tls.files
+        if tls is not None and tls.own is not None:
+            wanted[ROUTER_CERTIFICATE] = tls.own
         elif tls is not None:
-            wanted[ROUTER_CERTIFICATE] = LeafCertificate(leaf_hosts(str(tls.leaf_domain_label), self._spec.address))
+            around = self._surroundings
+            others = around.hosts if around is not None else machine_hosts(self._spec.address)
+            hosts = leaf_hosts(str(tls.leaf_domain_label), [*others, *self._spec.hosts])
+            wanted[ROUTER_CERTIFICATE] = LeafCertificate(hosts)
         return wanted
 
 
-def leaf_hosts(label: str, address: str) -> tuple[str, ...]:
+def leaf_hosts(label: str, others: Sequence[str]) -> tuple[str, ...]:
     """Return the host names and addresses of a certificate that the workspace signs: the leaf domain first.
 
-    Names under ``localhost`` resolve to this machine without a name server (RFC 6761).
+    Names under ``localhost`` resolve to this machine without a name server (RFC 6761). On a cluster they are those of
+    a port-forward.
+
+    Parameters:
+        label: the leaf domain label.
+        others: further names and addresses.
+
+    Example:
+        >>> leaf_hosts("team", ["192.0.2.7"])
+        ('team.localhost', 'localhost', '127.0.0.1', '::1', '192.0.2.7')
+
     """
-    hosts = [f"{label}.localhost", "localhost", "127.0.0.1", "::1"]
+    return tuple(dict.fromkeys([f"{label}.localhost", "localhost", "127.0.0.1", "::1", *others]))
+
+
+def machine_hosts(address: str) -> list[str]:
+    """Return the names and addresses of this machine for a router that listens on `address`."""
+    if ip_address(address).is_loopback:
+        return []
     machine = platform.node().lower()
-    if not ip_address(address).is_loopback:
-        hosts += [machine] if machine else []
-        hosts += [] if ip_address(address).is_unspecified else [address]
-    return tuple(dict.fromkeys(hosts))
+    return [*([machine] if machine else []), *([] if ip_address(address).is_unspecified else [address])]
 
 
 def refuse_open_to_network(router: RouterSpec, endpoints: list[EndpointSpec]) -> None:

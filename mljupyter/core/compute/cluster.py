@@ -408,16 +408,19 @@ class ClusterCompute(ComputeTarget):
         leaf_domain_label: str | None = None,
         overwrite_existing_domain: bool = False,
     ) -> None:
-        """Turn TLS on for all endpoints of the cluster, with a certificate that its operator signs and renews.
+        """Turn TLS on for all endpoints of the cluster.
+
+        Call it again to replace a certificate of your own: requests that are under way are answered.
 
         Parameters:
-            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: refused: the operator cannot read files of this machine.
-            leaf_domain_label: a label for the certificate.
+            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: host name and PEM files of a certificate of your own, which
+                is stored in a Secret of the cluster.
+            leaf_domain_label: instead, a label for a certificate that the operator signs and renews.
             overwrite_existing_domain: whether another label may replace the present one.
 
         Raises:
-            ComputeTargetException: a certificate of your own is given, or no label.
-            WebserviceException: the operator refuses.
+            ComputeTargetException: only some of the first three are given, or a label together with them.
+            WebserviceException: the certificate cannot be used, or the operator refuses.
 
         """
         settings = SslConfiguration(
@@ -430,18 +433,13 @@ class ClusterCompute(ComputeTarget):
         self.apply_ssl(SslConfiguration("Disabled"))
 
     def apply_ssl(self, settings: SslConfiguration) -> None:
-        """Apply TLS settings to the routers of the cluster.
+        """Apply TLS settings to the routers of the cluster."""
+        settings.apply(self.router)
 
-        Raises:
-            ComputeTargetException: they name a certificate of your own.
-
-        """
-        if settings.cert is not None and settings.status != "Disabled":
-            raise ComputeTargetException(
-                f"the operator of compute target {self.name!r} cannot read {settings.cert}: give leaf_domain_label for "
-                "a certificate\nthat it signs, or end TLS in front of the routers, for example in an Ingress."
-            )
-        settings.apply(Router(self.workspace, self._target.endpoints()))
+    @property
+    def router(self) -> Router:
+        """The routers of the cluster: their TLS and limits, and the keys that sign tokens."""
+        return Router(self.workspace, self._target.endpoints())
 
     def serialize(self) -> dict[str, Any]:
         """Return the target as JSON types."""

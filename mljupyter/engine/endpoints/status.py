@@ -163,6 +163,13 @@ def endpoint_status(
     return failing(status, router) if router is not None else status
 
 
+def moved(status: EndpointStatus, base: str) -> EndpointStatus:
+    """Return the status of an endpoint whose paths are under another URI now. One without URIs gets none."""
+    if status.scoring_uri is None:
+        return status
+    return status.model_copy(update={"scoring_uri": f"{base}/score", "swagger_uri": f"{base}/swagger.json"})
+
+
 def failing(status: EndpointStatus, problem: Problem) -> EndpointStatus:
     """Return the status of an endpoint whose requests fail for a reason outside its versions."""
     state = EndpointState.UNHEALTHY if status.state is EndpointState.HEALTHY else status.state

@@ -157,13 +157,14 @@ def _shared_listener(
     One port serves connections with and without TLS. When TLS is on, requests without it are redirected or closed.
     """
     plain, secure = _Routes(listening), _Routes(listening)
+    public = listening.secure_port(port)
     for endpoint in endpoints:
         prefix = f"{SERVICE_PREFIX}/{endpoint.name}"
         (secure if listening.secure or endpoint.host is not None else plain).add(endpoint, prefix)
         if endpoint.host is not None and not listening.secure and listening.spec.plain_http is PlainHttp.REDIRECT:
-            plain.redirect({"path_separated_prefix": prefix}, endpoint.host, port)
+            plain.redirect({"path_separated_prefix": prefix}, endpoint.host, public)
     if listening.secure:
-        plain.redirect({"prefix": "/"}, listening.host, port)
+        plain.redirect({"prefix": "/"}, listening.host, public)
     chains = []
     if not (listening.secure and listening.spec.plain_http is PlainHttp.CLOSE):
         chains.append(tls.plain_chain(_table(SHARED, plain, listening, placement, found)))
@@ -227,7 +228,7 @@ class _Routes:
             self._open += routes
 
     def redirect(self, match: Resource, host: str, port: int) -> None:
-        """Redirect requests to https: for known hosts to the same host, for others to the given host."""
+        """Redirect requests to https: for known hosts to the same host and port, for others to the given ones."""
         self._redirects.append((match, host, port))
 
     def virtual_hosts(self, name: str, *, guard: bool) -> list[Resource]:

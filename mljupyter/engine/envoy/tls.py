@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from mljupyter.engine.envoy.extensions import TYPE, Resource, named
 
 _SILENT_SECONDS = 15
+_HTTPS_PORT = 443
 
 
 def tells_apart() -> dict[str, object]:
@@ -79,7 +80,9 @@ def redirect(match: Resource, host: str | None = None, port: int | None = None) 
         host, port: the target; None for the host of the request.
 
     """
-    there: Resource = {} if host is None else {"host_redirect": host, "port_redirect": port}
+    there: Resource = {} if host is None else {"host_redirect": host}
+    if host is not None and port != _HTTPS_PORT:  # a URI without a port means this one
+        there["port_redirect"] = port
     return {
         "match": match,
         "redirect": {"https_redirect": True, "response_code": "PERMANENT_REDIRECT", **there},

@@ -22,6 +22,8 @@ USER = "mljupyter-user"
 
 LISTENING_SECRET = "mljupyter-listening"  # noqa: S105 - a name
 KEYS_SECRET = "mljupyter-keys"  # noqa: S105 - a name
+CERTIFICATE_SECRET = "mljupyter-certificate"  # noqa: S105 - a name
+"""The Secret with a user's certificate for the router, of the type ``kubernetes.io/tls``."""
 ACCESS_SECRET = "mljupyter-access"  # noqa: S105 - a name
 API_KEY = "api"
 INTERNAL_KEY = "internal"

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.tls.listener_manager import ListenerManager
+from mljupyter.engine.envoy.hosts import bracketed
 from mljupyter.engine.envoy.listener import SERVICE_PREFIX
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.rollout.request_counts import RequestCounts
@@ -30,9 +31,9 @@ from mljupyter.kubernetes.objects.published import (
     version_of,
 )
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
-from mljupyter.kubernetes.operator.router_address import external_address
 from mljupyter.kubernetes.operator.router_counters import RouterCounters
 from mljupyter.kubernetes.operator.router_pod import RouterPod
+from mljupyter.kubernetes.operator.router_surroundings import ClusterSurroundings
 from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
 from mljupyter.telemetry.metrics.router_statistics import RouterStatistics
 
@@ -51,6 +52,7 @@ class ClusterRouter:
         namespace: the operator's namespace.
         secret: the secret between operator and router agents.
         keeper: has the listener settings.
+        surroundings: knows the addresses of the router.
         supervisor: knows the revisions of replicas.
         owner: returns the owner reference to an endpoint's custom resource.
         changed: called when it begins to answer, and when `problem` changes.
@@ -67,6 +69,7 @@ class ClusterRouter:
         secret: str,
         *,
         keeper: ListenerManager,
+        surroundings: ClusterSurroundings,
         supervisor: PodSupervisor,
         owner: Callable[[str], dict[str, Any] | None],
         changed: Callable[[], None],
@@ -75,6 +78,8 @@ class ClusterRouter:
         self._namespace = namespace
         self._secret = secret
         self._keeper = keeper
+        self._surroundings = surroundings
+        surroundings.on_change(changed)
         self._supervisor = supervisor
         self._owner = owner
         self._changed = changed
@@ -91,10 +96,6 @@ class ClusterRouter:
             api, names.secrets(namespace), labels=names.PUBLISHED_SELECTOR, changed=self._published_seen
         )
         self._expected: dict[str, str] = {}  # the version that each Secret is to have
-        self._service = Informer(
-            api, names.services(namespace), fields=f"metadata.name={names.ROUTER}", changed=self._address_seen
-        )
-        self._nodes = Informer(api, names.nodes(), changed=lambda kind, node: None)
         self._running: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -111,12 +112,10 @@ class ClusterRouter:
     def base(self, endpoint: EndpointSpec) -> str:
         """Return the base URI of an endpoint, at the address that is nearest to clients outside the cluster."""
         listening = self._keeper.listening()
-        address = external_address(
-            self._service.objects.get(names.ROUTER), self._nodes.objects.values(), self._namespace
-        )
         secure = listening.secure or endpoint.tls is not None
+        address = self._surroundings.address(secure=secure)
         scheme, default = ("https", 443) if secure else ("http", 80)
-        host = endpoint.tls.host if endpoint.tls is not None else listening.host if secure else address.host
+        host = endpoint.tls.host if endpoint.tls is not None else listening.host if secure else bracketed(address.host)
         port = "" if address.port == default else f":{address.port}"
         return f"{scheme}://{host}{port}{SERVICE_PREFIX}/{endpoint.name}"
 
@@ -131,8 +130,7 @@ class ClusterRouter:
     async def start(self) -> None:
         """Find the router pods and the published routes, and follow the pods from now on."""
         self._running = asyncio.create_task(self._run(), name="router")
-        informers = (self._informer, self._service, self._published_secrets)
-        await asyncio.gather(*(one.synced.wait() for one in informers))
+        await asyncio.gather(*(one.synced.wait() for one in (self._informer, self._published_secrets)))
         prefix = names.route_secret("")
         for name, item in self._published_secrets.objects.items():
             if name.startswith(prefix):
@@ -215,7 +213,7 @@ class ClusterRouter:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            for informer in (self._informer, self._service, self._nodes, self._published_secrets):
+            for informer in (self._informer, self._published_secrets):
                 tasks.create_task(informer.run())
 
     def _published(self, route: EndpointRoute) -> PublishedRoute:
@@ -317,10 +315,6 @@ class ClusterRouter:
             self._pods[name] = RouterPod(name, uid, address, self._secret)
         if self._informer.synced.is_set():
             self._say()
-
-    def _address_seen(self, _kind: str, _service: Object) -> None:
-        if self._service.synced.is_set():
-            self._changed()
 
     def _say(self) -> None:
         """Set or clear the problem that no router pod is ready."""

@@ -26,6 +26,7 @@ from mljupyter.kubernetes.operator.pod_runtime import PodRuntime
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.private_state import PrivateState
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners
+from mljupyter.kubernetes.operator.router_surroundings import ClusterSurroundings
 from mljupyter.kubernetes.operator.server import OperatorServer
 from mljupyter.kubernetes.operator.settings import OperatorSettings
 from mljupyter.registry.artifacts.store import ArtifactStore
@@ -138,7 +139,10 @@ async def _lead(
         persistence.owner,
     )
     logs = PodLogs(api, settings.namespace, layout.replicas)
-    keeper = ListenerManager(layout, store)
+    surroundings = ClusterSurroundings(api, settings.namespace)
+    following = asyncio.create_task(surroundings.run(), name="surroundings of the router")
+    await surroundings.known()  # otherwise a certificate would be signed for too few names, and then again
+    keeper = ListenerManager(layout, store, surroundings)
     kind = RuntimeKind(
         target=settings.target,
         make=lambda context: PodRuntime(settings.target, plane.supervisor, logs),
@@ -172,6 +176,7 @@ async def _lead(
             settings.namespace,
             settings.internal_secret,
             keeper=keeper,
+            surroundings=surroundings,
             supervisor=supervisors[0],
             owner=persistence.owner,
             changed=changed,
@@ -179,11 +184,12 @@ async def _lead(
         durability=durability,
     )
     await plane.router.start()
-    storing = [
+    parts = [
+        following,
         asyncio.create_task(persistence.run(), name="persistence"),
         asyncio.create_task(private.run(), name="private state"),
     ]
-    for task in storing:
+    for task in parts:
         task.add_done_callback(end.because_of)
     await plane.reconciler.begin()
     await plane.run(end.because_of)
@@ -201,9 +207,9 @@ async def _lead(
     await plane.close()
     await plane.supervisor.leave()
     await plane.router.leave()
-    for task in storing:
+    for task in parts:
         task.cancel()
-    await asyncio.gather(*storing, return_exceptions=True)
+    await asyncio.gather(*parts, return_exceptions=True)
     store.close()
 
 

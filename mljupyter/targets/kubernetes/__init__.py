@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mljupyter.client.errors import ControllerError
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.targets.base import Finding, Needs, Target, TargetContext
-from mljupyter.targets.kubernetes.attached import AttachedCluster, attached_clusters
+from mljupyter.targets.kubernetes.attached import AttachedCluster, attached_clusters, authority_file
 from mljupyter.targets.kubernetes.created import CreatedCluster, created_clusters
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class KubernetesTarget(Target):
         key = (self._directory, self.name)
         client = _clients.get(key)
         if client is None or client.attached != self.attached:  # attached again, with other settings
-            client = _clients[key] = ClusterClient(self.attached)
+            client = _clients[key] = ClusterClient(self.attached, authority_file(self._directory, self.name))
         return client
 
     def reach(self) -> Reach:

@@ -76,6 +76,12 @@ def remember(directory: Path, cluster: AttachedCluster) -> None:
 def forget(directory: Path, name: str) -> None:
     """Remove the record of an attached cluster."""
     _file(directory, name).unlink(missing_ok=True)
+    authority_file(directory, name).unlink(missing_ok=True)
+
+
+def authority_file(directory: Path, name: str) -> Path:
+    """Return the file with the certificate of the authority of an attached cluster, if it signs certificates."""
+    return directory / _FOLDER / f"{name}.authority.pem"
 
 
 def check_name(name: str) -> None:

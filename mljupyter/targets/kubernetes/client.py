@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from mljupyter.client.errors import ControllerError, ControllerStartError, EndpointNotFoundError
 from mljupyter.client.http import HttpEndpointClient
 from mljupyter.client.reach import Reach
+from mljupyter.controller.tls.certificate_manager import read_pair
+from mljupyter.files import write_whole
 from mljupyter.kubernetes.objects import names
-from mljupyter.spec import EndpointRecord, EndpointSpec, RouterRecord, RouterSpec
+from mljupyter.spec import CertificateSecret, EndpointRecord, EndpointSpec, RouterRecord, RouterSpec, RouterTls
 from mljupyter.spec.document import SpecError
 from mljupyter.spec.status import EndpointStatus
 from mljupyter.targets.kubernetes.attached import AttachedCluster
@@ -25,6 +29,7 @@ from mljupyter.targets.kubernetes.forwarding import LOOPBACK, Forwarder
 from mljupyter.targets.kubernetes.installation_state import installation_state
 from mljupyter.targets.kubernetes.transport import ClusterTransport
 
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _PROBE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 1.0
 _DIRECT = "answers at the address of the routers' Service"
@@ -36,11 +41,13 @@ class ClusterClient(HttpEndpointClient):
 
     Parameters:
         attached: the cluster.
+        authority_file: where to put the certificate of the authority that signs certificates there.
 
     """
 
-    def __init__(self, attached: AttachedCluster) -> None:
+    def __init__(self, attached: AttachedCluster, authority_file: Path) -> None:
         self.attached = attached
+        self._authority_file = authority_file
         self.cluster = Cluster(attached.access)
         transport = ClusterTransport(
             self.cluster,
@@ -92,18 +99,34 @@ class ClusterClient(HttpEndpointClient):
 
     def router(self) -> RouterRecord:
         """Return the settings of the routers, their certificates, and their problems."""
-        return RouterRecord.parse(self._transport.ask("GET", "/v1/router").body)
+        return self._router_record(self._transport.ask("GET", "/v1/router").body)
 
     def put_router(self, spec: RouterSpec, *, overwrite_domain: bool = False) -> RouterRecord:
         """Change the TLS and the limits of the routers; return when the change is in force.
+
+        A certificate in files of this machine is sent to the operator, which stores it in a Secret.
 
         Raises:
             CertificateError: the certificate cannot be used.
             DomainExistsError: another leaf domain label exists, and `overwrite_domain` is not set.
 
         """
-        body = {"spec": spec.document(), "overwriteDomain": overwrite_domain}
-        return RouterRecord.parse(self._transport.ask("PUT", "/v1/router", body=body).body)
+        body: dict[str, Any] = {"overwriteDomain": overwrite_domain}
+        if spec.tls is not None and spec.tls.files is not None:
+            pair = read_pair(spec.tls.files, datetime.now(UTC))
+            body["certificate"] = {"chain": pair.certificate, "key": pair.key}
+            secret = CertificateSecret(host=spec.tls.files.host, name=names.CERTIFICATE_SECRET)
+            spec = spec.model_copy(update={"tls": RouterTls(secret=secret)})
+        body["spec"] = spec.document()
+        return self._router_record(self._transport.ask("PUT", "/v1/router", body=body).body)
+
+    def _router_record(self, body: bytes) -> RouterRecord:
+        """Return a record with the authority's certificate in a file of this machine instead of one of the operator."""
+        record = RouterRecord.parse(body)
+        if record.authority_file is None or (found := _CERTIFICATE.search(record.trust)) is None:
+            return record.model_copy(update={"authority_file": None})
+        write_whole(self._authority_file, f"{found.group()}\n")
+        return record.model_copy(update={"authority_file": str(self._authority_file)})
 
     def rotate_token_keys(self, *, revoke: bool = False) -> list[str]:
         """Sign tokens with a new key from now on; return the names of the keys.
@@ -124,7 +147,9 @@ class ClusterClient(HttpEndpointClient):
     def reach(self) -> Reach:
         """Return how this process connects to scoring URIs with TLS, and the certificates that are trusted for them."""
         trust = self.router().trust
-        return Reach(LOOPBACK if self._forwarders else None, trust)
+        with self._lock:
+            forwarder = self._forwarders.get(names.ROUTER_PORT)
+        return Reach(trust=trust) if forwarder is None else Reach(LOOPBACK, trust, forwarder.port)
 
     def way_of(self, uri: str | None) -> str:
         """Return how a scoring URI of `endpoint` is reached, for people."""
@@ -145,14 +170,15 @@ class ClusterClient(HttpEndpointClient):
     def _uri(self, uri: str) -> str:
         """Return a URI that answers from this process: the given one, or that of a port-forward to the routers.
 
-        With TLS the host stays, because the certificate is for it; `reach` leads to the port-forward.
+        With TLS a host name stays, because the certificate may be for it alone; `reach` leads to the port-forward. A
+        certificate for addresses, or for names inside the cluster, is also for ``localhost``.
         """
         parts = urlsplit(uri)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         if self._answers_at(host, port):
             return uri
         near = self._forwarded_port()
-        shown = host if parts.scheme == "https" else "localhost"
+        shown = host if parts.scheme == "https" and not (is_inside(host) or _is_address(host)) else "localhost"
         return parts._replace(netloc=f"{shown}:{near}").geturl()
 
     def _answers_at(self, host: str, port: int) -> bool:
@@ -220,6 +246,14 @@ def record_of(resource: Mapping[str, Any], target: str) -> EndpointRecord:
 def is_inside(host: str) -> bool:
     """Return whether a host name is one that only the cluster's own DNS knows."""
     return host.endswith(".svc") or ".svc." in host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _accepts(host: str, port: int) -> bool:

@@ -112,5 +112,5 @@ def _transport(workspace: Workspace) -> str:
         return f"not known: {error}"
     if tls is None:
         return _OFF
-    host = tls.files.host if tls.files is not None else tls.leaf_domain_label
+    host = tls.own.host if tls.own is not None else tls.leaf_domain_label
     return f"on for all endpoints of this workspace, certificate for {host}"

@@ -88,6 +88,15 @@ def test_a_uri_that_only_the_cluster_knows_is_reached_by_a_port_forward(client: 
     connection.close()
 
 
+def test_with_tls_a_port_forward_has_a_name_that_the_certificate_is_for(client: ClusterClient) -> None:
+    inside = urlsplit(client._uri(f"https://{names.ROUTER}.{NAMESPACE}.svc/api/v1/service/iris/score"))
+    assert (inside.scheme, inside.hostname) == ("https", "localhost")
+    node = urlsplit(client._uri("https://192.0.2.7:30080/api/v1/service/iris/score"))
+    assert (node.hostname, node.port) == ("localhost", inside.port)
+    own = urlsplit(client._uri("https://scoring.invalid/api/v1/service/iris/score"))
+    assert (own.hostname, own.port) == ("scoring.invalid", inside.port), "its certificate is for no other host"
+
+
 def test_a_uri_that_answers_from_here_stays_as_it_is(client: ClusterClient, cluster: Cluster) -> None:
     uri = cluster.server.replace("https:", "http:") + "/score"
     assert client._uri(uri) == uri

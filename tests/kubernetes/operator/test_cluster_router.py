@@ -20,6 +20,7 @@ from mljupyter.kubernetes.operator.cluster_router import ClusterRouter
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners
+from mljupyter.kubernetes.operator.router_surroundings import ClusterSurroundings
 from mljupyter.spec import RequestLimits
 from tests.kubernetes.cluster import own_namespace
 from tests.testbed import needed
@@ -73,6 +74,7 @@ async def published(tmp_path: Path) -> AsyncIterator[Published]:
             namespace,
             "secret",
             keeper=keeper,
+            surroundings=ClusterSurroundings(api, namespace),
             supervisor=supervisor,
             owner=lambda name: None,
             changed=changed.set,
