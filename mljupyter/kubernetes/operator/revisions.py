@@ -88,9 +88,13 @@ class Revisions:
         """Return the Deployments by revision."""
         return {revision_of(item): item for item in self.informer.objects.values()}
 
+    def find(self, revision: Revision) -> Object | None:
+        """Return the Deployment of a revision; None when there is none."""
+        return self.informer.objects.get(names.deployment_name(*revision))
+
     def problem(self, revision: Revision) -> Problem | None:
         """Return the reason why pods of a revision are not created; None when they are."""
-        found = self.informer.objects.get(names.deployment_name(*revision))
+        found = self.find(revision)
         conditions = (found or {}).get("status", {}).get("conditions") or ()
         for condition in conditions:
             if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
@@ -112,7 +116,7 @@ class Revisions:
 
         """
         revision = (order.endpoint, order.version, order.revision)
-        if revision in self._created or revision in self.known():
+        if revision in self._created or self.find(revision) is not None:
             self.adopt(order)
             self.settle(revision)
             return

@@ -76,6 +76,7 @@ async def published(tmp_path: Path) -> AsyncIterator[Published]:
             supervisor=supervisor,
             owner=lambda name: None,
             changed=changed.set,
+            withdrawn=lambda name: changed.set(),
         )
         await router.start()
         await router.apply([ROUTE])
