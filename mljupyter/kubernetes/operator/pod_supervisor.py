@@ -138,9 +138,7 @@ class PodSupervisor:
 
     def pods(self) -> list[ReplicaPod]:
         """Return the replicas whose container has not ended."""
-        return [
-            item for item in self._replicas.all() if item.replica.address and item.phase is not ReplicaPhase.EXITED
-        ]
+        return [item for item in self._replicas.all() if item.replica.address and item.phase is not ReplicaPhase.EXITED]
 
     def endpoints(self) -> set[str]:
         """Return the names of all endpoints that have replicas."""
