@@ -18,7 +18,6 @@ from mljupyter.controller.layout import Layout, private_directory
 from mljupyter.controller.storage.history import Change
 from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
-from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator.cluster_router import ClusterRouter
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore
 from mljupyter.kubernetes.operator.leadership import Leadership, LeadershipLostError
@@ -136,7 +135,7 @@ async def _lead(
     owners = ReplicaOwners(
         settings.namespace,
         settings.workspace,
-        ReplicaSettings(),
+        settings.replicas,
         workspace_key(layout.replica_key),
         persistence.owner,
     )
