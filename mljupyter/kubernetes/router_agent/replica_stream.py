@@ -54,7 +54,7 @@ class ReplicaStream:
         self._socket.unlink(missing_ok=True)
         server = grpc.aio.server()
         method = grpc.stream_stream_rpc_method_handler(
-            self._serve, request_deserializer=_Request.FromString, response_serializer=_Response.SerializeToString
+            self._serve, request_deserializer=Request.FromString, response_serializer=Response.SerializeToString
         )
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: method}),))
         server.add_insecure_port(f"unix:{self._socket}")
@@ -179,7 +179,7 @@ class _Envoy:
         version, nonce = _version(document), str(next(self._numbers))
         self._sent[nonce] = cluster, version
         self._unanswered[cluster] += 1
-        response = _Response(system_version_info=version, type_url=REPLICAS, nonce=nonce)
+        response = Response(system_version_info=version, type_url=REPLICAS, nonce=nonce)
         resource = response.resources.add(name=cluster, version=version)
         replicas = {name: value for name, value in document["resources"][0].items() if name != "@type"}
         resource.resource.type_url = REPLICAS
@@ -189,7 +189,7 @@ class _Envoy:
     def no_longer(self, cluster: str) -> Any:
         """Return the message that a cluster has no replicas, since it is not known."""
         nonce = str(next(self._numbers))
-        return _Response(type_url=REPLICAS, nonce=nonce, removed_resources=[cluster])
+        return Response(type_url=REPLICAS, nonce=nonce, removed_resources=[cluster])
 
     def hear(self, request: Any) -> None:
         """Process a message of Envoy: a subscription, an acknowledgement or a refusal."""
@@ -307,4 +307,4 @@ def _entry(name: str) -> str:
 
 
 _CLASSES = _classes()
-_Request, _Response, _Replicas = _CLASSES["Request"], _CLASSES["Response"], _CLASSES["Replicas"]
+Request, Response, _Replicas = _CLASSES["Request"], _CLASSES["Response"], _CLASSES["Replicas"]
