@@ -95,7 +95,7 @@ def role(name: str, arguments: list[str]) -> None:
         calls["all"] += 1
         return await send(self, *arguments)
 
-    ApiServer._send = counted  # type: ignore[method-assign]
+    ApiServer._send = counted  # type: ignore[assignment, method-assign]
     file, names.REPLICA_PORT = Path(arguments[0]), int(arguments[1])
 
     def write() -> None:

@@ -34,7 +34,7 @@ from mljupyter.runtimes.base import RuntimeContext, RuntimeKind, Runtimes
 from mljupyter.spec import EndpointSpec, RouterSpec
 
 LOOK_AGAIN_EVERY = 10.0
-_LEAST_LOOKED_AT, _ALL_LOOKED_AT_IN = 20, 30
+_LEAST_LOOKED_AT, _ALL_LOOKED_AT_IN = 20, 60  # endpoints each time; all are looked at within ten minutes
 _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - in the router's pod; the Service decides who reaches it
 _RETRY_EVERY = 2.0
 
