@@ -21,7 +21,7 @@ from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.rollout.request_counts import RequestCounts
 from mljupyter.engine.scaling.demand import Reading
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
-from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.published import (
     LISTENING_KEY,
@@ -112,7 +112,11 @@ class ClusterRouter:
         router = names.selector(component=names.COMPONENT_ROUTER)
         self._informer = Informer(api, names.pods(namespace), labels=router, changed=self._seen)
         self._published_secrets = Informer(
-            api, names.secrets(namespace), labels=names.PUBLISHED_SELECTOR, changed=self._published_seen
+            api,
+            names.secrets(namespace),
+            labels=names.PUBLISHED_SELECTOR,
+            changed=self._published_seen,
+            keep=without_managers,
         )
         self._expected: dict[str, str] = {}  # the version that each Secret is to have
         self._damaged: set[str] = set()  # endpoints whose Secret somebody has deleted or changed

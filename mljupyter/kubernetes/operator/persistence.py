@@ -21,7 +21,7 @@ from mljupyter.controller.storage.history import Change
 from mljupyter.controller.storage.store import EndpointRows
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
-from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.operator import documents
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore, Part
@@ -99,6 +99,7 @@ class Persistence:
             names.secrets(namespace),
             labels=names.selector(component=names.COMPONENT_OPERATOR),
             changed=self._state_seen,
+            keep=without_managers,
         )
 
     def changes(self, name: str, part: Part) -> None:

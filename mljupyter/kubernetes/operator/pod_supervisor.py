@@ -18,7 +18,7 @@ from typing import Any
 
 from mljupyter.controller.endpoints.replica_handle import ReplicaHandle
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
-from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.pod_state import PodState, pod_state
 from mljupyter.kubernetes.objects.published import address_of
@@ -123,7 +123,7 @@ class PodSupervisor:
         self._orders: dict[Revision, VersionSpec] = {}
         self._revisions = Revisions(api, owners, self._wanted, self._deployment_changed)
         selector = names.selector(component=names.COMPONENT_REPLICA)
-        self._pods = Informer(api, self._path, labels=selector, changed=self._seen)
+        self._pods = Informer(api, self._path, labels=selector, changed=self._seen, keep=without_managers)
         self._adopted = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from mljupyter.engine.replicas.replica_key import replica_key
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, ApiUnreachableError, Object
-from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names, replicas
 from mljupyter.runtimes.base import ReplicaOrder, RuntimeUnavailableError
 from mljupyter.spec import Problem, VersionSpec
@@ -77,8 +77,10 @@ class Revisions:
         self._changed = changed
         self._path = names.deployments(owners.namespace)
         selector = names.selector(component=names.COMPONENT_REPLICA)
-        self.informer = Informer(api, self._path, labels=selector, changed=self._seen)
-        self._secrets = Informer(api, names.secrets(owners.namespace), labels=selector, changed=self._secret_seen)
+        self.informer = Informer(api, self._path, labels=selector, changed=self._seen, keep=without_managers)
+        self._secrets = Informer(
+            api, names.secrets(owners.namespace), labels=selector, changed=self._secret_seen, keep=without_managers
+        )
         self._orders: dict[Revision, ReplicaOrder] = {}
         self._created: set[Revision] = set()
         self._due: set[Revision] = set()

@@ -22,6 +22,7 @@ from mljupyter.kubernetes.objects.published import (
     PublishedError,
     PublishedRoute,
     endpoint_route,
+    routed_part,
     version_of,
 )
 from mljupyter.kubernetes.router_agent.published import PublishedListening
@@ -95,6 +96,7 @@ class Agent:
             names.pods(namespace),
             labels=names.selector(component=names.COMPONENT_REPLICA),
             changed=self._pod_changed,
+            keep=routed_part,
         )
         self._pods_of: dict[str, dict[str, Object]] = {}  # by endpoint
         self._endpoint_of: dict[str, str] = {}  # by pod
