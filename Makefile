@@ -12,7 +12,7 @@ SCREENSHOTS := docs/images/wizards
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lab check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics labextension widgets test-js wheel binder screenshots clean help
+.PHONY: demo test lab check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-kubernetes-scale benchmark-metrics labextension widgets test-js wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -140,6 +140,9 @@ benchmark-mirror: $(VENV)/.dev ## measure what mirroring costs the requests that
 
 benchmark-images: $(VENV)/.dev ## measure builds of images and environments; needs a Docker engine
 	@$(BIN)/python -m benchmarks.images
+
+benchmark-kubernetes-scale: $(VENV)/.dev ## measure operator and router agent with simulated nodes; KUBECONFIG of a test cluster, ENDPOINTS, PODS
+	@$(BIN)/python -m benchmarks.kubernetes_scale --endpoints $(or $(ENDPOINTS),1000) --pods $(or $(PODS),10000)
 
 benchmark-metrics: $(VENV)/.dev ## measure what metrics cost, about 10 minutes
 	@$(BIN)/python -m benchmarks.metrics

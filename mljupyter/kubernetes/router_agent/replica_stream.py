@@ -20,6 +20,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.files import ConfigurationRefusedError
+from mljupyter.files import OWNER_ONLY
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "DeltaAggregatedResources"
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class ReplicaStream:
-    """The server of the stream, on a socket that only this user can reach.
+    """The server of the stream, on a socket that only this user can connect to.
 
     It has the newest replicas of each cluster. Envoy asks for those of its clusters whenever it connects. A version is
     in force when the Envoy that connected last has acknowledged it.
@@ -59,6 +60,7 @@ class ReplicaStream:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: method}),))
         server.add_insecure_port(f"unix:{self._socket}")
         await server.start()
+        self._socket.chmod(OWNER_ONLY)
         self._server = server
 
     async def close(self) -> None:
