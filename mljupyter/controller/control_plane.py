@@ -170,7 +170,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
 
     def _replica_changed(self, endpoint: str) -> None:
         self.queue.add(endpoint)
-        self.rollouts.wake()  # before the reconciler, since another replica may be ready already
+        self.rollouts.wake(endpoint)  # before the reconciler, since another replica may be ready already
 
     async def _keep_listening(self) -> None:
         """Update the router after changes of certificates and token keys. The next check retries failures."""

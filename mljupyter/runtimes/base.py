@@ -180,8 +180,8 @@ class Runtime(Protocol):
         """
         ...
 
-    async def capacity(self) -> Capacity:
-        """Return the size of the machine that replicas run on."""
+    async def capacity(self) -> Capacity | None:
+        """Return the size of the machine that replicas run on; None where a cluster decides what fits."""
         ...
 
     async def leave(self) -> None:

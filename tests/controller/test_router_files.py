@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -11,9 +12,10 @@ import pytest
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.files import FileWriter
 from mljupyter.controller.router.local_http import LocalHttp
-from mljupyter.controller.router.resource_files import RouterFiles, RouterSettings, router_files
+from mljupyter.controller.router.resource_files import RouterFiles, RouterFilesBuilder, RouterSettings, router_files
+from mljupyter.engine.envoy.listener import Listening
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
-from mljupyter.spec import RequestLimits
+from mljupyter.spec import RateLimit, RequestLimits
 from tests.fakes.clock import on_fake_clock
 from tests.fakes.envoy import FakeEnvoy
 
@@ -177,3 +179,49 @@ async def test_another_router_is_confirmed_when_it_has_all_files_in_force(
         await writer.confirm(cast("LocalHttp", other))
     other.asleep = False
     await writer.confirm(cast("LocalHttp", other))
+
+
+async def test_a_moved_replica_is_the_work_for_one_endpoint_and_one_file(tmp_path: Path) -> None:
+    builder = RouterFilesBuilder(RouterSettings(tmp_path, tmp_path / "admin.sock", 8600))
+    endpoints = [endpoint(f"e{number}", version("a", "unix:/1.sock")) for number in range(50)]
+    before = builder.files(endpoints, Listening())
+    endpoints[7] = endpoint("e7", version("a", "unix:/1.sock", "unix:/2.sock"))
+    after = builder.files(endpoints, Listening())
+    changed = {name for name, document in after.documents.items() if document is not before.documents.get(name)}
+    assert changed == {"eds-e7.a.json"}
+    assert (builder.endpoints_built, builder.tables_built) == (51, 1)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (IRIS_CHANGED, WINE),
+        (IRIS,),
+        (IRIS, WINE, endpoint("rose", version("a", "unix:/4.sock"))),
+        (replace(IRIS, keys=("key",)), WINE),
+        (replace(IRIS, rate_limit=RateLimit(requests_per_second=5)), WINE),
+        (endpoint("iris", replace(version("iris"), wake_wait_ms=1000, waiting=True)), WINE),
+        (IRIS, LOCAL),
+    ],
+)
+def test_what_is_built_again_is_what_is_built_at_once(tmp_path: Path, after: tuple[EndpointRoute, ...]) -> None:
+    builder = RouterFilesBuilder(RouterSettings(tmp_path, tmp_path / "admin.sock", 8600))
+    builder.files((IRIS, WINE), Listening())
+    assert builder.files(after, Listening()).documents == files(tmp_path, *after).documents
+
+
+@on_fake_clock
+async def test_files_that_were_in_force_and_stay_are_not_looked_at(
+    tmp_path: Path, envoy: FakeEnvoy, writer: FileWriter
+) -> None:
+    builder = RouterFilesBuilder(RouterSettings(tmp_path, tmp_path / "admin.sock", 8600))
+    await writer.apply(builder.files((IRIS, WINE), Listening()))
+    envoy.away = True
+    await writer.apply(builder.files((IRIS, WINE), Listening()))
+    moved = endpoint("iris", version("iris", "unix:/1.sock", "unix:/9.sock"))
+    with pytest.raises(ControllerError, match="the router does not answer"):
+        await writer.apply(builder.files((moved, WINE), Listening()))
+    envoy.away = False
+    (tmp_path / "eds-wine.wine.json").unlink()
+    await writer.apply(builder.files((moved, WINE), Listening()))
+    assert (tmp_path / "eds-wine.wine.json").exists(), "after a failure, all files are looked at"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, ApiUnreachableError
-from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, ApiUnreachableError, Object
+from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.runtimes.ports import free_port
 from tests.kubernetes.list_watch_server import PATH, ListWatchServer, served
 from tests.waiting import HANG_SECONDS
@@ -181,3 +181,22 @@ async def test_credentials_that_cannot_be_read_are_explained(tmp_path: Path) -> 
         await ApiServer.connect(tmp_path / "nothing")
     with pytest.raises(ApiError, match="this pod has no credentials"):
         await ApiServer.connect()
+
+
+async def test_it_keeps_and_reports_the_part_that_it_is_asked_to_keep(server: ListWatchServer, api: ApiServer) -> None:
+    seen: list[Object] = []
+    informer = Informer(
+        api,
+        PATH,
+        changed=lambda kind, item: seen.append(item),
+        keep=lambda item: {"metadata": without_managers(item)["metadata"]},
+    )
+    task = asyncio.create_task(informer.run())
+    await until(lambda: server.watches > 0)
+    server.put("b")
+    server.remove("b")
+    await until(lambda: len(seen) == 3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [list(item) for item in (*seen, *informer.objects.values())] == [["metadata"]] * 4
+    assert not any("managedFields" in item["metadata"] for item in seen)

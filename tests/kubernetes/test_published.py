@@ -18,6 +18,7 @@ from mljupyter.kubernetes.objects.published import (
     endpoint_route,
     listening_text,
     parse_listening,
+    routed_part,
     version_of,
 )
 from mljupyter.spec import RateLimit, RequestLimits, RouterSpec
@@ -101,6 +102,28 @@ def test_a_pod_is_routed_before_it_is_known_whether_it_serves(condition: str | N
 )
 def test_any_other_pod_is_not_routed(other: dict[str, Any]) -> None:
     assert endpoint_route(published(), [other]).versions[0].addresses == ()
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        pod(),
+        pod(port=7001),
+        pod(ready="False"),
+        pod(serving="False"),
+        pod(serving="True"),
+        pod(deleted=True),
+        pod(ip=""),
+        pod("drained"),
+        pod(revision="r2"),
+        {"metadata": {"name": "bare"}},
+    ],
+)
+def test_the_kept_part_of_a_pod_is_routed_as_the_whole_and_leaves_the_rest(one: dict[str, Any]) -> None:
+    whole = {**one, "metadata": {**one["metadata"], "managedFields": [{"manager": "kubelet"}], "annotations": {}}}
+    kept = routed_part(whole)
+    assert endpoint_route(published(), [kept]) == endpoint_route(published(), [whole])
+    assert set(kept["metadata"]) <= {"name", "uid", "resourceVersion", "labels", "deletionTimestamp"}
 
 
 def test_a_version_without_replicas_gives_its_weight_to_the_default_version() -> None:

@@ -19,6 +19,7 @@ from mljupyter.engine.scaling.version_scaler import VersionScaler, claim_of
 from mljupyter.spec import ScalingDecision, VersionSpec
 
 _SOONEST, _LATEST = 0.01, 1.0
+_TIDY_EVERY = 10.0  # seconds, while no version scales
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Autoscaler:
         self._admissions = admissions
         self._changed = changed
         self._versions: dict[tuple[str, str], VersionScaler] = {}
+        self._tidy_at = 0.0
 
     def admitted(
         self, endpoint: str, version: str, spec: VersionSpec, target: str, *, running: int, proven: bool
@@ -85,6 +87,9 @@ class Autoscaler:
         return min(max(next_look - time.monotonic(), _SOONEST), _LATEST)
 
     async def _tick(self) -> None:
+        if not self._versions and time.monotonic() < self._tidy_at:
+            return
+        self._tidy_at = time.monotonic() + _TIDY_EVERY
         specs = self._autoscaled()
         for gone in set(self._versions) - set(specs):
             del self._versions[gone]

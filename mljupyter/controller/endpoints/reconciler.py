@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from mljupyter.client.errors import ControllerError
@@ -132,10 +132,15 @@ class Reconciler:
             return False
         return True
 
-    def look_again(self) -> None:
-        """Reconcile all endpoints, even without a known change, to find changes that were missed."""
+    def look_again(self, endpoints: Iterable[str] | None = None) -> None:
+        """Reconcile endpoints, even without a known change, to find changes that were missed.
+
+        Parameters:
+            endpoints: their names; by default all.
+
+        """
         self._wanted_routes += 1
-        for name in {*self._store.names(), *self._supervisor.endpoints()}:
+        for name in {*self._store.names(), *self._supervisor.endpoints()} if endpoints is None else endpoints:
             self._queue.add(name)
 
     def router_changed(self) -> None:

@@ -79,9 +79,11 @@ class Rollouts:
         self._changed = changed
         self._notify = notify
         self._bell = asyncio.Event()
+        self._woken: set[str] = set()
 
-    def wake(self) -> None:
-        """Check again now, since replicas may have changed."""
+    def wake(self, name: str) -> None:
+        """Check an endpoint again now, since its replicas may have changed."""
+        self._woken.add(name)
         self._bell.set()
 
     async def reported(self, name: str, version: str) -> RequestCounts:
@@ -119,7 +121,7 @@ class Rollouts:
         log.info("endpoint %s: rollout of %s", name, rollout.text())
         self._changed(name)
         self._notify()
-        self.wake()
+        self.wake(name)
         return self._store.get(name)
 
     async def run(self) -> None:
@@ -130,7 +132,8 @@ class Rollouts:
             measure = time.monotonic() >= due
             if measure:
                 due = time.monotonic() + EVERY
-            for name in self._store.names():
+            woken, self._woken = self._woken, set()
+            for name in self._store.names() if measure else sorted(woken):
                 try:
                     await self._look(name, measure=measure)
                 except ControllerError as error:

@@ -31,6 +31,7 @@ from mljupyter.telemetry.metrics.samples import NOTHING, Counts, Interval, Usage
 from mljupyter.telemetry.metrics.store import MINUTE, Samples, TimeSeries
 
 EVERY = 1
+_VERSIONS_PER_SECOND = 250
 _SETTLE = 0.02  # timers may fire a little early; after this time the second is over
 _MEASURED = (ReplicaPhase.READY, ReplicaPhase.DRAINING)
 _NO_CLUSTER = Cluster(NOTHING)
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 
 class Collector:
     """Measures every version of every endpoint once a second, and stores the result at once.
+
+    With more than 250 versions it measures less often, so that the cost stays the same: 1,000 of them every 4 s.
 
     Increments are computed from the last reading of each source, which is stored with the samples. So a new controller
     continues where the previous one ended, and its first sample contains everything in between.
@@ -77,12 +80,13 @@ class Collector:
         self._totals: dict[Key, VersionTotals] = {}
         self._denied = 0
         self._failed = False
+        self._measured = 0  # the number of versions at the last measurement
 
     async def run(self) -> None:
         """Measure at the end of every second until cancelled."""
         while True:
             now = time.time()
-            await asyncio.sleep(math.floor(now) + EVERY + _SETTLE - now)
+            await asyncio.sleep(math.floor(now) + pause(self._measured) + _SETTLE - now)
             if not self.enabled:
                 self._last_clock = None
                 continue
@@ -118,6 +122,7 @@ class Collector:
         self._progress.begin()
         # Before the router is read: its counts may be those of a deleted endpoint, whose name has just been used again.
         versions = self._versions()
+        self._measured = len(versions)
         statistics = await self._router.statistics() if self._router.up else None
         at, clock = self._time(), time.monotonic()
         seconds = self._seconds(clock)
@@ -225,6 +230,17 @@ class Collector:
         if not self._failed:
             log.warning("metrics pause: %s", getattr(error, "message", None) or f"{type(error).__name__}: {error}")
         self._failed = True
+
+
+def pause(versions: int) -> int:
+    """Return the seconds between two measurements of this number of versions.
+
+    Example:
+        >>> pause(10), pause(1000)
+        (1, 4)
+
+    """
+    return max(EVERY, math.ceil(versions / _VERSIONS_PER_SECOND))
 
 
 def _clusters(version: MeasuredVersion, statistics: RouterStatistics | None) -> tuple[Cluster, Cluster]:

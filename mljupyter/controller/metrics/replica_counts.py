@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from mljupyter.telemetry.metrics.samples import Counts
 
 MOST_AT_A_TIME = 16
 _ANSWER_WITHIN = 1.0
+_WITHOUT_COUNTERS_AGAIN_AFTER = 60.0
 _OK = 200
 _LARGEST_PID = 2**31 - 1
 
@@ -30,16 +32,20 @@ class ReplicaCounts:
 class ReplicaAsker:
     """Reads replicas over persistent connections, at most `MOST_AT_A_TIME` in one call: those with the oldest reading.
 
-    The counters are totals, so nothing is lost when a replica is read later.
+    The counters are totals, so nothing is lost when a replica is read later. A replica that answers without counters,
+    as a server in the user's own image does, is asked once a minute.
     """
 
     def __init__(self) -> None:
+        self._not_before: dict[str, float] = {}  # the monotonic time of the next question
         self._connections: dict[str, LocalHttp] = {}
         self._asked: dict[str, float] = {}
 
     async def ask(self, replicas: Iterable[RunningReplica]) -> dict[str, ReplicaCounts]:
         """Return the counters of the replicas whose turn it is, by id. Those that do not answer are left out."""
-        turn = sorted(replicas, key=lambda replica: self._asked.get(replica.id, 0.0))[:MOST_AT_A_TIME]
+        now = time.monotonic()
+        due = (replica for replica in replicas if self._not_before.get(replica.id, 0.0) <= now)
+        turn = heapq.nsmallest(MOST_AT_A_TIME, due, key=lambda replica: self._asked.get(replica.id, 0.0))
         answers = await asyncio.gather(*(self._ask(replica) for replica in turn))
         return {replica.id: answer for replica, answer in zip(turn, answers, strict=True) if answer is not None}
 
@@ -47,6 +53,7 @@ class ReplicaAsker:
         """Forget all replicas but these."""
         for replica_id in self._connections.keys() - {replica.id for replica in replicas}:
             self._asked.pop(replica_id, None)
+            self._not_before.pop(replica_id, None)
             await self._connections.pop(replica_id).close()
 
     async def _ask(self, replica: RunningReplica) -> ReplicaCounts | None:
@@ -58,7 +65,10 @@ class ReplicaAsker:
             status, body = await http.get("/-/state")
         except UNREACHABLE:
             return None
-        return _read(body) if status == _OK else None
+        found = _read(body) if status == _OK else None
+        if found is None:
+            self._not_before[replica.id] = time.monotonic() + _WITHOUT_COUNTERS_AGAIN_AFTER
+        return found
 
 
 def _read(body: bytes) -> ReplicaCounts | None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
-from mljupyter.controller.router.resource_files import CLUSTERS, LISTENERS, RouterFiles, whole
+from mljupyter.controller.router.resource_files import CLUSTERS, LISTENERS, RouterFiles, file_of, whole
 from mljupyter.files import write_whole
 
 _IN_FORCE_WITHIN = 5.0
 _LOOK_EVERY = 0.003
+_CHECK_ALL_EVERY = 10.0
+_MOST_NAMED = 8  # statistics in one question; for more, all are asked for
+_REPLICAS = "eds-"
 _ORDER = ("ecds", "sds", "eds", "cds", "rds", "lds")
 
 log = logging.getLogger(__name__)
@@ -25,22 +30,65 @@ class ConfigurationRefusedError(ControllerError):
     """The router refuses a configuration. The previous one stays in force."""
 
 
+class ReplicaStream(Protocol):
+    """Sends the replicas of clusters to the router, where it does not read them in files; see `RouterSettings`."""
+
+    def put(self, cluster: str, document: Mapping[str, Any]) -> None:
+        """Send the document of a cluster: that of its file."""
+        ...
+
+    def again(self, clusters: Iterable[str]) -> None:
+        """Send the replicas of clusters again. The router waits for them when it has replaced a cluster."""
+        ...
+
+    def forget(self, cluster: str) -> None:
+        """Forget a cluster that the router does not have any more."""
+        ...
+
+    def has(self, cluster: str, version: str) -> bool:
+        """Return whether a version is in force."""
+        ...
+
+    async def in_force(self, versions: Mapping[str, str], within: float) -> None:
+        """Return when these versions are in force, by cluster.
+
+        Raises:
+            ConfigurationRefusedError: when the router refuses one.
+            ControllerError: when it does not follow within a number of seconds.
+
+        """
+        ...
+
+
 class FileWriter:
     """Writes the router's files, and reads in its statistics which of them are in force.
 
     The router's report decides what has to be written, not the earlier writes, so a refused file is written again. The
     order is: replicas and clusters before the routes to them, listeners last; unneeded resources are removed after
-    that.
+    that. Files that were in force and have not changed are checked every ten seconds, and after each failure.
+
+    Parameters:
+        directory: the directory of the files.
+        admin: a client of the router's admin interface.
+        stream: sends the replicas. Their files are then for the next start alone.
+
     """
 
-    def __init__(self, directory: Path, admin: LocalHttp) -> None:
+    def __init__(self, directory: Path, admin: LocalHttp, stream: ReplicaStream | None = None) -> None:
         self._directory = directory
         self._admin = admin
+        self._stream = stream
+        self._in_step = False  # whether the router had all of the written files in force
+        self._checked_at = 0.0  # the monotonic time of the last check of all files
         for unfinished in directory.glob(".*.json.*"):  # left by a killed process
             unfinished.unlink(missing_ok=True)
         self._written = _load(directory)
         self._stamps = {name: stamp(directory / name) for name in self._written.documents}
         self._refusals_before = 0
+        if stream is not None:
+            for name, document in self._written.documents.items():
+                if name.startswith(_REPLICAS):
+                    stream.put(_cluster(name), document)
 
     @property
     def empty(self) -> bool:
@@ -57,6 +105,7 @@ class FileWriter:
         for name in sorted(files.documents, key=_rank):
             self.put(name, files.documents[name])
         self._finish(files)
+        self._in_step = False
 
     async def apply(self, files: RouterFiles) -> None:
         """Write the changes step by step. Return when all of them are in force.
@@ -66,13 +115,22 @@ class FileWriter:
             ControllerError: when it does not answer, or does not follow in time.
 
         """
-        reported = await self._versions()
-        changed = {name for name in files.documents if reported.get(_statistic(name)) != files.version(name)}
-        changed |= {name for name in files.documents if not self._intact(name)}  # for the next router that is started
-        if changed:
+        now, before = time.monotonic(), self._written.documents
+        check_all = not self._in_step or now - self._checked_at > _CHECK_ALL_EVERY
+        self._in_step = False
+        looked_at = {name for name, one in files.documents.items() if check_all or before.get(name) is not one}
+        asked = {name for name in looked_at if not self._is_streamed(name)}
+        reported = await self._versions(asked)
+        changed = {name for name in asked if reported.get(_statistic(name)) != files.version(name)}
+        changed |= {name for name in looked_at - asked if not self._has(name, files.version(name))}
+        changed |= {name for name in looked_at if not self._intact(name)}  # for the next router that is started
+        if not all(map(self._is_streamed, changed)):
             self._refusals_before = await self._refusals()
+        if changed or before.get(CLUSTERS) is not files.documents[CLUSTERS]:
             await self._write(files, changed, reported)
         self._finish(files)
+        self._in_step = True
+        self._checked_at = now if check_all else self._checked_at
 
     def repair(self) -> None:
         """Write changed or removed files again, before a router is started that reads them."""
@@ -90,10 +148,11 @@ class FileWriter:
         """
         documents = self._written.documents
         other = FileWriter(self._directory, admin)
+        other._stream = self._stream
         await other._in_force({name: self._written.version(name) for name in documents})
 
     async def _write(self, files: RouterFiles, changed: set[str], reported: Mapping[str, str]) -> None:
-        replicas = {name for name in changed if name.startswith("eds-")}
+        replicas = {name for name in changed if name.startswith(_REPLICAS)}
         routes = {name for name in changed if name.startswith("rds-")}
         others = {name for name in changed if name.startswith(("ecds-", "sds-"))}  # filters, certificates
         for name in (*others, *replicas):
@@ -102,6 +161,7 @@ class FileWriter:
             merged = files.merged_clusters(self._written)
             self.put(CLUSTERS, merged)
             await self._in_force({CLUSTERS: merged["version_info"]})
+        replicas |= self._send_again(files)
         await self._in_force({name: files.version(name) for name in replicas})
         await self._in_force({name: files.version(name) for name in others if _statistic(name) in reported})
         for name in routes:
@@ -119,6 +179,33 @@ class FileWriter:
         """Write one file by renaming it into place: the router notices only renames, and never reads half a file."""
         write_whole(self._directory / name, json.dumps(document))
         self._stamps[name] = stamp(self._directory / name)
+        if self._stream is not None and name.startswith(_REPLICAS):
+            self._stream.put(_cluster(name), document)
+
+    def _is_streamed(self, name: str) -> bool:
+        return self._stream is not None and name.startswith(_REPLICAS)
+
+    def _has(self, name: str, version: str) -> bool:
+        """Return whether the router has a version of the replicas of a cluster from the stream."""
+        return self._stream is not None and self._stream.has(_cluster(name), version)
+
+    def _send_again(self, files: RouterFiles) -> set[str]:
+        """Send the replicas of changed clusters again: the router replaces these clusters when it has them.
+
+        Returns:
+            the names of their files.
+
+        """
+        known = self._written.documents.get(CLUSTERS, {})
+        if self._stream is None or known is files.documents[CLUSTERS]:
+            return set()
+        before = {one["name"]: one for one in known.get("resources", [])}
+        named = {one["name"]: one for one in files.documents[CLUSTERS]["resources"]}
+        changed = {
+            name for name, one in named.items() if before.get(name) != one and file_of("eds", name) in files.documents
+        }
+        self._stream.again(changed)
+        return {file_of("eds", name) for name in changed}
 
     def _intact(self, name: str) -> bool:
         """Return whether a file is still the one that was written or read last, not changed or removed since."""
@@ -128,16 +215,21 @@ class FileWriter:
         for name in set(self._written.documents) - set(files.documents):
             (self._directory / name).unlink(missing_ok=True)
             self._stamps.pop(name, None)
+            if self._stream is not None and name.startswith(_REPLICAS):
+                self._stream.forget(_cluster(name))
         self._written = files
 
     async def _in_force(self, versions: dict[str, str]) -> None:
         """Wait until the router reports these versions of these files."""
-        wanted = {_statistic(name): version for name, version in versions.items()}
+        if self._stream is not None:
+            streamed = {_cluster(name): versions[name] for name in versions if self._is_streamed(name)}
+            await self._stream.in_force(streamed, _IN_FORCE_WITHIN)
+        wanted = {_statistic(name): version for name, version in versions.items() if not self._is_streamed(name)}
         if not wanted:
             return
         deadline = asyncio.get_running_loop().time() + _IN_FORCE_WITHIN
         while True:
-            found = await self._versions()
+            found = await self._versions(name for name in versions if not self._is_streamed(name))
             missing = [name for name, version in wanted.items() if found.get(name) != version]
             if not missing:
                 return
@@ -149,8 +241,13 @@ class FileWriter:
                 raise ControllerError(f"the router did not follow a change of {files}.")
             await asyncio.sleep(_LOOK_EVERY)
 
-    async def _versions(self) -> dict[str, str]:
-        return await self._statistics("version_text$", "TextReadouts")
+    async def _versions(self, files: Iterable[str]) -> dict[str, str]:
+        """Return the versions of files that the router reports; perhaps those of others, too."""
+        names = sorted(_statistic(name) for name in files)
+        if not names:
+            return {}
+        few = f"^({'|'.join(map(re.escape, names))})$" if len(names) <= _MOST_NAMED else "version_text$"
+        return await self._statistics(few, "TextReadouts")
 
     async def _refusals(self) -> int:
         found = await self._statistics("update_(rejected|failure)$", "Counters")
@@ -200,6 +297,11 @@ def _document(path: Path) -> dict[str, Any] | None:
 
 def _rank(name: str) -> int:
     return _ORDER.index(name.split(".")[0].split("-")[0])
+
+
+def _cluster(file: str) -> str:
+    """Return the cluster whose replicas are in a file."""
+    return file.removeprefix(_REPLICAS).removesuffix(".json")
 
 
 def _statistic(file: str) -> str:

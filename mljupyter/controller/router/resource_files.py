@@ -10,14 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from mljupyter.engine.envoy import activator, grpc, overload
 from mljupyter.engine.envoy import resources as envoy
 from mljupyter.engine.envoy.extensions import Resource
 from mljupyter.engine.envoy.listener import Listening
-from mljupyter.engine.envoy.routing import SHARED, EndpointRoute, router_resources
+from mljupyter.engine.envoy.routing import (
+    SHARED,
+    EndpointResources,
+    EndpointRoute,
+    endpoint_resources,
+    router_resources,
+)
 
 LISTENERS, CLUSTERS, PRESSURE = "lds.json", "cds.json", "pressure.json"
 _PRIVATE_SOCKETS = {activator.NAME: "waiting.sock", grpc.NAME: "no-grpc.sock"}
@@ -25,20 +31,27 @@ _PRIVATE_SOCKETS = {activator.NAME: "waiting.sock", grpc.NAME: "no-grpc.sock"}
 
 @dataclass(frozen=True)
 class RouterSettings:
-    """The port of the router, and the places of its files and sockets: the `Placement` of its resources."""
+    """The port of the router, and the places of its files and sockets: the `Placement` of its resources.
+
+    With `stream`, the path of a socket, the router gets the replicas of its clusters from a server there, and not from
+    their files. Envoy needs an inotify instance for each file that it follows, and Linux allows a user 128 of them.
+    """
 
     directory: PurePath
     admin_socket: PurePath
     port: int
     most_connections: int = 10_000
     most_memory_bytes: int = 1 << 30
+    stream: PurePath | None = None
 
     def path(self, file: str) -> str:
         """Return the path of a configuration file."""
         return str(self.directory / file)
 
     def source(self, kind: str, name: str) -> Resource:
-        """Return the configuration source of a resource: the file it is in."""
+        """Return the configuration source of a resource: the file it is in, or the stream."""
+        if kind == "eds" and self.stream is not None:
+            return envoy.from_stream()
         return watched_file(self.path(file_of(kind, name)))
 
     def private_address(self, listener: str) -> str:
@@ -91,6 +104,7 @@ def bootstrap(settings: RouterSettings) -> Resource:
             pressure_file=settings.pressure_file,
         ),
         runtime=overload.runtime(SHARED, settings.most_connections),
+        stream=f"unix:{settings.stream}" if settings.stream is not None else None,
     )
 
 
@@ -107,10 +121,87 @@ def router_files(
         listening: the addresses, certificates and token keys; by default without TLS, on this machine only.
 
     """
-    found = router_resources(endpoints, listening, port=settings.port, placement=settings)
-    single = {"rds": found.routes, "eds": found.replicas, "sds": found.secrets, "ecds": found.filters}
-    files = {file_of(kind, name): discovery([one]) for kind, named in single.items() for name, one in named.items()}
-    return RouterFiles({**files, CLUSTERS: discovery(found.clusters), LISTENERS: discovery(found.listeners)})
+    return RouterFilesBuilder(settings).files(endpoints, listening)
+
+
+@dataclass(frozen=True)
+class _Built:
+    """What was built for an endpoint."""
+
+    endpoint: EndpointRoute
+    own: EndpointResources
+    documents: Mapping[str, Resource]
+
+    def routes_as(self, other: _Built) -> bool:
+        """Return whether both have the same part in the files that all endpoints share."""
+        return self._shared() == other._shared()
+
+    def _shared(self) -> tuple[object, ...]:
+        wakes = any(version.wake_wait_ms for version in self.endpoint.versions)
+        return replace(self.endpoint, versions=(), leaving=()), wakes, self.own.clusters, self.own.routes
+
+
+class RouterFilesBuilder:
+    """Builds the files of the router again and again, each time only those of endpoints that have changed.
+
+    A file that stays is the same object as before.
+
+    Attributes:
+        endpoints_built: how often the resources of an endpoint were built.
+        tables_built: how often the files that all endpoints share were built.
+
+    """
+
+    def __init__(self, settings: RouterSettings) -> None:
+        self._settings = settings
+        self._built: dict[str, _Built] = {}
+        self._listening: Listening | None = None
+        self._shared: dict[str, Resource] = {}
+        self.endpoints_built = 0
+        self.tables_built = 0
+
+    def files(self, endpoints: Iterable[EndpointRoute], listening: Listening) -> RouterFiles:
+        """Return all files for these endpoints; see `router_files`."""
+        before, self._built = self._built, {}
+        same = self._listening == listening
+        for endpoint in endpoints:
+            known = before.get(endpoint.name)
+            if known is not None and (known.endpoint is endpoint or known.endpoint == endpoint):
+                self._built[endpoint.name] = known
+                continue
+            built = self._built[endpoint.name] = self._build(endpoint)
+            same = same and known is not None and built.routes_as(known)
+        if not same or before.keys() != self._built.keys():
+            self._shared = self._tables(listening)
+            self._listening = listening
+        own = (built.documents for built in self._built.values())
+        return RouterFiles(
+            {name: document for documents in (*own, self._shared) for name, document in documents.items()}
+        )
+
+    def _build(self, endpoint: EndpointRoute) -> _Built:
+        self.endpoints_built += 1
+        own = endpoint_resources(endpoint, self._settings)
+        documents = {file_of("eds", name): discovery([one]) for name, one in own.replicas.items()}
+        return _Built(endpoint, own, documents)
+
+    def _tables(self, listening: Listening) -> dict[str, Resource]:
+        self.tables_built += 1
+        found = router_resources(
+            [built.endpoint for built in self._built.values()],
+            listening,
+            port=self._settings.port,
+            placement=self._settings,
+            own=lambda endpoint: self._built[endpoint.name].own,
+        )
+        single = {"rds": found.routes, "sds": found.secrets, "ecds": found.filters}
+        listed = {file_of(kind, name): [one] for kind, named in single.items() for name, one in named.items()}
+        listed |= {CLUSTERS: found.clusters, LISTENERS: found.listeners}
+        return {name: self._same_or_new(name, resources) for name, resources in listed.items()}
+
+    def _same_or_new(self, name: str, resources: list[Resource]) -> Resource:
+        known = self._shared.get(name)
+        return known if known is not None and known["resources"] == resources else discovery(resources)
 
 
 def file_of(kind: str, name: str) -> str:

@@ -18,12 +18,12 @@ from mljupyter.controller.router import process as router_process
 from mljupyter.controller.router.connection_pool import ConnectionPool
 from mljupyter.controller.router.demand import DemandReader
 from mljupyter.controller.router.drain import DrainingRouter
-from mljupyter.controller.router.files import FileWriter
+from mljupyter.controller.router.files import FileWriter, ReplicaStream
 from mljupyter.controller.router.hot_restart import newest_wins
 from mljupyter.controller.router.listener_settings import ListenerSettings
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router.process import RouterProcess
-from mljupyter.controller.router.resource_files import RouterSettings, router_files
+from mljupyter.controller.router.resource_files import RouterFilesBuilder, RouterSettings, router_files
 from mljupyter.controller.router.statistics_reader import RouterReader
 from mljupyter.engine.envoy.overload import default_memory
 from mljupyter.engine.envoy.routing import EndpointRoute
@@ -60,11 +60,19 @@ class Router:
         settings: the router's port, and the paths of its files and sockets.
         keeper: has the listener settings.
         changed: called when it begins to answer, and when `problem` changes.
+        stream: sends the replicas of clusters; needed when the settings have the path of its socket.
 
     """
 
-    def __init__(self, settings: RouterSettings, keeper: ListenerSettings, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: RouterSettings,
+        keeper: ListenerSettings,
+        changed: Callable[[], None],
+        stream: ReplicaStream | None = None,
+    ) -> None:
         self._settings = settings
+        self._builder = RouterFilesBuilder(settings)
         self._listening = keeper
         self._directory = Path(settings.directory)
         self._changed = changed
@@ -74,7 +82,7 @@ class Router:
         self._up = asyncio.Event()
         self._admin = LocalHttp(f"unix:{settings.admin_socket}", timeout=5)
         self._demand = DemandReader(self._admin)
-        self._writer = FileWriter(self._directory, self._admin)
+        self._writer = FileWriter(self._directory, self._admin, stream)
         self._reader = RouterReader(self._admin)
         self._pool = ConnectionPool(settings, self._admin)
         self._lock = asyncio.Lock()
@@ -156,7 +164,7 @@ class Router:
         self._endpoints = tuple(endpoints)
         while True:
             async with self._lock:
-                files = router_files(self._settings, self._endpoints, self._listening.listening())
+                files = self._builder.files(self._endpoints, self._listening.listening())
                 if self.up:
                     await self._writer.apply(files)
                     self._hand_over()
@@ -214,6 +222,7 @@ class Router:
         """Set the directory for the sockets of the next router. The running one keeps its own."""
         admin = directory / self._settings.admin_socket.name
         self._settings = replace(self._settings, admin_socket=admin)
+        self._builder = RouterFilesBuilder(self._settings)
 
     async def replace_lost(self) -> None:
         """Replace a router whose sockets were removed: it still serves, but it cannot be configured or read.
@@ -240,7 +249,7 @@ class Router:
             if before is None:
                 return  # it has ended in the meantime, and was started again
             if self._applied.is_set():
-                self._writer.write_all(router_files(self._settings, self._endpoints, self._listening.listening()))
+                self._writer.write_all(self._builder.files(self._endpoints, self._listening.listening()))
             after = router_process.launch(self._started_with(), router_process.free_slot(self._directory))
             try:
                 await self._ready(after)

@@ -22,6 +22,9 @@ from mljupyter.spec import ConnectionLimits, RequestLimits
 START_HEADER = "x-mlj-start"
 BUSY_HEADER = "x-mlj-busy"
 MOST_REQUESTS = 10_000
+STREAM = "stream"
+"""The name of the cluster that leads to the server of `from_stream`."""
+_STREAM_FIRST_PAUSE, _STREAM_LONGEST_PAUSE = "0.1s", "1s"  # until Envoy connects again
 _METADATA = "mljupyter"  # our own section of a replica's metadata in Envoy
 _REPLICA_IDLE = "30s"  # below the replica's own keep-alive, so that the router closes first
 _CONNECT_TIMEOUT = "1s"
@@ -48,7 +51,13 @@ class Destination:
 
 
 def bootstrap(
-    *, admin_address: str, listeners: Resource, clusters: Resource, overload_manager: Resource, runtime: Resource
+    *,
+    admin_address: str,
+    listeners: Resource,
+    clusters: Resource,
+    overload_manager: Resource,
+    runtime: Resource,
+    stream: str | None = None,
 ) -> Resource:
     """Return the bootstrap configuration that Envoy is started with.
 
@@ -57,16 +66,54 @@ def bootstrap(
         listeners, clusters: the configuration sources of listeners and clusters.
         overload_manager: the actions when memory or connections run out.
         runtime: the runtime layers.
+        stream: the address of the server that sends the resources of `from_stream`; None where all are files.
 
     """
+    streamed: Resource = {}
+    if stream is not None:
+        streamed = {"static_resources": {"clusters": [_stream_cluster(stream)]}}
     return {
+        **streamed,
         "node": {"id": "router", "cluster": "mljupyter"},
         "admin": {"address": own_address(admin_address), "ignore_global_conn_limit": True},
-        "dynamic_resources": {"lds_config": listeners, "cds_config": clusters},
+        "dynamic_resources": {
+            "lds_config": listeners,
+            "cds_config": clusters,
+            **({"ads_config": _stream_source()} if stream is not None else {}),
+        },
         "stats_flush_on_admin": True,
         "overload_manager": overload_manager,
         "layered_runtime": runtime,
         "memory_allocator_manager": overload.memory_release(),
+    }
+
+
+def from_stream() -> Resource:
+    """Return the configuration source of a resource that a server sends over one stream for all resources."""
+    return {"ads": {}, "resource_api_version": "V3"}
+
+
+def _stream_source() -> Resource:
+    pauses = {"base_interval": _STREAM_FIRST_PAUSE, "max_interval": _STREAM_LONGEST_PAUSE}
+    service = {"envoy_grpc": {"cluster_name": STREAM, "retry_policy": {"retry_back_off": pauses}}}
+    return {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [service]}
+
+
+def _stream_cluster(stream: str) -> Resource:
+    return {
+        "name": STREAM,
+        "type": "STATIC",
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "load_assignment": {
+            "cluster_name": STREAM,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(stream)}}]}],
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
     }
 
 

@@ -7,7 +7,7 @@ workspace, another one in a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mljupyter.engine.envoy import activator, grpc, overload, tls
@@ -95,6 +95,44 @@ class RouterResources:
     filters: dict[str, Resource] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True)
+class EndpointResources:
+    """The resources that follow from one endpoint alone.
+
+    Parameters:
+        clusters: its clusters.
+        replicas: the replicas of its clusters, by the cluster's name.
+        routes: its routes, in the order in which the router matches them.
+
+    """
+
+    clusters: list[Resource] = field(repr=False)
+    replicas: dict[str, Resource] = field(repr=False)
+    routes: list[Resource] = field(repr=False)
+
+
+def endpoint_resources(endpoint: EndpointRoute, placement: Placement) -> EndpointResources:
+    """Return the resources that follow from one endpoint alone.
+
+    Parameters:
+        endpoint: the endpoint.
+        placement: the places of resources and of the router's own addresses.
+
+    """
+    clusters, replicas = [], {}
+    for version in (*endpoint.versions, *endpoint.leaving):
+        kinds = [(cluster_name(endpoint.name, version.name), envoy.MOST_REQUESTS)]
+        if version.mirror:
+            kinds.append((mirror_name(endpoint.name, version.name), MOST_MIRRORED))
+        for name, most in kinds:
+            source, keys = placement.source("eds", name), version.replica_keys
+            clusters.append(envoy.cluster(name, source, version.limits, most, with_keys=keys is not None))
+            addresses = (placement.private_address(activator.NAME),) if version.waiting else version.addresses
+            replicas[name] = envoy.replicas(name, addresses, keys)
+    prefix = f"{SERVICE_PREFIX}/{endpoint.name}" if endpoint.port is None else ""
+    return EndpointResources(clusters, replicas, _routes(endpoint, prefix))
+
+
 def cluster_name(endpoint: str, version: str) -> str:
     """Return the router's name for one version. A dot cannot occur in either name."""
     return f"{endpoint}.{version}"
@@ -111,6 +149,7 @@ def router_resources(
     *,
     port: int,
     placement: Placement,
+    own: Callable[[EndpointRoute], EndpointResources] | None = None,
 ) -> RouterResources:
     """Return all resources of the router for these endpoints.
 
@@ -119,27 +158,29 @@ def router_resources(
         listening: the addresses, certificates and token keys of the router.
         port: the port of all endpoints without their own port.
         placement: the places of resources and of the router's own addresses.
+        own: returns the resources of one endpoint, if they are known already; see `endpoint_resources`.
 
     """
+    known: dict[str, EndpointResources] = {}
+
+    def of(endpoint: EndpointRoute) -> EndpointResources:
+        if endpoint.name not in known:
+            known[endpoint.name] = endpoint_resources(endpoint, placement) if own is None else own(endpoint)
+        return known[endpoint.name]
+
     ordered = sorted(endpoints, key=lambda endpoint: endpoint.name)
     shared = [endpoint for endpoint in ordered if endpoint.port is None]
     found = RouterResources()
     no_grpc, holding = placement.private_address(grpc.NAME), placement.private_address(activator.NAME)
-    found.listeners.append(_shared_listener(shared, listening, port, placement, found))
+    found.listeners.append(_shared_listener(shared, listening, port, placement, found, of))
     found.listeners.append(grpc.listener(no_grpc))
     found.clusters.append(grpc.cluster(no_grpc))
     for endpoint in ordered:
         if endpoint.port is not None:
-            found.listeners.append(_local_listener(endpoint, endpoint.port, listening, placement, found))
-        for version in (*endpoint.versions, *endpoint.leaving):
-            kinds = [(cluster_name(endpoint.name, version.name), envoy.MOST_REQUESTS)]
-            if version.mirror:
-                kinds.append((mirror_name(endpoint.name, version.name), MOST_MIRRORED))
-            for name, most in kinds:
-                source, keys = placement.source("eds", name), version.replica_keys
-                found.clusters.append(envoy.cluster(name, source, version.limits, most, with_keys=keys is not None))
-                addresses = (holding,) if version.waiting else version.addresses
-                found.replicas[name] = envoy.replicas(name, addresses, keys)
+            routes = of(endpoint).routes
+            found.listeners.append(_local_listener(endpoint, endpoint.port, listening, placement, found, routes))
+        found.clusters.extend(of(endpoint).clusters)
+        found.replicas.update(of(endpoint).replicas)
     with_tokens = (endpoint.name for endpoint in shared if endpoint.tokens)
     found.filters[envoy_tokens.FILTER] = envoy_tokens.configuration(listening.tokens, with_tokens)
     limited = {endpoint.name: endpoint.rate_limit for endpoint in shared if endpoint.rate_limit is not None}
@@ -150,7 +191,12 @@ def router_resources(
 
 
 def _shared_listener(
-    endpoints: Iterable[EndpointRoute], listening: Listening, port: int, placement: Placement, found: RouterResources
+    endpoints: Iterable[EndpointRoute],
+    listening: Listening,
+    port: int,
+    placement: Placement,
+    found: RouterResources,
+    own_resources: Callable[[EndpointRoute], EndpointResources],
 ) -> Resource:
     """Return the listener of all endpoints without their own port. Add its routes and certificates to `found`.
 
@@ -160,7 +206,8 @@ def _shared_listener(
     public = listening.secure_port(port)
     for endpoint in endpoints:
         prefix = f"{SERVICE_PREFIX}/{endpoint.name}"
-        (secure if listening.secure or endpoint.host is not None else plain).add(endpoint, prefix)
+        routes = secure if listening.secure or endpoint.host is not None else plain
+        routes.add(endpoint, prefix, own_resources(endpoint).routes)
         if endpoint.host is not None and not listening.secure and listening.spec.plain_http is PlainHttp.REDIRECT:
             plain.redirect({"path_separated_prefix": prefix}, endpoint.host, public)
     if listening.secure:
@@ -191,12 +238,17 @@ def _table(
 
 
 def _local_listener(
-    endpoint: EndpointRoute, port: int, listening: Listening, placement: Placement, found: RouterResources
+    endpoint: EndpointRoute,
+    port: int,
+    listening: Listening,
+    placement: Placement,
+    found: RouterResources,
+    own_routes: list[Resource],
 ) -> Resource:
     """Return the listener of a local web service. It always listens on this machine only."""
     name = f"local-{endpoint.name}"
     routes = _Routes(listening)
-    routes.add(endpoint, prefix="")
+    routes.add(endpoint, "", own_routes)
     found.routes[name] = envoy.route_table(name, routes.virtual_hosts(name, guard=True))
     limits = listening.spec.limits
     most = overload.most_local(limits.max_connections)
@@ -216,9 +268,8 @@ class _Routes:
         self._of_origins: list[tuple[Resource, EndpointRoute, list[Resource]]] = []
         self._open: list[Resource] = []
 
-    def add(self, endpoint: EndpointRoute, prefix: str) -> None:
+    def add(self, endpoint: EndpointRoute, prefix: str, routes: list[Resource]) -> None:
         """Add the routes of an endpoint, whose paths begin with a prefix."""
-        routes = _routes(endpoint, prefix)
         if endpoint.guarded:
             self._guarded += routes
         elif endpoint.origins:

@@ -18,6 +18,12 @@ _GONE = 410
 log = logging.getLogger(__name__)
 
 
+def without_managers(item: Object) -> Object:
+    """Return an object without the list of who manages which of its fields, which is half of its size."""
+    metadata = {name: value for name, value in item["metadata"].items() if name != "managedFields"}
+    return {**item, "metadata": metadata}
+
+
 class Informer:
     """Keeps a copy of the selected objects at a path, and reports each difference.
 
@@ -34,6 +40,8 @@ class Informer:
         labels, fields: selectors.
         changed: called with ``ADDED``, ``MODIFIED`` or ``DELETED``, and the object. It must not raise. Differences that
             a new list shows are reported too.
+        keep: returns the part of an object that is kept and reported, which saves memory. It needs the name, uid and
+            resource version of the object.
 
     """
 
@@ -45,12 +53,14 @@ class Informer:
         labels: str = "",
         fields: str = "",
         changed: Callable[[str, Object], None],
+        keep: Callable[[Object], Object] | None = None,
     ) -> None:
         self._api = api
         self._path = path
         self._labels = labels
         self._fields = fields
         self._changed = changed
+        self._keep = keep
         self._version: str | None = None
         self._failures = 0
         self.objects: dict[str, Object] = {}
@@ -118,6 +128,7 @@ class Informer:
             self.unreachable_since = time.monotonic()
 
     def _see(self, item: Object) -> None:
+        item = item if self._keep is None else self._keep(item)
         name, before = item["metadata"]["name"], self.objects.get(item["metadata"]["name"])
         if before is not None and before["metadata"]["uid"] != item["metadata"]["uid"]:
             self._forget(before)  # it was deleted and created again in between
@@ -129,5 +140,6 @@ class Informer:
             self._changed("MODIFIED", item)
 
     def _forget(self, item: Object) -> None:
+        item = item if self._keep is None else self._keep(item)
         if self.objects.pop(item["metadata"]["name"], None) is not None:
             self._changed("DELETED", item)

@@ -153,6 +153,21 @@ def serving(pod: Pod) -> bool:
     return conditions.get("ContainersReady") == "True" and is_serving(pod)
 
 
+def routed_part(pod: Pod) -> dict[str, Any]:
+    """Return the part of a pod that decides whether and where it gets requests: enough for `endpoint_route`."""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    kept = ("name", "uid", "resourceVersion", "labels", "deletionTimestamp")
+    containers = (pod.get("spec") or {}).get("containers") or ()
+    return {
+        "metadata": {name: metadata[name] for name in kept if name in metadata},
+        "spec": {"containers": [{"ports": container.get("ports")} for container in containers]},
+        "status": {
+            "podIP": status.get("podIP"),
+            "conditions": [{"type": one["type"], "status": one["status"]} for one in status.get("conditions") or ()],
+        },
+    }
+
+
 def address_of(pod: Pod) -> str:
     """Return the address of a replica as ``IP:PORT``. Its port is the container port ``scoring``, by default 5001."""
     containers = (pod.get("spec") or {}).get("containers") or ()

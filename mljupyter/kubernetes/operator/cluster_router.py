@@ -11,17 +11,18 @@ import binascii
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.engine.envoy.hosts import bracketed
-from mljupyter.engine.envoy.listener import SERVICE_PREFIX
+from mljupyter.engine.envoy.listener import SERVICE_PREFIX, Listening
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.rollout.request_counts import RequestCounts
 from mljupyter.engine.scaling.demand import Reading
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
-from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.published import (
     LISTENING_KEY,
@@ -44,8 +45,24 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A published document, and what it was made from: while that stays, it is not made again."""
+
+    route: EndpointRoute
+    changes: int
+    version: str
+    text: str
+
+
 class ClusterRouter:
     """Publishes routes to the router pods, and adds up their counters.
+
+    Each endpoint has a document of its own, which is made and compared when its route or its replicas have changed. So
+    the work for a change does not grow with the other endpoints.
+
+    Attributes:
+        documents_made: the number of documents made so far.
 
     Parameters:
         api: the API server.
@@ -56,6 +73,7 @@ class ClusterRouter:
         supervisor: knows the revisions of replicas.
         owner: returns the owner reference to an endpoint's custom resource.
         changed: called when it begins to answer, and when `problem` changes.
+        withdrawn: called with the name of an endpoint whose published route somebody has deleted or changed.
 
     """
 
@@ -73,6 +91,7 @@ class ClusterRouter:
         supervisor: PodSupervisor,
         owner: Callable[[str], dict[str, Any] | None],
         changed: Callable[[], None],
+        withdrawn: Callable[[str], None],
     ) -> None:
         self._api = api
         self._namespace = namespace
@@ -83,6 +102,10 @@ class ClusterRouter:
         self._supervisor = supervisor
         self._owner = owner
         self._changed = changed
+        self._withdrawn = withdrawn
+        self.documents_made = 0
+        self._made: dict[str, _Made] = {}
+        self._listening_made: tuple[Listening, str, str] | None = None  # the settings, their document and its version
         self.identity = secrets.token_hex(8)
         self.problem: Problem | None = None
         self._pods: dict[str, RouterPod] = {}
@@ -93,9 +116,14 @@ class ClusterRouter:
         router = names.selector(component=names.COMPONENT_ROUTER)
         self._informer = Informer(api, names.pods(namespace), labels=router, changed=self._seen)
         self._published_secrets = Informer(
-            api, names.secrets(namespace), labels=names.PUBLISHED_SELECTOR, changed=self._published_seen
+            api,
+            names.secrets(namespace),
+            labels=names.PUBLISHED_SELECTOR,
+            changed=self._published_seen,
+            keep=without_managers,
         )
         self._expected: dict[str, str] = {}  # the version that each Secret is to have
+        self._damaged: set[str] = set()  # endpoints whose Secret somebody has deleted or changed
         self._running: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -144,25 +172,29 @@ class ClusterRouter:
             ControllerError: when the API server or a router pod does not follow.
 
         """
-        wanted = {route.name: self._published(route) for route in endpoints}
-        versions = {name: published.version for name, published in wanted.items()}
-        listening = listening_text(self._keeper.listening())
-        expected = {names.route_secret(name): version for name, version in versions.items()}
-        self._expected = {**expected, names.LISTENING_SECRET: version_of(listening)}
-        listens_anew = version_of(listening) != self._listening or not self._is_published(names.LISTENING_SECRET)
-        changed = [
-            name
-            for name, version in versions.items()
-            if self._routes.get(name) != version or not self._is_published(names.route_secret(name))
-        ]
+        wanted = {route.name: route for route in endpoints}
+        changed = [name for name, route in wanted.items() if self._is_due(route)]
         gone = [name for name in self._routes if name not in wanted]
+        made = {name: self._make(wanted[name]) for name in changed}
+        listening, listening_version = self._listening_document()
+        listens_anew = listening_version != self._listening or not self._is_published(names.LISTENING_SECRET)
+        self._expected[names.LISTENING_SECRET] = listening_version
+        for name in gone:
+            self._made.pop(name, None)
+            self._expected.pop(names.route_secret(name), None)
+        self._expected.update({names.route_secret(name): one.version for name, one in made.items()})
+        written = [
+            name
+            for name, one in made.items()
+            if self._routes.get(name) != one.version or not self._is_published(names.route_secret(name))
+        ]
         try:
             if listens_anew:
                 await self._write(names.LISTENING_SECRET, LISTENING_KEY, listening, None)
             await asyncio.gather(
                 *(
-                    self._write(names.route_secret(name), ROUTE_KEY, wanted[name].text(), self._owner(name))
-                    for name in changed
+                    self._write(names.route_secret(name), ROUTE_KEY, made[name].text, self._owner(name))
+                    for name in written
                 ),
                 *(self._api.delete(self._path(names.route_secret(name))) for name in gone),
             )
@@ -170,11 +202,15 @@ class ClusterRouter:
             raise ControllerError(f"routes are not published: {error.message}") from None
         waits: list[Callable[[RouterPod], Awaitable[None]]] = []
         if listens_anew:
-            waits.append(lambda pod: pod.listening_in_force(version_of(listening)))
-        waits += [_route_wait(name, versions[name]) for name in changed]
+            waits.append(lambda pod: pod.listening_in_force(listening_version))
+        waits += [_route_wait(name, made[name].version) for name in written]
         waits += [_route_wait(name, "") for name in gone]
         await asyncio.gather(*map(self._on_all, waits))
-        self._listening, self._routes = version_of(listening), versions
+        self._listening = listening_version
+        for name in gone:
+            del self._routes[name]
+        for name, one in made.items():
+            self._routes[name], self._made[name] = one.version, one
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
         """Return the counters of every version, by cluster, of all router pods together."""
@@ -216,12 +252,34 @@ class ClusterRouter:
             for informer in (self._informer, self._published_secrets):
                 tasks.create_task(informer.run())
 
+    def _is_due(self, route: EndpointRoute) -> bool:
+        """Return whether the document of a route may differ from the published one."""
+        made = self._made.get(route.name)
+        if made is None or made.changes != self._supervisor.changes(route.name) or route.name in self._damaged:
+            return True
+        return made.route is not route and made.route != route
+
+    def _make(self, route: EndpointRoute) -> _Made:
+        self.documents_made += 1
+        changes, published = self._supervisor.changes(route.name), self._published(route)
+        text = published.text()
+        return _Made(route, changes, version_of(text), text)
+
+    def _listening_document(self) -> tuple[str, str]:
+        """Return the document of the listener settings, and its version."""
+        listening = self._keeper.listening()
+        if self._listening_made is None or self._listening_made[0] != listening:
+            text = listening_text(listening)
+            self._listening_made = (listening, text, version_of(text))
+        return self._listening_made[1:]
+
     def _published(self, route: EndpointRoute) -> PublishedRoute:
         revisions: dict[str, tuple[str, ...]] = {}
         keys: dict[str, dict[str, str]] = {}
         without: set[str] = set()
+        at = self._supervisor.revisions_at(route.name)
         for version in (*route.versions, *route.leaving):
-            found = sorted({one[2] for one in map(self._supervisor.revision_at, version.addresses) if one is not None})
+            found = sorted({at[address][2] for address in version.addresses if address in at})
             if found:
                 self._revisions[route.name, version.name] = found
             elif version not in route.leaving:  # without the operator, a pod that becomes ready gets requests
@@ -255,8 +313,16 @@ class ClusterRouter:
     def _published_seen(self, _kind: str, secret: Object) -> None:
         """Publish again what somebody has deleted or changed."""
         name = secret["metadata"]["name"]
-        if name in self._expected and not self._is_published(name):
-            self._changed()
+        if name == names.LISTENING_SECRET:
+            if not self._is_published(name):
+                self._changed()
+            return
+        endpoint = name.removeprefix(names.route_secret(""))
+        if name not in self._expected or self._is_published(name):
+            self._damaged.discard(endpoint)
+        else:
+            self._damaged.add(endpoint)
+            self._withdrawn(endpoint)
 
     def _path(self, secret: str) -> str:
         return f"{names.secrets(self._namespace)}/{secret}"

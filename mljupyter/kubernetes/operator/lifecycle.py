@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
+import math
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
 from mljupyter.client.errors import StorageError
 from mljupyter.controller.control_plane import ControlPlane
@@ -16,7 +18,6 @@ from mljupyter.controller.layout import Layout, private_directory
 from mljupyter.controller.storage.history import Change
 from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
-from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator.cluster_router import ClusterRouter
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore
 from mljupyter.kubernetes.operator.leadership import Leadership, LeadershipLostError
@@ -34,6 +35,7 @@ from mljupyter.runtimes.base import RuntimeContext, RuntimeKind, Runtimes
 from mljupyter.spec import EndpointSpec, RouterSpec
 
 LOOK_AGAIN_EVERY = 10.0
+_LEAST_LOOKED_AT, _ALL_LOOKED_AT_IN = 20, 60  # endpoints each time; all are looked at within ten minutes
 _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - in the router's pod; the Service decides who reaches it
 _RETRY_EVERY = 2.0
 
@@ -134,7 +136,7 @@ async def _lead(
     owners = ReplicaOwners(
         settings.namespace,
         settings.workspace,
-        ReplicaSettings(),
+        settings.replicas,
         workspace_key(layout.replica_key),
         persistence.owner,
     )
@@ -180,6 +182,7 @@ async def _lead(
             supervisor=supervisors[0],
             owner=persistence.owner,
             changed=changed,
+            withdrawn=lambda name: plane.reconciler.look_again([name]),
         ),
         durability=durability,
     )
@@ -196,8 +199,14 @@ async def _lead(
     server.begin(plane.api(end.request).application)
     await _again(leadership.announce)
     ready(server.port)
+    turn: Iterator[str] = iter(())
     while not end.asked:
-        plane.reconciler.look_again()
+        names = store.names()
+        most = max(_LEAST_LOOKED_AT, math.ceil(len(names) / _ALL_LOOKED_AT_IN))
+        if not (some := list(itertools.islice(turn, most))):
+            turn = iter(sorted({*names, *plane.supervisor.endpoints()}))
+            some = list(itertools.islice(turn, most))
+        plane.reconciler.look_again(some)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_AGAIN_EVERY):
                 await end.wait()

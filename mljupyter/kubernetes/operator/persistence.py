@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from mljupyter.controller.storage.history import Change
 from mljupyter.controller.storage.store import EndpointRows
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
-from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.operator import documents
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore, Part
@@ -88,7 +89,8 @@ class Persistence:
         self._unstored: dict[str, _Unstored] = {}
         self._errors: dict[str, ControllerError] = {}
         self._bell = asyncio.Event()
-        self._settled = asyncio.Condition()
+        self._settled: dict[str, asyncio.Event] = {}  # of the endpoints that somebody waits for
+        self._times: list[tuple[float, str]] = []  # a heap of the times at which changes may be due
         self._refused: dict[str, str] = {}  # the generation of a custom resource with a refused spec
         self._saying: set[asyncio.Task[None]] = set()
         self._status_times: dict[str, float] = {}
@@ -98,6 +100,7 @@ class Persistence:
             names.secrets(namespace),
             labels=names.selector(component=names.COMPONENT_OPERATOR),
             changed=self._state_seen,
+            keep=without_managers,
         )
 
     def changes(self, name: str, part: Part) -> None:
@@ -107,7 +110,7 @@ class Persistence:
         if name not in self._unstored:
             self._unstored[name] = _Unstored(self._store.rows(name))
         self._unstored[name].parts.add(part)
-        self._bell.set()
+        self._plan(name)
 
     async def load(self, store: ClusterStore) -> None:
         """Fill the store with the endpoints that the API server has.
@@ -146,8 +149,8 @@ class Persistence:
 
     async def stored(self, name: str) -> None:
         """Return when the desired state of an endpoint is stored, or was undone."""
-        async with self._settled:
-            await self._settled.wait_for(lambda: not self._waits(name))
+        while self._waits(name):
+            await self._settled.setdefault(name, asyncio.Event()).wait()
 
     async def settle(self) -> None:
         """Return when all desired states are stored: then a client may get its answer.
@@ -188,14 +191,25 @@ class Persistence:
             while True:
                 self._bell.clear()
                 now = time.monotonic()
-                for name, change in self._unstored.items():
-                    if self._due(name, change) <= now:
+                while self._times and self._times[0][0] <= now:
+                    _, name = heapq.heappop(self._times)
+                    change = self._unstored.get(name)
+                    if change is not None and self._due(name, change) <= now:
                         change.parts, change.writing = set(), change.parts
                         tasks.create_task(self._write_one(name, change))
-                next_time = min((self._due(name, change) for name, change in self._unstored.items()), default=_NEVER)
+                    else:
+                        self._plan(name)
+                next_time = self._times[0][0] if self._times else _NEVER
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(None if next_time == _NEVER else max(next_time - now, 0.0)):
                         await self._bell.wait()
+
+    def _plan(self, name: str) -> None:
+        """Have the change of an endpoint written when it is due. Each change is looked at alone, not all of them."""
+        change = self._unstored.get(name)
+        if change is not None and (due := self._due(name, change)) < _NEVER:
+            heapq.heappush(self._times, (due, name))
+            self._bell.set()
 
     def _due(self, name: str, change: _Unstored) -> float:
         """Return the time at which a change is written. Statuses are collected for a moment."""
@@ -226,12 +240,12 @@ class Persistence:
             if not change.parts:
                 del self._unstored[name]
         change.writing = set()
-        self._bell.set()
+        self._plan(name)
         if not self._waits(name):
             self._look_again(name)
             self._stored(name)
-        async with self._settled:
-            self._settled.notify_all()
+            if (event := self._settled.pop(name, None)) is not None:
+                event.set()
 
     async def _put(self, name: str, rows: EndpointRows | None, parts: set[Part]) -> None:
         assert self._store is not None  # noqa: S101 - narrows the type

@@ -15,7 +15,6 @@ from mljupyter.runtimes.base import (
     RuntimeUnavailableError,
     Usage,
 )
-from mljupyter.spec.version import MOST_CORES, MOST_GIGABYTES
 
 _BY_SUPERVISOR = "pods are started and stopped by the pod supervisor."
 
@@ -76,9 +75,9 @@ class PodRuntime:
         """Return nothing: replicas report their usage themselves."""
         return {}
 
-    async def capacity(self) -> Capacity:
-        """Return a size that everything fits into: the cluster's own scheduler decides."""
-        return Capacity(float(MOST_CORES) * 1000, float(MOST_GIGABYTES) * 1000, self.target)
+    async def capacity(self) -> Capacity | None:
+        """Return None: the cluster's own scheduler decides."""
+        return None
 
     async def leave(self) -> None:
         """Do nothing: the supervisor stops watching."""

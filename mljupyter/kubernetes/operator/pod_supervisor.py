@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from typing import Any
 
 from mljupyter.controller.endpoints.replica_handle import ReplicaHandle
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
-from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.pod_state import PodState, pod_state
 from mljupyter.kubernetes.objects.published import address_of
@@ -35,6 +36,64 @@ _ATTEMPT_EVERY = 0.5
 _NOT_FOUND = 404
 
 log = logging.getLogger(__name__)
+
+
+class _Replicas:
+    """The replicas by id, by endpoint and by revision, so that a change looks at those of its endpoint alone."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, ReplicaPod] = {}
+        self._by_endpoint: dict[str, dict[str, ReplicaPod]] = {}
+        self._by_revision: dict[Revision, dict[str, ReplicaPod]] = {}
+
+    def add(self, handle: ReplicaPod) -> None:
+        name = handle.replica.id
+        self._by_id[name] = handle
+        self._by_endpoint.setdefault(handle.replica.endpoint, {})[name] = handle
+        self._by_revision.setdefault(_revision(handle), {})[name] = handle
+
+    def pop(self, name: str) -> ReplicaPod | None:
+        handle = self._by_id.pop(name, None)
+        if handle is not None:
+            _drop(self._by_endpoint, handle.replica.endpoint, name)
+            _drop(self._by_revision, _revision(handle), name)
+        return handle
+
+    def get(self, name: str) -> ReplicaPod | None:
+        return self._by_id.get(name)
+
+    def all(self) -> list[ReplicaPod]:
+        return list(self._by_id.values())
+
+    def endpoints(self) -> set[str]:
+        return set(self._by_endpoint)
+
+    def of(self, endpoint: str) -> list[ReplicaPod]:
+        return list(self._by_endpoint.get(endpoint, {}).values())
+
+    def of_revision(self, revision: Revision) -> list[ReplicaPod]:
+        return list(self._by_revision.get(revision, {}).values())
+
+
+class _Pods:
+    """The pods by revision."""
+
+    def __init__(self) -> None:
+        self._revisions: dict[str, Revision] = {}
+        self._pods: dict[Revision, dict[str, Object]] = {}
+
+    def see(self, kind: str, pod: Object) -> None:
+        """Follow a change that an informer reports."""
+        name, revision = pod["metadata"]["name"], revision_of(pod)
+        before = self._revisions.pop(name, revision)  # another one when somebody has changed its labels
+        if before != revision or kind == "DELETED":
+            _drop(self._pods, before, name)
+        if kind != "DELETED":
+            self._revisions[name] = revision
+            self._pods.setdefault(revision, {})[name] = pod
+
+    def of(self, revision: Revision) -> list[Object]:
+        return list(self._pods.get(revision, {}).values())
 
 
 class PodSupervisor:
@@ -58,46 +117,47 @@ class PodSupervisor:
         self._logs = logs
         self._changed = changed
         self._path = names.pods(owners.namespace)
-        self._handles: dict[str, ReplicaPod] = {}
+        self._replicas = _Replicas()
+        self._pods_of = _Pods()
+        self._changes: Counter[str] = Counter()
         self._orders: dict[Revision, VersionSpec] = {}
         self._revisions = Revisions(api, owners, self._wanted, self._deployment_changed)
         selector = names.selector(component=names.COMPONENT_REPLICA)
-        self._pods = Informer(api, self._path, labels=selector, changed=self._seen)
+        self._pods = Informer(api, self._path, labels=selector, changed=self._seen, keep=without_managers)
         self._adopted = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
 
     def of(self, endpoint: str) -> list[ReplicaHandle]:
         """Return the replicas of an endpoint."""
-        return [item for item in self._handles.values() if item.replica.endpoint == endpoint]
+        return [*self._replicas.of(endpoint)]
 
     def all(self) -> list[ReplicaHandle]:
         """Return the replicas of all endpoints."""
-        return list(self._handles.values())
+        return [*self._replicas.all()]
 
     def pods(self) -> list[ReplicaPod]:
         """Return the replicas whose container has not ended."""
-        return [
-            item for item in self._handles.values() if item.replica.address and item.phase is not ReplicaPhase.EXITED
-        ]
+        return [item for item in self._replicas.all() if item.replica.address and item.phase is not ReplicaPhase.EXITED]
 
     def endpoints(self) -> set[str]:
         """Return the names of all endpoints that have replicas."""
-        return {item.replica.endpoint for item in self._handles.values()}
+        return self._replicas.endpoints()
 
-    def revision_at(self, address: str) -> Revision | None:
-        """Return the revision of the replica at an address."""
-        for item in self._handles.values():
-            if item.replica.address == address:
-                return _revision(item)
-        return None
+    def changes(self, endpoint: str) -> int:
+        """Return a number that grows with each change of a replica of an endpoint."""
+        return self._changes[endpoint]
+
+    def revisions_at(self, endpoint: str) -> dict[str, Revision]:
+        """Return the revisions of an endpoint's replicas by their addresses."""
+        return {item.replica.address: _revision(item) for item in self._replicas.of(endpoint) if item.replica.address}
 
     def ready_pods(self, revision: Revision) -> dict[str, str]:
         """Return the names of the pods of a revision that could get requests, with their addresses."""
         return {
             item.pod: item.replica.address
-            for item in self._handles.values()
-            if item.pod and _revision(item) == revision and item.phase in (ReplicaPhase.READY, ReplicaPhase.DRAINING)
+            for item in self._replicas.of_revision(revision)
+            if item.pod and item.phase in (ReplicaPhase.READY, ReplicaPhase.DRAINING)
         }
 
     def key(self, revision: Revision) -> str:
@@ -116,7 +176,7 @@ class PodSupervisor:
                 continue
             self._orders[revision] = spec
             self._revisions.adopt(self._order(revision, spec))
-            pods = [pod for pod in self._pods.objects.values() if revision_of(pod) == revision and not _is_over(pod)]
+            pods = [pod for pod in self._pods_of.of(revision) if not _is_over(pod)]
             for pod in pods:
                 handle = self._add(revision, spec, pod["metadata"]["name"])
                 handle.adopted = True
@@ -139,27 +199,26 @@ class PodSupervisor:
         try:
             await self._revisions.create(order, self._wanted(revision) or 1)
         except BaseException:
-            self._handles.pop(order.id, None)
+            self._forget(order.id)
             raise
         self._match(revision)
 
     def drain(self, replica_id: str) -> None:
         """Ask a replica to finish its requests and end."""
-        handle = self._handles.get(replica_id)
+        handle = self._replicas.get(replica_id)
         if handle is None or handle.phase not in _LIVE:
             return
         handle.asked_to_end = True
         if not handle.pod:
-            handle.phase, handle.released = ReplicaPhase.EXITED, True
-            self._revisions.settle(_revision(handle))
-            self._changed(handle.replica.endpoint)
+            self._exited(handle)
             return
         handle.phase = ReplicaPhase.DRAINING
+        self._changes[handle.replica.endpoint] += 1
         self._aside(self._release(handle))
 
     def remove(self, replica_id: str) -> ReplicaHandle | None:
         """Forget a replica that has ended, and return its handle."""
-        handle = self._handles.pop(replica_id, None)
+        handle = self._forget(replica_id)
         if handle is not None:
             self._revisions.settle(_revision(handle))
         return handle
@@ -185,7 +244,7 @@ class PodSupervisor:
 
     def _wanted(self, revision: Revision) -> int | None:
         """Return the number of replicas of a revision; None when nothing of it is left."""
-        mine = [item for item in self._handles.values() if _revision(item) == revision]
+        mine = self._replicas.of_revision(revision)
         if not mine:
             return None
         return sum(not item.released for item in mine)
@@ -197,7 +256,17 @@ class PodSupervisor:
             grace_seconds(spec),
             since=time.monotonic(),
         )
-        self._handles[replica_id] = handle
+        self._put(handle)
+        return handle
+
+    def _put(self, handle: ReplicaPod) -> None:
+        self._replicas.add(handle)
+        self._changes[handle.replica.endpoint] += 1
+
+    def _forget(self, replica_id: str) -> ReplicaPod | None:
+        handle = self._replicas.pop(replica_id)
+        if handle is not None:
+            self._changes[handle.replica.endpoint] += 1
         return handle
 
     def _replica(self, revision: Revision, replica_id: str, pod: Object | None) -> RunningReplica:
@@ -221,19 +290,20 @@ class PodSupervisor:
 
     def _match(self, revision: Revision) -> None:
         """Give pods to the replicas of a revision that have none."""
-        waiting = [item for item in self._handles.values() if not item.pod and _revision(item) == revision]
-        waiting = [item for item in waiting if item.phase is ReplicaPhase.STARTING]
-        for pod in self._pods.objects.values():
+        waiting = [
+            item
+            for item in self._replicas.of_revision(revision)
+            if not item.pod and item.phase is ReplicaPhase.STARTING
+        ]
+        for pod in self._pods_of.of(revision) if waiting else ():
             if not waiting:
                 return
-            if revision_of(pod) != revision or _is_over(pod):
-                continue
-            if self._handle_of(pod) is not None:
+            if _is_over(pod) or self._handle_of(pod) is not None:
                 continue
             handle = waiting.pop(0)
-            del self._handles[handle.replica.id]
+            self._forget(handle.replica.id)
             self._claim(handle, pod)
-            self._handles[handle.replica.id] = handle
+            self._put(handle)
             self._look(handle, pod)
 
     def _claim(self, handle: ReplicaPod, pod: Object) -> None:
@@ -242,11 +312,12 @@ class PodSupervisor:
         handle.replica = self._replica(_revision(handle), handle.pod, pod)
 
     def _handle_of(self, pod: Object) -> ReplicaPod | None:
-        found = self._handles.get(pod["metadata"]["name"])
+        found = self._replicas.get(pod["metadata"]["name"])
         return found if found is not None and found.uid == pod["metadata"]["uid"] else None
 
     def _seen(self, kind: str, pod: Object) -> None:
         """Process a change of a pod."""
+        self._pods_of.see(kind, pod)
         if not self._adopted:
             return
         revision = revision_of(pod)
@@ -286,7 +357,7 @@ class PodSupervisor:
         else:
             self._alive(handle, pod, state)
         if before != (handle.phase, handle.replica.address, handle.unanswered, handle.obstacle):
-            self._changed(handle.replica.endpoint)
+            self._say(handle)
 
     def _alive(self, handle: ReplicaPod, pod: Object, state: PodState) -> None:
         if handle.replica.address != (address := _address(pod)):
@@ -306,6 +377,11 @@ class PodSupervisor:
     def _exited(self, handle: ReplicaPod) -> None:
         handle.phase, handle.released = ReplicaPhase.EXITED, True
         self._revisions.settle(_revision(handle))
+        self._say(handle)
+
+    def _say(self, handle: ReplicaPod) -> None:
+        """Report a change of a replica."""
+        self._changes[handle.replica.endpoint] += 1
         self._changed(handle.replica.endpoint)
 
     async def _cannot_start(self, handle: ReplicaPod, pod: Object, obstacle: Problem) -> None:
@@ -373,11 +449,11 @@ class PodSupervisor:
         if not self._adopted:
             return
         problem = self._revisions.problem(revision)
-        for handle in self._handles.values():
-            if _revision(handle) == revision and not handle.pod and handle.obstacle != problem:
+        for handle in self._replicas.of_revision(revision):
+            if not handle.pod and handle.obstacle != problem:
                 handle.obstacle = problem
-                self._changed(handle.replica.endpoint)
-        deployment = self._revisions.known().get(revision)
+                self._say(handle)
+        deployment = self._revisions.find(revision)
         if deployment is None or deployment["spec"].get("replicas") != self._wanted(revision):
             self._revisions.settle(revision)
 
@@ -385,6 +461,14 @@ class PodSupervisor:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _drop(table: dict[Any, dict[str, Any]], key: object, name: str) -> None:
+    """Remove an item of a table of tables, and its table when it is the last one."""
+    inner = table.get(key, {})
+    inner.pop(name, None)
+    if not inner:
+        table.pop(key, None)
 
 
 def _revision(handle: ReplicaHandle) -> Revision:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mljupyter.engine.replicas.replica_key import replica_key
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, ApiUnreachableError, Object
-from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names, replicas
 from mljupyter.runtimes.base import ReplicaOrder, RuntimeUnavailableError
 from mljupyter.spec import Problem, VersionSpec
@@ -77,8 +77,10 @@ class Revisions:
         self._changed = changed
         self._path = names.deployments(owners.namespace)
         selector = names.selector(component=names.COMPONENT_REPLICA)
-        self.informer = Informer(api, self._path, labels=selector, changed=self._seen)
-        self._secrets = Informer(api, names.secrets(owners.namespace), labels=selector, changed=self._secret_seen)
+        self.informer = Informer(api, self._path, labels=selector, changed=self._seen, keep=without_managers)
+        self._secrets = Informer(
+            api, names.secrets(owners.namespace), labels=selector, changed=self._secret_seen, keep=without_managers
+        )
         self._orders: dict[Revision, ReplicaOrder] = {}
         self._created: set[Revision] = set()
         self._due: set[Revision] = set()
@@ -88,9 +90,13 @@ class Revisions:
         """Return the Deployments by revision."""
         return {revision_of(item): item for item in self.informer.objects.values()}
 
+    def find(self, revision: Revision) -> Object | None:
+        """Return the Deployment of a revision; None when there is none."""
+        return self.informer.objects.get(names.deployment_name(*revision))
+
     def problem(self, revision: Revision) -> Problem | None:
         """Return the reason why pods of a revision are not created; None when they are."""
-        found = self.informer.objects.get(names.deployment_name(*revision))
+        found = self.find(revision)
         conditions = (found or {}).get("status", {}).get("conditions") or ()
         for condition in conditions:
             if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
@@ -112,7 +118,7 @@ class Revisions:
 
         """
         revision = (order.endpoint, order.version, order.revision)
-        if revision in self._created or revision in self.known():
+        if revision in self._created or self.find(revision) is not None:
             self.adopt(order)
             self.settle(revision)
             return

@@ -37,10 +37,13 @@ class ClusterSurroundings:
         self._namespace = namespace
         self._address_changed: Callable[[], None] = lambda: None
         self._news = asyncio.Event()
+        # They are asked for with each status of each endpoint, and seldom change.
+        self._addresses: dict[bool, RouterAddress] = {}
+        self._hosts: tuple[str, ...] | None = None
         self._service = Informer(
             api, names.services(namespace), fields=f"metadata.name={names.ROUTER}", changed=self._service_seen
         )
-        self._nodes = Informer(api, names.nodes(), changed=lambda kind, node: None)
+        self._nodes = Informer(api, names.nodes(), changed=self._node_seen)
         self._secrets = Informer(
             api, names.secrets(namespace), fields=f"type={TLS_TYPE}", changed=lambda kind, secret: self._news.set()
         )
@@ -64,8 +67,10 @@ class ClusterSurroundings:
 
     def address(self, *, secure: bool) -> RouterAddress:
         """Return the address that is nearest to clients outside the cluster, with the port for TLS if `secure`."""
-        service = self._service.objects.get(names.ROUTER)
-        return external_address(service, self._nodes.objects.values(), self._namespace, secure=secure)
+        if (found := self._addresses.get(secure)) is None:
+            service, nodes = self._service.objects.get(names.ROUTER), self._nodes.objects.values()
+            found = self._addresses[secure] = external_address(service, nodes, self._namespace, secure=secure)
+        return found
 
     @property
     def public(self) -> PublicAddress:
@@ -76,8 +81,10 @@ class ClusterSurroundings:
     @property
     def hosts(self) -> tuple[str, ...]:
         """All host names and IP addresses by which clients may reach the router."""
-        service = self._service.objects.get(names.ROUTER)
-        return certificate_hosts(service, self._nodes.objects.values(), self._namespace)
+        if self._hosts is None:
+            service, nodes = self._service.objects.get(names.ROUTER), self._nodes.objects.values()
+            self._hosts = certificate_hosts(service, nodes, self._namespace)
+        return self._hosts
 
     def pair(self, secret: str) -> tuple[str, str]:
         """Return the certificate and the key of a Secret in PEM.
@@ -137,8 +144,17 @@ class ClusterSurroundings:
     def _path(self, secret: str) -> str:
         return f"{names.secrets(self._namespace)}/{secret}"
 
+    def _forget(self) -> None:
+        self._addresses, self._hosts = {}, None
+
+    def _node_seen(self, _kind: str, _node: Object) -> None:
+        self._forget()
+
     def _service_seen(self, _kind: str, _service: Object) -> None:
-        if self._service.synced.is_set():
+        before = (self._addresses, self._hosts)
+        self._forget()
+        same = all(self.address(secure=secure) == address for secure, address in before[0].items())
+        if self._service.synced.is_set() and not (same and before[1] == self.hosts):
             self._address_changed()
 
 

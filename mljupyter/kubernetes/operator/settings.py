@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 
 
 class OperatorSettingsError(MLJupyterError):
@@ -29,6 +30,7 @@ class OperatorSettings:
         directory: for its files, which may be lost.
         port: of its API.
         kubeconfig: a file for development outside the cluster; None for the credentials of the pod.
+        replicas: what holds for all replicas, such as the nodes that they may run on.
 
     """
 
@@ -41,6 +43,7 @@ class OperatorSettings:
     directory: Path = Path(names.STATE_DIRECTORY)
     port: int = names.OPERATOR_PORT
     kubeconfig: Path | None = None
+    replicas: ReplicaSettings = field(default_factory=ReplicaSettings)
 
     @classmethod
     def of_pod(cls, environment: Mapping[str, str] = os.environ) -> OperatorSettings:

@@ -22,6 +22,7 @@ from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.router_agent.agent import Agent
 from mljupyter.kubernetes.router_agent.api import application
 from mljupyter.kubernetes.router_agent.published import PublishedListening
+from mljupyter.kubernetes.router_agent.replica_stream import ReplicaStream
 
 _ENDS_WITHIN = 2
 
@@ -60,9 +61,14 @@ async def _run(arguments: argparse.Namespace) -> None:
     configuration = directory / "router"
     make_private_directory(configuration)
     listening = PublishedListening(directory / "listening.json")
-    settings = RouterSettings(configuration, directory / "admin.sock", arguments.port)
+    settings = RouterSettings(
+        configuration, directory / "admin.sock", arguments.port, stream=directory / "replicas.sock"
+    )
+    stream = ReplicaStream(directory / "replicas.sock")
+    await stream.start()
     api = await ApiServer.connect(arguments.kubeconfig, arguments.context)
-    agent = Agent(api, arguments.namespace, Router(settings, listening, changed=lambda: None), listening)
+    router = Router(settings, listening, changed=lambda: None, stream=stream)
+    agent = Agent(api, arguments.namespace, router, listening)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,6 +86,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await working
         await serving
+    await stream.close()
     await api.close()
 
 

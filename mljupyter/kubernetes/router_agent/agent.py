@@ -6,7 +6,6 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,7 @@ from mljupyter.kubernetes.objects.published import (
     PublishedError,
     PublishedRoute,
     endpoint_route,
+    routed_part,
     version_of,
 )
 from mljupyter.kubernetes.router_agent.published import PublishedListening
@@ -51,10 +51,21 @@ class Refusal:
     message: str
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A route with the addresses of its pods, and the document that it was made from."""
+
+    versioned: Versioned
+    route: EndpointRoute
+
+
 class Agent:
     """Applies the newest published documents and pods to the router. A refused route leaves the others untouched.
 
+    A change of a document or a pod costs the work for its endpoint alone.
+
     Attributes:
+        routes_made: how often the route of an endpoint was made from its document and its pods.
         router: the Envoy of this pod.
         routes: the versions of the routes in force, by endpoint.
         listening_version: the version of the listener settings in force.
@@ -67,6 +78,7 @@ class Agent:
         self.router = router
         self.routes: dict[str, str] = {}
         self.listening_version = ""
+        self.routes_made = 0
         self.refused: dict[str, Refusal] = {}
         self.refused_listening: Refusal | None = None
         self._listening = listening
@@ -83,8 +95,13 @@ class Agent:
             api,
             names.pods(namespace),
             labels=names.selector(component=names.COMPONENT_REPLICA),
-            changed=lambda kind, pod: self._dirty.set(),
+            changed=self._pod_changed,
+            keep=routed_part,
         )
+        self._pods_of: dict[str, dict[str, Object]] = {}  # by endpoint
+        self._endpoint_of: dict[str, str] = {}  # by pod
+        self._made: dict[str, _Made] = {}
+        self._moved: set[str] = set()  # endpoints whose pods have changed since
 
     @property
     def ready(self) -> bool:
@@ -152,6 +169,18 @@ class Agent:
 
     def _secret_changed(self, kind: str, secret: Object) -> None:
         self._texts[secret["metadata"]["name"]] = b"" if kind == "DELETED" else _content(secret)
+        self._dirty.set()
+
+    def _pod_changed(self, kind: str, pod: Object) -> None:
+        name, endpoint = pod["metadata"]["name"], _endpoint_of(pod)
+        before = self._endpoint_of.pop(name, endpoint)  # another one when somebody has changed its labels
+        self._pods_of.get(before, {}).pop(name, None)
+        if kind != "DELETED":
+            self._endpoint_of[name] = endpoint
+            self._pods_of.setdefault(endpoint, {})[name] = pod
+        elif not self._pods_of.get(before):
+            self._pods_of.pop(before, None)
+        self._moved |= {before, endpoint}
         self._dirty.set()
 
     async def _apply_changes(self) -> None:
@@ -233,13 +262,22 @@ class Agent:
         await self._put(dict(self._accepted))
 
     async def _put(self, routes: dict[str, Versioned]) -> None:
-        pods = defaultdict(list)
-        for pod in self._pods.objects.values():
-            pods[(pod["metadata"].get("labels") or {}).get(names.ENDPOINT_LABEL, "")].append(pod)
-        endpoints: list[EndpointRoute] = [endpoint_route(one.published, pods[name]) for name, one in routes.items()]
-        await self.router.apply(endpoints)
+        moved, self._moved = self._moved, set()
+        self._made = {name: self._make(name, one, moved=name in moved) for name, one in routes.items()}
+        await self.router.apply([made.route for made in self._made.values()])
         self._accepted = routes
         self.routes = {name: one.version for name, one in routes.items()}
+
+    def _make(self, name: str, versioned: Versioned, *, moved: bool) -> _Made:
+        """Return a route with the addresses of its pods: the same object as before, as long as nothing changes."""
+        known = self._made.get(name)
+        if known is not None and known.versioned is versioned and not moved:
+            return known
+        self.routes_made += 1
+        route = endpoint_route(versioned.published, self._pods_of.get(name, {}).values())
+        if known is not None and known.route == route:
+            route = known.route
+        return _Made(versioned, route)
 
     def _refuse(self, name: str, version: str, message: str) -> None:
         log.error("the route of endpoint %r is refused: %s", name, message)
@@ -251,6 +289,10 @@ def _refused(refusal: Refusal | None, version: str) -> bool:
     if refusal is not None and version and refusal.version == version:
         raise ConfigurationRefusedError(refusal.message)
     return False
+
+
+def _endpoint_of(pod: Object) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(names.ENDPOINT_LABEL, ""))
 
 
 def _content(secret: Object) -> bytes:

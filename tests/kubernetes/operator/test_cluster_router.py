@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +78,7 @@ async def published(tmp_path: Path) -> AsyncIterator[Published]:
             supervisor=supervisor,
             owner=lambda name: None,
             changed=changed.set,
+            withdrawn=lambda name: changed.set(),
         )
         await router.start()
         await router.apply([ROUTE])
@@ -107,3 +108,14 @@ async def test_a_route_that_was_withdrawn_stays_away(published: Published) -> No
     await published.router.apply([])
     found, _ = await published.api.list(names.secrets(published.namespace), labels=names.PUBLISHED_SELECTOR)
     assert [item["metadata"]["name"] for item in found] == [names.LISTENING_SECRET]
+
+
+async def test_a_changed_route_is_the_work_for_its_endpoint_alone(published: Published) -> None:
+    routes = [replace(ROUTE, name=f"e{number}") for number in range(20)]
+    await published.router.apply([ROUTE, *routes])
+    before = published.router.documents_made
+    await published.router.apply([ROUTE, *routes])
+    assert published.router.documents_made == before
+    routes[3] = replace(routes[3], keys=("another",))
+    await published.router.apply([ROUTE, *routes])
+    assert published.router.documents_made == before + 1
