@@ -15,8 +15,9 @@ from mljupyter.core.compute import cluster
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
+from mljupyter.spec.placement import labels_of
 from mljupyter.targets.base import Finding
-from mljupyter.targets.kubernetes.attachment import ClusterSettings
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _COLUMNS = ("NAME", "TYPE", "STATE", "ABOUT")
@@ -56,10 +57,42 @@ def _cluster_options(command: Command) -> Command:
             ),
             click.option("--internal", is_flag=True, help="The load balancer is reached only from the own network."),
             click.option("--image", metavar="IMAGE", help="Image of operator and routers; by default it is built."),
+            click.option(
+                "--gpu-resource",
+                metavar="RESOURCE",
+                help="Resource that counts the accelerators of replicas. Default: nvidia.com/gpu.",
+            ),
+            click.option(
+                "--node-selector",
+                "labels",
+                metavar="LABEL=VALUE",
+                multiple=True,
+                help="Label that a node must have to run replicas. Repeatable.",
+            ),
+            click.option(
+                "--toleration",
+                "taints",
+                metavar="KEY[=VALUE][:EFFECT]",
+                multiple=True,
+                help="Taint of nodes that replicas tolerate. Repeatable.",
+            ),
+            click.option("--runtime-class", metavar="NAME", help="RuntimeClass of replicas."),
         )
     ):
         command = option(command)
     return command
+
+
+def _settings(
+    labels: Sequence[str],
+    taints: Sequence[str],
+    gpu_resource: str | None,
+    runtime_class: str | None,
+    **given: Any,
+) -> ClusterSettings:
+    """Return the settings that the options give."""
+    replicas = replica_defaults(gpu_resource, labels_of(labels), taints, runtime_class)
+    return ClusterSettings(**given, replicas=replicas)
 
 
 @computetarget.command(short_help="Attach a Kubernetes cluster under a name.")
@@ -73,7 +106,7 @@ def attach(name: str, force: bool, dry_run: bool, workspace: str | None, **given
 
     Attaching again repairs it, upgrades it to this release, or changes its settings.
     """
-    found, settings = open_workspace(workspace), ClusterSettings(**given)
+    found, settings = open_workspace(workspace), _settings(**given)
     if dry_run:
         say(cluster.manifests_text(found, name, settings))
         return
@@ -124,7 +157,7 @@ def check(name: str | None, workspace: str | None, as_json: bool, **given: Any) 
     found = open_workspace(workspace)
     findings = _checked(found, name) if name is not None else None
     if findings is None:
-        findings = cluster.findings(found, name or "cluster", ClusterSettings(**given))
+        findings = cluster.findings(found, name or "cluster", _settings(**given))
     if as_json:
         print_json([asdict(one) for one in findings])
     else:

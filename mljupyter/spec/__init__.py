@@ -6,6 +6,7 @@
 from mljupyter.spec.document import Document, SpecError
 from mljupyter.spec.endpoint import Authentication, EndpointKind, EndpointSpec, RateLimit
 from mljupyter.spec.history import ScalingDecision
+from mljupyter.spec.placement import Placement, ReplicaDefaults, Toleration
 from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.router import CertificateFiles, ConnectionLimits, PlainHttp, RouterSpec, RouterTls
 from mljupyter.spec.status import (
@@ -47,9 +48,11 @@ __all__ = [
     "LivenessProbe",
     "ModelReference",
     "NoCode",
+    "Placement",
     "PlainHttp",
     "Problem",
     "RateLimit",
+    "ReplicaDefaults",
     "ReplicaPhase",
     "ReplicaStatus",
     "RequestLimits",
@@ -63,6 +66,7 @@ __all__ = [
     "Scaling",
     "ScalingDecision",
     "SpecError",
+    "Toleration",
     "VersionSpec",
     "VersionStatus",
 ]

@@ -253,6 +253,7 @@ class ClusterCompute(ComputeTarget):
             "namespace": attached.namespace,
             "serviceType": attached.service_type,
             "image": attached.image,
+            "replicas": attached.replicas,
         }
 
     @property

@@ -133,7 +133,7 @@ async def _lead(
     owners = ReplicaOwners(
         settings.namespace,
         settings.workspace,
-        ReplicaSettings(),
+        ReplicaSettings(defaults=settings.replicas),
         workspace_key(layout.replica_key),
         persistence.owner,
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.files import make_private_directory, write_whole
@@ -31,6 +32,7 @@ class AttachedCluster:
         purpose, service_type: of the installation.
         internal: whether its load balancer is internal.
         image: the image of the control plane.
+        replicas: the placement of all replicas, the document of a `ReplicaDefaults`.
 
     """
 
@@ -44,6 +46,7 @@ class AttachedCluster:
     service_type: str = ServiceType.CLUSTER_IP.value
     internal: bool = False
     image: str = ""
+    replicas: dict[str, Any] = field(default_factory=dict)
 
     @property
     def access(self) -> Access:
@@ -57,7 +60,7 @@ def attached_clusters(directory: Path) -> list[AttachedCluster]:
     for path in sorted((directory / _FOLDER).glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            known = {field.name for field in fields(AttachedCluster)}
+            known = {one.name for one in fields(AttachedCluster)}
             found.append(AttachedCluster(**{key: value for key, value in document.items() if key in known}))
         except (OSError, ValueError, TypeError, AttributeError):
             continue  # a damaged file must not hide the other targets
