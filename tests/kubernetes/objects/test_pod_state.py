@@ -346,8 +346,8 @@ def test_a_node_that_kubernetes_has_given_up_is_named_and_its_pod_is_not_ready()
         ),
         (
             (
-                'Pod "mlj-iris" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than '
-                "or equal to cpu limit"
+                'Pod "mlj-iris" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be '
+                "less than or equal to cpu limit"
             ),
             ("LimitRange", "cpu_cores_limit"),
         ),
@@ -357,8 +357,8 @@ def test_a_node_that_kubernetes_has_given_up_is_named_and_its_pod_is_not_ready()
         ),
         (
             (
-                'Internal error occurred: failed calling webhook "policy.example.com": Post "https://x": context deadline '
-                "exceeded"
+                'Internal error occurred: failed calling webhook "policy.example.com": Post "https://x": '
+                "context deadline exceeded"
             ),
             ("webhook policy.example.com does not answer",),
         ),
@@ -392,7 +392,7 @@ def test_a_pod_that_the_cluster_does_not_create_names_the_rule_and_the_way_out(
 
 
 def test_a_deployment_whose_replica_set_is_refused_says_so() -> None:
-    said = 'replicasets.apps "x" is forbidden: exceeded quota: few, requested: count/replicasets.apps=1, used: 1, limited: 1'
+    said = "exceeded quota: few, requested: count/replicasets.apps=1, used: 1, limited: 1"
     refused = condition("Progressing", "False", "ReplicaSetCreateError", said)
     found = not_created({"status": {"conditions": [refused]}})
     assert found is not None

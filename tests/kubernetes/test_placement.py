@@ -1,0 +1,213 @@
+"""Accelerators and placement of replicas on a real cluster: its scheduler and its admission decide.
+
+The accelerator is a resource that the test announces for the node, as a device plug-in does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.replicas import ReplicaSettings
+from mljupyter.kubernetes.operator.pod_logs import PodLogs
+from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
+from mljupyter.kubernetes.operator.revisions import ReplicaOwners
+from mljupyter.runtimes.base import ReplicaOrder
+from mljupyter.spec import Problem, ReplicaDefaults, VersionSpec
+from tests.kubernetes.cluster import own_namespace
+from tests.testbed import needed
+from tests.waiting import HANG_SECONDS, promised
+
+pytestmark = pytest.mark.system
+FPGA = "example.com/fpga"
+SMALL = {"cpu": 0.01, "memoryInGB": 0.02}
+HOSTNAME = "kubernetes.io/hostname"
+
+
+@dataclass
+class Site:
+    """A supervisor with pods that the cluster's scheduler places. Their image is small, and serves nothing."""
+
+    api: ApiServer
+    namespace: str
+    node: str
+    supervisor: PodSupervisor
+
+    async def start(self, replica: str = "iris-1", **version: Any) -> None:
+        """Start one more replica of a version."""
+        spec = VersionSpec.parse({"image": "testbed/pause:3", "resources": SMALL, **version})
+        await self.supervisor.start(ReplicaOrder(replica, "iris", "one", "0123456789ab", "team", "demo", spec))
+
+    async def problem(self) -> Problem:
+        """Wait for the reason why a replica cannot start, which is there within 10 seconds."""
+        began = time.monotonic()
+        async with asyncio.timeout(HANG_SECONDS):
+            while True:
+                found = [one.observed().obstacle for one in self.supervisor.of("iris")]
+                for problem in filter(None, found):
+                    assert time.monotonic() - began < promised(10)
+                    return problem
+                await asyncio.sleep(0.05)
+
+    async def placed(self, count: int) -> list[dict[str, Any]]:
+        """Wait until a number of pods have a node; return all pods."""
+        async with asyncio.timeout(HANG_SECONDS):
+            while True:
+                pods, _ = await self.api.list(names.pods(self.namespace))
+                if sum(bool(pod["spec"].get("nodeName")) for pod in pods) == count:
+                    return pods
+                await asyncio.sleep(0.05)
+
+    async def no_problem(self) -> None:
+        """Wait until no replica has a reason not to start."""
+        async with asyncio.timeout(HANG_SECONDS):
+            while any(one.observed().obstacle is not None for one in self.supervisor.of("iris")):
+                await asyncio.sleep(0.05)
+
+    async def announce(self, amount: int | None) -> None:
+        """Let the node have a number of accelerators; None takes them away."""
+        operation = {"op": "add", "value": str(amount)} if amount is not None else {"op": "remove"}
+        for field in ("capacity", "allocatable"):
+            patch = [{**operation, "path": f"/status/{field}/example.com~1fpga"}]
+            await self.api.patch(f"{names.nodes()}/{self.node}/status", patch, kind="json")
+
+    async def rule(self, kind: str, spec: dict[str, Any]) -> None:
+        """Create a ResourceQuota or a LimitRange in the namespace."""
+        path = f"/api/v1/namespaces/{self.namespace}/{kind.lower()}s"
+        await self.api.create(path, {"metadata": {"name": "of-the-test"}, "spec": spec})
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with own_namespace(Path(needed("TESTBED_KUBECONFIG"))) as cluster:
+        api, namespace = cluster.api, cluster.namespace
+        await api.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": names.REPLICA}})
+        settings = ReplicaSettings(
+            defaults=ReplicaDefaults.parse({"tolerations": [{"key": "a", "operator": "Exists"}]})
+        )
+        owners = ReplicaOwners(namespace, "demo", settings, b"key", lambda name: None)
+        supervisor = PodSupervisor(api, owners, "team", PodLogs(api, namespace, tmp_path), lambda endpoint: None)
+        await supervisor.adopt("team", lambda replica: None)
+        nodes, _ = await api.list(names.nodes())
+        yield Site(api, namespace, nodes[0]["metadata"]["name"], supervisor)
+        await supervisor.leave()
+
+
+@pytest.fixture
+async def fpga(site: Site) -> AsyncIterator[Site]:
+    """The node has one accelerator."""
+    await site.announce(1)
+    yield site
+    with suppress(ApiError):
+        await site.announce(None)
+
+
+async def test_the_scheduler_counts_accelerators_and_the_replica_without_one_is_explained(fpga: Site) -> None:
+    asking = {"resources": {**SMALL, "gpu": 1, "gpuResource": FPGA}}
+    await fpga.start("iris-1", **asking)
+    await fpga.placed(1)
+    await fpga.start("iris-2", **asking)
+    problem = await fpga.problem()
+    assert problem.code == "Unschedulable"
+    assert f"1 Insufficient {FPGA}" in problem.message
+    assert f"The node with most {FPGA}, {fpga.node}, has 0 of 1 free." in problem.message
+    assert "Ask for less (gpu_cores)" in problem.message
+    assert len(await fpga.placed(1)) == 2
+    # A second accelerator is all that was missing.
+    await fpga.announce(2)
+    await fpga.placed(2)
+    await fpga.no_problem()
+
+
+@pytest.mark.parametrize(
+    ("version", "parts"),
+    [
+        (
+            {"resources": {**SMALL, "gpu": 1}},
+            ("1 Insufficient nvidia.com/gpu", "No node has any nvidia.com/gpu: correct gpu_resource"),
+        ),
+        (
+            {"resources": {**SMALL, "cpu": 900}},
+            ("it asks for cpu 900", "1 Insufficient cpu", "The node with most cpu, NODE, has ", "(cpu_cores)"),
+        ),
+        (
+            {"resources": {**SMALL, "memoryInGB": 9000}},
+            ("1 Insufficient memory", "The node with most memory, NODE, has ", "(memory_gb)"),
+        ),
+        (
+            {"placement": {"nodeSelector": {HOSTNAME: "nowhere"}}},
+            (f"No node has the label {HOSTNAME}=nowhere: nodes have {HOSTNAME}=NODE.", "node_selector"),
+        ),
+    ],
+)
+async def test_a_replica_that_fits_nowhere_says_what_would_fit(
+    site: Site, version: dict[str, Any], parts: tuple[str, ...]
+) -> None:
+    await site.start(**version)
+    problem = await site.problem()
+    assert problem.code == "Unschedulable"
+    for part in parts:
+        assert part.replace("NODE", site.node) in problem.message
+
+
+@pytest.mark.parametrize(
+    ("rule", "version", "parts"),
+    [
+        (
+            ("ResourceQuota", {"hard": {"requests.cpu": "1"}}),
+            {"resources": {**SMALL, "cpu": 2}},
+            (
+                "the quota of-the-test of its namespace has no room: requests.cpu=2 was asked for",
+                "kubectl describe resourcequota of-the-test",
+            ),
+        ),
+        (
+            ("ResourceQuota", {"hard": {"limits.memory": "1Gi"}}),
+            {},
+            ("must specify limits.memory", "memory_gb_limit"),
+        ),
+        (
+            ("LimitRange", {"limits": [{"type": "Container", "min": {"cpu": "50m"}}]}),
+            {},
+            ("a LimitRange of its namespace sets the minimum of cpu for a container to 50m", "Change cpu_cores"),
+        ),
+        (
+            ("LimitRange", {"limits": [{"type": "Container", "max": {"memory": "10Mi"}}]}),
+            {},
+            ("a LimitRange of its namespace sets the maximum of memory for a container to 10Mi", "Change memory_gb"),
+        ),
+        (
+            ("LimitRange", {"limits": [{"type": "Container", "default": {"cpu": "100m"}}]}),
+            {"resources": {**SMALL, "cpu": 1}},
+            ("LimitRange of its namespace gives a limit below the request", "cpu_cores_limit"),
+        ),
+        (None, {"placement": {"runtimeClass": "no-such-class"}}, ("no-such-class", "kubectl get runtimeclasses")),
+    ],
+)
+async def test_a_pod_that_the_cluster_refuses_names_the_rule_and_the_way_out(
+    site: Site, rule: tuple[str, dict[str, Any]] | None, version: dict[str, Any], parts: tuple[str, ...]
+) -> None:
+    if rule is not None:
+        await site.rule(*rule)
+    await site.start(**version)
+    problem = await site.problem()
+    assert problem.code == "ReplicaNotCreated"
+    for part in parts:
+        assert part in problem.message
+
+
+async def test_a_pod_has_the_placement_of_its_version_and_of_the_cluster(site: Site) -> None:
+    own = {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}
+    await site.start(placement={"tolerations": [own], "nodeSelector": {HOSTNAME: site.node}})
+    spec = (await site.placed(1))[0]["spec"]
+    assert spec["nodeSelector"] == {HOSTNAME: site.node}
+    assert spec["tolerations"][:2] == [own, {"key": "a", "operator": "Exists"}]
