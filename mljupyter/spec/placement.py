@@ -109,9 +109,15 @@ class Toleration(Document):
         """
         found = _TAINT.fullmatch(text)
         if found is None:
-            raise SpecError(f"{text!r:.200} is not a taint. Rule: KEY[=VALUE][:EFFECT], such as 'gpu=yes:NoSchedule'.")
+            raise SpecError(
+                f"toleration {text!r:.200}: this is not a taint. Rule: KEY[=VALUE][:EFFECT], "
+                "such as 'gpu=yes:NoSchedule'."
+            )
         parts = {name: part for name, part in found.groupdict().items() if part is not None}
-        return cls.parse({"operator": "Equal" if "value" in parts else "Exists", **parts})
+        try:
+            return cls.parse({"operator": "Equal" if "value" in parts else "Exists", **parts})
+        except SpecError as error:
+            raise SpecError(f"toleration {text!r:.200}: {error.message}") from None
 
 
 class Placement(Document):

@@ -226,7 +226,7 @@ def test_a_change_of_the_placement_keeps_the_rest_of_it_and_an_empty_value_takes
     other = changed_endpoint(before, AKS(tolerations=["spot"]))
     assert part(version(other), "placement.node_selector") == {"disk": "fast"}
     assert part(version(other), "placement.tolerations") == [Toleration.of("spot")]
-    assert changed_endpoint(other, AKS(cpu_cores=1)).versions["service"].placement == version(other).placement
+    assert version(changed_endpoint(other, AKS(cpu_cores=1))).placement == version(other).placement
     assert version(changed_endpoint(other, AKS(node_selector={}, tolerations=[], runtime_class=""))).placement is None
 
 
