@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
+from mljupyter.core import Workspace
+from mljupyter.core.compute import ComputeTarget
+from mljupyter.core.webservice import AksEndpoint
+from mljupyter.exceptions import WebserviceException
+from mljupyter.kubernetes.api_server.connection import ApiServer
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
@@ -23,6 +26,8 @@ from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners
 from mljupyter.runtimes.base import ReplicaOrder
 from mljupyter.spec import Problem, ReplicaDefaults, VersionSpec
+from tests.conformance import conftest as conformance
+from tests.conformance.conftest import CLUSTER
 from tests.kubernetes.cluster import own_namespace
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, promised
@@ -75,10 +80,14 @@ class Site:
 
     async def announce(self, amount: int | None) -> None:
         """Let the node have a number of accelerators; None takes them away."""
-        operation = {"op": "add", "value": str(amount)} if amount is not None else {"op": "remove"}
+        path = f"{names.nodes()}/{self.node}/status"
+        if amount is None:
+            taken = {"capacity": {FPGA: None}, "allocatable": {FPGA: None}}
+            await self.api.patch(path, {"status": taken}, kind="merge")
+            return
         for field in ("capacity", "allocatable"):
-            patch = [{**operation, "path": f"/status/{field}/example.com~1fpga"}]
-            await self.api.patch(f"{names.nodes()}/{self.node}/status", patch, kind="json")
+            patch = [{"op": "add", "path": f"/status/{field}/example.com~1fpga", "value": str(amount)}]
+            await self.api.patch(path, patch, kind="json")
 
     async def rule(self, kind: str, spec: dict[str, Any]) -> None:
         """Create a ResourceQuota or a LimitRange in the namespace."""
@@ -107,8 +116,7 @@ async def fpga(site: Site) -> AsyncIterator[Site]:
     """The node has one accelerator."""
     await site.announce(1)
     yield site
-    with suppress(ApiError):
-        await site.announce(None)
+    await site.announce(None)
 
 
 async def test_the_scheduler_counts_accelerators_and_the_replica_without_one_is_explained(fpga: Site) -> None:
@@ -182,7 +190,7 @@ async def test_a_replica_that_fits_nowhere_says_what_would_fit(
         ),
         (
             ("LimitRange", {"limits": [{"type": "Container", "max": {"memory": "10Mi"}}]}),
-            {},
+            {"resources": {**SMALL, "memoryInGBLimit": 0.5}},
             ("a LimitRange of its namespace sets the maximum of memory for a container to 10Mi", "Change memory_gb"),
         ),
         (
@@ -211,3 +219,33 @@ async def test_a_pod_has_the_placement_of_its_version_and_of_the_cluster(site: S
     spec = (await site.placed(1))[0]["spec"]
     assert spec["nodeSelector"] == {HOSTNAME: site.node}
     assert spec["tolerations"][:2] == [own, {"key": "a", "operator": "Exists"}]
+
+
+def test_a_deployment_to_an_attached_cluster_has_its_placement_and_says_what_would_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed("TESTBED_KUBECONFIG")
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+    place = conformance.Site(CLUSTER, Workspace.create("placement"))
+    conformance.attach(place.workspace, tolerations=["spare"], gpu_resource=FPGA)
+    try:
+        version = {**place.runs(conformance.script("one")), "resources": {**SMALL, "memoryInGB": 0.2, "gpu": 1}}
+        placement = {"tolerations": [{"key": "own", "operator": "Exists"}]}
+        place.client.create(place.spec("placed", one={**version, "placement": placement, "scaling": {"replicas": 1}}))
+        began = time.monotonic()
+        with pytest.raises(WebserviceException, match=f"No node has any {FPGA}: correct gpu_resource"):
+            place.workspace.webservices["placed"].wait_for_deployment()
+        assert time.monotonic() - began < promised(10)
+        attached: Any = place.client
+        pods = attached.cluster.items(names.pods(attached.attached.namespace), labels=f"{names.ENDPOINT_LABEL}=placed")
+        assert [one["key"] for one in pods[0]["spec"]["tolerations"]][:2] == ["own", "spare"]
+        endpoint = place.workspace.webservices["placed"]
+        assert isinstance(endpoint, AksEndpoint)
+        endpoint.update_version("one", gpu_cores=0)
+        endpoint.wait_for_deployment()
+        assert endpoint.state == "Healthy"
+    finally:
+        for record in place.client.endpoints():
+            place.client.delete(record.spec.name)
+        ComputeTarget(place.workspace, CLUSTER).detach()

@@ -304,8 +304,8 @@ def _way_out_of_refusal(text: str) -> str:
         return "Bring limits and requests closer together: cpu_cores_limit, memory_gb_limit."
     if "less than or equal to" in text and "limit" in text:
         return (
-            "A LimitRange of its namespace gives a limit below the request: give a higher one, cpu_cores_limit or "
-            "memory_gb_limit."
+            "A LimitRange of its namespace gives a limit below the request: ask for less, or give a higher limit, "
+            "cpu_cores_limit or memory_gb_limit."
         )
     if "RuntimeClass" in text:
         return "Name one that the cluster has in runtime_class: kubectl get runtimeclasses."
