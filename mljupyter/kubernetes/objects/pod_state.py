@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mljupyter.engine.endpoints.status import NOT_CREATED, UNSCHEDULABLE
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.replicas import CONTAINER
 from mljupyter.kubernetes.objects.room import Room, what_fits
@@ -30,8 +31,6 @@ _ARGUMENTS = {"cpu": "cpu_cores", "memory": "memory_gb"}
 _QUOTA = re.compile(r"exceeded quota: ([^,]+), requested: (.+), used: (.+), limited: (.+)")
 _RANGE = re.compile(r"(maximum|minimum) (\S+) usage per (\w+) is (\S+?)(?=[,.]?(?:\s|$))")
 _WEBHOOK = re.compile(r'webhook "([^"]+)"')
-UNSCHEDULABLE = "Unschedulable"
-NOT_CREATED = "ReplicaNotCreated"
 
 _NOT_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable"})
 _FATAL = frozenset({"InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull"})
