@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,13 @@ class Site:
         spec = VersionSpec.parse({"image": "testbed/pause:3", "resources": SMALL, **version})
         await self.supervisor.start(ReplicaOrder(replica, "iris", "one", "0123456789ab", "team", "demo", spec))
 
-    async def problem(self) -> Problem:
+    async def problem(self, code: str = "") -> Problem:
         """Wait for the reason why a replica cannot start, which is there within 10 seconds."""
         began = time.monotonic()
         async with asyncio.timeout(HANG_SECONDS):
             while True:
                 found = [one.observed().obstacle for one in self.supervisor.of("iris")]
-                for problem in filter(None, found):
+                for problem in [one for one in found if one is not None and code in ("", one.code)]:
                     assert time.monotonic() - began < promised(10)
                     return problem
                 await asyncio.sleep(0.05)
@@ -95,20 +96,25 @@ class Site:
         await self.api.create(path, {"metadata": {"name": "of-the-test"}, "spec": spec})
 
 
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+@asynccontextmanager
+async def running(directory: Path, **settings: Any) -> AsyncIterator[Site]:
+    """Run a supervisor in a namespace of its own."""
     async with own_namespace(Path(needed("TESTBED_KUBECONFIG"))) as cluster:
         api, namespace = cluster.api, cluster.namespace
         await api.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": names.REPLICA}})
-        settings = ReplicaSettings(
-            defaults=ReplicaDefaults.parse({"tolerations": [{"key": "a", "operator": "Exists"}]})
-        )
-        owners = ReplicaOwners(namespace, "demo", settings, b"key", lambda name: None)
-        supervisor = PodSupervisor(api, owners, "team", PodLogs(api, namespace, tmp_path), lambda endpoint: None)
+        owners = ReplicaOwners(namespace, "demo", ReplicaSettings(**settings), b"key", lambda name: None)
+        supervisor = PodSupervisor(api, owners, "team", PodLogs(api, namespace, directory), lambda endpoint: None)
         await supervisor.adopt("team", lambda replica: None)
         nodes, _ = await api.list(names.nodes())
         yield Site(api, namespace, nodes[0]["metadata"]["name"], supervisor)
         await supervisor.leave()
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    defaults = ReplicaDefaults.parse({"tolerations": [{"key": "a", "operator": "Exists"}]})
+    async with running(tmp_path, defaults=defaults) as found:
+        yield found
 
 
 @pytest.fixture
@@ -219,6 +225,44 @@ async def test_a_pod_has_the_placement_of_its_version_and_of_the_cluster(site: S
     spec = (await site.placed(1))[0]["spec"]
     assert spec["nodeSelector"] == {HOSTNAME: site.node}
     assert spec["tolerations"][:2] == [own, {"key": "a", "operator": "Exists"}]
+
+
+async def test_a_claim_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path, collected_claim="missing") as site:
+        await site.start(collectModelData=True)
+        problem = await site.problem()
+        assert problem.code == "Unschedulable"
+        assert 'persistentvolumeclaim "missing" not found' in problem.message
+        assert "kubectl get persistentvolumeclaims" in problem.message
+
+
+async def test_a_volume_that_the_node_cannot_mount_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path, collected_claim="broken") as site:
+        # The scheduler places the pod, and the node finds no such directory.
+        claim = {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "",
+            "volumeName": site.namespace,
+            "resources": {"requests": {"storage": "1Mi"}},
+        }
+        volume = {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Mi"},
+            "hostPath": {"path": "/no/such/directory", "type": "Directory"},
+            "claimRef": {"namespace": site.namespace, "name": "broken"},
+        }
+        volumes = "/api/v1/persistentvolumes"
+        await site.api.create(volumes, {"metadata": {"name": site.namespace}, "spec": volume})
+        try:
+            claims = f"/api/v1/namespaces/{site.namespace}/persistentvolumeclaims"
+            await site.api.create(claims, {"metadata": {"name": "broken"}, "spec": claim})
+            await site.start(collectModelData=True)
+            await site.placed(1)
+            problem = await site.problem("FailedMount")
+            assert f"a volume cannot be mounted on node {site.node}" in problem.message
+            assert "/no/such/directory" in problem.message
+        finally:
+            await site.api.delete(f"{volumes}/{site.namespace}")
 
 
 def test_a_deployment_to_an_attached_cluster_has_its_placement_and_says_what_would_fit(
