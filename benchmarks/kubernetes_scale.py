@@ -44,11 +44,10 @@ from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Obje
 from mljupyter.kubernetes.api_server.informer import Informer
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.crd import custom_resource_definition
-from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator import documents, lifecycle
 from mljupyter.kubernetes.operator.settings import OperatorSettings
 from mljupyter.kubernetes.router_agent import __main__ as router_agent
-from mljupyter.spec import Authentication, EndpointSpec, VersionSpec
+from mljupyter.spec import Authentication, EndpointSpec, ReplicaDefaults, VersionSpec
 from mljupyter.spec.version import Scaling
 
 SIMULATED = "mljupyter.io/simulated"
@@ -108,7 +107,7 @@ def role(name: str, arguments: list[str]) -> None:
         sys.argv = ["router_agent", *arguments[2:]]
         sys.exit(router_agent.main())
     namespace, kubeconfig, directory, port = arguments[2:]
-    replicas = ReplicaSettings(node_selector={SIMULATED: "true"}, tolerations=(_TOLERATION,))
+    replicas = ReplicaDefaults.parse({"nodeSelector": {SIMULATED: "true"}, "tolerations": [_TOLERATION]})
     settings = OperatorSettings(
         namespace,
         "operator-1",

@@ -17,8 +17,9 @@ from mljupyter.core.compute import AksCompute, KubernetesCompute, cluster
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
+from mljupyter.spec.placement import labels_of
 from mljupyter.targets.base import Finding
-from mljupyter.targets.kubernetes.attachment import ClusterSettings
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
 from mljupyter.targets.kubernetes.created import created_cluster
 from mljupyter.targets.kubernetes.providers import TOOLS, AksProvider, CommandProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
@@ -69,10 +70,42 @@ def _cluster_options(command: Command) -> Command:
             ),
             click.option("--internal", is_flag=True, help="The load balancer is reached only from the own network."),
             click.option("--image", metavar="IMAGE", help="Image of operator and routers; by default it is built."),
+            click.option(
+                "--gpu-resource",
+                metavar="RESOURCE",
+                help="Resource that counts the accelerators of replicas. Default: nvidia.com/gpu.",
+            ),
+            click.option(
+                "--node-selector",
+                "labels",
+                metavar="LABEL=VALUE",
+                multiple=True,
+                help="Label that a node must have to run replicas. Repeatable.",
+            ),
+            click.option(
+                "--toleration",
+                "taints",
+                metavar="KEY[=VALUE][:EFFECT]",
+                multiple=True,
+                help="Taint of nodes that replicas tolerate. Repeatable.",
+            ),
+            click.option("--runtime-class", metavar="NAME", help="RuntimeClass of replicas."),
         )
     ):
         command = option(command)
     return command
+
+
+def _settings(
+    labels: Sequence[str],
+    taints: Sequence[str],
+    gpu_resource: str | None,
+    runtime_class: str | None,
+    **given: Any,
+) -> ClusterSettings:
+    """Return the settings that the options give."""
+    replicas = replica_defaults(gpu_resource, labels_of(labels), taints, runtime_class)
+    return ClusterSettings(**given, replicas=replicas)
 
 
 @computetarget.command(short_help="Attach a Kubernetes cluster under a name.")
@@ -88,7 +121,7 @@ def attach(name: str, force: bool, dry_run: bool, resource_id: str | None, works
     Attaching again repairs it, upgrades it to this release, or changes its settings. A cluster that was created as
     NAME needs no kubeconfig.
     """
-    found, settings = open_workspace(workspace), ClusterSettings(**given)
+    found, settings = open_workspace(workspace), _settings(**given)
     if dry_run:
         say(cluster.manifests_text(found, name, settings))
         return
@@ -249,7 +282,7 @@ def check(name: str | None, workspace: str | None, as_json: bool, **given: Any) 
     found = open_workspace(workspace)
     findings = _checked(found, name) if name is not None else None
     if findings is None:
-        findings = cluster.findings(found, name or "cluster", ClusterSettings(**given))
+        findings = cluster.findings(found, name or "cluster", _settings(**given))
     if as_json:
         print_json([asdict(one) for one in findings])
     else:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mljupyter.exceptions import WebserviceException
+from mljupyter.spec import Placement, Resources, SpecError, Toleration
+from mljupyter.spec.document import camel_case
+
+PLACEMENT = ("node_selector", "tolerations", "runtime_class")
+"""The arguments of a configuration that say on which nodes of a cluster replicas run."""
 
 OWN_PROPERTY_PREFIX = "mljupyter."
 _TLS_FILES = ("ssl_cert_pem_file", "ssl_key_pem_file")
@@ -85,6 +90,40 @@ def percentile_rule(name: str, value: object) -> Iterable[str]:
     """Yield a message for a value that is not a whole number from 0 to 100."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
         yield f"{name} is {value!r}: it must be a whole number from 0 to 100."
+
+
+def placement_rules(given: Mapping[str, Any]) -> Iterable[str]:
+    """Yield a message for each value that breaks a rule of accelerators and placement."""
+    try:
+        Resources.parse({"gpu_resource": given.get("gpu_resource")})
+    except SpecError as error:
+        yield error.message.replace("gpuResource", "gpu_resource")
+    for name in PLACEMENT:
+        try:
+            asked_placement(None, {name: given.get(name)})
+        except SpecError as error:
+            yield error.message.replace(camel_case(name), name)
+
+
+def asked_placement(present: Placement | None, given: Mapping[str, Any]) -> Placement | None:
+    """Return the placement of a version, changed by a configuration; None without any rule.
+
+    Parameters:
+        present: the placement before.
+        given: the arguments of the configuration: `PLACEMENT`. An empty value takes the present one away. A toleration
+            may be text, see `Toleration.of`.
+
+    Raises:
+        SpecError: a value breaks a rule.
+
+    """
+    values = {name: getattr(present or Placement(), name) for name in PLACEMENT}
+    values |= {name: given[name] for name in PLACEMENT if given.get(name) is not None}
+    values["runtime_class"] = values["runtime_class"] or None
+    if isinstance(values["tolerations"], (list, tuple)):
+        values["tolerations"] = [Toleration.of(one) if isinstance(one, str) else one for one in values["tolerations"]]
+    asked = Placement.parse(values)
+    return None if asked == Placement() else asked
 
 
 def _is_number(value: Any, *, whole: bool) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 from mljupyter.deploy.access import asked_authentication, asked_tls, changed_authentication
+from mljupyter.deploy.configuration_rules import asked_placement
 from mljupyter.deploy.content import VersionContent
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import (
@@ -124,14 +125,14 @@ def new_version(configuration: Settings, served: VersionContent) -> VersionSpec:
 
 
 def changed_version(version: VersionSpec, configuration: Settings, served: VersionContent | None = None) -> VersionSpec:
-    """Return a version with size, scaling, limits, probe and share changed by a configuration.
+    """Return a version with size, placement, scaling, limits, probe and share changed by a configuration.
 
     `served` replaces its content.
     """
     given = configuration.given()
     if served is not None:
         version = _serving(version, served)
-    return merged(
+    changed = merged(
         version,
         resources=_resources(version.resources, given, limits=configuration.kind is EndpointKind.ACI),
         scaling=_scaling(version.scaling, given),
@@ -143,6 +144,7 @@ def changed_version(version: VersionSpec, configuration: Settings, served: Versi
         collect_model_data=given.get("collect_model_data"),
         app_insights_enabled=given.get("enable_app_insights"),
     )
+    return changed.model_copy(update={"placement": asked_placement(version.placement, given)})
 
 
 def changed_endpoint(spec: EndpointSpec, configuration: Settings, served: VersionContent | None = None) -> EndpointSpec:
@@ -221,6 +223,7 @@ def _resources(present: Resources, given: Mapping[str, Any], *, limits: bool) ->
         cpu_limit=given.get("cpu_cores_limit"),
         memory_in_gb_limit=given.get("memory_gb_limit"),
         gpu=given.get("gpu_cores"),
+        gpu_resource=given.get("gpu_resource"),
     )
 
 

@@ -65,7 +65,7 @@ def follow(
             if deadline is not None and now >= deadline:
                 raise WebserviceException(
                     f"{name!r} is still {record.status.state} after {timeout:g} s; its deployment goes on.\n"
-                    "Wait longer with service.wait_for_deployment(), or look into service.get_logs()"
+                    f"{_cause(record)}Wait longer with service.wait_for_deployment(), or look into service.get_logs()"
                 )
             if now >= next_tick:
                 tick()
@@ -77,6 +77,29 @@ def follow(
             record = _asked_again(partial(endpoints.watch, name, after, wait))
             on_record(record)
     return record
+
+
+def told_once(say: Callable[[str], None]) -> Callable[[EndpointRecord], None]:
+    """Return a function for `follow` that says why an endpoint is not ready yet, each reason once.
+
+    Parameters:
+        say: called with a sentence.
+
+    """
+    said: set[str] = set()
+
+    def tell(record: EndpointRecord) -> None:
+        if in_force(record) and not done(record) and (cause := _cause(record)) not in ("", *said):
+            said.add(cause)
+            say(cause.rstrip("\n"))
+
+    return tell
+
+
+def _cause(record: EndpointRecord) -> str:
+    """Return the problem of an endpoint as a line, without lines of logs; the empty text without one."""
+    problems = [record.status.problem, *(version.problem for version in record.status.versions.values())]
+    return next((f"{problem.message}\n" for problem in problems if problem is not None), "")
 
 
 def _asked_again(ask: Callable[[], EndpointRecord]) -> EndpointRecord:

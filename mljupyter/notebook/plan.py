@@ -24,6 +24,7 @@ from mljupyter.notebook.sources.preparation import Preparation
 from mljupyter.notebook.views.views import Text, View
 from mljupyter.spec import EndpointKind, EndpointRecord, ModelReference, VersionSpec
 from mljupyter.spec.difference import leaves, shown
+from mljupyter.spec.placement import labels_of
 from mljupyter.targets.base import Target
 from mljupyter.visible import markup, one_line
 
@@ -36,6 +37,11 @@ _ARGUMENTS = (
     ("replicas", "num_replicas", ("aks",)),
     ("cpu", "cpu_cores", ("aci", "aks")),
     ("memory", "memory_gb", ("aci", "aks")),
+    ("gpu", "gpu_cores", ("aks",)),
+    ("gpu_resource", "gpu_resource", ("aks",)),
+    ("node_selector", "node_selector", ("aks",)),
+    ("toleration", "tolerations", ("aks",)),
+    ("runtime_class", "runtime_class", ("aks",)),
     ("max_concurrent_requests", "replica_max_concurrent_requests", ("aks",)),
     ("max_queue_wait_ms", "max_request_wait_time", ("aks",)),
     ("port", "port", ("local",)),
@@ -206,13 +212,13 @@ def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for option, argument, kinds in _ARGUMENTS:
         value = values[option]
-        if value is None:
+        if value is None or value == []:
             continue
         if kind not in kinds:
             raise WrongInputError(
                 f"--{option.replace('_', '-')} is not available with --kind {kind}: only with {' and '.join(kinds)}."
             )
-        settings[argument] = value
+        settings[argument] = labels_of(value) if option == "node_selector" else value
     return settings | autoscaling(values) | _authentication(kind, values["auth"])
 
 

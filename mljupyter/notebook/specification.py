@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.environments import environment_named
 from mljupyter.notebook.sources.inference import registered_models, scoring_config
 from mljupyter.notebook.sources.preparation import Preparation
-from mljupyter.spec import EndpointKind, EndpointSpec, SpecError
+from mljupyter.spec import EndpointKind, EndpointSpec, SpecError, Toleration
+from mljupyter.spec.placement import labels_of
 from mljupyter.targets.catalog import default_name
 
 # The field for each option of the line, in the endpoint or in one of its versions.
@@ -34,11 +35,21 @@ _VERSION: dict[str, tuple[str, ...]] = {
     "replicas": ("scaling", "replicas"),
     "cpu": ("resources", "cpu"),
     "memory": ("resources", "memoryInGB"),
+    "gpu": ("resources", "gpu"),
+    "gpu_resource": ("resources", "gpuResource"),
+    "node_selector": ("placement", "nodeSelector"),
+    "toleration": ("placement", "tolerations"),
+    "runtime_class": ("placement", "runtimeClass"),
     "max_concurrent_requests": ("limits", "maxConcurrentRequests"),
     "max_queue_wait_ms": ("limits", "maxQueueWaitMs"),
     "batching": ("batching",),
     "preload": ("preload",),
     "traffic": ("trafficPercentile",),
+}
+# Options whose field has another form.
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "node_selector": labels_of,
+    "toleration": lambda texts: [Toleration.of(text).document() for text in texts],
 }
 _ABOUT_DOING = ("name", "version", "environment", "wait", "timeout", "dry_run", "code", "output", "json", "quiet")
 
@@ -196,6 +207,7 @@ def with_options(cell: Document, values: Mapping[str, Any]) -> dict[str, Any]:
         if option.key in _ENDPOINT:
             _put(document, _ENDPOINT[option.key], value)
         elif option.key in _VERSION:
+            value = _FIELDS.get(option.key, lambda given: given)(value)
             _put(versions[_meant(document, values, option.name)], _VERSION[option.key], value)
         else:
             raise WrongInputError(f"--{option.name} does not go with a specification in the cell: write it there.")

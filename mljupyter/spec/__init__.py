@@ -6,6 +6,7 @@
 from mljupyter.spec.document import Document, SpecError
 from mljupyter.spec.endpoint import Authentication, EndpointKind, EndpointSpec, RateLimit
 from mljupyter.spec.history import ScalingDecision
+from mljupyter.spec.placement import Placement, ReplicaDefaults, Toleration
 from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.router import (
     CertificateFiles,
@@ -55,9 +56,11 @@ __all__ = [
     "LivenessProbe",
     "ModelReference",
     "NoCode",
+    "Placement",
     "PlainHttp",
     "Problem",
     "RateLimit",
+    "ReplicaDefaults",
     "ReplicaPhase",
     "ReplicaStatus",
     "RequestLimits",
@@ -71,6 +74,7 @@ __all__ = [
     "Scaling",
     "ScalingDecision",
     "SpecError",
+    "Toleration",
     "VersionSpec",
     "VersionStatus",
 ]

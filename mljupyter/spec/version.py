@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from mljupyter.spec.document import Document
+from mljupyter.spec.placement import AcceleratorResource, Placement
 from mljupyter.spec.texts import Texts, Variables
 
 MOST_MODELS = 1000
@@ -82,13 +83,18 @@ class CodeReference(Document):
 
 
 class Resources(Document):
-    """The resources of one replica. CPU in cores, memory in GB."""
+    """The resources of one replica. CPU in cores, memory in GB.
+
+    `gpu` is a number of accelerators, and `gpu_resource` the name under which a cluster counts them; by default that of
+    the compute target.
+    """
 
     cpu: Annotated[float, Field(gt=0, le=MOST_CORES)] = 0.1
     memory_in_gb: Annotated[float, Field(gt=0, le=MOST_GIGABYTES)] = 0.5
     cpu_limit: Annotated[float, Field(gt=0, le=MOST_CORES)] | None = None
     memory_in_gb_limit: Annotated[float, Field(gt=0, le=MOST_GIGABYTES)] | None = None
     gpu: Annotated[int, Field(ge=0, le=10_000)] = 0
+    gpu_resource: AcceleratorResource | None = None
 
     @model_validator(mode="after")
     def _limits_cover_requests(self) -> Self:
@@ -186,6 +192,7 @@ class VersionSpec(Document):
     interpreter: str | None = None
     environment_variables: Variables = {}
     resources: Resources = Resources()
+    placement: Placement | None = None
     scaling: Scaling = Scaling()
     limits: RequestLimits = RequestLimits()
     probe: LivenessProbe = LivenessProbe()

@@ -110,13 +110,17 @@ class Site:
         return record
 
 
-def attach(workspace: Workspace) -> None:
-    """Attach the cluster of the tests, with a namespace of its own and the routers on a port of its node."""
+def attach(workspace: Workspace, **others: Any) -> None:
+    """Attach the cluster of the tests, with a namespace of its own and the routers on a port of its node.
+
+    `others` are further arguments of `attach_configuration`.
+    """
     configuration = KubernetesCompute.attach_configuration(
         kubeconfig=needed("TESTBED_KUBECONFIG"),
         namespace=f"conformance-{secrets.token_hex(4)}",
         cluster_purpose="DevTest",
         service_type="NodePort",
+        **others,
     )
     ComputeTarget.attach(workspace, CLUSTER, configuration).wait_for_completion()
 

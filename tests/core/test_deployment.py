@@ -134,6 +134,12 @@ def test_a_source_directory_keeps_its_name_and_its_tree(workspace: Workspace, pr
             AksWebservice.deploy_configuration(namespace="team", enable_app_insights=True, collect_model_data=False),
             "Without effect on target 'local': namespace\n",
         ),
+        (
+            AksWebservice.deploy_configuration(
+                gpu_cores=1, gpu_resource="amd.com/gpu", node_selector={"disk": "fast"}, tolerations=["gpu"]
+            ),
+            "Without effect on target 'local': gpu_cores, gpu_resource, node_selector, tolerations\n",
+        ),
         (LocalWebservice.deploy_configuration(6789), ""),
     ],
 )

@@ -9,7 +9,7 @@ from mljupyter.core.webservice.configuration import WebserviceDeploymentConfigur
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.spec_builder import changed_endpoint, new_endpoint
 from mljupyter.exceptions import WebserviceException
-from mljupyter.spec import CodeReference, EndpointSpec, ModelReference, SpecError, VersionSpec
+from mljupyter.spec import CodeReference, EndpointSpec, ModelReference, SpecError, Toleration, VersionSpec
 
 AKS, ACI = AksWebservice.deploy_configuration, AciWebservice.deploy_configuration
 LOCAL = LocalWebservice.deploy_configuration
@@ -77,6 +77,17 @@ def test_what_a_configuration_means_for_the_endpoint(configuration: Any, path: s
         (AKS(cpu_cores_limit=3), "resources.cpu_limit", 3.0),
         (AKS(memory_gb_limit=3), "resources.memory_in_gb_limit", 3.0),
         (AKS(gpu_cores=2), "resources.gpu", 2),
+        (AKS(gpu_cores=2), "resources.gpu_resource", None),
+        (AKS(gpu_cores=2, gpu_resource="amd.com/gpu"), "resources.gpu_resource", "amd.com/gpu"),
+        (AKS(), "placement", None),
+        (AKS(tolerations=[]), "placement", None),
+        (AKS(node_selector={"disk": "fast"}), "placement.node_selector", {"disk": "fast"}),
+        (
+            AKS(tolerations=["gpu", {"key": "a", "value": "b"}]),
+            "placement.tolerations",
+            [Toleration.of("gpu"), Toleration.of("a=b")],
+        ),
+        (AKS(runtime_class="gvisor"), "placement.runtime_class", "gvisor"),
         (AKS(), "scaling.replicas", None),
         (AKS(), "scaling.autoscale.min_replicas", 1),
         (AKS(), "scaling.autoscale.max_replicas", 10),
@@ -208,6 +219,15 @@ def test_a_change_keeps_what_is_not_given() -> None:
     assert version(after).scaling.replicas == 3
     assert version(after).limits.scoring_timeout_ms == 5
     assert (after.tags, after.description, after.authentication) == ({"a": "b"}, "d", "key")
+
+
+def test_a_change_of_the_placement_keeps_the_rest_of_it_and_an_empty_value_takes_it_away() -> None:
+    before = endpoint(AKS(node_selector={"disk": "fast"}, tolerations=["gpu"], runtime_class="gvisor"))
+    other = changed_endpoint(before, AKS(tolerations=["spot"]))
+    assert part(version(other), "placement.node_selector") == {"disk": "fast"}
+    assert part(version(other), "placement.tolerations") == [Toleration.of("spot")]
+    assert version(changed_endpoint(other, AKS(cpu_cores=1))).placement == version(other).placement
+    assert version(changed_endpoint(other, AKS(node_selector={}, tolerations=[], runtime_class=""))).placement is None
 
 
 def test_an_update_without_arguments_returns_an_equal_spec() -> None:

@@ -10,7 +10,7 @@ from mljupyter.engine.endpoints.actions import PlannedVersion
 from mljupyter.engine.endpoints.status import endpoint_status
 from mljupyter.engine.replicas.replica_plan import DesiredVersion, ReplicaObservation, ReplicaPlan
 from mljupyter.engine.rollout.traffic import Split
-from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState, EndpointStatus, ReplicaPhase
+from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState, EndpointStatus, Problem, ReplicaPhase
 
 SPEC = EndpointSpec.parse(
     {
@@ -47,4 +47,31 @@ def test_an_endpoint_is_healthy_when_all_its_requests_go_to_the_wanted_revision(
         Split({"iris": 100}, "iris"),
         base="http://localhost:1/iris",
     )
+    assert status.state is state
+
+
+@pytest.mark.parametrize(
+    ("code", "replicas", "state"),
+    [
+        ("Unschedulable", [], EndpointState.UNSCHEDULABLE),
+        ("ReplicaNotCreated", [], EndpointState.UNSCHEDULABLE),
+        # These pass by themselves.
+        ("NodesAreAdded", [], EndpointState.TRANSITIONING),
+        ("FailedMount", [], EndpointState.TRANSITIONING),
+        ("Unschedulable", [ready("new")], EndpointState.TRANSITIONING),
+    ],
+)
+def test_a_replica_that_its_target_has_no_place_for_is_a_problem_and_without_another_one_the_state(
+    code: str, replicas: list[ReplicaObservation], state: EndpointState
+) -> None:
+    problem = Problem(code=code, message="there is a reason.")
+    waiting = ReplicaObservation("waiting", "new", ReplicaPhase.STARTING, version="iris", obstacle=problem)
+    status = endpoint_status(
+        RECORD,
+        [PlannedVersion("iris", SPEC.versions["iris"], DesiredVersion("new", replicas=2), ReplicaPlan(revision="new"))],
+        [*replicas, waiting],
+        Split({"iris": 100}, "iris"),
+        base="http://localhost:1/iris",
+    )
+    assert status.versions["iris"].problem == problem
     assert status.state is state

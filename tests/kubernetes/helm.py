@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,6 +79,8 @@ def _value(expression: str, scope: Mapping[str, Any], api_versions: frozenset[st
     ternary = _TERNARY.fullmatch(expression)
     if ternary:
         return ternary[1] if ternary[3] in api_versions else ternary[2]
+    if expression.startswith("toJson "):
+        return json.dumps(_at(expression.removeprefix("toJson "), scope), separators=(",", ":"))
     return str(_at(expression, scope))
 
 

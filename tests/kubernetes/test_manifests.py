@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from mljupyter.kubernetes import manifests
+from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Installation, Purpose, ServiceType, installation
+from mljupyter.spec import ReplicaDefaults
 from tests.kubernetes import helm
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -61,6 +63,14 @@ def test_the_chart_is_the_same_installation(
     )
     found = helm.render(CHART, namespace="team-a", values=values, api_versions=frozenset({policy}))
     assert sorted_by_name(found) == sorted_by_name(installation(wanted))
+
+
+def test_the_chart_gives_the_operator_the_placement_of_replicas() -> None:
+    replicas = {"gpuResource": "amd.com/gpu", "tolerations": [{"key": "gpu", "operator": "Exists"}]}
+    found = helm.render(CHART, namespace="team-a", values={"replicas": replicas})
+    operator = next(one for one in found if (one["kind"], one["metadata"]["name"]) == ("Deployment", names.OPERATOR))
+    variables = {one["name"]: one.get("value") for one in operator["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert ReplicaDefaults.parse(variables[names.REPLICAS_VARIABLE]) == ReplicaDefaults.parse(replicas)
 
 
 def test_the_command_prints_an_installation(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,6 +41,27 @@ def test_the_plan_of_a_new_endpoint_starts_nothing(prepared: Shell, home: Path) 
     assert not (home / "workspaces/default/control").exists()
 
 
+def test_accelerators_and_placement_are_options(prepared: Shell) -> None:
+    line = "%deploy adder --model weights --score sums --gpu 1 --gpu-resource example.com/fpga"
+    line += " --node-selector disk=fast --node-selector zone=a --toleration gpu=yes:NoSchedule --runtime-class gvisor"
+    text = prepared.run(f"{line} --dry-run").text()
+    for part in ("resources.gpu = 1", "resources.gpuResource = example.com/fpga", "placement.runtimeClass = gvisor"):
+        assert part in text
+    assert "placement.nodeSelector.disk = fast" in text and "placement.nodeSelector.zone = a" in text
+    assert "placement.tolerations[0].key = gpu" in text
+    code = prepared.run(f"{line} --code").text()
+    assert "node_selector={'disk': 'fast', 'zone': 'a'}, tolerations=['gpu=yes:NoSchedule']" in code
+
+
+def test_placement_is_written_in_a_cell_as_options_or_in_a_specification(prepared: Shell) -> None:
+    options = "model: weights\nscore: sums\ngpu: 1\nnodeSelector: {disk: fast}\ntoleration: [gpu, spot]\n"
+    text = prepared.run(f"%%deploy adder --dry-run\n{options}").text()
+    assert "placement.nodeSelector.disk = fast" in text and "placement.tolerations[1].key = spot" in text
+    specification = "versions:\n  one: {models: [weights], code: sums, placement: {nodeSelector: {disk: fast}}}\n"
+    text = prepared.run(f"%%deploy adder --dry-run --toleration gpu\n{specification}").text()
+    assert "placement.nodeSelector.disk = fast" in text and "placement.tolerations[0].key = gpu" in text
+
+
 def test_batching_and_preloading_are_switches_that_leave_alone_what_is_not_said(prepared: Shell) -> None:
     line = "%deploy adder --model weights --score sums --dry-run"
     text = prepared.run(f"{line} --no-batching --preload").text()

@@ -6,6 +6,7 @@ Azure: azureml.core.compute.AksCompute.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mljupyter.core.compute.cluster import (
@@ -19,7 +20,7 @@ from mljupyter.core.router import SslConfiguration
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
-from mljupyter.targets.kubernetes.attachment import ClusterSettings
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
 from mljupyter.targets.kubernetes.preflight import FAST_PROD_CPUS
 from mljupyter.targets.kubernetes.providers import AksProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
@@ -67,6 +68,10 @@ class AksCompute(ClusterCompute, kind="AKS"):
         namespace: str = names.DEFAULT_NAMESPACE,
         service_type: str | None = None,
         image: str | None = None,
+        gpu_resource: str | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Sequence[Mapping[str, Any] | str] = (),
+        runtime_class: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster by its place in Azure, or by its kubeconfig.
 
@@ -84,6 +89,11 @@ class AksCompute(ClusterCompute, kind="AKS"):
             namespace: the namespace for operator, routers and endpoints. It is created.
             service_type: how clients reach the routers: ``LoadBalancer``, the default, ``NodePort`` or ``ClusterIP``.
             image: the image of operator and routers; by default it is built from this installation.
+            gpu_resource: the resource that counts the accelerators of replicas (`gpu_cores`), ``nvidia.com/gpu`` by
+                default.
+            node_selector: labels that a node must have to run replicas; those of a version are added.
+            tolerations: taints of nodes that all replicas tolerate, as in `AksWebservice.deploy_configuration`.
+            runtime_class: the RuntimeClass of replicas; that of a version comes first.
 
         Raises:
             ComputeTargetException: an argument breaks a rule.
@@ -111,6 +121,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
                 load_balancer_subnet,
                 image,
                 "AKS",
+                replicas=replica_defaults(gpu_resource, node_selector, tolerations, runtime_class),
             ),
             place_of if by_place else None,
         )

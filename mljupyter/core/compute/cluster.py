@@ -454,6 +454,7 @@ class ClusterCompute(ComputeTarget):
             "provider": self.provider or None,
             "cluster": None if created is None else created.about,
             "clusterResourceId": attached.resource_id or None,
+            "replicas": attached.replicas,
         }
 
     @property

@@ -6,7 +6,7 @@ Azure: azureml.core.compute.KubernetesCompute.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +19,7 @@ from mljupyter.core.compute.cluster import (
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
-from mljupyter.targets.kubernetes.attachment import ClusterSettings
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
 from mljupyter.targets.kubernetes.providers import TOOLS, CommandProvider, ToolProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
 
@@ -52,6 +52,10 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
         service_type: str = ServiceType.CLUSTER_IP.value,
         internal_load_balancer: bool = False,
         image: str | None = None,
+        gpu_resource: str | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Sequence[Mapping[str, Any] | str] = (),
+        runtime_class: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster, by default that of the current kubeconfig and context.
 
@@ -66,6 +70,11 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 or ``LoadBalancer``.
             internal_load_balancer: whether the load balancer is reached only from the cluster's network.
             image: the image of operator and routers; by default it is built from this installation.
+            gpu_resource: the resource that counts the accelerators of replicas (`gpu_cores`), ``nvidia.com/gpu`` by
+                default.
+            node_selector: labels that a node must have to run replicas; those of a version are added.
+            tolerations: taints of nodes that all replicas tolerate, as in `AksWebservice.deploy_configuration`.
+            runtime_class: the RuntimeClass of replicas; that of a version comes first.
 
         Raises:
             ComputeTargetException: an argument breaks a rule.
@@ -86,6 +95,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 internal_load_balancer,
                 None,
                 image,
+                replicas=replica_defaults(gpu_resource, node_selector, tolerations, runtime_class),
             ),
             place_of if place is not None and kubeconfig is None else None,
         )

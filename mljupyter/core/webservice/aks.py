@@ -5,7 +5,7 @@ Azure: azureml.core.webservice.aks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.webservice.configuration import AksServiceDeploymentConfiguration
@@ -24,6 +24,11 @@ class AksAttributes(EndpointAttributes):
     def container_resource_requirements(self) -> ContainerResourceRequirements:
         """The size of a replica."""
         return ContainerResourceRequirements.of(self._version.resources)
+
+    @property
+    def placement(self) -> dict[str, Any]:
+        """The nodes that replicas run on, as in the endpoint's document: ``nodeSelector``, ``tolerations``."""
+        return {} if self._version.placement is None else self._version.placement.document()
 
     @property
     def liveness_probe_requirements(self) -> LivenessProbeRequirements:
@@ -59,6 +64,7 @@ class AksAttributes(EndpointAttributes):
         """Return all attributes as JSON types, without keys."""
         return super().serialize() | {
             "containerResourceRequirements": self.container_resource_requirements.serialize(),
+            **({"placement": self.placement} if self.placement else {}),
             "livenessProbeRequirements": self.liveness_probe_requirements.serialize(),
             "autoScaler": self.autoscaler.serialize(),
             "numReplicas": self.num_replicas,
@@ -108,6 +114,10 @@ class AksWebservice(AksAttributes, Webservice):
         blobfuse_enabled: bool | None = None,
         batching: bool | None = None,
         preload: bool | None = None,
+        gpu_resource: str | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Sequence[Mapping[str, Any] | str] | None = None,
+        runtime_class: str | None = None,
     ) -> AksServiceDeploymentConfiguration:
         """Return a deployment configuration for `Model.deploy`.
 
@@ -124,7 +134,13 @@ class AksWebservice(AksAttributes, Webservice):
             cpu_cores, memory_gb: requested size of a replica, above 0; by default 0.1 cores and 0.5 GB.
             cpu_cores_limit, memory_gb_limit: the most that it may use, not below the request. The default on a Docker
                 engine: all cores, and three quarters of the memory or the request, whichever is more.
-            gpu_cores: GPUs of a replica.
+            gpu_cores: GPUs or other accelerators of a replica, on a cluster; by default 0.
+            gpu_resource: the name under which the cluster's nodes count them, such as ``amd.com/gpu``; by default that
+                of the compute target, ``nvidia.com/gpu`` unless it was attached with another one.
+            node_selector: labels that a node must have to run replicas, by name.
+            tolerations: taints of nodes that replicas tolerate: text, as for ``kubectl taint``
+                (``"gpu=yes:NoSchedule"``), or a mapping, as in a pod of Kubernetes.
+            runtime_class: the RuntimeClass of the cluster that runs the containers; by default its own default.
             scoring_timeout_ms: the longest time that a request may run, by default 60000.
             replica_max_concurrent_requests: requests that a replica runs at once, by default 1.
             max_request_wait_time: milliseconds that a request may wait for a replica, by default 500; then 503.
@@ -136,7 +152,8 @@ class AksWebservice(AksAttributes, Webservice):
             collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
             batching: whether several waiting requests are answered by one ``run()``; by default the script decides.
             preload: run ``init()`` once, in a process from which all replicas are forked; by default not.
-            namespace, blobfuse_enabled: without effect on the targets of this machine.
+            namespace, blobfuse_enabled: without effect on the targets of this machine. So are accelerators and
+                placement: `gpu_cores`, `gpu_resource`, `node_selector`, `tolerations`, `runtime_class`.
 
         Raises:
             WebserviceException: rules are broken; the message has all of them.
@@ -178,6 +195,10 @@ class AksWebservice(AksAttributes, Webservice):
         memory_gb_limit: float | None = None,
         batching: bool | None = None,
         preload: bool | None = None,
+        gpu_resource: str | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Sequence[Mapping[str, Any] | str] | None = None,
+        runtime_class: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Change the settings that are given, the content, or both; return at once.
@@ -187,6 +208,7 @@ class AksWebservice(AksAttributes, Webservice):
         Parameters:
             tags: replace all tags.
             properties: are added to the properties.
+            node_selector, tolerations, runtime_class: replace the present ones; an empty value takes them away.
             models, inference_config: the new models and scoring script; without `models` the present ones. Models
                 alone are enough if there is no scoring script.
             image: the new image, or its id ``name:version``; the web service must run in containers.

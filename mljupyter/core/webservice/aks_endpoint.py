@@ -192,6 +192,10 @@ class AksEndpoint(AksWebservice):
         memory_gb_limit: float | None = None,
         batching: bool | None = None,
         preload: bool | None = None,
+        gpu_resource: str | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Sequence[Mapping[str, Any] | str] | None = None,
+        runtime_class: str | None = None,
     ) -> AksEndpointDeploymentConfiguration:
         """Return a deployment configuration for `Model.deploy`, which creates the endpoint and its first version.
 
@@ -251,6 +255,10 @@ class AksEndpoint(AksWebservice):
         memory_gb_limit: float | None = None,
         batching: bool | None = None,
         preload: bool | None = None,
+        gpu_resource: str | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Sequence[Mapping[str, Any] | str] | None = None,
+        runtime_class: str | None = None,
     ) -> None:
         """Add a version; return at once. It gets its share when it is ready, and `wait_for_deployment` waits for that.
 
@@ -316,6 +324,10 @@ class AksEndpoint(AksWebservice):
         memory_gb_limit: float | None = None,
         batching: bool | None = None,
         preload: bool | None = None,
+        gpu_resource: str | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Sequence[Mapping[str, Any] | str] | None = None,
+        runtime_class: str | None = None,
     ) -> None:
         """Change the settings of a version that are given; return at once. `wait_for_deployment` waits.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from mljupyter.deploy.configuration_rules import (
@@ -18,6 +18,7 @@ from mljupyter.deploy.configuration_rules import (
     flags,
     own_keys,
     percentile_rule,
+    placement_rules,
     port_rule,
     raise_all,
     texts,
@@ -248,6 +249,10 @@ class AksServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         blobfuse_enabled: bool | None = None,
         batching: bool | None = None,
         preload: bool | None = None,
+        gpu_resource: str | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Sequence[Mapping[str, Any] | str] | None = None,
+        runtime_class: str | None = None,
     ) -> None:
         super().__init__("AKS", description, tags, properties, primary_key, secondary_key)
         self.autoscale_enabled = autoscale_enabled
@@ -278,6 +283,10 @@ class AksServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         self.blobfuse_enabled = blobfuse_enabled
         self.batching = batching
         self.preload = preload
+        self.gpu_resource = gpu_resource
+        self.node_selector = node_selector
+        self.tolerations = tolerations
+        self.runtime_class = runtime_class
         self.validate_configuration()
 
     def validate_configuration(self) -> None:
@@ -300,6 +309,7 @@ class AksServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         yield from own_keys(given, key_authentication=key_authentication)
         yield from _autoscaling(given)
         yield from _sizes(given)
+        yield from placement_rules(given)
         yield from _others(given)
 
 

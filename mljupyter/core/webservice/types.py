@@ -46,7 +46,7 @@ class ContainerResourceRequirements(_Part):
     @classmethod
     def of(cls, resources: Resources) -> Self:
         """Return the value for the resources of a version."""
-        return cls(**resources.model_dump())
+        return cls(**resources.model_dump(include={field.name for field in dataclasses.fields(cls)}))
 
 
 @dataclass

@@ -462,7 +462,7 @@ class Webservice(EndpointAttributes):
         An interrupt ends the waiting, not the deployment.
 
         Parameters:
-            show_output: print progress and, at the end, a line that starts with Succeeded.
+            show_output: print progress, why it cannot start yet, and at the end a line that starts with Succeeded.
             timeout_sec: seconds to wait at most; None for no limit.
 
         Raises:
@@ -474,7 +474,13 @@ class Webservice(EndpointAttributes):
         say = _say if show_output else deploy.wait.keep_silent
         say("Running")
         try:
-            record = deploy.wait.follow(self.workspace.endpoints, self.name, timeout=timeout_sec, tick=lambda: say("."))
+            record = deploy.wait.follow(
+                self.workspace.endpoints,
+                self.name,
+                timeout=timeout_sec,
+                tick=lambda: say("."),
+                on_record=deploy.wait.told_once(lambda cause: say(f"\n{cause}\n")),
+            )
         except KeyboardInterrupt:
             say("\n")
             print(f"Interrupted; the deployment of {self.name!r} goes on.")

@@ -21,6 +21,8 @@ from mljupyter.spec import (
 )
 
 UNSCHEDULABLE = "Unschedulable"
+NOT_CREATED = "ReplicaNotCreated"
+"""The codes of the problem that a replica fits nowhere, and that its target refuses it."""
 START_FAILED, CRASHED = "ReplicaStartFailed", "ReplicaCrashed"
 _REMEMBERED = (START_FAILED, CRASHED)  # until all replicas are ready again; other problems are observed each time
 # The state that says most about the endpoint comes first.
@@ -266,12 +268,13 @@ def _version_status(
 def _with_obstacles(status: VersionStatus, replicas: Sequence[ReplicaObservation]) -> VersionStatus:
     """Return the status of a version with the reason why a replica cannot start yet.
 
-    A version without a ready replica is Unschedulable when its replicas fit nowhere. Otherwise its state stays.
+    A version without a ready replica is Unschedulable when its replicas fit nowhere, or are refused. Otherwise its
+    state stays.
     """
     found = next((replica.obstacle for replica in replicas if replica.obstacle is not None), None)
     if found is None or status.state is EndpointState.FAILED or status.replicas_ready >= status.replicas_wanted:
         return status
-    unschedulable = found.code == UNSCHEDULABLE and not status.replicas_ready
+    unschedulable = found.code in (UNSCHEDULABLE, NOT_CREATED) and not status.replicas_ready
     state = EndpointState.UNSCHEDULABLE if unschedulable else status.state
     return status.model_copy(update={"state": state, "problem": found})
 

@@ -28,6 +28,7 @@ _BASE = Installation(
     namespace=_NAMESPACE,
     create_namespace=False,
     policy=_POLICY,
+    replicas="{{ toJson .Values.replicas }}",
 )
 _CONDITIONS = (
     (_PRODUCTION, replace(_BASE, purpose=Purpose.FAST_PROD), replace(_BASE, purpose=Purpose.DEV_TEST)),
@@ -124,6 +125,8 @@ router:
   serviceType: {ServiceType.CLUSTER_IP}
   # Whether a load balancer is reached only from the network of the cluster.
   internal: false
+# Placement of all replicas: gpuResource (nvidia.com/gpu), nodeSelector, tolerations, runtimeClass.
+replicas: {{}}
 """
 
 

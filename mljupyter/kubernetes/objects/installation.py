@@ -85,6 +85,7 @@ class Installation:
         policy: the API version of PodDisruptionBudgets; ``policy/v1beta1`` before Kubernetes 1.21.
         node_selector: labels of the nodes that operator and router run on.
         tolerations: the taints of nodes that operator and router tolerate.
+        replicas: the placement of all replicas of endpoints, a `ReplicaDefaults` as JSON text.
 
     """
 
@@ -103,6 +104,7 @@ class Installation:
     policy: str = "policy/v1"
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
+    replicas: str = "{}"
 
 
 def installation(wanted: Installation) -> list[Manifest]:
@@ -415,6 +417,7 @@ def _environment(wanted: Installation, component: str) -> list[dict[str, Any]]:
         names.TARGET_VARIABLE: wanted.target,
         names.WORKSPACE_VARIABLE: wanted.workspace,
         names.PURPOSE_VARIABLE: str(wanted.purpose),
+        names.REPLICAS_VARIABLE: wanted.replicas,
     }
     return [*variables, *({"name": name, "value": value} for name, value in own.items())]
 

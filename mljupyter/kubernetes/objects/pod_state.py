@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mljupyter.engine.endpoints.status import NOT_CREATED, UNSCHEDULABLE
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.replicas import CONTAINER
+from mljupyter.kubernetes.objects.room import Room, what_fits
 from mljupyter.spec import Problem
 
 _MOST_LINES = 20
 _KILLED = 137
-_SOON_SECONDS = 10
+_SOON_SECONDS = 5
 """The time in which a pod is usually scheduled; an earlier complaint of the scheduler may be about a passing state."""
+
+_LASTING = ("Insufficient", "taint", "affinity", "node selector")
+"""Words in complaints of the scheduler that are reported at once."""
+
+_NODES_COME_SECONDS = 900
+"""The time in which a cluster autoscaler gives up a node that does not come."""
+
+_LONGEST = 1000
+_MISSING = re.compile(r"Insufficient ([\w./-]*\w)")
+_ARGUMENTS = {"cpu": "cpu_cores", "memory": "memory_gb"}
+_QUOTA = re.compile(r"exceeded quota: ([^,]+), requested: (.+), used: (.+), limited: (.+)")
+_RANGE = re.compile(r"(maximum|minimum) (\S+) usage per (\w+) is (\S+?)(?=[,.]?(?:\s|$))")
+_WEBHOOK = re.compile(r'webhook "([^"]+)"')
 
 _NOT_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable"})
 _FATAL = frozenset({"InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull"})
@@ -52,13 +67,16 @@ class PodState:
     fatal: bool = False
 
 
-def pod_state(pod: Mapping[str, Any], *, now: float, events: Iterable[Mapping[str, Any]] = ()) -> PodState:
+def pod_state(
+    pod: Mapping[str, Any], *, now: float, events: Sequence[Mapping[str, Any]] = (), room: Room | None = None
+) -> PodState:
     """Return the state of a replica's pod.
 
     Parameters:
         pod: the pod, as the API server returns it.
         now: seconds since the epoch.
-        events: events about the pod. They alone tell of volumes that cannot be mounted.
+        events: events about the pod. They alone tell of volumes that cannot be mounted, and of nodes that are added.
+        room: the nodes of the cluster, to say what would fit.
 
     """
     status = pod.get("status") or {}
@@ -70,9 +88,9 @@ def pod_state(pod: Mapping[str, Any], *, now: float, events: Iterable[Mapping[st
     obstacle: Problem | None = None
     fatal = False
     if not ended and not deleting:
-        obstacle, fatal = _obstacle(pod, conditions, container, now, events)
+        obstacle, fatal = _obstacle(pod, conditions, container, now, events, room)
     return PodState(
-        ready=_is_true(conditions.get("ContainersReady")),
+        ready=_is_true(conditions.get("ContainersReady")) and not _is_lost(conditions),
         ended=ended,
         deleting=deleting,
         restarts=int(container.get("restartCount", 0)),
@@ -82,6 +100,14 @@ def pod_state(pod: Mapping[str, Any], *, now: float, events: Iterable[Mapping[st
         obstacle=obstacle,
         fatal=fatal,
     )
+
+
+def is_unschedulable(pod: Mapping[str, Any]) -> bool:
+    """Return whether the scheduler has found no node for a pod."""
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "PodScheduled":
+            return bool(condition.get("status") == "False" and condition.get("reason") == UNSCHEDULABLE)
+    return False
 
 
 def _is_true(condition: Mapping[str, Any] | None) -> bool:
@@ -133,12 +159,13 @@ def _obstacle(
     conditions: Mapping[str, Mapping[str, Any]],
     container: Mapping[str, Any],
     now: float,
-    events: Iterable[Mapping[str, Any]],
+    events: Sequence[Mapping[str, Any]],
+    room: Room | None,
 ) -> tuple[Problem | None, bool]:
     """Return why a pod cannot start, and whether that needs somebody to act."""
     scheduled = conditions.get("PodScheduled") or {}
-    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return _unschedulable(pod, scheduled, now), False
+    if is_unschedulable(pod):
+        return _unschedulable(pod, scheduled, now, events, room), False
     waiting = (container.get("state") or {}).get("waiting") or {}
     reason, said = waiting.get("reason"), _sentence(waiting.get("message"))
     image = container.get("image") or _image(pod)
@@ -154,38 +181,143 @@ def _obstacle(
             message = f"a volume cannot be mounted on node {_node(pod)}: {_sentence(event.get('message'))}."
             way_out = "Create what is missing, or correct the version; the pod then starts by itself."
             return Problem(code="FailedMount", message=f"{message} {way_out}"), False
-    if (conditions.get("Ready") or {}).get("reason") == "NodeLost" or _is_unknown(conditions.get("Ready")):
+    if _is_lost(conditions):
         message = f"node {_node(pod)} does not answer. The replica is replaced when the cluster gives the node up."
         return Problem(code="NodeLost", message=message), False
     return None, False
 
 
-def _is_unknown(condition: Mapping[str, Any] | None) -> bool:
-    return condition is not None and condition.get("status") == "Unknown"
+def _is_lost(conditions: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether the node of a pod does not answer.
+
+    Kubernetes then says that the pod is not ready, but gives no reason. A node that answers gives one.
+    """
+    ready = conditions.get("Ready") or {}
+    if ready.get("status") == "Unknown" or ready.get("reason") == "NodeLost":
+        return True
+    return ready.get("status") == "False" and not ready.get("reason") and _is_true(conditions.get("ContainersReady"))
 
 
 def _is_running(container: Mapping[str, Any]) -> bool:
     return "running" in (container.get("state") or {})
 
 
-def _unschedulable(pod: Mapping[str, Any], scheduled: Mapping[str, Any], now: float) -> Problem | None:
+def _unschedulable(
+    pod: Mapping[str, Any],
+    scheduled: Mapping[str, Any],
+    now: float,
+    events: Sequence[Mapping[str, Any]],
+    room: Room | None,
+) -> Problem | None:
     since = _seconds(scheduled.get("lastTransitionTime"))
     text = _sentence(scheduled.get("message"))
-    if since is not None and now - since < _SOON_SECONDS and "Insufficient" not in text and "taint" not in text:
+    adding, refused = _autoscaling(events, now)
+    asked = f"it asks for {', '.join(f'{name} {amount}' for name, amount in _requests(pod).items())}"
+    if adding is not None:
+        message = f"the cluster adds nodes for a replica ({asked}): {adding}. It starts when they are ready: wait."
+        return Problem(code="NodesAreAdded", message=message)
+    if since is not None and now - since < _SOON_SECONDS and not any(word in text for word in _LASTING):
         return None
-    requests = _requests(pod)
-    asked = ", ".join(f"{name} {amount}" for name, amount in requests.items())
-    way_out = (
-        "Ask for less, remove replicas, or add nodes. If the cluster adds nodes by itself, wait."
-        if "Insufficient" in text
-        else "No node accepts it: compare its node selector and tolerations with the labels and taints of nodes."
-    )
-    return Problem(
-        code="Unschedulable", message=f"no node has room for a replica (it asks for {asked}): {text}. {way_out}"
+    missing = _MISSING.findall(text)
+    fits = what_fits(pod, room, missing) if room is not None else ""
+    head = "no node has room for a replica" if missing else "no node accepts a replica"
+    if refused is not None:
+        fits = f"{fits} The cluster's autoscaler adds no node: {refused}.".strip()
+    parts = [f"{head} ({asked}): {text}.", fits, _way_out(text, missing, autoscaled=refused is not None)]
+    return Problem(code=UNSCHEDULABLE, message=" ".join(part for part in parts if part))
+
+
+def _way_out(text: str, missing: Sequence[str], *, autoscaled: bool) -> str:
+    if missing:
+        arguments = dict.fromkeys(_ARGUMENTS.get(name, "gpu_cores") for name in missing)
+        wait = "" if autoscaled else " If the cluster adds nodes by itself, wait."
+        return f"Ask for less ({', '.join(arguments)}), remove replicas, or add nodes.{wait}"
+    if "persistentvolumeclaim" in text.lower() or "volume" in text.lower():
+        return "Its volume cannot be had: kubectl get persistentvolumeclaims shows why."
+    return (
+        "Correct the version's node selector (node_selector) and tolerations, or the labels and taints of nodes: "
+        "kubectl describe nodes."
     )
 
 
-def _not_pulled(reason: str, image: str, said: str, events: Iterable[Mapping[str, Any]]) -> Problem:
+def _autoscaling(events: Sequence[Mapping[str, Any]], now: float) -> tuple[str | None, str | None]:
+    """Return what a cluster autoscaler or Karpenter said last about a pod: nodes that come, or why none does."""
+    known = {"TriggeredScaleUp", "NotTriggerScaleUp", "Nominated"}
+    found = [(_time_of(event), event) for event in events if event.get("reason") in known]
+    if not found:
+        return None, None
+    time, last = max(found, key=lambda pair: pair[0])
+    said = _sentence(last.get("message"))
+    if last["reason"] == "NotTriggerScaleUp":
+        return None, said.removeprefix("pod didn't trigger scale-up: ").removeprefix("pod didn't trigger scale-up ")
+    return (said, None) if now - time < _NODES_COME_SECONDS else (None, None)
+
+
+def _time_of(event: Mapping[str, Any]) -> float:
+    times = ((event.get("series") or {}).get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
+    return next((seconds for time in times if (seconds := _seconds(time)) is not None), 0.0)
+
+
+def not_created(deployment: Mapping[str, Any]) -> Problem | None:
+    """Return the reason why the pods of a Deployment are not created, and the way out; None when they are."""
+    for condition in (deployment.get("status") or {}).get("conditions") or ():
+        refused = condition["type"] == "ReplicaFailure" and condition["status"] == "True"
+        if refused or condition.get("reason") == "ReplicaSetCreateError":
+            said = condition.get("message") or condition.get("reason")
+            return Problem(code=NOT_CREATED, message=f"the cluster does not create a pod: {refusal(said)}")
+    return None
+
+
+def refusal(said: str) -> str:
+    """Return the reason for which a cluster refuses an object, in sentences that end with the way out.
+
+    Parameters:
+        said: the message of the API server.
+
+    """
+    text = _sentence(said)
+    if (quota := _QUOTA.search(text)) is not None:
+        name, wanted, used, most = quota.groups()
+        return (
+            f"the quota {name} of its namespace has no room: {wanted} was asked for, {used} of {most} is used. "
+            "Ask for less, remove replicas, or ask those who run the cluster for more: "
+            f"kubectl describe resourcequota {name}."
+        )
+    if "failed quota" in text and "must specify" in text:
+        return f"{text}. Give the limits that the quota counts: cpu_cores_limit, memory_gb_limit."
+    if (limits := _RANGE.search(text)) is not None:
+        which, name, per, bound = limits.groups()
+        argument = _ARGUMENTS.get(name, "gpu_cores")
+        limit = f", and {argument}_limit" if argument != "gpu_cores" else ""
+        return (
+            f"a LimitRange of its namespace sets the {which} of {name} for a {per.lower()} to {bound}: {text}. "
+            f"Change {argument}{limit}: kubectl describe limitranges."
+        )
+    return f"{text}. {_way_out_of_refusal(text)}"
+
+
+def _way_out_of_refusal(text: str) -> str:
+    if "service account" in text:
+        return "Attach the cluster again, which repairs it."
+    if "limit to request ratio" in text:
+        return "Bring limits and requests closer together: cpu_cores_limit, memory_gb_limit."
+    if "less than or equal to" in text and "limit" in text:
+        return (
+            "A LimitRange of its namespace gives a limit below the request: ask for less, or give a higher limit, "
+            "cpu_cores_limit or memory_gb_limit."
+        )
+    if "RuntimeClass" in text:
+        return "Name one that the cluster has in runtime_class: kubectl get runtimeclasses."
+    if "PodSecurity" in text or "pod security policy" in text.lower():
+        return "Ask those who run the cluster to admit pods of the level restricted in this namespace."
+    if (webhook := _WEBHOOK.search(text)) is not None:
+        if "denied" in text:
+            return f"This is a rule of the cluster: follow it, or ask those who run the webhook {webhook[1]}."
+        return f"The webhook {webhook[1]} does not answer: ask those who run the cluster to repair it."
+    return "Ask for other resources, or ask those who run the cluster to change its rule."
+
+
+def _not_pulled(reason: str, image: str, said: str, events: Sequence[Mapping[str, Any]]) -> Problem:
     # The back-off hides the cause; the event of the failed attempt has it.
     causes = [
         _sentence(event.get("message"))
@@ -242,7 +374,7 @@ def _seconds(time: str | None) -> float | None:
 
 def _sentence(text: str | None) -> str:
     """Return a message on one line, without a full stop at its end."""
-    return re.sub(r"\s+", " ", text or "no reason is given").strip().rstrip(".")
+    return re.sub(r"\s+", " ", text or "no reason is given").strip()[:_LONGEST].rstrip(".")
 
 
 def is_serving(pod: Mapping[str, Any]) -> bool:

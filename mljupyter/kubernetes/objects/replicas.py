@@ -22,7 +22,7 @@ from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
 from mljupyter.runtimes import replica_layout
 from mljupyter.runtimes.base import ReplicaOrder
-from mljupyter.spec import Resources, VersionSpec
+from mljupyter.spec import Placement, ReplicaDefaults, Resources, VersionSpec
 
 CONTAINER = "server"
 COLLECTED = "/var/mljupyter/collected"
@@ -57,10 +57,7 @@ class ReplicaSettings:
     Parameters:
         own_server: whether the image starts our scoring server, which takes options.
         pull_secrets: names of the Secrets with logins of container registries.
-        gpu_resource: the resource that counts GPUs.
-        node_selector: labels of the nodes that replicas may run on.
-        tolerations: the taints of nodes that replicas tolerate.
-        runtime_class: the name of the RuntimeClass; None for the cluster's default.
+        defaults: the placement of all replicas, and the resource that counts accelerators.
         collected_claim: the PersistentVolumeClaim for collected data; without one it ends with the pod.
         probe_grace: whether the cluster knows the grace period of a probe (Kubernetes 1.25 and later). Then a replica
             that does not answer is ended at once; otherwise it keeps its grace period.
@@ -69,10 +66,7 @@ class ReplicaSettings:
 
     own_server: bool = True
     pull_secrets: tuple[str, ...] = ()
-    gpu_resource: str = "nvidia.com/gpu"
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: tuple[Mapping[str, Any], ...] = ()
-    runtime_class: str | None = None
+    defaults: ReplicaDefaults = field(default_factory=ReplicaDefaults)
     collected_claim: str | None = None
     probe_grace: bool = False
 
@@ -281,13 +275,20 @@ def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, st
     }
     if settings.pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in settings.pull_secrets]
-    if settings.node_selector:
-        pod["nodeSelector"] = dict(settings.node_selector)
-    if settings.tolerations:
-        pod["tolerations"] = [dict(item) for item in settings.tolerations]
-    if settings.runtime_class is not None:
-        pod["runtimeClassName"] = settings.runtime_class
-    return pod
+    return pod | _placement(order.spec.placement or Placement(), settings.defaults)
+
+
+def _placement(own: Placement, default: Placement) -> dict[str, Any]:
+    """Return the fields of a pod that choose its nodes: those of the version, then those of the cluster."""
+    selector = {**default.node_selector, **own.node_selector}
+    tolerations = [*own.tolerations, *(one for one in default.tolerations if one not in own.tolerations)]
+    runtime_class = own.runtime_class or default.runtime_class
+    found = {
+        "nodeSelector": selector,
+        "tolerations": [one.document() for one in tolerations],
+        "runtimeClassName": runtime_class,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _container(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]:
@@ -301,7 +302,7 @@ def _container(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]
         **arguments,
         "env": _environment(order),
         "ports": [{"name": "http", "containerPort": names.REPLICA_PORT}],
-        "resources": _resources(spec.resources, settings.gpu_resource),
+        "resources": _resources(spec.resources, settings.defaults.gpu_resource),
         # The image of a user may name no user, or root.
         "securityContext": container_security(None if settings.own_server else USER),
         **_probes(spec, settings),
@@ -355,7 +356,7 @@ def _variables(order: ReplicaOrder, spec: VersionSpec) -> dict[str, str]:
     )
 
 
-def _resources(resources: Resources, gpu_resource: str) -> dict[str, Any]:
+def _resources(resources: Resources, default: str) -> dict[str, Any]:
     requests = {"cpu": cpu_quantity(resources.cpu), "memory": memory_quantity(resources.memory_in_gb)}
     limits: dict[str, str] = {}
     if resources.cpu_limit is not None:
@@ -363,7 +364,8 @@ def _resources(resources: Resources, gpu_resource: str) -> dict[str, Any]:
     if resources.memory_in_gb_limit is not None:
         limits["memory"] = memory_quantity(resources.memory_in_gb_limit)
     if resources.gpu:
-        requests[gpu_resource] = limits[gpu_resource] = str(resources.gpu)
+        name = resources.gpu_resource or default
+        requests[name] = limits[name] = str(resources.gpu)
     return {"requests": requests, **({"limits": limits} if limits else {})}
 
 

@@ -18,6 +18,7 @@ from mljupyter.controller.layout import Layout, private_directory
 from mljupyter.controller.storage.history import Change
 from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
+from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator.cluster_router import ClusterRouter
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore
 from mljupyter.kubernetes.operator.leadership import Leadership, LeadershipLostError
@@ -136,7 +137,7 @@ async def _lead(
     owners = ReplicaOwners(
         settings.namespace,
         settings.workspace,
-        settings.replicas,
+        ReplicaSettings(defaults=settings.replicas),
         workspace_key(layout.replica_key),
         persistence.owner,
     )

@@ -20,8 +20,9 @@ from mljupyter.controller.endpoints.replica_handle import ReplicaHandle
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
 from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.pod_state import PodState, pod_state
+from mljupyter.kubernetes.objects.pod_state import PodState, is_unschedulable, pod_state
 from mljupyter.kubernetes.objects.published import address_of
+from mljupyter.kubernetes.operator.pod_inspector import PodInspector
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
 from mljupyter.kubernetes.operator.replica_pod import ReplicaPod
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners, Revision, Revisions, revision_of
@@ -34,6 +35,8 @@ _LIVE = (ReplicaPhase.STARTING, ReplicaPhase.READY)
 _MOST_ATTEMPTS = 5
 _ATTEMPT_EVERY = 0.5
 _NOT_FOUND = 404
+_INSPECT_EVERY = 1.0
+_FIRST_INSPECTION_AFTER = 2.0  # seconds; a pod without a node is inspected at once
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +128,7 @@ class PodSupervisor:
         selector = names.selector(component=names.COMPONENT_REPLICA)
         self._pods = Informer(api, self._path, labels=selector, changed=self._seen, keep=without_managers)
         self._adopted = False
+        self._inspector = PodInspector(api, owners.namespace)
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
 
@@ -241,6 +245,35 @@ class PodSupervisor:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._pods.run())
             tasks.create_task(self._revisions.run())
+            tasks.create_task(self._inspect())
+
+    async def _inspect(self) -> None:
+        """Ask for the causes of pods that do not start, again and again: only events and nodes tell them."""
+        while True:
+            await asyncio.sleep(_INSPECT_EVERY)
+            waiting = self._waiting()
+            self._inspector.keep(waiting)
+            now = time.time()
+            for revision in self._inspector.due(waiting, now):
+                pod = self._pods.objects.get(waiting[revision][0].pod)
+                if pod is None:
+                    continue
+                await self._inspector.inspect(revision, pod, now)
+                for handle in waiting[revision]:
+                    present = self._pods.objects.get(handle.pod)
+                    if present is not None and self._handle_of(present) is handle:
+                        self._look(handle, present)
+
+    def _waiting(self) -> dict[Revision, list[ReplicaPod]]:
+        """Return the replicas whose pod does not start, by revision."""
+        found: dict[Revision, list[ReplicaPod]] = {}
+        for handle in self._handles.values():
+            pod = self._pods.objects.get(handle.pod) if handle.phase is ReplicaPhase.STARTING else None
+            if pod is None or handle.ending_now:
+                continue
+            if time.monotonic() - handle.since > _FIRST_INSPECTION_AFTER or is_unschedulable(pod):
+                found.setdefault(_revision(handle), []).append(handle)
+        return found
 
     def _wanted(self, revision: Revision) -> int | None:
         """Return the number of replicas of a revision; None when nothing of it is left."""
@@ -336,7 +369,8 @@ class PodSupervisor:
         if handle.ending_now or handle.phase is ReplicaPhase.EXITED:
             return
         before = (handle.phase, handle.replica.address, handle.unanswered, handle.obstacle)
-        state = pod_state(pod, now=time.time())
+        known = self._inspector.known(_revision(handle))
+        state = pod_state(pod, now=time.time(), events=known.events, room=known.room)
         if state.deleting or state.ended:
             # Its end by Kubernetes is no fault of the script: another pod takes its place.
             handle.asked_to_end = handle.asked_to_end or state.deleting or not state.restarts
@@ -355,14 +389,15 @@ class PodSupervisor:
             handle.ending_now = True
             self._aside(self._cannot_start(handle, pod, state.obstacle))
         else:
-            self._alive(handle, pod, state)
+            self._alive(handle, pod, state, known=known.looked)
         if before != (handle.phase, handle.replica.address, handle.unanswered, handle.obstacle):
             self._say(handle)
 
-    def _alive(self, handle: ReplicaPod, pod: Object, state: PodState) -> None:
+    def _alive(self, handle: ReplicaPod, pod: Object, state: PodState, *, known: bool) -> None:
         if handle.replica.address != (address := _address(pod)):
             handle.replica = replace(handle.replica, address=address)
-        handle.obstacle = state.obstacle
+        # Whoever waits for a deployment sees the first sentence, so that it must say what would fit.
+        handle.obstacle = state.obstacle if known or not is_unschedulable(pod) else None
         if state.ready and handle.phase is ReplicaPhase.STARTING:
             handle.phase, handle.ready_since = ReplicaPhase.READY, time.monotonic()
         if state.ready and handle.phase is ReplicaPhase.READY and not _has_passed_gate(pod):

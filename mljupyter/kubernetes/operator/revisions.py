@@ -12,6 +12,7 @@ from mljupyter.engine.replicas.replica_key import replica_key
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, ApiUnreachableError, Object
 from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names, replicas
+from mljupyter.kubernetes.objects.pod_state import not_created, refusal
 from mljupyter.runtimes.base import ReplicaOrder, RuntimeUnavailableError
 from mljupyter.spec import Problem, VersionSpec
 
@@ -20,6 +21,7 @@ SCALER = "mljupyter-autoscaler"
 _COLLECT = 0.3  # seconds; several changes of a number become one
 _AGAIN_AFTER = 1.0
 _NOT_FOUND = 404
+_REFUSED = (400, 403, 422)
 
 Revision = tuple[str, str, str]
 """Endpoint, version and fingerprint."""
@@ -96,19 +98,7 @@ class Revisions:
 
     def problem(self, revision: Revision) -> Problem | None:
         """Return the reason why pods of a revision are not created; None when they are."""
-        found = self.find(revision)
-        conditions = (found or {}).get("status", {}).get("conditions") or ()
-        for condition in conditions:
-            if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-                cause = str(condition.get("message", condition.get("reason"))).rstrip(".")
-                way_out = (
-                    "Attach the cluster again, which repairs it."
-                    if "service account" in cause
-                    else "Ask for other resources, or ask those who run the cluster to change its rule."
-                )
-                message = f"the cluster does not create a pod: {cause}. {way_out}"
-                return Problem(code="ReplicaNotCreated", message=message)
-        return None
+        return not_created(self.find(revision) or {})
 
     async def create(self, order: ReplicaOrder, count: int) -> None:
         """Create the Deployment of a revision with a number of replicas, unless there is one.
@@ -126,7 +116,8 @@ class Revisions:
             await self._put_secret(order)
             await self._put_deployment(order, count)
         except ApiError as error:
-            raise RuntimeUnavailableError(f"no pod can be started: {error.message}") from None
+            said = refusal(error.message) if error.status in _REFUSED else error.message
+            raise RuntimeUnavailableError(f"no pod can be started: {said}") from None
         self.adopt(order)
 
     def adopt(self, order: ReplicaOrder) -> None:

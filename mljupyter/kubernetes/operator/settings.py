@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.replicas import ReplicaSettings
+from mljupyter.spec import ReplicaDefaults, SpecError
 
 
 class OperatorSettingsError(MLJupyterError):
@@ -25,12 +25,12 @@ class OperatorSettings:
         pod: the name of its pod.
         target: the name of the compute target in the workspace.
         workspace: the name of the workspace.
+        replicas: the placement of all replicas.
         api_secret: the secret that clients send.
         internal_secret: the secret between operator and router agents.
         directory: for its files, which may be lost.
         port: of its API.
         kubeconfig: a file for development outside the cluster; None for the credentials of the pod.
-        replicas: what holds for all replicas, such as the nodes that they may run on.
 
     """
 
@@ -40,10 +40,10 @@ class OperatorSettings:
     workspace: str
     api_secret: str = field(repr=False)
     internal_secret: str = field(repr=False)
+    replicas: ReplicaDefaults = field(default_factory=ReplicaDefaults)
     directory: Path = Path(names.STATE_DIRECTORY)
     port: int = names.OPERATOR_PORT
     kubeconfig: Path | None = None
-    replicas: ReplicaSettings = field(default_factory=ReplicaSettings)
 
     @classmethod
     def of_pod(cls, environment: Mapping[str, str] = os.environ) -> OperatorSettings:
@@ -60,9 +60,14 @@ class OperatorSettings:
                 pod=environment[names.POD_NAME_VARIABLE],
                 target=environment[names.TARGET_VARIABLE],
                 workspace=environment[names.WORKSPACE_VARIABLE],
+                replicas=ReplicaDefaults.parse(environment.get(names.REPLICAS_VARIABLE) or "{}"),
                 api_secret=(access / names.API_KEY).read_text().strip(),
                 internal_secret=(access / names.INTERNAL_KEY).read_text().strip(),
             )
+        except SpecError as error:
+            raise OperatorSettingsError(
+                f"the environment variable {names.REPLICAS_VARIABLE} breaks a rule: {error.message}"
+            ) from None
         except KeyError as error:
             raise OperatorSettingsError(
                 f"the environment variable {error.args[0]} is missing. Install the operator by its manifests:\n"

@@ -11,6 +11,7 @@ from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.docker_engines import address_rule, problem_of
 from mljupyter.notebook.views.views import MARKS, Outcome, Table
+from mljupyter.spec.placement import labels_of
 
 
 def run(call: Call) -> Any:
@@ -31,7 +32,7 @@ def run(call: Call) -> Any:
 def _cluster(call: Call, name: str) -> Any:
     """Attach a cluster with its lines of progress, or only check it."""
     from mljupyter.core.compute import cluster  # only for clusters
-    from mljupyter.targets.kubernetes.attachment import ClusterSettings
+    from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
 
     workspace = call.session.workspace()
     settings = ClusterSettings(
@@ -41,6 +42,12 @@ def _cluster(call: Call, name: str) -> Any:
         purpose=call["purpose"],
         service_type=call["service_type"],
         image=call["image"],
+        replicas=replica_defaults(
+            call["gpu_resource"],
+            labels_of(call["node_selector"]),
+            call["toleration"],
+            call["runtime_class"],
+        ),
     )
     if call["check"]:
         found = cluster.findings(workspace, name, settings)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
-from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow
+from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, told_once
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.magic import Call, json_line, masked_line
 from mljupyter.notebook.deployment import deployment_of
@@ -103,7 +103,8 @@ def _followed(call: Call, service: Webservice) -> Webservice:
     if not call["wait"]:
         _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
         return service
-    record = follow(service.workspace.endpoints, service.name, timeout=call["timeout"])
+    tell = told_once(lambda cause: _say(call, f"  wait    {cause}"))
+    record = follow(service.workspace.endpoints, service.name, timeout=call["timeout"], on_record=tell)
     service.update_deployment_state()
     if record.status.state in NOT_DEPLOYED:
         raise failure(record, str(service.state))

@@ -107,7 +107,7 @@ def value_of_yaml(option: Option, value: Any) -> Any:
         if not isinstance(value, bool):
             raise ValueError(f"{value!r} is neither true nor false")
         return value
-    if option.kind == "assignment" and isinstance(value, Mapping):
+    if option.kind in ("assignment", "label") and isinstance(value, Mapping):
         value = [f"{name}={_plain(item)}" for name, item in value.items()]
     items = value if isinstance(value, list) else [value]
     if len(items) != 1 and not option.repeatable:

@@ -86,6 +86,26 @@ DEPLOYMENT_OPTIONS = (
     ),
     Option("cpu", "cores for a replica, such as 0.5 or 500m", kind="cores", metavar="CORES"),
     Option("memory", "memory for a replica in GB, such as 1.5 or 512Mi", kind="gigabytes", metavar="GB"),
+    Option("gpu", "number of GPUs or other accelerators of a replica", kind="integer", metavar="N", minimum=0),
+    Option(
+        "gpu-resource",
+        "name under which a cluster counts them, such as amd.com/gpu; by default that of the compute target",
+        metavar="RESOURCE",
+    ),
+    Option(
+        "node-selector",
+        "label that a node of the cluster must have to run replicas",
+        kind="label",
+        metavar="LABEL=VALUE",
+        repeatable=True,
+    ),
+    Option(
+        "toleration",
+        "taint of nodes that replicas tolerate",
+        metavar="KEY[=VALUE][:EFFECT]",
+        repeatable=True,
+    ),
+    Option("runtime-class", "RuntimeClass of the cluster that runs the containers", metavar="NAME"),
     Option("port", "port to listen on, with --kind local", kind="integer", metavar="PORT", minimum=1),
     Option(
         "max-concurrent-requests", "number of concurrent requests of a replica", kind="integer", metavar="N", minimum=1

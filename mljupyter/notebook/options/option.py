@@ -8,7 +8,7 @@ from typing import Any, Literal
 GIVEN = "given"
 """Key of the set of options that were given on the line, among the values by option."""
 ValueKind = Literal[
-    "text", "integer", "number", "cores", "gigabytes", "duration", "bounds", "assignment", "flag", "switch"
+    "text", "integer", "number", "cores", "gigabytes", "duration", "bounds", "assignment", "label", "flag", "switch"
 ]
 NameKind = Literal[
     "endpoint",
@@ -35,7 +35,8 @@ class Option:
         help: one sentence that starts in lower case and has no full stop.
         kind: type of the value. A ``flag`` takes no value; a ``switch`` also has a ``--no-`` form;
             a ``duration`` is in seconds, or ``30s``, ``5m``, ``1h``; ``gigabytes`` may be ``512Mi``;
-            ``bounds`` are two whole numbers, ``1:5``; an ``assignment`` is ``NAME=VALUE``.
+            ``bounds`` are two whole numbers, ``1:5``; an ``assignment`` is ``NAME=VALUE``, a ``label``
+            the same with a name of Kubernetes.
         metavar: placeholder for the value in help.
         choices: the allowed values.
         default: the value if the option is missing.

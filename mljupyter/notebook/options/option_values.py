@@ -104,6 +104,13 @@ def _assignment(text: str) -> str:
     return text
 
 
+def _label(text: str) -> str:
+    name, equals, _ = text.partition("=")
+    if not name or not equals:
+        raise ValueError(text)
+    return text
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "integer": _integer,
     "number": _number,
@@ -112,6 +119,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "duration": _seconds,
     "bounds": _bounds,
     "assignment": _assignment,
+    "label": _label,
 }
 _RULES = {
     "text": "text",
@@ -122,4 +130,5 @@ _RULES = {
     "duration": "a duration, such as 30s, 5m or 1h",
     "bounds": "the least and the most, such as 1:5",
     "assignment": "of the form NAME=VALUE",
+    "label": "of the form LABEL=VALUE",
 }

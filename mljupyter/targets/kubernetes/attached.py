@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.files import make_private_directory, write_whole
@@ -33,6 +34,7 @@ class AttachedCluster:
         internal: whether its load balancer is internal.
         image: the image of the control plane.
         resource_id: of a cluster in Azure whose credentials Azure has given; empty for others.
+        replicas: the placement of all replicas, the document of a `ReplicaDefaults`.
 
     """
 
@@ -47,6 +49,7 @@ class AttachedCluster:
     internal: bool = False
     image: str = ""
     resource_id: str = ""
+    replicas: dict[str, Any] = field(default_factory=dict)
 
     @property
     def access(self) -> Access:
@@ -60,7 +63,7 @@ def attached_clusters(directory: Path) -> list[AttachedCluster]:
     for path in sorted((directory / FOLDER).glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            known = {field.name for field in fields(AttachedCluster)}
+            known = {one.name for one in fields(AttachedCluster)}
             found.append(AttachedCluster(**{key: value for key, value in document.items() if key in known}))
         except (OSError, ValueError, TypeError, AttributeError):
             continue  # a damaged file must not hide the other targets
@@ -81,7 +84,7 @@ def forget(directory: Path, name: str) -> None:
 
 def authority_file(directory: Path, name: str) -> Path:
     """Return the file with the certificate of the authority of an attached cluster, if it signs certificates."""
-    return directory / _FOLDER / f"{name}.authority.pem"
+    return directory / FOLDER / f"{name}.authority.pem"
 
 
 def check_name(name: str) -> None:

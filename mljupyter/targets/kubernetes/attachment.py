@@ -10,8 +10,8 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from mljupyter.kubernetes.objects.installation import (
     access_secret,
     installation,
 )
+from mljupyter.spec import ReplicaDefaults, SpecError, Toleration
 from mljupyter.targets.base import Finding, TargetContext
 from mljupyter.targets.kubernetes import control_plane_image
 from mljupyter.targets.kubernetes.attached import (
@@ -74,6 +75,7 @@ class ClusterSettings:
         image: an image of the control plane; None builds one.
         type: the type of the target that users see.
         resource_id: of a cluster in Azure whose credentials Azure has given.
+        replicas: the placement of all replicas, and the resource that counts their accelerators.
 
     """
 
@@ -87,6 +89,7 @@ class ClusterSettings:
     image: str | None = None
     type: str = "Kubernetes"
     resource_id: str = ""
+    replicas: ReplicaDefaults = field(default_factory=ReplicaDefaults)
 
     def __post_init__(self) -> None:
         check_namespace(self.namespace)
@@ -113,7 +116,39 @@ def settings_of(attached: AttachedCluster) -> ClusterSettings:
         image=attached.image or None,
         type=attached.type,
         resource_id=attached.resource_id,
+        replicas=ReplicaDefaults.parse(attached.replicas),
     )
+
+
+def replica_defaults(
+    gpu_resource: str | None = None,
+    node_selector: Mapping[str, str] | None = None,
+    tolerations: Sequence[Mapping[str, Any] | str] = (),
+    runtime_class: str | None = None,
+) -> ReplicaDefaults:
+    """Return the placement of all replicas of a cluster.
+
+    Parameters:
+        gpu_resource: the resource that counts accelerators; None for ``nvidia.com/gpu``.
+        node_selector: labels that nodes must have.
+        tolerations: taints that replicas tolerate, as mappings or as text, see `Toleration.of`.
+        runtime_class: the RuntimeClass; None for the cluster's default.
+
+    Raises:
+        ComputeTargetException: a value breaks a rule.
+
+    """
+    try:
+        taints = [Toleration.of(one) if isinstance(one, str) else one for one in tolerations]
+        given = {
+            "gpuResource": gpu_resource,
+            "nodeSelector": node_selector,
+            "tolerations": taints,
+            "runtimeClass": runtime_class,
+        }
+        return ReplicaDefaults.parse({name: value for name, value in given.items() if value is not None})
+    except SpecError as error:
+        raise ComputeTargetException(error.message) from None
 
 
 class Attachment:
@@ -408,6 +443,7 @@ class _Plan:
             settings.internal,
             image,
             settings.resource_id,
+            settings.replicas.document(),
         )
 
     def manifests(self, image: str) -> list[dict[str, Any]]:
@@ -425,6 +461,7 @@ class _Plan:
             internal=settings.internal,
             subnet=settings.subnet,
             pull_secrets=(PULL_SECRET,) if self._login(image) is not None else (),
+            replicas=settings.replicas.json_text(),
             policy="policy/v1" if minor >= _FIRST_WITH_POLICY else "policy/v1beta1",
         )
         found = installation(wanted)

@@ -20,6 +20,11 @@ CLOUD_ARGUMENTS = frozenset(
         "subnet_name",
         "namespace",
         "blobfuse_enabled",
+        "gpu_cores",
+        "gpu_resource",
+        "node_selector",
+        "tolerations",
+        "runtime_class",
     }
 )
 """Arguments of deployment configurations that refer to a cloud or a cluster."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mljupyter.kubernetes.objects.pod_state import is_serving, pod_state
+from mljupyter.kubernetes.objects.pod_state import is_serving, not_created, pod_state
+from mljupyter.kubernetes.objects.room import Room
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC).timestamp()
 EARLIER = "2026-01-01T11:00:00Z"
@@ -181,3 +182,224 @@ def test_a_node_that_does_not_answer_is_named() -> None:
 def test_a_pod_gets_requests_unless_the_control_plane_has_said_no(status: str | None, expected: bool) -> None:
     conditions = () if status is None else (condition("mljupyter.io/serving", status),)
     assert is_serving(pod(conditions=conditions)) is expected
+
+
+FPGA = "example.com/fpga"
+
+
+def unscheduled(message: str, *, since: str = EARLIER) -> dict[str, Any]:
+    """Return a pod that no node takes."""
+    return pod(conditions=(condition("PodScheduled", "False", "Unschedulable", message, since),))
+
+
+def room(*, labels: dict[str, str] | None = None, taint: str = "", **allocatable: str) -> Room:
+    """Return a cluster with one node, and a right to see all pods."""
+    taints = [{"key": taint, "effect": "NoSchedule"}] if taint else []
+    capacity = {"cpu": "1", "memory": "4Gi", "pods": "110", **allocatable}
+    node = {"metadata": {"name": "edge", "labels": labels or {}}, "spec": {"taints": taints}}
+    return Room([node | {"status": {"allocatable": capacity}}], [], complete=True)
+
+
+@pytest.mark.parametrize(
+    ("message", "around", "parts"),
+    [
+        (
+            "0/1 nodes are available: 1 Insufficient cpu.",
+            room(),
+            ("no node has room", "The node with most cpu, edge, has 1 of 1 free.", "Ask for less (cpu_cores)"),
+        ),
+        (
+            "0/1 nodes are available: 1 Insufficient memory.",
+            room(memory="512Mi"),
+            ("The node with most memory, edge, has 512Mi of 512Mi free.", "Ask for less (memory_gb)"),
+        ),
+        (
+            f"0/1 nodes are available: 1 Insufficient {FPGA}.",
+            room(),
+            (f"1 Insufficient {FPGA}", "Ask for less (gpu_cores)"),
+        ),
+        (
+            "0/1 nodes are available: 1 node(s) had taint {gpu: }, that the pod didn't tolerate.",
+            room(taint="gpu"),
+            ("no node accepts", "all nodes have gpu:NoSchedule", "tolerations"),
+        ),
+        (
+            "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: yes}.",
+            room(taint="gpu"),
+            ("all nodes have gpu:NoSchedule", "tolerations"),
+        ),
+        (
+            "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+            None,
+            ("no node accepts", "node_selector"),
+        ),
+        (
+            'persistentvolumeclaim "data" not found',
+            room(),
+            ("no node accepts", "kubectl get persistentvolumeclaims"),
+        ),
+    ],
+)
+def test_a_pod_without_a_node_names_the_cause_what_fits_and_the_argument_to_change(
+    message: str, around: Room | None, parts: tuple[str, ...]
+) -> None:
+    found = pod_state(unscheduled(message), now=NOW, room=around).obstacle
+    assert found is not None
+    assert found.code == "Unschedulable"
+    for part in (message.rstrip("."), *parts):
+        assert part in found.message
+
+
+def test_a_pod_that_no_node_takes_is_reported_at_once() -> None:
+    just_now = "2026-01-01T11:59:59Z"
+    for message in ("1 Insufficient cpu", "1 node(s) didn't match Pod's node affinity", "1 node(s) had taint {gpu: }"):
+        assert pod_state(unscheduled(message, since=just_now), now=NOW).obstacle is not None
+
+
+def event(reason: str, message: str, at: str = "2026-01-01T11:59:00Z") -> dict[str, Any]:
+    return {"reason": reason, "message": message, "lastTimestamp": at}
+
+
+@pytest.mark.parametrize(
+    "adding",
+    [
+        event("TriggeredScaleUp", "pod triggered scale-up: [{pool-1 1->2 (max: 5)}]"),
+        event("Nominated", "Pod should schedule on: nodeclaim/default-7xkzp"),
+        {**event("TriggeredScaleUp", "scale-up"), "lastTimestamp": None, "eventTime": "2026-01-01T11:59:00.123456Z"},
+    ],
+)
+def test_a_pod_that_waits_for_nodes_of_a_cluster_autoscaler_says_so_and_is_not_unschedulable(adding: Any) -> None:
+    waiting_pod = unscheduled("0/1 nodes are available: 1 Insufficient cpu.")
+    found = pod_state(waiting_pod, now=NOW, events=[adding], room=room()).obstacle
+    assert found is not None
+    assert found.code == "NodesAreAdded"
+    assert adding["message"] in found.message
+    assert "wait" in found.message
+
+
+def test_a_cluster_autoscaler_that_adds_no_node_is_quoted() -> None:
+    earlier = event("TriggeredScaleUp", "pod triggered scale-up", "2026-01-01T11:50:00Z")
+    refused = event("NotTriggerScaleUp", "pod didn't trigger scale-up: 1 max node group size reached")
+    waiting_pod = unscheduled("0/1 nodes are available: 1 Insufficient cpu.")
+    found = pod_state(waiting_pod, now=NOW, events=[refused, earlier]).obstacle
+    assert found is not None
+    assert found.code == "Unschedulable"
+    assert "The cluster's autoscaler adds no node: 1 max node group size reached." in found.message
+    assert "by itself, wait" not in found.message
+
+
+def test_nodes_that_have_not_come_after_a_quarter_of_an_hour_are_not_waited_for() -> None:
+    old = event("TriggeredScaleUp", "pod triggered scale-up", "2026-01-01T11:40:00Z")
+    found = pod_state(unscheduled("1 Insufficient cpu"), now=NOW, events=[old]).obstacle
+    assert found is not None
+    assert found.code == "Unschedulable"
+
+
+def test_a_node_that_kubernetes_has_given_up_is_named_and_its_pod_is_not_ready() -> None:
+    gate = condition("mljupyter.io/serving", "True")
+    lost = (condition("ContainersReady", "True"), condition("Ready", "False"), gate)
+    found = pod_state(pod(phase="Running", state={"running": {}}, conditions=lost), now=NOW)
+    assert found.obstacle is not None
+    assert found.obstacle.code == "NodeLost"
+    assert "node1" in found.obstacle.message
+    assert not found.ready
+    closed = (condition("ContainersReady", "True"), condition("Ready", "False", "ReadinessGatesNotReady"))
+    assert pod_state(pod(phase="Running", state={"running": {}}, conditions=closed), now=NOW).obstacle is None
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            (
+                'pods "mlj-iris" is forbidden: exceeded quota: team, requested: requests.cpu=2, used: requests.cpu=3, '
+                "limited: requests.cpu=4"
+            ),
+            (
+                "the quota team of its namespace has no room",
+                "requests.cpu=2 was asked for, requests.cpu=3 of requests.cpu=4",
+                "kubectl describe resourcequota team",
+            ),
+        ),
+        (
+            'pods "mlj-iris" is forbidden: failed quota: team: must specify limits.cpu,limits.memory',
+            ("limits.cpu,limits.memory", "cpu_cores_limit, memory_gb_limit"),
+        ),
+        (
+            'pods "mlj-iris" is forbidden: maximum memory usage per Container is 256Mi, but limit is 512Mi',
+            ("a LimitRange", "maximum of memory for a container to 256Mi", "Change memory_gb, and memory_gb_limit"),
+        ),
+        (
+            (
+                'pods "mlj-iris" is forbidden: [minimum cpu usage per Container is 500m, but request is 100m, maximum '
+                "memory usage per Container is 1Gi.  No limit is specified]"
+            ),
+            ("minimum of cpu for a container to 500m", "Change cpu_cores", "No limit is specified"),
+        ),
+        (
+            'pods "mlj-iris" is forbidden: maximum example.com/fpga usage per Pod is 1, but limit is 2',
+            ("maximum of example.com/fpga for a pod to 1", "Change gpu_cores:"),
+        ),
+        (
+            'pods "mlj-iris" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 4',
+            ("ratio", "closer together"),
+        ),
+        (
+            (
+                'Pod "mlj-iris" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be '
+                "less than or equal to cpu limit"
+            ),
+            ("LimitRange", "cpu_cores_limit"),
+        ),
+        (
+            'admission webhook "policy.example.com" denied the request: images must come from registry.example',
+            ("images must come from registry.example", "rule of the cluster", "webhook policy.example.com"),
+        ),
+        (
+            (
+                'Internal error occurred: failed calling webhook "policy.example.com": Post "https://x": '
+                "context deadline exceeded"
+            ),
+            ("webhook policy.example.com does not answer",),
+        ),
+        (
+            'pods "mlj-iris" is forbidden: pod rejected: RuntimeClass "kata" not found',
+            ("kata", "runtime_class", "kubectl get runtimeclasses"),
+        ),
+        (
+            'pods "mlj-iris" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true',
+            ("restricted", "Ask those who run the cluster"),
+        ),
+        (
+            (
+                'pods "mlj-iris" is forbidden: error looking up service account ns/mljupyter-replica: serviceaccount '
+                '"mljupyter-replica" not found'
+            ),
+            ("Attach the cluster again",),
+        ),
+    ],
+)
+def test_a_pod_that_the_cluster_does_not_create_names_the_rule_and_the_way_out(
+    said: str, expected: tuple[str, ...]
+) -> None:
+    failure = condition("ReplicaFailure", "True", "FailedCreate", said)
+    found = not_created({"status": {"conditions": [failure]}})
+    assert found is not None
+    assert found.code == "ReplicaNotCreated"
+    for part in ("the cluster does not create a pod: ", *expected):
+        assert part in found.message
+    assert found.message.endswith(".")
+
+
+def test_a_deployment_whose_replica_set_is_refused_says_so() -> None:
+    said = "exceeded quota: few, requested: count/replicasets.apps=1, used: 1, limited: 1"
+    refused = condition("Progressing", "False", "ReplicaSetCreateError", said)
+    found = not_created({"status": {"conditions": [refused]}})
+    assert found is not None
+    assert "the quota few" in found.message
+
+
+def test_pods_that_are_created_have_no_problem() -> None:
+    fine = [condition("Progressing", "True", "NewReplicaSetAvailable"), condition("ReplicaFailure", "False")]
+    assert not_created({"status": {"conditions": fine}}) is None
+    assert not_created({}) is None

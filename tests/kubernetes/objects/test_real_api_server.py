@@ -16,7 +16,7 @@ from mljupyter.kubernetes.objects.crd import custom_resource_definition
 from mljupyter.kubernetes.objects.installation import Installation, Purpose, ServiceType
 from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.runtimes.base import ReplicaOrder
-from mljupyter.spec import Resources, VersionSpec
+from mljupyter.spec import ReplicaDefaults, Resources, VersionSpec
 from tests import testbed
 from tests.waiting import wait_until
 
@@ -189,7 +189,8 @@ def test_the_objects_of_a_revision_are_accepted(server: Server) -> None:
         collect_model_data=True,
     )
     order = ReplicaOrder("", "iris", "blue", "0123456789ab", "team", "churn", spec)
-    settings = ReplicaSettings(pull_secrets=("login",), tolerations=({"key": "gpu", "operator": "Exists"},))
+    defaults = ReplicaDefaults.parse({"tolerations": [{"key": "gpu", "operator": "Exists"}]})
+    settings = ReplicaSettings(pull_secrets=("login",), defaults=defaults)
     owner = {
         "apiVersion": "mljupyter.io/v1alpha1",
         "kind": "MLEndpoint",

@@ -10,7 +10,15 @@ import pytest
 from mljupyter.kubernetes.objects import names, replicas
 from mljupyter.kubernetes.objects.replicas import ManifestError, ReplicaSettings
 from mljupyter.runtimes.base import ReplicaOrder
-from mljupyter.spec import LivenessProbe, ModelReference, RequestLimits, Resources, VersionSpec
+from mljupyter.spec import (
+    LivenessProbe,
+    ModelReference,
+    Placement,
+    ReplicaDefaults,
+    RequestLimits,
+    Resources,
+    VersionSpec,
+)
 from tests.kubernetes.objects import schemas
 
 OWNER = {"apiVersion": "mljupyter.io/v1alpha1", "kind": "MLEndpoint", "name": "iris", "uid": "1", "controller": True}
@@ -123,7 +131,8 @@ def test_resources_become_requests_and_limits(resources: Resources, expected: di
 
 
 def test_the_resource_that_counts_gpus_can_be_chosen() -> None:
-    found = container(ReplicaSettings(gpu_resource="amd.com/gpu"), resources=Resources(gpu=1))
+    settings = ReplicaSettings(defaults=ReplicaDefaults(gpu_resource="amd.com/gpu"))
+    found = container(settings, resources=Resources(gpu=1))
     assert found["resources"]["limits"] == {"amd.com/gpu": "1"}
 
 
@@ -157,13 +166,42 @@ def test_pods_get_requests_only_when_the_control_plane_agrees() -> None:
 def test_settings_of_the_cluster_reach_the_pod() -> None:
     taint = {"key": "gpu", "operator": "Exists"}
     settings = ReplicaSettings(
-        pull_secrets=("login",), node_selector={"disk": "fast"}, tolerations=(taint,), runtime_class="gvisor"
+        pull_secrets=("login",),
+        defaults=ReplicaDefaults.parse(
+            {"nodeSelector": {"disk": "fast"}, "tolerations": [taint], "runtimeClass": "gvisor"}
+        ),
     )
     found = pod(settings)
     assert found["imagePullSecrets"] == [{"name": "login"}]
     assert found["nodeSelector"] == {"disk": "fast"}
     assert found["tolerations"] == [taint]
     assert found["runtimeClassName"] == "gvisor"
+
+
+def test_the_placement_of_a_version_comes_before_that_of_the_cluster() -> None:
+    common = {"key": "spot", "operator": "Exists"}
+    defaults = ReplicaDefaults.parse(
+        {
+            "nodeSelector": {"disk": "fast", "zone": "a"},
+            "tolerations": [common],
+            "runtimeClass": "gvisor",
+            "gpuResource": "amd.com/gpu",
+        }
+    )
+    own = {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 60}
+    placement = Placement.parse({"nodeSelector": {"zone": "b"}, "tolerations": [own, common], "runtimeClass": "kata"})
+    settings = ReplicaSettings(defaults=defaults)
+    found = pod(settings, placement=placement, resources=Resources(gpu=2, gpu_resource="example.com/fpga"))
+    assert found["nodeSelector"] == {"disk": "fast", "zone": "b"}
+    assert found["tolerations"] == [own, common]
+    assert found["runtimeClassName"] == "kata"
+    asked = found["containers"][0]["resources"]
+    assert (asked["requests"]["example.com/fpga"], asked["limits"]) == ("2", {"example.com/fpga": "2"})
+    assert "amd.com/gpu" not in asked["requests"]
+
+
+def test_a_pod_without_placement_has_no_fields_for_it() -> None:
+    assert not {"nodeSelector", "tolerations", "runtimeClassName"} & pod().keys()
 
 
 def test_collected_data_is_kept_in_a_claim_if_there_is_one() -> None:
@@ -217,9 +255,13 @@ def test_the_budget_of_a_version_covers_all_its_revisions() -> None:
 def test_every_object_obeys_the_schemas_of_old_and_new_releases(release: str) -> None:
     settings = ReplicaSettings(
         pull_secrets=("login",),
-        node_selector={"disk": "fast"},
-        tolerations=({"key": "gpu", "operator": "Exists"},),
-        runtime_class="gvisor",
+        defaults=ReplicaDefaults.parse(
+            {
+                "nodeSelector": {"disk": "fast"},
+                "tolerations": [{"key": "gpu", "operator": "Exists"}],
+                "runtimeClass": "gvisor",
+            }
+        ),
         collected_claim="data",
         probe_grace=True,
     )

@@ -18,7 +18,7 @@ from mljupyter.kubernetes.objects.crd import custom_resource_definition
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore
 from mljupyter.kubernetes.operator.leadership import Leadership, LeadershipLostError
 from mljupyter.kubernetes.operator.persistence import Persistence
-from mljupyter.spec import Authentication, EndpointSpec, EndpointState, EndpointStatus, VersionSpec
+from mljupyter.spec import Authentication, EndpointSpec, EndpointState, EndpointStatus, Toleration, VersionSpec
 from tests.kubernetes.cluster import own_namespace
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS
@@ -230,3 +230,38 @@ async def test_one_operator_leads_until_it_gives_up(namespace: tuple[ApiServer, 
         await waiting
     with pytest.raises(LeadershipLostError):
         await first.keep()
+
+
+def by_hand(tolerations: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a resource as somebody writes it for ``kubectl apply``."""
+    version = {
+        "image": "registry.example/iris:1",
+        "resources": {"gpu": 1, "gpuResource": "example.com/fpga"},
+        "placement": {"nodeSelector": {"disk": "fast"}, "tolerations": tolerations},
+    }
+    return {
+        "apiVersion": f"{names.GROUP}/{names.API_VERSION}",
+        "kind": names.KIND,
+        "metadata": {"name": "placed"},
+        "spec": {"defaultVersion": "one", "versions": {"one": version}},
+    }
+
+
+async def test_a_resource_with_a_placement_is_applied_by_hand(home: Home) -> None:
+    toleration = {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}
+    await home.api.patch(f"{home.path}/placed", by_hand([toleration]), kind="apply", manager="kubectl", force=True)
+    await until(lambda: bool(home.accepted), "the resource is accepted")
+    version = home.accepted[0][0].versions["one"]
+    assert version.placement is not None
+    assert version.placement.tolerations == [Toleration.of("gpu=yes:NoSchedule")]
+    assert version.resources.gpu_resource == "example.com/fpga"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"key": "gpu", "effect": "Never"}, {"key": "gpu", "value": "a b"}, {"key": "gpu", "operator": "In"}]
+)
+async def test_a_toleration_that_kubernetes_does_not_know_is_refused_when_it_is_applied(
+    home: Home, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(ApiError, match=r"spec\.versions\.one\.placement\.tolerations"):
+        await home.api.create(home.path, by_hand([wrong]))

@@ -1,0 +1,118 @@
+"""The placement of all replicas of a cluster: from the attachment to the operator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mljupyter.core import Workspace
+from mljupyter.core.compute import AksCompute, KubernetesCompute
+from mljupyter.exceptions import ComputeTargetException
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.installation import Installation, installation
+from mljupyter.kubernetes.operator.settings import OperatorSettings, OperatorSettingsError
+from mljupyter.spec import ReplicaDefaults
+from mljupyter.targets.kubernetes.attached import attached_clusters, remember
+from tests.cli.in_process import failed
+
+GIVEN: dict[str, Any] = {
+    "gpu_resource": "amd.com/gpu",
+    "node_selector": {"disk": "fast"},
+    "tolerations": ["spot", {"key": "gpu", "value": "yes"}],
+    "runtime_class": "gvisor",
+}
+DEFAULTS = ReplicaDefaults.parse(
+    {
+        "gpuResource": "amd.com/gpu",
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "spot", "operator": "Exists"}, {"key": "gpu", "operator": "Equal", "value": "yes"}],
+        "runtimeClass": "gvisor",
+    }
+)
+
+
+def environment(replicas: str) -> dict[str, str]:
+    """Return the environment variables of the operator in an installation."""
+    found = installation(Installation(image="x:1", target="team", workspace="churn", replicas=replicas))
+    operator = next(one for one in found if (one["kind"], one["metadata"]["name"]) == ("Deployment", names.OPERATOR))
+    listed = operator["spec"]["template"]["spec"]["containers"][0]["env"]
+    return {one["name"]: one.get("value", "of the pod") for one in listed}
+
+
+@pytest.fixture(autouse=True)
+def access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that are mounted into the pod of the operator."""
+    for key in (names.API_KEY, names.INTERNAL_KEY):
+        (tmp_path / key).write_text("secret")
+    monkeypatch.setattr(names, "ACCESS_DIRECTORY", str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", [KubernetesCompute, AksCompute])
+def test_a_cluster_is_attached_with_a_placement_of_its_replicas(kind: type[KubernetesCompute | AksCompute]) -> None:
+    assert kind.attach_configuration(**GIVEN).settings.replicas == DEFAULTS
+    assert kind.attach_configuration().settings.replicas == ReplicaDefaults()
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ({"gpu_resource": "gpu"}, "not the resource of an accelerator"),
+        ({"node_selector": {"disk": "a b"}}, "nodeSelector.disk is 'a b'"),
+        ({"tolerations": ["gpu:Never"]}, "toleration 'gpu:Never'"),
+        ({"runtime_class": "G Visor"}, "runtimeClass is 'G Visor'"),
+    ],
+)
+def test_a_placement_that_breaks_a_rule_attaches_nothing(given: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ComputeTargetException, match=rule):
+        KubernetesCompute.attach_configuration(**given)
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (("--node-selector", "disk"), "LABEL=VALUE"),
+        (("--toleration", "a b"), "toleration 'a b'"),
+        (("--gpu-resource", "gpu"), "not the resource of an accelerator"),
+    ],
+)
+def test_the_command_line_refuses_a_placement_that_breaks_a_rule(
+    options: tuple[str, str], rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
+    Workspace.create("default")
+    assert rule in failed("computetarget", "attach", "team", *options)
+
+
+def test_the_operator_has_the_placement_that_its_cluster_was_attached_with() -> None:
+    assert OperatorSettings.of_pod(environment(DEFAULTS.json_text())).replicas == DEFAULTS
+
+
+def test_an_operator_of_an_installation_before_placement_has_none() -> None:
+    variables = environment("{}")
+    del variables[names.REPLICAS_VARIABLE]
+    assert OperatorSettings.of_pod(variables).replicas == ReplicaDefaults()
+
+
+def test_an_operator_says_which_variable_breaks_a_rule() -> None:
+    with pytest.raises(OperatorSettingsError, match=rf"{names.REPLICAS_VARIABLE} breaks a rule: .*colour"):
+        OperatorSettings.of_pod(environment('{"colour": "red"}'))
+
+
+def test_a_cluster_that_was_attached_before_placement_is_still_attached(tmp_path: Path) -> None:
+    record = {
+        "name": "team",
+        "type": "Kubernetes",
+        "kubeconfig": None,
+        "context": None,
+        "namespace": "n",
+        "cluster": "1",
+    }
+    (tmp_path / "clusters").mkdir()
+    (tmp_path / "clusters/team.json").write_text(json.dumps(record))
+    found = attached_clusters(tmp_path)
+    assert [one.replicas for one in found] == [{}]
+    remember(tmp_path, found[0])
+    assert attached_clusters(tmp_path) == found
