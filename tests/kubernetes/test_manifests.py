@@ -44,6 +44,7 @@ def test_the_chart_is_the_same_installation(
         "workspace": "churn",
         "target": "team",
         "readsNodes": not internal,
+        "admission": policy == "policy/v1",
         "router.serviceType": service.value,
         "router.internal": internal,
     }
@@ -57,6 +58,7 @@ def test_the_chart_is_the_same_installation(
         service=service,
         internal=internal,
         reads_nodes=not internal,
+        admission=policy == "policy/v1",
         policy=policy,
     )
     found = helm.render(CHART, namespace="team-a", values=values, api_versions=frozenset({policy}))

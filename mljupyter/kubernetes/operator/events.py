@@ -72,7 +72,9 @@ class EventRecorder:
         if owner is None:
             return False  # its custom resource is being stored
         try:
-            if entry.name and entry.owner == owner["uid"]:
+            if entry.owner not in ("", owner["uid"]):  # of an endpoint with the same name, which is gone
+                entry.name, entry.count, entry.first_time = "", 1, entry.last_time
+            if entry.name:
                 try:
                     await self._api.patch(f"{self._path}/{entry.name}", entry.update(), kind="merge")
                     return True
@@ -82,8 +84,7 @@ class EventRecorder:
             entry.name, entry.owner = f"{entry.endpoint}.{time.time_ns():x}", str(owner["uid"])
             await self._api.create(self._path, entry.manifest(owner, self._namespace, self._instance))
         except ApiUnreachableError:
-            entry.owner = ""  # it may have been written, or not
-            return False
+            return False  # an event may then be there twice
         except ApiError as error:
             log.warning("endpoint %s: an event is not written: %s", entry.endpoint, error.message)
         return True

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mljupyter.client.errors import CertificateError
+from mljupyter.controller.layout import private_directory
 from mljupyter.controller.tls.authority import LEAF_DAYS, Authority
 from mljupyter.controller.tls.certificates import WARNED_BEFORE, checked
 from mljupyter.controller.tls.private_files import write_private
@@ -82,7 +83,7 @@ def renewed(present: WebhookCertificate | None, directory: Path, namespace: str,
 
     Parameters:
         present: the present certificate; None when there is none.
-        directory: a private directory for the files of the authority. They are written each time.
+        directory: for the files of the authority. It is created, and only its owner may enter.
         namespace: the namespace of the operator.
         now: the current time, with its zone.
 
@@ -90,6 +91,7 @@ def renewed(present: WebhookCertificate | None, directory: Path, namespace: str,
         StorageError: when the files cannot be written.
 
     """
+    private_directory(directory, "")
     authority = _authority(present, directory, namespace, now)
     signed_by = authority.certificate()
     if present is not None and _lasts(present, signed_by, namespace, now):
