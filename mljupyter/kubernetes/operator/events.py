@@ -84,7 +84,7 @@ class EventRecorder:
             entry.name, entry.owner = f"{entry.endpoint}.{time.time_ns():x}", str(owner["uid"])
             await self._api.create(self._path, entry.manifest(owner, self._namespace, self._instance))
         except ApiUnreachableError:
-            return False  # an event may then be there twice
+            return False  # it keeps its name: if it was created after all, it is found by it
         except ApiError as error:
             log.warning("endpoint %s: an event is not written: %s", entry.endpoint, error.message)
         return True
