@@ -191,8 +191,24 @@ def test_all_operators_answer_with_the_same_certificate_and_a_change_of_the_inst
 
 
 def test_a_secret_that_is_deleted_and_a_configuration_that_is_damaged_are_repaired(kubectl: Kubectl) -> None:
+    def authority() -> str:
+        found = kubectl.configuration()
+        assert found is not None
+        return str(found["webhooks"][0]["clientConfig"].get("caBundle", ""))
+
+    def is_refused() -> bool:
+        return sentence(TOO_MUCH) in kubectl.apply("bad", TOO_MUCH, "--dry-run=server").stderr
+
+    before = authority()
     kubectl.done("delete", "secret", names.WEBHOOK)
-    wait_until(lambda: sentence(TOO_MUCH) in kubectl.apply("bad", TOO_MUCH, "--dry-run=server").stderr, "reviews")
+    wait_until(lambda: authority() not in ("", before), "another authority")
+    wait_until(is_refused, "reviews")
+
+    damage = [{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]
+    path = names.webhook_configuration(kubectl.namespace)
+    kubectl.cluster.call("PATCH", path, damage, content_type="application/json-patch+json")
+    wait_until(authority, "the authority")
+    wait_until(is_refused, "reviews")
 
 
 def test_without_an_operator_kubectl_works_and_the_next_one_says_what_is_wrong(kubectl: Kubectl) -> None:
