@@ -38,11 +38,12 @@ class ListWatchServer:
         self.authorizations: list[str | None] = []
         self.page = 500
 
-    def put(self, name: str, *, uid: str = "1", silent: bool = False) -> None:
-        """Create or change an object; `silent`: no watch notices."""
+    def put(self, name: str, *, uid: str = "1", silent: bool = False, **content: Any) -> None:
+        """Create or change an object, with further fields; `silent`: no watch notices."""
         self._version += 1
         kind = "MODIFIED" if name in self._objects else "ADDED"
-        self._objects[name] = {"metadata": {"name": name, "uid": uid, "resourceVersion": str(self._version)}}
+        metadata = {"name": name, "uid": uid, "resourceVersion": str(self._version)}
+        self._objects[name] = {**content, "metadata": metadata}
         if not silent:
             self.send(kind, self._objects[name])
 

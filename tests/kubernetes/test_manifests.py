@@ -46,6 +46,7 @@ def test_the_chart_is_the_same_installation(
         "workspace": "churn",
         "target": "team",
         "readsNodes": not internal,
+        "admission": policy == "policy/v1",
         "router.serviceType": service.value,
         "router.internal": internal,
     }
@@ -59,6 +60,7 @@ def test_the_chart_is_the_same_installation(
         service=service,
         internal=internal,
         reads_nodes=not internal,
+        admission=policy == "policy/v1",
         policy=policy,
     )
     found = helm.render(CHART, namespace="team-a", values=values, api_versions=frozenset({policy}))

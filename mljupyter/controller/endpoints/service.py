@@ -11,11 +11,9 @@ from typing import Any
 from mljupyter import __version__
 from mljupyter.client.bounds import MOST_LOG_LINES
 from mljupyter.client.errors import (
-    EndpointBusyError,
     EndpointChangedError,
     EndpointExistsError,
     EndpointNotFoundError,
-    InvalidSpecError,
     KeysNotAvailableError,
     PortInUseError,
     error_for,
@@ -32,12 +30,12 @@ from mljupyter.controller.storage.history import UNNAMED, Change
 from mljupyter.controller.storage.keys import Keys, Which
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.listener_manager import ListenerManager
+from mljupyter.engine.endpoints.rules import refuse_spec, refuse_while_deleting
 from mljupyter.engine.rollout.canary import aborted, collides
-from mljupyter.engine.rollout.rules import refuse_change
+from mljupyter.engine.rollout.rules import Refusal, refuse_change
 from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
 from mljupyter.runtimes.ports import PortReservations
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus, ScalingDecision
-from mljupyter.spec.difference import HIDDEN
 
 LOCAL_PORTS = range(8890, 8990)
 
@@ -113,6 +111,7 @@ class Service:
                     f"an endpoint {spec.name!r} exists ({before.status.state}). Deploy with overwrite=True to "
                     "replace it, update it, or choose another name."
                 )
+        self._refuse(spec, before)
         spec = self._with_port(spec, before)
         keys = None
         if spec.authentication is Authentication.KEY:
@@ -133,8 +132,8 @@ class Service:
         before = self.find_changeable(spec.name)
         if generation is not None:
             _refuse_other_generation(spec.name, before, generation)
-        if (refusal := refuse_change(before, spec)) is not None:
-            raise error_for(refusal.code, refusal.message)
+        _raise(refuse_change(before, spec))
+        self._refuse(spec, before)
         keys = None
         if spec.authentication is Authentication.KEY:
             keys = self._store.keys(spec.name) or Keys.make()
@@ -212,12 +211,6 @@ class Service:
     def _accept(
         self, spec: EndpointSpec, before: EndpointRecord | None, keys: Keys | None, change: Change
     ) -> EndpointRecord:
-        _refuse_hidden_values(spec, before)
-        if spec.compute_target not in self._runtimes.names():
-            known = " and ".join(self._runtimes.names())
-            raise InvalidSpecError(
-                f"computeTarget: this control plane does not run endpoints on {spec.compute_target!r}, only on {known}."
-            )
         self._keeper.admit(spec)
         status = before.status if before else EndpointStatus()
         ended = None
@@ -252,19 +245,17 @@ class Service:
             raise EndpointNotFoundError(f"WebserviceNotFound: no endpoint {name!r} in this workspace.{hint}")
         return record
 
+    def _refuse(self, spec: EndpointSpec, before: EndpointRecord | None) -> None:
+        present = before.spec if before is not None else None
+        _raise(refuse_spec(spec, present, self._runtimes.names(), has_ports=self._ports is not None))
+
     def _refuse_while_deleting(self, record: EndpointRecord) -> None:
-        if record.deleting:
-            raise EndpointBusyError(f"endpoint {record.spec.name!r} is being deleted: try again when it is gone.")
+        _raise(refuse_while_deleting(record.spec.name, deleting=record.deleting))
 
     def _with_port(self, spec: EndpointSpec, before: EndpointRecord | None) -> EndpointSpec:
         """Return the spec with a port for a local web service: its present port, the requested one, or a free one."""
-        if spec.kind is not EndpointKind.LOCAL and spec.port is None:
-            return spec
-        if self._ports is None:
-            raise InvalidSpecError(
-                f"{spec.name!r} is a local web service with a port of its own, and {spec.compute_target!r} is not this "
-                "machine. Deploy it to 'local' or 'docker', or use AksWebservice.deploy_configuration()."
-            )
+        if self._ports is None or (spec.kind is not EndpointKind.LOCAL and spec.port is None):
+            return spec  # without ports, `refuse_spec` has refused those that need one
         self._give_ports_back()
         mine = before.spec.port if before else None
         if spec.port is None:
@@ -287,17 +278,9 @@ class Service:
         return spec
 
 
-def _refuse_hidden_values(spec: EndpointSpec, before: EndpointRecord | None) -> None:
-    """Refuse the mask that documents show instead of a value, unless it is the present value."""
-    present = before.spec.versions if before is not None else {}
-    for version, wanted in spec.versions.items():
-        known = present[version].environment_variables if version in present else {}
-        for name, value in wanted.environment_variables.items():
-            if value == HIDDEN and known.get(name) != HIDDEN:
-                raise InvalidSpecError(
-                    f"versions.{version}.environmentVariables.{name} is {HIDDEN!r}, which is shown instead of a value. "
-                    "Give the value; mljupyter endpoint show NAME --json --show-secrets prints it."
-                )
+def _raise(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise error_for(refusal.code, refusal.message)
 
 
 def _tried_again(status: EndpointStatus, spec: EndpointSpec) -> EndpointStatus:

@@ -67,6 +67,22 @@ class Authority:
             write_private(self.file, text)
         return text
 
+    def renew(self, now: datetime) -> str:
+        """Sign the authority's certificate again with its present key, and return it in PEM.
+
+        Clients that trust the earlier one trust all certificates as before.
+
+        Parameters:
+            now: the current time, with its zone.
+
+        Raises:
+            CertificateError: when the key cannot be read.
+
+        """
+        text = self._signed_by(self._key(), now)
+        write_private(self.file, text)
+        return text
+
     def damage(self) -> str | None:
         """Return the problem of the key, with a remedy; None without a problem or without a key."""
         if not (self.file.exists() or self._key_file.exists()):

@@ -20,6 +20,7 @@ _POLICY = '{{ ternary "policy/v1" "policy/v1beta1" (.Capabilities.APIVersions.Ha
 _PRODUCTION = f'eq .Values.purpose "{Purpose.FAST_PROD}"'
 _INTERNAL = ".Values.router.internal"
 _NODES = ".Values.readsNodes"
+_ADMISSION = ".Values.admission"
 
 _BASE = Installation(
     image="{{ .Values.image }}",
@@ -34,6 +35,7 @@ _CONDITIONS = (
     (_PRODUCTION, replace(_BASE, purpose=Purpose.FAST_PROD), replace(_BASE, purpose=Purpose.DEV_TEST)),
     (_INTERNAL, replace(_BASE, internal=True), replace(_BASE, internal=False)),
     (_NODES, replace(_BASE, reads_nodes=True), replace(_BASE, reads_nodes=False)),
+    (_ADMISSION, replace(_BASE, admission=True), replace(_BASE, admission=False)),
 )
 """A condition, an installation where it holds, and one where it does not."""
 
@@ -120,6 +122,10 @@ workspace: default
 target: cluster
 # Whether the operator may read the size of nodes, which takes a ClusterRole.
 readsNodes: true
+# Whether the API server asks the operator before it stores an endpoint, so that kubectl shows which rule it breaks.
+# This takes a ValidatingWebhookConfiguration and a ClusterRole. Kubernetes 1.20 also needs a label of the namespace:
+#   kubectl label namespace NAME {names.NAMESPACE_LABEL}=NAME
+admission: true
 router:
   # {types}
   serviceType: {ServiceType.CLUSTER_IP}

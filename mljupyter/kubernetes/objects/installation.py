@@ -17,6 +17,7 @@ from mljupyter.kubernetes.objects.security import USER, container_security, pod_
 Manifest = dict[str, Any]
 _RBAC = "rbac.authorization.k8s.io"
 _OPERATOR_END_SECONDS = 30
+_REVIEW_SECONDS = 2
 _ROUTER_END_SECONDS = 60  # half a minute to drain, and as much to spare
 _OF_COMPONENT = {names.COMPONENT_OPERATOR: names.OPERATOR, names.COMPONENT_ROUTER: names.ROUTER}
 
@@ -82,6 +83,8 @@ class Installation:
         node_port: the port of nodes that leads to the router; None lets the cluster choose.
         pull_secrets: names of the Secrets with logins of the container registry of `image`.
         reads_nodes: whether the operator may read the size of nodes, which takes a ClusterRole.
+        admission: whether the API server asks the operator before it stores a custom resource, which takes a webhook
+            configuration and a ClusterRole. Without it, the operator checks custom resources afterwards.
         policy: the API version of PodDisruptionBudgets; ``policy/v1beta1`` before Kubernetes 1.21.
         node_selector: labels of the nodes that operator and router run on.
         tolerations: the taints of nodes that operator and router tolerate.
@@ -101,6 +104,7 @@ class Installation:
     node_port: int | None = None
     pull_secrets: tuple[str, ...] = ()
     reads_nodes: bool = True
+    admission: bool = True
     policy: str = "policy/v1"
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
@@ -118,6 +122,7 @@ def installation(wanted: Installation) -> list[Manifest]:
         *_network_policies(wanted),
         _operator_service(wanted),
         _router_service(wanted),
+        *([_webhook_service(wanted), _webhook_configuration(wanted)] if wanted.admission else []),
         *budgets,
         _deployment(wanted, names.COMPONENT_OPERATOR),
         _deployment(wanted, names.COMPONENT_ROUTER),
@@ -139,8 +144,17 @@ def access_secret(namespace: str, *, api: str, internal: str) -> Manifest:
 
 
 def cluster_role_name(namespace: str) -> str:
-    """Return the name of the ClusterRole, and of its binding, of the installation in a namespace."""
+    """Return the name of the ClusterRole to read nodes, and of its binding, of the installation in a namespace."""
     return f"mljupyter-{namespace}-nodes"
+
+
+def cluster_wide(namespace: str) -> list[Manifest]:
+    """Return references to the objects of an installation that are in no namespace and belong to it alone."""
+    admission = names.admission_name(namespace)
+    kinds = [("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", admission)]
+    for name in (cluster_role_name(namespace), admission):
+        kinds += [(_RBAC, "ClusterRoleBinding", name), (_RBAC, "ClusterRole", name)]
+    return [{"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": name}} for group, kind, name in kinds]
 
 
 def _several(wanted: Installation) -> bool:
@@ -155,6 +169,7 @@ def _metadata(name: str, component: str, namespace: str | None = None) -> dict[s
 def _namespace(wanted: Installation) -> Manifest:
     metadata = _metadata(wanted.namespace, names.COMPONENT_OPERATOR)
     metadata["labels"]["pod-security.kubernetes.io/enforce"] = "restricted"
+    metadata["labels"][names.NAMESPACE_LABEL] = wanted.namespace
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
@@ -178,7 +193,10 @@ def _roles(wanted: Installation) -> list[Manifest]:
         _role(wanted, names.USER, names.COMPONENT_OPERATOR, rights.user_rules())[0],  # an administrator binds it
     ]
     if wanted.reads_nodes:
-        roles += _cluster_role(wanted)
+        roles += _cluster_role(wanted, cluster_role_name(wanted.namespace), rights.node_rules())
+    if wanted.admission:
+        admission = rights.admission_rules(wanted.namespace)
+        roles += _cluster_role(wanted, names.admission_name(wanted.namespace), admission)
     return roles
 
 
@@ -196,15 +214,13 @@ def _role(wanted: Installation, name: str, component: str, rules: Sequence[right
     ]
 
 
-def _cluster_role(wanted: Installation) -> list[Manifest]:
-    name = cluster_role_name(wanted.namespace)
-    rules = [dict(rule) for rule in rights.node_rules()]
+def _cluster_role(wanted: Installation, name: str, rules: Sequence[rights.Rule]) -> list[Manifest]:
     return [
         {
             "apiVersion": f"{_RBAC}/v1",
             "kind": "ClusterRole",
             "metadata": _metadata(name, names.COMPONENT_OPERATOR),
-            "rules": rules,
+            "rules": [dict(rule) for rule in rules],
         },
         {
             "apiVersion": f"{_RBAC}/v1",
@@ -227,7 +243,9 @@ def _network_policies(wanted: Installation) -> list[Manifest]:
             [_ingress(names.ROUTER_PORT), _ingress(names.AGENT_PORT, operator)],
         ),
         # The API server, through which clients come, is no pod and has no address that is known here.
-        _network_policy(wanted, names.COMPONENT_OPERATOR, [_ingress(names.OPERATOR_PORT)]),
+        _network_policy(
+            wanted, names.COMPONENT_OPERATOR, [_ingress(names.OPERATOR_PORT), _ingress(names.WEBHOOK_PORT)]
+        ),
     ]
 
 
@@ -268,6 +286,57 @@ def _operator_service(wanted: Installation) -> Manifest:
             "selector": {**_selected(names.COMPONENT_OPERATOR), names.LEADER_LABEL: "true"},
             "ports": [_service_port("http", names.OPERATOR_PORT, names.OPERATOR_PORT)],
         },
+    }
+
+
+def _webhook_service(wanted: Installation) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(names.WEBHOOK, names.COMPONENT_OPERATOR, wanted.namespace),
+        "spec": {
+            "type": ServiceType.CLUSTER_IP.value,
+            "selector": _selected(names.COMPONENT_OPERATOR),  # also those that do not lead: a review needs no state
+            "ports": [_service_port("https", 443, names.WEBHOOK_PORT)],
+        },
+    }
+
+
+def _webhook_configuration(wanted: Installation) -> Manifest:
+    """Return the webhook configuration without its ``caBundle``, which the operator writes."""
+    webhook = {
+        "name": f"{names.PLURAL}.{names.GROUP}",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",  # so that dry runs are reviewed too
+        "clientConfig": {
+            "service": {
+                "name": names.WEBHOOK,
+                "namespace": wanted.namespace,
+                "path": names.WEBHOOK_PATH,
+                "port": 443,
+            }
+        },
+        "namespaceSelector": {"matchLabels": {names.NAMESPACE_LABEL: wanted.namespace}},
+        # Not of mlendpoints/status: an observed status is never refused, and is written often.
+        "rules": [
+            {
+                "apiGroups": [names.GROUP],
+                "apiVersions": [names.API_VERSION],
+                "operations": ["CREATE", "UPDATE"],
+                "resources": [names.PLURAL],
+                "scope": "Namespaced",
+            }
+        ],
+        "matchPolicy": "Equivalent",
+        # Without an answer the change is stored, and the operator checks it later: no operator blocks kubectl.
+        "failurePolicy": "Ignore",
+        "timeoutSeconds": _REVIEW_SECONDS,
+    }
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": _metadata(names.admission_name(wanted.namespace), names.COMPONENT_OPERATOR),
+        "webhooks": [webhook],
     }
 
 
@@ -375,14 +444,14 @@ def _container(wanted: Installation, component: str) -> dict[str, Any]:
     of_operator = component == names.COMPONENT_OPERATOR
     module = "mljupyter.kubernetes.operator" if of_operator else "mljupyter.kubernetes.router_agent"
     port = names.OPERATOR_PORT if of_operator else names.AGENT_PORT
-    scoring = [] if of_operator else [{"name": "scoring", "containerPort": names.ROUTER_PORT}]
+    other = ("webhook", names.WEBHOOK_PORT) if of_operator else ("scoring", names.ROUTER_PORT)
     return {
         "name": component,
         "image": wanted.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", module],
         "env": _environment(wanted, component),
-        "ports": [{"name": "api", "containerPort": port}, *scoring],
+        "ports": [{"name": name, "containerPort": number} for name, number in (("api", port), other)],
         "resources": {
             "requests": {"cpu": size.cpu, "memory": size.memory},
             "limits": {"memory": size.most_memory},

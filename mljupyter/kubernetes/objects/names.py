@@ -20,6 +20,13 @@ REPLICA = "mljupyter-replica"
 USER = "mljupyter-user"
 """The Role of people who use the endpoints of a namespace. An administrator binds it."""
 
+WEBHOOK = "mljupyter-webhook"
+"""The Service that leads the API server to all operators, and the Secret with their certificate."""
+
+WEBHOOK_PATH = "/review"
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+"""The label with a namespace's name. Kubernetes sets it since 1.21; before, whoever installs mljupyter does."""
+
 LISTENING_SECRET = "mljupyter-listening"  # noqa: S105 - a name
 KEYS_SECRET = "mljupyter-keys"  # noqa: S105 - a name
 CERTIFICATE_SECRET = "mljupyter-certificate"  # noqa: S105 - a name
@@ -58,6 +65,7 @@ OPERATOR_PORT = 8080
 ROUTER_PORT = 8081
 AGENT_PORT = 8082
 REPLICA_PORT = 5001
+WEBHOOK_PORT = 8443
 
 NAMESPACE_VARIABLE = "MLJUPYTER_NAMESPACE"
 POD_NAME_VARIABLE = "MLJUPYTER_POD_NAME"
@@ -174,8 +182,25 @@ def operator_proxy(namespace: str) -> str:
     return f"{services(namespace)}/http:{OPERATOR}:{OPERATOR_PORT}/proxy"
 
 
+def admission_name(namespace: str) -> str:
+    """Return the name of an installation's webhook configuration, and of the ClusterRole to write it."""
+    return f"mljupyter-{namespace}-admission"
+
+
+def webhook_configuration(namespace: str) -> str:
+    """Return the path of an installation's webhook configuration."""
+    return f"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{admission_name(namespace)}"
+
+
 _PLURALS = {"NetworkPolicy": "networkpolicies", KIND: PLURAL}
-_CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace", "Node"}
+_CLUSTER_WIDE = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "Namespace",
+    "Node",
+    "ValidatingWebhookConfiguration",
+}
 
 
 def collection_path(manifest: Mapping[str, Any]) -> str:

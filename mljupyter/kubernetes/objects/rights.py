@@ -1,6 +1,6 @@
 """Rights on a cluster: the rules of the roles of operator, router and users.
 
-All roles but one apply to a single namespace. ``docs/kubernetes-administration.md`` explains each rule.
+All roles but two apply to a single namespace. ``docs/kubernetes-administration.md`` explains each rule.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ def node_rules() -> list[Rule]:
     return [_rule("", ["nodes"], list(_READ))]
 
 
+def admission_rules(namespace: str) -> list[Rule]:
+    """Return the rules of the operator on the whole cluster: it writes its authority into one named object."""
+    resources = ["validatingwebhookconfigurations"]
+    only = [names.admission_name(namespace)]
+    return [_rule("admissionregistration.k8s.io", resources, ["get", "patch"], only=only)]
+
+
 def user_rules() -> list[Rule]:
     """Return the rules of a person who uses the endpoints of the namespace."""
     proxied = f"http:{names.OPERATOR}:{names.OPERATOR_PORT}"
@@ -60,5 +67,6 @@ def user_rules() -> list[Rule]:
         _rule(names.GROUP, [names.PLURAL], list(_READ)),
         _rule("", ["services"], ["get"], only=[names.ROUTER]),
         _rule("", ["pods"], ["get", "list"]),
+        _rule("", ["events"], list(_READ)),  # kubectl describe shows them
         _rule("", ["pods/portforward"], ["create"]),  # where nothing else leads to the router
     ]

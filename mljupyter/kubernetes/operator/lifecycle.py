@@ -21,6 +21,7 @@ from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator.cluster_router import ClusterRouter
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore
+from mljupyter.kubernetes.operator.events import EventRecorder
 from mljupyter.kubernetes.operator.leadership import Leadership, LeadershipLostError
 from mljupyter.kubernetes.operator.persistence import Persistence
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
@@ -31,6 +32,7 @@ from mljupyter.kubernetes.operator.revisions import ReplicaOwners
 from mljupyter.kubernetes.operator.router_surroundings import ClusterSurroundings
 from mljupyter.kubernetes.operator.server import OperatorServer
 from mljupyter.kubernetes.operator.settings import OperatorSettings
+from mljupyter.kubernetes.operator.webhook import Webhook
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.runtimes.base import RuntimeContext, RuntimeKind, Runtimes
 from mljupyter.spec import EndpointSpec, RouterSpec
@@ -88,19 +90,22 @@ async def run(settings: OperatorSettings, ready: Callable[[int], None] = lambda 
         loop.add_signal_handler(number, end.request)
     api = await ApiServer.connect(settings.kubeconfig)
     server = OperatorServer(settings.port, settings.api_secret, end.because_of)
+    webhook = Webhook(api, settings)
+    webhook.start(end.because_of)
     leadership = Leadership(api, settings.namespace, settings.pod)
     try:
         if await _before(end, leadership.take()):
             keeping = asyncio.create_task(leadership.keep(), name="leadership")
             keeping.add_done_callback(end.because_of)
             log.info("operator %s leads", settings.pod)
-            await _lead(settings, api, leadership, server, end, ready)
+            await _lead(settings, api, leadership, server, webhook, end, ready)
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
             await leadership.give_up()
     finally:
         log.info("operator %s ends: %s", settings.pod, end.reason)
         await server.close()
+        await webhook.close()
         await api.close()
 
 
@@ -109,6 +114,7 @@ async def _lead(
     api: ApiServer,
     leadership: Leadership,
     server: OperatorServer,
+    webhook: Webhook,
     end: _End,
     ready: Callable[[int], None],
 ) -> None:
@@ -126,9 +132,11 @@ async def _lead(
         accept=lambda spec, change: _accept(plane, store, spec, change),
         delete=lambda name: _delete(plane, store, name),
         stored=lambda name: plane.queue.add(name),
+        record=lambda name, happening: recorder.record(name, happening),
     )
+    recorder = EventRecorder(api, settings.namespace, settings.pod, persistence.owner)
     durability.persistence = persistence
-    store = ClusterStore(layout.database, persistence.changes)
+    store = ClusterStore(layout.database, persistence.changes, recorder.record)
     private.restore_settings(store)
     if store.setting("router") is None:
         spec = RouterSpec(address=_ALL_ADDRESSES, allow_without_authentication=True)
@@ -192,6 +200,8 @@ async def _lead(
         following,
         asyncio.create_task(persistence.run(), name="persistence"),
         asyncio.create_task(private.run(), name="private state"),
+        asyncio.create_task(webhook.lead(), name="webhook configuration"),
+        asyncio.create_task(recorder.run(), name="events"),
     ]
     for task in parts:
         task.add_done_callback(end.because_of)

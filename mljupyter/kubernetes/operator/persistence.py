@@ -24,8 +24,9 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
 from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.events import of_refusal, of_undone
 from mljupyter.kubernetes.operator import documents
-from mljupyter.kubernetes.operator.cluster_store import ClusterStore, Part
+from mljupyter.kubernetes.operator.cluster_store import ClusterStore, Part, Record
 from mljupyter.spec import EndpointSpec, EndpointState, SpecError
 
 MANAGER = "mljupyter"
@@ -64,6 +65,7 @@ class Persistence:
         accept: accepts the spec of a custom resource as the change of a user; raises `ControllerError` to refuse it.
         delete: begins to delete an endpoint.
         stored: called with an endpoint's name when its changes are stored, or were undone.
+        record: called with a custom resource that is refused.
 
     """
 
@@ -76,6 +78,7 @@ class Persistence:
         accept: Callable[[EndpointSpec, Change], None],
         delete: Callable[[str], None],
         stored: Callable[[str], None],
+        record: Record = lambda name, what: None,
     ) -> None:
         self._api = api
         self._namespace = namespace
@@ -83,6 +86,7 @@ class Persistence:
         self._accept = accept
         self._delete = delete
         self._stored = stored
+        self._record = record
         self._store: ClusterStore | None = None
         self._path = names.mlendpoints(namespace)
         self._resources: dict[str, Object] = {}  # the custom resources as the API server answered last
@@ -324,6 +328,7 @@ class Persistence:
             )
         else:
             self._errors[name] = ControllerError(f"the cluster does not accept endpoint {name!r}: {error.message}")
+        self._record(name, of_undone(self._errors[name].message))
 
     def _spec_in(self, resource: Mapping[str, Any]) -> EndpointSpec | None:
         record = self._store.find(resource["metadata"]["name"]) if self._store is not None else None
@@ -367,6 +372,7 @@ class Persistence:
         except (SpecError, ControllerError) as error:
             self._refused[name] = str(metadata.get("generation"))
             log.warning("endpoint %s: its custom resource is refused: %s", name, error.message)
+            self._record(name, of_refusal(error.message))
             self._say_refused(name, error.message)
         else:
             self._refused.pop(name, None)

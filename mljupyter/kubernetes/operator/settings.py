@@ -30,6 +30,7 @@ class OperatorSettings:
         internal_secret: the secret between operator and router agents.
         directory: for its files, which may be lost.
         port: of its API.
+        webhook_port: of the webhook that the API server asks.
         kubeconfig: a file for development outside the cluster; None for the credentials of the pod.
 
     """
@@ -43,6 +44,7 @@ class OperatorSettings:
     replicas: ReplicaDefaults = field(default_factory=ReplicaDefaults)
     directory: Path = Path(names.STATE_DIRECTORY)
     port: int = names.OPERATOR_PORT
+    webhook_port: int = names.WEBHOOK_PORT
     kubeconfig: Path | None = None
 
     @classmethod

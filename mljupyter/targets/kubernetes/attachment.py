@@ -38,7 +38,7 @@ from mljupyter.targets.kubernetes.attached import (
     check_not_reserved,
     remember,
 )
-from mljupyter.targets.kubernetes.cluster import Cluster, ClusterError, access_to
+from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, Cluster, ClusterError, access_to
 from mljupyter.targets.kubernetes.created import CreatedCluster, CreationState, created_cluster, remember_created
 from mljupyter.targets.kubernetes.installation_state import installation_state
 from mljupyter.targets.kubernetes.preflight import check
@@ -47,6 +47,9 @@ from mljupyter.targets.kubernetes.providers import provider_of
 READY_WITHIN_SECONDS = 300.0
 CREATED_ANNOTATION = f"{names.GROUP}/created"
 """Marks a namespace that was created for an installation, and is deleted with it."""
+
+LABELLED_ANNOTATION = f"{names.GROUP}/labelled"
+"""Marks a namespace that got the label with its name for an installation, and loses it with it."""
 
 WORKSPACE_ANNOTATION = f"{names.GROUP}/workspace"
 TARGET_ANNOTATION = f"{names.GROUP}/target"
@@ -516,11 +519,33 @@ class _Plan:
             self._apply(_pull_secret(self._settings.namespace, login), on_line)
         for manifest in rest:
             self._apply(manifest, on_line)
+        self._label_namespace(on_line)
         self._wait_until_ready(on_line)
 
     def _apply(self, manifest: Mapping[str, Any], on_line: OnLine) -> None:
         self._cluster.apply(names.object_path(manifest), manifest)
         on_line(f"applied {manifest['kind']} {manifest['metadata']['name']}")
+
+    def _label_namespace(self, on_line: OnLine) -> None:
+        """Give the namespace the label with its name, which Kubernetes sets since 1.21: the webhook selects by it."""
+        namespace = self._settings.namespace
+        path = f"/api/v1/namespaces/{namespace}"
+        metadata = {
+            "labels": {names.NAMESPACE_LABEL: namespace},
+            "annotations": {LABELLED_ANNOTATION: "true"},
+        }
+        try:
+            present = self._cluster.get(path)["metadata"].get("labels") or {}
+            if names.NAMESPACE_LABEL not in present:
+                self._cluster.call("PATCH", path, {"metadata": metadata}, content_type=MERGE)
+                on_line(f"labelled Namespace {namespace}")
+        except ClusterError as error:
+            if error.status != FORBIDDEN:
+                raise
+            on_line(
+                f"the right to label namespace {namespace!r} is missing: rules that kubectl apply breaks are shown by "
+                "kubectl describe only"
+            )
 
     def _access_secret(self) -> dict[str, Any]:
         """Return the access Secret: with the present secrets if there are some, so that running parts keep theirs."""

@@ -31,6 +31,7 @@ _PAGE = 500
 
 _FIRST_ERROR = 400
 _UNAUTHORIZED = 401
+MERGE = "application/merge-patch+json"
 FORBIDDEN = 403
 NOT_FOUND = 404
 _CONFLICT = 409

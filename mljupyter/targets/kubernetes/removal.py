@@ -14,11 +14,11 @@ from typing import Any
 from mljupyter.client.errors import ControllerError, EndpointNotFoundError
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.installation import cluster_role_name
+from mljupyter.kubernetes.objects.installation import cluster_wide
 from mljupyter.targets.kubernetes.attached import forget
-from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, OnLine
+from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, LABELLED_ANNOTATION, OnLine
 from mljupyter.targets.kubernetes.client import ClusterClient
-from mljupyter.targets.kubernetes.cluster import FORBIDDEN, NOT_FOUND, Cluster, ClusterError
+from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, NOT_FOUND, Cluster, ClusterError
 from mljupyter.targets.kubernetes.created import created_cluster, kubeconfig_file, remember_created
 from mljupyter.targets.kubernetes.installation_state import installation_state
 
@@ -28,7 +28,6 @@ _MOST_NAMED = 10
 _SETS_WITHIN_SECONDS = 15.0
 _GRACE_SECONDS = 1
 _PODS_WITHIN_SECONDS = 60.0
-_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _KIND = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{names.PLURAL}.{names.GROUP}"
 _LEFT_ALONE = frozenset({"events", "endpoints", "endpointslices", "replicasets", "pods"})
 """Kinds that the cluster removes by itself: with their owners, or after a while."""
@@ -49,6 +48,7 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     """
     attached, cluster = client.attached, client.cluster
     created = _was_created(cluster, attached.namespace)
+    _delete_webhook(cluster, attached.namespace, on_line)
     _delete_endpoints(client, on_line)
     _delete_objects(cluster, attached.namespace, on_line)
     if created:
@@ -72,6 +72,14 @@ def forget_only(directory: Path, client: ClusterClient) -> None:
     forget(directory, name)
 
 
+def _delete_webhook(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
+    """Delete the webhook configuration before its operators, so that nothing waits for them."""
+    path = names.webhook_configuration(namespace)
+    if cluster.find(path) is not None:
+        cluster.delete(path)
+        on_line(f"deleted {path.rpartition('/')[0].rpartition('/')[2]} {names.admission_name(namespace)}")
+
+
 def _delete_endpoints(client: ClusterClient, on_line: OnLine) -> None:
     """Delete the endpoints: by the operator, which drains them; without an operator, by removing its finalizer."""
     cluster, namespace = client.cluster, client.attached.namespace
@@ -89,8 +97,7 @@ def _delete_endpoints(client: ClusterClient, on_line: OnLine) -> None:
     for item in cluster.items(names.mlendpoints(namespace)):
         path = f"{names.mlendpoints(namespace)}/{item['metadata']['name']}"
         try:
-            merge = "application/merge-patch+json"
-            cluster.call("PATCH", path, {"metadata": {"finalizers": None}}, content_type=merge)
+            cluster.call("PATCH", path, {"metadata": {"finalizers": None}}, content_type=MERGE)
         except ClusterError as error:
             if error.status != NOT_FOUND:
                 raise
@@ -108,11 +115,20 @@ def _delete_objects(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
         for item in _ours(cluster, path):
             cluster.delete(f"{path}/{item['metadata']['name']}")
             on_line(f"deleted {kind} {item['metadata']['name']}")
-    name = cluster_role_name(namespace)
-    for kind in ("clusterrolebindings", "clusterroles"):
-        if cluster.find(f"{_RBAC}/{kind}/{name}") is not None:
-            cluster.delete(f"{_RBAC}/{kind}/{name}")
-            on_line(f"deleted {kind} {name}")
+    for manifest in _cluster_wide(cluster, namespace):
+        cluster.delete(names.object_path(manifest))
+        on_line(f"deleted {manifest['kind']} {manifest['metadata']['name']}")
+    _take_label(cluster, namespace)
+
+
+def _take_label(cluster: Cluster, namespace: str) -> None:
+    """Take away the label of the namespace, where attaching has set it."""
+    path = f"/api/v1/namespaces/{namespace}"
+    found = cluster.find(path)
+    if found is None or LABELLED_ANNOTATION not in (found["metadata"].get("annotations") or {}):
+        return
+    metadata = {"labels": {names.NAMESPACE_LABEL: None}, "annotations": {LABELLED_ANNOTATION: None}}
+    cluster.call("PATCH", path, {"metadata": metadata}, content_type=MERGE)
 
 
 def _delete_workloads(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
@@ -157,6 +173,7 @@ def _wait_until_gone(cluster: Cluster, namespace: str, *, created: bool) -> None
     while True:
         if created:
             found = [] if cluster.find(f"/api/v1/namespaces/{namespace}") is None else [f"Namespace {namespace}"]
+            found += left_cluster_wide(cluster, namespace)
         else:
             found = left(cluster, namespace)
         if not found:
@@ -171,13 +188,24 @@ def _wait_until_gone(cluster: Cluster, namespace: str, *, created: bool) -> None
 
 
 def left(cluster: Cluster, namespace: str) -> list[str]:
-    """Return the objects of an installation that are in a namespace, as ``Kind name``."""
-    return [
+    """Return the objects of an installation that are in a namespace or belong to it, as ``Kind name``."""
+    inside = [
         f"{item.get('kind') or path.rpartition('/')[2]} {item['metadata']['name']}"
         for path in collection_paths(cluster, namespace)
         if path.rpartition("/")[2] != "events"
         for item in _ours(cluster, path)
     ]
+    return inside + left_cluster_wide(cluster, namespace)
+
+
+def left_cluster_wide(cluster: Cluster, namespace: str) -> list[str]:
+    """Return the objects of an installation that are in no namespace, as ``Kind name``."""
+    return [f"{item['kind']} {item['metadata']['name']}" for item in _cluster_wide(cluster, namespace)]
+
+
+def _cluster_wide(cluster: Cluster, namespace: str) -> list[Mapping[str, Any]]:
+    """Return references to the objects of an installation that are in no namespace, and exist."""
+    return [item for item in cluster_wide(namespace) if cluster.find(names.object_path(item)) is not None]
 
 
 def _ours(cluster: Cluster, path: str) -> Iterator[Mapping[str, Any]]:

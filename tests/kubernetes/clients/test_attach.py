@@ -35,7 +35,11 @@ def objects(cluster: Cluster, namespace: str) -> set[str]:
     for kind in ("clusterroles", "clusterrolebindings"):
         items = cluster.items(f"/apis/rbac.authorization.k8s.io/v1/{kind}")
         found |= {f"{kind} {item['metadata']['name']}" for item in items if namespace in item["metadata"]["name"]}
-    return found
+    for item in cluster.items("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"):
+        if namespace in item["metadata"]["name"]:
+            found.add(f"validatingwebhookconfigurations {item['metadata']['name']}")
+    metadata = cluster.get(f"/api/v1/namespaces/{namespace}")["metadata"]
+    return found | {f"{key} {metadata.get(key)}" for key in ("labels", "annotations")}
 
 
 @pytest.fixture

@@ -52,7 +52,13 @@ def test_everything_carries_our_labels_and_namespaced_objects_their_namespace() 
     for (kind, _), manifest in objects(namespace="team-a").items():
         labels = manifest["metadata"]["labels"]
         assert labels[names.PART_OF_LABEL] == labels[names.MANAGED_BY_LABEL] == "mljupyter"
-        cluster_wide = kind in ("CustomResourceDefinition", "Namespace", "ClusterRole", "ClusterRoleBinding")
+        cluster_wide = kind in (
+            "CustomResourceDefinition",
+            "Namespace",
+            "ClusterRole",
+            "ClusterRoleBinding",
+            "ValidatingWebhookConfiguration",
+        )
         assert manifest["metadata"].get("namespace") == (None if cluster_wide else "team-a")
 
 
@@ -131,9 +137,59 @@ def test_no_right_covers_everything_and_only_nodes_are_read_on_the_whole_cluster
     ]
 
 
-def test_without_the_right_to_read_nodes_nothing_applies_to_the_whole_cluster_but_the_definition() -> None:
-    kinds = {kind for kind, _ in objects(reads_nodes=False, create_namespace=False)}
-    assert {"ClusterRole", "ClusterRoleBinding", "Namespace"}.isdisjoint(kinds)
+def test_without_the_right_to_read_nodes_and_reviews_nothing_applies_to_the_whole_cluster_but_the_definition() -> None:
+    kinds = {kind for kind, _ in objects(reads_nodes=False, admission=False, create_namespace=False)}
+    assert {"ClusterRole", "ClusterRoleBinding", "Namespace", "ValidatingWebhookConfiguration"}.isdisjoint(kinds)
+
+
+def test_all_objects_of_the_whole_cluster_that_belong_to_one_installation_are_known_for_its_removal() -> None:
+    shared = ("CustomResourceDefinition", "Namespace")
+    found = {
+        (kind, name)
+        for (kind, name), item in objects(namespace="team-a").items()
+        if "namespace" not in item["metadata"] and kind not in shared
+    }
+    known = {(item["kind"], item["metadata"]["name"]) for item in installation.cluster_wide("team-a")}
+    assert found == known
+    assert all("team-a" in name for _, name in known)
+
+
+def webhook(**fields: Any) -> dict[str, Any]:
+    return dict(objects(**fields)["ValidatingWebhookConfiguration", "mljupyter-team-a-admission"]["webhooks"][0])
+
+
+def test_the_api_server_asks_the_operators_of_the_namespace_for_changes_of_specs_and_never_waits_long() -> None:
+    found = webhook(namespace="team-a")
+    assert found["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "team-a"}}
+    assert [rule["resources"] for rule in found["rules"]] == [["mlendpoints"]]  # no status
+    assert found["rules"][0]["operations"] == ["CREATE", "UPDATE"]
+    assert (found["failurePolicy"], found["timeoutSeconds"], found["sideEffects"]) == ("Ignore", 2, "None")
+    service = objects(namespace="team-a")["Service", found["clientConfig"]["service"]["name"]]
+    pods = objects(namespace="team-a")["Deployment", names.OPERATOR]["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= pods.items()  # whether or not they lead
+    assert service["spec"]["ports"][0]["targetPort"] == names.WEBHOOK_PORT
+
+
+def test_a_namespace_that_is_created_has_the_label_that_the_webhook_selects() -> None:
+    labels = objects(namespace="team-a")["Namespace", "team-a"]["metadata"]["labels"]
+    assert labels.items() >= webhook(namespace="team-a")["namespaceSelector"]["matchLabels"].items()
+
+
+def test_the_operator_may_write_its_own_webhook_configuration_only() -> None:
+    found = objects(namespace="team-a")["ClusterRole", "mljupyter-team-a-admission"]
+    assert found["rules"] == [
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["validatingwebhookconfigurations"],
+            "resourceNames": ["mljupyter-team-a-admission"],
+            "verbs": ["get", "patch"],
+        }
+    ]
+
+
+def test_the_network_policy_lets_the_api_server_reach_the_webhook() -> None:
+    ingress = objects()["NetworkPolicy", "mljupyter-operator"]["spec"]["ingress"]
+    assert {rule["ports"][0]["port"]: rule.get("from") for rule in ingress} == {8080: None, 8443: None}
 
 
 def test_replicas_have_no_role() -> None:
