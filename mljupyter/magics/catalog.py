@@ -409,14 +409,41 @@ ATTACH = Magic(
             choices=("ClusterIP", "NodePort", "LoadBalancer"),
             default="ClusterIP",
         ),
+        Option("internal", "the load balancer is reached only from the own network", kind="flag"),
+        Option("subnet", "subnet of an internal load balancer (Azure)"),
         Option("image", "image of operator and routers; by default it is built", metavar="IMAGE"),
         Option("check", "only check the cluster", kind="flag"),
         Option("dry-run", "only show the objects that would be applied", kind="flag"),
         Option("force", "take over the installation of another workspace", kind="flag"),
     ),
+    expands=True,
     wizard="attach:wizard",
-    example="%mlj attach team-cluster --purpose DevTest\n%mlj attach ssh://user@host\n%mlj attach",
+    example="%mlj attach team-cluster --purpose DevTest\n%mlj attach team-cluster --kubeconfig {path} --check\n"
+    "%mlj attach ssh://user@host\n%mlj attach",
     run="attach:run",
+)
+
+
+DETACH = Magic(
+    name="detach",
+    summary="Detach a Kubernetes cluster: delete all that was installed there, and prove that nothing is left.",
+    options=(
+        Option(
+            "name",
+            "name of the compute target",
+            metavar="NAME",
+            positional=True,
+            required=True,
+            completes="target",
+        ),
+        Option("force", "delete the endpoints of the cluster as well", kind="flag"),
+        Option("forget", "change nothing in the cluster: it is gone, or cannot be reached", kind="flag"),
+        QUIET,
+    ),
+    expands=True,
+    example="%mlj detach team-cluster\n%mlj detach team-cluster --force",
+    interrupted="Run it again to remove the rest.",
+    run="detach:run",
 )
 
 
@@ -461,7 +488,7 @@ SHORT = (
 )
 """Magics that are registered under their own name as well."""
 
-LONG = tuple(replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, COMPARE, ATTACH, DOCTOR, WORKSPACE))
+LONG = tuple(replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, COMPARE, ATTACH, DETACH, DOCTOR, WORKSPACE))
 """Magics that exist only below ``%mlj``."""
 
 UMBRELLA = Magic(

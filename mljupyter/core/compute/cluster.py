@@ -23,7 +23,7 @@ from mljupyter.targets.kubernetes.attachment import (
     check_cluster,
     manifests_for,
 )
-from mljupyter.targets.kubernetes.removal import detach, forget_only
+from mljupyter.targets.kubernetes.removal import detach, endpoint_names, forget_only
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -139,6 +139,16 @@ class ClusterCompute(ComputeTarget):
     def progress(self) -> Iterator[str]:
         """Yield the lines of progress of the attachment that runs in this process, each as it is written."""
         return iter(()) if self._attachment is None else self._attachment.lines()
+
+    def endpoint_names(self) -> list[str]:
+        """Return the names of all endpoints in the cluster's namespace.
+
+        Raises:
+            ComputeTargetException: the cluster cannot be reached, or refuses.
+
+        """
+        with as_compute_target_exception():
+            return endpoint_names(self._target.endpoints())
 
     def detach(self, on_line: Callable[[str], None] = lambda line: None, *, forget: bool = False) -> None:
         """Delete the endpoints there and all that was installed, and remove the target from the workspace.

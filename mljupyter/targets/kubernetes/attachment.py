@@ -1,16 +1,19 @@
-"""Attaching a cluster to a workspace: pre-flight, image of the control plane, objects by server-side apply, readiness.
+"""Attaching a cluster to a workspace: pre-flight, image of the control plane, checks from the nodes, objects by
+server-side apply, readiness.
 
-It runs in a background thread; its lines of progress can be followed. Attaching again repairs or upgrades.
+It runs in a background thread; its lines of progress can be followed, and it can be cancelled. Attaching again repairs
+or upgrades.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,10 +37,12 @@ from mljupyter.targets.kubernetes.attached import (
     attached_clusters,
     check_name,
     check_namespace,
+    forget,
     remember,
 )
 from mljupyter.targets.kubernetes.cluster import Cluster, ClusterError, access_to
 from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.node_checks import NodeChecks, check_nodes, pause
 from mljupyter.targets.kubernetes.preflight import check
 
 READY_WITHIN_SECONDS = 300.0
@@ -49,8 +54,11 @@ TARGET_ANNOTATION = f"{names.GROUP}/target"
 PULL_SECRET = "mljupyter-registry"  # noqa: S105 - a name
 _PAUSE_SECONDS = 0.5
 _ESTABLISHED_WITHIN_SECONDS = 30.0
+_DELETED_WITHIN_SECONDS = 60.0
 _SECRET_BYTES = 32
 _FIRST_WITH_POLICY = 21
+_NODES = "nodes"
+"""The name of the finding that says why nothing was checked from the nodes."""
 
 OnLine = Callable[[str], None]
 _attachments: dict[tuple[Path, str], Attachment] = {}
@@ -94,6 +102,11 @@ class ClusterSettings:
                 f"an internal load balancer was asked for, and service_type is {self.service_type!r}: "
                 "it must be 'LoadBalancer'."
             )
+        if self.subnet is not None and not self.internal:
+            raise ComputeTargetException(
+                f"the subnet {self.subnet!r} was given, and the load balancer is not internal: a subnet is that of an "
+                "internal load balancer (--internal)."
+            )
 
 
 class Attachment:
@@ -101,15 +114,16 @@ class Attachment:
 
     Parameters:
         name: of the target.
-        work: does the work; its argument takes lines of progress.
+        work: does the work. Its arguments: a function for lines of progress, and an event that asks it to end.
 
     """
 
-    def __init__(self, name: str, work: Callable[[OnLine], None]) -> None:
+    def __init__(self, name: str, work: Callable[[OnLine, threading.Event], None]) -> None:
         self.error: MLJupyterError | None = None
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
+        self._cancelled = threading.Event()
         self._work = work
         # Not a daemon thread: a script that ends right after `attach` waits for it.
         self._thread = threading.Thread(target=self._run, name=f"attach-{name}")
@@ -119,6 +133,15 @@ class Attachment:
     def has_ended(self) -> bool:
         """Whether it is done, or has failed."""
         return self._ended
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its end was asked for."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Ask for its end, and return at once. It ends before its next step; what is installed so far stays."""
+        self._cancelled.set()
 
     def lines(self) -> Iterator[str]:
         """Yield all lines of progress, each as it is written, until the end."""
@@ -154,10 +177,11 @@ class Attachment:
         with self._changed:
             self._lines.append(line)
             self._changed.notify_all()
+        pause(self._cancelled, 0)  # each line is a step
 
     def _run(self) -> None:
         try:
-            self._work(self._write)
+            self._work(self._write, self._cancelled)
         except MLJupyterError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - raised where the attachment is waited for
@@ -178,8 +202,9 @@ def attach(
 ) -> Attachment:
     """Check a cluster, then attach it in the background; return the running attachment.
 
-    Nothing is changed in the cluster if a check fails. A target of this name is repaired or upgraded, or gets other
-    settings.
+    Nothing is changed in the cluster if a check fails. The attachment itself begins with the checks from the nodes. If
+    one fails, it ends with what it says, and nothing is left: no object, and no target of this name if there was none.
+    A target of this name is repaired or upgraded, or gets other settings.
 
     Parameters:
         context: the workspace.
@@ -198,16 +223,22 @@ def attach(
     plan = _plan(context, name, settings, registry)
     failed = [finding for finding in plan.findings() if finding.state == "failed"]
     if failed:
-        lines = [f"{finding.name}: {finding.text}\n  {finding.fix}".rstrip() for finding in failed]
-        raise ComputeTargetException(f"the cluster cannot be attached as {name!r}:\n" + "\n".join(lines))
+        raise ComputeTargetException(_refusal(name, failed))
     plan.check_owner(force=force)
+    known = any(cluster.name == name for cluster in attached_clusters(context.directory))
     record = plan.record(settings.image or "")
     remember(context.directory, record)
 
-    def work(on_line: OnLine) -> None:
+    def work(on_line: OnLine, stopped: threading.Event) -> None:
         image = settings.image or control_plane_image.ensure(registry, on_line)
         remember(context.directory, replace(record, image=image))
-        plan.install(image, on_line)
+        try:
+            plan.check_nodes(image, on_line, stopped)
+        except MLJupyterError:
+            if not known:
+                forget(context.directory, name)
+            raise
+        plan.install(image, on_line, stopped)
 
     found = _attachments[context.directory, name] = Attachment(name, work)
     return found
@@ -216,7 +247,10 @@ def attach(
 def check_cluster(
     context: TargetContext, name: str, settings: ClusterSettings, *, registry: str | None = None
 ) -> list[Finding]:
-    """Return the findings of the checks before an attachment. Changes nothing.
+    """Return the findings of the checks before an attachment. Nothing that they start is left.
+
+    The checks from the nodes are among them if the namespace and the image of the control plane exist already;
+    otherwise a note says that attaching does them.
 
     Parameters:
         context, name, settings, registry: as for `attach`.
@@ -225,7 +259,9 @@ def check_cluster(
         ClusterUnreachableError: there is no usable kubeconfig.
 
     """
-    return _plan(context, name, settings, registry).findings()
+    plan = _plan(context, name, settings, registry)
+    found = plan.findings()
+    return found if any(finding.state == "failed" for finding in found) else [*found, *plan.node_findings()]
 
 
 def manifests_for(
@@ -305,7 +341,7 @@ class _Plan:
             service=ServiceType(settings.service_type),
             internal=settings.internal,
             subnet=settings.subnet,
-            pull_secrets=(PULL_SECRET,) if self._login(image) is not None else (),
+            pull_secrets=self._pull_secrets(image),
             policy="policy/v1" if minor >= _FIRST_WITH_POLICY else "policy/v1beta1",
         )
         found = installation(wanted)
@@ -348,20 +384,71 @@ class _Plan:
                 "(--force)."
             )
 
-    def install(self, image: str, on_line: OnLine) -> None:
+    def node_findings(self) -> list[Finding]:
+        """Return the findings of the checks from the nodes, if they change nothing that lasts; otherwise a note."""
+        namespace = self._settings.namespace
+        later = "attaching checks from the nodes before it installs anything"
+        try:
+            if self._cluster.find(_namespace_path(namespace)) is None:
+                return [Finding(_NODES, "note", f"namespace {namespace!r} does not exist yet: {later}")]
+            image = self._settings.image or control_plane_image.reference(self._registry)
+            if self._settings.image is None and not control_plane_image.exists(self._registry):
+                return [Finding(_NODES, "note", f"the image of the control plane does not exist yet: {later}")]
+            return check_nodes(self._cluster, self._node_checks(image, ()))
+        except MLJupyterError as error:
+            first, _, rest = error.message.partition("\n")
+            return [Finding(_NODES, "failed", first, rest)]
+
+    def check_nodes(self, image: str, on_line: OnLine, stopped: threading.Event) -> None:
+        """Check from the nodes, in the namespace, which is created if it does not exist.
+
+        Raises:
+            ComputeTargetException: a check failed. Namespace and Secret are as they were before.
+
+        """
+        namespace, login = self._settings.namespace, self._login(image)
+        first = [one for one in self.manifests(image) if one["kind"] == "Namespace"]
+        first += [_pull_secret(namespace, login)] if login is not None else []
+        made = [one for one in first if self._cluster.find(names.object_path(one)) is None]
+        try:
+            for manifest in first:
+                self._apply(manifest, on_line)
+            findings = check_nodes(self._cluster, self._node_checks(image, self._pull_secrets(image)), on_line, stopped)
+            for finding in findings:
+                if finding.state != "failed":
+                    on_line(f"{finding.name}: {finding.text}")
+            if failed := [finding for finding in findings if finding.state == "failed"]:
+                raise ComputeTargetException(_refusal(self._name, failed))
+        except MLJupyterError:
+            with contextlib.suppress(MLJupyterError):  # the first error is the one to say
+                for manifest in reversed(made):
+                    self._cluster.delete(names.object_path(manifest))
+                self._wait_until_deleted(made)
+            raise
+
+    def install(self, image: str, on_line: OnLine, stopped: threading.Event) -> None:
         """Apply all objects, and wait until operator and routers are ready."""
         manifests = self.manifests(image)
         first = [one for one in manifests if one["kind"] in ("CustomResourceDefinition", "Namespace")]
         rest = [one for one in manifests if one not in first]
         for manifest in first:
             self._apply(manifest, on_line)
-        self._wait_for_kind()
+        self._wait_for_kind(stopped)
         self._apply(self._access_secret(), on_line)
         if (login := self._login(image)) is not None:
             self._apply(_pull_secret(self._settings.namespace, login), on_line)
         for manifest in rest:
             self._apply(manifest, on_line)
-        self._wait_until_ready(on_line)
+        self._wait_until_ready(on_line, stopped)
+
+    def _node_checks(self, image: str, pull_secrets: tuple[str, ...]) -> NodeChecks:
+        store = self._context.artifact_location
+        return NodeChecks(self._settings.namespace, image, store, pull_secrets=pull_secrets)
+
+    def _wait_until_deleted(self, manifests: list[dict[str, Any]]) -> None:
+        deadline = time.monotonic() + _DELETED_WITHIN_SECONDS
+        while any(self._cluster.find(names.object_path(one)) for one in manifests) and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
 
     def _apply(self, manifest: Mapping[str, Any], on_line: OnLine) -> None:
         self._cluster.apply(names.object_path(manifest), manifest)
@@ -379,7 +466,7 @@ class _Plan:
         manifest["metadata"].setdefault("annotations", {}).update(owner)
         return manifest
 
-    def _wait_for_kind(self) -> None:
+    def _wait_for_kind(self, stopped: threading.Event) -> None:
         """Wait until the API server serves the custom resources."""
         deadline = time.monotonic() + _ESTABLISHED_WITHIN_SECONDS
         while True:
@@ -391,9 +478,9 @@ class _Plan:
                     raise ComputeTargetException(
                         f"the cluster does not serve {names.PLURAL}.{names.GROUP}: {error.message}"
                     ) from None
-            time.sleep(_PAUSE_SECONDS)
+            pause(stopped, _PAUSE_SECONDS)
 
-    def _wait_until_ready(self, on_line: OnLine) -> None:
+    def _wait_until_ready(self, on_line: OnLine, stopped: threading.Event) -> None:
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         said = ""
         while True:
@@ -408,7 +495,10 @@ class _Plan:
                     f"the installation in namespace {self._settings.namespace!r} does not become ready: "
                     f"{state.text}\n{_way_out(state.text, self._name)}"
                 )
-            time.sleep(_PAUSE_SECONDS)
+            pause(stopped, _PAUSE_SECONDS)
+
+    def _pull_secrets(self, image: str) -> tuple[str, ...]:
+        return (PULL_SECRET,) if self._login(image) is not None else ()
 
     def _login(self, image: str) -> RegistryCredentials | None:
         """Return the credentials of the container registry; None if there is no registry, or it needs none."""
@@ -425,10 +515,19 @@ class _Plan:
 
     def _creates_namespace(self) -> bool:
         try:
-            found = self._cluster.find(f"/api/v1/namespaces/{self._settings.namespace}")
+            found = self._cluster.find(_namespace_path(self._settings.namespace))
         except ClusterError:  # the right is missing: only the check of rights is to say so
             return False
         return found is None or CREATED_ANNOTATION in (found["metadata"].get("annotations") or {})
+
+
+def _refusal(name: str, failed: Iterable[Finding]) -> str:
+    lines = [f"{finding.name}: {finding.text}\n  {finding.fix}".rstrip() for finding in failed]
+    return f"the cluster cannot be attached as {name!r}:\n" + "\n".join(lines)
+
+
+def _namespace_path(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}"
 
 
 def _pull_secret(namespace: str, login: RegistryCredentials) -> dict[str, Any]:
