@@ -120,7 +120,8 @@ def show(name: str, workspace: str | None, as_json: bool) -> None:
 def check(name: str | None, workspace: str | None, as_json: bool, **given: Any) -> None:
     """Check an attached cluster by its NAME; or, without, a cluster that is to be attached. Leaves nothing there.
 
-    The checks from the nodes run as a Job in the namespace, which is deleted at the end. The exit status is 1 if a check failed.
+    The checks from the nodes run as a Job in the namespace, which is deleted at the end. The exit status is 1 if a
+    check failed.
     """
     found = open_workspace(workspace)
     findings = _checked(found, name) if name is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.attach_options import ATTACH_OPTIONS
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.options.option import ENDPOINT_NAME, ENDPOINT_VERSION, JSON, OUTPUT, QUIET, Option
 from mljupyter.notebook.views.log_lines import LEVELS
@@ -386,39 +387,10 @@ ATTACH = Magic(
     name="attach",
     summary="Attach a Kubernetes cluster under a name, or use a Docker engine, given by its address, for containers. "
     "Without an argument it shows the compute targets.",
-    options=(
-        Option(
-            "address",
-            "name for the cluster, or address of a Docker engine",
-            metavar="NAME|ADDRESS",
-            positional=True,
-            required=True,
-        ),
-        Option("kubeconfig", "kubeconfig file of the cluster; by default KUBECONFIG or ~/.kube/config", metavar="FILE"),
-        Option("context", "context of the kubeconfig; by default the current one"),
-        Option("namespace", "namespace for operator, routers and endpoints; it is created", default="mljupyter"),
-        Option(
-            "purpose",
-            "FastProd needs 12 vCPU and runs several routers, DevTest runs one",
-            choices=("FastProd", "DevTest"),
-            default="FastProd",
-        ),
-        Option(
-            "service-type",
-            "how clients reach the routers",
-            choices=("ClusterIP", "NodePort", "LoadBalancer"),
-            default="ClusterIP",
-        ),
-        Option("internal", "the load balancer is reached only from the own network", kind="flag"),
-        Option("subnet", "subnet of an internal load balancer (Azure)"),
-        Option("image", "image of operator and routers; by default it is built", metavar="IMAGE"),
-        Option("check", "only check the cluster", kind="flag"),
-        Option("dry-run", "only show the objects that would be applied", kind="flag"),
-        Option("force", "take over the installation of another workspace", kind="flag"),
-    ),
+    options=ATTACH_OPTIONS,
     expands=True,
     wizard="attach:wizard",
-    example="%mlj attach team-cluster --purpose DevTest\n%mlj attach team-cluster --kubeconfig {path} --check\n"
+    example="%mlj attach team-cluster --purpose DevTest\n%mlj attach team-cluster --kubeconfig $path --check\n"
     "%mlj attach ssh://user@host\n%mlj attach",
     run="attach:run",
 )

@@ -16,13 +16,14 @@ from mljupyter.notebook.options.option_values import WrongInputError, near, read
 
 _MOST_LINE_CHARACTERS = 1_000_000
 _NOT_GIVEN: Any = object()
-_EXPRESSION_WORD = re.compile(r"\{[^{}]*\}[^\s'\"]*")
+_EXPRESSION_WORD = re.compile(r"\{[^{}]+\}[^\s'\"]*")
 
 
 def split(line: str, *, expressions: bool = False) -> list[str]:
     """Split a line as a shell does, except for JSON objects and lists, which are kept with their quotes.
 
-    With `expressions`, a word that begins with ``{`` is an expression of Python up to ``}``, and may have quotes and spaces.
+    With `expressions`, a word that begins with ``{`` is an expression of Python up to ``}`` instead. It may have quotes
+    and spaces.
 
     Raises:
         WrongInputError: a quotation is not closed, or a word that starts like JSON is invalid.

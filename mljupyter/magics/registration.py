@@ -17,8 +17,8 @@ from mljupyter.magics.settings import add_settings, remove_settings
 from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.option_values import WrongInputError, near
-from mljupyter.notebook.sources.expressions import expanded
 from mljupyter.notebook.session import forget, session_of
+from mljupyter.notebook.sources.expressions import expanded
 from mljupyter.notebook.views.views import Text
 
 _OWNER_MARK = "mljupyter_magic"

@@ -39,6 +39,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
         cluster_purpose: str = Purpose.FAST_PROD.value,
         service_type: str = ServiceType.CLUSTER_IP.value,
         internal_load_balancer: bool = False,
+        load_balancer_subnet: str | None = None,
         image: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster, by default that of the current kubeconfig and context.
@@ -53,6 +54,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
             service_type: how clients reach the routers: ``ClusterIP`` (by a port-forward from outside), ``NodePort``
                 or ``LoadBalancer``.
             internal_load_balancer: whether the load balancer is reached only from the cluster's network.
+            load_balancer_subnet: the subnet of an internal load balancer (Azure).
             image: the image of operator and routers; by default it is built from this installation.
 
         Raises:
@@ -69,7 +71,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 str(cluster_purpose),
                 str(service_type),
                 internal_load_balancer,
-                None,
+                load_balancer_subnet,
                 image,
             )
         )

@@ -11,11 +11,14 @@ from typing import Any
 
 from mljupyter.notebook.options.option_values import WrongInputError, near
 
-_PLACEHOLDER = re.compile(r"\$\$|\$([A-Za-z_]\w*)|\{([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\$\$|\{\{|\}\}|\$([A-Za-z_]\w*)|\{([^{}]*)\}")
+_DOUBLED = ("$$", "{{", "}}")
 
 
 def expanded(text: str, namespace: Mapping[str, Any]) -> str:
-    """Return a text with ``$name`` and ``{expression}`` replaced by their values, and ``$$`` by ``$``.
+    """Return a text with ``$name`` and ``{expression}`` replaced by their values.
+
+    ``$$``, ``{{`` and ``}}`` stand for one of each.
 
     Raises:
         WrongInputError: a name is unknown, or a value is neither text nor a number nor a path.
@@ -28,8 +31,8 @@ def expanded(text: str, namespace: Mapping[str, Any]) -> str:
 
     def replaced(found: re.Match[str]) -> str:
         source = found[1] or found[2]
-        if found[0] == "$$":
-            return "$"
+        if found[0] in _DOUBLED:
+            return found[0][0]
         if not source or not source.strip():
             raise WrongInputError(f"{text}: there is no variable between the braces. For example: {{config_path}}")
         try:
@@ -41,6 +44,17 @@ def expanded(text: str, namespace: Mapping[str, Any]) -> str:
         return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
     return _PLACEHOLDER.sub(replaced, text)
+
+
+def unexpanded(text: str) -> str:
+    """Return a text that `expanded` turns into the given one.
+
+    Example:
+        >>> unexpanded("a$b")
+        'a$$b'
+
+    """
+    return re.sub(r"[${}]", lambda found: found[0] * 2, text)
 
 
 def written(text: str) -> str:

@@ -115,11 +115,13 @@ class Attachment:
     Parameters:
         name: of the target.
         work: does the work. Its arguments: a function for lines of progress, and an event that asks it to end.
+        is_new: whether the workspace had no target of this name before.
 
     """
 
-    def __init__(self, name: str, work: Callable[[OnLine, threading.Event], None]) -> None:
+    def __init__(self, name: str, work: Callable[[OnLine, threading.Event], None], *, is_new: bool = True) -> None:
         self.error: MLJupyterError | None = None
+        self.is_new = is_new
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
@@ -240,7 +242,7 @@ def attach(
             raise
         plan.install(image, on_line, stopped)
 
-    found = _attachments[context.directory, name] = Attachment(name, work)
+    found = _attachments[context.directory, name] = Attachment(name, work, is_new=not known)
     return found
 
 

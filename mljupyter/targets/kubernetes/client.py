@@ -16,11 +16,12 @@ from mljupyter.client.errors import ControllerError, ControllerStartError, Endpo
 from mljupyter.client.http import HttpEndpointClient
 from mljupyter.client.reach import Reach
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.operator.router_address import RouterAddress, external_address
 from mljupyter.spec import EndpointRecord, EndpointSpec, RouterRecord, RouterSpec
 from mljupyter.spec.document import SpecError
 from mljupyter.spec.status import EndpointStatus
 from mljupyter.targets.kubernetes.attached import AttachedCluster
-from mljupyter.targets.kubernetes.cluster import Cluster, ClusterUnreachableError
+from mljupyter.targets.kubernetes.cluster import Cluster, ClusterError, ClusterUnreachableError
 from mljupyter.targets.kubernetes.forwarding import LOOPBACK, Forwarder
 from mljupyter.targets.kubernetes.installation_state import installation_state
 from mljupyter.targets.kubernetes.transport import ClusterTransport
@@ -125,6 +126,20 @@ class ClusterClient(HttpEndpointClient):
         """Return how this process connects to scoring URIs with TLS, and the certificates that are trusted for them."""
         trust = self.router().trust
         return Reach(LOOPBACK if self._forwarders else None, trust)
+
+    def router_address(self) -> RouterAddress:
+        """Return the address of the routers for clients outside the cluster.
+
+        Raises:
+            ControllerError: the cluster cannot be reached, or refuses.
+
+        """
+        service = self.cluster.find(f"{names.services(self.attached.namespace)}/{names.ROUTER}")
+        try:
+            nodes = self.cluster.items(names.nodes())
+        except ClusterError:  # the right to list nodes is missing
+            nodes = []
+        return external_address(service, nodes, self.attached.namespace)
 
     def way_of(self, uri: str | None) -> str:
         """Return how a scoring URI of `endpoint` is reached, for people."""
