@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.build.images.docker.engine import connect
 import mljupyter.kubernetes
+from mljupyter.build.images.docker.engine import connect
 from mljupyter.core import Workspace
 from mljupyter.core.compute import cluster as clusters
 from mljupyter.core.compute.cluster import ClusterCompute

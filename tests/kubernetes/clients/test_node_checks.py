@@ -172,9 +172,8 @@ def test_an_image_that_nodes_cannot_pull_stops_attaching_and_nothing_is_left(
 ) -> None:
     wanted = replace(settings, namespace=f"{NAMESPACE}-pull", image="mljupyter-test/absent:1")
     running = clusters.begin(workspace, "pull", wanted)
-    with pytest.raises(ComputeTargetException, match=r"nodes: registry: the nodes cannot pull mljupyter-test/absent:1"):
-        with clusters.as_compute_target_exception():
-            running.wait()
+    with pytest.raises(ComputeTargetException, match="nodes: registry: the nodes cannot pull mljupyter-test/absent:1"):
+        running.wait()
     assert cluster.find(f"/api/v1/namespaces/{wanted.namespace}") is None
     assert "pull" not in workspace.compute_targets
 
@@ -198,8 +197,7 @@ def test_a_cancelled_attachment_leaves_nothing(
         if line.startswith("applied Deployment"):
             running.cancel()
     with pytest.raises(ComputeTargetException, match="cancelled"):
-        with clusters.as_compute_target_exception():
-            running.wait()
+        running.wait()
     assert clusters.take_back(workspace, "cancel", running)
     assert cluster.find(f"/api/v1/namespaces/{wanted.namespace}") is None
     assert left(cluster, wanted.namespace) == []

@@ -48,7 +48,7 @@ def test_it_runs_the_check_with_its_destinations_and_the_logins_of_the_registry(
 
 def test_the_authority_of_the_api_server_is_where_the_check_reads_it() -> None:
     mount = POD["containers"][0]["volumeMounts"][0]
-    assert connectivity.CERTIFICATE == f"{mount['mountPath']}/ca.crt"
+    assert f"{mount['mountPath']}/ca.crt" == connectivity.CERTIFICATE
 
 
 def test_detaching_recognises_it_by_its_label() -> None:
