@@ -168,6 +168,7 @@ class Wizard(anywidget.AnyWidget):
     def _change(self, key: str, value: Any) -> None:
         self._status = ""
         self.page.change(key, value)
+        self._lead_on()
         self._show()
 
     def _press(self, button: str) -> None:
@@ -182,7 +183,6 @@ class Wizard(anywidget.AnyWidget):
                 self._attempts += 1
                 self._focus = {"key": next(iter(errors)), "try": str(self._attempts)}
             elif not self.page.blocked():
-                self._lead_on()
                 self._go(1)
         else:
             self.page.press(button)

@@ -58,9 +58,10 @@ def test_the_choice_decides_which_pages_follow(user: User) -> None:
     user.press("back")
     assert user.button("next")["label"] == "Attach a cluster"  # type: ignore[index]
     user.type(next="engine")
+    assert steps() == ["Targets", "Docker engine", "Use it"]
     assert user.button("next")["label"] == "Choose a Docker engine"  # type: ignore[index]
     user.press()
-    assert steps() == ["Targets", "Docker engine", "Use it"]
+    assert user.view["heading"] == "Which Docker engine?"
 
 
 def test_contexts_are_those_of_the_kubeconfig_with_the_current_one_chosen(user: User, tmp_path: Path) -> None:
