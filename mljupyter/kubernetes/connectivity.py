@@ -29,7 +29,7 @@ CERTIFICATE = "/etc/mljupyter/cluster/ca.crt"
 """The authority of the API server's certificate; without it, only the connection is checked."""
 
 TERMINATION_MESSAGE = Path("/dev/termination-log")
-WITHIN_SECONDS = 15.0
+WITHIN_SECONDS = 5.0
 _ATTEMPT_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5
 _FIRST_SERVER_ERROR = 500

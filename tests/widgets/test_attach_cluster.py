@@ -94,7 +94,27 @@ def test_input_that_breaks_a_rule_is_explained_at_its_field(user: User, tmp_path
     (tmp_path / "broken").write_text("{")
     user.type(kubeconfig=str(tmp_path / "broken"))
     assert "is not a readable kubeconfig" in user.error("kubeconfig")
+    for odd in ("~nobody-of-this-name/config", str(tmp_path), "a\0b"):
+        user.type(kubeconfig=odd)
+        assert "There is no kubeconfig at" in user.error("kubeconfig")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(5_000_001)
+    user.type(kubeconfig=str(tmp_path / "large"))
+    assert "more than 5000000 bytes" in user.error("kubeconfig")
     assert user.view["heading"] == "Which cluster?"
+
+
+def test_values_of_no_form_change_no_page_and_are_explained(user: User) -> None:
+    user.type(address="team", purpose={"x": 1}, service_type=7, context=["lab"], internal="yes")
+    user.press()
+    assert user.view["heading"] == "Which cluster?"
+    assert user.error("purpose")
+    assert user.error("service_type")
+    assert user.error("context")
+    user.press("back")
+    user.type(next=["cluster"])
+    user.type(next={})
+    assert user.button("next")["label"] == "Attach a cluster"  # type: ignore[index]
 
 
 def test_an_internal_load_balancer_and_its_subnet_are_asked_for_only_with_a_load_balancer(user: User) -> None:

@@ -28,6 +28,8 @@ NOT_INSTALLED = "the Kubernetes client is not installed: pip install 'mljupyter[
 _CONNECT_WITHIN = 5.0
 _MOST_CHARACTERS = 500
 _PAGE = 500
+_MOST_BYTES = 5_000_000
+"""Of a kubeconfig: some have certificates of hundreds of clusters."""
 
 _FIRST_ERROR = 400
 _UNAUTHORIZED = 401
@@ -110,7 +112,7 @@ def contexts_of(kubeconfig: str | os.PathLike[str] | None = None) -> tuple[str, 
 
     """
     given = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG") or "~/.kube/config"
-    paths = [Path(part).expanduser().absolute() for part in given.split(os.pathsep) if part]
+    paths = [_expanded(part).absolute() for part in given.split(os.pathsep) if part]
     there = [path for path in paths if path.is_file()]
     if not there:
         raise NoKubeconfigError(
@@ -121,6 +123,13 @@ def contexts_of(kubeconfig: str | os.PathLike[str] | None = None) -> tuple[str, 
     return (joined, *_contexts(joined))
 
 
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of a user that does not exist
+        return Path(text)
+
+
 def _contexts(paths: str) -> tuple[list[str], str | None]:
     import yaml  # only to choose a context
 
@@ -128,6 +137,8 @@ def _contexts(paths: str) -> tuple[list[str], str | None]:
     current: str | None = None
     for path in paths.split(os.pathsep):
         try:
+            if Path(path).stat().st_size > _MOST_BYTES:
+                raise ValueError(f"it has more than {_MOST_BYTES} bytes")
             document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
             names += [str(item["name"]) for item in document.get("contexts") or ()]
             current = current or document.get("current-context")

@@ -28,7 +28,10 @@ from mljupyter.targets.kubernetes.image_check import PULL_ERRORS, pull_remedy
 from mljupyter.visible import one_line
 
 ENDED_WITHIN_SECONDS = 300.0
-NO_ROOM_SECONDS = 60.0
+NO_ROOM_SECONDS = 240.0
+"""The time in which a cluster autoscaler adds a node."""
+
+ATTACHED_NO_ROOM_SECONDS = 30.0
 _REFUSED_SECONDS = 10.0
 _ACCOUNT_WITHIN_SECONDS = 30.0
 _PAUSE_SECONDS = 0.25
@@ -231,7 +234,9 @@ def _store(results: Mapping[str, connectivity.Reached], checks: NodeChecks) -> F
 
 def _token_keys(results: Mapping[str, connectivity.Reached], checks: NodeChecks) -> Finding:
     if not checks.operator:
-        return Finding(TITLES[TOKEN_KEYS], "note", "not needed outside: the operator that is installed signs tokens")
+        return Finding(
+            TITLES[TOKEN_KEYS], "note", "not needed: operator and routers sign and check tokens by themselves"
+        )
     remedy = (
         f"kubectl get pods -n {checks.namespace} -l {names.COMPONENT_LABEL}={names.COMPONENT_OPERATOR}; let pods of "
         f"the namespace reach its port {names.OPERATOR_PORT}"
@@ -280,9 +285,11 @@ def _of_pod(pod: Mapping[str, Any], checks: NodeChecks, waited: float) -> tuple[
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             reason = f"no node has room for a pod: {_short(condition.get('message'))}"
-            if waited < NO_ROOM_SECONDS:
+            if waited < (ATTACHED_NO_ROOM_SECONDS if checks.operator else NO_ROOM_SECONDS):
                 return reason, []
-            return "", [Finding("nodes", "failed", reason, "add nodes, or make room on those that there are")]
+            # An attached cluster may be full: that is no failure of its network.
+            state = "note" if checks.operator else "failed"
+            return "", [Finding("nodes", state, reason, "add nodes, or make room on those that there are")]
     for container in status.get("containerStatuses") or ():
         state = container.get("state") or {}
         if (ended := state.get("terminated")) is not None:

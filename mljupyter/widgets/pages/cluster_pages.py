@@ -230,7 +230,7 @@ class CheckPage(Page):
 
     name = "Check"
     heading = "Can it be attached?"
-    about = "The checks change nothing in the cluster. What fails has its remedy below it."
+    about = "The checks leave nothing in the cluster. What fails has its remedy below."
     next_label = "Continue"
 
     def __init__(self, draft: ClusterDraft) -> None:

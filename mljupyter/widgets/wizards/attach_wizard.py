@@ -50,7 +50,7 @@ class TargetsPage(Page):
 
     def change(self, key: str, value: Any) -> None:
         """Set the choice."""
-        if key == "next" and value in self._pages:
+        if key == "next" and str(value) in self._pages:
             self._chosen = str(value)
 
     def enter(self) -> None:
