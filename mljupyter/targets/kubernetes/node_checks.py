@@ -273,10 +273,13 @@ def _result(
             on_line(f"checking from a node: {reason}")
             said = reason
         pause(stopped, _PAUSE_SECONDS)
-    return [Finding("nodes", "failed", f"no result after {ENDED_WITHIN_SECONDS:g} s: {said}".rstrip(": "), _LOOK)]
+    return [
+        Finding("nodes", "failed", f"no result after {ENDED_WITHIN_SECONDS:g} s: {said}".rstrip(": "), _look(checks))
+    ]
 
 
-_LOOK = "look at the nodes: kubectl get nodes, kubectl get events -n NAMESPACE"
+def _look(checks: NodeChecks) -> str:
+    return f"look at the nodes: kubectl get nodes, kubectl get events -n {checks.namespace}"
 
 
 def _of_pod(pod: Mapping[str, Any], checks: NodeChecks, waited: float) -> tuple[str, list[Finding]]:
@@ -288,8 +291,8 @@ def _of_pod(pod: Mapping[str, Any], checks: NodeChecks, waited: float) -> tuple[
             if waited < (ATTACHED_NO_ROOM_SECONDS if checks.operator else NO_ROOM_SECONDS):
                 return reason, []
             # An attached cluster may be full: that is no failure of its network.
-            state = "note" if checks.operator else "failed"
-            return "", [Finding("nodes", state, reason, "add nodes, or make room on those that there are")]
+            severity = "note" if checks.operator else "failed"
+            return "", [Finding("nodes", severity, reason, "add nodes, or make room on those that there are")]
     for container in status.get("containerStatuses") or ():
         state = container.get("state") or {}
         if (ended := state.get("terminated")) is not None:
@@ -301,10 +304,10 @@ def _of_pod(pod: Mapping[str, Any], checks: NodeChecks, waited: float) -> tuple[
                 Finding(TITLES["registry"], "failed", _pull_text(checks.image, reason), pull_remedy(checks.image))
             ]
         if waiting.get("reason") in _CANNOT_START:
-            return "", [Finding("nodes", "failed", f"the check cannot start: {reason}", _LOOK)]
+            return "", [Finding("nodes", "failed", f"the check cannot start: {reason}", _look(checks))]
     if status.get("phase") == "Failed":
         reason = f"{status.get('reason', '')} {_short(status.get('message'))}".strip()
-        return "", [Finding("nodes", "failed", f"the check was ended: {reason}", _LOOK)]
+        return "", [Finding("nodes", "failed", f"the check was ended: {reason}", _look(checks))]
     return "", []
 
 
