@@ -68,6 +68,7 @@ def test_contexts_are_those_of_the_kubeconfig_with_the_current_one_chosen(user: 
     field = user.field("context")
     assert [option["label"] for option in field["options"]] == ["lab", "prod (current)"]
     assert field["value"] == "prod"
+    assert "--context prod" in user.wizard.page.draft.line  # type: ignore[attr-defined]
     user.type(context="lab")
     user.type(kubeconfig=str(kubeconfig(tmp_path / "other", "edge")))
     assert [option["value"] for option in user.field("context")["options"]] == ["edge"]

@@ -17,7 +17,7 @@ from mljupyter.notebook.sources.expressions import unexpanded
 from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes.attached import attached_clusters, check_name, check_namespace
 from mljupyter.targets.kubernetes.attachment import ClusterSettings
-from mljupyter.targets.kubernetes.cluster import NoKubeconfigError, contexts_of
+from mljupyter.targets.kubernetes.cluster import NoKubeconfigError, access_to, contexts_of
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.attach_job import AttachRun
@@ -158,7 +158,7 @@ class ClusterPage(Page):
             fields.choice(
                 "context",
                 "Context",
-                draft.value("context") or self._current,
+                draft.value("context"),
                 [Choice(name, f"{name} (current)" if name == self._current else name) for name in self._contexts],
                 about="The cluster and the user in this file.",
             ),
@@ -194,7 +194,7 @@ class ClusterPage(Page):
         found = {}
         if self._problem:
             found["kubeconfig"] = self._problem
-        elif (context := draft.value("context") or self._current) not in self._contexts:
+        elif (context := draft.value("context")) not in self._contexts:
             found["context"] = f"There is no context {context!r}: choose one." if context else "Choose one."
         if not draft.name:
             found["address"] = "Under which name? For example: team"
@@ -217,6 +217,8 @@ class ClusterPage(Page):
         except MLJupyterError as error:
             self._contexts, self._current = [], None
             self._problem = _sentence(error.message)
+        if self._current is not None:  # the line is to mean this cluster also when another context is current
+            self.draft.typed.setdefault("context", self._current)
 
     def _about_name(self) -> str:
         known = {one.name for one in attached_clusters(self.draft.session.workspace().directory)}
@@ -315,10 +317,7 @@ class ClusterReviewPage(Page):
         settings = draft.settings()
         rows = [
             ("Name", draft.name),
-            (
-                "Cluster",
-                f"context {settings.context or 'current'} of {settings.kubeconfig or 'the default kubeconfig'}",
-            ),
+            ("Cluster", _cluster(settings)),
             ("Namespace", settings.namespace),
             ("Purpose", ": ".join(_PURPOSES[settings.purpose])),
             ("Endpoints are reached at", _way(settings)),
@@ -445,6 +444,13 @@ def cluster_pages(session: Session) -> list[Page]:
 
 def _choices(texts: dict[str, tuple[str, str]]) -> list[Choice]:
     return [Choice(key, label, about) for key, (label, about) in texts.items()]
+
+
+def _cluster(settings: ClusterSettings) -> str:
+    try:
+        return _sentence(str(access_to(settings.kubeconfig, settings.context)))
+    except MLJupyterError as error:  # the kubeconfig has gone in the meantime
+        return error.message.partition("\n")[0]
 
 
 def _way(settings: ClusterSettings) -> str:
