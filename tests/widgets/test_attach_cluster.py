@@ -154,6 +154,22 @@ def test_a_check_that_fails_shows_the_remedy_and_stops_there(user: User) -> None
     assert user.button("check")["reason"] == ""  # type: ignore[index]
 
 
+def test_the_findings_of_an_earlier_check_are_not_shown_for_another_cluster(user: User, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, and never answers
+        slow = kubeconfig(tmp_path / "slow", "slow", current="slow")
+        document = yaml.safe_load(slow.read_text())
+        document["clusters"][0]["cluster"]["server"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        slow.write_text(yaml.safe_dump(document))
+        user.type(address="team", kubeconfig=str(slow))
+        user.press()
+        assert user.field("findings")["stages"][0]["state"] == "running"
+        user.press("back")
+        user.type(kubeconfig=str(kubeconfig(tmp_path / "fast", "fast", current="fast")))
+        user.press()
+        wait_until(lambda: user.field("findings")["stages"][0]["state"] == "failed", "the second check")
+        assert str(tmp_path / "fast") in user.field("findings")["stages"][0]["remark"]
+
+
 def test_line_and_code_have_the_same_settings(user: User, session: Session, tmp_path: Path) -> None:
     odd = kubeconfig(tmp_path / "a$b {c}", "lab", current="lab")
     user.type(kubeconfig=str(odd), context="lab", address="team", namespace="ml-team", purpose="DevTest")

@@ -11,7 +11,7 @@ from mljupyter.notebook.views.views import Outcome
 
 def run(call: Call) -> Any:
     """Detach the cluster with lines of progress; refuse if it has endpoints, unless they are to be deleted as well."""
-    from mljupyter.core.compute import ComputeTarget
+    from mljupyter.core.compute import ComputeTarget  # only when it is used
     from mljupyter.core.compute.cluster import ClusterCompute  # only for clusters
 
     target = ComputeTarget(call.session.workspace(), call["name"])

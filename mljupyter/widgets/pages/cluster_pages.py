@@ -281,12 +281,11 @@ class CheckPage(Page):
         self._look()
 
     def _look(self) -> None:
-        draft = self.draft
-
-        def look() -> None:
-            self._findings = cluster.findings(draft.session.workspace(), draft.name, draft.settings())
-
-        self._action.start(look)
+        # An earlier check, of another cluster, may still be running: its findings go nowhere.
+        workspace, name, settings = self.draft.session.workspace(), self.draft.name, self.draft.settings()
+        found: list[Finding] = []
+        self._findings, self._action = found, Action(lambda: self.refresh())
+        self._action.start(lambda: found.extend(cluster.findings(workspace, name, settings)))
 
 
 class ClusterReviewPage(Page):

@@ -188,6 +188,22 @@ def test_a_check_before_attaching_changes_nothing_and_says_when_nodes_are_checke
     assert cluster.find(f"/api/v1/namespaces/{wanted.namespace}") is None
 
 
+def test_a_check_before_attaching_runs_on_the_nodes_where_namespace_and_image_exist(
+    workspace: Workspace, cluster: Cluster, settings: ClusterSettings
+) -> None:
+    name = f"{NAMESPACE}-there"
+    path = f"/api/v1/namespaces/{name}"
+    cluster.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    try:
+        found = by_name(clusters.findings(workspace, "there", replace(settings, namespace=name)))
+        assert found["registry"].text.endswith(f"has {settings.image}")
+        assert found["token keys"].state == "note"
+        wait_until(lambda: not jobs(cluster, name), "the Job is gone")
+        assert left(cluster, name) == []
+    finally:
+        cluster.delete(path)
+
+
 def test_a_cancelled_attachment_leaves_nothing(
     workspace: Workspace, cluster: Cluster, settings: ClusterSettings
 ) -> None:
