@@ -69,6 +69,7 @@ def _cluster_options(command: Command) -> Command:
                 help="How clients reach the routers.",
             ),
             click.option("--internal", is_flag=True, help="The load balancer is reached only from the own network."),
+            click.option("--subnet", metavar="NAME", help="Subnet of an internal load balancer (Azure)."),
             click.option("--image", metavar="IMAGE", help="Image of operator and routers; by default it is built."),
             click.option(
                 "--gpu-resource",
@@ -269,15 +270,16 @@ def show(name: str, workspace: str | None, as_json: bool) -> None:
         print_fields([(key, str(value)) for key, value in document.items() if value is not None])
 
 
-@computetarget.command(short_help="Check a cluster; change nothing.")
+@computetarget.command(short_help="Check a cluster, also from its nodes.")
 @click.argument("name", required=False)
 @_cluster_options
 @workspace_option
 @json_option
 def check(name: str | None, workspace: str | None, as_json: bool, **given: Any) -> None:
-    """Check an attached cluster by its NAME; or, without, a cluster that is to be attached. Changes nothing.
+    """Check an attached cluster by its NAME; or, without, a cluster that is to be attached. Leaves nothing there.
 
-    The exit status is 1 if a check failed.
+    The checks from the nodes run as a Job in the namespace, which is deleted at the end. The exit status is 1 if a
+    check failed.
     """
     found = open_workspace(workspace)
     findings = _checked(found, name) if name is not None else None

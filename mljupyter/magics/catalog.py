@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.attach_options import ATTACH_OPTIONS
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.options.option import ENDPOINT_NAME, ENDPOINT_VERSION, JSON, OUTPUT, QUIET, Option
 from mljupyter.notebook.views.log_lines import LEVELS
@@ -386,56 +387,35 @@ ATTACH = Magic(
     name="attach",
     summary="Attach a Kubernetes cluster under a name, or use a Docker engine, given by its address, for containers. "
     "Without an argument it shows the compute targets.",
+    options=ATTACH_OPTIONS,
+    expands=True,
+    wizard="attach:wizard",
+    example="%mlj attach team-cluster --purpose DevTest\n%mlj attach team-cluster --kubeconfig $path --check\n"
+    "%mlj attach ssh://user@host\n%mlj attach",
+    run="attach:run",
+)
+
+
+DETACH = Magic(
+    name="detach",
+    summary="Detach a Kubernetes cluster: delete all that was installed there, and prove that nothing is left.",
     options=(
         Option(
-            "address",
-            "name for the cluster, or address of a Docker engine",
-            metavar="NAME|ADDRESS",
+            "name",
+            "name of the compute target",
+            metavar="NAME",
             positional=True,
             required=True,
+            completes="target",
         ),
-        Option("kubeconfig", "kubeconfig file of the cluster; by default KUBECONFIG or ~/.kube/config", metavar="FILE"),
-        Option("context", "context of the kubeconfig; by default the current one"),
-        Option("namespace", "namespace for operator, routers and endpoints; it is created", default="mljupyter"),
-        Option(
-            "purpose",
-            "FastProd needs 12 vCPU and runs several routers, DevTest runs one",
-            choices=("FastProd", "DevTest"),
-            default="FastProd",
-        ),
-        Option(
-            "service-type",
-            "how clients reach the routers",
-            choices=("ClusterIP", "NodePort", "LoadBalancer"),
-            default="ClusterIP",
-        ),
-        Option("image", "image of operator and routers; by default it is built", metavar="IMAGE"),
-        Option(
-            "gpu-resource",
-            "resource that counts the accelerators of replicas; by default nvidia.com/gpu",
-            metavar="RESOURCE",
-        ),
-        Option(
-            "node-selector",
-            "label that a node must have to run replicas",
-            kind="label",
-            metavar="LABEL=VALUE",
-            repeatable=True,
-        ),
-        Option(
-            "toleration",
-            "taint of nodes that replicas tolerate",
-            metavar="KEY[=VALUE][:EFFECT]",
-            repeatable=True,
-        ),
-        Option("runtime-class", "RuntimeClass of replicas", metavar="NAME"),
-        Option("check", "only check the cluster", kind="flag"),
-        Option("dry-run", "only show the objects that would be applied", kind="flag"),
-        Option("force", "take over the installation of another workspace", kind="flag"),
+        Option("force", "delete the endpoints of the cluster as well", kind="flag"),
+        Option("forget", "change nothing in the cluster: it is gone, or cannot be reached", kind="flag"),
+        QUIET,
     ),
-    wizard="attach:wizard",
-    example="%mlj attach team-cluster --purpose DevTest\n%mlj attach ssh://user@host\n%mlj attach",
-    run="attach:run",
+    expands=True,
+    example="%mlj detach team-cluster\n%mlj detach team-cluster --force",
+    interrupted="Run it again to remove the rest.",
+    run="detach:run",
 )
 
 
@@ -480,7 +460,7 @@ SHORT = (
 )
 """Magics that are registered under their own name as well."""
 
-LONG = tuple(replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, COMPARE, ATTACH, DOCTOR, WORKSPACE))
+LONG = tuple(replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, COMPARE, ATTACH, DETACH, DOCTOR, WORKSPACE))
 """Magics that exist only below ``%mlj``."""
 
 UMBRELLA = Magic(

@@ -35,6 +35,8 @@ class Magic:
         interrupted: the message after an interrupt.
         prefix: the prefix of the name, ``mlj `` for a magic that exists only below ``%mlj``.
         reads_body: whether the cell holds values of options, which the line overrides. Otherwise `run` reads the cell.
+        expands: whether ``$name`` and ``{expression}`` on the line are replaced by the values of variables. It
+            takes no JSON then.
         wizard: the function that returns a form, in the form of `run`; empty if there is none. The form is shown in a
             notebook if the magic has no arguments; elsewhere help is shown.
 
@@ -47,6 +49,7 @@ class Magic:
     run: str = ""
     body: str = ""
     subcommands: tuple[Magic, ...] = field(default=())
+    expands: bool = False
     wizard: str = ""
     needs_body: bool = False
     reads_body: bool = False

@@ -16,10 +16,14 @@ from mljupyter.notebook.options.option_values import WrongInputError, near, read
 
 _MOST_LINE_CHARACTERS = 1_000_000
 _NOT_GIVEN: Any = object()
+_EXPRESSION_WORD = re.compile(r"\{[^{}]+\}[^\s'\"]*")
 
 
-def split(line: str) -> list[str]:
+def split(line: str, *, expressions: bool = False) -> list[str]:
     """Split a line as a shell does, except for JSON objects and lists, which are kept with their quotes.
+
+    With `expressions`, a word that begins with ``{`` is an expression of Python up to ``}`` instead. It may have quotes
+    and spaces.
 
     Raises:
         WrongInputError: a quotation is not closed, or a word that starts like JSON is invalid.
@@ -34,12 +38,15 @@ def split(line: str) -> list[str]:
     words: list[str] = []
     rest = line.strip()
     while rest:
-        if rest[0] in "{[":
+        if expressions and (found := _EXPRESSION_WORD.match(rest)):
+            words.append(found[0])
+            rest = rest[found.end() :].lstrip()
+        elif not expressions and rest[0] in "{[":
             word, rest = _json_word(rest)
             words.append(word)
         else:
-            found, rest = _shell_word(rest)
-            words += found
+            plain, rest = _shell_word(rest)
+            words += plain
     return words
 
 

@@ -18,6 +18,7 @@ from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.option_values import WrongInputError, near
 from mljupyter.notebook.session import forget, session_of
+from mljupyter.notebook.sources.expressions import expanded
 from mljupyter.notebook.views.views import Text
 
 _OWNER_MARK = "mljupyter_magic"
@@ -76,11 +77,15 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
         MLJupyterError: one to five lines with the problem and a solution.
 
     """
-    words = split(line.rstrip().removesuffix(";"))  # the convention of IPython to show nothing
+    line = line.rstrip().removesuffix(";").strip()  # the convention of IPython to show nothing
     if magic.subcommands:
-        if not words or words[0] in ("-h", "--help"):
+        name, line = (*line.split(maxsplit=1), "", "")[:2]
+        if not name or name in ("-h", "--help"):
             return Text(_overview(magic))
-        magic, words = _subcommand(magic, words[0]), words[1:]
+        magic = _subcommand(magic, name)
+    words = split(line, expressions=magic.expands)
+    if magic.expands:
+        words = [expanded(word, shell.user_ns) for word in words]
     if _asks_for_help(magic, words, body):
         values = None
     else:

@@ -12,7 +12,8 @@ from mljupyter.exceptions import WorkspaceException
 # Modules, and the names that are imported from them if used.
 _SOURCES = {
     "pathlib": ("Path",),
-    "mljupyter.core": ("Environment", "InferenceConfig", "Model", "Workspace"),
+    "mljupyter.core": ("ComputeTarget", "Environment", "InferenceConfig", "Model", "Workspace"),
+    "mljupyter.core.compute": ("KubernetesCompute",),
     "mljupyter.core.estimator": ("environment_for", "register_estimator"),
     "mljupyter.core.selection": ("open_workspace",),
     "mljupyter.core.specification": ("deploy_specification",),

@@ -44,6 +44,11 @@ class TargetContext(Protocol):
         """The workspace's name."""
         ...
 
+    @property
+    def artifact_location(self) -> str:
+        """The directory or URL of the artifact store, without credentials."""
+        ...
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -133,7 +138,7 @@ class Target:
         return None
 
     def findings(self) -> Sequence[Finding]:
-        """Return the findings of a check of this target. The check starts and changes nothing."""
+        """Return the findings of a check of this target. The check leaves everything as it was."""
         return ()
 
     @property

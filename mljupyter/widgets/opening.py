@@ -57,7 +57,7 @@ def compare_wizard(endpoint: str = "") -> Wizard:
 
 
 def attach_wizard() -> Wizard:
-    """Return the wizard for compute targets."""
+    """Return the wizard that shows compute targets, attaches a cluster, and chooses a Docker engine."""
     from mljupyter.widgets.wizards.attach_wizard import AttachWizard  # imported only when the form is opened
 
     return AttachWizard(_notebook()[0])

@@ -67,6 +67,10 @@ class Page:
     def press(self, button: str) -> None:
         """Run the action of one of the page's own buttons."""
 
+    def following(self) -> list[Page] | None:
+        """Return the pages that follow this one if they depend on its input; None if they are always the same."""
+        return None
+
     def moving(self) -> bool:
         """Whether an operation is running on this page, so that `back` must not leave it."""
         return False
@@ -92,6 +96,7 @@ class Wizard(anywidget.AnyWidget):
     def __init__(self, title: str, pages: list[Page], reopen: str = "") -> None:
         self._title = title
         self._pages = pages
+        self._opened = list(pages)  # with those of other choices
         self._reopen = reopen
         self._due = threading.Lock()
         self._shown_at = 0.0
@@ -111,7 +116,7 @@ class Wizard(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Close the wizard, and end the operations of its pages."""
-        for page in self._pages:
+        for page in self._opened:
             page.close()
         self._worker.close()
         super().close()
@@ -163,6 +168,7 @@ class Wizard(anywidget.AnyWidget):
     def _change(self, key: str, value: Any) -> None:
         self._status = ""
         self.page.change(key, value)
+        self._lead_on()
         self._show()
 
     def _press(self, button: str) -> None:
@@ -181,6 +187,17 @@ class Wizard(anywidget.AnyWidget):
         else:
             self.page.press(button)
         self._show()
+
+    def _lead_on(self) -> None:
+        """Replace the pages after the current one by those that its input leads to."""
+        following = self.page.following()
+        if following is None or following == self._pages[self._index + 1 :]:
+            return
+        for page in following:
+            page.refresh = self.refresh
+        self._attempted = {index for index in self._attempted if index <= self._index}
+        self._pages = [*self._pages[: self._index + 1], *following]
+        self._opened += [page for page in following if page not in self._opened]
 
     def _go(self, steps: int) -> None:
         target = min(max(self._index + steps, 0), len(self._pages) - 1)

@@ -60,6 +60,11 @@ class WorkspaceContext:
         return self.registry.artifacts
 
     @property
+    def artifact_location(self) -> str:
+        """The directory or URL of the artifact store, without credentials."""
+        return self.artifacts.location
+
+    @property
     def targets(self) -> Mapping[str, Target]:
         """The compute targets by name."""
         return find_targets(self)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab, Notebook, serious_problems
+from tests.testbed import needed
 
 LOAD = "%load_ext mljupyter\n%mlj workspace others --create -o ws"
 MODEL = """
@@ -146,6 +149,51 @@ def test_requests_are_divided_compared_and_promoted_from_forms(
     shown.press("Next")
     form.get_by_role("button", name="Insert the code below", disabled=True).wait_for()
     shown.page("Use this engine", "3-use")
+    assert notebook.errors() == []
+
+
+def test_a_cluster_is_attached_and_detached_from_a_notebook(
+    opened: Callable[..., Notebook], shot: Callable[..., None]
+) -> None:
+    kubeconfig, base = needed("TESTBED_KUBECONFIG"), needed("TESTBED_BASE_IMAGE")
+    namespace = f"browser-{os.getpid()}"
+    notebook = opened(
+        f"%env KUBECONFIG={kubeconfig}\n%env MLJUPYTER_BASE_IMAGE={base}\n{LOAD}",
+        "%mlj attach",
+        "name = 'team'\n%mlj detach $name",
+        "print(list(ws.compute_targets))",
+    )
+    for cell in range(2):
+        notebook.run(cell)
+    shown = Shown(notebook, "Compute targets", "cluster", shot, 1)
+    form = shown.form
+    form.get_by_role("heading", name="Where can endpoints run?").wait_for()
+    form.get_by_role("radio", name="a Kubernetes cluster").check()
+    shown.press("Attach a cluster")
+    form.get_by_role("heading", name="Which cluster?").wait_for()
+    form.get_by_role("textbox", name="Name", exact=True).fill("7up")
+    form.get_by_role("textbox", name="Namespace").fill(namespace)
+    form.get_by_role("radio", name="DevTest").check()
+    form.get_by_role("radio", name="a port of each node").check()
+    shown.press("Check it")
+    form.get_by_text("a letter first").wait_for()
+    shown.page("Which cluster?", "1-cluster")
+    form.get_by_role("textbox", name="Name", exact=True).fill("team")
+    shown.press("Check it")
+    form.get_by_role("button", name="Check again", disabled=False).wait_for()
+    shown.page("Can it be attached?", "2-check")
+    assert "attaching checks from the nodes" in form.inner_text()
+    shown.press("Continue")
+    shown.page("Is this what you want?", "3-review")
+    options = f"--context .+ --namespace {namespace} --purpose DevTest --service-type NodePort"
+    assert re.search(f"%mlj attach team {options}", form.inner_text())
+    shown.press("Attach now")
+    form.get_by_role("button", name="Cancel").wait_for()
+    form.get_by_role("heading", name="It is attached").wait_for()
+    shown.page("It is attached", "4-attached")
+    assert "/api/v1/service/NAME/score" in form.inner_text()
+    assert "nothing of mljupyter is left there" in notebook.run(2).inner_text()
+    assert "['local', 'docker']" in notebook.run(3).inner_text()
     assert notebook.errors() == []
 
 

@@ -11,6 +11,7 @@ export const MARKS: Record<string, string> = {
   warning: "!",
   running: "◐",
   waiting: "·",
+  note: "·",
   skipped: "–",
 };
 

@@ -39,7 +39,7 @@ from mljupyter.targets.kubernetes.created import (
 )
 from mljupyter.targets.kubernetes.providers import Provider
 from mljupyter.targets.kubernetes.providers.azure import SUBSCRIPTION_VARIABLE, AzureClusters, ClusterId
-from mljupyter.targets.kubernetes.removal import detach, forget_only
+from mljupyter.targets.kubernetes.removal import detach, endpoint_names, forget_only
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -193,6 +193,28 @@ def manifests_text(workspace: Workspace, name: str, settings: ClusterSettings) -
     return str(yaml.safe_dump_all(manifests(workspace, name, settings), sort_keys=False)).rstrip()
 
 
+def take_back(
+    workspace: Workspace, name: str, attachment: Attachment, on_line: Callable[[str], None] = lambda line: None
+) -> bool:
+    """Remove what a cancelled attachment has installed, if its target is new; return whether nothing is left of it.
+
+    A target that was being repaired or upgraded stays as far as that has come: attach it again.
+
+    Parameters:
+        workspace: the workspace.
+        name: the name of the target.
+        attachment: the attachment, which has ended.
+        on_line: called with lines of progress.
+
+    Raises:
+        ComputeTargetException: something cannot be removed.
+
+    """
+    if attachment.is_new and name in workspace.compute_targets:
+        ClusterCompute(workspace, name).detach(on_line)
+    return attachment.is_new
+
+
 class ClusterCompute(ComputeTarget):
     """An attached cluster. An operator there runs endpoints as pods."""
 
@@ -217,6 +239,20 @@ class ClusterCompute(ComputeTarget):
     def namespace(self) -> str:
         """The namespace in which operator, routers and endpoints are."""
         return self._target.attached.namespace
+
+    @property
+    def scoring_address(self) -> tuple[str, str]:
+        """The address of the routers for clients outside, and its kind: LoadBalancer, NodePort or ClusterIP.
+
+        ClusterIP is an address inside the cluster. The SDK reaches it through a port-forward.
+
+        Raises:
+            ComputeTargetException: the cluster cannot be reached, or refuses.
+
+        """
+        with as_compute_target_exception():
+            found = self._target.endpoints().router_address()
+        return f"{found.host}:{found.port}", found.kind
 
     @property
     def load_balancer_type(self) -> str | None:
@@ -302,6 +338,16 @@ class ClusterCompute(ComputeTarget):
     def progress(self) -> Iterator[str]:
         """Yield the lines of progress of the attachment that runs in this process, each as it is written."""
         return iter(()) if self._attachment is None else self._attachment.lines()
+
+    def endpoint_names(self) -> list[str]:
+        """Return the names of all endpoints in the cluster's namespace.
+
+        Raises:
+            ComputeTargetException: the cluster cannot be reached, or refuses.
+
+        """
+        with as_compute_target_exception():
+            return endpoint_names(self._target.endpoints())
 
     def detach(self, on_line: Callable[[str], None] = lambda line: None, *, forget: bool = False) -> None:
         """Delete the endpoints there and all that was installed, and remove the target from the workspace.

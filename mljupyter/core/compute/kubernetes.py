@@ -51,6 +51,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
         cluster_purpose: str = Purpose.FAST_PROD.value,
         service_type: str = ServiceType.CLUSTER_IP.value,
         internal_load_balancer: bool = False,
+        load_balancer_subnet: str | None = None,
         image: str | None = None,
         gpu_resource: str | None = None,
         node_selector: Mapping[str, str] | None = None,
@@ -69,6 +70,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
             service_type: how clients reach the routers: ``ClusterIP`` (by a port-forward from outside), ``NodePort``
                 or ``LoadBalancer``.
             internal_load_balancer: whether the load balancer is reached only from the cluster's network.
+            load_balancer_subnet: the subnet of an internal load balancer (Azure).
             image: the image of operator and routers; by default it is built from this installation.
             gpu_resource: the resource that counts the accelerators of replicas (`gpu_cores`), ``nvidia.com/gpu`` by
                 default.
@@ -93,7 +95,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 str(cluster_purpose),
                 str(service_type),
                 internal_load_balancer,
-                None,
+                load_balancer_subnet,
                 image,
                 replicas=replica_defaults(gpu_resource, node_selector, tolerations, runtime_class),
             ),

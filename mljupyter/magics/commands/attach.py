@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mljupyter.magics.magic import Call
+from mljupyter.notebook.options.option import GIVEN
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.docker_engines import address_rule, problem_of
@@ -41,6 +42,8 @@ def _cluster(call: Call, name: str) -> Any:
         call["namespace"],
         purpose=call["purpose"],
         service_type=call["service_type"],
+        internal=call["internal"],
+        subnet=call["subnet"],
         image=call["image"],
         replicas=replica_defaults(
             call["gpu_resource"],
@@ -50,7 +53,7 @@ def _cluster(call: Call, name: str) -> Any:
         ),
     )
     if call["check"]:
-        found = cluster.findings(workspace, name, settings)
+        found = _attached_findings(call, name) or cluster.findings(workspace, name, settings)
         rows = [(MARKS[one.state], one.name, one.text, one.fix) for one in found]
         return Table(("", "Check", "Finding", "Way out"), rows, [asdict(one) for one in found], "")
     if call["dry_run"]:
@@ -61,8 +64,16 @@ def _cluster(call: Call, name: str) -> Any:
     return Outcome("ok", name, f"namespace {settings.namespace}")
 
 
+def _attached_findings(call: Call, name: str) -> Any:
+    """Return the findings for an attached cluster of this name; none if options say which cluster is meant."""
+    targets = call.session.workspace().context.targets
+    if name not in targets or {"kubeconfig", "context", "namespace", "image"} & call[GIVEN]:
+        return ()
+    return targets[name].findings()
+
+
 def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
-    """Return the form that shows the compute targets and takes the address of a Docker engine."""
+    """Return the form that shows the compute targets, attaches a cluster and takes the address of a Docker engine."""
     from mljupyter.widgets.wizards.attach_wizard import AttachWizard  # slow import; only if a widget is shown
 
     return AttachWizard(session)

@@ -4,10 +4,57 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from mljupyter.notebook.options.option_values import WrongInputError, near
+
+_PLACEHOLDER = re.compile(r"\$\$|\{\{|\}\}|\$([A-Za-z_]\w*)|\{([^{}]*)\}")
+_DOUBLED = ("$$", "{{", "}}")
+
+
+def expanded(text: str, namespace: Mapping[str, Any]) -> str:
+    """Return a text with ``$name`` and ``{expression}`` replaced by their values.
+
+    ``$$``, ``{{`` and ``}}`` stand for one of each.
+
+    Raises:
+        WrongInputError: a name is unknown, or a value is neither text nor a number nor a path.
+
+    Example:
+        >>> expanded("{folder}/$name.yaml", {"folder": "/etc", "name": "team"})
+        '/etc/team.yaml'
+
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        source = found[1] or found[2]
+        if found[0] in _DOUBLED:
+            return found[0][0]
+        if not source or not source.strip():
+            raise WrongInputError(f"{text}: there is no variable between the braces. For example: {{config_path}}")
+        try:
+            value = value_of(source.strip(), namespace)
+        except WrongInputError as error:
+            raise WrongInputError(f"{found[0]} in {text!r} has no value: {error.message}") from None
+        if isinstance(value, bool) or not isinstance(value, str | int | float | os.PathLike):
+            raise WrongInputError(f"{found[0]} is a {type(value).__name__}: it must be text, a number or a path.")
+        return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+    return _PLACEHOLDER.sub(replaced, text)
+
+
+def unexpanded(text: str) -> str:
+    """Return a text that `expanded` turns into the given one.
+
+    Example:
+        >>> unexpanded("a$b")
+        'a$$b'
+
+    """
+    return re.sub(r"[${}]", lambda found: found[0] * 2, text)
 
 
 def written(text: str) -> str:

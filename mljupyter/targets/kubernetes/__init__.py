@@ -51,6 +51,7 @@ class KubernetesTarget(Target):
     def __init__(
         self, context: TargetContext, attached: AttachedCluster, created: CreatedCluster | None = None
     ) -> None:
+        self._context = context
         self._directory = context.directory
         self.attached = attached
         self.created = created
@@ -104,10 +105,15 @@ class KubernetesTarget(Target):
         check_image(self.endpoints().cluster, self.attached, reference)
 
     def findings(self) -> Sequence[Finding]:
-        """Return the findings of a check of the cluster: access, rights, capacity, operator and routers."""
+        """Return the findings of a check of the cluster: access, capacity, operator and routers, and from its nodes."""
+        from mljupyter.targets.kubernetes.node_checks import check_attached_nodes  # as above
         from mljupyter.targets.kubernetes.preflight import check_attached  # as above
 
-        return check_attached(self.endpoints().cluster, self.attached)
+        cluster, attached = self.endpoints().cluster, self.attached
+        found = check_attached(cluster, attached)
+        if any(finding.name == "API server" and finding.state == "failed" for finding in found):
+            return found
+        return [*found, *check_attached_nodes(cluster, attached, self._context.artifact_location)]
 
 
 class UnattachedTarget(KubernetesTarget):

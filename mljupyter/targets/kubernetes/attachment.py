@@ -1,16 +1,19 @@
-"""Attaching a cluster to a workspace: pre-flight, image of the control plane, objects by server-side apply, readiness.
+"""Attaching a cluster to a workspace: pre-flight, image of the control plane, checks from the nodes, objects by
+server-side apply, readiness.
 
-It runs in a background thread; its lines of progress can be followed. Attaching again repairs or upgrades.
+It runs in a background thread; its lines of progress can be followed, and it can be cancelled. Attaching again repairs
+or upgrades.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,11 +39,13 @@ from mljupyter.targets.kubernetes.attached import (
     check_name,
     check_namespace,
     check_not_reserved,
+    forget,
     remember,
 )
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, Cluster, ClusterError, access_to
 from mljupyter.targets.kubernetes.created import CreatedCluster, CreationState, created_cluster, remember_created
 from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.node_checks import NodeChecks, check_nodes, pause
 from mljupyter.targets.kubernetes.preflight import check
 from mljupyter.targets.kubernetes.providers import provider_of
 
@@ -56,8 +61,11 @@ TARGET_ANNOTATION = f"{names.GROUP}/target"
 PULL_SECRET = "mljupyter-registry"  # noqa: S105 - a name
 _PAUSE_SECONDS = 0.5
 _ESTABLISHED_WITHIN_SECONDS = 30.0
+_DELETED_WITHIN_SECONDS = 60.0
 _SECRET_BYTES = 32
 _FIRST_WITH_POLICY = 21
+_NODES = "nodes"
+"""The name of the finding that says why nothing was checked from the nodes."""
 
 OnLine = Callable[[str], None]
 _attachments: dict[tuple[Path, str], Attachment] = {}
@@ -104,6 +112,11 @@ class ClusterSettings:
             raise ComputeTargetException(
                 f"an internal load balancer was asked for, and service_type is {self.service_type!r}: "
                 "it must be 'LoadBalancer'."
+            )
+        if self.subnet is not None and not self.internal:
+            raise ComputeTargetException(
+                f"the subnet {self.subnet!r} was given, and the load balancer is not internal: a subnet is that of an "
+                "internal load balancer (--internal)."
             )
 
 
@@ -161,25 +174,27 @@ class Attachment:
 
     Parameters:
         name: of the target.
-        work: does the work; its argument takes lines of progress.
+        work: does the work. Its arguments: a function for lines of progress, and an event that asks it to end.
         doing: the work for errors and for the thread's name.
-        cancel: is set by `cancel`, if the work can be cancelled.
+        is_new: whether the workspace had no target of this name before.
 
     """
 
     def __init__(
         self,
         name: str,
-        work: Callable[[OnLine], None],
+        work: Callable[[OnLine, threading.Event], None],
         doing: str = "attached",
-        cancel: threading.Event | None = None,
+        *,
+        is_new: bool = True,
     ) -> None:
         self.error: MLJupyterError | None = None
         self.doing = doing
-        self._cancel = cancel
+        self.is_new = is_new
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
+        self._cancelled = threading.Event()
         self._work = work
         # Not a daemon thread: a script that ends right after `attach` waits for it.
         self._thread = threading.Thread(target=self._run, name=f"{doing}-{name}")
@@ -190,10 +205,17 @@ class Attachment:
         """Whether it is done, or has failed."""
         return self._ended
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its end was asked for."""
+        return self._cancelled.is_set()
+
     def cancel(self) -> None:
-        """Ask the work to end early, if it can, and wait for its end."""
-        if self._cancel is not None:
-            self._cancel.set()
+        """Ask for its end, and return at once. It ends before its next step; what is installed so far stays."""
+        self._cancelled.set()
+
+    def join(self) -> None:
+        """Wait for the end, also of a failure."""
         self._thread.join()
 
     def lines(self) -> Iterator[str]:
@@ -233,7 +255,7 @@ class Attachment:
 
     def _run(self) -> None:
         try:
-            self._work(self._write)
+            self._work(self._write, self._cancelled)
         except MLJupyterError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - raised where the attachment is waited for
@@ -268,8 +290,9 @@ def attach(
 ) -> Attachment:
     """Check a cluster, then attach it in the background; return the running attachment.
 
-    Nothing is changed in the cluster if a check fails. A target of this name is repaired or upgraded, or gets other
-    settings.
+    Nothing is changed in the cluster if a check fails. The attachment itself begins with the checks from the nodes. If
+    one fails, it ends with what it says, and nothing is left: no object, and no target of this name if there was none.
+    A target of this name is repaired or upgraded, or gets other settings.
 
     Parameters:
         context: the workspace.
@@ -288,16 +311,21 @@ def attach(
     created = created_cluster(context.directory, name)
     if created is not None:
         settings = _of_created(created, settings)
+    known = any(cluster.name == name for cluster in attached_clusters(context.directory))
     install = checked_work(context, name, settings, registry=registry, force=force, created=created)
     if created is not None:
         attached = replace(created, state=CreationState.CREATED.value, error="", detached=False)
         remember_created(context.directory, attached)
 
-    def work(on_line: OnLine) -> None:
-        install(on_line)
+    def work(on_line: OnLine, stopped: threading.Event) -> None:
+        def on_step(line: str) -> None:
+            on_line(line)
+            pause(stopped, 0)
+
+        install(on_step, stopped)
         then()
 
-    return begin_work(context.directory, name, Attachment(name, work))
+    return begin_work(context.directory, name, Attachment(name, work, is_new=not known))
 
 
 def checked_work(
@@ -308,7 +336,7 @@ def checked_work(
     registry: str | None = None,
     force: bool = False,
     created: CreatedCluster | None = None,
-) -> Callable[[OnLine], None]:
+) -> Callable[[OnLine, threading.Event], None]:
     """Check a cluster, store it as attached, and return the function that installs operator and routers in it.
 
     Parameters:
@@ -325,20 +353,26 @@ def checked_work(
     plan = _plan(context, name, settings, registry)
     failed = [finding for finding in plan.findings() if finding.state == "failed"]
     if failed:
-        lines = [f"{finding.name}: {finding.text}\n  {finding.fix}".rstrip() for finding in failed]
-        raise ComputeTargetException(f"the cluster cannot be attached as {name!r}:\n" + "\n".join(lines))
+        raise ComputeTargetException(_refusal(name, failed))
     plan.check_owner(force=force)
+    known = any(cluster.name == name for cluster in attached_clusters(context.directory))
     record = plan.record(settings.image or "")
     remember(context.directory, record)
 
-    def work(on_line: OnLine) -> None:
+    def work(on_line: OnLine, stopped: threading.Event) -> None:
         image = settings.image or control_plane_image.ensure(registry, on_line)
         remember(context.directory, replace(record, image=image))
         if created is not None and registry is None:
             kubeconfig = Path(created.settings["kubeconfig"])
             if provider_of(created.provider).load_image(image, kubeconfig, on_line):
                 on_line(f"copied {image} to the nodes")
-        plan.install(image, on_line)
+        try:
+            plan.check_nodes(image, on_line, stopped)
+        except MLJupyterError:
+            if not known:
+                forget(context.directory, name)
+            raise
+        plan.install(image, on_line, stopped)
 
     return work
 
@@ -372,7 +406,10 @@ def _of_created(created: CreatedCluster, settings: ClusterSettings) -> ClusterSe
 def check_cluster(
     context: TargetContext, name: str, settings: ClusterSettings, *, registry: str | None = None
 ) -> list[Finding]:
-    """Return the findings of the checks before an attachment. Changes nothing.
+    """Return the findings of the checks before an attachment. Nothing that they start is left.
+
+    The checks from the nodes are among them if the namespace and the image of the control plane exist already;
+    otherwise a note says that attaching does them.
 
     Parameters:
         context, name, settings, registry: as for `attach`.
@@ -381,7 +418,9 @@ def check_cluster(
         ClusterUnreachableError: there is no usable kubeconfig.
 
     """
-    return _plan(context, name, settings, registry).findings()
+    plan = _plan(context, name, settings, registry)
+    found = plan.findings()
+    return found if any(finding.state == "failed" for finding in found) else [*found, *plan.node_findings()]
 
 
 def manifests_for(
@@ -463,7 +502,7 @@ class _Plan:
             service=ServiceType(settings.service_type),
             internal=settings.internal,
             subnet=settings.subnet,
-            pull_secrets=(PULL_SECRET,) if self._login(image) is not None else (),
+            pull_secrets=self._pull_secrets(image),
             replicas=settings.replicas.json_text(),
             policy="policy/v1" if minor >= _FIRST_WITH_POLICY else "policy/v1beta1",
         )
@@ -506,21 +545,72 @@ class _Plan:
                 "(--force)."
             )
 
-    def install(self, image: str, on_line: OnLine) -> None:
+    def node_findings(self) -> list[Finding]:
+        """Return the findings of the checks from the nodes, if they change nothing that lasts; otherwise a note."""
+        namespace = self._settings.namespace
+        later = "attaching checks from the nodes before it installs anything"
+        try:
+            if self._cluster.find(_namespace_path(namespace)) is None:
+                return [Finding(_NODES, "note", f"namespace {namespace!r} does not exist yet: {later}")]
+            image = self._settings.image or control_plane_image.reference(self._registry)
+            if self._settings.image is None and not control_plane_image.exists(self._registry):
+                return [Finding(_NODES, "note", f"the image of the control plane does not exist yet: {later}")]
+            return check_nodes(self._cluster, self._node_checks(image, ()))
+        except MLJupyterError as error:
+            first, _, rest = error.message.partition("\n")
+            return [Finding(_NODES, "failed", first, rest)]
+
+    def check_nodes(self, image: str, on_line: OnLine, stopped: threading.Event) -> None:
+        """Check from the nodes, in the namespace, which is created if it does not exist.
+
+        Raises:
+            ComputeTargetException: a check failed. Namespace and Secret are as they were before.
+
+        """
+        namespace, login = self._settings.namespace, self._login(image)
+        first = [one for one in self.manifests(image) if one["kind"] == "Namespace"]
+        first += [_pull_secret(namespace, login)] if login is not None else []
+        made = [one for one in first if self._cluster.find(names.object_path(one)) is None]
+        try:
+            for manifest in first:
+                self._apply(manifest, on_line)
+            findings = check_nodes(self._cluster, self._node_checks(image, self._pull_secrets(image)), on_line, stopped)
+            for finding in findings:
+                if finding.state != "failed":
+                    on_line(f"{finding.name}: {finding.text}")
+            if failed := [finding for finding in findings if finding.state == "failed"]:
+                raise ComputeTargetException(_refusal(self._name, failed))
+        except MLJupyterError:
+            with contextlib.suppress(MLJupyterError):  # the first error is the one to say
+                for manifest in reversed(made):
+                    self._cluster.delete(names.object_path(manifest))
+                self._wait_until_deleted(made)
+            raise
+
+    def install(self, image: str, on_line: OnLine, stopped: threading.Event) -> None:
         """Apply all objects, and wait until operator and routers are ready."""
         manifests = self.manifests(image)
         first = [one for one in manifests if one["kind"] in ("CustomResourceDefinition", "Namespace")]
         rest = [one for one in manifests if one not in first]
         for manifest in first:
             self._apply(manifest, on_line)
-        self._wait_for_kind()
+        self._wait_for_kind(stopped)
         self._apply(self._access_secret(), on_line)
         if (login := self._login(image)) is not None:
             self._apply(_pull_secret(self._settings.namespace, login), on_line)
         for manifest in rest:
             self._apply(manifest, on_line)
         self._label_namespace(on_line)
-        self._wait_until_ready(on_line)
+        self._wait_until_ready(on_line, stopped)
+
+    def _node_checks(self, image: str, pull_secrets: tuple[str, ...]) -> NodeChecks:
+        store = self._context.artifact_location
+        return NodeChecks(self._settings.namespace, image, store, pull_secrets=pull_secrets)
+
+    def _wait_until_deleted(self, manifests: list[dict[str, Any]]) -> None:
+        deadline = time.monotonic() + _DELETED_WITHIN_SECONDS
+        while any(self._cluster.find(names.object_path(one)) for one in manifests) and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
 
     def _apply(self, manifest: Mapping[str, Any], on_line: OnLine) -> None:
         self._cluster.apply(names.object_path(manifest), manifest)
@@ -559,7 +649,7 @@ class _Plan:
         manifest["metadata"].setdefault("annotations", {}).update(owner)
         return manifest
 
-    def _wait_for_kind(self) -> None:
+    def _wait_for_kind(self, stopped: threading.Event) -> None:
         """Wait until the API server serves the custom resources."""
         deadline = time.monotonic() + _ESTABLISHED_WITHIN_SECONDS
         while True:
@@ -571,9 +661,9 @@ class _Plan:
                     raise ComputeTargetException(
                         f"the cluster does not serve {names.PLURAL}.{names.GROUP}: {error.message}"
                     ) from None
-            time.sleep(_PAUSE_SECONDS)
+            pause(stopped, _PAUSE_SECONDS)
 
-    def _wait_until_ready(self, on_line: OnLine) -> None:
+    def _wait_until_ready(self, on_line: OnLine, stopped: threading.Event) -> None:
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         said = ""
         while True:
@@ -588,7 +678,10 @@ class _Plan:
                     f"the installation in namespace {self._settings.namespace!r} does not become ready: "
                     f"{state.text}\n{_way_out(state.text, self._name)}"
                 )
-            time.sleep(_PAUSE_SECONDS)
+            pause(stopped, _PAUSE_SECONDS)
+
+    def _pull_secrets(self, image: str) -> tuple[str, ...]:
+        return (PULL_SECRET,) if self._login(image) is not None else ()
 
     def _login(self, image: str) -> RegistryCredentials | None:
         """Return the credentials of the container registry; None if there is no registry, or it needs none."""
@@ -605,10 +698,19 @@ class _Plan:
 
     def _creates_namespace(self) -> bool:
         try:
-            found = self._cluster.find(f"/api/v1/namespaces/{self._settings.namespace}")
+            found = self._cluster.find(_namespace_path(self._settings.namespace))
         except ClusterError:  # the right is missing: only the check of rights is to say so
             return False
         return found is None or CREATED_ANNOTATION in (found["metadata"].get("annotations") or {})
+
+
+def _refusal(name: str, failed: Iterable[Finding]) -> str:
+    lines = [f"{finding.name}: {finding.text}\n  {finding.fix}".rstrip() for finding in failed]
+    return f"the cluster cannot be attached as {name!r}:\n" + "\n".join(lines)
+
+
+def _namespace_path(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}"
 
 
 def _pull_secret(namespace: str, login: RegistryCredentials) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from mljupyter.client.reach import Reach
 from mljupyter.controller.tls.certificate_manager import read_pair
 from mljupyter.files import write_whole
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.operator.router_address import RouterAddress, external_address
 from mljupyter.spec import CertificateSecret, EndpointRecord, EndpointSpec, RouterRecord, RouterSpec, RouterTls
 from mljupyter.spec.document import SpecError
 from mljupyter.spec.status import EndpointStatus
 from mljupyter.targets.kubernetes.attached import AttachedCluster
-from mljupyter.targets.kubernetes.cluster import Cluster, ClusterUnreachableError
+from mljupyter.targets.kubernetes.cluster import Cluster, ClusterError, ClusterUnreachableError
 from mljupyter.targets.kubernetes.forwarding import LOOPBACK, Forwarder
 from mljupyter.targets.kubernetes.installation_state import installation_state
 from mljupyter.targets.kubernetes.transport import ClusterTransport
@@ -150,6 +151,20 @@ class ClusterClient(HttpEndpointClient):
         with self._lock:
             forwarder = self._forwarders.get(names.ROUTER_PORT)
         return Reach(trust=trust) if forwarder is None else Reach(LOOPBACK, trust, forwarder.port)
+
+    def router_address(self) -> RouterAddress:
+        """Return the address of the routers for clients outside the cluster.
+
+        Raises:
+            ControllerError: the cluster cannot be reached, or refuses.
+
+        """
+        service = self.cluster.find(f"{names.services(self.attached.namespace)}/{names.ROUTER}")
+        try:
+            nodes = self.cluster.items(names.nodes())
+        except ClusterError:  # the right to list nodes is missing
+            nodes = []
+        return external_address(service, nodes, self.attached.namespace)
 
     def way_of(self, uri: str | None) -> str:
         """Return how a scoring URI of `endpoint` is reached, for people."""

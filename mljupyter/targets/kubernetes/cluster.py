@@ -28,6 +28,8 @@ NOT_INSTALLED = "the Kubernetes client is not installed: pip install 'mljupyter[
 _CONNECT_WITHIN = 5.0
 _MOST_CHARACTERS = 500
 _PAGE = 500
+_MOST_BYTES = 5_000_000
+"""Of a kubeconfig: some have certificates of hundreds of clusters."""
 
 _FIRST_ERROR = 400
 _UNAUTHORIZED = 401
@@ -39,6 +41,10 @@ _CONFLICT = 409
 
 class ClusterUnreachableError(ControllerStartError):
     """The API server cannot be reached with this kubeconfig, or does not accept its credentials."""
+
+
+class NoKubeconfigError(ClusterUnreachableError):
+    """There is no kubeconfig file."""
 
 
 class ClusterError(ControllerError):
@@ -81,24 +87,48 @@ def access_to(kubeconfig: str | os.PathLike[str] | None = None, context: str | N
         ClusterUnreachableError: there is no kubeconfig, it cannot be read, or it has no such context.
 
     """
-    given = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG") or "~/.kube/config"
-    paths = [Path(part).expanduser().absolute() for part in given.split(os.pathsep) if part]
-    there = [path for path in paths if path.is_file()]
-    if not there:
+    try:
+        joined, contexts, current = contexts_of(kubeconfig)
+    except NoKubeconfigError:
         if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             return Access(None, None)
-        raise ClusterUnreachableError(
-            f"there is no kubeconfig at {os.pathsep.join(map(str, paths))}.\n"
-            "Give the path of one: kubeconfig=... (--kubeconfig), or set KUBECONFIG."
-        )
-    joined = os.pathsep.join(map(str, there))
-    contexts, current = _contexts(joined)
+        raise
     chosen = context or current
     if chosen not in contexts:
         known = ", ".join(contexts) or "none"
         wanted = f"no context {chosen!r}" if chosen else "no current context"
         raise ClusterUnreachableError(f"{joined} has {wanted}. It has: {known}. Choose one: context=... (--context).")
     return Access(joined, chosen)
+
+
+def contexts_of(kubeconfig: str | os.PathLike[str] | None = None) -> tuple[str, list[str], str | None]:
+    """Return the paths of the kubeconfig files that exist, the names of their contexts, and the current one.
+
+    Parameters:
+        kubeconfig: as for `access_to`.
+
+    Raises:
+        NoKubeconfigError: there is none.
+        ClusterUnreachableError: it cannot be read.
+
+    """
+    given = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG") or "~/.kube/config"
+    paths = [_expanded(part).absolute() for part in given.split(os.pathsep) if part]
+    there = [path for path in paths if path.is_file()]
+    if not there:
+        raise NoKubeconfigError(
+            f"there is no kubeconfig at {os.pathsep.join(map(str, paths))}.\n"
+            "Give the path of one: kubeconfig=... (--kubeconfig), or set KUBECONFIG."
+        )
+    joined = os.pathsep.join(map(str, there))
+    return (joined, *_contexts(joined))
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of a user that does not exist
+        return Path(text)
 
 
 def _contexts(paths: str) -> tuple[list[str], str | None]:
@@ -108,6 +138,8 @@ def _contexts(paths: str) -> tuple[list[str], str | None]:
     current: str | None = None
     for path in paths.split(os.pathsep):
         try:
+            if Path(path).stat().st_size > _MOST_BYTES:
+                raise ValueError(f"it has more than {_MOST_BYTES} bytes")
             document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
             names += [str(item["name"]) for item in document.get("contexts") or ()]
             current = current or document.get("current-context")

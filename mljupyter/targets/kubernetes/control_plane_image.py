@@ -109,6 +109,27 @@ def ensure(registry: str | None, on_line: Callable[[str], None]) -> str:
     return name
 
 
+def exists(registry: str | None) -> bool:
+    """Return whether the image is in the registry, or without one on the Docker engine. Changes nothing.
+
+    Raises:
+        ImageError: neither can be asked.
+
+    """
+    name = reference(registry)
+    if registry is not None:
+        return _is_pushed(name)
+    client = connect()
+    try:
+        with translated():
+            client.images.get(name)
+    except RegistryNotFoundError:
+        return False
+    finally:
+        client.close()
+    return True
+
+
 def _is_pushed(name: str) -> bool:
     wanted = Reference.parse(name)
     with RegistryClient(wanted.host, wanted.path, find_credentials(wanted.host)) as client:

@@ -85,9 +85,8 @@ def create(
         provider.how_to_delete,
     ).by_this_process(CreationState.CREATING)
     remember_created(directory, record)
-    cancel = threading.Event()
 
-    def work(on_line: OnLine) -> None:
+    def work(on_line: OnLine, cancel: threading.Event) -> None:
         present = record
         try:
             on_line(f"creating the {provider}")
@@ -107,10 +106,10 @@ def create(
             remember_created(directory, present.failed(state, reason))
             raise
         remember_created(directory, replace(present, state=CreationState.CREATED.value))
-        install(on_line)
+        install(on_line, cancel)
         then()
 
-    return begin_work(directory, name, Attachment(name, work, CREATED, cancel))
+    return begin_work(directory, name, Attachment(name, work, CREATED))
 
 
 def delete(
@@ -134,6 +133,7 @@ def delete(
     running = attachment_of(directory, name)
     if running is not None and not running.has_ended:
         running.cancel()
+        running.join()
     created = created_cluster(directory, name)
     if created is None:
         raise ComputeTargetException(f"no cluster was created as compute target {name!r}: it cannot be deleted here.")
@@ -143,7 +143,7 @@ def delete(
     present = client()
     remember_created(directory, created.by_this_process(CreationState.DELETING))
 
-    def work(on_line: OnLine) -> None:
+    def work(on_line: OnLine, _cancel: threading.Event) -> None:
         try:
             if present is not None:
                 _detach(directory, present, on_line, forgotten=forgotten)

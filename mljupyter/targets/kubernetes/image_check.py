@@ -22,7 +22,7 @@ from mljupyter.visible import one_line
 PULLED_WITHIN_SECONDS = 300.0
 _NO_ROOM_SECONDS = 5.0
 _PAUSE_SECONDS = 0.25
-_PULL_ERRORS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
+PULL_ERRORS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 _MOST_CHARACTERS = 300
 
 _checked: set[tuple[str, str]] = set()
@@ -61,7 +61,7 @@ def check_image(cluster: Cluster, attached: AttachedCluster, reference: str) -> 
     if problem is not None:
         raise ComputeTargetException(
             f"the nodes of compute target {attached.name!r} cannot pull the image {reference}: {problem}\n"
-            f"{_way_out(reference)}"
+            f"{pull_remedy(reference)}"
         )
     _checked.add(key)
 
@@ -78,7 +78,7 @@ def _problem(cluster: Cluster, path: str) -> str | None:
         for container in containers:
             state = container.get("state") or {}
             waiting = state.get("waiting") or {}
-            if waiting.get("reason") in _PULL_ERRORS:
+            if waiting.get("reason") in PULL_ERRORS:
                 return f"{waiting['reason']} {one_line(str(waiting.get('message', '')))[:_MOST_CHARACTERS]}".rstrip()
             if not waiting or container.get("imageID") or "Container" not in str(waiting.get("reason")):
                 return None
@@ -100,7 +100,8 @@ def is_of_registry(reference: str) -> bool:
     return bool(separator) and ("." in host or ":" in host)
 
 
-def _way_out(reference: str) -> str:
+def pull_remedy(reference: str) -> str:
+    """Return what makes an image available to the nodes."""
     if is_of_registry(reference):
         host = reference.partition("/")[0]
         return (

@@ -1,6 +1,6 @@
 """Checks of a cluster before anything is changed in it: access, rights, capacity, pod security, autoscalers.
 
-Each check is one line with its remedy. They are also the check of an attached cluster.
+Each check is one line with its remedy. `check_attached` checks an attached cluster.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def rights_for(manifests: Iterable[Mapping[str, Any]], namespace: str) -> list[R
         "secrets": ("get",),
     }
     needed |= {Right("", resource, verb, namespace) for resource, verbs in using.items() for verb in verbs}
+    needed |= {Right("batch", "jobs", verb, namespace) for verb in ("create", "delete")}  # checks from the nodes
     needed |= {Right(names.GROUP, names.PLURAL, verb, namespace) for verb in ("get", "list", "patch", "delete")}
     return sorted(needed)
 
@@ -241,21 +242,51 @@ def _namespace(cluster: Cluster, namespace: str) -> Iterator[Finding]:
 
 
 def _autoscalers(cluster: Cluster, namespace: str) -> Iterator[Finding]:
-    """Yield a finding for each HorizontalPodAutoscaler that would fight the operator's autoscaling."""
-    try:
-        found = cluster.items(f"/apis/autoscaling/v1/namespaces/{namespace}/horizontalpodautoscalers")
-    except ClusterError:
-        return
-    for one in found:
-        target = one["spec"]["scaleTargetRef"]
-        if str(target.get("name", "")).startswith(("mlj-", "mljupyter-")):
-            name = one["metadata"]["name"]
-            yield Finding(
-                "autoscaler",
-                "failed",
-                f"HorizontalPodAutoscaler {name!r} scales {target['name']!r} as well",
-                f"kubectl delete hpa {name} -n {namespace}",
-            )
+    """Yield a finding for each autoscaler that would fight the operator's autoscaling."""
+    for kind in _AUTOSCALERS:
+        try:
+            found = cluster.items(kind.path.format(namespace=namespace))
+        except ClusterError:
+            continue  # the right is missing
+        for one in found:
+            yield from kind.findings(one, namespace)
+
+
+@dataclass(frozen=True)
+class _AutoscalerKind:
+    """A kind of autoscaler that changes the number of pods: its name, the short name for kubectl, and its path."""
+
+    name: str
+    short: str
+    path: str
+
+    def findings(self, one: Mapping[str, Any], namespace: str) -> Iterator[Finding]:
+        """Yield the finding for an autoscaler if it scales something of ours."""
+        name = str(one["metadata"]["name"])
+        owners = one["metadata"].get("ownerReferences") or ()
+        if any(owner.get("kind") == "ScaledObject" for owner in owners):
+            return  # KEDA makes it again: its ScaledObject is the one to delete
+        target = one["spec"].get("scaleTargetRef") or {}
+        kind, scaled = str(target.get("kind") or "Deployment"), str(target.get("name", ""))
+        of_endpoint = kind == names.KIND and str(target.get("apiVersion", "")).startswith(f"{names.GROUP}/")
+        if not of_endpoint and not (kind == "Deployment" and scaled.startswith(("mlj-", "mljupyter-"))):
+            return
+        yield Finding(
+            "autoscaler",
+            "failed",
+            f"{self.name} {name!r} scales {kind} {scaled!r} as well: it and the operator would undo each other's "
+            "changes",
+            f"kubectl delete {self.short} {name} -n {namespace}; set the bounds with autoscale_min_replicas and "
+            "autoscale_max_replicas (--autoscale MIN:MAX)",
+        )
+
+
+_AUTOSCALERS = (
+    _AutoscalerKind(
+        "HorizontalPodAutoscaler", "hpa", "/apis/autoscaling/v1/namespaces/{namespace}/horizontalpodautoscalers"
+    ),
+    _AutoscalerKind("KEDA ScaledObject", "scaledobject", "/apis/keda.sh/v1alpha1/namespaces/{namespace}/scaledobjects"),
+)
 
 
 def probe_pod(name: str, image: str) -> dict[str, Any]:

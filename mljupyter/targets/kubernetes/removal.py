@@ -80,10 +80,21 @@ def _delete_webhook(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
         on_line(f"deleted {path.rpartition('/')[0].rpartition('/')[2]} {names.admission_name(namespace)}")
 
 
+def endpoint_names(client: ClusterClient) -> list[str]:
+    """Return the names of the endpoints in a cluster's namespace, whether or not its operator runs.
+
+    Raises:
+        ControllerError: the cluster cannot be reached, or refuses.
+
+    """
+    items = client.cluster.items(names.mlendpoints(client.attached.namespace))
+    return sorted(str(item["metadata"]["name"]) for item in items)
+
+
 def _delete_endpoints(client: ClusterClient, on_line: OnLine) -> None:
     """Delete the endpoints: by the operator, which drains them; without an operator, by removing its finalizer."""
     cluster, namespace = client.cluster, client.attached.namespace
-    found = [item["metadata"]["name"] for item in cluster.items(names.mlendpoints(namespace))]
+    found = endpoint_names(client)
     if found and installation_state(cluster, namespace).ready:
         for name in found:
             try:

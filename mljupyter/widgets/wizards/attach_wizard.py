@@ -1,7 +1,8 @@
-"""Wizard for compute targets: their availability, and the Docker engine for containers."""
+"""Wizard for compute targets: their availability, attaching a cluster, and the Docker engine for containers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mljupyter.notebook.options.command_line import quoted
@@ -9,25 +10,48 @@ from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.docker_engines import address_rule, current_engine, known_engines, problem_of
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
+from mljupyter.widgets.pages.cluster_pages import cluster_pages
 from mljupyter.widgets.pages.endpoint_pages import Action
 from mljupyter.widgets.pages.target_checks import TargetChecks
 from mljupyter.widgets.pages.target_page import about, as_choice, looks
 from mljupyter.widgets.wizard import Page, Wizard
 
 OTHER = "other"
+CLUSTER, ENGINE = "cluster", "engine"
 
 
 class TargetsPage(Page):
-    """Page with all targets and their checks."""
+    """Page with all targets and their checks, and the choice of what to do.
+
+    Parameters:
+        session: has the workspace.
+        pages: the pages of each choice.
+
+    """
 
     name = "Targets"
     heading = "Where can endpoints run?"
     about = "Each target is being checked. A problem is shown with its solution."
-    next_label = "Choose a Docker engine"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, pages: Mapping[str, list[Page]]) -> None:
         self.session = session
+        self._pages = pages
+        self._chosen = ENGINE
         self._checks = TargetChecks(lambda: self.refresh())
+
+    @property
+    def next_label(self) -> str:  # type: ignore[override]
+        """The label of the button to the pages of the choice."""
+        return {CLUSTER: "Attach a cluster", ENGINE: "Choose a Docker engine"}[self._chosen]
+
+    def following(self) -> list[Page]:
+        """Return the pages of the choice."""
+        return self._pages[self._chosen]
+
+    def change(self, key: str, value: Any) -> None:
+        """Set the choice."""
+        if key == "next" and str(value) in self._pages:
+            self._chosen = str(value)
 
     def enter(self) -> None:
         """Check all targets."""
@@ -35,14 +59,22 @@ class TargetsPage(Page):
         self._checks.look(looks(self._targets))
 
     def fields(self) -> list[Field]:
-        """Return the check of each target."""
+        """Return the check of each target, and what can be done."""
         said = {"running": "Checking …", "ok": "Can be used now."}
         rows = [
             (name, self._checks.of(name).state, self._checks.of(name).reason or said[self._checks.of(name).state])
             for name in self._targets
         ]
         known = [(name, about(target)) for name, target in self._targets.items()]
-        return [fields.stages("targets", "Targets", rows), fields.summary("about", "What they are", known)]
+        offered = [
+            Choice(ENGINE, "a Docker engine", "Containers run on it, and images are built there."),
+            Choice(CLUSTER, "a Kubernetes cluster", "Replicas run as pods. A kubeconfig is all that is needed."),
+        ]
+        return [
+            fields.stages("targets", "Targets", rows),
+            fields.summary("about", "What they are", known),
+            fields.cards("next", "Use another one", self._chosen, offered),
+        ]
 
     def buttons(self) -> list[dict[str, Any]]:
         """Return the button that repeats the check."""
@@ -188,7 +220,7 @@ class AttachPage(Page):
 
 
 class AttachWizard(Wizard):
-    """Wizard that shows the compute targets, and generates the code that chooses a Docker engine.
+    """Wizard that shows the compute targets, attaches a cluster, and generates the code that chooses a Docker engine.
 
     Parameters:
         session: has the current workspace.
@@ -197,7 +229,8 @@ class AttachWizard(Wizard):
 
     def __init__(self, session: Session) -> None:
         engine = EnginePage(session)
-        super().__init__("Compute targets", [TargetsPage(session), engine, AttachPage(engine)], "%mlj attach")
+        pages = {ENGINE: [engine, AttachPage(engine)], CLUSTER: cluster_pages(session)}
+        super().__init__("Compute targets", [TargetsPage(session, pages), *pages[ENGINE]], "%mlj attach")
 
 
 def _look_at(address: str) -> Any:

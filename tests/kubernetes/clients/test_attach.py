@@ -21,6 +21,7 @@ from mljupyter.targets.kubernetes.attachment import ClusterSettings
 from mljupyter.targets.kubernetes.cluster import Cluster, ClusterUnreachableError, access_to
 from mljupyter.targets.kubernetes.removal import collection_paths, left
 from tests.kubernetes.clients.conftest import ENDPOINT, NAMESPACE
+from tests.magics.conftest import Shell
 from tests.waiting import wait_until
 
 
@@ -93,6 +94,26 @@ def test_a_namespace_that_attach_has_created_is_deleted_with_its_endpoints(
     target.detach()
     assert cluster.find(f"/api/v1/namespaces/{namespace}") is None
     assert left(cluster, namespace) == []
+
+
+def test_the_magic_detaches_a_cluster_with_endpoints_only_with_force(
+    workspace: Workspace, cluster: Cluster, settings: ClusterSettings
+) -> None:
+    namespace = f"{NAMESPACE}-magic"
+    clusters.begin(workspace, "magic", replace(settings, namespace=namespace))
+    ClusterCompute(workspace, "magic").wait_for_completion()
+    cluster.create(names.mlendpoints(namespace), ENDPOINT)
+    shell = Shell()
+    try:
+        shell.run(f"%mlj workspace {workspace.directory}\nname = 'magic'")
+        said = shell.error("%mlj detach $name")
+        assert said == "magic has 1 endpoint: iris.\nTo delete it as well: %mlj detach magic --force"
+        assert cluster.find(f"{names.mlendpoints(namespace)}/iris") is not None
+        assert shell.run("%mlj detach $name --force").text() == "✓ magic: detached"
+    finally:
+        shell.close()
+    assert cluster.find(f"/api/v1/namespaces/{namespace}") is None
+    assert "magic" not in workspace.compute_targets
 
 
 def test_attach_with_a_failed_check_changes_nothing(
