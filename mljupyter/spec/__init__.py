@@ -5,9 +5,9 @@
 
 from mljupyter.spec.document import Document, SpecError
 from mljupyter.spec.endpoint import Authentication, EndpointKind, EndpointSpec, RateLimit
-from mljupyter.spec.history import ScalingDecision
+from mljupyter.spec.history import RouterScalingDecision, RouterStep, ScalingDecision
 from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
-from mljupyter.spec.router import CertificateFiles, ConnectionLimits, PlainHttp, RouterSpec, RouterTls
+from mljupyter.spec.router import CertificateFiles, ConnectionLimits, PlainHttp, RouterScaling, RouterSpec, RouterTls
 from mljupyter.spec.status import (
     CertificateStatus,
     EndpointRecord,
@@ -17,6 +17,7 @@ from mljupyter.spec.status import (
     ReplicaPhase,
     ReplicaStatus,
     RouterRecord,
+    RouterSize,
     VersionStatus,
 )
 from mljupyter.spec.version import (
@@ -58,7 +59,11 @@ __all__ = [
     "RolloutPhase",
     "RolloutPlan",
     "RouterRecord",
+    "RouterScaling",
+    "RouterScalingDecision",
+    "RouterSize",
     "RouterSpec",
+    "RouterStep",
     "RouterTls",
     "Scaling",
     "ScalingDecision",
