@@ -5,8 +5,15 @@ from __future__ import annotations
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json, say
+from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.core import ComputeTarget
+from mljupyter.core.router import Router
+from mljupyter.notebook.views.scaling import ROUTER_COLUMNS, router_decision_rows, router_size_fields
 from mljupyter.spec import RouterRecord
+
+_target_option = click.option(
+    "--target", metavar="NAME", help="Compute target, such as an attached cluster. Default: this machine."
+)
 
 
 @click.group()
@@ -15,11 +22,36 @@ def router() -> None:
 
 
 @router.command()
+@_target_option
 @workspace_option
 @json_option
-def show(workspace: str | None, as_json: bool) -> None:
-    """Show address, TLS, limits, and problems of certificates."""
-    _print(open_workspace(workspace).router.show(), as_json)
+def show(target: str | None, workspace: str | None, as_json: bool) -> None:
+    """Show address, TLS, limits, and problems of certificates; on a cluster, number and size of the pods too."""
+    _print(_router_of(workspace, target).show(), as_json)
+
+
+@router.command(short_help="Show the past decisions on the size of a cluster's router.")
+@_target_option
+@click.option(
+    "-n", "--lines", default=20, show_default=True, type=click.IntRange(min=1), help="Print only the newest decisions."
+)
+@workspace_option
+@json_option
+def scaling(target: str | None, lines: int, workspace: str | None, as_json: bool) -> None:
+    """Show the past decisions of the self-scaling of a cluster's router: time (UTC), change and reason.
+
+    `mljupyter router show --target NAME` shows the present size.
+    """
+    found = _router_of(workspace, target)
+    decisions = found.scaling_history(lines)
+    if as_json:
+        print_json([item.document() for item in decisions])
+    elif decisions:
+        print_table([column.upper() for column in ROUTER_COLUMNS], router_decision_rows(decisions))
+    elif found.show().size is None:
+        say("This router is one process, and has one size. Name an attached cluster: --target NAME")
+    else:
+        say("No decisions yet.")
 
 
 @router.command(short_help="Set the address and the host names of the router.")
@@ -139,6 +171,12 @@ def limits(
     _print(found.set_token_lifetime(token_seconds) if token_seconds is not None else record, as_json)
 
 
+def _router_of(workspace: str | None, target: str | None) -> Router:
+    """Return the router of a compute target, or of this machine."""
+    found = open_workspace(workspace)
+    return found.router if target is None else ComputeTarget(found, target).router
+
+
 def _print(record: RouterRecord, as_json: bool) -> None:
     if as_json:
         print_json(record.document())
@@ -164,6 +202,8 @@ def _print(record: RouterRecord, as_json: bool) -> None:
         ),
         ("Tokens", f"valid for {spec.token_seconds} s"),
     ]
+    if record.size is not None:
+        fields += router_size_fields(record.size)
     print_fields(fields)
     for problem in record.problems:
         say(problem.text())

@@ -25,13 +25,17 @@ _PRIVATE_SOCKETS = {activator.NAME: "waiting.sock", grpc.NAME: "no-grpc.sock"}
 
 @dataclass(frozen=True)
 class RouterSettings:
-    """The port of the router, and the places of its files and sockets: the `Placement` of its resources."""
+    """The port of the router, and the places of its files and sockets: the `Placement` of its resources.
+
+    With `event_loop_statistics` it counts the durations of the turns of its event loop.
+    """
 
     directory: PurePath
     admin_socket: PurePath
     port: int
     most_connections: int = 10_000
     most_memory_bytes: int = 1 << 30
+    event_loop_statistics: bool = False
 
     def path(self, file: str) -> str:
         """Return the path of a configuration file."""
@@ -91,6 +95,7 @@ def bootstrap(settings: RouterSettings) -> Resource:
             pressure_file=settings.pressure_file,
         ),
         runtime=overload.runtime(SHARED, settings.most_connections),
+        event_loop_statistics=settings.event_loop_statistics,
     )
 
 

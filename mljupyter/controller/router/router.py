@@ -63,6 +63,8 @@ class Router:
 
     """
 
+    size = None
+
     def __init__(self, settings: RouterSettings, keeper: ListenerSettings, changed: Callable[[], None]) -> None:
         self._settings = settings
         self._listening = keeper

@@ -92,6 +92,11 @@ class ClusterCompute(ComputeTarget):
         return self._target.attached.namespace
 
     @property
+    def router(self) -> Router:
+        """The router of the cluster: its TLS, its limits, its size and the decisions of its self-scaling."""
+        return Router(self.workspace, self._target.endpoints())
+
+    @property
     def load_balancer_type(self) -> str | None:
         """``InternalLoadBalancer`` or ``PublicIp``; None if the routers have no load balancer."""
         if self._target.attached.service_type != "LoadBalancer":
@@ -241,7 +246,7 @@ class ClusterCompute(ComputeTarget):
                 f"the operator of compute target {self.name!r} cannot read {settings.cert}: give leaf_domain_label for "
                 "a certificate\nthat it signs, or end TLS in front of the routers, for example in an Ingress."
             )
-        settings.apply(Router(self.workspace, self._target.endpoints()))
+        settings.apply(self.router)
 
     def serialize(self) -> dict[str, Any]:
         """Return the target as JSON types."""

@@ -82,6 +82,11 @@ class ComputeTarget(HtmlRepr):
         """One sentence for people who choose a target."""
         return self._target.about
 
+    @property
+    def router(self) -> Router:
+        """The router that requests to endpoints here pass. All targets of this machine share that of the workspace."""
+        return Router(self.workspace)
+
     @staticmethod
     def list(workspace: Workspace) -> Sequence[ComputeTarget]:
         """Return the compute targets of a workspace."""

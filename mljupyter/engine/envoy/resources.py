@@ -48,7 +48,13 @@ class Destination:
 
 
 def bootstrap(
-    *, admin_address: str, listeners: Resource, clusters: Resource, overload_manager: Resource, runtime: Resource
+    *,
+    admin_address: str,
+    listeners: Resource,
+    clusters: Resource,
+    overload_manager: Resource,
+    runtime: Resource,
+    event_loop_statistics: bool = False,
 ) -> Resource:
     """Return the bootstrap configuration that Envoy is started with.
 
@@ -57,8 +63,10 @@ def bootstrap(
         listeners, clusters: the configuration sources of listeners and clusters.
         overload_manager: the actions when memory or connections run out.
         runtime: the runtime layers.
+        event_loop_statistics: whether it counts the durations of the turns of its event loop.
 
     """
+    counted = {"enable_dispatcher_stats": True} if event_loop_statistics else {}
     return {
         "node": {"id": "router", "cluster": "mljupyter"},
         "admin": {"address": own_address(admin_address), "ignore_global_conn_limit": True},
@@ -67,6 +75,7 @@ def bootstrap(
         "overload_manager": overload_manager,
         "layered_runtime": runtime,
         "memory_allocator_manager": overload.memory_release(),
+        **counted,
     }
 
 

@@ -32,8 +32,8 @@ from mljupyter.kubernetes.objects.published import (
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.router_address import external_address
 from mljupyter.kubernetes.operator.router_counters import RouterCounters
-from mljupyter.kubernetes.operator.router_pod import RouterPod
-from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
+from mljupyter.kubernetes.operator.router_pod import RouterLoad, RouterPod
+from mljupyter.spec import CertificateStatus, EndpointSpec, Problem, RouterSize
 from mljupyter.telemetry.metrics.router_statistics import RouterStatistics
 
 MANAGER = "mljupyter"
@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 
 class ClusterRouter:
     """Publishes routes to the router pods, and adds up their counters.
+
+    Attributes:
+        size: the size of the router; None before the operator has seen its Deployment.
 
     Parameters:
         api: the API server.
@@ -80,6 +83,7 @@ class ClusterRouter:
         self._changed = changed
         self.identity = secrets.token_hex(8)
         self.problem: Problem | None = None
+        self.size: RouterSize | None = None
         self._pods: dict[str, RouterPod] = {}
         self._counters = RouterCounters()
         self._routes: dict[str, str] = {}  # the published version by endpoint
@@ -107,6 +111,16 @@ class ClusterRouter:
     def up(self) -> bool:
         """Whether a router pod is ready."""
         return bool(self._pods)
+
+    @property
+    def pods(self) -> list[Object]:
+        """All pods of the router, ready or not."""
+        return list(self._informer.objects.values())
+
+    @property
+    def nodes(self) -> list[Object] | None:
+        """The nodes of the cluster; None where the operator may not read them."""
+        return list(self._nodes.objects.values()) if self._nodes.synced.is_set() else None
 
     def base(self, endpoint: EndpointSpec) -> str:
         """Return the base URI of an endpoint, at the address that is nearest to clients outside the cluster."""
@@ -193,6 +207,10 @@ class ClusterRouter:
     async def counts(self, cluster: str) -> RequestCounts:
         """Return the counts of one version's requests, of all router pods together."""
         return self._counters.counts(cluster, await self._readings(lambda pod: pod.counts(cluster)))
+
+    async def loads(self) -> list[tuple[str, RouterLoad]]:
+        """Return the load of each router pod, with its identity."""
+        return await self._readings(lambda pod: pod.load())
 
     async def replace(self) -> None:
         """Refuse: Kubernetes replaces router pods.

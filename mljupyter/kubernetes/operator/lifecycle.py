@@ -26,6 +26,7 @@ from mljupyter.kubernetes.operator.pod_runtime import PodRuntime
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.private_state import PrivateState
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners
+from mljupyter.kubernetes.operator.router_scaling import SelfScaler
 from mljupyter.kubernetes.operator.server import OperatorServer
 from mljupyter.kubernetes.operator.settings import OperatorSettings
 from mljupyter.registry.artifacts.store import ArtifactStore
@@ -179,11 +180,13 @@ async def _lead(
         durability=durability,
     )
     await plane.router.start()
-    storing = [
+    scaler = SelfScaler(api, settings.namespace, plane.router, settings.scaling)
+    beside = [
         asyncio.create_task(persistence.run(), name="persistence"),
         asyncio.create_task(private.run(), name="private state"),
+        asyncio.create_task(scaler.run(), name="self-scaling"),
     ]
-    for task in storing:
+    for task in beside:
         task.add_done_callback(end.because_of)
     await plane.reconciler.begin()
     await plane.run(end.because_of)
@@ -201,9 +204,9 @@ async def _lead(
     await plane.close()
     await plane.supervisor.leave()
     await plane.router.leave()
-    for task in storing:
+    for task in beside:
         task.cancel()
-    await asyncio.gather(*storing, return_exceptions=True)
+    await asyncio.gather(*beside, return_exceptions=True)
     store.close()
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.installation import Purpose
+from mljupyter.spec import RouterScaling, SpecError
 
 
 class OperatorSettingsError(MLJupyterError):
@@ -29,6 +31,7 @@ class OperatorSettings:
         directory: for its files, which may be lost.
         port: of its API.
         kubeconfig: a file for development outside the cluster; None for the credentials of the pod.
+        scaling: the settings of the router's self-scaling; None without it.
 
     """
 
@@ -41,15 +44,17 @@ class OperatorSettings:
     directory: Path = Path(names.STATE_DIRECTORY)
     port: int = names.OPERATOR_PORT
     kubeconfig: Path | None = None
+    scaling: RouterScaling | None = None
 
     @classmethod
     def of_pod(cls, environment: Mapping[str, str] = os.environ) -> OperatorSettings:
         """Return the settings of the pod that this process runs in.
 
         Raises:
-            OperatorSettingsError: when a variable or a file is missing; the message names it.
+            OperatorSettingsError: when a variable or a file is missing or breaks a rule; the message names it.
 
         """
+        scaling = scaling_of(environment)
         try:
             access = Path(names.ACCESS_DIRECTORY)
             return cls(
@@ -59,6 +64,7 @@ class OperatorSettings:
                 workspace=environment[names.WORKSPACE_VARIABLE],
                 api_secret=(access / names.API_KEY).read_text().strip(),
                 internal_secret=(access / names.INTERNAL_KEY).read_text().strip(),
+                scaling=scaling,
             )
         except KeyError as error:
             raise OperatorSettingsError(
@@ -69,3 +75,31 @@ class OperatorSettings:
             raise OperatorSettingsError(
                 f"{error.filename} cannot be read: {error.strerror}. The Secret {names.ACCESS_SECRET} has it."
             ) from None
+
+
+def scaling_of(environment: Mapping[str, str]) -> RouterScaling | None:
+    """Return the settings of the router's self-scaling: only for the purpose FAST_PROD.
+
+    Each setting has a variable, such as ``MLJUPYTER_ROUTER_MAX_PODS`` for `max_pods`.
+
+    Raises:
+        OperatorSettingsError: when a value breaks a rule.
+
+    Example:
+        >>> scaling_of({"MLJUPYTER_PURPOSE": "DevTest"}) is None
+        True
+        >>> scaling_of({"MLJUPYTER_PURPOSE": "FastProd", "MLJUPYTER_ROUTER_MAX_PODS": "20"}).max_pods
+        20
+
+    """
+    if environment.get(names.PURPOSE_VARIABLE) != Purpose.FAST_PROD:
+        return None
+    variables = {names.ROUTER_SETTING + name.upper(): name for name in RouterScaling.model_fields}
+    given = {name: environment[variable] for variable, name in variables.items() if variable in environment}
+    try:
+        return RouterScaling.parse(given)
+    except SpecError as error:
+        raise OperatorSettingsError(
+            f"the self-scaling of the router: {error.message}\nThe operator has these settings in variables "
+            f"{names.ROUTER_SETTING}...; see docs/kubernetes-administration.md."
+        ) from None

@@ -60,7 +60,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     configuration = directory / "router"
     make_private_directory(configuration)
     listening = PublishedListening(directory / "listening.json")
-    settings = RouterSettings(configuration, directory / "admin.sock", arguments.port)
+    settings = RouterSettings(configuration, directory / "admin.sock", arguments.port, event_loop_statistics=True)
     api = await ApiServer.connect(arguments.kubeconfig, arguments.context)
     agent = Agent(api, arguments.namespace, Router(settings, listening, changed=lambda: None), listening)
     ended = asyncio.Event()
