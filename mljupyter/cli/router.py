@@ -21,7 +21,7 @@ def router() -> None:
     """Show and change the router of the workspace: address, TLS, limits."""
 
 
-@router.command()
+@router.command(short_help="Show address, TLS, limits, size and problems.")
 @_target_option
 @workspace_option
 @json_option

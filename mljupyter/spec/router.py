@@ -163,12 +163,12 @@ class RouterScaling(Document):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.min_pods > self.max_pods:
-            raise ValueError(f"minPods is {self.min_pods}, above maxPods {self.max_pods}")
+            raise ValueError(f"min_pods is {self.min_pods}, above max_pods {self.max_pods}")
         if self.min_cpu > self.max_cpu:
-            raise ValueError(f"minCpu is {self.min_cpu:g}, above maxCpu {self.max_cpu:g}")
+            raise ValueError(f"min_cpu is {self.min_cpu:g}, above max_cpu {self.max_cpu:g}")
         if self.in_utilization > self.down_utilization:
             raise ValueError(
-                f"inUtilization is {self.in_utilization}, above downUtilization {self.down_utilization}: "
+                f"in_utilization is {self.in_utilization}, above down_utilization {self.down_utilization}: "
                 "pods get fewer cores before there are fewer pods"
             )
         return self

@@ -219,9 +219,9 @@ def test_a_rare_long_turn_of_an_idle_router_does_not_count_as_slow() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"min_pods": 4, "max_pods": 3}, "minPods is 4, above maxPods 3"),
-        ({"min_cpu": 2, "max_cpu": 1}, "minCpu is 2, above maxCpu 1"),
-        ({"in_utilization": 31}, "inUtilization is 31, above downUtilization 30"),
+        ({"min_pods": 4, "max_pods": 3}, "min_pods is 4, above max_pods 3"),
+        ({"min_cpu": 2, "max_cpu": 1}, "min_cpu is 2, above max_cpu 1"),
+        ({"in_utilization": 31}, "in_utilization is 31, above down_utilization 30"),
         ({"down_utilization": 46}, "46"),
     ],
 )
@@ -308,7 +308,7 @@ def _check_direction(found: Decision, before: Size, look: dict[str, object], pol
             assert pods <= 0
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     load=st.floats(0, 12),
     slow_above=st.floats(0.05, 1.5),
