@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -62,7 +61,7 @@ class SelfScaler:
         self._state = State()
         self._look_at = 0.0
         self._without_node: dict[str, float] = {}  # the time since which a pod finds no node, by its uid
-        self._generation = 0  # the Deployment's, after the last own change
+        self._changed = ("", 0)  # the uid of the Deployment, and its generation after the last own change
         self._wake = asyncio.Event()
         self._problem = ""
         self._deployment = Informer(
@@ -105,12 +104,12 @@ class SelfScaler:
         if due:
             self._look_at = now + LOOK_EVERY
         deployment = self._deployment.objects.get(names.ROUTER)
-        if deployment is None or deployment["metadata"].get("generation", 0) < self._generation:
+        if deployment is None or self._is_older(deployment):
             return
         present, kept = router_size.size_of(deployment), router_size.kept_in(deployment)
         if self._policy is None:
             await self._forget(deployment)
-            self._report(deployment, present, (), "", None)
+            self._report(deployment, present)
             return
         size, decisions = (present, ()) if kept is None else (kept.size, kept.decisions)
         if size != present:
@@ -123,7 +122,13 @@ class SelfScaler:
                 decisions = (*decisions, _record(size, decision, load))
                 await self._carry_out(deployment, Kept(decision.size, decisions), decision)
             self._state = decision.state
-            self._report(deployment, decision.size, decisions, decision.reason, load)
+            measured = _measurements(size, load)
+            self._report(deployment, decision.size, decisions=list(decisions), reason=decision.reason, **measured)
+
+    def _is_older(self, deployment: Object) -> bool:
+        """Return whether the informer has not seen the last own change yet."""
+        uid, generation = self._changed
+        return bool(deployment["metadata"]["uid"] == uid and deployment["metadata"].get("generation", 0) < generation)
 
     async def _measured(self) -> MeanLoad | None:
         """Return the load since the last look; None when no pod answers."""
@@ -192,7 +197,7 @@ class SelfScaler:
         if kept.size.cpu != before.cpu:
             patch |= router_size.cpu_patch(kept.size.cpu)
         changed = await self._api.patch(self._path, patch, kind="strategic", manager=MANAGER)
-        self._generation = changed["metadata"]["generation"]
+        self._changed = (changed["metadata"]["uid"], changed["metadata"]["generation"])
 
     async def _check_other_scaler(self) -> None:
         """Check that no HorizontalPodAutoscaler scales the router.
@@ -242,23 +247,10 @@ class SelfScaler:
             body = {"metadata": {"annotations": {router_size.ANNOTATION: None}}}
             await self._api.patch(self._path, body, kind="merge", manager=MANAGER)
 
-    def _report(
-        self,
-        deployment: Object,
-        size: Size,
-        decisions: Sequence[RouterScalingDecision],
-        reason: str,
-        load: MeanLoad | None,
-    ) -> None:
-        self._router.size = RouterSize(
-            pods=size.pods,
-            ready=int((deployment.get("status") or {}).get("readyReplicas", 0)),
-            cpu=size.cpu,
-            settings=self._policy,
-            **_measurements(size, load),
-            reason=reason,
-            decisions=list(decisions),
-        )
+    def _report(self, deployment: Object, size: Size, **others: Any) -> None:
+        """Set the size that clients see; `others` are further fields of `RouterSize`."""
+        ready = int((deployment.get("status") or {}).get("readyReplicas", 0))
+        self._router.size = RouterSize(pods=size.pods, ready=ready, cpu=size.cpu, settings=self._policy, **others)
 
 
 def _record(before: Size, decision: Decision, load: MeanLoad | None) -> RouterScalingDecision:

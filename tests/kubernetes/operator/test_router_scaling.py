@@ -141,6 +141,15 @@ async def test_a_size_that_was_applied_or_set_by_hand_is_restored(scaled: Scaled
         assert size_of(found) == Size(0.2, 2)
 
 
+async def test_a_deployment_that_is_deleted_and_created_again_is_scaled_too(scaled: Scaled) -> None:
+    await scaled.create(Size(0.1, 1), kept=Size(0.2, 2))
+    async with scaling(scaled, POLICY):
+        await scaled.becomes(lambda found: size_of(found) == Size(0.2, 2), "the first one is scaled")
+        await scaled.api.delete(scaled.path)
+        await scaled.create(Size(0.1, 1), kept=Size(0.1, 3))
+        await scaled.becomes(lambda found: size_of(found) == Size(0.1, 3), "the second one is scaled")
+
+
 async def test_without_self_scaling_the_size_is_that_of_the_deployment(scaled: Scaled) -> None:
     await scaled.create(Size(0.1, 3), kept=Size(0.2, 2))
     async with scaling(scaled, None):
