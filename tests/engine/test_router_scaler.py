@@ -157,6 +157,23 @@ def test_a_pod_that_finds_no_node_takes_the_growth_back() -> None:
     assert after(400, SMALLEST, SLOW, state=found.state, nodes=None).step is RouterStep.UP
 
 
+def test_smaller_pods_that_find_no_node_leave_the_larger_ones() -> None:
+    shrunk = after(300, Size(1.0, 5), FAST, 0.1, nodes=None)
+    assert shrunk.size == Size(0.5, 5)
+    look = Look(shrunk.state.changed + PLACED_WITHIN, shrunk.size, settled=False, obstacle="Insufficient cpu")
+    found = decide(look, shrunk.state, POLICY)
+    assert (found.step, found.size) == (RouterStep.NO_ROOM, Size(1.0, 5))
+    assert found.state.full_until == look.time + POLICY.room_seconds
+
+
+def test_without_room_for_a_smaller_pod_beside_the_larger_ones_the_size_stays() -> None:
+    found = after(300, Size(1.0, 5), FAST, 0.1, nodes=(Node(0.4, 8 * GIB, 5),))
+    assert (found.step, found.size) == (RouterStep.NO_ROOM, Size(1.0, 5))
+    assert found.reason.endswith("no node has room for a pod of 0.5 cores beside them")
+    again = after(900, Size(1.0, 5), FAST, 0.1, state=replace(found.state, looked=None, full_until=1600.0))
+    assert (again.step, again.state.changed) == (RouterStep.DOWN, 1600.0)
+
+
 @pytest.mark.parametrize(("size", "expected"), [(Size(1.0, 5), Size(1.0, 4)), (LARGER, SMALLEST), (SMALLEST, SMALLEST)])
 def test_an_operator_that_has_forgotten_the_last_size_goes_one_step_back(size, expected) -> None:
     found = decide(Look(1000.0, size, settled=False, obstacle="Insufficient cpu"), State(), POLICY)
@@ -267,7 +284,7 @@ policies = st.builds(
     policy=policies, steps=st.lists(looks, max_size=12), first=st.builds(Size, st.floats(0.1, 5), st.integers(0, 20))
 )
 def test_the_size_stays_within_bounds_and_changes_one_thing_at_a_time(policy, steps, first) -> None:
-    size, state, now = first, State(), 0.0
+    size, state, now, sizes = first, State(), 0.0, [first]
     for step in steps:
         fields = {name: value for name, value in step.items() if name != "repeated"}
         for _ in range(step["repeated"]):
@@ -277,10 +294,13 @@ def test_the_size_stays_within_bounds_and_changes_one_thing_at_a_time(policy, st
             assert policy.min_pods <= size.pods <= policy.max_pods
             assert policy.min_cpu <= size.cpu <= policy.max_cpu
             assert found.reason
-            _check_direction(found, before, fields, policy)
+            _check_direction(found, before, fields, policy, sizes)
+            sizes = sizes if size == before else [*sizes, size]
 
 
-def _check_direction(found: Decision, before: Size, look: dict[str, object], policy: RouterScaling) -> None:
+def _check_direction(
+    found: Decision, before: Size, look: dict[str, object], policy: RouterScaling, sizes: list[Size]
+) -> None:
     cpu, pods = found.size.cpu - before.cpu, found.size.pods - before.pods
     match found.step:
         case None:
@@ -304,8 +324,7 @@ def _check_direction(found: Decision, before: Size, look: dict[str, object], pol
             assert (cpu, pods) == (0, -1)
             assert before.cpu == policy.min_cpu
         case RouterStep.NO_ROOM:
-            assert cpu <= 0
-            assert pods <= 0
+            assert (cpu <= 0 and pods <= 0) or found.size == sizes[-2]
 
 
 @settings(deadline=None, max_examples=40)

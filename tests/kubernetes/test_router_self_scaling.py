@@ -103,13 +103,9 @@ def test_under_load_pods_get_larger_then_more_without_it_smaller_then_fewer(
         sent = load.sent
         until(lambda: load.sent > sent + 100, "the load goes on")
     assert load.failed == 0, (load.results, load.refusals)
-    assert [step for step in grown if step is not RouterStep.NO_ROOM] == [
-        RouterStep.BOUNDS,
-        RouterStep.UP,
-        RouterStep.OUT,
-    ]
+    assert _placed(grown) == [RouterStep.BOUNDS, RouterStep.UP, RouterStep.OUT]
     routers.becomes(SMALLEST)
-    assert routers.steps()[-2:] == [RouterStep.DOWN, RouterStep.IN]
+    assert _placed(routers.steps())[-2:] == [RouterStep.DOWN, RouterStep.IN]
     assert {"RouterScalingUp", "RouterScalingOut", "RouterScalingDown", "RouterScalingIn"} <= routers.events()
     size = routers.target.router.show().size
     assert (size.pods, size.cpu, size.ready) == (1, 0.2, 1)
@@ -139,3 +135,8 @@ def test_an_attachment_again_keeps_the_size_of_a_production_cluster_only(routers
     routers.becomes(Size(0.1, 1))
     size = routers.target.router.show().size
     assert size.settings is None
+
+
+def _placed(steps: list[RouterStep]) -> list[RouterStep]:
+    """Return the steps without those that a small node had no room for, and that were done again."""
+    return [step for step in steps if step is not RouterStep.NO_ROOM]

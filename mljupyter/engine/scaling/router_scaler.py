@@ -17,6 +17,8 @@ LOOK_EVERY = 5.0
 """Seconds between two looks."""
 PLACED_WITHIN = 10.0
 """Seconds in which a new pod of the router should find a node."""
+PLACING = (RouterStep.UP, RouterStep.OUT, RouterStep.DOWN)
+"""The steps that take new pods, for which the cluster must have room."""
 _LONGEST_WAIT = 3600.0
 _GAP = 3 * LOOK_EVERY  # after a longer time without a measurement, times begin again
 _CLOSE = 1e-9
@@ -80,7 +82,7 @@ class State:
         down_since, in_since: the times since which the use of CPU has been below the two thresholds.
         changed: the time of the last change.
         shrunk: the time of the last change to a smaller size.
-        before: the size before the last growth, until that is complete.
+        before: the size before the last change that takes new pods, until that is complete.
         full_until: the end of the pause after the cluster had no room.
         wait: how long the use of CPU must be low, in seconds; None before it is first set.
 
@@ -166,7 +168,7 @@ def decide(look: Look, state: State, policy: RouterScaling) -> Decision:
 def has_room(nodes: Sequence[Node] | None, size: Size, wanted: Size, memory: float) -> bool:
     """Return whether a cluster has room for another size of the router; True when its room is unknown.
 
-    Pods of more cores replace the others one after the other: each is placed before an old one ends.
+    Pods of more or fewer cores replace the others one after the other: each is placed before an old one ends.
 
     Parameters:
         nodes: the room of the cluster.
@@ -184,15 +186,15 @@ def has_room(nodes: Sequence[Node] | None, size: Size, wanted: Size, memory: flo
     if nodes is None:
         return True
     free = [[node.cpu, node.memory, node.routers] for node in nodes]
-    larger = wanted.cpu > size.cpu
-    for _ in range(wanted.pods if larger else wanted.pods - size.pods):
+    replaced = wanted.cpu != size.cpu
+    for _ in range(wanted.pods if replaced else wanted.pods - size.pods):
         fitting = [node for node in free if node[0] >= wanted.cpu - _CLOSE and node[1] >= memory]
         if not fitting:
             return False
         chosen = max(fitting, key=lambda node: node[0])
         chosen[0] -= wanted.cpu
         chosen[1] -= memory
-        old = max((node for node in free if node[2]), key=lambda node: node[2], default=None) if larger else None
+        old = max((node for node in free if node[2]), key=lambda node: node[2], default=None) if replaced else None
         if old is not None:
             old[0] += size.cpu
             old[1] += memory
@@ -247,9 +249,13 @@ def _shrunk(look: Look, state: State, policy: RouterScaling) -> Decision | None:
         return since is not None and look.time - since >= wait
 
     used = f"{100 * (look.utilization or 0.0):.0f} % of the requested CPU is in use"
-    if size.cpu > policy.min_cpu and low(state.down_since):
+    if size.cpu > policy.min_cpu and low(state.down_since) and look.time >= state.full_until:
         smaller = Size(max(size.cpu / 2, policy.min_cpu), size.pods)
         reason = f"{used}, at most {policy.down_utilization} % for {wait:.0f} s"
+        if not has_room(look.nodes, size, smaller, look.memory):
+            return _full(
+                look, state, policy, f"{reason}: no node has room for a pod of {smaller.cpu:g} cores beside them"
+            )
         return _changed(look, state, smaller, RouterStep.DOWN, reason)
     if size.cpu <= policy.min_cpu and size.pods > policy.min_pods and low(state.in_since):
         reason = f"{used}, at most {policy.in_utilization} % for {wait:.0f} s; pods have the fewest cores"
@@ -268,7 +274,10 @@ def _unchanged(look: Look, state: State, policy: RouterScaling) -> Decision:
 
 
 def _without_room(look: Look, state: State, policy: RouterScaling) -> Decision:
-    """Return the decision when a pod of the router finds no node: go back to the size before, or one step down."""
+    """Return the decision when a pod of the router finds no node: go back to the size before, or one step down.
+
+    The pods of the size before are still there, so that going back takes no new ones.
+    """
     size = look.size
     state = replace(_unmeasured(state), full_until=look.time + policy.room_seconds)
     back = state.before
@@ -290,8 +299,10 @@ def _full(look: Look, state: State, policy: RouterScaling, reason: str) -> Decis
 def _changed(look: Look, state: State, size: Size, step: RouterStep, reason: str) -> Decision:
     """Return a decision with another size, and the state after it: all measurements begin again."""
     state = replace(_unmeasured(state), changed=look.time, before=None)
+    if step in PLACING:
+        state = replace(state, before=look.size)
     if step in (RouterStep.UP, RouterStep.OUT):
-        state = replace(state, before=look.size, wait=_longer_wait(state, look.time))
+        state = replace(state, wait=_longer_wait(state, look.time))
     if step in (RouterStep.DOWN, RouterStep.IN):
         state = replace(state, shrunk=look.time)
     return Decision(size, reason, step, state)

@@ -17,6 +17,7 @@ from mljupyter.client.errors import ControllerError
 from mljupyter.engine.scaling.router_scaler import (
     LOOK_EVERY,
     PLACED_WITHIN,
+    PLACING,
     Decision,
     Look,
     Node,
@@ -33,7 +34,6 @@ from mljupyter.kubernetes.operator.router_counters import LoadMeter, MeanLoad
 from mljupyter.spec import RouterScaling, RouterScalingDecision, RouterSize, RouterStep
 
 MANAGER = "mljupyter-autoscaler"
-_GROWING = (RouterStep.UP, RouterStep.OUT)
 _FORBIDDEN = 403
 _MOST_CHARACTERS = 1000
 
@@ -148,7 +148,7 @@ class SelfScaler:
             obstacle=self._obstacle(deployment),
         )
         decision = decide(look, self._state, policy)
-        if decision.step in _GROWING and (nodes := await self._room(deployment)) is not None:
+        if decision.step in PLACING and (nodes := await self._room(deployment)) is not None:
             decision = decide(replace(look, nodes=nodes), self._state, policy)
         return decision
 
