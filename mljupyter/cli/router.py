@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from mljupyter.cli.options import json_option, open_router, open_workspace, router_target_option, workspace_option
-from mljupyter.cli.output import print_fields, print_json, say
+from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.notebook.views.scaling import ROUTER_COLUMNS, router_decision_rows, router_size_fields
 from mljupyter.spec import RouterRecord
 
 
@@ -14,13 +15,37 @@ def router() -> None:
     """Show and change the router of the workspace: address, TLS, limits."""
 
 
-@router.command()
+@router.command(short_help="Show address, TLS, limits, size and problems.")
 @router_target_option
 @workspace_option
 @json_option
 def show(target: str | None, workspace: str | None, as_json: bool) -> None:
-    """Show address, TLS, limits, and problems of certificates."""
+    """Show address, TLS, limits, and problems of certificates; on a cluster, number and size of the pods too."""
     _print(open_router(workspace, target).show(), as_json)
+
+
+@router.command(short_help="Show the past decisions on the size of a cluster's router.")
+@router_target_option
+@click.option(
+    "-n", "--lines", default=20, show_default=True, type=click.IntRange(min=1), help="Print only the newest decisions."
+)
+@workspace_option
+@json_option
+def scaling(target: str | None, lines: int, workspace: str | None, as_json: bool) -> None:
+    """Show the past decisions of the self-scaling of a cluster's router: time (UTC), change and reason.
+
+    `mljupyter router show --target NAME` shows the present size.
+    """
+    found = open_router(workspace, target)
+    decisions = found.scaling_history(lines)
+    if as_json:
+        print_json([item.document() for item in decisions])
+    elif decisions:
+        print_table([column.upper() for column in ROUTER_COLUMNS], router_decision_rows(decisions))
+    elif found.show().size is None:
+        say("This router is one process, and has one size. Name an attached cluster: --target NAME")
+    else:
+        say("No decisions yet.")
 
 
 @router.command(short_help="Set the address and the host names of the router.")
@@ -175,6 +200,8 @@ def _print(record: RouterRecord, as_json: bool) -> None:
         ),
         ("Tokens", f"valid for {spec.token_seconds} s"),
     ]
+    if record.size is not None:
+        fields += router_size_fields(record.size)
     print_fields(fields)
     for problem in record.problems:
         say(problem.text())

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mljupyter.exceptions import ComputeTargetException, as_webservice_exception
-from mljupyter.spec import CertificateFiles, CertificateSecret, PlainHttp, RouterRecord, RouterSpec, RouterTls
+from mljupyter.spec import (
+    CertificateFiles,
+    CertificateSecret,
+    PlainHttp,
+    RouterRecord,
+    RouterScalingDecision,
+    RouterSpec,
+    RouterTls,
+)
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -59,9 +67,19 @@ class Router:
         return self._given or self.workspace.controller
 
     def show(self) -> RouterRecord:
-        """Return the settings of the router, its certificates, and their problems."""
+        """Return the settings of the router, its certificates and their problems; on a cluster, its size too."""
         with as_webservice_exception():
             return self._control_plane.router()
+
+    def scaling_history(self, most: int = 50) -> list[RouterScalingDecision]:
+        """Return the newest decisions on the size of a cluster's router, oldest first; none on this machine.
+
+        Parameters:
+            most: the number of decisions at most; 50 are kept.
+
+        """
+        size = self.show().size
+        return size.decisions[-most:] if size is not None and most > 0 else []
 
     def listen(
         self,

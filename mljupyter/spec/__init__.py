@@ -5,7 +5,7 @@
 
 from mljupyter.spec.document import Document, SpecError
 from mljupyter.spec.endpoint import Authentication, EndpointKind, EndpointSpec, RateLimit
-from mljupyter.spec.history import ScalingDecision
+from mljupyter.spec.history import RouterScalingDecision, RouterStep, ScalingDecision
 from mljupyter.spec.placement import Placement, ReplicaDefaults, Toleration
 from mljupyter.spec.rollout import Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.router import (
@@ -13,6 +13,7 @@ from mljupyter.spec.router import (
     CertificateSecret,
     ConnectionLimits,
     PlainHttp,
+    RouterScaling,
     RouterSpec,
     RouterTls,
 )
@@ -25,6 +26,7 @@ from mljupyter.spec.status import (
     ReplicaPhase,
     ReplicaStatus,
     RouterRecord,
+    RouterSize,
     VersionStatus,
 )
 from mljupyter.spec.version import (
@@ -69,7 +71,11 @@ __all__ = [
     "RolloutPhase",
     "RolloutPlan",
     "RouterRecord",
+    "RouterScaling",
+    "RouterScalingDecision",
+    "RouterSize",
     "RouterSpec",
+    "RouterStep",
     "RouterTls",
     "Scaling",
     "ScalingDecision",

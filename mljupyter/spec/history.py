@@ -1,8 +1,9 @@
-"""The history of an endpoint: its changes with their times and users, and the decisions of autoscaling."""
+"""The history of an endpoint, and of a cluster's router: changes with times and users, and decisions of autoscaling."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from mljupyter.spec.document import Document
 from mljupyter.spec.endpoint import EndpointSpec
@@ -47,3 +48,33 @@ class ScalingDecision(Document):
     max_replicas: int
     target_utilization: int
     max_concurrent_requests: int
+
+
+class RouterStep(StrEnum):
+    """The direction of a change of the router's size: cores of each pod up and down, pods out and in."""
+
+    UP = "Up"
+    OUT = "Out"
+    DOWN = "Down"
+    IN = "In"
+    BOUNDS = "Bounds"
+    NO_ROOM = "NoRoom"
+    """The cluster has no room to grow; or it had none for a change, which is undone."""
+
+
+class RouterScalingDecision(Document):
+    """A change of the size of a cluster's router, with its reason.
+
+    `cpu_before` and `cpu_after` are the cores that each pod requests. `routing_ms` is the time to route a request that
+    the decision is based on, `utilization` the percentage of the requested cores in use.
+    """
+
+    time: datetime
+    step: RouterStep
+    pods_before: int
+    pods_after: int
+    cpu_before: float
+    cpu_after: float
+    reason: str
+    routing_ms: float | None = None
+    utilization: float | None = None

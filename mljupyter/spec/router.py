@@ -1,4 +1,4 @@
-"""The spec of the router: address, TLS, limits of connections."""
+"""The spec of the router: address, TLS, limits of connections; on a cluster, its self-scaling."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mljupyter.spec.document import Document
 
+Percent = Annotated[int, Field(ge=1, le=45)]  # half of the CPU, or of two pods, then has at most 90 % to do
 LOOPBACK = "127.0.0.1"
 VERSION_HEADERS = ("azureml-model-deployment", "mljupyter-version")
 """The headers of a request that choose a version of an endpoint."""
@@ -149,3 +150,46 @@ class RouterSpec(Document):
     def beyond_loopback(self) -> bool:
         """Whether other machines can reach the router."""
         return not ip_address(self.address).is_loopback
+
+
+class RouterScaling(Document):
+    """The settings of the self-scaling of a cluster's router (Azure ML v1: azureml-fe, self-scaler).
+
+    Parameters:
+        min_pods, max_pods: the bounds of the number of pods.
+        min_cpu, max_cpu: the bounds of the cores that each pod requests.
+        routing_ms: the time to route a request in milliseconds above which the router grows.
+        up_seconds: how long the time must be above it until each pod gets more cores.
+        out_seconds: how long, when pods have the most cores, until there is one more pod.
+        down_utilization: the percentage of the requested cores in use below which each pod gets fewer.
+        in_utilization: the percentage below which there is one pod fewer, when pods have the fewest cores.
+        shrink_seconds: how long the use must be below it. It doubles, up to an hour, when the router had to grow soon
+            after it has shrunk.
+        room_seconds: the pause after the cluster had no room.
+
+    """
+
+    min_pods: Annotated[int, Field(ge=1, le=1000)] = 3
+    max_pods: Annotated[int, Field(ge=1, le=1000)] = 10
+    min_cpu: Annotated[float, Field(ge=0.01, le=256)] = 0.5
+    max_cpu: Annotated[float, Field(ge=0.01, le=256)] = 1.0
+    routing_ms: Annotated[float, Field(gt=0, le=60_000)] = 3.0
+    up_seconds: Annotated[float, Field(ge=0, le=86_400)] = 15.0
+    out_seconds: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    down_utilization: Percent = 30
+    in_utilization: Percent = 20
+    shrink_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    room_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_pods > self.max_pods:
+            raise ValueError(f"min_pods is {self.min_pods}, above max_pods {self.max_pods}")
+        if self.min_cpu > self.max_cpu:
+            raise ValueError(f"min_cpu is {self.min_cpu:g}, above max_cpu {self.max_cpu:g}")
+        if self.in_utilization > self.down_utilization:
+            raise ValueError(
+                f"in_utilization is {self.in_utilization}, above down_utilization {self.down_utilization}: "
+                "pods get fewer cores before there are fewer pods"
+            )
+        return self

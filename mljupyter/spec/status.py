@@ -10,8 +10,9 @@ from pydantic import AfterValidator
 
 from mljupyter.spec.document import Document
 from mljupyter.spec.endpoint import EndpointSpec
+from mljupyter.spec.history import RouterScalingDecision
 from mljupyter.spec.rollout import Rollout
-from mljupyter.spec.router import RouterSpec
+from mljupyter.spec.router import RouterScaling, RouterSpec
 from mljupyter.visible import visible
 
 Shown = Annotated[str, AfterValidator(visible)]
@@ -132,11 +133,29 @@ class EndpointRecord(Document):
     rollout: Rollout | None = None
 
 
+class RouterSize(Document):
+    """The size of a cluster's router: what the self-scaler wants, what it has measured, and its last decisions.
+
+    `settings` is None without self-scaling. `routing_ms` is the time to route a request, `utilization` the percentage
+    of the requested cores in use; both None before the first measurement. `reason` is why the size stays or changes.
+    """
+
+    pods: int
+    ready: int
+    cpu: float
+    settings: RouterScaling | None = None
+    routing_ms: float | None = None
+    utilization: float | None = None
+    reason: str = ""
+    decisions: list[RouterScalingDecision] = []
+
+
 class RouterRecord(Document):
     """The desired and observed state of the router.
 
     `certificates` are those in use: the router's by the empty name, those of endpoints by their names. `trust` has the
-    certificates in PEM that a client on this machine trusts. `authority_file` is the workspace's own authority.
+    certificates in PEM that a client on this machine trusts. `authority_file` is the workspace's own authority. `size`
+    is that of a cluster's router; the one of a machine is a single process.
     """
 
     spec: RouterSpec
@@ -146,3 +165,4 @@ class RouterRecord(Document):
     trust: str = ""
     authority_file: str | None = None
     token_keys: list[str] = []
+    size: RouterSize | None = None

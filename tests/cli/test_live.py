@@ -257,6 +257,13 @@ def test_a_rollout_a_promotion_a_rollback_and_the_history(served: Commands) -> N
         served.run("endpoint", "delete", "pair")
 
 
+def test_the_router_of_this_machine_has_one_size(served: Commands) -> None:
+    assert "one process" in served.run("router", "scaling").stdout
+    assert served.json("router", "scaling", "--target", "local") == []
+    assert "size" not in served.json("router", "show", "--target", "local")
+    assert "ComputeTargetNotFound" in served.failed("router", "scaling", "--target", "nowhere")
+
+
 def test_the_router_is_bounded_and_answers_to_further_hosts(served: Commands) -> None:
     limited = served.json("router", "limits", "--max-memory-mb", "300")["spec"]
     assert limited["limits"]["maxMemoryMb"] == 300

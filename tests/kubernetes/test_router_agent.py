@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -305,9 +306,37 @@ async def test_statistics_are_read_through_the_agent_with_its_secret_alone(
     found = await DemandReader(admin).read({})
     await admin.close()
     assert "iris.iris" in found
-    for path in ("/stats", "/stats/prometheus", "/clusters", "/v1/status", "/v1/listening", "/v1/routes/iris"):
+    for path in (
+        "/stats",
+        "/stats/prometheus",
+        "/clusters",
+        "/v1/status",
+        "/v1/load",
+        "/v1/listening",
+        "/v1/routes/iris",
+    ):
         for headers in ({names.SECRET_HEADER: "wrong"}, {names.SECRET_HEADER: ""}):
             assert (await pod.agent.get(path, headers=headers)).status_code == 401
+
+
+async def test_the_load_of_a_router_grows_with_its_requests(cluster: Cluster, pod: RouterPod, replica: Replica) -> None:
+    await serving(cluster, pod, replica)
+    before = (await pod.agent.get("/v1/load")).json()
+    for _ in range(50):
+        assert await pod.score() == 200
+
+    async def counted() -> bool:  # Envoy merges its histograms after an answer
+        return _turns((await pod.agent.get("/v1/load")).json()) >= _turns(before) + 100
+
+    await until(counted, "two turns of the event loop for each request")
+    after = (await pod.agent.get("/v1/load")).json()
+    assert after["identity"] == before["identity"]
+    assert after["cpuSeconds"] > before["cpuSeconds"]
+    assert all(0 <= duration < 10 for duration, _ in after["turns"])
+
+
+def _turns(load: dict[str, Any]) -> int:
+    return sum(count for _, count in load["turns"])
 
 
 async def test_a_router_that_is_asked_to_end_is_not_ready_and_answers_until_its_clients_have_gone(

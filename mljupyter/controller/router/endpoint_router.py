@@ -8,7 +8,7 @@ from typing import Protocol
 from mljupyter.controller.router.request_statistics import RequestStatistics
 from mljupyter.engine.envoy.routing import EndpointRoute
 from mljupyter.engine.scaling.demand import Reading
-from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
+from mljupyter.spec import CertificateStatus, EndpointSpec, Problem, RouterSize
 from mljupyter.telemetry.metrics.router_statistics import RouterStatistics
 
 
@@ -43,6 +43,11 @@ class EndpointRouter(RequestStatistics, Protocol):
     @property
     def up(self) -> bool:
         """Whether it runs and answers."""
+        ...
+
+    @property
+    def size(self) -> RouterSize | None:
+        """The number and the size of its pods; None where it is one process."""
         ...
 
     def base(self, endpoint: EndpointSpec) -> str:

@@ -35,6 +35,7 @@ class RouterSettings:
 
     With `stream`, the path of a socket, the router gets the replicas of its clusters from a server there, and not from
     their files. Envoy needs an inotify instance for each file that it follows, and Linux allows a user 128 of them.
+    With `event_loop_statistics` it counts the durations of the turns of its event loop.
     """
 
     directory: PurePath
@@ -43,6 +44,7 @@ class RouterSettings:
     most_connections: int = 10_000
     most_memory_bytes: int = 1 << 30
     stream: PurePath | None = None
+    event_loop_statistics: bool = False
 
     def path(self, file: str) -> str:
         """Return the path of a configuration file."""
@@ -105,6 +107,7 @@ def bootstrap(settings: RouterSettings) -> Resource:
         ),
         runtime=overload.runtime(SHARED, settings.most_connections),
         stream=f"unix:{settings.stream}" if settings.stream is not None else None,
+        event_loop_statistics=settings.event_loop_statistics,
     )
 
 

@@ -64,6 +64,8 @@ class Router:
 
     """
 
+    size = None
+
     def __init__(
         self,
         settings: RouterSettings,

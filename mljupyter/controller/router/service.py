@@ -37,7 +37,7 @@ class RouterService:
         self._lock = asyncio.Lock()
 
     def record(self) -> RouterRecord:
-        """Return the router's listener settings, its certificates, and their problems."""
+        """Return the router's listener settings, its certificates, their problems, and its size on a cluster."""
         keeper, spec = self._keeper, self._keeper.spec
         own = [record.spec for name in self._store.names() if (record := self._store.get(name)).spec.tls is not None]
         statuses = {"": keeper.status(None), **{one.name: keeper.status(one) for one in own}}
@@ -51,6 +51,7 @@ class RouterService:
             trust=keeper.trusted(),
             authority_file=str(keeper.authority.file) if signs else None,
             token_keys=keeper.token_keys.names,
+            size=self._router.size,
         )
 
     def _without_tls(self) -> Problem | None:

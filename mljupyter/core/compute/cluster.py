@@ -484,7 +484,7 @@ class ClusterCompute(ComputeTarget):
 
     @property
     def router(self) -> Router:
-        """The routers of the cluster: their TLS and limits, and the keys that sign tokens."""
+        """The routers of the cluster: TLS, limits, size, decisions of their self-scaling, and keys that sign tokens."""
         return Router(self.workspace, self._target.endpoints())
 
     def serialize(self) -> dict[str, Any]:

@@ -95,6 +95,11 @@ class ComputeTarget(HtmlRepr):
         """The provider that created it for the workspace, such as ``kind``; empty for all others."""
         return ""
 
+    @property
+    def router(self) -> Router:
+        """The router that requests to endpoints here pass. All targets of this machine share that of the workspace."""
+        return Router(self.workspace)
+
     @staticmethod
     def list(workspace: Workspace) -> Sequence[ComputeTarget]:
         """Return the compute targets of a workspace."""

@@ -58,6 +58,7 @@ def bootstrap(
     overload_manager: Resource,
     runtime: Resource,
     stream: str | None = None,
+    event_loop_statistics: bool = False,
 ) -> Resource:
     """Return the bootstrap configuration that Envoy is started with.
 
@@ -67,11 +68,13 @@ def bootstrap(
         overload_manager: the actions when memory or connections run out.
         runtime: the runtime layers.
         stream: the address of the server that sends the resources of `from_stream`; None where all are files.
+        event_loop_statistics: whether it counts the durations of the turns of its event loop.
 
     """
     streamed: Resource = {}
     if stream is not None:
         streamed = {"static_resources": {"clusters": [_stream_cluster(stream)]}}
+    counted = {"enable_dispatcher_stats": True} if event_loop_statistics else {}
     return {
         **streamed,
         "node": {"id": "router", "cluster": "mljupyter"},
@@ -85,6 +88,7 @@ def bootstrap(
         "overload_manager": overload_manager,
         "layered_runtime": runtime,
         "memory_allocator_manager": overload.memory_release(),
+        **counted,
     }
 
 

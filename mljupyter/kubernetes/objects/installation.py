@@ -57,7 +57,8 @@ class Size:
     most_memory: str
 
 
-# A router and an operator that end are replaced in seconds. With FAST_PROD another one answers meanwhile.
+# A router and an operator that end are replaced in seconds. With FAST_PROD another one answers meanwhile, and this
+# is the first size of the router.
 SIZES: Mapping[tuple[Purpose, str], Size] = {
     (Purpose.DEV_TEST, names.COMPONENT_OPERATOR): Size(1, "100m", "192Mi", "1Gi"),
     (Purpose.DEV_TEST, names.COMPONENT_ROUTER): Size(1, "100m", "256Mi", "1Gi"),

@@ -74,6 +74,8 @@ TARGET_VARIABLE = "MLJUPYTER_TARGET"
 WORKSPACE_VARIABLE = "MLJUPYTER_WORKSPACE"
 PURPOSE_VARIABLE = "MLJUPYTER_PURPOSE"
 REPLICAS_VARIABLE = "MLJUPYTER_REPLICAS"
+ROUTER_SETTING = "MLJUPYTER_ROUTER_"
+"""The beginning of the variables with settings of the router's self-scaling, such as ``MLJUPYTER_ROUTER_MAX_PODS``."""
 MEMORY_LIMIT_VARIABLE = "MLJUPYTER_MEMORY_LIMIT"
 """The memory that a router's container may use, in bytes."""
 
@@ -142,6 +144,11 @@ def pods(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/pods"
 
 
+def all_pods() -> str:
+    """Return the path of the pods of all namespaces."""
+    return "/api/v1/pods"
+
+
 def secrets(namespace: str) -> str:
     """Return the path of the Secrets of a namespace."""
     return f"/api/v1/namespaces/{namespace}/secrets"
@@ -160,6 +167,11 @@ def events(namespace: str) -> str:
 def deployments(namespace: str) -> str:
     """Return the path of the Deployments of a namespace."""
     return f"/apis/apps/v1/namespaces/{namespace}/deployments"
+
+
+def horizontal_pod_autoscalers(namespace: str) -> str:
+    """Return the path of the HorizontalPodAutoscalers of a namespace."""
+    return f"/apis/autoscaling/v1/namespaces/{namespace}/horizontalpodautoscalers"
 
 
 def leases(namespace: str) -> str:

@@ -33,9 +33,9 @@ from mljupyter.kubernetes.objects.published import (
 )
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.router_counters import RouterCounters
-from mljupyter.kubernetes.operator.router_pod import RouterPod
+from mljupyter.kubernetes.operator.router_pod import RouterLoad, RouterPod
 from mljupyter.kubernetes.operator.router_surroundings import ClusterSurroundings
-from mljupyter.spec import CertificateStatus, EndpointSpec, Problem
+from mljupyter.spec import CertificateStatus, EndpointSpec, Problem, RouterSize
 from mljupyter.telemetry.metrics.router_statistics import RouterStatistics
 
 MANAGER = "mljupyter"
@@ -63,6 +63,7 @@ class ClusterRouter:
 
     Attributes:
         documents_made: the number of documents made so far.
+        size: the size of the router; None before the operator has seen its Deployment.
 
     Parameters:
         api: the API server.
@@ -108,6 +109,7 @@ class ClusterRouter:
         self._listening_made: tuple[Listening, str, str] | None = None  # the settings, their document and its version
         self.identity = secrets.token_hex(8)
         self.problem: Problem | None = None
+        self.size: RouterSize | None = None
         self._pods: dict[str, RouterPod] = {}
         self._counters = RouterCounters()
         self._routes: dict[str, str] = {}  # the published version by endpoint
@@ -136,6 +138,16 @@ class ClusterRouter:
     def up(self) -> bool:
         """Whether a router pod is ready."""
         return bool(self._pods)
+
+    @property
+    def pods(self) -> list[Object]:
+        """All pods of the router, ready or not."""
+        return list(self._informer.objects.values())
+
+    @property
+    def nodes(self) -> list[Object] | None:
+        """The nodes of the cluster; None where the operator may not read them."""
+        return list(self._nodes.objects.values()) if self._nodes.synced.is_set() else None
 
     def base(self, endpoint: EndpointSpec) -> str:
         """Return the base URI of an endpoint, at the address that is nearest to clients outside the cluster."""
@@ -227,6 +239,10 @@ class ClusterRouter:
     async def counts(self, cluster: str) -> RequestCounts:
         """Return the counts of one version's requests, of all router pods together."""
         return self._counters.counts(cluster, await self._readings(lambda pod: pod.counts(cluster)))
+
+    async def loads(self) -> list[tuple[str, RouterLoad]]:
+        """Return the load of each router pod, with its identity."""
+        return await self._readings(lambda pod: pod.load())
 
     async def replace(self) -> None:
         """Refuse: Kubernetes replaces router pods.

@@ -29,6 +29,7 @@ from mljupyter.kubernetes.operator.pod_runtime import PodRuntime
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.private_state import PrivateState
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners
+from mljupyter.kubernetes.operator.router_scaling import SelfScaler
 from mljupyter.kubernetes.operator.router_surroundings import ClusterSurroundings
 from mljupyter.kubernetes.operator.server import OperatorServer
 from mljupyter.kubernetes.operator.settings import OperatorSettings
@@ -196,12 +197,14 @@ async def _lead(
         durability=durability,
     )
     await plane.router.start()
+    scaler = SelfScaler(api, settings.namespace, plane.router, settings.scaling)
     parts = [
         following,
         asyncio.create_task(persistence.run(), name="persistence"),
         asyncio.create_task(private.run(), name="private state"),
         asyncio.create_task(webhook.lead(), name="webhook configuration"),
         asyncio.create_task(recorder.run(), name="events"),
+        asyncio.create_task(scaler.run(), name="self-scaling"),
     ]
     for task in parts:
         task.add_done_callback(end.because_of)

@@ -1,4 +1,4 @@
-"""RouterCounters: the counters of all router pods added up. They only grow, although pods come and go."""
+"""The counters of all router pods together: of requests, which only grow although pods come and go, and of load."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from mljupyter.engine.rollout.request_counts import RequestCounts
 from mljupyter.engine.scaling.demand import Reading
+from mljupyter.engine.scaling.router_scaler import routing_time
+from mljupyter.kubernetes.operator.router_pod import RouterLoad
 from mljupyter.telemetry.metrics.progress import Progress
 from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics
 from mljupyter.telemetry.metrics.samples import NOTHING, Counts
@@ -74,6 +76,39 @@ class RouterCounters:
                     demand.seconds,
                 )
         return found
+
+
+@dataclass(frozen=True)
+class MeanLoad:
+    """The load of router pods between two readings: cores that a pod has used, and the time to route a request."""
+
+    cores: float
+    routing: float | None
+
+
+class LoadMeter:
+    """Measures the load of router pods between two readings. Each pod has an identity, as for `RouterCounters`."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, RouterLoad] = {}
+
+    def measure(self, readings: Iterable[tuple[str, RouterLoad]]) -> MeanLoad | None:
+        """Return the mean load since the last reading, of the pods that were in it; None when there is none."""
+        before, self._last = self._last, dict(readings)
+        elapsed = 0.0
+        turns: dict[float, int] = {}
+        cores = []
+        for identity, reading in self._last.items():
+            earlier = before.get(identity)
+            if earlier is None or reading.time <= earlier.time or reading.cpu_seconds < earlier.cpu_seconds:
+                continue
+            elapsed += reading.time - earlier.time
+            cores.append((reading.cpu_seconds - earlier.cpu_seconds) / (reading.time - earlier.time))
+            for duration, count in reading.turns.items():
+                turns[duration] = turns.get(duration, 0) + max(count - earlier.turns.get(duration, 0), 0)
+        if not cores:
+            return None
+        return MeanLoad(sum(cores) / len(cores), routing_time(turns.items(), elapsed))
 
 
 def _advance(demand: _Demand, identity: str, reading: Reading) -> None:

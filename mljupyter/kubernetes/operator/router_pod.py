@@ -1,9 +1,11 @@
-"""RouterPod: one pod of the router, asked through its agent: is a route in force, and how many requests are there."""
+"""RouterPod: one pod of the router, asked through its agent: is a route in force, and how much load is there."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from mljupyter.client.errors import ControllerError
@@ -20,6 +22,22 @@ from mljupyter.telemetry.metrics.router_statistics import RouterStatistics
 _ANSWER_WITHIN = 5.0
 _POLL = "2"
 _OK, _REFUSED = 200, 409
+
+
+@dataclass(frozen=True)
+class RouterLoad:
+    """The load that a router pod has counted since its start.
+
+    Parameters:
+        time: the monotonic time of the answer.
+        cpu_seconds: the CPU time that it has used.
+        turns: the number of turns of Envoy's event loop by their duration in seconds.
+
+    """
+
+    time: float
+    cpu_seconds: float
+    turns: Mapping[float, int]
 
 
 class RouterPod:
@@ -88,6 +106,21 @@ class RouterPod:
     async def counts(self, cluster: str) -> RequestCounts:
         """Return its counts of one version's requests."""
         return await request_statistics.read(self._admin, cluster)
+
+    async def load(self) -> RouterLoad:
+        """Return the load that it has counted.
+
+        Raises:
+            ControllerError: when it does not answer, or is of a release that does not count it.
+
+        """
+        status, body = await self._get(self._admin, "/v1/load")
+        try:
+            found = json_value(body)
+            turns = {float(duration): int(count) for duration, count in found["turns"]}
+            return RouterLoad(time.monotonic(), float(found["cpuSeconds"]), turns)
+        except (ValueError, TypeError, LookupError):
+            raise ControllerError(f"router {self.name} does not tell its load ({status}).") from None
 
     async def close(self) -> None:
         """Close the connections."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
-from mljupyter.spec import ReplicaDefaults, SpecError
+from mljupyter.kubernetes.objects.installation import Purpose
+from mljupyter.spec import ReplicaDefaults, RouterScaling, SpecError
 
 
 class OperatorSettingsError(MLJupyterError):
@@ -32,6 +33,7 @@ class OperatorSettings:
         port: of its API.
         webhook_port: of the webhook that the API server asks.
         kubeconfig: a file for development outside the cluster; None for the credentials of the pod.
+        scaling: the settings of the router's self-scaling; None without it.
 
     """
 
@@ -46,15 +48,17 @@ class OperatorSettings:
     port: int = names.OPERATOR_PORT
     webhook_port: int = names.WEBHOOK_PORT
     kubeconfig: Path | None = None
+    scaling: RouterScaling | None = None
 
     @classmethod
     def of_pod(cls, environment: Mapping[str, str] = os.environ) -> OperatorSettings:
         """Return the settings of the pod that this process runs in.
 
         Raises:
-            OperatorSettingsError: when a variable or a file is missing; the message names it.
+            OperatorSettingsError: when a variable or a file is missing or breaks a rule; the message names it.
 
         """
+        scaling = scaling_of(environment)
         try:
             access = Path(names.ACCESS_DIRECTORY)
             return cls(
@@ -65,6 +69,7 @@ class OperatorSettings:
                 replicas=ReplicaDefaults.parse(environment.get(names.REPLICAS_VARIABLE) or "{}"),
                 api_secret=(access / names.API_KEY).read_text().strip(),
                 internal_secret=(access / names.INTERNAL_KEY).read_text().strip(),
+                scaling=scaling,
             )
         except SpecError as error:
             raise OperatorSettingsError(
@@ -79,3 +84,31 @@ class OperatorSettings:
             raise OperatorSettingsError(
                 f"{error.filename} cannot be read: {error.strerror}. The Secret {names.ACCESS_SECRET} has it."
             ) from None
+
+
+def scaling_of(environment: Mapping[str, str]) -> RouterScaling | None:
+    """Return the settings of the router's self-scaling: only for the purpose FAST_PROD.
+
+    Each setting has a variable, such as ``MLJUPYTER_ROUTER_MAX_PODS`` for `max_pods`.
+
+    Raises:
+        OperatorSettingsError: when a value breaks a rule.
+
+    Example:
+        >>> scaling_of({"MLJUPYTER_PURPOSE": "DevTest"}) is None
+        True
+        >>> scaling_of({"MLJUPYTER_PURPOSE": "FastProd", "MLJUPYTER_ROUTER_MAX_PODS": "20"}).max_pods
+        20
+
+    """
+    if environment.get(names.PURPOSE_VARIABLE) != Purpose.FAST_PROD:
+        return None
+    variables = {names.ROUTER_SETTING + name.upper(): name for name in RouterScaling.model_fields}
+    given = {name: environment[variable] for variable, name in variables.items() if variable in environment}
+    try:
+        return RouterScaling.parse(given)
+    except SpecError as error:
+        raise OperatorSettingsError(
+            f"the self-scaling of the router: {error.message}\nThe operator has these settings in variables "
+            f"{names.ROUTER_SETTING}...; see docs/kubernetes-administration.md."
+        ) from None

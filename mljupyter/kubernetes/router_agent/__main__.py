@@ -62,7 +62,11 @@ async def _run(arguments: argparse.Namespace) -> None:
     make_private_directory(configuration)
     listening = PublishedListening(directory / "listening.json")
     settings = RouterSettings(
-        configuration, directory / "admin.sock", arguments.port, stream=directory / "replicas.sock"
+        configuration,
+        directory / "admin.sock",
+        arguments.port,
+        stream=directory / "replicas.sock",
+        event_loop_statistics=True,
     )
     stream = ReplicaStream(directory / "replicas.sock")
     await stream.start()

@@ -1,10 +1,13 @@
-"""The HTTP API of a router's agent, for the operator: statistics of Envoy, and the configuration in force."""
+"""The HTTP API of a router's agent, for the operator: statistics of Envoy, its load, and the configuration in force."""
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import json
 import math
 
+import psutil
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,6 +21,13 @@ from mljupyter.kubernetes.router_agent.agent import Agent
 
 _LONGEST_WAIT = 10.0
 _ADMIN_WITHIN = 5.0
+_OK = 200
+_TURNS = {
+    "format": "json",
+    "filter": r"^listener_manager\.worker_\d+\.dispatcher\.loop_duration_us$",
+    "histogram_buckets": "detailed",
+}
+_MICROSECOND = 1e-6
 
 
 def application(agent: Agent, secret: str) -> Starlette:
@@ -36,6 +46,7 @@ class _Api:
                 Route("/v1/status", self._status),
                 Route("/v1/routes/{name}", self._route),
                 Route("/v1/listening", self._listening),
+                Route("/v1/load", self._load),
                 *(Route(path, self._statistics) for path in ("/stats", "/stats/prometheus", "/clusters")),
             ]
         )
@@ -83,26 +94,67 @@ class _Api:
             return JSONResponse({"message": error.message}, 409)
         return JSONResponse({"version": present}, 200 if present == version else 202)
 
+    async def _load(self, request: Request) -> Response:
+        """Answer with the CPU that this pod has used, and the turns of Envoy's event loop so far, by their duration."""
+        if (refusal := self._refused(request)) is not None:
+            return refusal
+        identity = self._agent.router.identity
+        status, body = await self._ask("/stats", **_TURNS)
+        if status != _OK:
+            return Response(body, status, media_type="application/json")
+        return JSONResponse({"identity": identity, "cpuSeconds": _cpu_seconds(), "turns": _turns(body)})
+
     async def _statistics(self, request: Request) -> Response:
         if (refusal := self._refused(request)) is not None:
             return refusal
+        status, body = await self._ask(request.url.path, **dict(request.query_params))
+        return Response(body, status)
+
+    async def _ask(self, path: str, **query: str) -> tuple[int, bytes]:
+        """Return the answer of Envoy's admin interface, or 503 with a message."""
         address = self._agent.router.admin_address
         if address is None:
-            return JSONResponse({"message": "the router does not run."}, 503)
+            return 503, _message("the router does not run.")
         admin = LocalHttp(address, _ADMIN_WITHIN)
         try:
-            status, body = await admin.get(request.url.path, **dict(request.query_params))
+            return await admin.get(path, **query)
         except UNREACHABLE as error:
-            return JSONResponse({"message": f"the router does not answer: {type(error).__name__}."}, 503)
+            return 503, _message(f"the router does not answer: {type(error).__name__}.")
         finally:
             await admin.close()
-        return Response(body, status)
 
     def _refused(self, request: Request) -> Response | None:
         sent = request.headers.get(names.SECRET_HEADER, "").encode("latin-1")
         if hmac.compare_digest(sent, self._secret):
             return None
         return JSONResponse({"message": f"send the secret of this router in the header {names.SECRET_HEADER}."}, 401)
+
+
+def _message(text: str) -> bytes:
+    return json.dumps({"message": text}).encode()
+
+
+def _turns(body: bytes) -> list[tuple[float, int]]:
+    """Return the durations of turns in seconds, in the middle of their buckets, each with the number of turns."""
+    found = [
+        ((bucket["lower_bound"] + bucket["width"] / 2) * _MICROSECOND, int(bucket["count"]))
+        for item in json.loads(body)["stats"]
+        for detail in item.get("histograms", {}).get("details", ())
+        for bucket in detail["totals"]
+    ]
+    return sorted((round(duration, 9), count) for duration, count in found)
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time that the processes of this pod have used: this one, its Envoy, and children that ended."""
+    own = psutil.Process()
+    used = own.cpu_times()
+    total = used.user + used.system + used.children_user + used.children_system
+    for child in own.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            times = child.cpu_times()
+            total += times.user + times.system
+    return float(total)
 
 
 def _wait(request: Request) -> float:

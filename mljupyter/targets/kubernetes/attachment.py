@@ -22,7 +22,7 @@ from mljupyter.build.images.registry.credentials import RegistryCredentials, fin
 from mljupyter.build.images.registry.references import Reference
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import ComputeTargetException
-from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects import names, router_size
 from mljupyter.kubernetes.objects.installation import (
     Installation,
     Purpose,
@@ -512,7 +512,17 @@ class _Plan:
                 manifest["imagePullSecrets"] = [{"name": secret} for secret in wanted.pull_secrets]
             if manifest["kind"] == "Namespace":
                 manifest["metadata"].setdefault("annotations", {})[CREATED_ANNOTATION] = "true"
+            if (manifest["kind"], manifest["metadata"]["name"]) == ("Deployment", names.ROUTER):
+                self._keep_size(manifest)
         return found
+
+    def _keep_size(self, manifest: dict[str, Any]) -> None:
+        """Keep the size that the router's self-scaling has reached; for tests there is none."""
+        if self._settings.purpose != Purpose.FAST_PROD:
+            return
+        with contextlib.suppress(ClusterError):  # the right is missing: only the check of rights is to say so
+            present = self._cluster.find(f"{names.deployments(self._settings.namespace)}/{names.ROUTER}")
+            router_size.with_kept_size(manifest, present)
 
     def check_owner(self, *, force: bool) -> None:
         """Check that this cluster and namespace are not attached under another name or by another workspace.

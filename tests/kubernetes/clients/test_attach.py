@@ -15,8 +15,10 @@ from mljupyter.core import ComputeTarget, Workspace
 from mljupyter.core.compute import AksCompute, KubernetesCompute
 from mljupyter.core.compute import cluster as clusters
 from mljupyter.core.compute.cluster import ClusterCompute
+from mljupyter.engine.scaling.router_scaler import Size
 from mljupyter.exceptions import ComputeTargetException
-from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects import names, router_size
+from mljupyter.kubernetes.objects.router_size import Kept
 from mljupyter.targets.kubernetes.attachment import ClusterSettings
 from mljupyter.targets.kubernetes.cluster import Cluster, ClusterUnreachableError, access_to
 from mljupyter.targets.kubernetes.removal import collection_paths, left
@@ -207,6 +209,22 @@ def test_attaching_again_under_the_name_repairs_and_keeps_the_secrets(
     clusters.begin(workspace, "team", settings)
     target.wait_for_completion()
     assert cluster.get(path)["data"] == before
+
+
+def test_attaching_a_production_cluster_again_keeps_the_size_of_its_router(
+    workspace: Workspace, cluster: Cluster, kubeconfig: str, namespace: str
+) -> None:
+    def deployment(purpose: str) -> dict[str, Any]:
+        settings = ClusterSettings(kubeconfig, namespace=namespace, purpose=purpose, image="registry.example/image:1")
+        found = clusters.manifests(workspace, "large", settings)
+        return next(item for item in found if (item["kind"], item["metadata"]["name"]) == ("Deployment", names.ROUTER))
+
+    present = deployment("FastProd")
+    assert router_size.size_of(present) == Size(0.5, 3)
+    present["metadata"] |= Kept(Size(1.0, 5)).annotated()["metadata"]
+    cluster.create(names.deployments(namespace), present)
+    assert router_size.size_of(deployment("FastProd")) == Size(1.0, 5)
+    assert router_size.size_of(deployment("DevTest")) == Size(0.1, 1)
 
 
 def test_an_image_that_nodes_cannot_pull_is_refused_before_anything_is_deployed(target: ClusterCompute) -> None:

@@ -77,6 +77,15 @@ def test_only_production_limits_how_many_pods_may_be_evicted_at_once() -> None:
     assert "PodDisruptionBudget" not in kinds[Purpose.DEV_TEST]
 
 
+def test_routers_are_spread_over_nodes_and_zones_and_a_rollout_takes_none_away() -> None:
+    spread = pod("router")["topologySpreadConstraints"]
+    assert [item["topologyKey"] for item in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    labels = objects()["Deployment", names.ROUTER]["spec"]["template"]["metadata"]["labels"]
+    assert all(item["labelSelector"]["matchLabels"].items() <= labels.items() for item in spread)
+    assert objects()["Deployment", names.ROUTER]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert objects()["PodDisruptionBudget", names.ROUTER]["spec"]["maxUnavailable"] == 1
+
+
 def test_old_clusters_get_the_older_version_of_the_budget() -> None:
     found = objects(policy="policy/v1beta1")
     assert found["PodDisruptionBudget", names.ROUTER]["apiVersion"] == "policy/v1beta1"

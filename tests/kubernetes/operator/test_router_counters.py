@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from mljupyter.engine.rollout.request_counts import RequestCounts
 from mljupyter.engine.scaling.demand import Reading
-from mljupyter.kubernetes.operator.router_counters import RouterCounters
+from mljupyter.engine.scaling.router_scaler import routing_time
+from mljupyter.kubernetes.operator.router_counters import LoadMeter, MeanLoad, RouterCounters
+from mljupyter.kubernetes.operator.router_pod import RouterLoad
 from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics
 from mljupyter.telemetry.metrics.samples import Counts
 
@@ -51,3 +55,32 @@ def test_the_demand_is_the_sum_and_finished_requests_only_grow() -> None:
     assert (found.active, found.again, found.count, found.seconds) == (3, 3, 17, 2.0)
     later = counters.demand([("a", {"iris.one": one})])["iris.one"]
     assert (later.active, later.count, later.seconds) == (2, 17, 2.0)
+
+
+def test_the_load_is_that_between_two_readings_of_the_same_pods() -> None:
+    meter = LoadMeter()
+    assert meter.measure([("a", RouterLoad(10, 5.0, {0.001: 100})), ("b", RouterLoad(10, 1.0, {}))]) is None
+    load = meter.measure(
+        [
+            ("a", RouterLoad(20, 8.0, {0.001: 1100, 0.002: 500})),
+            ("b", RouterLoad(20, 2.0, {0.001: 1000})),
+            ("c", RouterLoad(20, 90.0, {0.001: 1_000_000})),
+        ]
+    )
+    assert load is not None
+    assert load.cores == pytest.approx(0.2)
+    assert load.routing == pytest.approx(routing_time([(0.001, 2000), (0.002, 500)], 20.0))
+
+
+def test_a_router_without_requests_has_no_time_to_route() -> None:
+    meter = LoadMeter()
+    meter.measure([("a", RouterLoad(10, 5.0, {0.001: 100}))])
+    assert meter.measure([("a", RouterLoad(20, 5.1, {0.001: 100}))]) == MeanLoad(pytest.approx(0.01), None)
+
+
+@pytest.mark.parametrize("second", [("a/2", RouterLoad(20, 0.1, {})), ("a/1", RouterLoad(20, 0.1, {}))])
+def test_a_pod_that_has_started_again_is_measured_from_its_second_reading_on(second: tuple[str, RouterLoad]) -> None:
+    meter = LoadMeter()
+    meter.measure([("a/1", RouterLoad(10, 5.0, {0.001: 100}))])
+    assert meter.measure([second]) is None
+    assert meter.measure([(second[0], RouterLoad(30, 1.1, {}))]) == MeanLoad(pytest.approx(0.1), None)

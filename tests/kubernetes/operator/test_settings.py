@@ -1,0 +1,47 @@
+"""The settings of the operator: the self-scaling of the router by the variables of its Deployment."""
+
+from __future__ import annotations
+
+import pytest
+
+from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.installation import SIZES, Purpose
+from mljupyter.kubernetes.operator.settings import OperatorSettingsError, scaling_of
+from mljupyter.spec import RouterScaling
+
+PRODUCTION = {names.PURPOSE_VARIABLE: "FastProd"}
+
+
+@pytest.mark.parametrize("environment", [{}, {names.PURPOSE_VARIABLE: "DevTest", "MLJUPYTER_ROUTER_MAX_PODS": "9"}])
+def test_only_production_scales_its_router(environment: dict[str, str]) -> None:
+    assert scaling_of(environment) is None
+
+
+def test_a_router_for_production_has_three_pods_at_least() -> None:
+    assert scaling_of(PRODUCTION) == RouterScaling()
+    assert RouterScaling().min_pods == SIZES[Purpose.FAST_PROD, names.COMPONENT_ROUTER].pods == 3
+
+
+def test_each_setting_has_a_variable() -> None:
+    values = {"MIN_PODS": "4", "MAX_PODS": "40", "MIN_CPU": "0.25", "MAX_CPU": "2", "ROUTING_MS": "1.5"}
+    values |= {"UP_SECONDS": "5", "OUT_SECONDS": "6", "SHRINK_SECONDS": "7", "ROOM_SECONDS": "8"}
+    values |= {"DOWN_UTILIZATION": "40", "IN_UTILIZATION": "10"}
+    assert set(values) == {name.upper() for name in RouterScaling.model_fields}
+    found = scaling_of(PRODUCTION | {f"MLJUPYTER_ROUTER_{name}": value for name, value in values.items()})
+    assert found == RouterScaling.parse({name.lower(): float(value) for name, value in values.items()})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("MAX_PODS", "2", "min_pods is 3, above max_pods 2"),
+        ("MAX_PODS", "many", "max_pods"),
+        ("ROUTING_MS", "nan", "routing_ms"),
+        ("DOWN_UTILIZATION", "100", "down_utilization"),
+    ],
+)
+def test_a_value_that_breaks_a_rule_is_named(name: str, value: str, rule: str) -> None:
+    with pytest.raises(OperatorSettingsError, match=rule) as error:
+        scaling_of(PRODUCTION | {f"MLJUPYTER_ROUTER_{name}": value})
+    assert "MLJUPYTER_ROUTER_..." in error.value.message
+    assert len(error.value.message.splitlines()) <= 5
