@@ -147,7 +147,7 @@ class ClusterRouter:
     @property
     def nodes(self) -> list[Object] | None:
         """The nodes of the cluster; None where the operator may not read them."""
-        return list(self._nodes.objects.values()) if self._nodes.synced.is_set() else None
+        return self._surroundings.nodes
 
     def base(self, endpoint: EndpointSpec) -> str:
         """Return the base URI of an endpoint, at the address that is nearest to clients outside the cluster."""

@@ -267,7 +267,7 @@ class PodSupervisor:
     def _waiting(self) -> dict[Revision, list[ReplicaPod]]:
         """Return the replicas whose pod does not start, by revision."""
         found: dict[Revision, list[ReplicaPod]] = {}
-        for handle in self._handles.values():
+        for handle in self._replicas.values():
             pod = self._pods.objects.get(handle.pod) if handle.phase is ReplicaPhase.STARTING else None
             if pod is None or handle.ending_now:
                 continue
@@ -453,7 +453,7 @@ class PodSupervisor:
         """
         await self._set_serving(handle.pod, serving=False)
         revision = _revision(handle)
-        if any(not item.asked_to_end for item in self._handles.values() if _revision(item) == revision):
+        if any(not item.asked_to_end for item in self._replicas.of_revision(revision)):
             await self._attempt(lambda: self._api.delete(f"{self._path}/{handle.pod}"), handle.pod)
         handle.released = True
         await self._revisions.settle_now(revision)

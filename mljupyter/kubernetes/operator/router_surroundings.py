@@ -73,6 +73,11 @@ class ClusterSurroundings:
         return found
 
     @property
+    def nodes(self) -> list[Object] | None:
+        """The nodes of the cluster; None where the operator may not read them."""
+        return list(self._nodes.objects.values()) if self._nodes.synced.is_set() else None
+
+    @property
     def public(self) -> PublicAddress:
         """The address of clients with TLS."""
         address = self.address(secure=True)
