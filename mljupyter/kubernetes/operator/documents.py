@@ -91,7 +91,9 @@ def status_of(record: EndpointRecord, before: Mapping[str, Any] | None, now: dat
     ready = "True" if status.state is EndpointState.HEALTHY else "False"
     document = status.document()
     problem = status.problem
-    known: Mapping[str, Any] = next((one for one in (before or {}).get("conditions") or () if one.get("type") == "Ready"), {})
+    known: Mapping[str, Any] = next(
+        (one for one in (before or {}).get("conditions") or () if one.get("type") == "Ready"), {}
+    )
     since = known["lastTransitionTime"] if known.get("status") == ready else now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         **document,

@@ -267,7 +267,7 @@ class PodSupervisor:
     def _waiting(self) -> dict[Revision, list[ReplicaPod]]:
         """Return the replicas whose pod does not start, by revision."""
         found: dict[Revision, list[ReplicaPod]] = {}
-        for handle in self._replicas.values():
+        for handle in self._replicas.all():
             pod = self._pods.objects.get(handle.pod) if handle.phase is ReplicaPhase.STARTING else None
             if pod is None or handle.ending_now:
                 continue
