@@ -75,3 +75,18 @@ def test_a_replica_that_its_target_has_no_place_for_is_a_problem_and_without_ano
     )
     assert status.versions["iris"].problem == problem
     assert status.state is state
+
+
+def test_what_kept_replicas_of_an_earlier_revision_from_starting_is_no_problem_any_more() -> None:
+    problem = Problem(code="Unschedulable", message="there is no room.")
+    leaving = ReplicaObservation("leaving", "old", ReplicaPhase.STARTING, version="iris", obstacle=problem)
+    coming = ReplicaObservation("coming", "new", ReplicaPhase.STARTING, version="iris")
+    status = endpoint_status(
+        RECORD,
+        [PlannedVersion("iris", SPEC.versions["iris"], DesiredVersion("new", replicas=1), ReplicaPlan(revision="new"))],
+        [leaving, coming],
+        Split({"iris": 100}, "iris"),
+        base="http://localhost:1/iris",
+    )
+    assert status.versions["iris"].problem is None
+    assert status.state is EndpointState.TRANSITIONING

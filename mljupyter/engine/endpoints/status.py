@@ -262,7 +262,9 @@ def _version_status(
     )
     if desired.shortage is not None:
         status = _short_of_room(status, spec, desired.shortage)
-    return _with_obstacles(_with_silent_replicas(status, replicas), replicas)
+    # Replicas of another revision are about to end: what keeps them from starting does not matter any more.
+    coming = [replica for replica in replicas if replica.revision == desired.revision]
+    return _with_obstacles(_with_silent_replicas(status, replicas), coming)
 
 
 def _with_obstacles(status: VersionStatus, replicas: Sequence[ReplicaObservation]) -> VersionStatus:
