@@ -92,19 +92,23 @@ class Router:
 
         Parameters:
             address: the IP address; None to keep it.
-            allow_without_authentication: let other machines reach endpoints without authentication.
+            allow_without_authentication: let other machines reach endpoints without authentication. A cluster always
+                does: its administrators decide who reaches the routers.
             hosts: additional host names that requests to endpoints without authentication may have, such as that of
-                a proxy in front of the router; None to keep them.
+                a proxy in front of the router; None to keep them. Certificates that the workspace signs are for them
+                as well.
 
         Raises:
             WebserviceException: an endpoint without authentication would be open to other machines, or the address
-                does not belong to this machine.
+                does not belong to this machine, or the router is that of a cluster, whose address is its Service's.
 
         """
         changes: dict[str, Any] = {} if address is None else {"address": address}
         if hosts is not None:
             changes["hosts"] = tuple(hosts)
-        return self._change(**changes, allow_without_authentication=allow_without_authentication)
+        if allow_without_authentication or self._given is None:
+            changes["allow_without_authentication"] = allow_without_authentication
+        return self._change(**changes)
 
     def enable_tls(
         self,

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from mljupyter.core import Webservice, Workspace
-from mljupyter.core.compute import ComputeTarget
+from mljupyter.core.compute import AksUpdateConfiguration, ComputeTarget, SslConfiguration
 from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.exceptions import WebserviceException
 from mljupyter.kubernetes.objects import names
@@ -150,6 +150,18 @@ def test_a_signed_certificate_is_for_every_address_of_the_routers(
     assert json.loads(told)["certificates"][""]["names"] == record.certificates[""].names
 
 
+def test_further_host_names_are_in_a_signed_certificate_and_the_address_stays_that_of_the_service(
+    cluster: Cluster, plain: str
+) -> None:
+    router = target(cluster).router
+    target(cluster).enable_ssl(leaf_domain_label="team")
+    before = router.show().spec
+    with pytest.raises(WebserviceException, match="address of the router is that of its Service"):
+        router.listen("127.0.0.1")
+    assert "scoring.corp.example" in router.listen(hosts=["scoring.corp.example"]).certificates[""].names
+    assert router.listen(hosts=[]).spec == before, "endpoints without authentication stay allowed"
+
+
 def test_plain_http_is_redirected_to_the_port_that_the_client_has_used(
     cluster: Cluster, endpoint: EndpointRecord, plain: str
 ) -> None:
@@ -179,11 +191,14 @@ def test_a_certificate_of_the_user_is_rotated_under_load_in_all_routers(
 ) -> None:
     files = Files(tmp_path / "pki", str(urlsplit(plain).hostname))
 
-    def enable() -> str:
-        target(cluster).enable_ssl(files.hosts[0], str(files.certificate), str(files.key))
+    def renewed() -> str:
+        files.renew()
+        given = SslConfiguration(cert=str(files.certificate), key=str(files.key), cname=files.hosts[0])
+        target(cluster).update(AksUpdateConfiguration(given))
         return in_use(cluster)
 
-    found = enable()
+    target(cluster).enable_ssl(files.hosts[0], str(files.certificate), str(files.key))
+    found = in_use(cluster)
     uri = secure(cluster, endpoint)
     assert shown(uri) == {found}
     assert Webservice(cluster.site.workspace, endpoint.spec.name).run("x") == "one"
@@ -191,13 +206,11 @@ def test_a_certificate_of_the_user_is_rotated_under_load_in_all_routers(
     with SteadyLoad(uri, key=key, clients=CLIENTS, one_shot=2) as load:
         load.runs()
         for _ in range(3):
-            before = found
-            files.renew()
-            found = enable()
+            before, found = found, renewed()
             assert shown(uri) == {found} != {before}
             load.runs()
     assert load.failed == 0, load.results
-    target(cluster).disable_ssl()
+    target(cluster).update(AksUpdateConfiguration(SslConfiguration("Disabled")))
     path = f"{names.secrets(cluster.namespace)}/{names.CERTIFICATE_SECRET}"
     assert cluster.api.find(path) is None, "the private key does not stay behind"
 
