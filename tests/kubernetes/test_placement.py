@@ -286,7 +286,11 @@ def test_a_deployment_to_an_attached_cluster_has_its_placement_and_says_what_wou
         assert [one["key"] for one in pods[0]["spec"]["tolerations"]][:2] == ["own", "spare"]
         endpoint = place.workspace.webservices["placed"]
         assert isinstance(endpoint, AksEndpoint)
-        endpoint.update_version("one", gpu_cores=0)
+        # The operator has no right to see pods of other namespaces.
+        endpoint.update_version("one", gpu_cores=0, cpu_cores=900)
+        with pytest.raises(WebserviceException, match="less what pods of other namespaces use"):
+            endpoint.wait_for_deployment()
+        endpoint.update_version("one", cpu_cores=0.01)
         endpoint.wait_for_deployment()
         assert endpoint.state == "Healthy"
     finally:
