@@ -90,6 +90,8 @@ class Persistence:
         self._store: ClusterStore | None = None
         self._path = names.mlendpoints(namespace)
         self._resources: dict[str, Object] = {}  # the custom resources as the API server answered last
+        self._ending: set[str] = set()  # endpoints whose resource is deleted, and kept by our finalizer
+        self._forgotten: set[str] = set()  # the uids of deleted resources of which events may still come
         self._unstored: dict[str, _Unstored] = {}
         self._errors: dict[str, ControllerError] = {}
         self._bell = asyncio.Event()
@@ -136,6 +138,8 @@ class Persistence:
             self._resources[name] = resource
             status = documents.observed(resource).json_text()
             deleting = int(bool(resource["metadata"].get("deletionTimestamp")))
+            if deleting:
+                self._ending.add(name)
             endpoints = [{**row, "status": status, "deleting": deleting} for row in rows["endpoints"]]
             try:
                 store.restore(name, {**rows, "endpoints": endpoints})
@@ -257,7 +261,11 @@ class Persistence:
         if record is None or rows is None:
             await self._forget(name)
             return
+        if name in self._ending and not record.deleting:
+            await self._forget(name)  # the endpoint was deleted, and made again before that was written
+            parts = parts | {Part.WANTED}
         if record.deleting:
+            self._ending.add(name)
             await self._api.delete(f"{self._path}/{name}")  # its finalizer keeps it until the replicas are gone
         elif parts & {Part.WANTED, Part.PROGRESS}:
             resource = self._resources.get(name)
@@ -273,7 +281,11 @@ class Persistence:
             status = documents.status_of(record, self._resources[name].get("status"), datetime.now(UTC))
             body = [{"op": "add", "path": "/status", "value": status}]
             try:
-                self._resources[name] = await self._api.patch(f"{self._path}/{name}/status", body, kind="json")
+                written = await self._api.patch(f"{self._path}/{name}/status", body, kind="json")
+                # With another spec, somebody has changed it meanwhile: that is accepted when its event comes.
+                known = self._resources.get(name)
+                if known is not None and _generation(written) == _generation(known):
+                    self._resources[name] = written
             except ApiError as error:
                 if error.status != _NOT_FOUND:
                     raise
@@ -307,13 +319,16 @@ class Persistence:
         await self._api.delete(f"{self._path}/{name}")
         await self._api.delete(f"{names.secrets(self._namespace)}/{names.state_secret(name)}")
         try:
-            if names.FINALIZER in _finalizers(present := await self._api.get(f"{self._path}/{name}")):
+            present = await self._api.get(f"{self._path}/{name}")
+            self._forgotten.add(present["metadata"]["uid"])
+            if names.FINALIZER in _finalizers(present):
                 present["metadata"]["finalizers"].remove(names.FINALIZER)
                 await self._api.replace(f"{self._path}/{name}", present)
         except ApiError as error:
             if error.status != _NOT_FOUND:
                 raise
         self._resources.pop(name, None)
+        self._ending.discard(name)
 
     def _undo(self, name: str, change: _Unstored, error: ApiError) -> None:
         """Take back a change that the API server has refused, so that nothing acts on it."""
@@ -349,12 +364,19 @@ class Persistence:
             return
         name, metadata = resource["metadata"]["name"], resource["metadata"]
         record = store.find(name)
-        if kind == "DELETED":
-            self._resources.pop(name, None)
-            if record is not None and not record.deleting:
-                self._delete(name)
+        known = self._resources.get(name)
+        if metadata["uid"] in self._forgotten:
+            # Events come late: an endpoint of the same name may have been made meanwhile.
+            if kind == "DELETED":
+                self._forgotten.discard(metadata["uid"])
             return
-        if self._waits(name) or not _is_newer(resource, self._resources.get(name)):
+        if kind == "DELETED":
+            if known is not None and known["metadata"]["uid"] == metadata["uid"]:
+                del self._resources[name]
+                if record is not None and not record.deleting:
+                    self._delete(name)
+            return
+        if self._waits(name) or not _is_newer(resource, known):
             return  # it is looked at again when our own change is written, or refused with a conflict
         self._resources[name] = resource
         if metadata.get("deletionTimestamp"):
@@ -422,11 +444,17 @@ def _finalizers(resource: Mapping[str, Any]) -> list[str]:
     return list(resource["metadata"].get("finalizers") or ())
 
 
+def _generation(resource: Object) -> tuple[str, int]:
+    """Return a value that changes with the spec of a resource."""
+    return resource["metadata"]["uid"], int(resource["metadata"].get("generation") or 0)
+
+
 def _is_newer(resource: Object, known: Object | None) -> bool:
-    """Return whether a resource is newer than the known one. Kubernetes' versions are numbers of etcd."""
-    if known is None or known["metadata"]["uid"] != resource["metadata"]["uid"]:
-        return True
-    return int(resource["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"])
+    """Return whether a resource is newer than the known one.
+
+    Kubernetes' versions are numbers of etcd: they also order a resource and an earlier one of the same name.
+    """
+    return known is None or int(resource["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"])
 
 
 def _author(resource: Mapping[str, Any]) -> str:

@@ -204,6 +204,36 @@ async def test_a_deleted_resource_stays_until_its_replicas_are_gone(home: Home) 
         await home.api.get(f"{home.secrets}/{names.state_secret('iris')}")
 
 
+async def test_an_endpoint_that_is_made_again_at_once_is_not_taken_for_the_deleted_one(
+    namespace: tuple[ApiServer, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, place = namespace
+    on_time = api.watch
+
+    async def late(*arguments: Any, **named: Any) -> AsyncIterator[Any]:
+        async for event in on_time(*arguments, **named):
+            await asyncio.sleep(0.3)  # as a busy API server: events come after the answers to the operator's writes
+            yield event
+
+    monkeypatch.setattr(api, "watch", late)
+    home = Home(api, place, tmp_path / "endpoints.db")
+    await home.persistence.load(home.store)
+    home.start()
+    for last in (False, False, True):
+        home.store.put(spec(), EndpointStatus(), None)
+        await home.persistence.settle()
+        if not last:
+            home.store.mark_deleting("iris")
+            await home.persistence.settle()
+            home.store.remove("iris")
+            await home.persistence.settle()
+    await home.patch({"spec": {"description": "after all of this"}})
+    await until(lambda: bool(home.accepted or home.deleted), "the operator has seen all events")
+    await home.stop()
+    assert home.deleted == []
+    assert [accepted.description for accepted, _ in home.accepted] == ["after all of this"]
+
+
 async def test_what_the_cluster_does_not_accept_has_not_happened(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
     limit = {"spec": {"hard": {f"count/{names.PLURAL}.{names.GROUP}": "0"}}}
