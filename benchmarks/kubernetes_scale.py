@@ -80,7 +80,10 @@ def main() -> None:
         parser.error("give --kubeconfig, or set KUBECONFIG")
     if given.pods < given.endpoints or given.endpoints < 1:
         parser.error("there must be at least one pod for each endpoint")
-    found = asyncio.run(measured(given))
+    try:
+        found = asyncio.run(measured(given))
+    except TimeoutError:
+        sys.exit(f"not finished within {given.limit:g} s: give a greater --limit, or fewer endpoints")
     print(table(found))
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=2) + "\n")
@@ -518,23 +521,15 @@ async def _replaced(api: ApiServer, namespace: str, client: httpx.AsyncClient, n
     endpoint = victim["metadata"]["labels"][names.ENDPOINT_LABEL]
     before = set(nodes.ready)
     await api.delete(f"{names.pods(namespace)}/{victim['metadata']['name']}", gracePeriodSeconds="0")
-
-    def successor() -> str | None:
-        return next((name for name in nodes.ready if name not in before), None)
-
-    async def began() -> bool:
-        return successor() is not None
-
-    await _until(began, _LOOK_EVERY)
-    name = str(successor())
-    address = nodes.addresses[name]
-
-    async def answers() -> bool:
-        found = await asyncio.gather(*(client.post(f"/{endpoint}/score", content=b"{}") for _ in range(_PROBES)))
-        return any(answer.text == address for answer in found)
-
-    await _until(answers, _LOOK_EVERY)
-    return time.monotonic() - nodes.ready[name]
+    while True:
+        # There may be several successors: Kubernetes replaces the pod at once, and the operator, which counts, too.
+        successors = {nodes.addresses[name]: name for name in nodes.ready.keys() - before}
+        if successors:
+            found = await asyncio.gather(*(client.post(f"/{endpoint}/score", content=b"{}") for _ in range(_PROBES)))
+            answered = [answer.text for answer in found if answer.text in successors]
+            if answered:
+                return time.monotonic() - nodes.ready[successors[answered[0]]]
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:
