@@ -28,6 +28,7 @@ from mljupyter.engine.scaling.router_scaler import (
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
 from mljupyter.kubernetes.api_server.informer import Informer
 from mljupyter.kubernetes.objects import names, router_size
+from mljupyter.kubernetes.objects.installation import SIZES, Purpose
 from mljupyter.kubernetes.objects.router_size import Kept
 from mljupyter.kubernetes.operator.cluster_router import ClusterRouter
 from mljupyter.kubernetes.operator.router_counters import LoadMeter, MeanLoad
@@ -108,7 +109,7 @@ class SelfScaler:
             return
         present, kept = router_size.size_of(deployment), router_size.kept_in(deployment)
         if self._policy is None:
-            await self._forget(deployment)
+            await self._forget(deployment, present, kept)
             self._report(deployment, present)
             return
         size, decisions = (present, ()) if kept is None else (kept.size, kept.decisions)
@@ -241,11 +242,24 @@ class SelfScaler:
         except ApiError as error:
             log.warning("an event is not recorded: %s", error.message)
 
-    async def _forget(self, deployment: Object) -> None:
-        """Remove the annotation: without self-scaling, whoever applies the Deployment decides its size."""
-        if router_size.ANNOTATION in (deployment["metadata"].get("annotations") or {}):
-            body = {"metadata": {"annotations": {router_size.ANNOTATION: None}}}
-            await self._api.patch(self._path, body, kind="merge", manager=MANAGER)
+    async def _forget(self, deployment: Object, present: Size, kept: Kept | None) -> None:
+        """Remove the annotation: without self-scaling, whoever applies the Deployment decides its size.
+
+        If the size is the one that self-scaling gave, the Deployment gets that of its purpose. An operator with
+        self-scaling may have restored its own after the manifest was applied.
+        """
+        if router_size.ANNOTATION not in (deployment["metadata"].get("annotations") or {}):
+            return
+        patch: dict[str, Any] = {"metadata": {"annotations": {router_size.ANNOTATION: None}}}
+        if kept is not None and kept.size == present:
+            default = SIZES[Purpose.DEV_TEST, names.COMPONENT_ROUTER]
+            cpu = router_size.quantity(default.cpu)
+            if default.pods != present.pods:
+                body = {"spec": {"replicas": default.pods}}
+                await self._api.patch(f"{self._path}/scale", body, kind="merge", manager=MANAGER)
+            if cpu != present.cpu:
+                patch |= router_size.cpu_patch(cpu)
+        await self._api.patch(self._path, patch, kind="strategic", manager=MANAGER)
 
     def _report(self, deployment: Object, size: Size, **others: Any) -> None:
         """Set the size that clients see; `others` are further fields of `RouterSize`."""

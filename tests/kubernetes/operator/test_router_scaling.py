@@ -24,6 +24,7 @@ from mljupyter.kubernetes.operator.pod_logs import PodLogs
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners
 from mljupyter.kubernetes.operator.router_scaling import SelfScaler
+from mljupyter.kubernetes.operator.router_surroundings import ClusterSurroundings
 from mljupyter.spec import RouterScaling, RouterStep
 from tests.kubernetes.cluster import own_namespace
 from tests.testbed import needed
@@ -102,9 +103,11 @@ async def scaled(tmp_path: Path) -> AsyncIterator[Scaled]:
             namespace,
             "secret",
             keeper=ListenerManager(layout, Store(layout.database)),
+            surroundings=ClusterSurroundings(api, namespace),
             supervisor=PodSupervisor(api, owners, "team", PodLogs(api, namespace, tmp_path), lambda endpoint: None),
             owner=lambda name: None,
             changed=lambda: None,
+            withdrawn=lambda name: None,
         )
         await router.start()
         yield Scaled(api, namespace, router)
@@ -165,6 +168,12 @@ async def test_without_self_scaling_the_size_is_that_of_the_deployment(scaled: S
     size = scaled.router.size
     assert size is not None
     assert (size.pods, size.cpu, size.settings) == (3, 0.1, None)
+
+
+async def test_a_size_that_self_scaling_gave_becomes_that_of_a_cluster_for_tests(scaled: Scaled) -> None:
+    await scaled.create(Size(0.2, 2), kept=Size(0.2, 2))
+    async with scaling(scaled, None):
+        await scaled.becomes(lambda found: size_of(found) == Size(0.1, 1), "the size is that of the purpose")
 
 
 async def test_pods_that_find_no_node_take_the_size_back_step_by_step(scaled: Scaled) -> None:
