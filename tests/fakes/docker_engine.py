@@ -64,6 +64,8 @@ class FakeContainer:
 
     def logs(self, **_: Any) -> Iterator[bytes]:
         self._engine.check()
+        if self.status == "removing":
+            raise refusal("can not get logs from container which is dead or marked for removal", 409)
         for line in self.output:
             self._engine.look_up(self.name)
             yield line
@@ -239,6 +241,6 @@ class EventStream:
         self._events.put(None)
 
 
-def refusal(text: str) -> APIError:
+def refusal(text: str, status: int = 500) -> APIError:
     """Return the error of an engine that refuses a request."""
-    return APIError(text, SimpleNamespace(status_code=500, reason=""), text)  # type: ignore[arg-type]
+    return APIError(text, SimpleNamespace(status_code=status, reason=""), text)  # type: ignore[arg-type]

@@ -367,3 +367,15 @@ async def test_the_log_of_a_container_ends_when_it_is_removed_while_it_is_read(
     engine.containers_by_name.clear()
     assert list(lines) == []
     assert log.after(None).lines == []
+
+
+async def test_the_log_of_a_container_that_is_being_removed_has_ended(
+    runtime: DockerRuntime, engine: FakeEngine
+) -> None:
+    replica = await runtime.start(order())
+    found = container(engine, replica)
+    found.output = [b"2026-01-01T00:00:01.000000000Z first\n"]
+    (log,) = runtime.logs("iris")
+    found.status = "removing"
+    assert list(log.lines()) == []
+    assert log.after(None).lines == []

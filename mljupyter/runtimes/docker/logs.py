@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -13,6 +12,9 @@ from mljupyter.runtimes.timed_log import entries, part_after, seconds
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
+
+_BEING_REMOVED = 409
+"""The answer of an engine for the log of a container that it is removing."""
 
 Guard = Callable[[], AbstractContextManager[None]]
 
@@ -42,10 +44,16 @@ def replica_log(
 def _entries(
     container: Container, cursor: str | None, *, records: bool, guard: Guard
 ) -> Iterator[tuple[str, str | None]]:
-    from docker.errors import NotFound
+    from docker.errors import APIError, NotFound
 
     since = seconds(cursor) if cursor is not None else None
-    with guard(), contextlib.suppress(NotFound):  # removed while it was read: it has no further lines
-        found = container.logs(stream=True, follow=False, timestamps=True, since=since)
-        stamped = (entry.decode("utf-8", "replace") for entry in found)
-        yield from entries(stamped, cursor, records=records, ended=lambda: container.status in ("exited", "dead"))
+    with guard():
+        try:
+            found = container.logs(stream=True, follow=False, timestamps=True, since=since)
+            stamped = (entry.decode("utf-8", "replace") for entry in found)
+            yield from entries(stamped, cursor, records=records, ended=lambda: container.status in ("exited", "dead"))
+        except NotFound:  # removed while it was read: it has no further lines
+            return
+        except APIError as error:
+            if error.status_code != _BEING_REMOVED:
+                raise
