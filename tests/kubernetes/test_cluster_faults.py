@@ -138,7 +138,8 @@ def endpoint(cluster: Cluster) -> Iterator[EndpointRecord]:
 def loaded(cluster: Cluster, record: EndpointRecord, fault: Fault, act: Callable[[], None], *, note: str = "") -> None:
     """Let something happen under load, and check that no request has failed before, during and after it."""
     key = cluster.site.client.keys(record.spec.name)[0]
-    with SteadyLoad(str(record.status.scoring_uri), key=key, requests=REQUESTS_ON[CLUSTER]) as load:
+    least = REQUESTS_ON[CLUSTER]
+    with SteadyLoad(str(record.status.scoring_uri), key=key, requests=least, most=1_000_000) as load:
         fault.under(load)
         load.runs()
         began = time.monotonic()
