@@ -1,4 +1,4 @@
-"""How operator and router agents scale: many endpoints and pods on a real API server with simulated nodes.
+"""Measure operator and router agents with many endpoints and pods, on a real API server with simulated nodes.
 
 ``python -m benchmarks.kubernetes_scale`` needs a kubeconfig whose user may create nodes and namespaces, such as that of
 a test cluster, and prints a table. The API server, the controllers of Kubernetes and its scheduler are those of the

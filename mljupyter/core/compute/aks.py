@@ -360,6 +360,6 @@ class AksUpdateConfiguration:
     def apply(self, target: ClusterCompute) -> None:
         """Apply TLS to a cluster, and begin to change its load balancer."""
         if self.ssl_configuration is not None:
-            target.apply_ssl(self.ssl_configuration)
+            self.ssl_configuration.apply(target.router)
         if self.load_balancer_type is not None:
             target.change_load_balancer(self.load_balancer_type, self.load_balancer_subnet)

@@ -89,7 +89,7 @@ class ClusterConfiguration:
     def finish(self, workspace: Workspace, name: str) -> None:
         """Do what remains when the cluster is attached."""
         if self.ssl_configuration is not None:
-            ClusterCompute(workspace, name).apply_ssl(self.ssl_configuration)
+            self.ssl_configuration.apply(ClusterCompute(workspace, name).router)
 
 
 class ClusterAttachConfiguration(ClusterConfiguration):
@@ -445,42 +445,6 @@ class ClusterCompute(ComputeTarget):
         except OSError as error:
             raise ComputeTargetException(f"the kubeconfig cannot be read: {error}") from None
         return {"userKubeConfig": "\n---\n".join(texts), "context": self._target.attached.context}
-
-    def enable_ssl(
-        self,
-        ssl_cname: str | None = None,
-        ssl_cert_pem_file: str | None = None,
-        ssl_key_pem_file: str | None = None,
-        leaf_domain_label: str | None = None,
-        overwrite_existing_domain: bool = False,
-    ) -> None:
-        """Turn TLS on for all endpoints of the cluster.
-
-        Call it again to replace a certificate of your own: requests that are under way are answered.
-
-        Parameters:
-            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: host name and PEM files of a certificate of your own, which
-                is stored in a Secret of the cluster.
-            leaf_domain_label: instead, a label for a certificate that the operator signs and renews.
-            overwrite_existing_domain: whether another label may replace the present one.
-
-        Raises:
-            ComputeTargetException: only some of the first three are given, or a label together with them.
-            WebserviceException: the certificate cannot be used, or the operator refuses.
-
-        """
-        settings = SslConfiguration(
-            None, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname, leaf_domain_label, overwrite_existing_domain
-        )
-        self.apply_ssl(settings)
-
-    def disable_ssl(self) -> None:
-        """Turn TLS off."""
-        self.apply_ssl(SslConfiguration("Disabled"))
-
-    def apply_ssl(self, settings: SslConfiguration) -> None:
-        """Apply TLS settings to the routers of the cluster."""
-        settings.apply(self.router)
 
     @property
     def router(self) -> Router:

@@ -209,11 +209,14 @@ class ComputeTarget(HtmlRepr):
         leaf_domain_label: str | None = None,
         overwrite_existing_domain: bool = False,
     ) -> None:
-        """Turn TLS on, for all targets of this machine: they share the workspace's router.
+        """Turn TLS on for all endpoints behind the target's `router`. All targets of this machine share one.
+
+        Call it again to replace a certificate of your own: requests that are under way are answered.
 
         Parameters:
-            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: host name and PEM files of a certificate of your own.
-            leaf_domain_label: instead, a label for a certificate that the workspace signs.
+            ssl_cname, ssl_cert_pem_file, ssl_key_pem_file: host name and PEM files of a certificate of your own. A
+                cluster stores it in a Secret.
+            leaf_domain_label: instead, a label for a certificate that the workspace, or the cluster's operator, signs.
             overwrite_existing_domain: whether another label may replace the present one.
 
         Raises:
@@ -225,11 +228,11 @@ class ComputeTarget(HtmlRepr):
         """
         SslConfiguration(
             None, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname, leaf_domain_label, overwrite_existing_domain
-        ).apply(Router(self.workspace))
+        ).apply(self.router)
 
     def disable_ssl(self) -> None:
         """Turn TLS off."""
-        Router(self.workspace).disable_tls()
+        self.router.disable_tls()
 
     def serialize(self) -> dict[str, Any]:
         """Return the target as JSON types."""

@@ -243,7 +243,7 @@ class SelfScaler:
             log.warning("an event is not recorded: %s", error.message)
 
     async def _forget(self, deployment: Object, present: Size, kept: Kept | None) -> None:
-        """Remove the annotation: without self-scaling, whoever applies the Deployment decides its size.
+        """Remove the annotation: without self-scaling, the applied Deployment has the size.
 
         If the size is the one that self-scaling gave, the Deployment gets that of its purpose. An operator with
         self-scaling may have restored its own after the manifest was applied.
