@@ -58,7 +58,7 @@ def rights_for(manifests: Iterable[Mapping[str, Any]], namespace: str) -> list[R
         "pods/log": ("get",),
         "pods/portforward": ("create",),
         "services/proxy": ("get", "create", "update", "delete"),
-        "secrets": ("get",),
+        "secrets": ("get", "create", "patch", "delete"),  # no manifest has one, and attaching makes some
     }
     needed |= {Right("", resource, verb, namespace) for resource, verbs in using.items() for verb in verbs}
     needed |= {Right("batch", "jobs", verb, namespace) for verb in ("create", "delete")}  # checks from the nodes
@@ -66,26 +66,27 @@ def rights_for(manifests: Iterable[Mapping[str, Any]], namespace: str) -> list[R
     return sorted(needed)
 
 
+def access_review(right: Right) -> dict[str, Any]:
+    """Return the question to the API server whether the user has a right."""
+    resource, _, part = right.resource.partition("/")
+    attributes = {
+        "group": right.group,
+        "resource": resource,
+        "verb": right.verb,
+        **({"subresource": part} if part else {}),
+        **({"namespace": right.namespace} if right.namespace else {}),
+    }
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+
+
 def missing_rights(cluster: Cluster, needed: Iterable[Right]) -> list[Right]:
     """Return the rights that the user does not have."""
-    missing = []
-    for right in needed:
-        resource, _, part = right.resource.partition("/")
-        attributes = {
-            "group": right.group,
-            "resource": resource,
-            "verb": right.verb,
-            **({"subresource": part} if part else {}),
-            **({"namespace": right.namespace} if right.namespace else {}),
-        }
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        }
-        if not cluster.call("POST", _REVIEWS, review)["status"].get("allowed"):
-            missing.append(right)
-    return missing
+    answers = ((right, cluster.call("POST", _REVIEWS, access_review(right))) for right in needed)
+    return [right for right, answer in answers if not answer["status"].get("allowed")]
 
 
 def granting_role(missing: Sequence[Right]) -> list[dict[str, Any]]:
