@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
-from typing import Literal
 
 from mljupyter.core import Workspace
 from mljupyter.core.compute import cluster
 from mljupyter.targets.kubernetes.attachment import Attachment, ClusterSettings
 from mljupyter.visible import visible
+from mljupyter.widgets.pages.background_run import BackgroundRun
 from mljupyter.widgets.pages.endpoint_pages import said_of
 
-MOST_LINES = 300
 
-Outcome = Literal["", "succeeded", "failed", "cancelled"]
-
-
-class AttachRun:
-    """The attachment of a cluster on its own thread. It continues when the form is closed.
+class AttachRun(BackgroundRun):
+    """The attachment of a cluster. When it is cancelled, what it has installed is removed.
 
     Parameters:
         workspace: the workspace.
@@ -30,30 +25,11 @@ class AttachRun:
     """
 
     def __init__(self, workspace: Workspace, name: str, settings: ClusterSettings, changed: Callable[[], None]) -> None:
+        super().__init__(f"attaches {name}", changed)
         self.name = name
-        self.outcome: Outcome = ""
-        self.problem = ""
         self.address: tuple[str, str] | None = None
-        self.lines: deque[str] = deque(maxlen=MOST_LINES)
         self._workspace = workspace
         self._settings = settings
-        self._changed = changed
-        self._cancel = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"mljupyter attaches {name}", daemon=True)
-
-    def start(self) -> None:
-        """Start, and return at once."""
-        self._thread.start()
-
-    def cancel(self) -> None:
-        """Request its cancellation; `outcome` is set when what was installed is removed."""
-        self._cancel.set()
-        self._changed()
-
-    @property
-    def cancelling(self) -> bool:
-        """Whether it was cancelled and has not ended yet."""
-        return self._cancel.is_set() and not self.outcome
 
     def _run(self) -> None:
         attachment: Attachment | None = None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
 
 from mljupyter.build.failures import BuildCancelledError
 from mljupyter.build.images.events import BuildEvent
@@ -19,17 +17,15 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.spec import EndpointRecord
 from mljupyter.visible import lines_of, visible
+from mljupyter.widgets.pages.background_run import MOST_LINES, BackgroundRun, Outcome
 
 REGISTER = "register the model"
 HAND_OVER = "hand over"
 START = "start replicas"
 ANSWER = "answer requests"
 NOTHING_DONE = "Nothing was deployed; everything is unchanged."
-MOST_LINES = 300
 _LOG_LINES = 100
 _STATES = {"succeeded": "ok", "failed": "failed", "running": "running", "cancelled": "skipped"}
-
-Outcome = Literal["", "succeeded", "failed", "cancelled"]
 
 
 @dataclass
@@ -59,7 +55,7 @@ class Stage:
         return self.name, self.state, f"{self.remark}, {length}" if self.remark else length
 
 
-class DeploymentRun:
+class DeploymentRun(BackgroundRun):
     """A deployment job that can be cancelled at any time: a new endpoint is then deleted, and an existing one restored.
 
     Parameters:
@@ -77,33 +73,14 @@ class DeploymentRun:
         built: Callable[[str], object] = lambda line: None,
         plan: Plan | None = None,
     ) -> None:
+        super().__init__(f"deploys {deployment.name}", changed)
         self.deployment = deployment
         self._plan = plan
-        self.outcome: Outcome = ""
-        self.problem = ""
         self.failed_at = ""
         self.service: Webservice | None = None
         names = [*([REGISTER] if deployment.preparation.estimator is not None else []), HAND_OVER, START, ANSWER]
         self.stages: list[Stage] = [Stage(name) for name in names]
-        self.lines: deque[str] = deque(maxlen=MOST_LINES)
-        self._changed = changed
         self._built = built
-        self._cancel = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"mljupyter deploys {deployment.name}", daemon=True)
-
-    def start(self) -> None:
-        """Start, and return at once."""
-        self._thread.start()
-
-    def cancel(self) -> None:
-        """Request its cancellation; `outcome` is set when it has ended."""
-        self._cancel.set()
-        self._changed()
-
-    @property
-    def cancelling(self) -> bool:
-        """Whether it was cancelled and has not ended yet."""
-        return self._cancel.is_set() and not self.outcome
 
     def wait(self, seconds: float) -> bool:
         """Wait until it has ended; return whether it has."""
