@@ -18,7 +18,7 @@ import pytest
 from mljupyter.client.errors import EndpointNotFoundError
 from mljupyter.kubernetes.objects import names
 from mljupyter.spec import Authentication, EndpointRecord, EndpointSpec, EndpointState
-from tests.conformance.conftest import CLUSTER, Site, attached_site, changed, score, script, until
+from tests.conformance.conftest import CLUSTER, Site, changed, score, script, until
 from tests.fault_table import Fault
 from tests.steady_load import REQUESTS_ON, SteadyLoad
 from tests.system.faults.test_control_plane import created_at_once
@@ -120,9 +120,8 @@ class Cluster:
 
 
 @pytest.fixture(scope="module", params=[CLUSTER])
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with attached_site("faults", tmp_path_factory) as site:
-        yield Cluster(site)
+def cluster(attached: Site) -> Cluster:
+    return Cluster(attached)
 
 
 @pytest.fixture
@@ -132,7 +131,7 @@ def endpoint(cluster: Cluster) -> Iterator[EndpointRecord]:
     name = f"e{next(site.numbers)}-endpoint"
     version = {**site.runs(script("one")), "limits": MANY, "scaling": {"replicas": 2}}
     yield site.healthy(site.spec(name, one=version).model_copy(update={"authentication": Authentication.KEY}))
-    site.client.delete(name)
+    site.discard(name)
 
 
 def loaded(cluster: Cluster, record: EndpointRecord, fault: Fault, act: Callable[[], None], *, note: str = "") -> None:
@@ -412,8 +411,7 @@ def name(cluster: Cluster) -> Iterator[str]:
     """The name of an endpoint, which is deleted after the test."""
     name = f"e{next(cluster.site.numbers)}-endpoint"
     yield name
-    if any(record.spec.name == name for record in cluster.site.client.endpoints()):
-        cluster.site.client.delete(name)
+    cluster.site.discard(name)
 
 
 @pytest.mark.faults(18, "ten deploys of one name at once")

@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 
 from mljupyter.core import Workspace
-from mljupyter.core.compute import ComputeTarget
 from mljupyter.core.webservice import AksEndpoint
 from mljupyter.exceptions import WebserviceException
-from mljupyter.kubernetes.api_server.connection import ApiServer
+from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
@@ -30,6 +29,7 @@ from mljupyter.spec import Problem, ReplicaDefaults, VersionSpec
 from tests.conformance import conftest as conformance
 from tests.conformance.conftest import CLUSTER
 from tests.kubernetes.cluster import own_namespace
+from tests.shared_cluster import remove_installation
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, promised
 
@@ -91,14 +91,26 @@ class Site:
             await self.api.patch(path, patch, kind="json")
 
     async def rule(self, kind: str, spec: dict[str, Any]) -> None:
-        """Create a ResourceQuota or a LimitRange in the namespace, and wait until it is in force."""
+        """Create a ResourceQuota or a LimitRange in the namespace, and wait until it is in force.
+
+        The API server takes a LimitRange at once. A quota is without effect until its controller has counted what is
+        there, and the API server has heard of that: until then, it takes a pod that says nothing of its size.
+        """
         path = f"/api/v1/namespaces/{self.namespace}/{kind.lower()}s"
         await self.api.create(path, {"metadata": {"name": "of-the-test"}, "spec": spec})
         async with asyncio.timeout(HANG_SECONDS):
-            while kind == "ResourceQuota" and "hard" not in (await self.api.get(f"{path}/of-the-test")).get(
-                "status", {}
-            ):
+            while kind == "ResourceQuota" and await self._takes_any_pod():
                 await asyncio.sleep(0.05)
+
+    async def _takes_any_pod(self) -> bool:
+        spec = {"automountServiceAccountToken": False, "containers": [{"name": "any", "image": "testbed/pause:3"}]}
+        pod = {"metadata": {"name": "any"}, "spec": spec}
+        try:
+            await self.api.create(names.pods(self.namespace), pod, dryRun="All")
+        except ApiError as error:
+            assert "must specify" in error.message
+            return False
+        return True
 
 
 @asynccontextmanager
@@ -299,6 +311,5 @@ def test_a_deployment_to_an_attached_cluster_has_its_placement_and_says_what_wou
         endpoint.wait_for_deployment()
         assert endpoint.state == "Healthy"
     finally:
-        for record in place.client.endpoints():
-            place.client.delete(record.spec.name)
-        ComputeTarget(place.workspace, CLUSTER).detach()
+        place.clear()
+        remove_installation(place.client)

@@ -44,6 +44,7 @@ from mljupyter.targets.kubernetes.attached import (
 )
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, Cluster, ClusterError, access_to
 from mljupyter.targets.kubernetes.created import CreatedCluster, CreationState, created_cluster, remember_created
+from mljupyter.targets.kubernetes.definition import DEFINITION_PATH, define, is_deleted
 from mljupyter.targets.kubernetes.installation_state import installation_state
 from mljupyter.targets.kubernetes.node_checks import NodeChecks, check_nodes, pause
 from mljupyter.targets.kubernetes.preflight import check
@@ -60,7 +61,7 @@ WORKSPACE_ANNOTATION = f"{names.GROUP}/workspace"
 TARGET_ANNOTATION = f"{names.GROUP}/target"
 PULL_SECRET = "mljupyter-registry"  # noqa: S105 - a name
 _PAUSE_SECONDS = 0.5
-_ESTABLISHED_WITHIN_SECONDS = 30.0
+_ESTABLISHED_WITHIN_SECONDS = 60.0
 _DELETED_WITHIN_SECONDS = 60.0
 _SECRET_BYTES = 32
 _FIRST_WITH_POLICY = 21
@@ -600,18 +601,20 @@ class _Plan:
     def install(self, image: str, on_line: OnLine, stopped: threading.Event) -> None:
         """Apply all objects, and wait until operator and routers are ready."""
         manifests = self.manifests(image)
-        first = [one for one in manifests if one["kind"] in ("CustomResourceDefinition", "Namespace")]
-        rest = [one for one in manifests if one not in first]
+        definition = next(one for one in manifests if one["kind"] == "CustomResourceDefinition")
+        # The Service says that the definition is in use: whoever detaches another namespace leaves it then.
+        first = [one for one in manifests if one["kind"] == "Namespace" or _is_operator_service(one)]
         for manifest in first:
             self._apply(manifest, on_line)
-        self._wait_for_kind(stopped)
+        self._define(definition, on_line, stopped)
         self._apply(self._access_secret(), on_line)
         if (login := self._login(image)) is not None:
             self._apply(_pull_secret(self._settings.namespace, login), on_line)
-        for manifest in rest:
-            self._apply(manifest, on_line)
+        for manifest in manifests:
+            if manifest is not definition and manifest not in first:
+                self._apply(manifest, on_line)
         self._label_namespace(on_line)
-        self._wait_until_ready(on_line, stopped)
+        self._wait_until_ready(definition, on_line, stopped)
 
     def _node_checks(self, image: str, pull_secrets: tuple[str, ...]) -> NodeChecks:
         store = self._context.artifact_location
@@ -659,24 +662,21 @@ class _Plan:
         manifest["metadata"].setdefault("annotations", {}).update(owner)
         return manifest
 
-    def _wait_for_kind(self, stopped: threading.Event) -> None:
-        """Wait until the API server serves the custom resources."""
+    def _define(self, definition: Mapping[str, Any], on_line: OnLine, stopped: threading.Event) -> None:
+        """Apply the definition of the custom resource, and wait until the API server serves it."""
         deadline = time.monotonic() + _ESTABLISHED_WITHIN_SECONDS
-        while True:
-            try:
-                self._cluster.get(names.mlendpoints(self._settings.namespace))
-                return
-            except ClusterError as error:
-                if time.monotonic() > deadline:
-                    raise ComputeTargetException(
-                        f"the cluster does not serve {names.PLURAL}.{names.GROUP}: {error.message}"
-                    ) from None
+        while problem := define(self._cluster, definition, self._settings.namespace):
+            if time.monotonic() > deadline:
+                raise ComputeTargetException(f"the cluster does not serve {names.PLURAL}.{names.GROUP}: {problem}")
             pause(stopped, _PAUSE_SECONDS)
+        on_line(f"applied {definition['kind']} {definition['metadata']['name']}")
 
-    def _wait_until_ready(self, on_line: OnLine, stopped: threading.Event) -> None:
+    def _wait_until_ready(self, definition: Mapping[str, Any], on_line: OnLine, stopped: threading.Event) -> None:
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         said = ""
         while True:
+            if is_deleted(self._cluster.find(DEFINITION_PATH)):  # by somebody who did not see the Service yet
+                self._define(definition, on_line, stopped)
             state = installation_state(self._cluster, self._settings.namespace)
             if state.text != said:
                 on_line(state.text)
@@ -712,6 +712,10 @@ class _Plan:
         except ClusterError:  # the right is missing: only the check of rights is to say so
             return False
         return found is None or CREATED_ANNOTATION in (found["metadata"].get("annotations") or {})
+
+
+def _is_operator_service(manifest: Mapping[str, Any]) -> bool:
+    return (manifest["kind"], manifest["metadata"]["name"]) == ("Service", names.OPERATOR)
 
 
 def _refusal(name: str, failed: Iterable[Finding]) -> str:

@@ -20,6 +20,7 @@ from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, LABELLED
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, NOT_FOUND, Cluster, ClusterError
 from mljupyter.targets.kubernetes.created import created_cluster, kubeconfig_file, remember_created
+from mljupyter.targets.kubernetes.definition import DEFINITION_PATH
 from mljupyter.targets.kubernetes.installation_state import installation_state
 
 GONE_WITHIN_SECONDS = 120.0
@@ -28,7 +29,6 @@ _MOST_NAMED = 10
 _SETS_WITHIN_SECONDS = 15.0
 _GRACE_SECONDS = 1
 _PODS_WITHIN_SECONDS = 60.0
-_KIND = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{names.PLURAL}.{names.GROUP}"
 _LEFT_ALONE = frozenset({"events", "endpoints", "endpointslices", "replicasets", "pods"})
 """Kinds that the cluster removes by itself: with their owners, or after a while."""
 
@@ -170,8 +170,8 @@ def _delete_kind(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
         if others:
             on_line(f"kept {names.PLURAL}.{names.GROUP}: used in namespace {', '.join(sorted(others))}")
             return
-        if cluster.find(_KIND) is not None:
-            cluster.delete(_KIND)
+        if cluster.find(DEFINITION_PATH) is not None:
+            cluster.delete(DEFINITION_PATH)
             on_line(f"deleted {names.PLURAL}.{names.GROUP}")
     except ClusterError as error:
         if error.status != FORBIDDEN:
