@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def remove_installation(client: EndpointClient) -> None:
-    """Remove the installation in a namespace of the tests, whose endpoints are gone, without waiting for the end.
+    """Remove the installation in a namespace of the tests, without waiting for the end.
 
     Detaching has tests of its own. It waits up to a minute until the node says that the pods have ended.
 
@@ -28,9 +28,13 @@ def remove_installation(client: EndpointClient) -> None:
     from mljupyter.kubernetes.objects import names
     from mljupyter.kubernetes.objects.installation import cluster_wide
     from mljupyter.targets.kubernetes.client import ClusterClient
+    from mljupyter.targets.kubernetes.cluster import MERGE
 
     assert isinstance(client, ClusterClient)
     namespace = client.attached.namespace
+    for item in client.cluster.items(names.mlendpoints(namespace)):  # after a failure: no operator finishes them
+        path = f"{names.mlendpoints(namespace)}/{item['metadata']['name']}"
+        client.cluster.call("PATCH", path, {"metadata": {"finalizers": None}}, content_type=MERGE)
     for manifest in cluster_wide(namespace):
         client.cluster.delete(names.object_path(manifest))
     client.cluster.delete(f"/api/v1/namespaces/{namespace}")

@@ -25,6 +25,7 @@ from mljupyter.core.compute import ComputeTarget, KubernetesCompute
 from mljupyter.spec import CodeReference, EndpointRecord, EndpointSpec, EndpointState
 from mljupyter.targets import catalog
 from tests.conformance.fake_target import ADDRESS, FakeControlPlanes
+from tests.shared_cluster import remove_installation
 from tests.system.targets import DOCKERFILE, build
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, wait_until
@@ -150,6 +151,29 @@ def attach(workspace: Workspace, **others: Any) -> None:
         **others,
     )
     ComputeTarget.attach(workspace, CLUSTER, configuration).wait_for_completion()
+
+
+@contextlib.contextmanager
+def attached_site(workspace: str, directories: pytest.TempPathFactory, **settings: Any) -> Iterator[Site]:
+    """Attach the cluster to a new workspace, for tests that other ones cannot share it with (see `SharedCluster`).
+
+    Parameters:
+        workspace: the name of the workspace.
+        directories: for its home.
+        settings: further arguments of `attach_configuration`.
+
+    """
+    needed("TESTBED_KUBECONFIG")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLJUPYTER_HOME", str(directories.mktemp("home")))
+        patch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
+        site = Site(CLUSTER, Workspace.create(workspace))
+        attach(site.workspace, **settings)
+        try:
+            yield site
+            site.clear()
+        finally:
+            remove_installation(site.client)
 
 
 def changed(spec: EndpointSpec, version: str, **fields: object) -> EndpointSpec:

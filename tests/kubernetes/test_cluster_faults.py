@@ -72,6 +72,11 @@ class Cluster:
         """Return the id of a pod's container on the Docker engine of the node."""
         return str(pod["status"]["containerStatuses"][0]["containerID"]).removeprefix("docker://")
 
+    def containers(self, **selected: str) -> set[str]:
+        """Return the ids of the containers of pods; a pod that has just been created has none."""
+        found = self.pods(**selected)
+        return {self.container(pod) for pod in found if pod["status"].get("containerStatuses")}
+
     def deployment(self, component: str) -> str:
         """Return the path of the Deployment of a component."""
         listed = f"/apis/apps/v1/namespaces/{self.namespace}/deployments"
@@ -217,10 +222,7 @@ def test_the_container_of_a_replica_is_killed(cluster: Cluster, endpoint: Endpoi
 
     def act() -> None:
         subprocess.run(["docker", "kill", container], check=True, capture_output=True)
-        until(
-            lambda: container not in {cluster.container(one) for one in cluster.pods(endpoint=endpoint.spec.name)},
-            "the container is replaced",
-        )
+        until(lambda: container not in cluster.containers(endpoint=endpoint.spec.name), "the container is replaced")
         settled(cluster, endpoint.spec.name, 2)
 
     loaded(cluster, endpoint, fault, act)
@@ -234,10 +236,7 @@ def test_the_container_of_a_replica_is_paused(cluster: Cluster, endpoint: Endpoi
 
     def act() -> None:
         subprocess.run(["docker", "pause", container], check=True, capture_output=True)
-        until(
-            lambda: container not in {cluster.container(one) for one in cluster.pods(endpoint=name)},
-            "the container is replaced",
-        )
+        until(lambda: container not in cluster.containers(endpoint=name), "the container is replaced")
         settled(cluster, name, 2)
 
     loaded(cluster, endpoint, fault, act)

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from mljupyter.core import Workspace
 from mljupyter.core.webservice import AksEndpoint
 from mljupyter.exceptions import WebserviceException
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
@@ -26,10 +25,8 @@ from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners
 from mljupyter.runtimes.base import ReplicaOrder
 from mljupyter.spec import Problem, ReplicaDefaults, VersionSpec
-from tests.conformance import conftest as conformance
-from tests.conformance.conftest import CLUSTER
+from tests.conformance.conftest import attached_site, script
 from tests.kubernetes.cluster import own_namespace
-from tests.shared_cluster import remove_installation
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, promised
 
@@ -283,15 +280,10 @@ async def test_a_volume_that_the_node_cannot_mount_is_told(tmp_path: Path) -> No
 
 
 def test_a_deployment_to_an_attached_cluster_has_its_placement_and_says_what_would_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    needed("TESTBED_KUBECONFIG")
-    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
-    place = conformance.Site(CLUSTER, Workspace.create("placement"))
-    conformance.attach(place.workspace, tolerations=["spare"], gpu_resource=FPGA)
-    try:
-        version = {**place.runs(conformance.script("one")), "resources": {**SMALL, "memoryInGB": 0.2, "gpu": 1}}
+    with attached_site("placement", tmp_path_factory, tolerations=["spare"], gpu_resource=FPGA) as place:
+        version = {**place.runs(script("one")), "resources": {**SMALL, "memoryInGB": 0.2, "gpu": 1}}
         placement = {"tolerations": [{"key": "own", "operator": "Exists"}]}
         place.client.create(place.spec("placed", one={**version, "placement": placement, "scaling": {"replicas": 1}}))
         began = time.monotonic()
@@ -310,6 +302,3 @@ def test_a_deployment_to_an_attached_cluster_has_its_placement_and_says_what_wou
         endpoint.update_version("one", cpu_cores=0.01)
         endpoint.wait_for_deployment()
         assert endpoint.state == "Healthy"
-    finally:
-        place.clear()
-        remove_installation(place.client)

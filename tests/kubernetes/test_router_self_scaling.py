@@ -11,15 +11,13 @@ from typing import Any
 
 import pytest
 
-from mljupyter.core import Workspace
 from mljupyter.core.compute import ComputeTarget, KubernetesCompute
 from mljupyter.engine.scaling.router_scaler import Size
 from mljupyter.kubernetes.objects import names, router_size
 from mljupyter.kubernetes.objects.router_size import Kept
 from mljupyter.spec import Authentication, EndpointRecord, RouterStep
-from tests.conformance.conftest import CLUSTER, Site, attach, script, until
+from tests.conformance.conftest import CLUSTER, Site, attached_site, script, until
 from tests.load import Load
-from tests.shared_cluster import remove_installation
 from tests.testbed import needed
 
 pytestmark = pytest.mark.system
@@ -89,15 +87,8 @@ class Routers:
 
 @pytest.fixture(scope="module")
 def routers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routers]:
-    needed("TESTBED_KUBECONFIG")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLJUPYTER_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
-        site = Site(CLUSTER, Workspace.create("selfscaling"))
-        attach(site.workspace)
+    with attached_site("selfscaling", tmp_path_factory) as site:
         yield Routers(site)
-        site.clear()
-        remove_installation(site.client)
 
 
 @pytest.fixture(scope="module")

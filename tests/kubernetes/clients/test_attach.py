@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,7 +49,7 @@ def objects(cluster: Cluster, namespace: str) -> set[str]:
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty namespace of the cluster's administrator."""
-    name = f"{NAMESPACE}-own"
+    name = f"{NAMESPACE}-{secrets.token_hex(4)}"  # the one of an earlier test may still be there
     path = "/api/v1/namespaces"
     cluster.create(path, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     wait_until(lambda: cluster.items(f"{path}/{name}/serviceaccounts"), "the namespace")
@@ -187,8 +188,8 @@ def test_the_record_of_a_cluster_is_private_and_has_no_credentials(
 ) -> None:
     path = workspace.directory / "clusters" / "team.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    secrets = json.dumps(yaml.safe_load(Path(kubeconfig).read_text())["users"][0]["user"])
-    assert not any(value in path.read_text() for value in json.loads(secrets).values())
+    credentials = yaml.safe_load(Path(kubeconfig).read_text())["users"][0]["user"]
+    assert not any(value in path.read_text() for value in credentials.values())
 
 
 def test_targets_have_the_class_of_their_type(workspace: Workspace, target: ClusterCompute) -> None:
