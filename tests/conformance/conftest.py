@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import httpx
 import pytest
 
 from mljupyter.client.base import EndpointClient
-from mljupyter.client.errors import ControllerError
 from mljupyter.core import Workspace
 from mljupyter.core.compute import ComputeTarget, KubernetesCompute
 from mljupyter.spec import CodeReference, EndpointRecord, EndpointSpec, EndpointState
@@ -62,7 +61,6 @@ class Site:
     name: str
     workspace: Workspace
     numbers: Iterator[int] = field(default_factory=itertools.count)
-    _discarded: list[Future[None]] = field(default_factory=list)
 
     @property
     def client(self) -> EndpointClient:
@@ -90,20 +88,17 @@ class Site:
     def discard(self, name: str) -> None:
         """Delete an endpoint that no test needs any more, if it is there.
 
-        On a cluster, its node takes ten seconds to say that pods have ended. The next test does not wait for that.
+        On a cluster, the node takes up to a minute to say that pods have ended, and the next tests do not wait for that.
         """
         if self.name == CLUSTER:
-            self._discarded.append(_deleting.submit(self._delete, name))
+            _deleting.submit(self._delete, name)
         else:
             self._delete(name)
 
     def clear(self) -> None:
-        """Wait until the discarded endpoints are gone, and delete all others."""
-        for deletion in self._discarded:
-            with contextlib.suppress(ControllerError):  # a test may have killed the operator meanwhile
-                deletion.result(HANG_SECONDS)
-        self._discarded.clear()
-        list(_deleting.map(self.client.delete, [record.spec.name for record in self.client.endpoints()]))
+        """Discard all endpoints."""
+        for record in self.client.endpoints():
+            self.discard(record.spec.name)
 
     def _delete(self, name: str) -> None:
         if any(record.spec.name == name for record in self.client.endpoints()):
@@ -171,7 +166,6 @@ def attached_site(workspace: str, directories: pytest.TempPathFactory, **setting
         attach(site.workspace, **settings)
         try:
             yield site
-            site.clear()
         finally:
             remove_installation(site.client)
 
