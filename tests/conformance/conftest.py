@@ -88,7 +88,7 @@ class Site:
     def discard(self, name: str) -> None:
         """Delete an endpoint that no test needs any more, if it is there.
 
-        On a cluster, the node takes up to a minute to say that pods have ended, and the next tests do not wait for that.
+        On a cluster, the node may take a minute to say that pods have ended; the next tests do not wait for that.
         """
         if self.name == CLUSTER:
             _deleting.submit(self._delete, name)
