@@ -91,9 +91,14 @@ class Site:
             await self.api.patch(path, patch, kind="json")
 
     async def rule(self, kind: str, spec: dict[str, Any]) -> None:
-        """Create a ResourceQuota or a LimitRange in the namespace."""
+        """Create a ResourceQuota or a LimitRange in the namespace, and wait until it is in force."""
         path = f"/api/v1/namespaces/{self.namespace}/{kind.lower()}s"
         await self.api.create(path, {"metadata": {"name": "of-the-test"}, "spec": spec})
+        async with asyncio.timeout(HANG_SECONDS):
+            while kind == "ResourceQuota" and "hard" not in (await self.api.get(f"{path}/of-the-test")).get(
+                "status", {}
+            ):
+                await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

@@ -125,7 +125,7 @@ async def test_a_port_that_another_program_takes_while_a_container_starts_is_rep
         other.listen(1)
         taken = other.getsockname()[1]
         ports = [taken, 40_001]
-        monkeypatch.setattr("mljupyter.runtimes.docker.runtime.free_port", lambda: ports.pop(0))
+        monkeypatch.setattr("mljupyter.runtimes.docker.start.free_port", lambda: ports.pop(0))
         engine.start_failures = [refusal(f"Bind for 127.0.0.1:{taken} failed: port is already allocated")]
         replica = await runtime.start(order())
     assert replica.address == "127.0.0.1:40001"

@@ -15,10 +15,9 @@ from mljupyter.build.images.docker.engine import LABEL_RUN, connect, translated
 from mljupyter.engine.replicas.replica_key import HEADER, VARIABLE
 from mljupyter.exceptions import WebserviceException
 from mljupyter.runtimes.base import RuntimeUnavailableError
-from mljupyter.runtimes.docker.container_spec import confinement, memory_options, most_of
-from mljupyter.runtimes.ports import LOOPBACK, free_port
+from mljupyter.runtimes.docker.container_spec import memory_options, most_of, published_port
+from mljupyter.runtimes.docker.start import start
 
-_PORT = 5001
 _ANSWERS_WITHIN_SECONDS = 310  # as long as init() may take
 _SCORES_WITHIN_SECONDS = 60
 _PAUSE_SECONDS = 0.1
@@ -62,20 +61,18 @@ def _container(image: str, key: str) -> Iterator[tuple[Any, int]]:
             f"The Docker engine {address} is on another machine: a single container cannot be tried there.\n"
             "Deploy the image, or try it on an engine of this machine: DOCKER_HOST=unix:///var/run/docker.sock."
         )
-    client, port = connect(), free_port()
+    client = connect()
     try:
         with translated():
-            container = client.containers.create(
+            container = start(
+                client,
                 image,
                 environment={VARIABLE: key},
-                **confinement(client),
-                **memory_options(most_of(client.info()["MemTotal"])),
-                ports={f"{_PORT}/tcp": (LOOPBACK, port)},
                 labels={LABEL_RUN: "trial"},
+                **memory_options(most_of(client.info()["MemTotal"])),
             )
         try:
-            with translated():
-                container.start()
+            port = published_port(container.attrs)
             yield container, port
         finally:
             with translated():

@@ -15,7 +15,7 @@ from pathlib import Path
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.private_files import write_private
-from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
+from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.api_server.informer import Informer
 from mljupyter.kubernetes.objects import names
 
@@ -47,7 +47,10 @@ class PrivateState:
         self._store: Store | None = None
         self._lock = asyncio.Lock()
         self._informer = Informer(
-            api, names.secrets(namespace), fields=f"metadata.name={names.KEYS_SECRET}", changed=self._seen
+            api,
+            names.secrets(namespace),
+            fields=f"metadata.name={names.KEYS_SECRET}",
+            changed=lambda _kind, _secret: None,
         )
 
     async def restore(self) -> None:
@@ -85,6 +88,9 @@ class PrivateState:
 
     async def _keep(self) -> None:
         while True:
+            # The copy, not an event: nothing reports a deletion before the first list.
+            if self._informer.synced.is_set() and names.KEYS_SECRET not in self._informer.objects:
+                self._stored = {}
             try:
                 await self.settle()
             except ApiError as error:
@@ -114,10 +120,6 @@ class PrivateState:
             }
             await self._api.patch(self._path, body, kind="apply", manager=MANAGER, force=True)
             self._stored = present
-
-    def _seen(self, kind: str, _secret: Object) -> None:
-        if kind == "DELETED":
-            self._stored = {}
 
     def _present(self) -> dict[str, str]:
         files = [self._layout.token_keys, self._layout.replica_key, *sorted(self._layout.tls.glob("*"))]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mljupyter.build.images.docker.address import engine_address
 from mljupyter.build.images.plan.layout import LABEL_REPLICA_KEY
@@ -35,10 +35,8 @@ from mljupyter.runtimes.docker import TARGET, network
 from mljupyter.runtimes.docker import logs as docker_logs
 from mljupyter.runtimes.docker.container_spec import (
     COLLECTED,
-    PORT,
     arguments_of,
     capacity_of,
-    confinement,
     connect,
     container_name,
     environment_of,
@@ -50,8 +48,9 @@ from mljupyter.runtimes.docker.container_spec import (
     translated,
 )
 from mljupyter.runtimes.docker.port_forward import PortForwards
+from mljupyter.runtimes.docker.start import start
 from mljupyter.runtimes.docker.usage import ContainerUsage
-from mljupyter.runtimes.ports import LOOPBACK, free_port, listening
+from mljupyter.runtimes.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -65,7 +64,6 @@ SERVER_LABEL = f"{LABEL}/plan"  # on images whose entry point is our scoring ser
 _LOG_SIZE, _LOG_FILES = "10m", "3"
 _RECONNECT_AFTER = 0.5
 _LOOK_EVERY = 2.0
-_MOST_ATTEMPTS = 5  # to start a container whose port or network others take meanwhile
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -221,34 +219,22 @@ class DockerRuntime:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, order: ReplicaOrder) -> RunningReplica:
-        from docker.errors import APIError
-
         spec = order.spec
         if spec.image is None:
             raise RuntimeUnavailableError(f"version {order.version!r} has no image: a container needs one.")
         with translated(f"starting a container of {spec.image}"):
-            image = self._image(spec.image, order)
-            attempts = _MOST_ATTEMPTS
-            while True:
-                # Only the engine knows which port is free on another machine.
-                port = free_port() if self._forwards is None else None
-                try:
-                    return self._started(image, order, port)
-                except APIError as error:
-                    attempts -= 1
-                    taken = port is not None and listening(port) is not None
-                    if not attempts or not (taken or network.changed_meanwhile(error)):
-                        raise
-                    log.info("replica %s is started again: %s", order.id, error.explanation or error)
+            return self._started(self._image(spec.image, order), order)
 
-    def _started(self, image: Image, order: ReplicaOrder, port: int | None) -> RunningReplica:
+    def _started(self, image: Image, order: ReplicaOrder) -> RunningReplica:
         from docker.types import LogConfig
 
         spec = order.spec
         key = self._key_for(image, order)
-        container = self._client.containers.create(
+        container = start(
+            self._client,
             image,
             arguments_of(order) if SERVER_LABEL in image.labels else None,
+            engine_chooses_port=self._forwards is not None,
             name=container_name(order.id),
             labels={
                 f"{LABEL}/workspace": self._workspace,
@@ -259,18 +245,10 @@ class DockerRuntime:
                 **({INSIGHTS_LABEL: "true"} if spec.app_insights_enabled else {}),
             },
             environment=environment_of(order, key),
-            ports={f"{PORT}/tcp": cast("int", (LOOPBACK, port))},
-            **confinement(self._client),
             log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
             **limit_options(spec, self._machine_bytes),
             **(self._collecting(order) if spec.collect_model_data else {}),
         )
-        try:
-            container.start()
-        except BaseException:
-            container.remove(force=True)
-            raise
-        container.reload()
         return self._running(container)
 
     def _key_for(self, image: Image, order: ReplicaOrder) -> str | None:
