@@ -23,6 +23,7 @@ GIVEN: dict[str, Any] = {
     "node_selector": {"disk": "fast"},
     "tolerations": ["spot", {"key": "gpu", "value": "yes"}],
     "runtime_class": "gvisor",
+    "collected_data_claim": "data",
 }
 DEFAULTS = ReplicaDefaults.parse(
     {
@@ -30,6 +31,7 @@ DEFAULTS = ReplicaDefaults.parse(
         "nodeSelector": {"disk": "fast"},
         "tolerations": [{"key": "spot", "operator": "Exists"}, {"key": "gpu", "operator": "Equal", "value": "yes"}],
         "runtimeClass": "gvisor",
+        "collectedDataClaim": "data",
     }
 )
 
@@ -63,6 +65,7 @@ def test_a_cluster_is_attached_with_a_placement_of_its_replicas(kind: type[Kuber
         ({"node_selector": {"disk": "a b"}}, "nodeSelector.disk is 'a b'"),
         ({"tolerations": ["gpu:Never"]}, "toleration 'gpu:Never'"),
         ({"runtime_class": "G Visor"}, "runtimeClass is 'G Visor'"),
+        ({"collected_data_claim": "My Data"}, "'My Data' cannot name a PersistentVolumeClaim"),
     ],
 )
 def test_a_placement_that_breaks_a_rule_attaches_nothing(given: dict[str, Any], rule: str) -> None:
@@ -76,6 +79,7 @@ def test_a_placement_that_breaks_a_rule_attaches_nothing(given: dict[str, Any], 
         (("--node-selector", "disk"), "LABEL=VALUE"),
         (("--toleration", "a b"), "toleration 'a b'"),
         (("--gpu-resource", "gpu"), "not the resource of an accelerator"),
+        (("--collected-data-claim", "My Data"), "cannot name a PersistentVolumeClaim"),
     ],
 )
 def test_the_command_line_refuses_a_placement_that_breaks_a_rule(
