@@ -1028,8 +1028,9 @@ class Webservice(EndpointAttributes):
         self.update_deployment_state()
         if not any(version.collect_model_data for version in self._spec.versions.values()):
             raise WebserviceException(
-                f"web service {self.name!r} has collected nothing: collect_model_data is off.\nTurn it on: "
-                "service.update(collect_model_data=True); the script needs a ModelDataCollector."
+                f"web service {self.name!r} has collected nothing: collect_model_data is off.\nTurn it on with "
+                "update(collect_model_data=True), for a version of an AksEndpoint with\n"
+                "update_version(NAME, collect_model_data=True). The script needs a ModelDataCollector."
             )
 
     def metrics(

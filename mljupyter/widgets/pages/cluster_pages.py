@@ -332,6 +332,7 @@ class ClusterReviewPage(Page):
             ("Namespace", settings.namespace),
             ("Purpose", ": ".join(_PURPOSES[settings.purpose])),
             ("Endpoints are reached at", _way(settings)),
+            ("Collected data", _claim(settings)),
         ]
         found = [
             fields.summary("plan", "A cluster is attached", rows),
@@ -469,6 +470,11 @@ def _way(settings: ClusterSettings) -> str:
     if not settings.internal:
         return way
     return f"{way}, internal{f', in subnet {settings.subnet}' if settings.subnet else ''}"
+
+
+def _claim(settings: ClusterSettings) -> str:
+    claim = settings.replicas.collected_data_claim
+    return f"kept in the claim {claim}" if claim is not None else "ends with its pod"
 
 
 def _check_claim(name: str) -> None:
