@@ -206,22 +206,11 @@ def test_the_claim_is_checked_and_without_one_the_error_says_how_to_keep_data(
     assert "\n" not in missing.text + missing.fix
     with pytest.raises(ComputeTargetException, match="claim 'missing' does not exist"):
         target.update(collected_data_claim="missing")
-    before = len(endpoint.collected_files())
     target.update(collected_data_claim="")
     target.wait_for_completion()
     with pytest.raises(WebserviceException, match="ends with its pod") as error:
         endpoint.collected_data()
     assert "update(collected_data_claim=NAME)" in str(error.value)
-    target.update(collected_data_claim=CLAIM)
-    target.wait_for_completion()
-
-    def readable() -> bool:
-        try:
-            return len(endpoint.collected_files()) == before
-        except WebserviceException as error:
-            assert "is not ready" in str(error)
-            return False
-
-    wait_until(readable, "the data that stayed in the claim is read again")
+    assert volume.cluster.find(f"{names.deployments(volume.namespace)}/{names.READER}") is None
     site.client.delete("sums")
     assert (volume.directory / "sums/modeldata").is_dir(), "data outlives its endpoint"

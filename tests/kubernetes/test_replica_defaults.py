@@ -15,7 +15,8 @@ from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Installation, installation
 from mljupyter.kubernetes.operator.settings import OperatorSettings, OperatorSettingsError
 from mljupyter.spec import ReplicaDefaults
-from mljupyter.targets.kubernetes.attached import attached_clusters, remember
+from mljupyter.targets.kubernetes.attached import AttachedCluster, attached_clusters, remember
+from mljupyter.targets.kubernetes.attachment import settings_of, with_claim
 from tests.cli.in_process import failed
 
 GIVEN: dict[str, Any] = {
@@ -120,3 +121,20 @@ def test_a_cluster_that_was_attached_before_placement_is_still_attached(tmp_path
     assert [one.replicas for one in found] == [{}]
     remember(tmp_path, found[0])
     assert attached_clusters(tmp_path) == found
+
+
+def test_another_claim_keeps_the_other_settings_of_a_cluster() -> None:
+    assert with_claim(DEFAULTS, "other") == ReplicaDefaults(**{**dict(DEFAULTS), "collected_data_claim": "other"})
+    without = with_claim(DEFAULTS, None)
+    assert (without.collected_data_claim, without.gpu_resource) == (None, "amd.com/gpu")
+    with pytest.raises(ComputeTargetException, match="'My Data' cannot name a PersistentVolumeClaim"):
+        with_claim(DEFAULTS, "My Data")
+
+
+def test_the_settings_of_an_attached_cluster_are_those_that_it_was_attached_with(tmp_path: Path) -> None:
+    cluster = AttachedCluster(
+        "team", "AKS", None, None, "n", "1", service_type="LoadBalancer", internal=True, subnet="apps"
+    )
+    remember(tmp_path, cluster)
+    (found,) = attached_clusters(tmp_path)
+    assert (settings_of(found).internal, settings_of(found).subnet) == (True, "apps")
