@@ -10,11 +10,14 @@ import pytest
 
 from mljupyter.core import Workspace
 from mljupyter.core.compute import AksCompute, KubernetesCompute
+from mljupyter.core.deployment import print_without_effect
+from mljupyter.core.webservice import AksWebservice
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Installation, installation
 from mljupyter.kubernetes.operator.settings import OperatorSettings, OperatorSettingsError
 from mljupyter.spec import ReplicaDefaults
+from mljupyter.targets.kubernetes import KubernetesTarget
 from mljupyter.targets.kubernetes.attached import AttachedCluster, attached_clusters, remember
 from mljupyter.targets.kubernetes.attachment import settings_of, with_claim
 from tests.cli.in_process import failed
@@ -138,3 +141,16 @@ def test_the_settings_of_an_attached_cluster_are_those_that_it_was_attached_with
     remember(tmp_path, cluster)
     (found,) = attached_clusters(tmp_path)
     assert (settings_of(found).internal, settings_of(found).subnet) == (True, "apps")
+
+
+@pytest.mark.parametrize("replicas", [{}, {"collectedDataClaim": "data"}])
+def test_a_deployment_that_collects_without_a_claim_says_that_its_data_ends_with_its_pod(
+    replicas: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
+    context = Workspace.create("default").context
+    target = KubernetesTarget(context, AttachedCluster("team", "AKS", None, None, "n", "1", replicas=replicas))
+    print_without_effect(AksWebservice.deploy_configuration(collect_model_data=False), target)
+    assert capsys.readouterr().out == ""
+    print_without_effect(AksWebservice.deploy_configuration(collect_model_data=True), target)
+    assert ("Collected data ends with its pod" in capsys.readouterr().out) is not bool(replicas)
