@@ -8,11 +8,10 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
-from mljupyter.controller.http_server import http_server
+from mljupyter.controller.http_server import http_server, listener_at
 from mljupyter.controller.router.resource_files import RouterSettings
 from mljupyter.controller.router.router import Router
 from mljupyter.errors import MLJupyterError
@@ -78,7 +77,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     server = http_server(application(agent, secret), ends_within=_ENDS_WITHIN)
-    with _bound(arguments.address, arguments.agent_port) as bound:
+    with listener_at(arguments.address, arguments.agent_port) as bound:
         serving = asyncio.create_task(server.serve(sockets=[bound]))
         working = asyncio.create_task(agent.run())
         asked = asyncio.create_task(ended.wait())
@@ -92,15 +91,6 @@ async def _run(arguments: argparse.Namespace) -> None:
         await serving
     await stream.close()
     await api.close()
-
-
-def _bound(address: str, port: int) -> socket.socket:
-    """Return a socket for the agent's API. Without an address it is reached by every address of the pod."""
-    if address:
-        return socket.create_server((address, port))
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
-    return socket.create_server(("", port), family=family, dualstack_ipv6=both)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,11 @@ class KubernetesTarget(Target):
         self.created = created
         self.name = attached.name
         self.type = attached.type
+        if "collectedDataClaim" not in attached.replicas:
+            self.cautions = {
+                "collect_model_data": f"Collected data ends with its pod: target {self.name!r} has no claim for it. "
+                "Give it one: update(collected_data_claim=NAME), see docs/kubernetes.md."
+            }
 
     def availability(self) -> str | None:
         """Return why the cluster cannot be used now, with a solution; None if operator and routers are ready."""
