@@ -16,7 +16,7 @@ from typing import Protocol
 from mljupyter.client.base import EndpointClient
 from mljupyter.client.reach import Reach
 from mljupyter.runtimes.base import Usage
-from mljupyter.spec import ReplicaStatus
+from mljupyter.spec import ReplicaStatus, RouterSize
 
 
 class Needs(StrEnum):
@@ -114,6 +114,15 @@ class Target:
 
     def reach(self) -> Reach | None:
         """Return how this machine connects to scoring URIs with TLS; None for a connection to the host of the URI."""
+        return None
+
+    def router_size(self) -> RouterSize | None:
+        """Return the size of the router that its endpoints are behind; None where the router is a single process.
+
+        Raises:
+            ControllerError: its control plane does not answer.
+
+        """
         return None
 
     def image_place(self, registry: str | None) -> str:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from mljupyter.controller.http_server import http_server, listener_at
@@ -66,6 +67,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         arguments.port,
         stream=directory / "replicas.sock",
         event_loop_statistics=True,
+        container_memory_bytes=memory_limit(os.environ),
     )
     stream = ReplicaStream(directory / "replicas.sock")
     await stream.start()
@@ -91,6 +93,28 @@ async def _run(arguments: argparse.Namespace) -> None:
         await serving
     await stream.close()
     await api.close()
+
+
+def memory_limit(environment: Mapping[str, str]) -> int | None:
+    """Return the memory limit of this container in bytes, which its Deployment gives; None outside a pod.
+
+    Raises:
+        MLJupyterError: when it is not a positive number.
+
+    Example:
+        >>> memory_limit({"MLJUPYTER_MEMORY_LIMIT": "1073741824"}), memory_limit({})
+        (1073741824, None)
+
+    """
+    text = environment.get(names.MEMORY_LIMIT_VARIABLE)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise MLJupyterError(
+            f"the environment variable {names.MEMORY_LIMIT_VARIABLE} is {text[:100]!r}: it must be the memory limit of "
+            "the container in bytes. Install the router by its manifests:\nmljupyter computetarget attach"
+        )
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from mljupyter.targets.kubernetes.created import CreatedCluster, created_cluster
 
 if TYPE_CHECKING:
     from mljupyter.client.reach import Reach
+    from mljupyter.spec import RouterSize
     from mljupyter.targets.kubernetes.client import ClusterClient
 
 _clients: dict[tuple[Path, str], ClusterClient] = {}
@@ -90,6 +91,10 @@ class KubernetesTarget(Target):
     def reach(self) -> Reach:
         """Return how this machine connects to the routers with TLS, and the certificates that are trusted for them."""
         return self.endpoints().reach()
+
+    def router_size(self) -> RouterSize | None:
+        """Return number, size and load of the cluster's router pods, with the last decisions of their self-scaling."""
+        return self.endpoints().router().size
 
     def image_place(self, registry: str | None) -> str:
         """Return the workspace's registry, from which nodes pull; without one, the Docker engine that they share."""
