@@ -150,6 +150,12 @@ async def test_directories_deeper_than_the_layout_are_not_entered(data: Collecte
     assert await listed(data) == []
 
 
+@pytest.mark.parametrize("seconds", [-(1 << 40), 1 << 40])
+async def test_a_time_of_no_calendar_hides_no_files(data: CollectedDirectory, tmp_path: Path, seconds: int) -> None:
+    os.utime(write(tmp_path, "modeldata/data.csv"), (seconds, seconds))
+    assert await listed(data) == ["modeldata/data.csv"]
+
+
 async def test_a_file_that_was_removed_is_told(data: CollectedDirectory) -> None:
     with pytest.raises(CollectedDataError, match="does not exist any more"):
         await data.read("iris", "modeldata/data.csv", 0, 10)

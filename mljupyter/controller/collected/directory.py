@@ -21,6 +21,7 @@ from mljupyter.spec.collected import FOLDER, SUFFIX, CollectedFile, parts_of
 from mljupyter.spec.document import SpecError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 _MOST_DEPTH = 13
 """The names in a path with an hour. A script that makes deeper directories must not use up the open files."""
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC  # opening a named pipe does not wait
@@ -94,7 +95,8 @@ def _walk(directory: int, place: str, after: Sequence[str]) -> Iterator[Collecte
             parts_of(path)
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISREG(status.st_mode) and name.endswith(SUFFIX):
-                modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                # A script may have set any time, also one that no calendar has.
+                modified = datetime.fromtimestamp(min(max(status.st_mtime, 0.0), _LATEST), UTC)
                 yield CollectedFile(path=path, size=status.st_size, modified_time=modified)
 
 
