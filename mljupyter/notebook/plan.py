@@ -42,6 +42,7 @@ _ARGUMENTS = (
     ("node_selector", "node_selector", ("aks",)),
     ("toleration", "tolerations", ("aks",)),
     ("runtime_class", "runtime_class", ("aks",)),
+    ("model_delivery", "model_delivery", ("aks",)),
     ("max_concurrent_requests", "replica_max_concurrent_requests", ("aks",)),
     ("max_queue_wait_ms", "max_request_wait_time", ("aks",)),
     ("port", "port", ("local",)),
@@ -100,7 +101,13 @@ class Deployment:
     def prepared(self, kind: EndpointKind, target: Target) -> Prepared:
         """Store the content of the version."""
         return prepare_version(
-            self.workspace, self.planned_models, self.preparation.config, kind=kind, service=self.name, target=target
+            self.workspace,
+            self.planned_models,
+            self.preparation.config,
+            kind=kind,
+            service=self.name,
+            target=target,
+            delivery=self.settings.get("model_delivery"),
         )
 
     def files(self, version: VersionSpec) -> dict[str, str]:

@@ -77,6 +77,7 @@ class Target:
         about: one sentence for people who choose a target.
         needs: the form in which it takes the content of a version.
         ignored_arguments: arguments of deployment configurations that have no effect here.
+        mounts_models: whether its replicas can fetch models from the workspace's container registry when they start.
         shares_router: whether its endpoints are behind the router of the workspace on this machine, and use its
             address, certificates and token keys.
 
@@ -87,6 +88,7 @@ class Target:
     about: str = ""
     needs: Needs = Needs.REGISTRY_IMAGE
     ignored_arguments: frozenset[str] = frozenset()
+    mounts_models: bool = False
     shares_router: bool = False
 
     def availability(self) -> str | None:
