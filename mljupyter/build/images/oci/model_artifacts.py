@@ -13,6 +13,7 @@ import json
 import tempfile
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,11 @@ from mljupyter.spec import ModelReference
 _FILE_TYPE = "application/vnd.mljupyter.model.file.v1+json"
 _BLOB_TYPE = "application/octet-stream"
 _NOTHING = b"{}"
+_AT_ONCE = 8
+_SAID_EVERY = 100
+_SAID_FROM_BYTES = 1_000_000
+_ASKED_FROM_BYTES = 100_000
+"""Smaller files are uploaded without asking whether they are there, which takes as long."""
 
 
 class Store(Protocol):
@@ -61,7 +67,7 @@ def push_models(
 
     Parameters:
         host: the registry.
-        models: the models; equal content is pushed once.
+        models: one or more models; equal content is pushed once.
         store: the artifact store that has them.
         credentials: credentials for the registry. Those of ``docker login`` are used as well.
         on_event: called with the stage ``models`` and its log lines.
@@ -73,17 +79,26 @@ def push_models(
     """
     login = find_credentials(host, credentials)
     log = BuildLog(on_event, login.secrets if login is not None else (), cancel)
-    pushed = 0
     by_content = {model.digest: model for model in models}
     with log.stage("models"), RegistryClient(host, MODEL_REPOSITORY, login) as client:
-        for digest, model in by_content.items():
-            log.raise_if_cancelled()
-            pushed += _push(client, model, digest, store, log)
+        first, *others = by_content.values()
+        pushed = _push(client, first, store, log)  # alone, so that it obtains the authorization for all
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            running = [pool.submit(_push, client, model, store, log) for model in others]
+            try:
+                for number, one in enumerate(as_completed(running), 2):
+                    pushed += one.result()
+                    if number % _SAID_EVERY == 0:
+                        log.line(f"{number:,} of {len(by_content):,} models")
+            finally:
+                pool.shutdown(cancel_futures=True)
         log.line(f"{len(by_content):,} models are in {host}/{MODEL_REPOSITORY}; {pushed:,} bytes were uploaded")
     return pushed
 
 
-def _push(client: RegistryClient, model: ModelReference, digest: str, store: Store, log: BuildLog) -> int:
+def _push(client: RegistryClient, model: ModelReference, store: Store, log: BuildLog) -> int:
+    log.raise_if_cancelled()
+    digest = model.digest
     tag = digest.removeprefix("sha256:")
     entries = store.entries(digest)
     if entries is None:
@@ -95,11 +110,12 @@ def _push(client: RegistryClient, model: ModelReference, digest: str, store: Sto
     document = _manifest(config, kind, files)
     if _has(client, tag, document):
         return 0
-    log.line(f"model {model.id}: uploading {sum(files.values()):,} bytes")
+    if (size := sum(files.values())) >= _SAID_FROM_BYTES:
+        log.line(f"model {model.id}: uploading {size:,} bytes")
     pushed = 0
     with tempfile.TemporaryDirectory(prefix="mljupyter-model-") as temporary:
         for number, (name, size) in enumerate(files.items()):
-            if client.has_blob(name):
+            if size >= _ASKED_FROM_BYTES and client.has_blob(name):
                 continue
             place = Path(temporary) / str(number) / "content"
             client.push_file(name, store.fetch(name, place), log.raise_if_cancelled)
