@@ -98,8 +98,9 @@ class Deployment:
             plan = plan_new(context, self.name, configuration, prepared, present=present)
         return Plan(plan, self.files(plan.wanted.versions[plan.wanted.default_version]))
 
-    def prepared(self, kind: EndpointKind, target: Target) -> Prepared:
-        """Store the content of the version."""
+    def prepared(self, kind: EndpointKind, target: Target, present: VersionSpec | None = None) -> Prepared:
+        """Store the content of the version. Without an option, models are delivered as those of the present one."""
+        before = present.model_delivery if present is not None else None
         return prepare_version(
             self.workspace,
             self.planned_models,
@@ -107,7 +108,7 @@ class Deployment:
             kind=kind,
             service=self.name,
             target=target,
-            delivery=self.settings.get("model_delivery"),
+            delivery=self.settings.get("model_delivery") or before,
         )
 
     def files(self, version: VersionSpec) -> dict[str, str]:

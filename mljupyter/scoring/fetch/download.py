@@ -85,10 +85,10 @@ class Download:
             raise self._full()
 
     def _full(self) -> FetchError:
-        free = shutil.disk_usage(self._directory).free
+        size, free = (_amount(one / _MB) for one in (self._total, shutil.disk_usage(self._directory).free))
         return FetchError(
-            f"the disk of the node is full: the models take {_mb(self._total)} MB, and {_mb(free)} MB are free. Free "
-            "space there, choose nodes with larger disks (node_selector), or deploy with model_delivery='bake'."
+            f"the disk of the node is full: the models take {size} MB, and {free} MB are free. Free space there, "
+            "choose nodes with larger disks (node_selector), or deploy with model_delivery='bake'."
         )
 
     def _is_there(self, file: ModelFile) -> bool:
@@ -197,8 +197,9 @@ def progress(model: str, done: int, total: int) -> str:
         'fetching model churn:3, 120 of 800 MB'
 
     """
-    return f"fetching model {model}, {_mb(done)} of {_mb(total)} MB"
+    unit, size = ("MB", _MB) if total >= _MB else ("kB", 1000)
+    return f"fetching model {model}, {_amount(done / size)} of {_amount(total / size)} {unit}"
 
 
-def _mb(size: int) -> str:
-    return f"{size / _MB:,.0f}" if size >= 10 * _MB or not size else f"{size / _MB:.3g}"
+def _amount(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 or not number else f"{number:.2g}"
