@@ -99,9 +99,10 @@ def pod_state(
     fatal = False
     if not ended and not deleting:
         fetcher = _fetcher(status)
-        obstacle, fatal = _obstacle(pod, conditions, container if fetcher is None else fetcher, now, events, room)
-        if obstacle is None and fetcher is not None:
+        if fetcher is not None and not _is_lost(conditions):  # before events, which may be of an earlier attempt
             obstacle, fatal = _fetching(fetcher, progress)
+        if obstacle is None:
+            obstacle, fatal = _obstacle(pod, conditions, container if fetcher is None else fetcher, now, events, room)
     return PodState(
         ready=_is_true(conditions.get("ContainersReady")) and not _is_lost(conditions),
         ended=ended,

@@ -70,6 +70,9 @@ class ReplicaSettings:
         own_server: whether the image starts our scoring server, which takes options.
         pull_secrets: names of the Secrets with logins of container registries.
         defaults: the placement of all replicas, and the resource that counts accelerators.
+        fetcher_image: the image of the init container that fetches models, that of the operator: only this container
+            has the login of the registry, and an image of a user must not see it. None for the image of the version,
+            where an operator runs outside of its cluster.
         collected_claim: the PersistentVolumeClaim for collected data; without one it ends with the pod.
         probe_grace: whether the cluster knows the grace period of a probe (Kubernetes 1.25 and later). Then a replica
             that does not answer is ended at once; otherwise it keeps its grace period.
@@ -79,6 +82,7 @@ class ReplicaSettings:
     own_server: bool = True
     pull_secrets: tuple[str, ...] = ()
     defaults: ReplicaDefaults = field(default_factory=ReplicaDefaults)
+    fetcher_image: str | None = None
     collected_claim: str | None = None
     probe_grace: bool = False
 
@@ -343,6 +347,7 @@ def _fetcher(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]:
     """Return the init container that fetches the models. Only it has the login of the registry."""
     spec = order.spec
     read_only = {"model-list": _MODEL_LIST_DIRECTORY, "registry-login": _LOGIN_DIRECTORY}
+    python = "python" if settings.fetcher_image is not None else f"{paths.SERVER_ENVIRONMENT}/bin/python"
     options = {
         "--models": f"{_MODEL_LIST_DIRECTORY}/{_MODEL_LIST}",
         "--login": f"{_LOGIN_DIRECTORY}/{_LOGIN}",
@@ -350,9 +355,9 @@ def _fetcher(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]:
     }
     return {
         "name": FETCHER,
-        "image": spec.image,
+        "image": settings.fetcher_image or spec.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": [f"{paths.SERVER_ENVIRONMENT}/bin/python", "-m", "mljupyter.scoring.fetch"],
+        "command": [python, "-m", "mljupyter.scoring.fetch"],
         "args": [part for option in options.items() for part in option],
         # A registry on a loopback address is that of the node.
         "env": [{"name": NODE_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],

@@ -22,7 +22,7 @@ from mljupyter.scoring.fetch.errors import FetchError, InterruptedFetchError
 CHUNK_BYTES = 1 << 20
 MOST_DOCUMENT_BYTES = 8 << 20
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-_SECONDS_WITHOUT_PROGRESS = 60.0
+_SECONDS_TO_CONNECT, _SECONDS_WITHOUT_PROGRESS = 5.0, 60.0
 _MOST_REDIRECTS = 5
 _OK, _PARTIAL = 200, 206
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -192,7 +192,7 @@ class Registry:
             body, headers = urlencode(form), {"Content-Type": "application/x-www-form-urlencoded"}
         elif self._login is not None:
             headers = {"Authorization": _basic(self._login)}
-        with contextlib.closing(_connection(realm.scheme, realm.netloc)) as connection, self._translated():
+        with self._translated(), contextlib.closing(_connection(realm.scheme, realm.netloc)) as connection:
             connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
             content = response.read(MOST_DOCUMENT_BYTES)
@@ -260,8 +260,12 @@ def _docker_name(address: str) -> str:
 
 
 def _connection(scheme: str, netloc: str) -> http.client.HTTPConnection:
+    """Return an open connection. A host that cannot be reached is told sooner than an answer that does not come."""
     kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-    return kind(netloc.rpartition("@")[2], timeout=_SECONDS_WITHOUT_PROGRESS)
+    connection = kind(netloc.rpartition("@")[2], timeout=_SECONDS_TO_CONNECT)
+    connection.connect()
+    connection.sock.settimeout(_SECONDS_WITHOUT_PROGRESS)
+    return connection
 
 
 def _basic(login: Login) -> str:

@@ -431,6 +431,16 @@ def test_a_download_of_models_that_failed_says_why(restarted: bool, status: int,
     assert ("tried again" in found.obstacle.message) is not fatal
 
 
+def test_a_mount_that_failed_before_a_download_does_not_hide_how_that_ended() -> None:
+    event = {"reason": "FailedMount", "message": "failed to sync secret cache: timed out"}
+    found = pod_state(fetching(terminated(64, message="model churn:3 is refused")), now=NOW, events=[event]).obstacle
+    assert found is not None
+    assert found.code == "ModelFetchFailed"
+    waits = pod_state(fetching(waiting("PodInitializing")), now=NOW, events=[event]).obstacle
+    assert waits is not None
+    assert waits.code == "FailedMount"
+
+
 def test_a_download_that_used_too_much_memory_says_so() -> None:
     found = pod_state(fetching(terminated(137, "OOMKilled")), now=NOW).obstacle
     assert found is not None

@@ -260,16 +260,17 @@ def test_a_mounted_model_is_fetched_into_a_volume_that_the_replica_reads() -> No
     assert {**place, "readOnly": True} in server["volumeMounts"]
     assert variables(server)["AZUREML_MODEL_DIR"] == "/var/azureml-app/azureml-models/churn/3"
     assert fetcher["resources"]["limits"] == {"memory": "2Gi"}, "an accelerator is not needed for a download"
-    assert fetcher["image"] == server["image"]
     assert fetcher["securityContext"]["readOnlyRootFilesystem"]
 
 
 def test_the_login_of_the_registry_reaches_the_download_alone() -> None:
-    found = pod(**MOUNTED)
+    found = pod(ReplicaSettings(fetcher_image="registry.example/control-plane:1"), **MOUNTED)
     (fetcher,), (server,) = found["initContainers"], found["containers"]
     (login,) = [volume["name"] for volume in found["volumes"] if names.REGISTRY_SECRET in json.dumps(volume)]
     assert {"name": login, "mountPath": "/etc/mljupyter/registry", "readOnly": True} in fetcher["volumeMounts"]
     assert login not in json.dumps(server)
+    assert fetcher["image"] == "registry.example/control-plane:1", "an image of a user must not see the login"
+    assert fetcher["command"] == ["python", "-m", "mljupyter.scoring.fetch"]
 
 
 def test_the_models_to_fetch_are_named_in_the_secret_of_the_revision() -> None:
