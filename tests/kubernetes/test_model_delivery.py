@@ -210,6 +210,7 @@ def test_a_mounted_model_scores_and_another_script_uploads_no_model_again(
 
     pod = pod_of(place, "mounted")
     (fetcher,), (server,) = pod["spec"]["initContainers"], pod["spec"]["containers"]
+    assert fetcher["image"] != server["image"], "an image of a user must not see the login of the registry"
     mounted = {mount["name"] for mount in server["volumeMounts"]}
     login = {volume["name"] for volume in pod["spec"]["volumes"] if "secret" in volume}
     assert login & {mount["name"] for mount in fetcher["volumeMounts"]}
