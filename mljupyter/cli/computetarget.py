@@ -91,6 +91,13 @@ def _cluster_options(command: Command) -> Command:
                 help="Taint of nodes that replicas tolerate. Repeatable.",
             ),
             click.option("--runtime-class", metavar="NAME", help="RuntimeClass of replicas."),
+            click.option(
+                "--endpoint-namespace",
+                "endpoint_namespaces",
+                metavar="NAMESPACE",
+                multiple=True,
+                help="Other namespace that endpoints may run in; it must exist. Repeatable.",
+            ),
         )
     ):
         command = option(command)

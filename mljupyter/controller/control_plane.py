@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, Protocol, TypeVar
 
 from mljupyter.client.errors import ControllerError
@@ -65,6 +65,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
         supervisor: makes what manages replicas, from a function to call with the endpoint of a replica that changed.
         router: makes what routes requests, from a function to call when it begins or stops to answer.
         durability: waits until changes are stored, where that is not when the store has them.
+        namespaces: the namespaces of a cluster that replicas may run in; None on one machine.
 
     """
 
@@ -79,6 +80,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
         supervisor: Callable[[Callable[[str], None]], AnySupervisor],
         router: Callable[[Callable[[], None]], AnyRouter],
         durability: Durability | None = None,
+        namespaces: Collection[str] | None = None,
     ) -> None:
         self.keeper = keeper
         self._durability = durability
@@ -115,6 +117,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
             changes=self.changes,
             keeper=keeper,
             ports=ports,
+            namespaces=namespaces,
         )
         self.collector = Collector(layout.metrics, store, self.router, self.supervisor, runtimes)
         self._router_service = RouterService(store, keeper, self.reconciler.listen_anew, self.router)

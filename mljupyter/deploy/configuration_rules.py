@@ -11,8 +11,9 @@ from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import Placement, Resources, SpecError, Toleration
 from mljupyter.spec.document import camel_case
 
-PLACEMENT = ("node_selector", "tolerations", "runtime_class")
-"""The arguments of a configuration that say on which nodes of a cluster replicas run."""
+_NODES = ("node_selector", "tolerations", "runtime_class")
+PLACEMENT = (*_NODES, "namespace")
+"""The arguments of a configuration that say on which nodes of a cluster replicas run, and in which namespace."""
 
 OWN_PROPERTY_PREFIX = "mljupyter."
 _TLS_FILES = ("ssl_cert_pem_file", "ssl_key_pem_file")
@@ -98,7 +99,7 @@ def placement_rules(given: Mapping[str, Any]) -> Iterable[str]:
         Resources.parse({"gpu_resource": given.get("gpu_resource")})
     except SpecError as error:
         yield error.message.replace("gpuResource", "gpu_resource")
-    for name in PLACEMENT:
+    for name in _NODES:
         try:
             asked_placement(None, {name: given.get(name)})
         except SpecError as error:

@@ -42,6 +42,7 @@ _ARGUMENTS = (
     ("node_selector", "node_selector", ("aks",)),
     ("toleration", "tolerations", ("aks",)),
     ("runtime_class", "runtime_class", ("aks",)),
+    ("namespace", "namespace", ("aks",)),
     ("max_concurrent_requests", "replica_max_concurrent_requests", ("aks",)),
     ("max_queue_wait_ms", "max_request_wait_time", ("aks",)),
     ("port", "port", ("local",)),

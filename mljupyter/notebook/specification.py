@@ -40,6 +40,7 @@ _VERSION: dict[str, tuple[str, ...]] = {
     "node_selector": ("placement", "nodeSelector"),
     "toleration": ("placement", "tolerations"),
     "runtime_class": ("placement", "runtimeClass"),
+    "namespace": ("placement", "namespace"),
     "max_concurrent_requests": ("limits", "maxConcurrentRequests"),
     "max_queue_wait_ms": ("limits", "maxQueueWaitMs"),
     "batching": ("batching",),

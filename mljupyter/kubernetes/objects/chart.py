@@ -10,7 +10,15 @@ from dataclasses import replace
 
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.crd import custom_resource_definition
-from mljupyter.kubernetes.objects.installation import Installation, Manifest, Purpose, ServiceType, installation
+from mljupyter.kubernetes.objects.installation import (
+    Installation,
+    Manifest,
+    Purpose,
+    ServiceType,
+    endpoint_namespace_objects,
+    installation,
+)
+from mljupyter.kubernetes.objects.place import Place
 from mljupyter.kubernetes.objects.yaml import to_yaml
 
 _DEFINITION = "CustomResourceDefinition"
@@ -22,6 +30,10 @@ _INTERNAL = ".Values.router.internal"
 _NODES = ".Values.readsNodes"
 _ADMISSION = ".Values.admission"
 
+_OTHERS = ".Values.endpointNamespaces"
+_EACH = Place("{{ . }}", home="{{ $.Release.Namespace }}")
+"""A namespace for endpoints, in a loop over all of them."""
+
 _BASE = Installation(
     image="{{ .Values.image }}",
     target="{{ .Values.target }}",
@@ -30,6 +42,7 @@ _BASE = Installation(
     create_namespace=False,
     policy=_POLICY,
     replicas="{{ toJson .Values.replicas }}",
+    endpoint_namespaces=(f'{{{{ join "," {_OTHERS} }}}}',),
 )
 _CONDITIONS = (
     (_PRODUCTION, replace(_BASE, purpose=Purpose.FAST_PROD), replace(_BASE, purpose=Purpose.DEV_TEST)),
@@ -69,6 +82,8 @@ def _templates() -> str:
         if len(differing) > 1:
             raise ValueError(f"{name} depends on several values: {[case[0] for case in differing]}")
         parts.append(_chosen(name, *differing[0]) if differing else _text(manifest))
+    repeated = "".join(_text(manifest) for manifest in endpoint_namespace_objects(_EACH))
+    parts.append(f"{{{{- range {_OTHERS} }}}}\n{repeated}{{{{- end }}}}\n")
     return "".join(parts)
 
 
@@ -76,8 +91,8 @@ def _by_name(wanted: Installation) -> dict[str, Manifest]:
     # The type of the router's Service is an expression, too. It is put in here, since it is no `ServiceType`.
     found = {}
     for manifest in installation(wanted):
-        if manifest["kind"] == _DEFINITION:
-            continue
+        if manifest["kind"] == _DEFINITION or names.INSTALLATION_LABEL in manifest["metadata"].get("labels", {}):
+            continue  # the latter are in the loop over the namespaces for endpoints
         if manifest["kind"] == "Service" and manifest["metadata"]["name"] == names.ROUTER:
             manifest["spec"]["type"] = _SERVICE_TYPE
         found[f"{manifest['kind']} {manifest['metadata']['name']}"] = manifest
@@ -133,6 +148,8 @@ router:
   internal: false
 # Placement of all replicas: gpuResource (nvidia.com/gpu), nodeSelector, tolerations, runtimeClass.
 replicas: {{}}
+# Other namespaces that endpoints may run in. They must exist.
+endpointNamespaces: []
 """
 
 

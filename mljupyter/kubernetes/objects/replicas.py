@@ -19,6 +19,7 @@ from typing import Any
 from mljupyter.engine.replicas.replica_key import VARIABLE as KEY_VARIABLE
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.place import Place
 from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
 from mljupyter.runtimes import replica_layout
 from mljupyter.runtimes.base import ReplicaOrder
@@ -78,28 +79,30 @@ def deployment(
     replicas: int,
     owner: Mapping[str, Any] | None,
     settings: ReplicaSettings,
+    home: str | None = None,
 ) -> dict[str, Any]:
     """Return the Deployment of a revision.
 
     Parameters:
         order: the revision; its `id` is not used, since a pod's name is the id of a replica.
-        namespace: the namespace of the endpoint.
+        namespace: the namespace of the replicas.
         replicas: the number of replicas to begin with.
-        owner: an owner reference to the custom resource.
+        owner: an owner reference to the custom resource; none in another namespace, where Kubernetes would not find it.
         settings: those of the cluster and the version.
+        home: the namespace of the installation; None: that of the replicas.
 
     Raises:
         ManifestError: when the version has no image, or an environment variable that a pod cannot have.
 
     """
     _check(order)
-    spec = order.spec
-    labels = names.replica_labels(order.endpoint, order.version, order.revision)
+    spec, place = order.spec, Place(namespace, home or namespace)
+    labels = names.replica_labels(order.endpoint, order.version, order.revision) | place.labels
     chosen = {key: value for key, value in labels.items() if key.startswith(names.GROUP)}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(order, namespace, owner) | {"annotations": {names.SPEC_ANNOTATION: _annotation(spec)}},
+        "metadata": _metadata(order, place, owner) | {"annotations": {names.SPEC_ANNOTATION: _annotation(spec)}},
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 1,
@@ -109,14 +112,25 @@ def deployment(
             "selector": {"matchLabels": chosen},
             "template": {
                 "metadata": {"labels": labels} | _annotated(spec, settings),
-                "spec": _pod(order, settings, chosen),
+                "spec": _pod(order, place, settings, chosen),
             },
         },
     }
 
 
-def secret(order: ReplicaOrder, *, namespace: str, replica_key: str, owner: Mapping[str, Any] | None) -> dict[str, Any]:
+def secret(
+    order: ReplicaOrder,
+    *,
+    namespace: str,
+    replica_key: str,
+    owner: Mapping[str, Any] | None,
+    home: str | None = None,
+) -> dict[str, Any]:
     """Return the Secret of a revision: the key of its replicas, and the environment variables of its spec.
+
+    Parameters:
+        order, namespace, owner, home: as for `deployment`.
+        replica_key: the key.
 
     Raises:
         ManifestError: as `deployment`.
@@ -127,7 +141,7 @@ def secret(order: ReplicaOrder, *, namespace: str, replica_key: str, owner: Mapp
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(order, namespace, owner),
+        "metadata": _metadata(order, Place(namespace, home or namespace), owner),
         "type": "Opaque",
         "data": {
             name: base64.b64encode(value.encode()).decode()
@@ -148,7 +162,7 @@ def disruption_budget(
 
     """
     chosen = {names.ENDPOINT_LABEL: order.endpoint, names.VERSION_LABEL: order.version}
-    metadata = _metadata(order, namespace, owner)
+    metadata = _metadata(order, Place(namespace, namespace), owner)
     metadata["name"] = names.deployment_name(order.endpoint, order.version, "")
     del metadata["labels"][names.REVISION_LABEL]
     return {
@@ -226,11 +240,11 @@ def _check(order: ReplicaOrder) -> None:
             )
 
 
-def _metadata(order: ReplicaOrder, namespace: str, owner: Mapping[str, Any] | None) -> dict[str, Any]:
+def _metadata(order: ReplicaOrder, place: Place, owner: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
-        "name": names.deployment_name(order.endpoint, order.version, order.revision),
-        "namespace": namespace,
-        "labels": names.replica_labels(order.endpoint, order.version, order.revision),
+        "name": place.deployment_name(order.endpoint, order.version, order.revision),
+        "namespace": place.namespace,
+        "labels": names.replica_labels(order.endpoint, order.version, order.revision) | place.labels,
         **({"ownerReferences": [dict(owner)]} if owner is not None else {}),
     }
 
@@ -250,10 +264,10 @@ def _annotated(spec: VersionSpec, settings: ReplicaSettings) -> dict[str, Any]:
     return {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}}
 
 
-def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, str]) -> dict[str, Any]:
+def _pod(order: ReplicaOrder, place: Place, settings: ReplicaSettings, chosen: Mapping[str, str]) -> dict[str, Any]:
     same_version = {key: value for key, value in chosen.items() if key != names.REVISION_LABEL}
     pod: dict[str, Any] = {
-        "serviceAccountName": names.REPLICA,
+        "serviceAccountName": place.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         # The first process of a PID namespace ignores signals until it handles them: a replica that is deleted while
@@ -270,7 +284,7 @@ def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, st
                 "labelSelector": {"matchLabels": same_version},
             }
         ],
-        "containers": [_container(order, settings)],
+        "containers": [_container(order, place, settings)],
         "volumes": _volumes(order.spec, settings),
     }
     if settings.pull_secrets:
@@ -278,7 +292,7 @@ def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, st
     return pod | _placement(order.spec.placement or Placement(), settings.defaults)
 
 
-def _placement(own: Placement, default: Placement) -> dict[str, Any]:
+def _placement(own: Placement, default: ReplicaDefaults) -> dict[str, Any]:
     """Return the fields of a pod that choose its nodes: those of the version, then those of the cluster."""
     selector = {**default.node_selector, **own.node_selector}
     tolerations = [*own.tolerations, *(one for one in default.tolerations if one not in own.tolerations)]
@@ -291,7 +305,7 @@ def _placement(own: Placement, default: Placement) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _container(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]:
+def _container(order: ReplicaOrder, place: Place, settings: ReplicaSettings) -> dict[str, Any]:
     spec = order.spec
     pod_name = f"$({names.POD_NAME_VARIABLE})"
     arguments = {"args": replica_layout.server_options(spec, pod_name)} if settings.own_server else {}
@@ -300,7 +314,7 @@ def _container(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]
         "image": spec.image,
         "imagePullPolicy": "IfNotPresent",
         **arguments,
-        "env": _environment(order),
+        "env": _environment(order, place),
         "ports": [{"name": "http", "containerPort": names.REPLICA_PORT}],
         "resources": _resources(spec.resources, settings.defaults.gpu_resource),
         # The image of a user may name no user, or root.
@@ -327,10 +341,10 @@ def _volumes(spec: VersionSpec, settings: ReplicaSettings) -> list[dict[str, Any
     return [{"name": name, **sources[name]} for name in _mounts(spec)]
 
 
-def _environment(order: ReplicaOrder) -> list[dict[str, Any]]:
+def _environment(order: ReplicaOrder, place: Place) -> list[dict[str, Any]]:
     variables = _variables(order, order.spec)
     ours = _variables(order, order.spec.model_copy(update={"environment_variables": {}}))
-    name_of_secret = names.deployment_name(order.endpoint, order.version, order.revision)
+    name_of_secret = place.deployment_name(order.endpoint, order.version, order.revision)
 
     def from_secret(name: str, key: str) -> dict[str, Any]:
         return {"name": name, "valueFrom": {"secretKeyRef": {"name": name_of_secret, "key": key}}}

@@ -149,6 +149,7 @@ async def _lead(
         ReplicaSettings(defaults=settings.replicas),
         workspace_key(layout.replica_key),
         persistence.owner,
+        settings.endpoint_namespaces,
     )
     logs = PodLogs(api, settings.namespace, layout.replicas)
     surroundings = ClusterSurroundings(api, settings.namespace)
@@ -195,6 +196,7 @@ async def _lead(
             withdrawn=lambda name: plane.reconciler.look_again([name]),
         ),
         durability=durability,
+        namespaces=settings.namespaces,
     )
     await plane.router.start()
     scaler = SelfScaler(api, settings.namespace, plane.router, settings.scaling)

@@ -51,6 +51,7 @@ def _cluster(call: Call, name: str) -> Any:
             call["toleration"],
             call["runtime_class"],
         ),
+        endpoint_namespaces=tuple(call["endpoint_namespace"]),
     )
     if call["check"]:
         found = _attached_findings(call, name) or cluster.findings(workspace, name, settings)

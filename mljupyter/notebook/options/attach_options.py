@@ -49,6 +49,12 @@ ATTACH_OPTIONS = (
         repeatable=True,
     ),
     Option("runtime-class", "RuntimeClass of replicas", metavar="NAME"),
+    Option(
+        "endpoint-namespace",
+        "other namespace that endpoints may run in; it must exist",
+        metavar="NAMESPACE",
+        repeatable=True,
+    ),
     Option("check", "only check the cluster", kind="flag"),
     Option("dry-run", "only show the objects that would be applied", kind="flag"),
     Option("force", "take over the installation of another workspace", kind="flag"),

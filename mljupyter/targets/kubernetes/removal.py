@@ -1,13 +1,14 @@
 """Detaching a cluster: endpoints first, then everything that an installation has there.
 
-A list of all objects of the namespace proves that nothing is left.
+A list of all objects of the namespace, and of ours in the namespaces for endpoints, proves that nothing is left.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,22 @@ from mljupyter.client.errors import ControllerError, EndpointNotFoundError
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import cluster_wide
+from mljupyter.kubernetes.objects.place import Place
 from mljupyter.targets.kubernetes.attached import forget
 from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, LABELLED_ANNOTATION, OnLine
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, NOT_FOUND, Cluster, ClusterError
 from mljupyter.targets.kubernetes.created import created_cluster, kubeconfig_file, remember_created
+from mljupyter.targets.kubernetes.endpoint_namespaces import (
+    delete_in_namespace,
+    former_namespaces,
+    left_in_namespace,
+)
 from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.workloads import PAUSE_SECONDS, delete_workloads
 
 GONE_WITHIN_SECONDS = 120.0
-_PAUSE_SECONDS = 0.5
 _MOST_NAMED = 10
-_SETS_WITHIN_SECONDS = 15.0
-_GRACE_SECONDS = 1
-_PODS_WITHIN_SECONDS = 60.0
 _KIND = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{names.PLURAL}.{names.GROUP}"
 _LEFT_ALONE = frozenset({"events", "endpoints", "endpointslices", "replicasets", "pods"})
 """Kinds that the cluster removes by itself: with their owners, or after a while."""
@@ -48,14 +52,16 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     """
     attached, cluster = client.attached, client.cluster
     created = _was_created(cluster, attached.namespace)
+    others = former_namespaces(cluster, attached.namespace) | set(attached.endpoint_namespaces)
+    elsewhere = [Place(namespace, attached.namespace) for namespace in sorted(others)]
     _delete_webhook(cluster, attached.namespace, on_line)
     _delete_endpoints(client, on_line)
-    _delete_objects(cluster, attached.namespace, on_line)
+    _delete_objects(cluster, attached.namespace, elsewhere, on_line)
     if created:
         cluster.delete(f"/api/v1/namespaces/{attached.namespace}")
         on_line(f"deleted Namespace {attached.namespace}")
     _delete_kind(cluster, attached.namespace, on_line)
-    _wait_until_gone(cluster, attached.namespace, created=created)
+    _wait_until_gone(cluster, attached.namespace, elsewhere, created=created)
     on_line("nothing of mljupyter is left there")
     forget_only(directory, client)
 
@@ -116,9 +122,11 @@ def _delete_endpoints(client: ClusterClient, on_line: OnLine) -> None:
         on_line(f"deleted endpoint {item['metadata']['name']}")
 
 
-def _delete_objects(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
+def _delete_objects(cluster: Cluster, namespace: str, elsewhere: Sequence[Place], on_line: OnLine) -> None:
     """Delete the objects of the installation and of its endpoints: workloads first, so that nothing is made again."""
-    _delete_workloads(cluster, namespace, on_line)
+    delete_workloads(cluster, namespace, partial(_ours, cluster), on_line)
+    for place in elsewhere:  # without an operator, which would make them again
+        delete_in_namespace(cluster, place, on_line)
     for path in collection_paths(cluster, namespace):
         kind = path.rpartition("/")[2]
         if kind in _LEFT_ALONE or kind == names.PLURAL:  # the endpoints are deleted by then
@@ -142,25 +150,6 @@ def _take_label(cluster: Cluster, namespace: str) -> None:
     cluster.call("PATCH", path, {"metadata": metadata}, content_type=MERGE)
 
 
-def _delete_workloads(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
-    """Delete Deployments, then their pods, which have nothing to finish: no endpoint is left."""
-    deployments = names.deployments(namespace)
-    for item in list(_ours(cluster, deployments)):
-        cluster.delete(f"{deployments}/{item['metadata']['name']}")
-        on_line(f"deleted deployments {item['metadata']['name']}")
-    sets = deployments.replace("/deployments", "/replicasets")
-    deadline = time.monotonic() + _SETS_WITHIN_SECONDS
-    while any(_ours(cluster, sets)) and time.monotonic() < deadline:  # they would start their pods again
-        time.sleep(_PAUSE_SECONDS)
-    pods = names.pods(namespace)
-    for item in list(_ours(cluster, pods)):
-        cluster.delete(f"{pods}/{item['metadata']['name']}", grace=_GRACE_SECONDS)
-    # Kubernetes deletes a namespace in growing intervals while it has pods.
-    deadline = time.monotonic() + _PODS_WITHIN_SECONDS
-    while any(_ours(cluster, pods)) and time.monotonic() < deadline:
-        time.sleep(_PAUSE_SECONDS)
-
-
 def _delete_kind(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
     """Delete the custom resource's definition unless another namespace has an installation or endpoints."""
     try:
@@ -179,7 +168,7 @@ def _delete_kind(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
         on_line(f"kept {names.PLURAL}.{names.GROUP}: the right to look into other namespaces is missing")
 
 
-def _wait_until_gone(cluster: Cluster, namespace: str, *, created: bool) -> None:
+def _wait_until_gone(cluster: Cluster, namespace: str, elsewhere: Sequence[Place], *, created: bool) -> None:
     deadline = time.monotonic() + GONE_WITHIN_SECONDS
     while True:
         if created:
@@ -187,6 +176,7 @@ def _wait_until_gone(cluster: Cluster, namespace: str, *, created: bool) -> None
             found += left_cluster_wide(cluster, namespace)
         else:
             found = left(cluster, namespace)
+        found += [item for place in elsewhere for item in left_in_namespace(cluster, place)]
         if not found:
             return
         if time.monotonic() > deadline:
@@ -195,7 +185,7 @@ def _wait_until_gone(cluster: Cluster, namespace: str, *, created: bool) -> None
                 f"after {GONE_WITHIN_SECONDS:g} s the cluster still has {', '.join(found[:_MOST_NAMED])}{more}.\n"
                 "Detach again, or look with kubectl what holds them (finalizers)."
             )
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(PAUSE_SECONDS)
 
 
 def left(cluster: Cluster, namespace: str) -> list[str]:

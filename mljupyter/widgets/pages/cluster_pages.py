@@ -94,6 +94,7 @@ class ClusterDraft:
             service_type=self.value("service_type"),
             internal=self.is_internal,
             subnet=(self.value("subnet") or None) if self.is_internal else None,
+            endpoint_namespaces=tuple(self.typed.get("endpoint_namespace") or ()),
         )
 
     @property
@@ -114,6 +115,7 @@ class ClusterDraft:
             "service_type": settings.service_type,
             "internal_load_balancer": settings.internal or None,
             "load_balancer_subnet": settings.subnet,
+            "endpoint_namespaces": list(settings.endpoint_namespaces) or None,
         }
         arguments = ", ".join(f"{key}={value!r}" for key, value in given.items() if value is not None)
         return script_of(
@@ -139,6 +141,7 @@ class ClusterPage(Page):
         self._contexts: list[str] = []
         self._current: str | None = None
         self._problem = ""
+        self._others = ""
 
     def enter(self) -> None:
         """Read the contexts."""
@@ -170,6 +173,13 @@ class ClusterPage(Page):
                 about="For operator, routers and endpoints. It is created if it does not exist.",
                 required=True,
             ),
+            fields.text(
+                "endpoint_namespace",
+                "Other namespaces for endpoints",
+                self._others,
+                about="Endpoints may run there too. They must exist. Names with spaces between them; empty for none.",
+                placeholder="team-a team-b",
+            ),
             fields.cards("purpose", "Purpose", draft.value("purpose"), _choices(_PURPOSES)),
             fields.cards("service_type", "Endpoints are reached at", draft.value("service_type"), _choices(_SERVICES)),
         ]
@@ -183,6 +193,10 @@ class ClusterPage(Page):
 
     def change(self, key: str, value: Any) -> None:
         """Store the input; another kubeconfig has other contexts."""
+        if key == "endpoint_namespace":
+            self._others = str(value)
+            self.draft.typed[key] = self._others.replace(",", " ").split()
+            return
         self.draft.typed[key] = bool(value) if key == "internal" else str(value)
         if key == "kubeconfig":
             self.draft.typed.pop("context", None)
@@ -204,6 +218,9 @@ class ClusterPage(Page):
             found["address"] = problem
         if problem := _rule(check_namespace, str(draft.typed.get("namespace", draft.value("namespace"))).strip()):
             found["namespace"] = problem
+        others = map(str, draft.typed.get("endpoint_namespace") or ())
+        if problem := next(filter(None, (_rule(check_namespace, one) for one in others)), ""):
+            found["endpoint_namespace"] = problem
         texts = {key: text for key, text in values_of(ATTACH_OPTIONS, draft.effective())[1].items() if key in OPTIONS}
         return found | {key: text for key, text in texts.items() if key not in found}
 
@@ -318,6 +335,11 @@ class ClusterReviewPage(Page):
             ("Name", draft.name),
             ("Cluster", _cluster(settings)),
             ("Namespace", settings.namespace),
+            *(
+                [("For endpoints also", ", ".join(settings.endpoint_namespaces))]
+                if settings.endpoint_namespaces
+                else []
+            ),
             ("Purpose", ": ".join(_PURPOSES[settings.purpose])),
             ("Endpoints are reached at", _way(settings)),
         ]
