@@ -44,8 +44,8 @@ class NamespaceInformers:
 
     @property
     def problem(self) -> str | None:
-        """The reason why the API server is not followed, or None."""
-        return next((one.problem for one in self._informers.values() if one.problem is not None), None)
+        """The reason why the API server is not followed in the first namespace, or None."""
+        return next(iter(self._informers.values())).problem
 
     async def run(self) -> None:
         """Follow the API server until cancelled."""
