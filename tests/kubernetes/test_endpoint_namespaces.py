@@ -33,11 +33,15 @@ SMALL = {"cpu": 0.01, "memoryInGB": 0.1}
 
 @dataclass
 class Teams:
-    """An attached cluster whose endpoints may run in two namespaces of the administrator."""
+    """An attached cluster whose endpoints may run in three namespaces of the administrator.
+
+    `before` has the objects of two of them before the attachment. The third one is deleted by a test.
+    """
 
     site: Site
     cluster: Cluster
     before: dict[str, set[str]]
+    deleted: str
 
     @property
     def one(self) -> str:
@@ -65,6 +69,12 @@ class Teams:
         found = self.cluster.items(names.pods(namespace), labels=labels)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
+    def problem(self, endpoint: str) -> str:
+        """What the status of an endpoint says is wrong; an empty text for nothing."""
+        status = self.site.client.endpoint(endpoint).status
+        found = [status.problem, *(version.problem for version in status.versions.values())]
+        return " ".join(one.message for one in found if one is not None)
+
     def of(self, endpoint: str, namespace: str) -> set[str]:
         """Everything that a namespace has of an endpoint."""
         return {one for one in objects(self.cluster, namespace) if f" mlj-{endpoint}" in one}
@@ -74,7 +84,7 @@ class Teams:
 def teams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Teams]:
     cluster = Cluster(access_to(needed("TESTBED_KUBECONFIG")))
     path = "/api/v1/namespaces"
-    namespaces = [f"team-{secrets.token_hex(4)}" for _ in range(2)]
+    namespaces = [f"team-{secrets.token_hex(4)}" for _ in range(3)]
     for name in namespaces:
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         metadata = {"name": name, "labels": labels}
@@ -86,9 +96,9 @@ def teams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Teams]:
         try:
             for name in namespaces:
                 wait_until(lambda name=name: cluster.items(names.secrets(name)), "the token of the account")
-            before = {name: objects(cluster, name) for name in namespaces}
+            before = {name: objects(cluster, name) for name in namespaces[:2]}
             attach(site.workspace, endpoint_namespaces=namespaces)
-            yield Teams(site, cluster, before)
+            yield Teams(site, cluster, before, namespaces[2])
             if CLUSTER in site.workspace.compute_targets:
                 ComputeTarget(site.workspace, CLUSTER).detach()
         finally:
@@ -131,11 +141,8 @@ def test_the_quota_of_the_namespace_is_the_reason_that_is_told(teams: Teams) -> 
     wait_until(lambda: teams.cluster.get(f"{path}/of-the-team").get("status", {}).get("hard"), "the quota")
     record = teams.site.client.create(teams.spec("large", teams.one, resources={**SMALL, "cpu": 2}))
 
-    def problem() -> str:
-        status = teams.site.client.endpoint("large").status.versions.get("large")
-        return status.problem.message if status is not None and status.problem is not None else ""
-
-    assert "the quota of-the-team of its namespace has no room" in wait_until(problem, "the reason")
+    said = wait_until(lambda: teams.problem("large"), "the reason")
+    assert "the quota of-the-team of its namespace has no room" in said
     teams.site.client.delete(record.spec.name)
     teams.cluster.delete(f"{path}/of-the-team")
     wait_until(lambda: not teams.of("large", teams.one), "nothing is left of a deleted endpoint")
@@ -195,15 +202,28 @@ def test_a_namespace_with_endpoints_cannot_be_left_out_and_one_that_does_not_exi
         ComputeTarget.attach(teams.site.workspace, CLUSTER, configuration)
 
     with pytest.raises(ComputeTargetException, match=f"'alpha' runs in namespace '{teams.two}', which is not among"):
-        again(teams.one)
+        again(teams.one, teams.deleted)
     with pytest.raises(ComputeTargetException, match="namespace 'no-such-team' does not exist"):
         again(teams.one, teams.two, "no-such-team")
-    assert teams.attached.endpoint_namespaces == (teams.one, teams.two)
+    assert teams.attached.endpoint_namespaces == (teams.one, teams.two, teams.deleted)
 
 
 def test_nothing_is_left_of_a_deleted_endpoint(teams: Teams) -> None:
     teams.site.client.delete("beta")
     wait_until(lambda: not teams.of("beta", teams.two), "nothing is left of a deleted endpoint")
+
+
+def test_a_namespace_that_somebody_deletes_takes_its_own_endpoint_alone(teams: Teams) -> None:
+    client = teams.site.client
+    teams.site.healthy(teams.spec("delta", teams.deleted))
+    path = f"/api/v1/namespaces/{teams.deleted}"
+    teams.cluster.delete(path)
+    wait_until(lambda: teams.cluster.find(path) is None, "the namespace is gone")
+
+    wait_until(lambda: teams.deleted in teams.problem("delta"), "the reason")
+    assert score(client.endpoint("alpha").status.scoring_uri).status_code == 200
+    client.delete("delta")
+    assert [record.spec.name for record in client.endpoints()] == ["alpha"]
 
 
 def test_after_detach_the_namespaces_are_as_before(teams: Teams) -> None:

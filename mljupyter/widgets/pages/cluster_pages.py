@@ -175,9 +175,9 @@ class ClusterPage(Page):
             ),
             fields.text(
                 "endpoint_namespace",
-                "Other namespaces for endpoints",
+                "Endpoints may also run in",
                 self._others,
-                about="Endpoints may run there too. They must exist. Names with spaces between them; empty for none.",
+                about="Further namespaces, which must exist, with spaces between them; empty for none.",
                 placeholder="team-a team-b",
             ),
             fields.cards("purpose", "Purpose", draft.value("purpose"), _choices(_PURPOSES)),
