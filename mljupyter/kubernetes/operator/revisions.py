@@ -14,7 +14,7 @@ from mljupyter.kubernetes.api_server.informer import without_managers
 from mljupyter.kubernetes.api_server.namespaces import NamespaceInformers
 from mljupyter.kubernetes.objects import names, replicas
 from mljupyter.kubernetes.objects.place import Place, places
-from mljupyter.kubernetes.objects.pod_state import not_created, refusal
+from mljupyter.kubernetes.objects.pod_state import not_created, not_started, refusal
 from mljupyter.runtimes.base import ReplicaOrder, RuntimeUnavailableError
 from mljupyter.spec import Problem, VersionSpec
 
@@ -107,6 +107,7 @@ class Revisions:
         )
         self._orders: dict[Revision, ReplicaOrder] = {}
         self._created: set[Revision] = set()
+        self._refused: dict[Revision, Problem] = {}  # why an object cannot be created again
         self._due: set[Revision] = set()
         self._bell = asyncio.Event()
 
@@ -129,7 +130,7 @@ class Revisions:
 
     def problem(self, revision: Revision) -> Problem | None:
         """Return the reason why pods of a revision are not created; None when they are."""
-        return not_created(self.find(revision) or {})
+        return not_created(self.find(revision) or {}) or self._refused.get(revision)
 
     async def create(self, order: ReplicaOrder, count: int) -> None:
         """Create the Deployment of a revision with a number of replicas, unless there is one.
@@ -187,6 +188,7 @@ class Revisions:
         order = self._orders.get(revision)
         try:
             if wanted is None:
+                self._refused.pop(revision, None)
                 self._created.discard(revision)
                 self._orders.pop(revision, None)
                 if present is not None or has_secret:
@@ -202,14 +204,29 @@ class Revisions:
                 path = f"{names.deployments(place.namespace)}/{name}/scale"
                 await self._api.patch(path, body, kind="merge", manager=SCALER)
                 log.info("scaled Deployment %s to %d", name, wanted)
+            if self._refused.pop(revision, None) is not None:
+                self._changed(revision)
         except ApiError as error:
-            if error.status == _NOT_FOUND:
+            creates = wanted is not None and present is None and revision not in self._created
+            if isinstance(error, ApiUnreachableError):
+                pass
+            elif creates:
+                self._refuse(revision, name, error)
+            elif error.status == _NOT_FOUND:
                 self._created.discard(revision)
                 self._changed(revision)
                 return
-            if not isinstance(error, ApiUnreachableError):
+            else:
                 log.error("Deployment %s: %s", name, error.message)
             asyncio.get_running_loop().call_later(_AGAIN_AFTER, self.settle, revision)
+
+    def _refuse(self, revision: Revision, name: str, error: ApiError) -> None:
+        """Keep the reason why an object cannot be created again, such as a namespace that somebody has deleted."""
+        problem = not_started(error.message)
+        if self._refused.get(revision) != problem:
+            log.error("Deployment %s is not created: %s", name, error.message)
+            self._refused[revision] = problem
+            self._changed(revision)
 
     async def _put_secret(self, order: ReplicaOrder) -> None:
         place, key = self._owners.place_of(order.spec), self._owners.key(_revision_of(order))
