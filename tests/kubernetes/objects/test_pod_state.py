@@ -387,8 +387,8 @@ def test_a_node_that_kubernetes_has_given_up_is_named_and_its_pod_is_not_ready()
         ),
         (
             (
-                'secrets "mlj-iris" is forbidden: User "system:serviceaccount:ns:mljupyter-operator" cannot patch resource '
-                '"secrets" in API group "" in the namespace "team-b"'
+                'secrets "mlj-iris" is forbidden: User "system:serviceaccount:ns:mljupyter-operator" cannot patch '
+                'resource "secrets" in API group "" in the namespace "team-b"'
             ),
             ("team-b", "attach the cluster again"),
         ),
