@@ -73,6 +73,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
         tolerations: Sequence[Mapping[str, Any] | str] = (),
         runtime_class: str | None = None,
         endpoint_namespaces: Sequence[str] = (),
+        collected_data_claim: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster by its place in Azure, or by its kubeconfig.
 
@@ -97,6 +98,8 @@ class AksCompute(ClusterCompute, kind="AKS"):
             runtime_class: the RuntimeClass of replicas; that of a version comes first.
             endpoint_namespaces: other namespaces that endpoints may run in (`namespace` of
                 `AksWebservice.deploy_configuration`). They must exist; `namespace` itself need not be named.
+            collected_data_claim: a PersistentVolumeClaim in `namespace` for the data that scripts collect
+                (`collect_model_data`). Without it, collected data ends with its pod.
 
         Raises:
             ComputeTargetException: an argument breaks a rule.
@@ -124,7 +127,9 @@ class AksCompute(ClusterCompute, kind="AKS"):
                 load_balancer_subnet,
                 image,
                 "AKS",
-                replicas=replica_defaults(gpu_resource, node_selector, tolerations, runtime_class),
+                replicas=replica_defaults(
+                    gpu_resource, node_selector, tolerations, runtime_class, collected_data_claim
+                ),
                 endpoint_namespaces=namespaces_given(endpoint_namespaces),
             ),
             place_of if by_place else None,

@@ -58,6 +58,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
         tolerations: Sequence[Mapping[str, Any] | str] = (),
         runtime_class: str | None = None,
         endpoint_namespaces: Sequence[str] = (),
+        collected_data_claim: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster, by default that of the current kubeconfig and context.
 
@@ -80,6 +81,8 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
             runtime_class: the RuntimeClass of replicas; that of a version comes first.
             endpoint_namespaces: other namespaces that endpoints may run in (`namespace` of
                 `AksWebservice.deploy_configuration`). They must exist; `namespace` itself need not be named.
+            collected_data_claim: a PersistentVolumeClaim in `namespace` for the data that scripts collect
+                (`collect_model_data`). Without it, collected data ends with its pod.
 
         Raises:
             ComputeTargetException: an argument breaks a rule.
@@ -100,7 +103,9 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 internal_load_balancer,
                 load_balancer_subnet,
                 image,
-                replicas=replica_defaults(gpu_resource, node_selector, tolerations, runtime_class),
+                replicas=replica_defaults(
+                    gpu_resource, node_selector, tolerations, runtime_class, collected_data_claim
+                ),
                 endpoint_namespaces=namespaces_given(endpoint_namespaces),
             ),
             place_of if place is not None and kubeconfig is None else None,

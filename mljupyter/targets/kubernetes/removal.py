@@ -22,6 +22,7 @@ from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, LABELLED
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, NOT_FOUND, Cluster, ClusterError
 from mljupyter.targets.kubernetes.created import created_cluster, kubeconfig_file, remember_created
+from mljupyter.targets.kubernetes.definition import DEFINITION_PATH
 from mljupyter.targets.kubernetes.endpoint_namespaces import (
     delete_in_namespace,
     former_namespaces,
@@ -32,7 +33,6 @@ from mljupyter.targets.kubernetes.workloads import PAUSE_SECONDS, delete_workloa
 
 GONE_WITHIN_SECONDS = 120.0
 _MOST_NAMED = 10
-_KIND = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{names.PLURAL}.{names.GROUP}"
 _LEFT_ALONE = frozenset({"events", "endpoints", "endpointslices", "replicasets", "pods"})
 """Kinds that the cluster removes by itself: with their owners, or after a while."""
 
@@ -57,6 +57,15 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     _delete_webhook(cluster, attached.namespace, on_line)
     _delete_endpoints(client, on_line)
     _delete_objects(cluster, attached.namespace, elsewhere, on_line)
+    if created and (claims := _claims(cluster, attached.namespace)):
+        created = False  # the namespace would take the data of its users along
+        metadata = {"annotations": {CREATED_ANNOTATION: None}}
+        path = f"/api/v1/namespaces/{attached.namespace}"
+        cluster.call("PATCH", path, {"metadata": metadata}, content_type=MERGE)
+        on_line(
+            f"kept Namespace {attached.namespace}: it has the PersistentVolumeClaim {', '.join(claims)}. Delete it "
+            f"with its data: kubectl delete namespace {attached.namespace}"
+        )
     if created:
         cluster.delete(f"/api/v1/namespaces/{attached.namespace}")
         on_line(f"deleted Namespace {attached.namespace}")
@@ -159,8 +168,8 @@ def _delete_kind(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
         if others:
             on_line(f"kept {names.PLURAL}.{names.GROUP}: used in namespace {', '.join(sorted(others))}")
             return
-        if cluster.find(_KIND) is not None:
-            cluster.delete(_KIND)
+        if cluster.find(DEFINITION_PATH) is not None:
+            cluster.delete(DEFINITION_PATH)
             on_line(f"deleted {names.PLURAL}.{names.GROUP}")
     except ClusterError as error:
         if error.status != FORBIDDEN:
@@ -237,6 +246,15 @@ def collection_paths(cluster: Cluster, namespace: str) -> list[str]:
             if resource.get("namespaced") and "list" in resource["verbs"] and "delete" in resource["verbs"]:
                 found.setdefault(f"{name}.{version}", f"{version}/namespaces/{namespace}/{name}")
     return list(found.values())
+
+
+def _claims(cluster: Cluster, namespace: str) -> list[str]:
+    """Return the names of the PersistentVolumeClaims in a namespace. An installation has none of its own."""
+    try:
+        items = cluster.items(names.persistent_volume_claims(namespace))
+    except ClusterError:  # the right is missing
+        return []
+    return [str(item["metadata"]["name"]) for item in items]
 
 
 def _was_created(cluster: Cluster, namespace: str) -> bool:
