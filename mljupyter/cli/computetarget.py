@@ -92,6 +92,13 @@ def _cluster_options(command: Command) -> Command:
             ),
             click.option("--runtime-class", metavar="NAME", help="RuntimeClass of replicas."),
             click.option(
+                "--endpoint-namespace",
+                "endpoint_namespaces",
+                metavar="NAMESPACE",
+                multiple=True,
+                help="Other namespace that endpoints may run in; it must exist. Repeatable.",
+            ),
+            click.option(
                 "--collected-data-claim",
                 metavar="NAME",
                 help="PersistentVolumeClaim for the data that scripts collect. Default: it ends with its pod.",

@@ -49,6 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--internal", action="store_true", help="an internal load balancer")
     parser.add_argument("--collected-data-claim", metavar="NAME", help="PersistentVolumeClaim for collected data")
     parser.add_argument("--policy", default="policy/v1", help="policy/v1beta1 before Kubernetes 1.21 (%(default)s)")
+    parser.add_argument(
+        "--endpoint-namespace",
+        action="append",
+        default=[],
+        metavar="NAMESPACE",
+        help="another namespace that endpoints may run in; repeatable",
+    )
     parser.add_argument("--write", type=Path, metavar="DIRECTORY", help="write the files of deploy/ there instead")
     options = parser.parse_args(arguments)
     if options.write is not None:
@@ -70,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         service=ServiceType(options.service),
         internal=options.internal,
         policy=options.policy,
+        endpoint_namespaces=tuple(options.endpoint_namespace),
         replicas=replicas.json_text() if options.collected_data_claim is not None else "{}",
         reader=Reader.of(replicas),
     )

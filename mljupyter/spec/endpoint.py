@@ -80,6 +80,12 @@ class EndpointSpec(Document):
         return self.control_version or self.default_version
 
     @property
+    def namespace(self) -> str | None:
+        """The namespace that its replicas run in on a cluster; None for that of the compute target."""
+        placement = self.versions[self.default_version].placement
+        return placement.namespace if placement is not None else None
+
+    @property
     def model_ids(self) -> list[str]:
         """The ids of all models that any version serves."""
         return sorted({model.id for version in self.versions.values() for model in version.models})
@@ -106,6 +112,13 @@ class EndpointSpec(Document):
         if total > 100:
             shares = ", ".join(f"{name} {version.traffic_percentile}" for name, version in self.versions.items())
             raise ValueError(f"the traffic percentiles add up to {total} ({shares}): at most 100")
+        places = {name: one.placement.namespace if one.placement else None for name, one in self.versions.items()}
+        if len(set(places.values())) > 1:
+            listed = ", ".join(f"{name} in {place or 'that of the target'}" for name, place in places.items())
+            raise ValueError(
+                f"the versions name different namespaces ({listed}): an endpoint runs in one. Give all versions the "
+                "same placement.namespace"
+            )
         if self.kind is EndpointKind.LOCAL and self.authentication is not Authentication.NONE:
             raise ValueError("a local web service has no authentication: it listens only on this machine")
         if self.port is not None and self.tls is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ CHART = DEPLOY / "helm/mljupyter"
 
 
 def sorted_by_name(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(found, key=lambda item: (item["kind"], item["metadata"]["name"]))
+    return sorted(
+        found, key=lambda item: (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])
+    )
 
 
 def test_the_files_in_the_repository_are_those_that_are_generated() -> None:
@@ -65,6 +68,26 @@ def test_the_chart_is_the_same_installation(
     )
     found = helm.render(CHART, namespace="team-a", values=values, api_versions=frozenset({policy}))
     assert sorted_by_name(found) == sorted_by_name(installation(wanted))
+
+
+@pytest.mark.parametrize("namespaces", [(), ("team-b",), ("team-b", "team-c")])
+def test_chart_and_command_have_the_namespaces_for_endpoints(
+    namespaces: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = Installation(
+        image=manifests.IMAGE, target="cluster", workspace="default", namespace="team-a", endpoint_namespaces=namespaces
+    )
+    found = helm.render(
+        CHART,
+        namespace="team-a",
+        values={"endpointNamespaces": list(namespaces)},
+        api_versions=frozenset({"policy/v1"}),
+    )
+    without_namespace = installation(replace(wanted, create_namespace=False))
+    assert sorted_by_name(found) == sorted_by_name(without_namespace)
+    options = [text for namespace in namespaces for text in ("--endpoint-namespace", namespace)]
+    assert manifests.main(["--namespace", "team-a", *options]) == 0
+    assert list(yaml.safe_load_all(capsys.readouterr().out)) == installation(wanted)
 
 
 def test_the_chart_gives_the_operator_the_placement_of_replicas() -> None:

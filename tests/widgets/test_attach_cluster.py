@@ -90,6 +90,8 @@ def test_input_that_breaks_a_rule_is_explained_at_its_field(user: User, tmp_path
     assert "lower-case letters" in user.error("namespace")
     user.type(namespace="kube-system")
     assert "not for applications" in user.error("namespace")
+    user.type(endpoint_namespace="team-b Team-C")
+    assert "Namespace is 'Team-C'" in user.error("endpoint_namespace")
     user.type(kubeconfig=str(tmp_path / "missing"))
     assert f"There is no kubeconfig at {tmp_path}/missing" in user.error("kubeconfig")
     (tmp_path / "broken").write_text("{")
@@ -187,7 +189,7 @@ def test_the_findings_of_an_earlier_check_are_not_shown_for_another_cluster(user
 def test_line_and_code_have_the_same_settings(user: User, session: Session, tmp_path: Path) -> None:
     odd = kubeconfig(tmp_path / "a$b {c}", "lab", current="lab")
     user.type(kubeconfig=str(odd), context="lab", address="team", namespace="ml-team", purpose="DevTest")
-    user.type(service_type="LoadBalancer", internal=True, subnet="apps")
+    user.type(service_type="LoadBalancer", internal=True, subnet="apps", endpoint_namespace="team-b, team-c")
     assert user.view
     draft = user.wizard.page.draft  # type: ignore[attr-defined]
     words = [expanded(word, {}) for word in split(draft.line.removeprefix("%mlj attach"), expressions=True)]
@@ -203,4 +205,5 @@ def test_line_and_code_have_the_same_settings(user: User, session: Session, tmp_
     body = "\n".join(line for line in code.splitlines() if line.startswith(("configuration", "target =")))
     exec(body, {**names, "ws": None})
     assert given == {"name": "team", "settings": draft.settings()}
+    assert draft.settings().endpoint_namespaces == tuple(values["endpoint_namespace"]) == ("team-b", "team-c")
     assert "hunter2" not in code + draft.line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,8 +54,10 @@ class Service:
         changes: Notifier,
         keeper: ListenerManager,
         ports: PortReservations | None,
+        namespaces: Collection[str] | None = None,
     ) -> None:
         self._layout = layout
+        self._namespaces = namespaces
         self._store = store
         self._reconciler = reconciler
         self._router = router
@@ -247,7 +249,8 @@ class Service:
 
     def _refuse(self, spec: EndpointSpec, before: EndpointRecord | None) -> None:
         present = before.spec if before is not None else None
-        _raise(refuse_spec(spec, present, self._runtimes.names(), has_ports=self._ports is not None))
+        targets, ports = self._runtimes.names(), self._ports is not None
+        _raise(refuse_spec(spec, present, targets, has_ports=ports, namespaces=self._namespaces))
 
     def _refuse_while_deleting(self, record: EndpointRecord) -> None:
         _raise(refuse_while_deleting(record.spec.name, deleting=record.deleting))

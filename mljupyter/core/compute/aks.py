@@ -20,7 +20,7 @@ from mljupyter.core.router import SslConfiguration
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
-from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, namespaces_given, replica_defaults
 from mljupyter.targets.kubernetes.preflight import FAST_PROD_CPUS
 from mljupyter.targets.kubernetes.providers import AksProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
@@ -72,6 +72,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] = (),
         runtime_class: str | None = None,
+        endpoint_namespaces: Sequence[str] = (),
         collected_data_claim: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster by its place in Azure, or by its kubeconfig.
@@ -95,6 +96,8 @@ class AksCompute(ClusterCompute, kind="AKS"):
             node_selector: labels that a node must have to run replicas; those of a version are added.
             tolerations: taints of nodes that all replicas tolerate, as in `AksWebservice.deploy_configuration`.
             runtime_class: the RuntimeClass of replicas; that of a version comes first.
+            endpoint_namespaces: other namespaces that endpoints may run in (`namespace` of
+                `AksWebservice.deploy_configuration`). They must exist; `namespace` itself need not be named.
             collected_data_claim: a PersistentVolumeClaim in `namespace` for the data that scripts collect
                 (`collect_model_data`). Without it, collected data ends with its pod.
 
@@ -127,6 +130,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
                 replicas=replica_defaults(
                     gpu_resource, node_selector, tolerations, runtime_class, collected_data_claim
                 ),
+                endpoint_namespaces=namespaces_given(endpoint_namespaces),
             ),
             place_of if by_place else None,
         )

@@ -482,6 +482,7 @@ class ClusterCompute(ComputeTarget):
             "cluster": None if created is None else created.about,
             "clusterResourceId": attached.resource_id or None,
             "replicas": attached.replicas,
+            "endpointNamespaces": list(attached.endpoint_namespaces),
         }
 
     @property

@@ -19,7 +19,7 @@ from mljupyter.core.compute.cluster import (
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
-from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, namespaces_given, replica_defaults
 from mljupyter.targets.kubernetes.providers import TOOLS, CommandProvider, ToolProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
 
@@ -57,6 +57,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] = (),
         runtime_class: str | None = None,
+        endpoint_namespaces: Sequence[str] = (),
         collected_data_claim: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster, by default that of the current kubeconfig and context.
@@ -78,6 +79,8 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
             node_selector: labels that a node must have to run replicas; those of a version are added.
             tolerations: taints of nodes that all replicas tolerate, as in `AksWebservice.deploy_configuration`.
             runtime_class: the RuntimeClass of replicas; that of a version comes first.
+            endpoint_namespaces: other namespaces that endpoints may run in (`namespace` of
+                `AksWebservice.deploy_configuration`). They must exist; `namespace` itself need not be named.
             collected_data_claim: a PersistentVolumeClaim in `namespace` for the data that scripts collect
                 (`collect_model_data`). Without it, collected data ends with its pod.
 
@@ -103,6 +106,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 replicas=replica_defaults(
                     gpu_resource, node_selector, tolerations, runtime_class, collected_data_claim
                 ),
+                endpoint_namespaces=namespaces_given(endpoint_namespaces),
             ),
             place_of if place is not None and kubeconfig is None else None,
         )

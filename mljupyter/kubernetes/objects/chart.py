@@ -10,7 +10,16 @@ from dataclasses import replace
 
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.crd import custom_resource_definition
-from mljupyter.kubernetes.objects.installation import Installation, Manifest, Purpose, Reader, ServiceType, installation
+from mljupyter.kubernetes.objects.installation import (
+    Installation,
+    Manifest,
+    Purpose,
+    Reader,
+    ServiceType,
+    endpoint_namespace_objects,
+    installation,
+)
+from mljupyter.kubernetes.objects.place import Place
 from mljupyter.kubernetes.objects.yaml import to_yaml
 
 _DEFINITION = "CustomResourceDefinition"
@@ -25,6 +34,10 @@ _CLAIM = ".Values.replicas.collectedDataClaim"
 _SELECTOR = "{{ toJson (.Values.replicas.nodeSelector | default dict) }}"
 _TOLERATIONS = "{{ toJson (.Values.replicas.tolerations | default list) }}"
 
+_OTHERS = ".Values.endpointNamespaces"
+_EACH = Place("{{ . }}", home="{{ $.Release.Namespace }}")
+"""A namespace for endpoints, in a loop over all of them."""
+
 _BASE = Installation(
     image="{{ .Values.image }}",
     target="{{ .Values.target }}",
@@ -33,6 +46,7 @@ _BASE = Installation(
     create_namespace=False,
     policy=_POLICY,
     replicas="{{ toJson .Values.replicas }}",
+    endpoint_namespaces=(f'{{{{ join "," {_OTHERS} }}}}',),
 )
 _READER = Reader("{{ .Values.replicas.collectedDataClaim }}", _SELECTOR, _TOLERATIONS)  # type: ignore[arg-type]
 _CONDITIONS = (
@@ -74,6 +88,8 @@ def _templates() -> str:
         if len(differing) > 1:
             raise ValueError(f"{name} depends on several values: {[case[0] for case in differing]}")
         parts.append(_chosen(name, *differing[0]) if differing else _text(manifest))
+    repeated = "".join(_text(manifest) for manifest in endpoint_namespace_objects(_EACH))
+    parts.append(f"{{{{- range {_OTHERS} }}}}\n{repeated}{{{{- end }}}}\n")
     return "".join(parts)
 
 
@@ -81,8 +97,8 @@ def _by_name(wanted: Installation) -> dict[str, Manifest]:
     # The type of the router's Service is an expression, too. It is put in here, since it is no `ServiceType`.
     found = {}
     for manifest in installation(wanted):
-        if manifest["kind"] == _DEFINITION:
-            continue
+        if manifest["kind"] == _DEFINITION or names.INSTALLATION_LABEL in manifest["metadata"].get("labels", {}):
+            continue  # the latter are in the loop over the namespaces for endpoints
         if manifest["kind"] == "Service" and manifest["metadata"]["name"] == names.ROUTER:
             manifest["spec"]["type"] = _SERVICE_TYPE
         found[f"{manifest['kind']} {manifest['metadata']['name']}"] = manifest
@@ -142,6 +158,8 @@ router:
 # All replicas: gpuResource (nvidia.com/gpu), nodeSelector, tolerations, runtimeClass, and collectedDataClaim: the
 # PersistentVolumeClaim for collected data, in the namespace of the release.
 replicas: {{}}
+# Other namespaces that endpoints may run in. They must exist.
+endpointNamespaces: []
 """
 
 

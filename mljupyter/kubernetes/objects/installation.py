@@ -12,6 +12,7 @@ from typing import Any
 
 from mljupyter.kubernetes.objects import names, rights
 from mljupyter.kubernetes.objects.crd import custom_resource_definition
+from mljupyter.kubernetes.objects.place import Place
 from mljupyter.kubernetes.objects.replicas import COLLECTED, CONTAINER
 from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
 from mljupyter.spec import ReplicaDefaults
@@ -118,6 +119,7 @@ class Installation:
         tolerations: the taints of nodes that operator and router tolerate.
         replicas: the settings of all replicas of endpoints, a `ReplicaDefaults` as JSON text.
         reader: reads the data that replicas collect; None if it ends with them.
+        endpoint_namespaces: other namespaces that endpoints may run in. They exist already.
 
     """
 
@@ -138,6 +140,7 @@ class Installation:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     replicas: str = "{}"
+    endpoint_namespaces: tuple[str, ...] = ()
     reader: Reader | None = None
 
 
@@ -150,6 +153,11 @@ def installation(wanted: Installation) -> list[Manifest]:
         *_service_accounts(wanted),
         *_roles(wanted),
         *_network_policies(wanted),
+        *(
+            manifest
+            for namespace in wanted.endpoint_namespaces
+            for manifest in endpoint_namespace_objects(Place(namespace, wanted.namespace))
+        ),
         _operator_service(wanted),
         _router_service(wanted),
         *([_webhook_service(wanted), _webhook_configuration(wanted)] if wanted.admission else []),
@@ -167,6 +175,37 @@ def of_reader(namespace: str) -> list[Manifest]:
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": place},
         {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": place},
     ]
+
+
+def endpoint_namespace_objects(place: Place) -> list[Manifest]:
+    """Return the objects of an installation in another namespace that endpoints may run in.
+
+    Their names have the namespace of the installation in them, since several may use one namespace.
+
+    Parameters:
+        place: the namespace, and that of the installation.
+
+    """
+    of_home = {"matchLabels": {names.NAMESPACE_LABEL: place.home}}
+    callers = [
+        {"namespaceSelector": of_home, **_pods_of(component)}
+        for component in (names.COMPONENT_ROUTER, names.COMPONENT_OPERATOR)
+    ]
+    chosen = {"matchLabels": _selected(names.COMPONENT_REPLICA) | place.labels}
+    of_operator, of_router = rights.endpoint_namespace_rules(), rights.pods_rules()
+    return [
+        _service_account(_there(place, names.COMPONENT_REPLICA)),
+        *_role_with_binding(_there(place, names.COMPONENT_OPERATOR), of_operator, names.OPERATOR, place.home),
+        *_role_with_binding(_there(place, names.COMPONENT_ROUTER), of_router, names.ROUTER, place.home),
+        _policy(_there(place, names.COMPONENT_REPLICA), chosen, [_ingress(names.REPLICA_PORT, *callers)]),
+    ]
+
+
+def _there(place: Place, component: str) -> dict[str, Any]:
+    """Return the metadata of an object in another namespace that endpoints may run in."""
+    metadata = _metadata(place.name_of(component), component, place.namespace)
+    metadata["labels"] |= place.labels
+    return metadata
 
 
 def access_secret(namespace: str, *, api: str, internal: str) -> Manifest:
@@ -215,15 +254,16 @@ def _namespace(wanted: Installation) -> Manifest:
 
 def _service_accounts(wanted: Installation) -> list[Manifest]:
     accounts = {**_OF_COMPONENT, names.COMPONENT_REPLICA: names.REPLICA}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": _metadata(name, component, wanted.namespace),
-            "automountServiceAccountToken": False,  # the pods that need a token ask for it
-        }
-        for component, name in accounts.items()
-    ]
+    return [_service_account(_metadata(name, component, wanted.namespace)) for component, name in accounts.items()]
+
+
+def _service_account(metadata: dict[str, Any]) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": metadata,
+        "automountServiceAccountToken": False,  # the pods that need a token ask for it
+    }
 
 
 def _roles(wanted: Installation) -> list[Manifest]:
@@ -241,15 +281,21 @@ def _roles(wanted: Installation) -> list[Manifest]:
 
 
 def _role(wanted: Installation, name: str, component: str, rules: Sequence[rights.Rule]) -> list[Manifest]:
-    metadata = _metadata(name, component, wanted.namespace)
+    return _role_with_binding(_metadata(name, component, wanted.namespace), rules, name, wanted.namespace)
+
+
+def _role_with_binding(
+    metadata: dict[str, Any], rules: Sequence[rights.Rule], account: str, namespace: str
+) -> list[Manifest]:
+    """Return a Role, and the RoleBinding that gives it to a ServiceAccount of a namespace."""
     return [
         {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": [dict(rule) for rule in rules]},
         {
             "apiVersion": f"{_RBAC}/v1",
             "kind": "RoleBinding",
-            "metadata": _metadata(name, component, wanted.namespace),
-            "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": wanted.namespace}],
+            "metadata": {**metadata, "labels": dict(metadata["labels"])},
+            "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": metadata["name"]},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
         },
     ]
 
@@ -290,15 +336,16 @@ def _network_policies(wanted: Installation) -> list[Manifest]:
 
 
 def _network_policy(wanted: Installation, component: str, ingress: list[dict[str, Any]]) -> Manifest:
+    metadata = _metadata(f"mljupyter-{component}", component, wanted.namespace)
+    return _policy(metadata, _pods_of(component)["podSelector"], ingress)
+
+
+def _policy(metadata: dict[str, Any], chosen: dict[str, Any], ingress: list[dict[str, Any]]) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": _metadata(f"mljupyter-{component}", component, wanted.namespace),
-        "spec": {
-            "podSelector": _pods_of(component)["podSelector"],
-            "policyTypes": ["Ingress"],
-            "ingress": ingress,
-        },
+        "metadata": metadata,
+        "spec": {"podSelector": chosen, "policyTypes": ["Ingress"], "ingress": ingress},
     }
 
 
@@ -592,6 +639,7 @@ def _environment(wanted: Installation, component: str) -> list[dict[str, Any]]:
             (names.POD_IP_VARIABLE, "status.podIP"),
         )
     ]
+    variables.append({"name": names.ENDPOINT_NAMESPACES_VARIABLE, "value": ",".join(wanted.endpoint_namespaces)})
     if component == names.COMPONENT_ROUTER:
         limit = {"resourceFieldRef": {"containerName": component, "resource": "limits.memory"}}
         return [*variables, {"name": names.MEMORY_LIMIT_VARIABLE, "valueFrom": limit}]

@@ -47,6 +47,8 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 ENDPOINT_LABEL = f"{GROUP}/endpoint"
 VERSION_LABEL = f"{GROUP}/version"
 REVISION_LABEL = f"{GROUP}/revision"
+INSTALLATION_LABEL = f"{GROUP}/installation"
+"""The label of objects in a namespace for endpoints: the namespace of the installation that they belong to."""
 LEADER_LABEL = f"{GROUP}/leader"
 """The label of the operator pod that works, to which the operator's Service leads."""
 PUBLISHED_LABEL = f"{GROUP}/published"
@@ -81,6 +83,7 @@ TARGET_VARIABLE = "MLJUPYTER_TARGET"
 WORKSPACE_VARIABLE = "MLJUPYTER_WORKSPACE"
 PURPOSE_VARIABLE = "MLJUPYTER_PURPOSE"
 REPLICAS_VARIABLE = "MLJUPYTER_REPLICAS"
+ENDPOINT_NAMESPACES_VARIABLE = "MLJUPYTER_ENDPOINT_NAMESPACES"
 ROUTER_SETTING = "MLJUPYTER_ROUTER_"
 """The beginning of the variables with settings of the router's self-scaling, such as ``MLJUPYTER_ROUTER_MAX_PODS``."""
 MEMORY_LIMIT_VARIABLE = "MLJUPYTER_MEMORY_LIMIT"
@@ -117,18 +120,18 @@ def replica_labels(endpoint: str, version: str, revision: str) -> dict[str, str]
     return labels(COMPONENT_REPLICA) | {ENDPOINT_LABEL: endpoint, VERSION_LABEL: version, REVISION_LABEL: revision}
 
 
-def deployment_name(endpoint: str, version: str, revision: str) -> str:
+def deployment_name(endpoint: str, version: str, revision: str, *home: str) -> str:
     """Return the name of the Deployment of a revision, and of its Secret.
 
     Its last digits are a fingerprint of all three names, since ``a-b`` and ``c`` would otherwise give the same name as
-    ``a`` and ``b-c``.
+    ``a`` and ``b-c``. `home` is part of it: the namespace of the installation, for a Deployment in another one.
 
     Example:
         >>> deployment_name("iris", "iris", "0123456789ab")
         'mlj-iris-891c8fb6'
 
     """
-    digits = hashlib.sha256(json.dumps([endpoint, version, revision]).encode()).hexdigest()[:_DIGITS]
+    digits = hashlib.sha256(json.dumps([endpoint, version, revision, *home]).encode()).hexdigest()[:_DIGITS]
     # Otherwise it could be the name of a route's Secret.
     head = f"mlj-e-{endpoint}" if endpoint.startswith(_OTHER_PREFIXES) else f"mlj-{endpoint}"
     if version != endpoint:

@@ -293,6 +293,7 @@ class ClusterRouter:
         revisions: dict[str, tuple[str, ...]] = {}
         keys: dict[str, dict[str, str]] = {}
         without: set[str] = set()
+        namespaces: dict[str, str] = {}
         at = self._supervisor.revisions_at(route.name)
         for version in (*route.versions, *route.leaving):
             found = sorted({at[address][2] for address in version.addresses if address in at})
@@ -304,9 +305,11 @@ class ClusterRouter:
             for fingerprint in found:
                 revision = (route.name, version.name, fingerprint)
                 keys.setdefault(version.name, {})[fingerprint] = self._supervisor.key(revision)
+                if (namespace := self._supervisor.namespace(revision)) is not None:
+                    namespaces[fingerprint] = namespace
                 ready = self._supervisor.ready_pods(revision)
                 without |= {pod for pod, address in ready.items() if _is_left_out(version, address)}
-        return PublishedRoute(route, revisions, keys, tuple(sorted(without)))
+        return PublishedRoute(route, revisions, keys, tuple(sorted(without)), namespaces or None)
 
     async def _write(self, name: str, key: str, text: str, owner: Mapping[str, Any] | None) -> None:
         """Write a document for the agents into its Secret."""

@@ -155,6 +155,7 @@ async def _lead(
         ReplicaSettings(defaults=settings.replicas, fetcher_image=await _again(lambda: _own_image(api, settings))),
         workspace_key(layout.replica_key),
         persistence.owner,
+        settings.endpoint_namespaces,
     )
     logs = PodLogs(api, settings.namespace, layout.replicas)
     surroundings = ClusterSurroundings(api, settings.namespace)
@@ -201,6 +202,7 @@ async def _lead(
             withdrawn=lambda name: plane.reconciler.look_again([name]),
         ),
         durability=durability,
+        namespaces=settings.namespaces,
         collected=CollectedVolume(
             api,
             settings.namespace,

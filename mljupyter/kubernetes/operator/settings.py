@@ -10,6 +10,7 @@ from pathlib import Path
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose
+from mljupyter.kubernetes.objects.place import namespaces_of, places
 from mljupyter.spec import ReplicaDefaults, RouterScaling, SpecError
 
 
@@ -34,6 +35,7 @@ class OperatorSettings:
         webhook_port: of the webhook that the API server asks.
         kubeconfig: a file for development outside the cluster; None for the credentials of the pod.
         scaling: the settings of the router's self-scaling; None without it.
+        endpoint_namespaces: the other namespaces that replicas may run in.
 
     """
 
@@ -49,6 +51,12 @@ class OperatorSettings:
     webhook_port: int = names.WEBHOOK_PORT
     kubeconfig: Path | None = None
     scaling: RouterScaling | None = None
+    endpoint_namespaces: tuple[str, ...] = ()
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """All namespaces that replicas may run in."""
+        return tuple(place.namespace for place in places(self.namespace, self.endpoint_namespaces))
 
     @classmethod
     def of_pod(cls, environment: Mapping[str, str] = os.environ) -> OperatorSettings:
@@ -70,6 +78,7 @@ class OperatorSettings:
                 api_secret=(access / names.API_KEY).read_text().strip(),
                 internal_secret=(access / names.INTERNAL_KEY).read_text().strip(),
                 scaling=scaling,
+                endpoint_namespaces=namespaces_of(environment.get(names.ENDPOINT_NAMESPACES_VARIABLE, "")),
             )
         except SpecError as error:
             raise OperatorSettingsError(

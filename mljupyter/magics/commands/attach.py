@@ -52,6 +52,7 @@ def _cluster(call: Call, name: str) -> Any:
             call["runtime_class"],
             call["collected_data_claim"],
         ),
+        endpoint_namespaces=tuple(call["endpoint_namespace"]),
     )
     if call["check"]:
         found = _attached_findings(call, name) or cluster.findings(workspace, name, settings)

@@ -49,6 +49,12 @@ ATTACH_OPTIONS = (
         repeatable=True,
     ),
     Option("runtime-class", "RuntimeClass of replicas", metavar="NAME"),
+    Option(
+        "endpoint-namespace",
+        "other namespace that endpoints may run in; it must exist",
+        metavar="NAMESPACE",
+        repeatable=True,
+    ),
     Option("collected-data-claim", "PersistentVolumeClaim for the data that scripts collect", metavar="NAME"),
     Option("check", "only check the cluster", kind="flag"),
     Option("dry-run", "only show the objects that would be applied", kind="flag"),

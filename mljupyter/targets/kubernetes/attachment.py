@@ -32,6 +32,7 @@ from mljupyter.kubernetes.objects.installation import (
     installation,
     of_reader,
 )
+from mljupyter.kubernetes.objects.place import Place, places
 from mljupyter.spec import ReplicaDefaults, SpecError, Toleration
 from mljupyter.targets.base import Finding, TargetContext
 from mljupyter.targets.kubernetes import control_plane_image
@@ -47,6 +48,7 @@ from mljupyter.targets.kubernetes.attached import (
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, Cluster, ClusterError, access_to
 from mljupyter.targets.kubernetes.created import CreatedCluster, CreationState, created_cluster, remember_created
 from mljupyter.targets.kubernetes.definition import DEFINITION_PATH, define, is_deleted
+from mljupyter.targets.kubernetes.endpoint_namespaces import delete_in_namespace, former_namespaces
 from mljupyter.targets.kubernetes.installation_state import installation_state
 from mljupyter.targets.kubernetes.node_checks import NodeChecks, check_nodes, pause
 from mljupyter.targets.kubernetes.preflight import check
@@ -89,6 +91,7 @@ class ClusterSettings:
         type: the type of the target that users see.
         resource_id: of a cluster in Azure whose credentials Azure has given.
         replicas: the settings of all replicas: placement, accelerators, the claim for collected data.
+        endpoint_namespaces: other namespaces that endpoints may run in. They must exist.
 
     """
 
@@ -103,9 +106,15 @@ class ClusterSettings:
     type: str = "Kubernetes"
     resource_id: str = ""
     replicas: ReplicaDefaults = field(default_factory=ReplicaDefaults)
+    endpoint_namespaces: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_namespace(self.namespace)
+        # The installation's own namespace needs no permission.
+        others = [one for one in dict.fromkeys(self.endpoint_namespaces) if one != self.namespace]
+        object.__setattr__(self, "endpoint_namespaces", tuple(others))
+        for namespace in others:
+            check_namespace(namespace)
         for name, kind in (("cluster_purpose", Purpose), ("service_type", ServiceType)):
             value = self.purpose if kind is Purpose else self.service_type
             if value not in list(kind):
@@ -136,6 +145,7 @@ def settings_of(attached: AttachedCluster) -> ClusterSettings:
         type=attached.type,
         resource_id=attached.resource_id,
         replicas=ReplicaDefaults.parse(attached.replicas),
+        endpoint_namespaces=attached.endpoint_namespaces,
     )
 
 
@@ -171,6 +181,18 @@ def replica_defaults(
         return ReplicaDefaults.parse({name: value for name, value in given.items() if value is not None})
     except SpecError as error:
         raise ComputeTargetException(error.message) from None
+
+
+def namespaces_given(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the namespaces for endpoints, given as a list.
+
+    Raises:
+        ComputeTargetException: they are no list.
+
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ComputeTargetException(f"endpoint_namespaces is {given!r}: give a list, such as ['team-a', 'team-b'].")
+    return tuple(given)
 
 
 def with_claim(replicas: ReplicaDefaults, claim: str | None) -> ReplicaDefaults:
@@ -485,7 +507,16 @@ class _Plan:
             first, _, rest = error.message.partition("\n")
             return [Finding("API server", "failed", first, rest)]
         settings = self._settings
-        found = list(check(self._cluster, settings.namespace, settings.purpose, manifests, settings.replicas))
+        found = list(
+            check(
+                self._cluster,
+                settings.namespace,
+                settings.purpose,
+                manifests,
+                settings.replicas,
+                settings.endpoint_namespaces,
+            )
+        )
         if self._registry is None:
             text = "they stay on the Docker engine of this machine, which the nodes must share"
             fix = "for other nodes: a workspace with a container registry, or MLJUPYTER_CONTAINER_REGISTRY"
@@ -509,6 +540,7 @@ class _Plan:
             settings.resource_id,
             settings.replicas.document(),
             settings.subnet,
+            settings.endpoint_namespaces,
         )
 
     def manifests(self, image: str) -> list[dict[str, Any]]:
@@ -527,13 +559,15 @@ class _Plan:
             subnet=settings.subnet,
             pull_secrets=self._pull_secrets(image),
             replicas=settings.replicas.json_text(),
+            endpoint_namespaces=settings.endpoint_namespaces,
             reader=Reader.of(settings.replicas),
             policy="policy/v1" if minor >= _FIRST_WITH_POLICY else "policy/v1beta1",
         )
         found = installation(wanted)
         for manifest in found:
             if manifest["kind"] == "ServiceAccount" and wanted.pull_secrets:
-                manifest["imagePullSecrets"] = [{"name": secret} for secret in wanted.pull_secrets]
+                place = Place(names.namespace_of(manifest), settings.namespace)
+                manifest["imagePullSecrets"] = [{"name": place.registry_secret}]
             if manifest["kind"] == "Namespace":
                 manifest["metadata"].setdefault("annotations", {})[CREATED_ANNOTATION] = "true"
             if (manifest["kind"], manifest["metadata"]["name"]) == ("Deployment", names.ROUTER):
@@ -603,7 +637,7 @@ class _Plan:
         """
         namespace, login = self._settings.namespace, self._login(image)
         first = [one for one in self.manifests(image) if one["kind"] == "Namespace"]
-        first += [_pull_secret(namespace, login)] if login is not None else []
+        first += [_pull_secret(Place(namespace, namespace), login)] if login is not None else []
         made = [one for one in first if self._cluster.find(names.object_path(one)) is None]
         try:
             for manifest in first:
@@ -632,10 +666,14 @@ class _Plan:
         self._define(definition, on_line, stopped)
         self._apply(self._access_secret(), on_line)
         if (login := self._login(image)) is not None:
-            self._apply(_pull_secret(self._settings.namespace, login), on_line)
+            for place in places(self._settings.namespace, self._settings.endpoint_namespaces):
+                self._apply(_pull_secret(place, login), on_line)
+        former = former_namespaces(self._cluster, self._settings.namespace)
         for manifest in manifests:
             if manifest is not definition and manifest not in first:
                 self._apply(manifest, on_line)
+        for namespace in former - set(self._settings.endpoint_namespaces):
+            delete_in_namespace(self._cluster, Place(namespace, self._settings.namespace), on_line)
         if self._settings.replicas.collected_data_claim is None:
             self._delete_reader(on_line)
         self._label_namespace(on_line)
@@ -760,16 +798,16 @@ def _namespace_path(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}"
 
 
-def _pull_secret(namespace: str, login: RegistryCredentials) -> dict[str, Any]:
+def _pull_secret(place: Place, login: RegistryCredentials) -> dict[str, Any]:
     pair = base64.b64encode(f"{login.username}:{login.password}".encode())
     document = {"auths": {login.address: {"auth": pair.decode()}}}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": names.REGISTRY_SECRET,
-            "namespace": namespace,
-            "labels": names.labels(names.COMPONENT_OPERATOR),
+            "name": place.registry_secret,
+            "namespace": place.namespace,
+            "labels": names.labels(names.COMPONENT_OPERATOR) | place.labels,
         },
         "type": "kubernetes.io/dockerconfigjson",
         "stringData": {".dockerconfigjson": json.dumps(document)},

@@ -95,6 +95,7 @@ class ClusterDraft:
             internal=self.is_internal,
             subnet=(self.value("subnet") or None) if self.is_internal else None,
             replicas=replica_defaults(collected_data_claim=self.value("collected_data_claim") or None),
+            endpoint_namespaces=tuple(self.typed.get("endpoint_namespace") or ()),
         )
 
     @property
@@ -116,6 +117,7 @@ class ClusterDraft:
             "internal_load_balancer": settings.internal or None,
             "load_balancer_subnet": settings.subnet,
             "collected_data_claim": settings.replicas.collected_data_claim,
+            "endpoint_namespaces": list(settings.endpoint_namespaces) or None,
         }
         arguments = ", ".join(f"{key}={value!r}" for key, value in given.items() if value is not None)
         return script_of(
@@ -141,6 +143,7 @@ class ClusterPage(Page):
         self._contexts: list[str] = []
         self._current: str | None = None
         self._problem = ""
+        self._others = ""
 
     def enter(self) -> None:
         """Read the contexts."""
@@ -172,6 +175,13 @@ class ClusterPage(Page):
                 about="For operator, routers and endpoints. It is created if it does not exist.",
                 required=True,
             ),
+            fields.text(
+                "endpoint_namespace",
+                "Endpoints may also run in",
+                self._others,
+                about="Further namespaces, which must exist, with spaces between them; empty for none.",
+                placeholder="team-a team-b",
+            ),
             fields.cards("purpose", "Purpose", draft.value("purpose"), _choices(_PURPOSES)),
             fields.cards("service_type", "Endpoints are reached at", draft.value("service_type"), _choices(_SERVICES)),
         ]
@@ -193,6 +203,10 @@ class ClusterPage(Page):
 
     def change(self, key: str, value: Any) -> None:
         """Store the input; another kubeconfig has other contexts."""
+        if key == "endpoint_namespace":
+            self._others = str(value)
+            self.draft.typed[key] = self._others.replace(",", " ").split()
+            return
         self.draft.typed[key] = bool(value) if key == "internal" else str(value)
         if key == "kubeconfig":
             self.draft.typed.pop("context", None)
@@ -214,6 +228,9 @@ class ClusterPage(Page):
             found["address"] = problem
         if problem := _rule(check_namespace, str(draft.typed.get("namespace", draft.value("namespace"))).strip()):
             found["namespace"] = problem
+        others = map(str, draft.typed.get("endpoint_namespace") or ())
+        if problem := next(filter(None, (_rule(check_namespace, one) for one in others)), ""):
+            found["endpoint_namespace"] = problem
         if problem := _rule(_check_claim, draft.value("collected_data_claim")):
             found["collected_data_claim"] = problem
         texts = {key: text for key, text in values_of(ATTACH_OPTIONS, draft.effective())[1].items() if key in OPTIONS}
@@ -330,6 +347,11 @@ class ClusterReviewPage(Page):
             ("Name", draft.name),
             ("Cluster", _cluster(settings)),
             ("Namespace", settings.namespace),
+            *(
+                [("For endpoints also", ", ".join(settings.endpoint_namespaces))]
+                if settings.endpoint_namespaces
+                else []
+            ),
             ("Purpose", ": ".join(_PURPOSES[settings.purpose])),
             ("Endpoints are reached at", _way(settings)),
             ("Collected data", _claim(settings)),
