@@ -10,6 +10,7 @@ from mljupyter import __version__
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.chart import chart_files
 from mljupyter.kubernetes.objects.installation import Installation, Purpose, ServiceType, installation
+from mljupyter.kubernetes.objects.publishing import Publishing, rule_broken
 from mljupyter.kubernetes.objects.yaml import to_yaml
 
 IMAGE = f"mljupyter/control-plane:{__version__}"
@@ -46,6 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--purpose", choices=[item.value for item in Purpose], default=Purpose.FAST_PROD.value)
     parser.add_argument("--service", choices=[item.value for item in ServiceType], default=ServiceType.CLUSTER_IP.value)
     parser.add_argument("--internal", action="store_true", help="an internal load balancer")
+    parser.add_argument("--ingress-class", help="of the Ingress")
+    parser.add_argument("--scoring-host", help="host of scoring URIs, for Ingress and HTTPRoute")
+    parser.add_argument("--scoring-path", default="/", help="beginning of their paths (%(default)s)")
+    parser.add_argument("--tls-secret", help="Secret with the certificate of the host, for Ingress")
+    parser.add_argument("--gateway", metavar="NAMESPACE/NAME", help="Gateway of the HTTPRoute")
+    parser.add_argument("--gateway-section", help="listener of the Gateway")
     parser.add_argument("--policy", default="policy/v1", help="policy/v1beta1 before Kubernetes 1.21 (%(default)s)")
     parser.add_argument("--write", type=Path, metavar="DIRECTORY", help="write the files of deploy/ there instead")
     options = parser.parse_args(arguments)
@@ -55,6 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         return 0
+    publishing = Publishing.of(vars(options))
+    if (broken := rule_broken(publishing, options.service)) is not None:
+        parser.error(broken)
     wanted = Installation(
         image=options.image,
         target=options.target,
@@ -63,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         purpose=Purpose(options.purpose),
         service=ServiceType(options.service),
         internal=options.internal,
+        publishing=publishing,
         policy=options.policy,
     )
     sys.stdout.write(to_yaml(installation(wanted)))

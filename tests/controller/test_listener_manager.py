@@ -10,10 +10,21 @@ import pytest
 from mljupyter.client.errors import CertificateError, InvalidSpecError
 from mljupyter.controller.layout import Layout, private_directory
 from mljupyter.controller.storage.store import Store
+from mljupyter.controller.tls import listener_manager
 from mljupyter.controller.tls.certificates import checked
 from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.engine.envoy.listener import PublicAddress
-from mljupyter.spec import CertificateFiles, CertificateSecret, RouterSpec, RouterTls
+from mljupyter.spec import (
+    CertificateFiles,
+    CertificateSecret,
+    CodeReference,
+    EndpointSpec,
+    EndpointStatus,
+    EndpointTls,
+    RouterSpec,
+    RouterTls,
+    VersionSpec,
+)
 from tests.system.certificates import Files, pem_pair
 
 OWN, OTHER = "our-secret", "scoring-tls"
@@ -33,13 +44,18 @@ class Around:
             raise CertificateError(f"there is no Secret {secret!r}.")
         return self.pairs[secret]
 
-    async def store_pair(self, certificate: str, key: str) -> str:
-        self.pairs[OWN] = (certificate, key)
-        return OWN
+    async def store_pair(self, certificate: str, key: str, endpoint: str = "") -> str:
+        name = f"tls-{endpoint}-{len(self.pairs)}" if endpoint else OWN
+        self.pairs[name] = (certificate, key)
+        return name
 
     async def forget_pair(self, secret: str) -> None:
-        if secret == OWN:
+        if secret != OTHER:
             del self.pairs[secret]
+
+    @property
+    def stored_pairs(self) -> list[str]:
+        return [name for name in self.pairs if name.startswith("tls-")]
 
 
 @pytest.fixture
@@ -170,3 +186,65 @@ def test_a_client_trusts_the_authority_for_signed_certificates_only(
     on_cluster.put(with_tls(on_cluster, secret()))
     assert on_cluster.trusted() == around.pairs[OTHER][0]
     checked(*around.pairs[OTHER], "scoring.example.org", datetime.now(UTC))
+
+
+def endpoint(tls: EndpointTls | None) -> EndpointSpec:
+    code = CodeReference(digest=f"sha256:{'0' * 64}", entry_script="score.py")
+    return EndpointSpec(name="iris", tls=tls, versions={"one": VersionSpec(code=code)}, default_version="one")
+
+
+async def test_each_certificate_of_an_endpoint_is_stored_beside_the_earlier_one_until_that_is_unused(
+    tmp_path: Path, around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_cluster = manager(tmp_path, around)
+    sent = endpoint(EndpointTls(host="scoring.example.org", secret="any"))
+    first = await on_cluster.store_own(sent, *pem_pair("scoring.example.org"))
+    second = await on_cluster.store_own(sent, *pem_pair("scoring.example.org"))
+    assert first.tls is not None and second.tls is not None
+    assert len({first.tls.secret, second.tls.secret}) == 2
+    on_cluster.admit(second)
+    Store(Layout.of(tmp_path).database).put(second, EndpointStatus(), None)
+    await on_cluster.forget_unused_of_endpoints()
+    assert first.tls.secret in around.pairs, "a change may still be taken back"
+    monkeypatch.setattr(listener_manager, "_KEPT_SECONDS", -1)
+    await on_cluster.forget_unused_of_endpoints()
+    assert set(around.pairs) == {OTHER, second.tls.secret}
+    assert on_cluster.look()
+    pairs = on_cluster.listening().pairs
+    assert pairs["iris"].certificate == around.pairs[str(second.tls.secret)][0]
+
+
+async def test_a_certificate_that_does_not_fit_its_endpoint_is_not_stored(
+    on_cluster: ListenerManager, around: Around
+) -> None:
+    before = set(around.pairs)
+    sent = endpoint(EndpointTls(host="other.example.org", secret="any"))
+    with pytest.raises(CertificateError, match=r"other\.example\.org"):
+        await on_cluster.store_own(sent, *pem_pair("scoring.example.org"))
+    with pytest.raises(InvalidSpecError, match=r"has no tls\.host"):
+        await on_cluster.store_own(endpoint(None), *pem_pair("scoring.example.org"))
+    assert set(around.pairs) == before
+
+
+def test_on_a_cluster_an_endpoint_names_a_secret_and_on_a_machine_files(
+    on_cluster: ListenerManager, tmp_path: Path
+) -> None:
+    files = Files(tmp_path / "pki", "scoring.example.org")
+    paths = {"certificate_file": str(files.certificate), "key_file": str(files.key)}
+    in_files = endpoint(EndpointTls(host="scoring.example.org", **paths))
+    in_secret = endpoint(EndpointTls(host="scoring.example.org", secret=OTHER))
+    on_cluster.admit(in_secret)
+    with pytest.raises(CertificateError, match="operator of a cluster cannot read"):
+        on_cluster.admit(in_files)
+    here = manager(tmp_path / "here", None)
+    here.admit(in_files)
+    with pytest.raises(CertificateError, match="this machine has no Secret"):
+        here.admit(in_secret)
+
+
+def test_more_certificates_than_a_cluster_has_room_for_are_refused(
+    on_cluster: ListenerManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_manager, "_MOST_ON_CLUSTER", 100)
+    with pytest.raises(CertificateError, match="room for 100: let endpoints share"):
+        on_cluster.admit(endpoint(EndpointTls(host="scoring.example.org", secret=OTHER)))

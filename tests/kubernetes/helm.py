@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 _CONTROL = re.compile(r"\{\{- (if|else|end) ?(.*?) ?\}\}")
+_TYPE = re.compile(r'ternary "(.*?)" (\.\S+) \(has (\.\S+) \(list (.*?)\)\)')
 _EXPRESSION = re.compile(r"\{\{ (.*?) \}\}")
 _EQUAL = re.compile(r'eq (\.\S+) "(.*)"')
 _TERNARY = re.compile(r'ternary "(.*?)" "(.*?)" \(\.Capabilities\.APIVersions\.Has "(.*?)"\)')
@@ -79,6 +80,10 @@ def _value(expression: str, scope: Mapping[str, Any], api_versions: frozenset[st
     ternary = _TERNARY.fullmatch(expression)
     if ternary:
         return ternary[1] if ternary[3] in api_versions else ternary[2]
+    listed = _TYPE.fullmatch(expression)
+    if listed:
+        value = str(_at(listed[2], scope))
+        return listed[1] if str(_at(listed[3], scope)) in re.findall(r'"(.*?)"', listed[4]) else value
     if expression.startswith("toJson "):
         return json.dumps(_at(expression.removeprefix("toJson "), scope), separators=(",", ":"))
     return str(_at(expression, scope))

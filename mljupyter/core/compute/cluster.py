@@ -18,6 +18,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.files import write_whole
 from mljupyter.kubernetes.objects.installation import ServiceType
+from mljupyter.kubernetes.objects.publishing import Publishing
 from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes import KubernetesTarget, creation
 from mljupyter.targets.kubernetes.attached import attached_clusters, check_name
@@ -242,7 +243,9 @@ class ClusterCompute(ComputeTarget):
 
     @property
     def scoring_address(self) -> tuple[str, str]:
-        """The address of the routers for clients outside, and its kind: LoadBalancer, NodePort or ClusterIP.
+        """The address of the routers for clients outside, and its kind.
+
+        The kind is LoadBalancer, NodePort, Ingress, HTTPRoute or ClusterIP.
 
         ClusterIP is an address inside the cluster. The SDK reaches it through a port-forward.
 
@@ -400,7 +403,7 @@ class ClusterCompute(ComputeTarget):
         begin_deletion(self.workspace, self.name, forget=forget)
 
     def update(self, update_configuration: Any) -> None:
-        """Change TLS or the load balancer of the routers.
+        """Change TLS of the routers, or how clients reach them.
 
         Parameters:
             update_configuration: an `AksUpdateConfiguration`.
@@ -427,7 +430,23 @@ class ClusterCompute(ComputeTarget):
             service_type=ServiceType.LOAD_BALANCER.value,
             internal=is_internal(load_balancer_type),
             subnet=subnet,
+            publishing=Publishing(),
         )
+        begin(self.workspace, self.name, changed)
+
+    def change_service(self, service_type: str, publishing: Publishing) -> None:
+        """Begin to let clients reach the routers in another way. `wait_for_completion` waits until it is done.
+
+        Parameters:
+            service_type: ``ClusterIP``, ``NodePort``, ``LoadBalancer``, ``Ingress`` or ``HTTPRoute``.
+            publishing: the details of the last two.
+
+        Raises:
+            ComputeTargetException: a rule is broken, or a check of the cluster failed.
+
+        """
+        attached = settings_of(self._current().attached)
+        changed = replace(attached, service_type=service_type, publishing=publishing, internal=False, subnet=None)
         begin(self.workspace, self.name, changed)
 
     def get_credentials(self) -> dict[str, Any]:
@@ -460,6 +479,7 @@ class ClusterCompute(ComputeTarget):
             "context": attached.context,
             "namespace": attached.namespace,
             "serviceType": attached.service_type,
+            "publishing": attached.publishing,
             "image": attached.image,
             "provider": self.provider or None,
             "cluster": None if created is None else created.about,

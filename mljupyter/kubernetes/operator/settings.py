@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.installation import Purpose
+from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
 from mljupyter.spec import ReplicaDefaults, RouterScaling, SpecError
 
 
@@ -34,6 +34,8 @@ class OperatorSettings:
         webhook_port: of the webhook that the API server asks.
         kubeconfig: a file for development outside the cluster; None for the credentials of the pod.
         scaling: the settings of the router's self-scaling; None without it.
+        service: how clients reach the router.
+        gateway: namespace and name of the Gateway of the router's HTTPRoute.
 
     """
 
@@ -49,6 +51,8 @@ class OperatorSettings:
     webhook_port: int = names.WEBHOOK_PORT
     kubeconfig: Path | None = None
     scaling: RouterScaling | None = None
+    service: ServiceType = ServiceType.CLUSTER_IP
+    gateway: tuple[str, str] = ("", "")
 
     @classmethod
     def of_pod(cls, environment: Mapping[str, str] = os.environ) -> OperatorSettings:
@@ -59,6 +63,7 @@ class OperatorSettings:
 
         """
         scaling = scaling_of(environment)
+        place = environment.get(names.GATEWAY_NAMESPACE_VARIABLE, "")
         try:
             access = Path(names.ACCESS_DIRECTORY)
             return cls(
@@ -70,6 +75,8 @@ class OperatorSettings:
                 api_secret=(access / names.API_KEY).read_text().strip(),
                 internal_secret=(access / names.INTERNAL_KEY).read_text().strip(),
                 scaling=scaling,
+                service=ServiceType(environment.get(names.SERVICE_TYPE_VARIABLE) or ServiceType.CLUSTER_IP),
+                gateway=(place, environment.get(names.GATEWAY_VARIABLE, "")),
             )
         except SpecError as error:
             raise OperatorSettingsError(

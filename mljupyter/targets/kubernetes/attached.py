@@ -35,6 +35,7 @@ class AttachedCluster:
         image: the image of the control plane.
         resource_id: of a cluster in Azure whose credentials Azure has given; empty for others.
         replicas: the placement of all replicas, the document of a `ReplicaDefaults`.
+        publishing: how an Ingress or an HTTPRoute leads to the routers, the document of a `Publishing`.
 
     """
 
@@ -50,6 +51,7 @@ class AttachedCluster:
     image: str = ""
     resource_id: str = ""
     replicas: dict[str, Any] = field(default_factory=dict)
+    publishing: dict[str, Any] = field(default_factory=dict)
 
     @property
     def access(self) -> Access:

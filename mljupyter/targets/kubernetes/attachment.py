@@ -30,6 +30,7 @@ from mljupyter.kubernetes.objects.installation import (
     access_secret,
     installation,
 )
+from mljupyter.kubernetes.objects.publishing import Publishing, rule_broken
 from mljupyter.spec import ReplicaDefaults, SpecError, Toleration
 from mljupyter.targets.base import Finding, TargetContext
 from mljupyter.targets.kubernetes import control_plane_image
@@ -48,6 +49,12 @@ from mljupyter.targets.kubernetes.installation_state import installation_state
 from mljupyter.targets.kubernetes.node_checks import NodeChecks, check_nodes, pause
 from mljupyter.targets.kubernetes.preflight import check
 from mljupyter.targets.kubernetes.providers import provider_of
+from mljupyter.targets.kubernetes.publishing import (
+    ingress_class_of,
+    publication_findings,
+    published_objects,
+    publishing_findings,
+)
 
 READY_WITHIN_SECONDS = 300.0
 CREATED_ANNOTATION = f"{names.GROUP}/created"
@@ -80,7 +87,8 @@ class ClusterSettings:
         context: a context of it; None for its current one.
         namespace: the namespace for the installation and its endpoints; it is created if it does not exist.
         purpose: ``FastProd`` or ``DevTest``.
-        service_type: ``ClusterIP``, ``NodePort`` or ``LoadBalancer``: how the routers are reached.
+        service_type: the value of a `ServiceType`: how the routers are reached.
+        publishing: the details of that with ``Ingress`` and ``HTTPRoute``.
         internal: whether the load balancer is reached only from the network of the cluster.
         subnet: the subnet of an internal load balancer (Azure).
         image: an image of the control plane; None builds one.
@@ -101,6 +109,7 @@ class ClusterSettings:
     type: str = "Kubernetes"
     resource_id: str = ""
     replicas: ReplicaDefaults = field(default_factory=ReplicaDefaults)
+    publishing: Publishing = field(default_factory=Publishing)
 
     def __post_init__(self) -> None:
         check_namespace(self.namespace)
@@ -118,6 +127,8 @@ class ClusterSettings:
                 f"the subnet {self.subnet!r} was given, and the load balancer is not internal: a subnet is that of an "
                 "internal load balancer (--internal)."
             )
+        if (broken := rule_broken(self.publishing, self.service_type)) is not None:
+            raise ComputeTargetException(broken)
 
 
 def settings_of(attached: AttachedCluster) -> ClusterSettings:
@@ -133,6 +144,7 @@ def settings_of(attached: AttachedCluster) -> ClusterSettings:
         type=attached.type,
         resource_id=attached.resource_id,
         replicas=ReplicaDefaults.parse(attached.replicas),
+        publishing=Publishing.of(attached.publishing),
     )
 
 
@@ -165,6 +177,30 @@ def replica_defaults(
         return ReplicaDefaults.parse({name: value for name, value in given.items() if value is not None})
     except SpecError as error:
         raise ComputeTargetException(error.message) from None
+
+
+def publishing_of(**given: Any) -> Publishing:
+    """Return how an Ingress or an HTTPRoute is to lead to the routers.
+
+    Parameters:
+        given: the fields of a `Publishing`; None for those that are not given.
+
+    """
+    return Publishing.of({name: value for name, value in given.items() if value not in (None, {}, "")})
+
+
+def annotations_of(texts: Iterable[str]) -> dict[str, str]:
+    """Return annotations that are given as ``NAME=VALUE``.
+
+    Raises:
+        ComputeTargetException: a text has no ``=``.
+
+    """
+    pairs = [text.partition("=") for text in texts]
+    for text, equals, _ in pairs:
+        if not equals:
+            raise ComputeTargetException(f"annotation is {text!r}: it must be NAME=VALUE.")
+    return {name.strip(): value for name, _, value in pairs}
 
 
 class Attachment:
@@ -464,6 +500,9 @@ class _Plan:
             first, _, rest = error.message.partition("\n")
             return [Finding("API server", "failed", first, rest)]
         found = list(check(self._cluster, self._settings.namespace, self._settings.purpose, manifests))
+        service_type, namespace = self._settings.service_type, self._settings.namespace
+        if all(finding.state != "failed" for finding in found):
+            found += publishing_findings(self._cluster, service_type, self._publishing(), namespace)
         if self._registry is None:
             text = "they stay on the Docker engine of this machine, which the nodes must share"
             fix = "for other nodes: a workspace with a container registry, or MLJUPYTER_CONTAINER_REGISTRY"
@@ -486,6 +525,7 @@ class _Plan:
             image,
             settings.resource_id,
             settings.replicas.document(),
+            settings.publishing.document(),
         )
 
     def manifests(self, image: str) -> list[dict[str, Any]]:
@@ -502,6 +542,7 @@ class _Plan:
             service=ServiceType(settings.service_type),
             internal=settings.internal,
             subnet=settings.subnet,
+            publishing=self._publishing(),
             pull_secrets=self._pull_secrets(image),
             replicas=settings.replicas.json_text(),
             policy="policy/v1" if minor >= _FIRST_WITH_POLICY else "policy/v1beta1",
@@ -515,6 +556,20 @@ class _Plan:
             if (manifest["kind"], manifest["metadata"]["name"]) == ("Deployment", names.ROUTER):
                 self._keep_size(manifest)
         return found
+
+    def _publishing(self) -> Publishing:
+        """Return how the routers are published, with the IngressClass that the cluster has for it."""
+        given = self._settings.publishing
+        if self._settings.service_type != ServiceType.INGRESS:
+            return given
+        try:
+            found = ingress_class_of(self._cluster.items(names.ingress_classes()), given.ingress_class)
+        except ClusterError:  # the right is missing: the class decides by its name
+            return given
+        if found is None:
+            return given
+        controller = str((found.get("spec") or {}).get("controller", ""))
+        return replace(given, ingress_class=str(found["metadata"]["name"]), controller=controller)
 
     def _keep_size(self, manifest: dict[str, Any]) -> None:
         """Keep the size that the router's self-scaling has reached; for tests there is none."""
@@ -610,8 +665,14 @@ class _Plan:
             self._apply(_pull_secret(self._settings.namespace, login), on_line)
         for manifest in rest:
             self._apply(manifest, on_line)
+        for manifest in published_objects(self._cluster, self._settings.namespace):
+            if names.object_path(manifest) not in {names.object_path(one) for one in rest}:  # of another service type
+                self._cluster.delete(names.object_path(manifest))
+                on_line(f"deleted {manifest['kind']} {manifest['metadata']['name']}")
         self._label_namespace(on_line)
         self._wait_until_ready(on_line, stopped)
+        for finding in publication_findings(self._cluster, self._settings.service_type, self._settings.namespace):
+            on_line(f"{finding.name}: {finding.text}")
 
     def _node_checks(self, image: str, pull_secrets: tuple[str, ...]) -> NodeChecks:
         store = self._context.artifact_location

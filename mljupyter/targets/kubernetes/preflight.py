@@ -20,6 +20,7 @@ from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes.attached import AttachedCluster
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, Cluster, ClusterError
 from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.publishing import publication_findings
 
 OLDEST = (1, 20)
 FAST_PROD_CPUS = 12
@@ -150,6 +151,7 @@ def check_attached(cluster: Cluster, attached: AttachedCluster) -> list[Finding]
     else:
         fix = "" if state.ready else f"mljupyter computetarget attach {attached.name}"
         found.append(Finding("installation", "ok" if state.ready else "failed", state.text, fix))
+    found += publication_findings(cluster, attached.service_type, attached.namespace)
     found += _autoscalers(cluster, attached.namespace)
     return found
 

@@ -15,12 +15,14 @@ from mljupyter.client.errors import ControllerError, EndpointNotFoundError
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import cluster_wide
-from mljupyter.targets.kubernetes.attached import forget
+from mljupyter.kubernetes.objects.publishing import Publishing
+from mljupyter.targets.kubernetes.attached import AttachedCluster, forget
 from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, LABELLED_ANNOTATION, OnLine
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, NOT_FOUND, Cluster, ClusterError
 from mljupyter.targets.kubernetes.created import created_cluster, kubeconfig_file, remember_created
 from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.publishing import published_objects
 
 GONE_WITHIN_SECONDS = 120.0
 _PAUSE_SECONDS = 0.5
@@ -50,6 +52,9 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     created = _was_created(cluster, attached.namespace)
     _delete_webhook(cluster, attached.namespace, on_line)
     _delete_endpoints(client, on_line)
+    for manifest in published_objects(cluster, attached.namespace, _gateway_namespace(attached)):
+        cluster.delete(names.object_path(manifest))
+        on_line(f"deleted {manifest['kind']} {manifest['metadata']['name']}")
     _delete_objects(cluster, attached.namespace, on_line)
     if created:
         cluster.delete(f"/api/v1/namespaces/{attached.namespace}")
@@ -58,6 +63,11 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     _wait_until_gone(cluster, attached.namespace, created=created)
     on_line("nothing of mljupyter is left there")
     forget_only(directory, client)
+
+
+def _gateway_namespace(attached: AttachedCluster) -> str:
+    """Return the namespace of the Gateway, in which the operator has a Role; empty without a Gateway."""
+    return Publishing.of(attached.publishing).gateway_at(attached.namespace)[0]
 
 
 def forget_only(directory: Path, client: ClusterClient) -> None:

@@ -73,6 +73,18 @@ async def test_a_certificate_is_stored_as_a_secret_for_tls_replaced_and_deleted(
     await followed.becomes(name, "has no Secret")
 
 
+async def test_each_certificate_of_an_endpoint_has_a_secret_of_its_own(followed: Followed) -> None:
+    surroundings, pairs = followed.surroundings, (pem_pair("localhost"), pem_pair("localhost"))
+    stored = [await surroundings.store_pair(*pair, "iris") for pair in pairs]
+    assert sorted(surroundings.stored_pairs) == sorted(stored)
+    assert [surroundings.pair(name) for name in stored] == list(pairs), "one that is in use is not replaced"
+    await surroundings.store_pair(*pairs[0])
+    assert sorted(surroundings.stored_pairs) == sorted(stored), "that of the router is none of an endpoint"
+    await surroundings.forget_pair(stored[0])
+    await followed.becomes(stored[0], "has no Secret")
+    assert surroundings.stored_pairs == stored[1:]
+
+
 async def test_a_secret_of_somebody_else_is_read_and_never_deleted(followed: Followed) -> None:
     pair = pem_pair("localhost")
     await followed.becomes("scoring-tls", "kubectl --namespace")
