@@ -36,8 +36,13 @@ class Around:
 
     def __init__(self) -> None:
         self.public = PublicAddress("192.0.2.7", 443)
+        self.is_published = False
+        self.way = ""
         self.hosts: tuple[str, ...] = ("router.team.svc", "192.0.2.7")
         self.pairs: dict[str, tuple[str, str]] = {OTHER: pem_pair("scoring.example.org")}
+
+    def way_problem(self, *, secure: bool) -> str:
+        return self.way
 
     def pair(self, secret: str) -> tuple[str, str]:
         if secret not in self.pairs:
@@ -63,7 +68,7 @@ def around() -> Around:
     return Around()
 
 
-def manager(tmp_path: Path, around: Around | None) -> ListenerManager:
+def manager(tmp_path: Path, around: Around | None, *kept: EndpointSpec) -> ListenerManager:
     layout = Layout.of(tmp_path)
     for directory in (layout.control, layout.tls):
         private_directory(directory, "")
@@ -71,6 +76,8 @@ def manager(tmp_path: Path, around: Around | None) -> ListenerManager:
     address = "127.0.0.1" if around is None else "0.0.0.0"
     spec = RouterSpec(address=address, allow_without_authentication=around is not None)
     store.put_setting("router", spec.json_text())
+    for one in kept:
+        store.put(one, EndpointStatus(), None)
     return ListenerManager(layout, store, around)
 
 
@@ -203,15 +210,26 @@ async def test_each_certificate_of_an_endpoint_is_stored_beside_the_earlier_one_
     assert first.tls is not None and second.tls is not None
     assert len({first.tls.secret, second.tls.secret}) == 2
     on_cluster.admit(second)
-    Store(Layout.of(tmp_path).database).put(second, EndpointStatus(), None)
+    on_cluster = manager(tmp_path, around, second)
     await on_cluster.forget_unused_of_endpoints()
     assert first.tls.secret in around.pairs, "a change may still be taken back"
     monkeypatch.setattr(listener_manager, "_KEPT_SECONDS", -1)
     await on_cluster.forget_unused_of_endpoints()
     assert set(around.pairs) == {OTHER, second.tls.secret}
-    assert on_cluster.look()
     pairs = on_cluster.listening().pairs
     assert pairs["iris"].certificate == around.pairs[str(second.tls.secret)][0]
+
+
+def test_where_tls_ends_before_the_routers_it_is_not_turned_on_at_them(
+    on_cluster: ListenerManager, around: Around
+) -> None:
+    assert on_cluster.way_problem() is None
+    around.is_published, around.way = True, "the Ingress has no address."
+    problem = on_cluster.way_problem()
+    assert problem is not None
+    assert (problem.code, problem.message) == ("NotPublished", "the Ingress has no address.")
+    with pytest.raises(InvalidSpecError, match="--tls-secret"):
+        on_cluster.check(with_tls(on_cluster, LEAF))
 
 
 async def test_a_certificate_that_does_not_fit_its_endpoint_is_not_stored(
