@@ -38,6 +38,7 @@ class Around:
         self.public = PublicAddress("192.0.2.7", 443)
         self.is_published = False
         self.way = ""
+        self.trusted: list[str] = []
         self.hosts: tuple[str, ...] = ("router.team.svc", "192.0.2.7")
         self.pairs: dict[str, tuple[str, str]] = {OTHER: pem_pair("scoring.example.org")}
 
@@ -224,7 +225,8 @@ def test_where_tls_ends_before_the_routers_it_is_not_turned_on_at_them(
     on_cluster: ListenerManager, around: Around
 ) -> None:
     assert on_cluster.way_problem() is None
-    around.is_published, around.way = True, "the Ingress has no address."
+    around.is_published, around.way, around.trusted = True, "the Ingress has no address.", ["certificate of it"]
+    assert on_cluster.trusted() == "certificate of it"
     problem = on_cluster.way_problem()
     assert problem is not None
     assert (problem.code, problem.message) == ("NotPublished", "the Ingress has no address.")

@@ -65,6 +65,11 @@ class RouterSurroundings(Protocol):
         """Whether clients are to come through an Ingress or a Gateway, where TLS ends."""
         ...
 
+    @property
+    def trusted(self) -> Sequence[str]:
+        """The certificates in PEM with which TLS ends before the router, as far as they are known."""
+        ...
+
     def way_problem(self, *, secure: bool) -> str:
         """Return the reason why clients do not come the way that is wanted, with the way out; empty if they do.
 
@@ -186,14 +191,15 @@ class ListenerManager:
         return self.token_keys.problem if endpoint.authentication is Authentication.TOKEN else None
 
     def trusted(self) -> str:
-        """Return the certificates for clients on this machine to trust: the authority, if used, and those in use."""
+        """Return the certificates for clients to trust: the authority, if used, those in use, that of an Ingress."""
         pairs = self._certificates.pairs
         tls = self._spec.tls
         own = []
         if tls is not None and tls.own is None:
             with contextlib.suppress(CertificateError):  # it is reported by the status
                 own = [self.authority.certificate()]
-        return "\n".join([*own, *(pair.certificate for pair in pairs.values())])
+        before = self._surroundings.trusted if self._surroundings is not None else ()
+        return "\n".join([*own, *(pair.certificate for pair in pairs.values()), *before])
 
     def admit(self, spec: EndpointSpec) -> None:
         """Check that an endpoint is allowed with the present listener settings. Create a token key if it needs one.

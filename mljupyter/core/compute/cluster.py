@@ -19,6 +19,7 @@ from mljupyter.exceptions import ComputeTargetException
 from mljupyter.files import write_whole
 from mljupyter.kubernetes.objects.installation import ServiceType
 from mljupyter.kubernetes.objects.publishing import Publishing
+from mljupyter.kubernetes.operator.publication import base_uri
 from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes import KubernetesTarget, creation
 from mljupyter.targets.kubernetes.attached import attached_clusters, check_name
@@ -256,6 +257,17 @@ class ClusterCompute(ComputeTarget):
         with as_compute_target_exception():
             found = self._target.endpoints().router_address()
         return f"{found.host}:{found.port}", found.kind
+
+    @property
+    def scoring_base(self) -> str:
+        """The beginning of scoring URIs for clients outside: scheme, host and port, and the path of an Ingress.
+
+        Raises:
+            ComputeTargetException: the cluster cannot be reached, or refuses.
+
+        """
+        with as_compute_target_exception():
+            return base_uri(self._target.endpoints().router_address())
 
     @property
     def load_balancer_type(self) -> str | None:

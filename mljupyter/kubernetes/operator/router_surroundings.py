@@ -128,6 +128,16 @@ class ClusterSurroundings:
         """Whether clients are to come through an Ingress or a Gateway, where TLS ends."""
         return bool(self._publishers)
 
+    @property
+    def trusted(self) -> list[str]:
+        """The certificates in the Secrets that the Ingress names."""
+        ingress = self._ingress.objects.get(names.ROUTER) or {"spec": {}}
+        found = []
+        for item in ingress["spec"].get("tls") or ():
+            with contextlib.suppress(CertificateError):  # it is not there yet, which its controller reports
+                found.append(self.pair(str(item.get("secretName")))[0])
+        return found
+
     def way_problem(self, *, secure: bool) -> str:
         """Return the reason why the Ingress or the HTTPRoute does not lead to the router; empty if it does."""
         published = self.published

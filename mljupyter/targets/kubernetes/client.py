@@ -178,7 +178,10 @@ class ClusterClient(HttpEndpointClient):
         trust = self.router().trust
         with self._lock:
             forwarder = self._forwarders.get(names.ROUTER_PORT)
-        return Reach(trust=trust) if forwarder is None else Reach(LOOPBACK, trust, forwarder.port)
+        system = self.attached.service_type in KINDS  # the certificate is that of an Ingress or a Gateway
+        return (
+            Reach(trust=trust, system=system) if forwarder is None else Reach(LOOPBACK, trust, forwarder.port, system)
+        )
 
     def router_address(self) -> RouterAddress:
         """Return the address of the routers for clients outside the cluster: that of their Ingress or HTTPRoute first.
@@ -187,7 +190,9 @@ class ClusterClient(HttpEndpointClient):
             ControllerError: the cluster cannot be reached, or refuses.
 
         """
-        found = publication(self.cluster, self.attached.service_type, self.attached.namespace)
+        found = None
+        with contextlib.suppress(ClusterError):  # the right to read it may be missing
+            found = publication(self.cluster, self.attached.service_type, self.attached.namespace)
         if found is not None and found.address is not None:
             return found.address
         service = self.cluster.find(f"{names.services(self.attached.namespace)}/{names.ROUTER}")
@@ -221,7 +226,7 @@ class ClusterClient(HttpEndpointClient):
         }
         return record.model_copy(update={"status": record.status.model_copy(update=changed)})
 
-    def _uri(self, uri: str, *, ends_before: bool) -> str:
+    def _uri(self, uri: str, *, ends_before: bool = False) -> str:
         """Return a URI that answers from this process: the given one, or that of a port-forward to the routers.
 
         If TLS ends before the routers (`ends_before`), a port-forward has none, nor the path of the Ingress.
