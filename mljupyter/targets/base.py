@@ -112,6 +112,10 @@ class Target:
         """Return how this machine connects to scoring URIs with TLS; None for a connection to the host of the URI."""
         return None
 
+    def way_of(self, uri: str) -> str | None:
+        """Return how a scoring URI of an endpoint here is reached, for people; None where there is only one way."""
+        return None
+
     def image_place(self, registry: str | None) -> str:
         """Return the place from which replicas get their images: ``docker`` or ``registry/HOST``.
 

@@ -126,7 +126,8 @@ class Published:
         assert self.runs()
         kind = self.target.serialize()["serviceType"]
         assert self.target.scoring_address == (f"{HOST}:{urlsplit(uri).port}", kind)
-        assert kind in self.client.way_of(self.record.status.scoring_uri)
+        assert self.client.way_of(self.record.status.scoring_uri) == f"answers at the address of the routers: {kind}"
+        assert kind in repr(Webservice(self.site.workspace, self.name)._repr_html_())
         assert [one.code for one in self.target.router.show().problems] == []
 
     def waits(self, told: str) -> None:

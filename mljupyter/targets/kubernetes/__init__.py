@@ -86,6 +86,10 @@ class KubernetesTarget(Target):
         """Return how this machine connects to the routers with TLS, and the certificates that are trusted for them."""
         return self.endpoints().reach()
 
+    def way_of(self, uri: str) -> str | None:
+        """Return how a scoring URI is reached: at an address of the routers and of which kind, or by a port-forward."""
+        return self.endpoints().way_of(uri)
+
     def image_place(self, registry: str | None) -> str:
         """Return the workspace's registry, from which nodes pull; without one, the Docker engine that they share."""
         return f"registry/{registry}" if registry else "docker"

@@ -46,7 +46,7 @@ _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE--
 _PROBE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 1.0
 _PROBE_AGAIN_SECONDS = 30.0
-_DIRECT = "answers at the address of the routers' Service"
+_DIRECT = "answers at the address of the routers: {}"
 _FORWARDED = "goes through a port-forward of this process: other processes use `kubectl port-forward`"
 
 
@@ -207,8 +207,7 @@ class ClusterClient(HttpEndpointClient):
         port = urlsplit(uri).port if uri else None
         if any(forwarder.port == port for forwarder in self._forwarders.values()):
             return _FORWARDED
-        kind = self.attached.service_type
-        return f"answers at the {kind} of the routers" if kind in KINDS else _DIRECT
+        return _DIRECT.format(self.attached.service_type)
 
     def _read(self, document: Mapping[str, Any] | bytes) -> EndpointRecord:
         return self._reachable(EndpointRecord.parse(document))
