@@ -302,6 +302,11 @@ def test_a_regenerated_key_replaces_the_old_one_while_clients_use_the_other(
     assert load.failed == 0, load.results
 
 
+def has(secret: dict[str, Any], text: str) -> bool:
+    """Return whether a Secret has a text in its values."""
+    return any(text in base64.b64decode(value).decode() for value in (secret.get("data") or {}).values())
+
+
 def certificates_of(cluster: Cluster, name: str) -> list[str]:
     """Return the names of the Secrets with certificates that the operator keeps for an endpoint."""
     found = cluster.api.items(names.secrets(cluster.namespace), labels=names.selector(endpoint=name))
@@ -353,6 +358,9 @@ def test_an_endpoint_has_a_certificate_of_its_own_that_is_rotated_under_load_and
                 assert key not in cluster.api.request("GET", path).body.decode()
         assert key not in json.dumps(client.endpoint(name).document())
     until(lambda: not certificates_of(cluster, name), "the private key is deleted with the endpoint")
+    for kept in (names.LISTENING_SECRET, names.KEYS_SECRET):
+        path = f"{names.secrets(cluster.namespace)}/{kept}"
+        until(lambda path=path: not has(cluster.api.get(path), key), "nor is it anywhere else")
 
 
 def encoded(certificate: str, key: str) -> dict[str, str]:
