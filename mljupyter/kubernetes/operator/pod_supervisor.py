@@ -420,12 +420,17 @@ class PodSupervisor:
         self._changed(handle.replica.endpoint)
 
     async def _cannot_start(self, handle: ReplicaPod, pod: Object, obstacle: Problem) -> None:
-        """Record that a pod will never start. Only the events of a pod tell why its image cannot be pulled."""
+        """Record that a pod will never start. Only its events tell why an image is not pulled: this may pass."""
         found: list[Object] = []
         with contextlib.suppress(ApiError):
             path, uid = names.events(self._owners.namespace), pod["metadata"]["uid"]
             found, _ = await self._api.list(path, fields=f"involvedObject.uid={uid}")
-        obstacle = pod_state(pod, now=time.time(), events=found).obstacle or obstacle
+        state = pod_state(pod, now=time.time(), events=found)
+        obstacle = state.obstacle or obstacle
+        if not state.fatal:
+            handle.ending_now, handle.obstacle = False, obstacle
+            self._say(handle)
+            return
         handle.end = Ending(reason=f"cannot start: {obstacle.message.removesuffix('.')}")
         self._exited(handle)
 
