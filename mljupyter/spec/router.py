@@ -79,7 +79,8 @@ class EndpointTls(Document):
     @model_validator(mode="after")
     def _files_or_a_secret(self) -> Self:
         files = (self.certificate_file, self.key_file)
-        if None in files if self.secret is None else files != (None, None):
+        fits = None not in files if self.secret is None else files == (None, None)
+        if not fits:
             raise ValueError("give either certificateFile and keyFile, or on a cluster the name of a secret")
         return self
 
