@@ -105,6 +105,11 @@ def _cluster_options(command: Command) -> Command:
                 help="Taint of nodes that replicas tolerate. Repeatable.",
             ),
             click.option("--runtime-class", metavar="NAME", help="RuntimeClass of replicas."),
+            click.option(
+                "--collected-data-claim",
+                metavar="NAME",
+                help="PersistentVolumeClaim for the data that scripts collect. Default: it ends with its pod.",
+            ),
         )
     ):
         command = option(command)
@@ -116,11 +121,12 @@ def _settings(
     taints: Sequence[str],
     gpu_resource: str | None,
     runtime_class: str | None,
+    collected_data_claim: str | None,
     annotations: Sequence[str],
     **given: Any,
 ) -> ClusterSettings:
     """Return the settings that the options give."""
-    replicas = replica_defaults(gpu_resource, labels_of(labels), taints, runtime_class)
+    replicas = replica_defaults(gpu_resource, labels_of(labels), taints, runtime_class, collected_data_claim)
     of_publishing = {name: given.pop(name) for name in _PUBLISHING_OPTIONS}
     publishing = publishing_of(annotations=annotations_of(annotations), **of_publishing)
     return ClusterSettings(**given, replicas=replicas, publishing=publishing)

@@ -9,9 +9,10 @@ from pathlib import Path
 from mljupyter import __version__
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.chart import chart_files
-from mljupyter.kubernetes.objects.installation import Installation, Purpose, ServiceType, installation
+from mljupyter.kubernetes.objects.installation import Installation, Purpose, Reader, ServiceType, installation
 from mljupyter.kubernetes.objects.publishing import Publishing, rule_broken
 from mljupyter.kubernetes.objects.yaml import to_yaml
+from mljupyter.spec import ReplicaDefaults
 
 IMAGE = f"mljupyter/control-plane:{__version__}"
 _PLAIN = "kubernetes/mljupyter.yaml"
@@ -53,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tls-secret", help="Secret with the certificate of the host, for Ingress")
     parser.add_argument("--gateway", metavar="NAMESPACE/NAME", help="Gateway of the HTTPRoute")
     parser.add_argument("--gateway-section", help="listener of the Gateway")
+    parser.add_argument("--collected-data-claim", metavar="NAME", help="PersistentVolumeClaim for collected data")
     parser.add_argument("--policy", default="policy/v1", help="policy/v1beta1 before Kubernetes 1.21 (%(default)s)")
     parser.add_argument("--write", type=Path, metavar="DIRECTORY", help="write the files of deploy/ there instead")
     options = parser.parse_args(arguments)
@@ -65,6 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
     publishing = Publishing.of(vars(options))
     if (broken := rule_broken(publishing, options.service)) is not None:
         parser.error(broken)
+    try:
+        replicas = ReplicaDefaults(collected_data_claim=options.collected_data_claim)
+    except ValueError:
+        parser.error(f"--collected-data-claim is {options.collected_data_claim!r}: this cannot name a claim.")
     wanted = Installation(
         image=options.image,
         target=options.target,
@@ -75,6 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
         internal=options.internal,
         publishing=publishing,
         policy=options.policy,
+        replicas=replicas.json_text() if options.collected_data_claim is not None else "{}",
+        reader=Reader.of(replicas),
     )
     sys.stdout.write(to_yaml(installation(wanted)))
     return 0

@@ -14,6 +14,7 @@ _CONTROL = re.compile(r"\{\{- (if|else|end) ?(.*?) ?\}\}")
 _TYPE = re.compile(r'ternary "(.*?)" (\.\S+) \(has (\.\S+) \(list (.*?)\)\)')
 _EXPRESSION = re.compile(r"\{\{ (.*?) \}\}")
 _EQUAL = re.compile(r'eq (\.\S+) "(.*)"')
+_DEFAULT = re.compile(r"\((\.\S+) \| default (dict|list)\)")
 _TERNARY = re.compile(r'ternary "(.*?)" "(.*?)" \(\.Capabilities\.APIVersions\.Has "(.*?)"\)')
 
 
@@ -85,14 +86,22 @@ def _value(expression: str, scope: Mapping[str, Any], api_versions: frozenset[st
         value = str(_at(listed[2], scope))
         return listed[1] if str(_at(listed[3], scope)) in re.findall(r'"(.*?)"', listed[4]) else value
     if expression.startswith("toJson "):
-        return json.dumps(_at(expression.removeprefix("toJson "), scope), separators=(",", ":"))
+        return json.dumps(_json(expression.removeprefix("toJson "), scope), separators=(",", ":"))
     return str(_at(expression, scope))
+
+
+def _json(expression: str, scope: Mapping[str, Any]) -> Any:
+    defaulted = _DEFAULT.fullmatch(expression)
+    if defaulted is None:
+        return _at(expression, scope)
+    return _at(defaulted[1], scope) or {"dict": {}, "list": []}[defaulted[2]]
 
 
 def _at(path: str, scope: Mapping[str, Any]) -> Any:
     if not re.fullmatch(r"(\.\w+)+", path):
         raise TemplateError(f"the expression {path!r} is not known here")
     found: Any = scope
-    for step in path.split(".")[1:]:
+    *parents, last = path.split(".")[1:]
+    for step in parents:
         found = found[step]
-    return found
+    return found.get(last)  # as in Helm, a value that is not there is nil

@@ -10,7 +10,7 @@ import yaml
 
 from mljupyter.kubernetes import manifests
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.installation import Installation, Purpose, ServiceType, installation
+from mljupyter.kubernetes.objects.installation import Installation, Purpose, Reader, ServiceType, installation
 from mljupyter.kubernetes.objects.publishing import NGINX_ANNOTATIONS, Publishing, http_route, ingress
 from mljupyter.spec import ReplicaDefaults
 from tests.kubernetes import helm
@@ -121,6 +121,33 @@ def test_the_command_prints_an_ingress_and_refuses_what_is_not_for_the_service(
     with pytest.raises(SystemExit):
         manifests.main(["--service", "NodePort", *options])
     assert "ingress_class is given, and service_type is 'NodePort'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "placement", [{}, {"nodeSelector": {"disk": "fast"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]}]
+)
+def test_the_chart_reads_collected_data_from_a_claim_as_an_attachment_does(placement: dict[str, Any]) -> None:
+    replicas = {"collectedDataClaim": "data", **placement}
+    found = helm.render(CHART, namespace="team-a", values={"replicas": replicas, "image": "x:1"})
+    reader = Reader.of(ReplicaDefaults.parse(replicas))
+    wanted = Installation(image="x:1", target="cluster", workspace="default", namespace="team-a", reader=reader)
+    expected = [one for one in installation(wanted) if one["metadata"]["name"] == names.READER]
+    assert len(expected) == 2
+    rendered = [one for one in found if one["metadata"]["name"] == names.READER]
+    for one in rendered:
+        pod = one["spec"].get("template", {}).get("spec", {})
+        for field in ("nodeSelector", "tolerations"):
+            if not pod.get(field):
+                pod.pop(field, None)  # a chart cannot leave out a field, and an empty one means the same
+    assert sorted_by_name(rendered) == sorted_by_name(expected)
+
+
+def test_the_command_prints_an_installation_with_a_claim(capsys: pytest.CaptureFixture[str]) -> None:
+    assert manifests.main(["--collected-data-claim", "data"]) == 0
+    assert any(one["metadata"]["name"] == names.READER for one in yaml.safe_load_all(capsys.readouterr().out))
+    with pytest.raises(SystemExit):
+        manifests.main(["--collected-data-claim", "Not A Name"])
+    assert "this cannot name a claim" in capsys.readouterr().err
 
 
 def test_the_command_prints_an_installation(capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,6 +75,11 @@ def test_options_of_an_ingress_or_a_route_are_refused_for_another_service(shell:
     assert "annotation is 'a': it must be NAME=VALUE" in said
 
 
+def test_a_claim_that_no_cluster_can_have_is_refused(shell: Shell) -> None:
+    said = shell.error("%mlj attach team --collected-data-claim Data")
+    assert "'Data' cannot name a PersistentVolumeClaim" in said
+
+
 def attached(shell: Shell, tmp_path: Path, **fields: Any) -> Path:
     """Write the record of a cluster that no longer exists."""
     shell.run("%mlj workspace default --create -o ws")

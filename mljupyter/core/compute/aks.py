@@ -73,6 +73,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] = (),
         runtime_class: str | None = None,
+        collected_data_claim: str | None = None,
         ingress_class: str | None = None,
         scoring_host: str | None = None,
         scoring_path: str | None = None,
@@ -103,6 +104,8 @@ class AksCompute(ClusterCompute, kind="AKS"):
             node_selector: labels that a node must have to run replicas; those of a version are added.
             tolerations: taints of nodes that all replicas tolerate, as in `AksWebservice.deploy_configuration`.
             runtime_class: the RuntimeClass of replicas; that of a version comes first.
+            collected_data_claim: a PersistentVolumeClaim in `namespace` for the data that scripts collect
+                (`collect_model_data`). Without it, collected data ends with its pod.
             ingress_class: with ``Ingress``: the IngressClass; by default that of the cluster.
             scoring_host: with ``Ingress`` or ``HTTPRoute``: the host name of scoring URIs.
             scoring_path: likewise, the beginning of their paths, such as ``/ml``.
@@ -137,7 +140,6 @@ class AksCompute(ClusterCompute, kind="AKS"):
                 load_balancer_subnet,
                 image,
                 "AKS",
-                replicas=replica_defaults(gpu_resource, node_selector, tolerations, runtime_class),
                 publishing=publishing_of(
                     ingress_class=ingress_class,
                     scoring_host=scoring_host,
@@ -146,6 +148,9 @@ class AksCompute(ClusterCompute, kind="AKS"):
                     annotations=annotations,
                     gateway=gateway,
                     gateway_section=gateway_section,
+                ),
+                replicas=replica_defaults(
+                    gpu_resource, node_selector, tolerations, runtime_class, collected_data_claim
                 ),
             ),
             place_of if by_place else None,

@@ -57,6 +57,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] = (),
         runtime_class: str | None = None,
+        collected_data_claim: str | None = None,
         ingress_class: str | None = None,
         scoring_host: str | None = None,
         scoring_path: str | None = None,
@@ -84,6 +85,8 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
             node_selector: labels that a node must have to run replicas; those of a version are added.
             tolerations: taints of nodes that all replicas tolerate, as in `AksWebservice.deploy_configuration`.
             runtime_class: the RuntimeClass of replicas; that of a version comes first.
+            collected_data_claim: a PersistentVolumeClaim in `namespace` for the data that scripts collect
+                (`collect_model_data`). Without it, collected data ends with its pod.
             ingress_class: with ``Ingress``: the IngressClass; by default that of the cluster.
             scoring_host: with ``Ingress`` or ``HTTPRoute``: the host name of scoring URIs.
             scoring_path: likewise, the beginning of their paths, such as ``/ml``.
@@ -111,7 +114,6 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 internal_load_balancer,
                 load_balancer_subnet,
                 image,
-                replicas=replica_defaults(gpu_resource, node_selector, tolerations, runtime_class),
                 publishing=publishing_of(
                     ingress_class=ingress_class,
                     scoring_host=scoring_host,
@@ -120,6 +122,9 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                     annotations=annotations,
                     gateway=gateway,
                     gateway_section=gateway_section,
+                ),
+                replicas=replica_defaults(
+                    gpu_resource, node_selector, tolerations, runtime_class, collected_data_claim
                 ),
             ),
             place_of if place is not None and kubeconfig is None else None,

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.crd import custom_resource_definition
-from mljupyter.kubernetes.objects.installation import Installation, Manifest, Purpose, ServiceType, installation
+from mljupyter.kubernetes.objects.installation import Installation, Manifest, Purpose, Reader, ServiceType, installation
 from mljupyter.kubernetes.objects.publishing import KINDS, NGINX_ANNOTATIONS, Publishing
 from mljupyter.kubernetes.objects.yaml import to_yaml
 
@@ -30,6 +30,9 @@ _ROUTE = f'eq .Values.router.serviceType "{ServiceType.HTTP_ROUTE}"'
 _INTERNAL = ".Values.router.internal"
 _NODES = ".Values.readsNodes"
 _ADMISSION = ".Values.admission"
+_CLAIM = ".Values.replicas.collectedDataClaim"
+_SELECTOR = "{{ toJson (.Values.replicas.nodeSelector | default dict) }}"
+_TOLERATIONS = "{{ toJson (.Values.replicas.tolerations | default list) }}"
 
 # Any Gateway: an object that does not need one does not name it.
 _PUBLISHING = Publishing(gateway="{{ .Values.router.gateway.namespace }}/{{ .Values.router.gateway.name }}")
@@ -62,6 +65,7 @@ _BASE = Installation(
     replicas="{{ toJson .Values.replicas }}",
     publishing=_PUBLISHING,
 )
+_READER = Reader("{{ .Values.replicas.collectedDataClaim }}", _SELECTOR, _TOLERATIONS)  # type: ignore[arg-type]
 _CONDITIONS = (
     (_PRODUCTION, replace(_BASE, purpose=Purpose.FAST_PROD), replace(_BASE, purpose=Purpose.DEV_TEST)),
     (_INTERNAL, replace(_BASE, internal=True), replace(_BASE, internal=False)),
@@ -69,6 +73,7 @@ _CONDITIONS = (
     (_ROUTE, replace(_BASE, service=ServiceType.HTTP_ROUTE, publishing=_OF_ROUTE), _BASE),
     (_NODES, replace(_BASE, reads_nodes=True), replace(_BASE, reads_nodes=False)),
     (_ADMISSION, replace(_BASE, admission=True), replace(_BASE, admission=False)),
+    (_CLAIM, replace(_BASE, reader=_READER), replace(_BASE, reader=None)),
 )
 """A condition, an installation where it holds, and one where it does not."""
 
@@ -116,7 +121,7 @@ def _by_name(wanted: Installation) -> dict[str, Manifest]:
             manifest["spec"]["type"] = _PLACE_OF_TYPE
         if manifest["kind"] == ServiceType.INGRESS:
             manifest["metadata"]["annotations"] = _ANNOTATIONS
-        if manifest["kind"] == "Deployment":
+        if (manifest["kind"], manifest["metadata"]["name"]) == ("Deployment", names.OPERATOR):
             for variable in manifest["spec"]["template"]["spec"]["containers"][0]["env"]:
                 if variable["name"] == names.SERVICE_TYPE_VARIABLE:
                     variable["value"] = _SERVICE_TYPE
@@ -134,9 +139,9 @@ def _chosen(name: str, condition: str, holds: dict[str, Manifest], fails: dict[s
 
 
 def _text(manifest: Manifest) -> str:
-    # An expression with quotation marks of its own must stand without those of YAML.
+    # An expression with quotation marks of its own, or with a list or mapping, must stand without those of YAML.
     text = to_yaml([manifest])
-    for expression in (_POLICY, _ANNOTATIONS):
+    for expression in (_POLICY, _ANNOTATIONS, _SELECTOR, _TOLERATIONS):
         text = text.replace(f"'{expression}'", expression)
     text = text.replace(_PLACE_OF_TYPE, _TYPE_OF_SERVICE)
     if manifest["kind"] in KINDS:
@@ -196,7 +201,8 @@ router:
     namespace: ""
     name: ""
     section: ""
-# Placement of all replicas: gpuResource (nvidia.com/gpu), nodeSelector, tolerations, runtimeClass.
+# All replicas: gpuResource (nvidia.com/gpu), nodeSelector, tolerations, runtimeClass, and collectedDataClaim: the
+# PersistentVolumeClaim for collected data, in the namespace of the release.
 replicas: {{}}
 """
 

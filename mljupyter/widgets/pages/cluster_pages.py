@@ -17,7 +17,7 @@ from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.expressions import unexpanded
 from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes.attached import attached_clusters, check_name, check_namespace
-from mljupyter.targets.kubernetes.attachment import ClusterSettings, publishing_of
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, publishing_of, replica_defaults
 from mljupyter.targets.kubernetes.cluster import NoKubeconfigError, access_to, contexts_of
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
@@ -125,6 +125,7 @@ class ClusterDraft:
             internal=self.is_internal,
             subnet=(self.value("subnet") or None) if self.is_internal else None,
             publishing=self.publishing(),
+            replicas=replica_defaults(collected_data_claim=self.value("collected_data_claim") or None),
         )
 
     @property
@@ -146,6 +147,7 @@ class ClusterDraft:
             "internal_load_balancer": settings.internal or None,
             "load_balancer_subnet": settings.subnet,
             **settings.publishing.document(),
+            "collected_data_claim": settings.replicas.collected_data_claim,
         }
         arguments = ", ".join(f"{key}={value!r}" for key, value in given.items() if value is not None)
         return script_of(
@@ -214,6 +216,14 @@ class ClusterPage(Page):
         for key in draft.asked:
             _, label, about, example = _PUBLISHING[key]
             found.append(fields.text(key, label, draft.typed.get(key), about=about, placeholder=example))
+        found.append(
+            fields.text(
+                "collected_data_claim",
+                "Claim for collected data",
+                draft.typed.get("collected_data_claim"),
+                about="A PersistentVolumeClaim in the namespace. Without one, collected data ends with its pod.",
+            )
+        )
         return found
 
     def change(self, key: str, value: Any) -> None:
@@ -242,6 +252,8 @@ class ClusterPage(Page):
         if draft.asked and (broken := rule_broken(draft.publishing(), draft.value("service_type"))):
             key = next((key for key in draft.asked if key in broken), "service_type")
             found[key] = _sentence(broken)
+        if problem := _rule(_check_claim, draft.value("collected_data_claim")):
+            found["collected_data_claim"] = problem
         texts = {key: text for key, text in values_of(ATTACH_OPTIONS, draft.effective())[1].items() if key in OPTIONS}
         return found | {key: text for key, text in texts.items() if key not in found}
 
@@ -358,6 +370,7 @@ class ClusterReviewPage(Page):
             ("Namespace", settings.namespace),
             ("Purpose", ": ".join(_PURPOSES[settings.purpose])),
             ("Endpoints are reached at", _way(settings)),
+            ("Collected data", _claim(settings)),
         ]
         found = [
             fields.summary("plan", "A cluster is attached", rows),
@@ -497,6 +510,15 @@ def _way(settings: ClusterSettings) -> str:
     if not settings.internal:
         return way
     return f"{way}, internal{f', in subnet {settings.subnet}' if settings.subnet else ''}"
+
+
+def _claim(settings: ClusterSettings) -> str:
+    claim = settings.replicas.collected_data_claim
+    return f"kept in the claim {claim}" if claim is not None else "ends with its pod"
+
+
+def _check_claim(name: str) -> None:
+    replica_defaults(collected_data_claim=name or None)
 
 
 def _rule(check: Callable[[str], None], value: str) -> str:
