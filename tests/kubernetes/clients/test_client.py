@@ -109,6 +109,13 @@ def test_with_tls_a_port_forward_has_a_name_that_the_certificate_is_for(client: 
     assert (own.hostname, own.port) == ("scoring.invalid", inside.port), "its certificate is for no other host"
 
 
+def test_where_tls_ends_before_the_routers_a_port_forward_has_none_and_no_path_of_the_ingress(
+    client: ClusterClient,
+) -> None:
+    found = urlsplit(client._uri("https://ml.invalid/ml/api/v1/service/iris/score", ends_before=True))
+    assert (found.scheme, found.hostname, found.path) == ("http", "localhost", "/api/v1/service/iris/score")
+
+
 def test_a_uri_that_answers_from_here_stays_as_it_is(client: ClusterClient, cluster: Cluster) -> None:
     uri = cluster.server.replace("https:", "http:") + "/score"
     assert client._uri(uri) == uri
