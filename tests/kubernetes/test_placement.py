@@ -242,7 +242,7 @@ async def test_a_pod_has_the_placement_of_its_version_and_of_the_cluster(site: S
 
 
 async def test_a_claim_that_does_not_exist_is_told(tmp_path: Path) -> None:
-    async with running(tmp_path, collected_claim="missing") as site:
+    async with running(tmp_path, defaults=ReplicaDefaults(collected_data_claim="missing")) as site:
         await site.start(collectModelData=True)
         problem = await site.problem()
         assert problem.code == "Unschedulable"
@@ -251,7 +251,7 @@ async def test_a_claim_that_does_not_exist_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_volume_that_the_node_cannot_mount_is_told(tmp_path: Path) -> None:
-    async with running(tmp_path, collected_claim="broken") as site:
+    async with running(tmp_path, defaults=ReplicaDefaults(collected_data_claim="broken")) as site:
         # The scheduler places the pod, and the node finds no such directory.
         claim = {
             "accessModes": ["ReadWriteOnce"],

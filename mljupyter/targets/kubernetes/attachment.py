@@ -26,9 +26,11 @@ from mljupyter.kubernetes.objects import names, router_size
 from mljupyter.kubernetes.objects.installation import (
     Installation,
     Purpose,
+    Reader,
     ServiceType,
     access_secret,
     installation,
+    of_reader,
 )
 from mljupyter.spec import ReplicaDefaults, SpecError, Toleration
 from mljupyter.targets.base import Finding, TargetContext
@@ -59,7 +61,6 @@ LABELLED_ANNOTATION = f"{names.GROUP}/labelled"
 
 WORKSPACE_ANNOTATION = f"{names.GROUP}/workspace"
 TARGET_ANNOTATION = f"{names.GROUP}/target"
-PULL_SECRET = "mljupyter-registry"  # noqa: S105 - a name
 _PAUSE_SECONDS = 0.5
 _ESTABLISHED_WITHIN_SECONDS = 60.0
 _DELETED_WITHIN_SECONDS = 60.0
@@ -87,7 +88,7 @@ class ClusterSettings:
         image: an image of the control plane; None builds one.
         type: the type of the target that users see.
         resource_id: of a cluster in Azure whose credentials Azure has given.
-        replicas: the placement of all replicas, and the resource that counts their accelerators.
+        replicas: the settings of all replicas: placement, accelerators, the claim for collected data.
 
     """
 
@@ -122,7 +123,7 @@ class ClusterSettings:
 
 
 def settings_of(attached: AttachedCluster) -> ClusterSettings:
-    """Return the settings with which a cluster was attached. The subnet of its load balancer is not stored."""
+    """Return the settings with which a cluster was attached."""
     return ClusterSettings(
         kubeconfig=attached.kubeconfig,
         context=attached.context,
@@ -130,6 +131,7 @@ def settings_of(attached: AttachedCluster) -> ClusterSettings:
         purpose=attached.purpose,
         service_type=attached.service_type,
         internal=attached.internal,
+        subnet=attached.subnet,
         image=attached.image or None,
         type=attached.type,
         resource_id=attached.resource_id,
@@ -142,14 +144,16 @@ def replica_defaults(
     node_selector: Mapping[str, str] | None = None,
     tolerations: Sequence[Mapping[str, Any] | str] = (),
     runtime_class: str | None = None,
+    collected_data_claim: str | None = None,
 ) -> ReplicaDefaults:
-    """Return the placement of all replicas of a cluster.
+    """Return the settings of all replicas of a cluster.
 
     Parameters:
         gpu_resource: the resource that counts accelerators; None for ``nvidia.com/gpu``.
         node_selector: labels that nodes must have.
         tolerations: taints that replicas tolerate, as mappings or as text, see `Toleration.of`.
         runtime_class: the RuntimeClass; None for the cluster's default.
+        collected_data_claim: the PersistentVolumeClaim for collected data; None if it ends with its pod.
 
     Raises:
         ComputeTargetException: a value breaks a rule.
@@ -162,8 +166,24 @@ def replica_defaults(
             "nodeSelector": node_selector,
             "tolerations": taints,
             "runtimeClass": runtime_class,
+            "collectedDataClaim": collected_data_claim,
         }
         return ReplicaDefaults.parse({name: value for name, value in given.items() if value is not None})
+    except SpecError as error:
+        raise ComputeTargetException(error.message) from None
+
+
+def with_claim(replicas: ReplicaDefaults, claim: str | None) -> ReplicaDefaults:
+    """Return the settings of all replicas with another claim for collected data, or without one.
+
+    Raises:
+        ComputeTargetException: it cannot be the name of a claim.
+
+    """
+    document = replicas.document()
+    document.pop("collectedDataClaim", None)
+    try:
+        return ReplicaDefaults.parse(document | ({"collectedDataClaim": claim} if claim is not None else {}))
     except SpecError as error:
         raise ComputeTargetException(error.message) from None
 
@@ -464,7 +484,8 @@ class _Plan:
         except MLJupyterError as error:
             first, _, rest = error.message.partition("\n")
             return [Finding("API server", "failed", first, rest)]
-        found = list(check(self._cluster, self._settings.namespace, self._settings.purpose, manifests))
+        settings = self._settings
+        found = list(check(self._cluster, settings.namespace, settings.purpose, manifests, settings.replicas))
         if self._registry is None:
             text = "they stay on the Docker engine of this machine, which the nodes must share"
             fix = "for other nodes: a workspace with a container registry, or MLJUPYTER_CONTAINER_REGISTRY"
@@ -487,6 +508,7 @@ class _Plan:
             image,
             settings.resource_id,
             settings.replicas.document(),
+            settings.subnet,
         )
 
     def manifests(self, image: str) -> list[dict[str, Any]]:
@@ -505,6 +527,7 @@ class _Plan:
             subnet=settings.subnet,
             pull_secrets=self._pull_secrets(image),
             replicas=settings.replicas.json_text(),
+            reader=Reader.of(settings.replicas),
             policy="policy/v1" if minor >= _FIRST_WITH_POLICY else "policy/v1beta1",
         )
         found = installation(wanted)
@@ -613,8 +636,18 @@ class _Plan:
         for manifest in manifests:
             if manifest is not definition and manifest not in first:
                 self._apply(manifest, on_line)
+        if self._settings.replicas.collected_data_claim is None:
+            self._delete_reader(on_line)
         self._label_namespace(on_line)
         self._wait_until_ready(definition, on_line, stopped)
+
+    def _delete_reader(self, on_line: OnLine) -> None:
+        """Delete the reader of collected data, if an earlier attachment had a claim. The data stays in the claim."""
+        for reference in of_reader(self._settings.namespace):
+            path = names.object_path(reference)
+            if self._cluster.find(path) is not None:
+                self._cluster.delete(path)
+                on_line(f"deleted {reference['kind']} {names.READER}")
 
     def _node_checks(self, image: str, pull_secrets: tuple[str, ...]) -> NodeChecks:
         store = self._context.artifact_location
@@ -691,7 +724,7 @@ class _Plan:
             pause(stopped, _PAUSE_SECONDS)
 
     def _pull_secrets(self, image: str) -> tuple[str, ...]:
-        return (PULL_SECRET,) if self._login(image) is not None else ()
+        return (names.REGISTRY_SECRET,) if self._login(image) is not None else ()
 
     def _login(self, image: str) -> RegistryCredentials | None:
         """Return the credentials of the container registry; None if there is no registry, or it needs none."""
@@ -734,7 +767,7 @@ def _pull_secret(namespace: str, login: RegistryCredentials) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": PULL_SECRET,
+            "name": names.REGISTRY_SECRET,
             "namespace": namespace,
             "labels": names.labels(names.COMPONENT_OPERATOR),
         },

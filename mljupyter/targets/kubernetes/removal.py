@@ -64,6 +64,15 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     _delete_webhook(cluster, attached.namespace, on_line)
     _delete_endpoints(client, on_line)
     _delete_objects(cluster, attached.namespace, on_line)
+    if created and (claims := _claims(cluster, attached.namespace)):
+        created = False  # the namespace would take the data of its users along
+        metadata = {"annotations": {CREATED_ANNOTATION: None}}
+        path = f"/api/v1/namespaces/{attached.namespace}"
+        cluster.call("PATCH", path, {"metadata": metadata}, content_type=MERGE)
+        on_line(
+            f"kept Namespace {attached.namespace}: it has the PersistentVolumeClaim {', '.join(claims)}. Delete it "
+            f"with its data: kubectl delete namespace {attached.namespace}"
+        )
     if created:
         cluster.delete(f"/api/v1/namespaces/{attached.namespace}")
         on_line(f"deleted Namespace {attached.namespace}")
@@ -297,6 +306,15 @@ def collection_paths(cluster: Cluster, namespace: str) -> list[str]:
             if resource.get("namespaced") and "list" in resource["verbs"] and "delete" in resource["verbs"]:
                 found.setdefault(f"{name}.{version}", f"{version}/namespaces/{namespace}/{name}")
     return list(found.values())
+
+
+def _claims(cluster: Cluster, namespace: str) -> list[str]:
+    """Return the names of the PersistentVolumeClaims in a namespace. An installation has none of its own."""
+    try:
+        items = cluster.items(names.persistent_volume_claims(namespace))
+    except ClusterError:  # the right is missing
+        return []
+    return [str(item["metadata"]["name"]) for item in items]
 
 
 def _was_created(cluster: Cluster, namespace: str) -> bool:

@@ -99,6 +99,29 @@ def test_a_namespace_that_attach_has_created_is_deleted_with_its_endpoints(
     assert left(cluster, namespace) == []
 
 
+def test_a_namespace_that_attach_has_created_stays_with_a_claim_of_its_users(
+    workspace: Workspace, cluster: Cluster, settings: ClusterSettings
+) -> None:
+    namespace = f"{NAMESPACE}-claim"
+    path = f"/api/v1/namespaces/{namespace}"
+    clusters.begin(workspace, "claim", replace(settings, namespace=namespace))
+    target = ClusterCompute(workspace, "claim")
+    target.wait_for_completion()
+    claims = names.persistent_volume_claims(namespace)
+    claim = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "resources": {"requests": {"storage": "1Mi"}}}
+    cluster.create(claims, {"metadata": {"name": "data"}, "spec": claim})
+    lines: list[str] = []
+    try:
+        with pytest.raises(ComputeTargetException, match="claim 'data' is not bound to a volume: it is Pending"):
+            target.update(collected_data_claim="data")
+        target.detach(lines.append)
+        assert cluster.find(f"{claims}/data") is not None
+        assert left(cluster, namespace) == []
+        assert any(f"kept Namespace {namespace}: it has the PersistentVolumeClaim data" in line for line in lines)
+    finally:
+        cluster.delete(path)
+
+
 def test_the_magic_detaches_a_cluster_with_endpoints_only_with_force(
     workspace: Workspace, cluster: Cluster, settings: ClusterSettings
 ) -> None:
