@@ -142,7 +142,8 @@ def attach(workspace: Workspace, **others: Any) -> None:
         kubeconfig=needed("TESTBED_KUBECONFIG"),
         namespace=f"conformance-{secrets.token_hex(4)}",
         cluster_purpose="DevTest",
-        **{"service_type": "NodePort", **others},
+        service_type="NodePort",
+        **others,
     )
     ComputeTarget.attach(workspace, CLUSTER, configuration).wait_for_completion()
 
