@@ -318,6 +318,7 @@ class PodSupervisor:
             pid=None,
             started_time=datetime.fromisoformat(started).timestamp() if started else time.time(),
             key=self._owners.key(revision),
+            measures_itself=True,
         )
 
     def _order(self, revision: Revision, spec: VersionSpec) -> ReplicaOrder:
