@@ -46,6 +46,11 @@ class Place:
         """The name of the replicas' ServiceAccount."""
         return names.REPLICA if self.is_home else self.name_of(names.COMPONENT_REPLICA)
 
+    @property
+    def registry_secret(self) -> str:
+        """The name of the Secret with the login of the container registry."""
+        return names.REGISTRY_SECRET if self.is_home else self.name_of("registry")
+
     def name_of(self, part: str) -> str:
         """Return the name of an object of the installation in a namespace for endpoints.
 

@@ -22,7 +22,7 @@ from mljupyter.kubernetes.api_server.informer import without_managers
 from mljupyter.kubernetes.api_server.namespaces import NamespaceInformers, namespace_of
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.place import Place
-from mljupyter.kubernetes.objects.pod_state import PodState, is_unschedulable, pod_state
+from mljupyter.kubernetes.objects.pod_state import PodState, is_fetching, is_unschedulable, pod_state
 from mljupyter.kubernetes.objects.published import address_of
 from mljupyter.kubernetes.operator.pod_inspector import PodInspector
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
@@ -237,6 +237,10 @@ class PodSupervisor:
         """Return the pod of a replica as it was seen last."""
         return self._pods.find(self._place(_revision(handle)).namespace, handle.pod)
 
+    def _is_fetching(self, handle: ReplicaPod) -> bool:
+        pod = self._pod_of(handle)
+        return pod is not None and is_fetching(pod)
+
     def _path(self, handle: ReplicaPod) -> str:
         """Return the path of the pod of a replica."""
         return f"{names.pods(self._place(_revision(handle)).namespace)}/{handle.pod}"
@@ -304,7 +308,8 @@ class PodSupervisor:
             waiting = self._waiting()
             self._inspector.keep(waiting)
             now = time.time()
-            for revision in self._inspector.due(waiting, now):
+            fetching = {revision for revision, handles in waiting.items() if self._is_fetching(handles[0])}
+            for revision in self._inspector.due(waiting, now, fetching):
                 pod = self._pod_of(waiting[revision][0])
                 if pod is None:
                     continue
@@ -421,7 +426,7 @@ class PodSupervisor:
             return
         before = (handle.phase, handle.replica.address, handle.unanswered, handle.obstacle)
         known = self._inspector.known(_revision(handle))
-        state = pod_state(pod, now=time.time(), events=known.events, room=known.room)
+        state = pod_state(pod, now=time.time(), events=known.events, room=known.room, progress=known.progress)
         if state.deleting or state.ended:
             # Its end by Kubernetes is no fault of the script: another pod takes its place.
             handle.asked_to_end = handle.asked_to_end or state.deleting or not state.restarts

@@ -63,7 +63,6 @@ LABELLED_ANNOTATION = f"{names.GROUP}/labelled"
 
 WORKSPACE_ANNOTATION = f"{names.GROUP}/workspace"
 TARGET_ANNOTATION = f"{names.GROUP}/target"
-PULL_SECRET = "mljupyter-registry"  # noqa: S105 - a name
 _PAUSE_SECONDS = 0.5
 _ESTABLISHED_WITHIN_SECONDS = 60.0
 _DELETED_WITHIN_SECONDS = 60.0
@@ -568,7 +567,7 @@ class _Plan:
         for manifest in found:
             if manifest["kind"] == "ServiceAccount" and wanted.pull_secrets:
                 place = Place(names.namespace_of(manifest), settings.namespace)
-                manifest["imagePullSecrets"] = [{"name": _pull_secret_name(place)}]
+                manifest["imagePullSecrets"] = [{"name": place.registry_secret}]
             if manifest["kind"] == "Namespace":
                 manifest["metadata"].setdefault("annotations", {})[CREATED_ANNOTATION] = "true"
             if (manifest["kind"], manifest["metadata"]["name"]) == ("Deployment", names.ROUTER):
@@ -763,7 +762,7 @@ class _Plan:
             pause(stopped, _PAUSE_SECONDS)
 
     def _pull_secrets(self, image: str) -> tuple[str, ...]:
-        return (PULL_SECRET,) if self._login(image) is not None else ()
+        return (names.REGISTRY_SECRET,) if self._login(image) is not None else ()
 
     def _login(self, image: str) -> RegistryCredentials | None:
         """Return the credentials of the container registry; None if there is no registry, or it needs none."""
@@ -799,10 +798,6 @@ def _namespace_path(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}"
 
 
-def _pull_secret_name(place: Place) -> str:
-    return PULL_SECRET if place.is_home else place.name_of("registry")
-
-
 def _pull_secret(place: Place, login: RegistryCredentials) -> dict[str, Any]:
     pair = base64.b64encode(f"{login.username}:{login.password}".encode())
     document = {"auths": {login.address: {"auth": pair.decode()}}}
@@ -810,7 +805,7 @@ def _pull_secret(place: Place, login: RegistryCredentials) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": _pull_secret_name(place),
+            "name": place.registry_secret,
             "namespace": place.namespace,
             "labels": names.labels(names.COMPONENT_OPERATOR) | place.labels,
         },
