@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from mljupyter.spec.document import Document
 from mljupyter.spec.names import ENDPOINT, VERSION
-from mljupyter.spec.router import CertificateFiles
+from mljupyter.spec.router import EndpointTls
 from mljupyter.spec.texts import Texts
 from mljupyter.spec.version import VersionSpec
 
@@ -67,7 +67,7 @@ class EndpointSpec(Document):
     control_version: str | None = None
     sticky_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,99}$")] | None = None
     rate_limit: RateLimit | None = None
-    tls: CertificateFiles | None = None
+    tls: EndpointTls | None = None
     versions: Annotated[dict[str, VersionSpec], Field(min_length=1, max_length=MOST_VERSIONS)]
     description: str | None = None
     tags: Texts = {}

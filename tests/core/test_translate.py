@@ -10,7 +10,7 @@ from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.spec_builder import changed_endpoint, new_endpoint
 from mljupyter.deploy.versions import with_new_version
 from mljupyter.exceptions import WebserviceException
-from mljupyter.spec import CodeReference, EndpointSpec, ModelReference, SpecError, Toleration, VersionSpec
+from mljupyter.spec import CodeReference, EndpointSpec, EndpointTls, ModelReference, SpecError, Toleration, VersionSpec
 
 AKS, ACI = AksWebservice.deploy_configuration, AciWebservice.deploy_configuration
 LOCAL = LocalWebservice.deploy_configuration
@@ -187,6 +187,11 @@ def test_an_endpoint_certificate_can_be_kept_replaced_and_removed(tmp_path: Any)
     assert changed is not None
     assert (changed.host, changed.certificate_file) == ("example.org", other)
     assert changed_endpoint(secure, ACI(ssl_enabled=False)).tls is None
+    stored = secure.model_copy(update={"tls": EndpointTls(host="example.org", secret="mlj-tls-diabetes-0")})
+    assert changed_endpoint(stored, ACI(description="new")).tls == stored.tls
+    assert changed_endpoint(stored, ACI(ssl_cert_pem_file=cert, ssl_key_pem_file=key)).tls == secure.tls
+    with pytest.raises(WebserviceException, match="ssl_cert_pem_file given without ssl_key_pem_file"):
+        changed_endpoint(stored, ACI(ssl_cert_pem_file=cert))
     with pytest.raises(WebserviceException, match="without ssl_cert_pem_file and ssl_key_pem_file"):
         endpoint(ACI(ssl_cname="example.org"))
 

@@ -13,6 +13,7 @@ import yaml
 _CONTROL = re.compile(r"\{\{- (if|else|end) ?(.*?) ?\}\}")
 _RANGE = re.compile(r"\{\{- range (\.\S+) \}\}\n(.*?)\{\{- end \}\}\n", re.DOTALL)
 _JOIN = re.compile(r'join "(.*?)" (\.\S+)')
+_TYPE = re.compile(r'ternary "(.*?)" (\.\S+) \(has (\.\S+) \(list (.*?)\)\)')
 _EXPRESSION = re.compile(r"\{\{ (.*?) \}\}")
 _EQUAL = re.compile(r'eq (\.\S+) "(.*)"')
 _DEFAULT = re.compile(r"\((\.\S+) \| default (dict|list)\)")
@@ -90,6 +91,10 @@ def _value(expression: str, scope: Mapping[str, Any], api_versions: frozenset[st
         return ternary[1] if ternary[3] in api_versions else ternary[2]
     if join := _JOIN.fullmatch(expression):
         return join[1].join(_at(join[2], scope))
+    listed = _TYPE.fullmatch(expression)
+    if listed:
+        value = str(_at(listed[2], scope))
+        return listed[1] if str(_at(listed[3], scope)) in re.findall(r'"(.*?)"', listed[4]) else value
     if expression.startswith("toJson "):
         return json.dumps(_json(expression.removeprefix("toJson "), scope), separators=(",", ":"))
     return str(_at(expression, scope))

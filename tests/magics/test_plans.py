@@ -44,8 +44,8 @@ def test_the_plan_of_a_new_endpoint_starts_nothing(prepared: Shell, home: Path) 
 def test_accelerators_and_placement_are_options(prepared: Shell) -> None:
     line = "%deploy adder --model weights --score sums --gpu 1 --gpu-resource example.com/fpga"
     line += " --node-selector disk=fast --node-selector zone=a --toleration gpu=yes:NoSchedule --runtime-class gvisor"
-    line += " --namespace team-b"
     line += " --model-delivery mount"
+    line += " --namespace team-b"
     text = prepared.run(f"{line} --dry-run").text()
     for part in ("resources.gpu = 1", "resources.gpuResource = example.com/fpga", "placement.runtimeClass = gvisor"):
         assert part in text

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from mljupyter.core.compute import ComputeTarget, KubernetesCompute
+from mljupyter.kubernetes.objects.publishing import Publishing
 from mljupyter.magics.catalog import ATTACH
 from mljupyter.magics.parsing import parse, split
 from mljupyter.notebook.session import Session
@@ -136,6 +137,27 @@ def test_an_internal_load_balancer_and_its_subnet_are_asked_for_only_with_a_load
     assert user.view
     assert "--internal" not in page.draft.line  # type: ignore[attr-defined]
     assert not page.draft.settings().internal  # type: ignore[attr-defined]
+
+
+def test_an_ingress_and_a_route_have_fields_of_their_own_and_a_broken_rule_is_at_its_field(user: User) -> None:
+    page = user.wizard.page
+    assert not user.has("scoring_host")
+    user.type(service_type="Ingress", ingress_class="nginx", scoring_host="ml.example.org", tls_secret="ml-tls")
+    assert user.has("ingress_class") and not user.has("gateway")
+    assert "--ingress-class nginx --scoring-host ml.example.org --tls-secret ml-tls" in page.draft.line  # type: ignore[attr-defined]
+    given = page.draft.settings().publishing  # type: ignore[attr-defined]
+    assert given == Publishing(ingress_class="nginx", scoring_host="ml.example.org", tls_secret="ml-tls")
+    for argument in ("ingress_class='nginx'", "scoring_host='ml.example.org'", "tls_secret='ml-tls'"):
+        assert argument in page.draft.code  # type: ignore[attr-defined]
+    user.type(service_type="HTTPRoute")
+    assert user.has("gateway") and not user.has("tls_secret")
+    user.press()
+    assert "needs the Gateway" in user.error("gateway")
+    user.type(gateway="infra/public", scoring_path="ml/")
+    assert "must begin with '/'" in user.error("scoring_path")
+    user.type(service_type="NodePort")
+    assert not user.has("scoring_host")
+    assert page.draft.settings().publishing == Publishing()  # type: ignore[attr-defined]
 
 
 def test_a_claim_for_collected_data_is_part_of_the_line_the_code_and_the_settings(user: User) -> None:

@@ -141,6 +141,19 @@ class Service:
             keys = self._store.keys(spec.name) or Keys.make()
         return self._accept(self._with_port(spec, before), before, keys, change)
 
+    async def with_certificate(self, spec: EndpointSpec, certificate: tuple[str, str] | None) -> EndpointSpec:
+        """Store a certificate and its key that a client sends; return the endpoint that names their place.
+
+        Parameters:
+            spec: the endpoint.
+            certificate: both in PEM; None changes nothing.
+
+        Raises:
+            CertificateError: when they cannot be used.
+
+        """
+        return spec if certificate is None else await self._keeper.store_own(spec, *certificate)
+
     async def watch(self, name: str, after: int, timeout_seconds: float) -> EndpointRecord:
         """Return an endpoint as soon as its resource version is above `after`, or after `timeout_seconds`."""
         self.find(name)

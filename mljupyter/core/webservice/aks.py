@@ -165,9 +165,9 @@ class AksWebservice(AksAttributes, Webservice):
             preload: run ``init()`` once, in a process from which all replicas are forked; by default not.
             namespace: the namespace of a cluster that the replicas run in; by default that of the compute target. An
                 administrator has allowed it by `endpoint_namespaces` of `KubernetesCompute.attach_configuration`.
-            blobfuse_enabled: without effect on the targets of this machine. So are accelerators and
-                placement, `gpu_cores`, `gpu_resource`, `node_selector`, `tolerations`, `runtime_class`,
-                `namespace`, and `model_delivery`.
+            blobfuse_enabled: without effect on the targets of this machine. So are accelerators and placement:
+                `gpu_cores`, `gpu_resource`, `node_selector`, `tolerations`, `runtime_class`, `namespace`, and
+                `model_delivery`.
 
         Raises:
             WebserviceException: rules are broken; the message has all of them.
@@ -224,8 +224,8 @@ class AksWebservice(AksAttributes, Webservice):
             tags: replace all tags.
             properties: are added to the properties.
             node_selector, tolerations, runtime_class: replace the present ones; an empty value takes them away.
-            namespace: replicas start in the new namespace; the old ones serve until those are ready.
             model_delivery: only with `inference_config`, since the image is built anew; without it, the present one.
+            namespace: replicas start in the new namespace; the old ones serve until those are ready.
             models, inference_config: the new models and scoring script; without `models` the present ones. Models
                 alone are enough if there is no scoring script.
             image: the new image, or its id ``name:version``; the web service must run in containers.

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from mljupyter.kubernetes.objects import names, rights
+from mljupyter.kubernetes.objects import names, publishing, rights
 from mljupyter.kubernetes.objects.crd import custom_resource_definition
 from mljupyter.kubernetes.objects.place import Place
+from mljupyter.kubernetes.objects.publishing import Publishing
 from mljupyter.kubernetes.objects.replicas import COLLECTED, CONTAINER
 from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
 from mljupyter.spec import ReplicaDefaults
@@ -49,6 +50,13 @@ class ServiceType(StrEnum):
     CLUSTER_IP = "ClusterIP"
     NODE_PORT = "NodePort"
     LOAD_BALANCER = "LoadBalancer"
+    INGRESS = publishing.INGRESS
+    HTTP_ROUTE = publishing.HTTP_ROUTE
+
+    @property
+    def of_service(self) -> str:
+        """The type of the routers' Service."""
+        return ServiceType.CLUSTER_IP.value if self in publishing.KINDS else self.value
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ class Installation:
         service: how the router is reached from outside.
         internal: whether a load balancer is reached only from the network of the cluster.
         subnet: the subnet of an internal load balancer (Azure); None for that of the nodes.
+        publishing: the Ingress or the HTTPRoute, if the routers are reached through one.
         node_port: the port of nodes that leads to the router; None lets the cluster choose.
         pull_secrets: names of the Secrets with logins of the container registry of `image`.
         reads_nodes: whether the operator may read the size of nodes, which takes a ClusterRole.
@@ -132,6 +141,7 @@ class Installation:
     service: ServiceType = ServiceType.CLUSTER_IP
     internal: bool = False
     subnet: str | None = None
+    publishing: Publishing = field(default_factory=Publishing)
     node_port: int | None = None
     pull_secrets: tuple[str, ...] = ()
     reads_nodes: bool = True
@@ -160,6 +170,7 @@ def installation(wanted: Installation) -> list[Manifest]:
         ),
         _operator_service(wanted),
         _router_service(wanted),
+        *_published(wanted),
         *([_webhook_service(wanted), _webhook_configuration(wanted)] if wanted.admission else []),
         *budgets,
         _deployment(wanted, names.COMPONENT_OPERATOR),
@@ -272,12 +283,40 @@ def _roles(wanted: Installation) -> list[Manifest]:
         *_role(wanted, names.ROUTER, names.COMPONENT_ROUTER, rights.router_rules()),
         _role(wanted, names.USER, names.COMPONENT_OPERATOR, rights.user_rules())[0],  # an administrator binds it
     ]
+    roles += _publishing_roles(wanted)
     if wanted.reads_nodes:
         roles += _cluster_role(wanted, cluster_role_name(wanted.namespace), rights.node_rules())
     if wanted.admission:
         admission = rights.admission_rules(wanted.namespace)
         roles += _cluster_role(wanted, names.admission_name(wanted.namespace), admission)
     return roles
+
+
+def _publishing_roles(wanted: Installation) -> list[Manifest]:
+    """Return the Roles of the operator to follow what publishes the routers, also in the namespace of the Gateway."""
+    own = wanted.namespace
+    place, gateway = wanted.publishing.gateway_at(own)
+    needed: list[tuple[str, str, list[rights.Rule]]] = []
+    if wanted.service is ServiceType.INGRESS:
+        needed = [(publishing.INGRESS, own, rights.ingress_rules())]
+    elif wanted.service is ServiceType.HTTP_ROUTE:
+        needed = [
+            (publishing.HTTP_ROUTE, own, rights.route_rules()),
+            (publishing.GATEWAY, place, rights.gateway_rules(gateway)),
+        ]
+    found = []
+    for kind, namespace, rules in needed:
+        metadata = _metadata(names.publishing_role(own, kind), names.COMPONENT_OPERATOR, namespace)
+        found += _role_with_binding(metadata, rules, names.OPERATOR, own)
+    return found
+
+
+def _published(wanted: Installation) -> list[Manifest]:
+    if wanted.service is ServiceType.INGRESS:
+        return [publishing.ingress(wanted.publishing, wanted.namespace)]
+    if wanted.service is ServiceType.HTTP_ROUTE:
+        return [publishing.http_route(wanted.publishing, wanted.namespace)]
+    return []
 
 
 def _role(wanted: Installation, name: str, component: str, rules: Sequence[rights.Rule]) -> list[Manifest]:
@@ -440,7 +479,7 @@ def _router_service(wanted: Installation) -> Manifest:
         "kind": "Service",
         "metadata": metadata,
         "spec": {
-            "type": str(wanted.service),
+            "type": wanted.service.of_service,
             "selector": _selected(names.COMPONENT_ROUTER),
             # The router tells TLS from plain HTTP by itself, on the same port.
             "ports": [plain, _service_port("https", 443, names.ROUTER_PORT)],
@@ -643,11 +682,15 @@ def _environment(wanted: Installation, component: str) -> list[dict[str, Any]]:
     if component == names.COMPONENT_ROUTER:
         limit = {"resourceFieldRef": {"containerName": component, "resource": "limits.memory"}}
         return [*variables, {"name": names.MEMORY_LIMIT_VARIABLE, "valueFrom": limit}]
+    place, gateway = wanted.publishing.gateway_at(wanted.namespace)
     own = {
         names.TARGET_VARIABLE: wanted.target,
         names.WORKSPACE_VARIABLE: wanted.workspace,
         names.PURPOSE_VARIABLE: str(wanted.purpose),
         names.REPLICAS_VARIABLE: wanted.replicas,
+        names.SERVICE_TYPE_VARIABLE: str(wanted.service),
+        names.GATEWAY_NAMESPACE_VARIABLE: place,
+        names.GATEWAY_VARIABLE: gateway,
     }
     return [*variables, *({"name": name, "value": value} for name, value in own.items())]
 

@@ -57,6 +57,21 @@ def operator_rules() -> list[Rule]:
     ]
 
 
+def ingress_rules() -> list[Rule]:
+    """Return the rules of the operator to follow the Ingress of the routers."""
+    return [_rule("networking.k8s.io", ["ingresses"], list(_READ), only=[names.ROUTER])]
+
+
+def route_rules() -> list[Rule]:
+    """Return the rules of the operator to follow the HTTPRoute of the routers."""
+    return [_rule(names.GATEWAY_GROUP, ["httproutes"], list(_READ), only=[names.ROUTER])]
+
+
+def gateway_rules(gateway: str) -> list[Rule]:
+    """Return the rules of the operator in the namespace of a Gateway, to follow that one."""
+    return [_rule(names.GATEWAY_GROUP, ["gateways"], list(_READ), only=[gateway])]
+
+
 def router_rules() -> list[Rule]:
     """Return the rules of the router in its namespace."""
     return [_rule("", ["secrets", "pods"], list(_READ))]

@@ -158,7 +158,7 @@ async def _lead(
         settings.endpoint_namespaces,
     )
     logs = PodLogs(api, settings.namespace, layout.replicas)
-    surroundings = ClusterSurroundings(api, settings.namespace)
+    surroundings = ClusterSurroundings(api, settings.namespace, settings.service, settings.gateway)
     following = asyncio.create_task(surroundings.run(), name="surroundings of the router")
     await surroundings.known()  # otherwise a certificate would be signed for too few names, and then again
     keeper = ListenerManager(layout, store, surroundings)

@@ -237,10 +237,6 @@ class PodSupervisor:
         """Return the pod of a replica as it was seen last."""
         return self._pods.find(self._place(_revision(handle)).namespace, handle.pod)
 
-    def _is_fetching(self, handle: ReplicaPod) -> bool:
-        pod = self._pod_of(handle)
-        return pod is not None and is_fetching(pod)
-
     def _path(self, handle: ReplicaPod) -> str:
         """Return the path of the pod of a replica."""
         return f"{names.pods(self._place(_revision(handle)).namespace)}/{handle.pod}"
@@ -308,7 +304,8 @@ class PodSupervisor:
             waiting = self._waiting()
             self._inspector.keep(waiting)
             now = time.time()
-            fetching = {revision for revision, handles in waiting.items() if self._is_fetching(handles[0])}
+            pods = {revision: self._pod_of(handles[0]) for revision, handles in waiting.items()}
+            fetching = {revision for revision, pod in pods.items() if pod is not None and is_fetching(pod)}
             for revision in self._inspector.due(waiting, now, fetching):
                 pod = self._pod_of(waiting[revision][0])
                 if pod is None:

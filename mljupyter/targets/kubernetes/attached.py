@@ -37,6 +37,7 @@ class AttachedCluster:
         replicas: the settings of all replicas, the document of a `ReplicaDefaults`.
         subnet: the subnet of its internal load balancer, if one was given.
         endpoint_namespaces: other namespaces that endpoints may run in.
+        publishing: how an Ingress or an HTTPRoute leads to the routers, the document of a `Publishing`.
 
     """
 
@@ -54,6 +55,7 @@ class AttachedCluster:
     replicas: dict[str, Any] = field(default_factory=dict)
     subnet: str | None = None
     endpoint_namespaces: tuple[str, ...] = ()
+    publishing: dict[str, Any] = field(default_factory=dict)
 
     @property
     def access(self) -> Access:

@@ -23,6 +23,7 @@ from mljupyter.targets.kubernetes.attached import AttachedCluster
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, Cluster, ClusterError
 from mljupyter.targets.kubernetes.endpoint_namespaces import endpoints_elsewhere
 from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.publishing import publication_findings
 
 OLDEST = (1, 20)
 FAST_PROD_CPUS = 12
@@ -176,6 +177,7 @@ def check_attached(cluster: Cluster, attached: AttachedCluster) -> list[Finding]
     else:
         fix = "" if state.ready else f"mljupyter computetarget attach {attached.name}"
         found.append(Finding("installation", "ok" if state.ready else "failed", state.text, fix))
+    found += publication_findings(cluster, attached.service_type, attached.namespace)
     found += _claim(cluster, attached.namespace, ReplicaDefaults.parse(attached.replicas))
     found += _autoscalers(cluster, attached.namespace)
     found += _endpoint_namespaces(cluster, attached.namespace, attached.endpoint_namespaces)

@@ -17,7 +17,8 @@ from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import cluster_wide
 from mljupyter.kubernetes.objects.place import Place
-from mljupyter.targets.kubernetes.attached import forget
+from mljupyter.kubernetes.objects.publishing import Publishing
+from mljupyter.targets.kubernetes.attached import AttachedCluster, forget
 from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, LABELLED_ANNOTATION, OnLine
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, NOT_FOUND, Cluster, ClusterError
@@ -29,6 +30,7 @@ from mljupyter.targets.kubernetes.endpoint_namespaces import (
     left_in_namespace,
 )
 from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.publishing import published_objects
 from mljupyter.targets.kubernetes.workloads import PAUSE_SECONDS, delete_workloads
 
 GONE_WITHIN_SECONDS = 120.0
@@ -56,6 +58,9 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     elsewhere = [Place(namespace, attached.namespace) for namespace in sorted(others)]
     _delete_webhook(cluster, attached.namespace, on_line)
     _delete_endpoints(client, on_line)
+    for manifest in published_objects(cluster, attached.namespace, _gateway_namespace(attached)):
+        cluster.delete(names.object_path(manifest))
+        on_line(f"deleted {manifest['kind']} {manifest['metadata']['name']}")
     _delete_objects(cluster, attached.namespace, elsewhere, on_line)
     if created and (claims := _claims(cluster, attached.namespace)):
         created = False  # the namespace would take the data of its users along
@@ -73,6 +78,11 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     _wait_until_gone(cluster, attached.namespace, elsewhere, created=created)
     on_line("nothing of mljupyter is left there")
     forget_only(directory, client)
+
+
+def _gateway_namespace(attached: AttachedCluster) -> str:
+    """Return the namespace of the Gateway, in which the operator has a Role; empty without a Gateway."""
+    return Publishing.of(attached.publishing).gateway_at(attached.namespace)[0]
 
 
 def forget_only(directory: Path, client: ClusterClient) -> None:
