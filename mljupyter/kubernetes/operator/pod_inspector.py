@@ -110,7 +110,7 @@ class PodInspector:
         self._found[revision] = Findings(looked=True, events=tuple(events), room=room, progress=progress)
 
     async def _progress(self, pod: Object) -> str:
-        path = f"{names.pods(self._namespace)}/{pod['metadata']['name']}/log"
+        path = f"{names.pods(namespace_of(pod) or self._namespace)}/{pod['metadata']['name']}/log"
         with contextlib.suppress(ApiError):
             return (await self._api.text(path, container=FETCHER, tailLines="1")).strip()
         return ""

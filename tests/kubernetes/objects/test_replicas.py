@@ -361,5 +361,11 @@ def test_in_a_namespace_for_endpoints_everything_belongs_to_its_installation() -
     claimed = ReplicaSettings(defaults=ReplicaDefaults(collected_data_claim="collected"))
     collecting = replicas.deployment(order(collect_model_data=True), replicas=1, settings=claimed, **others)
     assert "persistentVolumeClaim" not in json.dumps(collecting)  # it is in the namespace of the installation
+    mounted = replicas.deployment(order(**MOUNTED), replicas=1, settings=ReplicaSettings(), **others)
+    volumes = mounted["spec"]["template"]["spec"]["volumes"]
+    assert {one["secret"]["secretName"] for one in volumes if "secret" in one} == {
+        mounted["metadata"]["name"],
+        "mljupyter-mljupyter-registry",
+    }
     references = [one["valueFrom"]["secretKeyRef"] for one in template["spec"]["containers"][0]["env"][1:2]]
     assert [one["name"] for one in references] == [stored["metadata"]["name"]]
