@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,13 @@ class Followed:
     async def write(self, name: str, kind: str, **data: str) -> None:
         encoded = {entry.replace("_", "."): base64.b64encode(text.encode()).decode() for entry, text in data.items()}
         await self.cluster.api.create(self.secrets, {"metadata": {"name": name}, "type": kind, "data": encoded})
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until a condition holds, which is asked after each change that is reported."""
+        async with asyncio.timeout(HANG_SECONDS):
+            while not holds():
+                await self.changed.wait()
+                self.changed.clear()
 
     async def becomes(self, name: str, told: str) -> None:
         """Wait until a Secret cannot be used for a reason."""
@@ -108,17 +115,11 @@ async def test_the_addresses_follow_the_service_of_the_router(followed: Followed
     ports = [{"name": "http", "port": 80, "targetPort": 8081}, {"name": "https", "port": 443, "targetPort": 8081}]
     path = names.services(followed.cluster.namespace)
     await followed.cluster.api.create(path, {"metadata": {"name": names.ROUTER}, "spec": {"ports": ports}})
-    async with asyncio.timeout(HANG_SECONDS):
-        await followed.changed.wait()
     service = await followed.cluster.api.get(f"{path}/{names.ROUTER}")
-    assert service["spec"]["clusterIP"] in followed.surroundings.hosts
-    assert followed.surroundings.public == PublicAddress(inside, 443)
+    await followed.until(lambda: service["spec"]["clusterIP"] in followed.surroundings.hosts)
     body = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}}
-    followed.changed.clear()
     await followed.cluster.api.patch(f"{path}/{names.ROUTER}/status", body, kind="merge")
-    async with asyncio.timeout(HANG_SECONDS):
-        await followed.changed.wait()
-    assert followed.surroundings.public == PublicAddress("192.0.2.7", 443)
+    await followed.until(lambda: followed.surroundings.public == PublicAddress("192.0.2.7", 443))
     assert "192.0.2.7" in followed.surroundings.hosts
 
 
@@ -128,19 +129,15 @@ async def test_the_address_follows_the_ingress_of_the_router(followed: Followed)
     assert surroundings.is_published
     assert "has no Ingress" in surroundings.way_problem(secure=False)
     path = names.ingresses(namespace)
-    followed.changed.clear()
     await followed.cluster.api.create(path, publishing.ingress(Publishing(scoring_host="ml.example.org"), namespace))
-    async with asyncio.timeout(HANG_SECONDS):
-        while "has taken it" not in surroundings.way_problem(secure=False):
-            await followed.changed.wait()
-            followed.changed.clear()
+    await followed.until(lambda: "has taken it" in surroundings.way_problem(secure=False))
     body = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}}
     await followed.cluster.api.patch(f"{path}/{names.ROUTER}/status", body, kind="merge")
-    async with asyncio.timeout(HANG_SECONDS):
-        await followed.changed.wait()
-    published = surroundings.published
-    assert published is not None
-    assert published.address == RouterAddress("ml.example.org", 80, "Ingress")
+
+    def address() -> RouterAddress | None:
+        return None if surroundings.published is None else surroundings.published.address
+
+    await followed.until(lambda: address() == RouterAddress("ml.example.org", 80, "Ingress"))
     assert surroundings.way_problem(secure=False) == ""
     assert "TLS of their own" in surroundings.way_problem(secure=True)
     assert surroundings.address(secure=True).kind == "ClusterIP", "TLS of the router does not end at the Ingress"
