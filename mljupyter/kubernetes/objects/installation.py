@@ -580,8 +580,10 @@ def _reader(wanted: Installation, reader: Reader) -> list[Manifest]:
                 "imagePullPolicy": "IfNotPresent",
                 "command": ["python", "-m", "mljupyter.kubernetes.collected_reader"],
                 "ports": [{"name": "api", "containerPort": names.READER_PORT}],
-                "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+                "resources": {"requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
                 "securityContext": container_security(USER),
+                # With this share of a busy node, a process takes a while to start.
+                "startupProbe": _probe("/healthz", names.READER_PORT, period=1, failures=120),
                 "readinessProbe": _probe("/healthz", names.READER_PORT, period=2, failures=3),
                 "livenessProbe": _probe("/healthz", names.READER_PORT, period=10, failures=3),
                 "volumeMounts": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,10 @@ from mljupyter.outside import json_value
 from mljupyter.spec import SpecError
 from mljupyter.spec.collected import CollectedFile
 
-_ANSWER_WITHIN = 20.0
+_ANSWER_WITHIN = 15.0
+_STARTS_WITHIN = 10.0
+_LOOK_EVERY = 0.5
+_STARTS = "it starts"
 _OK = 200
 
 
@@ -65,7 +69,7 @@ class CollectedVolume:
         raise _error_in(body, status)
 
     async def _address(self) -> str:
-        """Return ``IP:PORT`` of the pod that reads.
+        """Return ``IP:PORT`` of the pod that reads. Wait a moment for one that starts.
 
         Raises:
             CollectedDataError: there is no claim, or no such pod that is ready.
@@ -78,14 +82,19 @@ class CollectedVolume:
                 "or `mljupyter computetarget attach\n... --collected-data-claim NAME`. Versions that are deployed or "
                 "restarted afterwards write to it."
             )
+        selector = names.selector(component=names.COMPONENT_READER)
+        deadline = time.monotonic() + _STARTS_WITHIN
         try:
-            selector = names.selector(component=names.COMPONENT_READER)
-            pods, _ = await self._api.list(names.pods(self._namespace), labels=selector)
-            for pod in pods:
-                if (address := (pod.get("status") or {}).get("podIP")) and pod_state(pod, now=time.time()).ready:
-                    host = f"[{address}]" if ":" in address else address
-                    return f"{host}:{names.READER_PORT}"
-            raise self._not_now(await self._reason(pods))
+            while True:
+                pods, _ = await self._api.list(names.pods(self._namespace), labels=selector)
+                for pod in pods:
+                    if (address := (pod.get("status") or {}).get("podIP")) and pod_state(pod, now=time.time()).ready:
+                        host = f"[{address}]" if ":" in address else address
+                        return f"{host}:{names.READER_PORT}"
+                reason = await self._reason(pods)
+                if reason != _STARTS or time.monotonic() > deadline:
+                    raise self._not_now(reason)
+                await asyncio.sleep(_LOOK_EVERY)
         except ApiError as error:
             raise self._not_now(error.message) from None
 
@@ -98,7 +107,7 @@ class CollectedVolume:
                 return state.obstacle.message.rstrip(".")
             if state.reason is not None:
                 return f"it {state.reason.rstrip('.')}"
-        return "it starts" if pods else f"there is none: kubectl describe deployment {names.READER}"
+        return _STARTS if pods else f"there is none: kubectl describe deployment {names.READER}"
 
     def _not_now(self, reason: str) -> CollectedDataError:
         return CollectedDataError(
