@@ -30,7 +30,8 @@ ALIASES = {
     "azureml_inference_server_http.api.aml_request": f"{_HERE}.aml_request",
     "azureml_inference_server_http.api.aml_response": f"{_HERE}.aml_response",
 }
-_JOBLIB = "sklearn.externals.joblib"
+_FORMER_PARTS = ("sklearn.externals.joblib", "sklearn.externals.six")
+"""Packages that scikit-learn had copies of."""
 
 
 class ShimFinder:
@@ -46,7 +47,7 @@ class ShimFinder:
             return _spec(name, AliasLoader((ALIASES[name],)))
         if name in PACKAGES:
             return _spec(name, _EmptyLoader())
-        if name == _JOBLIB or name.startswith(_JOBLIB + "."):
+        if any(name == part or name.startswith(f"{part}.") for part in _FORMER_PARTS):
             return _spec(name, AliasLoader((name.removeprefix("sklearn.externals."),)))
         if name.startswith("sklearn."):
             from mljupyter.scoring.shims.renamed import successors  # a table that only old pickles need
