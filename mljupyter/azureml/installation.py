@@ -9,7 +9,6 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from mljupyter.errors import MLJupyterError
@@ -120,18 +119,8 @@ def real_package() -> str | None:
         return f"azureml-core {version('azureml-core')}"
     except PackageNotFoundError:
         pass
-    from mljupyter.azureml import hook
-
-    was_installed = hook.is_installed()
-    hook.uninstall()
-    try:
-        spec = find_spec("azureml.core") if "azureml.core" not in sys.modules else sys.modules["azureml.core"].__spec__
-    except ModuleNotFoundError:
-        return None
-    finally:
-        if was_installed:
-            hook.install()
-    return f"azureml.core in {spec.origin}" if spec is not None and spec.origin is not None else None
+    found = (Path(place) / "azureml" / "core" / "__init__.py" for place in sys.path)
+    return next((f"azureml.core in {file.parent}" for file in found if file.is_file()), None)
 
 
 def _places() -> list[Path]:

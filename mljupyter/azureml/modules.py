@@ -37,10 +37,10 @@ class Names:
         """Import the module, and return its values by the names of the SDK."""
         try:
             module = import_module(self.module)
-        except ModuleNotFoundError:
-            if self.later:
+        except ModuleNotFoundError as error:
+            if self.later and error.name is not None and f"{self.module}.".startswith(f"{error.name}."):
                 return {}
-            raise
+            raise  # a package that the module needs is not installed
         found = {}
         for name, source in self.pairs():
             if not self.later or hasattr(module, source):
@@ -72,8 +72,10 @@ _AUTHENTICATION = _later(
     "MsiAuthentication ServicePrincipalAuthentication TokenAuthentication",
 )
 _RUN_CONFIGURATION = _later(
-    _CORE, "RunConfiguration DockerConfiguration MpiConfiguration PyTorchConfiguration TensorflowConfiguration"
+    f"{_CORE}.runconfig",
+    "DockerConfiguration MpiConfiguration PyTorchConfiguration RunConfiguration TensorflowConfiguration",
 )
+_DATA = f"{_CORE}.data"
 
 MODULES: dict[str, tuple[Names, ...]] = {
     "azureml.core": (
@@ -161,15 +163,22 @@ MODULES: dict[str, tuple[Names, ...]] = {
         _later(f"{_WEBSERVICE}.types", "DataCollection"),
     ),
     "azureml.core.workspace": (Names(_CORE, "Workspace"), Names(_ERRORS, "UserErrorException WorkspaceException")),
-    "azureml.data": (_later(_CORE, "FileDataset TabularDataset"),),
-    "azureml.data.azure_storage_datastore": (_later(_CORE, "AzureBlobDatastore AzureFileDatastore"),),
-    "azureml.data.data_reference": (_later(_CORE, "DataReference"),),
-    "azureml.data.dataset_factory": (_later(_CORE, "FileDatasetFactory TabularDatasetFactory DataType"),),
-    "azureml.data.dataset_type_definitions": (
-        _later(f"{_CORE}.dataset", "FileType HistoryType PromoteHeadersBehavior"),
+    "azureml.data": (_later(_DATA, "DataType FileDataset TabularDataset"),),
+    "azureml.data.abstract_dataset": (_later(f"{_DATA}.abstract_dataset", "AbstractDataset"),),
+    "azureml.data.azure_storage_datastore": (_later(f"{_CORE}.datastore", "AzureBlobDatastore AzureFileDatastore"),),
+    "azureml.data.data_reference": (_later(f"{_DATA}.data_reference", "DataReference"),),
+    "azureml.data.datapath": (_later(f"{_DATA}.datapath", "DataPath"),),
+    "azureml.data.dataset_consumption_config": (
+        _later(f"{_DATA}.dataset_consumption_config", "DatasetConsumptionConfig"),
     ),
-    "azureml.data.file_dataset": (_later(_CORE, "FileDataset"),),
-    "azureml.data.tabular_dataset": (_later(_CORE, "TabularDataset"),),
+    "azureml.data.dataset_factory": (
+        _later(f"{_DATA}.dataset_factory", "DataType FileDatasetFactory TabularDatasetFactory"),
+    ),
+    "azureml.data.dataset_type_definitions": (
+        _later(f"{_DATA}.dataset_type_definitions", "FileType HistoryType PromoteHeadersBehavior"),
+    ),
+    "azureml.data.file_dataset": (_later(f"{_DATA}.file_dataset", "FileDataset"),),
+    "azureml.data.tabular_dataset": (_later(f"{_DATA}.tabular_dataset", "TabularDataset"),),
     "azureml.exceptions": (
         Names(
             _ERRORS,
@@ -178,8 +187,8 @@ MODULES: dict[str, tuple[Names, ...]] = {
         ),
         _later(
             _ERRORS,
-            "ActivityFailedException AuthenticationException DatasetNotFoundError ExperimentExecutionException "
-            "RunConfigurationException RunEnvironmentException ServiceException SnapshotException TrainingException",
+            "ActivityFailedException AuthenticationException ExperimentExecutionException RunConfigurationException "
+            "RunEnvironmentException ServiceException SnapshotException TrainingException",
         ),
     ),
 }

@@ -11,7 +11,7 @@ from mljupyter import __version__
 _COMMANDS = {
     "azureml": (
         "azureml:azureml",
-        "Let old notebooks import azureml.core, in this Python environment.",
+        "Let old notebooks import azureml.core.",
     ),
     "computetarget": (
         "computetarget:computetarget",
