@@ -6,7 +6,6 @@ class is the same object under both names.
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -50,7 +49,9 @@ class _Facade(Loader):
         module.__all__ = [one for one in names if not one.startswith("__")]  # type: ignore[attr-defined]
         module.__getattr__ = _reason_for(name)  # type: ignore[method-assign]
         if "Workspace" in names:
-            import_module("mljupyter.azureml.first_workspace").install()
+            from mljupyter.azureml.first_workspace import install  # it imports the SDK, which not every module needs
+
+            install()
 
 
 class _Absent(Loader):

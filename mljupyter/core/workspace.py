@@ -414,17 +414,6 @@ class Workspace(HtmlRepr):
         )
 
 
-def use_without_config(function: Callable[[Path], Workspace] | None) -> None:
-    """Set the function that gives the workspace where `Workspace.from_config` finds no configuration file.
-
-    Parameters:
-        function: called with the file or directory where the search began; None to raise an error instead.
-
-    """
-    global _without_config
-    _without_config = function
-
-
 def _of_config(config: config_file.WorkspaceConfig) -> Workspace:
     if config.path is not None and index.holds(config.path):
         return Workspace.at(config.path)
@@ -442,6 +431,17 @@ def _of_config(config: config_file.WorkspaceConfig) -> Workspace:
     )
     print(f"Workspace {workspace.name!r} of {config.file} is new on this machine: created in {workspace.directory}")
     return workspace
+
+
+def use_without_config(function: Callable[[Path], Workspace] | None) -> None:
+    """Set the function that gives the workspace where `Workspace.from_config` finds no configuration file.
+
+    Parameters:
+        function: called with the file or directory where the search began; None to raise an error instead.
+
+    """
+    global _without_config
+    _without_config = function
 
 
 def _registry_host(container_registry: str | None) -> str | None:

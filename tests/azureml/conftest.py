@@ -15,6 +15,7 @@ import pytest
 
 import mljupyter
 from mljupyter.azureml import hook
+from mljupyter.azureml.installation import FILE_NAME
 from mljupyter.core.workspace import use_without_config
 from tests.waiting import COMMAND_SECONDS
 
@@ -83,11 +84,21 @@ def module_interpreter(tmp_path_factory: pytest.TempPathFactory) -> Interpreter:
 def interpreter(module_interpreter: Interpreter) -> Iterator[Interpreter]:
     """An interpreter whose environment has the hook disabled."""
     yield module_interpreter
-    module_interpreter.azureml("disable")
+    (module_interpreter.packages / FILE_NAME).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def file_of_the_hook(module_interpreter: Interpreter) -> str:
+    """The text of the file that enables the hook: written by the command once, since each command takes a second."""
+    module_interpreter.azureml("enable")
+    file = module_interpreter.packages / FILE_NAME
+    text = file.read_text()
+    file.unlink()
+    return text
 
 
 @pytest.fixture
-def enabled(interpreter: Interpreter) -> Interpreter:
+def enabled(interpreter: Interpreter, file_of_the_hook: str) -> Interpreter:
     """An interpreter whose environment has the hook enabled."""
-    interpreter.azureml("enable")
+    (interpreter.packages / FILE_NAME).write_text(file_of_the_hook)
     return interpreter
