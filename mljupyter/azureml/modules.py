@@ -171,6 +171,7 @@ MODULES: dict[str, tuple[Names, ...]] = {
     "azureml.data.dataset_consumption_config": (
         _later(f"{_DATA}.dataset_consumption_config", "DatasetConsumptionConfig"),
     ),
+    "azureml.data.dataset_error_handling": (_later(_ERRORS, "DatasetExecutionError DatasetValidationError"),),
     "azureml.data.dataset_factory": (
         _later(f"{_DATA}.dataset_factory", "DataType FileDatasetFactory TabularDatasetFactory"),
     ),

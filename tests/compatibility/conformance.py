@@ -1,6 +1,7 @@
 """The comparison of mljupyter's azureml with azureml-core 1.61, and the page docs/azureml.md that is made from it.
 
-``python -m tests.compatibility.conformance`` writes the page; ``--differences`` prints those without a reason.
+``python -m tests.compatibility.conformance`` writes the page. ``--differences`` prints what the list of reasons lacks, and
+what is in it for no reason.
 """
 
 from __future__ import annotations
@@ -298,9 +299,12 @@ def main(arguments: list[str]) -> None:
     found = list(findings(table(TABLE.read_text())))
     listed = reasons(REASONS.read_text()) if REASONS.exists() else {}
     if arguments == ["--differences"]:
+        used = [reason_of(one.name, listed) for one in found if one.state != "same"]
         for one in found:
             if one.state != "same" and reason_of(one.name, listed) is None:
-                print(one.name, one.state, one.difference)
+                print(f"without a reason: {one.name}: {one.difference or one.state}")
+        for pattern in sorted(set(listed) - {pair[0] for pair in used if pair is not None}):
+            print(f"no difference any more: {pattern}")
         return
     PAGE.write_text(page(found, listed))
 
