@@ -1,7 +1,7 @@
 """The comparison of mljupyter's azureml with azureml-core 1.61, and the page docs/azureml.md that is made from it.
 
-``python -m tests.compatibility.conformance`` writes the page. ``--differences`` prints what the list of reasons lacks, and
-what is in it for no reason.
+``python -m tests.compatibility.conformance`` writes the page. ``--differences`` prints what the list of reasons lacks,
+and what is in it for no reason.
 """
 
 from __future__ import annotations
