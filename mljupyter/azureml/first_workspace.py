@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mljupyter.core import Workspace, selection
 from mljupyter.core.workspace import use_without_config
-from mljupyter.workspace import index
 
 _said = False
 
@@ -21,11 +21,11 @@ def install() -> None:
 
 def _default(start: Path) -> Workspace:
     global _said
-    known = set(index.known())
+    began = datetime.now(UTC)
     workspace = selection.default_workspace()
     if not _said:
         _said = True
-        what = "in use" if workspace.name in known else "created"
+        what = "created" if datetime.fromisoformat(workspace.get_details()["creationTime"]) >= began else "in use"
         print(
             f"No workspace config in {start.absolute()} or above it: "
             f"workspace {workspace.name!r} is {what}, in {workspace.directory}.\n"

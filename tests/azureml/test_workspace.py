@@ -45,11 +45,15 @@ def test_an_existing_default_workspace_is_said_to_be_in_use(project: Path, capsy
     assert "workspace 'default' is in use" in capsys.readouterr().out
 
 
-def test_the_workspace_of_the_environment_variable_is_taken(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_workspace_of_the_environment_variable_is_taken(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from azureml.core import Workspace
 
-    monkeypatch.setenv("MLJUPYTER_WORKSPACE", "team")
-    assert Workspace.from_config().name == "team"
+    made = Workspace.create("team", path=project / "shared")
+    monkeypatch.setenv("MLJUPYTER_WORKSPACE", str(project / "shared"))
+    assert Workspace.from_config().directory == made.directory
+    assert "workspace 'team' is in use" in capsys.readouterr().out
 
 
 def test_the_names_of_a_config_are_kept(project: Path) -> None:
