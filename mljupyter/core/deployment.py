@@ -186,10 +186,13 @@ def checked_inference_config(inference_config: InferenceConfig) -> InferenceConf
 
 
 def print_without_effect(configuration: WebserviceDeploymentConfiguration, target: Target) -> None:
-    """Print one line with the arguments that the target ignores, if there are any."""
+    """Print a line with the given arguments that the target ignores, and one for each that does less there."""
     given = configuration.given()
     if names := [name for name in given if name in target.ignored_arguments and given[name]]:
         print(f"Without effect on target {target.name!r}: {', '.join(names)}")
+    for name in given:
+        if given[name] and name in target.cautions:
+            print(target.cautions[name])
 
 
 def print_configuration(

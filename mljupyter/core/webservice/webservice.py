@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from mljupyter import core, deploy
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.filters import Filters, matches
+from mljupyter.core.webservice import collected
 from mljupyter.core.webservice.access_token import AksServiceAccessToken
 from mljupyter.core.webservice.configuration import (
     LocalWebserviceDeploymentConfiguration,
@@ -34,6 +37,7 @@ from mljupyter.spec import (
     ScalingDecision,
     VersionSpec,
 )
+from mljupyter.spec.collected import CollectedFile, chosen
 from mljupyter.spec.history import HistoryEntry
 from mljupyter.telemetry.metrics.figures import figure
 from mljupyter.telemetry.metrics.frame import data_frame
@@ -941,6 +945,93 @@ class Webservice(EndpointAttributes):
         self._check_not_deleted()
         with as_webservice_exception():
             return self.workspace.endpoints.records(self.name, count=num_records)
+
+    # Collected data.
+
+    def collected_data(
+        self,
+        designation: str | None = "inputs",
+        model_name: str | None = None,
+        since: Duration | datetime | None = None,
+        most_mb: float = collected.MOST_MB,
+    ) -> pd.DataFrame:
+        """Return the rows that the script's `ModelDataCollector` has written, in the order in which they were scored.
+
+        They are those of all replicas and versions, also of ended ones. There are none unless the web service was
+        deployed or updated with ``collect_model_data=True``.
+
+        Parameters:
+            designation, model_name, since: as for `collected_files`.
+            most_mb: the largest size of all files that are read, in MiB.
+
+        Raises:
+            WebserviceException: the data cannot be read, is larger, or collection is off and there is none.
+            MissingPackageError: pandas is not installed.
+
+        Example:
+            >>> inputs = service.collected_data(since="7d")                                      # doctest: +SKIP
+            >>> predictions = service.collected_data("predictions", since="7d")                  # doctest: +SKIP
+
+        """
+        with as_webservice_exception():
+            files = self.collected_files(designation, model_name, since)
+            return collected.data_frame(self.workspace.endpoints, self.name, files, most_mb)
+
+    def collected_files(
+        self,
+        designation: str | None = None,
+        model_name: str | None = None,
+        since: Duration | datetime | None = None,
+    ) -> builtins.list[CollectedFile]:
+        """Return the files of collected data, in the order of their paths: path, size in bytes, time of the last row.
+
+        Parameters:
+            designation: that of the collector, such as ``inputs``; None for all.
+            model_name: that of the collector; None for all.
+            since: the first day (UTC), as the beginning of `metrics`; None for all.
+
+        Raises:
+            WebserviceException: the data cannot be read, or collection is off and there is none.
+
+        """
+        self._check_not_deleted()
+        with as_webservice_exception():
+            found = self.workspace.endpoints.collected_files(self.name)
+            now = datetime.now(UTC)
+            first = None if since is None else (now - timedelta(seconds=seconds_since(since, now))).date()
+        if not found:
+            self._check_collecting()
+        return chosen(found, model_name=model_name, designation=designation, since=first)
+
+    def download_collected_data(
+        self,
+        target_dir: str | os.PathLike[str] = ".",
+        designation: str | None = None,
+        model_name: str | None = None,
+        since: Duration | datetime | None = None,
+    ) -> builtins.list[Path]:
+        """Write the files of collected data below a directory, each under its path; return where they are.
+
+        Parameters:
+            target_dir: it is created if it does not exist. Files that are there already are replaced.
+            designation, model_name, since: as for `collected_files`.
+
+        Raises:
+            WebserviceException: a file cannot be read or written, or collection is off and there is none.
+
+        """
+        with as_webservice_exception():
+            files = self.collected_files(designation, model_name, since)
+            return collected.download(self.workspace.endpoints, self.name, files, Path(target_dir))
+
+    def _check_collecting(self) -> None:
+        self.update_deployment_state()
+        if not any(version.collect_model_data for version in self._spec.versions.values()):
+            raise WebserviceException(
+                f"web service {self.name!r} has collected nothing: collect_model_data is off.\nTurn it on with "
+                "update(collect_model_data=True), for a version of an AksEndpoint with\n"
+                "update_version(NAME, collect_model_data=True). The script needs a ModelDataCollector."
+            )
 
     def metrics(
         self, since: Duration | datetime = "15m", by: str = "version", every: Duration | None = None

@@ -25,6 +25,21 @@ _LASTING = ("Insufficient", "taint", "affinity", "node selector")
 _NODES_COME_SECONDS = 900
 """The time in which a cluster autoscaler gives up a node that does not come."""
 
+_REGISTRY_RETURNS_SECONDS = 120
+"""The time that a registry may be away before a pod that waits for it is given up."""
+
+_AWAY = (
+    "no such host",
+    "timeout",
+    "timed out",
+    "refused",
+    "unreachable",
+    "http response",
+    "unavailable",
+    "bad gateway",
+)
+"""Words of a node that did not reach the registry. All other answers are those of the registry, and stay."""
+
 _LONGEST = 1000
 _MISSING = re.compile(r"Insufficient ([\w./-]*\w)")
 _ARGUMENTS = {"cpu": "cpu_cores", "memory": "memory_gb"}
@@ -173,7 +188,7 @@ def _obstacle(
         message = f"{image!r} is not the name of an image: {said}. Correct the version's image and deploy again."
         return Problem(code=reason, message=message), True
     if reason in _NOT_PULLED:
-        return _not_pulled(reason, image, said, events), reason in _FATAL
+        return _not_pulled(pod, reason, image, said, events, now)
     if reason in _NOT_CONFIGURED:
         return _not_configured(reason, image, said), False
     for event in events:
@@ -317,7 +332,9 @@ def _way_out_of_refusal(text: str) -> str:
     return "Ask for other resources, or ask those who run the cluster to change its rule."
 
 
-def _not_pulled(reason: str, image: str, said: str, events: Sequence[Mapping[str, Any]]) -> Problem:
+def _not_pulled(
+    pod: Mapping[str, Any], reason: str, image: str, said: str, events: Sequence[Mapping[str, Any]], now: float
+) -> tuple[Problem, bool]:
     # The back-off hides the cause; the event of the failed attempt has it.
     causes = [
         _sentence(event.get("message"))
@@ -326,15 +343,23 @@ def _not_pulled(reason: str, image: str, said: str, events: Sequence[Mapping[str
     ]
     cause = causes[-1] if causes else said
     lowered = cause.lower()
+    passing = False
     if any(word in lowered for word in ("unauthorized", "denied", "authentication required", "no basic auth")):
         way_out = "The cluster needs a login for this registry: name a pull Secret when you attach it."
     elif any(word in lowered for word in ("not found", "manifest unknown", "does not exist")):
         way_out = "The registry does not have it: build it again by repeating the deployment, or correct its name."
-    elif any(word in lowered for word in ("no such host", "timeout", "refused", "certificate", "http response")):
-        way_out = "The nodes do not reach the registry: compare its address, network rules and certificate."
+    elif any(word in lowered for word in _AWAY):
+        passing = now - (_seconds(pod["metadata"].get("creationTimestamp")) or 0) < _REGISTRY_RETURNS_SECONDS
+        way_out = "The nodes do not reach the registry: compare its address and network rules."
+    elif "certificate" in lowered or "http response" in lowered:
+        way_out = (
+            "The nodes do not trust the registry: install its certificate authority on them, or list it as a registry "
+            "without TLS."
+        )
     else:
         way_out = "Pull it on a node by hand to see why, or name another image."
-    return Problem(code=reason, message=f"the nodes cannot pull image {image}: {cause}. {way_out}")
+    problem = Problem(code=reason, message=f"the nodes cannot pull image {image}: {cause}. {way_out}")
+    return problem, reason in _FATAL and not passing
 
 
 def _not_configured(reason: str, image: str, said: str) -> Problem:

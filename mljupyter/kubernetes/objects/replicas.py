@@ -26,6 +26,8 @@ from mljupyter.spec import Placement, ReplicaDefaults, Resources, VersionSpec
 
 CONTAINER = "server"
 COLLECTED = "/var/mljupyter/collected"
+WRITER_VARIABLE = "MLJUPYTER_COLLECTION_WRITER"
+"""The variable with the name of the pod, for the names of the files that it alone writes."""
 REPLICA_KEY = "replica-key"
 """The key of a Secret under which the key of the replicas is."""
 
@@ -57,8 +59,8 @@ class ReplicaSettings:
     Parameters:
         own_server: whether the image starts our scoring server, which takes options.
         pull_secrets: names of the Secrets with logins of container registries.
-        defaults: the placement of all replicas, and the resource that counts accelerators.
-        collected_claim: the PersistentVolumeClaim for collected data; without one it ends with the pod.
+        defaults: the settings of all replicas: placement, the resource that counts accelerators, and the
+            PersistentVolumeClaim for collected data; without one it ends with the pod.
         probe_grace: whether the cluster knows the grace period of a probe (Kubernetes 1.25 and later). Then a replica
             that does not answer is ended at once; otherwise it keeps its grace period.
 
@@ -67,7 +69,6 @@ class ReplicaSettings:
     own_server: bool = True
     pull_secrets: tuple[str, ...] = ()
     defaults: ReplicaDefaults = field(default_factory=ReplicaDefaults)
-    collected_claim: str | None = None
     probe_grace: bool = False
 
 
@@ -244,7 +245,7 @@ def _annotation(spec: VersionSpec) -> str:
 
 
 def _annotated(spec: VersionSpec, settings: ReplicaSettings) -> dict[str, Any]:
-    if spec.collect_model_data and settings.collected_claim is None:
+    if spec.collect_model_data and settings.defaults.collected_data_claim is None:
         return {}
     # Its volumes hold nothing to keep. Without this, the cluster autoscaler removes no node with a replica.
     return {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}}
@@ -260,7 +261,7 @@ def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, st
         # it starts would last as long as its grace period. Here the pause container is the first process.
         "shareProcessNamespace": True,
         "terminationGracePeriodSeconds": _end_seconds(order.spec),
-        "securityContext": pod_security(USER if settings.collected_claim is not None else None),
+        "securityContext": pod_security(USER if _claim(order.spec, settings) is not None else None),
         "readinessGates": [{"conditionType": names.SERVING_CONDITION}],
         "topologySpreadConstraints": [
             {
@@ -300,13 +301,15 @@ def _container(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]
         "image": spec.image,
         "imagePullPolicy": "IfNotPresent",
         **arguments,
-        "env": _environment(order),
+        "env": _environment(order, settings),
         "ports": [{"name": "http", "containerPort": names.REPLICA_PORT}],
         "resources": _resources(spec.resources, settings.defaults.gpu_resource),
-        # The image of a user may name no user, or root.
-        "securityContext": container_security(None if settings.own_server else USER),
+        # The image of a user may name no user, or root. What is in a claim is read as the user that writes it.
+        "securityContext": container_security(None if settings.own_server and _claim(spec, settings) is None else USER),
         **_probes(spec, settings),
-        "volumeMounts": [{"name": name, "mountPath": path} for name, path in _mounts(spec).items()],
+        "volumeMounts": [
+            {"name": name, "mountPath": path} | _part(order, name, settings) for name, path in _mounts(spec).items()
+        ],
         "terminationMessagePolicy": "FallbackToLogsOnError",  # the status of the pod has the last lines of its log
     }
 
@@ -322,14 +325,26 @@ def _volumes(spec: VersionSpec, settings: ReplicaSettings) -> list[dict[str, Any
         "tmp": {"emptyDir": {"sizeLimit": _TEMPORARY}},
         "collected": {"emptyDir": {}},
     }
-    if settings.collected_claim is not None:
-        sources["collected"] = {"persistentVolumeClaim": {"claimName": settings.collected_claim}}
+    if (claim := _claim(spec, settings)) is not None:
+        sources["collected"] = {"persistentVolumeClaim": {"claimName": claim}}
     return [{"name": name, **sources[name]} for name in _mounts(spec)]
 
 
-def _environment(order: ReplicaOrder) -> list[dict[str, Any]]:
-    variables = _variables(order, order.spec)
-    ours = _variables(order, order.spec.model_copy(update={"environment_variables": {}}))
+def _claim(spec: VersionSpec, settings: ReplicaSettings) -> str | None:
+    """Return the claim that a replica writes collected data to, if it does."""
+    return settings.defaults.collected_data_claim if spec.collect_model_data else None
+
+
+def _part(order: ReplicaOrder, volume: str, settings: ReplicaSettings) -> dict[str, str]:
+    """Return the part of a volume that a replica sees: of the claim, only the directory of its endpoint."""
+    shared = volume == "collected" and _claim(order.spec, settings) is not None
+    return {"subPath": order.endpoint} if shared else {}
+
+
+def _environment(order: ReplicaOrder, settings: ReplicaSettings) -> list[dict[str, Any]]:
+    spec = order.spec
+    variables = _variables(order, spec)
+    ours = _variables(order, spec.model_copy(update={"environment_variables": {}}))
     name_of_secret = names.deployment_name(order.endpoint, order.version, order.revision)
 
     def from_secret(name: str, key: str) -> dict[str, Any]:
@@ -338,10 +353,12 @@ def _environment(order: ReplicaOrder) -> list[dict[str, Any]]:
     return [
         {"name": names.POD_NAME_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         from_secret(KEY_VARIABLE, REPLICA_KEY),
+        # Replicas on several nodes share the volume, and its file system may have no locks across nodes.
+        *([{"name": WRITER_VARIABLE, "value": f"$({names.POD_NAME_VARIABLE})"}] if _claim(spec, settings) else []),
         *(
             {"name": name, "value": value} if ours.get(name) == value else from_secret(name, _VARIABLE_PREFIX + name)
             for name, value in variables.items()
-            if name not in (names.POD_NAME_VARIABLE, KEY_VARIABLE)
+            if name not in (names.POD_NAME_VARIABLE, KEY_VARIABLE, WRITER_VARIABLE)
         ),
     ]
 

@@ -21,6 +21,7 @@ from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator.cluster_router import ClusterRouter
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore
+from mljupyter.kubernetes.operator.collected_volume import CollectedVolume
 from mljupyter.kubernetes.operator.events import EventRecorder
 from mljupyter.kubernetes.operator.leadership import Leadership, LeadershipLostError
 from mljupyter.kubernetes.operator.persistence import Persistence
@@ -195,6 +196,13 @@ async def _lead(
             withdrawn=lambda name: plane.reconciler.look_again([name]),
         ),
         durability=durability,
+        collected=CollectedVolume(
+            api,
+            settings.namespace,
+            settings.target,
+            settings.replicas.collected_data_claim,
+            settings.internal_secret,
+        ),
     )
     await plane.router.start()
     scaler = SelfScaler(api, settings.namespace, plane.router, settings.scaling)

@@ -315,6 +315,7 @@ class PodSupervisor:
             pid=None,
             started_time=datetime.fromisoformat(started).timestamp() if started else time.time(),
             key=self._owners.key(revision),
+            measures_itself=True,
         )
 
     def _order(self, revision: Revision, spec: VersionSpec) -> ReplicaOrder:
@@ -420,12 +421,17 @@ class PodSupervisor:
         self._changed(handle.replica.endpoint)
 
     async def _cannot_start(self, handle: ReplicaPod, pod: Object, obstacle: Problem) -> None:
-        """Record that a pod will never start. Only the events of a pod tell why its image cannot be pulled."""
+        """Record that a pod will never start. Only its events tell why an image is not pulled: this may pass."""
         found: list[Object] = []
         with contextlib.suppress(ApiError):
             path, uid = names.events(self._owners.namespace), pod["metadata"]["uid"]
             found, _ = await self._api.list(path, fields=f"involvedObject.uid={uid}")
-        obstacle = pod_state(pod, now=time.time(), events=found).obstacle or obstacle
+        state = pod_state(pod, now=time.time(), events=found)
+        obstacle = state.obstacle or obstacle
+        if not state.fatal:
+            handle.ending_now, handle.obstacle = False, obstacle
+            self._say(handle)
+            return
         handle.end = Ending(reason=f"cannot start: {obstacle.message.removesuffix('.')}")
         self._exited(handle)
 

@@ -103,6 +103,7 @@ def test_a_complaint_of_the_scheduler_that_may_pass_is_not_reported_at_once() ->
         (waiting("ErrImagePull", "manifest unknown"), "manifest unknown", "build it again", False),
         (waiting("ImagePullBackOff", "unauthorized"), "unauthorized", "pull Secret", True),
         (waiting("ErrImagePull", "dial tcp: no such host"), "no such host", "do not reach", False),
+        (waiting("ImagePullBackOff", "x509: certificate signed by"), "x509", "do not trust", True),
         (waiting("InvalidImageName", "couldn't parse"), "couldn't parse", "Correct", True),
         (
             waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
@@ -122,6 +123,17 @@ def test_a_container_that_cannot_be_created_says_why_and_the_way_out(
     assert part in found.obstacle.message
     assert remedy in found.obstacle.message
     assert IMAGE in found.obstacle.message
+    assert found.fatal is fatal
+
+
+@pytest.mark.parametrize(("created", "fatal"), [("2026-01-01T11:59:00Z", False), ("2026-01-01T11:57:00Z", True)])
+def test_a_pod_waits_two_minutes_for_a_registry_that_is_away(created: str, fatal: bool) -> None:
+    event = {"reason": "Failed", "message": 'Failed to pull image "x": dial tcp 10.0.0.9:5000: connection refused'}
+    waits = pod(state=waiting("ImagePullBackOff", "Back-off pulling image"))
+    waits["metadata"]["creationTimestamp"] = created
+    found = pod_state(waits, now=NOW, events=[event])
+    assert found.obstacle is not None
+    assert "do not reach the registry" in found.obstacle.message
     assert found.fatal is fatal
 
 

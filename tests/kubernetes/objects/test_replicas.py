@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mljupyter.kubernetes.objects import names, replicas
-from mljupyter.kubernetes.objects.replicas import ManifestError, ReplicaSettings
+from mljupyter.kubernetes.objects.replicas import WRITER_VARIABLE, ManifestError, ReplicaSettings
 from mljupyter.runtimes.base import ReplicaOrder
 from mljupyter.spec import (
     LivenessProbe,
@@ -206,12 +206,28 @@ def test_a_pod_without_placement_has_no_fields_for_it() -> None:
 
 def test_collected_data_is_kept_in_a_claim_if_there_is_one() -> None:
     assert [item["name"] for item in pod()["volumes"]] == ["tmp"]
-    kept = pod(ReplicaSettings(collected_claim="data"), collect_model_data=True)
+    kept = pod(ReplicaSettings(defaults=ReplicaDefaults(collected_data_claim="data")), collect_model_data=True)
     assert {"name": "collected", "persistentVolumeClaim": {"claimName": "data"}} in kept["volumes"]
     assert kept["securityContext"]["fsGroup"] == 10001
+    (mount,) = [one for one in kept["containers"][0]["volumeMounts"] if one["name"] == "collected"]
+    assert mount["subPath"] == "iris", "a script must not see what other endpoints collect"
+    assert kept["containers"][0]["securityContext"]["runAsUser"] == 10001, "the user that reads it"
     lost = pod(collect_model_data=True)
     assert {"name": "collected", "emptyDir": {}} in lost["volumes"]
     assert {"name": "collected", "mountPath": "/var/mljupyter/collected"} in lost["containers"][0]["volumeMounts"]
+
+
+def test_each_pod_writes_files_of_its_own_into_a_claim() -> None:
+    def writer(**fields: Any) -> list[dict[str, str]]:
+        settings = ReplicaSettings(defaults=ReplicaDefaults(collected_data_claim="data"))
+        return [one for one in pod(settings, **fields)["containers"][0]["env"] if one["name"] == WRITER_VARIABLE]
+
+    assert writer(collect_model_data=True) == [{"name": WRITER_VARIABLE, "value": f"$({names.POD_NAME_VARIABLE})"}]
+    assert writer() == []
+    assert (
+        pod(ReplicaSettings(defaults=ReplicaDefaults(collected_data_claim="data")))["securityContext"].get("fsGroup")
+        is None
+    ), "a version that does not collect mounts nothing"
 
 
 def test_a_version_without_an_image_is_refused_with_the_way_out() -> None:
@@ -260,9 +276,9 @@ def test_every_object_obeys_the_schemas_of_old_and_new_releases(release: str) ->
                 "nodeSelector": {"disk": "fast"},
                 "tolerations": [{"key": "gpu", "operator": "Exists"}],
                 "runtimeClass": "gvisor",
+                "collectedDataClaim": "data",
             }
         ),
-        collected_claim="data",
         probe_grace=True,
     )
     fields = {
