@@ -65,7 +65,6 @@ class Finding:
     name: str
     state: State
     difference: str = ""
-    more: tuple[str, ...] = ()
 
 
 def table(text: str) -> list[Class]:
@@ -183,7 +182,7 @@ def _is_class(name: str) -> bool:
 
 def _told(finding: Finding, listed: dict[str, str]) -> str:
     if finding.state == "same":
-        return f"also {', '.join(f'`{name}`' for name in finding.more)}" if finding.more else ""
+        return ""
     known = reason_of(finding.name, listed)
     reason = known[1] if known else "?"
     return f"{finding.difference}: {reason}" if finding.difference else reason
@@ -206,8 +205,8 @@ def _compared(name: str, member: Member, owner: Any) -> Finding:
     if member.parameters is None:
         return Finding(name, "same")
     function = getattr(owner, member.name)
-    text, more = difference(member.parameters, tuple(_of(function)))
-    return Finding(name, "different", text) if text else Finding(name, "same", more=more)
+    text = difference(member.parameters, tuple(_of(function)))
+    return Finding(name, "different", text) if text else Finding(name, "same")
 
 
 def _attributes(owner: type) -> set[str]:
@@ -215,28 +214,26 @@ def _attributes(owner: type) -> set[str]:
     return {name for base in owner.__mro__ for name in getattr(base, "__annotations__", {})}
 
 
-def difference(theirs: tuple[Parameter, ...], ours: tuple[Parameter, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return in words how our parameters differ, empty if they do not, and our further optional parameters."""
+def difference(theirs: tuple[Parameter, ...], ours: tuple[Parameter, ...]) -> str:
+    """Return in words how our parameters differ; empty if old calls work, also with more optional parameters."""
     plain, collecting = _split(ours)
     wanted, wanted_collecting = _split(theirs)
     if not plain and len(collecting) == 2:
-        return "", ()  # it takes whatever it is given: an abstract method
+        return ""  # it takes whatever it is given: an abstract method
     names = [one.name for one in plain]
     missing = [one.name for one in wanted if one.name not in names]
     missing += [kind for kind in wanted_collecting if kind not in collecting]
     if missing:
         takes = "takes by name only" if "**" in collecting else "lacks"
         rest = f" and {len(missing) - _MOST_NAMES} more" if len(missing) > _MOST_NAMES else ""
-        return f"{takes} {', '.join(f'`{name}`' for name in missing[:_MOST_NAMES])}{rest}", ()
+        return f"{takes} {', '.join(f'`{name}`' for name in missing[:_MOST_NAMES])}{rest}"
     if names[: len(wanted)] != [one.name for one in wanted]:
-        return "another order of parameters", ()
+        return "another order of parameters"
     for one, own in zip(wanted, plain, strict=False):
         if not _same_default(one.default, own.default):
-            return f"`{one.name}` is {own.default or 'needed'}", ()
-    more = plain[len(wanted) :]
-    if needed := [one.name for one in more if one.default is None]:
-        return f"needs `{needed[0]}`", ()
-    return "", tuple(one.name for one in more)
+            return f"`{one.name}` is {own.default or 'needed'}"
+    needed = [one.name for one in plain[len(wanted) :] if one.default is None]
+    return f"needs `{needed[0]}`" if needed else ""
 
 
 def _split(parameters: tuple[Parameter, ...]) -> tuple[list[Parameter], list[str]]:
