@@ -27,6 +27,10 @@ _DATA = Reason(
     "this version of mljupyter has no datasets and datastores",
     "Read the files with pandas, and register what a model needs with Model.register.",
 )
+_STORAGE = Reason(
+    "it is about storage and data flows of Azure",
+    "Read the files with pandas, and register what a model needs with Model.register.",
+)
 _LOGIN = Reason(
     "there is no login to Azure: a workspace is a directory of this machine",
     "Leave the argument auth out.",
@@ -42,13 +46,9 @@ _INTERPRETATION = Reason(
 )
 
 _NAMES: dict[str, Reason] = {
-    **dict.fromkeys(("Experiment", "Run", "ScriptRun", "ScriptRunConfig", "get_run"), _TRACKING),
+    **dict.fromkeys(("Experiment", "Run", "RunConfiguration", "ScriptRun", "ScriptRunConfig"), _TRACKING),
     **dict.fromkeys(
-        (
-            *("RunConfiguration", "DockerConfiguration", "MpiConfiguration", "PyTorchConfiguration"),
-            "TensorflowConfiguration",
-        ),
-        _TRACKING,
+        ("DockerConfiguration", "MpiConfiguration", "PyTorchConfiguration", "TensorflowConfiguration"), _TRAINING
     ),
     **dict.fromkeys(("Dataset", "Datastore", "FileDataset", "TabularDataset"), _DATA),
     "Keyvault": Reason("this version of mljupyter keeps no secrets for you", "Use the package keyring."),
@@ -81,17 +81,19 @@ _PLACES: dict[str, Reason] = {
     ),
     "azureml.core.authentication": _LOGIN,
     "azureml.core.compute": _CLUSTERS,
+    "azureml.core.run": Reason("it reads runs of Azure", "Make a run with Experiment, or train in the notebook."),
+    "azureml.core.runconfig": _TRAINING,
     "azureml.core.linked_service": Reason("it connects a workspace to Azure Synapse", "Leave it out."),
     "azureml.core.private_endpoint": _NETWORK,
-    "azureml.data": _DATA,
+    "azureml.data": _STORAGE,
     "azureml.datadrift": Reason(
         "it compares data in Azure",
         "Collect the data of a service with collect_model_data=True, and compare the files in the workspace.",
     ),
-    "azureml.dataprep": _DATA,
+    "azureml.dataprep": _STORAGE,
     "azureml.exceptions": _ERROR_CLASS,
     "azureml.explain": _INTERPRETATION,
-    "azureml.fsspec": _DATA,
+    "azureml.fsspec": _STORAGE,
     "azureml.interpret": _INTERPRETATION,
     "azureml.mlflow": Reason("it sends runs to Azure", "Use MLflow with a tracking store of your own."),
     "azureml.opendatasets": Reason(
