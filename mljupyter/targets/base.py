@@ -80,6 +80,7 @@ class Target:
         ignored_arguments: arguments of deployment configurations that have no effect here.
         cautions: arguments of deployment configurations that do less here than users may expect, each with a sentence
             that says so and names the way out.
+        mounts_models: whether its replicas can fetch models from the workspace's container registry when they start.
         shares_router: whether its endpoints are behind the router of the workspace on this machine, and use its
             address, certificates and token keys.
 
@@ -91,6 +92,7 @@ class Target:
     needs: Needs = Needs.REGISTRY_IMAGE
     ignored_arguments: frozenset[str] = frozenset()
     cautions: Mapping[str, str] = MappingProxyType({})
+    mounts_models: bool = False
     shares_router: bool = False
 
     def availability(self) -> str | None:

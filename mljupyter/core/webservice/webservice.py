@@ -39,6 +39,7 @@ from mljupyter.spec import (
 )
 from mljupyter.spec.collected import CollectedFile, chosen
 from mljupyter.spec.history import HistoryEntry
+from mljupyter.spec.version import ModelDelivery
 from mljupyter.telemetry.metrics.figures import figure
 from mljupyter.telemetry.metrics.frame import data_frame
 from mljupyter.visible import visible
@@ -748,6 +749,7 @@ class Webservice(EndpointAttributes):
         inference_config: InferenceConfig | None = None,
         models_alone: bool | None = None,
         change: Callable[..., EndpointSpec] | None = None,
+        delivery: ModelDelivery | None = None,
     ) -> None:
         """Update settings, content, or both: the common part of the `update` methods of all kinds.
 
@@ -756,6 +758,7 @@ class Webservice(EndpointAttributes):
             image, image_config, models, inference_config: the new content.
             models_alone: whether models may come without inference_config; None: if they did so before.
             change: makes the new spec; None for `changed_endpoint`.
+            delivery: how models reach replicas, unless the configuration says it.
 
         """
         self._check_not_deleted()
@@ -776,14 +779,22 @@ class Webservice(EndpointAttributes):
         given += [] if models is None else ["models"]
         if not configuration.given() and not given:
             raise WebserviceException("update() without arguments: give the settings to change.")
-        core.deployment.print_without_effect(configuration, self.workspace.context.target(self._spec.compute_target))
+        target = self.workspace.context.target(self._spec.compute_target)
+        core.deployment.print_without_effect(configuration, target)
+        asked = configuration.given().get(deploy.model_delivery.ARGUMENT)
+        if inference_config is None and models is None:
+            deploy.model_delivery.refuse_mount(
+                asked,
+                target,
+                "it changes with the content only. Give inference_config as well: the image is built anew.",
+            )
         if configuration.given().get("enable_app_insights"):
             self.workspace.telemetry.adopt_environment()
         if not given:
             self._replace(lambda spec: change(spec, configuration, None))
             return
         with as_webservice_exception(), self.workspace.artifacts.hold():
-            prepared = self._prepared(image, image_config, inference_config, models)
+            prepared = self._prepared(image, image_config, inference_config, models, asked or delivery)
             content = deploy.build.build_version(self.workspace.context, prepared)
             self._replace(lambda spec: change(spec, configuration, content), again=True)
 
@@ -793,6 +804,7 @@ class Webservice(EndpointAttributes):
         image_config: Any,
         inference_config: InferenceConfig | None,
         models: Sequence[Model | str] | None,
+        delivery: ModelDelivery | None,
     ) -> Prepared:
         target = self.workspace.context.target(self._spec.compute_target)
         if image is not None:
@@ -800,7 +812,13 @@ class Webservice(EndpointAttributes):
         present = self._version.models if models is None else models
         if image_config is None:
             return core.deployment.prepare_version(
-                self.workspace, present, inference_config, kind=self.kind, service=self.name, target=target
+                self.workspace,
+                present,
+                inference_config,
+                kind=self.kind,
+                service=self.name,
+                target=target,
+                delivery=delivery,
             )
         ids = [model.id if isinstance(model, ModelReference) else model for model in present]
         content = core.deployment.new_image_content(self.workspace, self.name, ids, image_config, target)

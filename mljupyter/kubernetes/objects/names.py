@@ -69,6 +69,9 @@ ROUTER_PORT = 8081
 AGENT_PORT = 8082
 REPLICA_PORT = 5001
 READER_PORT = 8083
+REGISTRY_SECRET = "mljupyter-registry"  # noqa: S105 - a name
+"""The Secret with the login of the container registry, for nodes that pull images and pods that fetch models."""
+
 WEBHOOK_PORT = 8443
 
 NAMESPACE_VARIABLE = "MLJUPYTER_NAMESPACE"

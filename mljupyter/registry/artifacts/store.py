@@ -166,9 +166,13 @@ class ArtifactStore:
 
     def files(self, digest: str) -> list[str] | None:
         """Return the paths of the files in a stored directory; None when the artifact is a single file."""
-        with self._translated(self.location, None, f"artifact {digest}"):
-            entries = self._entries(hex_of(digest))
+        entries = self.entries(digest)
         return None if entries is None else [entry.path for entry in entries if entry.digest is not None]
+
+    def entries(self, digest: str) -> list[ManifestEntry] | None:
+        """Return the files of a stored directory with digests and sizes; None when the artifact is a single file."""
+        with self._translated(self.location, None, f"artifact {digest}"):
+            return self._entries(hex_of(digest))
 
     def exists(self, digest: str) -> bool:
         """Return whether the store holds an artifact."""

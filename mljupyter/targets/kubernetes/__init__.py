@@ -36,6 +36,7 @@ class KubernetesTarget(Target):
     is_attached = True
     about = "Pods of a Kubernetes cluster, from an image that its nodes pull."
     needs = Needs.REGISTRY_IMAGE
+    mounts_models = True
     ignored_arguments = frozenset(
         {
             "location",

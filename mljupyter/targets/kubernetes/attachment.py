@@ -61,7 +61,6 @@ LABELLED_ANNOTATION = f"{names.GROUP}/labelled"
 
 WORKSPACE_ANNOTATION = f"{names.GROUP}/workspace"
 TARGET_ANNOTATION = f"{names.GROUP}/target"
-PULL_SECRET = "mljupyter-registry"  # noqa: S105 - a name
 _PAUSE_SECONDS = 0.5
 _ESTABLISHED_WITHIN_SECONDS = 60.0
 _DELETED_WITHIN_SECONDS = 60.0
@@ -725,7 +724,7 @@ class _Plan:
             pause(stopped, _PAUSE_SECONDS)
 
     def _pull_secrets(self, image: str) -> tuple[str, ...]:
-        return (PULL_SECRET,) if self._login(image) is not None else ()
+        return (names.REGISTRY_SECRET,) if self._login(image) is not None else ()
 
     def _login(self, image: str) -> RegistryCredentials | None:
         """Return the credentials of the container registry; None if there is no registry, or it needs none."""
@@ -768,7 +767,7 @@ def _pull_secret(namespace: str, login: RegistryCredentials) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": PULL_SECRET,
+            "name": names.REGISTRY_SECRET,
             "namespace": namespace,
             "labels": names.labels(names.COMPONENT_OPERATOR),
         },
