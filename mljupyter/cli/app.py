@@ -9,6 +9,10 @@ import click
 from mljupyter import __version__
 
 _COMMANDS = {
+    "azureml": (
+        "azureml:azureml",
+        "Let old notebooks import azureml.core.",
+    ),
     "computetarget": (
         "computetarget:computetarget",
         "Attach, check, list and detach Kubernetes clusters.",

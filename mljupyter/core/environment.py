@@ -168,6 +168,7 @@ class Environment(HtmlRepr):
 
         """
         definition = self.definition()
+        deploy.environments.say_replaced_base_image(definition)
         return deploy.environments.ServingEnvironment(
             definition, self._taken_from == (sys.executable, fingerprint(definition))
         )
@@ -459,9 +460,11 @@ class Environment(HtmlRepr):
         return environment
 
     def _build_image(self, workspace: Workspace, *, on_engine: bool = False, rebuild: bool = True) -> ImageBuildDetails:
+        definition = self.definition()
+        deploy.environments.say_replaced_base_image(definition)
         with as_user_error():
             record = deploy.images.environment_image.begin(
-                workspace.context, self.definition(), on_engine=on_engine, rebuild=rebuild
+                workspace.context, definition, on_engine=on_engine, rebuild=rebuild
             )
         return ImageBuildDetails(core.Image.from_record(workspace, record))
 

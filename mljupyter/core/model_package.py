@@ -75,7 +75,7 @@ class ModelPackage:
         name = image_name or DEFAULT_NAME
         with as_webservice_exception(), workspace.artifacts.hold():
             environment = config.environment_for(name) or core.Environment(f"{name}-env")
-            definition = environment.definition()
+            definition = environment.serving().definition
             plan = plan_image(
                 definition,
                 code=code_reference(workspace.artifacts, deployment.script_source(config)),

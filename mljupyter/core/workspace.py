@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _NO_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 _THIS_MACHINE = "local"
+_without_config: Callable[[Path], Workspace] | None = None
 
 
 class Workspace(HtmlRepr):
@@ -188,7 +189,8 @@ class Workspace(HtmlRepr):
                 directory itself.
 
         Raises:
-            UserErrorException: no configuration file is found, or it cannot be read.
+            UserErrorException: no configuration file is found, or it cannot be read. In a program that has imported
+                ``azureml.core`` the default workspace is returned instead if none is found.
             WorkspaceException: the workspace's directory was removed.
 
         """
@@ -196,6 +198,8 @@ class Workspace(HtmlRepr):
         if start.is_file():
             return _of_config(config_file.read(start))
         config = config_file.find(start, _file_name)
+        if config is None and _without_config is not None:
+            return _without_config(start)
         if config is None:
             raise UserErrorException(
                 f"No workspace config was found in {start.absolute()} or above it "
@@ -427,6 +431,17 @@ def _of_config(config: config_file.WorkspaceConfig) -> Workspace:
     )
     print(f"Workspace {workspace.name!r} of {config.file} is new on this machine: created in {workspace.directory}")
     return workspace
+
+
+def use_without_config(function: Callable[[Path], Workspace] | None) -> None:
+    """Set the function that gives the workspace where `Workspace.from_config` finds no configuration file.
+
+    Parameters:
+        function: called with the file or directory where the search began; None to raise an error instead.
+
+    """
+    global _without_config
+    _without_config = function
 
 
 def _registry_host(container_registry: str | None) -> str | None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import cast
 
 from mljupyter.build.environments.definition import (
-    DEFAULT_CPU_IMAGE,
     DEFAULT_INTERPRETER,
     EnvironmentDefinition,
     fingerprint,
@@ -30,6 +29,7 @@ from mljupyter.workspace import index
 
 SHARED_VARIABLE = "MLJUPYTER_SHARED_ENVIRONMENTS"
 PINS_VARIABLE = "MLJUPYTER_PINS"
+_said_replaced: set[str] = set()
 STAGE = "environment"
 """The stage of a deployment in which an environment is built."""
 
@@ -67,7 +67,7 @@ class ServingEnvironment:
         """Whether it defines an image: a base image, or additional build steps."""
         docker = self.definition.docker
         return bool(
-            docker.base_image not in (None, DEFAULT_CPU_IMAGE)
+            self.definition.base_image is not None
             or docker.base_dockerfile is not None
             or docker.build_context is not None
             or docker.extra_dockerfile_steps
@@ -101,6 +101,18 @@ def policy_of(definition: EnvironmentDefinition) -> Policy:
     with as_user_error():
         check_policy(policy)
     return cast("Policy", policy)
+
+
+def say_replaced_base_image(definition: EnvironmentDefinition) -> None:
+    """Print, once for each image, that the default base image takes the place of an image of Azure."""
+    image = definition.replaced_base_image
+    if image is None or image in _said_replaced:
+        return
+    _said_replaced.add(image)
+    print(
+        f"The default base image takes the place of {image}, an image of Azure. "
+        "Packages come from the environment's list, CUDA from the wheels of its packages."
+    )
 
 
 def interpreter_of(environment: ServingEnvironment | None, *, build: bool = True, show_output: bool = False) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from mljupyter.azureml import hook
 from mljupyter.magics.catalog import SHORT, UMBRELLA
 from mljupyter.magics.completion import IDENTIFIER, matcher
 from mljupyter.magics.magic import Call, Magic, StoppedError, has_widgets
@@ -22,10 +23,13 @@ from mljupyter.notebook.sources.expressions import expanded
 from mljupyter.notebook.views.views import Text
 
 _OWNER_MARK = "mljupyter_magic"
+_HOOK_MARK = "mljupyter_installed_hook"
 
 
 def load(shell: Any) -> None:
-    """Register the magics and their completion in a shell; a second call changes nothing."""
+    """Register the magics and their completion in a shell, and the names of ``azureml``; repeating changes nothing."""
+    if hook.install():
+        setattr(shell, _HOOK_MARK, True)
     add_settings(shell)
     taken, magics = register(shell)
     for name in taken:
@@ -36,7 +40,10 @@ def load(shell: Any) -> None:
 
 
 def unload(shell: Any) -> None:
-    """Remove the magics and their completion; names of other extensions stay."""
+    """Remove the magics, their completion and the names of ``azureml``; names of other extensions stay."""
+    if getattr(shell, _HOOK_MARK, False):  # otherwise it belongs to the environment
+        hook.uninstall()
+        delattr(shell, _HOOK_MARK)
     remove_settings(shell)
     unregister(shell)
     matchers = shell.Completer.custom_matchers

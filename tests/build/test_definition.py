@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.build.environments.definition import EnvironmentDefinition, fingerprint
+from mljupyter.build.environments.definition import DEFAULT_CPU_IMAGE, EnvironmentDefinition, fingerprint
 from mljupyter.spec import SpecError
 
+AZURE = "mcr.microsoft.com/azureml/openmpi3.1.2-ubuntu18.04:20210513.v1"
+OTHER = "mcr.microsoft.com/devcontainers/python:3.11"
 NAMES = st.sampled_from(["numpy", "scikit-learn", "pandas", "six", "toolz", "humanize"])
 VERSIONS = st.sampled_from(["", "==1.0", ">=2,<3", "~=1.4"])
 PIP = st.lists(st.builds("{}{}".format, NAMES, VERSIONS), max_size=6)
@@ -176,3 +178,31 @@ def test_a_misspelt_key_is_named() -> None:
 def test_two_bases_exclude_each_other() -> None:
     with pytest.raises(SpecError, match="base_image and base_dockerfile cannot be combined"):
         environment(docker={"baseImage": "x", "baseDockerfile": "FROM y"})
+
+
+@pytest.mark.parametrize(
+    ("docker", "managed", "base", "replaced"),
+    [
+        ({"baseImage": AZURE}, False, None, AZURE),
+        (
+            {"baseImage": "azureml/base:1", "baseImageRegistry": {"address": "mcr.microsoft.com"}},
+            *(False, None, "azureml/base:1"),
+        ),
+        ({"baseImage": AZURE}, True, AZURE, None),
+        ({"baseImage": DEFAULT_CPU_IMAGE}, False, None, None),
+        ({"baseImage": DEFAULT_CPU_IMAGE}, True, None, None),
+        ({"baseImage": OTHER}, False, OTHER, None),
+        ({"baseImage": "azureml/base:1"}, False, "azureml/base:1", None),
+        ({}, False, None, None),
+    ],
+)
+def test_the_default_base_image_takes_the_place_of_azures(
+    docker: dict[str, Any], managed: bool, base: str | None, replaced: str | None
+) -> None:
+    definition = EnvironmentDefinition.parse({"docker": docker, "python": {"userManagedDependencies": managed}})
+    assert (definition.base_image, definition.replaced_base_image) == (base, replaced)
+
+
+def test_environments_that_differ_in_azures_base_image_are_equal() -> None:
+    one = EnvironmentDefinition.parse({"docker": {"baseImage": AZURE}})
+    assert fingerprint(one) == fingerprint(EnvironmentDefinition.parse({}))

@@ -15,6 +15,7 @@ from mljupyter.core.docker_section import DockerBuildContext, DockerSection
 from mljupyter.core.environment import DEFAULT_CPU_IMAGE, CondaDependencies
 from mljupyter.core.spark_section import SparkPackage
 from mljupyter.core.workspace import Workspace
+from mljupyter.deploy import environments
 from mljupyter.deploy.environments import interpreter_of
 from mljupyter.exceptions import UserErrorException
 
@@ -242,6 +243,23 @@ def test_the_ways_to_say_an_image_exclude_each_other() -> None:
     assert section.build_context is None
     with pytest.raises(UserErrorException, match="cannot be combined"):
         DockerSection(base_image="x", base_dockerfile="FROM y\n")
+
+
+def test_the_replacement_of_an_image_of_azure_is_said_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "_said_replaced", set())
+    environment = Environment("old")
+    environment.docker.base_image = "mcr.microsoft.com/azureml/base:0.2.4"
+    serving = environment.serving()
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "The default base image takes the place of mcr.microsoft.com/azureml/base:0.2.4, an image of"
+    )
+    assert not serving.has_image
+    environment.clone("other").serving()
+    Environment("new").serving()
+    assert capsys.readouterr().out == ""
 
 
 def test_passwords_are_not_shown() -> None:

@@ -94,6 +94,29 @@ print(old is joblib, joblib.__spec__ is before, joblib.__name__, part is joblib.
     assert python(code) == "True True joblib True"
 
 
+def test_the_client_of_application_insights_sends_nothing_and_says_so_once(python: Callable[[str], str]) -> None:
+    code = """
+import logging
+from applicationinsights import TelemetryClient
+from applicationinsights.exceptions import enable
+from applicationinsights.logging import LoggingHandler
+enable("key")
+client = TelemetryClient("key")
+client.context.operation.id = "1"
+client.track_event("scored", {"rows": "1"})
+client.flush()
+logging.getLogger("script").addHandler(LoggingHandler("key"))
+logging.getLogger("script").error("wrong")
+"""
+    assert python(code) == "applicationinsights sends nothing here: see the logs and insights of the service."
+
+
+def test_parts_that_scikit_learn_has_no_more_are_found(python: Callable[[str], str]) -> None:
+    code = "from sklearn.externals import six; from sklearn.externals.six.moves import range as ranges\n"
+    code += "from sklearn.cross_validation import train_test_split; print(six.__name__, ranges is range)"
+    assert python(code) == "six True"
+
+
 def test_nothing_is_imported_before_a_script_imports_it(python: Callable[[str], str]) -> None:
     names = "[n for n in sys.modules if n.startswith(('azureml', 'sklearn', 'joblib', 'mljupyter.scoring.shims.'))]"
     assert python(f"import sys; print({names})") == "['mljupyter.scoring.shims.finder']"

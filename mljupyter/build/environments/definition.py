@@ -20,6 +20,7 @@ DEFAULT_GPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-cuda11.8-cudnn8-ubun
 DEFAULT_INTERPRETER = "python"
 """The interpreter path that means the interpreter that deploys."""
 
+_AZURE_IMAGE = re.compile(r"(?:https?://)?mcr\.microsoft\.com/azureml/", re.IGNORECASE)
 _FINGERPRINT_FORMAT = 1
 # User information ends at the last '@' before the path: a password may contain an '@'.
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+@")
@@ -167,6 +168,24 @@ class EnvironmentDefinition(Document):
     environment_variables: Annotated[dict[str, str], Field(repr=False)] = {}
     inferencing_stack_version: str | None = None
 
+    @property
+    def base_image(self) -> str | None:
+        """The base image to build on; None for the default one, which takes the place of Azure's images."""
+        image = self.docker.base_image
+        return None if image == DEFAULT_CPU_IMAGE or self.replaced_base_image is not None else image
+
+    @property
+    def replaced_base_image(self) -> str | None:
+        """An image of Azure that the default base image takes the place of; None for every other base image.
+
+        An image whose own Python has the packages is not replaced, since they are nowhere else.
+        """
+        image, address = self.docker.base_image, self.docker.base_image_registry.address
+        if image in (None, DEFAULT_CPU_IMAGE) or self.python.user_managed_dependencies:
+            return None
+        full = f"{address}/{image}" if address and image.startswith("azureml/") else image
+        return image if _AZURE_IMAGE.match(full) else None
+
     @field_validator("version", mode="before")
     @classmethod
     def _version_as_text(cls, value: Any) -> Any:
@@ -197,7 +216,7 @@ def fingerprint(definition: EnvironmentDefinition) -> str:
     """
     parts = {
         "format": _FINGERPRINT_FORMAT,
-        "docker": _docker_parts(definition.docker),
+        "docker": _docker_parts(definition),
         "python": _python_parts(definition.python),
         "spark": _spark_parts(definition.spark),
         "stack": definition.inferencing_stack_version,
@@ -224,10 +243,11 @@ def redacted(text: str) -> str:
     return _CHANNEL_TOKEN.sub("***", _CREDENTIALS.sub("***@", text))
 
 
-def _docker_parts(docker: DockerDefinition) -> dict[str, Any]:
+def _docker_parts(definition: EnvironmentDefinition) -> dict[str, Any]:
+    docker, image = definition.docker, definition.base_image
     context = docker.build_context
     return {
-        "image": docker.base_image.strip() if docker.base_image else None,
+        "image": image.strip() if image else None,
         "registry": (docker.base_image_registry.address or "").strip().rstrip("/") or None,
         "dockerfile": _text(docker.base_dockerfile),
         "steps": _text(docker.extra_dockerfile_steps),

@@ -21,7 +21,12 @@ _REPLACED = re.compile(
     r"azureml-(?:cli.*|contrib-.+|core|defaults|inference-server-http|model-management-sdk|monitoring|pipeline(?:-.+)?"
     r"|sdk|telemetry|train|train-core|train-restclients-hyperdrive|webservice-schema|widgets)"
 )
-_BRINGS_SCHEMA = ("azureml-defaults", "azureml-sdk")
+# What scripts import since a replaced package brought it. Werkzeug parses the forms of raw requests.
+_BROUGHT = {
+    "azureml-defaults": (INFERENCE_SCHEMA, "pandas", "werkzeug"),
+    "azureml-sdk": (INFERENCE_SCHEMA, "pandas", "werkzeug"),
+    "azureml-inference-server-http": (INFERENCE_SCHEMA, "werkzeug"),
+}
 _NAME = re.compile(r"\s*(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?P<rest>.*)", re.DOTALL)
 _CONDA = re.compile(r"(?:[^:\s]+::?)?(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?P<rest>.*)")
 _BRACKET_VERSION = re.compile(r"\[.*?version\s*=\s*['\"]?(?P<version>[^'\"\]]+)['\"]?.*\]")
@@ -119,9 +124,9 @@ def wanted(definition: EnvironmentDefinition) -> Wanted:
         (options if line.startswith("-") and not _is_source(line) else pip_lines).append(line)
     pip_packages = [WantedPackage(line) for line in pip_lines]
     kept = _without_replaced(pip_packages, changes)
+    given_by_conda = from_conda
     from_conda = _without_replaced(from_conda, changes)
-    if _needs_schema(pip_packages + from_conda):
-        kept.append(WantedPackage(INFERENCE_SCHEMA, optional=True))
+    kept += [WantedPackage(name, optional=True) for name in _brought(pip_packages + given_by_conda)]
     return Wanted(
         python=python,
         packages=(*from_conda, *kept),
@@ -204,6 +209,8 @@ def _without_replaced(packages: Iterable[WantedPackage], changes: list[Change]) 
     return kept
 
 
-def _needs_schema(packages: Iterable[WantedPackage]) -> bool:
+def _brought(packages: Iterable[WantedPackage]) -> list[str]:
+    """Return the packages that replaced packages brought, without those that are asked for by name."""
     names = {name_of(package.line) for package in packages}
-    return INFERENCE_SCHEMA not in names and not names.isdisjoint(_BRINGS_SCHEMA)
+    brought = dict.fromkeys(name for package, parts in _BROUGHT.items() if package in names for name in parts)
+    return [name for name in brought if name not in names]

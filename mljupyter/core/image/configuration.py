@@ -133,7 +133,7 @@ class ContainerImageConfig(ImageConfig):
 
         inference = self._inference_config()
         environment = inference.environment_for(name) or core.Environment(f"{name}-env")
-        definition = environment.definition()
+        definition = environment.serving().definition
         return plan_image(
             definition,
             code=code_reference(workspace.artifacts, ScriptSource(inference.source_path)),

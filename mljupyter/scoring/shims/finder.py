@@ -29,8 +29,12 @@ ALIASES = {
     "azureml.contrib.services.aml_response": f"{_HERE}.aml_response",
     "azureml_inference_server_http.api.aml_request": f"{_HERE}.aml_request",
     "azureml_inference_server_http.api.aml_response": f"{_HERE}.aml_response",
+    "applicationinsights": f"{_HERE}.applicationinsights",
+    "applicationinsights.exceptions": f"{_HERE}.applicationinsights",
+    "applicationinsights.logging": f"{_HERE}.applicationinsights",
 }
-_JOBLIB = "sklearn.externals.joblib"
+_FORMER_PARTS = ("sklearn.externals.joblib", "sklearn.externals.six")
+"""Packages that scikit-learn had copies of."""
 
 
 class ShimFinder:
@@ -40,13 +44,13 @@ class ShimFinder:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec of a module that no other finder has found; None for unknown names."""
-        if not name.startswith(("azureml", "sklearn.")):
+        if not name.startswith(("azureml", "sklearn.", "applicationinsights")):
             return None
         if name in ALIASES:
             return _spec(name, AliasLoader((ALIASES[name],)))
         if name in PACKAGES:
             return _spec(name, _EmptyLoader())
-        if name == _JOBLIB or name.startswith(_JOBLIB + "."):
+        if any(name == part or name.startswith(f"{part}.") for part in _FORMER_PARTS):
             return _spec(name, AliasLoader((name.removeprefix("sklearn.externals."),)))
         if name.startswith("sklearn."):
             from mljupyter.scoring.shims.renamed import successors  # a table that only old pickles need

@@ -1,4 +1,4 @@
-"""Aliases for scikit-learn modules that became private in 0.22 to 0.24, for old pickles."""
+"""Aliases for scikit-learn modules that moved in 0.20 or became private in 0.22 to 0.24, for pickles and scripts."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ utils: fast_dict mocking seq_dataset weight_vector testing
 """
 
 _ELSEWHERE = {
+    "sklearn.cross_validation": ("sklearn.model_selection",),
+    "sklearn.grid_search": ("sklearn.model_selection",),
+    "sklearn.learning_curve": ("sklearn.model_selection",),
     "sklearn.cluster.hierarchical": ("sklearn.cluster._agglomerative", "sklearn.cluster._hierarchical"),
     "sklearn.cluster.k_means_": ("sklearn.cluster._kmeans", "sklearn.cluster._k_means"),
     "sklearn.linear_model.passive_aggressive": (

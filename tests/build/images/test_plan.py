@@ -74,6 +74,11 @@ def test_an_old_python_becomes_the_oldest_that_images_have(planned: Planner) -> 
     assert newer.base_image == "python:3.12-slim"
 
 
+def test_the_default_base_image_takes_the_place_of_an_image_of_azure(planned: Planner) -> None:
+    plan = planned(base="mcr.microsoft.com/azureml/intelmpi2018.3-ubuntu16.04:20200423.v1")
+    assert plan.base_image == planned(base=None).base_image
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -167,8 +167,8 @@ def plan_image(
         python_version: a version such as "3.11" that replaces the definition's.
         own_image: use this image as it is. It has everything, and nothing is built.
         credentials: credentials for registries to pull from. Those of the definition's base image are added.
-        default_base_image: the base image for a definition without one; by default the official Python image of the
-            requested version.
+        default_base_image: the base image for a definition without one, or with an image of Azure; by default the
+            official Python image of the requested version.
         environment_only: build an image without scoring script, so that its layers are ready for later builds.
         pins: ``compatible`` relaxes pins that do not exist for the image's Python, ``strict`` fails; None for the
             policy of the definition, by default compatible.
@@ -285,7 +285,7 @@ def _platform(definition: EnvironmentDefinition) -> str:
 
 def _in_its_registry(definition: EnvironmentDefinition) -> str | None:
     """Return the base image, with the address of its registry as prefix if its name has none (Azure ML v1)."""
-    base_image, address = definition.docker.base_image, definition.docker.base_image_registry.address
+    base_image, address = definition.base_image, definition.docker.base_image_registry.address
     if base_image is None or not address or Reference.parse(base_image).registry is not None:
         return base_image
     return f"{RegistryCredentials.host_of(address)}/{base_image}"
