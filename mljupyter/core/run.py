@@ -8,7 +8,6 @@ from __future__ import annotations
 import builtins
 import json
 import os
-import shutil
 import sys
 import tempfile
 import uuid
@@ -655,9 +654,12 @@ class Run(HtmlRepr):
             self._record = submission.cancel(self._workspace.context, self._read())
 
     def clean(self) -> None:
-        """Remove the working copy of a submitted script; its stored files stay."""
+        """Remove the working copy of a submitted script that has ended; its stored files stay.
+
+        That of a completed run is removed already.
+        """
         if self.get_status() in statuses.FINAL:
-            shutil.rmtree(submission.source_of(self._workspace.context, self.id), ignore_errors=True)
+            submission.remove_copies(self._workspace.context, self.id)
 
     def flush(self, timeout_seconds: float = 300) -> None:
         """Do nothing: metrics are stored when they are logged."""

@@ -485,7 +485,9 @@ class Workspace(HtmlRepr):
                 clusters.
 
         """
-        from mljupyter.targets.kubernetes.created import created_clusters  # only to delete a workspace
+        # only to delete a workspace
+        from mljupyter.targets.kubernetes.created import created_clusters
+        from mljupyter.workspace import submission
 
         names = sorted(record.spec.name for record in self.endpoint_records())
         if names and not delete_dependent_resources:
@@ -501,6 +503,7 @@ class Workspace(HtmlRepr):
         with as_webservice_exception():
             for name in names:
                 self.endpoints.delete(name)
+            submission.cancel_all(self.context)
             self.controller.stop(force=True)
         self.context.close()
         index.remove(self.name, self.directory)

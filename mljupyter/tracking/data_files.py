@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from mljupyter.files import draft_of
-from mljupyter.tracking.datastores import Datastores
 from mljupyter.tracking.errors import DataError
-from mljupyter.tracking.file_stores import copy_here
 from mljupyter.tracking.paths import fixed_part, has_wildcards
+
+if TYPE_CHECKING:
+    from mljupyter.tracking.datastores import Datastores
 
 Source = Mapping[str, Any]
 _SECONDS = 60.0
@@ -51,7 +53,8 @@ class LocalFile:
 
     def fetch(self, target: Path) -> None:
         """Copy it to a local path."""
-        copy_here(self.path, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.path, target)
 
 
 @dataclass(frozen=True)

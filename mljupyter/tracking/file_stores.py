@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -184,12 +183,6 @@ def check_location(location: str) -> str:
         )
     _file_system(text)
     return text
-
-
-def copy_here(source: Path, target: Path) -> None:
-    """Copy a local file; missing folders are created."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
 
 
 def _file_system(location: str) -> tuple[AbstractFileSystem, str]:

@@ -52,7 +52,9 @@ class Supervisor:
         finally:
             runs.set_status(self._run_id, statuses.FINALIZING)
             submission.collect(self._context, self._run_id)
-            submission.end(self._context, self._run_id, status, timed_out=self._timed_out)
+            ended = submission.end(self._context, self._run_id, status, timed_out=self._timed_out)
+            if ended.status == statuses.COMPLETED:
+                submission.remove_copies(self._context, self._run_id)
 
     def _script(self, document: Mapping[str, Any], snapshot: str) -> int:
         runs = self._context.tracking.runs

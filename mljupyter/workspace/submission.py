@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -46,13 +47,13 @@ def source_of(context: WorkspaceContext, run_id: str) -> Path:
 
 def log_of(context: WorkspaceContext, run_id: str) -> Path:
     """Return the log of a run: the output of its script."""
-    return folder_of(context, run_id) / "70_driver_log.txt"
+    return folder_of(context, run_id) / LOG_NAME
 
 
 def start(context: WorkspaceContext, run_id: str) -> RunRecord:
     """Start the supervisor of a run, which starts the script, and return the run."""
     folder = folder_of(context, run_id)
-    make_private_directory(folder)
+    make_private_directory(log_of(context, run_id).parent)
     log_of(context, run_id).touch(mode=0o600)
     descriptor = os.open(folder / "supervisor.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -135,6 +136,23 @@ def collect(context: WorkspaceContext, run_id: str) -> None:
             runs.put_folder(run_id, source / name, name, replace=True)
     if log_of(context, run_id).exists():
         runs.put_files(run_id, {LOG_NAME: log_of(context, run_id)}, replace=True)
+
+
+def remove_copies(context: WorkspaceContext, run_id: str) -> None:
+    """Remove the copies of the source directory and of the inputs of a run; its log and its stored files stay."""
+    for folder in (source_of(context, run_id), folder_of(context, run_id) / "inputs"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def cancel_all(context: WorkspaceContext) -> None:
+    """Cancel the submitted runs of a workspace that have not ended, and wait until they have."""
+    if not (context.directory / "runs").is_dir():
+        return
+    running = [run for run in context.tracking.runs.list() if run.submission and run.status not in statuses.FINAL]
+    for run in running:
+        cancel(context, run)
+    for run in running:
+        follow(context, run.id)
 
 
 def end(context: WorkspaceContext, run_id: str, exit_status: int | None, *, timed_out: bool = False) -> RunRecord:
