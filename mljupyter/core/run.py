@@ -22,6 +22,7 @@ from mljupyter import core
 from mljupyter.core.data.abstract_dataset import AbstractDataset
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.filters import Filters, items
+from mljupyter.core.model import dataset_id, dataset_ids
 from mljupyter.exceptions import (
     ActivityFailedException,
     RunEnvironmentException,
@@ -812,10 +813,10 @@ class Run(HtmlRepr):
                     properties=properties,
                     framework=model_framework,
                     framework_version=model_framework_version,
-                    sample_input_dataset=core.model.dataset_id(sample_input_dataset),
-                    sample_output_dataset=core.model.dataset_id(sample_output_dataset),
+                    sample_input_dataset=dataset_id(sample_input_dataset),
+                    sample_output_dataset=dataset_id(sample_output_dataset),
                     resource_configuration=resource_configuration.serialize() if resource_configuration else None,
-                    datasets=core.model.dataset_ids(datasets),
+                    datasets=dataset_ids(datasets),
                     run_id=self.id,
                     experiment_name=self.experiment.name,
                 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -309,8 +309,10 @@ def _dataset(
 
 def _sources(path: Any) -> tuple[list[dict[str, Any]], Workspace | None]:
     """Return the documents of the sources, and the workspace of their datastores."""
-    is_one = isinstance(path, (str, os.PathLike, DataReference, DataPath, core.Datastore)) or (
-        isinstance(path, tuple) and len(path) == 2 and isinstance(path[0], core.Datastore)
+    is_one = (
+        not isinstance(path, Iterable)
+        or isinstance(path, (str, os.PathLike, DataReference, DataPath, core.Datastore))
+        or (isinstance(path, tuple) and len(path) == 2 and isinstance(path[0], core.Datastore))
     )
     found = [_source(one) for one in ([path] if is_one else path)]
     if not found:
