@@ -20,7 +20,7 @@ from mljupyter.core.data.abstract_dataset import AbstractDataset
 from mljupyter.core.data.data_reference import DataReference
 from mljupyter.core.data.dataset_consumption_config import DatasetConsumptionConfig
 from mljupyter.core.display import HtmlRepr, Rows, pairs
-from mljupyter.core.filters import Filters, items
+from mljupyter.core.filters import Filters, matches
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import SnapshotException, UserErrorException, as_user_error
 from mljupyter.tracking import statuses
@@ -242,15 +242,12 @@ class Experiment(HtmlRepr):
         wanted = views.get(str(view_type).replace("_", "").lower())
         if wanted is None:
             raise UserErrorException(f"view_type is {view_type!r}. Rule: ActiveOnly, ArchivedOnly or All.")
-        from mljupyter.registry.catalog.filters import checked_filter, matches
-
         with as_user_error():
             records = workspace.context.tracking.experiments.list(experiment_name)
-            filters = checked_filter(items(tags), "tags")
         return [
             Experiment.from_record(workspace, record)
             for record in records
-            if (record.archived_time is not None) in wanted and matches(record.tags, filters)
+            if (record.archived_time is not None) in wanted and matches(record.tags, tags)
         ]
 
     @staticmethod

@@ -99,7 +99,7 @@ def merged(metrics: Iterable[Metric]) -> dict[str, Any]:
 
 
 def _joined(calls: list[Metric]) -> Any:
-    values = [_shown(call.value) for call in calls]
+    values = [shown(call.value) for call in calls]
     if all(isinstance(value, dict) for value in values):
         if len(values) == 1:
             return values[0]
@@ -113,13 +113,14 @@ def _joined(calls: list[Metric]) -> Any:
     return [item for value in values for item in (value if isinstance(value, list) else [value])]
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
+    """Return a stored value as it was logged, with numbers that are not finite."""
     if isinstance(value, list):
-        return [_shown(item) for item in value]
+        return [shown(item) for item in value]
     if isinstance(value, dict):
         if set(value) == {_NOT_FINITE}:
             return float(value[_NOT_FINITE])
-        return {key: _shown(item) for key, item in value.items()}
+        return {key: shown(item) for key, item in value.items()}
     return value
 
 

@@ -21,6 +21,7 @@ from mljupyter.registry.catalog.transactions import reading, writing
 from mljupyter.tracking import statuses
 from mljupyter.tracking.errors import RunFileNotFoundError, RunNotFoundError, TrackingError
 from mljupyter.tracking.metrics import Metric
+from mljupyter.tracking.mlflow_mirror import RUN_PROPERTY, MlflowMirror
 from mljupyter.tracking.paths import checked_path
 from mljupyter.tracking.tables import EXPERIMENTS, RUN_FILES, RUN_METRICS, RUNS
 
@@ -69,9 +70,10 @@ class StoredFile:
 class Runs:
     """Creates, finds and changes runs. Any number of processes may use it at the same time."""
 
-    def __init__(self, engine: Engine, artifacts: ArtifactStore) -> None:
+    def __init__(self, engine: Engine, artifacts: ArtifactStore, mirror: MlflowMirror | None = None) -> None:
         self._engine = engine
         self._artifacts = artifacts
+        self._mirror = mirror
 
     def create(
         self,
@@ -116,7 +118,19 @@ class Runs:
             connection.execute(update(EXPERIMENTS).where(mine).values(last_number=EXPERIMENTS.c.last_number + 1))
             values["number"] = connection.execute(select(EXPERIMENTS.c.last_number).where(mine)).scalar_one()
             connection.execute(insert(RUNS).values(values))
-            return _find(connection, run_id)
+            record = _find(connection, run_id)
+            experiment = str(connection.execute(select(EXPERIMENTS.c.name).where(mine)).scalar_one())
+        return record if self._mirror is None else self._mirrored(self._mirror, record, experiment)
+
+    def _mirrored(self, mirror: MlflowMirror, record: RunRecord, experiment: str) -> RunRecord:
+        """Create a run in MLflow, and note its id."""
+        parent = self._mirror_id(record.parent_id) if record.parent_id is not None else None
+        found = mirror.created(experiment, record.id, record.display_name, record.tags, parent)
+        return record if found is None else self.change(record.id, add_properties={RUN_PROPERTY: found})
+
+    def _mirror_id(self, run_id: str) -> str | None:
+        """Return the id of a run in MLflow; None if it is not there."""
+        return self.get(run_id).properties.get(RUN_PROPERTY)
 
     def get(self, run_id: str) -> RunRecord:
         """Return a run.
@@ -178,7 +192,10 @@ class Runs:
                 if error is not None:
                     values["error"] = dict(error)
                 connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(values))
-            return _find(connection, run_id)
+            record = _find(connection, run_id)
+        if self._mirror is not None and present.status not in statuses.FINAL:
+            self._mirror.ended(record.properties.get(RUN_PROPERTY), record.status)
+        return record
 
     def change(
         self,
@@ -221,11 +238,14 @@ class Runs:
             if process is not None:
                 values["process"] = {**(present.process or {}), **process}
             connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(values))
-            return _find(connection, run_id)
+            record = _find(connection, run_id)
+        if self._mirror is not None and (added or removed or new_properties):
+            self._mirror.changed(record.properties.get(RUN_PROPERTY), {**added, **new_properties}, removed)
+        return record
 
     def log(self, run_id: str, metrics: Iterable[Metric]) -> None:
         """Add calls of log functions to a run."""
-        now = datetime.now(UTC)
+        now, metrics = datetime.now(UTC), [*metrics]
         rows = [
             {"run_id": run_id, "name": m.name, "kind": m.kind, "value": m.value, "step": m.step, "time": now}
             for m in metrics
@@ -233,6 +253,8 @@ class Runs:
         if rows:
             with writing(self._engine) as connection:
                 connection.execute(insert(RUN_METRICS), rows)
+            if self._mirror is not None:
+                self._mirror.logged(self._mirror_id(run_id), metrics)
 
     def metrics(self, run_id: str, name: str | None = None) -> builtins.list[Metric]:
         """Return the calls of log functions of a run, in their order; with `name`, only those of that metric."""
@@ -272,6 +294,8 @@ class Runs:
                     connection.execute(delete(RUN_FILES).where(of_run & (RUN_FILES.c.path == path)))
                     row = {"path": path, "digest": artifact.digest, "size": artifact.size, "time": now}
                     connection.execute(insert(RUN_FILES).values(run_id=run_id, **row))
+        if self._mirror is not None:
+            self._mirror.stored(self._mirror_id(run_id), paths)
         return sorted(paths)
 
     def put_folder(self, run_id: str, folder: Path, below: str, *, replace: bool = False) -> builtins.list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mljupyter.registry.catalog.upgrade import bring_up_to_date
+from mljupyter.tracking import mlflow_mirror
 from mljupyter.tracking.datasets import Datasets
 from mljupyter.tracking.datastores import Datastores
 from mljupyter.tracking.experiments import Experiments
@@ -32,7 +33,7 @@ class Tracking:
     def __init__(self, registry: Registry) -> None:
         bring_up_to_date(registry.engine, MIGRATIONS, VERSION_TABLE)
         self.experiments = Experiments(registry.engine)
-        self.runs = Runs(registry.engine, registry.artifacts)
+        self.runs = Runs(registry.engine, registry.artifacts, mlflow_mirror.configured())
         self.datastores = Datastores(registry.engine, registry.artifacts)
         self.datasets = Datasets(registry.engine)
         self.artifacts = registry.artifacts

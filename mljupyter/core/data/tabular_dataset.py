@@ -14,6 +14,7 @@ from mljupyter.core.data.abstract_dataset import AbstractDataset
 from mljupyter.core.data.expression import Expression
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import AzureMLException, DatasetExecutionError, UserErrorException
+from mljupyter.tracking import tables_of_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +44,6 @@ class TabularDataset(AbstractDataset):
                 installed.
 
         """
-        from mljupyter.tracking import tables_of_files
-
         try:
             return tables_of_files.read(self._files(), self._definition["options"], self._definition["steps"])
         except AzureMLException:
