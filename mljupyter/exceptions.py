@@ -24,6 +24,7 @@ __all__ = [
     "ProjectSystemException",
     "RunConfigurationException",
     "RunEnvironmentException",
+    "ServiceException",
     "SnapshotException",
     "TrainingException",
     "UserErrorException",
@@ -92,6 +93,10 @@ class SnapshotException(AzureMLException):
 
 class ActivityFailedException(AzureMLException):
     """A run failed; raised by `Run.wait_for_completion`."""
+
+
+class ServiceException(AzureMLException):
+    """A service of a cloud has refused; nothing here raises it."""
 
 
 class AuthenticationException(AzureMLException):

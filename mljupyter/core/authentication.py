@@ -105,6 +105,22 @@ class MsiAuthentication(AbstractAuthentication):
         super().__init__()
 
 
+class ArmTokenAuthentication(AbstractAuthentication):
+    """An identity by a token of a resource manager.
+
+    Parameters:
+        arm_access_token: not kept.
+        cloud: without effect.
+
+    """
+
+    def __init__(self, arm_access_token: str, cloud: str | None = None) -> None:
+        super().__init__()
+
+    def update_arm_access_token(self, new_arm_access_token: str) -> None:
+        """Accept another token, which is not kept."""
+
+
 class TokenAuthentication(AbstractAuthentication):
     """An identity by tokens from a function, which is never called.
 

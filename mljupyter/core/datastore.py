@@ -321,6 +321,10 @@ class Datastore(HtmlRepr):
         return f"Datastore(name={self.name}, datastore_type={self.datastore_type})"
 
 
+#: The kinds of datastores that notebooks ask for by `isinstance`: all have the methods of `Datastore`.
+AzureBlobDatastore = AzureFileDatastore = Datastore
+
+
 def _say(show: bool, text: str) -> None:
     if show:
         print(text)

@@ -1119,6 +1119,28 @@ class _OfflineRun:
         return f"_OfflineRun(Id: {self.id})"
 
 
+#: The class of runs in scripts that were submitted, under the name of the original.
+_SubmittedRun = Run
+
+
+def get_run(experiment: Experiment, run_id: str, rehydrate: bool = True, clean_up: bool = True) -> Run:
+    """Return a run of an experiment.
+
+    Parameters:
+        experiment: the experiment.
+        run_id: the id of the run.
+        rehydrate, clean_up: without effect.
+
+    Raises:
+        UserErrorException: `RunNotFound`: there is none of this id.
+
+    Example:
+        >>> get_run(experiment, run.id).get_metrics()     # doctest: +SKIP
+
+    """
+    return Run.get(experiment.workspace, run_id)
+
+
 def _step(step: Any) -> int | None:
     if step is None:
         return None

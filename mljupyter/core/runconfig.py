@@ -57,6 +57,25 @@ class MpiConfiguration:
         self.node_count = node_count
 
 
+class PyTorchConfiguration(MpiConfiguration):
+    """The settings of several processes with PyTorch; scripts here run as one process."""
+
+    def __init__(
+        self, communication_backend: str = "Nccl", process_count: int | None = None, node_count: int = 1
+    ) -> None:
+        super().__init__(process_count or node_count, node_count)
+        self.communication_backend = communication_backend
+
+
+class TensorflowConfiguration(MpiConfiguration):
+    """The settings of several processes with TensorFlow; scripts here run as one process."""
+
+    def __init__(self, worker_count: int = 1, parameter_server_count: int = 0) -> None:
+        super().__init__(worker_count + parameter_server_count, 1)
+        self.worker_count = worker_count
+        self.parameter_server_count = parameter_server_count
+
+
 class RunConfiguration:
     """How a script is run: its arguments, environment and target. The target is this machine.
 

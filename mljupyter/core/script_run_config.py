@@ -145,10 +145,12 @@ class ScriptRunConfig:
         interpreter = self._interpreter()
         if self.script is None:
             words = shlex.split(arguments[0]) if isinstance(self.command, str) else list(arguments)
-            return [interpreter if word in ("python", "python3") else word for word in words[:1]] + words[1:]
-        if interpreter != sys.executable or find_spec(_RUNNER) is None:
-            return [interpreter, self.script, *arguments]
-        return [interpreter, "-m", _RUNNER, self.script, *arguments]
+            if words[:1] not in (["python"], ["python3"]):
+                return words
+            if len(words) == 1 or words[1].startswith("-"):
+                return [interpreter, *words[1:]]
+            return [*_python(interpreter), *words[1:]]
+        return [*_python(interpreter), self.script, *arguments]
 
     def notes(self) -> list[str]:
         """Return sentences on settings that have no effect here, and on packages that are missing."""
@@ -175,6 +177,12 @@ class ScriptRunConfig:
 
     def __repr__(self) -> str:
         return f"ScriptRunConfig(source_directory={self.source_directory}, script={self.script})"
+
+
+def _python(interpreter: str) -> list[str]:
+    """Return the words that run a script; in this Python it finds the old names, as ``import azureml``."""
+    with_names = interpreter == sys.executable and find_spec(_RUNNER) is not None
+    return [interpreter, "-m", _RUNNER] if with_names else [interpreter]
 
 
 def _installed(name: str) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.core import Dataset, Experiment, Model, Run, Workspace
-from mljupyter.core.run import _OfflineRun
+from mljupyter.core.run import _OfflineRun, get_run
 from mljupyter.deploy.gc import collect_garbage
 from mljupyter.exceptions import (
     RunEnvironmentException,
@@ -229,7 +229,7 @@ class TestStatus:
         run.tag("area", "demo")
         found = Run.get(shared_workspace, run.id)
         assert found.get_tags() == {"area": "demo"}
-        assert shared_workspace.get_run(run.id).number == run.number
+        assert shared_workspace.get_run(run.id).number == get_run(run.experiment, run.id).number == run.number
         with pytest.raises(UserErrorException, match="RunNotFound"):
             Run.get(shared_workspace, "nowhere")
 

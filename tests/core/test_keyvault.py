@@ -13,6 +13,7 @@ import pytest
 
 from mljupyter.core import Keyvault, Workspace
 from mljupyter.core.authentication import (
+    ArmTokenAuthentication,
     AzureCliAuthentication,
     InteractiveLoginAuthentication,
     MsiAuthentication,
@@ -26,10 +27,11 @@ from mljupyter.exceptions import AuthenticationException, UserErrorException
 class Ring(keyring.backend.KeyringBackend):
     """A keyring of this process, as a desktop has one."""
 
-    priority = 1
+    priority = -1  # keyring itself must not choose it
 
     def __init__(self) -> None:
         super().__init__()
+        self.priority = 1
         self.kept: dict[tuple[str, str], str] = {}
         self.locked = False
 
@@ -156,6 +158,7 @@ class TestAuthentication:
             InteractiveLoginAuthentication(force=True, tenant_id="tenant"),
             ServicePrincipalAuthentication("tenant", "principal", service_principal_password="geheim"),
             MsiAuthentication(),
+            ArmTokenAuthentication("geheim"),
             AzureCliAuthentication(),
             TokenAuthentication(lambda audience: "geheim"),
         ]

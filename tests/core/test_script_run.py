@@ -161,6 +161,26 @@ def test_a_run_goes_on_when_the_process_that_submitted_it_ends(experiment: Exper
     assert run.wait_for_completion()["status"] == "Completed"
 
 
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python train.py 'a b'", ["train.py", "a b"]),
+        (["python3", "-m", "train", 1], ["-m", "train", "1"]),
+        (["python"], []),
+    ],
+)
+def test_a_command_runs_with_the_python_of_the_environment(command: object, expected: list[str]) -> None:
+    config = ScriptRunConfig(".", command=command)  # type: ignore[arg-type]
+    given = [command] if isinstance(command, str) else command
+    words = config.command_line([str(word) for word in given])  # type: ignore[attr-defined]
+    assert words[0] == sys.executable and words[-len(expected) or len(words) :] == expected
+
+
+def test_another_command_stays_as_it_is() -> None:
+    config = ScriptRunConfig(".", command=["bash", "run.sh"])
+    assert config.command_line(["bash", "run.sh"]) == ["bash", "run.sh"]
+
+
 def test_a_child_and_a_command_and_another_interpreter(experiment: Experiment, project: Path) -> None:
     environment = Environment("own-python")
     environment.python.user_managed_dependencies = True
