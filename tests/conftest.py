@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.waiting import HANG_SECONDS
 
-pytest_plugins = ["tests.fault_table", "tests.parallel"]
+pytest_plugins = ["tests.fault_table", "tests.parallel", "tests.shared_cluster", "tests.docker_stages"]
 
 # A busy machine may take any time for an example: that is not what these tests are about.
 settings.register_profile("mljupyter", deadline=None, suppress_health_check=[HealthCheck.too_slow])

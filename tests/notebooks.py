@@ -55,7 +55,7 @@ def chosen(notebooks: Iterable[Path], parts: Mapping[str, Missing], say: Callabl
     reasons: dict[str, str | None] = {}
     found = []
     for notebook in sorted(notebooks):
-        needs = json.loads(notebook.read_text()).get("metadata", {}).get("mljupyter", {}).get("needs", [])
+        needs = needs_of(notebook)
         reasons |= {need: parts[need]() for need in needs if need not in reasons}
         missing = [reason for need in needs if (reason := reasons[need]) is not None]
         if missing:
@@ -65,5 +65,16 @@ def chosen(notebooks: Iterable[Path], parts: Mapping[str, Missing], say: Callabl
     return found
 
 
+def longest_first(notebooks: Iterable[Path]) -> list[Path]:
+    """Return notebooks in the order in which workers are to get them: those that need most take longest."""
+    return sorted(notebooks, key=lambda notebook: (-len(needs_of(notebook)), notebook))
+
+
+def needs_of(notebook: Path) -> list[str]:
+    """Return what a notebook needs beside Python."""
+    found: list[str] = json.loads(notebook.read_text()).get("metadata", {}).get("mljupyter", {}).get("needs", [])
+    return found
+
+
 if __name__ == "__main__":
-    print(*chosen(NOTEBOOKS.glob("*.ipynb"), NEEDS, lambda line: print(line, file=sys.stderr)))
+    print(*longest_first(chosen(NOTEBOOKS.glob("*.ipynb"), NEEDS, lambda line: print(line, file=sys.stderr))))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.notebooks import NEEDS, chosen, docker_missing, kubernetes_missing
+from tests.notebooks import NEEDS, chosen, docker_missing, kubernetes_missing, longest_first
 
 
 def notebook(directory: Path, name: str, *needs: str) -> Path:
@@ -27,6 +27,12 @@ def test_a_notebook_whose_needs_are_not_met_is_left_out_with_the_reason(tmp_path
     assert said == [f"left out: {images}: no engine: start one", f"left out: {another}: no engine: start one"]
     assert asked == ["docker"], "each part is looked for once"
     assert chosen([plain, images], {"docker": lambda: None}, said.append) == [plain, images]
+
+
+def test_notebooks_that_need_most_are_dealt_out_first(tmp_path: Path) -> None:
+    plain, images = notebook(tmp_path, "1.ipynb"), notebook(tmp_path, "2.ipynb", "docker")
+    cluster, other = notebook(tmp_path, "3.ipynb", "docker", "kubernetes"), notebook(tmp_path, "4.ipynb")
+    assert longest_first([plain, images, cluster, other]) == [cluster, images, plain, other]
 
 
 def test_a_need_that_nobody_knows_is_an_error(tmp_path: Path) -> None:

@@ -91,6 +91,11 @@ def _cluster_options(command: Command) -> Command:
                 help="Taint of nodes that replicas tolerate. Repeatable.",
             ),
             click.option("--runtime-class", metavar="NAME", help="RuntimeClass of replicas."),
+            click.option(
+                "--collected-data-claim",
+                metavar="NAME",
+                help="PersistentVolumeClaim for the data that scripts collect. Default: it ends with its pod.",
+            ),
         )
     ):
         command = option(command)
@@ -102,10 +107,11 @@ def _settings(
     taints: Sequence[str],
     gpu_resource: str | None,
     runtime_class: str | None,
+    collected_data_claim: str | None,
     **given: Any,
 ) -> ClusterSettings:
     """Return the settings that the options give."""
-    replicas = replica_defaults(gpu_resource, labels_of(labels), taints, runtime_class)
+    replicas = replica_defaults(gpu_resource, labels_of(labels), taints, runtime_class, collected_data_claim)
     return ClusterSettings(**given, replicas=replicas)
 
 

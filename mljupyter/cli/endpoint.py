@@ -25,6 +25,7 @@ _INTERRUPTED = 130
 _secrets_option = click.option(
     "--show-secrets", is_flag=True, help="With --json, show the values of environment variables as well."
 )
+_COLLECTED_COLUMNS = ("PATH", "BYTES", "LAST ROW (UTC)")
 _COLUMNS = ("NAME", "STATE", "KIND", "MODELS", "REPLICAS", "SCORING URI")
 
 
@@ -98,6 +99,40 @@ def logs(name: str, lines: int, startup: bool, follow: bool, workspace: str | No
         print_json({"name": name, "lines": lines_of(text)})
     else:
         say(text, nl=not text.endswith("\n"))
+
+
+@endpoint.command(short_help="List or download the data that scripts have collected.")
+@click.argument("name")
+@click.option("--designation", metavar="NAME", help="Only this one, such as inputs or predictions.")
+@click.option("--model", metavar="NAME", help="Only of this model.")
+@click.option("--since", metavar="DURATION", help="Only since this day, such as 7d.")
+@click.option("--download", metavar="DIRECTORY", help="Write the files there, each under its path.")
+@workspace_option
+@json_option
+def collected(
+    name: str,
+    designation: str | None,
+    model: str | None,
+    since: str | None,
+    download: str | None,
+    workspace: str | None,
+    as_json: bool,
+) -> None:
+    """List the files of data that an endpoint's scripts have collected, or download them."""
+    service = _service(workspace, name)
+    if download is not None:
+        paths = service.download_collected_data(download, designation, model, since)
+        if as_json:
+            print_json([str(path) for path in paths])
+        else:
+            say("\n".join([*map(str, paths), f"{len(paths)} files"]))
+        return
+    files = service.collected_files(designation, model, since)
+    if as_json:
+        print_json([file.document() for file in files])
+    else:
+        rows_of_files = [(file.path, f"{file.size:,}", f"{file.modified_time:%Y-%m-%d %H:%M:%S}") for file in files]
+        print_table(_COLLECTED_COLUMNS, rows_of_files)
 
 
 @endpoint.command(short_help="Delete an endpoint; its models stay registered.")

@@ -189,6 +189,7 @@ def _print(record: RouterRecord, as_json: bool) -> None:
         )
     if spec.tls is not None:
         fields.append(("Plain HTTP", spec.plain_http.value))
+    default_memory = "half of a pod's limit" if record.size is not None else "a quarter of the machine's"
     fields += [
         ("Headers within", f"{limits.headers_seconds:g} s"),
         ("Requests within", f"{limits.request_seconds:g} s"),
@@ -196,7 +197,7 @@ def _print(record: RouterRecord, as_json: bool) -> None:
         ("Connections", f"at most {limits.max_connections}"),
         (
             "Memory",
-            f"at most {limits.max_memory_mb} MB" if limits.max_memory_mb else "at most a quarter of the machine's",
+            f"at most {limits.max_memory_mb} MB" if limits.max_memory_mb else f"at most {default_memory}",
         ),
         ("Tokens", f"valid for {spec.token_seconds} s"),
     ]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
 from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
+from mljupyter.spec.collected import CollectedFile
 from mljupyter.spec.history import HistoryEntry
 
 RolloutAction = Literal["pause", "resume", "abort"]
@@ -135,6 +136,24 @@ class EndpointClient(Protocol):
 
     def records(self, name: str, *, count: int = 1000, version: str | None = None) -> list[dict[str, Any]]:
         """Return the newest request records and script logs, oldest first."""
+        ...
+
+    def collected_files(self, name: str) -> list[CollectedFile]:
+        """Return the files of data that an endpoint's scripts have collected, in the order of their paths.
+
+        Raises:
+            CollectedDataError: the data cannot be read, with the reason and a way out.
+
+        """
+        ...
+
+    def read_collected(self, name: str, file: CollectedFile) -> Iterator[bytes]:
+        """Yield the content of a file in pieces of a few megabytes, as far as its `size`.
+
+        Raises:
+            CollectedDataError: it cannot be read, or was removed.
+
+        """
         ...
 
     def metrics(

@@ -9,6 +9,11 @@ LONGEST_POLL = 60.0
 
 MOST_LOG_LINES = 100_000
 MOST_DECISIONS = 1000
+MOST_COLLECTED_FILES = 1000
+"""Largest number of files of collected data in one answer."""
+
+MOST_COLLECTED_BYTES = 4 << 20
+"""Largest piece of a file of collected data in one answer."""
 
 
 def count_within(name: str, value: object, most: int) -> int:

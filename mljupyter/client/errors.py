@@ -136,6 +136,13 @@ class PortInUseError(ControllerError):
     status_code = 409
 
 
+class CollectedDataError(ControllerError):
+    """Collected data cannot be read."""
+
+    code = "CollectedDataNotAvailable"
+    status_code = 409
+
+
 class StorageError(ControllerError):
     """The controller cannot write its state."""
 
@@ -166,6 +173,7 @@ _CLASSES: dict[str, type[ControllerError]] = {
         AuthenticationRequiredError,
         DomainExistsError,
         PortInUseError,
+        CollectedDataError,
         StorageError,
     )
 }

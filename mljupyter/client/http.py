@@ -8,9 +8,16 @@ from typing import Any
 from urllib.parse import quote
 
 from mljupyter.client.base import KeyName, RolloutAction
-from mljupyter.client.bounds import MOST_DECISIONS, MOST_LOG_LINES, count_within
+from mljupyter.client.bounds import (
+    MOST_COLLECTED_BYTES,
+    MOST_COLLECTED_FILES,
+    MOST_DECISIONS,
+    MOST_LOG_LINES,
+    count_within,
+)
 from mljupyter.client.transport import Transport
 from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
+from mljupyter.spec.collected import CollectedFile
 from mljupyter.spec.history import HistoryEntry
 
 _POLL_SPARE = 10.0
@@ -134,6 +141,28 @@ class HttpEndpointClient:
         query = {"count": count_within("count", count, MOST_LOG_LINES), "version": version}
         text = self._transport.ask("GET", f"{_path(name)}/records", query=_given(query)).body
         return [json.loads(line) for line in text.splitlines()]
+
+    def collected_files(self, name: str) -> list[CollectedFile]:
+        """Return the files of collected data; see `EndpointClient.collected_files`."""
+        files: list[CollectedFile] = []
+        while True:
+            query = {"after": files[-1].path if files else "", "most": MOST_COLLECTED_FILES}
+            answer = self._transport.ask("GET", f"{_path(name)}/collected", query=query)
+            found = [CollectedFile.parse(one) for one in answer.json()]
+            files += found
+            if len(found) < MOST_COLLECTED_FILES:
+                return files
+
+    def read_collected(self, name: str, file: CollectedFile) -> Iterator[bytes]:
+        """Yield the content of a file in pieces; see `EndpointClient.read_collected`."""
+        offset = 0
+        while offset < file.size:
+            query = {"file": file.path, "offset": offset, "most": min(MOST_COLLECTED_BYTES, file.size - offset)}
+            piece = self._transport.ask("GET", f"{_path(name)}/collected/content", query=query).body
+            if not piece:
+                return
+            yield piece
+            offset += len(piece)
 
     def metrics(
         self, name: str, *, since: float, every: int | None = None, after: int | None = None, merge: bool = False

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from mljupyter.client.errors import ControllerError
+from mljupyter.controller.api.collected import CollectedApi
 from mljupyter.controller.api.endpoints import Api, user_of
 from mljupyter.controller.api.metrics import MetricsApi
 from mljupyter.controller.api.releases import ReleaseApi
 from mljupyter.controller.api.router import RouterApi
+from mljupyter.controller.collected.base import CollectedData
 from mljupyter.controller.endpoints.autoscaler import Autoscaler
 from mljupyter.controller.endpoints.capacity_manager import CapacityManager
 from mljupyter.controller.endpoints.notifier import Notifier
@@ -64,6 +66,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
         ports: the reservations of ports of this machine; None where local web services cannot run.
         supervisor: makes what manages replicas, from a function to call with the endpoint of a replica that changed.
         router: makes what routes requests, from a function to call when it begins or stops to answer.
+        collected: the data that scoring scripts collect.
         durability: waits until changes are stored, where that is not when the store has them.
 
     """
@@ -78,6 +81,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
         ports: PortReservations | None,
         supervisor: Callable[[Callable[[str], None]], AnySupervisor],
         router: Callable[[Callable[[], None]], AnyRouter],
+        collected: CollectedData,
         durability: Durability | None = None,
     ) -> None:
         self.keeper = keeper
@@ -120,6 +124,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
         self._router_service = RouterService(store, keeper, self.reconciler.listen_anew, self.router)
         self._metrics_port = MetricsPort(self.collector)
         self._metrics = MetricsApi(store, self.collector, self._metrics_port)
+        self._collected = CollectedApi(collected, self.service.find)
         self._releases = Releases(store=store, rollouts=self.rollouts, service=self.service)
         self._vital: list[asyncio.Task[None]] = []
         self._measuring: asyncio.Task[None] | None = None
@@ -130,6 +135,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
             *RouterApi(self._router_service).routes,
             *ReleaseApi(self._releases, user_of).routes,
             *self._metrics.routes,
+            *self._collected.routes,
         ]
         if self._durability is None:
             return Api(self.service, stop, routes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,15 @@ def http_server(application: ASGIApp, *, ends_within: int, **options: Any) -> uv
         **options,
     )
     return _Server(configuration)
+
+
+def listener_at(address: str, port: int) -> socket.socket:
+    """Return a listening socket. Without an address it is reached by every address of this machine or pod."""
+    if address:
+        return socket.create_server((address, port))
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    return socket.create_server(("", port), family=family, dualstack_ipv6=both)
 
 
 class _Server(uvicorn.Server):

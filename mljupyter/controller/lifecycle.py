@@ -15,6 +15,7 @@ from mljupyter.client.errors import ControllerError
 from mljupyter.controller.api.controller_socket import ControllerSocket
 from mljupyter.controller.api.endpoints import Api
 from mljupyter.controller.api.socket_manager import SocketManager
+from mljupyter.controller.collected.directory import CollectedDirectory
 from mljupyter.controller.control_plane import ControlPlane
 from mljupyter.controller.endpoints.replica_secrets import workspace_key
 from mljupyter.controller.endpoints.supervisor import Supervisor
@@ -63,6 +64,7 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
         ports=ports,
         supervisor=lambda changed: Supervisor(runtimes, changed),
         router=lambda changed: Router(settings, keeper, changed=changed),
+        collected=CollectedDirectory(layout.collected),
     )
     supervisor, router, reconciler = plane.supervisor, plane.router, plane.reconciler
     end = _End()

@@ -14,6 +14,7 @@ from mljupyter import core
 from mljupyter.deploy.apply import apply
 from mljupyter.deploy.build import build
 from mljupyter.deploy.images.registered_image import check_runs_images, content_of_image
+from mljupyter.deploy.model_delivery import ARGUMENT, refuse_mount
 from mljupyter.deploy.plan import plan_new, size_warning
 from mljupyter.deploy.prepare import Prepared, ScriptSource, VersionRequest, prepare, ready
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         Workspace,
     )
     from mljupyter.deploy.content import VersionContent
+    from mljupyter.spec.version import ModelDelivery
     from mljupyter.targets.base import Target
 
 
@@ -59,7 +61,13 @@ def deploy(
     with as_webservice_exception(), workspace.artifacts.hold():
         check_settings(workspace, name, configuration, target)
         prepared = prepare_version(
-            workspace, models, inference_config, kind=configuration.kind, service=name, target=target
+            workspace,
+            models,
+            inference_config,
+            kind=configuration.kind,
+            service=name,
+            target=target,
+            delivery=configuration.given().get(ARGUMENT),
         )
         return deploy_prepared(workspace, name, prepared, configuration, overwrite=overwrite, show_output=show_output)
 
@@ -125,6 +133,7 @@ def prepare_version(
     kind: EndpointKind,
     service: str,
     target: Target,
+    delivery: ModelDelivery | None = None,
 ) -> Prepared:
     """Store the content of a version; nothing is built.
 
@@ -135,9 +144,10 @@ def prepare_version(
         kind: the kind of web service.
         service: its name.
         target: the compute target.
+        delivery: how the models reach replicas; None for the default, by size.
 
     """
-    request = version_request(models, inference_config, service)
+    request = replace(version_request(models, inference_config, service), model_delivery=delivery)
     return prepare(workspace.context, request, service=service, target=target, paths=kind is EndpointKind.LOCAL)
 
 
@@ -186,10 +196,13 @@ def checked_inference_config(inference_config: InferenceConfig) -> InferenceConf
 
 
 def print_without_effect(configuration: WebserviceDeploymentConfiguration, target: Target) -> None:
-    """Print one line with the arguments that the target ignores, if there are any."""
+    """Print a line with the given arguments that the target ignores, and one for each that does less there."""
     given = configuration.given()
     if names := [name for name in given if name in target.ignored_arguments and given[name]]:
         print(f"Without effect on target {target.name!r}: {', '.join(names)}")
+    for name in given:
+        if given[name] and name in target.cautions:
+            print(target.cautions[name])
 
 
 def print_configuration(
@@ -263,6 +276,7 @@ def deploy_image(
     configuration = configuration_of(deployment_config)
     with as_webservice_exception(), workspace.artifacts.hold():
         check_settings(workspace, name, configuration, target)
+        refuse_mount(configuration.given().get(ARGUMENT), target, "an image has its models. Leave it out.")
         prepared = ready(image_content(workspace, image, target), name, target)
         return deploy_prepared(workspace, name, prepared, configuration, overwrite=overwrite)
 

@@ -10,6 +10,7 @@ from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.environments import ensure_with_events, interpreter_of
 from mljupyter.deploy.images.build_job import place_for
 from mljupyter.deploy.images.served_image import image_of, plan_for
+from mljupyter.deploy.model_delivery import deliver, models_in_image
 from mljupyter.deploy.plan import DeploymentPlan
 from mljupyter.deploy.prepare import Prepared
 from mljupyter.workspace.context import WorkspaceContext
@@ -63,7 +64,8 @@ def build_version(
         return replace(content, interpreter=interpreter_of(environment, show_output=show_output))
     if content.code is None:
         return content
-    plan = plan_for(content.code, content.models, environment)
+    deliver(context, content, prepared.target, show_output=show_output, on_event=on_event, cancel=cancel)
+    plan = plan_for(content.code, models_in_image(content), environment)
     image = image_of(
         context,
         prepared.service,

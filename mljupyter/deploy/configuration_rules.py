@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import Placement, Resources, SpecError, Toleration
 from mljupyter.spec.document import camel_case
+from mljupyter.spec.version import ModelDelivery
 
 PLACEMENT = ("node_selector", "tolerations", "runtime_class")
 """The arguments of a configuration that say on which nodes of a cluster replicas run."""
+
+DELIVERIES: tuple[str, ...] = get_args(ModelDelivery)
+"""The ways on which models reach replicas on a cluster."""
 
 OWN_PROPERTY_PREFIX = "mljupyter."
 _TLS_FILES = ("ssl_cert_pem_file", "ssl_key_pem_file")
@@ -103,6 +107,14 @@ def placement_rules(given: Mapping[str, Any]) -> Iterable[str]:
             asked_placement(None, {name: given.get(name)})
         except SpecError as error:
             yield error.message.replace(camel_case(name), name)
+
+
+def delivery_rule(given: Mapping[str, Any]) -> Iterable[str]:
+    """Yield a message for a delivery of models that does not exist."""
+    value = given.get("model_delivery")
+    if value is not None and value not in DELIVERIES:
+        allowed = " or ".join(map(repr, DELIVERIES))
+        yield f"model_delivery is {value!r:.100}: it must be {allowed}, or None for the default by size."
 
 
 def asked_placement(present: Placement | None, given: Mapping[str, Any]) -> Placement | None:

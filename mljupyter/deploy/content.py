@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mljupyter.spec import CodeReference, ModelReference, NoCode, Resources
+from mljupyter.spec.version import ModelDelivery
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class VersionContent:
         description: free text.
         no_code: the framework that serves the model without a scoring script.
         resources: the size that the model was registered with.
+        model_delivery: ``mount`` if the models are not in the image; ``bake`` if they are by the wish of the user.
+        model_bytes: the space that mounted models take on a node.
 
     """
 
@@ -36,3 +39,5 @@ class VersionContent:
     description: str | None = None
     no_code: NoCode | None = None
     resources: Resources | None = None
+    model_delivery: ModelDelivery | None = None
+    model_bytes: int | None = None

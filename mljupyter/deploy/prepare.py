@@ -16,10 +16,12 @@ from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.environments import ServingEnvironment, interpreter_of
 from mljupyter.deploy.images.build_job import place_for
 from mljupyter.deploy.images.served_image import expected_image, plan_for
+from mljupyter.deploy.model_delivery import models_in_image, with_delivery
 from mljupyter.exceptions import WebserviceException
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import CodeReference, ModelReference
 from mljupyter.spec.names import MODEL
+from mljupyter.spec.version import ModelDelivery
 from mljupyter.targets.base import Target
 from mljupyter.workspace.context import WorkspaceContext
 
@@ -50,6 +52,7 @@ class VersionRequest:
         source: the scoring script; None if the model's framework serves it.
         environment: the script's environment; None for the interpreter that deploys.
         description: free text.
+        model_delivery: ``mount`` or ``bake``; None for the default, by size.
 
     """
 
@@ -57,6 +60,7 @@ class VersionRequest:
     source: ScriptSource | None = None
     environment: ServingEnvironment | None = None
     description: str | None = None
+    model_delivery: ModelDelivery | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Prepared:
         image = expected_image(
             context,
             self.service,
-            plan_for(self.content.code, self.content.models, self.environment),
+            plan_for(self.content.code, models_in_image(self.content), self.environment),
             place_for(context, self.target),
         )
         return replace(self.content, image=image.reference, image_id=image.id)
@@ -122,7 +126,7 @@ def prepare(
     """
     models = model_references(context, request.models, paths=paths)
     if request.source is None:
-        return _without_script(context, models, service, target)
+        return _without_script(context, models, service, target, request.model_delivery)
     environment = request.environment
     content = VersionContent(
         code=code_reference(context.artifacts, request.source),
@@ -131,7 +135,7 @@ def prepare(
         source=str(request.source.path),
         description=request.description,
     )
-    return Prepared(content, environment, service, target)
+    return Prepared(with_delivery(context, content, target, request.model_delivery), environment, service, target)
 
 
 def ready(content: VersionContent, service: str, target: Target) -> Prepared:
@@ -183,7 +187,13 @@ def model_references(
     return references
 
 
-def _without_script(context: WorkspaceContext, models: list[ModelReference], service: str, target: Target) -> Prepared:
+def _without_script(
+    context: WorkspaceContext,
+    models: list[ModelReference],
+    service: str,
+    target: Target,
+    delivery: ModelDelivery | None,
+) -> Prepared:
     model = framework_serving.only_model(models)
     flavour = framework_serving.flavour_of(context, model)
     content = VersionContent(
@@ -193,7 +203,7 @@ def _without_script(context: WorkspaceContext, models: list[ModelReference], ser
         resources=framework_serving.resources_of(context, model),
     )
     environment = framework_serving.environment_of(context, model, flavour, here=not target.runs_images)
-    return Prepared(content, environment, service, target)
+    return Prepared(with_delivery(context, content, target, delivery), environment, service, target)
 
 
 def _reference(context: WorkspaceContext, model: ModelReference | str | Path, *, paths: bool) -> ModelReference:

@@ -9,8 +9,9 @@ from pathlib import Path
 from mljupyter import __version__
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.chart import chart_files
-from mljupyter.kubernetes.objects.installation import Installation, Purpose, ServiceType, installation
+from mljupyter.kubernetes.objects.installation import Installation, Purpose, Reader, ServiceType, installation
 from mljupyter.kubernetes.objects.yaml import to_yaml
+from mljupyter.spec import ReplicaDefaults
 
 IMAGE = f"mljupyter/control-plane:{__version__}"
 _PLAIN = "kubernetes/mljupyter.yaml"
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--purpose", choices=[item.value for item in Purpose], default=Purpose.FAST_PROD.value)
     parser.add_argument("--service", choices=[item.value for item in ServiceType], default=ServiceType.CLUSTER_IP.value)
     parser.add_argument("--internal", action="store_true", help="an internal load balancer")
+    parser.add_argument("--collected-data-claim", metavar="NAME", help="PersistentVolumeClaim for collected data")
     parser.add_argument("--policy", default="policy/v1", help="policy/v1beta1 before Kubernetes 1.21 (%(default)s)")
     parser.add_argument("--write", type=Path, metavar="DIRECTORY", help="write the files of deploy/ there instead")
     options = parser.parse_args(arguments)
@@ -55,6 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         return 0
+    try:
+        replicas = ReplicaDefaults(collected_data_claim=options.collected_data_claim)
+    except ValueError:
+        parser.error(f"--collected-data-claim is {options.collected_data_claim!r}: this cannot name a claim.")
     wanted = Installation(
         image=options.image,
         target=options.target,
@@ -64,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
         service=ServiceType(options.service),
         internal=options.internal,
         policy=options.policy,
+        replicas=replicas.json_text() if options.collected_data_claim is not None else "{}",
+        reader=Reader.of(replicas),
     )
     sys.stdout.write(to_yaml(installation(wanted)))
     return 0

@@ -42,6 +42,7 @@ _ARGUMENTS = (
     ("node_selector", "node_selector", ("aks",)),
     ("toleration", "tolerations", ("aks",)),
     ("runtime_class", "runtime_class", ("aks",)),
+    ("model_delivery", "model_delivery", ("aks",)),
     ("max_concurrent_requests", "replica_max_concurrent_requests", ("aks",)),
     ("max_queue_wait_ms", "max_request_wait_time", ("aks",)),
     ("port", "port", ("local",)),
@@ -97,10 +98,17 @@ class Deployment:
             plan = plan_new(context, self.name, configuration, prepared, present=present)
         return Plan(plan, self.files(plan.wanted.versions[plan.wanted.default_version]))
 
-    def prepared(self, kind: EndpointKind, target: Target) -> Prepared:
-        """Store the content of the version."""
+    def prepared(self, kind: EndpointKind, target: Target, present: VersionSpec | None = None) -> Prepared:
+        """Store the content of the version. Without an option, models are delivered as those of the present one."""
+        before = present.model_delivery if present is not None else None
         return prepare_version(
-            self.workspace, self.planned_models, self.preparation.config, kind=kind, service=self.name, target=target
+            self.workspace,
+            self.planned_models,
+            self.preparation.config,
+            kind=kind,
+            service=self.name,
+            target=target,
+            delivery=self.settings.get("model_delivery") or before,
         )
 
     def files(self, version: VersionSpec) -> dict[str, str]:

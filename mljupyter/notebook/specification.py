@@ -8,6 +8,7 @@ from typing import Any
 
 from mljupyter.core import Webservice
 from mljupyter.core.deployment import prepare_version
+from mljupyter.deploy.configuration_rules import DELIVERIES
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.plan import DeploymentPlan, check_content
 from mljupyter.deploy.prepare import Prepared
@@ -40,6 +41,7 @@ _VERSION: dict[str, tuple[str, ...]] = {
     "node_selector": ("placement", "nodeSelector"),
     "toleration": ("placement", "tolerations"),
     "runtime_class": ("placement", "runtimeClass"),
+    "model_delivery": ("modelDelivery",),
     "max_concurrent_requests": ("limits", "maxConcurrentRequests"),
     "max_queue_wait_ms": ("limits", "maxQueueWaitMs"),
     "batching": ("batching",),
@@ -140,6 +142,8 @@ class SpecificationDeployment(Deployment):
             "image": served.image,
             "imageId": served.image_id,
             "noCode": served.no_code,
+            "modelDelivery": served.model_delivery,
+            "modelBytes": served.model_bytes,
             "interpreter": served.interpreter,
         }
         variables = {**served.environment_variables, **version.get("environmentVariables", {})}
@@ -155,6 +159,8 @@ class SpecificationDeployment(Deployment):
             environment, _ = environment_named(self.workspace, self.environment, self.name)
         script = version.get("code")
         config = None if script is None else scoring_config(self.session, script, self.namespace, environment)
+        given = version.get("modelDelivery")
+        delivery = given if given in DELIVERIES else None  # the document says what is wrong with another one
         with as_webservice_exception(), self.workspace.artifacts.hold():
             prepared = prepare_version(
                 self.workspace,
@@ -163,6 +169,7 @@ class SpecificationDeployment(Deployment):
                 kind=EndpointKind.AKS,
                 service=self.name,
                 target=self.workspace.context.target(self.target),
+                delivery=delivery,
             )
             content = prepared.expected(self.workspace.context)
         files |= {f"{name}/{file}": text for file, text in generated_files(None, config, content, self.name).items()}

@@ -34,7 +34,8 @@ class VersionDeployment(Deployment):
         configuration, context = self.configuration(), self.workspace.context
         change = with_changed_version if self.version in present.spec.versions else with_new_version
         with as_webservice_exception(), context.artifacts.hold():
-            prepared = self.prepared(configuration.kind, context.target(present.spec.compute_target))
+            target, version = context.target(present.spec.compute_target), present.spec.versions.get(self.version)
+            prepared = self.prepared(configuration.kind, target, version)
             wanted = change(present.spec, configuration, prepared.expected(context), name=self.version)
         plan = DeploymentPlan(wanted, present, {self.version: prepared}, is_change=True)
         return Plan(plan, self.files(wanted.versions[self.version]))

@@ -40,6 +40,7 @@ class RunningReplica:
         pid: the pid of its process; None where the replica is not a process of this machine.
         started_time: seconds since the epoch.
         key: the secret that requests must carry, except those for its health; None if it requires none.
+        measures_itself: whether it reports its own CPU time and memory, because its runtime cannot measure them.
 
     """
 
@@ -52,6 +53,7 @@ class RunningReplica:
     pid: int | None
     started_time: float
     key: str | None = field(default=None, repr=False)
+    measures_itself: bool = False
 
     @property
     def headers(self) -> dict[str, str]:

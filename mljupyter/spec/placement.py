@@ -16,6 +16,7 @@ _LONGEST_PREFIX = 253
 _LONGEST_SECONDS = 2**31 - 1
 _WORD = r"[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?"
 _DOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_SUBDOMAIN = re.compile(_DOMAIN)
 _KEY = re.compile(rf"({_DOMAIN}/)?{_WORD}")
 _RESOURCE = re.compile(rf"{_DOMAIN}/{_WORD}")
 _TAINT = re.compile(r"(?P<key>[^=:]+)(=(?P<value>[^=:]*))?(:(?P<effect>[^=:]+))?")
@@ -43,6 +44,15 @@ def _resource(name: str) -> str:
         raise ValueError(
             f"{name!r:.200} is not the resource of an accelerator. Rule: a domain other than kubernetes.io, '/' and a "
             "name, as the device plug-in on the nodes announces it, such as 'nvidia.com/gpu' or 'amd.com/gpu'"
+        )
+    return name
+
+
+def _claim(name: str) -> str:
+    if not _SUBDOMAIN.fullmatch(name):
+        raise ValueError(
+            f"{name!r:.200} cannot name a PersistentVolumeClaim. Rule: at most 253 lower-case letters, digits, '-' and "
+            "'.', a letter or digit first and last"
         )
     return name
 
@@ -132,6 +142,11 @@ class Placement(Document):
 
 
 class ReplicaDefaults(Placement):
-    """The placement of all replicas of a compute target, and the resource that their `gpu` counts."""
+    """The settings of all replicas of a compute target: their placement, and the resource that their `gpu` counts.
+
+    `collected_data_claim` is the PersistentVolumeClaim for the data that they collect; without it, that ends with its
+    pod.
+    """
 
     gpu_resource: AcceleratorResource = "nvidia.com/gpu"
+    collected_data_claim: Annotated[str, Field(max_length=253), AfterValidator(_claim)] | None = None

@@ -23,6 +23,9 @@ LARGEST_NUMBER = 2**62
 """The largest number that a database stores exactly."""
 
 NoCode = Literal["auto", "sklearn", "onnx", "tensorflow", "mlflow"]
+ModelDelivery = Literal["mount", "bake"]
+"""How models reach a replica on a cluster: fetched into a volume before it starts, or as part of its image."""
+
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -179,7 +182,8 @@ class LivenessProbe(Document):
 class VersionSpec(Document):
     """The desired state of one version of an endpoint.
 
-    An `image` contains code and models already; then `code` and `models` describe its content. A `no_code` version
+    An `image` contains code and models already; then `code` and `models` describe its content. With `model_delivery`
+    "mount" it contains no models: on a cluster they are fetched from its container registry. A `no_code` version
     serves its only model without a scoring script. With `batching` None, the script decides whether requests are
     batched. With `preload`, ``init()`` runs once and the replicas share its memory, where that is safe.
     """
@@ -189,6 +193,11 @@ class VersionSpec(Document):
     image_id: Annotated[str | None, Field(description="name:version, where `image` is registered")] = None
     models: Annotated[list[ModelReference], Field(max_length=MOST_MODELS)] = []
     no_code: NoCode | None = None
+    model_delivery: Annotated[
+        ModelDelivery | None,
+        Field(description="mount: fetched into a volume on a cluster; bake, default: in the image"),
+    ] = None
+    model_bytes: Annotated[int | None, Field(ge=0, le=LARGEST_NUMBER, description="space of mounted models")] = None
     interpreter: str | None = None
     environment_variables: Variables = {}
     resources: Resources = Resources()
@@ -214,6 +223,11 @@ class VersionSpec(Document):
         if self.no_code is not None and len(self.models) != 1:
             raise ValueError(
                 f"noCode is {self.no_code!r} with {len(self.models)} models: without a script a version serves one"
+            )
+        if self.model_delivery == "mount" and (self.code is None and self.no_code is None):
+            raise ValueError(
+                "modelDelivery is 'mount' without code: only images with our scoring server fetch models. Leave it out "
+                "for an image that has its models"
             )
         if self.mirror_percentile and self.traffic_percentile:
             raise ValueError(

@@ -6,16 +6,17 @@ else in the product knows its name. See `mljupyter.targets.catalog` for how targ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from mljupyter.client.base import EndpointClient
 from mljupyter.client.reach import Reach
 from mljupyter.runtimes.base import Usage
-from mljupyter.spec import ReplicaStatus
+from mljupyter.spec import ReplicaStatus, RouterSize
 
 
 class Needs(StrEnum):
@@ -77,6 +78,9 @@ class Target:
         about: one sentence for people who choose a target.
         needs: the form in which it takes the content of a version.
         ignored_arguments: arguments of deployment configurations that have no effect here.
+        cautions: arguments of deployment configurations that do less here than users may expect, each with a sentence
+            that says so and names the way out.
+        mounts_models: whether its replicas can fetch models from the workspace's container registry when they start.
         shares_router: whether its endpoints are behind the router of the workspace on this machine, and use its
             address, certificates and token keys.
 
@@ -87,6 +91,8 @@ class Target:
     about: str = ""
     needs: Needs = Needs.REGISTRY_IMAGE
     ignored_arguments: frozenset[str] = frozenset()
+    cautions: Mapping[str, str] = MappingProxyType({})
+    mounts_models: bool = False
     shares_router: bool = False
 
     def availability(self) -> str | None:
@@ -110,6 +116,15 @@ class Target:
 
     def reach(self) -> Reach | None:
         """Return how this machine connects to scoring URIs with TLS; None for a connection to the host of the URI."""
+        return None
+
+    def router_size(self) -> RouterSize | None:
+        """Return the size of the router that its endpoints are behind; None where the router is a single process.
+
+        Raises:
+            ControllerError: its control plane does not answer.
+
+        """
         return None
 
     def image_place(self, registry: str | None) -> str:

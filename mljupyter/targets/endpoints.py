@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mljupyter.client.base import EndpointClient, KeyName, RolloutAction
 from mljupyter.client.errors import ControllerStartError, EndpointExistsError, EndpointNotFoundError, InvalidSpecError
 from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
+from mljupyter.spec.collected import CollectedFile
 from mljupyter.spec.history import HistoryEntry
 from mljupyter.targets.catalog import check_target
 
@@ -169,6 +170,14 @@ class WorkspaceEndpoints:
     def records(self, name: str, *, count: int = 1000, version: str | None = None) -> list[dict[str, Any]]:
         """Return the newest request records, oldest first."""
         return self._on(name, lambda client: client.records(name, count=count, version=version))
+
+    def collected_files(self, name: str) -> list[CollectedFile]:
+        """Return the files of collected data; see `EndpointClient.collected_files`."""
+        return self._on(name, lambda client: client.collected_files(name))
+
+    def read_collected(self, name: str, file: CollectedFile) -> Iterator[bytes]:
+        """Yield the content of a file of collected data; see `EndpointClient.read_collected`."""
+        return self._on(name, lambda client: client.read_collected(name, file))
 
     def metrics(
         self, name: str, *, since: float, every: int | None = None, after: int | None = None, merge: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import secrets
@@ -9,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,14 @@ from mljupyter.core.compute import ComputeTarget, KubernetesCompute
 from mljupyter.spec import CodeReference, EndpointRecord, EndpointSpec, EndpointState
 from mljupyter.targets import catalog
 from tests.conformance.fake_target import ADDRESS, FakeControlPlanes
+from tests.shared_cluster import remove_installation
 from tests.system.targets import DOCKERFILE, build
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, wait_until
 
 # One client, as making one takes longer than a request; no connection is kept, as endpoints come and go.
 _requests = httpx.Client(timeout=HANG_SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
+_deleting = ThreadPoolExecutor(8, "deleting")
 CLUSTER = "kubernetes"
 _ROOT = Path(__file__).parents[2]
 _SETTLED = (EndpointState.HEALTHY, EndpointState.FAILED)
@@ -71,6 +74,7 @@ class Site:
             return {
                 "image": build(text, dockerfile),
                 "code": {"digest": f"sha256:{'0' * 64}", "entryScript": "score.py"},
+                "resources": {"cpu": 0.05},  # a small node has room for the pods of several tests
             }
         path = self.workspace.directory / "scripts" / str(next(self.numbers)) / "score.py"
         path.parent.mkdir(parents=True)
@@ -80,6 +84,25 @@ class Site:
             "code": CodeReference(digest=digest, entry_script="score.py").document(),
             "interpreter": sys.executable,
         }
+
+    def discard(self, name: str) -> None:
+        """Delete an endpoint that no test needs any more, if it is there.
+
+        On a cluster, the node may take a minute to say that pods have ended; the next tests do not wait for that.
+        """
+        if self.name == CLUSTER:
+            _deleting.submit(self._delete, name)
+        else:
+            self._delete(name)
+
+    def clear(self) -> None:
+        """Discard all endpoints."""
+        for record in self.client.endpoints():
+            self.discard(record.spec.name)
+
+    def _delete(self, name: str) -> None:
+        if any(record.spec.name == name for record in self.client.endpoints()):
+            self.client.delete(name)
 
     def spec(self, name: str, **versions: dict[str, Any]) -> EndpointSpec:
         """Describe an endpoint; the first version is the default. Without versions it has one that says ``one``."""
@@ -125,19 +148,26 @@ def attach(workspace: Workspace, **others: Any) -> None:
     ComputeTarget.attach(workspace, CLUSTER, configuration).wait_for_completion()
 
 
-@contextmanager
-def attached_site(workspace: str, directories: pytest.TempPathFactory) -> Iterator[Site]:
-    """Attach the cluster to a new workspace, and detach it in the end, with all endpoints."""
+@contextlib.contextmanager
+def attached_site(workspace: str, directories: pytest.TempPathFactory, **settings: Any) -> Iterator[Site]:
+    """Attach the cluster to a new workspace, for tests that other ones cannot share it with (see `SharedCluster`).
+
+    Parameters:
+        workspace: the name of the workspace.
+        directories: for its home.
+        settings: further arguments of `attach_configuration`.
+
+    """
     needed("TESTBED_KUBECONFIG")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLJUPYTER_HOME", str(directories.mktemp("home")))
         patch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
         site = Site(CLUSTER, Workspace.create(workspace))
-        attach(site.workspace)
-        yield site
-        for record in site.client.endpoints():
-            site.client.delete(record.spec.name)
-        ComputeTarget(site.workspace, CLUSTER).detach()
+        attach(site.workspace, **settings)
+        try:
+            yield site
+        finally:
+            remove_installation(site.client)
 
 
 def changed(spec: EndpointSpec, version: str, **fields: object) -> EndpointSpec:
@@ -175,26 +205,21 @@ def planes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeControlPlan
 
 @pytest.fixture(scope="module", params=["fake", "local", "docker", CLUSTER])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Each target in turn, in a workspace of its own; nothing of it runs afterwards."""
+    """Each target in turn, in a workspace of its own; nothing of it runs afterwards. The cluster is the shared one."""
+    if request.param == CLUSTER:
+        yield request.getfixturevalue("attached")
+        return
     if request.param == "docker":
         needed("TESTBED_DOCKER")
         pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
     if request.param == "fake":
         request.getfixturevalue("planes")
-    if request.param == CLUSTER:
-        needed("TESTBED_KUBECONFIG")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLJUPYTER_HOME", str(tmp_path_factory.mktemp("home")))
         site = Site(request.param, Workspace.create("team"))
-        if request.param == CLUSTER:
-            patch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
-            attach(site.workspace)
         yield site
-        for record in site.client.endpoints():
-            site.client.delete(record.spec.name)
+        site.clear()
         site.workspace.controller.stop(force=True)
-        if request.param == CLUSTER:
-            ComputeTarget(site.workspace, CLUSTER).detach()
 
 
 @pytest.fixture
@@ -203,8 +228,7 @@ def name(request: pytest.FixtureRequest) -> Iterator[str]:
     site = request.getfixturevalue("site")
     name = f"e{next(site.numbers)}-endpoint"
     yield name
-    if any(record.spec.name == name for record in site.client.endpoints()):
-        site.client.delete(name)
+    site.discard(name)
 
 
 def until(predicate: Any, what: str) -> Any:

@@ -48,6 +48,7 @@ from mljupyter.spec import (
     VersionSpec,
     VersionStatus,
 )
+from mljupyter.spec.collected import CollectedFile
 from mljupyter.spec.difference import difference_lines
 from mljupyter.spec.history import HistoryEntry
 from mljupyter.targets.base import Needs, Target, TargetContext
@@ -110,6 +111,15 @@ class FakeClient:
                 return
             after += len(found)
             yield from (line for wrote, line in found if version in (None, wrote))
+
+    def collected_files(self, name: str) -> list[CollectedFile]:
+        """Return no files: functions of the test process collect nothing."""
+        self.endpoint(name)
+        return []
+
+    def read_collected(self, name: str, file: CollectedFile) -> Iterator[bytes]:
+        """Refuse: there are no files."""
+        raise errors.CollectedDataError(f"{file.path!r} does not exist.")
 
     def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
         try:

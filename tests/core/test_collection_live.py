@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, Environment, InferenceConfig, Model, Workspace
+from mljupyter.exceptions import WebserviceException
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS
 
@@ -67,12 +68,14 @@ def settled(service: Any) -> Any:
 
 @pytest.mark.parametrize("kind", [AksWebservice, AciWebservice, AksEndpoint])
 def test_rows_are_collected_while_it_is_on(
-    live: Workspace, inference: InferenceConfig, model: Model, kind: Any
+    live: Workspace, inference: InferenceConfig, model: Model, kind: Any, tmp_path: Path
 ) -> None:
     name = f"of-{kind.__name__.lower()}"
     off = Model.deploy(live, name, [model], inference, kind.deploy_configuration())
     assert settled(off).run("[1, 2]") == [3]
     assert collected(live, name, "inputs") == []
+    with pytest.raises(WebserviceException, match="collect_model_data is off"):
+        off.collected_data()
 
     change = off.update if kind is not AksEndpoint else off.versions[name].update
     change(collect_model_data=True)
@@ -87,6 +90,17 @@ def test_rows_are_collected_while_it_is_on(
         "1",
     )
     assert row["$aml_workspace"] == f"default/default/{live.name}"
+
+    inputs, predictions = off.collected_data(), off.collected_data("predictions", "ridge", since="1d")
+    assert inputs[["a", "b"]].to_numpy().tolist() == [[3, 4]]
+    assert predictions["sum"].tolist() == [7]
+    assert [file.designation for file in off.collected_files()] == ["inputs", "predictions"]
+    assert off.collected_data(model_name="other").empty
+    (path,) = off.download_collected_data(tmp_path / "got", "inputs")
+    assert path.name == "data.csv"
+    assert list(csv.DictReader(path.open())) == [row]
+    with pytest.raises(WebserviceException, match="in 1 files: more than the 0 MB"):
+        off.collected_data(most_mb=0)
 
     change(collect_model_data=False)
     assert settled(off).run("[5, 6]") == [11]

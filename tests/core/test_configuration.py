@@ -44,6 +44,7 @@ def test_what_is_not_given_is_none() -> None:
         ({"tolerations": [{"key": "gpu", "operator": "Exists", "value": "x"}]}, "operator is 'Exists' and value 'x'"),
         ({"runtime_class": "G Visor"}, "runtime_class is 'G Visor'"),
         ({"runtime_class": 5}, "runtime_class is 5"),
+        ({"model_delivery": "ship"}, "model_delivery is 'ship': it must be 'mount' or 'bake'"),
         ({"cpu_cores": 2, "cpu_cores_limit": 1}, "cpu_cores_limit is 1, below cpu_cores 2"),
         ({"memory_gb": 2, "memory_gb_limit": 1}, "memory_gb_limit is 1, below memory_gb 2"),
         ({"autoscale_enabled": True, "num_replicas": 2}, "autoscale_enabled=True and num_replicas cannot be combined"),

@@ -136,9 +136,13 @@ def test_a_source_directory_keeps_its_name_and_its_tree(workspace: Workspace, pr
         ),
         (
             AksWebservice.deploy_configuration(
-                gpu_cores=1, gpu_resource="amd.com/gpu", node_selector={"disk": "fast"}, tolerations=["gpu"]
+                gpu_cores=1,
+                gpu_resource="amd.com/gpu",
+                node_selector={"disk": "fast"},
+                tolerations=["gpu"],
+                model_delivery="mount",
             ),
-            "Without effect on target 'local': gpu_cores, gpu_resource, node_selector, tolerations\n",
+            "Without effect on target 'local': gpu_cores, gpu_resource, node_selector, tolerations, model_delivery\n",
         ),
         (LocalWebservice.deploy_configuration(6789), ""),
     ],

@@ -93,7 +93,7 @@ def _running(workspace: Workspace) -> list[Any]:
 
     label = f"mljupyter/workspace={hashlib.sha256(str(workspace.directory.resolve()).encode()).hexdigest()[:16]}"
     client = docker.from_env()
-    found = client.containers.list(filters={"label": label})
+    found = client.containers.list(filters={"label": label}, ignore_removed=True)
     client.close()
     return found
 

@@ -275,7 +275,7 @@ def test_images_that_deploying_has_made_leave_the_engine_when_no_service_uses_th
     old_stage = _load(engine, None, "2020-01-01T00:00:00Z", "mljupyter/server")
     found = collected(workspace, unused_days=1000)["images"]
     assert {made.id, old_stage.removeprefix("sha256:")[:12]} <= set(found.names)
-    assert not [image for image in engine.images.list(all=True) if image.id in (identity, old_stage)]
+    assert not {identity, old_stage} & {image["Id"] for image in engine.api.images(all=True)}
 
 
 def test_the_command_says_what_it_would_remove_and_removes_it(workspace: Workspace, project: Path) -> None:

@@ -27,6 +27,7 @@ from mljupyter.core import (
 )
 from mljupyter.core.image import ContainerImageConfig
 from mljupyter.exceptions import UserErrorException, WebserviceException
+from tests.base_image import in_registry
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -365,10 +366,7 @@ def test_images_of_a_workspace_with_a_registry_are_pushed_there_without_an_engin
     project: Path,
 ) -> None:
     host, base = needed("MLJUPYTER_TEST_REGISTRY"), needed("MLJUPYTER_TEST_BASE_IMAGE")
-    engine.images.get(base).tag(f"{host}/{base}")
-    engine.images.push(f"{host}/{base}")
-    engine.images.remove(f"{host}/{base}")
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", f"{host}/{base}")
+    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", in_registry(base, host))
     team = Workspace.create("registry-team", container_registry=host)
     assert team.get_details()["containerRegistry"] == host
     number = Model.register(team, "number.txt", "number")

@@ -31,7 +31,6 @@ class Ring(keyring.backend.KeyringBackend):
 
     def __init__(self) -> None:
         super().__init__()
-        self.priority = 1
         self.kept: dict[tuple[str, str], str] = {}
         self.locked = False
 
@@ -55,7 +54,9 @@ class Ring(keyring.backend.KeyringBackend):
 @pytest.fixture
 def ring() -> Iterator[Ring]:
     before = keyring.get_keyring()
-    keyring.set_keyring(ring := Ring())
+    ring = Ring()
+    ring.priority = 1
+    keyring.set_keyring(ring)
     yield ring
     keyring.set_keyring(before)
 

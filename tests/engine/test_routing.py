@@ -357,6 +357,23 @@ def test_what_a_client_takes_is_bounded_for_the_router_as_a_whole() -> None:
     assert config["admin"]["ignore_global_conn_limit"]  # the controller always gets through
 
 
+@pytest.mark.parametrize(
+    ("limit", "wanted", "expected"),
+    [
+        (1024, None, 512),
+        (2048, None, 1024),
+        (1000, None, 448),  # in steps of 64 MB
+        (100, None, 64),
+        (64 * 1024, None, 8192),
+        (1024, 300, 300),
+        (1024, 4096, 768),
+    ],
+)
+def test_a_router_in_a_container_leaves_memory_for_its_agent(limit: int, wanted: int | None, expected: int) -> None:
+    found = overload.memory_in_container(limit << 20, None if wanted is None else wanted << 20)
+    assert found == expected << 20
+
+
 def test_the_port_of_a_local_web_service_has_connections_of_its_own() -> None:
     (local,) = (
         item for item in with_port(router_files(SETTINGS, [replace(OPEN, port=9001)])) if item["name"] == "local-open"

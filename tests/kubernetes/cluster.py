@@ -5,18 +5,38 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from mljupyter.engine.envoy.listener import Listening
-from mljupyter.kubernetes.api_server.connection import ApiServer
+from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.objects import names, published
+from mljupyter.kubernetes.objects.crd import custom_resource_definition
 from mljupyter.kubernetes.objects.published import PublishedRoute, listening_text
 from tests.waiting import HANG_SECONDS
 
 NOBODY = "nobody"
+NOT_FOUND = 404
+
+
+def runs(pod: Mapping[str, Any]) -> bool:
+    """Return whether all containers of a pod run."""
+    return _are(pod, "running")
+
+
+def may_run(pod: Mapping[str, Any]) -> bool:
+    """Return whether a container of a pod runs or is still to be started.
+
+    A pod that was deleted stays up to a minute after its containers have ended: so long does a node take to clear up.
+    """
+    return "deletionTimestamp" not in pod["metadata"] or not _are(pod, "terminated")
+
+
+def _are(pod: Mapping[str, Any], state: str) -> bool:
+    containers = pod["status"].get("containerStatuses") or ()
+    return len(containers) == len(pod["spec"]["containers"]) and all(state in one["state"] for one in containers)
 
 
 class Cluster:
@@ -78,6 +98,34 @@ class Cluster:
     async def remove(self, name: str) -> None:
         """Delete a pod at once."""
         await self.api.delete(f"{names.pods(self.namespace)}/{name}", gracePeriodSeconds="0")
+
+    async def serve_endpoints(self) -> None:
+        """Let the API server serve custom resources in this namespace until it is deleted.
+
+        Whoever detaches the last cluster deletes their definition, perhaps meanwhile. The Service of an operator in
+        this namespace says that it is in use.
+        """
+        service = {
+            "metadata": {"name": "uses-endpoints", "labels": names.labels(names.COMPONENT_OPERATOR)},
+            "spec": {"ports": [{"port": names.OPERATOR_PORT}]},
+        }
+        await self.api.create(names.services(self.namespace), service)
+        definition = custom_resource_definition()
+        path = names.object_path(definition)
+        async with asyncio.timeout(HANG_SECONDS):
+            while not await self._are_served(path, definition):
+                await asyncio.sleep(0.05)
+
+    async def _are_served(self, path: str, definition: dict[str, Any]) -> bool:
+        found = await self.api.patch(path, definition, kind="apply", manager="tests", force=True)
+        if "deletionTimestamp" in found["metadata"]:
+            return False
+        try:
+            await self.api.list(names.mlendpoints(self.namespace))
+        except ApiError as error:
+            assert error.status == NOT_FOUND
+            return False
+        return True
 
     async def _secret(self, name: str, key: str, text: str) -> None:
         body: dict[str, Any] = {

@@ -13,6 +13,7 @@ import yaml
 _CONTROL = re.compile(r"\{\{- (if|else|end) ?(.*?) ?\}\}")
 _EXPRESSION = re.compile(r"\{\{ (.*?) \}\}")
 _EQUAL = re.compile(r'eq (\.\S+) "(.*)"')
+_DEFAULT = re.compile(r"\((\.\S+) \| default (dict|list)\)")
 _TERNARY = re.compile(r'ternary "(.*?)" "(.*?)" \(\.Capabilities\.APIVersions\.Has "(.*?)"\)')
 
 
@@ -80,14 +81,22 @@ def _value(expression: str, scope: Mapping[str, Any], api_versions: frozenset[st
     if ternary:
         return ternary[1] if ternary[3] in api_versions else ternary[2]
     if expression.startswith("toJson "):
-        return json.dumps(_at(expression.removeprefix("toJson "), scope), separators=(",", ":"))
+        return json.dumps(_json(expression.removeprefix("toJson "), scope), separators=(",", ":"))
     return str(_at(expression, scope))
+
+
+def _json(expression: str, scope: Mapping[str, Any]) -> Any:
+    defaulted = _DEFAULT.fullmatch(expression)
+    if defaulted is None:
+        return _at(expression, scope)
+    return _at(defaulted[1], scope) or {"dict": {}, "list": []}[defaulted[2]]
 
 
 def _at(path: str, scope: Mapping[str, Any]) -> Any:
     if not re.fullmatch(r"(\.\w+)+", path):
         raise TemplateError(f"the expression {path!r} is not known here")
     found: Any = scope
-    for step in path.split(".")[1:]:
+    *parents, last = path.split(".")[1:]
+    for step in parents:
         found = found[step]
-    return found
+    return found.get(last)  # as in Helm, a value that is not there is nil

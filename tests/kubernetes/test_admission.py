@@ -9,21 +9,21 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mljupyter.core import Workspace
 from mljupyter.core.compute import ComputeTarget
 from mljupyter.kubernetes.objects import names
 from mljupyter.spec import EndpointSpec, SpecError
-from tests.conformance.conftest import CLUSTER, Site, attach, script
+from tests.conformance.conftest import CLUSTER, Site, script
+from tests.kubernetes.cluster import may_run
 from tests.testbed import needed
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
+DETACHES_CLUSTER = True
 KIND = {"apiVersion": f"{names.GROUP}/{names.API_VERSION}", "kind": names.KIND}
 IMAGE = {"image": "registry.example/iris:1"}
 TOO_MUCH = {
@@ -70,13 +70,12 @@ class Kubectl:
         return found
 
     def operators(self, count: int) -> list[str]:
-        """Scale the operator, and return the names of its pods when they are that many and ready."""
+        """Scale the operator, and return the names of its pods when that many run and are ready."""
         self.done("scale", "deployment", names.OPERATOR, f"--replicas={count}")
 
         def ready() -> list[str] | None:
-            pods = self.cluster.items(
-                names.pods(self.namespace), labels=names.selector(component=names.COMPONENT_OPERATOR)
-            )
+            labels = names.selector(component=names.COMPONENT_OPERATOR)
+            pods = [pod for pod in self.cluster.items(names.pods(self.namespace), labels=labels) if may_run(pod)]
             conditions = [one for pod in pods for one in pod["status"].get("conditions") or ()]
             well = sum(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
             return [pod["metadata"]["name"] for pod in pods] if len(pods) == count == well else None
@@ -85,20 +84,12 @@ class Kubectl:
 
 
 @pytest.fixture(scope="module")
-def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    needed("TESTBED_KUBECONFIG")
+def kubectl(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
     if shutil.which("kubectl") is None:
         pytest.skip("there is no kubectl")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLJUPYTER_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
-        site = Site(CLUSTER, Workspace.create("admission"))
-        attach(site.workspace)
-        found = Kubectl(site, tmp_path_factory.mktemp("files"))
-        wait_until(lambda: found.apply("bad", TOO_MUCH, "--dry-run=server").returncode, "reviews")
-        yield found
-        if CLUSTER in site.workspace.compute_targets:
-            ComputeTarget(site.workspace, CLUSTER).detach()
+    found = Kubectl(request.getfixturevalue("attached"), tmp_path_factory.mktemp("files"))
+    wait_until(lambda: found.apply("bad", TOO_MUCH, "--dry-run=server").returncode, "reviews")
+    return found
 
 
 def sentence(spec: dict[str, Any]) -> str:

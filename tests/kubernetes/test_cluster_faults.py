@@ -18,7 +18,7 @@ import pytest
 from mljupyter.client.errors import EndpointNotFoundError
 from mljupyter.kubernetes.objects import names
 from mljupyter.spec import Authentication, EndpointRecord, EndpointSpec, EndpointState
-from tests.conformance.conftest import CLUSTER, Site, attached_site, changed, score, script, until
+from tests.conformance.conftest import CLUSTER, Site, changed, score, script, until
 from tests.fault_table import Fault
 from tests.steady_load import REQUESTS_ON, SteadyLoad
 from tests.system.faults.test_control_plane import created_at_once
@@ -72,6 +72,11 @@ class Cluster:
         """Return the id of a pod's container on the Docker engine of the node."""
         return str(pod["status"]["containerStatuses"][0]["containerID"]).removeprefix("docker://")
 
+    def containers(self, **selected: str) -> set[str]:
+        """Return the ids of the containers of pods; a pod that has just been created has none."""
+        found = self.pods(**selected)
+        return {self.container(pod) for pod in found if pod["status"].get("containerStatuses")}
+
     def deployment(self, component: str) -> str:
         """Return the path of the Deployment of a component."""
         listed = f"/apis/apps/v1/namespaces/{self.namespace}/deployments"
@@ -120,9 +125,8 @@ class Cluster:
 
 
 @pytest.fixture(scope="module", params=[CLUSTER])
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with attached_site("faults", tmp_path_factory) as site:
-        yield Cluster(site)
+def cluster(attached: Site) -> Cluster:
+    return Cluster(attached)
 
 
 @pytest.fixture
@@ -132,7 +136,7 @@ def endpoint(cluster: Cluster) -> Iterator[EndpointRecord]:
     name = f"e{next(site.numbers)}-endpoint"
     version = {**site.runs(script("one")), "limits": MANY, "scaling": {"replicas": 2}}
     yield site.healthy(site.spec(name, one=version).model_copy(update={"authentication": Authentication.KEY}))
-    site.client.delete(name)
+    site.discard(name)
 
 
 def loaded(cluster: Cluster, record: EndpointRecord, fault: Fault, act: Callable[[], None], *, note: str = "") -> None:
@@ -218,10 +222,7 @@ def test_the_container_of_a_replica_is_killed(cluster: Cluster, endpoint: Endpoi
 
     def act() -> None:
         subprocess.run(["docker", "kill", container], check=True, capture_output=True)
-        until(
-            lambda: container not in {cluster.container(one) for one in cluster.pods(endpoint=endpoint.spec.name)},
-            "the container is replaced",
-        )
+        until(lambda: container not in cluster.containers(endpoint=endpoint.spec.name), "the container is replaced")
         settled(cluster, endpoint.spec.name, 2)
 
     loaded(cluster, endpoint, fault, act)
@@ -235,10 +236,7 @@ def test_the_container_of_a_replica_is_paused(cluster: Cluster, endpoint: Endpoi
 
     def act() -> None:
         subprocess.run(["docker", "pause", container], check=True, capture_output=True)
-        until(
-            lambda: container not in {cluster.container(one) for one in cluster.pods(endpoint=name)},
-            "the container is replaced",
-        )
+        until(lambda: container not in cluster.containers(endpoint=name), "the container is replaced")
         settled(cluster, name, 2)
 
     loaded(cluster, endpoint, fault, act)
@@ -412,8 +410,7 @@ def name(cluster: Cluster) -> Iterator[str]:
     """The name of an endpoint, which is deleted after the test."""
     name = f"e{next(cluster.site.numbers)}-endpoint"
     yield name
-    if any(record.spec.name == name for record in cluster.site.client.endpoints()):
-        cluster.site.client.delete(name)
+    cluster.site.discard(name)
 
 
 @pytest.mark.faults(18, "ten deploys of one name at once")

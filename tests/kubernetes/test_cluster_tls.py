@@ -20,18 +20,17 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from mljupyter.core import Webservice, Workspace
+from mljupyter.core import Webservice
 from mljupyter.core.compute import AksUpdateConfiguration, ComputeTarget, SslConfiguration
 from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.exceptions import WebserviceException
 from mljupyter.kubernetes.objects import names
 from mljupyter.spec import Authentication, EndpointRecord
 from mljupyter.targets.kubernetes.forwarding import Forwarder
-from tests.conformance.conftest import CLUSTER, Site, attach, script, until
+from tests.conformance.conftest import CLUSTER, Site, script, until
 from tests.kubernetes.test_cluster_faults import Cluster
 from tests.steady_load import SteadyLoad
 from tests.system.certificates import Files, pem_pair
-from tests.testbed import needed
 from tests.waiting import COMMAND_SECONDS
 
 pytestmark = pytest.mark.system
@@ -42,19 +41,13 @@ MERGE = "application/merge-patch+json"
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    needed("TESTBED_KUBECONFIG")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLJUPYTER_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
-        site = Site(CLUSTER, Workspace.create("tls"))
-        attach(site.workspace)
-        found = Cluster(site)
-        routers = f"{names.deployments(found.namespace)}/{names.ROUTER}"
-        found.api.call("PATCH", routers, {"spec": {"replicas": ROUTERS}}, content_type=MERGE)
-        until(lambda: len(ready(found)) == ROUTERS, "all routers are ready")
-        yield found
-        target(found).detach()
+def cluster(attached: Site) -> Iterator[Cluster]:
+    """The shared cluster with two routers."""
+    found = Cluster(attached)
+    before = len(found.pods(component=names.COMPONENT_ROUTER))
+    found.change(names.COMPONENT_ROUTER, {"replicas": ROUTERS})
+    yield found
+    found.change(names.COMPONENT_ROUTER, {"replicas": before})
 
 
 @pytest.fixture(scope="module")
@@ -76,22 +69,13 @@ def served_endpoint(cluster: Cluster, authentication: Authentication) -> Iterato
     version = {**site.runs(script("one")), "limits": limits}
     spec = site.spec(f"e{next(site.numbers)}-endpoint", one=version)
     yield site.healthy(spec.model_copy(update={"authentication": authentication}))
-    site.client.delete(spec.name)
+    site.discard(spec.name)
 
 
 def target(cluster: Cluster) -> ClusterCompute:
     found = ComputeTarget(cluster.site.workspace, CLUSTER)
     assert isinstance(found, ClusterCompute)
     return found
-
-
-def ready(cluster: Cluster) -> list[dict[str, Any]]:
-    found = cluster.pods(component=names.COMPONENT_ROUTER)
-    return [
-        pod
-        for pod in found
-        if any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions") or ())
-    ]
 
 
 def secure(cluster: Cluster, endpoint: EndpointRecord) -> str:
@@ -145,7 +129,8 @@ def test_a_signed_certificate_is_for_every_address_of_the_routers(
         httpx.post(uri, content=b"x")
     assert Webservice(cluster.site.workspace, endpoint.spec.name).run("x") == "one"
     assert str(record.authority_file) in target(cluster).router.how_to_trust()
-    command = [sys.executable, "-m", "mljupyter.cli", "router", "show", "--target", CLUSTER, "--workspace", "tls"]
+    workspace = cluster.site.workspace.name
+    command = [sys.executable, "-m", "mljupyter.cli", "router", "show", "--target", CLUSTER, "--workspace", workspace]
     told = subprocess.run([*command, "--json"], check=True, capture_output=True, timeout=COMMAND_SECONDS).stdout
     assert json.loads(told)["certificates"][""]["names"] == record.certificates[""].names
 

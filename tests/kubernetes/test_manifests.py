@@ -10,7 +10,7 @@ import yaml
 
 from mljupyter.kubernetes import manifests
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.installation import Installation, Purpose, ServiceType, installation
+from mljupyter.kubernetes.objects.installation import Installation, Purpose, Reader, ServiceType, installation
 from mljupyter.spec import ReplicaDefaults
 from tests.kubernetes import helm
 
@@ -73,6 +73,33 @@ def test_the_chart_gives_the_operator_the_placement_of_replicas() -> None:
     operator = next(one for one in found if (one["kind"], one["metadata"]["name"]) == ("Deployment", names.OPERATOR))
     variables = {one["name"]: one.get("value") for one in operator["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert ReplicaDefaults.parse(variables[names.REPLICAS_VARIABLE]) == ReplicaDefaults.parse(replicas)
+
+
+@pytest.mark.parametrize(
+    "placement", [{}, {"nodeSelector": {"disk": "fast"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]}]
+)
+def test_the_chart_reads_collected_data_from_a_claim_as_an_attachment_does(placement: dict[str, Any]) -> None:
+    replicas = {"collectedDataClaim": "data", **placement}
+    found = helm.render(CHART, namespace="team-a", values={"replicas": replicas, "image": "x:1"})
+    reader = Reader.of(ReplicaDefaults.parse(replicas))
+    wanted = Installation(image="x:1", target="cluster", workspace="default", namespace="team-a", reader=reader)
+    expected = [one for one in installation(wanted) if one["metadata"]["name"] == names.READER]
+    assert len(expected) == 2
+    rendered = [one for one in found if one["metadata"]["name"] == names.READER]
+    for one in rendered:
+        pod = one["spec"].get("template", {}).get("spec", {})
+        for field in ("nodeSelector", "tolerations"):
+            if not pod.get(field):
+                pod.pop(field, None)  # a chart cannot leave out a field, and an empty one means the same
+    assert sorted_by_name(rendered) == sorted_by_name(expected)
+
+
+def test_the_command_prints_an_installation_with_a_claim(capsys: pytest.CaptureFixture[str]) -> None:
+    assert manifests.main(["--collected-data-claim", "data"]) == 0
+    assert any(one["metadata"]["name"] == names.READER for one in yaml.safe_load_all(capsys.readouterr().out))
+    with pytest.raises(SystemExit):
+        manifests.main(["--collected-data-claim", "Not A Name"])
+    assert "this cannot name a claim" in capsys.readouterr().err
 
 
 def test_the_command_prints_an_installation(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,11 +15,9 @@ from typing import Any
 
 import pytest
 
-from mljupyter.core import Workspace
-from mljupyter.core.compute import ComputeTarget
 from mljupyter.core.webservice import AksEndpoint
 from mljupyter.exceptions import WebserviceException
-from mljupyter.kubernetes.api_server.connection import ApiServer
+from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
@@ -27,8 +25,7 @@ from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners
 from mljupyter.runtimes.base import ReplicaOrder
 from mljupyter.spec import Problem, ReplicaDefaults, VersionSpec
-from tests.conformance import conftest as conformance
-from tests.conformance.conftest import CLUSTER
+from tests.conformance.conftest import attached_site, script
 from tests.kubernetes.cluster import own_namespace
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, promised
@@ -91,14 +88,26 @@ class Site:
             await self.api.patch(path, patch, kind="json")
 
     async def rule(self, kind: str, spec: dict[str, Any]) -> None:
-        """Create a ResourceQuota or a LimitRange in the namespace, and wait until it is in force."""
+        """Create a ResourceQuota or a LimitRange in the namespace, and wait until it is in force.
+
+        The API server takes a LimitRange at once. A quota is without effect until its controller has counted what is
+        there, and the API server has heard of that: until then, it takes a pod that says nothing of its size.
+        """
         path = f"/api/v1/namespaces/{self.namespace}/{kind.lower()}s"
         await self.api.create(path, {"metadata": {"name": "of-the-test"}, "spec": spec})
         async with asyncio.timeout(HANG_SECONDS):
-            while kind == "ResourceQuota" and "hard" not in (await self.api.get(f"{path}/of-the-test")).get(
-                "status", {}
-            ):
+            while kind == "ResourceQuota" and await self._takes_any_pod():
                 await asyncio.sleep(0.05)
+
+    async def _takes_any_pod(self) -> bool:
+        spec = {"automountServiceAccountToken": False, "containers": [{"name": "any", "image": "testbed/pause:3"}]}
+        pod = {"metadata": {"name": "any"}, "spec": spec}
+        try:
+            await self.api.create(names.pods(self.namespace), pod, dryRun="All")
+        except ApiError as error:
+            assert "must specify" in error.message
+            return False
+        return True
 
 
 @asynccontextmanager
@@ -233,7 +242,7 @@ async def test_a_pod_has_the_placement_of_its_version_and_of_the_cluster(site: S
 
 
 async def test_a_claim_that_does_not_exist_is_told(tmp_path: Path) -> None:
-    async with running(tmp_path, collected_claim="missing") as site:
+    async with running(tmp_path, defaults=ReplicaDefaults(collected_data_claim="missing")) as site:
         await site.start(collectModelData=True)
         problem = await site.problem()
         assert problem.code == "Unschedulable"
@@ -242,7 +251,7 @@ async def test_a_claim_that_does_not_exist_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_volume_that_the_node_cannot_mount_is_told(tmp_path: Path) -> None:
-    async with running(tmp_path, collected_claim="broken") as site:
+    async with running(tmp_path, defaults=ReplicaDefaults(collected_data_claim="broken")) as site:
         # The scheduler places the pod, and the node finds no such directory.
         claim = {
             "accessModes": ["ReadWriteOnce"],
@@ -271,15 +280,10 @@ async def test_a_volume_that_the_node_cannot_mount_is_told(tmp_path: Path) -> No
 
 
 def test_a_deployment_to_an_attached_cluster_has_its_placement_and_says_what_would_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    needed("TESTBED_KUBECONFIG")
-    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
-    place = conformance.Site(CLUSTER, Workspace.create("placement"))
-    conformance.attach(place.workspace, tolerations=["spare"], gpu_resource=FPGA)
-    try:
-        version = {**place.runs(conformance.script("one")), "resources": {**SMALL, "memoryInGB": 0.2, "gpu": 1}}
+    with attached_site("placement", tmp_path_factory, tolerations=["spare"], gpu_resource=FPGA) as place:
+        version = {**place.runs(script("one")), "resources": {**SMALL, "memoryInGB": 0.2, "gpu": 1}}
         placement = {"tolerations": [{"key": "own", "operator": "Exists"}]}
         place.client.create(place.spec("placed", one={**version, "placement": placement, "scaling": {"replicas": 1}}))
         began = time.monotonic()
@@ -298,7 +302,3 @@ def test_a_deployment_to_an_attached_cluster_has_its_placement_and_says_what_wou
         endpoint.update_version("one", cpu_cores=0.01)
         endpoint.wait_for_deployment()
         assert endpoint.state == "Healthy"
-    finally:
-        for record in place.client.endpoints():
-            place.client.delete(record.spec.name)
-        ComputeTarget(place.workspace, CLUSTER).detach()

@@ -18,6 +18,12 @@ def test_every_object_of_an_installation_can_be_created_changed_and_removed() ->
     assert len(RIGHTS) == len(set(RIGHTS))
 
 
+def test_a_claim_is_looked_at_only_if_there_is_one() -> None:
+    right = Right("", "persistentvolumeclaims", "get", "ns")
+    assert right not in RIGHTS
+    assert right in rights_for(OBJECTS, "ns", claim=True)
+
+
 def test_a_question_to_the_api_server_names_the_subresource() -> None:
     found = access_review(Right("", "services/proxy", "get", "ns"))
     schemas.check(found)

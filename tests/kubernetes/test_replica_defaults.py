@@ -10,12 +10,16 @@ import pytest
 
 from mljupyter.core import Workspace
 from mljupyter.core.compute import AksCompute, KubernetesCompute
+from mljupyter.core.deployment import print_without_effect
+from mljupyter.core.webservice import AksWebservice
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Installation, installation
 from mljupyter.kubernetes.operator.settings import OperatorSettings, OperatorSettingsError
 from mljupyter.spec import ReplicaDefaults
-from mljupyter.targets.kubernetes.attached import attached_clusters, remember
+from mljupyter.targets.kubernetes import KubernetesTarget
+from mljupyter.targets.kubernetes.attached import AttachedCluster, attached_clusters, remember
+from mljupyter.targets.kubernetes.attachment import settings_of, with_claim
 from tests.cli.in_process import failed
 
 GIVEN: dict[str, Any] = {
@@ -23,6 +27,7 @@ GIVEN: dict[str, Any] = {
     "node_selector": {"disk": "fast"},
     "tolerations": ["spot", {"key": "gpu", "value": "yes"}],
     "runtime_class": "gvisor",
+    "collected_data_claim": "data",
 }
 DEFAULTS = ReplicaDefaults.parse(
     {
@@ -30,6 +35,7 @@ DEFAULTS = ReplicaDefaults.parse(
         "nodeSelector": {"disk": "fast"},
         "tolerations": [{"key": "spot", "operator": "Exists"}, {"key": "gpu", "operator": "Equal", "value": "yes"}],
         "runtimeClass": "gvisor",
+        "collectedDataClaim": "data",
     }
 )
 
@@ -63,6 +69,7 @@ def test_a_cluster_is_attached_with_a_placement_of_its_replicas(kind: type[Kuber
         ({"node_selector": {"disk": "a b"}}, "nodeSelector.disk is 'a b'"),
         ({"tolerations": ["gpu:Never"]}, "toleration 'gpu:Never'"),
         ({"runtime_class": "G Visor"}, "runtimeClass is 'G Visor'"),
+        ({"collected_data_claim": "My Data"}, "'My Data' cannot name a PersistentVolumeClaim"),
     ],
 )
 def test_a_placement_that_breaks_a_rule_attaches_nothing(given: dict[str, Any], rule: str) -> None:
@@ -76,6 +83,7 @@ def test_a_placement_that_breaks_a_rule_attaches_nothing(given: dict[str, Any], 
         (("--node-selector", "disk"), "LABEL=VALUE"),
         (("--toleration", "a b"), "toleration 'a b'"),
         (("--gpu-resource", "gpu"), "not the resource of an accelerator"),
+        (("--collected-data-claim", "My Data"), "cannot name a PersistentVolumeClaim"),
     ],
 )
 def test_the_command_line_refuses_a_placement_that_breaks_a_rule(
@@ -116,3 +124,33 @@ def test_a_cluster_that_was_attached_before_placement_is_still_attached(tmp_path
     assert [one.replicas for one in found] == [{}]
     remember(tmp_path, found[0])
     assert attached_clusters(tmp_path) == found
+
+
+def test_another_claim_keeps_the_other_settings_of_a_cluster() -> None:
+    assert with_claim(DEFAULTS, "other") == ReplicaDefaults(**{**dict(DEFAULTS), "collected_data_claim": "other"})
+    without = with_claim(DEFAULTS, None)
+    assert (without.collected_data_claim, without.gpu_resource) == (None, "amd.com/gpu")
+    with pytest.raises(ComputeTargetException, match="'My Data' cannot name a PersistentVolumeClaim"):
+        with_claim(DEFAULTS, "My Data")
+
+
+def test_the_settings_of_an_attached_cluster_are_those_that_it_was_attached_with(tmp_path: Path) -> None:
+    cluster = AttachedCluster(
+        "team", "AKS", None, None, "n", "1", service_type="LoadBalancer", internal=True, subnet="apps"
+    )
+    remember(tmp_path, cluster)
+    (found,) = attached_clusters(tmp_path)
+    assert (settings_of(found).internal, settings_of(found).subnet) == (True, "apps")
+
+
+@pytest.mark.parametrize("replicas", [{}, {"collectedDataClaim": "data"}])
+def test_a_deployment_that_collects_without_a_claim_says_that_its_data_ends_with_its_pod(
+    replicas: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
+    context = Workspace.create("default").context
+    target = KubernetesTarget(context, AttachedCluster("team", "AKS", None, None, "n", "1", replicas=replicas))
+    print_without_effect(AksWebservice.deploy_configuration(collect_model_data=False), target)
+    assert capsys.readouterr().out == ""
+    print_without_effect(AksWebservice.deploy_configuration(collect_model_data=True), target)
+    assert ("Collected data ends with its pod" in capsys.readouterr().out) is not bool(replicas)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import json
+import os
 import signal
 import ssl
 import subprocess
@@ -26,8 +27,10 @@ from mljupyter.controller.router.drain import IDLE_WITHIN
 from mljupyter.controller.router.local_http import LocalHttp
 from mljupyter.engine.envoy.listener import Listening, Pair, PublicAddress
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
+from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.published import PublishedRoute
+from mljupyter.kubernetes.router_agent.__main__ import memory_limit
 from mljupyter.runtimes.ports import free_port
 from mljupyter.spec import RequestLimits, RouterSpec, RouterTls
 from tests.kubernetes.cluster import Cluster, own_namespace
@@ -38,6 +41,7 @@ from tests.waiting import HANG_SECONDS, wait_until
 SECRET = "5" * 64
 REVISION = "0123456789abcdef"
 LISTENING = Listening(machine="router")
+POD_MEMORY = 768 << 20
 
 
 @dataclass
@@ -98,7 +102,8 @@ class RouterPod:
     def start(self) -> None:
         with (self.directory / "agent.log").open("ab") as log:
             command = [*self._command, "--kubeconfig", str(self.kubeconfig)]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            environment = {**os.environ, names.MEMORY_LIMIT_VARIABLE: str(POD_MEMORY)}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def kill(self) -> None:
         assert self.process is not None
@@ -186,6 +191,18 @@ async def scores(pod: RouterPod, status: int) -> None:
         return await pod.score() == status
 
     await until(does, f"the endpoint answers {status}")
+
+
+async def test_the_memory_of_envoy_is_bounded_by_that_of_its_pod(pod: RouterPod) -> None:
+    bootstrap = json.loads((pod.directory / "router" / "bootstrap.json").read_text())
+    (heap,) = [one for one in bootstrap["overload_manager"]["resource_monitors"] if one["name"].endswith("fixed_heap")]
+    assert heap["typed_config"]["max_heap_size_bytes"] == POD_MEMORY // 2
+
+
+@pytest.mark.parametrize("text", ["", "0", "1Gi", "-1", "1.5"])
+def test_a_memory_limit_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(MLJupyterError, match=names.MEMORY_LIMIT_VARIABLE):
+        memory_limit({names.MEMORY_LIMIT_VARIABLE: text})
 
 
 async def test_a_published_route_leads_to_its_ready_pods_with_their_key(

@@ -1,4 +1,6 @@
-"""The self-scaling of the router on an attached cluster: its Deployment changes under load, and no request fails.
+"""What replicas and routers of an attached cluster use: CPU and memory of replicas, and self-scaling of the router.
+
+The Deployment of the router changes under load, and no request fails.
 
 A cluster of the purpose FAST_PROD has at least 12 vCPU. Here the operator of a small cluster gets that purpose, and
 thresholds that any load is above or below, by the variables of its Deployment.
@@ -10,21 +12,53 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from mljupyter.core import Workspace
 from mljupyter.core.compute import ComputeTarget, KubernetesCompute
 from mljupyter.engine.scaling.router_scaler import Size
 from mljupyter.kubernetes.objects import names, router_size
 from mljupyter.kubernetes.objects.router_size import Kept
 from mljupyter.spec import Authentication, EndpointRecord, RouterStep
-from tests.conformance.conftest import CLUSTER, Site, attach, script, until
+from tests.conformance.conftest import CLUSTER, Site, attached_site, score, script, until
 from tests.load import Load
+from tests.system.targets import build
 from tests.testbed import needed
+from tests.widgets.test_panels import Recorded
 
 pytestmark = pytest.mark.system
 SMALLEST, LARGEST = Size(0.1, 1), Size(0.15, 2)
 BOUNDS = {"min_pods": 1, "max_pods": 2, "min_cpu": 0.1, "max_cpu": 0.15, "room_seconds": 5}
 EVERYTHING_IS_SLOW = {"routing_ms": 0.001, "up_seconds": 5, "out_seconds": 5, "shrink_seconds": 3600}
+HOLDING_MEMORY = 120_000_000
+HOLDS_AND_COMPUTES = f"""
+import time
+
+def init():
+    global kept
+    kept = bytearray(b"x" * {HOLDING_MEMORY})
+
+def run(data):
+    end = time.process_time() + 0.5
+    while time.process_time() < end:
+        pass
+    return 1
+"""
+OWN_SERVER = """
+import http.server
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path in ("/", "/?alive") else 404)
+        self.end_headers()
+
+http.server.ThreadingHTTPServer(("", 5001), Handler).serve_forever()
+"""
+OWN_IMAGE = """
+FROM {base}
+COPY score.py /score.py
+USER 1000
+CMD ["python3", "/score.py"]
+"""
 NOTHING_IS_SLOW = {"routing_ms": 60_000, "shrink_seconds": 5, "down_utilization": 45, "in_utilization": 45}
 
 
@@ -64,6 +98,20 @@ class Routers:
         """Wait until the Deployment has a size, and all pods are ready."""
         until(lambda: self.size() == size and router_size.is_settled(self.deployment()), f"the router has {size}")
 
+    def gets(self, size: Size) -> None:
+        """Ask for a size as the operator keeps it, and wait until the Deployment has it, and all pods are ready.
+
+        The operator takes a pod back that finds no node: on a small one, those of other tests may fill it for a while.
+        """
+
+        def has_it() -> bool:
+            if self.size() != size:
+                self.patch(names.ROUTER, Kept(size).annotated(), "merge-patch")
+                return False
+            return router_size.is_settled(self.deployment())
+
+        until(has_it, f"the router has {size}")
+
     def steps(self) -> list[RouterStep]:
         return [decision.step for decision in self.target.router.scaling_history()]
 
@@ -74,14 +122,8 @@ class Routers:
 
 @pytest.fixture(scope="module")
 def routers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routers]:
-    needed("TESTBED_KUBECONFIG")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLJUPYTER_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("MLJUPYTER_BASE_IMAGE", needed("TESTBED_BASE_IMAGE"))
-        site = Site(CLUSTER, Workspace.create("selfscaling"))
-        attach(site.workspace)
+    with attached_site("selfscaling", tmp_path_factory) as site:
         yield Routers(site)
-        ComputeTarget(site.workspace, CLUSTER).detach()
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +156,11 @@ def test_under_load_pods_get_larger_then_more_without_it_smaller_then_fewer(
     size = routers.target.router.show().size
     assert (size.pods, size.cpu) == (1, 0.1)
     assert size.utilization > 0
+    shown = in_panel(routers, endpoint)["router"]
+    assert dict(shown["fields"])["Pods"] == "1/1, 0.1 cores each"
+    assert "% of the requested cores" in dict(shown["fields"])["CPU"]
+    newest = routers.target.router.scaling_history()[-1]
+    assert shown["decisions"][0]["words"][::2] == [newest.step, newest.reason]
 
 
 def test_a_size_that_somebody_changes_is_restored(routers: Routers) -> None:
@@ -128,8 +175,7 @@ def test_a_size_that_somebody_changes_is_restored(routers: Routers) -> None:
 
 def test_an_attachment_again_keeps_the_size_of_a_production_cluster_only(routers: Routers) -> None:
     routers.configure("FastProd", **BOUNDS, routing_ms=60_000, shrink_seconds=3600)
-    routers.patch(names.ROUTER, Kept(Size(0.1, 2)).annotated(), "merge-patch")
-    routers.becomes(Size(0.1, 2))
+    routers.gets(Size(0.1, 2))
     configuration = KubernetesCompute.attach_configuration(
         kubeconfig=needed("TESTBED_KUBECONFIG"), namespace=routers.namespace, cluster_purpose="DevTest"
     )
@@ -138,6 +184,50 @@ def test_an_attachment_again_keeps_the_size_of_a_production_cluster_only(routers
     routers.becomes(Size(0.1, 1))
     size = routers.target.router.show().size
     assert size.settings is None
+
+
+def test_replicas_report_their_cpu_and_memory_and_those_of_an_own_server_stay_unknown(routers: Routers) -> None:
+    site = routers.site
+    own = {"image": build(OWN_SERVER, OWN_IMAGE)}
+    version = {**site.runs(HOLDS_AND_COMPUTES), "limits": {"scoringTimeoutMs": 60_000}}
+    record = site.healthy(site.spec("measured", one=version, own=own))
+    replicas = {name: status.replicas[0].id for name, status in record.status.versions.items()}
+
+    def memory() -> list[float]:
+        return [float(value) for value in site.client.metrics("measured", since=600)["replicas"]["memory_mb"]]
+
+    until(lambda: memory(), "the memory of an idle replica is known")
+    assert HOLDING_MEMORY / 1e6 <= memory()[-1] <= 2 * HOLDING_MEMORY / 1e6
+    for _ in range(4):
+        assert score(record.status.scoring_uri).status_code == 200
+
+    def used() -> dict[str, float]:
+        client: Any = site.client
+        text = client._transport.ask("GET", "/metrics").body.decode()
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+        samples = families["mljupyter_replica_cpu_seconds"].samples
+        return {one.labels["replica"]: one.value for one in samples if one.labels["endpoint"] == "measured"}
+
+    until(lambda: used().get(replicas["one"], 0.0) >= 2.0, "the CPU time of all four calls is known")
+    assert used().keys() == {replicas["one"]}
+    measured = site.client.metrics("measured", since=600)
+    assert set(measured["replicas"]["replica"]) == {replicas["one"]}
+    summary = dict(zip(measured["summary"]["version"], measured["summary"]["memory_mb"], strict=True))
+    assert summary["own"] is None
+    assert summary["one"] >= HOLDING_MEMORY / 1e6
+    shown = {one["version"]: one for one in in_panel(routers, record)["status"]["replicas"]}
+    assert (shown["own"]["cpu"], shown["own"]["memory"]) == (None, None)
+    assert shown["one"]["memory"] >= HOLDING_MEMORY / 1e6
+    site.client.delete("measured")
+
+
+def in_panel(routers: Routers, record: EndpointRecord) -> dict[str, Any]:
+    """Return the first message of a live panel, which has everything."""
+    panel = Recorded(routers.site.workspace, record.spec.name)
+    panel._received(None, {"kind": "hello"}, None)
+    until(panel.ticks, "the panel shows the endpoint")
+    panel.close()
+    return panel.ticks()[0]
 
 
 def _placed(steps: list[RouterStep]) -> list[RouterStep]:

@@ -67,6 +67,11 @@ def test_a_subnet_without_an_internal_load_balancer_is_refused(shell: Shell) -> 
     assert "must be 'LoadBalancer'" in shell.error("%mlj attach team --internal")
 
 
+def test_a_claim_that_no_cluster_can_have_is_refused(shell: Shell) -> None:
+    said = shell.error("%mlj attach team --collected-data-claim Data")
+    assert "'Data' cannot name a PersistentVolumeClaim" in said
+
+
 def attached(shell: Shell, tmp_path: Path, **fields: Any) -> Path:
     """Write the record of a cluster that no longer exists."""
     shell.run("%mlj workspace default --create -o ws")

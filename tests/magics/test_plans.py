@@ -44,6 +44,7 @@ def test_the_plan_of_a_new_endpoint_starts_nothing(prepared: Shell, home: Path) 
 def test_accelerators_and_placement_are_options(prepared: Shell) -> None:
     line = "%deploy adder --model weights --score sums --gpu 1 --gpu-resource example.com/fpga"
     line += " --node-selector disk=fast --node-selector zone=a --toleration gpu=yes:NoSchedule --runtime-class gvisor"
+    line += " --model-delivery mount"
     text = prepared.run(f"{line} --dry-run").text()
     for part in ("resources.gpu = 1", "resources.gpuResource = example.com/fpga", "placement.runtimeClass = gvisor"):
         assert part in text
@@ -51,6 +52,7 @@ def test_accelerators_and_placement_are_options(prepared: Shell) -> None:
     assert "placement.tolerations[0].key = gpu" in text
     code = prepared.run(f"{line} --code").text()
     assert "node_selector={'disk': 'fast', 'zone': 'a'}, tolerations=['gpu=yes:NoSchedule']" in code
+    assert "model_delivery='mount'" in code
 
 
 def test_placement_is_written_in_a_cell_as_options_or_in_a_specification(prepared: Shell) -> None:

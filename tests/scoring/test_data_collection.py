@@ -204,6 +204,19 @@ def test_another_header_gets_another_file(store: Path) -> None:
     }
 
 
+def test_a_replica_that_has_a_name_writes_files_of_its_own(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for writer in ("pod-1", "pod-2", "../pod-3"):
+        monkeypatch.setenv("MLJUPYTER_COLLECTION_WRITER", writer)
+        ModelDataCollector("wine", feature_names=["a"]).collect([1])
+    ModelDataCollector("wine", feature_names=["b"]).collect([2])
+    assert {path.name: table(path) for path in store.rglob("*.csv")} == {
+        "data.pod-1.csv": [["a"], ["1"]],
+        "data.pod-2.csv": [["a"], ["1"]],
+        "data.pod-3.csv": [["a"], ["1"]],
+        "data-2.pod-3.csv": [["b"], ["2"]],
+    }
+
+
 def test_the_hour_is_a_directory_on_request(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AML_MODEL_DC_BOUNDARY", "hour")
     correlations = ModelDataCollector("wine", designation="inputs").collect([1])

@@ -57,7 +57,9 @@ def raw(replica: Replica, head: str) -> bytes:
         return answer
 
 
-@pytest.mark.parametrize("path", ["/score", "/swagger.json", "/-/state", "/nothing", "/score?a=1", "/%2e"])
+@pytest.mark.parametrize(
+    "path", ["/score", "/swagger.json", "/-/state", "/-/state?usage", "/nothing", "/score?a=1", "/%2e"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS"])
 def test_without_the_key_nothing_but_health_is_answered(keyed: Replica, method: str, path: str) -> None:
     answer = keyed.client.request(method, path)

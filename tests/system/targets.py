@@ -132,7 +132,7 @@ def containers(machine: Machine, *, all: bool = True) -> list[Any]:
 
     fingerprint = hashlib.sha256(str(machine.directory).encode()).hexdigest()[:16]
     label = f"mljupyter/workspace={fingerprint}"
-    return list(docker.from_env().containers.list(all=all, filters={"label": label}))
+    return list(docker.from_env().containers.list(all=all, filters={"label": label}, ignore_removed=True))
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def containers(client: docker.DockerClient, machine: Machine, *, all: bool = Tru
     import hashlib
 
     fingerprint = hashlib.sha256(str(machine.directory).encode()).hexdigest()[:16]
-    return client.containers.list(all=all, filters={"label": f"mljupyter/workspace={fingerprint}"})
+    return client.containers.list(all=all, filters={"label": f"mljupyter/workspace={fingerprint}"}, ignore_removed=True)
 
 
 def spec(image: str, name: str = "echo", **version: object) -> EndpointSpec:

@@ -136,6 +136,20 @@ def test_an_internal_load_balancer_and_its_subnet_are_asked_for_only_with_a_load
     assert not page.draft.settings().internal  # type: ignore[attr-defined]
 
 
+def test_a_claim_for_collected_data_is_part_of_the_line_the_code_and_the_settings(user: User) -> None:
+    draft = user.wizard.page.draft  # type: ignore[attr-defined]
+    user.type(address="team")
+    assert "collected" not in draft.line + draft.code
+    user.type(collected_data_claim="My Data")
+    user.press()
+    assert "cannot name a PersistentVolumeClaim" in user.error("collected_data_claim")
+    user.type(collected_data_claim="data")
+    assert user.error("collected_data_claim") == ""
+    assert "--collected-data-claim data" in draft.line
+    assert "collected_data_claim='data'" in draft.code
+    assert draft.settings().replicas.collected_data_claim == "data"
+
+
 def test_a_check_that_fails_shows_the_remedy_and_stops_there(user: User) -> None:
     user.type(address="team", purpose="DevTest")
     user.press()

@@ -73,6 +73,12 @@ interface Decision {
   reason: string;
 }
 
+/** The size of a cluster's router: names and values, and the newest decisions of its self-scaling, newest first. */
+interface Router {
+  fields: [name: string, value: string][];
+  decisions: { time: number; words: [step: string, change: string, reason: string] }[];
+}
+
 type Columns = { time: number[]; version: string[] } & Record<string, (number | string | null)[]>;
 
 interface Tick extends Message {
@@ -82,6 +88,7 @@ interface Tick extends Message {
   summary?: Record<string, Summary>;
   series?: Columns;
   decisions?: Decision[];
+  router?: Router;
   log?: string;
 }
 
@@ -130,6 +137,9 @@ class History {
   }
 }
 
+const drawNumber = pair("li", "span", "b");
+const drawField = pair("div", "dt", "dd");
+
 function render(view: View<MonitorTraits>): Stop {
   const { model } = view;
   const options = WINDOWS.map(([value, label]) => make("option", { value }, label));
@@ -145,6 +155,7 @@ function render(view: View<MonitorTraits>): Stop {
   let status: Status | null = null;
   let summary: Record<string, Summary> = {};
   let decisions: Decision[] = [];
+  let router: Router = { fields: [], decisions: [] };
   let logText = "";
   let only: string | null = null;
   const versions = () => status?.versions.map((item) => item.version) ?? [];
@@ -188,6 +199,10 @@ function render(view: View<MonitorTraits>): Stop {
   const decided = make("ol", { class: "mlj-decisions", "aria-label": "Decisions about the number of replicas" });
   const whyPart = part("Why so many replicas", decided);
 
+  const routerFields = make("dl", { class: "mlj-fields" });
+  const routerDecided = make("ol", { class: "mlj-decisions", "aria-label": "Decisions about the router" });
+  const routerPart = part("Router of the cluster", routerFields, routerDecided);
+
   const log = make("pre", { tabindex: 0, role: "log", "aria-label": "Last lines of the log" });
   const whose = make("span", {}, "Log of all replicas");
   const showAll = make(
@@ -215,6 +230,7 @@ function render(view: View<MonitorTraits>): Stop {
     part("Versions", versionTable.element),
     part("Replicas", replicaTable.element),
     whyPart,
+    routerPart,
     logBox,
   );
   const act = (action: string) => (values: Record<string, string>) => {
@@ -265,6 +281,7 @@ function render(view: View<MonitorTraits>): Stop {
     status = tick.status ?? status;
     summary = tick.summary ?? summary;
     decisions = tick.decisions ?? decisions;
+    router = tick.router ?? router;
     logText = tick.log ?? logText;
     if (tick.series) {
       history.add(tick.series, time - KEPT_SECONDS);
@@ -299,9 +316,13 @@ function render(view: View<MonitorTraits>): Stop {
     const newest = decisions.slice(-MOST_DECISIONS).reverse();
     keyed(
       decided,
-      newest.map((item) => ({ ...item, key: `${item.time}${item.version}` })),
+      newest.map(({ time: when, version, from, to, reason }) => ({
+        key: `${when}${version}`,
+        words: [clock(when), version, `${from} → ${to}`, reason],
+      })),
       drawDecision,
     );
+    drawRouter();
     writeLog();
     panel.updateActions();
   }
@@ -348,6 +369,21 @@ function render(view: View<MonitorTraits>): Stop {
       now,
       numbers.map(([key, value]) => ({ key, value })),
       drawNumber,
+    );
+  }
+
+  /** Draw the size of the router. An endpoint on one machine has none. */
+  function drawRouter(): void {
+    routerPart.hidden = router.fields.length === 0;
+    keyed(
+      routerFields,
+      router.fields.map(([key, value]) => ({ key, value })),
+      drawField,
+    );
+    keyed(
+      routerDecided,
+      router.decisions.map(({ time: when, words }) => ({ key: `${when}`, words: [clock(when), ...words] })),
+      drawDecision,
     );
   }
 
@@ -409,8 +445,8 @@ function percent(ratio: number | null | undefined): number | null {
   return ratio === null || ratio === undefined ? null : 100 * ratio;
 }
 
-function part(label: string, content: HTMLElement): HTMLElement {
-  return make("section", { class: "mlj-part" }, make("h3", {}, label), content);
+function part(label: string, ...content: HTMLElement[]): HTMLElement {
+  return make("section", { class: "mlj-part" }, make("h3", {}, label), ...content);
 }
 
 function drawName(): Drawn<Row> {
@@ -441,12 +477,12 @@ function drawShare(): Drawn<Row> {
   };
 }
 
-function drawDecision(): Drawn<Decision & Keyed> {
+/** A decision in four words: when, about what, the change, the reason. */
+function drawDecision(): Drawn<Keyed & { words: string[] }> {
   const parts = [make("span"), make("span"), make("b"), make("span")];
   return {
     element: make("li", {}, ...parts),
-    update(item) {
-      const words = [clock(item.time), item.version, `${item.from} → ${item.to}`, item.reason];
+    update({ words }) {
       words.forEach((word, index) => {
         text(parts[index], word);
       });
@@ -454,13 +490,16 @@ function drawDecision(): Drawn<Decision & Keyed> {
   };
 }
 
-function drawNumber(first: Keyed): Drawn<Keyed & { value: string }> {
-  const value = make("b");
-  return {
-    element: make("li", {}, make("span", {}, first.key), value),
-    update(item) {
-      text(value, item.value);
-    },
+/** Return a function that draws a name and its value, with the given elements. */
+function pair(outer: "li" | "div", name: "span" | "dt", inner: "b" | "dd") {
+  return (first: Keyed): Drawn<Keyed & { value: string }> => {
+    const value = make(inner);
+    return {
+      element: make(outer, {}, make(name, {}, first.key), value),
+      update(item) {
+        text(value, item.value);
+      },
+    };
   };
 }
 

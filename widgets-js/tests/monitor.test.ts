@@ -137,12 +137,39 @@ describe("the monitor", () => {
 
   it("lists the newest decisions first, and nothing where there are none", () => {
     tick();
-    const list = one(shown.el, ".mlj-decisions");
+    const list = one(shown.el, "[aria-label='Decisions about the number of replicas']");
     expect(list.parentElement?.hidden).toBe(true);
     const decision = (time: number, to: number) => ({ time, version: "a", from: 1, to, reason: "busy" });
     tick({ decisions: [decision(NOW - 9, 2), decision(NOW - 5, 3)] });
     expect([...list.children].map((item) => item.querySelector("b")?.textContent)).toEqual(["1 → 3", "1 → 2"]);
     expect(list.parentElement?.hidden).toBe(false);
+  });
+});
+
+describe("the router of a cluster", () => {
+  const fields = () => [...shown.el.querySelectorAll(".mlj-fields div")].map((item) => item.textContent);
+  const router = (changed = {}) => ({ fields: [["Pods", "2/3, 0.5 cores each"]], decisions: [], ...changed });
+
+  it("is not shown for an endpoint on one machine", () => {
+    tick({ whole: true });
+    expect(one(shown.el, ".mlj-fields").parentElement?.hidden).toBe(true);
+  });
+
+  it("is shown with its size and its newest decisions, and stays while nothing changes", () => {
+    tick({ router: router() });
+    expect(one(shown.el, ".mlj-fields").parentElement?.hidden).toBe(false);
+    expect(fields()).toEqual(["Pods2/3, 0.5 cores each"]);
+    const decision = (time: number, step: string, change: string) => ({ time, words: [step, change, "slow"] });
+    const decisions = [decision(NOW - 5, "Out", "3 → 4 pods"), decision(NOW - 9, "Up", "0.5 → 1 cores")];
+    tick({ router: router({ fields: [["Pods", "4/4, 1 cores each"]], decisions }) });
+    tick();
+    expect(fields()).toEqual(["Pods4/4, 1 cores each"]);
+    const list = one(shown.el, "[aria-label='Decisions about the router']");
+    expect([...list.children].map((item) => item.querySelector("b")?.textContent)).toEqual([
+      "3 → 4 pods",
+      "0.5 → 1 cores",
+    ]);
+    expect(list.textContent).toContain("slow");
   });
 });
 

@@ -87,12 +87,12 @@ class Api:
                     await self._settled()
                 return response
             except ControllerError as error:
-                return _refusal(error)
+                return refusal(error)
             except SpecError as error:
-                return _refusal(InvalidSpecError(error.message))
+                return refusal(InvalidSpecError(error.message))
             except Exception:
                 log.exception("%s %s failed", request.method, request.url.path)
-                return _refusal(ControllerError("the controller failed; its log says how: mljupyter controller logs"))
+                return refusal(ControllerError("the controller failed; its log says how: mljupyter controller logs"))
             finally:
                 self.last_request = time.monotonic()
 
@@ -194,5 +194,6 @@ def _record(record: EndpointRecord, status_code: int = 200) -> Response:
     return Response(record.json_text(), status_code=status_code, media_type="application/json")
 
 
-def _refusal(error: ControllerError) -> Response:
+def refusal(error: ControllerError) -> Response:
+    """Return the answer that carries an error to a client."""
     return JSONResponse({"code": error.code, "message": error.message}, status_code=error.status_code)

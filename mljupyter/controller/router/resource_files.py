@@ -35,7 +35,8 @@ class RouterSettings:
 
     With `stream`, the path of a socket, the router gets the replicas of its clusters from a server there, and not from
     their files. Envoy needs an inotify instance for each file that it follows, and Linux allows a user 128 of them.
-    With `event_loop_statistics` it counts the durations of the turns of its event loop.
+    With `event_loop_statistics` it counts the durations of the turns of its event loop. `container_memory_bytes` is the
+    memory limit of a container that is for the router alone; None for a router that shares its machine.
     """
 
     directory: PurePath
@@ -43,6 +44,7 @@ class RouterSettings:
     port: int
     most_connections: int = 10_000
     most_memory_bytes: int = 1 << 30
+    container_memory_bytes: int | None = None
     stream: PurePath | None = None
     event_loop_statistics: bool = False
 

@@ -25,7 +25,7 @@ from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router.process import RouterProcess
 from mljupyter.controller.router.resource_files import RouterFilesBuilder, RouterSettings, router_files
 from mljupyter.controller.router.statistics_reader import RouterReader
-from mljupyter.engine.envoy.overload import default_memory
+from mljupyter.engine.envoy.overload import default_memory, memory_in_container
 from mljupyter.engine.envoy.routing import EndpointRoute
 from mljupyter.engine.rollout.request_counts import RequestCounts
 from mljupyter.engine.scaling.demand import Reading
@@ -362,8 +362,14 @@ class Router:
     def _started_with(self) -> RouterSettings:
         """Return the settings with the current memory limit of the router."""
         most = self._listening.spec.limits.max_memory_mb
-        whole = int(host.capacity().memory_in_gb * (1 << 30))
-        return replace(self._settings, most_memory_bytes=most << 20 if most is not None else default_memory(whole))
+        wanted = most << 20 if most is not None else None
+        if self._settings.container_memory_bytes is not None:
+            memory = memory_in_container(self._settings.container_memory_bytes, wanted)
+        elif wanted is not None:
+            memory = wanted
+        else:
+            memory = default_memory(int(host.capacity().memory_in_gb * (1 << 30)))
+        return replace(self._settings, most_memory_bytes=memory)
 
     async def _watch_pool(self) -> None:
         complained = False

@@ -72,6 +72,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] = (),
         runtime_class: str | None = None,
+        collected_data_claim: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster by its place in Azure, or by its kubeconfig.
 
@@ -94,6 +95,8 @@ class AksCompute(ClusterCompute, kind="AKS"):
             node_selector: labels that a node must have to run replicas; those of a version are added.
             tolerations: taints of nodes that all replicas tolerate, as in `AksWebservice.deploy_configuration`.
             runtime_class: the RuntimeClass of replicas; that of a version comes first.
+            collected_data_claim: a PersistentVolumeClaim in `namespace` for the data that scripts collect
+                (`collect_model_data`). Without it, collected data ends with its pod.
 
         Raises:
             ComputeTargetException: an argument breaks a rule.
@@ -121,7 +124,9 @@ class AksCompute(ClusterCompute, kind="AKS"):
                 load_balancer_subnet,
                 image,
                 "AKS",
-                replicas=replica_defaults(gpu_resource, node_selector, tolerations, runtime_class),
+                replicas=replica_defaults(
+                    gpu_resource, node_selector, tolerations, runtime_class, collected_data_claim
+                ),
             ),
             place_of if by_place else None,
         )

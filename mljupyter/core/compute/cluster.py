@@ -29,6 +29,7 @@ from mljupyter.targets.kubernetes.attachment import (
     check_cluster,
     manifests_for,
     settings_of,
+    with_claim,
 )
 from mljupyter.targets.kubernetes.created import (
     CreatedCluster,
@@ -399,17 +400,33 @@ class ClusterCompute(ComputeTarget):
             )
         begin_deletion(self.workspace, self.name, forget=forget)
 
-    def update(self, update_configuration: Any) -> None:
-        """Change TLS or the load balancer of the routers.
+    def update(self, update_configuration: Any = None, *, collected_data_claim: str | None = None) -> None:
+        """Change TLS or the load balancer of the routers, or the claim for collected data.
+
+        A claim is checked first; then `wait_for_completion` waits until it is in force. Versions that are deployed or
+        restarted afterwards write to it.
 
         Parameters:
             update_configuration: an `AksUpdateConfiguration`.
+            collected_data_claim: a PersistentVolumeClaim in the namespace of the installation. An empty text takes the
+                present one away; what is in it stays.
 
         Raises:
-            ComputeTargetException: the configuration breaks a rule.
+            ComputeTargetException: the configuration breaks a rule, or a check of the cluster failed.
 
         """
-        update_configuration.apply(self)
+        if update_configuration is None and collected_data_claim is None:
+            raise ComputeTargetException(
+                "there is nothing to change: give update_configuration or collected_data_claim."
+            )
+        if update_configuration is not None:
+            update_configuration.apply(self)
+        if collected_data_claim is not None:
+            if self._attachment is not None:
+                list(self._attachment.lines())  # the load balancer may be changed right now
+            settings = settings_of(self._current().attached)
+            claim = with_claim(settings.replicas, collected_data_claim or None)
+            begin(self.workspace, self.name, replace(settings, replicas=claim))
 
     def change_load_balancer(self, load_balancer_type: str, subnet: str | None = None) -> None:
         """Begin to give the routers another load balancer. `wait_for_completion` waits until it is done.

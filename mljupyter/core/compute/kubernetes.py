@@ -57,6 +57,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] = (),
         runtime_class: str | None = None,
+        collected_data_claim: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster, by default that of the current kubeconfig and context.
 
@@ -77,6 +78,8 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
             node_selector: labels that a node must have to run replicas; those of a version are added.
             tolerations: taints of nodes that all replicas tolerate, as in `AksWebservice.deploy_configuration`.
             runtime_class: the RuntimeClass of replicas; that of a version comes first.
+            collected_data_claim: a PersistentVolumeClaim in `namespace` for the data that scripts collect
+                (`collect_model_data`). Without it, collected data ends with its pod.
 
         Raises:
             ComputeTargetException: an argument breaks a rule.
@@ -97,7 +100,9 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 internal_load_balancer,
                 load_balancer_subnet,
                 image,
-                replicas=replica_defaults(gpu_resource, node_selector, tolerations, runtime_class),
+                replicas=replica_defaults(
+                    gpu_resource, node_selector, tolerations, runtime_class, collected_data_claim
+                ),
             ),
             place_of if place is not None and kubeconfig is None else None,
         )

@@ -12,6 +12,7 @@ from mljupyter.core.webservice.configuration import AksServiceDeploymentConfigur
 from mljupyter.core.webservice.types import AutoScaler, ContainerResourceRequirements, LivenessProbeRequirements
 from mljupyter.core.webservice.webservice import EndpointAttributes, Webservice
 from mljupyter.spec import EndpointKind
+from mljupyter.spec.version import ModelDelivery
 
 if TYPE_CHECKING:
     from mljupyter.core import InferenceConfig, Model
@@ -118,6 +119,7 @@ class AksWebservice(AksAttributes, Webservice):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] | None = None,
         runtime_class: str | None = None,
+        model_delivery: ModelDelivery | None = None,
     ) -> AksServiceDeploymentConfiguration:
         """Return a deployment configuration for `Model.deploy`.
 
@@ -141,6 +143,9 @@ class AksWebservice(AksAttributes, Webservice):
             tolerations: taints of nodes that replicas tolerate: text, as for ``kubectl taint``
                 (``"gpu=yes:NoSchedule"``), or a mapping, as in a pod of Kubernetes.
             runtime_class: the RuntimeClass of the cluster that runs the containers; by default its own default.
+            model_delivery: how models reach replicas on a cluster: ``"mount"`` fetches them from the workspace's
+                container registry when a replica starts, ``"bake"`` makes them part of the image. By default models of
+                100 MB and more together are mounted, if the workspace has a registry.
             scoring_timeout_ms: the longest time that a request may run, by default 60000.
             replica_max_concurrent_requests: requests that a replica runs at once, by default 1.
             max_request_wait_time: milliseconds that a request may wait for a replica, by default 500; then 503.
@@ -153,7 +158,8 @@ class AksWebservice(AksAttributes, Webservice):
             batching: whether several waiting requests are answered by one ``run()``; by default the script decides.
             preload: run ``init()`` once, in a process from which all replicas are forked; by default not.
             namespace, blobfuse_enabled: without effect on the targets of this machine. So are accelerators and
-                placement: `gpu_cores`, `gpu_resource`, `node_selector`, `tolerations`, `runtime_class`.
+                placement, `gpu_cores`, `gpu_resource`, `node_selector`, `tolerations`, `runtime_class`, and
+                `model_delivery`.
 
         Raises:
             WebserviceException: rules are broken; the message has all of them.
@@ -199,6 +205,7 @@ class AksWebservice(AksAttributes, Webservice):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] | None = None,
         runtime_class: str | None = None,
+        model_delivery: ModelDelivery | None = None,
         **kwargs: Any,
     ) -> None:
         """Change the settings that are given, the content, or both; return at once.
@@ -209,6 +216,7 @@ class AksWebservice(AksAttributes, Webservice):
             tags: replace all tags.
             properties: are added to the properties.
             node_selector, tolerations, runtime_class: replace the present ones; an empty value takes them away.
+            model_delivery: only with `inference_config`, since the image is built anew; without it, the present one.
             models, inference_config: the new models and scoring script; without `models` the present ones. Models
                 alone are enough if there is no scoring script.
             image: the new image, or its id ``name:version``; the web service must run in containers.
@@ -225,4 +233,10 @@ class AksWebservice(AksAttributes, Webservice):
             raise TypeError(f"update() got unexpected arguments: {', '.join(sorted(kwargs))}")
         others = ("self", "image", "models", "inference_config", "kwargs")
         configuration = self.deploy_configuration(**{name: given[name] for name in given if name not in others})
-        self._update(configuration, image=image, models=models, inference_config=inference_config)
+        self._update(
+            configuration,
+            image=image,
+            models=models,
+            inference_config=inference_config,
+            delivery=self._version.model_delivery,
+        )

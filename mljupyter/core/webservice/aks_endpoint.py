@@ -19,6 +19,7 @@ from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointKind, EndpointRecord, Rollout, RolloutPlan, VersionSpec, VersionStatus
 from mljupyter.spec.rollout import LEAST_REQUESTS
 from mljupyter.spec.router import VERSION_HEADERS
+from mljupyter.spec.version import ModelDelivery
 
 if TYPE_CHECKING:
     from mljupyter.core import InferenceConfig, Model
@@ -196,6 +197,7 @@ class AksEndpoint(AksWebservice):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] | None = None,
         runtime_class: str | None = None,
+        model_delivery: ModelDelivery | None = None,
     ) -> AksEndpointDeploymentConfiguration:
         """Return a deployment configuration for `Model.deploy`, which creates the endpoint and its first version.
 
@@ -259,6 +261,7 @@ class AksEndpoint(AksWebservice):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] | None = None,
         runtime_class: str | None = None,
+        model_delivery: ModelDelivery | None = None,
     ) -> None:
         """Add a version; return at once. It gets its share when it is ready, and `wait_for_deployment` waits for that.
 
@@ -328,6 +331,7 @@ class AksEndpoint(AksWebservice):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] | None = None,
         runtime_class: str | None = None,
+        model_delivery: ModelDelivery | None = None,
     ) -> None:
         """Change the settings of a version that are given; return at once. `wait_for_deployment` waits.
 
@@ -358,6 +362,7 @@ class AksEndpoint(AksWebservice):
             models=models,
             inference_config=inference_config,
             models_alone=present.no_code is not None,
+            delivery=present.model_delivery,
             change=partial(
                 deploy.versions.with_changed_version,
                 name=version_name,

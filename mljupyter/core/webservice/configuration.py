@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from mljupyter.deploy.configuration_rules import (
     above_zero,
     all_or_none,
+    delivery_rule,
     flags,
     own_keys,
     percentile_rule,
@@ -26,6 +27,7 @@ from mljupyter.deploy.configuration_rules import (
 )
 from mljupyter.spec import EndpointKind, SpecError
 from mljupyter.spec.names import VERSION
+from mljupyter.spec.version import ModelDelivery
 
 _NEVER_SHOWN = ("primary_key", "secondary_key", "port")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{,61}[a-z0-9])?")
@@ -253,6 +255,7 @@ class AksServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] | None = None,
         runtime_class: str | None = None,
+        model_delivery: ModelDelivery | None = None,
     ) -> None:
         super().__init__("AKS", description, tags, properties, primary_key, secondary_key)
         self.autoscale_enabled = autoscale_enabled
@@ -287,6 +290,7 @@ class AksServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         self.node_selector = node_selector
         self.tolerations = tolerations
         self.runtime_class = runtime_class
+        self.model_delivery = model_delivery
         self.validate_configuration()
 
     def validate_configuration(self) -> None:
@@ -310,6 +314,7 @@ class AksServiceDeploymentConfiguration(WebserviceDeploymentConfiguration):
         yield from _autoscaling(given)
         yield from _sizes(given)
         yield from placement_rules(given)
+        yield from delivery_rule(given)
         yield from _others(given)
 
 

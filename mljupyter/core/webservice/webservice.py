@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from mljupyter import core, deploy
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.filters import Filters, matches
 from mljupyter.core.payloads import payload_text
+from mljupyter.core.webservice import collected
 from mljupyter.core.webservice.access_token import AksServiceAccessToken
 from mljupyter.core.webservice.configuration import (
     LocalWebserviceDeploymentConfiguration,
@@ -35,7 +38,9 @@ from mljupyter.spec import (
     ScalingDecision,
     VersionSpec,
 )
+from mljupyter.spec.collected import CollectedFile, chosen
 from mljupyter.spec.history import HistoryEntry
+from mljupyter.spec.version import ModelDelivery
 from mljupyter.telemetry.metrics.figures import figure
 from mljupyter.telemetry.metrics.frame import data_frame
 from mljupyter.visible import visible
@@ -762,6 +767,7 @@ class Webservice(EndpointAttributes):
         inference_config: InferenceConfig | None = None,
         models_alone: bool | None = None,
         change: Callable[..., EndpointSpec] | None = None,
+        delivery: ModelDelivery | None = None,
     ) -> None:
         """Update settings, content, or both: the common part of the `update` methods of all kinds.
 
@@ -770,6 +776,7 @@ class Webservice(EndpointAttributes):
             image, image_config, models, inference_config: the new content.
             models_alone: whether models may come without inference_config; None: if they did so before.
             change: makes the new spec; None for `changed_endpoint`.
+            delivery: how models reach replicas, unless the configuration says it.
 
         """
         self._check_not_deleted()
@@ -790,14 +797,22 @@ class Webservice(EndpointAttributes):
         given += [] if models is None else ["models"]
         if not configuration.given() and not given:
             raise WebserviceException("update() without arguments: give the settings to change.")
-        core.deployment.print_without_effect(configuration, self.workspace.context.target(self._spec.compute_target))
+        target = self.workspace.context.target(self._spec.compute_target)
+        core.deployment.print_without_effect(configuration, target)
+        asked = configuration.given().get(deploy.model_delivery.ARGUMENT)
+        if inference_config is None and models is None:
+            deploy.model_delivery.refuse_mount(
+                asked,
+                target,
+                "it changes with the content only. Give inference_config as well: the image is built anew.",
+            )
         if configuration.given().get("enable_app_insights"):
             self.workspace.telemetry.adopt_environment()
         if not given:
             self._replace(lambda spec: change(spec, configuration, None))
             return
         with as_webservice_exception(), self.workspace.artifacts.hold():
-            prepared = self._prepared(image, image_config, inference_config, models)
+            prepared = self._prepared(image, image_config, inference_config, models, asked or delivery)
             content = deploy.build.build_version(self.workspace.context, prepared)
             self._replace(lambda spec: change(spec, configuration, content), again=True)
 
@@ -807,6 +822,7 @@ class Webservice(EndpointAttributes):
         image_config: Any,
         inference_config: InferenceConfig | None,
         models: Sequence[Model | str] | None,
+        delivery: ModelDelivery | None,
     ) -> Prepared:
         target = self.workspace.context.target(self._spec.compute_target)
         if image is not None:
@@ -814,7 +830,13 @@ class Webservice(EndpointAttributes):
         present = self._version.models if models is None else models
         if image_config is None:
             return core.deployment.prepare_version(
-                self.workspace, present, inference_config, kind=self.kind, service=self.name, target=target
+                self.workspace,
+                present,
+                inference_config,
+                kind=self.kind,
+                service=self.name,
+                target=target,
+                delivery=delivery,
             )
         ids = [model.id if isinstance(model, ModelReference) else model for model in present]
         content = core.deployment.new_image_content(self.workspace, self.name, ids, image_config, target)
@@ -959,6 +981,93 @@ class Webservice(EndpointAttributes):
         self._check_not_deleted()
         with as_webservice_exception():
             return self.workspace.endpoints.records(self.name, count=num_records)
+
+    # Collected data.
+
+    def collected_data(
+        self,
+        designation: str | None = "inputs",
+        model_name: str | None = None,
+        since: Duration | datetime | None = None,
+        most_mb: float = collected.MOST_MB,
+    ) -> pd.DataFrame:
+        """Return the rows that the script's `ModelDataCollector` has written, in the order in which they were scored.
+
+        They are those of all replicas and versions, also of ended ones. There are none unless the web service was
+        deployed or updated with ``collect_model_data=True``.
+
+        Parameters:
+            designation, model_name, since: as for `collected_files`.
+            most_mb: the largest size of all files that are read, in MiB.
+
+        Raises:
+            WebserviceException: the data cannot be read, is larger, or collection is off and there is none.
+            MissingPackageError: pandas is not installed.
+
+        Example:
+            >>> inputs = service.collected_data(since="7d")                                      # doctest: +SKIP
+            >>> predictions = service.collected_data("predictions", since="7d")                  # doctest: +SKIP
+
+        """
+        with as_webservice_exception():
+            files = self.collected_files(designation, model_name, since)
+            return collected.data_frame(self.workspace.endpoints, self.name, files, most_mb)
+
+    def collected_files(
+        self,
+        designation: str | None = None,
+        model_name: str | None = None,
+        since: Duration | datetime | None = None,
+    ) -> builtins.list[CollectedFile]:
+        """Return the files of collected data, in the order of their paths: path, size in bytes, time of the last row.
+
+        Parameters:
+            designation: that of the collector, such as ``inputs``; None for all.
+            model_name: that of the collector; None for all.
+            since: the first day (UTC), as the beginning of `metrics`; None for all.
+
+        Raises:
+            WebserviceException: the data cannot be read, or collection is off and there is none.
+
+        """
+        self._check_not_deleted()
+        with as_webservice_exception():
+            found = self.workspace.endpoints.collected_files(self.name)
+            now = datetime.now(UTC)
+            first = None if since is None else (now - timedelta(seconds=seconds_since(since, now))).date()
+        if not found:
+            self._check_collecting()
+        return chosen(found, model_name=model_name, designation=designation, since=first)
+
+    def download_collected_data(
+        self,
+        target_dir: str | os.PathLike[str] = ".",
+        designation: str | None = None,
+        model_name: str | None = None,
+        since: Duration | datetime | None = None,
+    ) -> builtins.list[Path]:
+        """Write the files of collected data below a directory, each under its path; return where they are.
+
+        Parameters:
+            target_dir: it is created if it does not exist. Files that are there already are replaced.
+            designation, model_name, since: as for `collected_files`.
+
+        Raises:
+            WebserviceException: a file cannot be read or written, or collection is off and there is none.
+
+        """
+        with as_webservice_exception():
+            files = self.collected_files(designation, model_name, since)
+            return collected.download(self.workspace.endpoints, self.name, files, Path(target_dir))
+
+    def _check_collecting(self) -> None:
+        self.update_deployment_state()
+        if not any(version.collect_model_data for version in self._spec.versions.values()):
+            raise WebserviceException(
+                f"web service {self.name!r} has collected nothing: collect_model_data is off.\nTurn it on with "
+                "update(collect_model_data=True), for a version of an AksEndpoint with\n"
+                "update_version(NAME, collect_model_data=True). The script needs a ModelDataCollector."
+            )
 
     def metrics(
         self, since: Duration | datetime = "15m", by: str = "version", every: Duration | None = None

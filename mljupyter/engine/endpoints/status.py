@@ -23,6 +23,9 @@ from mljupyter.spec import (
 UNSCHEDULABLE = "Unschedulable"
 NOT_CREATED = "ReplicaNotCreated"
 """The codes of the problem that a replica fits nowhere, and that its target refuses it."""
+FETCHING_MODELS = "FetchingModels"
+"""The code of the progress of a download of models; it changes every few seconds."""
+
 START_FAILED, CRASHED = "ReplicaStartFailed", "ReplicaCrashed"
 _REMEMBERED = (START_FAILED, CRASHED)  # until all replicas are ready again; other problems are observed each time
 # The state that says most about the endpoint comes first.

@@ -24,6 +24,8 @@ _SHORTEST_IDLE = "2s"
 NO_PRESSURE = 0.0
 _STEPS = 10
 _LEAST_MEMORY, _MOST_MEMORY, _MEMORY_STEP = 256 << 20, 8 << 30, 64 << 20
+_LEAST_IN_CONTAINER = 64 << 20
+_OTHERS_IN_CONTAINER = 0.25  # the share of all but the heap: the router agent, code, stacks, what is not yet returned
 
 
 def manager(*, most_connections: int, most_memory_bytes: int, pressure_file: str) -> Resource:
@@ -132,6 +134,29 @@ def default_memory(machine_bytes: int) -> int:
     # Rounded, so that small differences between two readings do not count.
     quarter = machine_bytes // 4 // _MEMORY_STEP * _MEMORY_STEP
     return min(max(quarter, _LEAST_MEMORY), _MOST_MEMORY)
+
+
+def memory_in_container(limit_bytes: int, wanted_bytes: int | None) -> int:
+    """Return the memory limit of a router in a container that it shares with its agent alone.
+
+    By default it is half of the container's limit. It is never more than three quarters: beyond that the kernel kills
+    the router before Envoy refuses requests.
+
+    Parameters:
+        limit_bytes: the memory limit of the container.
+        wanted_bytes: the limit that a user has set; None for the default.
+
+    Example:
+        >>> [memory_in_container(1 << 30, wanted) >> 20 for wanted in (None, 300 << 20, 2 << 30)]
+        [512, 300, 768]
+        >>> memory_in_container(200 << 20, None) >> 20
+        64
+
+    """
+    if wanted_bytes is not None:
+        return min(wanted_bytes, int(limit_bytes * (1 - _OTHERS_IN_CONTAINER)))
+    half = limit_bytes // 2 // _MEMORY_STEP * _MEMORY_STEP
+    return min(max(half, _LEAST_IN_CONTAINER), _MOST_MEMORY)
 
 
 def _action(name: str, triggers: dict[str, Resource], kind: str | None = None, **config: Any) -> Resource:

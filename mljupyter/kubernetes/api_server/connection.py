@@ -120,9 +120,9 @@ class ApiServer:
                 return found, metadata.get("resourceVersion", "")
             query["continue"] = metadata["continue"]
 
-    async def create(self, path: str, body: Object) -> Object:
+    async def create(self, path: str, body: Object, **query: str) -> Object:
         """Create an object, and return it. `path` is that of all objects of its kind."""
-        return await self._json("POST", path, {}, body)
+        return await self._json("POST", path, query, body)
 
     async def replace(self, path: str, body: Object) -> Object:
         """Replace an object, and return it. With a resource version in `body`, it must be the present one."""

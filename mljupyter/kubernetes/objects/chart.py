@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.crd import custom_resource_definition
-from mljupyter.kubernetes.objects.installation import Installation, Manifest, Purpose, ServiceType, installation
+from mljupyter.kubernetes.objects.installation import Installation, Manifest, Purpose, Reader, ServiceType, installation
 from mljupyter.kubernetes.objects.yaml import to_yaml
 
 _DEFINITION = "CustomResourceDefinition"
@@ -21,6 +21,9 @@ _PRODUCTION = f'eq .Values.purpose "{Purpose.FAST_PROD}"'
 _INTERNAL = ".Values.router.internal"
 _NODES = ".Values.readsNodes"
 _ADMISSION = ".Values.admission"
+_CLAIM = ".Values.replicas.collectedDataClaim"
+_SELECTOR = "{{ toJson (.Values.replicas.nodeSelector | default dict) }}"
+_TOLERATIONS = "{{ toJson (.Values.replicas.tolerations | default list) }}"
 
 _BASE = Installation(
     image="{{ .Values.image }}",
@@ -31,11 +34,13 @@ _BASE = Installation(
     policy=_POLICY,
     replicas="{{ toJson .Values.replicas }}",
 )
+_READER = Reader("{{ .Values.replicas.collectedDataClaim }}", _SELECTOR, _TOLERATIONS)  # type: ignore[arg-type]
 _CONDITIONS = (
     (_PRODUCTION, replace(_BASE, purpose=Purpose.FAST_PROD), replace(_BASE, purpose=Purpose.DEV_TEST)),
     (_INTERNAL, replace(_BASE, internal=True), replace(_BASE, internal=False)),
     (_NODES, replace(_BASE, reads_nodes=True), replace(_BASE, reads_nodes=False)),
     (_ADMISSION, replace(_BASE, admission=True), replace(_BASE, admission=False)),
+    (_CLAIM, replace(_BASE, reader=_READER), replace(_BASE, reader=None)),
 )
 """A condition, an installation where it holds, and one where it does not."""
 
@@ -94,8 +99,11 @@ def _chosen(name: str, condition: str, holds: dict[str, Manifest], fails: dict[s
 
 
 def _text(manifest: Manifest) -> str:
-    # An expression with quotation marks of its own must stand without those of YAML.
-    return to_yaml([manifest]).replace(f"'{_POLICY}'", _POLICY)
+    # An expression with quotation marks of its own, or with a list or mapping, must stand without those of YAML.
+    text = to_yaml([manifest])
+    for expression in (_POLICY, _SELECTOR, _TOLERATIONS):
+        text = text.replace(f"'{expression}'", expression)
+    return text
 
 
 def _chart(release: str) -> str:
@@ -131,7 +139,8 @@ router:
   serviceType: {ServiceType.CLUSTER_IP}
   # Whether a load balancer is reached only from the network of the cluster.
   internal: false
-# Placement of all replicas: gpuResource (nvidia.com/gpu), nodeSelector, tolerations, runtimeClass.
+# All replicas: gpuResource (nvidia.com/gpu), nodeSelector, tolerations, runtimeClass, and collectedDataClaim: the
+# PersistentVolumeClaim for collected data, in the namespace of the release.
 replicas: {{}}
 """
 

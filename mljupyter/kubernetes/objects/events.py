@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from mljupyter.engine.endpoints.status import FETCHING_MODELS
 from mljupyter.kubernetes.objects import names
 from mljupyter.spec import EndpointSpec, EndpointStatus, Problem, Rollout, RolloutPhase, ScalingDecision, VersionStatus
 from mljupyter.spec.difference import difference_lines
@@ -126,8 +127,10 @@ def of_status(before: EndpointStatus, after: EndpointStatus) -> Iterator[Happeni
 
 def _of_version(name: str, before: VersionStatus, after: VersionStatus) -> Iterator[Happening]:
     if after.problem is not None:
-        if _is_new(after.problem, before.problem):
-            yield Happening(after.problem.code, f"version {name!r}: {_text(after.problem)}", warning=True)
+        fetching = after.problem.code == FETCHING_MODELS
+        known = fetching and before.problem is not None and before.problem.code == FETCHING_MODELS
+        if _is_new(after.problem, before.problem) and not known:
+            yield Happening(after.problem.code, f"version {name!r}: {_text(after.problem)}", warning=not fetching)
         return
     # Not each time that the number of replicas changes: that is the event of a decision.
     news = before.ready_revision != after.ready_revision or before.problem is not None

@@ -12,12 +12,15 @@ from typing import Any
 
 from mljupyter.kubernetes.objects import names, rights
 from mljupyter.kubernetes.objects.crd import custom_resource_definition
+from mljupyter.kubernetes.objects.replicas import COLLECTED, CONTAINER
 from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
+from mljupyter.spec import ReplicaDefaults
 
 Manifest = dict[str, Any]
 _RBAC = "rbac.authorization.k8s.io"
 _OPERATOR_END_SECONDS = 30
 _REVIEW_SECONDS = 2
+_READER_END_SECONDS = 5
 _ROUTER_END_SECONDS = 60  # half a minute to drain, and as much to spare
 _OF_COMPONENT = {names.COMPONENT_OPERATOR: names.OPERATOR, names.COMPONENT_ROUTER: names.ROUTER}
 
@@ -68,6 +71,30 @@ SIZES: Mapping[tuple[Purpose, str], Size] = {
 
 
 @dataclass(frozen=True)
+class Reader:
+    """The pod that reads collected data for the operator. It runs where replicas run, which mount the same volume.
+
+    Parameters:
+        claim: the PersistentVolumeClaim, in the namespace of the installation.
+        node_selector: labels of the nodes of all replicas.
+        tolerations: the taints of nodes that all replicas tolerate.
+
+    """
+
+    claim: str
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: Sequence[Mapping[str, Any]] = ()
+
+    @classmethod
+    def of(cls, replicas: ReplicaDefaults) -> Reader | None:
+        """Return the reader for the settings of all replicas; None if they have no claim."""
+        if replicas.collected_data_claim is None:
+            return None
+        tolerations = [one.document() for one in replicas.tolerations]
+        return cls(replicas.collected_data_claim, replicas.node_selector, tolerations)
+
+
+@dataclass(frozen=True)
 class Installation:
     """One installation of mljupyter: one for each namespace.
 
@@ -89,7 +116,8 @@ class Installation:
         policy: the API version of PodDisruptionBudgets; ``policy/v1beta1`` before Kubernetes 1.21.
         node_selector: labels of the nodes that operator and router run on.
         tolerations: the taints of nodes that operator and router tolerate.
-        replicas: the placement of all replicas of endpoints, a `ReplicaDefaults` as JSON text.
+        replicas: the settings of all replicas of endpoints, a `ReplicaDefaults` as JSON text.
+        reader: reads the data that replicas collect; None if it ends with them.
 
     """
 
@@ -110,6 +138,7 @@ class Installation:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     replicas: str = "{}"
+    reader: Reader | None = None
 
 
 def installation(wanted: Installation) -> list[Manifest]:
@@ -127,6 +156,16 @@ def installation(wanted: Installation) -> list[Manifest]:
         *budgets,
         _deployment(wanted, names.COMPONENT_OPERATOR),
         _deployment(wanted, names.COMPONENT_ROUTER),
+        *(_reader(wanted, wanted.reader) if wanted.reader is not None else []),
+    ]
+
+
+def of_reader(namespace: str) -> list[Manifest]:
+    """Return references to the objects of the reader of collected data, which an installation may have."""
+    place = {"name": names.READER, "namespace": namespace}
+    return [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": place},
+        {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": place},
     ]
 
 
@@ -413,13 +452,7 @@ def _pod(wanted: Installation, component: str) -> dict[str, Any]:
         "volumes": [
             {"name": "state", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
-            {
-                "name": "access",
-                "secret": {
-                    "secretName": names.ACCESS_SECRET,
-                    "items": [{"key": key, "path": key} for key in keys],
-                },
-            },
+            _access(keys),
         ],
     }
     if wanted.pull_secrets:
@@ -429,6 +462,85 @@ def _pod(wanted: Installation, component: str) -> dict[str, Any]:
     if wanted.tolerations:
         pod["tolerations"] = [dict(item) for item in wanted.tolerations]
     return pod
+
+
+def _reader(wanted: Installation, reader: Reader) -> list[Manifest]:
+    """Return the objects of the reader: it has no token of the cluster, and only the operator reaches it."""
+    component = names.COMPONENT_READER
+    pod: dict[str, Any] = {
+        "serviceAccountName": names.REPLICA,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _READER_END_SECONDS,
+        "securityContext": pod_security(USER),
+        # A volume that only one node at a time can mount is mounted where the replicas are.
+        "affinity": {
+            "podAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 100,
+                        "podAffinityTerm": {
+                            "topologyKey": "kubernetes.io/hostname",
+                            "labelSelector": {"matchLabels": _selected(names.COMPONENT_REPLICA)},
+                        },
+                    }
+                ]
+            }
+        },
+        "containers": [
+            {
+                "name": CONTAINER,
+                "image": wanted.image,
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["python", "-m", "mljupyter.kubernetes.collected_reader"],
+                "ports": [{"name": "api", "containerPort": names.READER_PORT}],
+                "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+                "securityContext": container_security(USER),
+                "readinessProbe": _probe("/healthz", names.READER_PORT, period=2, failures=3),
+                "livenessProbe": _probe("/healthz", names.READER_PORT, period=10, failures=3),
+                "volumeMounts": [
+                    {"name": "collected", "mountPath": COLLECTED, "readOnly": True},
+                    {"name": "access", "mountPath": names.ACCESS_DIRECTORY, "readOnly": True},
+                ],
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+            }
+        ],
+        "volumes": [
+            {"name": "collected", "persistentVolumeClaim": {"claimName": reader.claim}},
+            _access([names.INTERNAL_KEY]),
+        ],
+    }
+    if wanted.pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in wanted.pull_secrets]
+    if reader.node_selector:
+        pod["nodeSelector"] = reader.node_selector
+    if reader.tolerations:
+        pod["tolerations"] = reader.tolerations
+    deployment: Manifest = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(names.READER, component, wanted.namespace),
+        "spec": {
+            "replicas": 1,
+            "revisionHistoryLimit": 3,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": _selected(component)},
+            "template": {"metadata": {"labels": names.labels(component)}, "spec": pod},
+        },
+    }
+    operator = _pods_of(names.COMPONENT_OPERATOR)
+    return [_network_policy(wanted, component, [_ingress(names.READER_PORT, operator)]), deployment]
+
+
+def _access(keys: Sequence[str]) -> dict[str, Any]:
+    """Return the volume with some keys of the access Secret."""
+    return {
+        "name": "access",
+        "secret": {
+            "secretName": names.ACCESS_SECRET,
+            "items": [{"key": key, "path": key} for key in keys],
+        },
+    }
 
 
 def _spread(topology: str, component: str) -> dict[str, Any]:

@@ -17,6 +17,8 @@ DEFAULT_NAMESPACE = "mljupyter"
 OPERATOR = "mljupyter-operator"
 ROUTER = "mljupyter-router"
 REPLICA = "mljupyter-replica"
+READER = "mljupyter-collected"
+"""The Deployment that reads collected data, and its NetworkPolicy."""
 USER = "mljupyter-user"
 """The Role of people who use the endpoints of a namespace. An administrator binds it."""
 
@@ -54,6 +56,7 @@ PUBLISHED_SELECTOR = f"{PUBLISHED_LABEL}=router"
 COMPONENT_OPERATOR = "operator"
 COMPONENT_ROUTER = "router"
 COMPONENT_REPLICA = "replica"
+COMPONENT_READER = "collected"
 
 FINALIZER = f"{GROUP}/drain"
 SERVING_CONDITION = f"{GROUP}/serving"
@@ -65,6 +68,10 @@ OPERATOR_PORT = 8080
 ROUTER_PORT = 8081
 AGENT_PORT = 8082
 REPLICA_PORT = 5001
+READER_PORT = 8083
+REGISTRY_SECRET = "mljupyter-registry"  # noqa: S105 - a name
+"""The Secret with the login of the container registry, for nodes that pull images and pods that fetch models."""
+
 WEBHOOK_PORT = 8443
 
 NAMESPACE_VARIABLE = "MLJUPYTER_NAMESPACE"
@@ -177,6 +184,11 @@ def horizontal_pod_autoscalers(namespace: str) -> str:
 def leases(namespace: str) -> str:
     """Return the path of the Leases of a namespace."""
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+
+
+def persistent_volume_claims(namespace: str) -> str:
+    """Return the path of the PersistentVolumeClaims of a namespace."""
+    return f"/api/v1/namespaces/{namespace}/persistentvolumeclaims"
 
 
 def mlendpoints(namespace: str) -> str:

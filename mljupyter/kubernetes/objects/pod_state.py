@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mljupyter.engine.endpoints.status import NOT_CREATED, UNSCHEDULABLE
+from mljupyter.engine.endpoints.status import FETCHING_MODELS, NOT_CREATED, UNSCHEDULABLE
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.replicas import CONTAINER
+from mljupyter.kubernetes.objects.replicas import CONTAINER, FETCHER
 from mljupyter.kubernetes.objects.room import Room, what_fits
+from mljupyter.scoring.fetch.contract import FAILED
 from mljupyter.spec import Problem
 
 _MOST_LINES = 20
@@ -24,6 +25,24 @@ _LASTING = ("Insufficient", "taint", "affinity", "node selector")
 
 _NODES_COME_SECONDS = 900
 """The time in which a cluster autoscaler gives up a node that does not come."""
+
+FETCH_FAILED = "ModelFetchFailed"
+"""The code of the problem that models cannot be fetched."""
+
+_REGISTRY_RETURNS_SECONDS = 120
+"""The time that a registry may be away before a pod that waits for it is given up."""
+
+_AWAY = (
+    "no such host",
+    "timeout",
+    "timed out",
+    "refused",
+    "unreachable",
+    "http response",
+    "unavailable",
+    "bad gateway",
+)
+"""Words of a node that did not reach the registry. All other answers are those of the registry, and stay."""
 
 _LONGEST = 1000
 _MISSING = re.compile(r"Insufficient ([\w./-]*\w)")
@@ -68,7 +87,12 @@ class PodState:
 
 
 def pod_state(
-    pod: Mapping[str, Any], *, now: float, events: Sequence[Mapping[str, Any]] = (), room: Room | None = None
+    pod: Mapping[str, Any],
+    *,
+    now: float,
+    events: Sequence[Mapping[str, Any]] = (),
+    room: Room | None = None,
+    progress: str = "",
 ) -> PodState:
     """Return the state of a replica's pod.
 
@@ -77,6 +101,7 @@ def pod_state(
         now: seconds since the epoch.
         events: events about the pod. They alone tell of volumes that cannot be mounted, and of nodes that are added.
         room: the nodes of the cluster, to say what would fit.
+        progress: the last line of the log of its init container, while that fetches models.
 
     """
     status = pod.get("status") or {}
@@ -88,7 +113,11 @@ def pod_state(
     obstacle: Problem | None = None
     fatal = False
     if not ended and not deleting:
-        obstacle, fatal = _obstacle(pod, conditions, container, now, events, room)
+        fetcher = _fetcher(status)
+        if fetcher is not None and not _is_lost(conditions):  # before events, which may be of an earlier attempt
+            obstacle, fatal = _fetching(fetcher, progress)
+        if obstacle is None:
+            obstacle, fatal = _obstacle(pod, conditions, container if fetcher is None else fetcher, now, events, room)
     return PodState(
         ready=_is_true(conditions.get("ContainersReady")) and not _is_lost(conditions),
         ended=ended,
@@ -108,6 +137,35 @@ def is_unschedulable(pod: Mapping[str, Any]) -> bool:
         if condition["type"] == "PodScheduled":
             return bool(condition.get("status") == "False" and condition.get("reason") == UNSCHEDULABLE)
     return False
+
+
+def is_fetching(pod: Mapping[str, Any]) -> bool:
+    """Return whether the init container of a pod fetches models."""
+    return "running" in ((_fetcher(pod.get("status") or {}) or {}).get("state") or {})
+
+
+def _fetcher(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the state of the init container that fetches models; None without one, or when it has succeeded."""
+    for item in status.get("initContainerStatuses") or ():
+        ended = (item.get("state") or {}).get("terminated")
+        if item.get("name") == FETCHER and (ended is None or ended.get("exitCode")):
+            return dict(item)
+    return None
+
+
+def _fetching(fetcher: Mapping[str, Any], progress: str) -> tuple[Problem | None, bool]:
+    """Return the progress of a download of models, or the reason of its failure, and whether that stays."""
+    if "running" in (fetcher.get("state") or {}):
+        return Problem(code=FETCHING_MODELS, message=f"{_sentence(progress or 'fetching models')}."), False
+    ended = _ended_run(fetcher)
+    if not ended.get("exitCode"):
+        return None, False
+    said = _sentence(ended.get("message"))
+    if ended.get("reason") == "OOMKilled":
+        said = "it used more memory than the limit of the replica (OOMKilled); raise memory_gb_limit"
+    if ended["exitCode"] == FAILED:
+        return Problem(code=FETCH_FAILED, message=f"{said}."), True
+    return Problem(code=FETCH_FAILED, message=f"models cannot be fetched now, and are tried again: {said}."), False
 
 
 def _is_true(condition: Mapping[str, Any] | None) -> bool:
@@ -173,7 +231,7 @@ def _obstacle(
         message = f"{image!r} is not the name of an image: {said}. Correct the version's image and deploy again."
         return Problem(code=reason, message=message), True
     if reason in _NOT_PULLED:
-        return _not_pulled(reason, image, said, events), reason in _FATAL
+        return _not_pulled(pod, reason, image, said, events, now)
     if reason in _NOT_CONFIGURED:
         return _not_configured(reason, image, said), False
     for event in events:
@@ -317,7 +375,9 @@ def _way_out_of_refusal(text: str) -> str:
     return "Ask for other resources, or ask those who run the cluster to change its rule."
 
 
-def _not_pulled(reason: str, image: str, said: str, events: Sequence[Mapping[str, Any]]) -> Problem:
+def _not_pulled(
+    pod: Mapping[str, Any], reason: str, image: str, said: str, events: Sequence[Mapping[str, Any]], now: float
+) -> tuple[Problem, bool]:
     # The back-off hides the cause; the event of the failed attempt has it.
     causes = [
         _sentence(event.get("message"))
@@ -326,15 +386,23 @@ def _not_pulled(reason: str, image: str, said: str, events: Sequence[Mapping[str
     ]
     cause = causes[-1] if causes else said
     lowered = cause.lower()
+    passing = False
     if any(word in lowered for word in ("unauthorized", "denied", "authentication required", "no basic auth")):
         way_out = "The cluster needs a login for this registry: name a pull Secret when you attach it."
     elif any(word in lowered for word in ("not found", "manifest unknown", "does not exist")):
         way_out = "The registry does not have it: build it again by repeating the deployment, or correct its name."
-    elif any(word in lowered for word in ("no such host", "timeout", "refused", "certificate", "http response")):
-        way_out = "The nodes do not reach the registry: compare its address, network rules and certificate."
+    elif any(word in lowered for word in _AWAY):
+        passing = now - (_seconds(pod["metadata"].get("creationTimestamp")) or 0) < _REGISTRY_RETURNS_SECONDS
+        way_out = "The nodes do not reach the registry: compare its address and network rules."
+    elif "certificate" in lowered or "http response" in lowered:
+        way_out = (
+            "The nodes do not trust the registry: install its certificate authority on them, or list it as a registry "
+            "without TLS."
+        )
     else:
         way_out = "Pull it on a node by hand to see why, or name another image."
-    return Problem(code=reason, message=f"the nodes cannot pull image {image}: {cause}. {way_out}")
+    problem = Problem(code=reason, message=f"the nodes cannot pull image {image}: {cause}. {way_out}")
+    return problem, reason in _FATAL and not passing
 
 
 def _not_configured(reason: str, image: str, said: str) -> Problem:

@@ -16,16 +16,26 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from mljupyter.build.images.plan import paths
+from mljupyter.build.images.registry.references import Reference
+from mljupyter.engine.model_delivery import MODEL_REPOSITORY, volume_mebibytes
 from mljupyter.engine.replicas.replica_key import VARIABLE as KEY_VARIABLE
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
 from mljupyter.runtimes import replica_layout
 from mljupyter.runtimes.base import ReplicaOrder
+from mljupyter.scoring.fetch.contract import NODE_VARIABLE
 from mljupyter.spec import Placement, ReplicaDefaults, Resources, VersionSpec
 
 CONTAINER = "server"
 COLLECTED = "/var/mljupyter/collected"
+WRITER_VARIABLE = "MLJUPYTER_COLLECTION_WRITER"
+"""The variable with the name of the pod, for the names of the files that it alone writes."""
+MODELS = f"{paths.APP_ROOT}/{paths.MODELS}"
+FETCHER = "models"
+"""The init container that fetches mounted models."""
+
 REPLICA_KEY = "replica-key"
 """The key of a Secret under which the key of the replicas is."""
 
@@ -39,6 +49,10 @@ _SPARE_START_SECONDS = 30
 _SPARE_PULL_SECONDS = 600
 _SPARE_END_SECONDS = 5
 _TEMPORARY = "1Gi"
+_MODEL_LIST = "models.json"
+_MODEL_LIST_DIRECTORY = "/etc/mljupyter/models"
+_LOGIN_DIRECTORY = "/etc/mljupyter/registry"
+_LOGIN = ".dockerconfigjson"
 _MIB = 1 << 20
 _GIB = 1 << 30
 _LONGEST_PLAIN = 64 * 1024  # all annotations of an object together have 256 KiB at most
@@ -57,8 +71,11 @@ class ReplicaSettings:
     Parameters:
         own_server: whether the image starts our scoring server, which takes options.
         pull_secrets: names of the Secrets with logins of container registries.
-        defaults: the placement of all replicas, and the resource that counts accelerators.
-        collected_claim: the PersistentVolumeClaim for collected data; without one it ends with the pod.
+        defaults: the settings of all replicas: placement, the resource that counts accelerators, and the
+            PersistentVolumeClaim for collected data; without one it ends with the pod.
+        fetcher_image: the image of the init container that fetches models, that of the operator: only this container
+            has the login of the registry, and an image of a user must not see it. None for the image of the version,
+            where an operator runs outside of its cluster.
         probe_grace: whether the cluster knows the grace period of a probe (Kubernetes 1.25 and later). Then a replica
             that does not answer is ended at once; otherwise it keeps its grace period.
 
@@ -67,7 +84,7 @@ class ReplicaSettings:
     own_server: bool = True
     pull_secrets: tuple[str, ...] = ()
     defaults: ReplicaDefaults = field(default_factory=ReplicaDefaults)
-    collected_claim: str | None = None
+    fetcher_image: str | None = None
     probe_grace: bool = False
 
 
@@ -116,7 +133,7 @@ def deployment(
 
 
 def secret(order: ReplicaOrder, *, namespace: str, replica_key: str, owner: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the Secret of a revision: the key of its replicas, and the environment variables of its spec.
+    """Return the Secret of a revision: the key of its replicas, the variables of its spec, and the models to fetch.
 
     Raises:
         ManifestError: as `deployment`.
@@ -124,6 +141,7 @@ def secret(order: ReplicaOrder, *, namespace: str, replica_key: str, owner: Mapp
     """
     _check(order)
     variables = {_VARIABLE_PREFIX + name: value for name, value in order.spec.environment_variables.items()}
+    models = {_MODEL_LIST: _model_list(order.spec)} if is_mounted(order.spec) else {}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -131,7 +149,7 @@ def secret(order: ReplicaOrder, *, namespace: str, replica_key: str, owner: Mapp
         "type": "Opaque",
         "data": {
             name: base64.b64encode(value.encode()).decode()
-            for name, value in ({REPLICA_KEY: replica_key} | variables).items()
+            for name, value in ({REPLICA_KEY: replica_key} | models | variables).items()
         },
     }
 
@@ -187,6 +205,11 @@ def replica_key_of(stored: Mapping[str, Any]) -> str:
     return base64.b64decode(stored["data"][REPLICA_KEY]).decode()
 
 
+def is_mounted(spec: VersionSpec) -> bool:
+    """Return whether a pod fetches the models of a version when it starts."""
+    return spec.model_delivery == "mount" and bool(spec.models)
+
+
 def cpu_quantity(cores: float) -> str:
     """Return cores as a quantity of Kubernetes, in thousandths, rounded up.
 
@@ -218,6 +241,12 @@ def _check(order: ReplicaOrder) -> None:
             f"version {order.version!r} of {order.endpoint!r} has no image: a pod needs one.\n"
             "Deploy it from a notebook or with `mljupyter`, which build the image, or name one in `image`."
         )
+    if is_mounted(order.spec) and Reference.parse(order.spec.image).registry is None:
+        raise ManifestError(
+            f"modelDelivery of version {order.version!r} is 'mount', and its image {order.spec.image} is in no "
+            "container registry: models are fetched from the registry of the image.\nName an image with its registry, "
+            "or set modelDelivery to 'bake' for an image that has its models."
+        )
     for name in order.spec.environment_variables:
         if not _VARIABLE_NAME.fullmatch(name):
             raise ManifestError(
@@ -244,7 +273,7 @@ def _annotation(spec: VersionSpec) -> str:
 
 
 def _annotated(spec: VersionSpec, settings: ReplicaSettings) -> dict[str, Any]:
-    if spec.collect_model_data and settings.collected_claim is None:
+    if spec.collect_model_data and settings.defaults.collected_data_claim is None:
         return {}
     # Its volumes hold nothing to keep. Without this, the cluster autoscaler removes no node with a replica.
     return {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}}
@@ -260,7 +289,7 @@ def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, st
         # it starts would last as long as its grace period. Here the pause container is the first process.
         "shareProcessNamespace": True,
         "terminationGracePeriodSeconds": _end_seconds(order.spec),
-        "securityContext": pod_security(USER if settings.collected_claim is not None else None),
+        "securityContext": pod_security(USER if _claim(order.spec, settings) is not None else None),
         "readinessGates": [{"conditionType": names.SERVING_CONDITION}],
         "topologySpreadConstraints": [
             {
@@ -270,8 +299,9 @@ def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, st
                 "labelSelector": {"matchLabels": same_version},
             }
         ],
+        **({"initContainers": [_fetcher(order, settings)]} if is_mounted(order.spec) else {}),
         "containers": [_container(order, settings)],
-        "volumes": _volumes(order.spec, settings),
+        "volumes": _volumes(order, settings),
     }
     if settings.pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in settings.pull_secrets]
@@ -300,15 +330,57 @@ def _container(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]
         "image": spec.image,
         "imagePullPolicy": "IfNotPresent",
         **arguments,
-        "env": _environment(order),
+        "env": _environment(order, settings),
         "ports": [{"name": "http", "containerPort": names.REPLICA_PORT}],
         "resources": _resources(spec.resources, settings.defaults.gpu_resource),
-        # The image of a user may name no user, or root.
-        "securityContext": container_security(None if settings.own_server else USER),
+        # The image of a user may name no user, or root. What is in a claim is read as the user that writes it.
+        "securityContext": container_security(None if settings.own_server and _claim(spec, settings) is None else USER),
         **_probes(spec, settings),
-        "volumeMounts": [{"name": name, "mountPath": path} for name, path in _mounts(spec).items()],
+        "volumeMounts": [
+            *({"name": name, "mountPath": path} | _part(order, name, settings) for name, path in _mounts(spec).items()),
+            *([{"name": "models", "mountPath": MODELS, "readOnly": True}] if is_mounted(spec) else []),
+        ],
         "terminationMessagePolicy": "FallbackToLogsOnError",  # the status of the pod has the last lines of its log
     }
+
+
+def _fetcher(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]:
+    """Return the init container that fetches the models. Only it has the login of the registry."""
+    spec = order.spec
+    read_only = {"model-list": _MODEL_LIST_DIRECTORY, "registry-login": _LOGIN_DIRECTORY}
+    python = "python" if settings.fetcher_image is not None else f"{paths.SERVER_ENVIRONMENT}/bin/python"
+    options = {
+        "--models": f"{_MODEL_LIST_DIRECTORY}/{_MODEL_LIST}",
+        "--login": f"{_LOGIN_DIRECTORY}/{_LOGIN}",
+        "--directory": MODELS,
+    }
+    return {
+        "name": FETCHER,
+        "image": settings.fetcher_image or spec.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [python, "-m", "mljupyter.scoring.fetch"],
+        "args": [part for option in options.items() for part in option],
+        # A registry on a loopback address is that of the node.
+        "env": [{"name": NODE_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],
+        # As those of the replica, which starts afterwards: so it changes nothing for scheduler and quota.
+        "resources": _resources(spec.resources.model_copy(update={"gpu": 0}), settings.defaults.gpu_resource),
+        "securityContext": container_security(),
+        "volumeMounts": [
+            {"name": "models", "mountPath": MODELS},
+            *({"name": name, "mountPath": path, "readOnly": True} for name, path in read_only.items()),
+        ],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _model_list(spec: VersionSpec) -> str:
+    """Return the document that the init container reads: see `mljupyter.scoring.fetch.models`."""
+    document = {
+        "registry": Reference.parse(str(spec.image)).host,
+        "repository": MODEL_REPOSITORY,
+        "models": [model.document() for model in spec.models],
+    }
+    return json.dumps(document, separators=(",", ":"))
 
 
 def _mounts(spec: VersionSpec) -> dict[str, str]:
@@ -317,19 +389,43 @@ def _mounts(spec: VersionSpec) -> dict[str, str]:
     return temporary | ({"collected": COLLECTED} if spec.collect_model_data else {})
 
 
-def _volumes(spec: VersionSpec, settings: ReplicaSettings) -> list[dict[str, Any]]:
+def _volumes(order: ReplicaOrder, settings: ReplicaSettings) -> list[dict[str, Any]]:
+    spec = order.spec
     sources: dict[str, dict[str, Any]] = {
         "tmp": {"emptyDir": {"sizeLimit": _TEMPORARY}},
         "collected": {"emptyDir": {}},
     }
-    if settings.collected_claim is not None:
-        sources["collected"] = {"persistentVolumeClaim": {"claimName": settings.collected_claim}}
-    return [{"name": name, **sources[name]} for name in _mounts(spec)]
+    if (claim := _claim(spec, settings)) is not None:
+        sources["collected"] = {"persistentVolumeClaim": {"claimName": claim}}
+    volumes = [{"name": name, **sources[name]} for name in _mounts(spec)]
+    if not is_mounted(spec):
+        return volumes
+    limit = {} if spec.model_bytes is None else {"sizeLimit": f"{volume_mebibytes(spec.model_bytes)}Mi"}
+    own = names.deployment_name(order.endpoint, order.version, order.revision)
+    model_list = {"secretName": own, "items": [{"key": _MODEL_LIST, "path": _MODEL_LIST}]}
+    return [
+        *volumes,
+        {"name": "models", "emptyDir": limit},
+        {"name": "model-list", "secret": model_list},
+        {"name": "registry-login", "secret": {"secretName": names.REGISTRY_SECRET, "optional": True}},
+    ]
 
 
-def _environment(order: ReplicaOrder) -> list[dict[str, Any]]:
-    variables = _variables(order, order.spec)
-    ours = _variables(order, order.spec.model_copy(update={"environment_variables": {}}))
+def _claim(spec: VersionSpec, settings: ReplicaSettings) -> str | None:
+    """Return the claim that a replica writes collected data to, if it does."""
+    return settings.defaults.collected_data_claim if spec.collect_model_data else None
+
+
+def _part(order: ReplicaOrder, volume: str, settings: ReplicaSettings) -> dict[str, str]:
+    """Return the part of a volume that a replica sees: of the claim, only the directory of its endpoint."""
+    shared = volume == "collected" and _claim(order.spec, settings) is not None
+    return {"subPath": order.endpoint} if shared else {}
+
+
+def _environment(order: ReplicaOrder, settings: ReplicaSettings) -> list[dict[str, Any]]:
+    spec = order.spec
+    variables = _variables(order, spec)
+    ours = _variables(order, spec.model_copy(update={"environment_variables": {}}))
     name_of_secret = names.deployment_name(order.endpoint, order.version, order.revision)
 
     def from_secret(name: str, key: str) -> dict[str, Any]:
@@ -338,22 +434,27 @@ def _environment(order: ReplicaOrder) -> list[dict[str, Any]]:
     return [
         {"name": names.POD_NAME_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         from_secret(KEY_VARIABLE, REPLICA_KEY),
+        # Replicas on several nodes share the volume, and its file system may have no locks across nodes.
+        *([{"name": WRITER_VARIABLE, "value": f"$({names.POD_NAME_VARIABLE})"}] if _claim(spec, settings) else []),
         *(
             {"name": name, "value": value} if ours.get(name) == value else from_secret(name, _VARIABLE_PREFIX + name)
             for name, value in variables.items()
-            if name not in (names.POD_NAME_VARIABLE, KEY_VARIABLE)
+            if name not in (names.POD_NAME_VARIABLE, KEY_VARIABLE, WRITER_VARIABLE)
         ),
     ]
 
 
 def _variables(order: ReplicaOrder, spec: VersionSpec) -> dict[str, str]:
-    return replica_layout.container_variables(
+    found = replica_layout.container_variables(
         spec,
         service=order.endpoint,
         version=order.version,
         workspace=order.workspace,
         collected=PurePosixPath(COLLECTED),
     )
+    if is_mounted(order.spec):  # an image without models has the directory of all
+        found["AZUREML_MODEL_DIR"] = str(replica_layout.model_directory(order.spec, PurePosixPath(MODELS)))
+    return found
 
 
 def _resources(resources: Resources, default: str) -> dict[str, Any]:

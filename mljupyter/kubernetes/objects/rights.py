@@ -37,7 +37,6 @@ def operator_rules() -> list[Rule]:
         _rule("policy", ["poddisruptionbudgets"], [*_READ, *_WRITE]),
         _rule("coordination.k8s.io", ["leases"], [*_READ, "create", "update", "patch"]),
         _rule("autoscaling", ["horizontalpodautoscalers"], ["get", "list"]),
-        _rule("metrics.k8s.io", ["pods"], ["get", "list"]),
     ]
 
 

@@ -10,7 +10,8 @@ USER = 10001
 
 def pod_security(group: int | None = None) -> dict[str, Any]:
     """Return the security context of a pod. With `group`, the files of its volumes belong to this group."""
-    own = {"fsGroup": group} if group is not None else {}
+    # Not changed again at each start: a volume may have many files.
+    own = {"fsGroup": group, "fsGroupChangePolicy": "OnRootMismatch"} if group is not None else {}
     return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, **own}
 
 

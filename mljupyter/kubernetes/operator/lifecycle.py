@@ -10,6 +10,7 @@ import math
 import shutil
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import TypeVar
 
 from mljupyter.client.errors import StorageError
 from mljupyter.controller.control_plane import ControlPlane
@@ -18,9 +19,11 @@ from mljupyter.controller.layout import Layout, private_directory
 from mljupyter.controller.storage.history import Change
 from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
+from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator.cluster_router import ClusterRouter
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore
+from mljupyter.kubernetes.operator.collected_volume import CollectedVolume
 from mljupyter.kubernetes.operator.events import EventRecorder
 from mljupyter.kubernetes.operator.leadership import Leadership, LeadershipLostError
 from mljupyter.kubernetes.operator.persistence import Persistence
@@ -42,6 +45,9 @@ LOOK_AGAIN_EVERY = 10.0
 _LEAST_LOOKED_AT, _ALL_LOOKED_AT_IN = 20, 60  # endpoints each time; all are looked at within ten minutes
 _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - in the router's pod; the Service decides who reaches it
 _RETRY_EVERY = 2.0
+_NOT_FOUND = 404
+
+Found = TypeVar("Found")
 
 log = logging.getLogger("mljupyter.operator")
 
@@ -146,7 +152,7 @@ async def _lead(
     owners = ReplicaOwners(
         settings.namespace,
         settings.workspace,
-        ReplicaSettings(defaults=settings.replicas),
+        ReplicaSettings(defaults=settings.replicas, fetcher_image=await _again(lambda: _own_image(api, settings))),
         workspace_key(layout.replica_key),
         persistence.owner,
     )
@@ -195,6 +201,13 @@ async def _lead(
             withdrawn=lambda name: plane.reconciler.look_again([name]),
         ),
         durability=durability,
+        collected=CollectedVolume(
+            api,
+            settings.namespace,
+            settings.target,
+            settings.replicas.collected_data_claim,
+            settings.internal_secret,
+        ),
     )
     await plane.router.start()
     scaler = SelfScaler(api, settings.namespace, plane.router, settings.scaling)
@@ -282,13 +295,22 @@ async def _before(end: _End, work: Coroutine[None, None, None]) -> bool:
     return False
 
 
-async def _again(read: Callable[[], Awaitable[None]]) -> None:
-    """Read until the API server answers."""
+async def _again(read: Callable[[], Awaitable[Found]]) -> Found:
+    """Read until the API server answers, and return what was read."""
     while True:
         try:
-            await read()
+            return await read()
         except ApiError as error:
             log.warning("the operator waits for the API server: %s", error.message)
             await asyncio.sleep(_RETRY_EVERY)
-        else:
-            return
+
+
+async def _own_image(api: ApiServer, settings: OperatorSettings) -> str | None:
+    """Return the image of the operator's pod; None for an operator that runs outside of its cluster."""
+    try:
+        pod = await api.get(f"{names.pods(settings.namespace)}/{settings.pod}")
+    except ApiError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return None
+    return str(pod["spec"]["containers"][0]["image"])

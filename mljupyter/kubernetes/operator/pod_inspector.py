@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.pod_state import is_unschedulable
+from mljupyter.kubernetes.objects.pod_state import is_fetching, is_unschedulable
+from mljupyter.kubernetes.objects.replicas import FETCHER
 from mljupyter.kubernetes.objects.room import Room
 from mljupyter.kubernetes.operator.revisions import Revision
 
 _AT_ONCE = 20
 _NODES_FOR = 10.0
 _FORBIDDEN_FOR = 600.0
-_SHORTEST, _LONGEST = 2.0, 60.0
+_SHORTEST, _LONGEST, _LONGEST_FETCHING = 2.0, 60.0, 5.0
 _SHARE = 0.25
 _FORBIDDEN = 403
 _PODS = "/api/v1/pods"
@@ -33,19 +34,22 @@ class Findings:
         looked: whether there was one.
         events: the events about the pod.
         room: the nodes of the cluster, for a pod without a node; None where they cannot be read.
+        progress: the last line of the log of a download of models.
 
     """
 
     looked: bool = False
     events: tuple[Object, ...] = ()
     room: Room | None = None
+    progress: str = ""
 
 
 class PodInspector:
     """Reads the events of pods that do not start, and for those without a node what is free on the nodes.
 
     One pod stands for all of its revision, which have one template. The longer it waits, the longer are the pauses,
-    from 2 seconds to a minute, so that pods that wait for hours cost little. Nodes are read at most every 10 seconds.
+    from 2 seconds to a minute, so that pods that wait for hours cost little. The progress of a download of models is
+    read every 5 seconds at least. Nodes are read at most every 10 seconds.
 
     Parameters:
         api: the API server.
@@ -73,12 +77,19 @@ class PodInspector:
             self._last.pop(revision, None)
             self._found.pop(revision, None)
 
-    def due(self, waiting: Collection[Revision], now: float) -> list[Revision]:
-        """Return the revisions to inspect now, those first that were inspected longest ago; at most 20."""
+    def due(self, waiting: Collection[Revision], now: float, fetching: Collection[Revision] = ()) -> list[Revision]:
+        """Return the revisions to inspect now, those first that were inspected longest ago; at most 20.
+
+        Parameters:
+            waiting: the revisions with pods that do not start.
+            now: seconds since the epoch.
+            fetching: those whose pods fetch models.
+
+        """
         found = []
         for revision in waiting:
             waited = now - self._first.setdefault(revision, now)
-            pause = min(max(waited * _SHARE, _SHORTEST), _LONGEST)
+            pause = min(max(waited * _SHARE, _SHORTEST), _LONGEST_FETCHING if revision in fetching else _LONGEST)
             if now - self._last.get(revision, 0.0) >= pause:
                 found.append(revision)
         return sorted(found, key=lambda revision: self._last.get(revision, 0.0))[:_AT_ONCE]
@@ -91,7 +102,14 @@ class PodInspector:
             fields = f"involvedObject.uid={pod['metadata']['uid']}"
             events, _ = await self._api.list(names.events(self._namespace), fields=fields)
         room = await self._nodes(now) if is_unschedulable(pod) else None
-        self._found[revision] = Findings(looked=True, events=tuple(events), room=room)
+        progress = await self._progress(pod) if is_fetching(pod) else ""
+        self._found[revision] = Findings(looked=True, events=tuple(events), room=room, progress=progress)
+
+    async def _progress(self, pod: Object) -> str:
+        path = f"{names.pods(self._namespace)}/{pod['metadata']['name']}/log"
+        with contextlib.suppress(ApiError):
+            return (await self._api.text(path, container=FETCHER, tailLines="1")).strip()
+        return ""
 
     async def _nodes(self, now: float) -> Room | None:
         if self._room is None or now - self._room[0] > _NODES_FOR:

@@ -72,7 +72,7 @@ class PodRuntime:
         return self._found(endpoint, version, records=True)
 
     async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
-        """Return nothing: replicas report their usage themselves."""
+        """Return nothing: replicas in pods measure themselves, and report it with their counters."""
         return {}
 
     async def capacity(self) -> Capacity | None:

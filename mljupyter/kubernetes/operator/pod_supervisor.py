@@ -20,7 +20,7 @@ from mljupyter.controller.endpoints.replica_handle import ReplicaHandle
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
 from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.pod_state import PodState, is_unschedulable, pod_state
+from mljupyter.kubernetes.objects.pod_state import PodState, is_fetching, is_unschedulable, pod_state
 from mljupyter.kubernetes.objects.published import address_of
 from mljupyter.kubernetes.operator.pod_inspector import PodInspector
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
@@ -254,7 +254,10 @@ class PodSupervisor:
             waiting = self._waiting()
             self._inspector.keep(waiting)
             now = time.time()
-            for revision in self._inspector.due(waiting, now):
+            fetching = {
+                revision for revision, handles in waiting.items() if is_fetching(self._pods.objects[handles[0].pod])
+            }
+            for revision in self._inspector.due(waiting, now, fetching):
                 pod = self._pods.objects.get(waiting[revision][0].pod)
                 if pod is None:
                     continue
@@ -315,6 +318,7 @@ class PodSupervisor:
             pid=None,
             started_time=datetime.fromisoformat(started).timestamp() if started else time.time(),
             key=self._owners.key(revision),
+            measures_itself=True,
         )
 
     def _order(self, revision: Revision, spec: VersionSpec) -> ReplicaOrder:
@@ -370,7 +374,7 @@ class PodSupervisor:
             return
         before = (handle.phase, handle.replica.address, handle.unanswered, handle.obstacle)
         known = self._inspector.known(_revision(handle))
-        state = pod_state(pod, now=time.time(), events=known.events, room=known.room)
+        state = pod_state(pod, now=time.time(), events=known.events, room=known.room, progress=known.progress)
         if state.deleting or state.ended:
             # Its end by Kubernetes is no fault of the script: another pod takes its place.
             handle.asked_to_end = handle.asked_to_end or state.deleting or not state.restarts
@@ -420,12 +424,17 @@ class PodSupervisor:
         self._changed(handle.replica.endpoint)
 
     async def _cannot_start(self, handle: ReplicaPod, pod: Object, obstacle: Problem) -> None:
-        """Record that a pod will never start. Only the events of a pod tell why its image cannot be pulled."""
+        """Record that a pod will never start. Only its events tell why an image is not pulled: this may pass."""
         found: list[Object] = []
         with contextlib.suppress(ApiError):
             path, uid = names.events(self._owners.namespace), pod["metadata"]["uid"]
             found, _ = await self._api.list(path, fields=f"involvedObject.uid={uid}")
-        obstacle = pod_state(pod, now=time.time(), events=found).obstacle or obstacle
+        state = pod_state(pod, now=time.time(), events=found)
+        obstacle = state.obstacle or obstacle
+        if not state.fatal:
+            handle.ending_now, handle.obstacle = False, obstacle
+            self._say(handle)
+            return
         handle.end = Ending(reason=f"cannot start: {obstacle.message.removesuffix('.')}")
         self._exited(handle)
 

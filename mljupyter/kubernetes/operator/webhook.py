@@ -43,7 +43,7 @@ _ANSWERED_WITHIN = 5.0
 # The API server closes idle connections after 90 s. If this side did it first, a review would be lost now and then.
 _KEEP_ALIVE = 120
 _ENDS_WITHIN = 2
-_LOOK_EVERY = 60.0
+_LOOK_EVERY = 10.0
 _RETRY_EVERY = 2.0
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _ABSENT = (_FORBIDDEN, _NOT_FOUND)

@@ -8,11 +8,11 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from mljupyter.controller.http_server import http_server
+from mljupyter.controller.http_server import http_server, listener_at
 from mljupyter.controller.router.resource_files import RouterSettings
 from mljupyter.controller.router.router import Router
 from mljupyter.errors import MLJupyterError
@@ -67,6 +67,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         arguments.port,
         stream=directory / "replicas.sock",
         event_loop_statistics=True,
+        container_memory_bytes=memory_limit(os.environ),
     )
     stream = ReplicaStream(directory / "replicas.sock")
     await stream.start()
@@ -78,7 +79,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     server = http_server(application(agent, secret), ends_within=_ENDS_WITHIN)
-    with _bound(arguments.address, arguments.agent_port) as bound:
+    with listener_at(arguments.address, arguments.agent_port) as bound:
         serving = asyncio.create_task(server.serve(sockets=[bound]))
         working = asyncio.create_task(agent.run())
         asked = asyncio.create_task(ended.wait())
@@ -94,13 +95,26 @@ async def _run(arguments: argparse.Namespace) -> None:
     await api.close()
 
 
-def _bound(address: str, port: int) -> socket.socket:
-    """Return a socket for the agent's API. Without an address it is reached by every address of the pod."""
-    if address:
-        return socket.create_server((address, port))
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
-    return socket.create_server(("", port), family=family, dualstack_ipv6=both)
+def memory_limit(environment: Mapping[str, str]) -> int | None:
+    """Return the memory limit of this container in bytes, which its Deployment gives; None outside a pod.
+
+    Raises:
+        MLJupyterError: when it is not a positive number.
+
+    Example:
+        >>> memory_limit({"MLJUPYTER_MEMORY_LIMIT": "1073741824"}), memory_limit({})
+        (1073741824, None)
+
+    """
+    text = environment.get(names.MEMORY_LIMIT_VARIABLE)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise MLJupyterError(
+            f"the environment variable {names.MEMORY_LIMIT_VARIABLE} is {text[:100]!r}: it must be the memory limit of "
+            "the container in bytes. Install the router by its manifests:\nmljupyter computetarget attach"
+        )
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ def _cluster(call: Call, name: str) -> Any:
             labels_of(call["node_selector"]),
             call["toleration"],
             call["runtime_class"],
+            call["collected_data_claim"],
         ),
     )
     if call["check"]:

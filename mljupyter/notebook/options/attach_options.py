@@ -49,6 +49,7 @@ ATTACH_OPTIONS = (
         repeatable=True,
     ),
     Option("runtime-class", "RuntimeClass of replicas", metavar="NAME"),
+    Option("collected-data-claim", "PersistentVolumeClaim for the data that scripts collect", metavar="NAME"),
     Option("check", "only check the cluster", kind="flag"),
     Option("dry-run", "only show the objects that would be applied", kind="flag"),
     Option("force", "take over the installation of another workspace", kind="flag"),

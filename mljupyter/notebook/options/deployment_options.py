@@ -106,6 +106,11 @@ DEPLOYMENT_OPTIONS = (
         repeatable=True,
     ),
     Option("runtime-class", "RuntimeClass of the cluster that runs the containers", metavar="NAME"),
+    Option(
+        "model-delivery",
+        "on a cluster, fetch the models into a volume or build them into the image; by default by their size",
+        choices=("mount", "bake"),
+    ),
     Option("port", "port to listen on, with --kind local", kind="integer", metavar="PORT", minimum=1),
     Option(
         "max-concurrent-requests", "number of concurrent requests of a replica", kind="integer", metavar="N", minimum=1

@@ -166,8 +166,7 @@ class ArtifactStore:
 
     def files(self, digest: str) -> list[str] | None:
         """Return the paths of the files in a stored directory; None when the artifact is a single file."""
-        with self._translated(self.location, None, f"artifact {digest}"):
-            entries = self._entries(hex_of(digest))
+        entries = self.entries(digest)
         return None if entries is None else [entry.path for entry in entries if entry.digest is not None]
 
     def urls(self, digest: str) -> dict[str, str]:
@@ -188,6 +187,11 @@ class ArtifactStore:
             if self._blobs.size(FILES, hexadecimal) is None:
                 raise ArtifactNotFoundError(f"{self.location} holds no artifact {digest}.")
             return {"": self._blobs.url(hexadecimal)}
+
+    def entries(self, digest: str) -> list[ManifestEntry] | None:
+        """Return the files of a stored directory with digests and sizes; None when the artifact is a single file."""
+        with self._translated(self.location, None, f"artifact {digest}"):
+            return self._entries(hex_of(digest))
 
     def exists(self, digest: str) -> bool:
         """Return whether the store holds an artifact."""

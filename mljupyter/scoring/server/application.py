@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -40,6 +41,7 @@ _METHODS = {
     "/-/state": ("GET", "HEAD"),
 }
 _ALIVE = b"alive"  # the query of a health check that asks whether the server answers at all
+_USAGE = b"usage"  # the query for the state together with the usage of the container
 _RUN = ("GET", "POST")
 # Answers without reading the body, and closes the connection.
 _NOT_THE_ROUTER = closing_answer(
@@ -159,7 +161,7 @@ class Application:
         if method == "OPTIONS":
             return 200, [_HTML, _RUN_FAILED[False], *headers, (b"allow", ", ".join(methods).encode())], b""
         if path != "/score":
-            status, media, body = self._inform(path, scope)
+            status, media, body = await self._inform(path, scope)
             return status, [media, *headers] if media is _TEXT else [media, _RUN_FAILED[False], *headers], body
         try:
             self._check_type(method, kind)
@@ -246,7 +248,7 @@ class Application:
             self._log.record("E", f"request {ids[0][1].decode('latin-1')} was answered {answer.status}")
         return headers
 
-    def _inform(self, path: str, scope: Scope) -> tuple[int, tuple[bytes, bytes], bytes]:
+    async def _inform(self, path: str, scope: Scope) -> tuple[int, tuple[bytes, bytes], bytes]:
         if path == "/":
             if scope["query_string"] == _ALIVE:
                 return 200, _TEXT, b"Alive"
@@ -254,7 +256,10 @@ class Application:
                 return 503, _TEXT, b"Stopping"
             return (200, _TEXT, b"Healthy") if self._dispatcher.ready else (503, _TEXT, b"Starting")
         if path == "/-/state":
-            return 200, _JSON, json.dumps(self._state()).encode()
+            state = self._state()
+            if scope["query_string"] == _USAGE:
+                state |= await _usage()
+            return 200, _JSON, json.dumps(state).encode()
         version = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("version", ["2"])[0]
         interface = self._supervisor.interface
         if interface is None:
@@ -283,6 +288,14 @@ class Application:
             "worker_pid": self._supervisor.worker_pid,
             **({"insights": self._insights.counts()} if self._insights is not None else {}),
         }
+
+
+async def _usage() -> dict[str, Any]:
+    """Return CPU time and memory of the container; nothing where they are not known."""
+    from mljupyter.scoring.server.usage import measured  # most replicas are never asked
+
+    used = await asyncio.get_running_loop().run_in_executor(None, measured)  # a busy kernel answers slowly
+    return {} if used is None else {"usage": used._asdict()}
 
 
 def _milliseconds(value: bytes) -> float | None:

@@ -19,24 +19,34 @@ _MAX_HEADERS = 20  # files of one day with different columns
 
 
 class CollectionFiles:
-    """The CSV files of one collector. `dropped` counts failed writes."""
+    """The CSV files of one collector. `dropped` counts failed writes.
 
-    def __init__(self, storage: str, name: str) -> None:
+    Parameters:
+        storage: the directory that all files are below.
+        name: the name of the files, without their ending.
+        writer: the name of the replica, if its files must be its own: locks do not work on every volume that several
+            nodes mount.
+
+    """
+
+    def __init__(self, storage: str, name: str, writer: str = "") -> None:
         self._storage = storage
         self._name = os.path.basename(name) or "data"  # noqa: PTH119
+        self._ending = f".{os.path.basename(writer)}.csv" if writer else ".csv"  # noqa: PTH119
         self._counting = Lock()
         self.dropped = 0
 
     def append(self, directories: Sequence[str], header: bytes, rows: bytes) -> None:
         """Append rows to the file with this header in a directory; drop and count them when that fails.
 
-        Each different header has its own file: ``data.csv``, ``data-2.csv``, and so on.
+        Each different header has its own file: ``data.csv``, ``data-2.csv``, and so on; with a writer
+        ``data.WRITER.csv``.
         """
         try:
             directory = os.path.join(self._storage, *directories)
             os.makedirs(directory, mode=0o700, exist_ok=True)
             for number in range(1, _MAX_HEADERS + 1):
-                name = f"{self._name}.csv" if number == 1 else f"{self._name}-{number}.csv"
+                name = f"{self._name}{'' if number == 1 else f'-{number}'}{self._ending}"
                 if _append(os.path.join(directory, name), header, rows):
                     return
             raise OSError(errno.EMFILE, f"more than {_MAX_HEADERS} different headers on one day")

@@ -51,6 +51,7 @@ class ModelDataCollector:
 
     The variables AML_MODEL_DC_STORAGE_ENABLED (``true``) and AML_MODEL_DC_STORAGE (a directory) turn collection on.
     AML_MODEL_DC_DEBUG prints the rows. AML_MODEL_DC_BOUNDARY=hour uses one directory for each hour.
+    MLJUPYTER_COLLECTION_WRITER is the name of a replica whose files are its own, on a volume that several nodes share.
     """
 
     def __init__(
@@ -84,7 +85,8 @@ class ModelDataCollector:
             print("Model data collection is off: AML_MODEL_DC_STORAGE must be the absolute path of a directory")
             return
         named = self._designation in ("signals", "general") and collection_name != "default"
-        self._files = CollectionFiles(storage, collection_name if named else "data")
+        writer = os.environ.get("MLJUPYTER_COLLECTION_WRITER", "")
+        self._files = CollectionFiles(storage, collection_name if named else "data", writer)
 
     def collect(self, input_data: Any, user_correlation_id: str = "") -> dict[str, Any] | None:
         """Write rows; for inputs, return the values that `add_correlations` needs, otherwise None.

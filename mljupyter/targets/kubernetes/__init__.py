@@ -17,6 +17,7 @@ from mljupyter.targets.kubernetes.created import CreatedCluster, created_cluster
 
 if TYPE_CHECKING:
     from mljupyter.client.reach import Reach
+    from mljupyter.spec import RouterSize
     from mljupyter.targets.kubernetes.client import ClusterClient
 
 _clients: dict[tuple[Path, str], ClusterClient] = {}
@@ -35,6 +36,7 @@ class KubernetesTarget(Target):
     is_attached = True
     about = "Pods of a Kubernetes cluster, from an image that its nodes pull."
     needs = Needs.REGISTRY_IMAGE
+    mounts_models = True
     ignored_arguments = frozenset(
         {
             "location",
@@ -57,6 +59,11 @@ class KubernetesTarget(Target):
         self.created = created
         self.name = attached.name
         self.type = attached.type
+        if "collectedDataClaim" not in attached.replicas:
+            self.cautions = {
+                "collect_model_data": f"Collected data ends with its pod: target {self.name!r} has no claim for it. "
+                "Give it one: update(collected_data_claim=NAME), see docs/kubernetes.md."
+            }
 
     def availability(self) -> str | None:
         """Return why the cluster cannot be used now, with a solution; None if operator and routers are ready."""
@@ -85,6 +92,10 @@ class KubernetesTarget(Target):
     def reach(self) -> Reach:
         """Return how this machine connects to the routers with TLS, and the certificates that are trusted for them."""
         return self.endpoints().reach()
+
+    def router_size(self) -> RouterSize | None:
+        """Return number, size and load of the cluster's router pods, with the last decisions of their self-scaling."""
+        return self.endpoints().router().size
 
     def image_place(self, registry: str | None) -> str:
         """Return the workspace's registry, from which nodes pull; without one, the Docker engine that they share."""

@@ -34,7 +34,8 @@ class AttachedCluster:
         internal: whether its load balancer is internal.
         image: the image of the control plane.
         resource_id: of a cluster in Azure whose credentials Azure has given; empty for others.
-        replicas: the placement of all replicas, the document of a `ReplicaDefaults`.
+        replicas: the settings of all replicas, the document of a `ReplicaDefaults`.
+        subnet: the subnet of its internal load balancer, if one was given.
 
     """
 
@@ -50,6 +51,7 @@ class AttachedCluster:
     image: str = ""
     resource_id: str = ""
     replicas: dict[str, Any] = field(default_factory=dict)
+    subnet: str | None = None
 
     @property
     def access(self) -> Access:

@@ -14,8 +14,10 @@ from typing import Any
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.claims import judged
 from mljupyter.kubernetes.objects.installation import Purpose
 from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
+from mljupyter.spec import ReplicaDefaults
 from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes.attached import AttachedCluster
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, Cluster, ClusterError
@@ -38,12 +40,13 @@ class Right:
     namespace: str = ""
 
 
-def rights_for(manifests: Iterable[Mapping[str, Any]], namespace: str) -> list[Right]:
+def rights_for(manifests: Iterable[Mapping[str, Any]], namespace: str, *, claim: bool = False) -> list[Right]:
     """Return the rights that attaching, using and detaching a cluster needs.
 
     Parameters:
         manifests: the objects of the installation.
         namespace: their namespace.
+        claim: whether there is a claim for collected data to look at.
 
     """
     needed = set()
@@ -63,6 +66,8 @@ def rights_for(manifests: Iterable[Mapping[str, Any]], namespace: str) -> list[R
     needed |= {Right("", resource, verb, namespace) for resource, verbs in using.items() for verb in verbs}
     needed |= {Right("batch", "jobs", verb, namespace) for verb in ("create", "delete")}  # checks from the nodes
     needed |= {Right(names.GROUP, names.PLURAL, verb, namespace) for verb in ("get", "list", "patch", "delete")}
+    if claim:
+        needed.add(Right("", "persistentvolumeclaims", "get", namespace))
     return sorted(needed)
 
 
@@ -112,7 +117,13 @@ def granting_role(missing: Sequence[Right]) -> list[dict[str, Any]]:
     return roles
 
 
-def check(cluster: Cluster, namespace: str, purpose: str, manifests: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def check(
+    cluster: Cluster,
+    namespace: str,
+    purpose: str,
+    manifests: Sequence[Mapping[str, Any]],
+    replicas: ReplicaDefaults,
+) -> Iterator[Finding]:
     """Yield the findings of all checks, in the order in which a failure hides the next ones.
 
     Parameters:
@@ -120,6 +131,7 @@ def check(cluster: Cluster, namespace: str, purpose: str, manifests: Sequence[Ma
         namespace: the namespace of the installation.
         purpose: a `Purpose`.
         manifests: the objects of the installation.
+        replicas: the settings of all replicas.
 
     """
     try:
@@ -128,9 +140,10 @@ def check(cluster: Cluster, namespace: str, purpose: str, manifests: Sequence[Ma
         first, _, rest = error.message.partition("\n")
         yield Finding("API server", "failed", first, rest)
         return
-    yield _rights(cluster, rights_for(manifests, namespace))
+    yield _rights(cluster, rights_for(manifests, namespace, claim=replicas.collected_data_claim is not None))
     yield _capacity(cluster, purpose)
     yield from _namespace(cluster, namespace)
+    yield from _claim(cluster, namespace, replicas)
     yield from _autoscalers(cluster, namespace)
 
 
@@ -150,6 +163,7 @@ def check_attached(cluster: Cluster, attached: AttachedCluster) -> list[Finding]
     else:
         fix = "" if state.ready else f"mljupyter computetarget attach {attached.name}"
         found.append(Finding("installation", "ok" if state.ready else "failed", state.text, fix))
+    found += _claim(cluster, attached.namespace, ReplicaDefaults.parse(attached.replicas))
     found += _autoscalers(cluster, attached.namespace)
     return found
 
@@ -240,6 +254,43 @@ def _namespace(cluster: Cluster, namespace: str) -> Iterator[Finding]:
         yield Finding(
             "namespace", "failed", error.message, "ask the administrator of the cluster, or choose another namespace"
         )
+
+
+def _claim(cluster: Cluster, namespace: str, replicas: ReplicaDefaults) -> Iterator[Finding]:
+    """Yield whether the claim for collected data can be used, if there is one."""
+    name = replicas.collected_data_claim
+    if name is None:
+        return
+    try:
+        claim = cluster.find(f"{names.persistent_volume_claims(namespace)}/{name}")
+        state = judged(name, namespace, claim, _nodes_of(cluster, replicas), _binding(cluster, claim))
+    except ClusterError as error:
+        yield Finding("collected data", "failed", error.message)
+        return
+    yield Finding("collected data", state.state, state.text, state.fix)
+
+
+def _nodes_of(cluster: Cluster, replicas: ReplicaDefaults) -> int | None:
+    """Return the number of nodes that replicas may run on; None if the right to list nodes is missing."""
+    try:
+        nodes = cluster.items(names.nodes())
+    except ClusterError:
+        return None
+    wanted = replicas.node_selector.items()
+    labels = [node["metadata"].get("labels") or {} for node in nodes if takes_pods(node) or replicas.tolerations]
+    return sum(wanted <= found.items() for found in labels)
+
+
+def _binding(cluster: Cluster, claim: Mapping[str, Any] | None) -> str | None:
+    """Return when the storage class of a claim binds it; None if that is not known."""
+    name = ((claim or {}).get("spec") or {}).get("storageClassName")
+    if not name:
+        return None
+    try:
+        found = cluster.find(f"/apis/storage.k8s.io/v1/storageclasses/{name}")
+    except ClusterError:  # the right is missing
+        return None
+    return None if found is None else str(found.get("volumeBindingMode") or "Immediate")
 
 
 def _autoscalers(cluster: Cluster, namespace: str) -> Iterator[Finding]:

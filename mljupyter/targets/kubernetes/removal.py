@@ -6,10 +6,10 @@ A list of all objects of the namespace proves that nothing is left.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mljupyter.client.errors import ControllerError, EndpointNotFoundError
 from mljupyter.exceptions import ComputeTargetException
@@ -20,6 +20,7 @@ from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, LABELLED
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, NOT_FOUND, Cluster, ClusterError
 from mljupyter.targets.kubernetes.created import created_cluster, kubeconfig_file, remember_created
+from mljupyter.targets.kubernetes.definition import DEFINITION_PATH
 from mljupyter.targets.kubernetes.installation_state import installation_state
 
 GONE_WITHIN_SECONDS = 120.0
@@ -28,9 +29,21 @@ _MOST_NAMED = 10
 _SETS_WITHIN_SECONDS = 15.0
 _GRACE_SECONDS = 1
 _PODS_WITHIN_SECONDS = 60.0
-_KIND = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{names.PLURAL}.{names.GROUP}"
+_ENDED_WITHIN = 10.0
 _LEFT_ALONE = frozenset({"events", "endpoints", "endpointslices", "replicasets", "pods"})
 """Kinds that the cluster removes by itself: with their owners, or after a while."""
+
+
+class Pods(Protocol):
+    """The part of `Cluster` that is needed to delete pods."""
+
+    def find(self, path: str, /) -> dict[str, Any] | None:
+        """Return an object, None if there is none."""
+        ...
+
+    def delete(self, path: str, /, *, grace: int | None = None) -> None:
+        """Delete an object."""
+        ...
 
 
 def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line: None) -> None:
@@ -51,6 +64,15 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     _delete_webhook(cluster, attached.namespace, on_line)
     _delete_endpoints(client, on_line)
     _delete_objects(cluster, attached.namespace, on_line)
+    if created and (claims := _claims(cluster, attached.namespace)):
+        created = False  # the namespace would take the data of its users along
+        metadata = {"annotations": {CREATED_ANNOTATION: None}}
+        path = f"/api/v1/namespaces/{attached.namespace}"
+        cluster.call("PATCH", path, {"metadata": metadata}, content_type=MERGE)
+        on_line(
+            f"kept Namespace {attached.namespace}: it has the PersistentVolumeClaim {', '.join(claims)}. Delete it "
+            f"with its data: kubectl delete namespace {attached.namespace}"
+        )
     if created:
         cluster.delete(f"/api/v1/namespaces/{attached.namespace}")
         on_line(f"deleted Namespace {attached.namespace}")
@@ -152,13 +174,50 @@ def _delete_workloads(cluster: Cluster, namespace: str, on_line: OnLine) -> None
     deadline = time.monotonic() + _SETS_WITHIN_SECONDS
     while any(_ours(cluster, sets)) and time.monotonic() < deadline:  # they would start their pods again
         time.sleep(_PAUSE_SECONDS)
-    pods = names.pods(namespace)
-    for item in list(_ours(cluster, pods)):
-        cluster.delete(f"{pods}/{item['metadata']['name']}", grace=_GRACE_SECONDS)
-    # Kubernetes deletes a namespace in growing intervals while it has pods.
-    deadline = time.monotonic() + _PODS_WITHIN_SECONDS
-    while any(_ours(cluster, pods)) and time.monotonic() < deadline:
+    delete_pods(cluster, list(_ours(cluster, names.pods(namespace))))
+
+
+def delete_pods(cluster: Pods, pods: Sequence[Mapping[str, Any]], *, ended_within: float = _ENDED_WITHIN) -> None:
+    """Delete pods, and wait until they are gone, or for a minute.
+
+    Nodes of Kubernetes 1.20 keep a pod for up to a minute after its containers have ended, and so its namespace. It is
+    deleted from the API server then, unless its node does not answer: nobody knows whether it still runs.
+
+    Parameters:
+        cluster: the cluster.
+        pods: the pods.
+        ended_within: the seconds in which a node ends the containers of a pod.
+
+    """
+    paths = {f"{names.pods(names.namespace_of(pod))}/{pod['metadata']['name']}": pod for pod in pods}
+    for path in paths:
+        cluster.delete(path, grace=_GRACE_SECONDS)
+    began, forced = time.monotonic(), False
+    while time.monotonic() < began + _PODS_WITHIN_SECONDS:
+        left = [path for path, pod in paths.items() if _is_there(cluster, path, pod)]
+        if not left:
+            return
+        if not forced and time.monotonic() >= began + ended_within:
+            forced = True
+            for path in left:
+                if _answers(cluster, paths[path]["spec"].get("nodeName")):
+                    cluster.delete(path, grace=0)
         time.sleep(_PAUSE_SECONDS)
+
+
+def _is_there(cluster: Pods, path: str, pod: Mapping[str, Any]) -> bool:
+    found = cluster.find(path)
+    return found is not None and found["metadata"]["uid"] == pod["metadata"]["uid"]
+
+
+def _answers(cluster: Pods, node: str | None) -> bool:
+    """Return whether a node is ready; False when nobody may know."""
+    try:
+        found = cluster.find(f"{names.nodes()}/{node}") if node else None
+    except ClusterError:
+        return False
+    conditions = (found or {}).get("status", {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def _delete_kind(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
@@ -170,8 +229,8 @@ def _delete_kind(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
         if others:
             on_line(f"kept {names.PLURAL}.{names.GROUP}: used in namespace {', '.join(sorted(others))}")
             return
-        if cluster.find(_KIND) is not None:
-            cluster.delete(_KIND)
+        if cluster.find(DEFINITION_PATH) is not None:
+            cluster.delete(DEFINITION_PATH)
             on_line(f"deleted {names.PLURAL}.{names.GROUP}")
     except ClusterError as error:
         if error.status != FORBIDDEN:
@@ -247,6 +306,15 @@ def collection_paths(cluster: Cluster, namespace: str) -> list[str]:
             if resource.get("namespaced") and "list" in resource["verbs"] and "delete" in resource["verbs"]:
                 found.setdefault(f"{name}.{version}", f"{version}/namespaces/{namespace}/{name}")
     return list(found.values())
+
+
+def _claims(cluster: Cluster, namespace: str) -> list[str]:
+    """Return the names of the PersistentVolumeClaims in a namespace. An installation has none of its own."""
+    try:
+        items = cluster.items(names.persistent_volume_claims(namespace))
+    except ClusterError:  # the right is missing
+        return []
+    return [str(item["metadata"]["name"]) for item in items]
 
 
 def _was_created(cluster: Cluster, namespace: str) -> bool:

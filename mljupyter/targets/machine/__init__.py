@@ -25,6 +25,7 @@ CLOUD_ARGUMENTS = frozenset(
         "node_selector",
         "tolerations",
         "runtime_class",
+        "model_delivery",
     }
 )
 """Arguments of deployment configurations that refer to a cloud or a cluster."""

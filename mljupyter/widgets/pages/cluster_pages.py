@@ -16,7 +16,7 @@ from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.expressions import unexpanded
 from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes.attached import attached_clusters, check_name, check_namespace
-from mljupyter.targets.kubernetes.attachment import ClusterSettings
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
 from mljupyter.targets.kubernetes.cluster import NoKubeconfigError, access_to, contexts_of
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
@@ -94,6 +94,7 @@ class ClusterDraft:
             service_type=self.value("service_type"),
             internal=self.is_internal,
             subnet=(self.value("subnet") or None) if self.is_internal else None,
+            replicas=replica_defaults(collected_data_claim=self.value("collected_data_claim") or None),
         )
 
     @property
@@ -114,6 +115,7 @@ class ClusterDraft:
             "service_type": settings.service_type,
             "internal_load_balancer": settings.internal or None,
             "load_balancer_subnet": settings.subnet,
+            "collected_data_claim": settings.replicas.collected_data_claim,
         }
         arguments = ", ".join(f"{key}={value!r}" for key, value in given.items() if value is not None)
         return script_of(
@@ -179,6 +181,14 @@ class ClusterPage(Page):
         if draft.is_internal:
             about = "In Azure; empty for the subnet of the nodes."
             found.append(fields.text("subnet", "Subnet", draft.typed.get("subnet"), about=about, placeholder="apps"))
+        found.append(
+            fields.text(
+                "collected_data_claim",
+                "Claim for collected data",
+                draft.typed.get("collected_data_claim"),
+                about="A PersistentVolumeClaim in the namespace. Without one, collected data ends with its pod.",
+            )
+        )
         return found
 
     def change(self, key: str, value: Any) -> None:
@@ -204,6 +214,8 @@ class ClusterPage(Page):
             found["address"] = problem
         if problem := _rule(check_namespace, str(draft.typed.get("namespace", draft.value("namespace"))).strip()):
             found["namespace"] = problem
+        if problem := _rule(_check_claim, draft.value("collected_data_claim")):
+            found["collected_data_claim"] = problem
         texts = {key: text for key, text in values_of(ATTACH_OPTIONS, draft.effective())[1].items() if key in OPTIONS}
         return found | {key: text for key, text in texts.items() if key not in found}
 
@@ -320,6 +332,7 @@ class ClusterReviewPage(Page):
             ("Namespace", settings.namespace),
             ("Purpose", ": ".join(_PURPOSES[settings.purpose])),
             ("Endpoints are reached at", _way(settings)),
+            ("Collected data", _claim(settings)),
         ]
         found = [
             fields.summary("plan", "A cluster is attached", rows),
@@ -457,6 +470,15 @@ def _way(settings: ClusterSettings) -> str:
     if not settings.internal:
         return way
     return f"{way}, internal{f', in subnet {settings.subnet}' if settings.subnet else ''}"
+
+
+def _claim(settings: ClusterSettings) -> str:
+    claim = settings.replicas.collected_data_claim
+    return f"kept in the claim {claim}" if claim is not None else "ends with its pod"
+
+
+def _check_claim(name: str) -> None:
+    replica_defaults(collected_data_claim=name or None)
 
 
 def _rule(check: Callable[[str], None], value: str) -> str:

@@ -16,12 +16,15 @@ from mljupyter.widgets.static_files import module, styles
 
 WINDOW_SECONDS = 900
 _DECISIONS_EVERY = 2  # ticks
+_ROUTER_EVERY = 5  # ticks: the self-scaling of a cluster decides as often
 _MOST_DECISIONS = 50
 _LOG_LINES = 300
 
 
 class Monitor(LivePanel):
     """A panel for one endpoint: replicas with the reason for their number, requests, latencies, errors, actions.
+
+    For an endpoint on a cluster it shows the size of the router too.
 
     Parameters:
         workspace: the workspace of the endpoint.
@@ -42,6 +45,7 @@ class Monitor(LivePanel):
         self._log: dict[str, Any] | None = None
         self._cursor = 0.0
         self._decisions: list[dict[str, Any]] = []
+        self._router: dict[str, Any] | None = None
         self._ticks = 0
         super().__init__(workspace, name, f"%monitor {name}")
         self.seconds = seconds
@@ -68,6 +72,12 @@ class Monitor(LivePanel):
             decisions = data.decisions_of(endpoints.scaling_history(self._endpoint, most=_MOST_DECISIONS))
             if whole or decisions != self._decisions:
                 self._decisions = found["decisions"] = decisions
+        if whole or self._ticks % _ROUTER_EVERY == 0:
+            size = self._workspace.context.target(record.spec.compute_target).router_size()
+            router = None if size is None else data.router_of(size)
+            if router is not None and (whole or router != self._router):
+                found["router"] = router
+            self._router = router
         if (log := self._log) is not None:
             found["log"] = endpoints.logs(self._endpoint, lines=_LOG_LINES, **log)
         self._ticks += 1

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mljupyter.notebook.views.metrics_table import by_version
-from mljupyter.spec import EndpointRecord, EndpointState, ScalingDecision
+from mljupyter.notebook.views.scaling import router_size_fields
+from mljupyter.spec import EndpointRecord, EndpointState, RouterScalingDecision, RouterSize, ScalingDecision
 
 LINES = (
     "requests_per_second",
@@ -21,6 +22,7 @@ LINES = (
     "replicas_ready",
 )
 """The columns of the metrics in the charts."""
+_MOST_ROUTER_DECISIONS = 3
 _SUMMED = (*LINES, "requests", "traffic_observed")
 _MARKS = {
     EndpointState.HEALTHY: "ok",
@@ -119,3 +121,27 @@ def decisions_of(decisions: Sequence[ScalingDecision]) -> list[dict[str, Any]]:
         }
         for item in decisions
     ]
+
+
+def router_of(size: RouterSize) -> dict[str, Any]:
+    """Return the size of a cluster's router: names and values, and the last decisions, newest first.
+
+    Each decision has its time and three words: step, change and reason.
+    """
+    return {
+        "fields": [list(field) for field in router_size_fields(size)],
+        "decisions": [
+            {"time": item.time.timestamp(), "words": [item.step.value, _change(item), item.reason]}
+            for item in reversed(size.decisions[-_MOST_ROUTER_DECISIONS:])
+        ],
+    }
+
+
+def _change(decision: RouterScalingDecision) -> str:
+    """Return what a decision changes: ``1 → 2 pods``, ``0.5 → 1 cores``; nothing for one that changes nothing."""
+    changes = []
+    if decision.pods_before != decision.pods_after:
+        changes.append(f"{decision.pods_before} → {decision.pods_after} pods")
+    if decision.cpu_before != decision.cpu_after:
+        changes.append(f"{decision.cpu_before:g} → {decision.cpu_after:g} cores")
+    return ", ".join(changes)

@@ -15,6 +15,8 @@ from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.build.images import ImagePlan, RegistryCredentials, plan_image
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import CodeReference, ModelReference
+from tests.base_image import in_registry
+from tests.docker_stages import note_present
 from tests.testbed import needed
 from tests.waiting import wait_until
 
@@ -32,6 +34,7 @@ def run(data):
     return {"got": data, "weights": weights, "seven": roman.toRoman(7), "user": os.getuid()}
 """
 Planner = Callable[..., ImagePlan]
+_OWN = f"test-{os.getpid()}-"
 
 
 @pytest.fixture(autouse=True)
@@ -69,43 +72,24 @@ def planned(store: ArtifactStore, tmp_path: Path) -> Planner:
 
 @pytest.fixture
 def name() -> str:
-    return f"test-{uuid.uuid4().hex[:12]}"
-
-
-@pytest.fixture(scope="session")
-def _stages() -> Iterator[None]:
-    """Removes the stages that an engine keeps of builds, in the end: each test profits from those before."""
-    from mljupyter.build.images.docker.engine import connect
-
-    client = connect()
-
-    def untagged() -> set[str]:
-        labels = ("mljupyter/environment", "mljupyter/server")
-        found = [client.images.list(filters={"label": label, "dangling": True}) for label in labels]
-        return {str(image.id) for images in found for image in images}
-
-    before = untagged()
-    yield
-    while made := untagged() - before:
-        for image in made:
-            client.images.remove(image, force=True)
-    client.close()
+    return f"{_OWN}{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The Docker engine; images and containers that a test leaves behind go with it."""
     needed("MLJUPYTER_TEST_DOCKER")
-    request.getfixturevalue("_stages")
+    note_present(request.config)
     from mljupyter.build.images.docker.engine import connect
 
     client = connect()
     yield client
-    for container in client.containers.list(all=True, filters={"label": f"mljupyter/test={os.getpid()}"}):
+    label = {"label": f"mljupyter/test={os.getpid()}"}
+    for container in client.containers.list(all=True, filters=label, ignore_removed=True):
         container.remove(force=True)
-    for image in client.images.list():
-        for tag in image.tags:
-            if "mljupyter/test-" in tag:
+    for image in client.api.images():
+        for tag in image["RepoTags"] or ():
+            if f"mljupyter/{_OWN}" in tag:  # other processes test at the same time
                 client.images.remove(tag, force=True)
     client.close()
 
@@ -133,19 +117,8 @@ def edge(private_host: str) -> RegistryCredentials:
 
 @pytest.fixture
 def pushed_base(base: str, registry_host: str) -> str:
-    """The base image in the open registry, pushed there by the first test that wants it."""
-    reference = f"{registry_host}/{base}"
-    repository, _, tag = base.partition(":")
-    if httpx.head(f"http://{registry_host}/v2/{repository}/manifests/{tag}").status_code != httpx.codes.OK:
-        from mljupyter.build.images.docker.engine import connect, push
-        from mljupyter.build.images.registry.references import Reference
-
-        client = connect(timeout=300)
-        client.images.get(base).tag(reference)
-        push(client, Reference.parse(reference), ())
-        client.images.remove(reference)
-        client.close()
-    return reference
+    """The base image in the open registry."""
+    return in_registry(base, registry_host)
 
 
 def answer_of(engine: Any, image: str, body: str = '{"a": 1}') -> Any:

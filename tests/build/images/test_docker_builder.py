@@ -30,6 +30,13 @@ def builder(store: ArtifactStore, engine: Any) -> DockerBuilder:
     return DockerBuilder(store)
 
 
+def test_an_image_that_somebody_removes_while_it_is_looked_for_is_not_found(
+    planned: Planner, builder: DockerBuilder, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builder._client.api, "images", lambda **_: [{"Id": f"sha256:{'0' * 64}"}])
+    assert builder.find(planned(base)) is None
+
+
 def test_an_image_is_built_serves_and_is_found_again(
     planned: Planner, builder: DockerBuilder, base: str, engine: Any, name: str
 ) -> None:

@@ -19,6 +19,7 @@ from mljupyter.kubernetes.objects import names
 from mljupyter.targets.kubernetes.attachment import ClusterSettings
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import Cluster, access_to
+from tests.shared_cluster import remove_installation
 from tests.testbed import needed
 
 IMAGE = "mljupyter-test/stand-in:1"
@@ -86,7 +87,7 @@ def target(workspace: Workspace, settings: ClusterSettings) -> Iterator[ClusterC
     target.wait_for_completion()
     yield target
     if "team" in workspace.compute_targets:
-        target.detach()
+        remove_installation(target._target.endpoints())
 
 
 @pytest.fixture

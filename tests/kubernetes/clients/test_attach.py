@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,7 +49,7 @@ def objects(cluster: Cluster, namespace: str) -> set[str]:
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty namespace of the cluster's administrator."""
-    name = f"{NAMESPACE}-own"
+    name = f"{NAMESPACE}-{secrets.token_hex(4)}"  # the one of an earlier test may still be there
     path = "/api/v1/namespaces"
     cluster.create(path, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     wait_until(lambda: cluster.items(f"{path}/{name}/serviceaccounts"), "the namespace")
@@ -96,6 +97,29 @@ def test_a_namespace_that_attach_has_created_is_deleted_with_its_endpoints(
     target.detach()
     assert cluster.find(f"/api/v1/namespaces/{namespace}") is None
     assert left(cluster, namespace) == []
+
+
+def test_a_namespace_that_attach_has_created_stays_with_a_claim_of_its_users(
+    workspace: Workspace, cluster: Cluster, settings: ClusterSettings
+) -> None:
+    namespace = f"{NAMESPACE}-claim"
+    path = f"/api/v1/namespaces/{namespace}"
+    clusters.begin(workspace, "claim", replace(settings, namespace=namespace))
+    target = ClusterCompute(workspace, "claim")
+    target.wait_for_completion()
+    claims = names.persistent_volume_claims(namespace)
+    claim = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "resources": {"requests": {"storage": "1Mi"}}}
+    cluster.create(claims, {"metadata": {"name": "data"}, "spec": claim})
+    lines: list[str] = []
+    try:
+        with pytest.raises(ComputeTargetException, match="claim 'data' is not bound to a volume: it is Pending"):
+            target.update(collected_data_claim="data")
+        target.detach(lines.append)
+        assert cluster.find(f"{claims}/data") is not None
+        assert left(cluster, namespace) == []
+        assert any(f"kept Namespace {namespace}: it has the PersistentVolumeClaim data" in line for line in lines)
+    finally:
+        cluster.delete(path)
 
 
 def test_the_magic_detaches_a_cluster_with_endpoints_only_with_force(
@@ -187,8 +211,8 @@ def test_the_record_of_a_cluster_is_private_and_has_no_credentials(
 ) -> None:
     path = workspace.directory / "clusters" / "team.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    secrets = json.dumps(yaml.safe_load(Path(kubeconfig).read_text())["users"][0]["user"])
-    assert not any(value in path.read_text() for value in json.loads(secrets).values())
+    credentials = yaml.safe_load(Path(kubeconfig).read_text())["users"][0]["user"]
+    assert not any(value in path.read_text() for value in credentials.values())
 
 
 def test_targets_have_the_class_of_their_type(workspace: Workspace, target: ClusterCompute) -> None:

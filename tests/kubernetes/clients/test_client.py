@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,9 +14,11 @@ from mljupyter.ownership import user_name
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import Cluster
 from tests.kubernetes.clients.conftest import ENDPOINT, NAMESPACE
+from tests.kubernetes.cluster import runs
 from tests.waiting import wait_until
 
 OPERATOR = f"{names.deployments(NAMESPACE)}/{names.OPERATOR}"
+SERVED_BY = f"/api/v1/namespaces/{NAMESPACE}/endpoints/{names.OPERATOR}"
 MERGE = "application/merge-patch+json"
 
 
@@ -23,8 +26,12 @@ def scale(cluster: Cluster, replicas: int) -> None:
     cluster.call("PATCH", OPERATOR, {"spec": {"replicas": replicas}}, content_type=MERGE)
 
 
+def operators(cluster: Cluster) -> list[dict[str, Any]]:
+    return cluster.items(names.pods(NAMESPACE), labels=names.selector(component=names.COMPONENT_OPERATOR))
+
+
 def delete_operators(cluster: Cluster) -> None:
-    for pod in cluster.items(names.pods(NAMESPACE), labels=names.selector(component=names.COMPONENT_OPERATOR)):
+    for pod in operators(cluster):
         cluster.delete(f"{names.pods(NAMESPACE)}/{pod['metadata']['name']}", grace=0)
 
 
@@ -52,10 +59,12 @@ def test_endpoints_can_be_read_while_the_operator_is_down_and_not_changed(
     client: ClusterClient, cluster: Cluster, target: ClusterCompute
 ) -> None:
     cluster.create(names.mlendpoints(NAMESPACE), ENDPOINT)
+    # A node takes a minute to end a pod that is deleted before its container runs.
+    wait_until(lambda: all(runs(pod) for pod in operators(cluster)), "the operator runs")
     scale(cluster, 0)
     try:
-        pods = names.selector(component=names.COMPONENT_OPERATOR)
-        wait_until(lambda: not cluster.items(names.pods(NAMESPACE), labels=pods), "the operator's end")
+        # Its pod may stay for a minute after its end, but gets no requests any more.
+        wait_until(lambda: not cluster.get(SERVED_BY).get("subsets"), "the operator's end")
         assert [record.spec.name for record in client.endpoints()] == ["iris"]
         assert client.endpoint("iris").spec.compute_target == "team"
         assert client.watch("iris", 0, 30).resource_version > 0

@@ -63,6 +63,15 @@ def test_a_problem_of_a_version_is_told_once_with_the_last_line_of_the_log() -> 
     assert len(told(broken, broken.model_copy(update={"problem": other}))) == 1
 
 
+def test_a_download_of_models_is_told_once_and_is_no_warning() -> None:
+    first, second = (
+        Problem(code="FetchingModels", message=f"fetching model churn:3, {done} of 800 MB.") for done in (120, 140)
+    )
+    before, after = (READY.model_copy(update={"problem": problem}) for problem in (first, second))
+    assert told(READY, before) == [Happening("FetchingModels", f"version 'one': {first.message}")]
+    assert told(before, after) == []
+
+
 def test_a_problem_of_the_whole_endpoint_is_told() -> None:
     silent = Problem(code="RouterSilent", message="no pod of the router is ready.")
     before = EndpointStatus(versions={"one": READY})

@@ -8,8 +8,10 @@ import pytest
 from kubernetes_validate import ValidationError
 
 from mljupyter.kubernetes.objects import installation, names
-from mljupyter.kubernetes.objects.installation import Installation, Purpose, ServiceType
+from mljupyter.kubernetes.objects.installation import Installation, Purpose, Reader, ServiceType
 from tests.kubernetes.objects import schemas
+
+READER = Reader("data", {"disk": "fast"}, [{"key": "gpu", "operator": "Exists"}])
 
 
 def objects(**fields: Any) -> dict[tuple[str, str], dict[str, Any]]:
@@ -36,6 +38,7 @@ def test_every_object_obeys_the_schemas_of_old_and_new_releases(release: str, pu
         pull_secrets=("login",),
         node_selector={"pool": "system"},
         tolerations=({"key": "system", "operator": "Exists"},),
+        reader=READER,
     )
     for manifest in found.values():
         schemas.check(manifest, release)
@@ -135,6 +138,29 @@ def test_only_the_operator_reaches_the_agents_of_routers() -> None:
     assert rules[8081] is None
     operator = {names.PART_OF_LABEL: "mljupyter", names.COMPONENT_LABEL: "operator"}
     assert rules[8082] == [{"podSelector": {"matchLabels": operator}}]
+
+
+def test_collected_data_is_read_by_a_pod_without_rights_that_only_the_operator_reaches() -> None:
+    assert not [name for _, name in objects() if name == names.READER]
+    found = objects(reader=READER)
+    reader = found["Deployment", names.READER]["spec"]["template"]["spec"]
+    assert (reader["automountServiceAccountToken"], reader["serviceAccountName"]) == (False, names.REPLICA)
+    mounts = {mount["name"]: mount.get("readOnly") for mount in reader["containers"][0]["volumeMounts"]}
+    assert mounts == {"collected": True, "access": True}
+    volumes = {volume["name"]: volume for volume in reader["volumes"]}
+    assert volumes["collected"]["persistentVolumeClaim"] == {"claimName": "data"}
+    assert [item["key"] for item in volumes["access"]["secret"]["items"]] == ["internal"]
+    assert (reader["nodeSelector"], reader["tolerations"]) == (READER.node_selector, READER.tolerations)
+    (rule,) = found["NetworkPolicy", names.READER]["spec"]["ingress"]
+    callers = [item["podSelector"]["matchLabels"][names.COMPONENT_LABEL] for item in rule["from"]]
+    assert (callers, rule["ports"][0]["port"]) == (["operator"], names.READER_PORT)
+    for component in (names.COMPONENT_OPERATOR, names.COMPONENT_ROUTER):
+        assert pod(component, reader=READER) == pod(component), "the operator starts although a volume is missing"
+
+
+def test_every_object_of_the_reader_is_known_for_its_removal() -> None:
+    known = {(item["kind"], item["metadata"]["name"]) for item in installation.of_reader("mljupyter")}
+    assert known == objects(reader=READER).keys() - objects().keys()
 
 
 def test_no_right_covers_everything_and_only_nodes_are_read_on_the_whole_cluster() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mljupyter.kubernetes.objects.pod_state import is_serving, not_created, pod_state
+from mljupyter.kubernetes.objects.pod_state import is_fetching, is_serving, not_created, pod_state
 from mljupyter.kubernetes.objects.room import Room
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -103,6 +103,7 @@ def test_a_complaint_of_the_scheduler_that_may_pass_is_not_reported_at_once() ->
         (waiting("ErrImagePull", "manifest unknown"), "manifest unknown", "build it again", False),
         (waiting("ImagePullBackOff", "unauthorized"), "unauthorized", "pull Secret", True),
         (waiting("ErrImagePull", "dial tcp: no such host"), "no such host", "do not reach", False),
+        (waiting("ImagePullBackOff", "x509: certificate signed by"), "x509", "do not trust", True),
         (waiting("InvalidImageName", "couldn't parse"), "couldn't parse", "Correct", True),
         (
             waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
@@ -122,6 +123,17 @@ def test_a_container_that_cannot_be_created_says_why_and_the_way_out(
     assert part in found.obstacle.message
     assert remedy in found.obstacle.message
     assert IMAGE in found.obstacle.message
+    assert found.fatal is fatal
+
+
+@pytest.mark.parametrize(("created", "fatal"), [("2026-01-01T11:59:00Z", False), ("2026-01-01T11:57:00Z", True)])
+def test_a_pod_waits_two_minutes_for_a_registry_that_is_away(created: str, fatal: bool) -> None:
+    event = {"reason": "Failed", "message": 'Failed to pull image "x": dial tcp 10.0.0.9:5000: connection refused'}
+    waits = pod(state=waiting("ImagePullBackOff", "Back-off pulling image"))
+    waits["metadata"]["creationTimestamp"] = created
+    found = pod_state(waits, now=NOW, events=[event])
+    assert found.obstacle is not None
+    assert "do not reach the registry" in found.obstacle.message
     assert found.fatal is fatal
 
 
@@ -403,3 +415,58 @@ def test_pods_that_are_created_have_no_problem() -> None:
     fine = [condition("Progressing", "True", "NewReplicaSetAvailable"), condition("ReplicaFailure", "False")]
     assert not_created({"status": {"conditions": fine}}) is None
     assert not_created({}) is None
+
+
+def fetching(state: dict[str, Any], last: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return a pod whose init container fetches models."""
+    fetcher = {"name": "models", "image": IMAGE, "state": state, "lastState": last or {}}
+    return pod(state=waiting("PodInitializing"), initContainerStatuses=[fetcher])
+
+
+def test_the_progress_of_a_download_of_models_is_shown() -> None:
+    running = fetching({"running": {}})
+    assert is_fetching(running)
+    found = pod_state(running, now=NOW, progress="fetching model churn:3, 120 of 800 MB")
+    assert found.obstacle is not None
+    assert (found.obstacle.code, found.fatal) == ("FetchingModels", False)
+    assert found.obstacle.message == "fetching model churn:3, 120 of 800 MB."
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(("status", "fatal"), [(64, True), (75, False)])
+def test_a_download_of_models_that_failed_says_why(restarted: bool, status: int, fatal: bool) -> None:
+    ended = terminated(status, message="model churn:3 is not in the registry registry.example. Deploy again.")
+    found = pod_state(fetching(waiting("CrashLoopBackOff"), ended) if restarted else fetching(ended), now=NOW)
+    assert found.obstacle is not None
+    assert (found.obstacle.code, found.fatal) == ("ModelFetchFailed", fatal)
+    assert "model churn:3 is not in the registry registry.example. Deploy again." in found.obstacle.message
+    assert ("tried again" in found.obstacle.message) is not fatal
+
+
+def test_a_mount_that_failed_before_a_download_does_not_hide_how_that_ended() -> None:
+    event = {"reason": "FailedMount", "message": "failed to sync secret cache: timed out"}
+    found = pod_state(fetching(terminated(64, message="model churn:3 is refused")), now=NOW, events=[event]).obstacle
+    assert found is not None
+    assert found.code == "ModelFetchFailed"
+    waits = pod_state(fetching(waiting("PodInitializing")), now=NOW, events=[event]).obstacle
+    assert waits is not None
+    assert waits.code == "FailedMount"
+
+
+def test_a_download_that_used_too_much_memory_says_so() -> None:
+    found = pod_state(fetching(terminated(137, "OOMKilled")), now=NOW).obstacle
+    assert found is not None
+    assert "raise memory_gb_limit" in found.message
+
+
+def test_an_image_that_cannot_be_pulled_is_told_of_the_download_too() -> None:
+    found = pod_state(fetching(waiting("ImagePullBackOff", "Back-off pulling image")), now=NOW)
+    assert found.obstacle is not None
+    assert (found.obstacle.code, found.fatal) == ("ImagePullBackOff", True)
+
+
+def test_after_a_download_the_replica_itself_counts() -> None:
+    done = {"name": "models", "state": terminated(0, "Completed")}
+    found = pod_state(pod(state=waiting("CreateContainerError", "x"), initContainerStatuses=[done]), now=NOW)
+    assert found.obstacle is not None
+    assert found.obstacle.code == "CreateContainerError"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -84,6 +85,10 @@ class Server:
         """Apply a manifest without effect."""
         return self.apply(manifest, dryRun="All")
 
+    def delete(self, manifest: dict[str, Any]) -> None:
+        """Delete an object."""
+        self._http.delete(names.object_path(manifest)).raise_for_status()
+
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
@@ -97,18 +102,33 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def definition(server: Server) -> dict[str, Any]:
-    """The definition in force. It stays: other tests on the same cluster may use it."""
+def definition(server: Server) -> Iterator[dict[str, Any]]:
+    """The definition in force. It stays: other tests on the same cluster may use it.
+
+    The Service of an operator keeps other tests from deleting it, when they detach the last cluster meanwhile.
+    """
+    place = f"definition-{secrets.token_hex(4)}"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}}
+    labels = names.labels(names.COMPONENT_OPERATOR)
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "uses-endpoints", "namespace": place, "labels": labels},
+        "spec": {"ports": [{"port": names.OPERATOR_PORT}]},
+    }
+    server.apply(namespace)
+    server.apply(service)
     manifest = custom_resource_definition()
-    server.apply(manifest)
 
     def established() -> bool:
-        found = server.get(names.object_path(manifest))
-        conditions = {item["type"]: item["status"] for item in found["status"].get("conditions", ())}
-        return conditions.get("Established") == "True" and conditions.get("NonStructuralSchema") != "True"
+        found = server.apply(manifest)
+        conditions = {item["type"]: item["status"] for item in found.get("status", {}).get("conditions", ())}
+        in_force = conditions.get("Established") == "True" and conditions.get("NonStructuralSchema") != "True"
+        return in_force and "deletionTimestamp" not in found["metadata"]
 
     wait_until(established, what="the definition in force")
-    return manifest
+    yield manifest
+    server.delete(namespace)
 
 
 def endpoint(**spec: Any) -> dict[str, Any]:

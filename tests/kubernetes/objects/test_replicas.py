@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
 import pytest
 
 from mljupyter.kubernetes.objects import names, replicas
-from mljupyter.kubernetes.objects.replicas import ManifestError, ReplicaSettings
+from mljupyter.kubernetes.objects.replicas import WRITER_VARIABLE, ManifestError, ReplicaSettings
 from mljupyter.runtimes.base import ReplicaOrder
 from mljupyter.spec import (
+    CodeReference,
     LivenessProbe,
     ModelReference,
     Placement,
@@ -206,12 +208,28 @@ def test_a_pod_without_placement_has_no_fields_for_it() -> None:
 
 def test_collected_data_is_kept_in_a_claim_if_there_is_one() -> None:
     assert [item["name"] for item in pod()["volumes"]] == ["tmp"]
-    kept = pod(ReplicaSettings(collected_claim="data"), collect_model_data=True)
+    kept = pod(ReplicaSettings(defaults=ReplicaDefaults(collected_data_claim="data")), collect_model_data=True)
     assert {"name": "collected", "persistentVolumeClaim": {"claimName": "data"}} in kept["volumes"]
     assert kept["securityContext"]["fsGroup"] == 10001
+    (mount,) = [one for one in kept["containers"][0]["volumeMounts"] if one["name"] == "collected"]
+    assert mount["subPath"] == "iris", "a script must not see what other endpoints collect"
+    assert kept["containers"][0]["securityContext"]["runAsUser"] == 10001, "the user that reads it"
     lost = pod(collect_model_data=True)
     assert {"name": "collected", "emptyDir": {}} in lost["volumes"]
     assert {"name": "collected", "mountPath": "/var/mljupyter/collected"} in lost["containers"][0]["volumeMounts"]
+
+
+def test_each_pod_writes_files_of_its_own_into_a_claim() -> None:
+    def writer(**fields: Any) -> list[dict[str, str]]:
+        settings = ReplicaSettings(defaults=ReplicaDefaults(collected_data_claim="data"))
+        return [one for one in pod(settings, **fields)["containers"][0]["env"] if one["name"] == WRITER_VARIABLE]
+
+    assert writer(collect_model_data=True) == [{"name": WRITER_VARIABLE, "value": f"$({names.POD_NAME_VARIABLE})"}]
+    assert writer() == []
+    assert (
+        pod(ReplicaSettings(defaults=ReplicaDefaults(collected_data_claim="data")))["securityContext"].get("fsGroup")
+        is None
+    ), "a version that does not collect mounts nothing"
 
 
 def test_a_version_without_an_image_is_refused_with_the_way_out() -> None:
@@ -244,6 +262,56 @@ def test_a_deployment_holds_the_spec_that_it_was_made_from(models: int) -> None:
     assert replicas.spec_of(found, spec.environment_variables) == expected
 
 
+CODE = CodeReference(digest=f"sha256:{'0' * 64}", entry_script="score.py")
+MOUNTED: dict[str, Any] = {"model_delivery": "mount", "code": CODE, "models": [model("churn", 3)]}
+
+
+def test_a_mounted_model_is_fetched_into_a_volume_that_the_replica_reads() -> None:
+    found = pod(**MOUNTED, model_bytes=200 << 20, resources=Resources(gpu=1, memory_in_gb_limit=2))
+    (fetcher,), (server,) = found["initContainers"], found["containers"]
+    volumes = {volume["name"]: volume for volume in found["volumes"]}
+    assert volumes["models"]["emptyDir"] == {"sizeLimit": "284Mi"}
+    place = {"name": "models", "mountPath": "/var/azureml-app/azureml-models"}
+    assert place in fetcher["volumeMounts"]
+    assert {**place, "readOnly": True} in server["volumeMounts"]
+    assert variables(server)["AZUREML_MODEL_DIR"] == "/var/azureml-app/azureml-models/churn/3"
+    assert fetcher["resources"]["limits"] == {"memory": "2Gi"}, "an accelerator is not needed for a download"
+    assert fetcher["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_the_login_of_the_registry_reaches_the_download_alone() -> None:
+    found = pod(ReplicaSettings(fetcher_image="registry.example/control-plane:1"), **MOUNTED)
+    (fetcher,), (server,) = found["initContainers"], found["containers"]
+    (login,) = [volume["name"] for volume in found["volumes"] if names.REGISTRY_SECRET in json.dumps(volume)]
+    assert {"name": login, "mountPath": "/etc/mljupyter/registry", "readOnly": True} in fetcher["volumeMounts"]
+    assert login not in json.dumps(server)
+    assert fetcher["image"] == "registry.example/control-plane:1", "an image of a user must not see the login"
+    assert fetcher["command"] == ["python", "-m", "mljupyter.scoring.fetch"]
+
+
+def test_the_models_to_fetch_are_named_in_the_secret_of_the_revision() -> None:
+    mounted = order(**{**MOUNTED, "models": [model("churn", number) for number in range(1000)]})
+    stored = replicas.secret(mounted, namespace="ns", replica_key="key", owner=OWNER)
+    document = json.loads(base64.b64decode(stored["data"]["models.json"]))
+    assert document["registry"] == "registry.example"
+    assert document["models"][3] == model("churn", 3).document()
+    assert len(json.dumps(stored)) < 1 << 20, "more does not fit into a Secret"
+    assert replicas.variables_of(stored) == {}
+
+
+def test_models_are_not_fetched_for_an_image_without_a_registry() -> None:
+    with pytest.raises(ManifestError, match=r"'mount', and its image iris:1 is in no container registry") as error:
+        deployment(**MOUNTED, image="iris:1")
+    assert "modelDelivery to 'bake'" in error.value.message
+
+
+@pytest.mark.parametrize("fields", [{"model_delivery": "bake", "models": [model("a", 1)]}, {"model_delivery": "mount"}])
+def test_nothing_is_fetched_without_mounted_models(fields: dict[str, Any]) -> None:
+    found = pod(code=CODE, **fields)
+    assert "initContainers" not in found
+    assert [volume["name"] for volume in found["volumes"]] == ["tmp"]
+
+
 def test_the_budget_of_a_version_covers_all_its_revisions() -> None:
     budget = replicas.disruption_budget(order(), namespace="ns", owner=OWNER)
     assert budget["spec"]["selector"]["matchLabels"] == {names.ENDPOINT_LABEL: "iris", names.VERSION_LABEL: "blue"}
@@ -260,9 +328,9 @@ def test_every_object_obeys_the_schemas_of_old_and_new_releases(release: str) ->
                 "nodeSelector": {"disk": "fast"},
                 "tolerations": [{"key": "gpu", "operator": "Exists"}],
                 "runtimeClass": "gvisor",
+                "collectedDataClaim": "data",
             }
         ),
-        collected_claim="data",
         probe_grace=True,
     )
     fields = {

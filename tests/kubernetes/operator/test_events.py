@@ -13,7 +13,6 @@ import pytest
 from mljupyter.controller.storage.history import Change
 from mljupyter.kubernetes.api_server.connection import ApiServer
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.crd import custom_resource_definition
 from mljupyter.kubernetes.objects.events import Happening
 from mljupyter.kubernetes.operator import documents
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore
@@ -106,8 +105,7 @@ class Home:
 @pytest.fixture
 async def home() -> AsyncIterator[Home]:
     async with own_namespace(Path(needed("TESTBED_KUBECONFIG"))) as cluster:
-        definition = custom_resource_definition()
-        await cluster.api.patch(names.object_path(definition), definition, kind="apply", manager="tests", force=True)
+        await cluster.serve_endpoints()
         home = Home(cluster.api, cluster.namespace)
         running = asyncio.create_task(home.recorder.run())
         yield home

@@ -14,7 +14,6 @@ from mljupyter.controller.storage.history import Change
 from mljupyter.controller.storage.keys import Keys
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.crd import custom_resource_definition
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore
 from mljupyter.kubernetes.operator.leadership import Leadership, LeadershipLostError
 from mljupyter.kubernetes.operator.persistence import Persistence
@@ -87,8 +86,7 @@ async def until(predicate: Callable[[], bool], what: str) -> None:
 @pytest.fixture
 async def namespace() -> AsyncIterator[tuple[ApiServer, str]]:
     async with own_namespace(Path(needed("TESTBED_KUBECONFIG"))) as cluster:
-        definition = custom_resource_definition()
-        await cluster.api.patch(names.object_path(definition), definition, kind="apply", manager="tests", force=True)
+        await cluster.serve_endpoints()
         yield cluster.api, cluster.namespace
         for item in (await cluster.api.list(names.mlendpoints(cluster.namespace)))[0]:
             path = f"{names.mlendpoints(cluster.namespace)}/{item['metadata']['name']}"

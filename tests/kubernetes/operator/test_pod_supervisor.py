@@ -158,6 +158,21 @@ async def test_an_image_that_is_not_in_the_registry_ends_the_replica_with_the_ca
     assert not ending.endswith(".")  # it is part of a sentence
 
 
+async def test_a_replica_waits_for_a_registry_that_is_away_and_says_so(replicas: Replicas) -> None:
+    await let_pods_be_created(replicas)
+    spec = VersionSpec(image="127.0.0.1:9/away:1")
+    await replicas.supervisor.start(replace(ORDER, id="iris-two-1", version="two", spec=spec))
+
+    async def backs_off() -> bool:
+        found = [item.observed().obstacle for item in replicas.supervisor.of("iris")]
+        return any(one is not None and one.code == "ImagePullBackOff" for one in found)
+
+    await until(backs_off, "the node waits before it tries again")
+    (waiting,) = [item for item in replicas.supervisor.of("iris") if item.observed().obstacle is not None]
+    assert "The nodes do not reach the registry" in waiting.observed().obstacle.message
+    assert waiting.phase is ReplicaPhase.STARTING
+
+
 async def test_a_number_that_was_set_by_hand_is_undone(replicas: Replicas) -> None:
     body = {"spec": {"replicas": 3}}
     await replicas.api.patch(f"{replicas.deployment}/scale", body, kind="merge", manager="kubectl")

@@ -21,7 +21,7 @@ from mljupyter.client.base import EndpointClient
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import ConnectionLimits, RouterSpec
 from mljupyter.targets.machine.client import ControllerClient
-from tests.conformance.conftest import CLUSTER, attached_site
+from tests.conformance.conftest import CLUSTER, Site
 from tests.fault_table import Fault
 from tests.steady_load import SteadyLoad
 from tests.system.conftest import Machine
@@ -106,24 +106,23 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def on_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def on_cluster(attached: Site) -> Place:
     """The same endpoints on the real cluster."""
-    with attached_site("hostile", tmp_path_factory) as site:
-        for name, text, fields in (
-            ("deadly", DEADLY, {"limits": LIMITS, "scaling": {"replicas": 2}}),
-            ("typed", TYPED, {"limits": {"maxBodyBytes": 10_000_000}}),
-        ):
-            version = site.runs(textwrap.dedent(text), WITH_SCHEMA)
-            site.healthy(site.spec(name, only={**version, **fields}))
+    for name, text, fields in (
+        ("deadly", DEADLY, {"limits": LIMITS, "scaling": {"replicas": 2}}),
+        ("typed", TYPED, {"limits": {"maxBodyBytes": 10_000_000}}),
+    ):
+        version = attached.runs(textwrap.dedent(text), WITH_SCHEMA)
+        attached.healthy(attached.spec(name, only={**version, **fields}))
 
-        def workers() -> set[str]:
-            versions = [site.client.endpoint(name).status.versions["only"] for name in ("deadly", "typed")]
-            return {replica.id for version in versions for replica in version.replicas}
+    def workers() -> set[str]:
+        versions = [attached.client.endpoint(name).status.versions["only"] for name in ("deadly", "typed")]
+        return {replica.id for version in versions for replica in version.replicas}
 
-        def received() -> int:
-            return int(sum(site.client.metrics("typed", since=3600)["summary"]["requests"]))
+    def received() -> int:
+        return int(sum(attached.client.metrics("typed", since=3600)["summary"]["requests"]))
 
-        yield Place(site.client, workers, received)
+    return Place(attached.client, workers, received)
 
 
 @pytest.fixture(params=["local", CLUSTER])

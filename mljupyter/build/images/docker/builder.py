@@ -21,6 +21,7 @@ from mljupyter.build.images.docker.base_python import PythonInside, python_in
 from mljupyter.build.images.docker.engine import (
     BUILD_TIMEOUT_SECONDS,
     connect,
+    images_with,
     list_packages,
     pull,
     push,
@@ -89,7 +90,7 @@ class DockerBuilder:
         if self._registry is not None:
             return None
         with translated():
-            images = self._client.images.list(filters={"label": f"{layout.LABEL_PLAN}={plan.digest}"})
+            images = images_with(self._client, f"{layout.LABEL_PLAN}={plan.digest}")
         tagged = [image for image in images if image.tags]
         return self._described(tagged[0], tagged[0].tags[0], None) if tagged else None
 

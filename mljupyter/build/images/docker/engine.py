@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.build.images.builder import InstalledPackage
@@ -24,6 +24,7 @@ from mljupyter.outside import json_value
 
 if TYPE_CHECKING:
     import docker
+    from docker.models.images import Image
 
 NOT_INSTALLED = "the Docker SDK is not installed: pip install 'mljupyter[docker]'"
 _TIMEOUT_SECONDS = 60
@@ -65,6 +66,17 @@ def connect(url: str | None = None, timeout: float = _TIMEOUT_SECONDS) -> docker
             "docker, keys, certificates)."
         ) from error
     return client
+
+
+def images_with(client: docker.DockerClient, label: str) -> list[Image]:
+    """Return the images with a label. One that somebody removes meanwhile is left out."""
+    from docker.errors import ImageNotFound
+
+    found = []
+    for summary in client.api.images(filters={"label": label}):
+        with suppress(ImageNotFound):
+            found.append(client.images.get(summary["Id"]))
+    return found
 
 
 @contextmanager

@@ -11,12 +11,12 @@ from importlib import metadata
 from pathlib import Path
 
 import mljupyter
+from mljupyter.build.images.plan.paths import APP_ROOT as APP_ROOT
+from mljupyter.build.images.plan.paths import MODELS as MODELS
+from mljupyter.build.images.plan.paths import SERVER_ENVIRONMENT as SERVER_ENVIRONMENT
 
 LAYOUT_VERSION = 1
-APP_ROOT = "/var/azureml-app"
-MODELS = "azureml-models"
 SERVER_CODE = "/opt/mljupyter/scoring"
-SERVER_ENVIRONMENT = "/opt/mljupyter/server"
 ENVIRONMENT = "/opt/environment"
 WORKING_DIRECTORY = "/opt/mljupyter"
 PORT = 5001

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.parallel import CLUSTER_LANE, LANES, lane_of, pytest_collection_modifyitems
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "lane"),
+    [
+        ("tests/conformance/test_contract.py::test_list[kubernetes-<lambda>0]", CLUSTER_LANE),
+        ("tests/conformance/test_contract.py::test_list[local-<lambda>0]", None),
+        ("tests/system/faults/test_hostile_requests.py::test_a_request[kubernetes]", CLUSTER_LANE),
+        ("tests/system/faults/test_hostile_requests.py::test_a_request[local]", None),
+        ("tests/kubernetes/test_cluster_tls.py::test_a_new_operator", CLUSTER_LANE),
+        ("tests/kubernetes/test_placement.py::test_a_claim", None),
+        ("tests/kubernetes/clients/test_attach.py::test_a", LANES["tests/kubernetes/clients/"]),
+        ("tests/browser/test_panels.py::test_log", LANES["tests/browser/"]),
+        ("tests/engine/test_kubernetes.py::test_a", None),
+    ],
+)
+def test_tests_that_share_a_cluster_or_a_browser_are_in_one_lane(nodeid: str, lane: str | None) -> None:
+    assert lane_of(nodeid) == lane
+
+
+def item(nodeid: str, *, system: bool = False, fixtures: tuple[str, ...] = (), **module: object) -> Any:
+    path = nodeid.partition("::")[0]
+    found = SimpleNamespace(nodeid=nodeid, path=path, fixturenames=fixtures, module=SimpleNamespace(**module))
+    found.get_closest_marker = lambda name: name if system else None
+    return found
+
+
+def test_lanes_are_dealt_out_first_and_the_file_that_detaches_the_cluster_last_in_its_lane() -> None:
+    quick, slow = item("tests/a.py::test_a"), item("tests/b.py::test_b", system=True)
+    detaching = item("tests/kubernetes/test_admission.py::test_a", system=True, DETACHES_CLUSTER=True)
+    sharing = item("tests/kubernetes/test_cluster_tls.py::test_a", system=True, fixtures=("attached",))
+    browser = item("tests/browser/test_a.py::test_a")
+    items = [quick, slow, browser, detaching, sharing]
+    pytest_collection_modifyitems(SimpleNamespace(workerinput={}), items)
+    assert items == [sharing, detaching, browser, slow, quick]
+
+
+def test_a_file_that_shares_the_cluster_and_is_in_no_lane_is_told() -> None:
+    with pytest.raises(pytest.UsageError, match=r"test_new.py::test_a uses the shared cluster"):
+        pytest_collection_modifyitems(
+            SimpleNamespace(), [item("tests/kubernetes/test_new.py::test_a", fixtures=("attached",))]
+        )
