@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mljupyter.core.data.data_reference import DataReference
 from mljupyter.core.display import HtmlRepr, Rows
 from mljupyter.exceptions import UserErrorException, as_user_error
-from mljupyter.tracking.paths import folder_path
+from mljupyter.tracking.paths import checked_path, folder_path
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -256,7 +256,7 @@ class Datastore(HtmlRepr):
             found = files.list(prefix or "")
             copied = 0
             for path in found:
-                target = Path(target_path).expanduser() / path
+                target = Path(target_path).expanduser() / checked_path(path)
                 if target.exists() and not overwrite:
                     _say(show_progress, f"{target} exists: not replaced")
                     continue

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from mljupyter.files import draft_of
 from mljupyter.tracking.errors import DataError
-from mljupyter.tracking.paths import fixed_part, has_wildcards
+from mljupyter.tracking.paths import checked_path, fixed_part, has_wildcards
 
 if TYPE_CHECKING:
     from mljupyter.tracking.datastores import Datastores
@@ -127,7 +127,7 @@ def bring(files: Sequence[DataFile], folder: Path, *, overwrite: bool = True) ->
         DataError: there is a file already, and `overwrite` is not set; a file cannot be read.
 
     """
-    targets = [folder / file.relative for file in files]
+    targets = [folder / checked_path(file.relative) for file in files]  # keys of object stores may hold anything
     if not overwrite and (taken := next((target for target in targets if target.exists()), None)):
         raise DataError(f"{taken} exists already.\nPass overwrite=True to replace it, or choose another target_path.")
     for file, target in zip(files, targets, strict=True):

@@ -98,7 +98,7 @@ class ArtifactFiles:
         with reading(self._engine) as connection:
             query = select(DATASTORE_FILES).where(DATASTORE_FILES.c.datastore == self._datastore)
             rows = connection.execute(query).all()
-        return {row.path: StoredFile(row.path, row.digest, row.size, row.time) for row in rows}
+        return {row.path: StoredFile(checked_path(row.path), row.digest, row.size, row.time) for row in rows}
 
 
 class UrlFiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,12 +19,21 @@ from mljupyter.registry.artifacts.tree import walk
 from mljupyter.registry.catalog.filters import checked_filter, matches
 from mljupyter.registry.catalog.model_record import checked_keys, checked_text
 from mljupyter.registry.catalog.transactions import reading, writing
+from mljupyter.registry.errors import DatabaseError
+from mljupyter.spec.names import NameRule
 from mljupyter.tracking import statuses
 from mljupyter.tracking.errors import RunFileNotFoundError, RunNotFoundError, TrackingError
 from mljupyter.tracking.metrics import Metric
 from mljupyter.tracking.mlflow_mirror import RUN_PROPERTY, MlflowMirror
 from mljupyter.tracking.paths import checked_path
 from mljupyter.tracking.tables import EXPERIMENTS, RUN_FILES, RUN_METRICS, RUNS
+
+RUN = NameRule(
+    "a run",
+    re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-.]{0,254}"),
+    "1 to 255 letters, digits, '-', '_' and '.'; a letter, digit or '_' first",
+    "fold-1",
+)
 
 
 @dataclass(frozen=True)
@@ -92,9 +102,11 @@ class Runs:
         """Create a run with the next number of its experiment.
 
         Raises:
+            SpecError: the id breaks the rule.
             TrackingError: there is a run of this id, or a value breaks a rule.
 
         """
+        RUN.check(run_id)
         now = datetime.now(UTC)
         values = {
             "id": run_id,
@@ -309,7 +321,7 @@ class Runs:
         query = select(RUN_FILES).where(RUN_FILES.c.run_id == run_id).order_by(RUN_FILES.c.path)
         with reading(self._engine) as connection:
             rows = connection.execute(query).all()
-        return [StoredFile(r.path, r.digest, r.size, r.time) for r in rows if r.path.startswith(prefix)]
+        return [StoredFile(checked_path(r.path), r.digest, r.size, r.time) for r in rows if r.path.startswith(prefix)]
 
     def file(self, run_id: str, path: str) -> StoredFile:
         """Return a file of a run.
@@ -348,4 +360,7 @@ def _find(connection: Connection, run_id: str, *, lock: bool = False) -> RunReco
 
 
 def _record(row: Row[Any]) -> RunRecord:
+    # The id becomes part of paths here, and a database that a team shares is written by others.
+    if not isinstance(row.id, str) or RUN.pattern.fullmatch(row.id) is None:
+        raise DatabaseError(f"The database holds a run with id {row.id!r:.200}, which is no id. Rule: {RUN.text}.")
     return RunRecord(**row._mapping)

@@ -7,9 +7,11 @@ import json
 import math
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, insert, update
 
 from mljupyter.core import Dataset, Experiment, Model, Run, Workspace
 from mljupyter.core.run import _OfflineRun, get_run
@@ -20,6 +22,8 @@ from mljupyter.exceptions import (
     UserErrorException,
     WebserviceException,
 )
+from mljupyter.registry.catalog.transactions import writing
+from mljupyter.tracking.tables import RUN_FILES, RUNS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -314,6 +318,29 @@ class TestModels:
             run.register_model("no-model", "outputs/nowhere.pkl")
         with pytest.raises(WebserviceException, match="ModelNotFound"):
             Model(run.experiment.workspace, "no-model")
+
+
+class TestForeignRows:
+    """A database that a team shares is written by others; their values become paths here."""
+
+    @pytest.mark.parametrize("run_id", ["../../x", "a/b", "x" * 256])
+    def test_an_id_that_is_a_path_is_refused(self, run: Run, run_id: str) -> None:
+        with pytest.raises(UserErrorException, match="cannot name a run"):
+            run.child_run(run_id=run_id)
+
+    def test_an_id_or_a_file_that_leads_out_is_not_read(self, workspace: Workspace) -> None:
+        run = Experiment(workspace, "foreign").start_logging(outputs=False)
+        engine = workspace.registry.engine
+        row = {"run_id": run.id, "digest": f"sha256:{'0' * 64}", "size": 1, "time": datetime.now(UTC)}
+        with writing(engine) as connection:
+            connection.execute(insert(RUN_FILES).values(path="../../outside.txt", **row))
+        with pytest.raises(UserErrorException, match=r"without '\.\.'"):
+            run.download_files(output_directory="here")
+        with writing(engine) as connection:
+            connection.execute(delete(RUN_FILES))
+            connection.execute(update(RUNS).values(id="../../outside"))
+        with pytest.raises(UserErrorException, match="which is no id"):
+            [*run.experiment.get_runs()]
 
 
 class TestContext:
