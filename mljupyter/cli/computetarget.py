@@ -19,7 +19,7 @@ from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
 from mljupyter.spec.placement import labels_of
 from mljupyter.targets.base import Finding
-from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, annotations_of, publishing_of, replica_defaults
 from mljupyter.targets.kubernetes.created import created_cluster
 from mljupyter.targets.kubernetes.providers import TOOLS, AksProvider, CommandProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
@@ -34,6 +34,7 @@ _SSL_OPTIONS = {
 }
 """The options for TLS, and the parameters of `AksProvisioningConfiguration.enable_ssl`."""
 
+_PUBLISHING_OPTIONS = ("ingress_class", "scoring_host", "scoring_path", "tls_secret", "gateway", "gateway_section")
 _FINDING_COLUMNS = ("CHECK", "STATE", "FINDING")
 
 
@@ -70,6 +71,19 @@ def _cluster_options(command: Command) -> Command:
             ),
             click.option("--internal", is_flag=True, help="The load balancer is reached only from the own network."),
             click.option("--subnet", metavar="NAME", help="Subnet of an internal load balancer (Azure)."),
+            click.option("--ingress-class", metavar="NAME", help="IngressClass. Default: that of the cluster."),
+            click.option("--scoring-host", metavar="HOST", help="Host of scoring URIs, for Ingress and HTTPRoute."),
+            click.option("--scoring-path", metavar="PATH", help="Beginning of their paths, such as /ml."),
+            click.option("--tls-secret", metavar="NAME", help="Secret with the certificate of the host, for Ingress."),
+            click.option(
+                "--annotation",
+                "annotations",
+                metavar="NAME=VALUE",
+                multiple=True,
+                help="Annotation of the Ingress or the HTTPRoute. Repeatable.",
+            ),
+            click.option("--gateway", metavar="[NAMESPACE/]NAME", help="Gateway of the HTTPRoute."),
+            click.option("--gateway-section", metavar="NAME", help="Listener of the Gateway."),
             click.option("--image", metavar="IMAGE", help="Image of operator and routers; by default it is built."),
             click.option(
                 "--gpu-resource",
@@ -92,6 +106,13 @@ def _cluster_options(command: Command) -> Command:
             ),
             click.option("--runtime-class", metavar="NAME", help="RuntimeClass of replicas."),
             click.option(
+                "--endpoint-namespace",
+                "endpoint_namespaces",
+                metavar="NAMESPACE",
+                multiple=True,
+                help="Other namespace that endpoints may run in; it must exist. Repeatable.",
+            ),
+            click.option(
                 "--collected-data-claim",
                 metavar="NAME",
                 help="PersistentVolumeClaim for the data that scripts collect. Default: it ends with its pod.",
@@ -108,11 +129,14 @@ def _settings(
     gpu_resource: str | None,
     runtime_class: str | None,
     collected_data_claim: str | None,
+    annotations: Sequence[str],
     **given: Any,
 ) -> ClusterSettings:
     """Return the settings that the options give."""
     replicas = replica_defaults(gpu_resource, labels_of(labels), taints, runtime_class, collected_data_claim)
-    return ClusterSettings(**given, replicas=replicas)
+    of_publishing = {name: given.pop(name) for name in _PUBLISHING_OPTIONS}
+    publishing = publishing_of(annotations=annotations_of(annotations), **of_publishing)
+    return ClusterSettings(**given, replicas=replicas, publishing=publishing)
 
 
 @computetarget.command(short_help="Attach a Kubernetes cluster under a name.")

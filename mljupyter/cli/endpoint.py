@@ -56,13 +56,17 @@ def list_endpoints(show_secrets: bool, workspace: str | None, as_json: bool) -> 
 @json_option
 def show(name: str, show_secrets: bool, workspace: str | None, as_json: bool) -> None:
     """Show one endpoint with its versions and problems."""
-    record = open_workspace(workspace).endpoints.endpoint(name)
+    found = open_workspace(workspace)
+    record = found.endpoints.endpoint(name)
     if as_json:
         print_json(_document(record, show_secrets))
         return
     spec, status = record.spec, record.status
+    target = found.context.targets.get(spec.compute_target)
+    way = target.way_of(status.scoring_uri) if target is not None and status.scoring_uri is not None else None
     fields = list(zip((column.capitalize() for column in _COLUMNS[:-1]), _row(record), strict=False))
-    fields += [("Scoring URI", status.scoring_uri or "none yet"), ("Authentication", str(spec.authentication))]
+    fields += [("Scoring URI", status.scoring_uri or "none yet"), *([("Reached", way)] if way is not None else [])]
+    fields += [("Authentication", str(spec.authentication))]
     fields += [("Default version", spec.default_version), ("Updated", f"{record.updated_time:%Y-%m-%d %H:%M:%S %Z}")]
     if status.certificate is not None:
         names, end = ", ".join(status.certificate.names), f"{status.certificate.not_after:%Y-%m-%d %H:%M} UTC"

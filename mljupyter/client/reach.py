@@ -19,16 +19,20 @@ class Reach:
         address: the address it listens on; None connects to the host of the URI.
         trust: certificates in PEM that are trusted for this router only; empty for those of the system.
         port: the only port of URIs for which the address is; None for all.
+        system: whether the certificates of the system are trusted as well.
 
     """
 
     address: str | None = None
     trust: str = ""
     port: int | None = None
+    system: bool = False
 
     def connection(self, host: str, port: int, timeout: float) -> http.client.HTTPSConnection:
         """Return a connection to the address that verifies the certificate for the host name."""
         context = ssl.create_default_context(cadata=self.trust) if self.trust else ssl.create_default_context()
+        if self.system:
+            context.load_default_certs()
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the user's own certificate need not be self-signed
         address = self.address if self.port in (None, port) else None
         return _Connection(address, host, port, timeout, context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, Protocol, TypeVar
 
 from mljupyter.client.errors import ControllerError
@@ -68,6 +68,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
         router: makes what routes requests, from a function to call when it begins or stops to answer.
         collected: the data that scoring scripts collect.
         durability: waits until changes are stored, where that is not when the store has them.
+        namespaces: the namespaces of a cluster that replicas may run in; None on one machine.
 
     """
 
@@ -83,6 +84,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
         router: Callable[[Callable[[], None]], AnyRouter],
         collected: CollectedData,
         durability: Durability | None = None,
+        namespaces: Collection[str] | None = None,
     ) -> None:
         self.keeper = keeper
         self._durability = durability
@@ -119,6 +121,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
             changes=self.changes,
             keeper=keeper,
             ports=ports,
+            namespaces=namespaces,
         )
         self.collector = Collector(layout.metrics, store, self.router, self.supervisor, runtimes)
         self._router_service = RouterService(store, keeper, self.reconciler.listen_anew, self.router)

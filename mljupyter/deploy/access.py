@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.exceptions import WebserviceException
-from mljupyter.spec import Authentication, CertificateFiles
+from mljupyter.spec import Authentication, EndpointTls
 
 
 def asked_authentication(given: Mapping[str, Any], otherwise: Authentication) -> Authentication:
@@ -57,7 +57,7 @@ def changed_authentication(given: Mapping[str, Any], present: Authentication) ->
     return asked_authentication(given, present)
 
 
-def asked_tls(given: Mapping[str, Any], present: CertificateFiles | None) -> CertificateFiles | None:
+def asked_tls(given: Mapping[str, Any], present: EndpointTls | None) -> EndpointTls | None:
     """Return the endpoint's own certificate after a change; the present one if no argument sets it.
 
     Raises:
@@ -74,11 +74,14 @@ def asked_tls(given: Mapping[str, Any], present: CertificateFiles | None) -> Cer
     for field in ("certificate_file", "key_file"):
         if field in found:
             found[field] = str(Path(found[field]).expanduser().resolve())
-    missing = [name for field, name in names.items() if field not in found]
-    if present is None and missing:
+    before = present.model_dump() if present is not None else {}
+    if {"certificate_file", "key_file"} & found.keys():
+        before = {field: value for field, value in before.items() if field != "secret"}  # the files replace it
+    known = {field for field, value in before.items() if value is not None}
+    missing = [name for field, name in names.items() if field not in found.keys() | known]
+    if missing and "secret" not in known:
         raise WebserviceException(
             f"{' and '.join(names[field] for field in found)} given without {' and '.join(missing)}: TLS needs all of "
             "them and ssl_enabled=True."
         )
-    before = present.model_dump() if present is not None else {}
-    return CertificateFiles.parse(before | found)
+    return EndpointTls.parse(before | found)

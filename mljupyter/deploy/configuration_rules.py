@@ -12,8 +12,9 @@ from mljupyter.spec import Placement, Resources, SpecError, Toleration
 from mljupyter.spec.document import camel_case
 from mljupyter.spec.version import ModelDelivery
 
-PLACEMENT = ("node_selector", "tolerations", "runtime_class")
-"""The arguments of a configuration that say on which nodes of a cluster replicas run."""
+_NODES = ("node_selector", "tolerations", "runtime_class")
+PLACEMENT = (*_NODES, "namespace")
+"""The arguments of a configuration that say on which nodes of a cluster replicas run, and in which namespace."""
 
 DELIVERIES: tuple[str, ...] = get_args(ModelDelivery)
 """The ways on which models reach replicas on a cluster."""
@@ -102,7 +103,7 @@ def placement_rules(given: Mapping[str, Any]) -> Iterable[str]:
         Resources.parse({"gpu_resource": given.get("gpu_resource")})
     except SpecError as error:
         yield error.message.replace("gpuResource", "gpu_resource")
-    for name in PLACEMENT:
+    for name in _NODES:
         try:
             asked_placement(None, {name: given.get(name)})
         except SpecError as error:

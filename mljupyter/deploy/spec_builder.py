@@ -160,8 +160,11 @@ def changed_endpoint(spec: EndpointSpec, configuration: Settings, served: Versio
 
     """
     version = spec.versions[spec.default_version]
-    insights = configuration.given().get("enable_app_insights")  # settings of the endpoint, not of a version
-    others = {name: merged(other, app_insights_enabled=insights) for name, other in spec.versions.items()}
+    # Settings of the endpoint, not of a version.
+    insights, place = (configuration.given().get(name) for name in ("enable_app_insights", "namespace"))
+    others = {
+        name: in_namespace(merged(other, app_insights_enabled=insights), place) for name, other in spec.versions.items()
+    }
     properties = added_properties(spec.properties, configuration.properties)
     if served is not None:
         properties.pop(SOURCE_PROPERTY, None)
@@ -178,6 +181,12 @@ def changed_endpoint(spec: EndpointSpec, configuration: Settings, served: Versio
         properties=properties,
     )
     return changed.model_copy(update={"tls": asked_tls(given, spec.tls)})
+
+
+def in_namespace(version: VersionSpec, namespace: str | None) -> VersionSpec:
+    """Return a version whose replicas run in a namespace of the cluster; for None, in the one that it has."""
+    placement = asked_placement(version.placement, {"namespace": namespace})
+    return version.model_copy(update={"placement": placement})
 
 
 def added_properties(present: Mapping[str, str], added: Mapping[str, str] | None) -> dict[str, str]:

@@ -18,6 +18,7 @@ from mljupyter.deploy.spec_builder import (
     Settings,
     added_properties,
     changed_version,
+    in_namespace,
     merged,
     new_version,
 )
@@ -68,6 +69,7 @@ def with_new_version(
         )
     insights = spec.versions[spec.default_version].app_insights_enabled
     version = merged(_described(new_version(configuration, served), configuration), app_insights_enabled=insights)
+    version = in_namespace(version, spec.namespace)
     return _with(spec, name, version, is_default=is_default, is_control=is_control)
 
 

@@ -10,6 +10,7 @@ from mljupyter import __version__
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.chart import chart_files
 from mljupyter.kubernetes.objects.installation import Installation, Purpose, Reader, ServiceType, installation
+from mljupyter.kubernetes.objects.publishing import Publishing, rule_broken
 from mljupyter.kubernetes.objects.yaml import to_yaml
 from mljupyter.spec import ReplicaDefaults
 
@@ -47,8 +48,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--purpose", choices=[item.value for item in Purpose], default=Purpose.FAST_PROD.value)
     parser.add_argument("--service", choices=[item.value for item in ServiceType], default=ServiceType.CLUSTER_IP.value)
     parser.add_argument("--internal", action="store_true", help="an internal load balancer")
+    parser.add_argument("--ingress-class", help="of the Ingress")
+    parser.add_argument("--scoring-host", help="host of scoring URIs, for Ingress and HTTPRoute")
+    parser.add_argument("--scoring-path", default="/", help="beginning of their paths (%(default)s)")
+    parser.add_argument("--tls-secret", help="Secret with the certificate of the host, for Ingress")
+    parser.add_argument("--gateway", metavar="NAMESPACE/NAME", help="Gateway of the HTTPRoute")
+    parser.add_argument("--gateway-section", help="listener of the Gateway")
     parser.add_argument("--collected-data-claim", metavar="NAME", help="PersistentVolumeClaim for collected data")
     parser.add_argument("--policy", default="policy/v1", help="policy/v1beta1 before Kubernetes 1.21 (%(default)s)")
+    parser.add_argument(
+        "--endpoint-namespace",
+        action="append",
+        default=[],
+        metavar="NAMESPACE",
+        help="another namespace that endpoints may run in; repeatable",
+    )
     parser.add_argument("--write", type=Path, metavar="DIRECTORY", help="write the files of deploy/ there instead")
     options = parser.parse_args(arguments)
     if options.write is not None:
@@ -57,6 +71,9 @@ def main(arguments: list[str] | None = None) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         return 0
+    publishing = Publishing.of(vars(options))
+    if (broken := rule_broken(publishing, options.service)) is not None:
+        parser.error(broken)
     try:
         replicas = ReplicaDefaults(collected_data_claim=options.collected_data_claim)
     except ValueError:
@@ -69,7 +86,9 @@ def main(arguments: list[str] | None = None) -> int:
         purpose=Purpose(options.purpose),
         service=ServiceType(options.service),
         internal=options.internal,
+        publishing=publishing,
         policy=options.policy,
+        endpoint_namespaces=tuple(options.endpoint_namespace),
         replicas=replicas.json_text() if options.collected_data_claim is not None else "{}",
         reader=Reader.of(replicas),
     )

@@ -43,6 +43,7 @@ _ARGUMENTS = (
     ("toleration", "tolerations", ("aks",)),
     ("runtime_class", "runtime_class", ("aks",)),
     ("model_delivery", "model_delivery", ("aks",)),
+    ("namespace", "namespace", ("aks",)),
     ("max_concurrent_requests", "replica_max_concurrent_requests", ("aks",)),
     ("max_queue_wait_ms", "max_request_wait_time", ("aks",)),
     ("port", "port", ("local",)),

@@ -42,6 +42,7 @@ _VERSION: dict[str, tuple[str, ...]] = {
     "toleration": ("placement", "tolerations"),
     "runtime_class": ("placement", "runtimeClass"),
     "model_delivery": ("modelDelivery",),
+    "namespace": ("placement", "namespace"),
     "max_concurrent_requests": ("limits", "maxConcurrentRequests"),
     "max_queue_wait_ms": ("limits", "maxQueueWaitMs"),
     "batching": ("batching",),

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from mljupyter.spec.document import Document
 from mljupyter.spec.names import ENDPOINT, VERSION
-from mljupyter.spec.router import CertificateFiles
+from mljupyter.spec.router import EndpointTls
 from mljupyter.spec.texts import Texts
 from mljupyter.spec.version import VersionSpec
 
@@ -67,7 +67,7 @@ class EndpointSpec(Document):
     control_version: str | None = None
     sticky_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,99}$")] | None = None
     rate_limit: RateLimit | None = None
-    tls: CertificateFiles | None = None
+    tls: EndpointTls | None = None
     versions: Annotated[dict[str, VersionSpec], Field(min_length=1, max_length=MOST_VERSIONS)]
     description: str | None = None
     tags: Texts = {}
@@ -78,6 +78,12 @@ class EndpointSpec(Document):
     def control(self) -> str:
         """The version that others are compared with: the control version, else the default version."""
         return self.control_version or self.default_version
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace that its replicas run in on a cluster; None for that of the compute target."""
+        placement = self.versions[self.default_version].placement
+        return placement.namespace if placement is not None else None
 
     @property
     def model_ids(self) -> list[str]:
@@ -106,6 +112,13 @@ class EndpointSpec(Document):
         if total > 100:
             shares = ", ".join(f"{name} {version.traffic_percentile}" for name, version in self.versions.items())
             raise ValueError(f"the traffic percentiles add up to {total} ({shares}): at most 100")
+        places = {name: one.placement.namespace if one.placement else None for name, one in self.versions.items()}
+        if len(set(places.values())) > 1:
+            listed = ", ".join(f"{name} in {place or 'that of the target'}" for name, place in places.items())
+            raise ValueError(
+                f"the versions name different namespaces ({listed}): an endpoint runs in one. Give all versions the "
+                "same placement.namespace"
+            )
         if self.kind is EndpointKind.LOCAL and self.authentication is not Authentication.NONE:
             raise ValueError("a local web service has no authentication: it listens only on this machine")
         if self.port is not None and self.tls is not None:

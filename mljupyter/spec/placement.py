@@ -1,4 +1,4 @@
-"""Placement: the nodes of a cluster that the replicas of a version run on."""
+"""Placement: the nodes of a cluster that the replicas of a version run on, and their namespace."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _LONGEST_PREFIX = 253
 _LONGEST_SECONDS = 2**31 - 1
 _WORD = r"[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?"
 _DOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+NAMESPACE_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _SUBDOMAIN = re.compile(_DOMAIN)
 _KEY = re.compile(rf"({_DOMAIN}/)?{_WORD}")
 _RESOURCE = re.compile(rf"{_DOMAIN}/{_WORD}")
@@ -130,18 +131,25 @@ class Toleration(Document):
             raise SpecError(f"toleration {text!r:.200}: {error.message}") from None
 
 
-class Placement(Document):
-    """The nodes that replicas run on: labels that a node must have, taints that are tolerated, the RuntimeClass.
-
-    A compute target may add its own: labels under other keys, further tolerations, a RuntimeClass if there is none.
-    """
+class NodePlacement(Document):
+    """The nodes that replicas run on: labels that a node must have, taints that are tolerated, the RuntimeClass."""
 
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=MOST_LABELS), AfterValidator(_label_keys)] = {}
     tolerations: Annotated[list[Toleration], Field(max_length=MOST_TOLERATIONS)] = []
     runtime_class: Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{_DOMAIN}$")] | None = None
 
 
-class ReplicaDefaults(Placement):
+class Placement(NodePlacement):
+    """The nodes that the replicas of a version run on, and their namespace.
+
+    A compute target may add its own: labels under other keys, further tolerations, a RuntimeClass if there is none.
+    `namespace` is None for the namespace of the compute target.
+    """
+
+    namespace: Annotated[str, Field(pattern=NAMESPACE_PATTERN)] | None = None
+
+
+class ReplicaDefaults(NodePlacement):
     """The settings of all replicas of a compute target: their placement, and the resource that their `gpu` counts.
 
     `collected_data_claim` is the PersistentVolumeClaim for the data that they collect; without it, that ends with its

@@ -56,6 +56,35 @@ class CertificateSecret(Document):
     name: HostName  # the rule for names of Secrets is the same
 
 
+class EndpointTls(Document):
+    """The own certificate of an endpoint, and the host name of its clients.
+
+    It is in two PEM files on one machine, in a Secret on a cluster. Both are watched for changes.
+    """
+
+    host: HostName
+    certificate_file: Annotated[str, Field(pattern=r"^/")] | None = None
+    key_file: Annotated[str, Field(pattern=r"^/")] | None = None
+    secret: HostName | None = None
+
+    @property
+    def own(self) -> CertificateFiles | CertificateSecret:
+        """The place of the certificate."""
+        if self.secret is not None:
+            return CertificateSecret(host=self.host, name=self.secret)
+        return CertificateFiles(
+            host=self.host, certificate_file=str(self.certificate_file), key_file=str(self.key_file)
+        )
+
+    @model_validator(mode="after")
+    def _files_or_a_secret(self) -> Self:
+        files = (self.certificate_file, self.key_file)
+        fits = None not in files if self.secret is None else files == (None, None)
+        if not fits:
+            raise ValueError("give either certificateFile and keyFile, or on a cluster the name of a secret")
+        return self
+
+
 class RouterTls(Document):
     """TLS for all endpoints: a certificate of the user, or one that the workspace signs for a leaf domain label.
 

@@ -118,6 +118,10 @@ class Target:
         """Return how this machine connects to scoring URIs with TLS; None for a connection to the host of the URI."""
         return None
 
+    def way_of(self, uri: str) -> str | None:
+        """Return how a scoring URI of an endpoint here is reached, for people; None where there is only one way."""
+        return None
+
     def router_size(self) -> RouterSize | None:
         """Return the size of the router that its endpoints are behind; None where the router is a single process.
 

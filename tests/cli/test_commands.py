@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from mljupyter.cli.app import app
+from mljupyter.core import Workspace
 from tests.cli.conftest import Commands
 from tests.waiting import promised
 
@@ -43,6 +44,26 @@ def test_lists_of_commands_have_one_uncut_line_for_each_command_at_80_columns(gr
     assert len(lines) >= 4
     for line in lines:
         assert re.fullmatch(r"  [a-z][a-z-]*  +\S.*\.", line) and not line.endswith("..."), line
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--service-type", "NodePort", "--scoring-host", "ml.example.org"], "it is for Ingress and HTTPRoute"),
+        (["--service-type", "HTTPRoute"], "gateway is missing"),
+        (["--service-type", "Ingress", "--annotation", "a"], "must be NAME=VALUE"),
+        (["--service-type", "Ingress", "--annotation", "a=b=c", "--kubeconfig", "/nowhere"], "/nowhere"),
+        (["--service-type", "HTTPRoute", "--gateway", "infra/public", "--kubeconfig", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_the_options_of_an_ingress_and_a_route_are_checked_before_the_cluster(
+    options: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path))
+    Workspace.create("default")
+    found = CliRunner().invoke(app, ["computetarget", "attach", "team", "--workspace", "default", *options])
+    assert found.exit_code != 0
+    assert told in f"{found.output} {found.exception}"
 
 
 def test_help_imports_nothing_heavy() -> None:

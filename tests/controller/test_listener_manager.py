@@ -10,10 +10,21 @@ import pytest
 from mljupyter.client.errors import CertificateError, InvalidSpecError
 from mljupyter.controller.layout import Layout, private_directory
 from mljupyter.controller.storage.store import Store
+from mljupyter.controller.tls import listener_manager
 from mljupyter.controller.tls.certificates import checked
 from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.engine.envoy.listener import PublicAddress
-from mljupyter.spec import CertificateFiles, CertificateSecret, RouterSpec, RouterTls
+from mljupyter.spec import (
+    CertificateFiles,
+    CertificateSecret,
+    CodeReference,
+    EndpointSpec,
+    EndpointStatus,
+    EndpointTls,
+    RouterSpec,
+    RouterTls,
+    VersionSpec,
+)
 from tests.system.certificates import Files, pem_pair
 
 OWN, OTHER = "our-secret", "scoring-tls"
@@ -25,21 +36,32 @@ class Around:
 
     def __init__(self) -> None:
         self.public = PublicAddress("192.0.2.7", 443)
+        self.is_published = False
+        self.way = ""
+        self.trusted: list[str] = []
         self.hosts: tuple[str, ...] = ("router.team.svc", "192.0.2.7")
         self.pairs: dict[str, tuple[str, str]] = {OTHER: pem_pair("scoring.example.org")}
+
+    def way_problem(self, *, secure: bool) -> str:
+        return self.way
 
     def pair(self, secret: str) -> tuple[str, str]:
         if secret not in self.pairs:
             raise CertificateError(f"there is no Secret {secret!r}.")
         return self.pairs[secret]
 
-    async def store_pair(self, certificate: str, key: str) -> str:
-        self.pairs[OWN] = (certificate, key)
-        return OWN
+    async def store_pair(self, certificate: str, key: str, endpoint: str = "") -> str:
+        name = f"tls-{endpoint}-{len(self.pairs)}" if endpoint else OWN
+        self.pairs[name] = (certificate, key)
+        return name
 
     async def forget_pair(self, secret: str) -> None:
-        if secret == OWN:
+        if secret != OTHER:
             del self.pairs[secret]
+
+    @property
+    def stored_pairs(self) -> list[str]:
+        return [name for name in self.pairs if name.startswith("tls-")]
 
 
 @pytest.fixture
@@ -47,7 +69,7 @@ def around() -> Around:
     return Around()
 
 
-def manager(tmp_path: Path, around: Around | None) -> ListenerManager:
+def manager(tmp_path: Path, around: Around | None, *kept: EndpointSpec) -> ListenerManager:
     layout = Layout.of(tmp_path)
     for directory in (layout.control, layout.tls):
         private_directory(directory, "")
@@ -55,6 +77,8 @@ def manager(tmp_path: Path, around: Around | None) -> ListenerManager:
     address = "127.0.0.1" if around is None else "0.0.0.0"
     spec = RouterSpec(address=address, allow_without_authentication=around is not None)
     store.put_setting("router", spec.json_text())
+    for one in kept:
+        store.put(one, EndpointStatus(), None)
     return ListenerManager(layout, store, around)
 
 
@@ -170,3 +194,77 @@ def test_a_client_trusts_the_authority_for_signed_certificates_only(
     on_cluster.put(with_tls(on_cluster, secret()))
     assert on_cluster.trusted() == around.pairs[OTHER][0]
     checked(*around.pairs[OTHER], "scoring.example.org", datetime.now(UTC))
+
+
+def endpoint(tls: EndpointTls | None) -> EndpointSpec:
+    code = CodeReference(digest=f"sha256:{'0' * 64}", entry_script="score.py")
+    return EndpointSpec(name="iris", tls=tls, versions={"one": VersionSpec(code=code)}, default_version="one")
+
+
+async def test_each_certificate_of_an_endpoint_is_stored_beside_the_earlier_one_until_that_is_unused(
+    tmp_path: Path, around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_cluster = manager(tmp_path, around)
+    sent = endpoint(EndpointTls(host="scoring.example.org", secret="any"))
+    first = await on_cluster.store_own(sent, *pem_pair("scoring.example.org"))
+    second = await on_cluster.store_own(sent, *pem_pair("scoring.example.org"))
+    assert first.tls is not None and second.tls is not None
+    assert len({first.tls.secret, second.tls.secret}) == 2
+    on_cluster.admit(second)
+    on_cluster = manager(tmp_path, around, second)
+    await on_cluster.forget_unused_of_endpoints()
+    assert first.tls.secret in around.pairs, "a change may still be taken back"
+    monkeypatch.setattr(listener_manager, "_KEPT_SECONDS", -1)
+    await on_cluster.forget_unused_of_endpoints()
+    assert set(around.pairs) == {OTHER, second.tls.secret}
+    pairs = on_cluster.listening().pairs
+    assert pairs["iris"].certificate == around.pairs[str(second.tls.secret)][0]
+
+
+def test_where_tls_ends_before_the_routers_it_is_not_turned_on_at_them(
+    on_cluster: ListenerManager, around: Around
+) -> None:
+    assert on_cluster.way_problem() is None
+    around.is_published, around.way, around.trusted = True, "the Ingress has no address.", ["certificate of it"]
+    assert on_cluster.trusted() == "certificate of it"
+    problem = on_cluster.way_problem()
+    assert problem is not None
+    assert (problem.code, problem.message) == ("NotPublished", "the Ingress has no address.")
+    with pytest.raises(InvalidSpecError, match="--tls-secret"):
+        on_cluster.check(with_tls(on_cluster, LEAF))
+
+
+async def test_a_certificate_that_does_not_fit_its_endpoint_is_not_stored(
+    on_cluster: ListenerManager, around: Around
+) -> None:
+    before = set(around.pairs)
+    sent = endpoint(EndpointTls(host="other.example.org", secret="any"))
+    with pytest.raises(CertificateError, match=r"other\.example\.org"):
+        await on_cluster.store_own(sent, *pem_pair("scoring.example.org"))
+    with pytest.raises(InvalidSpecError, match=r"has no tls\.host"):
+        await on_cluster.store_own(endpoint(None), *pem_pair("scoring.example.org"))
+    assert set(around.pairs) == before
+
+
+def test_on_a_cluster_an_endpoint_names_a_secret_and_on_a_machine_files(
+    on_cluster: ListenerManager, tmp_path: Path
+) -> None:
+    files = Files(tmp_path / "pki", "scoring.example.org")
+    paths = {"certificate_file": str(files.certificate), "key_file": str(files.key)}
+    in_files = endpoint(EndpointTls(host="scoring.example.org", **paths))
+    in_secret = endpoint(EndpointTls(host="scoring.example.org", secret=OTHER))
+    on_cluster.admit(in_secret)
+    with pytest.raises(CertificateError, match="operator of a cluster cannot read"):
+        on_cluster.admit(in_files)
+    here = manager(tmp_path / "here", None)
+    here.admit(in_files)
+    with pytest.raises(CertificateError, match="this machine has no Secret"):
+        here.admit(in_secret)
+
+
+def test_more_certificates_than_a_cluster_has_room_for_are_refused(
+    on_cluster: ListenerManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_manager, "_MOST_ON_CLUSTER", 100)
+    with pytest.raises(CertificateError, match="room for 100: let endpoints share"):
+        on_cluster.admit(endpoint(EndpointTls(host="scoring.example.org", secret=OTHER)))

@@ -8,8 +8,9 @@ from mljupyter.core.webservice import AciWebservice, AksWebservice, LocalWebserv
 from mljupyter.core.webservice.configuration import WebserviceDeploymentConfiguration
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.spec_builder import changed_endpoint, new_endpoint
+from mljupyter.deploy.versions import with_new_version
 from mljupyter.exceptions import WebserviceException
-from mljupyter.spec import CodeReference, EndpointSpec, ModelReference, SpecError, Toleration, VersionSpec
+from mljupyter.spec import CodeReference, EndpointSpec, EndpointTls, ModelReference, SpecError, Toleration, VersionSpec
 
 AKS, ACI = AksWebservice.deploy_configuration, AciWebservice.deploy_configuration
 LOCAL = LocalWebservice.deploy_configuration
@@ -88,6 +89,7 @@ def test_what_a_configuration_means_for_the_endpoint(configuration: Any, path: s
             [Toleration.of("gpu"), Toleration.of("a=b")],
         ),
         (AKS(runtime_class="gvisor"), "placement.runtime_class", "gvisor"),
+        (AKS(namespace="team-b"), "placement.namespace", "team-b"),
         (AKS(), "scaling.replicas", None),
         (AKS(), "scaling.autoscale.min_replicas", 1),
         (AKS(), "scaling.autoscale.max_replicas", 10),
@@ -185,6 +187,11 @@ def test_an_endpoint_certificate_can_be_kept_replaced_and_removed(tmp_path: Any)
     assert changed is not None
     assert (changed.host, changed.certificate_file) == ("example.org", other)
     assert changed_endpoint(secure, ACI(ssl_enabled=False)).tls is None
+    stored = secure.model_copy(update={"tls": EndpointTls(host="example.org", secret="mlj-tls-diabetes-0")})
+    assert changed_endpoint(stored, ACI(description="new")).tls == stored.tls
+    assert changed_endpoint(stored, ACI(ssl_cert_pem_file=cert, ssl_key_pem_file=key)).tls == secure.tls
+    with pytest.raises(WebserviceException, match="ssl_cert_pem_file given without ssl_key_pem_file"):
+        changed_endpoint(stored, ACI(ssl_cert_pem_file=cert))
     with pytest.raises(WebserviceException, match="without ssl_cert_pem_file and ssl_key_pem_file"):
         endpoint(ACI(ssl_cname="example.org"))
 
@@ -228,6 +235,22 @@ def test_a_change_of_the_placement_keeps_the_rest_of_it_and_an_empty_value_takes
     assert part(version(other), "placement.tolerations") == [Toleration.of("spot")]
     assert version(changed_endpoint(other, AKS(cpu_cores=1))).placement == version(other).placement
     assert version(changed_endpoint(other, AKS(node_selector={}, tolerations=[], runtime_class=""))).placement is None
+
+
+def test_all_versions_of_an_endpoint_run_in_its_namespace() -> None:
+    before = endpoint(AKS(namespace="team-a", cpu_cores=2))
+    served = VersionContent(code=OTHER_CODE, models=[], interpreter="/usr/bin/python3")
+    two = with_new_version(before, AKS(cpu_cores=3), served, name="two")
+    assert two.namespace == part(two.versions["two"], "placement.namespace") == "team-a"
+    moved = changed_endpoint(two, AKS(namespace="team-b"))
+    assert {part(one, "placement.namespace") for one in moved.versions.values()} == {"team-b"}
+    assert [part(one, "resources.cpu") for one in moved.versions.values()] == [2, 3]
+    document = moved.document()
+    document["versions"]["two"]["placement"]["namespace"] = "team-c"
+    with pytest.raises(
+        SpecError, match=r"different namespaces \(.* in team-b, two in team-c\): an endpoint runs in one"
+    ):
+        EndpointSpec.parse(document)
 
 
 def test_an_update_without_arguments_returns_an_equal_spec() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mljupyter.engine.endpoints.rules import refuse_spec, refuse_while_deleting
-from mljupyter.spec import EndpointKind, EndpointSpec, VersionSpec
+from mljupyter.spec import EndpointKind, EndpointSpec, Placement, VersionSpec
 from mljupyter.spec.difference import HIDDEN
 
 TARGETS = ["docker", "local"]
@@ -45,3 +45,19 @@ def test_an_endpoint_that_is_being_deleted_is_not_changed() -> None:
     assert refuse_while_deleting("iris", deleting=False) is None
     refusal = refuse_while_deleting("iris", deleting=True)
     assert refusal is not None and refusal.code == "OperationInProgress"
+
+
+def test_an_endpoint_runs_in_a_namespace_that_is_allowed_if_the_target_has_namespaces() -> None:
+    version = VersionSpec(image="registry.example/iris:1", placement=Placement(namespace="team-b"))
+    found = spec().model_copy(update={"versions": {"one": version}})
+    for namespaces in (None, ["mljupyter", "team-b"]):
+        assert refuse_spec(found, None, ["local"], has_ports=True, namespaces=namespaces) is None
+    refusal = refuse_spec(found, None, ["local"], has_ports=True, namespaces=["mljupyter", "team-a"])
+    assert refusal is not None
+    first, way, *more = refusal.message.splitlines()
+    assert first == (
+        "endpoint 'iris' names namespace 'team-b', and endpoints of 'local' may run in 'mljupyter' and 'team-a' only."
+    )
+    assert way.startswith("Name one of them, or none;")
+    assert more == ["endpoint_namespaces=['team-b', ...] (--endpoint-namespace team-b)."]
+    assert refuse_spec(spec(), None, ["local"], has_ports=True, namespaces=["mljupyter"]) is None

@@ -320,6 +320,15 @@ def test_a_certificate_in_a_secret_has_the_host_of_scoring_uris_and_redirects() 
     assert others[1][-1]["redirect"]["host_redirect"] == "scoring.example.org"
 
 
+def test_endpoints_with_the_same_host_share_the_chain_of_that_host() -> None:
+    pairs = {name: Pair(name, "key", ("scoring.example.org",)) for name in ("one", "two")}
+    routes = [replace(KEYED, name=name, host="scoring.example.org") for name in pairs]
+    found = with_port(router_files(SETTINGS, routes, Listening(RouterSpec(), pairs)))
+    (chains,) = (item["filter_chains"] for item in found if item["name"] == "router")
+    named = [chain["filter_chain_match"].get("server_names") for chain in chains]
+    assert named == [None, ["scoring.example.org"]], "Envoy refuses two chains of the same name"
+
+
 def test_requests_of_grpc_lead_to_a_listener_of_their_own_before_anything_else() -> None:
     files = router_files(SETTINGS, [OPEN, KEYED, replace(OPEN, name="local", port=9001)])
     for table in ("router", "local-local"):

@@ -11,6 +11,9 @@ from typing import Any
 import yaml
 
 _CONTROL = re.compile(r"\{\{- (if|else|end) ?(.*?) ?\}\}")
+_RANGE = re.compile(r"\{\{- range (\.\S+) \}\}\n(.*?)\{\{- end \}\}\n", re.DOTALL)
+_JOIN = re.compile(r'join "(.*?)" (\.\S+)')
+_TYPE = re.compile(r'ternary "(.*?)" (\.\S+) \(has (\.\S+) \(list (.*?)\)\)')
 _EXPRESSION = re.compile(r"\{\{ (.*?) \}\}")
 _EQUAL = re.compile(r'eq (\.\S+) "(.*)"')
 _DEFAULT = re.compile(r"\((\.\S+) \| default (dict|list)\)")
@@ -53,6 +56,7 @@ def _load(path: Path) -> list[Any]:
 
 def _rendered(text: str, scope: Mapping[str, Any], api_versions: frozenset[str]) -> str:
     lines, shown = [], [True]
+    text = _RANGE.sub(lambda match: _repeated(match[2], _at(match[1], scope)), text)
     for line in text.splitlines(keepends=True):
         control = _CONTROL.fullmatch(line.strip())
         if control is None:
@@ -69,6 +73,11 @@ def _rendered(text: str, scope: Mapping[str, Any], api_versions: frozenset[str])
     return "".join(lines)
 
 
+def _repeated(body: str, items: list[str]) -> str:
+    """Return the body of a loop without conditions, for each item."""
+    return "".join(body.replace("{{ $.", "{{ .").replace("{{ . }}", item) for item in items)
+
+
 def _holds(condition: str, scope: Mapping[str, Any]) -> bool:
     if condition.startswith("not ("):
         return not _holds(condition.removeprefix("not (").removesuffix(")"), scope)
@@ -80,6 +89,12 @@ def _value(expression: str, scope: Mapping[str, Any], api_versions: frozenset[st
     ternary = _TERNARY.fullmatch(expression)
     if ternary:
         return ternary[1] if ternary[3] in api_versions else ternary[2]
+    if join := _JOIN.fullmatch(expression):
+        return join[1].join(_at(join[2], scope))
+    listed = _TYPE.fullmatch(expression)
+    if listed:
+        value = str(_at(listed[2], scope))
+        return listed[1] if str(_at(listed[3], scope)) in re.findall(r'"(.*?)"', listed[4]) else value
     if expression.startswith("toJson "):
         return json.dumps(_json(expression.removeprefix("toJson "), scope), separators=(",", ":"))
     return str(_at(expression, scope))

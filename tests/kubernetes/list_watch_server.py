@@ -22,6 +22,7 @@ class ListWatchServer:
         lists, watches: the number of requests so far.
         versions: the resource version that each watch began with.
         failures: statuses of the next answers, before it answers well again.
+        forbidden: paths that are not answered.
         queries: the query of each request.
         page: the number of objects of an answer; the rest follows by a token.
 
@@ -34,6 +35,7 @@ class ListWatchServer:
         self.lists = self.watches = 0
         self.versions: list[str] = []
         self.failures: list[int] = []
+        self.forbidden: set[str] = set()
         self.queries: list[dict[str, str]] = []
         self.authorizations: list[str | None] = []
         self.page = 500
@@ -78,6 +80,8 @@ class ListWatchServer:
         """Answer a list or a watch."""
         self.queries.append(dict(request.query))
         self.authorizations.append(request.headers.get("authorization"))
+        if request.path in self.forbidden:
+            return web.json_response({"kind": "Status", "reason": "Forbidden", "message": "no right"}, status=403)
         if self.failures:
             status = self.failures.pop(0)
             return web.json_response({"kind": "Status", "reason": "Because", "message": "not now"}, status=status)

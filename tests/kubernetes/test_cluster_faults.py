@@ -18,6 +18,7 @@ import pytest
 from mljupyter.client.errors import EndpointNotFoundError
 from mljupyter.kubernetes.objects import names
 from mljupyter.spec import Authentication, EndpointRecord, EndpointSpec, EndpointState
+from tests import testbed
 from tests.conformance.conftest import CLUSTER, Site, changed, score, script, until
 from tests.fault_table import Fault
 from tests.steady_load import REQUESTS_ON, SteadyLoad
@@ -454,10 +455,12 @@ def test_an_update_that_cannot_start_gets_nothing_and_the_old_one_serves(
 ) -> None:
     site = cluster.site
     raising = site.runs(script("two", init="raise ValueError('no such model')"))
-    missing = {**raising, "image": "127.0.0.1:5999/nobody/has:this"}
+    # A registry that answers: for one that is away, replicas wait two minutes.
+    absent = f"{testbed.found('REGISTRY') or '127.0.0.1:5999'}/nobody/has:this"
+    missing = {**raising, "image": absent}
 
     def act() -> None:
-        for version, told in ((raising, "no such model"), (missing, "127.0.0.1:5999/nobody/has:this")):
+        for version, told in ((raising, "no such model"), (missing, absent)):
             failed = site.settle(site.client.replace(changed(endpoint.spec, "one", **version)))
             assert failed.status.state is EndpointState.FAILED, failed
             assert failed.status.problem is not None

@@ -20,12 +20,13 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from mljupyter.client.errors import CertificateError
 from mljupyter.core import Webservice
 from mljupyter.core.compute import AksUpdateConfiguration, ComputeTarget, SslConfiguration
 from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.exceptions import WebserviceException
 from mljupyter.kubernetes.objects import names
-from mljupyter.spec import Authentication, EndpointRecord
+from mljupyter.spec import Authentication, EndpointRecord, EndpointTls
 from mljupyter.targets.kubernetes.forwarding import Forwarder
 from tests.conformance.conftest import CLUSTER, Site, script, until
 from tests.kubernetes.test_cluster_faults import Cluster
@@ -284,6 +285,67 @@ def test_a_regenerated_key_replaces_the_old_one_while_clients_use_the_other(
             old = client.keys(name)[0]
             load.runs()
     assert load.failed == 0, load.results
+
+
+def has(secret: dict[str, Any], text: str) -> bool:
+    """Return whether a Secret has a text in its values."""
+    return any(text in base64.b64decode(value).decode() for value in (secret.get("data") or {}).values())
+
+
+def certificates_of(cluster: Cluster, name: str) -> list[str]:
+    """Return the names of the Secrets with certificates that the operator keeps for an endpoint."""
+    found = cluster.api.items(names.secrets(cluster.namespace), labels=names.selector(endpoint=name))
+    return [str(one["metadata"]["name"]) for one in found if one["type"] == "kubernetes.io/tls"]
+
+
+def test_an_endpoint_has_a_certificate_of_its_own_that_is_rotated_under_load_and_deleted_with_it(
+    cluster: Cluster, endpoint: EndpointRecord, plain: str, tmp_path: Path
+) -> None:
+    client, files = cluster.site.client, Files(tmp_path / "pki", "localhost")
+    paths = {"certificateFile": str(files.certificate), "keyFile": str(files.key)}
+    tls = EndpointTls.parse({"host": "localhost", **paths})
+    for record in served_endpoint(cluster, Authentication.KEY):
+        name = record.spec.name
+        record = cluster.site.settle(client.replace(record.spec.model_copy(update={"tls": tls})))
+        uri = secure(cluster, record)
+        assert urlsplit(uri).hostname == "localhost"
+        assert Webservice(cluster.site.workspace, name).run("x") == "one", "the SDK trusts it"
+        redirected = httpx.post(uri.replace("https:", "http:"), content=b"x", headers=authorized(cluster, record))
+        assert redirected.status_code == 308, "it is never served in plain text"
+        answer = httpx.post(plain, content=b"x", headers=authorized(cluster, endpoint))
+        assert answer.status_code == 200, "other endpoints stay without TLS"
+        (found,) = shown(uri)
+        with SteadyLoad(uri, key=client.keys(name)[0], clients=CLIENTS, one_shot=2) as load:
+            load.runs()
+            for _ in range(3):
+                files.renew()
+                before = found
+                record = cluster.site.settle(client.replace(record.spec.model_copy(update={"tls": tls})))
+                until(lambda before=before, uri=uri: before not in shown(uri), "all routers have the new certificate")
+                (found,) = shown(uri)
+                assert str(target(cluster).router.show().certificates[name].fingerprint) == found
+                load.runs()
+            until(
+                lambda name=name: len(certificates_of(cluster, name)) == 1,
+                "the earlier private keys do not stay behind",
+            )
+        assert load.failed == 0, load.results
+        broken = tmp_path / "broken.pem"
+        broken.write_text(pem_pair("localhost")[1])
+        wrong = EndpointTls.parse({"host": "localhost", **paths, "keyFile": str(broken)})
+        with pytest.raises(CertificateError, match="do not match"):
+            client.replace(record.spec.model_copy(update={"tls": wrong}))
+        assert shown(uri) == {found}
+        key = files.key.read_text().splitlines()[1]
+        for component in (names.COMPONENT_OPERATOR, names.COMPONENT_ROUTER):
+            for pod in cluster.pods(component=component):
+                path = f"{names.pods(cluster.namespace)}/{pod['metadata']['name']}/log"
+                assert key not in cluster.api.request("GET", path).body.decode()
+        assert key not in json.dumps(client.endpoint(name).document())
+    until(lambda: not certificates_of(cluster, name), "the private key is deleted with the endpoint")
+    for kept in (names.LISTENING_SECRET, names.KEYS_SECRET):
+        path = f"{names.secrets(cluster.namespace)}/{kept}"
+        until(lambda path=path: not has(cluster.api.get(path), key), "nor is it anywhere else")
 
 
 def encoded(certificate: str, key: str) -> dict[str, str]:

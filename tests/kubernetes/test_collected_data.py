@@ -23,6 +23,7 @@ from mljupyter.targets.kubernetes.cluster import Cluster, access_to
 from tests.cli.in_process import run_json
 from tests.conformance import conftest as conformance
 from tests.conformance.conftest import CLUSTER
+from tests.shared_cluster import remove_installation
 from tests.testbed import needed
 from tests.waiting import wait_until
 
@@ -109,9 +110,7 @@ def site(volume: Volume, tmp_path_factory: pytest.TempPathFactory) -> Iterator[c
         )
         ComputeTarget.attach(place.workspace, CLUSTER, configuration).wait_for_completion()
         yield place
-        for record in place.client.endpoints():
-            place.client.delete(record.spec.name)
-        ComputeTarget(place.workspace, CLUSTER).detach()
+        remove_installation(place.client)
 
 
 @pytest.fixture(scope="module")

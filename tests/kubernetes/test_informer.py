@@ -10,6 +10,7 @@ import pytest
 
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, ApiUnreachableError, Object
 from mljupyter.kubernetes.api_server.informer import Informer, without_managers
+from mljupyter.kubernetes.api_server.namespaces import NamespaceInformers
 from mljupyter.runtimes.ports import free_port
 from tests.kubernetes.list_watch_server import PATH, ListWatchServer, served
 from tests.waiting import HANG_SECONDS
@@ -200,3 +201,25 @@ async def test_it_keeps_and_reports_the_part_that_it_is_asked_to_keep(server: Li
     await asyncio.gather(task, return_exceptions=True)
     assert [list(item) for item in (*seen, *informer.objects.values())] == [["metadata"]] * 4
     assert not any("managedFields" in item["metadata"] for item in seen)
+
+
+async def test_a_namespace_that_cannot_be_read_does_not_hold_up_the_others(
+    server: ListWatchServer, api: ApiServer
+) -> None:
+    server.forbidden.add("/api/v1/namespaces/gone/pods")
+    found = NamespaceInformers(
+        api,
+        lambda namespace: f"/api/v1/namespaces/{namespace}/pods",
+        {"tests": "", "gone": ""},
+        changed=lambda kind, item: None,
+    )
+    task = asyncio.create_task(found.run())
+    async with asyncio.timeout(HANG_SECONDS):
+        await found.known()
+    assert [(namespace, item["metadata"]["name"]) for namespace, item in found.all()] == [("tests", "a")]
+    assert found.find("tests", "a") is not None
+    assert found.find("gone", "a") is found.find("unknown", "a") is None
+    assert found.is_known("tests") and not found.is_known("gone") and not found.is_known("unknown")
+    assert found.problem is None  # the API server answers
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from mljupyter.kubernetes import manifests
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Installation, Purpose, Reader, ServiceType, installation
+from mljupyter.kubernetes.objects.publishing import NGINX_ANNOTATIONS, Publishing, http_route, ingress
 from mljupyter.spec import ReplicaDefaults
 from tests.kubernetes import helm
 
@@ -18,8 +20,32 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 CHART = DEPLOY / "helm/mljupyter"
 
 
+PUBLISHED = {
+    ServiceType.INGRESS: Publishing(
+        ingress_class="nginx", scoring_host="ml.example.org", scoring_path="/api", tls_secret="ml-tls"
+    ),
+    ServiceType.HTTP_ROUTE: Publishing(scoring_host="ml.example.org", gateway="infra/public", gateway_section="https"),
+}
+PUBLISHED_VALUES: dict[ServiceType, dict[str, str]] = {
+    ServiceType.INGRESS: {
+        "router.scoringHost": "ml.example.org",
+        "router.ingress.className": "nginx",
+        "router.ingress.path": "/api",
+        "router.ingress.tlsSecret": "ml-tls",
+    },
+    ServiceType.HTTP_ROUTE: {
+        "router.scoringHost": "ml.example.org",
+        "router.gateway.namespace": "infra",
+        "router.gateway.name": "public",
+        "router.gateway.section": "https",
+    },
+}
+
+
 def sorted_by_name(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(found, key=lambda item: (item["kind"], item["metadata"]["name"]))
+    return sorted(
+        found, key=lambda item: (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])
+    )
 
 
 def test_the_files_in_the_repository_are_those_that_are_generated() -> None:
@@ -49,6 +75,7 @@ def test_the_chart_is_the_same_installation(
         "admission": policy == "policy/v1",
         "router.serviceType": service.value,
         "router.internal": internal,
+        **PUBLISHED_VALUES.get(service, {}),
     }
     wanted = Installation(
         image="registry.example/mljupyter:2",
@@ -59,6 +86,7 @@ def test_the_chart_is_the_same_installation(
         purpose=purpose,
         service=service,
         internal=internal,
+        publishing=PUBLISHED.get(service, Publishing()),
         reads_nodes=not internal,
         admission=policy == "policy/v1",
         policy=policy,
@@ -67,12 +95,55 @@ def test_the_chart_is_the_same_installation(
     assert sorted_by_name(found) == sorted_by_name(installation(wanted))
 
 
+@pytest.mark.parametrize("namespaces", [(), ("team-b",), ("team-b", "team-c")])
+def test_chart_and_command_have_the_namespaces_for_endpoints(
+    namespaces: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = Installation(
+        image=manifests.IMAGE, target="cluster", workspace="default", namespace="team-a", endpoint_namespaces=namespaces
+    )
+    found = helm.render(
+        CHART,
+        namespace="team-a",
+        values={"endpointNamespaces": list(namespaces)},
+        api_versions=frozenset({"policy/v1"}),
+    )
+    without_namespace = installation(replace(wanted, create_namespace=False))
+    assert sorted_by_name(found) == sorted_by_name(without_namespace)
+    options = [text for namespace in namespaces for text in ("--endpoint-namespace", namespace)]
+    assert manifests.main(["--namespace", "team-a", *options]) == 0
+    assert list(yaml.safe_load_all(capsys.readouterr().out)) == installation(wanted)
+
+
+def test_the_chart_leaves_out_what_an_ingress_or_a_route_need_not_have() -> None:
+    found = helm.render(CHART, namespace="team-a", values={"router.serviceType": "Ingress"})
+    published = Publishing(annotations=NGINX_ANNOTATIONS)
+    assert next(one for one in found if one["kind"] == "Ingress") == ingress(published, "team-a")
+    values = {"router.serviceType": "HTTPRoute", "router.gateway.namespace": "infra", "router.gateway.name": "public"}
+    found = helm.render(CHART, namespace="team-a", values=values)
+    published = Publishing(gateway="infra/public")
+    assert next(one for one in found if one["kind"] == "HTTPRoute") == http_route(published, "team-a")
+
+
 def test_the_chart_gives_the_operator_the_placement_of_replicas() -> None:
     replicas = {"gpuResource": "amd.com/gpu", "tolerations": [{"key": "gpu", "operator": "Exists"}]}
     found = helm.render(CHART, namespace="team-a", values={"replicas": replicas})
     operator = next(one for one in found if (one["kind"], one["metadata"]["name"]) == ("Deployment", names.OPERATOR))
     variables = {one["name"]: one.get("value") for one in operator["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert ReplicaDefaults.parse(variables[names.REPLICAS_VARIABLE]) == ReplicaDefaults.parse(replicas)
+
+
+def test_the_command_prints_an_ingress_and_refuses_what_is_not_for_the_service(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--ingress-class", "nginx", "--scoring-host", "ml.example.org"]
+    assert manifests.main(["--service", "Ingress", *options]) == 0
+    printed = yaml.safe_load_all(capsys.readouterr().out)
+    published = Publishing(ingress_class="nginx", scoring_host="ml.example.org")
+    assert next(one for one in printed if one["kind"] == "Ingress") == ingress(published, names.DEFAULT_NAMESPACE)
+    with pytest.raises(SystemExit):
+        manifests.main(["--service", "NodePort", *options])
+    assert "ingress_class is given, and service_type is 'NodePort'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from mljupyter.spec import EndpointState
 from mljupyter.targets.kubernetes import control_plane_image
 from tests.conformance import conftest as conformance
 from tests.conformance.conftest import CLUSTER, changed
+from tests.shared_cluster import remove_installation
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, promised, wait_until
 
@@ -138,9 +139,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[conformance.Site
         site = conformance.Site(CLUSTER, Workspace.create("models"))
         conformance.attach(site.workspace, image=control_plane)
         yield site
-        for record in site.client.endpoints():
-            site.client.delete(record.spec.name)
-        ComputeTarget(site.workspace, CLUSTER).detach()
+        remove_installation(site.client)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Installation, installation
 from mljupyter.targets.kubernetes.preflight import Right, access_review, granting_role, rights_for
 from tests.kubernetes.objects import schemas
@@ -43,3 +44,16 @@ def test_missing_rights_are_granted_by_a_role_for_the_namespace_and_one_for_the_
         schemas.check(role)
     assert [role["kind"] for role in roles] == ["ClusterRole", "Role"]
     assert roles[1]["rules"] == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "get"]}]
+
+
+def test_a_namespace_for_endpoints_needs_the_rights_to_set_it_up_and_to_clear_it() -> None:
+    wanted = Installation(
+        image="x:1", target="team", workspace="churn", namespace="ns", endpoint_namespaces=("team-b",)
+    )
+    there = {right for right in rights_for(installation(wanted), "ns", ["team-b"]) if right.namespace == "team-b"}
+    assert Right("rbac.authorization.k8s.io", "roles", "create", "team-b") in there
+    assert Right("networking.k8s.io", "networkpolicies", "delete", "team-b") in there
+    assert Right("", "pods", "delete", "team-b") in there
+    assert Right("", "secrets", "create", "team-b") in there
+    assert Right(names.GROUP, names.PLURAL, "get", "team-b") not in there
+    assert not {right for right in RIGHTS if right.namespace == "team-b"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -102,6 +103,25 @@ def test_a_pod_is_routed_before_it_is_known_whether_it_serves(condition: str | N
 )
 def test_any_other_pod_is_not_routed(other: dict[str, Any]) -> None:
     assert endpoint_route(published(), [other]).versions[0].addresses == ()
+
+
+def placed(namespace: str, name: str = "a-1") -> dict[str, Any]:
+    """A ready pod in a namespace, as an agent keeps it."""
+    found = pod(name)
+    return routed_part({**found, "metadata": {**found["metadata"], "namespace": namespace}})
+
+
+def test_a_pod_in_another_namespace_than_its_endpoint_is_not_routed() -> None:
+    at_home = published()
+    elsewhere = replace(at_home, namespaces={"r1": "team"})
+    for route, own, other in ((at_home, "mljupyter", "team"), (elsewhere, "team", "mljupyter")):
+        assert PublishedRoute.parse(route.text()).namespaces == route.namespaces
+        assert endpoint_route(route, [placed(own)], "mljupyter").versions[0].addresses
+        assert not endpoint_route(route, [placed(other)], "mljupyter").versions[0].addresses
+
+
+def test_a_route_of_an_endpoint_at_home_is_written_as_before_there_were_other_namespaces() -> None:
+    assert "namespaces" not in published().text()
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,11 @@ DEFAULTS = ReplicaDefaults.parse(
 )
 
 
-def environment(replicas: str) -> dict[str, str]:
+def environment(replicas: str, *namespaces: str) -> dict[str, str]:
     """Return the environment variables of the operator in an installation."""
-    found = installation(Installation(image="x:1", target="team", workspace="churn", replicas=replicas))
+    found = installation(
+        Installation(image="x:1", target="team", workspace="churn", replicas=replicas, endpoint_namespaces=namespaces)
+    )
     operator = next(one for one in found if (one["kind"], one["metadata"]["name"]) == ("Deployment", names.OPERATOR))
     listed = operator["spec"]["template"]["spec"]["containers"][0]["env"]
     return {one["name"]: one.get("value", "of the pod") for one in listed}
@@ -124,6 +126,37 @@ def test_a_cluster_that_was_attached_before_placement_is_still_attached(tmp_path
     assert [one.replicas for one in found] == [{}]
     remember(tmp_path, found[0])
     assert attached_clusters(tmp_path) == found
+
+
+def test_a_cluster_is_attached_with_namespaces_for_endpoints() -> None:
+    for kind in (KubernetesCompute, AksCompute):
+        settings = kind.attach_configuration(namespace="home", endpoint_namespaces=["b", "home", "b", "c"]).settings
+        assert settings.endpoint_namespaces == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "rule"),
+    [("team-b", "give a list"), (["Team B"], "1 to 63 lower-case letters"), (["kube-system"], "not for applications")],
+)
+def test_namespaces_for_endpoints_that_break_a_rule_attach_nothing(namespaces: Any, rule: str) -> None:
+    with pytest.raises(ComputeTargetException, match=rule):
+        KubernetesCompute.attach_configuration(endpoint_namespaces=namespaces)
+
+
+def test_the_operator_has_the_namespaces_that_its_cluster_was_attached_with() -> None:
+    settings = OperatorSettings.of_pod(environment("{}", "team-b", "team-c"))
+    assert settings.endpoint_namespaces == ("team-b", "team-c")
+    assert settings.namespaces == (settings.namespace, "team-b", "team-c")
+    variables = environment("{}")
+    del variables[names.ENDPOINT_NAMESPACES_VARIABLE]  # of an installation before there were any
+    assert OperatorSettings.of_pod(variables).endpoint_namespaces == ()
+
+
+def test_the_record_of_a_cluster_has_its_namespaces_for_endpoints(tmp_path: Path) -> None:
+    wanted = AttachedCluster("team", "Kubernetes", None, None, "n", "1", endpoint_namespaces=("b", "c"))
+    remember(tmp_path, wanted)
+    assert attached_clusters(tmp_path) == [wanted]
+    assert settings_of(wanted).endpoint_namespaces == ("b", "c")
 
 
 def test_another_claim_keeps_the_other_settings_of_a_cluster() -> None:

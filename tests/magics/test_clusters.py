@@ -67,6 +67,14 @@ def test_a_subnet_without_an_internal_load_balancer_is_refused(shell: Shell) -> 
     assert "must be 'LoadBalancer'" in shell.error("%mlj attach team --internal")
 
 
+def test_options_of_an_ingress_or_a_route_are_refused_for_another_service(shell: Shell) -> None:
+    said = shell.error("%mlj attach team --service-type NodePort --scoring-host ml.example.org")
+    assert "scoring_host is given, and service_type is 'NodePort': it is for Ingress and HTTPRoute" in said
+    assert "gateway is missing" in shell.error("%mlj attach team --service-type HTTPRoute")
+    said = shell.error("%mlj attach team --service-type Ingress --annotation a")
+    assert "annotation is 'a': it must be NAME=VALUE" in said
+
+
 def test_a_claim_that_no_cluster_can_have_is_refused(shell: Shell) -> None:
     said = shell.error("%mlj attach team --collected-data-claim Data")
     assert "'Data' cannot name a PersistentVolumeClaim" in said

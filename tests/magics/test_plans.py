@@ -45,9 +45,11 @@ def test_accelerators_and_placement_are_options(prepared: Shell) -> None:
     line = "%deploy adder --model weights --score sums --gpu 1 --gpu-resource example.com/fpga"
     line += " --node-selector disk=fast --node-selector zone=a --toleration gpu=yes:NoSchedule --runtime-class gvisor"
     line += " --model-delivery mount"
+    line += " --namespace team-b"
     text = prepared.run(f"{line} --dry-run").text()
     for part in ("resources.gpu = 1", "resources.gpuResource = example.com/fpga", "placement.runtimeClass = gvisor"):
         assert part in text
+    assert "placement.namespace = team-b" in text
     assert "placement.nodeSelector.disk = fast" in text and "placement.nodeSelector.zone = a" in text
     assert "placement.tolerations[0].key = gpu" in text
     code = prepared.run(f"{line} --code").text()

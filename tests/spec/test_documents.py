@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.spec import EndpointSpec, SpecError, VersionSpec, names
+from mljupyter.spec import (
+    CertificateFiles,
+    CertificateSecret,
+    EndpointSpec,
+    EndpointTls,
+    SpecError,
+    VersionSpec,
+    names,
+)
 
 CODE = {"digest": "sha256:" + "a" * 64, "entryScript": "score.py"}
 SPEC = {"name": "iris", "defaultVersion": "iris", "versions": {"iris": {"code": CODE}}}
@@ -111,3 +119,18 @@ def test_names_follow_their_rules(rule: names.NameRule, good: list[str], bad: li
     for name in bad:
         with pytest.raises(SpecError, match="Rule: "):
             rule.check(name)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"certificateFile": "/c.pem"}, {"secret": "tls", "keyFile": "/k.pem"}],
+)
+def test_the_certificate_of_an_endpoint_is_in_two_files_or_in_a_secret(given: dict[str, str]) -> None:
+    with pytest.raises(SpecError, match="give either certificateFile and keyFile, or on a cluster"):
+        EndpointTls.parse({"host": "ml.example.org", **given})
+    files = {"certificateFile": "/c.pem", "keyFile": "/k.pem"}
+    assert EndpointTls.parse({"host": "ml.example.org", **files}).own == CertificateFiles.parse(
+        {"host": "ml.example.org", **files}
+    )
+    stored = EndpointTls.parse({"host": "ml.example.org", "secret": "tls"})
+    assert stored.own == CertificateSecret(host="ml.example.org", name="tls")

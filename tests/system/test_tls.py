@@ -20,6 +20,7 @@ from mljupyter.spec import (
     CertificateSecret,
     EndpointKind,
     EndpointRecord,
+    EndpointTls,
     PlainHttp,
     RouterRecord,
     RouterSpec,
@@ -222,7 +223,8 @@ def test_a_certificate_that_ends_within_thirty_days_is_warned_of(machine: Machin
 
 def test_an_endpoint_has_a_certificate_of_its_own_beside_others_without_tls(machine: Machine, tmp_path: Path) -> None:
     files = Files(tmp_path / "pki", "scoring.example.org")
-    tls = own(files, "scoring.example.org").files
+    paths = {"certificate_file": str(files.certificate), "key_file": str(files.key)}
+    tls = EndpointTls(host="scoring.example.org", **paths)
     plain = machine.healthy(machine.spec("plain", kind=EndpointKind.ACI))
     record = machine.healthy(machine.spec("own", kind=EndpointKind.ACI).model_copy(update={"tls": tls}))
     parts = urlsplit(str(record.status.scoring_uri))

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from mljupyter.core.compute import ComputeTarget, KubernetesCompute
+from mljupyter.kubernetes.objects.publishing import Publishing
 from mljupyter.magics.catalog import ATTACH
 from mljupyter.magics.parsing import parse, split
 from mljupyter.notebook.session import Session
@@ -90,6 +91,8 @@ def test_input_that_breaks_a_rule_is_explained_at_its_field(user: User, tmp_path
     assert "lower-case letters" in user.error("namespace")
     user.type(namespace="kube-system")
     assert "not for applications" in user.error("namespace")
+    user.type(endpoint_namespace="team-b Team-C")
+    assert "Namespace is 'Team-C'" in user.error("endpoint_namespace")
     user.type(kubeconfig=str(tmp_path / "missing"))
     assert f"There is no kubeconfig at {tmp_path}/missing" in user.error("kubeconfig")
     (tmp_path / "broken").write_text("{")
@@ -134,6 +137,27 @@ def test_an_internal_load_balancer_and_its_subnet_are_asked_for_only_with_a_load
     assert user.view
     assert "--internal" not in page.draft.line  # type: ignore[attr-defined]
     assert not page.draft.settings().internal  # type: ignore[attr-defined]
+
+
+def test_an_ingress_and_a_route_have_fields_of_their_own_and_a_broken_rule_is_at_its_field(user: User) -> None:
+    page = user.wizard.page
+    assert not user.has("scoring_host")
+    user.type(service_type="Ingress", ingress_class="nginx", scoring_host="ml.example.org", tls_secret="ml-tls")
+    assert user.has("ingress_class") and not user.has("gateway")
+    assert "--ingress-class nginx --scoring-host ml.example.org --tls-secret ml-tls" in page.draft.line  # type: ignore[attr-defined]
+    given = page.draft.settings().publishing  # type: ignore[attr-defined]
+    assert given == Publishing(ingress_class="nginx", scoring_host="ml.example.org", tls_secret="ml-tls")
+    for argument in ("ingress_class='nginx'", "scoring_host='ml.example.org'", "tls_secret='ml-tls'"):
+        assert argument in page.draft.code  # type: ignore[attr-defined]
+    user.type(service_type="HTTPRoute")
+    assert user.has("gateway") and not user.has("tls_secret")
+    user.press()
+    assert "needs the Gateway" in user.error("gateway")
+    user.type(gateway="infra/public", scoring_path="ml/")
+    assert "must begin with '/'" in user.error("scoring_path")
+    user.type(service_type="NodePort")
+    assert not user.has("scoring_host")
+    assert page.draft.settings().publishing == Publishing()  # type: ignore[attr-defined]
 
 
 def test_a_claim_for_collected_data_is_part_of_the_line_the_code_and_the_settings(user: User) -> None:
@@ -187,7 +211,7 @@ def test_the_findings_of_an_earlier_check_are_not_shown_for_another_cluster(user
 def test_line_and_code_have_the_same_settings(user: User, session: Session, tmp_path: Path) -> None:
     odd = kubeconfig(tmp_path / "a$b {c}", "lab", current="lab")
     user.type(kubeconfig=str(odd), context="lab", address="team", namespace="ml-team", purpose="DevTest")
-    user.type(service_type="LoadBalancer", internal=True, subnet="apps")
+    user.type(service_type="LoadBalancer", internal=True, subnet="apps", endpoint_namespace="team-b, team-c")
     assert user.view
     draft = user.wizard.page.draft  # type: ignore[attr-defined]
     words = [expanded(word, {}) for word in split(draft.line.removeprefix("%mlj attach"), expressions=True)]
@@ -203,4 +227,5 @@ def test_line_and_code_have_the_same_settings(user: User, session: Session, tmp_
     body = "\n".join(line for line in code.splitlines() if line.startswith(("configuration", "target =")))
     exec(body, {**names, "ws": None})
     assert given == {"name": "team", "settings": draft.settings()}
+    assert draft.settings().endpoint_namespaces == tuple(values["endpoint_namespace"]) == ("team-b", "team-c")
     assert "hunter2" not in code + draft.line

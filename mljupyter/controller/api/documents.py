@@ -12,6 +12,7 @@ from mljupyter.spec.version import LARGEST_NUMBER
 
 _LARGEST_DOCUMENT = 8 * 1024 * 1024
 _PASSED_OVER = 8
+_LARGEST_PEM = 65_536
 
 
 async def document_of(request: Request, most_bytes: int = _LARGEST_DOCUMENT) -> dict[str, Any]:
@@ -68,3 +69,21 @@ def text_member(document: dict[str, Any], name: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise InvalidSpecError(f"{name} is a {type(value).__name__}: it must be a string.")
+
+
+def certificate_member(document: dict[str, Any]) -> tuple[str, str] | None:
+    """Return the certificate and the key of a document, None without them. Errors do not show them.
+
+    Raises:
+        InvalidSpecError: when they are something else, or too long.
+
+    """
+    given = document.get("certificate")
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise InvalidSpecError(f"certificate is a {type(given).__name__}: it must be an object.")
+    chain, key = text_member(given, "chain"), text_member(given, "key")
+    if chain is None or key is None or max(len(chain), len(key)) > _LARGEST_PEM or not (chain + key).isascii():
+        raise InvalidSpecError(f"certificate must have chain and key: PEM texts of at most {_LARGEST_PEM} characters.")
+    return chain, key

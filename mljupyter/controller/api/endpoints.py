@@ -16,7 +16,7 @@ from starlette.routing import Route
 from mljupyter.client.bounds import LONGEST_POLL, MOST_DECISIONS, MOST_LOG_LINES
 from mljupyter.client.errors import ControllerError, InvalidSpecError
 from mljupyter.client.unix_socket import USER_HEADER
-from mljupyter.controller.api.documents import document_of, text_member, whole_member
+from mljupyter.controller.api.documents import certificate_member, document_of, text_member, whole_member
 from mljupyter.controller.api.query import poll_timeout, whole_number
 from mljupyter.controller.endpoints.service import Service
 from mljupyter.controller.storage.history import Change
@@ -111,7 +111,7 @@ class Api:
     async def _create(self, request: Request) -> Response:
         body = await document_of(request)
         record = self._service.create(
-            EndpointSpec.parse(body.get("spec", {})),
+            await self._service.with_certificate(EndpointSpec.parse(body.get("spec", {})), certificate_member(body)),
             overwrite=bool(body.get("overwrite")),
             primary_key=text_member(body, "primaryKey"),
             secondary_key=text_member(body, "secondaryKey"),
@@ -129,6 +129,7 @@ class Api:
         body = await document_of(request)
         generation = whole_member(body, "generation")
         spec = EndpointSpec.parse(body.get("spec", {}))
+        spec = await self._service.with_certificate(spec, certificate_member(body))
         return _record(self._service.replace(spec, generation, Change(user_of(request))), 202)
 
     async def _delete(self, request: Request) -> Response:

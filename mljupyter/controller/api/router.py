@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mljupyter.client.errors import InvalidSpecError
-from mljupyter.controller.api.documents import document_of, text_member
+from mljupyter.controller.api.documents import certificate_member, document_of, text_member
 from mljupyter.controller.router.service import RouterService, token_document
 from mljupyter.spec import RouterRecord, RouterSpec
-
-_LARGEST_PEM = 65_536
 
 
 class RouterApi:
@@ -35,7 +30,7 @@ class RouterApi:
     async def _put(self, request: Request) -> Response:
         body = await document_of(request)
         spec, overwrite = RouterSpec.parse(body.get("spec", {})), bool(body.get("overwriteDomain"))
-        return _record(await self._service.put(spec, overwrite_domain=overwrite, certificate=_certificate(body)))
+        return _record(await self._service.put(spec, overwrite_domain=overwrite, certificate=certificate_member(body)))
 
     async def _replace(self, _: Request) -> Response:
         return _record(await self._service.replace())
@@ -48,19 +43,6 @@ class RouterApi:
         body = await document_of(request)
         subject = (text_member(body, "subject") or "")[:200]
         return JSONResponse(token_document(await self._service.token(request.path_params["name"], subject)))
-
-
-def _certificate(body: dict[str, Any]) -> tuple[str, str] | None:
-    """Return the certificate and the key in a request, None without them. Errors do not show them."""
-    given = body.get("certificate")
-    if given is None:
-        return None
-    if not isinstance(given, dict):
-        raise InvalidSpecError(f"certificate is a {type(given).__name__}: it must be an object.")
-    chain, key = text_member(given, "chain"), text_member(given, "key")
-    if chain is None or key is None or max(len(chain), len(key)) > _LARGEST_PEM or not (chain + key).isascii():
-        raise InvalidSpecError(f"certificate must have chain and key: PEM texts of at most {_LARGEST_PEM} characters.")
-    return chain, key
 
 
 def _record(record: RouterRecord) -> Response:

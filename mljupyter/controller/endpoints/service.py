@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,8 +54,10 @@ class Service:
         changes: Notifier,
         keeper: ListenerManager,
         ports: PortReservations | None,
+        namespaces: Collection[str] | None = None,
     ) -> None:
         self._layout = layout
+        self._namespaces = namespaces
         self._store = store
         self._reconciler = reconciler
         self._router = router
@@ -138,6 +140,19 @@ class Service:
         if spec.authentication is Authentication.KEY:
             keys = self._store.keys(spec.name) or Keys.make()
         return self._accept(self._with_port(spec, before), before, keys, change)
+
+    async def with_certificate(self, spec: EndpointSpec, certificate: tuple[str, str] | None) -> EndpointSpec:
+        """Store a certificate and its key that a client sends; return the endpoint that names their place.
+
+        Parameters:
+            spec: the endpoint.
+            certificate: both in PEM; None changes nothing.
+
+        Raises:
+            CertificateError: when they cannot be used.
+
+        """
+        return spec if certificate is None else await self._keeper.store_own(spec, *certificate)
 
     async def watch(self, name: str, after: int, timeout_seconds: float) -> EndpointRecord:
         """Return an endpoint as soon as its resource version is above `after`, or after `timeout_seconds`."""
@@ -247,7 +262,8 @@ class Service:
 
     def _refuse(self, spec: EndpointSpec, before: EndpointRecord | None) -> None:
         present = before.spec if before is not None else None
-        _raise(refuse_spec(spec, present, self._runtimes.names(), has_ports=self._ports is not None))
+        targets, ports = self._runtimes.names(), self._ports is not None
+        _raise(refuse_spec(spec, present, targets, has_ports=ports, namespaces=self._namespaces))
 
     def _refuse_while_deleting(self, record: EndpointRecord) -> None:
         _raise(refuse_while_deleting(record.spec.name, deleting=record.deleting))

@@ -41,7 +41,8 @@ class RouterService:
         keeper, spec = self._keeper, self._keeper.spec
         own = [record.spec for name in self._store.names() if (record := self._store.get(name)).spec.tls is not None]
         statuses = {"": keeper.status(None), **{one.name: keeper.status(one) for one in own}}
-        problems = [keeper.problem(None), *(keeper.problem(one) for one in own), self._without_tls()]
+        of_own = (keeper.problem(one) for one in own)
+        problems = [keeper.problem(None), *of_own, keeper.way_problem(), self._without_tls()]
         signs = spec.tls is not None and spec.tls.own is None
         return RouterRecord(
             spec=spec,
@@ -56,7 +57,7 @@ class RouterService:
 
     def _without_tls(self) -> Problem | None:
         spec = self._keeper.spec
-        if not spec.beyond_loopback or spec.tls is not None:
+        if not spec.beyond_loopback or spec.tls is not None or self._keeper.is_published:
             return None
         target = " --target TARGET" if self._keeper.on_cluster else ""
         return Problem(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import platform
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -20,17 +21,17 @@ from mljupyter.controller.tls.certificate_manager import (
     LeafCertificate,
     Wanted,
     no_secrets,
-    read_pair,
 )
 from mljupyter.controller.tls.certificates import checked
 from mljupyter.controller.tls.tokens import TokenKeys
-from mljupyter.engine.envoy.listener import ROUTER_CERTIFICATE, Listening, PublicAddress
+from mljupyter.engine.envoy.listener import ROUTER_CERTIFICATE, Listening, Pair, PublicAddress
 from mljupyter.spec import (
     Authentication,
     CertificateFiles,
     CertificateSecret,
     CertificateStatus,
     EndpointSpec,
+    EndpointTls,
     Problem,
     RouterSpec,
     RouterTls,
@@ -39,6 +40,9 @@ from mljupyter.spec import (
 _SETTING = "router"
 _LOOK_EVERY = 1.0
 _FOLLOWED_WITHIN = 5.0
+_KEPT_SECONDS = 10.0  # a change that was accepted may still be taken back when it cannot be stored
+_MOST_ON_CLUSTER = 900_000
+"""The bytes of all certificates and keys on a cluster: an object there has at most 1 MiB."""
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +60,25 @@ class RouterSurroundings(Protocol):
         """All host names and IP addresses by which clients may reach the router."""
         ...
 
+    @property
+    def is_published(self) -> bool:
+        """Whether clients are to come through an Ingress or a Gateway, where TLS ends."""
+        ...
+
+    @property
+    def trusted(self) -> Sequence[str]:
+        """The certificates in PEM with which TLS ends before the router, as far as they are known."""
+        ...
+
+    def way_problem(self, *, secure: bool) -> str:
+        """Return the reason why clients do not come the way that is wanted, with the way out; empty if they do.
+
+        Parameters:
+            secure: whether all endpoints are served with TLS by the router.
+
+        """
+        ...
+
     def pair(self, secret: str) -> tuple[str, str]:
         """Return the certificate and the key of a Secret in PEM.
 
@@ -65,8 +88,12 @@ class RouterSurroundings(Protocol):
         """
         ...
 
-    async def store_pair(self, certificate: str, key: str) -> str:
+    async def store_pair(self, certificate: str, key: str, endpoint: str = "") -> str:
         """Store a certificate and its key, and return the name of their Secret when `pair` returns them.
+
+        Parameters:
+            certificate, key: in PEM.
+            endpoint: whose own certificate it is; empty for that of the router.
 
         Raises:
             StorageError: when they cannot be stored.
@@ -76,6 +103,11 @@ class RouterSurroundings(Protocol):
 
     async def forget_pair(self, secret: str) -> None:
         """Delete a Secret that `store_pair` wrote. Others stay."""
+        ...
+
+    @property
+    def stored_pairs(self) -> Sequence[str]:
+        """The names of the Secrets that `store_pair` wrote for endpoints."""
         ...
 
 
@@ -99,6 +131,7 @@ class ListenerManager:
         self.token_keys = TokenKeys(layout.token_keys)
         secrets = surroundings.pair if surroundings is not None else no_secrets
         self._certificates = CertificateManager(layout.tls, self.authority, secrets)
+        self._unused: dict[str, float] = {}  # Secrets with certificates of endpoints, since when
         self._followed = asyncio.Event()
         self._followed.set()
         self.look()
@@ -140,19 +173,33 @@ class ListenerManager:
         """Return the problem of an endpoint's certificate, or of that of the router."""
         return self._certificates.problem(_name(endpoint), datetime.now(UTC))
 
+    @property
+    def is_published(self) -> bool:
+        """Whether clients are to come through an Ingress or a Gateway of a cluster, where TLS ends."""
+        return self._surroundings is not None and self._surroundings.is_published
+
+    def way_problem(self) -> Problem | None:
+        """Return the problem with the way of clients to the router, such as an Ingress without an address."""
+        if self._surroundings is None or not (
+            text := self._surroundings.way_problem(secure=self._spec.tls is not None)
+        ):
+            return None
+        return Problem(code="NotPublished", message=text)
+
     def refusal(self, endpoint: EndpointSpec) -> Problem | None:
         """Return the reason why all requests of an endpoint are refused, None when they are not."""
         return self.token_keys.problem if endpoint.authentication is Authentication.TOKEN else None
 
     def trusted(self) -> str:
-        """Return the certificates for clients on this machine to trust: the authority, if used, and those in use."""
+        """Return the certificates for clients to trust: the authority, if used, those in use, that of an Ingress."""
         pairs = self._certificates.pairs
         tls = self._spec.tls
         own = []
         if tls is not None and tls.own is None:
             with contextlib.suppress(CertificateError):  # it is reported by the status
                 own = [self.authority.certificate()]
-        return "\n".join([*own, *(pair.certificate for pair in pairs.values())])
+        before = self._surroundings.trusted if self._surroundings is not None else ()
+        return "\n".join([*own, *(pair.certificate for pair in pairs.values()), *before])
 
     def admit(self, spec: EndpointSpec) -> None:
         """Check that an endpoint is allowed with the present listener settings. Create a token key if it needs one.
@@ -163,7 +210,9 @@ class ListenerManager:
 
         """
         if spec.tls is not None:
-            read_pair(spec.tls, datetime.now(UTC))
+            self._refuse_files(spec.tls.own)
+            pair = self._certificates.read(spec.tls.own, datetime.now(UTC))
+            self._refuse_too_many(spec.name, pair)
         refuse_open_to_network(self._spec, [spec])
         if spec.authentication is Authentication.TOKEN:
             self.token_keys.ensure()
@@ -178,13 +227,34 @@ class ListenerManager:
         """
         own = spec.tls.own if spec.tls is not None else None
         self._refuse_other_address(spec)
+        if self.is_published and spec.tls is not None and self._spec.tls is None:
+            raise InvalidSpecError(
+                "TLS ends at the Ingress or the Gateway of this cluster, which sends plain HTTP to the routers.\n"
+                "For an Ingress, attach the cluster again with the Secret of its certificate (--tls-secret); a Gateway "
+                "has it in its listener."
+            )
+        if own is not None:
+            self._refuse_files(own)
+            self._certificates.read(own, datetime.now(UTC))
+
+    def _refuse_files(self, own: CertificateFiles | CertificateSecret) -> None:
         if self._surroundings is not None and isinstance(own, CertificateFiles):
             raise CertificateError(
                 f"the operator of a cluster cannot read {own.certificate_file!r}: send certificate and key, or name a "
                 "Secret of the type kubernetes.io/tls."
             )
-        if own is not None:
-            self._certificates.read(own, datetime.now(UTC))
+
+    def _refuse_too_many(self, name: str, pair: Pair) -> None:
+        """Refuse a certificate for which the Secret with the listener settings of a cluster has no room."""
+        if self._surroundings is None:
+            return
+        pairs = self._certificates.pairs | {name: pair}
+        size = sum(len(one.certificate) + len(one.key) for one in pairs.values())
+        if size > _MOST_ON_CLUSTER:
+            raise CertificateError(
+                f"the certificates of router and endpoints would have {size} bytes together, and a cluster has room "
+                f"for {_MOST_ON_CLUSTER}: let endpoints share the certificate of the router, or give shorter chains."
+            )
 
     def _refuse_other_address(self, spec: RouterSpec) -> None:
         if self._surroundings is not None and spec.address != self._spec.address:
@@ -217,6 +287,44 @@ class ListenerManager:
         name = await self._surroundings.store_pair(certificate, key)
         return spec.model_copy(update={"tls": RouterTls(secret=CertificateSecret(host=secret.host, name=name))})
 
+    async def store_own(self, spec: EndpointSpec, certificate: str, key: str) -> EndpointSpec:
+        """Store an endpoint's own certificate on the cluster. Return the endpoint with the name of its Secret.
+
+        Each certificate has a Secret of its own, so that one that is refused later leaves the earlier one in use.
+
+        Parameters:
+            spec: the endpoint, with a host.
+            certificate, key: in PEM.
+
+        Raises:
+            CertificateError: when they cannot be used.
+            InvalidSpecError: when the endpoint has no TLS, or is on this machine.
+            StorageError: when they cannot be stored.
+
+        """
+        if self._surroundings is None or spec.tls is None:
+            raise InvalidSpecError(
+                "a certificate is sent, but the endpoint has no tls.host, or runs on this machine: give files here."
+            )
+        checked(certificate, key, spec.tls.host, datetime.now(UTC))
+        self._refuse_too_many(spec.name, Pair(certificate, key))
+        name = await self._surroundings.store_pair(certificate, key, spec.name)
+        self._unused.pop(name, None)
+        return spec.model_copy(update={"tls": EndpointTls(host=spec.tls.host, secret=name)})
+
+    async def forget_unused_of_endpoints(self) -> None:
+        """Delete the stored certificates of endpoints that none has had for some seconds."""
+        if self._surroundings is None:
+            return
+        specs = (self._store.get(name).spec for name in self._store.names())
+        used = {spec.tls.secret for spec in specs if spec.tls is not None}
+        now = time.monotonic()
+        unused = [name for name in self._surroundings.stored_pairs if name not in used]
+        self._unused = {name: self._unused.get(name, now) for name in unused}
+        for name, since in list(self._unused.items()):
+            if now - since > _KEPT_SECONDS:
+                await self._surroundings.forget_pair(name)
+
     async def forget_unused(self, before: RouterSpec) -> None:
         """Delete the stored certificate of earlier settings if it is not used any more."""
         then, now = before.tls, self._spec.tls
@@ -233,6 +341,7 @@ class ListenerManager:
                 if self.look():
                     self._followed.clear()
                     await follow()
+                await self.forget_unused_of_endpoints()
             except StorageError as error:
                 log.error("certificates: %s", error.message)
             finally:
@@ -246,7 +355,7 @@ class ListenerManager:
 
     def _wanted(self) -> dict[str, Wanted]:
         wanted: dict[str, Wanted] = {
-            name: spec.tls for name in self._store.names() if (spec := self._store.get(name).spec).tls is not None
+            name: own.own for name in self._store.names() if (own := self._store.get(name).spec.tls) is not None
         }
         tls = self._spec.tls
         if tls is not None and tls.own is not None:

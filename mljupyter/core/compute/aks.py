@@ -20,7 +20,8 @@ from mljupyter.core.router import SslConfiguration
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
-from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
+from mljupyter.kubernetes.objects.publishing import Publishing
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, namespaces_given, publishing_of, replica_defaults
 from mljupyter.targets.kubernetes.preflight import FAST_PROD_CPUS
 from mljupyter.targets.kubernetes.providers import AksProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
@@ -72,7 +73,15 @@ class AksCompute(ClusterCompute, kind="AKS"):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] = (),
         runtime_class: str | None = None,
+        endpoint_namespaces: Sequence[str] = (),
         collected_data_claim: str | None = None,
+        ingress_class: str | None = None,
+        scoring_host: str | None = None,
+        scoring_path: str | None = None,
+        tls_secret: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+        gateway: str | None = None,
+        gateway_section: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster by its place in Azure, or by its kubeconfig.
 
@@ -88,15 +97,25 @@ class AksCompute(ClusterCompute, kind="AKS"):
             kubeconfig: the path of a kubeconfig file.
             context: a context of it.
             namespace: the namespace for operator, routers and endpoints. It is created.
-            service_type: how clients reach the routers: ``LoadBalancer``, the default, ``NodePort`` or ``ClusterIP``.
+            service_type: how clients reach the routers: ``LoadBalancer``, the default, ``NodePort``, ``ClusterIP``,
+                ``Ingress`` or ``HTTPRoute``.
             image: the image of operator and routers; by default it is built from this installation.
             gpu_resource: the resource that counts the accelerators of replicas (`gpu_cores`), ``nvidia.com/gpu`` by
                 default.
             node_selector: labels that a node must have to run replicas; those of a version are added.
             tolerations: taints of nodes that all replicas tolerate, as in `AksWebservice.deploy_configuration`.
             runtime_class: the RuntimeClass of replicas; that of a version comes first.
+            endpoint_namespaces: other namespaces that endpoints may run in (`namespace` of
+                `AksWebservice.deploy_configuration`). They must exist; `namespace` itself need not be named.
             collected_data_claim: a PersistentVolumeClaim in `namespace` for the data that scripts collect
                 (`collect_model_data`). Without it, collected data ends with its pod.
+            ingress_class: with ``Ingress``: the IngressClass; by default that of the cluster.
+            scoring_host: with ``Ingress`` or ``HTTPRoute``: the host name of scoring URIs.
+            scoring_path: likewise, the beginning of their paths, such as ``/ml``.
+            tls_secret: with ``Ingress``: the Secret with the certificate of the host, in the namespace.
+            annotations: of the Ingress or the HTTPRoute.
+            gateway: with ``HTTPRoute``: the Gateway, as ``NAMESPACE/NAME``.
+            gateway_section: a listener of the Gateway.
 
         Raises:
             ComputeTargetException: an argument breaks a rule.
@@ -124,9 +143,19 @@ class AksCompute(ClusterCompute, kind="AKS"):
                 load_balancer_subnet,
                 image,
                 "AKS",
+                publishing=publishing_of(
+                    ingress_class=ingress_class,
+                    scoring_host=scoring_host,
+                    scoring_path=scoring_path,
+                    tls_secret=tls_secret,
+                    annotations=annotations,
+                    gateway=gateway,
+                    gateway_section=gateway_section,
+                ),
                 replicas=replica_defaults(
                     gpu_resource, node_selector, tolerations, runtime_class, collected_data_claim
                 ),
+                endpoint_namespaces=namespaces_given(endpoint_namespaces),
             ),
             place_of if by_place else None,
         )
@@ -340,9 +369,13 @@ class AksUpdateConfiguration:
         ssl_configuration: TLS of the routers.
         load_balancer_type: ``PublicIp`` or ``InternalLoadBalancer``, for the routers.
         load_balancer_subnet: the subnet of an internal load balancer.
+        service_type: how clients reach the routers from now on, as for `AksCompute.attach_configuration`.
+        ingress_class, scoring_host, scoring_path, tls_secret, annotations, gateway, gateway_section: likewise; those
+            that are not given are as they are without them.
 
     Raises:
-        ComputeTargetException: the type is unknown, or a subnet is given without an internal load balancer.
+        ComputeTargetException: the type is unknown, or a subnet is given without an internal load balancer; or a
+            setting is not for the service type.
 
     """
 
@@ -351,6 +384,15 @@ class AksUpdateConfiguration:
         ssl_configuration: SslConfiguration | None = None,
         load_balancer_type: str | None = None,
         load_balancer_subnet: str | None = None,
+        *,
+        service_type: str | None = None,
+        ingress_class: str | None = None,
+        scoring_host: str | None = None,
+        scoring_path: str | None = None,
+        tls_secret: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+        gateway: str | None = None,
+        gateway_section: str | None = None,
     ) -> None:
         self.ssl_configuration = ssl_configuration
         self.load_balancer_type = load_balancer_type
@@ -361,10 +403,29 @@ class AksUpdateConfiguration:
                 "balancer has no subnet."
             )
         is_internal(load_balancer_type)
+        self.service_type = service_type
+        self.publishing = publishing_of(
+            ingress_class=ingress_class,
+            scoring_host=scoring_host,
+            scoring_path=scoring_path,
+            tls_secret=tls_secret,
+            annotations=annotations,
+            gateway=gateway,
+            gateway_section=gateway_section,
+        )
+        if service_type is not None and load_balancer_type is not None:
+            raise ComputeTargetException(
+                "service_type and load_balancer_type are given: a load balancer is the service type 'LoadBalancer'."
+            )
+        if service_type is None and self.publishing != Publishing():
+            given = ", ".join(self.publishing.document())
+            raise ComputeTargetException(f"{given} given without service_type: 'Ingress' or 'HTTPRoute'.")
 
     def apply(self, target: ClusterCompute) -> None:
-        """Apply TLS to a cluster, and begin to change its load balancer."""
+        """Apply TLS to a cluster, and begin to change how clients reach its routers."""
         if self.ssl_configuration is not None:
             self.ssl_configuration.apply(target.router)
         if self.load_balancer_type is not None:
             target.change_load_balancer(self.load_balancer_type, self.load_balancer_subnet)
+        if self.service_type is not None:
+            target.change_service(self.service_type, self.publishing)

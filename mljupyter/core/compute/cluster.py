@@ -18,6 +18,8 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.files import write_whole
 from mljupyter.kubernetes.objects.installation import ServiceType
+from mljupyter.kubernetes.objects.publishing import Publishing
+from mljupyter.kubernetes.operator.publication import base_uri
 from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes import KubernetesTarget, creation
 from mljupyter.targets.kubernetes.attached import attached_clusters, check_name
@@ -243,7 +245,9 @@ class ClusterCompute(ComputeTarget):
 
     @property
     def scoring_address(self) -> tuple[str, str]:
-        """The address of the routers for clients outside, and its kind: LoadBalancer, NodePort or ClusterIP.
+        """The address of the routers for clients outside, and its kind.
+
+        The kind is LoadBalancer, NodePort, Ingress, HTTPRoute or ClusterIP.
 
         ClusterIP is an address inside the cluster. The SDK reaches it through a port-forward.
 
@@ -254,6 +258,17 @@ class ClusterCompute(ComputeTarget):
         with as_compute_target_exception():
             found = self._target.endpoints().router_address()
         return f"{found.host}:{found.port}", found.kind
+
+    @property
+    def scoring_base(self) -> str:
+        """The beginning of scoring URIs for clients outside: scheme, host and port, and the path of an Ingress.
+
+        Raises:
+            ComputeTargetException: the cluster cannot be reached, or refuses.
+
+        """
+        with as_compute_target_exception():
+            return base_uri(self._target.endpoints().router_address())
 
     @property
     def load_balancer_type(self) -> str | None:
@@ -401,7 +416,7 @@ class ClusterCompute(ComputeTarget):
         begin_deletion(self.workspace, self.name, forget=forget)
 
     def update(self, update_configuration: Any = None, *, collected_data_claim: str | None = None) -> None:
-        """Change TLS or the load balancer of the routers, or the claim for collected data.
+        """Change TLS of the routers, how clients reach them, or the claim for collected data.
 
         A claim is checked first; then `wait_for_completion` waits until it is in force. Versions that are deployed or
         restarted afterwards write to it.
@@ -444,7 +459,23 @@ class ClusterCompute(ComputeTarget):
             service_type=ServiceType.LOAD_BALANCER.value,
             internal=is_internal(load_balancer_type),
             subnet=subnet,
+            publishing=Publishing(),
         )
+        begin(self.workspace, self.name, changed)
+
+    def change_service(self, service_type: str, publishing: Publishing) -> None:
+        """Begin to let clients reach the routers in another way. `wait_for_completion` waits until it is done.
+
+        Parameters:
+            service_type: ``ClusterIP``, ``NodePort``, ``LoadBalancer``, ``Ingress`` or ``HTTPRoute``.
+            publishing: the details of the last two.
+
+        Raises:
+            ComputeTargetException: a rule is broken, or a check of the cluster failed.
+
+        """
+        attached = settings_of(self._current().attached)
+        changed = replace(attached, service_type=service_type, publishing=publishing, internal=False, subnet=None)
         begin(self.workspace, self.name, changed)
 
     def get_credentials(self) -> dict[str, Any]:
@@ -477,11 +508,13 @@ class ClusterCompute(ComputeTarget):
             "context": attached.context,
             "namespace": attached.namespace,
             "serviceType": attached.service_type,
+            "publishing": attached.publishing,
             "image": attached.image,
             "provider": self.provider or None,
             "cluster": None if created is None else created.about,
             "clusterResourceId": attached.resource_id or None,
             "replicas": attached.replicas,
+            "endpointNamespaces": list(attached.endpoint_namespaces),
         }
 
     @property

@@ -19,7 +19,7 @@ from mljupyter.core.compute.cluster import (
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
-from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, namespaces_given, publishing_of, replica_defaults
 from mljupyter.targets.kubernetes.providers import TOOLS, CommandProvider, ToolProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
 
@@ -57,7 +57,15 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any] | str] = (),
         runtime_class: str | None = None,
+        endpoint_namespaces: Sequence[str] = (),
         collected_data_claim: str | None = None,
+        ingress_class: str | None = None,
+        scoring_host: str | None = None,
+        scoring_path: str | None = None,
+        tls_secret: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+        gateway: str | None = None,
+        gateway_section: str | None = None,
     ) -> ClusterAttachConfiguration:
         """Return the settings to attach a cluster, by default that of the current kubeconfig and context.
 
@@ -68,8 +76,8 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
             kubeconfig: the path of a kubeconfig file; by default ``KUBECONFIG`` or ``~/.kube/config``.
             context: a context of it.
             cluster_purpose: ``FastProd`` (at least 12 vCPU, several routers) or ``DevTest`` (one of each).
-            service_type: how clients reach the routers: ``ClusterIP`` (by a port-forward from outside), ``NodePort``
-                or ``LoadBalancer``.
+            service_type: how clients reach the routers: ``ClusterIP`` (by a port-forward from outside), ``NodePort``,
+                ``LoadBalancer``, ``Ingress`` or ``HTTPRoute``.
             internal_load_balancer: whether the load balancer is reached only from the cluster's network.
             load_balancer_subnet: the subnet of an internal load balancer (Azure).
             image: the image of operator and routers; by default it is built from this installation.
@@ -78,8 +86,17 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
             node_selector: labels that a node must have to run replicas; those of a version are added.
             tolerations: taints of nodes that all replicas tolerate, as in `AksWebservice.deploy_configuration`.
             runtime_class: the RuntimeClass of replicas; that of a version comes first.
+            endpoint_namespaces: other namespaces that endpoints may run in (`namespace` of
+                `AksWebservice.deploy_configuration`). They must exist; `namespace` itself need not be named.
             collected_data_claim: a PersistentVolumeClaim in `namespace` for the data that scripts collect
                 (`collect_model_data`). Without it, collected data ends with its pod.
+            ingress_class: with ``Ingress``: the IngressClass; by default that of the cluster.
+            scoring_host: with ``Ingress`` or ``HTTPRoute``: the host name of scoring URIs.
+            scoring_path: likewise, the beginning of their paths, such as ``/ml``.
+            tls_secret: with ``Ingress``: the Secret with the certificate of the host, in the namespace.
+            annotations: of the Ingress or the HTTPRoute.
+            gateway: with ``HTTPRoute``: the Gateway, as ``NAMESPACE/NAME``.
+            gateway_section: a listener of the Gateway.
 
         Raises:
             ComputeTargetException: an argument breaks a rule.
@@ -100,9 +117,19 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 internal_load_balancer,
                 load_balancer_subnet,
                 image,
+                publishing=publishing_of(
+                    ingress_class=ingress_class,
+                    scoring_host=scoring_host,
+                    scoring_path=scoring_path,
+                    tls_secret=tls_secret,
+                    annotations=annotations,
+                    gateway=gateway,
+                    gateway_section=gateway_section,
+                ),
                 replicas=replica_defaults(
                     gpu_resource, node_selector, tolerations, runtime_class, collected_data_claim
                 ),
+                endpoint_namespaces=namespaces_given(endpoint_namespaces),
             ),
             place_of if place is not None and kubeconfig is None else None,
         )

@@ -28,8 +28,13 @@ class AksAttributes(EndpointAttributes):
 
     @property
     def placement(self) -> dict[str, Any]:
-        """The nodes that replicas run on, as in the endpoint's document: ``nodeSelector``, ``tolerations``."""
+        """The nodes and the namespace of replicas, as in the document: ``nodeSelector``, ``tolerations``."""
         return {} if self._version.placement is None else self._version.placement.document()
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace of the cluster that its replicas run in; None for that of the compute target."""
+        return None if self._version.placement is None else self._version.placement.namespace
 
     @property
     def liveness_probe_requirements(self) -> LivenessProbeRequirements:
@@ -66,6 +71,7 @@ class AksAttributes(EndpointAttributes):
         return super().serialize() | {
             "containerResourceRequirements": self.container_resource_requirements.serialize(),
             **({"placement": self.placement} if self.placement else {}),
+            "namespace": self.namespace,
             "livenessProbeRequirements": self.liveness_probe_requirements.serialize(),
             "autoScaler": self.autoscaler.serialize(),
             "numReplicas": self.num_replicas,
@@ -157,8 +163,10 @@ class AksWebservice(AksAttributes, Webservice):
             collect_model_data: let the script's `ModelDataCollector` write; by default it does not.
             batching: whether several waiting requests are answered by one ``run()``; by default the script decides.
             preload: run ``init()`` once, in a process from which all replicas are forked; by default not.
-            namespace, blobfuse_enabled: without effect on the targets of this machine. So are accelerators and
-                placement, `gpu_cores`, `gpu_resource`, `node_selector`, `tolerations`, `runtime_class`, and
+            namespace: the namespace of a cluster that the replicas run in; by default that of the compute target. An
+                administrator has allowed it by `endpoint_namespaces` of `KubernetesCompute.attach_configuration`.
+            blobfuse_enabled: without effect on the targets of this machine. So are accelerators and placement:
+                `gpu_cores`, `gpu_resource`, `node_selector`, `tolerations`, `runtime_class`, `namespace`, and
                 `model_delivery`.
 
         Raises:
@@ -217,6 +225,7 @@ class AksWebservice(AksAttributes, Webservice):
             properties: are added to the properties.
             node_selector, tolerations, runtime_class: replace the present ones; an empty value takes them away.
             model_delivery: only with `inference_config`, since the image is built anew; without it, the present one.
+            namespace: replicas start in the new namespace; the old ones serve until those are ready.
             models, inference_config: the new models and scoring script; without `models` the present ones. Models
                 alone are enough if there is no scoring script.
             image: the new image, or its id ``name:version``; the web service must run in containers.

@@ -1160,10 +1160,12 @@ class Webservice(EndpointAttributes):
         if self._record is None:
             return [("Name", self.name), ("State", self.state)]
         spec = self._spec
+        target, uri = self.workspace.context.targets.get(spec.compute_target), self._record.status.scoring_uri
         return [
             ("Name", self.name),
             ("State", self.state),
             ("Target", spec.compute_target),
+            ("Scoring URI", target.way_of(uri) if target is not None and uri is not None else None),
             ("Authentication", str(spec.authentication)),
             ("Models", ", ".join(spec.model_ids)),
             ("Versions", ", ".join(spec.versions) if len(spec.versions) > 1 else None),

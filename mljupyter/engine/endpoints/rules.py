@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mljupyter.engine.rollout.rules import Refusal
 from mljupyter.spec import EndpointKind, EndpointSpec
@@ -10,7 +10,12 @@ from mljupyter.spec.difference import HIDDEN
 
 
 def refuse_spec(
-    spec: EndpointSpec, before: EndpointSpec | None, targets: Sequence[str], *, has_ports: bool
+    spec: EndpointSpec,
+    before: EndpointSpec | None,
+    targets: Sequence[str],
+    *,
+    has_ports: bool,
+    namespaces: Collection[str] | None = None,
 ) -> Refusal | None:
     """Return the reason why a control plane cannot run an endpoint; None when it can.
 
@@ -19,6 +24,7 @@ def refuse_spec(
         before: the present desired state; None for a new endpoint.
         targets: the compute targets that the control plane serves.
         has_ports: whether it can give local web services a port of their own.
+        namespaces: the namespaces that replicas may run in; None where there are none.
 
     """
     if not has_ports and (spec.kind is EndpointKind.LOCAL or spec.port is not None):
@@ -35,7 +41,20 @@ def refuse_spec(
             "InvalidSpec",
             f"computeTarget: this control plane does not run endpoints on {spec.compute_target!r}, only on {known}.",
         )
-    return None
+    return _refuse_namespace(spec, namespaces)
+
+
+def _refuse_namespace(spec: EndpointSpec, namespaces: Collection[str] | None) -> Refusal | None:
+    """Refuse a namespace that the administrator of the cluster has not allowed."""
+    if namespaces is None or spec.namespace is None or spec.namespace in namespaces:
+        return None
+    return Refusal(
+        "InvalidSpec",
+        f"endpoint {spec.name!r} names namespace {spec.namespace!r}, and endpoints of {spec.compute_target!r} may run "
+        f"in {' and '.join(map(repr, namespaces))} only.\n"
+        "Name one of them, or none; or an administrator allows it by attaching the cluster again with\n"
+        f"endpoint_namespaces=[{spec.namespace!r}, ...] (--endpoint-namespace {spec.namespace}).",
+    )
 
 
 def refuse_while_deleting(name: str, *, deleting: bool) -> Refusal | None:

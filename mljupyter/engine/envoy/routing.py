@@ -216,9 +216,12 @@ def _shared_listener(
     if not (listening.secure and listening.spec.plain_http is PlainHttp.CLOSE):
         chains.append(tls.plain_chain(_table(SHARED, plain, listening, placement, found)))
     own = {endpoint.name: endpoint.host for endpoint in endpoints if endpoint.host is not None}
+    served: set[str] = set()
     for name, pair in sorted(listening.pairs.items()):
-        if name != ROUTER_CERTIFICATE and name not in own:
+        # Of endpoints with the same host, the first one's certificate serves all: a host chooses one chain.
+        if name != ROUTER_CERTIFICATE and (name not in own or own[name] in served):
             continue
+        served |= {own[name]} if name else set()
         secret = f"tls-{name}" if name else "tls"
         found.secrets[secret] = tls.secret(secret, pair.certificate, pair.key)
         hosts = [own[name]] if name else []

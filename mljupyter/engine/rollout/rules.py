@@ -118,7 +118,7 @@ def _refused(message: str) -> Refusal:
 def rollback_target(
     entries: Sequence[HistoryEntry], present: EndpointSpec, number: int | None = None
 ) -> HistoryEntry | None:
-    """Return the entry of a history that a rollback restores, or None when there is none.
+    """Return the entry of a history that a rollback restores, with the present certificate, or None if there is none.
 
     Parameters:
         entries: the history, the oldest first.
@@ -126,6 +126,23 @@ def rollback_target(
         number: the number of the requested entry; None for the newest one that differs from the current spec.
 
     """
+    found = [entry.model_copy(update={"spec": _with_present_certificate(present, entry.spec)}) for entry in entries]
     if number is not None:
-        return next((entry for entry in entries if entry.number == number), None)
-    return next((entry for entry in reversed(entries) if entry.spec != present), None)
+        return next((entry for entry in found if entry.number == number), None)
+    return next((entry for entry in reversed(found) if entry.spec != present), None)
+
+
+def _with_present_certificate(present: EndpointSpec, earlier: EndpointSpec) -> EndpointSpec:
+    """Return the spec that a rollback to an earlier one makes.
+
+    A certificate in a Secret is kept, as keys are: the earlier one is deleted when it is replaced.
+
+    Parameters:
+        present: the spec now.
+        earlier: that of an entry of the history.
+
+    """
+    now, then = present.tls, earlier.tls
+    if now is None or then is None or then.secret is None or now.host != then.host:
+        return earlier
+    return earlier.model_copy(update={"tls": now})

@@ -14,6 +14,7 @@ from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Obje
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 _SHORT = 1.0  # seconds; a watch without an event that ends sooner counts as a failure
 _GONE = 410
+_REFUSED = (403, 404)
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Informer:
     Attributes:
         objects: the copy by name. Do not change them.
         synced: set when the first list is in.
+        answered: set then too, or when the API server has refused the list.
         unreachable_since: the monotonic time of the first failure since the API server answered last, or None. The copy
             is then that of the time before.
         problem: the text of this failure, or None.
@@ -65,6 +67,7 @@ class Informer:
         self._failures = 0
         self.objects: dict[str, Object] = {}
         self.synced = asyncio.Event()
+        self.answered = asyncio.Event()
         self.unreachable_since: float | None = None
         self.problem: str | None = None
 
@@ -78,6 +81,8 @@ class Informer:
                     await self._watch(self._version)
             except ApiError as error:
                 self._failures += 1
+                if error.status in _REFUSED:
+                    self.answered.set()
                 if error.status == _GONE:
                     self._version = None  # too old to continue from: list again
                 else:
@@ -96,6 +101,7 @@ class Informer:
             self._see(item)
         self._version = version
         self.synced.set()
+        self.answered.set()
 
     async def _watch(self, version: str) -> None:
         began, first = time.monotonic(), True

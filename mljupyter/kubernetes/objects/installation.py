@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from mljupyter.kubernetes.objects import names, rights
+from mljupyter.kubernetes.objects import names, publishing, rights
 from mljupyter.kubernetes.objects.crd import custom_resource_definition
+from mljupyter.kubernetes.objects.place import Place
+from mljupyter.kubernetes.objects.publishing import Publishing
 from mljupyter.kubernetes.objects.replicas import COLLECTED, CONTAINER
 from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
 from mljupyter.spec import ReplicaDefaults
@@ -48,6 +50,13 @@ class ServiceType(StrEnum):
     CLUSTER_IP = "ClusterIP"
     NODE_PORT = "NodePort"
     LOAD_BALANCER = "LoadBalancer"
+    INGRESS = publishing.INGRESS
+    HTTP_ROUTE = publishing.HTTP_ROUTE
+
+    @property
+    def of_service(self) -> str:
+        """The type of the routers' Service."""
+        return ServiceType.CLUSTER_IP.value if self in publishing.KINDS else self.value
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,7 @@ class Installation:
         service: how the router is reached from outside.
         internal: whether a load balancer is reached only from the network of the cluster.
         subnet: the subnet of an internal load balancer (Azure); None for that of the nodes.
+        publishing: the Ingress or the HTTPRoute, if the routers are reached through one.
         node_port: the port of nodes that leads to the router; None lets the cluster choose.
         pull_secrets: names of the Secrets with logins of the container registry of `image`.
         reads_nodes: whether the operator may read the size of nodes, which takes a ClusterRole.
@@ -118,6 +128,7 @@ class Installation:
         tolerations: the taints of nodes that operator and router tolerate.
         replicas: the settings of all replicas of endpoints, a `ReplicaDefaults` as JSON text.
         reader: reads the data that replicas collect; None if it ends with them.
+        endpoint_namespaces: other namespaces that endpoints may run in. They exist already.
 
     """
 
@@ -130,6 +141,7 @@ class Installation:
     service: ServiceType = ServiceType.CLUSTER_IP
     internal: bool = False
     subnet: str | None = None
+    publishing: Publishing = field(default_factory=Publishing)
     node_port: int | None = None
     pull_secrets: tuple[str, ...] = ()
     reads_nodes: bool = True
@@ -138,6 +150,7 @@ class Installation:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     replicas: str = "{}"
+    endpoint_namespaces: tuple[str, ...] = ()
     reader: Reader | None = None
 
 
@@ -150,8 +163,14 @@ def installation(wanted: Installation) -> list[Manifest]:
         *_service_accounts(wanted),
         *_roles(wanted),
         *_network_policies(wanted),
+        *(
+            manifest
+            for namespace in wanted.endpoint_namespaces
+            for manifest in endpoint_namespace_objects(Place(namespace, wanted.namespace))
+        ),
         _operator_service(wanted),
         _router_service(wanted),
+        *_published(wanted),
         *([_webhook_service(wanted), _webhook_configuration(wanted)] if wanted.admission else []),
         *budgets,
         _deployment(wanted, names.COMPONENT_OPERATOR),
@@ -167,6 +186,37 @@ def of_reader(namespace: str) -> list[Manifest]:
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": place},
         {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": place},
     ]
+
+
+def endpoint_namespace_objects(place: Place) -> list[Manifest]:
+    """Return the objects of an installation in another namespace that endpoints may run in.
+
+    Their names have the namespace of the installation in them, since several may use one namespace.
+
+    Parameters:
+        place: the namespace, and that of the installation.
+
+    """
+    of_home = {"matchLabels": {names.NAMESPACE_LABEL: place.home}}
+    callers = [
+        {"namespaceSelector": of_home, **_pods_of(component)}
+        for component in (names.COMPONENT_ROUTER, names.COMPONENT_OPERATOR)
+    ]
+    chosen = {"matchLabels": _selected(names.COMPONENT_REPLICA) | place.labels}
+    of_operator, of_router = rights.endpoint_namespace_rules(), rights.pods_rules()
+    return [
+        _service_account(_there(place, names.COMPONENT_REPLICA)),
+        *_role_with_binding(_there(place, names.COMPONENT_OPERATOR), of_operator, names.OPERATOR, place.home),
+        *_role_with_binding(_there(place, names.COMPONENT_ROUTER), of_router, names.ROUTER, place.home),
+        _policy(_there(place, names.COMPONENT_REPLICA), chosen, [_ingress(names.REPLICA_PORT, *callers)]),
+    ]
+
+
+def _there(place: Place, component: str) -> dict[str, Any]:
+    """Return the metadata of an object in another namespace that endpoints may run in."""
+    metadata = _metadata(place.name_of(component), component, place.namespace)
+    metadata["labels"] |= place.labels
+    return metadata
 
 
 def access_secret(namespace: str, *, api: str, internal: str) -> Manifest:
@@ -215,15 +265,16 @@ def _namespace(wanted: Installation) -> Manifest:
 
 def _service_accounts(wanted: Installation) -> list[Manifest]:
     accounts = {**_OF_COMPONENT, names.COMPONENT_REPLICA: names.REPLICA}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": _metadata(name, component, wanted.namespace),
-            "automountServiceAccountToken": False,  # the pods that need a token ask for it
-        }
-        for component, name in accounts.items()
-    ]
+    return [_service_account(_metadata(name, component, wanted.namespace)) for component, name in accounts.items()]
+
+
+def _service_account(metadata: dict[str, Any]) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": metadata,
+        "automountServiceAccountToken": False,  # the pods that need a token ask for it
+    }
 
 
 def _roles(wanted: Installation) -> list[Manifest]:
@@ -232,6 +283,7 @@ def _roles(wanted: Installation) -> list[Manifest]:
         *_role(wanted, names.ROUTER, names.COMPONENT_ROUTER, rights.router_rules()),
         _role(wanted, names.USER, names.COMPONENT_OPERATOR, rights.user_rules())[0],  # an administrator binds it
     ]
+    roles += _publishing_roles(wanted)
     if wanted.reads_nodes:
         roles += _cluster_role(wanted, cluster_role_name(wanted.namespace), rights.node_rules())
     if wanted.admission:
@@ -240,16 +292,49 @@ def _roles(wanted: Installation) -> list[Manifest]:
     return roles
 
 
+def _publishing_roles(wanted: Installation) -> list[Manifest]:
+    """Return the Roles of the operator to follow what publishes the routers, also in the namespace of the Gateway."""
+    own = wanted.namespace
+    place, gateway = wanted.publishing.gateway_at(own)
+    needed: list[tuple[str, str, list[rights.Rule]]] = []
+    if wanted.service is ServiceType.INGRESS:
+        needed = [(publishing.INGRESS, own, rights.ingress_rules())]
+    elif wanted.service is ServiceType.HTTP_ROUTE:
+        needed = [
+            (publishing.HTTP_ROUTE, own, rights.route_rules()),
+            (publishing.GATEWAY, place, rights.gateway_rules(gateway)),
+        ]
+    found = []
+    for kind, namespace, rules in needed:
+        metadata = _metadata(names.publishing_role(own, kind), names.COMPONENT_OPERATOR, namespace)
+        found += _role_with_binding(metadata, rules, names.OPERATOR, own)
+    return found
+
+
+def _published(wanted: Installation) -> list[Manifest]:
+    if wanted.service is ServiceType.INGRESS:
+        return [publishing.ingress(wanted.publishing, wanted.namespace)]
+    if wanted.service is ServiceType.HTTP_ROUTE:
+        return [publishing.http_route(wanted.publishing, wanted.namespace)]
+    return []
+
+
 def _role(wanted: Installation, name: str, component: str, rules: Sequence[rights.Rule]) -> list[Manifest]:
-    metadata = _metadata(name, component, wanted.namespace)
+    return _role_with_binding(_metadata(name, component, wanted.namespace), rules, name, wanted.namespace)
+
+
+def _role_with_binding(
+    metadata: dict[str, Any], rules: Sequence[rights.Rule], account: str, namespace: str
+) -> list[Manifest]:
+    """Return a Role, and the RoleBinding that gives it to a ServiceAccount of a namespace."""
     return [
         {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": [dict(rule) for rule in rules]},
         {
             "apiVersion": f"{_RBAC}/v1",
             "kind": "RoleBinding",
-            "metadata": _metadata(name, component, wanted.namespace),
-            "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": wanted.namespace}],
+            "metadata": {**metadata, "labels": dict(metadata["labels"])},
+            "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": metadata["name"]},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
         },
     ]
 
@@ -290,15 +375,16 @@ def _network_policies(wanted: Installation) -> list[Manifest]:
 
 
 def _network_policy(wanted: Installation, component: str, ingress: list[dict[str, Any]]) -> Manifest:
+    metadata = _metadata(f"mljupyter-{component}", component, wanted.namespace)
+    return _policy(metadata, _pods_of(component)["podSelector"], ingress)
+
+
+def _policy(metadata: dict[str, Any], chosen: dict[str, Any], ingress: list[dict[str, Any]]) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": _metadata(f"mljupyter-{component}", component, wanted.namespace),
-        "spec": {
-            "podSelector": _pods_of(component)["podSelector"],
-            "policyTypes": ["Ingress"],
-            "ingress": ingress,
-        },
+        "metadata": metadata,
+        "spec": {"podSelector": chosen, "policyTypes": ["Ingress"], "ingress": ingress},
     }
 
 
@@ -393,7 +479,7 @@ def _router_service(wanted: Installation) -> Manifest:
         "kind": "Service",
         "metadata": metadata,
         "spec": {
-            "type": str(wanted.service),
+            "type": wanted.service.of_service,
             "selector": _selected(names.COMPONENT_ROUTER),
             # The router tells TLS from plain HTTP by itself, on the same port.
             "ports": [plain, _service_port("https", 443, names.ROUTER_PORT)],
@@ -592,14 +678,19 @@ def _environment(wanted: Installation, component: str) -> list[dict[str, Any]]:
             (names.POD_IP_VARIABLE, "status.podIP"),
         )
     ]
+    variables.append({"name": names.ENDPOINT_NAMESPACES_VARIABLE, "value": ",".join(wanted.endpoint_namespaces)})
     if component == names.COMPONENT_ROUTER:
         limit = {"resourceFieldRef": {"containerName": component, "resource": "limits.memory"}}
         return [*variables, {"name": names.MEMORY_LIMIT_VARIABLE, "valueFrom": limit}]
+    place, gateway = wanted.publishing.gateway_at(wanted.namespace)
     own = {
         names.TARGET_VARIABLE: wanted.target,
         names.WORKSPACE_VARIABLE: wanted.workspace,
         names.PURPOSE_VARIABLE: str(wanted.purpose),
         names.REPLICAS_VARIABLE: wanted.replicas,
+        names.SERVICE_TYPE_VARIABLE: str(wanted.service),
+        names.GATEWAY_NAMESPACE_VARIABLE: place,
+        names.GATEWAY_VARIABLE: gateway,
     }
     return [*variables, *({"name": name, "value": value} for name, value in own.items())]
 

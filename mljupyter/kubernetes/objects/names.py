@@ -38,6 +38,8 @@ API_KEY = "api"
 INTERNAL_KEY = "internal"
 """The keys of the access Secret: for clients of the operator, and between operator and router agents."""
 
+GATEWAY_GROUP = "gateway.networking.k8s.io"
+
 SECRET_HEADER = "x-mljupyter-secret"  # noqa: S105 - a name
 """The header that carries the secret of the operator's or an agent's API."""
 
@@ -47,6 +49,8 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 ENDPOINT_LABEL = f"{GROUP}/endpoint"
 VERSION_LABEL = f"{GROUP}/version"
 REVISION_LABEL = f"{GROUP}/revision"
+INSTALLATION_LABEL = f"{GROUP}/installation"
+"""The label of objects in a namespace for endpoints: the namespace of the installation that they belong to."""
 LEADER_LABEL = f"{GROUP}/leader"
 """The label of the operator pod that works, to which the operator's Service leads."""
 PUBLISHED_LABEL = f"{GROUP}/published"
@@ -81,6 +85,11 @@ TARGET_VARIABLE = "MLJUPYTER_TARGET"
 WORKSPACE_VARIABLE = "MLJUPYTER_WORKSPACE"
 PURPOSE_VARIABLE = "MLJUPYTER_PURPOSE"
 REPLICAS_VARIABLE = "MLJUPYTER_REPLICAS"
+ENDPOINT_NAMESPACES_VARIABLE = "MLJUPYTER_ENDPOINT_NAMESPACES"
+SERVICE_TYPE_VARIABLE = "MLJUPYTER_SERVICE_TYPE"
+GATEWAY_VARIABLE = "MLJUPYTER_GATEWAY"
+GATEWAY_NAMESPACE_VARIABLE = "MLJUPYTER_GATEWAY_NAMESPACE"
+"""The variables with the Gateway of the routers' HTTPRoute; empty without one."""
 ROUTER_SETTING = "MLJUPYTER_ROUTER_"
 """The beginning of the variables with settings of the router's self-scaling, such as ``MLJUPYTER_ROUTER_MAX_PODS``."""
 MEMORY_LIMIT_VARIABLE = "MLJUPYTER_MEMORY_LIMIT"
@@ -92,7 +101,7 @@ STATE_DIRECTORY = "/var/lib/mljupyter"
 _PROJECT = "mljupyter"
 _LONGEST_DEPLOYMENT = 52  # a pod's name adds 17 characters, and its host name shows the first 63
 _DIGITS = 8
-_OTHER_PREFIXES = ("route-", "state-")
+_OTHER_PREFIXES = ("route-", "state-", "tls-")
 
 
 def labels(component: str) -> dict[str, str]:
@@ -117,18 +126,18 @@ def replica_labels(endpoint: str, version: str, revision: str) -> dict[str, str]
     return labels(COMPONENT_REPLICA) | {ENDPOINT_LABEL: endpoint, VERSION_LABEL: version, REVISION_LABEL: revision}
 
 
-def deployment_name(endpoint: str, version: str, revision: str) -> str:
+def deployment_name(endpoint: str, version: str, revision: str, *home: str) -> str:
     """Return the name of the Deployment of a revision, and of its Secret.
 
     Its last digits are a fingerprint of all three names, since ``a-b`` and ``c`` would otherwise give the same name as
-    ``a`` and ``b-c``.
+    ``a`` and ``b-c``. `home` is part of it: the namespace of the installation, for a Deployment in another one.
 
     Example:
         >>> deployment_name("iris", "iris", "0123456789ab")
         'mlj-iris-891c8fb6'
 
     """
-    digits = hashlib.sha256(json.dumps([endpoint, version, revision]).encode()).hexdigest()[:_DIGITS]
+    digits = hashlib.sha256(json.dumps([endpoint, version, revision, *home]).encode()).hexdigest()[:_DIGITS]
     # Otherwise it could be the name of a route's Secret.
     head = f"mlj-e-{endpoint}" if endpoint.startswith(_OTHER_PREFIXES) else f"mlj-{endpoint}"
     if version != endpoint:
@@ -144,6 +153,23 @@ def route_secret(endpoint: str) -> str:
 def state_secret(endpoint: str) -> str:
     """Return the name of the Secret with the operator's state of an endpoint."""
     return f"mlj-state-{endpoint}"
+
+
+def certificate_secret(endpoint: str, certificate: str) -> str:
+    """Return the name of the Secret with an endpoint's own certificate.
+
+    Its last digits are a fingerprint of the certificate, so that a new one does not replace one in use.
+
+    Parameters:
+        endpoint: the name of the endpoint.
+        certificate: the certificate in PEM.
+
+    Example:
+        >>> certificate_secret("iris", "-----BEGIN CERTIFICATE-----")
+        'mlj-tls-iris-ddddb6cb'
+
+    """
+    return f"mlj-tls-{endpoint}-{hashlib.sha256(certificate.encode()).hexdigest()[:_DIGITS]}"
 
 
 def pods(namespace: str) -> str:
@@ -186,6 +212,37 @@ def leases(namespace: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
 
+def ingresses(namespace: str) -> str:
+    """Return the path of the Ingresses of a namespace."""
+    return f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
+
+
+def ingress_classes() -> str:
+    """Return the path of the IngressClasses."""
+    return "/apis/networking.k8s.io/v1/ingressclasses"
+
+
+def http_routes(namespace: str) -> str:
+    """Return the path of the HTTPRoutes of a namespace."""
+    return f"/apis/{GATEWAY_GROUP}/v1/namespaces/{namespace}/httproutes"
+
+
+def gateways(namespace: str) -> str:
+    """Return the path of the Gateways of a namespace."""
+    return f"/apis/{GATEWAY_GROUP}/v1/namespaces/{namespace}/gateways"
+
+
+def publishing_role(namespace: str, kind: str) -> str:
+    """Return the name of the Role with which an installation's operator follows what publishes its routers.
+
+    Parameters:
+        namespace: that of the installation.
+        kind: ``Ingress``, ``HTTPRoute`` or ``Gateway``. The Role of the last one is in the namespace of the Gateway.
+
+    """
+    return f"mljupyter-{namespace}-{kind.lower()}"
+
+
 def persistent_volume_claims(namespace: str) -> str:
     """Return the path of the PersistentVolumeClaims of a namespace."""
     return f"/api/v1/namespaces/{namespace}/persistentvolumeclaims"
@@ -216,7 +273,7 @@ def webhook_configuration(namespace: str) -> str:
     return f"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{admission_name(namespace)}"
 
 
-_PLURALS = {"NetworkPolicy": "networkpolicies", KIND: PLURAL}
+_PLURALS = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies", KIND: PLURAL}
 _CLUSTER_WIDE = {
     "ClusterRole",
     "ClusterRoleBinding",

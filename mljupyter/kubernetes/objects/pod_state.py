@@ -50,6 +50,9 @@ _ARGUMENTS = {"cpu": "cpu_cores", "memory": "memory_gb"}
 _QUOTA = re.compile(r"exceeded quota: ([^,]+), requested: (.+), used: (.+), limited: (.+)")
 _RANGE = re.compile(r"(maximum|minimum) (\S+) usage per (\w+) is (\S+?)(?=[,.]?(?:\s|$))")
 _WEBHOOK = re.compile(r'webhook "([^"]+)"')
+_UNUSABLE_NAMESPACE = re.compile(
+    r'because it is being terminated|namespaces "[^"]+" not found|cannot \w+ resource .* in the namespace "'
+)
 
 _NOT_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable"})
 _FATAL = frozenset({"InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull"})
@@ -326,6 +329,11 @@ def not_created(deployment: Mapping[str, Any]) -> Problem | None:
     return None
 
 
+def not_started(said: str) -> Problem:
+    """Return that the Deployment of a revision cannot be created, with the reason in the API server's message."""
+    return Problem(code=NOT_CREATED, message=f"no pod can be started: {refusal(said)}")
+
+
 def refusal(said: str) -> str:
     """Return the reason for which a cluster refuses an object, in sentences that end with the way out.
 
@@ -355,6 +363,10 @@ def refusal(said: str) -> str:
 
 
 def _way_out_of_refusal(text: str) -> str:
+    if _UNUSABLE_NAMESPACE.search(text) is not None:
+        return (
+            "Create the namespace if it is gone and attach the cluster again, or give the endpoint another namespace."
+        )
     if "service account" in text:
         return "Attach the cluster again, which repairs it."
     if "limit to request ratio" in text:

@@ -41,6 +41,7 @@ class PublishedRoute:
         revisions: the revisions whose ready pods get requests, by version; also those of versions that leave.
         keys: the key of the replicas of each revision, by version.
         without: names of pods that get no requests, although they are ready.
+        namespaces: the namespaces of revisions that do not run in that of the installation, by fingerprint.
 
     """
 
@@ -48,6 +49,7 @@ class PublishedRoute:
     revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     without: tuple[str, ...] = ()
+    namespaces: Mapping[str, str] | None = None
 
     @property
     def version(self) -> str:
@@ -114,7 +116,7 @@ def version_of(text: str | bytes) -> str:
         return ""
 
 
-def endpoint_route(published: PublishedRoute, pods: Iterable[Pod]) -> EndpointRoute:
+def endpoint_route(published: PublishedRoute, pods: Iterable[Pod], home: str | None = None) -> EndpointRoute:
     """Return the route of an endpoint with the addresses of its ready pods.
 
     A version without replicas gives its weight to the default version, or to the first that has replicas, unless its
@@ -122,11 +124,14 @@ def endpoint_route(published: PublishedRoute, pods: Iterable[Pod]) -> EndpointRo
 
     Parameters:
         published: the published document.
-        pods: pods as the API server shows them, those of other endpoints included.
+        pods: pods as the API server shows them, those of other endpoints included. One in another namespace than that
+            of its revision is left out: whoever may create pods in one namespace gets no requests of another.
+        home: the namespace of the installation; None: it is not compared.
 
     """
     route = published.route
     without = frozenset(published.without)
+    places = published.namespaces or {}
     addresses: dict[str, dict[str, str | None]] = {}
     for pod in pods:
         labels = pod["metadata"].get("labels") or {}
@@ -135,6 +140,7 @@ def endpoint_route(published: PublishedRoute, pods: Iterable[Pod]) -> EndpointRo
             labels.get(names.ENDPOINT_LABEL) == route.name
             and revision in published.revisions.get(version, ())
             and pod["metadata"]["name"] not in without
+            and places.get(revision, home) in (None, pod["metadata"].get("namespace"))
             and serving(pod)
         ):
             key = published.keys.get(version, {}).get(revision)
@@ -156,7 +162,7 @@ def serving(pod: Pod) -> bool:
 def routed_part(pod: Pod) -> dict[str, Any]:
     """Return the part of a pod that decides whether and where it gets requests: enough for `endpoint_route`."""
     metadata, status = pod["metadata"], pod.get("status") or {}
-    kept = ("name", "uid", "resourceVersion", "labels", "deletionTimestamp")
+    kept = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")
     containers = (pod.get("spec") or {}).get("containers") or ()
     return {
         "metadata": {name: metadata[name] for name in kept if name in metadata},

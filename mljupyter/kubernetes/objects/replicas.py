@@ -12,7 +12,7 @@ import math
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,6 +22,7 @@ from mljupyter.engine.model_delivery import MODEL_REPOSITORY, volume_mebibytes
 from mljupyter.engine.replicas.replica_key import VARIABLE as KEY_VARIABLE
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.place import Place
 from mljupyter.kubernetes.objects.security import USER, container_security, pod_security
 from mljupyter.runtimes import replica_layout
 from mljupyter.runtimes.base import ReplicaOrder
@@ -95,28 +96,33 @@ def deployment(
     replicas: int,
     owner: Mapping[str, Any] | None,
     settings: ReplicaSettings,
+    home: str | None = None,
 ) -> dict[str, Any]:
     """Return the Deployment of a revision.
 
     Parameters:
         order: the revision; its `id` is not used, since a pod's name is the id of a replica.
-        namespace: the namespace of the endpoint.
+        namespace: the namespace of the replicas.
         replicas: the number of replicas to begin with.
-        owner: an owner reference to the custom resource.
+        owner: an owner reference to the custom resource; none in another namespace, where Kubernetes would not find it.
         settings: those of the cluster and the version.
+        home: the namespace of the installation; None: that of the replicas.
 
     Raises:
         ManifestError: when the version has no image, or an environment variable that a pod cannot have.
 
     """
     _check(order)
-    spec = order.spec
-    labels = names.replica_labels(order.endpoint, order.version, order.revision)
+    spec, place = order.spec, Place(namespace, home or namespace)
+    if not place.is_home:  # a pod mounts no claim of another namespace
+        defaults = settings.defaults.model_copy(update={"collected_data_claim": None})
+        settings = replace(settings, defaults=defaults)
+    labels = names.replica_labels(order.endpoint, order.version, order.revision) | place.labels
     chosen = {key: value for key, value in labels.items() if key.startswith(names.GROUP)}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(order, namespace, owner) | {"annotations": {names.SPEC_ANNOTATION: _annotation(spec)}},
+        "metadata": _metadata(order, place, owner) | {"annotations": {names.SPEC_ANNOTATION: _annotation(spec)}},
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 1,
@@ -126,14 +132,25 @@ def deployment(
             "selector": {"matchLabels": chosen},
             "template": {
                 "metadata": {"labels": labels} | _annotated(spec, settings),
-                "spec": _pod(order, settings, chosen),
+                "spec": _pod(order, place, settings, chosen),
             },
         },
     }
 
 
-def secret(order: ReplicaOrder, *, namespace: str, replica_key: str, owner: Mapping[str, Any] | None) -> dict[str, Any]:
+def secret(
+    order: ReplicaOrder,
+    *,
+    namespace: str,
+    replica_key: str,
+    owner: Mapping[str, Any] | None,
+    home: str | None = None,
+) -> dict[str, Any]:
     """Return the Secret of a revision: the key of its replicas, the variables of its spec, and the models to fetch.
+
+    Parameters:
+        order, namespace, owner, home: as for `deployment`.
+        replica_key: the key.
 
     Raises:
         ManifestError: as `deployment`.
@@ -145,7 +162,7 @@ def secret(order: ReplicaOrder, *, namespace: str, replica_key: str, owner: Mapp
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(order, namespace, owner),
+        "metadata": _metadata(order, Place(namespace, home or namespace), owner),
         "type": "Opaque",
         "data": {
             name: base64.b64encode(value.encode()).decode()
@@ -166,7 +183,7 @@ def disruption_budget(
 
     """
     chosen = {names.ENDPOINT_LABEL: order.endpoint, names.VERSION_LABEL: order.version}
-    metadata = _metadata(order, namespace, owner)
+    metadata = _metadata(order, Place(namespace, namespace), owner)
     metadata["name"] = names.deployment_name(order.endpoint, order.version, "")
     del metadata["labels"][names.REVISION_LABEL]
     return {
@@ -255,11 +272,11 @@ def _check(order: ReplicaOrder) -> None:
             )
 
 
-def _metadata(order: ReplicaOrder, namespace: str, owner: Mapping[str, Any] | None) -> dict[str, Any]:
+def _metadata(order: ReplicaOrder, place: Place, owner: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
-        "name": names.deployment_name(order.endpoint, order.version, order.revision),
-        "namespace": namespace,
-        "labels": names.replica_labels(order.endpoint, order.version, order.revision),
+        "name": place.deployment_name(order.endpoint, order.version, order.revision),
+        "namespace": place.namespace,
+        "labels": names.replica_labels(order.endpoint, order.version, order.revision) | place.labels,
         **({"ownerReferences": [dict(owner)]} if owner is not None else {}),
     }
 
@@ -279,10 +296,10 @@ def _annotated(spec: VersionSpec, settings: ReplicaSettings) -> dict[str, Any]:
     return {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}}
 
 
-def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, str]) -> dict[str, Any]:
+def _pod(order: ReplicaOrder, place: Place, settings: ReplicaSettings, chosen: Mapping[str, str]) -> dict[str, Any]:
     same_version = {key: value for key, value in chosen.items() if key != names.REVISION_LABEL}
     pod: dict[str, Any] = {
-        "serviceAccountName": names.REPLICA,
+        "serviceAccountName": place.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         # The first process of a PID namespace ignores signals until it handles them: a replica that is deleted while
@@ -300,15 +317,15 @@ def _pod(order: ReplicaOrder, settings: ReplicaSettings, chosen: Mapping[str, st
             }
         ],
         **({"initContainers": [_fetcher(order, settings)]} if is_mounted(order.spec) else {}),
-        "containers": [_container(order, settings)],
-        "volumes": _volumes(order, settings),
+        "containers": [_container(order, place, settings)],
+        "volumes": _volumes(order, place, settings),
     }
     if settings.pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in settings.pull_secrets]
     return pod | _placement(order.spec.placement or Placement(), settings.defaults)
 
 
-def _placement(own: Placement, default: Placement) -> dict[str, Any]:
+def _placement(own: Placement, default: ReplicaDefaults) -> dict[str, Any]:
     """Return the fields of a pod that choose its nodes: those of the version, then those of the cluster."""
     selector = {**default.node_selector, **own.node_selector}
     tolerations = [*own.tolerations, *(one for one in default.tolerations if one not in own.tolerations)]
@@ -321,7 +338,7 @@ def _placement(own: Placement, default: Placement) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _container(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]:
+def _container(order: ReplicaOrder, place: Place, settings: ReplicaSettings) -> dict[str, Any]:
     spec = order.spec
     pod_name = f"$({names.POD_NAME_VARIABLE})"
     arguments = {"args": replica_layout.server_options(spec, pod_name)} if settings.own_server else {}
@@ -330,7 +347,7 @@ def _container(order: ReplicaOrder, settings: ReplicaSettings) -> dict[str, Any]
         "image": spec.image,
         "imagePullPolicy": "IfNotPresent",
         **arguments,
-        "env": _environment(order, settings),
+        "env": _environment(order, place, settings),
         "ports": [{"name": "http", "containerPort": names.REPLICA_PORT}],
         "resources": _resources(spec.resources, settings.defaults.gpu_resource),
         # The image of a user may name no user, or root. What is in a claim is read as the user that writes it.
@@ -389,7 +406,7 @@ def _mounts(spec: VersionSpec) -> dict[str, str]:
     return temporary | ({"collected": COLLECTED} if spec.collect_model_data else {})
 
 
-def _volumes(order: ReplicaOrder, settings: ReplicaSettings) -> list[dict[str, Any]]:
+def _volumes(order: ReplicaOrder, place: Place, settings: ReplicaSettings) -> list[dict[str, Any]]:
     spec = order.spec
     sources: dict[str, dict[str, Any]] = {
         "tmp": {"emptyDir": {"sizeLimit": _TEMPORARY}},
@@ -401,13 +418,13 @@ def _volumes(order: ReplicaOrder, settings: ReplicaSettings) -> list[dict[str, A
     if not is_mounted(spec):
         return volumes
     limit = {} if spec.model_bytes is None else {"sizeLimit": f"{volume_mebibytes(spec.model_bytes)}Mi"}
-    own = names.deployment_name(order.endpoint, order.version, order.revision)
+    own = place.deployment_name(order.endpoint, order.version, order.revision)
     model_list = {"secretName": own, "items": [{"key": _MODEL_LIST, "path": _MODEL_LIST}]}
     return [
         *volumes,
         {"name": "models", "emptyDir": limit},
         {"name": "model-list", "secret": model_list},
-        {"name": "registry-login", "secret": {"secretName": names.REGISTRY_SECRET, "optional": True}},
+        {"name": "registry-login", "secret": {"secretName": place.registry_secret, "optional": True}},
     ]
 
 
@@ -422,11 +439,11 @@ def _part(order: ReplicaOrder, volume: str, settings: ReplicaSettings) -> dict[s
     return {"subPath": order.endpoint} if shared else {}
 
 
-def _environment(order: ReplicaOrder, settings: ReplicaSettings) -> list[dict[str, Any]]:
+def _environment(order: ReplicaOrder, place: Place, settings: ReplicaSettings) -> list[dict[str, Any]]:
     spec = order.spec
     variables = _variables(order, spec)
     ours = _variables(order, spec.model_copy(update={"environment_variables": {}}))
-    name_of_secret = names.deployment_name(order.endpoint, order.version, order.revision)
+    name_of_secret = place.deployment_name(order.endpoint, order.version, order.revision)
 
     def from_secret(name: str, key: str) -> dict[str, Any]:
         return {"name": name, "valueFrom": {"secretKeyRef": {"name": name_of_secret, "key": key}}}

@@ -20,24 +20,56 @@ def _rule(group: str, resources: Sequence[str], verbs: Sequence[str], only: Sequ
     return {"apiGroups": [group], "resources": list(resources), **named, "verbs": list(verbs)}
 
 
-def operator_rules() -> list[Rule]:
-    """Return the rules of the operator in its namespace."""
+def replica_rules() -> list[Rule]:
+    """Return the rules of the operator in each namespace that replicas run in, besides reading events."""
     return [
-        _rule(names.GROUP, [names.PLURAL], [*_READ, *_WRITE]),
-        # The finalizers: a cluster may ask for it before it accepts an owner that blocks its own deletion.
-        _rule(names.GROUP, [f"{names.PLURAL}/status", f"{names.PLURAL}/finalizers"], ["get", "update", "patch"]),
         _rule("apps", ["deployments"], [*_READ, *_WRITE]),
         _rule("apps", ["deployments/scale"], ["get", "update", "patch"]),
         _rule("", ["secrets"], [*_READ, *_WRITE]),
         _rule("", ["pods"], [*_READ, "patch", "delete"]),
         _rule("", ["pods/status"], ["patch"]),  # the readiness gate
         _rule("", ["pods/log"], ["get"]),
+    ]
+
+
+def endpoint_namespace_rules() -> list[Rule]:
+    """Return the rules of the operator in another namespace that endpoints may run in."""
+    return [*replica_rules(), _rule("", ["events"], ["get", "list"])]
+
+
+def pods_rules() -> list[Rule]:
+    """Return the rules of the router in another namespace that endpoints may run in: it reads no Secrets there."""
+    return [_rule("", ["pods"], list(_READ))]
+
+
+def operator_rules() -> list[Rule]:
+    """Return the rules of the operator in its namespace."""
+    return [
+        _rule(names.GROUP, [names.PLURAL], [*_READ, *_WRITE]),
+        # The finalizers: a cluster may ask for it before it accepts an owner that blocks its own deletion.
+        _rule(names.GROUP, [f"{names.PLURAL}/status", f"{names.PLURAL}/finalizers"], ["get", "update", "patch"]),
+        *replica_rules(),
         _rule("", ["events"], [*_READ, "create", "patch"]),
         _rule("", ["services", "resourcequotas", "limitranges"], list(_READ)),
         _rule("policy", ["poddisruptionbudgets"], [*_READ, *_WRITE]),
         _rule("coordination.k8s.io", ["leases"], [*_READ, "create", "update", "patch"]),
         _rule("autoscaling", ["horizontalpodautoscalers"], ["get", "list"]),
     ]
+
+
+def ingress_rules() -> list[Rule]:
+    """Return the rules of the operator to follow the Ingress of the routers."""
+    return [_rule("networking.k8s.io", ["ingresses"], list(_READ), only=[names.ROUTER])]
+
+
+def route_rules() -> list[Rule]:
+    """Return the rules of the operator to follow the HTTPRoute of the routers."""
+    return [_rule(names.GATEWAY_GROUP, ["httproutes"], list(_READ), only=[names.ROUTER])]
+
+
+def gateway_rules(gateway: str) -> list[Rule]:
+    """Return the rules of the operator in the namespace of a Gateway, to follow that one."""
+    return [_rule(names.GATEWAY_GROUP, ["gateways"], list(_READ), only=[gateway])]
 
 
 def router_rules() -> list[Rule]:

@@ -6,7 +6,7 @@ not a security boundary: the operator applies all rules again when it sees the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,13 +26,16 @@ _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _REFUSED = 400
 
 
-def answer(review: Mapping[str, Any], *, namespace: str, target: str) -> dict[str, Any]:
+def answer(
+    review: Mapping[str, Any], *, namespace: str, target: str, namespaces: Collection[str] | None = None
+) -> dict[str, Any]:
     """Return the answer to an AdmissionReview.
 
     Parameters:
         review: the document of the API server.
         namespace: the namespace of the operator. Resources of others are allowed: their own operator decides.
         target: the name of the compute target that the operator serves.
+        namespaces: the namespaces that replicas may run in; None for that of the operator.
 
     Raises:
         InvalidSpecError: when the document is no AdmissionReview that can be answered.
@@ -50,7 +53,7 @@ def answer(review: Mapping[str, Any], *, namespace: str, target: str) -> dict[st
     if not isinstance(uid, str) or not uid:
         raise InvalidSpecError("the request has no uid.")
     try:
-        refusal = refuse(request, namespace=namespace, target=target)
+        refusal = refuse(request, namespace=namespace, target=target, namespaces=namespaces)
     except (AttributeError, LookupError, TypeError):
         raise InvalidSpecError("the request has not the form of a change of a custom resource.") from None
     response: dict[str, Any] = {"uid": uid, "allowed": refusal is None}
@@ -63,12 +66,14 @@ def answer(review: Mapping[str, Any], *, namespace: str, target: str) -> dict[st
     return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}
 
 
-def refuse(request: Mapping[str, Any], *, namespace: str, target: str) -> Refusal | None:
+def refuse(
+    request: Mapping[str, Any], *, namespace: str, target: str, namespaces: Collection[str] | None = None
+) -> Refusal | None:
     """Return the reason why a change of a custom resource is refused; None when it is allowed.
 
     Parameters:
         request: the request of an AdmissionReview.
-        namespace, target: as for `answer`.
+        namespace, target, namespaces: as for `answer`.
 
     """
     if not _is_reviewed(request, namespace):
@@ -85,7 +90,13 @@ def refuse(request: Mapping[str, Any], *, namespace: str, target: str) -> Refusa
     return (
         refuse_while_deleting(spec.name, deleting=deleting)
         or (refuse_change(_with_hidden_values(before), _hidden(spec)) if before is not None else None)
-        or refuse_spec(spec, before.spec if before is not None else None, [target], has_ports=False)
+        or refuse_spec(
+            spec,
+            before.spec if before is not None else None,
+            [target],
+            has_ports=False,
+            namespaces=[namespace] if namespaces is None else namespaces,
+        )
     )
 
 

@@ -32,6 +32,7 @@ from mljupyter.kubernetes.objects.published import (
     version_of,
 )
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
+from mljupyter.kubernetes.operator.publication import base_uri
 from mljupyter.kubernetes.operator.router_counters import RouterCounters
 from mljupyter.kubernetes.operator.router_pod import RouterLoad, RouterPod
 from mljupyter.kubernetes.operator.router_surroundings import ClusterSurroundings
@@ -153,6 +154,9 @@ class ClusterRouter:
         """Return the base URI of an endpoint, at the address that is nearest to clients outside the cluster."""
         listening = self._keeper.listening()
         secure = listening.secure or endpoint.tls is not None
+        published = self._surroundings.published
+        if not secure and published is not None and published.address is not None:
+            return f"{base_uri(published.address)}{SERVICE_PREFIX}/{endpoint.name}"
         address = self._surroundings.address(secure=secure)
         scheme, default = ("https", 443) if secure else ("http", 80)
         host = endpoint.tls.host if endpoint.tls is not None else listening.host if secure else bracketed(address.host)
@@ -164,8 +168,11 @@ class ClusterRouter:
         return self.problem or self._keeper.refusal(endpoint)
 
     def certificate(self, endpoint: EndpointSpec) -> tuple[CertificateStatus | None, Problem | None]:
-        """Return the certificate of an endpoint, and the problem with it."""
-        return self._keeper.status(endpoint), self._keeper.problem(endpoint)
+        """Return the certificate of an endpoint, and the problem with it, or with the way of clients to the router."""
+        problem = self._keeper.problem(endpoint)
+        if endpoint.tls is None and problem is None:
+            problem = self._keeper.way_problem()
+        return self._keeper.status(endpoint), problem
 
     async def start(self) -> None:
         """Find the router pods and the published routes, and follow the pods from now on."""
@@ -293,6 +300,7 @@ class ClusterRouter:
         revisions: dict[str, tuple[str, ...]] = {}
         keys: dict[str, dict[str, str]] = {}
         without: set[str] = set()
+        namespaces: dict[str, str] = {}
         at = self._supervisor.revisions_at(route.name)
         for version in (*route.versions, *route.leaving):
             found = sorted({at[address][2] for address in version.addresses if address in at})
@@ -304,9 +312,11 @@ class ClusterRouter:
             for fingerprint in found:
                 revision = (route.name, version.name, fingerprint)
                 keys.setdefault(version.name, {})[fingerprint] = self._supervisor.key(revision)
+                if (namespace := self._supervisor.namespace(revision)) is not None:
+                    namespaces[fingerprint] = namespace
                 ready = self._supervisor.ready_pods(revision)
                 without |= {pod for pod, address in ready.items() if _is_left_out(version, address)}
-        return PublishedRoute(route, revisions, keys, tuple(sorted(without)))
+        return PublishedRoute(route, revisions, keys, tuple(sorted(without)), namespaces or None)
 
     async def _write(self, name: str, key: str, text: str, owner: Mapping[str, Any] | None) -> None:
         """Write a document for the agents into its Secret."""

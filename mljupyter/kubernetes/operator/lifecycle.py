@@ -155,9 +155,10 @@ async def _lead(
         ReplicaSettings(defaults=settings.replicas, fetcher_image=await _again(lambda: _own_image(api, settings))),
         workspace_key(layout.replica_key),
         persistence.owner,
+        settings.endpoint_namespaces,
     )
     logs = PodLogs(api, settings.namespace, layout.replicas)
-    surroundings = ClusterSurroundings(api, settings.namespace)
+    surroundings = ClusterSurroundings(api, settings.namespace, settings.service, settings.gateway)
     following = asyncio.create_task(surroundings.run(), name="surroundings of the router")
     await surroundings.known()  # otherwise a certificate would be signed for too few names, and then again
     keeper = ListenerManager(layout, store, surroundings)
@@ -201,6 +202,7 @@ async def _lead(
             withdrawn=lambda name: plane.reconciler.look_again([name]),
         ),
         durability=durability,
+        namespaces=settings.namespaces,
         collected=CollectedVolume(
             api,
             settings.namespace,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
+from mljupyter.kubernetes.api_server.namespaces import namespace_of
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.pod_state import is_fetching, is_unschedulable
 from mljupyter.kubernetes.objects.replicas import FETCHER
@@ -53,13 +54,15 @@ class PodInspector:
 
     Parameters:
         api: the API server.
-        namespace: that of the pods.
+        namespace: that of the operator.
+        others: the other namespaces that replicas may run in.
 
     """
 
-    def __init__(self, api: ApiServer, namespace: str) -> None:
+    def __init__(self, api: ApiServer, namespace: str, others: Sequence[str] = ()) -> None:
         self._api = api
         self._namespace = namespace
+        self._others = others
         self._found: dict[Revision, Findings] = {}
         self._first: dict[Revision, float] = {}
         self._last: dict[Revision, float] = {}
@@ -100,7 +103,8 @@ class PodInspector:
         events: list[Object] = []
         with contextlib.suppress(ApiError):
             fields = f"involvedObject.uid={pod['metadata']['uid']}"
-            events, _ = await self._api.list(names.events(self._namespace), fields=fields)
+            namespace = namespace_of(pod) or self._namespace
+            events, _ = await self._api.list(names.events(namespace), fields=fields)
         room = await self._nodes(now) if is_unschedulable(pod) else None
         progress = await self._progress(pod) if is_fetching(pod) else ""
         self._found[revision] = Findings(looked=True, events=tuple(events), room=room, progress=progress)
@@ -129,6 +133,9 @@ class PodInspector:
                     # An administrator may grant this right. Without it, what other namespaces use is not known.
                     self._all_pods_from = now + _FORBIDDEN_FOR
             pods, _ = await self._api.list(names.pods(self._namespace), fields=_NOT_OVER)
+            for other in self._others:
+                with contextlib.suppress(ApiError):  # it is gone, or cannot be read
+                    pods = [*pods, *(await self._api.list(names.pods(other), fields=_NOT_OVER))[0]]
             return Room(nodes, pods)
         except ApiError as error:
             log.info("what is free on the nodes is not known: %s", error.message)

@@ -28,18 +28,20 @@ class PodLogs:
 
     Parameters:
         api: the API server.
-        namespace: the namespace of the pods.
+        namespace: the namespace of the operator, and of pods for which no other one is given.
         directory: where logs of ended containers are kept: the newest `KEPT` of each version.
 
     """
 
     def __init__(self, api: ApiServer, namespace: str, directory: Path) -> None:
         self._api = api
-        self._path = names.pods(namespace)
+        self._namespace = namespace
         self._directory = directory
         self._loop = asyncio.get_running_loop()
 
-    async def keep(self, replica: RunningReplica, restarts: int, count: int, *, previous: bool) -> list[str]:
+    async def keep(
+        self, replica: RunningReplica, restarts: int, count: int, *, previous: bool, namespace: str | None = None
+    ) -> list[str]:
         """Keep the log of a container, as far as it has been written. Return its last lines.
 
         Parameters:
@@ -47,10 +49,11 @@ class PodLogs:
             restarts: how often a container of its pod had ended before.
             count: the number of lines to return.
             previous: whether another container may have been started in its place.
+            namespace: that of its pod, if it is not the operator's.
 
         """
         query = {"timestamps": "true", "tailLines": _MOST_LINES, "limitBytes": _MOST_BYTES}
-        path = f"{self._path}/{replica.id}/log"
+        path = self._path(replica.id, namespace)
         text = ""
         for attempt in range(_MOST_ATTEMPTS):  # while kubelet replaces a container, it finds neither log for a moment
             for of_previous in ("true", "false") if previous else ("false",):
@@ -69,9 +72,9 @@ class PodLogs:
         found = [line for _, line in entries(text.splitlines(keepends=True), None, records=False, ended=lambda: True)]
         return [line.rstrip("\n") for line in found if line is not None][-count:]
 
-    def running(self, replica: RunningReplica, *, records: bool) -> ReplicaLog:
+    def running(self, replica: RunningReplica, *, records: bool, namespace: str | None = None) -> ReplicaLog:
         """Return the log of a replica that runs, without the records of requests, or these records alone."""
-        read = partial(self._live, replica.id, records=records)
+        read = partial(self._live, self._path(replica.id, namespace), records=records)
         return _replica_log(replica.id, replica.started_time, read)
 
     def ended(
@@ -99,13 +102,16 @@ class PodLogs:
         for path in self._directory.glob(f"{endpoint}/*/*"):
             path.unlink(missing_ok=True)
 
-    def _live(self, pod: str, cursor: str | None, *, records: bool) -> Iterator[tuple[str, str | None]]:
+    def _path(self, pod: str, namespace: str | None) -> str:
+        return f"{names.pods(namespace or self._namespace)}/{pod}/log"
+
+    def _live(self, path: str, cursor: str | None, *, records: bool) -> Iterator[tuple[str, str | None]]:
         """Yield the entries of a running pod's log. It is called in a thread."""
         query = {"timestamps": "true", "tailLines": _MOST_LINES}
         if cursor is not None:
             since = datetime.fromtimestamp(seconds(cursor), UTC)
             query = {"timestamps": "true", "sinceTime": f"{since:%Y-%m-%dT%H:%M:%S.%f}Z"}
-        asked = self._api.text(f"{self._path}/{pod}/log", container="server", **query)
+        asked = self._api.text(path, container="server", **query)
         try:
             text = _log(asyncio.run_coroutine_threadsafe(asked, self._loop).result(_ANSWER_WITHIN))
         except (ApiError, TimeoutError):

@@ -88,6 +88,9 @@ class PodRuntime:
             for item in self._supervisor.pods()
             if endpoint in (None, item.replica.endpoint) and version in (None, item.replica.version)
         ]
-        live = [self._logs.running(item.replica, records=records) for item in running]
+        live = [
+            self._logs.running(item.replica, records=records, namespace=self._supervisor.namespace_of(item))
+            for item in running
+        ]
         restarts = {item.replica.id: item.restarts for item in running}
         return [*self._logs.ended(endpoint or "*", version, restarts, records=records), *live]

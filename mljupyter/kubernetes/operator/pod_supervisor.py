@@ -18,8 +18,10 @@ from typing import Any
 
 from mljupyter.controller.endpoints.replica_handle import ReplicaHandle
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
-from mljupyter.kubernetes.api_server.informer import Informer, without_managers
+from mljupyter.kubernetes.api_server.informer import without_managers
+from mljupyter.kubernetes.api_server.namespaces import NamespaceInformers, namespace_of
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.place import Place
 from mljupyter.kubernetes.objects.pod_state import PodState, is_fetching, is_unschedulable, pod_state
 from mljupyter.kubernetes.objects.published import address_of
 from mljupyter.kubernetes.operator.pod_inspector import PodInspector
@@ -79,7 +81,7 @@ class _Replicas:
 
 
 class _Pods:
-    """The pods by revision."""
+    """The pods by revision. A pod is known by its uid, since those of two namespaces may have one name."""
 
     def __init__(self) -> None:
         self._revisions: dict[str, Revision] = {}
@@ -87,13 +89,13 @@ class _Pods:
 
     def see(self, kind: str, pod: Object) -> None:
         """Follow a change that an informer reports."""
-        name, revision = pod["metadata"]["name"], revision_of(pod)
-        before = self._revisions.pop(name, revision)  # another one when somebody has changed its labels
+        uid, revision = pod["metadata"]["uid"], revision_of(pod)
+        before = self._revisions.pop(uid, revision)  # another one when somebody has changed its labels
         if before != revision or kind == "DELETED":
-            _drop(self._pods, before, name)
+            _drop(self._pods, before, uid)
         if kind != "DELETED":
-            self._revisions[name] = revision
-            self._pods.setdefault(revision, {})[name] = pod
+            self._revisions[uid] = revision
+            self._pods.setdefault(revision, {})[uid] = pod
 
     def of(self, revision: Revision) -> list[Object]:
         return list(self._pods.get(revision, {}).values())
@@ -119,16 +121,15 @@ class PodSupervisor:
         self._target = target
         self._logs = logs
         self._changed = changed
-        self._path = names.pods(owners.namespace)
         self._replicas = _Replicas()
         self._pods_of = _Pods()
         self._changes: Counter[str] = Counter()
         self._orders: dict[Revision, VersionSpec] = {}
-        self._revisions = Revisions(api, owners, self._wanted, self._deployment_changed)
-        selector = names.selector(component=names.COMPONENT_REPLICA)
-        self._pods = Informer(api, self._path, labels=selector, changed=self._seen, keep=without_managers)
+        self._leftovers: dict[Revision, Place] = {}  # of revisions that no endpoint needs
+        self._revisions = Revisions(api, owners, self._place, self._wanted, self._deployment_changed)
+        self._pods = NamespaceInformers(api, names.pods, owners.selectors, changed=self._seen, keep=without_managers)
         self._adopted = False
-        self._inspector = PodInspector(api, owners.namespace)
+        self._inspector = PodInspector(api, owners.namespace, owners.endpoint_namespaces)
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
 
@@ -168,19 +169,36 @@ class PodSupervisor:
         """Return the key of the replicas of a revision."""
         return self._owners.key(revision)
 
+    def namespace(self, revision: Revision) -> str | None:
+        """Return the namespace of the replicas of a revision; None for that of the operator."""
+        place = self._place(revision)
+        return None if place.is_home else place.namespace
+
+    def namespace_of(self, handle: ReplicaPod) -> str | None:
+        """Return the namespace of a replica; None for that of the operator."""
+        return self.namespace(_revision(handle))
+
     async def adopt(self, target: str, spec_of: Callable[[RunningReplica], VersionSpec | None]) -> None:
-        """Adopt the pods of all Deployments. Deployments of unknown revisions are removed."""
+        """Adopt the pods of all Deployments. Deployments and Secrets of unknown revisions are removed."""
         self._running = asyncio.create_task(self._run(), name="pods")
-        await asyncio.gather(self._pods.synced.wait(), self._revisions.informer.synced.wait())
-        for revision, deployment in self._revisions.known().items():
+        await asyncio.gather(self._pods.known(), self._revisions.known())
+        for namespace, deployment in self._revisions.deployments():
+            revision = revision_of(deployment)
             spec = spec_of(self._replica(revision, "", None))
             if spec is None:
                 log.info("Deployment %s is not needed any more", deployment["metadata"]["name"])
-                self._revisions.settle(revision)
+                self._discard(revision, namespace)
+                continue
+            if self._owners.place_of(spec).namespace != namespace:
+                log.warning(
+                    "Deployment %s in namespace %s is left alone: its endpoint runs elsewhere",
+                    deployment["metadata"]["name"],
+                    namespace,
+                )
                 continue
             self._orders[revision] = spec
             self._revisions.adopt(self._order(revision, spec))
-            pods = [pod for pod in self._pods_of.of(revision) if not _is_over(pod)]
+            pods = [pod for pod in self._pods_at(revision) if not _is_over(pod)]
             for pod in pods:
                 handle = self._add(revision, spec, pod["metadata"]["name"])
                 handle.adopted = True
@@ -188,7 +206,40 @@ class PodSupervisor:
                 self._look(handle, pod)
             for number in range(len(pods), int(deployment["spec"].get("replicas") or 0)):
                 self._add(revision, spec, f"{deployment['metadata']['name']}-{number}")
+        for namespace, secret in self._revisions.secrets():
+            # Kubernetes removes those in the operator's namespace together with their custom resource.
+            if namespace != self._owners.namespace and revision_of(secret) not in self._orders:
+                self._discard(revision_of(secret), namespace)
         self._adopted = True
+
+    def _discard(self, revision: Revision, namespace: str) -> None:
+        """Remove what is left in a namespace of a revision that no endpoint needs."""
+        self._leftovers[revision] = Place(namespace, self._owners.namespace)
+        self._revisions.settle(revision)
+
+    def _place(self, revision: Revision) -> Place:
+        """Return where the replicas of a revision run."""
+        if revision in self._orders:
+            return self._owners.place_of(self._orders[revision])
+        return self._leftovers.get(revision) or self._owners.place_of(None)
+
+    def _pods_at(self, revision: Revision) -> list[Object]:
+        """Return the pods of a revision in its namespace. With its labels, those elsewhere are somebody else's."""
+        place = self._place(revision)
+        deployment = place.deployment_name(*revision)
+        return [
+            pod
+            for pod in self._pods_of.of(revision)
+            if namespace_of(pod) == place.namespace and place.has_pod(pod["metadata"]["name"], deployment)
+        ]
+
+    def _pod_of(self, handle: ReplicaPod) -> Object | None:
+        """Return the pod of a replica as it was seen last."""
+        return self._pods.find(self._place(_revision(handle)).namespace, handle.pod)
+
+    def _path(self, handle: ReplicaPod) -> str:
+        """Return the path of the pod of a replica."""
+        return f"{names.pods(self._place(_revision(handle)).namespace)}/{handle.pod}"
 
     async def start(self, order: ReplicaOrder) -> None:
         """Start one more replica of a revision.
@@ -236,10 +287,9 @@ class PodSupervisor:
 
     async def stop_all(self) -> None:
         """End all replicas. Kubernetes ends their pods when their Deployments are gone."""
-        for name in list(self._revisions.informer.objects):
-            await self._api.delete(
-                f"{names.deployments(self._owners.namespace)}/{name}", propagationPolicy="Foreground"
-            )
+        for namespace, deployment in self._revisions.deployments():
+            path = f"{names.deployments(namespace)}/{deployment['metadata']['name']}"
+            await self._api.delete(path, propagationPolicy="Foreground")
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -254,16 +304,15 @@ class PodSupervisor:
             waiting = self._waiting()
             self._inspector.keep(waiting)
             now = time.time()
-            fetching = {
-                revision for revision, handles in waiting.items() if is_fetching(self._pods.objects[handles[0].pod])
-            }
+            pods = {revision: self._pod_of(handles[0]) for revision, handles in waiting.items()}
+            fetching = {revision for revision, pod in pods.items() if pod is not None and is_fetching(pod)}
             for revision in self._inspector.due(waiting, now, fetching):
-                pod = self._pods.objects.get(waiting[revision][0].pod)
+                pod = self._pod_of(waiting[revision][0])
                 if pod is None:
                     continue
                 await self._inspector.inspect(revision, pod, now)
                 for handle in waiting[revision]:
-                    present = self._pods.objects.get(handle.pod)
+                    present = self._pod_of(handle)
                     if present is not None and self._handle_of(present) is handle:
                         self._look(handle, present)
 
@@ -271,7 +320,7 @@ class PodSupervisor:
         """Return the replicas whose pod does not start, by revision."""
         found: dict[Revision, list[ReplicaPod]] = {}
         for handle in self._replicas.all():
-            pod = self._pods.objects.get(handle.pod) if handle.phase is ReplicaPhase.STARTING else None
+            pod = self._pod_of(handle) if handle.phase is ReplicaPhase.STARTING else None
             if pod is None or handle.ending_now:
                 continue
             if time.monotonic() - handle.since > _FIRST_INSPECTION_AFTER or is_unschedulable(pod):
@@ -332,7 +381,7 @@ class PodSupervisor:
             for item in self._replicas.of_revision(revision)
             if not item.pod and item.phase is ReplicaPhase.STARTING
         ]
-        for pod in self._pods_of.of(revision) if waiting else ():
+        for pod in self._pods_at(revision) if waiting else ():
             if not waiting:
                 return
             if _is_over(pod) or self._handle_of(pod) is not None:
@@ -405,7 +454,7 @@ class PodSupervisor:
         if state.ready and handle.phase is ReplicaPhase.STARTING:
             handle.phase, handle.ready_since = ReplicaPhase.READY, time.monotonic()
         if state.ready and handle.phase is ReplicaPhase.READY and not _has_passed_gate(pod):
-            self._aside(self._set_serving(handle.pod, serving=True))
+            self._aside(self._set_serving(handle, serving=True))
         handle.unanswered = int(handle.phase is ReplicaPhase.READY and not state.ready)
 
     def _ended(self, handle: ReplicaPod) -> None:
@@ -427,7 +476,7 @@ class PodSupervisor:
         """Record that a pod will never start. Only its events tell why an image is not pulled: this may pass."""
         found: list[Object] = []
         with contextlib.suppress(ApiError):
-            path, uid = names.events(self._owners.namespace), pod["metadata"]["uid"]
+            path, uid = names.events(self._place(_revision(handle)).namespace), pod["metadata"]["uid"]
             found, _ = await self._api.list(path, fields=f"involvedObject.uid={uid}")
         state = pod_state(pod, now=time.time(), events=found)
         obstacle = state.obstacle or obstacle
@@ -441,7 +490,7 @@ class PodSupervisor:
     async def _crashed(self, handle: ReplicaPod, state: PodState) -> None:
         """Record the end of a container, with the last lines of its log. Kubernetes starts it again meanwhile."""
         handle.end = Ending(state.exit_status, state.reason)
-        handle.last_lines = await self._logs.keep(handle.replica, handle.restarts, _LAST_LINES, previous=True)
+        handle.last_lines = await self._keep_log(handle, previous=True)
         log.warning("replica %s, %s, %s", handle.replica.id, handle.phase, handle.ending())
         self._exited(handle)
 
@@ -450,8 +499,11 @@ class PodSupervisor:
         await self._keep_log(handle)
         self._ended(handle)
 
-    async def _keep_log(self, handle: ReplicaPod) -> None:
-        await self._logs.keep(handle.replica, handle.restarts, _LAST_LINES, previous=False)
+    async def _keep_log(self, handle: ReplicaPod, *, previous: bool = False) -> list[str]:
+        namespace = self.namespace(_revision(handle))
+        return await self._logs.keep(
+            handle.replica, handle.restarts, _LAST_LINES, previous=previous, namespace=namespace
+        )
 
     async def _release(self, handle: ReplicaPod) -> None:
         """Let a replica end: first no new request reaches it, then its pod is deleted and the number lowered.
@@ -460,21 +512,22 @@ class PodSupervisor:
         If it has made another pod meanwhile, it ends that one, which has not been placed yet. If no pod of the revision
         is to stay, the number alone is lowered, and no pod is made for nothing.
         """
-        await self._set_serving(handle.pod, serving=False)
+        await self._set_serving(handle, serving=False)
         revision = _revision(handle)
         if any(not item.asked_to_end for item in self._replicas.of_revision(revision)):
-            await self._attempt(lambda: self._api.delete(f"{self._path}/{handle.pod}"), handle.pod)
+            await self._attempt(lambda: self._api.delete(self._path(handle)), handle.pod)
         handle.released = True
         await self._revisions.settle_now(revision)
 
-    async def _set_serving(self, pod: str, *, serving: bool) -> None:
+    async def _set_serving(self, handle: ReplicaPod, *, serving: bool) -> None:
         condition = {
             "type": names.SERVING_CONDITION,
             "status": str(serving),
             "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         body = {"status": {"conditions": [condition]}}
-        await self._attempt(lambda: self._api.patch(f"{self._path}/{pod}/status", body, kind="strategic"), pod)
+        path = f"{self._path(handle)}/status"
+        await self._attempt(lambda: self._api.patch(path, body, kind="strategic"), handle.pod)
 
     async def _attempt(self, call: Callable[[], Awaitable[object]], pod: str) -> None:
         """Call the API server for a pod, some times if it fails. Do nothing for a pod that is gone."""

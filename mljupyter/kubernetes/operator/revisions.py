@@ -10,9 +10,11 @@ from typing import Any
 
 from mljupyter.engine.replicas.replica_key import replica_key
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, ApiUnreachableError, Object
-from mljupyter.kubernetes.api_server.informer import Informer, without_managers
+from mljupyter.kubernetes.api_server.informer import without_managers
+from mljupyter.kubernetes.api_server.namespaces import NamespaceInformers
 from mljupyter.kubernetes.objects import names, replicas
-from mljupyter.kubernetes.objects.pod_state import not_created, refusal
+from mljupyter.kubernetes.objects.place import Place, places
+from mljupyter.kubernetes.objects.pod_state import not_created, not_started, refusal
 from mljupyter.runtimes.base import ReplicaOrder, RuntimeUnavailableError
 from mljupyter.spec import Problem, VersionSpec
 
@@ -39,6 +41,7 @@ class ReplicaOwners:
         settings: what an administrator has chosen for all replicas.
         workspace_key: the secret that the keys of replicas are derived from.
         owner: returns the owner reference to an endpoint's custom resource.
+        endpoint_namespaces: the other namespaces that replicas may run in.
 
     """
 
@@ -47,6 +50,22 @@ class ReplicaOwners:
     settings: replicas.ReplicaSettings
     workspace_key: bytes
     owner: Callable[[str], dict[str, Any] | None]
+    endpoint_namespaces: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The namespaces that replicas may run in, that of the operator first."""
+        return places(self.namespace, self.endpoint_namespaces)
+
+    @property
+    def selectors(self) -> dict[str, str]:
+        """The label selector of the replicas' objects in each namespace."""
+        return {place.namespace: place.selector for place in self.places}
+
+    def place_of(self, spec: VersionSpec | None) -> Place:
+        """Return where the replicas of a version run; without a version, the namespace of the operator."""
+        placement = spec.placement if spec is not None else None
+        return Place((placement.namespace if placement is not None else None) or self.namespace, self.namespace)
 
     def key(self, revision: Revision) -> str:
         """Return the key of the replicas of a revision. It is the same for all, since they have one template."""
@@ -61,6 +80,7 @@ class Revisions:
     Parameters:
         api: the API server.
         owners: the facts that Deployments are made from.
+        place: returns where the replicas of a revision run.
         wanted: returns the wanted number of replicas of a revision; None when the revision is not needed any more.
         changed: called with a revision when its Deployment has changed.
 
@@ -70,35 +90,47 @@ class Revisions:
         self,
         api: ApiServer,
         owners: ReplicaOwners,
+        place: Callable[[Revision], Place],
         wanted: Callable[[Revision], int | None],
         changed: Callable[[Revision], None],
     ) -> None:
         self._api = api
         self._owners = owners
+        self._place = place
         self._wanted = wanted
         self._changed = changed
-        self._path = names.deployments(owners.namespace)
-        selector = names.selector(component=names.COMPONENT_REPLICA)
-        self.informer = Informer(api, self._path, labels=selector, changed=self._seen, keep=without_managers)
-        self._secrets = Informer(
-            api, names.secrets(owners.namespace), labels=selector, changed=self._secret_seen, keep=without_managers
+        self._deployments = NamespaceInformers(
+            api, names.deployments, owners.selectors, changed=self._seen, keep=without_managers
+        )
+        self._secrets = NamespaceInformers(
+            api, names.secrets, owners.selectors, changed=self._secret_seen, keep=without_managers
         )
         self._orders: dict[Revision, ReplicaOrder] = {}
         self._created: set[Revision] = set()
+        self._refused: dict[Revision, Problem] = {}  # why an object cannot be created again
         self._due: set[Revision] = set()
         self._bell = asyncio.Event()
 
-    def known(self) -> dict[Revision, Object]:
-        """Return the Deployments by revision."""
-        return {revision_of(item): item for item in self.informer.objects.values()}
+    async def known(self) -> None:
+        """Return when the Deployments and Secrets are known, as far as they can be read."""
+        await asyncio.gather(self._deployments.known(), self._secrets.known())
+
+    def deployments(self) -> list[tuple[str, Object]]:
+        """Return all Deployments, each with its namespace."""
+        return list(self._deployments.all())
+
+    def secrets(self) -> list[tuple[str, Object]]:
+        """Return the Secrets of all revisions, each with its namespace."""
+        return list(self._secrets.all())
 
     def find(self, revision: Revision) -> Object | None:
         """Return the Deployment of a revision; None when there is none."""
-        return self.informer.objects.get(names.deployment_name(*revision))
+        place = self._place(revision)
+        return self._deployments.find(place.namespace, place.deployment_name(*revision))
 
     def problem(self, revision: Revision) -> Problem | None:
         """Return the reason why pods of a revision are not created; None when they are."""
-        return not_created(self.find(revision) or {})
+        return not_created(self.find(revision) or {}) or self._refused.get(revision)
 
     async def create(self, order: ReplicaOrder, count: int) -> None:
         """Create the Deployment of a revision with a number of replicas, unless there is one.
@@ -107,7 +139,7 @@ class Revisions:
             RuntimeUnavailableError: when the cluster refuses it.
 
         """
-        revision = (order.endpoint, order.version, order.revision)
+        revision = _revision_of(order)
         if revision in self._created or self.find(revision) is not None:
             self.adopt(order)
             self.settle(revision)
@@ -122,7 +154,7 @@ class Revisions:
 
     def adopt(self, order: ReplicaOrder) -> None:
         """Remember what a Deployment that exists is made from."""
-        self._orders[order.endpoint, order.version, order.revision] = order
+        self._orders[_revision_of(order)] = order
 
     def settle(self, revision: Revision) -> None:
         """Bring the number of replicas of a revision to the wanted one soon."""
@@ -136,7 +168,7 @@ class Revisions:
     async def run(self) -> None:
         """Follow the Deployments and scale them until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.informer.run())
+            tasks.create_task(self._deployments.run())
             tasks.create_task(self._secrets.run())
             tasks.create_task(self._scale())
 
@@ -149,57 +181,90 @@ class Revisions:
             await asyncio.gather(*(self._settle(revision) for revision in due))
 
     async def _settle(self, revision: Revision) -> None:
-        name = names.deployment_name(*revision)
-        present = self.informer.objects.get(name)
+        place = self._place(revision)
+        name, present = place.deployment_name(*revision), self.find(revision)
+        has_secret = self._secrets.find(place.namespace, name) is not None
         wanted = self._wanted(revision)
         order = self._orders.get(revision)
         try:
             if wanted is None:
+                self._refused.pop(revision, None)
                 self._created.discard(revision)
                 self._orders.pop(revision, None)
-                if present is not None or name in self._secrets.objects:
-                    await self._remove(revision)
+                if present is not None or has_secret:
+                    await self._remove(place, name)
                 return
-            if order is not None and self._secrets.synced.is_set() and name not in self._secrets.objects:
+            if order is not None and self._secrets.is_known(place.namespace) and not has_secret:
                 await self._put_secret(order)
             if present is None and revision not in self._created:
                 if wanted and order is not None:
                     await self._put_deployment(order, wanted)
             elif present is None or present["spec"].get("replicas") != wanted:
                 body = {"spec": {"replicas": wanted}}
-                await self._api.patch(f"{self._path}/{name}/scale", body, kind="merge", manager=SCALER)
+                path = f"{names.deployments(place.namespace)}/{name}/scale"
+                await self._api.patch(path, body, kind="merge", manager=SCALER)
                 log.info("scaled Deployment %s to %d", name, wanted)
+            if self._refused.pop(revision, None) is not None:
+                self._changed(revision)
         except ApiError as error:
-            if error.status == _NOT_FOUND:
+            creates = wanted is not None and present is None and revision not in self._created
+            if isinstance(error, ApiUnreachableError):
+                pass
+            elif creates:
+                self._refuse(revision, name, error)
+            elif error.status == _NOT_FOUND:
                 self._created.discard(revision)
                 self._changed(revision)
                 return
-            if not isinstance(error, ApiUnreachableError):
-                log.error("Deployment %s: %s", names.deployment_name(*revision), error.message)
+            else:
+                log.error("Deployment %s: %s", name, error.message)
             asyncio.get_running_loop().call_later(_AGAIN_AFTER, self.settle, revision)
 
+    def _refuse(self, revision: Revision, name: str, error: ApiError) -> None:
+        """Keep the reason why an object cannot be created again, such as a namespace that somebody has deleted."""
+        problem = not_started(error.message)
+        if self._refused.get(revision) != problem:
+            log.error("Deployment %s is not created: %s", name, error.message)
+            self._refused[revision] = problem
+            self._changed(revision)
+
     async def _put_secret(self, order: ReplicaOrder) -> None:
-        owner = self._owners.owner(order.endpoint)
-        key = self._owners.key((order.endpoint, order.version, order.revision))
-        await self._put(replicas.secret(order, namespace=self._owners.namespace, replica_key=key, owner=owner))
+        place, key = self._owners.place_of(order.spec), self._owners.key(_revision_of(order))
+        await self._put(
+            replicas.secret(
+                order,
+                namespace=place.namespace,
+                replica_key=key,
+                owner=self._owner(order, place),
+                home=place.home,
+            )
+        )
 
     async def _put_deployment(self, order: ReplicaOrder, count: int) -> None:
-        owner = self._owners.owner(order.endpoint)
+        place = self._owners.place_of(order.spec)
         settings = replace(self._owners.settings, own_server=_has_our_server(order.spec))
-        await self._put(
-            replicas.deployment(order, namespace=self._owners.namespace, replicas=count, owner=owner, settings=settings)
+        deployed = replicas.deployment(
+            order,
+            namespace=place.namespace,
+            replicas=count,
+            owner=self._owner(order, place),
+            settings=settings,
+            home=place.home,
         )
-        revision = (order.endpoint, order.version, order.revision)
-        self._created.add(revision)
-        log.info("created Deployment %s with %d replicas", names.deployment_name(*revision), count)
+        await self._put(deployed)
+        self._created.add(_revision_of(order))
+        log.info("created Deployment %s with %d replicas", deployed["metadata"]["name"], count)
+
+    def _owner(self, order: ReplicaOrder, place: Place) -> dict[str, Any] | None:
+        """Return the owner reference for an object. It has none in another namespace: it would be removed at once."""
+        return self._owners.owner(order.endpoint) if place.is_home else None
 
     async def _put(self, manifest: Object) -> None:
         await self._api.patch(names.object_path(manifest), manifest, kind="apply", manager=MANAGER, force=True)
 
-    async def _remove(self, revision: Revision) -> None:
-        name = names.deployment_name(*revision)
-        await self._api.delete(f"{self._path}/{name}", propagationPolicy="Background")
-        await self._api.delete(f"{names.secrets(self._owners.namespace)}/{name}")
+    async def _remove(self, place: Place, name: str) -> None:
+        await self._api.delete(f"{names.deployments(place.namespace)}/{name}", propagationPolicy="Background")
+        await self._api.delete(f"{names.secrets(place.namespace)}/{name}")
         log.info("removed Deployment %s", name)
 
     def _seen(self, kind: str, deployment: Object) -> None:
@@ -216,6 +281,10 @@ class Revisions:
 def _has_our_server(spec: VersionSpec) -> bool:
     """Return whether an image starts our scoring server, which takes options: an image of a user has no known code."""
     return spec.code is not None or spec.no_code is not None
+
+
+def _revision_of(order: ReplicaOrder) -> Revision:
+    return order.endpoint, order.version, order.revision
 
 
 def revision_of(found: Object) -> Revision:

@@ -15,18 +15,22 @@ _SECURE_PORT = "https"
 
 @dataclass(frozen=True)
 class RouterAddress:
-    """A host and a port. `kind` is ``LoadBalancer``, ``NodePort`` or ``ClusterIP``; the last one leads nowhere outside.
+    """A host and a port.
 
     Parameters:
         host: a name or an IP address.
         port: the port there.
-        kind: the kind of the address.
+        kind: ``LoadBalancer``, ``NodePort``, ``Ingress``, ``HTTPRoute``, or ``ClusterIP``, which leads nowhere outside.
+        secure: whether TLS ends there, before the routers.
+        path: what stands there before the paths of endpoints, such as ``/ml``.
 
     """
 
     host: str
     port: int
     kind: str
+    secure: bool = False
+    path: str = ""
 
 
 def external_address(

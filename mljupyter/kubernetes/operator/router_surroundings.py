@@ -14,6 +14,8 @@ from mljupyter.engine.envoy.listener import PublicAddress
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
 from mljupyter.kubernetes.api_server.informer import Informer
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.installation import ServiceType
+from mljupyter.kubernetes.operator.publication import Publication, ingress_publication, route_publication
 from mljupyter.kubernetes.operator.router_address import RouterAddress, certificate_hosts, external_address
 
 MANAGER = "mljupyter"
@@ -29,10 +31,19 @@ class ClusterSurroundings:
     Parameters:
         api: the API server.
         namespace: the operator's namespace.
+        service: how clients reach the router.
+        gateway: namespace and name of the Gateway, if that is by an HTTPRoute.
 
     """
 
-    def __init__(self, api: ApiServer, namespace: str) -> None:
+    def __init__(
+        self,
+        api: ApiServer,
+        namespace: str,
+        service: ServiceType = ServiceType.CLUSTER_IP,
+        gateway: tuple[str, str] = ("", ""),
+    ) -> None:
+        self._kind = service
         self._api = api
         self._namespace = namespace
         self._address_changed: Callable[[], None] = lambda: None
@@ -44,6 +55,15 @@ class ClusterSurroundings:
             api, names.services(namespace), fields=f"metadata.name={names.ROUTER}", changed=self._service_seen
         )
         self._nodes = Informer(api, names.nodes(), changed=self._node_seen)
+        of_router = f"metadata.name={names.ROUTER}"
+        self._ingress = Informer(api, names.ingresses(namespace), fields=of_router, changed=self._published_seen)
+        self._route = Informer(api, names.http_routes(namespace), fields=of_router, changed=self._published_seen)
+        self._gateway = Informer(
+            api, names.gateways(gateway[0]), fields=f"metadata.name={gateway[1]}", changed=self._published_seen
+        )
+        publishers = {ServiceType.INGRESS: (self._ingress,), ServiceType.HTTP_ROUTE: (self._route, self._gateway)}
+        self._publishers = publishers.get(service, ())
+        self._publication: Publication | None = None
         self._secrets = Informer(
             api, names.secrets(namespace), fields=f"type={TLS_TYPE}", changed=lambda kind, secret: self._news.set()
         )
@@ -51,18 +71,18 @@ class ClusterSurroundings:
     async def run(self) -> None:
         """Follow the API server until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for informer in (self._service, self._nodes, self._secrets):
+            for informer in (self._service, self._nodes, self._secrets, *self._publishers):
                 tasks.create_task(informer.run())
 
     async def known(self) -> None:
-        """Return when they are known. Nodes are not waited for long: the right to read them may be missing."""
+        """Return when they are known. Some are not waited for long: the right to read them may be missing."""
         await asyncio.gather(self._service.synced.wait(), self._secrets.synced.wait())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_NODES_WITHIN):
-                await self._nodes.synced.wait()
+                await asyncio.gather(*(one.synced.wait() for one in (self._nodes, *self._publishers)))
 
     def on_change(self, changed: Callable[[], None]) -> None:
-        """Have a function called when the router's Service has changed."""
+        """Have a function called when the addresses of the router have changed."""
         self._address_changed = changed
 
     def address(self, *, secure: bool) -> RouterAddress:
@@ -71,6 +91,18 @@ class ClusterSurroundings:
             service, nodes = self._service.objects.get(names.ROUTER), self._nodes.objects.values()
             found = self._addresses[secure] = external_address(service, nodes, self._namespace, secure=secure)
         return found
+
+    @property
+    def published(self) -> Publication | None:
+        """The publication by an Ingress or an HTTPRoute; None if there is to be none."""
+        if self._publication is None and self._publishers:
+            if self._kind is ServiceType.INGRESS:
+                found = ingress_publication(self._ingress.objects.get(names.ROUTER), self._namespace)
+            else:
+                gateway = next(iter(self._gateway.objects.values()), None)
+                found = route_publication(self._route.objects.get(names.ROUTER), gateway, self._namespace)
+            self._publication = found
+        return self._publication
 
     @property
     def nodes(self) -> list[Object] | None:
@@ -91,6 +123,33 @@ class ClusterSurroundings:
             self._hosts = certificate_hosts(service, nodes, self._namespace)
         return self._hosts
 
+    @property
+    def is_published(self) -> bool:
+        """Whether clients are to come through an Ingress or a Gateway, where TLS ends."""
+        return bool(self._publishers)
+
+    @property
+    def trusted(self) -> list[str]:
+        """The certificates in the Secrets that the Ingress names."""
+        ingress = self._ingress.objects.get(names.ROUTER) or {"spec": {}}
+        found = []
+        for item in ingress["spec"].get("tls") or ():
+            with contextlib.suppress(CertificateError):  # it is not there yet, which its controller reports
+                found.append(self.pair(str(item.get("secretName")))[0])
+        return found
+
+    def way_problem(self, *, secure: bool) -> str:
+        """Return the reason why the Ingress or the HTTPRoute does not lead to the router; empty if it does."""
+        published = self.published
+        if published is None:
+            return ""
+        if secure:
+            return (
+                f"the routers have TLS of their own, and {self._kind} sends them plain HTTP: it is not used.\n"
+                "Turn TLS of the routers off (disable_ssl); that of the host ends at the Ingress or the Gateway."
+            )
+        return published.problem
+
     def pair(self, secret: str) -> tuple[str, str]:
         """Return the certificate and the key of a Secret in PEM.
 
@@ -107,15 +166,22 @@ class ClusterSurroundings:
         certificate, key = (_text(found, entry) for entry in (CERTIFICATE, KEY))
         return certificate, key
 
-    async def store_pair(self, certificate: str, key: str) -> str:
+    async def store_pair(self, certificate: str, key: str, endpoint: str = "") -> str:
         """Store a certificate and its key in a Secret of the operator, and return its name when `pair` returns them.
+
+        Parameters:
+            certificate, key: in PEM.
+            endpoint: whose own certificate it is, which gets a Secret by its content; empty for that of the router.
 
         Raises:
             StorageError: when they cannot be stored.
 
         """
+        labels = names.labels(names.COMPONENT_ROUTER)
         name = names.CERTIFICATE_SECRET
-        metadata = {"name": name, "namespace": self._namespace, "labels": names.labels(names.COMPONENT_ROUTER)}
+        if endpoint:
+            name, labels = names.certificate_secret(endpoint, certificate), labels | {names.ENDPOINT_LABEL: endpoint}
+        metadata = {"name": name, "namespace": self._namespace, "labels": labels}
         data = {CERTIFICATE: _encoded(certificate), KEY: _encoded(key)}
         body = {"apiVersion": "v1", "kind": "Secret", "type": TLS_TYPE, "metadata": metadata, "data": data}
         try:
@@ -139,15 +205,27 @@ class ClusterSurroundings:
             StorageError: when the API server does not delete it.
 
         """
-        if secret != names.CERTIFICATE_SECRET:
+        if secret != names.CERTIFICATE_SECRET and secret not in self.stored_pairs:
             return
         try:
             await self._api.delete(self._path(secret))
         except ApiError as error:
             raise StorageError(f"the certificate that is no longer used is not deleted: {error.message}") from None
 
+    @property
+    def stored_pairs(self) -> list[str]:
+        """The names of the Secrets that `store_pair` wrote for endpoints."""
+        ours = names.labels(names.COMPONENT_ROUTER).items()
+        labels = {name: one["metadata"].get("labels") or {} for name, one in self._secrets.objects.items()}
+        return [name for name, found in labels.items() if names.ENDPOINT_LABEL in found and ours <= found.items()]
+
     def _path(self, secret: str) -> str:
         return f"{names.secrets(self._namespace)}/{secret}"
+
+    def _published_seen(self, _kind: str, _object: Object) -> None:
+        before, self._publication = self._publication, None
+        if all(one.synced.is_set() for one in self._publishers) and before != self.published:
+            self._address_changed()
 
     def _forget(self) -> None:
         self._addresses, self._hosts = {}, None

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.installation import Purpose
+from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
+from mljupyter.kubernetes.objects.place import namespaces_of, places
 from mljupyter.spec import ReplicaDefaults, RouterScaling, SpecError
 
 
@@ -34,6 +35,9 @@ class OperatorSettings:
         webhook_port: of the webhook that the API server asks.
         kubeconfig: a file for development outside the cluster; None for the credentials of the pod.
         scaling: the settings of the router's self-scaling; None without it.
+        endpoint_namespaces: the other namespaces that replicas may run in.
+        service: how clients reach the router.
+        gateway: namespace and name of the Gateway of the router's HTTPRoute.
 
     """
 
@@ -49,6 +53,14 @@ class OperatorSettings:
     webhook_port: int = names.WEBHOOK_PORT
     kubeconfig: Path | None = None
     scaling: RouterScaling | None = None
+    endpoint_namespaces: tuple[str, ...] = ()
+    service: ServiceType = ServiceType.CLUSTER_IP
+    gateway: tuple[str, str] = ("", "")
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """All namespaces that replicas may run in."""
+        return tuple(place.namespace for place in places(self.namespace, self.endpoint_namespaces))
 
     @classmethod
     def of_pod(cls, environment: Mapping[str, str] = os.environ) -> OperatorSettings:
@@ -59,6 +71,7 @@ class OperatorSettings:
 
         """
         scaling = scaling_of(environment)
+        place = environment.get(names.GATEWAY_NAMESPACE_VARIABLE, "")
         try:
             access = Path(names.ACCESS_DIRECTORY)
             return cls(
@@ -70,6 +83,9 @@ class OperatorSettings:
                 api_secret=(access / names.API_KEY).read_text().strip(),
                 internal_secret=(access / names.INTERNAL_KEY).read_text().strip(),
                 scaling=scaling,
+                endpoint_namespaces=namespaces_of(environment.get(names.ENDPOINT_NAMESPACES_VARIABLE, "")),
+                service=ServiceType(environment.get(names.SERVICE_TYPE_VARIABLE) or ServiceType.CLUSTER_IP),
+                gateway=(place, environment.get(names.GATEWAY_VARIABLE, "")),
             )
         except SpecError as error:
             raise OperatorSettingsError(

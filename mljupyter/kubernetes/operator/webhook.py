@@ -198,7 +198,11 @@ class Webhook:
                 document = await document_of(request, _MOST_BYTES)
                 # In a thread, since the documents of a large endpoint take a while.
                 answer: dict[str, Any] = await asyncio.to_thread(
-                    admission.answer, document, namespace=self._settings.namespace, target=self._settings.target
+                    admission.answer,
+                    document,
+                    namespace=self._settings.namespace,
+                    target=self._settings.target,
+                    namespaces=self._settings.namespaces,
                 )
         except ControllerError as error:
             return JSONResponse({"code": error.code, "message": error.message}, status_code=error.status_code)

@@ -19,6 +19,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.files import make_private_directory
 from mljupyter.kubernetes.api_server.connection import ApiServer
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.place import namespaces_of
 from mljupyter.kubernetes.router_agent.agent import Agent
 from mljupyter.kubernetes.router_agent.api import application
 from mljupyter.kubernetes.router_agent.published import PublishedListening
@@ -33,6 +34,12 @@ def main() -> int:
     """Run the router of a pod until it is asked to end. Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m mljupyter.kubernetes.router_agent", description=__doc__)
     parser.add_argument("--namespace", default=os.environ.get(names.NAMESPACE_VARIABLE, names.DEFAULT_NAMESPACE))
+    parser.add_argument(
+        "--endpoint-namespaces",
+        type=namespaces_of,
+        default=namespaces_of(os.environ.get(names.ENDPOINT_NAMESPACES_VARIABLE, "")),
+        help="other namespaces of replicas, with commas between them",
+    )
     parser.add_argument("--directory", type=Path, default=Path(names.STATE_DIRECTORY))
     parser.add_argument("--port", type=int, default=names.ROUTER_PORT, help="port of all endpoints")
     parser.add_argument("--address", default="", help="address of the agent's API; by default all of this pod's")
@@ -73,7 +80,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     await stream.start()
     api = await ApiServer.connect(arguments.kubeconfig, arguments.context)
     router = Router(settings, listening, changed=lambda: None, stream=stream)
-    agent = Agent(api, arguments.namespace, router, listening)
+    agent = Agent(api, arguments.namespace, router, listening, arguments.endpoint_namespaces)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,9 @@ from mljupyter.controller.router.router import Router
 from mljupyter.engine.envoy.routing import EndpointRoute
 from mljupyter.kubernetes.api_server.connection import ApiServer, Object
 from mljupyter.kubernetes.api_server.informer import Informer
+from mljupyter.kubernetes.api_server.namespaces import NamespaceInformers, namespace_of
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.place import places
 from mljupyter.kubernetes.objects.published import (
     LISTENING_KEY,
     ROUTE_KEY,
@@ -31,6 +34,9 @@ _SETTLE_SECONDS = 0.02
 _PAUSE_AFTER_FAILURE = 0.5
 _STILL_ACCEPTS_SECONDS = 5.0  # nodes learn late that this pod gets no new connections
 _DRAINED_WITHIN = 30.0
+
+_Pod = tuple[str, str]
+"""The namespace and the name of a pod."""
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +70,15 @@ class Agent:
 
     A change of a document or a pod costs the work for its endpoint alone.
 
+    Parameters:
+        api: the API server.
+        namespace: the namespace of the installation.
+        router: the Envoy of this pod.
+        listening: the listener settings.
+        endpoint_namespaces: the other namespaces that replicas may run in.
+
     Attributes:
         routes_made: how often the route of an endpoint was made from its document and its pods.
-        router: the Envoy of this pod.
         routes: the versions of the routes in force, by endpoint.
         listening_version: the version of the listener settings in force.
         refused: the newest refused version of each endpoint.
@@ -74,8 +86,16 @@ class Agent:
 
     """
 
-    def __init__(self, api: ApiServer, namespace: str, router: Router, listening: PublishedListening) -> None:
+    def __init__(
+        self,
+        api: ApiServer,
+        namespace: str,
+        router: Router,
+        listening: PublishedListening,
+        endpoint_namespaces: Sequence[str] = (),
+    ) -> None:
         self.router = router
+        self._namespace = namespace
         self.routes: dict[str, str] = {}
         self.listening_version = ""
         self.routes_made = 0
@@ -91,15 +111,15 @@ class Agent:
         self._secrets = Informer(
             api, names.secrets(namespace), labels=names.PUBLISHED_SELECTOR, changed=self._secret_changed
         )
-        self._pods = Informer(
+        self._pods = NamespaceInformers(
             api,
-            names.pods(namespace),
-            labels=names.selector(component=names.COMPONENT_REPLICA),
+            names.pods,
+            {place.namespace: place.selector for place in places(namespace, endpoint_namespaces)},
             changed=self._pod_changed,
             keep=routed_part,
         )
-        self._pods_of: dict[str, dict[str, Object]] = {}  # by endpoint
-        self._endpoint_of: dict[str, str] = {}  # by pod
+        self._pods_of: dict[str, dict[_Pod, Object]] = {}  # by endpoint
+        self._endpoint_of: dict[_Pod, str] = {}
         self._made: dict[str, _Made] = {}
         self._moved: set[str] = set()  # endpoints whose pods have changed since
 
@@ -172,7 +192,7 @@ class Agent:
         self._dirty.set()
 
     def _pod_changed(self, kind: str, pod: Object) -> None:
-        name, endpoint = pod["metadata"]["name"], _endpoint_of(pod)
+        name, endpoint = (namespace_of(pod), pod["metadata"]["name"]), _endpoint_of(pod)
         before = self._endpoint_of.pop(name, endpoint)  # another one when somebody has changed its labels
         self._pods_of.get(before, {}).pop(name, None)
         if kind != "DELETED":
@@ -184,7 +204,7 @@ class Agent:
         self._dirty.set()
 
     async def _apply_changes(self) -> None:
-        await asyncio.gather(self._secrets.synced.wait(), self._pods.synced.wait())
+        await asyncio.gather(self._secrets.synced.wait(), self._pods.known())
         while True:
             await self._dirty.wait()
             self._dirty.clear()
@@ -274,7 +294,7 @@ class Agent:
         if known is not None and known.versioned is versioned and not moved:
             return known
         self.routes_made += 1
-        route = endpoint_route(versioned.published, self._pods_of.get(name, {}).values())
+        route = endpoint_route(versioned.published, self._pods_of.get(name, {}).values(), self._namespace)
         if known is not None and known.route == route:
             route = known.route
         return _Made(versioned, route)

@@ -33,7 +33,12 @@ def run(call: Call) -> Any:
 def _cluster(call: Call, name: str) -> Any:
     """Attach a cluster with its lines of progress, or only check it."""
     from mljupyter.core.compute import cluster  # only for clusters
-    from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
+    from mljupyter.targets.kubernetes.attachment import (
+        ClusterSettings,
+        annotations_of,
+        publishing_of,
+        replica_defaults,
+    )
 
     workspace = call.session.workspace()
     settings = ClusterSettings(
@@ -51,6 +56,16 @@ def _cluster(call: Call, name: str) -> Any:
             call["toleration"],
             call["runtime_class"],
             call["collected_data_claim"],
+        ),
+        endpoint_namespaces=tuple(call["endpoint_namespace"]),
+        publishing=publishing_of(
+            ingress_class=call["ingress_class"],
+            scoring_host=call["scoring_host"],
+            scoring_path=call["scoring_path"],
+            tls_secret=call["tls_secret"],
+            annotations=annotations_of(call["annotation"]),
+            gateway=call["gateway"],
+            gateway_section=call["gateway_section"],
         ),
     )
     if call["check"]:

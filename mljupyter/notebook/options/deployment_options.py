@@ -111,6 +111,7 @@ DEPLOYMENT_OPTIONS = (
         "on a cluster, fetch the models into a volume or build them into the image; by default by their size",
         choices=("mount", "bake"),
     ),
+    Option("namespace", "namespace of a cluster that the replicas run in; by default that of the target"),
     Option("port", "port to listen on, with --kind local", kind="integer", metavar="PORT", minimum=1),
     Option(
         "max-concurrent-requests", "number of concurrent requests of a replica", kind="integer", metavar="N", minimum=1

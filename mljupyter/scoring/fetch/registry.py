@@ -229,8 +229,8 @@ class Registry:
         except ssl.SSLCertVerificationError as error:
             self.close()
             raise FetchError(
-                f"the certificate of the registry {self.host} is not trusted in the image: {error.verify_message}. "
-                f"{_WAY_OUT} add its authority to the base image."
+                f"the certificate of the registry {self.host} is not trusted in a pod: {error.verify_message}. "
+                f"{_WAY_OUT} attach the cluster with an image of the operator that has its authority."
             ) from None
         except (OSError, http.client.HTTPException) as error:
             self.close()

@@ -93,6 +93,10 @@ class KubernetesTarget(Target):
         """Return how this machine connects to the routers with TLS, and the certificates that are trusted for them."""
         return self.endpoints().reach()
 
+    def way_of(self, uri: str) -> str | None:
+        """Return how a scoring URI is reached: at an address of the routers and of which kind, or by a port-forward."""
+        return self.endpoints().way_of(uri)
+
     def router_size(self) -> RouterSize | None:
         """Return number, size and load of the cluster's router pods, with the last decisions of their self-scaling."""
         return self.endpoints().router().size

@@ -36,6 +36,8 @@ class AttachedCluster:
         resource_id: of a cluster in Azure whose credentials Azure has given; empty for others.
         replicas: the settings of all replicas, the document of a `ReplicaDefaults`.
         subnet: the subnet of its internal load balancer, if one was given.
+        endpoint_namespaces: other namespaces that endpoints may run in.
+        publishing: how an Ingress or an HTTPRoute leads to the routers, the document of a `Publishing`.
 
     """
 
@@ -52,6 +54,8 @@ class AttachedCluster:
     resource_id: str = ""
     replicas: dict[str, Any] = field(default_factory=dict)
     subnet: str | None = None
+    endpoint_namespaces: tuple[str, ...] = ()
+    publishing: dict[str, Any] = field(default_factory=dict)
 
     @property
     def access(self) -> Access:
@@ -66,7 +70,9 @@ def attached_clusters(directory: Path) -> list[AttachedCluster]:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             known = {one.name for one in fields(AttachedCluster)}
-            found.append(AttachedCluster(**{key: value for key, value in document.items() if key in known}))
+            given = {key: value for key, value in document.items() if key in known}
+            given["endpoint_namespaces"] = tuple(given.get("endpoint_namespaces") or ())
+            found.append(AttachedCluster(**given))
         except (OSError, ValueError, TypeError, AttributeError):
             continue  # a damaged file must not hide the other targets
     return found

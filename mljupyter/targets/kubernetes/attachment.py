@@ -32,6 +32,8 @@ from mljupyter.kubernetes.objects.installation import (
     installation,
     of_reader,
 )
+from mljupyter.kubernetes.objects.place import Place, places
+from mljupyter.kubernetes.objects.publishing import Publishing, rule_broken
 from mljupyter.spec import ReplicaDefaults, SpecError, Toleration
 from mljupyter.targets.base import Finding, TargetContext
 from mljupyter.targets.kubernetes import control_plane_image
@@ -47,10 +49,17 @@ from mljupyter.targets.kubernetes.attached import (
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, Cluster, ClusterError, access_to
 from mljupyter.targets.kubernetes.created import CreatedCluster, CreationState, created_cluster, remember_created
 from mljupyter.targets.kubernetes.definition import DEFINITION_PATH, define, is_deleted
+from mljupyter.targets.kubernetes.endpoint_namespaces import delete_in_namespace, former_namespaces
 from mljupyter.targets.kubernetes.installation_state import installation_state
 from mljupyter.targets.kubernetes.node_checks import NodeChecks, check_nodes, pause
 from mljupyter.targets.kubernetes.preflight import check
 from mljupyter.targets.kubernetes.providers import provider_of
+from mljupyter.targets.kubernetes.publishing import (
+    ingress_class_of,
+    publication_findings,
+    published_objects,
+    publishing_findings,
+)
 
 READY_WITHIN_SECONDS = 300.0
 CREATED_ANNOTATION = f"{names.GROUP}/created"
@@ -82,13 +91,15 @@ class ClusterSettings:
         context: a context of it; None for its current one.
         namespace: the namespace for the installation and its endpoints; it is created if it does not exist.
         purpose: ``FastProd`` or ``DevTest``.
-        service_type: ``ClusterIP``, ``NodePort`` or ``LoadBalancer``: how the routers are reached.
+        service_type: the value of a `ServiceType`: how the routers are reached.
+        publishing: the details of that with ``Ingress`` and ``HTTPRoute``.
         internal: whether the load balancer is reached only from the network of the cluster.
         subnet: the subnet of an internal load balancer (Azure).
         image: an image of the control plane; None builds one.
         type: the type of the target that users see.
         resource_id: of a cluster in Azure whose credentials Azure has given.
         replicas: the settings of all replicas: placement, accelerators, the claim for collected data.
+        endpoint_namespaces: other namespaces that endpoints may run in. They must exist.
 
     """
 
@@ -103,9 +114,16 @@ class ClusterSettings:
     type: str = "Kubernetes"
     resource_id: str = ""
     replicas: ReplicaDefaults = field(default_factory=ReplicaDefaults)
+    endpoint_namespaces: tuple[str, ...] = ()
+    publishing: Publishing = field(default_factory=Publishing)
 
     def __post_init__(self) -> None:
         check_namespace(self.namespace)
+        # The installation's own namespace needs no permission.
+        others = [one for one in dict.fromkeys(self.endpoint_namespaces) if one != self.namespace]
+        object.__setattr__(self, "endpoint_namespaces", tuple(others))
+        for namespace in others:
+            check_namespace(namespace)
         for name, kind in (("cluster_purpose", Purpose), ("service_type", ServiceType)):
             value = self.purpose if kind is Purpose else self.service_type
             if value not in list(kind):
@@ -120,6 +138,8 @@ class ClusterSettings:
                 f"the subnet {self.subnet!r} was given, and the load balancer is not internal: a subnet is that of an "
                 "internal load balancer (--internal)."
             )
+        if (broken := rule_broken(self.publishing, self.service_type)) is not None:
+            raise ComputeTargetException(broken)
 
 
 def settings_of(attached: AttachedCluster) -> ClusterSettings:
@@ -136,6 +156,8 @@ def settings_of(attached: AttachedCluster) -> ClusterSettings:
         type=attached.type,
         resource_id=attached.resource_id,
         replicas=ReplicaDefaults.parse(attached.replicas),
+        endpoint_namespaces=attached.endpoint_namespaces,
+        publishing=Publishing.of(attached.publishing),
     )
 
 
@@ -171,6 +193,42 @@ def replica_defaults(
         return ReplicaDefaults.parse({name: value for name, value in given.items() if value is not None})
     except SpecError as error:
         raise ComputeTargetException(error.message) from None
+
+
+def namespaces_given(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the namespaces for endpoints, given as a list.
+
+    Raises:
+        ComputeTargetException: they are no list.
+
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ComputeTargetException(f"endpoint_namespaces is {given!r}: give a list, such as ['team-a', 'team-b'].")
+    return tuple(given)
+
+
+def publishing_of(**given: Any) -> Publishing:
+    """Return how an Ingress or an HTTPRoute is to lead to the routers.
+
+    Parameters:
+        given: the fields of a `Publishing`; None for those that are not given.
+
+    """
+    return Publishing.of({name: value for name, value in given.items() if value not in (None, {}, "")})
+
+
+def annotations_of(texts: Iterable[str]) -> dict[str, str]:
+    """Return annotations that are given as ``NAME=VALUE``.
+
+    Raises:
+        ComputeTargetException: a text has no ``=``.
+
+    """
+    pairs = [text.partition("=") for text in texts]
+    for text, equals, _ in pairs:
+        if not equals:
+            raise ComputeTargetException(f"annotation is {text!r}: it must be NAME=VALUE.")
+    return {name.strip(): value for name, _, value in pairs}
 
 
 def with_claim(replicas: ReplicaDefaults, claim: str | None) -> ReplicaDefaults:
@@ -485,7 +543,19 @@ class _Plan:
             first, _, rest = error.message.partition("\n")
             return [Finding("API server", "failed", first, rest)]
         settings = self._settings
-        found = list(check(self._cluster, settings.namespace, settings.purpose, manifests, settings.replicas))
+        found = list(
+            check(
+                self._cluster,
+                settings.namespace,
+                settings.purpose,
+                manifests,
+                settings.replicas,
+                settings.endpoint_namespaces,
+            )
+        )
+        if all(finding.state != "failed" for finding in found):
+            publishing = self._publishing()
+            found += publishing_findings(self._cluster, settings.service_type, publishing, settings.namespace)
         if self._registry is None:
             text = "they stay on the Docker engine of this machine, which the nodes must share"
             fix = "for other nodes: a workspace with a container registry, or MLJUPYTER_CONTAINER_REGISTRY"
@@ -509,6 +579,8 @@ class _Plan:
             settings.resource_id,
             settings.replicas.document(),
             settings.subnet,
+            settings.endpoint_namespaces,
+            settings.publishing.document(),
         )
 
     def manifests(self, image: str) -> list[dict[str, Any]]:
@@ -525,20 +597,37 @@ class _Plan:
             service=ServiceType(settings.service_type),
             internal=settings.internal,
             subnet=settings.subnet,
+            publishing=self._publishing(),
             pull_secrets=self._pull_secrets(image),
             replicas=settings.replicas.json_text(),
+            endpoint_namespaces=settings.endpoint_namespaces,
             reader=Reader.of(settings.replicas),
             policy="policy/v1" if minor >= _FIRST_WITH_POLICY else "policy/v1beta1",
         )
         found = installation(wanted)
         for manifest in found:
             if manifest["kind"] == "ServiceAccount" and wanted.pull_secrets:
-                manifest["imagePullSecrets"] = [{"name": secret} for secret in wanted.pull_secrets]
+                place = Place(names.namespace_of(manifest), settings.namespace)
+                manifest["imagePullSecrets"] = [{"name": place.registry_secret}]
             if manifest["kind"] == "Namespace":
                 manifest["metadata"].setdefault("annotations", {})[CREATED_ANNOTATION] = "true"
             if (manifest["kind"], manifest["metadata"]["name"]) == ("Deployment", names.ROUTER):
                 self._keep_size(manifest)
         return found
+
+    def _publishing(self) -> Publishing:
+        """Return how the routers are published, with the IngressClass that the cluster has for it."""
+        given = self._settings.publishing
+        if self._settings.service_type != ServiceType.INGRESS:
+            return given
+        try:
+            found = ingress_class_of(self._cluster.items(names.ingress_classes()), given.ingress_class)
+        except ClusterError:  # the right is missing: the class decides by its name
+            return given
+        if found is None:
+            return given
+        controller = str((found.get("spec") or {}).get("controller", ""))
+        return replace(given, ingress_class=str(found["metadata"]["name"]), controller=controller)
 
     def _keep_size(self, manifest: dict[str, Any]) -> None:
         """Keep the size that the router's self-scaling has reached; for tests there is none."""
@@ -603,7 +692,7 @@ class _Plan:
         """
         namespace, login = self._settings.namespace, self._login(image)
         first = [one for one in self.manifests(image) if one["kind"] == "Namespace"]
-        first += [_pull_secret(namespace, login)] if login is not None else []
+        first += [_pull_secret(Place(namespace, namespace), login)] if login is not None else []
         made = [one for one in first if self._cluster.find(names.object_path(one)) is None]
         try:
             for manifest in first:
@@ -632,14 +721,25 @@ class _Plan:
         self._define(definition, on_line, stopped)
         self._apply(self._access_secret(), on_line)
         if (login := self._login(image)) is not None:
-            self._apply(_pull_secret(self._settings.namespace, login), on_line)
-        for manifest in manifests:
-            if manifest is not definition and manifest not in first:
-                self._apply(manifest, on_line)
+            for place in places(self._settings.namespace, self._settings.endpoint_namespaces):
+                self._apply(_pull_secret(place, login), on_line)
+        former = former_namespaces(self._cluster, self._settings.namespace)
+        rest = [one for one in manifests if one is not definition and one not in first]
+        for manifest in rest:
+            self._apply(manifest, on_line)
+        for namespace in former - set(self._settings.endpoint_namespaces):
+            delete_in_namespace(self._cluster, Place(namespace, self._settings.namespace), on_line)
+        wanted = {names.object_path(one) for one in rest}
+        for reference in published_objects(self._cluster, self._settings.namespace):
+            if names.object_path(reference) not in wanted:  # it is of another service type
+                self._cluster.delete(names.object_path(reference))
+                on_line(f"deleted {reference['kind']} {reference['metadata']['name']}")
         if self._settings.replicas.collected_data_claim is None:
             self._delete_reader(on_line)
         self._label_namespace(on_line)
         self._wait_until_ready(definition, on_line, stopped)
+        for finding in publication_findings(self._cluster, self._settings.service_type, self._settings.namespace):
+            on_line(f"{finding.name}: {finding.text}")
 
     def _delete_reader(self, on_line: OnLine) -> None:
         """Delete the reader of collected data, if an earlier attachment had a claim. The data stays in the claim."""
@@ -760,16 +860,16 @@ def _namespace_path(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}"
 
 
-def _pull_secret(namespace: str, login: RegistryCredentials) -> dict[str, Any]:
+def _pull_secret(place: Place, login: RegistryCredentials) -> dict[str, Any]:
     pair = base64.b64encode(f"{login.username}:{login.password}".encode())
     document = {"auths": {login.address: {"auth": pair.decode()}}}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": names.REGISTRY_SECRET,
-            "namespace": namespace,
-            "labels": names.labels(names.COMPONENT_OPERATOR),
+            "name": place.registry_secret,
+            "namespace": place.namespace,
+            "labels": names.labels(names.COMPONENT_OPERATOR) | place.labels,
         },
         "type": "kubernetes.io/dockerconfigjson",
         "stringData": {".dockerconfigjson": json.dumps(document)},

@@ -18,22 +18,35 @@ from mljupyter.client.errors import ControllerError, ControllerStartError, Endpo
 from mljupyter.client.http import HttpEndpointClient
 from mljupyter.client.reach import Reach
 from mljupyter.controller.tls.certificate_manager import read_pair
+from mljupyter.engine.envoy.listener import SERVICE_PREFIX
 from mljupyter.files import write_whole
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.publishing import KINDS
 from mljupyter.kubernetes.operator.router_address import RouterAddress, external_address
-from mljupyter.spec import CertificateSecret, EndpointRecord, EndpointSpec, RouterRecord, RouterSpec, RouterTls
+from mljupyter.spec import (
+    CertificateFiles,
+    CertificateSecret,
+    EndpointRecord,
+    EndpointSpec,
+    EndpointTls,
+    RouterRecord,
+    RouterSpec,
+    RouterTls,
+)
 from mljupyter.spec.document import SpecError
 from mljupyter.spec.status import EndpointStatus
 from mljupyter.targets.kubernetes.attached import AttachedCluster
 from mljupyter.targets.kubernetes.cluster import Cluster, ClusterError, ClusterUnreachableError
 from mljupyter.targets.kubernetes.forwarding import LOOPBACK, Forwarder
 from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.publishing import publication
 from mljupyter.targets.kubernetes.transport import ClusterTransport
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _PROBE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 1.0
-_DIRECT = "answers at the address of the routers' Service"
+_PROBE_AGAIN_SECONDS = 30.0
+_DIRECT = "answers at the address of the routers: {}"
 _FORWARDED = "goes through a port-forward of this process: other processes use `kubectl port-forward`"
 
 
@@ -59,7 +72,7 @@ class ClusterClient(HttpEndpointClient):
         super().__init__(transport)
         self._lock = threading.Lock()
         self._forwarders: dict[int, Forwarder] = {}
-        self._answers: dict[tuple[str, int], bool] = {}
+        self._answers: dict[tuple[str, int], tuple[bool, float]] = {}  # whether, and when it was tried
 
     def __repr__(self) -> str:
         return f"ClusterClient({self.attached.name!r})"
@@ -121,6 +134,21 @@ class ClusterClient(HttpEndpointClient):
         body["spec"] = spec.document()
         return self._router_record(self._transport.ask("PUT", "/v1/router", body=body).body)
 
+    def _sent(self, spec: EndpointSpec) -> dict[str, Any]:
+        """Return the members of a request: also the certificate of the endpoint, if that is in files of this machine.
+
+        Raises:
+            CertificateError: it cannot be used.
+
+        """
+        own = spec.tls.own if spec.tls is not None else None
+        if not isinstance(own, CertificateFiles):
+            return super()._sent(spec)
+        pair = read_pair(own, datetime.now(UTC))
+        secret = names.certificate_secret(spec.name, pair.certificate)
+        spec = spec.model_copy(update={"tls": EndpointTls(host=own.host, secret=secret)})
+        return {**super()._sent(spec), "certificate": {"chain": pair.certificate, "key": pair.key}}
+
     def _router_record(self, body: bytes) -> RouterRecord:
         """Return a record with the authority's certificate in a file of this machine instead of one of the operator."""
         record = RouterRecord.parse(body)
@@ -150,15 +178,23 @@ class ClusterClient(HttpEndpointClient):
         trust = self.router().trust
         with self._lock:
             forwarder = self._forwarders.get(names.ROUTER_PORT)
-        return Reach(trust=trust) if forwarder is None else Reach(LOOPBACK, trust, forwarder.port)
+        system = self.attached.service_type in KINDS  # the certificate is that of an Ingress or a Gateway
+        return (
+            Reach(trust=trust, system=system) if forwarder is None else Reach(LOOPBACK, trust, forwarder.port, system)
+        )
 
     def router_address(self) -> RouterAddress:
-        """Return the address of the routers for clients outside the cluster.
+        """Return the address of the routers for clients outside the cluster: that of their Ingress or HTTPRoute first.
 
         Raises:
             ControllerError: the cluster cannot be reached, or refuses.
 
         """
+        found = None
+        with contextlib.suppress(ClusterError):  # the right to read it may be missing
+            found = publication(self.cluster, self.attached.service_type, self.attached.namespace)
+        if found is not None and found.address is not None:
+            return found.address
         service = self.cluster.find(f"{names.services(self.attached.namespace)}/{names.ROUTER}")
         try:
             nodes = self.cluster.items(names.nodes())
@@ -169,7 +205,9 @@ class ClusterClient(HttpEndpointClient):
     def way_of(self, uri: str | None) -> str:
         """Return how a scoring URI of `endpoint` is reached, for people."""
         port = urlsplit(uri).port if uri else None
-        return _FORWARDED if any(forwarder.port == port for forwarder in self._forwarders.values()) else _DIRECT
+        if any(forwarder.port == port for forwarder in self._forwarders.values()):
+            return _FORWARDED
+        return _DIRECT.format(self.attached.service_type)
 
     def _read(self, document: Mapping[str, Any] | bytes) -> EndpointRecord:
         return self._reachable(EndpointRecord.parse(document))
@@ -179,11 +217,18 @@ class ClusterClient(HttpEndpointClient):
         uri, swagger = record.status.scoring_uri, record.status.swagger_uri
         if uri is None:
             return record
-        changed = {"scoring_uri": self._uri(uri), "swagger_uri": self._uri(swagger) if swagger else None}
+        # A certificate of the routers or of the endpoint means that TLS ends at the routers, and not before them.
+        before = self.attached.service_type in KINDS and record.spec.tls is None and record.status.certificate is None
+        changed = {
+            "scoring_uri": self._uri(uri, ends_before=before),
+            "swagger_uri": self._uri(swagger, ends_before=before) if swagger else None,
+        }
         return record.model_copy(update={"status": record.status.model_copy(update=changed)})
 
-    def _uri(self, uri: str) -> str:
+    def _uri(self, uri: str, *, ends_before: bool = False) -> str:
         """Return a URI that answers from this process: the given one, or that of a port-forward to the routers.
+
+        If TLS ends before the routers (`ends_before`), a port-forward has none, nor the path of the Ingress.
 
         With TLS a host name stays, because the certificate may be for it alone; `reach` leads to the port-forward. A
         certificate for addresses, or for names inside the cluster, is also for ``localhost``.
@@ -193,17 +238,22 @@ class ClusterClient(HttpEndpointClient):
         if self._answers_at(host, port):
             return uri
         near = self._forwarded_port()
+        if ends_before:
+            path = SERVICE_PREFIX + parts.path.partition(SERVICE_PREFIX)[2]
+            return parts._replace(scheme="http", netloc=f"localhost:{near}", path=path).geturl()
         shown = host if parts.scheme == "https" and not (is_inside(host) or _is_address(host)) else "localhost"
         return parts._replace(netloc=f"{shown}:{near}").geturl()
 
     def _answers_at(self, host: str, port: int) -> bool:
+        now = time.monotonic()
         with self._lock:
-            known = self._answers.get((host, port))
-        if known is None:
-            known = not is_inside(host) and _accepts(host, port)
+            answers, tried = self._answers.get((host, port), (False, float("-inf")))
+        # The name of an Ingress may resolve some time after the Ingress is made.
+        if not answers and now - tried > _PROBE_AGAIN_SECONDS:
+            answers = not is_inside(host) and _accepts(host, port)
             with self._lock:
-                self._answers[host, port] = known
-        return known
+                self._answers[host, port] = answers, now
+        return answers
 
     def _forwarded_port(self) -> int:
         port = names.ROUTER_PORT

@@ -21,12 +21,15 @@ from mljupyter.spec import ReplicaDefaults
 from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes.attached import AttachedCluster
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, Cluster, ClusterError
+from mljupyter.targets.kubernetes.endpoint_namespaces import endpoints_elsewhere
 from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.publishing import publication_findings
 
 OLDEST = (1, 20)
 FAST_PROD_CPUS = 12
 DEV_TEST_CPUS = 2
 _GIB = 1 << 30
+_ENDPOINT_NAMESPACES = "endpoint namespaces"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -40,12 +43,15 @@ class Right:
     namespace: str = ""
 
 
-def rights_for(manifests: Iterable[Mapping[str, Any]], namespace: str, *, claim: bool = False) -> list[Right]:
+def rights_for(
+    manifests: Iterable[Mapping[str, Any]], namespace: str, others: Sequence[str] = (), *, claim: bool = False
+) -> list[Right]:
     """Return the rights that attaching, using and detaching a cluster needs.
 
     Parameters:
         manifests: the objects of the installation.
         namespace: their namespace.
+        others: the other namespaces that endpoints may run in.
         claim: whether there is a claim for collected data to look at.
 
     """
@@ -66,6 +72,10 @@ def rights_for(manifests: Iterable[Mapping[str, Any]], namespace: str, *, claim:
     needed |= {Right("", resource, verb, namespace) for resource, verbs in using.items() for verb in verbs}
     needed |= {Right("batch", "jobs", verb, namespace) for verb in ("create", "delete")}  # checks from the nodes
     needed |= {Right(names.GROUP, names.PLURAL, verb, namespace) for verb in ("get", "list", "patch", "delete")}
+    for other in others:
+        needed |= {Right("", "pods", verb, other) for verb in ("get", "list", "create", "delete")}
+        needed |= {Right("", "secrets", verb, other) for verb in using["secrets"]}
+        needed |= {Right("apps", "deployments", verb, other) for verb in ("list", "delete")}
     if claim:
         needed.add(Right("", "persistentvolumeclaims", "get", namespace))
     return sorted(needed)
@@ -123,6 +133,7 @@ def check(
     purpose: str,
     manifests: Sequence[Mapping[str, Any]],
     replicas: ReplicaDefaults,
+    endpoint_namespaces: Sequence[str] = (),
 ) -> Iterator[Finding]:
     """Yield the findings of all checks, in the order in which a failure hides the next ones.
 
@@ -132,6 +143,7 @@ def check(
         purpose: a `Purpose`.
         manifests: the objects of the installation.
         replicas: the settings of all replicas.
+        endpoint_namespaces: the other namespaces that endpoints may run in.
 
     """
     try:
@@ -140,11 +152,13 @@ def check(
         first, _, rest = error.message.partition("\n")
         yield Finding("API server", "failed", first, rest)
         return
-    yield _rights(cluster, rights_for(manifests, namespace, claim=replicas.collected_data_claim is not None))
+    has_claim = replicas.collected_data_claim is not None
+    yield _rights(cluster, rights_for(manifests, namespace, endpoint_namespaces, claim=has_claim))
     yield _capacity(cluster, purpose)
     yield from _namespace(cluster, namespace)
     yield from _claim(cluster, namespace, replicas)
     yield from _autoscalers(cluster, namespace)
+    yield from _endpoint_namespaces(cluster, namespace, endpoint_namespaces)
 
 
 def check_attached(cluster: Cluster, attached: AttachedCluster) -> list[Finding]:
@@ -163,8 +177,10 @@ def check_attached(cluster: Cluster, attached: AttachedCluster) -> list[Finding]
     else:
         fix = "" if state.ready else f"mljupyter computetarget attach {attached.name}"
         found.append(Finding("installation", "ok" if state.ready else "failed", state.text, fix))
+    found += publication_findings(cluster, attached.service_type, attached.namespace)
     found += _claim(cluster, attached.namespace, ReplicaDefaults.parse(attached.replicas))
     found += _autoscalers(cluster, attached.namespace)
+    found += _endpoint_namespaces(cluster, attached.namespace, attached.endpoint_namespaces)
     return found
 
 
@@ -247,13 +263,63 @@ def _namespace(cluster: Cluster, namespace: str) -> Iterator[Finding]:
         if found["metadata"].get("deletionTimestamp"):
             yield Finding("namespace", "failed", f"{namespace!r} is being deleted", "wait, or choose another namespace")
             return
-        level = (found["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce", "none")
-        cluster.call("POST", names.pods(namespace), probe_pod("mljupyter-preflight", "mljupyter"), dryRun="All")
-        yield Finding("namespace", "ok", f"{namespace!r} admits restricted pods (Pod Security level: {level})")
+        if (other := _user_of(cluster, namespace)) is not None:
+            text = f"{namespace!r} is a namespace for endpoints of the installation in {other!r}"
+            yield Finding("namespace", "failed", text, "choose another namespace")
+            return
+        yield _admission(cluster, "namespace", found)
     except ClusterError as error:
         yield Finding(
             "namespace", "failed", error.message, "ask the administrator of the cluster, or choose another namespace"
         )
+
+
+def _admission(cluster: Cluster, check: str, namespace: Mapping[str, Any]) -> Finding:
+    """Return that a namespace admits restricted pods, or raise `ClusterError`."""
+    name = namespace["metadata"]["name"]
+    level = (namespace["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce", "none")
+    cluster.call("POST", names.pods(name), probe_pod("mljupyter-preflight", "mljupyter"), dryRun="All")
+    return Finding(check, "ok", f"{name!r} admits restricted pods (Pod Security level: {level})")
+
+
+def _user_of(cluster: Cluster, namespace: str) -> str | None:
+    """Return the namespace of an installation that has its endpoints in a namespace; None if there is none."""
+    try:
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        found = cluster.items(path, labels=names.INSTALLATION_LABEL)
+    except ClusterError:
+        return None  # the right is missing
+    return next((str(one["metadata"]["labels"][names.INSTALLATION_LABEL]) for one in found), None)
+
+
+def _endpoint_namespaces(cluster: Cluster, home: str, others: Sequence[str]) -> Iterator[Finding]:
+    """Yield whether endpoints can run in other namespaces, and those that run in one that is not named any more."""
+    try:
+        yield from endpoints_elsewhere(cluster, home, others)
+    except ClusterError as error:
+        if error.status != FORBIDDEN:
+            yield Finding(_ENDPOINT_NAMESPACES, "failed", error.message)
+    for namespace in others:
+        try:
+            yield _endpoint_namespace(cluster, namespace)
+        except ClusterError as error:
+            way = f"ask the administrator of the cluster, or leave {namespace!r} out of endpoint_namespaces"
+            yield Finding(_ENDPOINT_NAMESPACES, "failed", error.message, way)
+            continue
+        yield from _autoscalers(cluster, namespace)
+
+
+def _endpoint_namespace(cluster: Cluster, namespace: str) -> Finding:
+    found = cluster.find(f"/api/v1/namespaces/{namespace}")
+    if found is None:
+        way = f"an administrator creates it: kubectl create namespace {namespace}; or leave it out"
+        return Finding(_ENDPOINT_NAMESPACES, "failed", f"namespace {namespace!r} does not exist", way)
+    if found["metadata"].get("deletionTimestamp"):
+        return Finding(_ENDPOINT_NAMESPACES, "failed", f"{namespace!r} is being deleted", "wait, or leave it out")
+    if cluster.find(f"{names.secrets(namespace)}/{names.ACCESS_SECRET}") is not None:
+        text = f"namespace {namespace!r} has an installation of its own"
+        return Finding(_ENDPOINT_NAMESPACES, "failed", text, "leave it out, and deploy to that compute target")
+    return _admission(cluster, _ENDPOINT_NAMESPACES, found)
 
 
 def _claim(cluster: Cluster, namespace: str, replicas: ReplicaDefaults) -> Iterator[Finding]:

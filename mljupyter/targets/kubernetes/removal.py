@@ -1,6 +1,6 @@
 """Detaching a cluster: endpoints first, then everything that an installation has there.
 
-A list of all objects of the namespace proves that nothing is left.
+A list of all objects of the namespace, and of ours in the namespaces for endpoints, proves that nothing is left.
 """
 
 from __future__ import annotations
@@ -8,42 +8,35 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mljupyter.client.errors import ControllerError, EndpointNotFoundError
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import cluster_wide
-from mljupyter.targets.kubernetes.attached import forget
+from mljupyter.kubernetes.objects.place import Place
+from mljupyter.kubernetes.objects.publishing import Publishing
+from mljupyter.targets.kubernetes.attached import AttachedCluster, forget
 from mljupyter.targets.kubernetes.attachment import CREATED_ANNOTATION, LABELLED_ANNOTATION, OnLine
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import FORBIDDEN, MERGE, NOT_FOUND, Cluster, ClusterError
 from mljupyter.targets.kubernetes.created import created_cluster, kubeconfig_file, remember_created
 from mljupyter.targets.kubernetes.definition import DEFINITION_PATH
+from mljupyter.targets.kubernetes.endpoint_namespaces import (
+    delete_in_namespace,
+    former_namespaces,
+    left_in_namespace,
+)
 from mljupyter.targets.kubernetes.installation_state import installation_state
+from mljupyter.targets.kubernetes.publishing import published_objects
+from mljupyter.targets.kubernetes.workloads import PAUSE_SECONDS, delete_workloads
 
 GONE_WITHIN_SECONDS = 120.0
-_PAUSE_SECONDS = 0.5
 _MOST_NAMED = 10
-_SETS_WITHIN_SECONDS = 15.0
-_GRACE_SECONDS = 1
-_PODS_WITHIN_SECONDS = 60.0
-_ENDED_WITHIN = 10.0
 _LEFT_ALONE = frozenset({"events", "endpoints", "endpointslices", "replicasets", "pods"})
 """Kinds that the cluster removes by itself: with their owners, or after a while."""
-
-
-class Pods(Protocol):
-    """The part of `Cluster` that is needed to delete pods."""
-
-    def find(self, path: str, /) -> dict[str, Any] | None:
-        """Return an object, None if there is none."""
-        ...
-
-    def delete(self, path: str, /, *, grace: int | None = None) -> None:
-        """Delete an object."""
-        ...
 
 
 def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line: None) -> None:
@@ -61,9 +54,14 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
     """
     attached, cluster = client.attached, client.cluster
     created = _was_created(cluster, attached.namespace)
+    others = former_namespaces(cluster, attached.namespace) | set(attached.endpoint_namespaces)
+    elsewhere = [Place(namespace, attached.namespace) for namespace in sorted(others)]
     _delete_webhook(cluster, attached.namespace, on_line)
     _delete_endpoints(client, on_line)
-    _delete_objects(cluster, attached.namespace, on_line)
+    for manifest in published_objects(cluster, attached.namespace, _gateway_namespace(attached)):
+        cluster.delete(names.object_path(manifest))
+        on_line(f"deleted {manifest['kind']} {manifest['metadata']['name']}")
+    _delete_objects(cluster, attached.namespace, elsewhere, on_line)
     if created and (claims := _claims(cluster, attached.namespace)):
         created = False  # the namespace would take the data of its users along
         metadata = {"annotations": {CREATED_ANNOTATION: None}}
@@ -77,9 +75,14 @@ def detach(directory: Path, client: ClusterClient, on_line: OnLine = lambda line
         cluster.delete(f"/api/v1/namespaces/{attached.namespace}")
         on_line(f"deleted Namespace {attached.namespace}")
     _delete_kind(cluster, attached.namespace, on_line)
-    _wait_until_gone(cluster, attached.namespace, created=created)
+    _wait_until_gone(cluster, attached.namespace, elsewhere, created=created)
     on_line("nothing of mljupyter is left there")
     forget_only(directory, client)
+
+
+def _gateway_namespace(attached: AttachedCluster) -> str:
+    """Return the namespace of the Gateway, in which the operator has a Role; empty without a Gateway."""
+    return Publishing.of(attached.publishing).gateway_at(attached.namespace)[0]
 
 
 def forget_only(directory: Path, client: ClusterClient) -> None:
@@ -138,9 +141,11 @@ def _delete_endpoints(client: ClusterClient, on_line: OnLine) -> None:
         on_line(f"deleted endpoint {item['metadata']['name']}")
 
 
-def _delete_objects(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
+def _delete_objects(cluster: Cluster, namespace: str, elsewhere: Sequence[Place], on_line: OnLine) -> None:
     """Delete the objects of the installation and of its endpoints: workloads first, so that nothing is made again."""
-    _delete_workloads(cluster, namespace, on_line)
+    delete_workloads(cluster, namespace, partial(_ours, cluster), on_line)
+    for place in elsewhere:  # without an operator, which would make them again
+        delete_in_namespace(cluster, place, on_line)
     for path in collection_paths(cluster, namespace):
         kind = path.rpartition("/")[2]
         if kind in _LEFT_ALONE or kind == names.PLURAL:  # the endpoints are deleted by then
@@ -164,62 +169,6 @@ def _take_label(cluster: Cluster, namespace: str) -> None:
     cluster.call("PATCH", path, {"metadata": metadata}, content_type=MERGE)
 
 
-def _delete_workloads(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
-    """Delete Deployments, then their pods, which have nothing to finish: no endpoint is left."""
-    deployments = names.deployments(namespace)
-    for item in list(_ours(cluster, deployments)):
-        cluster.delete(f"{deployments}/{item['metadata']['name']}")
-        on_line(f"deleted deployments {item['metadata']['name']}")
-    sets = deployments.replace("/deployments", "/replicasets")
-    deadline = time.monotonic() + _SETS_WITHIN_SECONDS
-    while any(_ours(cluster, sets)) and time.monotonic() < deadline:  # they would start their pods again
-        time.sleep(_PAUSE_SECONDS)
-    delete_pods(cluster, list(_ours(cluster, names.pods(namespace))))
-
-
-def delete_pods(cluster: Pods, pods: Sequence[Mapping[str, Any]], *, ended_within: float = _ENDED_WITHIN) -> None:
-    """Delete pods, and wait until they are gone, or for a minute.
-
-    Nodes of Kubernetes 1.20 keep a pod for up to a minute after its containers have ended, and so its namespace. It is
-    deleted from the API server then, unless its node does not answer: nobody knows whether it still runs.
-
-    Parameters:
-        cluster: the cluster.
-        pods: the pods.
-        ended_within: the seconds in which a node ends the containers of a pod.
-
-    """
-    paths = {f"{names.pods(names.namespace_of(pod))}/{pod['metadata']['name']}": pod for pod in pods}
-    for path in paths:
-        cluster.delete(path, grace=_GRACE_SECONDS)
-    began, forced = time.monotonic(), False
-    while time.monotonic() < began + _PODS_WITHIN_SECONDS:
-        left = [path for path, pod in paths.items() if _is_there(cluster, path, pod)]
-        if not left:
-            return
-        if not forced and time.monotonic() >= began + ended_within:
-            forced = True
-            for path in left:
-                if _answers(cluster, paths[path]["spec"].get("nodeName")):
-                    cluster.delete(path, grace=0)
-        time.sleep(_PAUSE_SECONDS)
-
-
-def _is_there(cluster: Pods, path: str, pod: Mapping[str, Any]) -> bool:
-    found = cluster.find(path)
-    return found is not None and found["metadata"]["uid"] == pod["metadata"]["uid"]
-
-
-def _answers(cluster: Pods, node: str | None) -> bool:
-    """Return whether a node is ready; False when nobody may know."""
-    try:
-        found = cluster.find(f"{names.nodes()}/{node}") if node else None
-    except ClusterError:
-        return False
-    conditions = (found or {}).get("status", {}).get("conditions") or ()
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-
-
 def _delete_kind(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
     """Delete the custom resource's definition unless another namespace has an installation or endpoints."""
     try:
@@ -238,7 +187,7 @@ def _delete_kind(cluster: Cluster, namespace: str, on_line: OnLine) -> None:
         on_line(f"kept {names.PLURAL}.{names.GROUP}: the right to look into other namespaces is missing")
 
 
-def _wait_until_gone(cluster: Cluster, namespace: str, *, created: bool) -> None:
+def _wait_until_gone(cluster: Cluster, namespace: str, elsewhere: Sequence[Place], *, created: bool) -> None:
     deadline = time.monotonic() + GONE_WITHIN_SECONDS
     while True:
         if created:
@@ -246,6 +195,7 @@ def _wait_until_gone(cluster: Cluster, namespace: str, *, created: bool) -> None
             found += left_cluster_wide(cluster, namespace)
         else:
             found = left(cluster, namespace)
+        found += [item for place in elsewhere for item in left_in_namespace(cluster, place)]
         if not found:
             return
         if time.monotonic() > deadline:
@@ -254,7 +204,7 @@ def _wait_until_gone(cluster: Cluster, namespace: str, *, created: bool) -> None
                 f"after {GONE_WITHIN_SECONDS:g} s the cluster still has {', '.join(found[:_MOST_NAMED])}{more}.\n"
                 "Detach again, or look with kubectl what holds them (finalizers)."
             )
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(PAUSE_SECONDS)
 
 
 def left(cluster: Cluster, namespace: str) -> list[str]:

@@ -40,7 +40,8 @@ class AttachRun(BackgroundRun):
             watch.start()
             with cluster.as_compute_target_exception():
                 attachment.wait(self._say)
-            self.address = cluster.ClusterCompute(self._workspace, self.name).scoring_address
+            target = cluster.ClusterCompute(self._workspace, self.name)
+            self.address = target.scoring_base, target.scoring_address[1]
             self.outcome = "succeeded"
         except Exception as error:  # noqa: BLE001 (shown to the person who waits)
             self._end(attachment, said_of(error))

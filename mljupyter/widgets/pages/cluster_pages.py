@@ -9,6 +9,7 @@ from typing import Any
 from mljupyter.core.compute import cluster
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import ComputeTargetException
+from mljupyter.kubernetes.objects.publishing import HTTP_ROUTE, INGRESS, KINDS, Publishing, rule_broken
 from mljupyter.notebook.code import script_of
 from mljupyter.notebook.options.attach_options import ATTACH_OPTIONS
 from mljupyter.notebook.options.command_line import line_of, values_of
@@ -16,7 +17,7 @@ from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.expressions import unexpanded
 from mljupyter.targets.base import Finding
 from mljupyter.targets.kubernetes.attached import attached_clusters, check_name, check_namespace
-from mljupyter.targets.kubernetes.attachment import ClusterSettings, replica_defaults
+from mljupyter.targets.kubernetes.attachment import ClusterSettings, publishing_of, replica_defaults
 from mljupyter.targets.kubernetes.cluster import NoKubeconfigError, access_to, contexts_of
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
@@ -38,11 +39,29 @@ _SERVICES = {
     ),
     "NodePort": ("a port of each node (NodePort)", "For clients that reach the nodes."),
     _LOAD_BALANCER: ("a load balancer (LoadBalancer)", "For clients outside. The cluster must be able to provide one."),
+    INGRESS: ("a host or a path of an Ingress controller (Ingress)", "For clients outside, with TLS of the Ingress."),
+    HTTP_ROUTE: ("a Gateway of the cluster (HTTPRoute)", "For clients outside, where the Gateway API is installed."),
 }
+_PUBLISHING = {
+    "ingress_class": (INGRESS, "Ingress class", "Empty for the default one of the cluster.", "nginx"),
+    "gateway": (HTTP_ROUTE, "Gateway", "As NAMESPACE/NAME.", "infra/public"),
+    "gateway_section": (HTTP_ROUTE, "Listener", "One listener of the Gateway; empty for all that fit.", "https"),
+    "scoring_host": ("", "Host", "The host name of scoring URIs; empty for any.", "scoring.example.org"),
+    "scoring_path": ("", "Path", "The beginning of the paths of scoring URIs; empty for none.", "/ml"),
+    "tls_secret": (
+        INGRESS,
+        "Secret with the certificate",
+        "Of this host. Empty without TLS.",
+        "ml-tls",
+    ),
+}
+"""The fields for an Ingress or an HTTPRoute: for which of both, label, explanation, and an example."""
 _WAYS = {
     "ClusterIP": "inside the cluster; from this notebook through a port-forward, which opens by itself",
     "NodePort": "a port of each node",
     _LOAD_BALANCER: "the load balancer of the cluster",
+    INGRESS: "the Ingress controller of the cluster",
+    HTTP_ROUTE: "the Gateway of the cluster",
 }
 
 
@@ -77,7 +96,18 @@ class ClusterDraft:
     def effective(self) -> dict[str, Any]:
         """Return the input without what does not apply to the chosen service."""
         left_out = set() if self.is_internal else {"internal", "subnet"}
+        left_out |= _PUBLISHING.keys() - self.asked
         return {key: value for key, value in self.typed.items() if key not in left_out}
+
+    @property
+    def asked(self) -> list[str]:
+        """The settings of an Ingress or an HTTPRoute that the chosen service has."""
+        service = self.value("service_type")
+        return [key for key, (of, *_) in _PUBLISHING.items() if service in KINDS and of in ("", service)]
+
+    def publishing(self) -> Publishing:
+        """Return the settings of the Ingress or the HTTPRoute."""
+        return publishing_of(**{key: self.value(key) for key in self.asked})
 
     def settings(self) -> ClusterSettings:
         """Return the settings.
@@ -94,7 +124,9 @@ class ClusterDraft:
             service_type=self.value("service_type"),
             internal=self.is_internal,
             subnet=(self.value("subnet") or None) if self.is_internal else None,
+            publishing=self.publishing(),
             replicas=replica_defaults(collected_data_claim=self.value("collected_data_claim") or None),
+            endpoint_namespaces=tuple(self.typed.get("endpoint_namespace") or ()),
         )
 
     @property
@@ -115,7 +147,9 @@ class ClusterDraft:
             "service_type": settings.service_type,
             "internal_load_balancer": settings.internal or None,
             "load_balancer_subnet": settings.subnet,
+            **settings.publishing.document(),
             "collected_data_claim": settings.replicas.collected_data_claim,
+            "endpoint_namespaces": list(settings.endpoint_namespaces) or None,
         }
         arguments = ", ".join(f"{key}={value!r}" for key, value in given.items() if value is not None)
         return script_of(
@@ -141,6 +175,7 @@ class ClusterPage(Page):
         self._contexts: list[str] = []
         self._current: str | None = None
         self._problem = ""
+        self._others = ""
 
     def enter(self) -> None:
         """Read the contexts."""
@@ -172,6 +207,13 @@ class ClusterPage(Page):
                 about="For operator, routers and endpoints. It is created if it does not exist.",
                 required=True,
             ),
+            fields.text(
+                "endpoint_namespace",
+                "Endpoints may also run in",
+                self._others,
+                about="Further namespaces, which must exist, with spaces between them; empty for none.",
+                placeholder="team-a team-b",
+            ),
             fields.cards("purpose", "Purpose", draft.value("purpose"), _choices(_PURPOSES)),
             fields.cards("service_type", "Endpoints are reached at", draft.value("service_type"), _choices(_SERVICES)),
         ]
@@ -181,6 +223,9 @@ class ClusterPage(Page):
         if draft.is_internal:
             about = "In Azure; empty for the subnet of the nodes."
             found.append(fields.text("subnet", "Subnet", draft.typed.get("subnet"), about=about, placeholder="apps"))
+        for key in draft.asked:
+            _, label, about, example = _PUBLISHING[key]
+            found.append(fields.text(key, label, draft.typed.get(key), about=about, placeholder=example))
         found.append(
             fields.text(
                 "collected_data_claim",
@@ -193,6 +238,10 @@ class ClusterPage(Page):
 
     def change(self, key: str, value: Any) -> None:
         """Store the input; another kubeconfig has other contexts."""
+        if key == "endpoint_namespace":
+            self._others = str(value)
+            self.draft.typed[key] = self._others.replace(",", " ").split()
+            return
         self.draft.typed[key] = bool(value) if key == "internal" else str(value)
         if key == "kubeconfig":
             self.draft.typed.pop("context", None)
@@ -214,6 +263,12 @@ class ClusterPage(Page):
             found["address"] = problem
         if problem := _rule(check_namespace, str(draft.typed.get("namespace", draft.value("namespace"))).strip()):
             found["namespace"] = problem
+        others = map(str, draft.typed.get("endpoint_namespace") or ())
+        if problem := next(filter(None, (_rule(check_namespace, one) for one in others)), ""):
+            found["endpoint_namespace"] = problem
+        if draft.asked and (broken := rule_broken(draft.publishing(), draft.value("service_type"))):
+            key = next((key for key in draft.asked if key in broken), "service_type")
+            found[key] = _sentence(broken)
         if problem := _rule(_check_claim, draft.value("collected_data_claim")):
             found["collected_data_claim"] = problem
         texts = {key: text for key, text in values_of(ATTACH_OPTIONS, draft.effective())[1].items() if key in OPTIONS}
@@ -330,6 +385,11 @@ class ClusterReviewPage(Page):
             ("Name", draft.name),
             ("Cluster", _cluster(settings)),
             ("Namespace", settings.namespace),
+            *(
+                [("For endpoints also", ", ".join(settings.endpoint_namespaces))]
+                if settings.endpoint_namespaces
+                else []
+            ),
             ("Purpose", ": ".join(_PURPOSES[settings.purpose])),
             ("Endpoints are reached at", _way(settings)),
             ("Collected data", _claim(settings)),
@@ -410,7 +470,7 @@ class AttachProgressPage(Page):
             rows = [
                 ("Compute target", run.name),
                 ("Namespace", self.draft.value("namespace")),
-                ("Scoring URI", f"http://{place}/api/v1/service/NAME/score"),
+                ("Scoring URI", f"{place}/api/v1/service/NAME/score"),
                 ("Reached", _WAYS.get(kind, kind)),
             ]
             found.append(fields.summary("result", "Result", rows))
@@ -467,6 +527,8 @@ def _cluster(settings: ClusterSettings) -> str:
 
 def _way(settings: ClusterSettings) -> str:
     way = _WAYS[settings.service_type]
+    if settings.publishing.scoring_host is not None:
+        way = f"{way}, as {settings.publishing.scoring_host}"
     if not settings.internal:
         return way
     return f"{way}, internal{f', in subnet {settings.subnet}' if settings.subnet else ''}"

@@ -22,28 +22,11 @@ from mljupyter.kubernetes.objects import names, router_size
 from mljupyter.kubernetes.objects.router_size import Kept
 from mljupyter.targets.kubernetes.attachment import ClusterSettings
 from mljupyter.targets.kubernetes.cluster import Cluster, ClusterUnreachableError, access_to
-from mljupyter.targets.kubernetes.removal import collection_paths, left
+from mljupyter.targets.kubernetes.removal import left
 from tests.kubernetes.clients.conftest import ENDPOINT, NAMESPACE
+from tests.kubernetes.namespace_objects import objects
 from tests.magics.conftest import Shell
 from tests.waiting import wait_until
-
-
-def objects(cluster: Cluster, namespace: str) -> set[str]:
-    """All objects of a namespace but events and what Kubernetes makes in each, and all of the whole cluster."""
-    found = {
-        f"{path} {item['metadata']['name']}"
-        for path in collection_paths(cluster, namespace)
-        if not path.endswith("/events")
-        for item in cluster.items(path)
-    }
-    for kind in ("clusterroles", "clusterrolebindings"):
-        items = cluster.items(f"/apis/rbac.authorization.k8s.io/v1/{kind}")
-        found |= {f"{kind} {item['metadata']['name']}" for item in items if namespace in item["metadata"]["name"]}
-    for item in cluster.items("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"):
-        if namespace in item["metadata"]["name"]:
-            found.add(f"validatingwebhookconfigurations {item['metadata']['name']}")
-    metadata = cluster.get(f"/api/v1/namespaces/{namespace}")["metadata"]
-    return found | {f"{key} {metadata.get(key)}" for key in ("labels", "annotations")}
 
 
 @pytest.fixture

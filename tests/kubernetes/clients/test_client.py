@@ -11,6 +11,7 @@ from mljupyter.client.errors import ControllerStartError, EndpointNotFoundError
 from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.kubernetes.objects import names
 from mljupyter.ownership import user_name
+from mljupyter.targets.kubernetes import transport
 from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.kubernetes.cluster import Cluster
 from tests.kubernetes.clients.conftest import ENDPOINT, NAMESPACE
@@ -56,8 +57,9 @@ def test_a_secret_that_was_replaced_is_read_again(client: ClusterClient, cluster
 
 
 def test_endpoints_can_be_read_while_the_operator_is_down_and_not_changed(
-    client: ClusterClient, cluster: Cluster, target: ClusterCompute
+    client: ClusterClient, cluster: Cluster, target: ClusterCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(transport, "_TAKE_OVER_SECONDS", 1.0)  # each request waits so long for the next operator
     cluster.create(names.mlendpoints(NAMESPACE), ENDPOINT)
     # A node takes a minute to end a pod that is deleted before its container runs.
     wait_until(lambda: all(runs(pod) for pod in operators(cluster)), "the operator runs")
@@ -73,6 +75,7 @@ def test_endpoints_can_be_read_while_the_operator_is_down_and_not_changed(
         with pytest.raises(ControllerStartError, match="operator of compute target 'team' is not ready"):
             client._transport.ask("GET", "/v1/status", start=False)
     finally:
+        monkeypatch.undo()
         scale(cluster, 1)
         cluster.delete(f"{names.mlendpoints(NAMESPACE)}/iris")
     wait_until(lambda: target.provisioning_errors is None, "the operator's return")
@@ -104,6 +107,13 @@ def test_with_tls_a_port_forward_has_a_name_that_the_certificate_is_for(client: 
     assert (node.hostname, node.port) == ("localhost", inside.port)
     own = urlsplit(client._uri("https://scoring.invalid/api/v1/service/iris/score"))
     assert (own.hostname, own.port) == ("scoring.invalid", inside.port), "its certificate is for no other host"
+
+
+def test_where_tls_ends_before_the_routers_a_port_forward_has_none_and_no_path_of_the_ingress(
+    client: ClusterClient,
+) -> None:
+    found = urlsplit(client._uri("https://ml.invalid/ml/api/v1/service/iris/score", ends_before=True))
+    assert (found.scheme, found.hostname, found.path) == ("http", "localhost", "/api/v1/service/iris/score")
 
 
 def test_a_uri_that_answers_from_here_stays_as_it_is(client: ClusterClient, cluster: Cluster) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mljupyter.kubernetes.objects import names
-from mljupyter.targets.kubernetes import removal
+from mljupyter.targets.kubernetes import workloads
 from mljupyter.targets.kubernetes.cluster import ClusterError
 
 PODS = names.pods("team")
@@ -45,14 +45,14 @@ class Server:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(removal, "_PODS_WITHIN_SECONDS", 0.2)
-    monkeypatch.setattr(removal, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(workloads, "_PODS_WITHIN_SECONDS", 0.2)
+    monkeypatch.setattr(workloads, "PAUSE_SECONDS", 0.01)
 
 
 def test_a_pod_that_its_node_keeps_is_deleted_from_the_api_server_after_it_could_end() -> None:
     pods = [pod("operator", "one"), pod("router", "one")]
     server = Server(*pods, one=node("True"))
-    removal.delete_pods(server, pods, ended_within=0)
+    workloads.delete_pods(server, pods, ended_within=0)
     assert server.deleted == [("operator", 1), ("router", 1), ("operator", 0), ("router", 0)]
     assert server.objects == {}
 
@@ -62,15 +62,15 @@ def test_a_pod_whose_node_is_not_known_to_answer_may_run_and_is_left_to_kubernet
     found: dict[str, Any] | None,
 ) -> None:
     server = Server(pod("router", "two"), two=found)
-    removal.delete_pods(server, [pod("router", "two")], ended_within=0)
+    workloads.delete_pods(server, [pod("router", "two")], ended_within=0)
     assert server.deleted == [("router", 1)]
 
 
 def test_pods_have_time_to_end_and_one_of_the_same_name_is_another() -> None:
     server = Server(pod("router", "one"), one=node("True"))
-    removal.delete_pods(server, [pod("router", "one")], ended_within=60)
+    workloads.delete_pods(server, [pod("router", "one")], ended_within=60)
     assert server.deleted == [("router", 1)]
     other = pod("router", "one")
     other["metadata"]["uid"] = "before"
-    removal.delete_pods(server, [other], ended_within=0)
+    workloads.delete_pods(server, [other], ended_within=0)
     assert server.deleted == [("router", 1)] * 2

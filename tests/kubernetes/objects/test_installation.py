@@ -240,7 +240,8 @@ def test_replicas_have_no_role() -> None:
 @pytest.mark.parametrize("service", list(ServiceType))
 def test_the_router_is_reached_as_wanted_and_the_operator_inside_only(service: ServiceType) -> None:
     found = objects(service=service)
-    assert found["Service", names.ROUTER]["spec"]["type"] == service.value
+    published = service in ("Ingress", "HTTPRoute")
+    assert found["Service", names.ROUTER]["spec"]["type"] == ("ClusterIP" if published else service.value)
     assert found["Service", names.OPERATOR]["spec"]["type"] == "ClusterIP"
 
 
@@ -269,3 +270,45 @@ def test_the_access_secret_has_both_secrets() -> None:
     schemas.check(found)
     assert found["metadata"]["name"] == names.ACCESS_SECRET
     assert found["stringData"] == {"api": "a" * 64, "internal": "b" * 64}
+
+
+@pytest.mark.parametrize("release", [schemas.OLDEST, schemas.NEWEST])
+def test_in_a_namespace_for_endpoints_are_an_account_two_roles_and_a_policy_of_the_installation(release: str) -> None:
+    there = [
+        item
+        for item in objects(namespace="home", endpoint_namespaces=("team",)).values()
+        if item["metadata"].get("namespace") == "team"
+    ]
+    assert sorted(item["kind"] for item in there) == [
+        "NetworkPolicy",
+        "Role",
+        "Role",
+        "RoleBinding",
+        "RoleBinding",
+        "ServiceAccount",
+    ]
+    for item in there:
+        schemas.check(item, release)
+        assert item["metadata"]["labels"][names.INSTALLATION_LABEL] == "home"
+        assert item["metadata"]["name"].startswith("mljupyter-home-")
+        assert all(subject["namespace"] == "home" for subject in item.get("subjects", ()))
+    policy = next(item["spec"] for item in there if item["kind"] == "NetworkPolicy")
+    pods = names.replica_labels("iris", "a", "1") | {names.INSTALLATION_LABEL: "home"}
+    assert policy["podSelector"]["matchLabels"].items() <= pods.items()
+    callers = policy["ingress"][0]["from"]
+    assert [one["namespaceSelector"]["matchLabels"] for one in callers] == [{names.NAMESPACE_LABEL: "home"}] * 2
+
+
+def test_in_a_namespace_for_endpoints_routers_read_pods_alone_and_the_operator_no_endpoints() -> None:
+    found = objects(namespace="home", endpoint_namespaces=("team",))
+    router, operator = (found["Role", f"mljupyter-home-{one}"]["rules"] for one in ("router", "operator"))
+    assert [rule["resources"] for rule in router] == [["pods"]]
+    assert not any(rule["apiGroups"] in ([names.GROUP], ["coordination.k8s.io"]) for rule in operator)
+    assert not any("*" in rule["verbs"] + rule["resources"] for rule in operator)
+
+
+def test_operator_and_routers_know_the_namespaces_for_endpoints() -> None:
+    for component in ("operator", "router"):
+        found = pod(component, endpoint_namespaces=("team-a", "team-b"))["containers"][0]["env"]
+        variables = {one["name"]: one.get("value") for one in found}
+        assert variables[names.ENDPOINT_NAMESPACES_VARIABLE] == "team-a,team-b"

@@ -389,6 +389,21 @@ def test_a_node_that_kubernetes_has_given_up_is_named_and_its_pod_is_not_ready()
             ),
             ("Attach the cluster again",),
         ),
+        ('namespaces "team-b" not found', ("team-b", "give the endpoint another namespace")),
+        (
+            (
+                'secrets "mlj-iris" is forbidden: unable to create new content in namespace team-b because it is being '
+                "terminated"
+            ),
+            ("team-b", "give the endpoint another namespace"),
+        ),
+        (
+            (
+                'secrets "mlj-iris" is forbidden: User "system:serviceaccount:ns:mljupyter-operator" cannot patch '
+                'resource "secrets" in API group "" in the namespace "team-b"'
+            ),
+            ("team-b", "attach the cluster again"),
+        ),
     ],
 )
 def test_a_pod_that_the_cluster_does_not_create_names_the_rule_and_the_way_out(

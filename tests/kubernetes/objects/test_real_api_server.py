@@ -114,7 +114,7 @@ def definition(server: Server) -> Iterator[dict[str, Any]]:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "uses-endpoints", "namespace": place, "labels": labels},
-        "spec": {"ports": [{"port": names.OPERATOR_PORT}]},
+        "spec": {"ports": [{"port": names.OPERATOR_PORT, "protocol": "TCP"}]},
     }
     server.apply(namespace)
     server.apply(service)

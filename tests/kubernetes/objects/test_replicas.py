@@ -341,3 +341,25 @@ def test_every_object_obeys_the_schemas_of_old_and_new_releases(release: str) ->
     schemas.check(deployment(settings, **fields), release)
     schemas.check(replicas.secret(order(**fields), namespace="ns", replica_key="k", owner=OWNER), release)
     schemas.check(replicas.disruption_budget(order(), namespace="ns", owner=OWNER), release)
+
+
+def test_in_a_namespace_for_endpoints_everything_belongs_to_its_installation() -> None:
+    others = {"namespace": "team", "owner": None, "home": "mljupyter"}
+    found = replicas.deployment(order(), replicas=1, settings=ReplicaSettings(), **others)
+    stored = replicas.secret(order(), replica_key="k", **others)
+    schemas.check(found)
+    own = deployment()
+    assert found["metadata"]["name"] == stored["metadata"]["name"] != own["metadata"]["name"]
+    template = found["spec"]["template"]
+    for labels in (found["metadata"], stored["metadata"], template["metadata"]):
+        assert labels["labels"][names.INSTALLATION_LABEL] == "mljupyter"
+    assert names.INSTALLATION_LABEL not in own["spec"]["template"]["metadata"]["labels"]
+    # Kubernetes would delete an object whose owner it does not find in its namespace.
+    assert "ownerReferences" not in found["metadata"]
+    assert template["spec"]["serviceAccountName"] == "mljupyter-mljupyter-replica"
+    assert template["spec"]["automountServiceAccountToken"] is False
+    claimed = ReplicaSettings(defaults=ReplicaDefaults(collected_data_claim="collected"))
+    collecting = replicas.deployment(order(collect_model_data=True), replicas=1, settings=claimed, **others)
+    assert "persistentVolumeClaim" not in json.dumps(collecting)  # it is in the namespace of the installation
+    references = [one["valueFrom"]["secretKeyRef"] for one in template["spec"]["containers"][0]["env"][1:2]]
+    assert [one["name"] for one in references] == [stored["metadata"]["name"]]

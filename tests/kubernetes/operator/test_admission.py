@@ -172,3 +172,17 @@ def test_what_is_no_review_of_a_resource_is_an_error_of_the_caller(document: dic
 
 def test_a_sentence_about_a_huge_value_is_cut() -> None:
     assert len(refused(review(resource(defaultVersion="x" * 100_000)))) == 4000
+
+
+def test_a_namespace_that_is_not_allowed_is_refused() -> None:
+    found = resource(versions={"one": IMAGE | {"placement": {"namespace": "team-b"}}})
+    assert "may run in 'team-a' only" in refused(review(found))
+    document = {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {"uid": "7", "operation": "CREATE", "namespace": NAMESPACE, "object": found},
+    }
+    answer = admission.answer(document, namespace=NAMESPACE, target=TARGET, namespaces=[NAMESPACE, "team-b"])
+    assert answer["response"]["allowed"]
+    own = resource(versions={"one": IMAGE | {"placement": {"namespace": NAMESPACE}}})
+    assert review(own)["allowed"]

@@ -12,12 +12,13 @@ import pytest
 
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.place import Place
 from mljupyter.kubernetes.objects.replicas import ReplicaSettings
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners
 from mljupyter.runtimes.base import ReplicaOrder
-from mljupyter.spec import ReplicaPhase, VersionSpec
+from mljupyter.spec import Placement, ReplicaPhase, VersionSpec
 from tests.kubernetes.cluster import own_namespace
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS
@@ -192,3 +193,42 @@ async def test_a_revision_without_replicas_leaves_nothing(replicas: Replicas) ->
         return await replicas.find(replicas.secret) is None and await replicas.find(replicas.deployment) is None
 
     await until(gone, "neither Deployment nor Secret are left")
+
+
+async def test_what_is_left_in_another_namespace_goes_and_what_only_resembles_it_stays(
+    replicas: Replicas, tmp_path: Path
+) -> None:
+    api, home = replicas.api, replicas.namespace
+    async with own_namespace(Path(needed("TESTBED_KUBECONFIG"))) as team:
+        await replicas.supervisor.leave()
+        owners = ReplicaOwners(home, "demo", ReplicaSettings(), b"key", lambda name: None, (team.namespace,))
+        there = replace(ORDER, spec=ORDER.spec.model_copy(update={"placement": Placement(namespace=team.namespace)}))
+        place = Place(team.namespace, home)
+        name = place.deployment_name(there.endpoint, there.version, "of-the-team")
+        deployment, secret = (f"{path(team.namespace)}/{name}" for path in (names.deployments, names.secrets))
+
+        def supervisor() -> PodSupervisor:
+            return PodSupervisor(api, owners, "team", PodLogs(api, home, tmp_path), lambda endpoint: None)
+
+        one = supervisor()
+        await one.adopt("team", lambda replica: ORDER.spec if replica.revision == ORDER.revision else None)
+        await one.start(replace(there, revision="of-the-team"))
+        made = await api.get(deployment)
+        assert "ownerReferences" not in made["metadata"]
+        assert made["metadata"]["labels"][names.INSTALLATION_LABEL] == home
+        # Somebody in the team's namespace makes what looks like a Deployment of the endpoint in the other one.
+        metadata = {"name": "like-it", "labels": names.replica_labels("iris", "one", ORDER.revision) | place.labels}
+        await api.create(names.deployments(team.namespace), {"metadata": metadata, "spec": made["spec"]})
+        await one.leave()
+
+        another = supervisor()
+        await another.adopt("team", lambda replica: ORDER.spec if replica.revision == ORDER.revision else None)
+
+        async def gone() -> bool:
+            return await replicas.find(secret) is None and await replicas.find(deployment) is None
+
+        await until(gone, "neither Deployment nor Secret of the unknown revision are left")
+        assert [item.replica.revision for item in another.all()] == [ORDER.revision]
+        assert await replicas.find(f"{names.deployments(team.namespace)}/like-it") is not None
+        assert await replicas.find(replicas.deployment) is not None
+        await another.leave()

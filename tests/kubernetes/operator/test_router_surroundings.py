@@ -12,7 +12,10 @@ import pytest
 
 from mljupyter.client.errors import CertificateError
 from mljupyter.engine.envoy.listener import PublicAddress
-from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects import names, publishing
+from mljupyter.kubernetes.objects.installation import ServiceType
+from mljupyter.kubernetes.objects.publishing import Publishing
+from mljupyter.kubernetes.operator.router_address import RouterAddress
 from mljupyter.kubernetes.operator.router_surroundings import ClusterSurroundings
 from tests.kubernetes.cluster import Cluster, own_namespace
 from tests.system.certificates import pem_pair
@@ -49,9 +52,10 @@ class Followed:
 
 
 @pytest.fixture
-async def followed() -> AsyncIterator[Followed]:
+async def followed(request: pytest.FixtureRequest) -> AsyncIterator[Followed]:
+    service = getattr(request, "param", ServiceType.CLUSTER_IP)
     async with own_namespace(Path(needed("TESTBED_KUBECONFIG"))) as cluster:
-        surroundings, changed = ClusterSurroundings(cluster.api, cluster.namespace), asyncio.Event()
+        surroundings, changed = ClusterSurroundings(cluster.api, cluster.namespace, service), asyncio.Event()
         running = asyncio.create_task(surroundings.run())
         surroundings.on_change(changed.set)
         async with asyncio.timeout(HANG_SECONDS):
@@ -71,6 +75,18 @@ async def test_a_certificate_is_stored_as_a_secret_for_tls_replaced_and_deleted(
     assert secret["metadata"]["labels"][names.PART_OF_LABEL] == "mljupyter", "detaching finds it"
     await surroundings.forget_pair(name)
     await followed.becomes(name, "has no Secret")
+
+
+async def test_each_certificate_of_an_endpoint_has_a_secret_of_its_own(followed: Followed) -> None:
+    surroundings, pairs = followed.surroundings, (pem_pair("localhost"), pem_pair("localhost"))
+    stored = [await surroundings.store_pair(*pair, "iris") for pair in pairs]
+    assert sorted(surroundings.stored_pairs) == sorted(stored)
+    assert [surroundings.pair(name) for name in stored] == list(pairs), "one that is in use is not replaced"
+    await surroundings.store_pair(*pairs[0])
+    assert sorted(surroundings.stored_pairs) == sorted(stored), "that of the router is none of an endpoint"
+    await surroundings.forget_pair(stored[0])
+    await followed.becomes(stored[0], "has no Secret")
+    assert surroundings.stored_pairs == stored[1:]
 
 
 async def test_a_secret_of_somebody_else_is_read_and_never_deleted(followed: Followed) -> None:
@@ -104,3 +120,27 @@ async def test_the_addresses_follow_the_service_of_the_router(followed: Followed
         await followed.changed.wait()
     assert followed.surroundings.public == PublicAddress("192.0.2.7", 443)
     assert "192.0.2.7" in followed.surroundings.hosts
+
+
+@pytest.mark.parametrize("followed", [ServiceType.INGRESS], indirect=True)
+async def test_the_address_follows_the_ingress_of_the_router(followed: Followed) -> None:
+    surroundings, namespace = followed.surroundings, followed.cluster.namespace
+    assert surroundings.is_published
+    assert "has no Ingress" in surroundings.way_problem(secure=False)
+    path = names.ingresses(namespace)
+    followed.changed.clear()
+    await followed.cluster.api.create(path, publishing.ingress(Publishing(scoring_host="ml.example.org"), namespace))
+    async with asyncio.timeout(HANG_SECONDS):
+        while "has taken it" not in surroundings.way_problem(secure=False):
+            await followed.changed.wait()
+            followed.changed.clear()
+    body = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}}
+    await followed.cluster.api.patch(f"{path}/{names.ROUTER}/status", body, kind="merge")
+    async with asyncio.timeout(HANG_SECONDS):
+        await followed.changed.wait()
+    published = surroundings.published
+    assert published is not None
+    assert published.address == RouterAddress("ml.example.org", 80, "Ingress")
+    assert surroundings.way_problem(secure=False) == ""
+    assert "TLS of their own" in surroundings.way_problem(secure=True)
+    assert surroundings.address(secure=True).kind == "ClusterIP", "TLS of the router does not end at the Ingress"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.installation import SIZES, Purpose
-from mljupyter.kubernetes.operator.settings import OperatorSettingsError, scaling_of
+from mljupyter.kubernetes.objects.installation import SIZES, Purpose, ServiceType
+from mljupyter.kubernetes.operator.settings import OperatorSettings, OperatorSettingsError, scaling_of
 from mljupyter.spec import RouterScaling
 
 PRODUCTION = {names.PURPOSE_VARIABLE: "FastProd"}
@@ -29,6 +31,18 @@ def test_each_setting_has_a_variable() -> None:
     assert set(values) == {name.upper() for name in RouterScaling.model_fields}
     found = scaling_of(PRODUCTION | {f"MLJUPYTER_ROUTER_{name}": value for name, value in values.items()})
     assert found == RouterScaling.parse({name.lower(): float(value) for name, value in values.items()})
+
+
+def test_the_operator_is_told_what_publishes_its_router(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (names.API_KEY, names.INTERNAL_KEY):
+        (tmp_path / name).write_text("0" * 64)
+    monkeypatch.setattr(names, "ACCESS_DIRECTORY", str(tmp_path))
+    needed = (names.NAMESPACE_VARIABLE, names.POD_NAME_VARIABLE, names.TARGET_VARIABLE, names.WORKSPACE_VARIABLE)
+    given = dict.fromkeys(needed, "team")
+    assert OperatorSettings.of_pod(given).service is ServiceType.CLUSTER_IP
+    route = {names.GATEWAY_NAMESPACE_VARIABLE: "infra", names.GATEWAY_VARIABLE: "public"}
+    found = OperatorSettings.of_pod(given | route | {names.SERVICE_TYPE_VARIABLE: "HTTPRoute"})
+    assert (found.service, found.gateway) == (ServiceType.HTTP_ROUTE, ("infra", "public"))
 
 
 @pytest.mark.parametrize(
