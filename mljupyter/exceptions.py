@@ -13,10 +13,20 @@ from typing import Any
 from mljupyter.errors import MLJupyterError
 
 __all__ = [
+    "ActivityFailedException",
+    "AuthenticationException",
     "AzureMLException",
     "ComputeTargetException",
+    "DatasetExecutionError",
+    "DatasetValidationError",
+    "ExperimentExecutionException",
     "ModelNotFoundException",
     "ProjectSystemException",
+    "RunConfigurationException",
+    "RunEnvironmentException",
+    "ServiceException",
+    "SnapshotException",
+    "TrainingException",
     "UserErrorException",
     "WebserviceException",
     "WorkspaceException",
@@ -59,6 +69,46 @@ class WebserviceException(AzureMLException):
         super().__init__(message)
         self.status_code = status_code
         self.logger = logger
+
+
+class TrainingException(AzureMLException):
+    """A run cannot be made or followed."""
+
+
+class ExperimentExecutionException(TrainingException):
+    """A script cannot be submitted."""
+
+
+class RunEnvironmentException(TrainingException):
+    """There is no run here, or its environment cannot be used."""
+
+
+class RunConfigurationException(AzureMLException):
+    """A run configuration is wrong, or cannot be read."""
+
+
+class SnapshotException(AzureMLException):
+    """A source directory cannot be stored."""
+
+
+class ActivityFailedException(AzureMLException):
+    """A run failed; raised by `Run.wait_for_completion`."""
+
+
+class ServiceException(AzureMLException):
+    """A service of a cloud has refused; nothing here raises it."""
+
+
+class AuthenticationException(AzureMLException):
+    """Something needs an identity in a cloud, which a workspace here does not have."""
+
+
+class DatasetValidationError(UserErrorException):
+    """The files of a dataset are missing or have another form."""
+
+
+class DatasetExecutionError(UserErrorException):
+    """The data of a dataset cannot be read."""
 
 
 @contextmanager

@@ -19,14 +19,22 @@ if TYPE_CHECKING:
     from mljupyter.core.compute import ComputeTarget
     from mljupyter.core.conda_dependencies import CondaDependencies
     from mljupyter.core.container_registry import ContainerRegistry
+    from mljupyter.core.dataset import Dataset
+    from mljupyter.core.datastore import Datastore
     from mljupyter.core.environment import Environment
+    from mljupyter.core.experiment import Experiment
     from mljupyter.core.image import ContainerImage, Image, ImageConfig
     from mljupyter.core.inference import InferenceConfig
+    from mljupyter.core.keyvault import Keyvault
     from mljupyter.core.model import Model
     from mljupyter.core.model_package import ModelPackage
     from mljupyter.core.profile import ModelProfile
     from mljupyter.core.resource_configuration import ResourceConfiguration
+    from mljupyter.core.run import Run
+    from mljupyter.core.runconfig import RunConfiguration
     from mljupyter.core.scaling import replicas_needed
+    from mljupyter.core.script_run import ScriptRun
+    from mljupyter.core.script_run_config import ScriptRunConfig
     from mljupyter.core.webservice import (
         AciWebservice,
         AksEndpoint,
@@ -48,15 +56,23 @@ _HOME_OF = {
     "CondaDependencies": "conda_dependencies",
     "ContainerImage": "image",
     "ContainerRegistry": "container_registry",
+    "Dataset": "dataset",
+    "Datastore": "datastore",
     "Environment": "environment",
+    "Experiment": "experiment",
     "Image": "image",
     "ImageConfig": "image",
     "InferenceConfig": "inference",
+    "Keyvault": "keyvault",
     "LocalWebservice": "webservice",
     "Model": "model",
     "ModelPackage": "model_package",
     "ModelProfile": "profile",
     "ResourceConfiguration": "resource_configuration",
+    "Run": "run",
+    "RunConfiguration": "runconfig",
+    "ScriptRun": "script_run",
+    "ScriptRunConfig": "script_run_config",
     "Webservice": "webservice",
     "WebserviceDeploymentConfiguration": "webservice",
     "Workspace": "workspace",
@@ -72,15 +88,23 @@ __all__ = [
     "CondaDependencies",
     "ContainerImage",
     "ContainerRegistry",
+    "Dataset",
+    "Datastore",
     "Environment",
+    "Experiment",
     "Image",
     "ImageConfig",
     "InferenceConfig",
+    "Keyvault",
     "LocalWebservice",
     "Model",
     "ModelPackage",
     "ModelProfile",
     "ResourceConfiguration",
+    "Run",
+    "RunConfiguration",
+    "ScriptRun",
+    "ScriptRunConfig",
     "Webservice",
     "WebserviceDeploymentConfiguration",
     "Workspace",

@@ -16,9 +16,15 @@ from mljupyter import core, deploy
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.filters import Filters, items
 from mljupyter.core.inference import InferenceConfig
+from mljupyter.core.payloads import payload_text
 from mljupyter.core.resource_configuration import ResourceConfiguration
 from mljupyter.engine.scaling.recommender import LEAST, MOST_CPU, MOST_MEMORY_GB
-from mljupyter.exceptions import ModelNotFoundException, WebserviceException, as_webservice_exception
+from mljupyter.exceptions import (
+    ModelNotFoundException,
+    UserErrorException,
+    WebserviceException,
+    as_webservice_exception,
+)
 from mljupyter.outside import whole
 from mljupyter.registry.errors import ModelInUseError, ModelNotFoundError
 from mljupyter.spec import EndpointKind, ModelReference
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
         ComputeTarget,
         ModelPackage,
         ModelProfile,
+        Run,
         Webservice,
         WebserviceDeploymentConfiguration,
         Workspace,
@@ -173,10 +180,10 @@ class Model(HtmlRepr):
                     properties=properties,
                     framework=model_framework,
                     framework_version=model_framework_version,
-                    sample_input_dataset=_dataset_id(sample_input_dataset),
-                    sample_output_dataset=_dataset_id(sample_output_dataset),
+                    sample_input_dataset=dataset_id(sample_input_dataset),
+                    sample_output_dataset=dataset_id(sample_output_dataset),
                     resource_configuration=resource_configuration.serialize() if resource_configuration else None,
-                    datasets=_dataset_ids(datasets),
+                    datasets=dataset_ids(datasets),
                 )
             except FileNotFoundError as error:
                 if child_paths is None or not path.exists():
@@ -465,8 +472,8 @@ class Model(HtmlRepr):
         self._change(
             tags=tags,
             description=description,
-            sample_input_dataset=_dataset_id(sample_input_dataset),
-            sample_output_dataset=_dataset_id(sample_output_dataset),
+            sample_input_dataset=dataset_id(sample_input_dataset),
+            sample_output_dataset=dataset_id(sample_output_dataset),
             resource_configuration=resource_configuration.serialize() if resource_configuration else None,
         )
 
@@ -504,7 +511,7 @@ class Model(HtmlRepr):
 
     def add_dataset_references(self, datasets: Sequence[tuple[str, Any]]) -> None:
         """Add pairs of scenario and dataset id."""
-        self._change(add_datasets=_dataset_ids(datasets))
+        self._change(add_datasets=dataset_ids(datasets))
 
     def delete(self) -> None:
         """Delete the model.
@@ -623,6 +630,51 @@ class Model(HtmlRepr):
         """True if it is a directory."""
         return self.record.artifact.kind == "directory"
 
+    @staticmethod
+    def deserialize(workspace: Workspace, model_payload: Mapping[str, Any]) -> Model:
+        """Return the model that `serialize` has described.
+
+        Parameters:
+            workspace: the workspace.
+            model_payload: the JSON types of `serialize`.
+
+        Raises:
+            WebserviceException: `ModelNotFound`: there is no such model here; the payload has no id.
+
+        Example:
+            >>> Model.deserialize(ws, model.serialize())     # doctest: +SKIP
+
+        """
+        return Model(workspace, id=payload_text(model_payload, "id", "a model"))
+
+    def get_sas_urls(self) -> dict[str, str]:
+        """Return a URL for each file of the model, to read it without the SDK.
+
+        For an object store the URLs are signed for an hour. For a directory they are files of this machine: read them,
+        and never write to them.
+
+        Raises:
+            WebserviceException: the object store signs no URLs.
+
+        Example:
+            >>> model.get_sas_urls()     # doctest: +SKIP
+            {'model.pkl': 'file:///home/ana/.mljupyter/workspaces/team/artifacts/blobs/d5/d583...'}
+
+        """
+        with as_webservice_exception():
+            urls = self.workspace.artifacts.urls(self.url)
+            return {f"{self.record.entry}/{path}" if path else self.record.entry: url for path, url in urls.items()}
+
+    @property
+    def run(self) -> Run | None:
+        """The run that created it; None if no run of this workspace did."""
+        if self.run_id is None:
+            return None
+        try:
+            return core.Run.get(self.workspace, self.run_id)
+        except UserErrorException:
+            return None
+
     def serialize(self) -> dict[str, Any]:
         """Return all attributes as JSON types."""
         resources = self.resource_configuration
@@ -713,16 +765,16 @@ def _unregistered(workspace: Workspace, reference: ModelReference) -> ModelRecor
     )
 
 
-def _dataset_id(dataset: Any) -> str | None:
+def dataset_id(dataset: Any) -> str | None:
     """Return the id of a dataset given as an object or as an id."""
     return None if dataset is None else str(getattr(dataset, "id", dataset))
 
 
-def _dataset_ids(datasets: Sequence[tuple[str, Any]] | None) -> list[tuple[str, str]] | None:
+def dataset_ids(datasets: Sequence[tuple[str, Any]] | None) -> list[tuple[str, str]] | None:
     """Return pairs of scenario and dataset id."""
     if datasets is None:
         return None
-    return [(str(scenario), str(_dataset_id(dataset))) for scenario, dataset in datasets]
+    return [(str(scenario), str(dataset_id(dataset))) for scenario, dataset in datasets]
 
 
 def _find_model_path(model_name: str, version: int | None = None) -> str:

@@ -9,21 +9,32 @@ import os
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mljupyter import core
 from mljupyter.controller.layout import Layout
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.router import Router
 from mljupyter.core.telemetry import Telemetry
-from mljupyter.exceptions import UserErrorException, WorkspaceException, as_webservice_exception
+from mljupyter.exceptions import UserErrorException, WorkspaceException, as_user_error, as_webservice_exception
 from mljupyter.spec import EndpointRecord
 from mljupyter.workspace import config_file, index
 from mljupyter.workspace.context import WorkspaceContext
 
 if TYPE_CHECKING:
-    from mljupyter.core import ComputeTarget, Environment, Image, Model, Webservice
+    from mljupyter.core import (
+        ComputeTarget,
+        Datastore,
+        Environment,
+        Experiment,
+        Image,
+        Keyvault,
+        Model,
+        Run,
+        Webservice,
+    )
     from mljupyter.registry import Registry
     from mljupyter.registry.artifacts.store import ArtifactStore
     from mljupyter.targets.endpoints import WorkspaceEndpoints
@@ -263,6 +274,188 @@ class Workspace(HtmlRepr):
         return {service.name: service for service in core.Webservice.list(self)}
 
     @property
+    def experiments(self) -> dict[str, Experiment]:
+        """The experiments that are not archived, by name."""
+        return {experiment.name: experiment for experiment in core.Experiment.list(self)}
+
+    @property
+    def datastores(self) -> dict[str, Datastore]:
+        """The datastores, by name."""
+        with as_user_error():
+            return {one.name: core.Datastore(self, one.name) for one in self.context.tracking.datastores.list()}
+
+    @property
+    def datasets(self) -> dict[str, Any]:
+        """The newest version of each registered dataset, by name."""
+        return core.Dataset.get_all(self)
+
+    @property
+    def private_endpoints(self) -> dict[str, Any]:
+        """An empty dict: a workspace is a directory, not a service of a network."""
+        return {}
+
+    @property
+    def linked_services(self) -> dict[str, Any]:
+        """An empty dict: no services are linked."""
+        return {}
+
+    def get_run(self, run_id: str) -> Run:
+        """Return a run by its id.
+
+        Raises:
+            UserErrorException: `RunNotFound`: there is none of this id.
+
+        """
+        return core.Run.get(self, run_id)
+
+    def get_default_datastore(self) -> Datastore:
+        """Return the default datastore."""
+        return core.Datastore(self)
+
+    def set_default_datastore(self, name: str) -> None:
+        """Make a datastore the default one.
+
+        Raises:
+            UserErrorException: `DatastoreNotFound`: there is none of this name.
+
+        """
+        with as_user_error():
+            self.context.tracking.datastores.set_default(name)
+
+    def get_default_keyvault(self) -> Keyvault:
+        """Return the keyvault: the secrets of the workspace."""
+        return core.Keyvault(self)
+
+    def get_default_compute_target(self, type: str) -> None:  # noqa: A002 - the name of the original
+        """Return None: no compute target is the default for training; scripts run on this machine.
+
+        Parameters:
+            type: CPU or GPU.
+
+        """
+
+    def get_mlflow_tracking_uri(self, _with_auth: bool = False) -> str:
+        """Return the URI for ``mlflow.set_tracking_uri``: that of the environment, else a database in the workspace.
+
+        Runs of `Experiment` are in the workspace itself, and not there.
+
+        Example:
+            >>> mlflow.set_tracking_uri(ws.get_mlflow_tracking_uri())     # doctest: +SKIP
+
+        """
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.directory / 'mlflow.db'}"
+
+    def update(
+        self,
+        friendly_name: str | None = None,
+        description: str | None = None,
+        tags: dict[str, str] | None = None,
+        image_build_compute: str | None = None,
+        service_managed_resources_settings: Any = None,
+        primary_user_assigned_identity: str | None = None,
+        allow_public_access_when_behind_vnet: bool | None = None,
+        v1_legacy_mode: bool | None = None,
+    ) -> dict[str, Any]:
+        """Change name to show, description and tags, and return the details.
+
+        Parameters:
+            friendly_name, description, tags: the new values; `tags` replaces all tags.
+            image_build_compute, service_managed_resources_settings, primary_user_assigned_identity,
+                allow_public_access_when_behind_vnet, v1_legacy_mode: without effect, which is said.
+
+        """
+        others = {
+            "image_build_compute": image_build_compute,
+            "service_managed_resources_settings": service_managed_resources_settings,
+            "primary_user_assigned_identity": primary_user_assigned_identity,
+            "allow_public_access_when_behind_vnet": allow_public_access_when_behind_vnet,
+            "v1_legacy_mode": v1_legacy_mode,
+        }
+        if given := [name for name, value in others.items() if value is not None]:
+            _say_no_effect(f"{', '.join(given)} of Workspace.update", "they configure a service of a cloud")
+        changes = {"friendlyName": friendly_name, "description": description, "tags": tags}
+        self._change({name: value for name, value in changes.items() if value is not None})
+        return self.get_details()
+
+    def update_dependencies(self, container_registry: str | None = None, force: bool = False) -> None:
+        """Change the container registry that new images are pushed to.
+
+        Parameters:
+            container_registry: host, and port, of the registry.
+            force: without effect.
+
+        """
+        self._change({"containerRegistry": _registry_host(container_registry)})
+
+    def add_private_endpoint(
+        self,
+        private_endpoint_config: Any,
+        private_endpoint_auto_approval: bool = True,
+        location: str | None = None,
+        show_output: bool = True,
+        tags: dict[str, str] | None = None,
+    ) -> None:
+        """Say that there is nothing to do: a workspace has no address in a network."""
+        _say_no_effect("Workspace.add_private_endpoint", "a workspace has no address in a network")
+
+    def delete_private_endpoint_connection(self, private_endpoint_connection_name: str) -> None:
+        """Say that there is nothing to do: a workspace has no address in a network."""
+        _say_no_effect("Workspace.delete_private_endpoint_connection", "a workspace has no address in a network")
+
+    def list_keys(self) -> dict[str, Any]:
+        """Return an empty dict, and say so: a workspace has no keys of storage or registries."""
+        _say_no_effect("Workspace.list_keys", "a workspace has no keys of a storage account or a registry")
+        return {}
+
+    def sync_keys(self, no_wait: bool = False) -> None:
+        """Say that there is nothing to do: a workspace has no keys of storage or registries."""
+        _say_no_effect("Workspace.sync_keys", "a workspace has no keys of a storage account or a registry")
+
+    def diagnose_workspace(self, diagnose_parameters: Any) -> dict[str, Any]:
+        """Return no findings, and name the command that looks at this machine."""
+        _say_no_effect("Workspace.diagnose_workspace", "the command 'mljupyter doctor' looks at this machine")
+        return {"value": {}}
+
+    def set_connection(self, name: str, category: str, target: str, authType: str, value: str) -> None:  # noqa: N803
+        """Refuse: credentials are secrets of the keyvault.
+
+        Raises:
+            UserErrorException: always.
+
+        """
+        raise UserErrorException(
+            f"The connection {name!r} is not kept: credentials are secrets of the keyvault.\n"
+            f"ws.get_default_keyvault().set_secret({name!r}, ...)"
+        )
+
+    def list_connections(self, category: str | None = None, target: str | None = None) -> Sequence[Any]:
+        """Return an empty list: there are no connections."""
+        return []
+
+    def get_connection(self, name: str) -> NoReturn:
+        """Refuse: there are no connections.
+
+        Raises:
+            UserErrorException: always.
+
+        """
+        raise UserErrorException(f"There is no connection {name!r}: credentials are secrets of the keyvault.")
+
+    def delete_connection(self, name: str) -> None:
+        """Say that there is nothing to do: there are no connections."""
+        _say_no_effect("Workspace.delete_connection", "there are no connections; credentials are in the keyvault")
+
+    @staticmethod
+    def setup() -> NoReturn:
+        """Refuse: a workspace is created by its name.
+
+        Raises:
+            UserErrorException: always.
+
+        """
+        raise UserErrorException("Workspace.setup asks for a cloud account. Here: Workspace.create('NAME')")
+
+    @property
     def telemetry(self) -> Telemetry:
         """The destination of the records of requests; see `Telemetry.configure`."""
         return Telemetry(Layout.of(self.directory).control)
@@ -296,7 +489,9 @@ class Workspace(HtmlRepr):
                 clusters.
 
         """
-        from mljupyter.targets.kubernetes.created import created_clusters  # only to delete a workspace
+        # only to delete a workspace
+        from mljupyter.targets.kubernetes.created import created_clusters
+        from mljupyter.workspace import submission
 
         names = sorted(record.spec.name for record in self.endpoint_records())
         if names and not delete_dependent_resources:
@@ -312,6 +507,7 @@ class Workspace(HtmlRepr):
         with as_webservice_exception():
             for name in names:
                 self.endpoints.delete(name)
+            submission.cancel_all(self.context)
             self.controller.stop(force=True)
         self.context.close()
         index.remove(self.name, self.directory)
@@ -367,6 +563,16 @@ class Workspace(HtmlRepr):
         return self._document.location
 
     @property
+    def service_context(self) -> WorkspaceContext:
+        """The parts of the workspace that other packages use."""
+        return self.context
+
+    @property
+    def discovery_url(self) -> str:
+        """The URL of its directory: there is no service to discover."""
+        return self.directory.as_uri()
+
+    @property
     def sku(self) -> str:
         """The edition; there is only one."""
         return "basic"
@@ -400,18 +606,33 @@ class Workspace(HtmlRepr):
             "type": "Microsoft.MachineLearningServices/workspaces",
             "sku": self.sku,
             "workspaceid": document.id,
+            "description": document.description or "",
             "friendlyName": document.friendly_name or self.name,
             "creationTime": document.created_time.isoformat(),
             "containerRegistry": self.container_registry or "",
+            "keyVault": str(self.directory / "keyvault"),
+            "applicationInsights": "",
+            "storageAccount": str(self.directory / "artifacts"),
+            "hbiWorkspace": False,
+            "discoveryUrl": self.discovery_url,
             "tags": self.tags,
             "directory": str(self.directory),
         }
+
+    def _change(self, changes: dict[str, Any]) -> None:
+        with as_user_error():
+            self._document = self.context.document = index.change(self.directory, **changes)
 
     def __repr__(self) -> str:
         return (
             f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, "
             f"resource_group={self.resource_group!r})"
         )
+
+
+@cache
+def _say_no_effect(call: str, reason: str) -> None:
+    print(f"{call} has no effect here: {reason}.")
 
 
 def _of_config(config: config_file.WorkspaceConfig) -> Workspace:

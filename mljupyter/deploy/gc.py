@@ -88,7 +88,8 @@ def collect_garbage(
 def _artifacts(context: WorkspaceContext, dry_run: bool) -> Collected:
     def referenced() -> set[str]:
         # Read under the store's lock, so that all deployments until now are included.
-        return set().union(*(version.digests for version in needed_versions(context.directory)))
+        deployed = (version.digests for version in needed_versions(context.directory))
+        return context.tracking.digests().union(*deployed)
 
     swept = context.registry.sweep(referenced, keep_seconds=KEEP_SECONDS, dry_run=dry_run)
     return Collected("artifacts", swept.blobs, swept.size)

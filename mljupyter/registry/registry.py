@@ -51,6 +51,11 @@ class Registry:
             engine.dispose()
             raise
 
+    @property
+    def engine(self) -> Engine:
+        """The database, for packages that keep tables of their own in it."""
+        return self._engine
+
     def collect_garbage(self, referenced: Callable[[], Iterable[str]] = tuple) -> int:
         """Remove content that no registered item needs and `referenced` does not name. Return the number of blobs.
 

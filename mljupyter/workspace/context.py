@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mljupyter.registry.artifacts.store import ArtifactStore
     from mljupyter.targets.base import Target
     from mljupyter.targets.machine.client import ControllerClient
+    from mljupyter.tracking.tracking import Tracking
 
 
 class WorkspaceContext:
@@ -58,6 +59,13 @@ class WorkspaceContext:
     def artifacts(self) -> ArtifactStore:
         """The content of models and source directories."""
         return self.registry.artifacts
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        """The experiments, runs, datastores and datasets."""
+        from mljupyter.tracking.tracking import Tracking  # only when one of them is used
+
+        return Tracking(self.registry)
 
     @property
     def artifact_location(self) -> str:

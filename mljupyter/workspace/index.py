@@ -40,6 +40,7 @@ class WorkspaceDocument(Document):
     location: str
     tags: dict[str, str] = {}
     friendly_name: str | None = None
+    description: str | None = None
     container_registry: str | None = None
 
 
@@ -176,6 +177,13 @@ def create(document: WorkspaceDocument, path: Path | None = None) -> Path:
             f"Workspace {document.name!r} cannot be created: {error.strerror}: {error.filename}\n"
             f"Choose another place with Workspace.create(..., path=DIR), or another home with {HOME_VARIABLE}."
         ) from error
+
+
+def change(directory: Path, **changes: object) -> WorkspaceDocument:
+    """Change values of the document of a workspace, and return the document."""
+    document = WorkspaceDocument.parse({**read(directory).model_dump(by_alias=True, mode="json"), **changes})
+    _write(document, directory)
+    return document
 
 
 def remove(name: str, directory: Path) -> None:

@@ -164,6 +164,7 @@ class TestVersions:
         again = Image(workspace, id=image.id)
         assert (again.tags, again.properties) == ({"only": "this"}, {"run": "1"})
         document = again.serialize()
+        assert Image.deserialize(workspace, document).tags == again.tags
         assert (document["id"], document["creationState"], document["imageType"]) == (
             "myimage:1",
             "Succeeded",

@@ -119,6 +119,7 @@ def test_an_aks_service_is_deployed_scored_with_keys_and_deleted(
 
     primary, secondary = service.get_keys()
     shown = json.dumps(service.serialize()) + repr(service)
+    assert repr(Webservice.deserialize(workspace, service.serialize())) == repr(service)
     assert primary not in shown and secondary not in shown
     uri = service.scoring_uri
     assert [status_of(uri), status_of(uri, "wrong"), status_of(uri, primary), status_of(uri, secondary)] == [

@@ -8,6 +8,8 @@ import pytest
 
 from mljupyter.registry import Registry
 from mljupyter.registry.errors import DatabaseError, ModelInUseError, ModelNotFoundError
+from mljupyter.tracking.metrics import Metric
+from mljupyter.tracking.tracking import Tracking
 from tests.testbed import needed
 
 from .processes import finish, start_python
@@ -72,3 +74,26 @@ def test_an_unreachable_server_is_explained_without_the_password(tmp_path: Path)
     with pytest.raises(DatabaseError, match=r"connection|driver") as caught:
         Registry.open(tmp_path, database_url="postgresql://user:secret@127.0.0.1:1/name")
     assert "secret" not in str(caught.value)
+
+
+def test_runs_datasets_and_datastores_behave_as_on_sqlite(url: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    with Registry.open(tmp_path / "workspace", database_url=url) as registry:
+        tracking = Tracking(registry)
+        experiment = tracking.experiments.open("diabetes")
+        run = tracking.runs.create(experiment.id, "run-1", tags={"area": "demo"}, submission={"command": ["python"]})
+        tracking.runs.log(run.id, [Metric("loss", "scalar", value) for value in (3, {"$float": "nan"})])
+        assert [metric.value for metric in tracking.runs.metrics(run.id)] == [3, {"$float": "nan"}]
+        tracking.runs.put_files(run.id, {"outputs/a.txt": tmp_path / "a.txt"})
+        tracking.runs.put_files(run.id, {"outputs/a.txt": tmp_path / "a.txt"}, replace=True)
+        assert [file.path for file in tracking.runs.files(run.id)] == ["outputs/a.txt"]
+        ended = tracking.runs.set_status(run.id, "Completed")
+        assert tracking.runs.list(experiment.id, tags=[["area", "demo"]]) == [ended]
+        tracking.datastores.register("team_data", str(tmp_path))
+        tracking.datastores.set_default("team_data")
+        assert [store.name for store in tracking.datastores.list() if store.is_default] == ["team_data"]
+        tracking.datastores.files("workspaceblobstore").put({"a.txt": tmp_path / "a.txt"})
+        definition = {"kind": "file", "sources": [{"path": "/a"}], "options": {}, "steps": []}
+        assert tracking.datasets.register("data", definition).version == 1
+        assert tracking.datasets.register("data", {**definition, "steps": [1]}, create_new_version=True).version == 2
+        assert len(tracking.digests()) == 1

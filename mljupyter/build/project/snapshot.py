@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,13 +37,13 @@ class SourceNotFoundError(SnapshotError, FileNotFoundError):
     """The source directory or the script does not exist."""
 
 
-def snapshot(source_directory: Path, store: ArtifactStore) -> Artifact:
+def snapshot(source_directory: Path, store: ArtifactStore, *, without: Collection[str] = ()) -> Artifact:
     """Store a source directory as a directory artifact with the name of the directory.
 
     ``.amlignore`` at its root lists files to leave out, in the syntax of ``.gitignore``. Without it, ``.gitignore`` is
     used. Ignore files in subdirectories are not read. Never included are ``.git``, ``.azureml``, ``.ipynb_checkpoints``
-    and ``__pycache__``. The limits are 300 MB and 2000 files; the environment variable AML_SNAPSHOT_NO_FILE_LIMIT
-    lifts the limit of files.
+    and ``__pycache__``, and the names at the root in `without`, with ``/`` at the end of a directory. The limits are
+    300 MB and 2000 files; the environment variable AML_SNAPSHOT_NO_FILE_LIMIT lifts the limit of files.
 
     Raises `SnapshotError` beyond the limits, `SourceNotFoundError` for a missing directory, `ArtifactError` for
     content that cannot be stored, such as a link that leads out of the directory.
@@ -51,7 +51,8 @@ def snapshot(source_directory: Path, store: ArtifactStore) -> Artifact:
     root = absolute(source_directory)
     if not root.is_dir():
         raise SourceNotFoundError(f"The source directory {root} does not exist or is a file.")
-    entries = walk(root, _ignore_rule(root))
+    ignored = _ignore_rule(root)
+    entries = walk(root, lambda relative: relative in without or ignored(relative))
     lifted = os.environ.get(NO_FILE_LIMIT, "").strip().lower() not in ("", "0", "false", "no")
     files = [entry for entry in (entries if lifted else islice(entries, _MOST_LOOKED_AT)) if not entry.is_directory]
     _check_limits(root, files, MOST_FILES if not lifted else None)

@@ -22,7 +22,7 @@ class ContainerImage(Image):
     """An image whose containers answer scoring requests."""
 
     @staticmethod
-    def image_configuration(
+    def image_configuration(  # type: ignore[override]  # each kind of image has its own arguments
         execution_script: str,
         runtime: str,
         conda_file: str | None = None,

@@ -16,6 +16,7 @@ from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.filters import Filters, items
 from mljupyter.core.image.configuration import ImageConfig, credentials_of
+from mljupyter.core.payloads import payload_text
 from mljupyter.deploy.images import build_job, files
 from mljupyter.deploy.images.users import delete_unused_image
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
@@ -432,6 +433,35 @@ class Image(HtmlRepr):
     def operation_id(self) -> str:
         """The identifier of the build, equal for images of the same content."""
         return self.record.plan_digest
+
+    @staticmethod
+    def deserialize(workspace: Workspace, image_payload: Mapping[str, Any]) -> Image:
+        """Return the image that `serialize` has described.
+
+        Parameters:
+            workspace: the workspace.
+            image_payload: the JSON types of `serialize`.
+
+        Raises:
+            WebserviceException: `ImageNotFound`: there is no such image here; the payload has no id.
+
+        Example:
+            >>> Image.deserialize(ws, image.serialize())     # doctest: +SKIP
+
+        """
+        return core.Image(workspace, id=payload_text(image_payload, "id", "an image"))
+
+    @staticmethod
+    def image_configuration() -> ImageConfig:
+        """Refuse: each kind of image has its own configuration.
+
+        Raises:
+            NotImplementedError: always; use `ContainerImage.image_configuration`.
+
+        """
+        raise NotImplementedError(
+            "Image.image_configuration is that of a kind: use ContainerImage.image_configuration(...)"
+        )
 
     def serialize(self) -> dict[str, Any]:
         """Return all attributes as JSON types."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from mljupyter import core, deploy
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.filters import Filters, matches
+from mljupyter.core.payloads import payload_text
 from mljupyter.core.webservice import collected
 from mljupyter.core.webservice.access_token import AksServiceAccessToken
 from mljupyter.core.webservice.configuration import (
@@ -449,6 +450,23 @@ class Webservice(EndpointAttributes):
         core.deployment.check_name_is_free(workspace, name, overwrite=overwrite)
 
     # The state of the deployment.
+
+    @staticmethod
+    def deserialize(workspace: Workspace, webservice_payload: Mapping[str, Any]) -> Webservice:
+        """Return the web service that `serialize` has described.
+
+        Parameters:
+            workspace: the workspace.
+            webservice_payload: the JSON types of `serialize`.
+
+        Raises:
+            WebserviceException: `WebserviceNotFound`: there is no such web service here; the payload has no name.
+
+        Example:
+            >>> Webservice.deserialize(ws, service.serialize())     # doctest: +SKIP
+
+        """
+        return core.Webservice(workspace, payload_text(webservice_payload, "name", "a web service"))
 
     def update_deployment_state(self) -> None:
         """Read the attributes of this object again.

@@ -98,6 +98,10 @@ class LocalBlobs:
             mode = file_mode(executable=executable, writable=writable)
             write_verified(source, target, expected_hex=hexadecimal, expected_size=size, mode=mode)
 
+    def url(self, hexadecimal: str) -> str:
+        """Return the URL of a file's blob on this machine."""
+        return _final(self._root, "blobs", hexadecimal).as_uri()
+
     def remove(self, folder: str, hexadecimal: str) -> bool:
         """Remove a blob. Return False when it does not exist."""
         try:

@@ -83,6 +83,13 @@ class RemoteBlobs:
         except FileNotFoundError as error:
             raise ArtifactNotFoundError(f"{self.location} holds no artifact sha256:{hexadecimal}.") from error
 
+    def url(self, hexadecimal: str) -> str:
+        """Return a URL of a file's blob, signed for an hour. Raise `ArtifactError` when the store signs none."""
+        try:
+            return str(self._fs.sign(self.path("blobs", hexadecimal), expiration=3600))
+        except NotImplementedError as error:
+            raise ArtifactError(f"{self.location} signs no URLs: download the content instead.") from error
+
     def remove(self, folder: str, hexadecimal: str) -> bool:
         """Remove a blob. Return False when it does not exist."""
         try:

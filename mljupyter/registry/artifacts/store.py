@@ -169,6 +169,25 @@ class ArtifactStore:
         entries = self.entries(digest)
         return None if entries is None else [entry.path for entry in entries if entry.digest is not None]
 
+    def urls(self, digest: str) -> dict[str, str]:
+        """Return a URL for each file of an artifact by its path; the path of a single file is empty.
+
+        URLs of an object store are signed for an hour.
+
+        Raises:
+            ArtifactNotFoundError: there is no such artifact.
+            ArtifactError: the object store signs no URLs.
+
+        """
+        hexadecimal = hex_of(digest)
+        with self._translated(self.location, None, f"artifact {digest}"):
+            entries = self._entries(hexadecimal)
+            if entries is not None:
+                return {entry.path: self._blobs.url(hex_of(entry.digest)) for entry in entries if entry.digest}
+            if self._blobs.size(FILES, hexadecimal) is None:
+                raise ArtifactNotFoundError(f"{self.location} holds no artifact {digest}.")
+            return {"": self._blobs.url(hexadecimal)}
+
     def entries(self, digest: str) -> list[ManifestEntry] | None:
         """Return the files of a stored directory with digests and sizes; None when the artifact is a single file."""
         with self._translated(self.location, None, f"artifact {digest}"):
