@@ -253,6 +253,7 @@ def test_the_progress_is_shown_and_an_interrupted_download_goes_on(
 
             def is_told() -> bool:
                 said.append(capsys.readouterr().out)
+                assert not waiting.done(), ("".join(said), waiting.exception())
                 return re.search(progress, "".join(said)) is not None
 
             wait_until(is_told, "the progress")
