@@ -85,7 +85,7 @@ class RouterService:
             AuthenticationRequiredError: when endpoints would be open to other machines.
             CertificateError: when the certificate cannot be used.
             DomainExistsError: when there is another leaf domain, and `overwrite_domain` is not set.
-            ControllerError: when the router cannot listen there, or its memory is that of pods. Then nothing is changed.
+            ControllerError: when the router cannot listen there, or pods have their own limit. Nothing is changed then.
 
         """
         async with self._lock:
@@ -93,8 +93,8 @@ class RouterService:
             resized = spec.limits.max_memory_mb != before.limits.max_memory_mb
             if resized and self._keeper.on_cluster:
                 raise ControllerError(
-                    "max_memory_mb is for the router of one machine. On a cluster, the memory limit of its pods counts: "
-                    "change that of their Deployment. Nothing is changed."
+                    "max_memory_mb is for the router of one machine. Nothing is changed.\n"
+                    "On a cluster, the memory limit of its pods counts: change that of their Deployment."
                 )
             refuse_open_to_network(spec, [self._store.get(name).spec for name in self._store.names()])
             _refuse_other_domain(before, spec, overwrite=overwrite_domain)
