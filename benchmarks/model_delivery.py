@@ -1,4 +1,4 @@
-"""How long a deployment with a large model takes on a cluster: in the image, or fetched from the registry.
+"""Measure a deployment with a large model on a cluster: in the image, or fetched from the registry.
 
 Needs the test bed's engine, base image, registry and cluster (variables TESTBED_*).
 Run: python -m benchmarks.model_delivery [MEGABYTES]

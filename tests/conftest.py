@@ -19,6 +19,9 @@ from tests.waiting import HANG_SECONDS
 
 pytest_plugins = ["tests.fault_table", "tests.parallel", "tests.shared_cluster", "tests.docker_stages"]
 
+# gRPC would write a line about each fork into what a test reads; it looks at this when it is imported.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 # A busy machine may take any time for an example: that is not what these tests are about.
 settings.register_profile("mljupyter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mljupyter")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hmac
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -24,9 +23,9 @@ from mljupyter.controller.api.collected import CollectedApi
 from mljupyter.controller.api.endpoints import Handler, refusal
 from mljupyter.controller.collected.directory import CollectedDirectory
 from mljupyter.controller.http_server import http_server, listener_at
-from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.replicas import COLLECTED
+from mljupyter.kubernetes.pod_process import run, secret_in
 from mljupyter.spec import SpecError
 
 _ENDS_WITHIN = 2
@@ -78,22 +77,11 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=names.READER_PORT)
     parser.add_argument("--secret-file", type=Path, default=Path(names.ACCESS_DIRECTORY, names.INTERNAL_KEY))
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        asyncio.run(_run(arguments))
-    except MLJupyterError as error:
-        print(error.message, file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"the reader of collected data cannot start: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run(_run(arguments), "the reader of collected data")
 
 
 async def _run(arguments: argparse.Namespace) -> None:
-    secret = arguments.secret_file.read_text().strip()
-    if not secret:
-        raise MLJupyterError(f"{arguments.secret_file} is empty: it must have the secret of the operator.")
+    secret = secret_in(arguments.secret_file, "the operator")
     server = http_server(application(arguments.directory, secret), ends_within=_ENDS_WITHIN)
 
     def end() -> None:

@@ -248,17 +248,21 @@ def test_the_progress_is_shown_and_an_interrupted_download_goes_on(
             place.client.create(wanted)
             service = place.workspace.webservices["slow"]
             waiting = pool.submit(service.wait_for_deployment, show_output=True)
+            attached: Any = place.client
+            path = f"{names.mlendpoints(attached.attached.namespace)}/slow"
             progress = rf"fetching model large:{large.version}, [\d.]+ of {SIZE // 1_000_000} MB"
             said: list[str] = []
 
             def is_told() -> bool:
                 said.append(capsys.readouterr().out)
+                assert not waiting.done(), ("".join(said), waiting.exception())
                 return re.search(progress, "".join(said)) is not None
 
-            wait_until(is_told, "the progress")
+            try:
+                wait_until(is_told, "the progress")
+            except AssertionError as error:
+                raise AssertionError("".join(said), attached.cluster.find(path)) from error
             assert time.monotonic() - began < promised(10)
-            attached: Any = place.client
-            path = f"{names.mlendpoints(attached.attached.namespace)}/slow"
             assert re.search(progress, json.dumps(attached.cluster.find(path)["status"]))
             assert place.client.endpoint("slow").status.state is EndpointState.TRANSITIONING
             registry.go_on.set()

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mljupyter.core.compute import ComputeTarget, KubernetesCompute
 from mljupyter.engine.scaling.router_scaler import Size
+from mljupyter.exceptions import WebserviceException
 from mljupyter.kubernetes.objects import names, router_size
 from mljupyter.kubernetes.objects.router_size import Kept
 from mljupyter.spec import Authentication, EndpointRecord, RouterStep
@@ -137,7 +138,7 @@ def test_under_load_pods_get_larger_then_more_without_it_smaller_then_fewer(
     routers: Routers, endpoint: EndpointRecord
 ) -> None:
     key = routers.site.client.keys(endpoint.spec.name)[0]
-    with Load(str(endpoint.status.scoring_uri), key=key, clients=2, limit=1_000_000) as load:
+    with Load(str(endpoint.status.scoring_uri), key=key, clients=2) as load:
         routers.configure("FastProd", **BOUNDS, **EVERYTHING_IS_SLOW)
         routers.becomes(LARGEST)
         grown = routers.steps()
@@ -184,6 +185,12 @@ def test_an_attachment_again_keeps_the_size_of_a_production_cluster_only(routers
     routers.becomes(Size(0.1, 1))
     size = routers.target.router.show().size
     assert size.settings is None
+
+
+def test_the_memory_of_routers_is_that_of_their_pods(routers: Routers) -> None:
+    with pytest.raises(WebserviceException, match="the memory limit of its pods counts"):
+        routers.target.router.set_limits(max_memory_mb=512)
+    assert routers.target.router.show().spec.limits.max_memory_mb is None
 
 
 def test_replicas_report_their_cpu_and_memory_and_those_of_an_own_server_stay_unknown(routers: Routers) -> None:

@@ -73,7 +73,7 @@ def test_what_may_stand_at_the_cursor_is_offered(line: str, found: list[str]) ->
 
 
 def test_an_option_that_may_be_repeated_is_offered_again() -> None:
-    assert complete("%deploy diabetes --model a --mod") == ["--model"]
+    assert complete("%deploy diabetes --model a --mod") == ["--model", "--model-delivery"]
 
 
 def test_after_all_positional_values_options_are_offered() -> None:

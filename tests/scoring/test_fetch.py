@@ -11,6 +11,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,9 @@ from mljupyter.registry.artifacts.manifest import ManifestEntry
 from mljupyter.scoring.fetch.__main__ import main
 from mljupyter.scoring.fetch.contract import DIRECTORY_TYPE, DONE, FAILED, INTERRUPTED, NODE_VARIABLE
 from mljupyter.scoring.fetch.download import Download
+from mljupyter.scoring.fetch.models import Wanted
 from mljupyter.scoring.fetch.registry import Registry, login_of
+from tests.waiting import HANG_SECONDS, wait_until
 
 LARGE = bytes(range(256)) * 12_000  # three chunks
 
@@ -43,6 +46,8 @@ class RegistryOfTests(http.server.ThreadingHTTPServer):
         self.login: str | None = None
         self.bearer = False
         self.breaks_after: list[int] = []
+        self.stalls_after = 0
+        self.go_on = threading.Event()
         self.ranges_are_known = True
         self.redirect: str | None = None
         self.failures = 0
@@ -122,6 +127,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if asked is not None and registry.ranges_are_known:
             start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])  # type: ignore[index]
         rest = content[start:]
+        if registry.stalls_after:
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(rest)))
+            self.end_headers()
+            self.wfile.write(rest[: registry.stalls_after])
+            registry.go_on.wait(HANG_SECONDS)
+            self.wfile.write(rest[registry.stalls_after :])
+            return
         if registry.breaks_after:
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(rest)))
@@ -349,17 +362,25 @@ def test_equal_models_are_fetched_once(registry: RegistryOfTests, fetch: Any) ->
     assert all((found.directory / f"m{number}/3/model.bin").read_bytes() == LARGE for number in range(20))
 
 
-def test_the_progress_names_the_model_and_the_bytes(
+def test_the_progress_names_the_model_and_the_bytes_also_while_the_registry_stalls(
     registry: RegistryOfTests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mljupyter.scoring.fetch.download._SAID_EVERY", -1.0)
-    from mljupyter.scoring.fetch.models import Wanted
-
+    monkeypatch.setattr("mljupyter.scoring.fetch.download._SAID_EVERY", 0.01)
     said: list[str] = []
     digest = registry.add_file(LARGE)
-    Download(Registry(registry.host, "r"), tmp_path / "models", said.append).fetch([Wanted("churn", 3, digest, "m")])
+    registry.stalls_after = 2_500_000
+    download = Download(Registry(registry.host, "r"), tmp_path / "models", said.append)
+    with ThreadPoolExecutor() as pool:
+        try:
+            fetched = pool.submit(download.fetch, [Wanted("churn", 3, digest, "m")])
+            wait_until(
+                lambda: any(re.fullmatch(r"fetching model churn:3, [12](\.\d)? of 3\.1 MB", line) for line in said),
+                "a part of the file",
+            )
+        finally:
+            registry.go_on.set()
+        fetched.result(HANG_SECONDS)
     assert said[-1] == "fetching model churn:3, 3.1 of 3.1 MB"
-    assert any(re.fullmatch(r"fetching model churn:3, [12](\.\d)? of 3\.1 MB", line) for line in said)
 
 
 @pytest.mark.parametrize(

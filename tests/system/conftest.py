@@ -83,12 +83,16 @@ class Machine:
         )
 
     def settle(self, record: EndpointRecord) -> EndpointRecord:
-        """Wait until an endpoint is healthy or has failed, with its newest spec."""
+        """Wait until an endpoint is healthy or has failed, with its newest spec, and none of its versions starts.
+
+        An endpoint has failed with the first version that fails. The others may start still.
+        """
 
         def look() -> EndpointRecord | None:
             found = self.client.endpoint(record.spec.name)
             settled = found.status.state in SETTLED and found.status.observed_generation >= record.generation
-            return found if settled else None
+            starts = any(one.state is EndpointState.TRANSITIONING for one in found.status.versions.values())
+            return found if settled and not starts else None
 
         return wait_until(look, f"{record.spec.name} settles")
 

@@ -85,11 +85,17 @@ class RouterService:
             AuthenticationRequiredError: when endpoints would be open to other machines.
             CertificateError: when the certificate cannot be used.
             DomainExistsError: when there is another leaf domain, and `overwrite_domain` is not set.
-            ControllerError: when the router cannot listen there. Then nothing is changed.
+            ControllerError: when the router cannot listen there, or pods have their own limit. Nothing is changed then.
 
         """
         async with self._lock:
             before = self._keeper.spec
+            resized = spec.limits.max_memory_mb != before.limits.max_memory_mb
+            if resized and self._keeper.on_cluster:
+                raise ControllerError(
+                    "max_memory_mb is for the router of one machine. Nothing is changed.\n"
+                    "On a cluster, the memory limit of its pods counts: change that of their Deployment."
+                )
             refuse_open_to_network(spec, [self._store.get(name).spec for name in self._store.names()])
             _refuse_other_domain(before, spec, overwrite=overwrite_domain)
             if certificate is not None:
@@ -98,7 +104,7 @@ class RouterService:
             self._keeper.put(spec)
             try:
                 await self._follow()
-                if spec.limits.max_memory_mb != before.limits.max_memory_mb:
+                if resized:
                     await self._router.replace()  # Envoy reads this only at its start
             except ControllerError as error:
                 self._keeper.put(before)

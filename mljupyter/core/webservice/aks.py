@@ -224,7 +224,7 @@ class AksWebservice(AksAttributes, Webservice):
             tags: replace all tags.
             properties: are added to the properties.
             node_selector, tolerations, runtime_class: replace the present ones; an empty value takes them away.
-            model_delivery: only with `inference_config`, since the image is built anew; without it, the present one.
+            model_delivery: only with `inference_config`, since the image is built again; without it, the present one.
             namespace: replicas start in the new namespace; the old ones serve until those are ready.
             models, inference_config: the new models and scoring script; without `models` the present ones. Models
                 alone are enough if there is no scoring script.

@@ -20,6 +20,7 @@ from mljupyter.files import make_private_directory
 from mljupyter.kubernetes.api_server.connection import ApiServer
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.place import namespaces_of
+from mljupyter.kubernetes.pod_process import run, secret_in
 from mljupyter.kubernetes.router_agent.agent import Agent
 from mljupyter.kubernetes.router_agent.api import application
 from mljupyter.kubernetes.router_agent.published import PublishedListening
@@ -48,22 +49,11 @@ def main() -> int:
     parser.add_argument("--kubeconfig", type=Path, help="file with credentials; by default those of this pod")
     parser.add_argument("--context", help="context in this file; by default its current one")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        asyncio.run(_run(arguments))
-    except MLJupyterError as error:
-        print(error.message, file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"the router cannot start: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run(_run(arguments), "the router")
 
 
 async def _run(arguments: argparse.Namespace) -> None:
-    secret = arguments.secret_file.read_text().strip()
-    if not secret:
-        raise MLJupyterError(f"{arguments.secret_file} is empty: it must have the secret of the agent's API.")
+    secret = secret_in(arguments.secret_file, "the agent's API")
     directory: Path = arguments.directory
     configuration = directory / "router"
     make_private_directory(configuration)

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ class Download:
         self._registry = registry
         self._directory = directory
         self._say = say
+        self._state: tuple[str, int] | None = None  # the model that is fetched, and the bytes of all that are there
         self._pause = pause
         self._said = 0.0
         self._placed: dict[tuple[str, bool], Path] = {}
@@ -59,6 +61,16 @@ class Download:
             InterruptedFetchError: the registry does not answer.
 
         """
+        over = threading.Event()
+        teller = threading.Thread(target=self._tell_progress, args=(over,), daemon=True)
+        teller.start()
+        try:
+            return self._fetch(models)
+        finally:
+            over.set()
+            teller.join()
+
+    def _fetch(self, models: Sequence[Wanted]) -> int:
         files = []
         for number, model in enumerate(models, 1):
             if time.monotonic() - self._said > _SAID_EVERY:
@@ -149,7 +161,7 @@ class Download:
                     target.write(part)
                     content.update(part)
                     there += len(part)
-                    self._progress(file, there)
+                    self._state = file.model, self._done + there
                     if there > file.size:
                         break
         if there < file.size:
@@ -176,9 +188,15 @@ class Download:
         partial = self._directory / _PARTIAL
         return sum(path.stat().st_size for path in partial.iterdir()) if partial.is_dir() else 0
 
-    def _progress(self, file: ModelFile, there: int) -> None:
-        if time.monotonic() - self._said > _SAID_EVERY:
-            self._tell(progress(file.model, self._done + there, self._total))
+    def _tell_progress(self, over: threading.Event) -> None:
+        """Tell the progress while there is some. A registry that stalls must not leave the line before it standing."""
+        told, ended = None, False
+        while not ended:
+            ended = over.wait(_SAID_EVERY)
+            state = self._state
+            if state is not None and state != told:
+                told = state
+                self._tell(progress(*state, self._total))
 
     def _tell(self, text: str) -> None:
         self._said = time.monotonic()

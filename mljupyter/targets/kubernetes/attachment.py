@@ -806,11 +806,12 @@ class _Plan:
 
     def _wait_until_ready(self, definition: Mapping[str, Any], on_line: OnLine, stopped: threading.Event) -> None:
         deadline = time.monotonic() + READY_WITHIN_SECONDS
+        reader = self._settings.replicas.collected_data_claim is not None
         said = ""
         while True:
             if is_deleted(self._cluster.find(DEFINITION_PATH)):  # by somebody who did not see the Service yet
                 self._define(definition, on_line, stopped)
-            state = installation_state(self._cluster, self._settings.namespace)
+            state = installation_state(self._cluster, self._settings.namespace, reader=reader)
             if state.text != said:
                 on_line(state.text)
                 said = state.text

@@ -1,4 +1,4 @@
-"""The state of an installation in a cluster: whether operator and routers run, and the reason if they do not."""
+"""The state of an installation in a cluster: whether its parts run, and the reason if they do not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class InstallationState:
-    """The state of operator and routers.
+    """The state of operator and routers, and of the reader of collected data if it is asked for.
 
     Parameters:
         ready: whether all of them run.
@@ -32,15 +32,22 @@ class InstallationState:
     text: str
 
 
-def installation_state(cluster: Cluster, namespace: str) -> InstallationState:
+def installation_state(cluster: Cluster, namespace: str, *, reader: bool = False) -> InstallationState:
     """Return the state of the installation in a namespace.
+
+    Parameters:
+        cluster: the cluster.
+        namespace: that of the installation.
+        reader: whether the pod that reads collected data counts. Endpoints serve without it.
 
     Raises:
         ControllerError: the cluster cannot be asked.
 
     """
     parts = []
-    for component, name in ((names.COMPONENT_OPERATOR, names.OPERATOR), (names.COMPONENT_ROUTER, names.ROUTER)):
+    wanted = [(names.COMPONENT_OPERATOR, names.OPERATOR), (names.COMPONENT_ROUTER, names.ROUTER)]
+    wanted += [(names.COMPONENT_READER, names.READER)] if reader else []
+    for component, name in wanted:
         deployment = cluster.find(f"{names.deployments(namespace)}/{name}")
         if deployment is None:
             return InstallationState(

@@ -170,7 +170,8 @@ def check_attached(cluster: Cluster, attached: AttachedCluster) -> list[Finding]
         return [Finding("API server", "failed", first, rest)]
     found.append(_capacity(cluster, attached.purpose))
     try:
-        state = installation_state(cluster, attached.namespace)
+        reader = "collectedDataClaim" in attached.replicas
+        state = installation_state(cluster, attached.namespace, reader=reader)
     except ControllerError as error:
         first, _, rest = error.message.partition("\n")
         found.append(Finding("installation", "failed", first, rest))
