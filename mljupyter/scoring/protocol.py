@@ -17,7 +17,8 @@ FAILED: Final = 2
 CALL: Final = 3
 """Server to worker: one request. Head: `request_meta`, or empty for a plain POST. Body: the request's body."""
 ANSWER: Final = 4
-"""Worker to server, once for each call. Head: `ANSWER_HEAD`, then headers (`pack_headers`). Body: the answer's body."""
+"""Worker to server, once for each call. Head: `ANSWER_HEAD`, then headers (`pack_headers`). Body: the answer's body.
+After STREAM it ends the answer. Its body is empty then, or an error if the answer is not complete."""
 
 BATCH: Final = 5
 """Server to worker: the next frames are calls for one `run()`. Call: their number."""
@@ -29,8 +30,21 @@ ENDED: Final = 8
 """Zygote to server: a worker has ended. Call: its process id. Body: its status in decimal, negative for a signal."""
 REFUSED: Final = 9
 """Zygote to server, instead of ZYGOTE: workers cannot be forked. Body: the reason, one line of UTF-8."""
+STREAM: Final = 10
+"""Worker to server, once for a call: its answer comes in pieces. Head as for ANSWER. Body: the first piece."""
+PIECE: Final = 11
+"""Worker to server, after STREAM: the next piece of the answer. Body: the piece."""
+GRANT: Final = 12
+"""Server to worker: the client has taken bytes of a streamed answer. Head: `GRANTED`, their number."""
+CANCEL: Final = 13
+"""Server to worker: nobody takes the rest of a streamed answer."""
 
 PREFIX: Final = struct.Struct("<BIIQ")
+GRANTED: Final = struct.Struct("<Q")
+WINDOW_BYTES: Final = 1 << 20
+"""The largest number of bytes of one streamed answer that the worker has sent and the client has not taken."""
+PIECE_BYTES: Final = 1 << 16
+"""The largest size of one piece of a streamed answer; larger ones are divided."""
 ANSWER_HEAD: Final = struct.Struct("<HBd")
 """HTTP status, outcome flags (`RAN`, `RUN_FAILED`, `SHARED`), duration of `run()` in seconds."""
 RAN: Final = 1

@@ -36,6 +36,7 @@ def main(root: str, sample_path: str, answer_path: str) -> None:
     else:
         with open(sample_path, "rb") as file:  # noqa: PTH123 - pathlib would be loaded for this alone
             status, _, _, body, _ = script.answer(HEAD if script.interface.needs_head else b"", file.read())
+        body = body if isinstance(body, bytes) else b"".join(body)
         answer = {"result": json.loads(body)} if status == 200 else {"stage": "run(sample)"} | json.loads(body)
     with open(answer_path, "w", encoding="utf-8") as file:  # noqa: PTH123
         json.dump(answer, file)

@@ -13,6 +13,7 @@ from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.messages import PARAMETERS, encode_error, is_json, request_id_meta, request_meta
 from mljupyter.scoring.protocol import Headers, unpack_headers
+from mljupyter.scoring.server.answer_stream import AnswerStream
 from mljupyter.scoring.server.calls import Answer, refusal
 from mljupyter.scoring.server.http_protocol import closing_answer
 from mljupyter.scoring.server.response_headers import CrossOrigin, IdentifierError, answer_ids
@@ -48,6 +49,8 @@ _NOT_THE_ROUTER = closing_answer(
     401, "this replica answers only its router: send requests to the endpoint's scoring URI"
 )
 _NO_LENGTH = (204, 304)
+_EVENTS = b"text/event-stream"
+_KEPT_BYTES = 65536  # of a streamed answer, for its record
 _BODIES_HELD = 4  # in units of the largest allowed body: the memory for large bodies that are being received
 
 
@@ -66,7 +69,8 @@ class ClientGoneError(Exception):
 class Application:
     """The ASGI application. While `draining` is true it refuses new requests and closes connections.
 
-    With a `key` it answers only requests that carry the key, which are the router's, and health checks.
+    With a `key` it answers only requests that carry the key, which are the router's, and health checks. `cut_off`
+    closes the connection of a request in the middle of its answer.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Application:
         log: LogCapture,
         insights: Insights | None = None,
         key: ReplicaKey | None = None,
+        cut_off: Callable[[Scope], None] = lambda scope: None,
     ) -> None:
         self._configuration = configuration
         self._supervisor = supervisor
@@ -83,6 +88,7 @@ class Application:
         self._log = log
         self._insights = insights
         self._key = key
+        self._cut_off = cut_off
         # On a port without a key any client could forge the time when the router received a request.
         self._trusts_start = key is not None or configuration.unix_socket is not None
         self._cross_origin = CrossOrigin(configuration.cors_origins)
@@ -112,6 +118,9 @@ class Application:
                 [_JSON],
                 encode_error(500, "internal error of the scoring server; see its log", "ScoringServerFailed"),
             )
+        if isinstance(body, AnswerStream):
+            await self._stream(scope, receive, send, status, headers, body, began)
+            return
         # The client does not get a busy answer: the router tries another replica.
         if insights is not None and scope["path"] == "/score" and scope["method"] in _RUN and _BUSY not in headers:
             insights.request(scope, began, time.time() - began, status, headers, body)
@@ -124,7 +133,52 @@ class Application:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
+    async def _stream(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        status: int,
+        headers: Headers,
+        stream: AnswerStream,
+        began: float,
+    ) -> None:
+        """Send an answer in pieces, until its end or until the client leaves.
+
+        If it is cut off, a client that reads events gets one of the type ``error``. Any other one gets no end, so that
+        it does not take the part for the whole.
+        """
+        if self._cross_origin.enabled:
+            headers += self._cross_origin.headers(scope["method"], scope["headers"])
+        if self.draining:
+            headers.append(_CLOSE)
+        kept = bytearray()
+        gone = asyncio.ensure_future(receive())  # it returns when the client has left
+        gone.add_done_callback(lambda _: stream.leave())
+        try:
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            while (piece := await stream.next()) is not None:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                stream.taken(len(piece))
+                if self._insights is not None:
+                    kept += piece[: _KEPT_BYTES - len(kept)]
+            if stream.error:
+                request_id = dict(headers).get(b"x-request-id", b"").decode("latin-1")
+                self._log.record("E", f"the answer to request {request_id} was cut off: {stream.error.decode()}")
+            events = any(name == b"content-type" and value.startswith(_EVENTS) for name, value in headers)
+            if stream.error and not events:
+                self._cut_off(scope)
+                await gone
+            elif not stream.left:
+                last = b"event: error\ndata: %b\n\n" % stream.error if stream.error else b""
+                await send({"type": "http.response.body", "body": last})
+        finally:
+            stream.leave()
+            gone.cancel()
+            if self._insights is not None:
+                self._insights.request(scope, began, time.time() - began, status, headers, bytes(kept))
+
+    async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes | AnswerStream]:
         path, method = scope["path"], scope["method"]
         methods = _METHODS.get(path)
         if methods is None:
@@ -284,6 +338,8 @@ class Application:
             "run_seconds_count": calls.run_seconds_count,
             "started": calls.started,
             "wait_seconds_sum": calls.wait_seconds_sum,
+            "streamed": calls.streamed,
+            "first_piece_seconds_sum": calls.first_piece_seconds_sum,
             "replica": self._configuration.replica,
             "worker_pid": self._supervisor.worker_pid,
             **({"insights": self._insights.counts()} if self._insights is not None else {}),

@@ -6,6 +6,7 @@ import asyncio
 from typing import NamedTuple
 
 from mljupyter.scoring.messages import encode_error
+from mljupyter.scoring.server.answer_stream import AnswerStream
 
 
 class Answer(NamedTuple):
@@ -13,11 +14,11 @@ class Answer(NamedTuple):
 
     `seconds` is the duration of `run()`, None when it did not return. `busy` asks the router to try another
     replica; `retry` tells the client that a later attempt may succeed. `headers` are the script's own, packed as in
-    `protocol.pack_headers`; empty means that the body is JSON.
+    `protocol.pack_headers`; empty means that the body is JSON. The body is an `AnswerStream` if it comes in pieces.
     """
 
     status: int
-    body: bytes
+    body: bytes | AnswerStream
     run_failed: bool = False
     seconds: float | None = None
     busy: bool = False
@@ -50,11 +51,12 @@ class Call:
 
     `routed` says whether the router has sent it and can try another replica. `alone` marks a call that is run again
     alone, since the worker died while it ran this and others. `arrived_at` is the time when the router received it, on
-    the clock of the event loop. `timer` limits how long it waits.
+    the clock of the event loop. `timer` limits how long it waits. `stream` is its answer if that comes in pieces.
     """
 
     __slots__ = (
-        "alone", "arrived_at", "body", "future", "head", "number", "routed", "run", "sent_at", "size", "timer",
+        "alone", "arrived_at", "body", "future", "head", "number", "routed", "run", "sent_at", "size", "stream",
+        "timer",
     )  # fmt: skip
 
     def __init__(
@@ -69,13 +71,14 @@ class Call:
         self.sent_at = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.run: Run | None = None
+        self.stream: AnswerStream | None = None
         self.routed = False
         self.alone = False
 
     @property
     def abandoned(self) -> bool:
-        """Whether the client has its answer although the worker still runs the call."""
-        return self.future.done()
+        """Whether no client waits for the rest of its answer although the worker still runs the call."""
+        return self.future.done() and (self.stream is None or self.stream.over)
 
     def stop_waiting(self) -> None:
         """Cancel the timer of the wait."""
@@ -84,7 +87,9 @@ class Call:
             self.timer = None
 
     def settle(self, answer: Answer) -> None:
-        """Answer the client, unless it has its answer."""
+        """Answer the client, unless it has its answer; end a streamed answer, with an error if `answer` has a body."""
         self.stop_waiting()
         if not self.future.done():
             self.future.set_result(answer)
+        elif self.stream is not None and isinstance(answer.body, bytes):
+            self.stream.end(answer.body)

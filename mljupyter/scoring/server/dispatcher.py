@@ -6,6 +6,9 @@ If a worker dies while it runs one call, that call is the cause: 502. If it ran 
 cause is unknown: each of them is run again alone on the next worker, and nothing else at the same time. So a crash
 fails only the request that causes it. In return `run()` may be started twice for the others, as it may when the router
 retries a request after the end of a replica.
+
+An answer may come in pieces. Its call holds its place among the concurrent ones until the last piece, and the time
+limit is for all of them. When nobody takes the rest, the worker is told, and ends the call between two pieces.
 """
 
 from __future__ import annotations
@@ -20,8 +23,21 @@ from typing import Protocol
 
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.messages import encode_error
-from mljupyter.scoring.protocol import ANSWER_HEAD, BATCH, CALL, MAX_CALL, PREFIX, RAN, RUN_FAILED, SHARED
+from mljupyter.scoring.protocol import (
+    ANSWER_HEAD,
+    BATCH,
+    CALL,
+    CANCEL,
+    GRANT,
+    GRANTED,
+    MAX_CALL,
+    PREFIX,
+    RAN,
+    RUN_FAILED,
+    SHARED,
+)
 from mljupyter.scoring.server.admission import SHORTEST_STAY_SECONDS, Action, Load, admit
+from mljupyter.scoring.server.answer_stream import AnswerStream
 from mljupyter.scoring.server.batching import first_batch, seconds_to_wait
 from mljupyter.scoring.server.calls import Answer, Call, Run, failure, refusal
 from mljupyter.scoring.server.quarantine import SECONDS as QUARANTINE_SECONDS
@@ -31,6 +47,7 @@ _SMOOTHING = 0.2
 _COALESCE_BYTES = 65536
 _SPARE_SECONDS = 60.0  # a request cannot be older than it may wait and run, plus this
 _STAMP_SECONDS = 0.001  # the router cuts its timestamp to milliseconds: a shorter age counts as no wait
+_LAST_PIECE_SECONDS = 5.0  # a streamed answer over its time may take this long until its next piece, where it ends
 
 _REFUSALS = {
     (True, Action.BUSY): "the replica is busy",
@@ -97,6 +114,8 @@ class Dispatcher:
         self.run_seconds_count = 0
         self.started = 0
         self.wait_seconds_sum = 0.0
+        self.streamed = 0
+        self.first_piece_seconds_sum = 0.0
 
     @property
     def ready(self) -> bool:
@@ -184,7 +203,7 @@ class Dispatcher:
         for call in calls:
             if call.abandoned:
                 continue
-            if len(calls) == 1 or deliberate:
+            if len(calls) == 1 or deliberate or call.stream is not None:
                 self.failed += 1
                 call.settle(failure(502, ending))
             else:
@@ -218,12 +237,43 @@ class Dispatcher:
         if ran:
             self.run_seconds_sum += 0.0 if flags & SHARED else seconds
             self.run_seconds_count += not flags & SHARED
-            if not call.abandoned:
+            if not call.abandoned or (call.stream is not None and call.stream.left):
                 self.failed += run_failed
                 self.completed += not run_failed
         call.settle(Answer(status, body, run_failed, seconds if ran else None, headers=head[ANSWER_HEAD.size :]))
         if self._when_idle is not None:
             self._check_idle()
+
+    def begin_stream(self, number: int, head: bytes, first: bytes) -> None:
+        """Pass the beginning of an answer that comes in pieces to its client."""
+        call = self._running.get(number)
+        if call is None or call.stream is not None or len(head) < ANSWER_HEAD.size:
+            return
+        status, flags, _ = ANSWER_HEAD.unpack_from(head)
+        if not 200 <= status <= 599:  # a script has written to the worker's socket
+            return
+
+        def grant(size: int) -> None:
+            self._tell(PREFIX.pack(GRANT, number, GRANTED.size, 0) + GRANTED.pack(size))
+
+        def cancel() -> None:
+            self._tell(PREFIX.pack(CANCEL, number, 0, 0))
+            self._check_idle()
+
+        if call.future.done():  # its time was over before the first piece
+            cancel()
+            return
+        self.streamed += 1
+        self.first_piece_seconds_sum += self._loop.time() - call.arrived_at
+        call.stream = AnswerStream(first, grant, cancel)
+        call.stop_waiting()
+        call.future.set_result(Answer(status, call.stream, bool(flags & RUN_FAILED), headers=head[ANSWER_HEAD.size :]))
+
+    def add_piece(self, number: int, piece: bytes) -> None:
+        """Pass a further piece of an answer to its client."""
+        call = self._running.get(number)
+        if call is not None and call.stream is not None:
+            call.stream.put(piece)
 
     def refuse_waiting(self, message: str) -> None:
         """Refuse all waiting requests, since no worker will come for them."""
@@ -372,19 +422,39 @@ class Dispatcher:
         """Answer calls over the time limit with 504. One timer, set for the oldest call, serves all of them."""
         self._watchdog = None
         now = self._loop.time()
+        overdue: list[Call] = []
+        following = math.inf
         for call in self._running.values():
-            if call.abandoned:
-                continue
             due = call.sent_at + self._timeout
             if due > now + 0.001:
-                self._watchdog = self._loop.call_at(due, self._check_timeouts)
+                following = min(following, due)
                 break
-            self.failed += 1
-            call.settle(failure(504, f"run() did not return within {self._timeout * 1000:g} ms"))
-        overdue = [call for call in self._running.values() if call.abandoned]
+            if not call.abandoned:
+                self.failed += 1
+                self._end_overdue(call)
+            ends = due if call.stream is None else due + _LAST_PIECE_SECONDS
+            if ends > now + 0.001:
+                following = min(following, ends)
+            else:
+                overdue.append(call)
+        if following < math.inf:
+            self._watchdog = self._loop.call_at(following, self._check_timeouts)
         if len({call.run for call in overdue}) >= self._concurrency or any(call.alone for call in overdue):
             self._on_stuck(f"run() takes longer than {self._timeout * 1000:g} ms and cannot be interrupted")
         self._check_idle()
+
+    def _end_overdue(self, call: Call) -> None:
+        """Answer a call over the time limit; a streamed answer is cut off, and the worker ends it at its next piece."""
+        limit = f"{self._timeout * 1000:g} ms"
+        if call.stream is None:
+            call.settle(failure(504, f"run() did not return within {limit}"))
+        else:
+            call.stream.stop(encode_error(504, f"run() has not given its last piece within {limit}"))
+
+    def _tell(self, frame: bytes) -> None:
+        """Send the worker a message about a streamed answer, if there is one."""
+        if self._worker is not None:
+            self._worker.write(frame)
 
     def _check_idle(self) -> None:
         if self._when_idle is not None and self.idle:

@@ -181,6 +181,13 @@ def limited_protocol(limits: Limits, key: ReplicaKey | None = None) -> type[Limi
     return type("Protocol", (LimitedProtocol,), {"limits": limits, "key": key})
 
 
+def cut_off(connections: set[Any], scope: dict[str, Any]) -> None:
+    """Close the connection of a request after the part of its answer that was written, without the answer's end."""
+    for connection in connections:
+        if connection.cycle is not None and connection.cycle.scope is scope:
+            connection.transport.close()
+
+
 async def watch(connections: set[Any], limits: Limits) -> None:
     """Check all connections for slow clients, forever. This costs less than a timer for each request."""
     while True:

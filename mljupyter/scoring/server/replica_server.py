@@ -19,7 +19,7 @@ from mljupyter.scoring import exit_codes
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.server.application import Application
-from mljupyter.scoring.server.http_protocol import Limits, limited_protocol, watch
+from mljupyter.scoring.server.http_protocol import Limits, cut_off, limited_protocol, watch
 from mljupyter.scoring.server.supervisor import Supervisor
 from mljupyter.scoring.server.worker_source import Worker
 
@@ -66,7 +66,14 @@ class ReplicaServer:
     async def run(self, listener: socket.socket, worker: Worker) -> int:
         """Serve until the end, and return the exit status."""
         self._supervisor = Supervisor(self._configuration, self._log, self._stop)
-        self._application = Application(self._configuration, self._supervisor, self._log, self._insights, self._key)
+        self._application = Application(
+            self._configuration,
+            self._supervisor,
+            self._log,
+            self._insights,
+            self._key,
+            lambda scope: cut_off(self._server.server_state.connections, scope),
+        )
         settings = self._configuration
         limits = Limits(settings.request_timeout, settings.max_connections, settings.max_header_bytes)
         self._server = _UvicornServer(_server_settings(settings, self._application, limits, self._key))

@@ -112,6 +112,12 @@ class Supervisor:
             self.dispatcher.answer(frame.call, frame.head, frame.body)
             return
         try:
+            if frame.kind == protocol.PIECE:
+                self.dispatcher.add_piece(frame.call, frame.body)
+                return
+            if frame.kind == protocol.STREAM:
+                self.dispatcher.begin_stream(frame.call, frame.head, frame.body)
+                return
             self._on_message(connection, frame)
         except Exception as error:  # noqa: BLE001 - any error here must end the replica, which would hang otherwise
             self._fail(error)

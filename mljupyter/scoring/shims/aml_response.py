@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mljupyter.scoring.shims.headers import Headers
@@ -18,7 +18,8 @@ class AMLResponse:
     """A response with a status, headers and a body of bytes.
 
     Parameters:
-        message: the body: str, bytes, or an iterable of them; None stands for an empty JSON object.
+        message: the body: str, bytes, or an iterable of them; None stands for an empty JSON object. The pieces of an
+            iterator, such as a generator, are sent one by one, each as soon as it is there.
         status_code: the HTTP status, a number or text such as ``202 Accepted``.
         response_headers: further headers; a value with commas is split into one header for each part.
         json_str: encode `message` as JSON.
@@ -41,7 +42,14 @@ class AMLResponse:
         self.headers = Headers()
         self.headers["Content-Type"] = _JSON if as_json else _HTML
         self.headers["x-ms-run-function-failed"] = run_function_failed
-        self._body = json.dumps({} if message is None else message).encode() if as_json else _bytes_of(message)
+        self._pieces: Iterator[Any] | None = None
+        self._body = b""
+        if as_json:
+            self._body = json.dumps({} if message is None else message).encode()
+        elif isinstance(message, Iterator):
+            self._pieces = message
+        else:
+            self._body = _bytes_of(message)
         if not as_json and "Content-Type" in response_headers:
             self.headers.remove("Content-Type")
         for name, value in response_headers.items():
@@ -51,14 +59,32 @@ class AMLResponse:
                 self.headers.add(name, part.strip())
 
     def get_data(self, as_text: bool = False) -> Any:
-        """Return the body."""
+        """Return the body; all pieces of an iterator, which is not sent in pieces then."""
+        if self._pieces is not None:
+            self._body, self._pieces = _bytes_of(self._pieces), None
         return self._body.decode() if as_text else self._body
 
     def set_data(self, value: str | bytes) -> None:
         """Replace the body."""
-        self._body = _bytes_of(value)
+        self._body, self._pieces = _bytes_of(value), None
 
     data = property(get_data, set_data, doc="The body as bytes.")
+
+    @property
+    def is_streamed(self) -> bool:
+        """True if the body is an iterator whose pieces are sent one by one."""
+        return self._pieces is not None
+
+    def iter_encoded(self) -> Iterator[bytes]:
+        """Yield the pieces of the body as bytes."""
+        pieces = self._pieces if self._pieces is not None else iter((self._body,))
+        try:
+            for piece in pieces:
+                if not isinstance(piece, (str, bytes, bytearray, memoryview)):
+                    raise TypeError(f"AMLResponse cannot send a {type(piece).__name__}; yield str or bytes")
+                yield _bytes_of(piece)
+        finally:
+            getattr(pieces, "close", lambda: None)()
 
     @property
     def content_type(self) -> str | None:

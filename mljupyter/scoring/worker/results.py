@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from types import GeneratorType
+from typing import Any, Literal, NamedTuple, overload
 
 from mljupyter.scoring.protocol import Headers, pack_headers
 
@@ -36,14 +38,30 @@ class Result(NamedTuple):
     run_failed: bool
 
 
-def encode(result: Any) -> Result:
+class StreamedResult(NamedTuple):
+    """An encoded result whose body comes in pieces."""
+
+    status: int
+    body: Iterator[bytes]
+    headers: bytes
+    run_failed: bool
+
+
+@overload
+def encode(result: Any, in_pieces: Literal[False] = False) -> Result: ...
+@overload
+def encode(result: Any, in_pieces: bool) -> Result | StreamedResult: ...
+def encode(result: Any, in_pieces: bool = False) -> Result | StreamedResult:
     """Return what to send for the result of `run()`.
 
     A response object (`AMLResponse`, or any with `status_code`, `headers` and `get_data()`, as Flask's) determines
-    the whole answer; everything else is encoded as JSON. Raises ResultError when that is impossible.
+    the whole answer; everything else is encoded as JSON, what a generator yields as a list. Raises ResultError when
+    that is impossible. With `in_pieces`, the body of a response that is streamed is an iterator.
     """
     if hasattr(result, "get_data") and hasattr(result, "status_code") and hasattr(result, "headers"):
-        return _encode_response(result)
+        return _encode_response(result, in_pieces)
+    if type(result) is GeneratorType:
+        result = list(result)
     return Result(200, encode_result(result), b"", False)
 
 
@@ -64,7 +82,7 @@ def encode_result(result: Any) -> bytes:
         ) from error
 
 
-def _encode_response(response: Any) -> Result:
+def _encode_response(response: Any, in_pieces: bool) -> Result | StreamedResult:
     status = response.status_code
     if not isinstance(status, int) or not 200 <= status <= 599:
         raise ResultError(f"run() returned a response with the status {status!r}; use one from 200 to 599")
@@ -76,8 +94,12 @@ def _encode_response(response: Any) -> Result:
             failed = failed or str(value).lower() == "true"
         elif lower not in _OURS and not lower.startswith("x-mlj-"):
             headers.append(_header(lower, str(value)))
-    body = b"" if status in _NO_BODY else bytes(response.get_data())
-    return Result(status, body, pack_headers(headers or [(b"content-type", b"text/html; charset=utf-8")]), failed)
+    packed = pack_headers(headers or [(b"content-type", b"text/html; charset=utf-8")])
+    if status in _NO_BODY:
+        return Result(status, b"", packed, failed)
+    if in_pieces and getattr(response, "is_streamed", False) and hasattr(response, "iter_encoded"):
+        return StreamedResult(status, iter(response.iter_encoded()), packed, failed)
+    return Result(status, bytes(response.get_data()), packed, failed)
 
 
 def _header(name: str, value: str) -> tuple[bytes, bytes]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import perf_counter
-from types import ModuleType
-from typing import Any
+from types import GeneratorType, ModuleType
+from typing import Any, cast
 
 from mljupyter.scoring.logs.diagnostics import user_traceback, write_record
 from mljupyter.scoring.logs.log_context import request_id
@@ -28,6 +28,8 @@ from mljupyter.scoring.worker.schema import Schema, schema_of
 _HEADERS_PARAMETER = "request_headers"
 Outcome = tuple[int, int, float, bytes, bytes]
 """HTTP status, flags of `protocol`, duration of `run()` in seconds, body, packed headers (empty for plain JSON)."""
+StreamedOutcome = tuple[int, int, float, Iterator[bytes], bytes]
+"""An outcome whose body comes in pieces; `run()` may go on while they are taken from it."""
 
 
 class ScriptError(Exception):
@@ -79,7 +81,7 @@ class Script:
             self._mode = _mode(self._schema, self._parameters)  # init() may import the module that has run()
             self.interface = self._describe()
 
-    def answer(self, head: bytes, body: bytes) -> Outcome:
+    def answer(self, head: bytes, body: bytes) -> Outcome | StreamedOutcome:
         """Return the outcome of one request; exceptions of user code become error answers."""
         try:
             arguments = self.arguments(head, body)
@@ -90,7 +92,13 @@ class Script:
             result = self.run(**arguments)
         except BaseException as error:  # noqa: BLE001 (user code may raise anything, SystemExit too)
             return self.failed(error, perf_counter() - start)
-        return self.succeeded(result, perf_counter() - start)
+        seconds = perf_counter() - start
+        if type(result) is GeneratorType and head:
+            from mljupyter.scoring.worker import events  # few scripts yield
+
+            if events.accepts_events(json.loads(head).get("headers", {}).get("Accept", "")):
+                return 200, RAN, seconds, events.events_of(result), events.events_headers()
+        return self._outcome(result, seconds, in_pieces=True)
 
     def arguments(self, head: bytes, body: bytes) -> dict[str, Any]:
         """Return the keyword arguments of `run` for a request; raise InputError when the request does not fit.
@@ -120,14 +128,21 @@ class Script:
 
     def succeeded(self, result: Any, seconds: float) -> Outcome:
         """Return the outcome of a `run` that has returned; an error if its result cannot be sent."""
+        return cast(Outcome, self._outcome(result, seconds, in_pieces=False))
+
+    def _outcome(self, result: Any, seconds: float, *, in_pieces: bool) -> Outcome | StreamedOutcome:
         try:
-            status, body, headers, run_failed = encode(result)
+            status, body, headers, run_failed = encode(result, in_pieces)
         except ResultError as error:
-            write_record("E", "azmlinfsrv", str(error))
-            return 500, RAN | RUN_FAILED, seconds, encode_error(500, str(error)), b""
+            return self.not_sent(error, seconds)
         except BaseException as error:  # noqa: BLE001 (a response object of the script's own may raise anything)
             return self.failed(error, seconds)
-        return status, RAN | RUN_FAILED if run_failed else RAN, seconds, body, headers
+        return status, RAN | RUN_FAILED if run_failed else RAN, seconds, body, headers  # type: ignore[return-value] # mypy: one or the other
+
+    def not_sent(self, error: ResultError, seconds: float) -> Outcome:
+        """Return the outcome of a `run` whose result cannot be sent."""
+        write_record("E", "azmlinfsrv", str(error))
+        return 500, RAN | RUN_FAILED, seconds, encode_error(500, str(error)), b""
 
     def failed(self, error: BaseException, seconds: float) -> Outcome:
         """Return the outcome of a `run` that has raised; the log gets the traceback, the client does not."""
@@ -141,7 +156,9 @@ class Script:
 
     def _describe(self) -> Interface:
         schema = self._schema
-        needs_head = self.takes_headers or self._mode == REQUEST or _collects()
+        # A `run` that yields answers by the header `Accept`.
+        yields = inspect.isgeneratorfunction(inspect.unwrap(self.run))
+        needs_head = self.takes_headers or self._mode == REQUEST or yields or _collects()
         if schema is None:
             return Interface(self._mode, needs_head, None, ALL_VERSIONS, *self._undecorated())
         return Interface(

@@ -11,83 +11,21 @@ import faulthandler
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
-from threading import Lock, Thread
+from threading import Thread
 
 from mljupyter.scoring import protocol
 from mljupyter.scoring.exit_codes import SCRIPT_FAILED
 from mljupyter.scoring.logs import log_context
 from mljupyter.scoring.logs.diagnostics import directory_listing, user_traceback, write_record
 from mljupyter.scoring.worker.batches import OFF, Answers, batches_of
+from mljupyter.scoring.worker.channel import Channel
 from mljupyter.scoring.worker.loading import load_script
 from mljupyter.scoring.worker.parent_death import die_with
-from mljupyter.scoring.worker.script import Outcome, Script, ScriptError
+from mljupyter.scoring.worker.script import Script, ScriptError
 from mljupyter.scoring.worker.zygote import fork_obstacle, fork_workers
 
-_READ_BYTES = 65536
-
 Batches = Callable[[Sequence[protocol.Frame]], Answers]
-
-
-class Channel:
-    """The worker's end of the socket pair to its server; threads may share it."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._decoder = protocol.FrameDecoder()
-        self._frames: deque[protocol.Frame] = deque()
-        self._reading = Lock()
-        self._writing = Lock()
-
-    def receive(self) -> protocol.Frame | None:
-        """Return the next frame; None when the server has closed its end."""
-        with self._reading:
-            return self._next()
-
-    def receive_calls(self) -> list[protocol.Frame]:
-        """Return the calls for the next `run()`, several if they are a batch; an empty list when the server is gone."""
-        with self._reading:
-            calls: list[protocol.Frame] = []
-            wanted = 1
-            while len(calls) < wanted:
-                frame = self._next()
-                if frame is None:
-                    return []
-                if frame.kind == protocol.BATCH:
-                    wanted = frame.call
-                else:
-                    calls.append(frame)
-            return calls
-
-    def send(self, kind: int, call: int = 0, head: bytes = b"", body: bytes = b"") -> None:
-        """Send one frame."""
-        self._write(protocol.PREFIX.pack(kind, call, len(head), len(body)) + head, body)
-
-    def send_answers(self, answers: Sequence[tuple[int, Outcome]]) -> None:
-        """Send the answers of several calls together, so that the server handles them in one turn of its event loop."""
-        parts = []
-        for call, (status, flags, seconds, body, headers) in answers:
-            head = protocol.ANSWER_HEAD.pack(status, flags, seconds) + headers
-            parts += [protocol.PREFIX.pack(protocol.ANSWER, call, len(head), len(body)), head, body]
-        self._write(b"".join(parts))  # one part: writev() takes at most 1024
-
-    def _next(self) -> protocol.Frame | None:
-        while not self._frames:
-            data = os.read(self._descriptor, _READ_BYTES)
-            if not data:
-                return None
-            self._frames.extend(self._decoder.feed(data))
-        return self._frames.popleft()
-
-    def _write(self, *parts: bytes) -> None:
-        """Write everything, usually with one system call and without copying the parts."""
-        with self._writing:
-            sent = os.writev(self._descriptor, parts)
-            if sent < sum(map(len, parts)):
-                rest = memoryview(b"".join(parts))[sent:]
-                while rest:
-                    rest = rest[os.write(self._descriptor, rest) :]
 
 
 def serve(channel: Channel, script: Script, batches: Batches | None) -> None:
@@ -98,8 +36,13 @@ def serve(channel: Channel, script: Script, batches: Batches | None) -> None:
                 channel.send_answers(answers)
         return
     while (frame := channel.receive()) is not None:
-        status, flags, seconds, body, headers = script.answer(frame.head, frame.body)
-        channel.send(protocol.ANSWER, frame.call, protocol.ANSWER_HEAD.pack(status, flags, seconds) + headers, body)
+        status, flags, seconds, body, headers = outcome = script.answer(frame.head, frame.body)
+        if type(body) is bytes:
+            channel.send(protocol.ANSWER, frame.call, protocol.ANSWER_HEAD.pack(status, flags, seconds) + headers, body)
+        else:
+            from mljupyter.scoring.worker.streams import send_stream  # few scripts stream their answers
+
+            send_stream(channel, frame.call, script, outcome)  # type: ignore[arg-type] # its body is not bytes
 
 
 def main(arguments: list[str]) -> int:
