@@ -167,12 +167,24 @@ def test_keys_guard_scoring_and_the_description_but_not_health() -> None:
     endpoint = EndpointRoute("iris", (version("a"),), "a", keys=("first", "second"))
     for route in routes(router_files(SETTINGS, [endpoint])):
         guarded = "envoy.filters.http.rbac" in route["typed_per_filter_config"]
-        assert guarded == route["match"]["path"].endswith(("/score", "/swagger.json"))
+        assert guarded == route["match"]["path"].endswith("/score")
+        # A key that is sent where none is needed does not reach the replica either.
+        assert route["request_headers_to_remove"] == ["authorization"]
         if guarded:
             text = json.dumps(route["typed_per_filter_config"]["envoy.filters.http.rbac"])
             assert "Bearer first" in text
             assert "Bearer second" in text
-            assert route["request_headers_to_remove"] == ["authorization"]
+
+
+def test_the_document_of_the_interface_needs_no_key_and_is_told_its_place() -> None:
+    shared = EndpointRoute("iris", (version("a"), version("b")), "a", tokens=True)
+    alone = EndpointRoute("mine", (version("mine"),), "mine", port=9001)
+    for endpoint, base in ((shared, "/api/v1/service/iris"), (alone, "/")):
+        for route in routes(router_files(SETTINGS, [endpoint], LISTENING)):
+            told = [item["header"]["value"] for item in route["request_headers_to_add"]][1:]
+            is_document = route["match"]["path"].endswith("/swagger.json")
+            assert told == ([base] if is_document else [])
+            assert not (is_document and set(route["typed_per_filter_config"]) - {"envoy.filters.http.buffer"})
 
 
 def test_keys_are_in_no_repr() -> None:

@@ -170,6 +170,21 @@ def test_the_schema_is_in_the_swagger_documents(decorated: Replica) -> None:
     assert post(decorated, new["components"]["schemas"]["ServiceInput"]["example"]).status_code == 200
 
 
+def test_the_document_names_the_service_as_its_client_reaches_it(serve: Serve) -> None:
+    replica = serve(environment={"SERVICE_NAME": "wine", "SERVICE_VERSION": "blue"})
+    direct = replica.client.get("/swagger.json").json()
+    assert list(direct["paths"]) == ["/", "/score", "/swagger.json"]
+    assert (direct["info"]["version"], direct["schemes"]) == ("blue", ["http"])
+    routed = {"x-mlj-base": "/api/v1/service/wine", "x-forwarded-proto": "https"}
+    behind = replica.client.get("/swagger.json", headers=routed).json()
+    prefix = "/api/v1/service/wine"
+    assert list(behind["paths"]) == [f"{prefix}/", f"{prefix}/score", f"{prefix}/swagger.json"]
+    assert (behind["info"]["title"], behind["info"]["version"], behind["schemes"]) == ("wine", "1.0", ["https"])
+    assert behind["paths"][f"{prefix}/score"]["post"]["security"] == [{"Bearer": []}]
+    own_port = replica.client.get("/swagger.json", headers={"x-mlj-base": "/"}).json()
+    assert (list(own_port["paths"]), own_port["info"]["version"]) == (["/", "/score", "/swagger.json"], "1.0")
+
+
 def test_a_schema_that_swagger_2_cannot_say_is_404_there(serve: Serve) -> None:
     replica = serve(
         """
@@ -195,6 +210,7 @@ def test_the_users_swagger_files_take_the_place_of_ours(serve: Serve, directory:
     assert generated["info"]["title"] == "wine"
     assert generated["info"]["version"] == "7"
     assert "/a/b/score" in generated["paths"]
+    assert generated["security"] == [{"Bearer": []}]
     (directory / "swagger.json").write_text('{"mine": "first"}')
     assert replica.client.get("/swagger.json?version=2").json() == {"mine": "first"}
     (directory / "swagger.json").write_text("{")

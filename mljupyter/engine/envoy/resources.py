@@ -21,6 +21,8 @@ from mljupyter.spec import ConnectionLimits, RequestLimits
 
 START_HEADER = "x-mlj-start"
 BUSY_HEADER = "x-mlj-busy"
+BASE_HEADER = "x-mlj-base"
+"""The path that an endpoint's own paths are under, told to replicas for the document of its interface."""
 MOST_REQUESTS = 10_000
 STREAM = "stream"
 """The name of the cluster that leads to the server of `from_stream`."""
@@ -208,16 +210,23 @@ def route_table(name: str, virtual_hosts: Iterable[Resource]) -> Resource:
 class Passes:
     """The authentication of a route: one of these keys, or a token for this audience. Without both, all may pass.
 
-    `rate_limited` names the endpoint whose limit of requests per second applies.
+    `rate_limited` names the endpoint whose limit of requests per second applies. `withheld` is for a route that all may
+    pass, of an endpoint with authentication: a credential that a client sends nevertheless does not reach the replica.
     """
 
     keys: tuple[str, ...] | None = field(default=None, repr=False)
     audience: str | None = None
     rate_limited: str | None = None
+    withheld: bool = False
 
 
 def route(
-    path: str, upstream_path: str, to: Destination, who: Passes, header: tuple[str, str] | None = None
+    path: str,
+    upstream_path: str,
+    to: Destination,
+    who: Passes,
+    header: tuple[str, str] | None = None,
+    base: str | None = None,
 ) -> Resource:
     """Return one route.
 
@@ -227,6 +236,7 @@ def route(
         to: clusters with weights, and limits.
         who: the authentication.
         header: name and value of a header that selects this route.
+        base: the value of `BASE_HEADER`; None not to send it.
 
     """
     match: Resource = {"path": path}
@@ -262,12 +272,12 @@ def route(
         "metadata": envoy_limits.counted_for(who.rate_limited) if who.rate_limited is not None else {},
         "request_body_buffer_limit": limits.max_body_bytes,  # a retry needs the body
         "request_headers_to_add": [
-            {
-                "header": {"key": START_HEADER, "value": "%START_TIME(%s%3f)%"},
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-            }
+            _sent(START_HEADER, "%START_TIME(%s%3f)%"),
+            *([] if base is None else [_sent(BASE_HEADER, base)]),
         ],
-        "request_headers_to_remove": ["authorization"] if who.keys is not None or who.audience else [],
+        "request_headers_to_remove": (
+            ["authorization"] if who.keys is not None or who.audience or who.withheld else []
+        ),
         "typed_per_filter_config": {
             "envoy.filters.http.buffer": {
                 "@type": f"{TYPE}extensions.filters.http.buffer.v3.BufferPerRoute",
@@ -277,6 +287,10 @@ def route(
             **(envoy_tokens.asked_for(who.audience) if who.audience else {}),
         },
     }
+
+
+def _sent(name: str, value: str) -> Resource:
+    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def cluster(

@@ -306,7 +306,10 @@ class _Routes:
 
 
 def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
-    """Return an endpoint's routes: first by version header, then the weighted split, then health."""
+    """Return an endpoint's routes: first by version header, then the weighted split, then health.
+
+    The document of its interface needs no key or token, so that tools can read it first (Azure ML v1: swagger_uri).
+    """
     clusters = {version.name: cluster_name(endpoint.name, version.name) for version in endpoint.versions}
     limits = {version.name: version.limits for version in endpoint.versions}
     split = {clusters[version.name]: version.weight for version in endpoint.versions if version.weight}
@@ -322,18 +325,20 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
     audience = endpoint.name if endpoint.tokens else None
     limited = endpoint.name if endpoint.rate_limit is not None else None
     routes = []
-    for path in ("/score", "/swagger.json"):
-        who = envoy.Passes(endpoint.keys, audience, limited if path == "/score" else None)
+    scoring = envoy.Passes(endpoint.keys, audience, limited)
+    anybody = envoy.Passes(withheld=endpoint.guarded)
+    for path, who, base in (("/score", scoring, None), ("/swagger.json", anybody, prefix or "/")):
         for name, cluster in clusters.items():
             target = envoy.Destination({cluster: 1}, limits[name], wake_wait_ms=wake[name])
             routes += [
-                envoy.route(prefix + path, path, target, who, header=(header, name)) for header in VERSION_HEADERS
+                envoy.route(prefix + path, path, target, who, header=(header, name), base=base)
+                for header in VERSION_HEADERS
             ]
         widest = _widest(version.limits for version in endpoint.versions)
         copies = mirrors if path == "/score" else {}
         target = envoy.Destination(split, widest, copies, endpoint.sticky_header, max(wake.values()))
-        routes.append(envoy.route(prefix + path, path, target, who))
-    routes += [envoy.route(path, "/", health, envoy.Passes()) for path in {prefix + "/": 0, prefix or "/": 0}]
+        routes.append(envoy.route(prefix + path, path, target, who, base=base))
+    routes += [envoy.route(path, "/", health, anybody) for path in {prefix + "/": 0, prefix or "/": 0}]
     return routes
 
 

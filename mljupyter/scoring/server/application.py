@@ -18,7 +18,7 @@ from mljupyter.scoring.server.calls import Answer, refusal
 from mljupyter.scoring.server.http_protocol import closing_answer
 from mljupyter.scoring.server.response_headers import CrossOrigin, IdentifierError, answer_ids
 from mljupyter.scoring.server.supervisor import Supervisor
-from mljupyter.scoring.server.swagger import SwaggerError, swagger
+from mljupyter.scoring.server.swagger import DEPLOYED_VERSION, Service, SwaggerError, swagger
 
 if TYPE_CHECKING:
     from mljupyter.scoring.logs.insights import Insights
@@ -314,14 +314,23 @@ class Application:
             if scope["query_string"] == _USAGE:
                 state |= await _usage()
             return 200, _JSON, json.dumps(state).encode()
-        version = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("version", ["2"])[0]
+        asked = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("version", ["2"])[0]
         interface = self._supervisor.interface
         if interface is None:
             return 503, _JSON, encode_error(503, "Starting: the schema of the scoring script is not known yet")
         try:
-            return 200, _JSON, swagger(version, self._configuration, interface)
+            return 200, _JSON, swagger(asked, self._service(scope["headers"]), self._configuration.app_root, interface)
         except SwaggerError as error:
             return 404, _JSON, encode_error(404, str(error))
+
+    def _service(self, headers: Headers) -> Service:
+        """Return the service as its client reaches it: directly, or through the router, which says so."""
+        sent = dict(headers)
+        settings = self._configuration
+        base = sent.get(b"x-mlj-base", b"").decode("latin-1") if self._trusts_start else ""
+        version = DEPLOYED_VERSION if base else settings.service_version
+        scheme = "https" if sent.get(b"x-forwarded-proto") == b"https" else "http"
+        return Service(settings.service_name, version, base or settings.service_path_prefix, scheme)
 
     def _state(self) -> dict[str, Any]:
         calls = self._dispatcher

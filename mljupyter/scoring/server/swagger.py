@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
-from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.messages import Interface
 
 _VERSIONS = {"2": "2.0", "2.0": "2.0", "3": "3.0", "3.0": "3.0", "3.1": "3.1"}
 _USER_FILES = {"2.0": ("swagger.json", "swagger2.json"), "3.0": ("swagger3.json",), "3.1": ("swagger3.1.json",)}
 _ANYTHING: dict[str, Any] = {"type": "object", "example": {}}
+DEPLOYED_VERSION = "1.0"
+"""The version in the document of a deployed service, whatever the name of its version (Azure ML v1: routes)."""
+_BEARER: dict[str, list[str]] = {"Bearer": []}
 _ERROR = {"type": "object", "properties": {"code": {"type": "string"}, "message": {"type": "string"}}}
 
 
@@ -21,7 +23,16 @@ class SwaggerError(ValueError):
     """There is no document of that version."""
 
 
-def swagger(version: str, settings: Configuration, interface: Interface) -> bytes:
+class Service(NamedTuple):
+    """The service that a document describes: name, version, the path before its own paths, ``http`` or ``https``."""
+
+    name: str
+    version: str
+    prefix: str
+    scheme: str
+
+
+def swagger(version: str, service: Service, app_root: str, interface: Interface) -> bytes:
     """Return the document in an OpenAPI version (2, 2.0, 3, 3.0 or 3.1); raise SwaggerError for any other.
 
     Files `swagger.json`, `swagger2.json`, `swagger3.json` in the app root replace it (Azure ML v1: routes).
@@ -31,7 +42,7 @@ def swagger(version: str, settings: Configuration, interface: Interface) -> byte
         raise SwaggerError(f"there is no swagger version {version[:50]}; use 2, 3 or 3.1")
     for name in _USER_FILES[chosen]:
         try:
-            with open(os.path.join(settings.app_root, name), "rb") as file:
+            with open(os.path.join(app_root, name), "rb") as file:
                 content = file.read()
         except OSError:
             continue
@@ -39,7 +50,7 @@ def swagger(version: str, settings: Configuration, interface: Interface) -> byte
     if chosen not in interface.versions:
         possible = ", ".join(interface.versions) or "none"
         raise SwaggerError(f"the schema of run() cannot be written as swagger {chosen}; versions that can: {possible}")
-    return json.dumps(_document(chosen, settings, interface)).encode()
+    return json.dumps(_document(chosen, service, interface)).encode()
 
 
 def _checked(name: str, content: bytes) -> bytes:
@@ -50,9 +61,9 @@ def _checked(name: str, content: bytes) -> bytes:
     return content
 
 
-def _document(version: str, settings: Configuration, interface: Interface) -> dict[str, Any]:
+def _document(version: str, service: Service, interface: Interface) -> dict[str, Any]:
     old = version == "2.0"
-    prefix = settings.service_path_prefix.strip("/")
+    prefix = service.prefix.strip("/")
     root = f"/{prefix}" if prefix else ""
     schemas = {
         "ServiceInput": interface.input_schema or _ANYTHING,
@@ -62,9 +73,9 @@ def _document(version: str, settings: Configuration, interface: Interface) -> di
     key = {"type": "apiKey", "name": "Authorization", "in": "header", "description": "For example: Bearer abc123"}
     head: dict[str, Any] = {
         "info": {
-            "title": settings.service_name,
-            "description": f"API specification of the service {settings.service_name}",
-            "version": settings.service_version,
+            "title": service.name,
+            "description": f"API specification of the service {service.name}",
+            "version": service.version,
         },
         "paths": {
             f"{root}/": {"get": _health(old)},
@@ -73,10 +84,11 @@ def _document(version: str, settings: Configuration, interface: Interface) -> di
         },
     }
     if old:
-        media = {"consumes": ["application/json"], "produces": ["application/json"]}
+        media = {"schemes": [service.scheme], "consumes": ["application/json"], "produces": ["application/json"]}
         return {"swagger": "2.0", **head, **media, "securityDefinitions": {"Bearer": key}, "definitions": schemas}
     number = "3.0.3" if version == "3.0" else "3.1.0"
-    return {"openapi": number, **head, "components": {"schemas": schemas, "securitySchemes": {"Bearer": key}}}
+    components = {"schemas": schemas, "securitySchemes": {"Bearer": key}}
+    return {"openapi": number, **head, "security": [_BEARER], "components": components}
 
 
 def _score(old: bool) -> dict[str, Any]:
@@ -84,44 +96,45 @@ def _score(old: bool) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": "RunMLService",
         "description": "Run the model on the request body",
-        "security": [{"Bearer": []}],
-        "responses": {
-            "200": _response("The model's result", _reference("ServiceOutput", old), old),
-            "default": _response("The request failed", _reference("ErrorResponse", old), old),
-        },
+        "security": [_BEARER],
+        "responses": _responses("The model's result", _reference("ServiceOutput", old), old),
     }
+    about = "The input of the model"
     if old:
-        operation["parameters"] = [{"name": "serviceInputPayload", "in": "body", "required": True, "schema": schema}]
-    else:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    return operation
+        payload = {"name": "serviceInputPayload", "in": "body", "description": about, "schema": schema}
+        return {**operation, "parameters": [payload]}
+    return {**operation, "requestBody": {"description": about, "content": {"application/json": {"schema": schema}}}}
 
 
 def _health(old: bool) -> dict[str, Any]:
-    ready = _response("Ready", {"type": "string"}, old, "text/plain")
     operation = {
         "operationId": "ServiceHealthCheck",
         "description": "Tell whether the service is ready",
-        "responses": {"200": ready, "503": {"description": "Starting or stopping"}},
+        "responses": _responses("Ready", {"type": "string"}, old, "text/plain"),
     }
-    return {**operation, "produces": ["text/plain"]} if old else operation
+    return {**operation, "produces": ["text/plain"]} if old else {**operation, "security": []}
 
 
 def _swagger(old: bool) -> dict[str, Any]:
     kind = {"type": "string", "enum": sorted(_VERSIONS)}
     parameter = {"name": "version", "in": "query", "required": False, **(kind if old else {"schema": kind})}
-    return {
+    operation = {
         "operationId": "GetSwaggerSpec",
         "description": "Return this document",
         "parameters": [parameter],
-        "responses": {
-            "200": _response("The document", {"type": "object"}, old),
-            "default": _response("There is no such version", _reference("ErrorResponse", old), old),
-        },
+        "responses": _responses("The document", {"type": "object"}, old),
+    }
+    return operation if old else {**operation, "security": []}
+
+
+def _responses(description: str, schema: dict[str, Any], old: bool, media: str = "application/json") -> dict[str, Any]:
+    return {
+        "200": _response(description, schema, old, media),
+        "default": _response("The request failed", _reference("ErrorResponse", old), old, "application/json"),
     }
 
 
-def _response(description: str, schema: dict[str, Any], old: bool, media: str = "application/json") -> dict[str, Any]:
+def _response(description: str, schema: dict[str, Any], old: bool, media: str) -> dict[str, Any]:
     content = {"schema": schema} if old else {"content": {media: {"schema": schema}}}
     return {"description": description, **content}
 
