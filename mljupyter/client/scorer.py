@@ -15,6 +15,10 @@ from mljupyter.exceptions import WebserviceException
 _LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 
 
+class CutOffError(http.client.HTTPException):
+    """The connection was closed in the middle of an answer."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """An answer of a web service."""
@@ -78,6 +82,8 @@ class Scorer:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             reason = str(error) or type(error).__name__
+            if isinstance(error, CutOffError):
+                raise WebserviceException(f"{uri}: {reason}", status_code=502) from None
             raise WebserviceException(f"{uri} cannot be reached: {reason}", status_code=503) from None
         except BaseException:
             self.close()  # interrupted between request and answer: the connection cannot be used again
@@ -105,4 +111,9 @@ class Scorer:
             connection.sock.settimeout(timeout)
         connection.request("POST", path, body=body, headers=dict(headers))
         response = connection.getresponse()
-        return Answer(response.status, response.read())
+        try:
+            return Answer(response.status, response.read())
+        except http.client.IncompleteRead as error:  # an answer in pieces whose run() has failed or was stopped
+            raise CutOffError(
+                f"the answer was cut off after {len(error.partial)} bytes; its log has the reason"
+            ) from None

@@ -122,7 +122,7 @@ def deploy_prepared(
     if warning := size_warning(plan.wanted, workspace.artifacts):
         print(warning)
     record = apply(context, build(context, plan, show_output=show_output), overwrite=overwrite)
-    return core.Webservice.from_record(workspace, record)
+    return core.Webservice.from_record(workspace, record, replaced=record.generation > 1)
 
 
 def prepare_version(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from mljupyter.client.base import EndpointClient
@@ -26,6 +26,26 @@ def done(record: EndpointRecord) -> bool:
 def in_force(record: EndpointRecord) -> bool:
     """Return whether the router follows the newest spec of an endpoint; its replicas may still be starting."""
     return record.status.observed_generation >= record.generation
+
+
+def changed_versions(before: EndpointSpec, after: EndpointSpec) -> frozenset[str]:
+    """Return the names of the versions that a change has added or given another spec."""
+    return frozenset(name for name, version in after.versions.items() if before.versions.get(name) != version)
+
+
+def settled(record: EndpointRecord, versions: Collection[str]) -> bool:
+    """Return whether a change of some versions has ended: they answer as their newest specs say, or have failed.
+
+    More replicas of a version that answers already may still be starting.
+    """
+    found = [record.status.versions[name] for name in versions if name in record.status.versions]
+    return in_force(record) and all(one.state in _DONE or one.ready_revision == one.revision for one in found)
+
+
+def failed_versions(record: EndpointRecord, versions: Collection[str]) -> list[str]:
+    """Return the names, sorted, of those versions that are Failed or Unschedulable."""
+    found = record.status.versions
+    return sorted(name for name in versions if name in found and found[name].state in NOT_DEPLOYED)
 
 
 def follow(

@@ -176,9 +176,8 @@ class Deployment:
 
         """
         with as_webservice_exception():
-            return Webservice.from_record(
-                self.workspace, apply(self.workspace.context, plan.deployment, overwrite=plan.present is not None)
-            )
+            record = apply(self.workspace.context, plan.deployment, overwrite=plan.present is not None)
+            return Webservice.from_record(self.workspace, record, replaced=record.generation > 1)
 
     def service(self) -> Webservice:
         """Return the web service that exists."""

@@ -32,6 +32,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(int(self.headers.get("X-Status", "200")))
+        if self.headers.get("X-Pieces"):
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            end = b"" if self.headers["X-Pieces"] == "cut off" else b"0\r\n\r\n"
+            self.wfile.write(b"5\r\nfirst\r\n4\r\nlast\r\n" + end)
+            self.close_connection = not end
+            return
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -51,6 +58,15 @@ def server() -> Iterator[Server]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def test_an_answer_in_pieces_is_returned_as_a_whole_and_one_without_its_end_is_an_error(server: Server) -> None:
+    scorer = Scorer()
+    assert scorer.post(server.uri, b"", {"X-Pieces": "all"}, 5).body == b"firstlast"
+    with pytest.raises(WebserviceException, match=r"was cut off after 9 bytes; its log has the reason") as caught:
+        scorer.post(server.uri, b"", {"X-Pieces": "cut off"}, 5)
+    assert caught.value.status_code == 502
+    assert scorer.post(server.uri, b"next", {}, 5).body == b"next"
 
 
 def test_one_connection_carries_all_requests_of_a_thread(server: Server) -> None:

@@ -179,10 +179,14 @@ def test_a_local_service_has_a_port_of_its_own_and_reloads(workspace: Workspace,
     assert (service.run(b"")[0], service.port) == ("2", port)
     service.reload(wait=True)
     assert service.run(b"")[0] == "2", "also when nothing has changed"
+    for number in range(3, 8):
+        (project / "source" / "factor.txt").write_text(str(number))
+        service.reload()
+        assert service.run(b"")[0] == str(number), "a request waits for the change before it"
     (project / "source" / "score.py").write_text("def run(")
     with pytest.raises(WebserviceException, match=r"score\.py, line 1"):
         service.reload()
-    assert service.run(b"")[0] == "2", "a broken script changes nothing"
+    assert service.run(b"")[0] == "7", "a broken script changes nothing"
 
     for call in (service.get_keys, service.get_token, lambda: service.regen_key("Primary")):
         with pytest.raises(NotImplementedError):
@@ -239,8 +243,7 @@ def test_an_update_serves_new_code_and_models(workspace: Workspace, sums: Infere
     service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     (project / "score.py").write_text(SUM.replace('"sum": sum', '"largest": max'))
     service.update(models=[Model(workspace, "model-new")], inference_config=InferenceConfig("score.py"))
-    service.wait_for_deployment(timeout_sec=HANG_SECONDS)
-    assert service.run(QUESTION)["largest"] == 3
+    assert service.run(QUESTION)["largest"] == 3, "a request waits for the change before it"
     assert [model.id for model in service.models] == ["model-new:1"]
     Model(workspace, "model-old").delete()
     with pytest.raises(WebserviceException, match="in use"):
@@ -249,7 +252,14 @@ def test_an_update_serves_new_code_and_models(workspace: Workspace, sums: Infere
     service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     assert isinstance(service, AksWebservice)
     assert service.num_replicas == 2
-    service.update(collect_model_data=False)
+    (project / "score.py").write_text("def init(): raise ValueError('no such weights')\ndef run(data): ...\n")
+    service.update(inference_config=InferenceConfig("score.py"))
+    with pytest.raises(WebserviceException, match=r"is Failed since its last change(.|\n)*no such weights"):
+        service.run(QUESTION)
+    assert service.run(QUESTION)["largest"] == 3, "the failure is told once; the former version serves"
+    (project / "score.py").write_text(SUM)
+    service = Model.deploy(workspace, "updated", ["model-new:1"], InferenceConfig("score.py"), ONE, overwrite=True)
+    assert service.run(QUESTION)["sum"] == 6
     service.delete()
     Model(workspace, "model-new").delete()
 

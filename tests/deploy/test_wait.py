@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mljupyter.deploy.wait import follow, told_once
+from mljupyter.deploy.wait import changed_versions, failed_versions, follow, settled, told_once
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState, EndpointStatus, Problem, VersionStatus
 
@@ -62,3 +62,40 @@ def test_a_timeout_has_the_reason() -> None:
     assert "still Transitioning after 0 s" in str(error.value)
     assert "\nnodes are added.\nWait longer" in str(error.value)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("state", "ready", "seen", "expected"),
+    [
+        (EndpointState.HEALTHY, "old", 2, True),
+        (EndpointState.TRANSITIONING, "new", 2, True),  # only more replicas are starting
+        (EndpointState.TRANSITIONING, "old", 2, False),
+        (EndpointState.TRANSITIONING, None, 2, False),
+        (EndpointState.FAILED, "old", 2, True),
+        (EndpointState.UNSCHEDULABLE, "old", 2, True),
+        (EndpointState.HEALTHY, "new", 1, False),  # the status is of the spec before
+    ],
+)
+def test_a_change_has_ended_when_its_versions_answer_or_have_failed(
+    state: EndpointState, ready: str | None, seen: int, expected: bool
+) -> None:
+    found = VersionStatus(state=state, revision="new", ready_revision=ready)
+    other = VersionStatus(state=EndpointState.TRANSITIONING, revision="two")
+    status = EndpointStatus(versions={"one": found, "two": other}, observed_generation=seen)
+    present = record(None).model_copy(update={"status": status, "generation": 2})
+    assert settled(present, {"one"}) == expected
+    assert settled(present, {"one", "gone"}) == expected, "a version that was deleted since"
+    assert settled(present, ()) == (seen == 2)
+    assert not settled(present, {"one", "two"})
+    failed = state in (EndpointState.FAILED, EndpointState.UNSCHEDULABLE)
+    assert failed_versions(present, {"one", "two"}) == (["one"] if failed else [])
+
+
+def test_the_versions_of_a_change_are_those_that_are_new_or_differ() -> None:
+    one = SPEC.versions["one"]
+    more = SPEC.model_copy(
+        update={"versions": {"one": one.model_copy(update={"reload": 1}), "two": one}, "tags": {"a": "b"}}
+    )
+    assert changed_versions(SPEC, more) == {"one", "two"}
+    assert changed_versions(more, SPEC) == {"one"}
+    assert changed_versions(SPEC, SPEC.model_copy(update={"tags": {"a": "b"}})) == frozenset()

@@ -524,7 +524,8 @@ class AksEndpoint(AksWebservice):
         """
         self._check_not_deleted()
         with as_webservice_exception():
-            self._show(self.workspace.endpoints.promote(self.name, version))
+            before = self._spec
+            self._show_change(before, self.workspace.endpoints.promote(self.name, version))
 
     def _shown(self, record: EndpointRecord) -> Rollout:
         self._show(record)

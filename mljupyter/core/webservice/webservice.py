@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from mljupyter.durations import Duration
 
 _ANSWER_MARGIN_SECONDS = 10.0
+_CHANGE_SECONDS = 600.0  # a request waits this long for a change that was made before
 _GROUPINGS = ("version", "endpoint", "replica")
 
 
@@ -239,6 +240,7 @@ class Webservice(EndpointAttributes):
     """
 
     _classes: ClassVar[dict[EndpointKind, type[Webservice]]] = {}
+    _unsettled: frozenset[str] | None = None  # the versions of this object's last change, until it has ended
     _keys: tuple[str, str] | None = None
     _token: AksServiceAccessToken | None = None
 
@@ -265,17 +267,19 @@ class Webservice(EndpointAttributes):
                 self._show(workspace.endpoints.endpoint(name))
 
     @staticmethod
-    def from_record(workspace: Workspace, record: EndpointRecord) -> Webservice:
+    def from_record(workspace: Workspace, record: EndpointRecord, *, replaced: bool = False) -> Webservice:
         """Return the object for an endpoint's record, of the class that belongs to its kind.
 
         Parameters:
             workspace: the workspace.
             record: the record, as it was just read.
+            replaced: whether it was just deployed in place of another one; the first request waits for that.
 
         """
         service = object.__new__(Webservice.class_of(record.spec.kind))
         service._attach(workspace, record.spec.name)
         service._record = record
+        service._unsettled = frozenset(record.spec.versions) if replaced else None
         return service
 
     @staticmethod
@@ -512,6 +516,7 @@ class Webservice(EndpointAttributes):
             say("\n")
             raise
         self._show(record)
+        self._unsettled = None
         if record.status.state in deploy.wait.NOT_DEPLOYED:
             say("\nFailed\n")
             raise deploy.wait.failure(record, str(self.state))
@@ -535,6 +540,9 @@ class Webservice(EndpointAttributes):
     def run(self, input_data: str | bytes) -> Any:
         """Send a request to the web service and return its answer.
 
+        A change that was made with this object before, such as ``update()``, is waited for, so that the answer is that
+        of the new script and models. An answer that comes in pieces is returned as a whole.
+
         Parameters:
             input_data: the body of the request, usually JSON text.
 
@@ -543,6 +551,7 @@ class Webservice(EndpointAttributes):
 
         Raises:
             WebserviceException: there is no answer, or an answer other than 200; the message has its status and body.
+                Or the change before has failed, which is said once, or has not ended within 10 minutes.
 
         Example:
             >>> service.run('{"data": [[1, 2, 3]]}')                                             # doctest: +SKIP
@@ -577,6 +586,8 @@ class Webservice(EndpointAttributes):
 
     def _score(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         self._check_not_deleted()
+        if self._unsettled is not None:
+            self._settle(self._unsettled)
         if self.record.status.scoring_uri is None:
             self.update_deployment_state()
         uri = self.scoring_uri
@@ -588,6 +599,19 @@ class Webservice(EndpointAttributes):
         limits = [version.limits for version in self._spec.versions.values()]
         milliseconds = max(item.scoring_timeout_ms + item.max_queue_wait_ms for item in limits) + self._wake_wait_ms
         return self._scorer.post(uri, body, headers, milliseconds / 1000 + _ANSWER_MARGIN_SECONDS)
+
+    def _settle(self, versions: frozenset[str]) -> None:
+        """Wait for the last change of this object, of some versions; raise its failure, once."""
+        record = deploy.wait.follow(
+            self.workspace.endpoints,
+            self.name,
+            timeout=_CHANGE_SECONDS,
+            reached=lambda found: deploy.wait.settled(found, versions),
+        )
+        self._show(record)
+        self._unsettled = None
+        if failed := deploy.wait.failed_versions(record, versions):
+            raise deploy.wait.failure(record, f"{record.status.versions[failed[0]].state} since its last change")
 
     @property
     def _wake_wait_ms(self) -> int:
@@ -749,13 +773,17 @@ class Webservice(EndpointAttributes):
 
         """
         self._check_not_deleted()
+        before = self._spec
 
         def changed(spec: EndpointSpec) -> EndpointSpec:
+            nonlocal before
             self._check_kind(spec)
+            before = spec
             return change(spec)
 
         with as_webservice_exception():
-            self._show(deploy.apply.change(self.workspace.context, self.name, changed, even_unchanged=again))
+            record = deploy.apply.change(self.workspace.context, self.name, changed, even_unchanged=again)
+            self._show_change(before, record)
 
     def _update(
         self,
@@ -932,7 +960,7 @@ class Webservice(EndpointAttributes):
             if number is None and record.rollout is not None and record.rollout.active:
                 self._show(client.rollback(self.name))
                 return
-            self._show(deploy.apply.rollback(self.workspace.context, record, number))
+            self._show_change(record.spec, deploy.apply.rollback(self.workspace.context, record, number))
 
     # Logs and metrics.
 
@@ -1141,6 +1169,12 @@ class Webservice(EndpointAttributes):
     def _show(self, record: EndpointRecord) -> None:
         self._check_kind(record.spec)
         self._record = record
+
+    def _show_change(self, before: EndpointSpec, record: EndpointRecord) -> None:
+        """Show the record after a change of this object; the next request waits until the change has ended."""
+        self._show(record)
+        pending = self._unsettled or frozenset()
+        self._unsettled = pending | deploy.wait.changed_versions(before, record.spec)
 
     def _check_kind(self, spec: EndpointSpec) -> None:
         if spec.kind is not self.kind:
