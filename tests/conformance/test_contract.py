@@ -14,15 +14,47 @@ import pytest
 
 from mljupyter.client import errors
 from mljupyter.client.base import EndpointClient
+from mljupyter.core import Webservice
 from mljupyter.spec import Authentication, EndpointKind, EndpointSpec, EndpointState, RolloutPhase, RolloutPlan
 from mljupyter.targets.base import Needs, Target
 from tests.conformance.conftest import CLUSTER, Site, changed, score, script, until
 from tests.load import Load
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.system
 KEY, TOKEN = {"authentication": Authentication.KEY}, {"authentication": Authentication.TOKEN}
 BROKEN = script("broken", init="raise ValueError('no such model')")
 MANY = {"maxConcurrentRequests": 16, "maxQueueWaitMs": 20_000}
+# The second piece comes after another request, so that a proxy that collects answers would never get it.
+STREAMS = """
+import threading, time
+from azureml.contrib.services.aml_response import AMLResponse
+
+gate = threading.Event()
+
+def init(): pass
+
+def pieces():
+    yield "first"
+    gate.wait(600)
+    yield "last"
+
+def endless():
+    try:
+        while True:
+            yield "more"
+            time.sleep(0.01)
+    finally:
+        print("the client has left")
+
+def run(data):
+    if data == "open":
+        gate.set()
+        return "open"
+    if data == "cut":
+        return AMLResponse((1 / (5 - number) and "piece" for number in range(9)), 200)
+    return AMLResponse(endless() if data == "endless" else pieces(), 200)
+"""
 
 
 def two(site: Site, name: str, second: str = "bbb", **fields: object) -> EndpointSpec:
@@ -322,6 +354,35 @@ def test_only_a_key_opens_an_endpoint_and_a_replaced_one_is_refused_at_once(site
     assert score(uri, secondary).status_code == 401
     assert score(uri, "another-of-my-own").status_code == 200
     assert primary not in repr(site.client.endpoint(name))
+
+
+def test_answers_in_pieces_pass_the_router_one_by_one_and_the_interface_needs_no_key(site: Site, name: str) -> None:
+    if site.name == "fake":
+        return  # its replicas are functions of the test, without the scoring server
+    limits = {**MANY, "scoringTimeoutMs": 30_000}
+    spec = site.spec(name, one={**site.runs(STREAMS), "limits": limits}).model_copy(update=KEY)
+    status = site.healthy(spec).status
+    document = httpx.get(str(status.swagger_uri)).json()
+    prefix = f"/api/v1/service/{name}"
+    assert list(document["paths"]) == [f"{prefix}/", f"{prefix}/score", f"{prefix}/swagger.json"]
+    assert (document["info"]["title"], document["info"]["version"], document["schemes"]) == (name, "1.0", ["http"])
+    uri, key = str(status.scoring_uri), site.client.keys(name)[0]
+    assert score(uri).status_code == 401
+    with httpx.Client(headers={"authorization": f"Bearer {key}"}, timeout=HANG_SECONDS) as client:
+        with client.stream("POST", uri, content="go") as answer:
+            pieces = answer.iter_raw()
+            assert next(pieces) == b"first"
+            assert score(uri, key, b"open").json() == "open"
+            assert b"".join(pieces) == b"last"
+        with (
+            pytest.raises(httpx.RemoteProtocolError),
+            client.stream("POST", uri, content="cut") as answer,
+        ):
+            answer.read()
+        with client.stream("POST", uri, content="endless") as answer:
+            assert next(answer.iter_raw()).startswith(b"more")
+    until(lambda: "the client has left" in site.client.logs(name), "the end of the generator")
+    assert Webservice(site.workspace, name).run("go") == "firstlast"
 
 
 def test_a_key_against_the_rule_is_refused_without_being_shown(site: Site, name: str) -> None:
